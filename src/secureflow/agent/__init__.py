@@ -1,0 +1,1 @@
+"""One party: keeps data, asks consent, computes. Opens no network port."""

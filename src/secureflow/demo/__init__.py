@@ -1,0 +1,1 @@
+"""Plays the operator and the data owners on one machine."""

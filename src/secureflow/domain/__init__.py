@@ -1,0 +1,1 @@
+"""Nouns, states and rules of the platform, as frozen dataclasses without IO."""

@@ -1,0 +1,1 @@
+"""The attested worker: opens sealed updates, folds them, releases only what the plan allows."""

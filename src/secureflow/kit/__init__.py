@@ -1,0 +1,1 @@
+"""Shared mechanics without a business word: errors, canonical JSON, keys, PKI, settings."""

@@ -1,0 +1,94 @@
+"""Canonical JSON (RFC 8785, JCS) and digests over it.
+
+Everything that is signed or hashed as JSON goes through `canonical_bytes`. Integers beyond
+±(2^53-1) and NaN/Infinity have no canonical form and are refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any
+
+import rfc8785
+
+from secureflow.kit.errors import SecureFlowError
+
+
+def canonical_bytes(value: Any) -> bytes:
+    """Return the RFC 8785 bytes of a JSON value.
+
+    Raises:
+        SecureFlowError: `not_canonical` when the value has no canonical form.
+    """
+    try:
+        return rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, RecursionError, UnicodeError) as error:
+        raise SecureFlowError(
+            "not_canonical",
+            f"The value has no canonical JSON form: {error}",
+            "Use strings, finite numbers, integers below 2^53, lists and objects.",
+        ) from error
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the 32-byte SHA-256 digest."""
+    return hashlib.sha256(data).digest()
+
+
+def digest(value: Any) -> str:
+    """Return the lowercase hex SHA-256 of the canonical bytes of a JSON value."""
+    return hashlib.sha256(canonical_bytes(value)).hexdigest()
+
+
+def parse_json(data: bytes | str, limit: int = 1 << 20) -> Any:
+    """Parse foreign JSON: size-bounded, strict UTF-8, no NaN or Infinity, no duplicate keys.
+
+    Raises:
+        SecureFlowError: `malformed_json` naming the reason.
+    """
+    if len(data) > limit:
+        raise _malformed(f"it has {len(data)} bytes, more than {limit}")
+    try:
+        text = data.decode("utf-8") if isinstance(data, bytes) else data
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique_keys)
+    except (ValueError, RecursionError) as error:
+        raise _malformed(str(error)) from error
+
+
+def b64encode(data: bytes) -> str:
+    """Return standard base64 text."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def b64decode(text: str, limit: int = 1 << 20) -> bytes:
+    """Decode strict standard base64 text of at most `limit` characters.
+
+    Raises:
+        SecureFlowError: `malformed_base64`.
+    """
+    if len(text) > limit:
+        raise SecureFlowError("malformed_base64", f"base64 text longer than {limit} characters")
+    try:
+        return base64.b64decode(text.encode("ascii"), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise SecureFlowError("malformed_base64", f"not base64: {error}") from error
+
+
+def _malformed(reason: str) -> SecureFlowError:
+    return SecureFlowError("malformed_json", f"The JSON text is malformed: {reason}.")
+
+
+def _no_constant(name: str) -> None:
+    message = f"{name} is not JSON"
+    raise ValueError(message)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        message = "an object has a duplicate key"
+        raise ValueError(message)
+    return value

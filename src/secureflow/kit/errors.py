@@ -1,0 +1,52 @@
+"""The one error root: what happened to whom, and the next step.
+
+Edges (REST, gRPC, CLI) map it once. Codes live in `secureflow.domain.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class SecureFlowError(Exception):
+    """A failure that a person can act on.
+
+    Args:
+        code: stable snake_case identifier from the catalogue, e.g. `consent_refused`.
+        message: what happened, to whom (names the party, field, row or object).
+        hint: the next step that a person can take.
+        details: JSON-able facts for programs (never data, never secrets).
+    """
+
+    def __init__(
+        self, code: str, message: str, hint: str = "", details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.details: dict[str, Any] = dict(details or {})
+
+    def __str__(self) -> str:
+        """One line for logs: `code: message (hint)`."""
+        return f"{self.code}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form that journals and answers carry."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "details": self.details,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> SecureFlowError:
+        """Rebuild an error from `as_json`; missing parts become empty strings."""
+        return cls(
+            str(value.get("code", "internal")),
+            str(value.get("message", "")),
+            str(value.get("hint", "")),
+            value.get("details") or {},
+        )

@@ -1,0 +1,1 @@
+"""The coordination centre: REST, gRPC and composition root."""
