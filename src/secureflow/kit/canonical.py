@@ -64,7 +64,10 @@ def b64encode(data: bytes) -> str:
 
 
 def b64decode(text: str, limit: int = 1 << 20) -> bytes:
-    """Decode strict standard base64 text of at most `limit` characters.
+    """Decode standard base64 text of at most `limit` characters, in its one canonical spelling.
+
+    Python's own strict mode lets stray padding and trailing bits through: two spellings of one
+    key would pass for two keys.
 
     Raises:
         SecureFlowError: `malformed_base64`.
@@ -72,9 +75,12 @@ def b64decode(text: str, limit: int = 1 << 20) -> bytes:
     if len(text) > limit:
         raise SecureFlowError("malformed_base64", f"base64 text longer than {limit} characters")
     try:
-        return base64.b64decode(text.encode("ascii"), validate=True)
+        data = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, ValueError) as error:
         raise SecureFlowError("malformed_base64", f"not base64: {error}") from error
+    if b64encode(data) != text:
+        raise SecureFlowError("malformed_base64", "not canonical base64: stray padding or bits")
+    return data
 
 
 def _malformed(reason: str) -> SecureFlowError:
