@@ -1,0 +1,391 @@
+"""Link certificates: they say who may speak on a link and vouch for nothing else.
+
+The authority issues short-lived X.509 leaves that carry one SPIFFE URI (SPIFFE X.509-SVID):
+
+    spiffe://<trust-domain>/org/<organisation>/agent/<name>
+    spiffe://<trust-domain>/enclave/<name>
+    spiffe://<trust-domain>/server
+
+A CSR lends only its public key; names and extensions in it are ignored, the caller of `issue`
+decides them. Everything that depends on time takes `now` (an aware datetime) as an argument.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from secureflow.kit.canonical import sha256
+from secureflow.kit.enrolment import EnrolmentToken
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.spiffe import SpiffeId, spiffe_id
+
+__all__ = [
+    "Authority",
+    "EnrolmentToken",
+    "RevocationList",
+    "SpiffeId",
+    "ca_fingerprint",
+    "check_csr",
+    "check_leaf",
+    "make_csr",
+    "new_link_key",
+    "parse_certificate",
+    "pin_authority",
+    "private_pem",
+    "serial",
+    "spiffe_id",
+    "write_private",
+]
+
+PARTY_LIFE = timedelta(hours=24)
+"""Longest life of an agent's or enclave's leaf."""
+SERVER_LIFE = timedelta(days=90)
+"""Longest life of a server's leaf."""
+AUTHORITY_LIFE = timedelta(days=3650)
+CLOCK_SKEW = timedelta(minutes=5)
+"""Leaves start this much before `now`, so that a slightly slow clock accepts them."""
+MAX_PEM = 16 * 1024
+
+_Leaf = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+
+class Authority:
+    """The link CA: an ECDSA P-256 key and its self-signed certificate in one directory."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+        self._key = key
+        self._certificate = certificate
+        self.trust_domain = _trust_domain(certificate)
+
+    @classmethod
+    def create(cls, directory: Path, trust_domain: str, now: datetime) -> Authority:
+        """Make a new authority and write `ca.key` (0600) and `ca.pem`.
+
+        Raises:
+            SecureFlowError: `spiffe_malformed` for a bad trust domain, `ca_exists`.
+        """
+        SpiffeId(trust_domain, "server")  # refuses a malformed trust domain
+        key = ec.generate_private_key(ec.SECP256R1())
+        authority = cls(key, _self_signed(key, trust_domain, now))
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            write_private(directory / "ca.key", private_pem(key))
+        except FileExistsError as error:
+            raise SecureFlowError(
+                "ca_exists",
+                f"{directory} already holds a certificate authority.",
+                "Load it, or choose another directory: a new key would cut every party off.",
+            ) from error
+        (directory / "ca.pem").write_text(authority.pem)
+        return authority
+
+    @classmethod
+    def load(cls, directory: Path) -> Authority:
+        """Read an authority written by `create`.
+
+        Raises:
+            SecureFlowError: `ca_unreadable`.
+        """
+        try:
+            key = serialization.load_pem_private_key((directory / "ca.key").read_bytes(), None)
+            certificate = parse_certificate((directory / "ca.pem").read_text())
+        except (OSError, ValueError, SecureFlowError) as error:
+            raise _unreadable(directory, str(error)) from error
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or (
+            key.public_key() != certificate.public_key()
+        ):
+            raise _unreadable(directory, "ca.key does not belong to ca.pem")
+        return cls(key, certificate)
+
+    @property
+    def pem(self) -> str:
+        """The CA certificate as PEM."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+    def issue(
+        self,
+        csr_pem: str,
+        uri: str,
+        now: datetime,
+        *,
+        life: timedelta = PARTY_LIFE,
+        dns: Sequence[str] = (),
+        ips: Sequence[str] = (),
+    ) -> str:
+        """Return the PEM chain (leaf, CA) of a leaf for the CSR's key under this SPIFFE URI.
+
+        Agents are clients only and get no DNS or IP names; enclaves are both ends of a link.
+
+        Raises:
+            SecureFlowError: `csr_malformed`, `csr_forged`, `csr_key_refused`,
+                `spiffe_malformed`, `spiffe_foreign`, `leaf_life_too_long`, `san_refused`.
+        """
+        public = check_csr(csr_pem)
+        identity = SpiffeId.parse(uri)
+        if identity.trust_domain != self.trust_domain:
+            raise SecureFlowError(
+                "spiffe_foreign",
+                f"{uri} lies outside the trust domain {self.trust_domain}.",
+            )
+        longest = SERVER_LIFE if identity.role == "server" else PARTY_LIFE
+        if not timedelta(0) < life <= longest:
+            raise SecureFlowError(
+                "leaf_life_too_long",
+                f"A certificate for {uri} may live at most {longest}, not {life}.",
+                "Ask for a shorter life; renewal is automatic.",
+            )
+        names = _names(identity, dns, ips)
+        start = now - CLOCK_SKEW
+        leaf = (
+            x509.CertificateBuilder()
+            .subject_name(_name(identity.common_name))
+            .issuer_name(self._certificate.subject)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(min(start + life, self._certificate.not_valid_after_utc))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(_purposes(identity)), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(_authority_key(self._key), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return leaf.public_bytes(serialization.Encoding.PEM).decode("ascii") + self.pem
+
+
+def new_link_key() -> ec.EllipticCurvePrivateKey:
+    """Make a P-256 key for one end of a link (every TLS stack in use accepts it)."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def make_csr(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> str:
+    """Return a PEM CSR that proves possession of the key and asks for no name."""
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, algorithm)
+    return csr.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def check_csr(pem: str) -> _Leaf:
+    """Return the public key of a CSR whose size, self-signature and key type hold.
+
+    Raises:
+        SecureFlowError: `csr_malformed`, `csr_forged`, `csr_key_refused`.
+    """
+    try:
+        csr = x509.load_pem_x509_csr(_bounded(pem))
+        public = csr.public_key()
+        authentic = csr.is_signature_valid
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
+        message = f"The certificate signing request is malformed: {error}."
+        raise SecureFlowError("csr_malformed", message) from error
+    if not authentic:
+        raise SecureFlowError(
+            "csr_forged",
+            "The certificate signing request is not signed by the key that it names.",
+            "Make the request on the machine that holds the key.",
+        )
+    p256 = isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1)
+    if not p256 and not isinstance(public, ed25519.Ed25519PublicKey):
+        raise SecureFlowError(
+            "csr_key_refused", "A link key is ECDSA P-256 or Ed25519.", "Make a P-256 key."
+        )
+    return public  # type: ignore[return-value]  # the two tests above are exactly this type
+
+
+def parse_certificate(pem: str) -> x509.Certificate:
+    """Parse the first certificate of a bounded PEM text.
+
+    Raises:
+        SecureFlowError: `certificate_malformed`.
+    """
+    try:
+        return x509.load_pem_x509_certificate(_bounded(pem))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SecureFlowError(
+            "certificate_malformed", f"The certificate is malformed: {error}."
+        ) from error
+
+
+def ca_fingerprint(pem: str) -> str:
+    """Return the hex SHA-256 of a CA certificate's DER bytes (what an enrolment token carries)."""
+    return sha256(parse_certificate(pem).public_bytes(serialization.Encoding.DER)).hex()
+
+
+def pin_authority(pem: str, fingerprint: str) -> str:
+    """Return the PEM of the CA if it is the one that the fingerprint names.
+
+    Raises:
+        SecureFlowError: `ca_mismatch`, `certificate_malformed`.
+    """
+    found = ca_fingerprint(pem)
+    if found != fingerprint:
+        raise SecureFlowError(
+            "ca_mismatch",
+            f"The server shows CA {found[:16]}…, the enrolment token names {fingerprint[:16]}….",
+            "Do not go on: someone may sit between you and the server. Ask for a new token.",
+        )
+    return parse_certificate(pem).public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+@dataclass(frozen=True)
+class RevocationList:
+    """Serial numbers (lowercase hex) of leaves that must not be accepted any more."""
+
+    serials: frozenset[str] = frozenset()
+
+    def revoke(self, certificate: x509.Certificate) -> RevocationList:
+        """Return the list with this certificate added."""
+        return RevocationList(self.serials | {serial(certificate)})
+
+
+def serial(certificate: x509.Certificate) -> str:
+    """Return a certificate's serial number as lowercase hex."""
+    return f"{certificate.serial_number:x}"
+
+
+def check_leaf(
+    certificate: x509.Certificate, trust_domain: str, now: datetime, revoked: RevocationList
+) -> SpiffeId:
+    """Return who a peer is whose chain the TLS stack has already verified.
+
+    Raises:
+        SecureFlowError: `certificate_not_valid_now`, `certificate_revoked`, `spiffe_foreign`,
+            `spiffe_malformed`.
+    """
+    identity = SpiffeId.parse(spiffe_id(certificate))
+    if identity.trust_domain != trust_domain:
+        raise SecureFlowError(
+            "spiffe_foreign", f"{identity} lies outside the trust domain {trust_domain}."
+        )
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        raise SecureFlowError(
+            "certificate_not_valid_now",
+            f"The certificate of {identity} is valid from {certificate.not_valid_before_utc} "
+            f"to {certificate.not_valid_after_utc}; it is {now}.",
+            "Renew the certificate, and compare the clocks of both machines.",
+        )
+    if serial(certificate) in revoked.serials:
+        raise SecureFlowError(
+            "certificate_revoked",
+            f"The certificate of {identity} has been revoked.",
+            "Enrol again with a new token from the operator.",
+        )
+    return identity
+
+
+def private_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    """Return a private key as unencrypted PKCS #8 PEM; it belongs into a 0600 file only."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a new file with mode 0600 and flush it to disk.
+
+    Raises:
+        FileExistsError: an existing file is never overwritten.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _self_signed(
+    key: ec.EllipticCurvePrivateKey, trust_domain: str, now: datetime
+) -> x509.Certificate:
+    name = _name(f"SecureFlow link CA {trust_domain}"[:64])
+    uri = x509.UniformResourceIdentifier(f"spiffe://{trust_domain}")
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(now + AUTHORITY_LIFE)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectAlternativeName([uri]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _trust_domain(certificate: x509.Certificate) -> str:
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    if len(uris) != 1 or not uris[0].startswith("spiffe://"):
+        raise SecureFlowError("ca_unreadable", "ca.pem names no single SPIFFE trust domain.")
+    return SpiffeId(uris[0].removeprefix("spiffe://"), "server").trust_domain
+
+
+def _names(identity: SpiffeId, dns: Sequence[str], ips: Sequence[str]) -> list[x509.GeneralName]:
+    if identity.role == "agent" and (dns or ips):
+        # A client leaf with a host name could stand in for the server.
+        raise SecureFlowError("san_refused", f"{identity} is a client and gets no host names.")
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(str(identity))]
+    try:
+        names += [x509.DNSName(name) for name in dns]
+        names += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips]
+    except ValueError as error:
+        raise SecureFlowError("san_refused", f"Not a host name or address: {error}.") from error
+    return names
+
+
+def _purposes(identity: SpiffeId) -> list[x509.ObjectIdentifier]:
+    server, client = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+    return {"agent": [client], "enclave": [server, client], "server": [server]}[identity.role]
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _authority_key(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _bounded(pem: str) -> bytes:
+    if len(pem) > MAX_PEM:
+        message = f"longer than {MAX_PEM} characters"
+        raise ValueError(message)
+    return pem.encode("utf-8")
+
+
+def _unreadable(directory: Path, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "ca_unreadable",
+        f"The certificate authority in {directory} cannot be read: {reason}.",
+        "Run `secureflow server init`, or restore ca.key and ca.pem from a backup.",
+    )
