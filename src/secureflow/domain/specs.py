@@ -7,9 +7,7 @@ preparation, model, schedule, protection, release. Unknown keys are refused.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -206,9 +204,13 @@ class TrainingSpec:
 _T = TypeVar("_T")
 
 
-@cache
-def _adapter(of: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(of)
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _adapter(of: type[Any]) -> TypeAdapter[Any]:
+    if of not in _ADAPTERS:
+        _ADAPTERS[of] = TypeAdapter(of)
+    return _ADAPTERS[of]
 
 
 def parse(of: type[_T], value: Any, what: str = "spec") -> _T:

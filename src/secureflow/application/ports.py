@@ -1,0 +1,337 @@
+"""The ports: what the application needs of the world, named by role.
+
+Each has an embedded default (no service, no root) and a production adapter in `adapters/`, and one
+contract suite in `tests/contract/` runs over every adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.jobs import Job
+from secureflow.domain.models import Model
+from secureflow.domain.organisations import Agent, Enrolment, Organisation
+from secureflow.domain.policies import Decision
+from secureflow.domain.projects import Project
+from secureflow.domain.users import Token, User
+
+JSON = Any
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list: the items and the cursor of the next page (empty at the end)."""
+
+    items: list[Any]
+    next: str = ""
+
+
+class Store(Protocol[T]):
+    """Entities of one kind inside a unit of work."""
+
+    async def get(self, key: str) -> T:
+        """Return the entity or raise `not_found`."""
+
+    async def find(self, key: str) -> T | None:
+        """Return the entity or None."""
+
+    async def add(self, entity: T) -> None:
+        """Insert; an existing id raises `already_exists`."""
+
+    async def save(self, entity: T) -> None:
+        """Replace the entity of this id; it must exist (`not_found`)."""
+
+    async def list(
+        self, *, cursor: str = "", limit: int = 100, **equals: str | Sequence[str]
+    ) -> Page:
+        """Return entities ordered by id after the cursor.
+
+        `equals` filters on indexed columns: a string must equal, a sequence must contain.
+        """
+
+
+@dataclass(frozen=True)
+class Journalled:
+    """One line of a job's journal: the effect's digest and its outcome (answer or failure)."""
+
+    seq: int
+    digest: str
+    answer: JSON = None
+    failure: dict[str, JSON] | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that watchers of a job see; `id` grows, so a stream resumes after any id."""
+
+    id: int
+    job: str
+    kind: str
+    at: int
+    data: dict[str, JSON]
+
+
+class Journal(Protocol):
+    """A job's answered effects. The primary key (job, seq) is the fence between replicas."""
+
+    async def read(self, job: str) -> list[Journalled]:
+        """Return the job's lines in order."""
+
+    async def append(self, job: str, lines: Sequence[Journalled]) -> None:
+        """Insert lines; a taken (job, seq) raises `fenced`."""
+
+
+class Outbox(Protocol):
+    """Requests that a job has open at parties, written with the journal in one transaction."""
+
+    async def put(self, job: str, seq: int, verb: str, parties: Sequence[str]) -> None:
+        """Note that these parties owe an answer."""
+
+    async def clear(self, job: str, seq: int) -> None:
+        """The effect is answered."""
+
+    async def owed(self, job: str) -> list[tuple[str, str]]:
+        """Return (party, verb) of open requests of a job."""
+
+
+class Events(Protocol):
+    """The progress events of jobs."""
+
+    async def append(self, job: str, kind: str, at: int, data: Mapping[str, JSON]) -> int:
+        """Store and return the event's id."""
+
+    async def after(self, job: str, last: int, limit: int = 500) -> list[Event]:
+        """Return the job's events with id > last."""
+
+
+@dataclass(frozen=True)
+class PendingLeaf:
+    """A leaf that waits for its number. `data` is the exact leaf bytes (signed, JCS)."""
+
+    job: str
+    seq: int
+    position: int
+    kind: str
+    author: str
+    data: bytes
+    document: JSON = None
+    salt: bytes | None = None
+
+
+class PendingLeaves(Protocol):
+    """Leaves submitted in a transaction; the sequencer numbers them afterwards."""
+
+    async def submit(self, leaves: Sequence[PendingLeaf]) -> None:
+        """Insert unnumbered; the same (job, seq, position) twice is kept once."""
+
+
+class Idempotency(Protocol):
+    """Answers to POSTs by idempotency key, per user."""
+
+    async def find(self, user: str, key: str) -> tuple[str, int, JSON] | None:
+        """Return (request digest, status, body) if the key was used."""
+
+    async def remember(self, user: str, key: str, request: str, status: int, body: JSON) -> None:
+        """Store the first answer."""
+
+
+class UnitOfWork(Protocol):
+    """One transaction. Leaving the block without `commit` rolls back."""
+
+    users: Store[User]
+    tokens: Store[Token]
+    organisations: Store[Organisation]
+    enrolments: Store[Enrolment]
+    agents: Store[Agent]
+    projects: Store[Project]
+    datasets: Store[Dataset]
+    grants: Store[Grant]
+    jobs: Store[Job]
+    models: Store[Model]
+    journal: Journal
+    outbox: Outbox
+    events: Events
+    leaves: PendingLeaves
+    idempotency: Idempotency
+
+    async def setting(self, name: str) -> JSON:
+        """Return a platform-wide JSON value (e.g. `charter`, `charter_candidate`) or None."""
+
+    async def set_setting(self, name: str, value: JSON) -> None:
+        """Store a platform-wide JSON value."""
+
+    async def commit(self) -> None:
+        """Make everything of this block durable."""
+
+    async def __aenter__(self) -> UnitOfWork:
+        """Begin."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """Roll back what was not committed."""
+
+
+class Begin(Protocol):
+    """Starts units of work."""
+
+    def __call__(self) -> UnitOfWork:
+        """Return a fresh unit of work for `async with`."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Where leaves landed: their indices under one signed head."""
+
+    note: str
+    size: int
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """A numbered leaf with its document (if kept) and salt."""
+
+    index: int
+    hash: bytes
+    data: bytes
+    job: str
+    kind: str
+    author: str
+    at: int
+    document: JSON = None
+    salt: bytes | None = None
+
+
+class Ledger(Protocol):
+    """The append-only, provable record (RFC 9162 log; anchors may follow it)."""
+
+    origin: str
+    public: str
+
+    async def sequenced(self, job: str, seq: int) -> Recorded:
+        """Wait until the submitted leaves of (job, seq) have numbers under a signed head."""
+
+    async def append(self, leaves: Sequence[PendingLeaf]) -> Recorded:
+        """Submit and wait, for deeds that belong to no job (users, grants, charter)."""
+
+    async def head(self) -> str:
+        """Return the newest signed checkpoint note, with the cosignatures that it has."""
+
+    async def note(self, size: int) -> str:
+        """Return the signed checkpoint of this size with its cosignatures (`not_found`)."""
+
+    async def cosign(self, size: int, lines: Iterable[str]) -> None:
+        """Store verified cosignature lines for the checkpoint of this size."""
+
+    async def entries(
+        self, *, job: str | None = None, start: int = 0, limit: int = 500
+    ) -> list[LogEntry]:
+        """Return numbered leaves in order, optionally of one job."""
+
+    async def inclusion(self, index: int, size: int) -> list[bytes]:
+        """Return the inclusion proof (`not_found` when index ≥ size or size too large)."""
+
+    async def consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the consistency proof from old to new."""
+
+    async def find(self, leaf_hash: bytes) -> int | None:
+        """Return the index of a leaf hash."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request to one party. `id` (`job/seq/party`) is its idempotency key."""
+
+    id: str
+    party: str
+    verb: str
+    body: dict[str, JSON]
+    patience: float | None
+
+
+@dataclass(frozen=True)
+class PartyStatus:
+    """What the centre knows of a party's link."""
+
+    party: str
+    connected: bool
+    last_progress: float
+    version: str = ""
+    log_size: int = 0
+    address: str = ""
+
+
+class Courier(Protocol):
+    """Carries requests to parties over links that the parties opened."""
+
+    async def ask(self, request: Request) -> JSON:
+        """Deliver (again after a reconnect) until answered.
+
+        Raises:
+            SecureFlowError: the party's own refusal, or `party_silent` after `patience` seconds
+                without connection or progress.
+        """
+
+    def status(self, party: str) -> PartyStatus:
+        """Return the party's link status."""
+
+    async def withdraw(self, job: str) -> None:
+        """Forget the job's open requests and tell parties to stop (cancellation)."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A stored blob: BLAKE3 hex digest and size in bytes."""
+
+    digest: str
+    size: int
+
+
+class Artifacts(Protocol):
+    """Content-addressed blobs (BLAKE3)."""
+
+    async def put(self, chunks: AsyncIterator[bytes], *, limit: int) -> Artifact:
+        """Store a stream of at most `limit` bytes; identical content is stored once."""
+
+    async def open(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+        """Stream the blob from the offset (`not_found`)."""
+
+    async def stat(self, digest: str) -> Artifact:
+        """Return the blob's size (`not_found`)."""
+
+    def path(self, digest: str) -> Path | None:
+        """Return a local path where the adapter has one, for zero-copy reads."""
+
+    async def delete(self, digest: str) -> None:
+        """Remove the blob if it is there."""
+
+
+class Bus(Protocol):
+    """Wakes waiters: something happened on a topic (payloads live in the database)."""
+
+    async def publish(self, topic: str) -> None:
+        """Wake the topic's listeners."""
+
+    def listen(self, topic: str) -> AsyncIterator[None]:
+        """Yield once at once, then after every publish (merged when slow)."""
+
+
+class Policies(Protocol):
+    """Decides a dataset-use request by reviewed policy files."""
+
+    def decide(self, request: Mapping[str, JSON]) -> Decision:
+        """Return allow, refuse, or ask (a person)."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a dry run or a submission answers: digest, checks and expected disclosure."""
+
+    digest: str
+    spec: dict[str, JSON]
+    notes: tuple[str, ...] = ()
+    details: dict[str, JSON] = field(default_factory=dict)

@@ -1,0 +1,58 @@
+"""The error catalogue: every code, and its category.
+
+A category is what edges map: `server/rest` to an HTTP status, `server/rpc` to a gRPC status, `cli`
+to an exit code. HTTP numbers never stand here.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Category(StrEnum):
+    """What kind of failure a code is."""
+
+    INVALID = "invalid"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    TOO_LARGE = "too_large"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    UNTRUSTED = "untrusted"
+    FAILED = "failed"
+    INTERNAL = "internal"
+
+
+CATALOGUE: dict[str, Category] = {
+    "not_found": Category.NOT_FOUND,
+    "invalid_spec": Category.INVALID,
+    "invalid_request": Category.INVALID,
+    "contradictory_spec": Category.INVALID,
+    "malformed_json": Category.INVALID,
+    "not_canonical": Category.INVALID,
+    "malformed_base64": Category.INVALID,
+    "malformed_key": Category.INVALID,
+    "illegal_transition": Category.CONFLICT,
+    "already_exists": Category.CONFLICT,
+    "stale_version": Category.CONFLICT,
+    "unauthenticated": Category.UNAUTHENTICATED,
+    "forbidden": Category.FORBIDDEN,
+    "too_large": Category.TOO_LARGE,
+    "rate_limited": Category.RATE_LIMITED,
+    "too_few_answers": Category.FAILED,
+    "party_silent": Category.UNAVAILABLE,
+    "cancelled": Category.CONFLICT,
+    "script_changed": Category.INTERNAL,
+    "internal": Category.INTERNAL,
+}
+
+
+def category(code: str) -> Category:
+    """Return the code's category; an unknown code is `failed`, an `invalid_…` one `invalid`."""
+    if code in CATALOGUE:
+        return CATALOGUE[code]
+    if code.startswith(("invalid_", "malformed_", "unknown_", "missing_")):
+        return Category.INVALID
+    return Category.FAILED

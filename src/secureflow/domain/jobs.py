@@ -1,0 +1,78 @@
+"""Jobs and their life: the state machine is a table.
+
+draft → proposed → approved → admitted → running ⇄ paused → succeeded | failed | cancelled.
+*Proposed* waits for the data owners, *admitted* means attested and budget reserved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from secureflow.kit.errors import SecureFlowError
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    DRAFT = "draft"
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    ADMITTED = "admitted"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Tell whether nothing follows."""
+        return not TRANSITIONS[self]
+
+
+_S = JobState
+_ENDS = frozenset({_S.FAILED, _S.CANCELLED})
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    _S.DRAFT: frozenset({_S.PROPOSED, _S.CANCELLED}),
+    _S.PROPOSED: _ENDS | {_S.APPROVED, _S.PAUSED},
+    _S.APPROVED: _ENDS | {_S.ADMITTED, _S.PAUSED},
+    _S.ADMITTED: _ENDS | {_S.RUNNING, _S.PAUSED},
+    _S.RUNNING: _ENDS | {_S.SUCCEEDED, _S.PAUSED},
+    _S.PAUSED: _ENDS | {_S.PROPOSED, _S.APPROVED, _S.ADMITTED, _S.RUNNING},
+    _S.SUCCEEDED: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.CANCELLED: frozenset(),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One computation. `spec` is the signed JSON, `digest` its SHA-256, `script` its version."""
+
+    id: str
+    project: str
+    organisation: str
+    name: str
+    submitter: str
+    kind: str
+    script: str
+    spec: dict[str, Any]
+    digest: str
+    state: JobState
+    created: int
+    updated: int
+    error: dict[str, Any] | None = None
+    report: dict[str, Any] | None = None
+    progress: dict[str, Any] = field(default_factory=dict)
+
+
+def check_transition(job: str, old: JobState, new: JobState) -> None:
+    """Refuse a move that the table does not hold (`illegal_transition`); same state is no move."""
+    if new != old and new not in TRANSITIONS[old]:
+        raise SecureFlowError(
+            "illegal_transition",
+            f"Job {job} is {old} and cannot become {new}.",
+            f"From {old} it can become: {', '.join(sorted(TRANSITIONS[old])) or 'nothing'}.",
+        )

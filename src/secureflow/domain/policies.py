@@ -1,0 +1,25 @@
+"""Consent policies: an agent's own rules on who may use which dataset, for what, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Effect = Literal["allow", "refuse", "ask"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A reviewed policy file (Cedar) beside the agent, named by its digest."""
+
+    name: str
+    text: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the policy says of one request: allow, refuse, or ask a person, with the reasons."""
+
+    effect: Effect
+    reasons: tuple[str, ...] = ()

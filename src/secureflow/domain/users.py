@@ -1,0 +1,45 @@
+"""People: users, their roles, and their tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a person may do; every role but the platform admin's is inside one organisation."""
+
+    PLATFORM_ADMIN = "platform-admin"
+    ORGANISATION_ADMIN = "organisation-admin"
+    DATA_OWNER = "data-owner"
+    DATA_SCIENTIST = "data-scientist"
+    AUDITOR = "auditor"
+
+
+@dataclass(frozen=True)
+class User:
+    """A person. `organisation` is empty only for people of the operator.
+
+    `password` is an Argon2id hash and never leaves the server.
+    """
+
+    id: str
+    name: str
+    display: str
+    organisation: str
+    roles: tuple[Role, ...]
+    password: str
+    created: int
+    disabled: bool = False
+
+
+@dataclass(frozen=True)
+class Token:
+    """A bearer token of a user: only its SHA-256 is stored. Times in unix seconds."""
+
+    id: str
+    user: str
+    digest: str
+    created: int
+    expires: int
+    label: str = ""

@@ -1,0 +1,116 @@
+"""Effects: what a script asks for. A job is a generator that yields these and is sent answers.
+
+A script is deterministic: clocks, randomness and every outside answer enter through effects, so a
+journal of answers rebuilds its exact state in a fresh generator. Failures and cancellation enter by
+`throw()` as `SecureFlowError` (codes below), on replay too. Effects are JSON: their digest stands
+in the journal beside the answer, and a replay that yields another effect stops the job.
+
+Codes that enter by `throw()`: `too_few_answers` (details: failures by party), `cancelled`,
+and for an `Ask` of one party with need 1 the party's own error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+from secureflow.kit.canonical import digest
+
+JSON = Any
+ENCLAVE = "enclave"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Send one request to each party; wait until each answered or made no progress.
+
+    Args:
+        to: party names.
+        verb: the handler at the party.
+        body: what all are told.
+        each: per party, keys that join or replace the body's.
+        need: the minimum of answers (default: all); it is never "the fastest k".
+        patience: seconds without progress after which a party counts as silent; None = for ever.
+    Answer: `{"replies": {party: body}, "failures": {party: error}}`.
+    """
+
+    effect: ClassVar[str] = "ask"
+    to: tuple[str, ...]
+    verb: str
+    body: Mapping[str, JSON] = field(default_factory=dict)
+    each: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
+    need: int | None = None
+    patience: float | None = 60.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """Append entries to the ledger, in order, in the job's transaction.
+
+    Args:
+        entries: each `{"kind", "document"}` for the server's own, or
+            `{"signed": {"leaf", "key", "signature"}, "document"?, "salt"?}` for a party's.
+    Answer: `{"note": signed checkpoint text, "size": int, "indices": [int]}`.
+    """
+
+    effect: ClassVar[str] = "record"
+    entries: tuple[Mapping[str, JSON], ...]
+
+
+@dataclass(frozen=True)
+class Move:
+    """Move the job to a state. Answer: null."""
+
+    effect: ClassVar[str] = "move"
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Tell watchers of progress; `progress` keys are merged into the job. Answer: null."""
+
+    effect: ClassVar[str] = "tell"
+    kind: str
+    data: Mapping[str, JSON]
+    progress: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Register a released model version. Answer: `{"model": id, "version": int}`."""
+
+    effect: ClassVar[str] = "publish"
+    model: Mapping[str, JSON]
+
+
+@dataclass(frozen=True)
+class Now:
+    """Ask the clock. Answer: unix seconds (int)."""
+
+    effect: ClassVar[str] = "now"
+
+
+Effect = Ask | Record | Move | Tell | Publish | Now
+T = TypeVar("T")
+Script = Generator[Effect, JSON, T]
+
+
+def effect_json(effect: Effect) -> dict[str, JSON]:
+    """Return the JSON form of an effect, the thing that its digest covers."""
+    fields = {name: getattr(effect, name) for name in effect.__dataclass_fields__}
+    return {"effect": effect.effect, **{k: _plain(v) for k, v in fields.items()}}
+
+
+def effect_digest(effect: Effect) -> str:
+    """Return the hex SHA-256 over the JCS form of the effect."""
+    return digest(effect_json(effect))
+
+
+def _plain(value: Any) -> JSON:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value
