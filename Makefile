@@ -1,0 +1,60 @@
+# Everything runs in .venv, from locked and hashed requirements.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo install dev test lint soak bench docs proto lock clean
+
+help: ## Show the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.core: requirements/core.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/core.txt -r requirements/build.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@
+
+install: $(VENV)/.core ## Set up .venv with what running needs
+
+dev: $(VENV)/.dev ## Set up .venv with what developing needs
+
+demo: install ## Train one model with three banks on this machine
+	$(BIN)/secureflow demo
+
+lint: dev ## Lint, format check, types, import contracts
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: lint ## Everything that a pull request must pass
+	$(PYTEST) -n 2 --dist loadgroup
+
+soak: dev ## The long versions
+	$(PYTEST) -m soak --timeout 7200
+
+bench: dev ## Print the benchmarks' JSON
+	$(BIN)/python -m benchmarks.round_overhead --mb 1 --clients 3
+	$(BIN)/python -m benchmarks.round_overhead --mb 25 --clients 3
+	$(BIN)/python -m benchmarks.ledger
+	$(BIN)/python -m benchmarks.secagg --parties 8 --dim 100000
+
+docs: dev ## Regenerate api/openapi.json and the CLI reference
+	$(BIN)/python -m secureflow.server.rest.export api/openapi.json
+
+proto: dev ## Regenerate the wire code
+	$(BIN)/python -m grpc_tools.protoc -I api/proto --python_out=src --pyi_out=src api/proto/secureflow/wire/v1/link.proto
+
+lock: ## Lock the requirements (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements/core.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev -c requirements/core.txt pyproject.toml -o requirements/dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c requirements/dev.txt requirements/build.in -o requirements/build.txt
+
+clean: ## Remove what was built
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
