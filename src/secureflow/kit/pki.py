@@ -7,7 +7,7 @@ The authority issues short-lived X.509 leaves that carry one SPIFFE URI (SPIFFE 
     spiffe://<trust-domain>/server
 
 A CSR lends only its public key; names and extensions in it are ignored, the caller of `issue`
-decides them. Everything that depends on time takes `now` (an aware datetime) as an argument.
+decides them. Everything that depends on time takes `now` (Unix seconds) as an argument.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import ipaddress
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -69,7 +69,7 @@ class Authority:
         self.trust_domain = _trust_domain(certificate)
 
     @classmethod
-    def create(cls, directory: Path, trust_domain: str, now: datetime) -> Authority:
+    def create(cls, directory: Path, trust_domain: str, now: int) -> Authority:
         """Make a new authority and write `ca.key` (0600) and `ca.pem`.
 
         Raises:
@@ -117,7 +117,7 @@ class Authority:
         self,
         csr_pem: str,
         uri: str,
-        now: datetime,
+        now: int,
         *,
         life: timedelta = PARTY_LIFE,
         dns: Sequence[str] = (),
@@ -146,7 +146,7 @@ class Authority:
                 "Ask for a shorter life; renewal is automatic.",
             )
         names = _names(identity, dns, ips)
-        start = now - CLOCK_SKEW
+        start = _instant(now) - CLOCK_SKEW
         leaf = (
             x509.CertificateBuilder()
             .subject_name(_name(identity.common_name))
@@ -256,7 +256,7 @@ def serial(certificate: x509.Certificate) -> str:
 
 
 def check_leaf(
-    certificate: x509.Certificate, trust_domain: str, now: datetime, revoked: RevocationList
+    certificate: x509.Certificate, trust_domain: str, now: int, revoked: RevocationList
 ) -> SpiffeId:
     """Return who a peer is whose chain the TLS stack has already verified.
 
@@ -269,11 +269,11 @@ def check_leaf(
         raise SecureFlowError(
             "spiffe_foreign", f"{identity} lies outside the trust domain {trust_domain}."
         )
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+    if not certificate.not_valid_before_utc <= _instant(now) <= certificate.not_valid_after_utc:
         raise SecureFlowError(
             "certificate_not_valid_now",
             f"The certificate of {identity} is valid from {certificate.not_valid_before_utc} "
-            f"to {certificate.not_valid_after_utc}; it is {now}.",
+            f"to {certificate.not_valid_after_utc}; it is {_instant(now)}.",
             "Renew the certificate, and compare the clocks of both machines.",
         )
     if serial(certificate) in revoked.serials:
@@ -307,9 +307,7 @@ def write_private(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _self_signed(
-    key: ec.EllipticCurvePrivateKey, trust_domain: str, now: datetime
-) -> x509.Certificate:
+def _self_signed(key: ec.EllipticCurvePrivateKey, trust_domain: str, now: int) -> x509.Certificate:
     name = _name(f"SecureFlow link CA {trust_domain}"[:64])
     uri = x509.UniformResourceIdentifier(f"spiffe://{trust_domain}")
     return (
@@ -318,8 +316,8 @@ def _self_signed(
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(now + AUTHORITY_LIFE)
+        .not_valid_before(_instant(now) - CLOCK_SKEW)
+        .not_valid_after(_instant(now) + AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectAlternativeName([uri]), critical=False)
@@ -370,6 +368,10 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 def _authority_key(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+
+
+def _instant(now: int) -> datetime:
+    return datetime.fromtimestamp(now, UTC)
 
 
 def _name(common_name: str) -> x509.Name:

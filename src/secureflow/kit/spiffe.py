@@ -13,7 +13,7 @@ from secureflow.kit.errors import SecureFlowError
 Role = Literal["agent", "enclave", "server"]
 
 _SEGMENT: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
-_DOMAIN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_DOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,253}[a-z0-9])?")
 _NAME: Final = re.compile(_SEGMENT)
 _URI: Final = re.compile(
     rf"spiffe://(?P<domain>{_DOMAIN.pattern})"

@@ -1,0 +1,38 @@
+"""Closing certificates: one contributor set per round, or nothing opens."""
+
+from secureflow.engines.closing.certificate import (
+    Certificate,
+    certify,
+    parse_certificate,
+    verify_certificate,
+)
+from secureflow.engines.closing.vote import (
+    Question,
+    Vote,
+    cast_vote,
+    check_set,
+    may_vote,
+    round_context,
+    threshold,
+)
+    Question,
+    Vote,
+    cast_vote,
+    check_set,
+    may_vote,
+    threshold,
+)
+
+__all__ = [
+    "Certificate",
+    "Question",
+    "Vote",
+    "cast_vote",
+    "certify",
+    "check_set",
+    "may_vote",
+    "parse_certificate",
+    "round_context",
+    "threshold",
+    "verify_certificate",
+]

@@ -1,0 +1,148 @@
+"""The closing certificate: t votes for one contributor set (SECURITY.md).
+
+A certificate holds the question once and one signature per voter, so votes on different sets
+cannot even be written down together; `certify` refuses to try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from secureflow.engines.closing.vote import (
+    MAX_PARTIES,
+    Question,
+    Vote,
+    check_set,
+    threshold,
+)
+from secureflow.kit.canonical import digest, parse_json
+from secureflow.kit.errors import SecureFlowError
+
+MAX_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A question and who signed it; `verify_certificate` says whether that is enough.
+
+    Args:
+        question: the certified contributor set.
+        votes: voter → base64 signature.
+    """
+
+    question: Question
+    votes: Mapping[str, str] = field(hash=False)
+
+    @property
+    def survivors(self) -> tuple[str, ...]:
+        """The certified contributors, sorted."""
+        return self.question.survivors
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the certified question: equal for every quorum that signed it."""
+        return digest(self.question.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {**self.question.as_json(), "votes": dict(sorted(self.votes.items()))}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Certificate:
+        """Read the JSON form of a foreign certificate; nothing is verified here.
+
+        Raises:
+            SecureFlowError: `certificate_malformed`, `vote_malformed`.
+        """
+        if not isinstance(value, dict) or not isinstance(value.get("votes"), dict):
+            raise _malformed("it is no object with votes")
+        rest = dict(value)
+        votes = rest.pop("votes")
+        if len(votes) > MAX_PARTIES:
+            raise _malformed(f"it holds {len(votes)} votes")
+        question = Question.from_json(rest)
+        for voter, signature in votes.items():
+            if not isinstance(signature, str):
+                raise _malformed("a signature is no text")
+            Vote(question, voter, signature)
+        return cls(question, votes)
+
+
+def parse_certificate(data: bytes) -> Certificate:
+    """Parse a foreign certificate of at most 1 MiB.
+
+    Raises:
+        SecureFlowError: `malformed_json`, `certificate_malformed`, `vote_malformed`.
+    """
+    return Certificate.from_json(parse_json(data, MAX_BYTES))
+
+
+def certify(votes: Iterable[Vote]) -> Certificate:
+    """Put votes together.
+
+    Raises:
+        SecureFlowError: `certificate_mixed` when they answer different questions,
+            `certificate_forged` when one voter signs twice, `certificate_short` when empty.
+    """
+    question: Question | None = None
+    signatures: dict[str, str] = {}
+    for vote in votes:
+        question = question or vote.question
+        if vote.question != question:
+            raise SecureFlowError(
+                "certificate_mixed",
+                f"The vote of {vote.voter} answers another question than the votes before it.",
+                "Votes for different contributor sets never make one certificate.",
+            )
+        if signatures.setdefault(vote.voter, vote.signature) != vote.signature:
+            raise _forged(vote.voter, "signed twice, differently")
+        signatures[vote.voter] = vote.signature
+    if question is None:
+        raise SecureFlowError("certificate_short", "There is no vote to certify anything.")
+    return Certificate(question, signatures)
+
+
+def verify_certificate(certificate: Certificate, roster: Mapping[str, str]) -> None:
+    """Verify that t parties of the spec's roster certify this contributor set.
+
+    Args:
+        certificate: the foreign certificate.
+        roster: party → base64 Ed25519 key, exactly the signed spec's roster.
+
+    Raises:
+        SecureFlowError: `survivors_unknown`, `dead_inconsistent`, `survivors_too_few`,
+            `certificate_forged` (a signature fails, or the voter is no contributor),
+            `certificate_short`.
+    """
+    check_set(certificate.question, roster)
+    for voter, signature in certificate.votes.items():
+        if voter not in certificate.survivors:
+            raise _forged(voter, "is not among the contributors that it certifies")
+        if not Vote(certificate.question, voter, signature).holds_under(roster[voter]):
+            raise _forged(voter, "did not sign this contributor set")
+    needed = threshold(len(roster))
+    if len(certificate.votes) < needed:
+        raise SecureFlowError(
+            "certificate_short",
+            f"Round {certificate.question.round} is closed by {len(certificate.votes)} of "
+            f"{len(roster)} parties; {needed} are needed.",
+            "Wait for more votes: nothing opens before.",
+            {"found": len(certificate.votes), "needed": needed},
+        )
+
+
+def _forged(voter: str, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "certificate_forged",
+        f"The closing certificate is not authentic: {voter} {reason}.",
+        "Do not open anything on it; keep it as evidence.",
+        {"voter": voter},
+    )
+
+
+def _malformed(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "certificate_malformed", f"The closing certificate is malformed: {reason}."
+    )
