@@ -15,13 +15,6 @@ from secureflow.engines.closing.vote import (
     round_context,
     threshold,
 )
-    Question,
-    Vote,
-    cast_vote,
-    check_set,
-    may_vote,
-    threshold,
-)
 
 __all__ = [
     "Certificate",
