@@ -1,0 +1,274 @@
+"""The charter: who the organisations are, compared out of band once and then pinned.
+
+It holds the log's origin and key and every member's name and Ed25519 signing key. The operator
+hands it round but cannot change it: people compare its fingerprint on both screens, and after
+that a new version counts only with the signatures of more than two thirds of the *pinned*
+version's members (SECURITY.md, "Identity: the charter").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, Literal
+
+from secureflow.domain.words import WORDS
+from secureflow.kit import canonical, crypto
+from secureflow.kit.errors import SecureFlowError
+
+MAX_MEMBERS = 1000
+RESERVED = frozenset({"server", "enclave"})
+"""Authors of ledger leaves that are no organisations; a member of that name could pose as one."""
+
+_ORGANISATION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_TRUST_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9._-]{0,253}[a-z0-9])?")
+_ORIGIN = re.compile(r"[!-*,-~]{1,255}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+_FINGERPRINT_BYTES = 12
+_MAX_CHARTER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Member:
+    """One organisation: its slug, its name for people, its base64 signing key."""
+
+    organisation: str
+    name: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Charter:
+    """One version of the charter. The order of members has no meaning: they are kept sorted.
+
+    `previous` is the hex digest of the version before, "" for version 1.
+
+    Raises:
+        SecureFlowError: `malformed_charter` naming the field or member.
+    """
+
+    version: int
+    trust_domain: str
+    origin: str
+    log_key: str
+    members: tuple[Member, ...]
+    previous: str = ""
+
+    def __post_init__(self) -> None:
+        _check_head(self)
+        _check_members(self.members, self.log_key)
+        ordered = tuple(sorted(self.members, key=lambda member: member.organisation))
+        object.__setattr__(self, "members", ordered)
+
+    def json(self) -> dict[str, Any]:
+        """Return the JSON body that members sign."""
+        members = [vars(member).copy() for member in self.members]
+        body = {one.name: getattr(self, one.name) for one in fields(self)}
+        return body | {"members": members}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Charter:
+        """Build a charter from parsed foreign JSON; raises `malformed_charter`."""
+        body = _exact(value, {one.name for one in fields(cls)}, "charter")
+        listed = body["members"]
+        if not isinstance(listed, list) or len(listed) > MAX_MEMBERS:
+            raise _malformed(f"members is no list of at most {MAX_MEMBERS}")
+        names = {one.name for one in fields(Member)}
+        members = tuple(Member(**_exact(one, names, "member")) for one in listed)
+        return cls(**(body | {"members": members}))
+
+    @cached_property
+    def digest(self) -> str:
+        """The hex SHA-256 over the canonical JSON."""
+        return canonical.digest(self.json())
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Organisation to base64 signing key."""
+        return {member.organisation: member.key for member in self.members}
+
+    def fingerprint_words(self, lang: Literal["en", "zh"] = "en") -> str:
+        """Return what people compare: twelve English words, or the same 96 bits as digit groups.
+
+        The operator could prepare two charters for two members, so 96 plain bits would cost it
+        2^48 tries; scrypt (16 MiB, some 50 ms) before each word makes that hopeless.
+        """
+        bits = self._fingerprint
+        if lang == "en":
+            return " ".join(WORDS[byte] for byte in bits)
+        digits = f"{int.from_bytes(bits, 'big'):030d}"
+        return " ".join(digits[start : start + 5] for start in range(0, 30, 5))
+
+    @cached_property
+    def _fingerprint(self) -> bytes:
+        salt = b"secureflow/v1 charter fingerprint"
+        seed = bytes.fromhex(self.digest)
+        return hashlib.scrypt(seed, salt=salt, n=1 << 14, r=8, p=1, dklen=_FINGERPRINT_BYTES)
+
+
+@dataclass(frozen=True)
+class SignedCharter:
+    """A charter with base64 signatures of kind `charter`, by organisation."""
+
+    charter: Charter
+    signatures: Mapping[str, str] = field(default_factory=dict)
+
+    def sign(self, organisation: str, key: crypto.SigningKey) -> SignedCharter:
+        """Return this charter with one more signature."""
+        signature = key.sign("charter", self.charter.json())
+        return SignedCharter(self.charter, {**self.signatures, organisation: signature})
+
+    def signers(self, keys: Mapping[str, str]) -> frozenset[str]:
+        """Return the organisations, among `{organisation: key}`, whose signatures hold."""
+        body = self.charter.json()
+        return frozenset(
+            organisation
+            for organisation, signature in self.signatures.items()
+            if organisation in keys
+            and crypto.verify(keys[organisation], "charter", body, signature)
+        )
+
+    def json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"charter": self.charter.json(), "signatures": dict(self.signatures)}
+
+    @classmethod
+    def from_json(cls, value: Any) -> SignedCharter:
+        """Build a signed charter from parsed foreign JSON; raises `malformed_charter`."""
+        body = _exact(value, {"charter", "signatures"}, "signed charter")
+        signatures = body["signatures"]
+        if not isinstance(signatures, dict) or len(signatures) > MAX_MEMBERS:
+            raise _malformed(f"signatures is no object of at most {MAX_MEMBERS}")
+        if not all(isinstance(one, str) and len(one) <= 128 for one in signatures.values()):
+            raise _malformed("a signature is no short text")
+        return cls(Charter.from_json(body["charter"]), signatures)
+
+    @classmethod
+    def parse(cls, data: bytes | str) -> SignedCharter:
+        """Parse a foreign charter file of at most 1 MiB.
+
+        Raises:
+            SecureFlowError: `malformed_json`, `malformed_charter`.
+        """
+        return cls.from_json(canonical.parse_json(data, _MAX_CHARTER_BYTES))
+
+
+def accept_change(pinned: Charter, candidate: SignedCharter) -> Charter:
+    """Return the charter to pin next; the pinned one again when the candidate is the same.
+
+    Raises:
+        SecureFlowError: `charter_mismatch` when the candidate does not follow the pinned version;
+            `charter_not_signed` without more than two thirds of the pinned version's members.
+    """
+    new = candidate.charter
+    if new == pinned:
+        return pinned
+    if (new.version, new.previous) != (pinned.version + 1, pinned.digest):
+        raise SecureFlowError(
+            "charter_mismatch",
+            f"Charter version {new.version} does not follow the pinned version {pinned.version}.",
+            "Ask for the versions in between, or compare fingerprints with the other members.",
+            {"differences": compare(pinned, new)},
+        )
+    if new.trust_domain != pinned.trust_domain:
+        raise SecureFlowError(
+            "charter_mismatch",
+            f"The new charter is for {new.trust_domain}, the pinned one for {pinned.trust_domain}.",
+            "Another trust domain is another consortium: pin its charter afresh.",
+        )
+    signers = candidate.signers(pinned.keys)
+    if 3 * len(signers) <= 2 * len(pinned.members):
+        raise SecureFlowError(
+            "charter_not_signed",
+            f"Charter version {new.version} has valid signatures of {len(signers)} of the "
+            f"{len(pinned.members)} pinned members; it needs more than two thirds.",
+            "Ask the missing members to sign it: secureflow charter sign.",
+            {"signed": sorted(signers), "missing": sorted(pinned.keys.keys() - signers)},
+        )
+    return new
+
+
+def compare(a: Charter, b: Charter) -> list[str]:
+    """Return one line per difference, in the words of a person; empty when equal."""
+    heads = ("version", "trust_domain", "origin", "log_key", "previous")
+    lines = [
+        f"{name}: {getattr(a, name) or 'none'} → {getattr(b, name) or 'none'}"
+        for name in heads
+        if getattr(a, name) != getattr(b, name)
+    ]
+    old = {member.organisation: member for member in a.members}
+    new = {member.organisation: member for member in b.members}
+    lines += [f"member {one}: removed" for one in sorted(old.keys() - new.keys())]
+    lines += [f"member {one}: added, key {new[one].key}" for one in sorted(new.keys() - old.keys())]
+    for one in sorted(old.keys() & new.keys()):
+        lines += [
+            f"member {one}: {name} {before} → {after}"
+            for name in ("name", "key")
+            if (before := getattr(old[one], name)) != (after := getattr(new[one], name))
+        ]
+    return lines
+
+
+def _check_head(charter: Charter) -> None:
+    texts = {
+        "trust_domain": (charter.trust_domain, _TRUST_DOMAIN),
+        "origin": (charter.origin, _ORIGIN),
+    }
+    for name, (value, form) in texts.items():
+        if not isinstance(value, str) or not form.fullmatch(value):
+            raise _malformed(f"{name} is not as the format demands")
+    if type(charter.version) is not int or not 1 <= charter.version < 1 << 31:
+        raise _malformed("version is no positive integer")
+    first = charter.version == 1
+    previous = charter.previous
+    if not isinstance(previous, str) or not (_DIGEST.fullmatch(previous) or previous == ""):
+        raise _malformed("previous is no hex SHA-256")
+    if first != (previous == ""):
+        raise _malformed("previous must be empty in version 1 and only there")
+    _check_key(charter.log_key, "log_key")
+
+
+def _check_members(members: tuple[Member, ...], log_key: str) -> None:
+    if not 1 <= len(members) <= MAX_MEMBERS:
+        raise _malformed(f"there must be 1 to {MAX_MEMBERS} members")
+    for member in members:
+        _check_member(member)
+    if len({member.organisation for member in members}) != len(members):
+        raise _malformed("an organisation stands in it twice")
+    # One key, one vote: else an operator that shares a member's key would count twice.
+    if len({member.key for member in members} | {log_key}) != len(members) + 1:
+        raise _malformed("two members, or a member and the log, have the same key")
+
+
+def _check_member(member: Member) -> None:
+    slug, name = member.organisation, member.name
+    if not isinstance(slug, str) or not _ORGANISATION.fullmatch(slug) or slug in RESERVED:
+        raise _malformed(f"{slug!r:.80} cannot name an organisation")
+    if not isinstance(name, str) or not 1 <= len(name) <= 200 or not name.isprintable():
+        raise _malformed(f"the name of {slug} is no printable text of at most 200 characters")
+    _check_key(member.key, f"the key of {slug}")
+
+
+def _check_key(key: Any, what: str) -> None:
+    try:
+        crypto.public_key(key if isinstance(key, str) else "")
+    except SecureFlowError as error:
+        raise _malformed(f"{what} is no base64 Ed25519 key") from error
+
+
+def _exact(value: Any, names: set[str], what: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or set(value) != names:
+        raise _malformed(f"a {what} needs exactly {', '.join(sorted(names))}")
+    return value
+
+
+def _malformed(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "malformed_charter",
+        f"The charter is malformed: {reason}.",
+        "Ask its sender for the file again; a charter is not edited by hand.",
+    )

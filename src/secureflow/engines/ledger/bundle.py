@@ -1,0 +1,232 @@
+"""Offline audit: one job's story, re-derived from a bundle and a pinned charter.
+
+A bundle is JSON: `{v: 1, origin, note, job, spec, roster, charter, entries}`; `note` is the head
+with its cosignatures, `spec` the signed job spec, `roster` its parties, `charter` the charter's
+digest, and an entry `{index, leaf, proof: [hex], document?, salt?}`. Entries of other jobs may
+stand between an author's own ones to complete that author's chain; they come without documents.
+
+The verifier believes nothing that the bundle says of itself:
+- each leaf is signed by the key that the *charter* gives its author. `server` is the log key; an
+  `enclave` key counts only when more roster members than may collude vouch for it in their own
+  opened `attested` leaves, so that at least one of them is honest;
+- the leaves of an author form an unbroken chain: dropping, inserting or reordering one shows,
+  and an organisation's first leaf of the job is its approval, so the chain's start is known;
+- each leaf is in the tree under the head, the log signed the head, and a quorum of the roster
+  that the *signed spec* names cosigned it.
+Without a charter all this can only be consistent with itself, which a forger can make too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from secureflow.domain.charter import Charter
+from secureflow.engines.ledger import leaves
+from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry, parse_bundle
+from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
+from secureflow.engines.ledger.witness import colluders_of, quorum_of
+from secureflow.kit.canonical import digest
+from secureflow.kit.errors import SecureFlowError
+
+SERVER = "server"
+ENCLAVE = "enclave"
+
+Status = Literal["verified", "consistent, unauthenticated", "failed"]
+
+
+@dataclass(frozen=True)
+class BundleVerdict:
+    """What the audit found. `ok` only when a charter was given and nothing failed.
+
+    `failures` name the entry and what is wrong with it; `cosigners` are the roster members whose
+    cosignatures under the head hold, `quorum` how many it takes.
+    """
+
+    ok: bool
+    status: Status
+    failures: tuple[str, ...]
+    entries: int = 0
+    size: int = 0
+    cosigners: tuple[str, ...] = ()
+    quorum: int = 0
+
+
+def verify_bundle(bundle_json: Any, charter: Charter | None) -> BundleVerdict:
+    """Judge a foreign bundle. Total: whatever it is, the answer is a verdict."""
+    try:
+        bundle = parse_bundle(bundle_json)
+    except SecureFlowError as error:
+        return BundleVerdict(False, "failed", (error.message,))
+    failures = [*_story_failures(bundle), *_entry_failures(bundle)]
+    failures += [*_chain_failures(bundle), *_consent_failures(bundle)]
+    cosigners: frozenset[str] = frozenset()
+    if charter is None:
+        failures += _self_signed_failures(bundle)
+    else:
+        failures += _author_failures(bundle, charter)
+        failures += _head_failures(bundle, charter)
+        cosigners = bundle.note.cosigners(_roster_keys(bundle, charter))
+    status: Status = "verified" if charter else "consistent, unauthenticated"
+    return BundleVerdict(
+        ok=charter is not None and not failures,
+        status="failed" if failures else status,
+        failures=tuple(failures),
+        entries=len(bundle.entries),
+        size=bundle.note.checkpoint.size,
+        cosigners=tuple(sorted(cosigners)),
+        quorum=quorum_of(len(bundle.roster)),
+    )
+
+
+def _story_failures(bundle: Bundle) -> Iterator[str]:
+    """Do job, spec and roster belong together? The leaves bind the spec, the spec the roster."""
+    if bundle.note.checkpoint.origin != bundle.origin:
+        yield f"the head is of the log {bundle.note.checkpoint.origin}, not {bundle.origin}"
+    if not any(entry.signed.leaf.job == bundle.job for entry in bundle.entries):
+        yield f"no entry belongs to job {bundle.job}"
+    if [party for party, _ in bundle.contributors] != list(bundle.roster):
+        yield "the roster is not the one in the spec"
+    spec = digest(bundle.spec)
+    for entry in bundle.entries:
+        leaf = entry.signed.leaf
+        optional = leaf.author == SERVER and not leaf.spec
+        if leaf.job == bundle.job and leaf.spec != spec and not optional:
+            yield f"{entry.title}: it binds another spec than the bundle's"
+
+
+def _entry_failures(bundle: Bundle) -> Iterator[str]:
+    """Is each leaf of this log, in its place under the head, and opened truthfully?"""
+    head = bundle.note.checkpoint
+    last = -1
+    for entry in bundle.entries:
+        if entry.index <= last:
+            yield f"{entry.title}: entries are not in rising order"
+        last = entry.index
+        if entry.signed.leaf.origin != bundle.origin:
+            yield f"{entry.title}: it was signed for the log {entry.signed.leaf.origin}"
+        node = leaf_hash(entry.signed.data())
+        if not verify_inclusion(node, entry.index, head.size, entry.proof, head.root):
+            yield f"{entry.title}: its inclusion proof does not lead to the head's root"
+        if not _opens(entry):
+            yield f"{entry.title}: document and salt do not open its commitment"
+
+
+def _opens(entry: BundleEntry) -> bool:
+    if entry.salt is None:
+        return True
+    return leaves.commitment(entry.salt, entry.document) == entry.signed.leaf.commitment
+
+
+def _chain_failures(bundle: Bundle) -> Iterator[str]:
+    """Follow `prev` within each chain; an organisation's first leaf points outside the story.
+
+    An enclave's chain lives as long as its key, which is made afresh for each start and job. The
+    server numbers the log itself and need not chain, but a link that it makes must hold.
+    """
+    newest: dict[tuple[str, str], BundleEntry] = {}
+    for entry in bundle.entries:
+        leaf = entry.signed.leaf
+        chain = (leaf.author, entry.signed.key)
+        before = newest.get(chain)
+        newest[chain] = entry
+        if before is None:
+            if leaf.author == ENCLAVE and leaf.prev:
+                yield f"{entry.title}: this enclave key's first leaf is missing"
+        elif leaf.prev != before.signed.hash() and (leaf.prev or leaf.author != SERVER):
+            yield (
+                f"{entry.title}: its prev does not name this author's leaf before it here, "
+                f"{before.title}: one was dropped, inserted or moved"
+            )
+
+
+def _consent_failures(bundle: Bundle) -> Iterator[str]:
+    """Did each organisation approve the job before its first deed in it?"""
+    approved: set[str] = set()
+    for entry in bundle.entries:
+        leaf = entry.signed.leaf
+        if leaf.job != bundle.job or leaf.author in (SERVER, ENCLAVE, *approved):
+            continue
+        approved.add(leaf.author)
+        if leaf.kind != "approval":
+            yield f"{entry.title}: its author's approval of the job does not come before it"
+
+
+def _self_signed_failures(bundle: Bundle) -> Iterator[str]:
+    """Without a charter: does each leaf at least hold under the key that it claims?"""
+    claimed: dict[str, str] = {}
+    for entry in bundle.entries:
+        signed = entry.signed
+        if not leaves.verify(signed, signed.key):
+            yield f"{entry.title}: its signature does not hold under the key that it carries"
+        if signed.leaf.author == ENCLAVE:
+            continue
+        if claimed.setdefault(signed.leaf.author, signed.key) != signed.key:
+            yield f"{entry.title}: its author signs with two keys"
+
+
+def _author_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
+    """With a charter: is each leaf signed by the one whom it names as its author?"""
+    keys = {SERVER: charter.log_key, **charter.keys}
+    vouchers = _vouchers(bundle, charter)
+    needed = colluders_of(len(bundle.roster)) + 1
+    for entry in bundle.entries:
+        signed = entry.signed
+        author = signed.leaf.author
+        if author == ENCLAVE:
+            if len(vouchers[signed.key]) < needed:
+                yield (
+                    f"{entry.title}: its key is vouched for by {len(vouchers[signed.key])} roster "
+                    f"members' attested leaves, not by {needed}"
+                )
+            elif not leaves.verify(signed, signed.key):
+                yield f"{entry.title}: the attested enclave key did not sign it"
+        elif author not in keys:
+            yield f"{entry.title}: its author is no member of the charter"
+        elif not leaves.verify(signed, keys[author]):
+            yield f"{entry.title}: the charter's key of {author} did not sign it"
+        elif author != SERVER and signed.leaf.job == bundle.job and author not in bundle.roster:
+            yield f"{entry.title}: its author is not on the job's roster"
+
+
+def _vouchers(bundle: Bundle, charter: Charter) -> Mapping[str, set[str]]:
+    """Return, per enclave release key, the roster members whose attested leaves carry it."""
+    keys = _roster_keys(bundle, charter)
+    vouchers: defaultdict[str, set[str]] = defaultdict(set)
+    for entry in _attested(bundle):
+        author = entry.signed.leaf.author
+        if author in keys and _opens(entry) and leaves.verify(entry.signed, keys[author]):
+            vouchers[str(entry.document["release"])].add(author)
+    return vouchers
+
+
+def _attested(bundle: Bundle) -> Iterable[BundleEntry]:
+    for entry in bundle.entries:
+        leaf = entry.signed.leaf
+        if leaf.kind == "attested" and leaf.job == bundle.job and entry.salt is not None:
+            document = entry.document
+            if isinstance(document, dict) and isinstance(document.get("release"), str):
+                yield entry
+
+
+def _head_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
+    """Is the head the pinned log's, and cosigned by a quorum of the spec's roster?"""
+    if bundle.charter != charter.digest:
+        yield "the bundle was made under another charter than the one given"
+    if bundle.origin != charter.origin:
+        yield f"the bundle is of the log {bundle.origin}; the charter names {charter.origin}"
+    if not bundle.note.verify_log(charter.log_key):
+        yield "the head is not signed by the charter's log key"
+    keys = _roster_keys(bundle, charter)
+    for party, key in bundle.contributors:
+        if charter.keys.get(party) != key:
+            yield f"roster member {party} does not stand in the charter with the spec's key"
+    cosigners, quorum = bundle.note.cosigners(keys), quorum_of(len(bundle.roster))
+    if len(cosigners) < quorum:
+        yield f"the head has {len(cosigners)} valid cosignatures of the roster, not {quorum}"
+
+
+def _roster_keys(bundle: Bundle, charter: Charter) -> dict[str, str]:
+    return {party: charter.keys[party] for party in bundle.roster if party in charter.keys}

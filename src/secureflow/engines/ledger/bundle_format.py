@@ -1,0 +1,135 @@
+"""The parser of audit bundles: foreign JSON into checked shapes, sizes bounded first."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from secureflow.engines.ledger.leaves import SALT_BYTES, SignedLeaf, leaf_from_json
+from secureflow.engines.ledger.merkle import MAX_SIZE
+from secureflow.engines.ledger.notes import Note, parse_note
+from secureflow.kit.canonical import canonical_bytes
+from secureflow.kit.errors import SecureFlowError
+
+MAX_ENTRIES = 200_000
+MAX_PROOF = 64
+MAX_ROSTER = 256
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_FIELDS = {"v", "origin", "note", "job", "spec", "roster", "charter", "entries"}
+_ENTRY_FIELDS = {"index", "leaf", "proof"}
+_OPENED_FIELDS = _ENTRY_FIELDS | {"document", "salt"}
+
+
+@dataclass(frozen=True)
+class BundleEntry:
+    """One leaf with its place, its inclusion proof and, when `salt` is set, its document."""
+
+    index: int
+    signed: SignedLeaf
+    proof: tuple[bytes, ...]
+    document: Any = None
+    salt: bytes | None = None
+
+    @property
+    def title(self) -> str:
+        """How failures name this entry."""
+        leaf = self.signed.leaf
+        return f"entry {self.index} ({leaf.kind} by {leaf.author})"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A parsed bundle; `contributors` are the (party, key) lines of its spec's roster."""
+
+    origin: str
+    note: Note
+    job: str
+    spec: dict[str, Any]
+    roster: tuple[str, ...]
+    contributors: tuple[tuple[str, str], ...]
+    charter: str
+    entries: tuple[BundleEntry, ...]
+
+
+def parse_bundle(value: Any) -> Bundle:
+    """Parse a bundle that came from `kit.canonical.parse_json`.
+
+    Raises:
+        SecureFlowError: `malformed_bundle`, `malformed_note`, `malformed_leaf`.
+    """
+    if not isinstance(value, dict) or set(value) != _FIELDS or value["v"] != 1:
+        raise _malformed(f"it needs v = 1 and exactly {', '.join(sorted(_FIELDS))}")
+    for name in ("origin", "note", "job", "charter"):
+        if not isinstance(value[name], str):
+            raise _malformed(f"{name} is no text")
+    listed = value["entries"]
+    if not isinstance(listed, list) or len(listed) > MAX_ENTRIES:
+        raise _malformed(f"entries is no list of at most {MAX_ENTRIES}")
+    spec = value["spec"]
+    return Bundle(
+        origin=value["origin"],
+        note=parse_note(value["note"]),
+        job=value["job"],
+        spec=spec,
+        roster=_roster(value["roster"]),
+        contributors=_contributors(spec),
+        charter=value["charter"],
+        entries=tuple(_entry(one) for one in listed),
+    )
+
+
+def _roster(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_ROSTER:
+        raise _malformed(f"roster is no list of 1 to {MAX_ROSTER} parties")
+    if not all(isinstance(one, str) for one in value) or len(set(value)) != len(value):
+        raise _malformed("roster does not name each party once")
+    return tuple(value)
+
+
+def _contributors(spec: Any) -> tuple[tuple[str, str], ...]:
+    """Read the roster out of the spec, the only part of it that an audit needs."""
+    lines = spec.get("roster") if isinstance(spec, dict) else None
+    if not isinstance(lines, list) or len(lines) > MAX_ROSTER:
+        raise _malformed("spec is no job spec with a roster")
+    canonical_bytes(spec)
+    pairs = [
+        (line.get("party"), line.get("key")) if isinstance(line, dict) else (None, None)
+        for line in lines
+    ]
+    if not all(isinstance(part, str) for pair in pairs for part in pair):
+        raise _malformed("a line of the spec's roster has no party or no key")
+    return tuple((str(party), str(key)) for party, key in pairs)
+
+
+def _entry(value: Any) -> BundleEntry:
+    if not isinstance(value, dict) or set(value) not in (_ENTRY_FIELDS, _OPENED_FIELDS):
+        raise _malformed("an entry needs index, leaf and proof, and may have document with salt")
+    index = value["index"]
+    if type(index) is not int or not 0 <= index < MAX_SIZE:
+        raise _malformed("an entry's index is no possible index")
+    proof = value["proof"]
+    if not isinstance(proof, list) or len(proof) > MAX_PROOF:
+        raise _malformed(f"the proof of entry {index} is no list of at most {MAX_PROOF} hashes")
+    path = tuple(_hash(one, f"the proof of entry {index}") for one in proof)
+    signed = leaf_from_json(value["leaf"])
+    if "salt" not in value:
+        return BundleEntry(index, signed, path)
+    salt = _hash(value["salt"], f"the salt of entry {index}")
+    canonical_bytes(value["document"])
+    return BundleEntry(index, signed, path, value["document"], salt)
+
+
+def _hash(value: Any, what: str) -> bytes:
+    if not isinstance(value, str) or not _HASH.fullmatch(value):
+        raise _malformed(f"{what} is no hex of {SALT_BYTES} bytes")
+    return bytes.fromhex(value)
+
+
+def _malformed(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "malformed_bundle",
+        f"The audit bundle is malformed: {reason}.",
+        "Export it again: secureflow audit export JOB.",
+    )

@@ -1,0 +1,118 @@
+"""The witness's rule, without IO: how an agent watches the log that it does not trust.
+
+Each agent keeps the last head it accepted. A new head counts only when the log's pinned key
+signed it and it is *proven* to extend that last head; then the agent cosigns it. Two heads that
+the log signed for one size with different roots are proof of fraud for anyone who holds the
+charter, because an honest log cannot make them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from secureflow.engines.ledger.merkle import EMPTY_ROOT, verify_consistency
+from secureflow.engines.ledger.notes import Checkpoint, parse_note
+from secureflow.kit.errors import SecureFlowError
+
+
+@dataclass(frozen=True)
+class WitnessView:
+    """The last head that a witness accepted, under the pinned origin and base64 log key.
+
+    `note` is that head as the log signed it, kept because it is half of a proof of fraud.
+    """
+
+    origin: str
+    log_key: str
+    size: int = 0
+    root: bytes = EMPTY_ROOT
+    note: str = ""
+
+
+def colluders_of(parties: int) -> int:
+    """Return c, how many of N organisations may collude with the operator: max(1, ⌈N/3⌉ - 1)."""
+    return max(1, -(-parties // 3) - 1)
+
+
+def quorum_of(parties: int) -> int:
+    """Return ⌊2N/3⌋ + 1: two quorums always share an honest member.
+
+    More than half would not do: one colluder of three could cosign two histories.
+    """
+    return 2 * parties // 3 + 1
+
+
+def observe(view: WitnessView, note_text: str, consistency_proof: Sequence[bytes]) -> WitnessView:
+    """Judge a head and return the view after it.
+
+    The proof leads from the smaller of the two sizes to the larger; it is empty for a head of
+    equal size and counts for nothing before the first head. An older head that is proven to be a
+    prefix is fine (messages overtake each other) and leaves the view as it is.
+
+    Raises:
+        SecureFlowError: `malformed_note`; `ledger_wrong_log`; `ledger_bad_signature`;
+            `ledger_rollback` for a smaller head without proof; `ledger_inconsistent` otherwise.
+            The last two carry both notes in `details`.
+    """
+    note = parse_note(note_text)
+    head = note.checkpoint
+    if head.origin != view.origin:
+        raise SecureFlowError(
+            "ledger_wrong_log",
+            f"A head of the log {head.origin} was shown where {view.origin} is pinned.",
+            "Check that this agent is connected to the centre that its charter names.",
+        )
+    if not note.verify_log(view.log_key):
+        raise SecureFlowError(
+            "ledger_bad_signature",
+            f"The head of size {head.size} is not signed by the pinned key of {view.origin}.",
+            "Do not go on: compare the charter's log key with the other members, out of band.",
+        )
+    if view.size == 0:
+        return replace(view, size=head.size, root=head.root, note=note_text if head.size else "")
+    if head.size < view.size:
+        _check_prefix(view, head, note_text, consistency_proof)
+        return view
+    if not verify_consistency(view.size, head.size, view.root, head.root, consistency_proof):
+        raise _inconsistent(view, head, note_text)
+    if head.size == view.size:
+        return view
+    return replace(view, size=head.size, root=head.root, note=note_text)
+
+
+def fraud_proof(note_a: str, note_b: str, log_key: str) -> bool:
+    """Tell whether two notes convict the log: one origin and size, two roots, both signed.
+
+    Total: malformed notes prove nothing.
+    """
+    try:
+        a, b = parse_note(note_a), parse_note(note_b)
+        signed = a.verify_log(log_key) and b.verify_log(log_key)
+    except SecureFlowError:
+        return False
+    one, two = a.checkpoint, b.checkpoint
+    return signed and (one.origin, one.size) == (two.origin, two.size) and one.root != two.root
+
+
+def _check_prefix(view: WitnessView, head: Checkpoint, note: str, proof: Sequence[bytes]) -> None:
+    if verify_consistency(head.size, view.size, head.root, view.root, proof):
+        return
+    if proof:
+        raise _inconsistent(view, head, note)
+    raise SecureFlowError(
+        "ledger_rollback",
+        f"The log {view.origin} shows size {head.size}; this agent has already seen {view.size}.",
+        "The centre may run on a restored backup: stop, keep both notes, tell the other members.",
+        {"known": view.note, "shown": note},
+    )
+
+
+def _inconsistent(view: WitnessView, head: Checkpoint, note: str) -> SecureFlowError:
+    return SecureFlowError(
+        "ledger_inconsistent",
+        f"The log {view.origin} at size {head.size} does not extend what this agent saw at size "
+        f"{view.size}: history was changed, or two histories are being shown.",
+        "Stop trusting this centre and give both notes to the other members.",
+        {"known": view.note, "shown": note},
+    )
