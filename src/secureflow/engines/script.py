@@ -87,7 +87,7 @@ class Publish:
 
 @dataclass(frozen=True)
 class Now:
-    """Ask the clock. Answer: unix seconds (int)."""
+    """Ask the clock. Answer: unix milliseconds (int)."""
 
     effect: ClassVar[str] = "now"
 

@@ -1,0 +1,108 @@
+"""`Ask`: one request to each party, waited for until each answered or fell silent.
+
+Liveness is progress: a party that works or waits for a person says so; one that says nothing for
+`patience` seconds counts as silent. Nobody is dropped for being slower than others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from secureflow.application.ports import Courier, Request
+from secureflow.engines.script import JSON, Ask
+from secureflow.kit.errors import SecureFlowError
+
+Cosigned = Callable[[str, str, str], Awaitable[None]]
+
+
+class Asking:
+    """Performs `Ask` effects over a courier.
+
+    Args:
+        courier: carries requests to parties.
+        cosigned: called with (party, head note, cosignature line) for every answer that has one.
+    """
+
+    def __init__(self, courier: Courier, cosigned: Cosigned) -> None:
+        self._courier = courier
+        self._cosigned = cosigned
+
+    async def perform(self, job: str, seq: int, ask: Ask, cancel: asyncio.Event) -> JSON:
+        """Return `{"replies", "failures"}` by party.
+
+        Raises:
+            SecureFlowError: `too_few_answers` (details: failures), the party's own error for a
+                single party that must answer, or `cancelled`.
+        """
+        waiting = asyncio.create_task(self._gather(job, seq, ask))
+        cancelling = asyncio.create_task(cancel.wait())
+        try:
+            await asyncio.wait({waiting, cancelling}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                await self._courier.withdraw(job)
+                cancel.clear()  # told once: the clean-up that follows is not cancelled again
+                raise SecureFlowError("cancelled", f"Job {job} was cancelled.")
+            replies, failures = waiting.result()
+        finally:
+            waiting.cancel()
+            cancelling.cancel()
+        need = len(ask.to) if ask.need is None else ask.need
+        if len(replies) < need:
+            raise _too_few(ask, need, failures)
+        await self._pass_on_cosignatures(ask, replies)
+        return {"replies": replies, "failures": failures}
+
+    async def _gather(
+        self, job: str, seq: int, ask: Ask
+    ) -> tuple[dict[str, JSON], dict[str, JSON]]:
+        tasks = {
+            asyncio.create_task(self._courier.ask(request)): request.party
+            for request in (_request(job, seq, ask, party) for party in ask.to)
+        }
+        replies: dict[str, JSON] = {}
+        failures: dict[str, JSON] = {}
+        need = len(ask.to) if ask.need is None else ask.need
+        open_tasks = set(tasks)
+        try:
+            while open_tasks and len(replies) + len(open_tasks) >= need:
+                done, open_tasks = await asyncio.wait(
+                    open_tasks, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    try:
+                        replies[tasks[task]] = task.result()
+                    except SecureFlowError as error:
+                        failures[tasks[task]] = error.as_json()
+        finally:
+            for task in open_tasks:
+                task.cancel()
+        return dict(sorted(replies.items())), dict(sorted(failures.items()))
+
+    async def _pass_on_cosignatures(self, ask: Ask, replies: Mapping[str, Any]) -> None:
+        head = ask.body.get("head")
+        if not isinstance(head, str):
+            return
+        for party, reply in replies.items():
+            line = reply.get("cosignature") if isinstance(reply, dict) else None
+            if isinstance(line, str) and line:
+                await self._cosigned(party, head, line)
+
+
+def _request(job: str, seq: int, ask: Ask, party: str) -> Request:
+    body = {**ask.body, **ask.each.get(party, {})}
+    return Request(f"{job}/{seq}/{party}", party, ask.verb, body, ask.patience)
+
+
+def _too_few(ask: Ask, need: int, failures: dict[str, JSON]) -> SecureFlowError:
+    if len(ask.to) == 1 and failures:
+        return SecureFlowError.from_json(next(iter(failures.values())))
+    reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
+    return SecureFlowError(
+        "too_few_answers",
+        f"{len(ask.to) - len(failures)} of {len(ask.to)} parties can answer '{ask.verb}', "
+        f"{need} are needed. {reasons}",
+        next((error["hint"] for error in failures.values() if error.get("hint")), ""),
+        {"verb": ask.verb, "failures": failures},
+    )

@@ -1,0 +1,297 @@
+"""The runner: performs a script's effects, journals each answer, and survives a crash at any point.
+
+Rules (ARCHITECTURE.md, "The heart"):
+- the journal keeps the digest of each effect beside its outcome; a replay that yields another
+  effect pauses the job (`script_changed`) instead of going on wrongly;
+- the answer of effect k, the job's new state, and what effect k+1 sends out become durable in one
+  transaction: one commit per outside effect, none for the effects between;
+- failures and cancellation are journalled and enter by `throw()`, on replay too;
+- an effect that was performed but not journalled is performed again under the same idempotency
+  key `(job, seq)`; the other side answers from its own record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import structlog
+
+from secureflow.application.asking import Asking
+from secureflow.application.ports import Begin, Journalled, Ledger, UnitOfWork
+from secureflow.application.recording import pending_leaves
+from secureflow.domain.ids import new_id
+from secureflow.domain.jobs import Job, JobState, check_transition
+from secureflow.domain.models import Model
+from secureflow.engines.script import (
+    JSON,
+    Ask,
+    Effect,
+    Move,
+    Now,
+    Publish,
+    Record,
+    Script,
+    Tell,
+    effect_digest,
+)
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+
+_log = structlog.get_logger(__name__)
+
+ScriptFactory = Callable[[Job], Script[dict[str, JSON]]]
+Milliseconds = Callable[[], int]
+
+
+@dataclass
+class _Course:
+    """A running job: its script, the effect that it waits for, and what is not yet durable."""
+
+    job: str
+    script: Script[dict[str, JSON]]
+    effect: Effect | None = None
+    seq: int = 0
+    undurable: list[Journalled] = field(default_factory=list)
+    report: dict[str, JSON] | None = None
+    error: SecureFlowError | None = None
+    cancel: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def advance(self, answer: JSON = None, failure: dict[str, JSON] | None = None) -> None:
+        """Send an outcome into the script; afterwards `effect` is None exactly at its end."""
+        try:
+            if failure is not None:
+                self.effect = self.script.throw(SecureFlowError.from_json(failure))
+            else:
+                self.effect = self.script.send(answer)
+        except StopIteration as stop:
+            self.effect, self.report = None, stop.value
+        except SecureFlowError as error:
+            self.effect, self.error = None, error
+
+    def settle(self, answer: JSON = None, failure: dict[str, JSON] | None = None) -> None:
+        """Note the outcome of the current effect and go on to the next one."""
+        line = Journalled(self.seq, effect_digest(cast("Effect", self.effect)), answer, failure)
+        self.undurable.append(line)
+        self.seq += 1
+        self.advance(answer, failure)
+
+
+class Runner:
+    """Drives every job of this server.
+
+    Args:
+        begin: starts units of work.
+        asking: performs `Ask` over the courier.
+        ledger: numbers and signs what `Record` submits.
+        log_key: signs the server's own leaves.
+        script_for: makes a fresh script of a job.
+        now_ms: unix milliseconds.
+        changed: called with a job id after each durable step (wakes watchers).
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        asking: Asking,
+        ledger: Ledger,
+        log_key: SigningKey,
+        script_for: ScriptFactory,
+        now_ms: Milliseconds,
+        changed: Callable[[str], None],
+    ) -> None:
+        self._begin = begin
+        self._asking = asking
+        self._ledger = ledger
+        self._log_key = log_key
+        self._script_for = script_for
+        self._now_ms = now_ms
+        self._changed = changed
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._courses: dict[str, _Course] = {}
+
+    def start(self, job: str) -> None:
+        """Drive the job in the background; a job that is already driven stays as it is."""
+        if job not in self._tasks or self._tasks[job].done():
+            self._tasks[job] = asyncio.create_task(self._guarded(job), name=f"job {job}")
+
+    async def resume_all(self) -> None:
+        """Drive every job that is neither finished nor a draft: the first thing after a start."""
+        async with self._begin() as unit:
+            for state in JobState:
+                if not state.final and state not in {JobState.DRAFT, JobState.PAUSED}:
+                    page = await unit.jobs.list(state=state.value, limit=10_000)
+                    for job in page.items:
+                        self.start(job.id)
+
+    async def cancel(self, job: str, by: str) -> None:
+        """Cancel: durable at once; the script is told at its current effect and cleans up."""
+        async with self._begin() as unit:
+            entity = await unit.jobs.get(job)
+            if entity.state.final:
+                return
+            await unit.jobs.save(replace(entity, progress={**entity.progress, "cancel": by}))
+            await unit.commit()
+        if job in self._courses:
+            self._courses[job].cancel.set()
+        self.start(job)
+
+    async def stop(self) -> None:
+        """Let go of every job without ending it; `resume_all` takes them up again."""
+        tasks = [task for task in self._tasks.values() if not task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _guarded(self, job: str) -> None:
+        try:
+            await self._drive(job)
+        except SecureFlowError as error:
+            if error.code != "fenced":  # another replica drives it: nothing to say
+                await self._pause(job, error)
+        except Exception as error:  # noqa: BLE001  the edge of a job: others go on
+            _log.exception("job stopped by a defect", job=job)
+            hint = "The operator finds the trace in the server's log."
+            await self._pause(job, SecureFlowError("internal", f"Job {job}: {error!r}", hint))
+        finally:
+            self._courses.pop(job, None)
+
+    async def _drive(self, job: str) -> None:
+        course = await self._replayed(job)
+        self._courses[job] = course
+        while True:
+            await self._make_durable(course)
+            self._changed(job)
+            if course.effect is None:
+                return
+            try:
+                course.settle(await self._perform_outside(course))
+            except SecureFlowError as error:
+                if error.code == "fenced":
+                    raise
+                course.settle(failure=error.as_json())
+
+    async def _replayed(self, job: str) -> _Course:
+        """Feed the journal to a fresh script."""
+        async with self._begin() as unit:
+            entity = await unit.jobs.get(job)
+            lines = await unit.journal.read(job)
+        course = _Course(job, self._script_for(entity))
+        if "cancel" in entity.progress:
+            course.cancel.set()
+        course.advance()
+        for line in lines:
+            if course.effect is None or effect_digest(course.effect) != line.digest:
+                raise SecureFlowError(
+                    "script_changed",
+                    f"Job {job} cannot go on: at effect {line.seq} its script asks for something "
+                    "else than the journal says it did.",
+                    "Run the server version that started the job, or cancel it.",
+                )
+            course.seq = line.seq + 1
+            course.advance(line.answer, line.failure)
+        return course
+
+    async def _make_durable(self, course: _Course) -> None:
+        """Commit what happened, perform the effects that need no outside, open the next one."""
+        async with self._begin() as unit:
+            await self._flush(unit, course)
+            while course.effect is not None and not isinstance(course.effect, Ask | Record):
+                course.settle(await self._perform_inside(unit, course))
+                await self._flush(unit, course)
+            if isinstance(course.effect, Ask):
+                effect = course.effect
+                await unit.outbox.put(course.job, course.seq, effect.verb, effect.to)
+            elif isinstance(course.effect, Record):
+                leaves = pending_leaves(
+                    course.job, course.seq, course.effect, self._ledger.origin, self._log_key,
+                    await unit.jobs.get(course.job), self._now_ms() // 1000,
+                )  # fmt: skip
+                await unit.leaves.submit(leaves)
+            else:
+                await self._end(unit, course)
+            await unit.commit()
+
+    async def _flush(self, unit: UnitOfWork, course: _Course) -> None:
+        if course.undurable:
+            await unit.journal.append(course.job, course.undurable)
+            for line in course.undurable:
+                await unit.outbox.clear(course.job, line.seq)
+            course.undurable = []
+
+    async def _perform_outside(self, course: _Course) -> JSON:
+        effect = course.effect
+        if isinstance(effect, Record):
+            recorded = await self._ledger.sequenced(course.job, course.seq)
+            return {"note": recorded.note, "size": recorded.size, "indices": list(recorded.indices)}
+        ask = cast("Ask", effect)
+        return await self._asking.perform(course.job, course.seq, ask, course.cancel)
+
+    async def _perform_inside(self, unit: UnitOfWork, course: _Course) -> JSON:
+        match course.effect:
+            case Move() as move:
+                await self._move(unit, course.job, JobState(move.state), move.reason)
+            case Tell() as tell:
+                await self._event(unit, course.job, tell.kind, dict(tell.data))
+                if tell.progress:
+                    job = await unit.jobs.get(course.job)
+                    progress = {**job.progress, **tell.progress}
+                    await unit.jobs.save(replace(job, progress=progress))
+            case Publish() as publish:
+                return await self._publish(unit, course.job, dict(publish.model))
+            case Now():
+                return self._now_ms()
+        return None
+
+    async def _event(self, unit: UnitOfWork, job: str, kind: str, data: dict[str, JSON]) -> None:
+        await unit.events.append(job, kind, self._now_ms() // 1000, data)
+
+    async def _move(self, unit: UnitOfWork, job: str, state: JobState, reason: str) -> Job:
+        entity = await unit.jobs.get(job)
+        check_transition(job, entity.state, state)
+        moved = replace(entity, state=state, updated=self._now_ms() // 1000)
+        if moved.state != entity.state:
+            await unit.jobs.save(moved)
+            await self._event(unit, job, "state", {"state": state.value, "reason": reason})
+        return moved
+
+    async def _publish(self, unit: UnitOfWork, job: str, model: dict[str, Any]) -> JSON:
+        entity = await unit.jobs.get(job)
+        page = await unit.models.list(project=entity.project, name=entity.name, limit=10_000)
+        version = 1 + max((m.version for m in page.items), default=0)
+        fresh = Model(
+            id=new_id("mdl"),
+            project=entity.project,
+            job=job,
+            name=entity.name,
+            version=version,
+            created=self._now_ms() // 1000,
+            **model,
+        )
+        await unit.models.add(fresh)
+        return {"model": fresh.id, "version": version}
+
+    async def _end(self, unit: UnitOfWork, course: _Course) -> None:
+        error = course.error
+        if error is None:
+            job = await self._move(unit, course.job, JobState.SUCCEEDED, "")
+            await unit.jobs.save(replace(job, report=course.report))
+            await self._event(unit, course.job, "done", {"state": job.state.value})
+            return
+        state = JobState.CANCELLED if error.code == "cancelled" else JobState.FAILED
+        job = await self._move(unit, course.job, state, error.message)
+        await unit.jobs.save(replace(job, error=error.as_json()))
+        await self._event(unit, course.job, "error", error.as_json())
+        await self._event(unit, course.job, "done", {"state": job.state.value})
+
+    async def _pause(self, job: str, error: SecureFlowError) -> None:
+        async with self._begin() as unit:
+            entity = await unit.jobs.get(job)
+            if not entity.state.final:
+                paused = await self._move(unit, job, JobState.PAUSED, error.message)
+                await unit.jobs.save(replace(paused, error=error.as_json()))
+                await self._event(unit, job, "error", error.as_json())
+                await unit.commit()
+        self._changed(job)

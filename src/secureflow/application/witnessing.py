@@ -1,0 +1,77 @@
+"""What the log's witnesses need from the centre, and what they give it.
+
+Checkpoint, proofs and cosignature ride on the messages of the job: at delivery each request that
+names a head gets the consistency proof from what this party saw last, and the inclusion proofs of
+its own leaves; the party answers with a cosignature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from secureflow.application.ports import Ledger
+from secureflow.engines.ledger.notes import attach, parse_note
+from secureflow.kit.errors import SecureFlowError
+
+_log = structlog.get_logger(__name__)
+
+MAX_PROOFS = 64
+
+MemberKeys = Callable[[], Awaitable[Mapping[str, str]]]
+
+
+class Witnessing:
+    """Makes riders for parties and takes in their cosignatures.
+
+    Args:
+        ledger: the log.
+        keys: returns the adopted charter's organisation → signing key.
+    """
+
+    def __init__(self, ledger: Ledger, keys: MemberKeys) -> None:
+        self._ledger = ledger
+        self._keys = keys
+
+    async def rider(
+        self, body: Mapping[str, Any], log_size: int, unproved: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return the proofs that go with a request which names a head; empty when none does.
+
+        Args:
+            body: the request's body; `head` is a signed checkpoint note.
+            log_size: the size of the head that this party saw last (0: none).
+            unproved: hex leaf hashes that the party waits for.
+        """
+        head = body.get("head") or body.get("cosigned")
+        if not isinstance(head, str):
+            return {}
+        size = parse_note(head).checkpoint.size
+        old, new = sorted((log_size, size))
+        proof = await self._ledger.consistency(old, new) if 0 < old < new else []
+        return {
+            "consistency": {"from": old, "to": new, "proof": [h.hex() for h in proof]},
+            "inclusion": [p for h in unproved[:MAX_PROOFS] for p in await self._proved(h, size)],
+        }
+
+    async def _proved(self, leaf: str, size: int) -> list[dict[str, Any]]:
+        index = await self._ledger.find(bytes.fromhex(leaf))
+        if index is None or index >= size:
+            return []
+        proof = await self._ledger.inclusion(index, size)
+        return [{"hash": leaf, "index": index, "size": size, "proof": [h.hex() for h in proof]}]
+
+    async def cosigned(self, party: str, head: str, line: str) -> None:
+        """Keep a cosignature if it holds under the charter's key of this party."""
+        key = (await self._keys()).get(party)
+        try:
+            note = parse_note(attach(head, [line]))
+            valid = key is not None and party in note.cosigners({party: key})
+        except SecureFlowError:
+            valid = False
+        if not valid:
+            _log.warning("a cosignature does not hold", party=party)
+            return
+        await self._ledger.cosign(note.checkpoint.size, [line])
