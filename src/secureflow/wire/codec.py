@@ -1,0 +1,122 @@
+"""The one envelope of the link: bytes to (id, kind, JSON) and back, strictly.
+
+Kinds on the long-lived stream (`Connect`):
+
+| kind       | from   | id      | body                                                           |
+|------------|--------|---------|----------------------------------------------------------------|
+| `hello`    | party  | empty   | {version, log_size, unproved: [leaf hash], address?, key?}     |
+| `welcome`  | server | empty   | {version}                                                      |
+| `request`  | server | request | {verb, body, rider?}                                           |
+| `reply`    | party  | request | {body, log_size, unproved}                                     |
+| `failure`  | party  | request | {error, log_size, unproved}                                    |
+| `progress` | party  | request | {}                                                             |
+| `withdraw` | server | empty   | {job}                                                          |
+| `ping`     | both   | empty   | {}                                                             |
+
+A call's kind is its name (`certificate.renew`, …); its answer is a `reply` {body} or a `failure`
+{error}. A body that is not canonical JSON (RFC 8785) is refused: one value has one spelling, so
+what was hashed or signed survives the way, and no reader meets NaN, duplicate keys, lone
+surrogates or integers that other languages cannot hold.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.errors import SecureFlowError
+from secureflow.wire.v1 import link_pb2
+
+JSON = Any
+
+MAX_BODY: Final = 1 << 20
+"""Most bytes of an envelope's body."""
+MAX_ENVELOPE: Final = MAX_BODY + 1024
+"""Most bytes of an encoded envelope."""
+
+_ID: Final = re.compile(r"[A-Za-z0-9._:/@-]{0,256}")
+_KIND: Final = re.compile(r"[a-z][a-z._]{0,63}")
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One message of the link.
+
+    Args:
+        id: a request's idempotency key `job/seq/party`; empty where a message answers nothing.
+        kind: see the module's table.
+        body: a JSON object.
+    """
+
+    id: str
+    kind: str
+    body: dict[str, JSON]
+
+
+def encode(envelope: Envelope) -> bytes:
+    """Return the bytes of an envelope.
+
+    Raises:
+        SecureFlowError: `envelope_too_large`, `malformed_envelope`, `not_canonical`.
+    """
+    body = canonical_bytes(envelope.body)
+    if len(body) > MAX_BODY:
+        raise SecureFlowError(
+            "envelope_too_large",
+            f"The body of {envelope.kind} {envelope.id} has {len(body)} bytes, "
+            f"more than {MAX_BODY}.",
+            "Send large things as artifacts.",
+        )
+    _check_names(envelope.id, envelope.kind)
+    message = link_pb2.Envelope(id=envelope.id, kind=envelope.kind, body=body)
+    return message.SerializeToString()
+
+
+def decode(data: bytes) -> Envelope:
+    """Parse a foreign envelope.
+
+    Raises:
+        SecureFlowError: `malformed_envelope` for bytes that are no envelope, unknown fields, names
+            of another shape, or a body that is not a canonical JSON object; `envelope_too_large`.
+    """
+    if len(data) > MAX_ENVELOPE:
+        raise SecureFlowError(
+            "envelope_too_large", f"An envelope has {len(data)} bytes, more than {MAX_ENVELOPE}."
+        )
+    try:
+        message = link_pb2.Envelope.FromString(data)
+    except DecodeError as error:
+        raise _malformed("it is no protobuf envelope") from error
+    if len(UnknownFieldSet(message)):
+        raise _malformed("it has unknown fields")
+    _check_names(message.id, message.kind)
+    return Envelope(message.id, message.kind, _parse_body(message.body))
+
+
+def _parse_body(data: bytes) -> dict[str, JSON]:
+    try:
+        body = parse_json(data, MAX_BODY)
+        canonical = canonical_bytes(body) == data
+    except SecureFlowError as error:
+        raise _malformed(error.message) from error
+    if not isinstance(body, dict) or not canonical:
+        raise _malformed("its body is not a canonical JSON object")
+    return body
+
+
+def _check_names(identifier: str, kind: str) -> None:
+    if not _ID.fullmatch(identifier) or not _KIND.fullmatch(kind):
+        raise _malformed("its id or kind has another shape")
+
+
+def _malformed(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "malformed_envelope",
+        f"The envelope is malformed: {reason}.",
+        "Both ends of the link must run the same major version.",
+    )
