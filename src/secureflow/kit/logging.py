@@ -1,0 +1,131 @@
+"""Logs: structlog lines on stderr, JSON for machines or coloured text for people.
+
+Every line of a job carries `job` and `party` (`job_context`); no line carries data or a secret:
+values under telling names are masked, and tokens are masked wherever they stand.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+Form = Literal["json", "console"]
+Level = Literal["debug", "info", "warning", "error"]
+
+_MASK: Final = "**********"
+_SECRET_NAMES: Final = re.compile(
+    r"(?i)(^|[_.-])(password|passwd|secret|token|authorization|cookie|seed|private_?key)s?$"
+)
+_TOKENS: Final = re.compile(r"\b(sft_[0-9a-z]+_|sfe_)[A-Za-z0-9_-]{16,}")
+_QUIET: Final = ("aiosqlite", "asyncio", "grpc", "httpcore", "httpx", "uvicorn.access", "alembic")
+
+
+def configure_logging(process: str, *, form: Form = "console", level: Level = "info") -> None:
+    """Set up logging of this process: own lines and those of libraries look the same."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _named(process),
+        structlog.processors.format_exc_info,
+        mask_secrets,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _renderer(form),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """Return the logger of a module: `log.info("event_name", key=value)`."""
+    logger: FilteringBoundLogger = structlog.get_logger(name)
+    return logger
+
+
+@contextmanager
+def job_context(job: str, party: str = "") -> Iterator[None]:
+    """Give every line inside the block (and inside tasks started there) `job` and `party`."""
+    values = {"job": job, "party": party} if party else {"job": job}
+    with structlog.contextvars.bound_contextvars(**values):
+        yield
+
+
+def announce_ready(directory: Path, facts: Mapping[str, Any]) -> None:
+    """Tell launchers that the process serves: `DIR/ready.json`, and the same line on stdout.
+
+    The file appears whole or not at all, so whoever sees it can read it.
+    """
+    line = json.dumps({"event": "ready", "pid": os.getpid(), **facts}, sort_keys=True)
+    partial = directory / f".ready.{os.getpid()}"
+    partial.write_text(line + "\n")
+    partial.replace(directory / "ready.json")
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def mask_secrets(
+    logger: Any, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Mask values under secret names, and tokens anywhere (a structlog processor)."""
+    del logger, method
+    for name, value in event.items():
+        event[name] = _MASK if _SECRET_NAMES.search(name) else _without_tokens(value)
+    return event
+
+
+def _without_tokens(value: Any) -> Any:
+    if isinstance(value, str):
+        return _TOKENS.sub(rf"\1{_MASK}", value)
+    if isinstance(value, Mapping):
+        return {
+            name: _MASK if _SECRET_NAMES.search(str(name)) else _without_tokens(one)
+            for name, one in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_without_tokens(one) for one in value]
+    return value
+
+
+def _named(process: str) -> Processor:
+    def add_process(
+        logger: Any, method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        del logger, method
+        event.setdefault("process", process)
+        return event
+
+    return add_process
+
+
+def _renderer(form: Form) -> Processor:
+    if form == "json":
+        return structlog.processors.JSONRenderer(sort_keys=True)
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())

@@ -1,0 +1,171 @@
+"""Settings of a process: one YAML file, overridden by `SECUREFLOW_<PROCESS>__FIELD` variables.
+
+Rules:
+- unknown names are refused, in the file and in the environment, so a typing error cannot pass
+  for a setting;
+- a secret (`SecretStr`) never stands in the YAML file: it comes from the environment or from a
+  file that the YAML names;
+- relative paths are relative to the YAML file's directory, wherever the process was started.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from secureflow.kit.errors import SecureFlowError
+
+MAX_FILE: Final = 1 << 20
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_URL_PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):[^@/\s]+@")
+_MASK: Final = "**********"
+
+
+class Section(BaseModel):
+    """A group of settings inside a `ProcessSettings`."""
+
+    model_config = {"extra": "forbid", "frozen": True}
+
+
+class ProcessSettings(BaseSettings):
+    """The base of each process's settings; a subclass names its variables by `env_prefix`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_nested_delimiter="__",
+        env_prefix="SECUREFLOW__",
+        nested_model_default_partial_update=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file; there is no third source."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a YAML file and the environment.
+
+        Raises:
+            SecureFlowError: `invalid_settings` naming the field, the file or the variable.
+        """
+        values = _read(path)
+        for name in _secrets_in(cls, values):
+            raise _invalid(
+                f"{path}: {name} is a secret",
+                f"Take it out and set {_variable(cls, name)}, or name a file that holds it.",
+            )
+        _refuse_unknown_variables(cls)
+        try:
+            settings = cls(**values)
+        except ValidationError as error:
+            raise _invalid(
+                f"{path}: {_first_problem(error)}", "Correct the named field."
+            ) from error
+        return anchored(settings, path.resolve().parent)
+
+    def masked(self) -> dict[str, Any]:
+        """Return the effective settings as JSON values, secrets replaced by asterisks."""
+        plain: dict[str, Any] = _masked(self.model_dump(mode="json"))
+        return plain
+
+
+def anchored(model: _Model, base: Path) -> _Model:
+    """Return the model with every relative path inside it made absolute from `base`."""
+    changes = {
+        name: changed
+        for name in type(model).model_fields
+        if (changed := _anchor(getattr(model, name), base)) is not getattr(model, name)
+    }
+    return model.model_copy(update=changes) if changes else model
+
+
+def _anchor(value: Any, base: Path) -> Any:
+    if isinstance(value, Path):
+        return value if value.is_absolute() else base / value
+    if isinstance(value, BaseModel):
+        return anchored(value, base)
+    if isinstance(value, tuple | list):
+        return type(value)(_anchor(one, base) for one in value)
+    if isinstance(value, dict):
+        return {name: _anchor(one, base) for name, one in value.items()}
+    return value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise _invalid(f"{path} has more than {MAX_FILE} bytes", "Is it the right file?")
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        hint = "Give the path of the YAML file with --config."
+        raise _invalid(f"{path} cannot be read: {error.strerror}", hint) from error
+    except (yaml.YAMLError, UnicodeError) as error:
+        reason = str(error).replace("\n", " ")
+        raise _invalid(f"{path} is not YAML: {reason}", "Correct the named line.") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise _invalid(f"{path} is no mapping of names to values", "See the example in configs/.")
+    return values
+
+
+def _secrets_in(model: type[BaseModel], values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the dotted names of secrets for which the file has a value."""
+    for name, field in model.model_fields.items():
+        kinds = {field.annotation, *getattr(field.annotation, "__args__", ())}
+        given = values.get(name)
+        if SecretStr in kinds and given is not None:
+            yield name
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(given, dict):
+                yield from (f"{name}.{inner}" for inner in _secrets_in(kind, given))
+
+
+def _refuse_unknown_variables(cls: type[ProcessSettings]) -> None:
+    prefix = str(cls.model_config.get("env_prefix", ""))
+    known = {name.lower() for name in cls.model_fields}
+    for variable in os.environ:
+        if not variable.upper().startswith(prefix.upper()):
+            continue
+        name = variable[len(prefix) :].lower().split("__")[0]
+        if name not in known:
+            raise _invalid(f"{variable} names no setting", f"Known: {', '.join(sorted(known))}.")
+
+
+def _variable(cls: type[ProcessSettings], name: str) -> str:
+    return str(cls.model_config.get("env_prefix", "")) + name.replace(".", "__").upper()
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'settings'}: {first['msg']}"
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _masked(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_masked(one) for one in value]
+    return _URL_PASSWORD.sub(rf"\1:{_MASK}@", value) if isinstance(value, str) else value
+
+
+def _invalid(message: str, hint: str) -> SecureFlowError:
+    return SecureFlowError("invalid_settings", f"{message}.", hint)
