@@ -80,6 +80,16 @@ class EnrolmentToken:
         return cls(**value)
 
 
+def proof_body(token_id: str, csr_pem: str, key: str) -> dict[str, str]:
+    """Return what the newcomer's signing key signs (kind `enrol`): token, CSR and key as one.
+
+    It proves possession of the key and ties it to this CSR, so nobody can enrol with another
+    organisation's public key. `csr` is the hex SHA-256 of the PEM text.
+    """
+    csr = hashlib.sha256(csr_pem.encode()).hexdigest()
+    return {"token_id": token_id, "csr": csr, "key": key}
+
+
 def _decode(text: str) -> Any:
     if not text.startswith(PREFIX) or len(text) > MAX_TEXT:
         raise _malformed(f"it does not start with {PREFIX} or is too long")
