@@ -45,6 +45,15 @@ CATALOGUE: dict[str, Category] = {
     "party_silent": Category.UNAVAILABLE,
     "cancelled": Category.CONFLICT,
     "script_changed": Category.INTERNAL,
+    "unknown_category": Category.INVALID,
+    "malformed_cell": Category.INVALID,
+    "missing_column": Category.INVALID,
+    "missing_label": Category.INVALID,
+    "malformed_label": Category.INVALID,
+    "invalid_moments": Category.INVALID,
+    "training_diverged": Category.FAILED,
+    "unknown_column": Category.INVALID,
+    "contradictory_schema": Category.INVALID,
     "internal": Category.INTERNAL,
 }
 
