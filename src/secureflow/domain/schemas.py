@@ -1,0 +1,131 @@
+"""What an organisation declares about a dataset before anyone may ask for it.
+
+The declaration is the owner's: types, categories, bounds and what is sensitive. Everything but
+the path is public to the project; rows that do not fit it are refused where they are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from secureflow.domain.specs import STRICT, Category, Column, Slug
+from secureflow.kit.errors import SecureFlowError
+
+ColumnType = Literal["number", "category", "text"]
+
+
+@dataclass(frozen=True)
+class ColumnConfig:
+    """One declared column.
+
+    Args:
+        name: the column's name in the file.
+        type: `number` (float64), `category` (one of `categories`) or `text`.
+        categories: every value that a category column may hold.
+        bounds: closed interval of a number column, in its own unit; no row may lie outside.
+        sensitive: personal or protected; shown at approval, and to be granted on its own.
+    """
+
+    __pydantic_config__ = STRICT
+    name: Column
+    type: ColumnType
+    categories: Annotated[tuple[Category, ...], Field(max_length=4096)] = ()
+    bounds: tuple[float, float] | None = None
+    sensitive: bool = False
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """One dataset of an agent's configuration.
+
+    Args:
+        name: how jobs name it.
+        path: the file, on the organisation's own disk; never leaves the agent.
+        format: `csv` (UTF-8, with a header line) or `parquet`.
+        columns: the declared schema; columns of the file beyond it are never read.
+        missing: texts that stand for an unknown value in a CSV file.
+    """
+
+    __pydantic_config__ = STRICT
+    name: Slug
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    format: Literal["csv", "parquet"]
+    columns: Annotated[tuple[ColumnConfig, ...], Field(min_length=1, max_length=4096)]
+    missing: tuple[str, ...] = ("",)
+
+    def column(self, name: str) -> ColumnConfig:
+        """Return a declared column.
+
+        Raises:
+            SecureFlowError: `unknown_column`.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise SecureFlowError(
+            "unknown_column",
+            f"The dataset {self.name!r} declares no column {name!r}.",
+            "Ask for a declared column, or let its owner declare it.",
+            {"dataset": self.name, "column": name},
+        )
+
+    def public_schema(self) -> list[dict[str, Any]]:
+        """Return the JSON description of the columns that the project may see."""
+        return [_public(column) for column in self.columns]
+
+
+def check_dataset(config: DatasetConfig) -> None:
+    """Refuse a declaration that contradicts itself.
+
+    Raises:
+        SecureFlowError: `contradictory_schema` naming the column and the reason.
+    """
+    names = [column.name for column in config.columns]
+    for column in config.columns:
+        problem = _problem(column) or (
+            "it is declared twice" if names.count(column.name) > 1 else ""
+        )
+        if problem:
+            raise SecureFlowError(
+                "contradictory_schema",
+                f"Dataset {config.name!r}, column {column.name!r}: {problem}.",
+                "Correct the declaration in the agent's configuration.",
+                {"dataset": config.name, "column": column.name},
+            )
+
+
+def row_bucket(rows: int) -> str:
+    """Return the coarse size that a description shows instead of the row count."""
+    edges = (1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000, 10_000_000)
+    names = [f"{edge // 1_000_000}M" if edge >= 1_000_000 else f"{edge // 1000}k" for edge in edges]
+    above = sum(rows >= edge for edge in edges)
+    if above == 0:
+        return f"<{names[0]}"
+    return f">={names[-1]}" if above == len(edges) else f"{names[above - 1]}-{names[above]}"
+
+
+def _public(column: ColumnConfig) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": column.name, "type": column.type}
+    if column.categories:
+        described["categories"] = list(column.categories)
+    if column.bounds:
+        described["bounds"] = list(column.bounds)
+    return {**described, "sensitive": column.sensitive}
+
+
+def _problem(column: ColumnConfig) -> str:
+    if column.type == "category":
+        if not column.categories:
+            return "a category column needs its categories"
+        if len(set(column.categories)) != len(column.categories):
+            return "a category is declared twice"
+    elif column.categories:
+        return "only a category column has categories"
+    if column.bounds and column.type != "number":
+        return "only a number column has bounds"
+    if column.bounds and column.bounds[0] >= column.bounds[1]:
+        return "the lower bound is not below the upper"
+    return ""

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from secureflow.domain.schemas import DatasetConfig, check_dataset, row_bucket
+from secureflow.domain.specs import dump, parse
+from secureflow.kit.errors import SecureFlowError
+
+AGE: dict[str, Any] = {"name": "age", "type": "number", "bounds": [0, 120], "sensitive": True}
+SEX: dict[str, Any] = {"name": "sex", "type": "category", "categories": ["f", "m"]}
+
+
+def config(*columns: dict[str, Any]) -> DatasetConfig:
+    value = {"name": "clients", "path": "/x.csv", "format": "csv", "columns": list(columns)}
+    return parse(DatasetConfig, value, "dataset")
+
+
+def test_a_declaration_round_trips_and_its_public_part_has_no_path() -> None:
+    declared = config(AGE, SEX)
+    check_dataset(declared)
+    assert parse(DatasetConfig, dump(declared), "dataset") == declared
+    assert declared.public_schema() == [
+        {"name": "age", "type": "number", "bounds": [0.0, 120.0], "sensitive": True},
+        {"name": "sex", "type": "category", "categories": ["f", "m"], "sensitive": False},
+    ]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [AGE, AGE],
+        [{**SEX, "categories": []}],
+        [{**SEX, "categories": ["f", "f"]}],
+        [{**SEX, "type": "text"}],
+        [{**SEX, "bounds": [0, 1]}],
+        [{**AGE, "bounds": [3, 3]}],
+    ],
+)
+def test_contradictions_name_the_column(columns: list[dict[str, Any]]) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        check_dataset(config(*columns))
+    assert caught.value.code == "contradictory_schema"
+    assert caught.value.details["column"] == columns[0]["name"]
+
+
+def test_unknown_keys_and_unknown_columns_are_refused() -> None:
+    with pytest.raises(SecureFlowError, match=r"columns\.0\.colour"):
+        config({**AGE, "colour": "red"})
+    with pytest.raises(SecureFlowError, match="declares no column 'pay'"):
+        config(AGE).column("pay")
+
+
+@pytest.mark.parametrize(
+    ("rows", "bucket"),
+    [(0, "<1k"), (999, "<1k"), (1_000, "1k-5k"), (10_000, "10k-50k"), (49_999, "10k-50k"),
+     (700_000, "500k-1M"), (1_000_000, "1M-5M"), (10**7, ">=10M"), (10**9, ">=10M")],
+)  # fmt: skip
+def test_a_bucket_hides_the_row_count(rows: int, bucket: str) -> None:
+    assert row_bucket(rows) == bucket
