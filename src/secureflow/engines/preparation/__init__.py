@@ -1,0 +1,33 @@
+"""From agreed columns to model inputs: federated moments, design matrix, validation split.
+
+Everything here is a pure function of the signed feature spec, the federated moments and the
+rows, so agent, evaluation and SDK prepare the same numbers bit for bit.
+"""
+
+from __future__ import annotations
+
+from secureflow.engines.preparation.columns import Columns
+from secureflow.engines.preparation.design import design_matrix, feature_matrix, label_vector
+from secureflow.engines.preparation.moments import (
+    Moments,
+    declared_moments,
+    federated_features,
+    moment_sums,
+    moments_from_sums,
+    moments_length,
+)
+from secureflow.engines.preparation.split import split_validation
+
+__all__ = [
+    "Columns",
+    "Moments",
+    "declared_moments",
+    "design_matrix",
+    "feature_matrix",
+    "federated_features",
+    "label_vector",
+    "moment_sums",
+    "moments_from_sums",
+    "moments_length",
+    "split_validation",
+]

@@ -1,0 +1,87 @@
+"""Columns of a silo in memory, and access that names the row and column of what does not fit.
+
+A numeric column is float64 with NaN for missing; every other column is an object array of `str`
+with None for missing. Errors name rows counted from 1 and never carry a cell's value: an error
+may travel further than the data may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs import FeatureSpec
+from secureflow.kit.errors import SecureFlowError
+
+Columns = Mapping[str, NDArray[Any]]
+"""Column name to array of shape (rows,)."""
+
+
+def row_count(features: FeatureSpec, columns: Columns, *, label: bool = True) -> int:
+    """Return the common length of the columns that the spec names (the label on request).
+
+    Raises:
+        SecureFlowError: `missing_column`, or `malformed_cell` in the first row that one lacks.
+    """
+    names = features.columns if label else features.columns[:-1]
+    lengths = {name: len(column(columns, name)) for name in names}
+    shortest = min(lengths, key=lengths.__getitem__)
+    if lengths[shortest] != max(lengths.values()):
+        raise malformed_cell(shortest, lengths[shortest], "the column ends before the others")
+    return lengths[shortest]
+
+
+def column(columns: Columns, name: str) -> NDArray[Any]:
+    """Return one column.
+
+    Raises:
+        SecureFlowError: `missing_column`.
+    """
+    if name not in columns:
+        raise SecureFlowError(
+            "missing_column",
+            f"The column {name!r} is missing from the data.",
+            "Add the column, or declare a feature spec without it.",
+            {"column": name},
+        )
+    return columns[name]
+
+
+def numeric_column(columns: Columns, name: str) -> NDArray[np.float64]:
+    """Return one numeric column as float64 (NaN is missing).
+
+    Raises:
+        SecureFlowError: `missing_column`; `malformed_cell` for text or an infinity.
+    """
+    raw = column(columns, name)
+    try:
+        values = np.asarray(raw, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.array([_number(cell, name, row) for row, cell in enumerate(raw)])
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise malformed_cell(name, int(infinite.argmax()), "it is infinite")
+    return values
+
+
+def malformed_cell(name: str, index: int, reason: str) -> SecureFlowError:
+    """Return the error for the cell of this column at this index (counted from 0)."""
+    return SecureFlowError(
+        "malformed_cell",
+        f"Row {index + 1} of column {name!r} does not fit: {reason}.",
+        "Correct the cell, or leave it empty if the value is unknown.",
+        {"row": index + 1, "column": name},
+    )
+
+
+def _number(cell: Any, name: str, index: int) -> float:
+    if cell is None:
+        return float("nan")
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        # `from None`: the original message would quote the cell.
+        raise malformed_cell(name, index, "it is not a number") from None

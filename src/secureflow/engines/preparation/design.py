@@ -1,0 +1,123 @@
+"""The design matrix: numeric columns centred and scaled, categorical ones one-hot, in spec order.
+
+Column order of X is that of `FeatureSpec`: every numeric feature, then every categorical
+feature's declared categories (and its missing indicator, if it has one). No intercept column.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs import CategoricalFeature, FeatureSpec, Label
+from secureflow.engines.preparation.columns import (
+    Columns,
+    column,
+    numeric_column,
+    row_count,
+)
+from secureflow.engines.preparation.moments import Moments
+from secureflow.kit.errors import SecureFlowError
+
+_MISSING, _UNKNOWN = -1, -2
+
+
+def design_matrix(
+    features: FeatureSpec, moments: Moments, columns: Columns
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return X of shape (rows, width) and y of shape (rows,), both float32, X C-contiguous.
+
+    Raises:
+        SecureFlowError: `missing_column`, `malformed_cell`, `unknown_category` or
+            `missing_label`, naming row (from 1) and column.
+    """
+    return feature_matrix(features, moments, columns), label_vector(features.label, columns)
+
+
+def feature_matrix(
+    features: FeatureSpec, moments: Moments, columns: Columns
+) -> NDArray[np.float32]:
+    """Return X alone: what prediction needs, where there is no label.
+
+    Raises:
+        SecureFlowError: as `design_matrix`, without the label's.
+    """
+    rows = row_count(features, columns, label=False)
+    matrix = np.zeros((rows, features.width), dtype=np.float32)
+    for at, feature in enumerate(features.numeric):
+        values = np.clip(numeric_column(columns, feature.column), *feature.bounds)
+        scaled = (values - moments.mean[at]) / moments.std[at]
+        matrix[:, at] = np.where(np.isnan(scaled), 0.0, scaled)
+    offset = len(features.numeric)
+    for categorical in features.categorical:
+        offset += _one_hot(categorical, column(columns, categorical.column), matrix[:, offset:])
+    return matrix
+
+
+def label_vector(label: Label, columns: Columns) -> NDArray[np.float32]:
+    """Return y of shape (rows,): 1 where the label column equals `positive`, else 0.
+
+    Raises:
+        SecureFlowError: `missing_column`; `missing_label` naming the row; `malformed_label` when
+            the column is numeric and `positive` is not a number.
+    """
+    values = column(columns, label.column)
+    if values.dtype.kind in "fiu":
+        missing, positive = np.isnan(values), values == _numeric_positive(label)
+    else:
+        missing = np.fromiter((v is None for v in values), dtype=bool, count=len(values))
+        positive = values == label.positive
+    if missing.any():
+        row = int(missing.argmax()) + 1
+        raise SecureFlowError(
+            "missing_label",
+            f"Row {row} has no label in column {label.column!r}.",
+            "Remove rows without a label from the dataset.",
+            {"row": row, "column": label.column},
+        )
+    return np.asarray(positive, dtype=np.float32)
+
+
+def _one_hot(feature: CategoricalFeature, values: NDArray[Any], out: NDArray[np.float32]) -> int:
+    """Set the ones of a feature in the leading columns of `out`; return how many it has."""
+    positions: dict[Any, int] = {name: at for at, name in enumerate(feature.categories)}
+    positions[None] = _MISSING
+    codes = np.fromiter((_code(positions, v) for v in values), dtype=np.int64, count=len(values))
+    unknown = codes == _UNKNOWN
+    if unknown.any():
+        raise _unknown_category(feature, int(unknown.argmax()) + 1)
+    width = len(feature.categories)
+    if feature.missing == "indicator":
+        codes[codes == _MISSING] = width
+        width += 1
+    (present,) = np.nonzero(codes >= 0)
+    out[present, codes[present]] = 1.0
+    return width
+
+
+def _code(positions: dict[Any, int], cell: Any) -> int:
+    # Only text and None are cells; anything else might not even be hashable.
+    return positions.get(cell, _UNKNOWN) if cell is None or isinstance(cell, str) else _UNKNOWN
+
+
+def _unknown_category(feature: CategoricalFeature, row: int) -> SecureFlowError:
+    return SecureFlowError(
+        "unknown_category",
+        f"Row {row} of column {feature.column!r} has a category that the spec does not declare.",
+        f"Declare it among the {len(feature.categories)} categories, or correct the row.",
+        {"row": row, "column": feature.column},
+    )
+
+
+def _numeric_positive(label: Label) -> float:
+    try:
+        return float(label.positive)
+    except ValueError:
+        raise SecureFlowError(
+            "malformed_label",
+            f"The label column {label.column!r} is numeric, but its positive value is text.",
+            "Name the number that stands for the positive class.",
+            {"column": label.column},
+        ) from None
