@@ -1,0 +1,1 @@
+"""Federated training: model families, metrics that are sums, the exported model."""

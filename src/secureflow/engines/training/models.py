@@ -1,0 +1,111 @@
+"""The seam for model families, and the shape of what a party sends: the update.
+
+An *update* is `delta` (float32 of shape (d,), new − global) and `sums` (float64 of shape (k,)).
+`sums[0]` is the weight, the training rows behind it. What follows depends on the stage:
+
+| stage      | d          | sums[1:]                                                        |
+|------------|------------|-----------------------------------------------------------------|
+| `moments`  | 0          | Σz, Σz², present per federated numeric feature                  |
+| `train`    | parameters | metric sums, on the local validation rows, of the *global* model |
+| `evaluate` | 0          | the same, for the model handed over                             |
+
+So the metrics of round n's input model cost no further flight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.preparation import moments_length
+from secureflow.engines.training.logistic import LogisticRegression
+from secureflow.engines.training.metrics import LOSS_CAP
+from secureflow.engines.training.rehearsal import Rehearsal
+
+Stage = Literal["moments", "train", "evaluate"]
+
+
+class ModelFamily(Protocol):
+    """What a kind of model must be able to do to be trained federatedly.
+
+    `inputs` are float32 (rows, width), `labels` float32 (rows,) of 0 and 1, `parameters` float32
+    (d,); all are C-contiguous.
+    """
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether the family reads rows; one that does not is handed empty arrays."""
+
+    def initial(self, spec: TrainingSpec) -> NDArray[np.float32]:
+        """Return the parameters before round 0, the same for every party."""
+
+    def train(
+        self,
+        spec: TrainingSpec,
+        parameters: NDArray[np.float32],
+        inputs: NDArray[np.float32],
+        labels: NDArray[np.float32],
+        seed: bytes,
+    ) -> NDArray[np.float32]:
+        """Return locally trained parameters: bit-equal for equal arguments, input unchanged."""
+
+    def metric_count(self) -> int:
+        """Return m, the length of `metric_sums`."""
+
+    def metric_sums(
+        self,
+        spec: TrainingSpec,
+        parameters: NDArray[np.float32],
+        inputs: NDArray[np.float32],
+        labels: NDArray[np.float32],
+    ) -> NDArray[np.float64]:
+        """Return float64 (m,) sums over rows that add up over parties."""
+
+    def summarise(self, sums: NDArray[np.float64]) -> dict[str, float]:
+        """Return the named metrics of added sums; a metric that is undefined is absent."""
+
+
+FAMILIES: dict[str, ModelFamily] = {
+    "logistic_regression": LogisticRegression(),
+    "rehearsal": Rehearsal(),
+}
+"""`spec.model.family` to its implementation."""
+
+
+def model_family(spec: TrainingSpec) -> ModelFamily:
+    """Return the implementation of the spec's family."""
+    return FAMILIES[spec.model.family]
+
+
+@dataclass(frozen=True)
+class UpdateLayout:
+    """Lengths of an update's parts, known from the spec before anything is allocated.
+
+    Args:
+        parameters: d, float32 elements of `delta`.
+        sums: k, float64 elements of `sums`.
+        per_row: no single row moves any element of `sums` by more than this.
+    """
+
+    parameters: int
+    sums: int
+    per_row: float
+
+
+def update_layout(spec: TrainingSpec, stage: Stage = "train") -> UpdateLayout:
+    """Return the layout of this job's updates at a stage."""
+    if stage == "moments":
+        length = 1 if spec.features is None else moments_length(spec.features)
+        return UpdateLayout(0, length, 1.0)
+    metrics = model_family(spec).metric_count()
+    parameters = spec.parameters if stage == "train" else 0
+    return UpdateLayout(parameters, 1 + metrics, LOSS_CAP if metrics else 1.0)
+
+
+def update_sums_length(spec: TrainingSpec, stage: Stage = "train") -> int:
+    """Return k, the length of an update's `sums` at a stage."""
+    return update_layout(spec, stage).sums

@@ -1,0 +1,54 @@
+"""The rehearsal: a model of any size that travels the whole protocol and learns nothing.
+
+It measures links, seals, folds and the ledger. Its parameters never change, so every delta is
+zero, and it touches no data.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs import TrainingSpec
+
+
+class Rehearsal:
+    """A model family without data; see `ModelFamily` for the methods' contract."""
+
+    needs_data = False
+
+    def initial(self, spec: TrainingSpec) -> NDArray[np.float32]:
+        """Return zeros of the spec's size."""
+        return np.zeros(spec.parameters, dtype=np.float32)
+
+    def train(
+        self,
+        spec: TrainingSpec,
+        parameters: NDArray[np.float32],
+        inputs: NDArray[np.float32],
+        labels: NDArray[np.float32],
+        seed: bytes,
+    ) -> NDArray[np.float32]:
+        """Return the parameters as they came, the very array."""
+        del spec, inputs, labels, seed
+        return parameters
+
+    def metric_count(self) -> int:
+        """Return 0: there is nothing to measure on."""
+        return 0
+
+    def metric_sums(
+        self,
+        spec: TrainingSpec,
+        parameters: NDArray[np.float32],
+        inputs: NDArray[np.float32],
+        labels: NDArray[np.float32],
+    ) -> NDArray[np.float64]:
+        """Return an empty array."""
+        del spec, parameters, inputs, labels
+        return np.zeros(0)
+
+    def summarise(self, sums: NDArray[np.float64]) -> dict[str, float]:
+        """Return no metrics."""
+        del sums
+        return {}

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from secureflow.domain.specs import (
+    FeatureSpec,
+    Label,
+    ModelSpec,
+    NumericFeature,
+    TrainingPlan,
+    TrainingSpec,
+)
+from secureflow.engines.training.logistic import LogisticRegression
+from secureflow.engines.training.models import FAMILIES, update_layout, update_sums_length
+from secureflow.kit.errors import SecureFlowError
+
+FAMILY = LogisticRegression()
+PLAN = TrainingPlan(local_epochs=2, batch_size=32, learning_rate=0.1)
+
+
+def spec(width: int = 5, plan: TrainingPlan = PLAN, l2: float = 0.0) -> TrainingSpec:
+    numeric = tuple(NumericFeature(f"x{i}", (-9.0, 9.0)) for i in range(width))
+    return TrainingSpec(
+        project="prj_0000000000",
+        name="t",
+        purpose="t",
+        submitter="t",
+        roster=(),
+        features=FeatureSpec(Label("y", "1"), numeric),
+        model=ModelSpec(l2=l2),
+        plan=plan,
+    )
+
+
+def rows(count: int = 2_000, width: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(count, width)).astype(np.float32)
+    logit = X @ np.linspace(-1, 1, width) + 0.5
+    return X, (rng.random(count) < 1 / (1 + np.exp(-logit))).astype(np.float32)
+
+
+def unaligned(array: np.ndarray) -> np.ndarray:
+    """A copy whose memory begins at an odd multiple of the element size."""
+    raw = np.empty(array.nbytes + 4, dtype=np.uint8)[4:]
+    copy = raw.view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def test_training_is_bit_reproducible_whatever_the_memory_layout() -> None:
+    X, y = rows()
+    start = FAMILY.initial(spec())
+    first = FAMILY.train(spec(), start, X, y, b"\x01" * 32)
+    again = FAMILY.train(spec(), start.copy(), unaligned(X), unaligned(y), b"\x01" * 32)
+    other = FAMILY.train(spec(), start, X, y, b"\x02" * 32)
+    assert first.tobytes() == again.tobytes()
+    assert first.tobytes() != other.tobytes()
+    assert not start.any(), "the global model is read only"
+    assert first.dtype == np.float32
+    assert first.shape == (6,)
+
+
+def test_training_reaches_what_scikit_learn_reaches() -> None:
+    linear = pytest.importorskip("sklearn.linear_model", reason="needs the extra sklearn")
+    X, y = rows(20_000)
+    plan = TrainingPlan(local_epochs=60, batch_size=1_000, learning_rate=0.5)
+    mine = FAMILY.train(spec(plan=plan), FAMILY.initial(spec()), X, y, b"s")
+    theirs = linear.LogisticRegression(C=np.inf).fit(X, y)
+    assert np.allclose(mine[:-1], theirs.coef_[0], atol=0.02)
+    assert mine[-1] == pytest.approx(theirs.intercept_[0], abs=0.02)
+
+
+def test_full_batch_l2_step_is_the_formula() -> None:
+    X, y = rows(64)
+    plan = TrainingPlan(local_epochs=1, batch_size=64, learning_rate=0.3)
+    start = np.array([0.5, -0.5, 1, 0, 0.25, 0.1], np.float32)
+    got = FAMILY.train(spec(plan=plan, l2=0.1), start, X, y, b"s")
+    residual = 1 / (1 + np.exp(-(X @ start[:-1] + start[-1]))) - y
+    weights = start[:-1] - 0.3 * (X.T @ residual / 64 + 0.1 * start[:-1])
+    assert np.allclose(got, [*weights, start[-1] - 0.3 * residual.mean()], atol=1e-6)
+
+
+def test_no_rows_change_nothing() -> None:
+    start = np.ones(6, np.float32)
+    empty = np.zeros((0, 5), np.float32), np.zeros(0, np.float32)
+    assert np.array_equal(FAMILY.train(spec(), start, *empty, b"s"), start)
+    assert FAMILY.summarise(FAMILY.metric_sums(spec(), start, *empty)) == {"rows": 0.0}
+
+
+def test_divergence_is_an_error_and_no_nan_leaves() -> None:
+    X, y = rows()
+    wild = dataclasses.replace(PLAN, learning_rate=100.0, local_epochs=50)
+    with pytest.raises(SecureFlowError) as caught:
+        FAMILY.train(spec(plan=wild, l2=10.0), FAMILY.initial(spec()), X * 1e6, y, b"s")
+    assert caught.value.code == "training_diverged"
+
+
+def test_layouts_follow_from_the_spec() -> None:
+    job = spec()
+    assert (update_layout(job, "train").parameters, update_sums_length(job)) == (6, 516)
+    assert (update_layout(job, "evaluate").parameters, update_sums_length(job, "evaluate")) == (
+        0,
+        516,
+    )
+    assert update_layout(job, "moments").sums == 16
+    rehearsal = dataclasses.replace(job, features=None, model=ModelSpec("rehearsal", 0.0, 1000))
+    assert (update_layout(rehearsal).parameters, update_layout(rehearsal).sums) == (1000, 1)
+    assert update_sums_length(rehearsal, "moments") == 1
+
+
+def test_the_rehearsal_hands_its_parameters_back() -> None:
+    rehearsal = dataclasses.replace(spec(), features=None, model=ModelSpec("rehearsal", 0.0, 9))
+    family = FAMILIES["rehearsal"]
+    model = family.initial(rehearsal)
+    nothing = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
+    assert model.shape == (9,)
+    assert family.train(rehearsal, model, *nothing, b"s") is model
+    assert family.metric_sums(rehearsal, model, *nothing).shape == (family.metric_count(),)
