@@ -1,0 +1,7 @@
+"""The `Policies` port, met by Cedar policy files."""
+
+from __future__ import annotations
+
+from secureflow.adapters.policy.cedar import CedarPolicies
+
+__all__ = ["CedarPolicies"]

@@ -1,0 +1,156 @@
+"""Cedar policy files decide who may use a dataset, for what, and how.
+
+The language answers *allow* or *deny*; here a deny without a policy behind it means **ask**: no
+`permit` matched, so a person decides. A matching `forbid` means **refuse**, with the policy's
+`@id` and `@reason`. Cedar skips a policy whose evaluation fails, also a `forbid`; that must never
+open a door, so an evaluation error turns an *allow* into an *ask*.
+
+The schema below is fixed: a policy that misspells an attribute is refused when the agent starts,
+not ignored when it matters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import cedarpy
+
+from secureflow.domain.policies import Decision, Policy
+from secureflow.kit.errors import SecureFlowError
+
+MAX_POLICY_BYTES = 1 << 20
+
+SCHEMA = """
+entity User, Dataset;
+action training appliesTo {
+  principal: [User],
+  resource: [Dataset],
+  context: {
+    project: String,
+    purpose: String,
+    family: String,
+    columns: Set<String>,
+    sensitive: Set<String>,
+    parties: Set<String>,
+    group_size: Long,
+    min_contributors: Long,
+    rounds: Long,
+    protection: String,
+    release: String,
+    dp: Bool,
+    epsilon?: decimal
+  }
+};
+"""
+"""What a policy can ask about. `columns` includes the label; `sensitive` are those of them that
+the owner marked; `group_size` is the roster's size; `epsilon` is absent when `dp` is false."""
+
+_TEXTS = ("project", "purpose", "family", "protection", "release")
+_SETS = ("columns", "sensitive", "parties")
+_NUMBERS = ("group_size", "min_contributors", "rounds")
+
+
+class CedarPolicies:
+    """Decides by reviewed Cedar texts; without any text, every request is asked of a person.
+
+    Raises:
+        SecureFlowError: `policy_invalid` naming the file and Cedar's complaint.
+    """
+
+    def __init__(self, policies: Iterable[Policy] = ()) -> None:
+        self.policies = tuple(policies)
+        for policy in self.policies:
+            _check(policy)
+        text = "\n".join(policy.text for policy in self.policies)
+        self._set = cedarpy.PolicySet.from_str(text)
+        self._schema = cedarpy.Schema.from_str(SCHEMA)
+        self._titles = _titles(text)
+
+    @classmethod
+    def load(cls, paths: Iterable[Path]) -> CedarPolicies:
+        """Read policy files.
+
+        Raises:
+            SecureFlowError: `policy_unreadable`, `policy_invalid`.
+        """
+        return cls(_read(path) for path in paths)
+
+    def decide(self, request: Mapping[str, Any]) -> Decision:
+        """Return allow, refuse, or ask.
+
+        Args:
+            request: `kind`, `submitter`, `dataset`, and the context of the schema above, with
+                `epsilon` (float) or None.
+        """
+        answer = cedarpy.is_authorized(_cedar_request(request), self._set, [], self._schema)
+        found = answer.diagnostics
+        if found.errors:
+            reasons = tuple(str(error) for error in found.errors)
+            return Decision("ask", ("a policy could not be evaluated", *reasons))
+        reasons = tuple(self._titles.get(name, name) for name in found.reasons)
+        if answer.allowed:
+            return Decision("allow", reasons)
+        if reasons:
+            return Decision("refuse", reasons)
+        return Decision("ask", ("no policy permits it",))
+
+
+def _read(path: Path) -> Policy:
+    try:
+        data = path.read_bytes()
+        if len(data) > MAX_POLICY_BYTES:
+            raise _unreadable(path, f"it has more than {MAX_POLICY_BYTES} bytes")
+        return Policy(path.name, data.decode("utf-8"), sha256(data).hexdigest())
+    except (OSError, UnicodeError) as error:
+        raise _unreadable(path, str(error)) from error
+
+
+def _check(policy: Policy) -> None:
+    result = cedarpy.validate_policies(policy.text, SCHEMA)
+    if not result.validation_passed:
+        problems = [str(error) for error in result.errors]
+        raise SecureFlowError(
+            "policy_invalid",
+            f"The policy file {policy.name} is not valid: {problems[0]}",
+            "Correct the file; `secureflow agent doctor` checks it again.",
+            {"file": policy.name, "problems": problems},
+        )
+
+
+def _titles(text: str) -> dict[str, str]:
+    """Map Cedar's policy names (`policy0`) to what people read: `@id: @reason`."""
+    listed = json.loads(cedarpy.policies_to_json_str(text))["staticPolicies"]
+    titles = {}
+    for name, policy in listed.items():
+        notes = policy.get("annotations") or {}
+        parts = [str(notes[key]) for key in ("id", "reason") if notes.get(key)]
+        titles[name] = ": ".join(parts) or name
+    return titles
+
+
+def _cedar_request(request: Mapping[str, Any]) -> dict[str, Any]:
+    context: dict[str, Any] = {name: str(request[name]) for name in _TEXTS}
+    context |= {name: sorted(request[name]) for name in _SETS}
+    context |= {name: int(request[name]) for name in _NUMBERS}
+    epsilon = request.get("epsilon")
+    context["dp"] = epsilon is not None
+    if epsilon is not None:
+        context["epsilon"] = {"__extn": {"fn": "decimal", "arg": f"{float(epsilon):.4f}"}}
+    return {
+        "principal": {"type": "User", "id": str(request["submitter"])},
+        "action": {"type": "Action", "id": str(request["kind"])},
+        "resource": {"type": "Dataset", "id": str(request["dataset"])},
+        "context": context,
+    }
+
+
+def _unreadable(path: Path, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "policy_unreadable",
+        f"The policy file {path.name} cannot be read: {reason}.",
+        "Correct `consent.policies` in agent.yaml.",
+    )

@@ -1,0 +1,133 @@
+"""What every `Policies` adapter promises, and what is special to Cedar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secureflow.adapters.policy import CedarPolicies
+from secureflow.domain.policies import Policy
+from secureflow.kit.errors import SecureFlowError
+
+EXAMPLES = Path(__file__).parents[3] / "configs" / "policies"
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    asked = {
+        "kind": "training",
+        "submitter": "usr_alice",
+        "dataset": "customers",
+        "project": "prj_0000000000",
+        "purpose": "credit scoring",
+        "family": "logistic_regression",
+        "columns": ("age", "income", "default"),
+        "sensitive": (),
+        "parties": ("bank-a", "bank-b", "bank-c"),
+        "group_size": 3,
+        "min_contributors": 3,
+        "rounds": 20,
+        "protection": "sealed",
+        "release": "agents",
+        "epsilon": None,
+    }
+    return {**asked, **changes}
+
+
+def policies(text: str) -> CedarPolicies:
+    return CedarPolicies([Policy("test.cedar", text, "")])
+
+
+def test_without_policies_a_person_is_asked() -> None:
+    decision = CedarPolicies().decide(request())
+    assert (decision.effect, decision.reasons) == ("ask", ("no policy permits it",))
+
+
+def test_examples_allow_refuse_and_ask() -> None:
+    shipped = CedarPolicies.load(sorted(EXAMPLES.glob("*.cedar")))
+    allowed = shipped.decide(request())
+    assert allowed.effect == "allow"
+    assert allowed.reasons[0].startswith("credit-scoring: credit scoring in a group")
+    refused = shipped.decide(request(purpose="direct marketing"))
+    assert refused.effect == "refuse"
+    assert refused.reasons == ("no-marketing: our customers' data is never used for marketing",)
+    assert shipped.decide(request(purpose="churn")).effect == "ask"
+    assert shipped.decide(request(group_size=2)).effect == "ask"
+
+
+def test_forbid_beats_permit() -> None:
+    both = policies(
+        'permit(principal, action, resource); @id("no") forbid(principal, action, resource) '
+        'when { context.protection == "secagg" };'
+    )
+    assert both.decide(request()).effect == "allow"
+    refused = both.decide(request(protection="secagg"))
+    assert (refused.effect, refused.reasons) == ("refuse", ("no",))
+
+
+@pytest.mark.parametrize(
+    ("condition", "yes", "no"),
+    [
+        ("context.columns.contains(\"age\")", {}, {"columns": ("income",)}),
+        ("context.sensitive.isEmpty()", {}, {"sensitive": ("age",)}),
+        ("context.parties.contains(\"bank-b\")", {}, {"parties": ("bank-a",)}),
+        ("context.rounds <= 20", {}, {"rounds": 21}),
+        ("principal == User::\"usr_alice\"", {}, {"submitter": "usr_eve"}),
+        ("resource == Dataset::\"customers\"", {}, {"dataset": "others"}),
+        ("context.family == \"rehearsal\"", {"family": "rehearsal"}, {}),
+        ("context.release == \"agents\"", {}, {"release": "operator"}),
+        ("context.project == \"prj_0000000000\"", {}, {"project": "prj_1111111111"}),
+        ("context.epsilon.lessThan(decimal(\"2.0\"))", {"epsilon": 1.5}, {"epsilon": 2.0}),
+    ],
+)  # fmt: skip
+def test_every_attribute_can_decide(
+    condition: str, yes: dict[str, Any], no: dict[str, Any]
+) -> None:
+    one = policies(
+        f"permit(principal, action, resource) when {{ {condition} }};".replace(
+            "context.epsilon.", "context has epsilon && context.epsilon."
+        )
+    )
+    assert one.decide(request(**yes)).effect == "allow"
+    assert one.decide(request(**no)).effect == "ask"
+
+
+def test_a_forbid_that_cannot_be_evaluated_never_opens_the_door() -> None:
+    # Long overflow is the one error that the schema cannot exclude beforehand.
+    broken = policies(
+        "permit(principal, action, resource); forbid(principal, action, resource) "
+        "when { context.rounds * 9223372036854775807 > 0 };"
+    )
+    assert broken.decide(request(rounds=2)).effect == "ask"
+
+
+def test_an_unknown_kind_of_job_is_asked() -> None:
+    assert (
+        policies("permit(principal, action, resource);").decide(request(kind="statistics")).effect
+        == "ask"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "permit(",
+        'permit(principal, action, resource) when { context.purpos == "x" };',
+        "permit(principal, action, resource) when { context.epsilon.lessThan(decimal(\"1.0\")) };",
+        'permit(principal, action == Action::"trainng", resource);',
+    ],
+)  # fmt: skip
+def test_a_wrong_policy_is_refused_when_it_is_read(text: str) -> None:
+    with pytest.raises(SecureFlowError) as error:
+        policies(text)
+    assert error.value.code == "policy_invalid"
+    assert "test.cedar" in error.value.message
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "binary.cedar").write_bytes(b"\xff\xfe")
+    for name in ("missing.cedar", "binary.cedar"):
+        with pytest.raises(SecureFlowError, match=name) as error:
+            CedarPolicies.load([tmp_path / name])
+        assert error.value.code == "policy_unreadable"
