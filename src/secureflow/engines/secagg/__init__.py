@@ -1,0 +1,12 @@
+"""Secure aggregation without a TEE: protocol `sf-secagg-1` (docs/secagg.md).
+
+Double masking after Bonawitz et al. (CCS 2017), with signed round keys, masks bound to the round's
+context, a closing certificate, and two flights a round in the steady state.
+"""
+
+from secureflow.engines.secagg.aggregator import Aggregator
+from secureflow.engines.secagg.client import Client
+from secureflow.engines.secagg.encoding import Encoding, Metric, Sum
+from secureflow.engines.secagg.plan import Plan, colluders
+
+__all__ = ["Aggregator", "Client", "Encoding", "Metric", "Plan", "Sum", "colluders"]

@@ -1,0 +1,397 @@
+"""The aggregator's side of `sf-secagg-1`: carries, folds, asks, and opens only the sum.
+
+It is not trusted: what protects a party is what its client refuses. What is checked here makes a
+round end in the exact sum of its survivors or in an error that names a party.
+
+`receive` takes any frame from a party; `requests` says what to (re)send to whom, so a repeat after
+a crash or a reconnect is the same call. Memory is one vector, whatever the number of parties. The
+exported state holds no secret: ciphertexts, public keys, votes and the masked sum; revealed shares
+are asked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+
+from secureflow.domain.specs import dump, parse
+from secureflow.engines.closing import Certificate, Question, Vote, certify
+from secureflow.engines.secagg import messages
+from secureflow.engines.secagg.encoding import Sum, decode
+from secureflow.engines.secagg.framing import Kind, prefix
+from secureflow.engines.secagg.guards import STAGE
+from secureflow.engines.secagg.masks import Ring
+from secureflow.engines.secagg.messages import (
+    SEALED_BYTES,
+    Advance,
+    Ballot,
+    Begin,
+    Meet,
+    Opening,
+    RoundKey,
+    Setup,
+    Upload,
+)
+from secureflow.engines.secagg.plan import Plan
+from secureflow.engines.secagg.recovery import Answers, recover, unmask
+from secureflow.engines.secagg.shamir import PRIME, SHARE_BYTES
+from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes, parse_json
+from secureflow.kit.errors import SecureFlowError
+
+_STATE_LIMIT = 1 << 28
+
+
+@dataclass(frozen=True)
+class _Advanced:
+    """A party's key of a round and its shares, still sealed."""
+
+    key: RoundKey
+    recipients: tuple[str, ...]
+    sealed: bytes
+
+    def share_for(self, party: str) -> bytes:
+        at = self.recipients.index(party) * SEALED_BYTES
+        return self.sealed[at : at + SEALED_BYTES]
+
+
+@dataclass
+class _Round:
+    """The open round."""
+
+    number: int
+    model: str
+    context: str
+    keys: tuple[RoundKey, ...]
+    total: Ring
+    uploaded: set[str] = field(default_factory=set)
+    question: Question | None = None
+    votes: dict[str, Vote] = field(default_factory=dict)
+    shares: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def roster(self) -> tuple[str, ...]:
+        return tuple(k.party for k in self.keys)
+
+    @property
+    def everybody(self) -> bool:
+        """Nobody of the context is dead: the question itself opens."""
+        return self.question is not None and len(self.question.survivors) == len(self.keys)
+
+
+class Aggregator:
+    """The aggregator of one job's sums."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._setups: dict[str, Setup] = {}
+        self._coming: dict[int, dict[str, _Advanced]] = {}
+        self._round: _Round | None = None
+        self._liars: tuple[str, ...] = ()
+
+    # --- frames --------------------------------------------------------------------------------
+
+    def receive(self, party: str, data: bytes | bytearray | memoryview) -> None:
+        """Take a frame from a party that the link has authenticated; a repeat changes nothing.
+
+        Raises:
+            SecureFlowError: `unknown_party`, `unexpected_message`, those of the parsers, and what
+                the message's own check says; the state is then unchanged.
+        """
+        if party not in self.plan.index:
+            raise SecureFlowError("unknown_party", f"{party} is not in the job's roster.")
+        message, body = messages.unpack(self.plan, data)
+        handlers: dict[type[Any], Callable[[str, Any, memoryview], None]] = {
+            Setup: self._on_setup,
+            Advance: self._on_advance,
+            Upload: self._on_upload,
+            Ballot: self._on_vote,
+            Opening: self._on_opening,
+        }
+        handler = handlers.get(type(message))
+        if handler is None:
+            raise _refused("unexpected_message", party, "it sent what only an aggregator sends")
+        handler(party, message, body)
+
+    def meet(self) -> bytes:
+        """Return the MEET frame: every sealing key so far."""
+        return messages.pack(Meet(tuple(self._setups[p] for p in self._order(self._setups))))
+
+    def ready(self, round_: int) -> tuple[str, ...]:
+        """Return who can take part in a round: keys are here, and all hold all others' shares."""
+        coming = self._coming.get(round_, {})
+        members = set(coming)
+        while True:
+            missing = {
+                p: len(members - {p} - set(coming[p].recipients))
+                + sum(p not in coming[q].recipients for q in members - {p})
+                for p in members
+            }
+            worst = max(self._order(missing), key=lambda p: missing[p], default=None)
+            if worst is None or not missing[worst]:
+                return self._order(members)
+            members.remove(worst)
+
+    def begin(self, round_: int, model: str) -> dict[str, bytes]:
+        """Open a round with everybody who is ready; return the BEGIN frames.
+
+        Raises:
+            SecureFlowError: `round_lost` when fewer than t are ready, `stale_round`.
+        """
+        at = self._round
+        if at is not None and round_ <= at.number:
+            raise SecureFlowError("stale_round", f"Round {round_} is not a coming one.")
+        members = self.ready(round_)
+        if len(members) < self.plan.threshold:
+            raise self._lost(round_, "keys of", len(members), set(self.plan.index) - set(members))
+        keys = tuple(self._coming[round_][p].key for p in members)
+        context = self.plan.context(round_, model, [(k.party, k.digest) for k in keys])
+        total = cast("Ring", np.zeros(self.plan.encoding.slots, self.plan.ring))
+        self._round = _Round(round_, model, context, keys, total)
+        self._coming = {r: c for r, c in self._coming.items() if r >= round_}
+        return self.requests()
+
+    def close(self) -> dict[str, bytes]:
+        """Stop waiting for uploads and freeze who survived; return the questions.
+
+        Raises:
+            SecureFlowError: `round_lost` when fewer than t have uploaded.
+        """
+        at = self._open_round()
+        if at.question is None:
+            if len(at.uploaded) < self.plan.threshold:
+                missing = set(at.roster) - at.uploaded
+                raise self._lost(at.number, "updates of", len(at.uploaded), missing)
+            dead = set(self.plan.index) - at.uploaded
+            survivors = tuple(sorted(at.uploaded))
+            at.question = Question(
+                self.plan.job, at.number, STAGE, at.context, survivors, tuple(sorted(dead))
+            )
+        return self.requests()
+
+    def requests(self) -> dict[str, bytes]:
+        """Return the frame that each party still owes an answer to."""
+        at = self._open_round()
+        if at.question is None:
+            waiting = [p for p in at.roster if p not in at.uploaded]
+            return self._begin_frames(at, waiting)
+        if at.everybody:
+            frame, answered = messages.pack(at.question), set(at.shares)
+        elif self.certificate is None:
+            frame, answered = messages.pack(at.question), set(at.votes)
+        else:
+            frame, answered = messages.pack(self.certificate), set(at.shares)
+        return {p: frame for p in at.question.survivors if p not in answered}
+
+    # --- the outcome ---------------------------------------------------------------------------
+
+    @property
+    def context(self) -> str:
+        """The open round's context."""
+        return self._open_round().context
+
+    @property
+    def uploaded(self) -> frozenset[str]:
+        """Whose vectors are folded in."""
+        return frozenset(self._open_round().uploaded)
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """The closing certificate once t parties have voted (for the ledger, too)."""
+        votes = self._open_round().votes
+        return certify(votes.values()) if len(votes) >= self.plan.threshold else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether t parties have opened, so that `result` can be had."""
+        return len(self._open_round().shares) >= self.plan.threshold
+
+    @property
+    def liars(self) -> tuple[str, ...]:
+        """Parties whose revealed shares were wrong in the last `result`."""
+        return self._liars
+
+    def result(self) -> Sum:
+        """Open the sum of the survivors.
+
+        Raises:
+            SecureFlowError: `too_few_openings`, `share_mismatch` naming the party,
+                `sum_inconsistent`. Nothing was released then.
+        """
+        at = self._open_round()
+        if at.question is None or not self.complete:
+            raise SecureFlowError(
+                "too_few_openings",
+                f"{len(at.shares)} of the {self.plan.threshold} needed parties have opened.",
+            )
+        answers = Answers(at.keys, frozenset(at.question.survivors), at.shares)
+        secrets, self._liars = recover(self.plan, answers)
+        total = at.total.copy()
+        unmask(self.plan, at.context, answers, secrets, total)
+        return decode(self.plan.encoding, total, at.question.survivors)
+
+    # --- crash and return ----------------------------------------------------------------------
+
+    def export_state(self) -> bytes:
+        """Return `length (u64) ‖ JSON ‖ masked sum`; no clear secret is in it."""
+        at = self._round
+        state: dict[str, Any] = {
+            "setups": [dump(s) for s in self._setups.values()],
+            "coming": [
+                {"advance": dump(Advance(a.key, a.recipients)), "sealed": b64encode(a.sealed)}
+                for coming in self._coming.values()
+                for a in coming.values()
+            ],
+            "round": None,
+        }
+        if at is not None:
+            state["round"] = {
+                "number": at.number,
+                "model": at.model,
+                "context": at.context,
+                "keys": [dump(k) for k in at.keys],
+                "uploaded": sorted(at.uploaded),
+                "question": at.question.as_json() if at.question else None,
+                "votes": [v.as_json() for v in at.votes.values()],
+            }
+        text = canonical_bytes(state)
+        return len(text).to_bytes(8, "big") + text + (b"" if at is None else at.total.tobytes())
+
+    @classmethod
+    def restore(cls, plan: Plan, state: bytes) -> Aggregator:
+        """Rebuild an aggregator from its own state."""
+        end = 8 + int.from_bytes(state[:8], "big")
+        value = parse_json(state[8:end], _STATE_LIMIT)
+        self = cls(plan)
+        self._setups = {s["party"]: Setup(**s) for s in value["setups"]}
+        for item in value["coming"]:
+            advance = parse(Advance, item["advance"], "secagg_message")
+            sealed = b64decode(item["sealed"])
+            self._coming.setdefault(advance.round_key.round, {})[advance.round_key.party] = (
+                _Advanced(advance.round_key, advance.recipients, sealed)
+            )
+        saved = value["round"]
+        if saved is not None:
+            keys = tuple(RoundKey(**k) for k in saved["keys"])
+            total = cast("Ring", np.frombuffer(state, plan.ring, offset=end).copy())
+            at = _Round(saved["number"], saved["model"], saved["context"], keys, total)
+            at.uploaded = set(saved["uploaded"])
+            at.question = Question.from_json(saved["question"]) if saved["question"] else None
+            votes = [Vote.from_json(v) for v in saved["votes"]]
+            at.votes = {v.voter: v for v in votes}
+            self._round = at
+        return self
+
+    # --- handlers ------------------------------------------------------------------------------
+
+    def _on_setup(self, party: str, setup: Setup, _: memoryview) -> None:
+        _same_sender(party, setup.party)
+        messages.check_statement(self.plan, setup)
+        if self._setups.setdefault(party, setup) != setup:
+            raise _refused("setup_changed", party, "it shows a second sealing key for this job")
+
+    def _on_advance(self, party: str, advance: Advance, body: memoryview) -> None:
+        key = advance.round_key
+        _same_sender(party, key.party)
+        messages.check_statement(self.plan, key)
+        at = self._round
+        setup = self._setups.get(party)
+        if not (-1 if at is None else at.number) < key.round < self.plan.rounds:
+            raise _refused("stale_round", party, f"round {key.round} is not a coming one")
+        if setup is None or setup.digest != key.sealing:
+            raise _refused("unknown_setup", party, "its sealing key is not the one it showed")
+        if not messages.in_roster_order(self.plan, advance.recipients):
+            raise _refused("other_roster", party, "its recipients are not in the roster's order")
+        if len(body) != SEALED_BYTES * len(advance.recipients):
+            raise _refused("malformed_frame", party, "its shares have another length")
+        advanced = _Advanced(key, advance.recipients, bytes(body))
+        self._coming.setdefault(key.round, {})[party] = advanced
+
+    def _on_upload(self, party: str, upload: Upload, body: memoryview) -> None:
+        at = self._open_round()
+        self._in_context(at, party, upload.round, upload.context)
+        if party in at.uploaded:
+            return
+        if at.question is not None:
+            raise _refused("upload_too_late", party, f"round {at.number} is closed")
+        size = self.plan.vector_bytes
+        if len(body) < size or (upload.advance is None and len(body) != size):
+            raise _refused("malformed_frame", party, "its vector has another length")
+        if upload.advance is not None:
+            self._on_advance(party, upload.advance, body[size:])
+        vector = cast("Ring", np.frombuffer(body[:size], self.plan.ring))
+        np.add(at.total, vector, out=at.total)
+        at.uploaded.add(party)
+
+    def _on_vote(self, party: str, ballot: Ballot, _: memoryview) -> None:
+        at = self._open_round()
+        self._take_vote(at, party, ballot)
+
+    def _on_opening(self, party: str, opening: Opening, body: memoryview) -> None:
+        at = self._open_round()
+        self._in_context(at, party, opening.round, opening.context)
+        shares = [
+            int.from_bytes(piece, "big")
+            for piece in messages.pieces(body, SHARE_BYTES, len(at.keys))
+        ]
+        if max(shares) >= PRIME:
+            raise _refused("malformed_frame", party, "a share is no element of the field")
+        self._take_vote(at, party, opening.ballot)
+        at.shares[party] = shares
+
+    def _take_vote(self, at: _Round, party: str, ballot: Ballot) -> None:
+        _same_sender(party, ballot.voter)
+        if at.question is None or party not in at.question.survivors:
+            raise _refused("unexpected_message", party, "it was not asked")
+        vote = Vote(at.question, party, ballot.signature)
+        if not vote.holds_under(self.plan.keys[party]):
+            raise _refused("vote_forged", party, "its signature is not on the question asked")
+        at.votes[party] = vote
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _open_round(self) -> _Round:
+        if self._round is None:
+            raise SecureFlowError("not_begun", "No round has begun.")
+        return self._round
+
+    def _order(self, parties: Iterable[str]) -> tuple[str, ...]:
+        members = set(parties)
+        return tuple(p for p in self.plan.index if p in members)
+
+    def _begin_frames(self, at: _Round, parties: Iterable[str]) -> dict[str, bytes]:
+        size = SEALED_BYTES * (len(at.keys) - 1)
+        head = prefix(Kind.BEGIN, dump(Begin(at.number, at.keys)), size)
+        coming = self._coming[at.number]
+        return {
+            p: head + b"".join(coming[q].share_for(p) for q in at.roster if q != p) for p in parties
+        }
+
+    def _in_context(self, at: _Round, party: str, round_: int, context: str) -> None:
+        if round_ != at.number:
+            raise _refused("stale_round", party, f"round {round_} is not open")
+        if context != at.context:
+            raise _refused("other_context", party, "it masked under another context")
+        if party not in at.roster:
+            raise _refused("unknown_party", party, f"it is not in round {round_}")
+
+    def _lost(self, round_: int, what: str, found: int, missing: set[str]) -> SecureFlowError:
+        return SecureFlowError(
+            "round_lost",
+            f"Round {round_} has {what} {found} parties; it needs {self.plan.threshold}.",
+            "Nothing was opened. Bring back the parties in `details.missing`.",
+            {"missing": sorted(missing), "round": round_},
+        )
+
+
+def _same_sender(party: str, named: str) -> None:
+    if party != named:
+        raise _refused("forged_sender", party, f"it speaks for {named}")
+
+
+def _refused(code: str, party: str, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        code, f"The message of {party} is refused: {reason}.", "", {"party": party}
+    )

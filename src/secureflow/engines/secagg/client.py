@@ -1,0 +1,381 @@
+"""A party's side of `sf-secagg-1`: what it sends, and what it refuses.
+
+Per job: `setup` → `meet` → `advance(0)`. Per round: `begin` → `upload` (which carries the keys and
+shares of the next round) → `answer` the question, and once more if somebody was dead: two flights
+when all stay. A party that missed a round comes back with `advance(r)`.
+
+Rules kept here (SECURITY.md, "SecAgg"): one context, one masked vector and one answer per round;
+masks only towards parties whose shares were opened; keys only as their organisations signed them;
+shares revealed only for a question that `guards` lets pass and, where somebody is dead, that a
+certificate of t votes confirms.
+
+**Persist `export_state()` before sending what a method returned.** A restored client repeats its
+words exactly; the state holds secrets and belongs under the party's own protection.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import blake3
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from numpy.typing import NDArray
+
+from secureflow.domain.specs import dump
+from secureflow.engines.closing import Certificate, Question, Vote, cast_vote, verify_certificate
+from secureflow.engines.secagg import guards, messages
+from secureflow.engines.secagg.encoding import encode
+from secureflow.engines.secagg.framing import Kind, prefix
+from secureflow.engines.secagg.masks import add_masks, derive_key
+from secureflow.engines.secagg.messages import (
+    SEALED_BYTES,
+    Advance,
+    Ballot,
+    Begin,
+    Meet,
+    Opening,
+    RoundKey,
+    Setup,
+)
+from secureflow.engines.secagg.plan import MIN_PARTIES, Plan
+from secureflow.engines.secagg.shamir import SHARE_BYTES
+from secureflow.engines.secagg.shares import (
+    RoundSecrets,
+    agree,
+    commit,
+    open_pair,
+    public_text,
+    seal_pair,
+)
+from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes, parse_json
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+
+_STATE_LIMIT = 1 << 24
+
+
+@dataclass
+class _Round:
+    """An open round as this party sees it."""
+
+    number: int
+    context: str
+    model: str
+    frame: bytes
+    keys: tuple[RoundKey, ...]
+    shares: dict[str, tuple[int, int]]
+    uploaded: str = ""
+    vote: Vote | None = None
+    roster: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.roster = tuple(k.party for k in self.keys)
+
+
+class Client:
+    """One party of one job.
+
+    Args:
+        plan: the job's plan, built by this party from the signed spec and its own charter.
+        party: its name in the roster.
+        key: its organisation's signing key.
+        least: the fewest contributors that its approval accepts.
+        sealing: its X25519 sealing key; fresh by default.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        party: str,
+        key: SigningKey,
+        *,
+        least: int = MIN_PARTIES,
+        sealing: X25519PrivateKey | None = None,
+    ) -> None:
+        if plan.keys.get(party) != key.public:
+            raise _refusal("unknown_party", party, "its signing key is not the roster's")
+        self.plan = plan
+        self.party = party
+        self._key = key
+        self._least = least
+        self._sealing = sealing or X25519PrivateKey.generate()
+        self._own = messages.sign_setup(key, plan, party, public_text(self._sealing))
+        self._setups: dict[str, Setup] = {party: self._own}
+        self._agreed: dict[str, bytes] = {}
+        self._secrets: dict[int, RoundSecrets] = {}
+        self._round: _Round | None = None
+
+    # --- once per job --------------------------------------------------------------------------
+
+    def setup(self) -> bytes:
+        """Return the SETUP frame."""
+        return messages.pack(self._own)
+
+    def meet(self, data: bytes) -> None:
+        """Learn the others' sealing keys; newcomers may be added later.
+
+        Raises:
+            SecureFlowError: `forged_key`, `unknown_party`, `other_job`, `setup_changed`,
+                `weak_key`.
+        """
+        fresh: dict[str, Setup] = {}
+        for setup in self._expect(Meet, data)[0].setups:
+            known = self._setups.get(setup.party)
+            if known == setup:
+                continue
+            messages.check_statement(self.plan, setup)
+            if known is not None or setup.party in fresh:
+                raise _refusal("setup_changed", self.party, f"{setup.party} shows a second key")
+            fresh[setup.party] = setup
+        agreed = {p: agree(self._sealing, s.key, p) for p, s in fresh.items()}
+        self._setups |= fresh
+        self._agreed |= agreed
+
+    def advance(self, round_: int) -> bytes:
+        """Return the ADVANCE frame for a coming round: at the start, or to come back.
+
+        Raises:
+            SecureFlowError: `stale_round`.
+        """
+        message, body = self._advance(round_)
+        return messages.pack(message, body)
+
+    # --- once per round ------------------------------------------------------------------------
+
+    def begin(self, data: bytes, model: str) -> str:
+        """Check a round's roster, open the shares, fix the context and return it.
+
+        Args:
+            data: the BEGIN frame.
+            model: the hex digest of the global model *as this party computed it*.
+
+        Raises:
+            SecureFlowError: `second_context`, `stale_round`, `other_roster`,
+                `roster_below_threshold`, `forged_key`, `stale_key`, `own_key_replaced`,
+                `unknown_setup`, `share_unopenable`.
+        """
+        current = self._round
+        if current and (bytes(data), model) == (current.frame, current.model):
+            return current.context
+        begin, body = self._expect(Begin, data)
+        if current and begin.round == current.number:
+            raise _refusal("second_context", self.party, f"round {begin.round} has a context")
+        if begin.round not in self._secrets or (current and begin.round < current.number):
+            raise _refusal("stale_round", self.party, f"round {begin.round} is not a coming one")
+        self._check_roster(begin)
+        shares = self._open_shares(begin, body)
+        listed = [(k.party, k.digest) for k in begin.keys]
+        context = self.plan.context(begin.round, model, listed)
+        self._round = _Round(begin.round, context, model, bytes(data), begin.keys, shares)
+        # Older secrets are forgotten: what is gone cannot be asked for.
+        self._secrets = {r: s for r, s in self._secrets.items() if r >= begin.round}
+        return context
+
+    def upload(
+        self,
+        values: NDArray[np.floating[Any]],
+        weight: int = 1,
+        metrics: Mapping[str, float] | None = None,
+        noise: NDArray[np.int64] | None = None,
+    ) -> memoryview:
+        """Mask an update and return the UPLOAD frame; the next round's keys ride along.
+
+        Shapes and limits: `encoding.encode`. After a crash the same update gives the same frame.
+
+        Raises:
+            SecureFlowError: `not_begun`, `invalid_update`, `second_update`.
+        """
+        at = self._open_round()
+        following = at.number + 1
+        advance, sealed = self._advance(following) if following < self.plan.rounds else (None, b"")
+        header = dump(messages.Upload(at.number, at.context, advance))
+        head = prefix(Kind.UPLOAD, header, self.plan.vector_bytes + len(sealed))
+        frame = np.empty(len(head) + self.plan.vector_bytes + len(sealed), np.uint8)
+        frame[: len(head)] = np.frombuffer(head, np.uint8)
+        end = len(head) + self.plan.vector_bytes
+        frame[end:] = np.frombuffer(sealed, np.uint8)
+        vector = frame[len(head) : end].view(self.plan.ring)
+        encode(self.plan.encoding, values, weight, metrics or {}, noise, vector)
+        add_masks(vector, *self._mask_keys(at))
+        shown = blake3.blake3(frame[len(head) : end].data).hexdigest()
+        if at.uploaded not in {"", shown}:
+            # Two vectors under one mask would show their difference.
+            raise _refusal("second_update", self.party, "it has masked another update this round")
+        at.uploaded = shown
+        return frame.data
+
+    def answer(self, data: bytes) -> bytes:
+        """Answer a QUESTION (a VOTE, or an OPENING if nobody is dead) or a CERTIFICATE.
+
+        Raises:
+            SecureFlowError: those of `guards.check_question` and `closing.verify_certificate`,
+                `not_begun`. Nothing was revealed then.
+        """
+        message, _ = messages.unpack(self.plan, data)
+        if not isinstance(message, Question | Certificate):
+            raise _refusal("unexpected_message", self.party, "this is no closing question")
+        at = self._open_round()
+        question = message if isinstance(message, Question) else message.question
+        guards.check_question(self._standing(at), question)
+        if isinstance(message, Certificate):
+            verify_certificate(message, self.plan.keys)
+        at.vote = cast_vote(question, self.party, self._key)
+        ballot = Ballot(self.party, at.vote.signature)
+        everybody = set(question.survivors) == set(at.roster)
+        if isinstance(message, Certificate) or everybody:
+            return self._opening(at, question, ballot)
+        return messages.pack(ballot)
+
+    # --- crash and return ----------------------------------------------------------------------
+
+    def export_state(self) -> bytes:
+        """Return everything that a restart needs, as canonical JSON. It holds secrets."""
+        at = self._round
+        state: dict[str, Any] = {
+            "sealing": b64encode(self._sealing.private_bytes_raw()),
+            "setups": [dump(s) for s in self._setups.values()],
+            "seeds": {str(r): b64encode(s.seed) for r, s in self._secrets.items()},
+            "round": None,
+        }
+        if at is not None:
+            state["round"] = {
+                "model": at.model,
+                "begin": b64encode(at.frame),
+                "uploaded": at.uploaded,
+                "vote": at.vote.as_json() if at.vote else None,
+            }
+        return canonical_bytes(state)
+
+    @classmethod
+    def restore(
+        cls, plan: Plan, party: str, key: SigningKey, state: bytes, *, least: int = MIN_PARTIES
+    ) -> Client:
+        """Rebuild a client from its own state; it is checked like a message."""
+        value = parse_json(state, _STATE_LIMIT)
+        sealing = X25519PrivateKey.from_private_bytes(b64decode(value["sealing"]))
+        client = cls(plan, party, key, least=least, sealing=sealing)
+        client.meet(messages.pack(Meet(tuple(Setup(**s) for s in value["setups"]))))
+        client._secrets = {int(r): client._derive(b64decode(s)) for r, s in value["seeds"].items()}
+        saved = value["round"]
+        if saved is not None:
+            client.begin(b64decode(saved["begin"], _STATE_LIMIT), saved["model"])
+            at = client._open_round()
+            at.uploaded = saved["uploaded"]
+            at.vote = Vote.from_json(saved["vote"]) if saved["vote"] else None
+        return client
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _expect(self, kind: type[Any], data: bytes) -> tuple[Any, memoryview]:
+        message, body = messages.unpack(self.plan, data)
+        if not isinstance(message, kind):
+            raise _refusal("unexpected_message", self.party, f"it waits for {kind.__name__}")
+        return message, body
+
+    def _open_round(self) -> _Round:
+        if self._round is None:
+            raise _refusal("not_begun", self.party, "no round has begun")
+        return self._round
+
+    def _standing(self, at: _Round) -> guards.Standing:
+        return guards.Standing(
+            plan=self.plan,
+            party=self.party,
+            round=at.number,
+            context=at.context,
+            roster=at.roster,
+            masked=bool(at.uploaded),
+            vote=at.vote,
+            least=self._least,
+        )
+
+    def _derive(self, seed: bytes) -> RoundSecrets:
+        return RoundSecrets(seed, self.plan.threshold, len(self.plan.roster))
+
+    def _round_key(self, round_: int) -> RoundKey:
+        secret = self._secrets[round_]
+        commitment = commit(self.plan.job, round_, self.party, secret.self_seed)
+        mask_key = public_text(secret.mask_key)
+        return messages.sign_round_key(self._key, self._own, round_, mask_key, commitment)
+
+    def _advance(self, round_: int) -> tuple[Advance, bytes]:
+        floor = -1 if self._round is None else self._round.number
+        if not floor < round_ < self.plan.rounds:
+            raise _refusal("stale_round", self.party, f"round {round_} is not a coming one")
+        self._secrets.setdefault(round_, self._derive(secrets.token_bytes(32)))
+        key = self._round_key(round_)
+        shares = self._secrets[round_].shares
+        recipients = tuple(p for p in self.plan.index if p in self._agreed)
+        sealed = (
+            seal_pair(self._agreed[p], self._own, self._setups[p], key, shares[self.plan.index[p]])
+            for p in recipients
+        )
+        return Advance(key, recipients), b"".join(sealed)
+
+    def _check_roster(self, begin: Begin) -> None:
+        names = [k.party for k in begin.keys]
+        if not messages.in_roster_order(self.plan, names):
+            raise _refusal("other_roster", self.party, "the round's parties are not the spec's")
+        if len(names) < max(MIN_PARTIES, self.plan.threshold):
+            reason = f"{len(names)} parties are fewer than {self.plan.threshold}"
+            raise _refusal("roster_below_threshold", self.party, reason)
+        own = self._round_key(begin.round)
+        if own not in begin.keys:
+            raise _refusal("own_key_replaced", self.party, "its own round key is not in the list")
+        for key in begin.keys:
+            if key == own:
+                continue
+            messages.check_statement(self.plan, key)
+            if key.round != begin.round:
+                reason = f"{key.party}'s key is of round {key.round}"
+                raise _refusal("stale_key", self.party, reason)
+            setup = self._setups.get(key.party)
+            if setup is None or setup.digest != key.sealing:
+                reason = f"{key.party}'s sealing key is not the one it met"
+                raise _refusal("unknown_setup", self.party, reason)
+
+    def _open_shares(self, begin: Begin, body: memoryview) -> dict[str, tuple[int, int]]:
+        others = [k for k in begin.keys if k.party != self.party]
+        sealed = messages.pieces(body, SEALED_BYTES, len(others))
+        shares = {
+            key.party: open_pair(
+                self._agreed[key.party], self._setups[key.party], self._own, key, piece
+            )
+            for key, piece in zip(others, sealed, strict=True)
+        }
+        own = self._secrets[begin.round].shares
+        shares[self.party] = own[self.plan.index[self.party]]
+        return shares
+
+    def _mask_keys(self, at: _Round) -> tuple[list[bytes], list[bytes]]:
+        """Keys to add and to take: self mask, pairs with later parties | with earlier ones."""
+        secret = self._secrets[at.number]
+        plus = [derive_key(secret.self_seed, "self", at.context)]
+        minus: list[bytes] = []
+        for key in at.keys:
+            if key.party == self.party:
+                continue
+            agreed = agree(secret.mask_key, key.key, key.party)
+            later = self.plan.index[key.party] > self.plan.index[self.party]
+            (plus if later else minus).append(derive_key(agreed, "pair", at.context))
+        return plus, minus
+
+    def _opening(self, at: _Round, question: Question, ballot: Ballot) -> bytes:
+        alive = set(question.survivors)
+        body = b"".join(
+            at.shares[p][1 if p in alive else 0].to_bytes(SHARE_BYTES, "big") for p in at.roster
+        )
+        return messages.pack(Opening(at.number, at.context, ballot), body)
+
+
+def _refusal(code: str, party: str, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        code,
+        f"{party} refuses: {reason}.",
+        "Nothing was revealed; a server that asks this is faulty or hostile.",
+        {"party": party},
+    )

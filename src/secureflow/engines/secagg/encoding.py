@@ -1,0 +1,227 @@
+"""From floats to the ring and back: fixed point, with the width chosen by arithmetic.
+
+The vector is `[w·x_1 … w·x_d, w·metric_1 …, w, 0 0 0 0]`: the weight (sample count) and the metrics
+travel inside, so a single party's are as hidden as its update. The four zeros at the end are a
+check: masks that do not cancel make them random (undetected with probability 2^-128 or less).
+
+Width: with q bits a value at the clip is 2^q, so every sum is below
+`parties · (2^q · max_weight + noise_bound)`; the ring is Z_2^32 if that fits beside the sign, else
+Z_2^64, else the plan is refused. Nothing that passes `encode` can overflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.engines.secagg.masks import Ring
+from secureflow.kit.errors import SecureFlowError
+
+CHECK_SLOTS = 4
+MAX_LENGTH = 1 << 30
+
+_BLOCK = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number summed beside the update, weighted like it; values are clamped to ±bound."""
+
+    name: str
+    bound: float
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How one party's values become ring elements.
+
+    Args:
+        length: the number d of values.
+        clip: the largest magnitude; larger values are clamped.
+        bits: q, the resolution: `clip` is 2^q steps (1 … 40).
+        max_weight: weights above are capped.
+        metrics: what is summed beside the values.
+        noise_bound: the largest magnitude of one party's noise, in steps (0: no noise).
+    """
+
+    length: int
+    clip: float
+    bits: int = 16
+    max_weight: int = 1
+    metrics: tuple[Metric, ...] = ()
+    noise_bound: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no plan may hold, naming the field and its range.
+
+        Raises:
+            SecureFlowError: `invalid_encoding`.
+        """
+        _require("length", self.length, 1, MAX_LENGTH)
+        _require("bits", self.bits, 1, 40)
+        _require("max_weight", self.max_weight, 1, 1 << 40)
+        _require("noise_bound", self.noise_bound, 0, 1 << 60)
+        _require("number of metrics", len(self.metrics), 0, 1024)
+        for name, value in (("clip", self.clip), *((m.name, m.bound) for m in self.metrics)):
+            _require(name, value, 1e-30, 1e30)
+
+    @property
+    def slots(self) -> int:
+        """The number of ring elements: values, metrics, weight, check."""
+        return self.length + len(self.metrics) + 1 + CHECK_SLOTS
+
+    @property
+    def step(self) -> float:
+        """The value of one ring unit: the rounding error of a value is at most half of it."""
+        return float(self.clip) / 2.0**self.bits
+
+    def bound(self, parties: int) -> int:
+        """Return what no slot's sum over this many parties exceeds in magnitude."""
+        return parties * ((self.max_weight << self.bits) + self.noise_bound)
+
+    def ring(self, parties: int) -> np.dtype[Any]:
+        """Return uint32 or uint64: the narrower ring that holds every sum and its sign.
+
+        Raises:
+            SecureFlowError: `ring_overflow`.
+        """
+        bound = self.bound(parties)
+        if bound < 1 << 31:
+            return np.dtype("<u4")
+        if bound < 1 << 63:
+            return np.dtype("<u8")
+        raise SecureFlowError(
+            "ring_overflow",
+            f"A sum over {parties} parties may reach {bound}, more than a signed 64-bit integer.",
+            "Lower bits, max_weight or the noise.",
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form that the round's context binds."""
+        return {**asdict(self), "metrics": [asdict(m) for m in self.metrics]}
+
+
+@dataclass(frozen=True)
+class Sum:
+    """An opened sum: weighted means in float64, the total weight, and whose data is in it."""
+
+    mean: NDArray[np.float64]
+    weight: int
+    metrics: dict[str, float]
+    survivors: tuple[str, ...]
+
+
+def encode(
+    encoding: Encoding,
+    values: NDArray[np.floating[Any]],
+    weight: int,
+    metrics: Mapping[str, float],
+    noise: NDArray[np.int64] | None,
+    out: Ring,
+) -> None:
+    """Write one party's slots into `out` (shape `(slots,)`).
+
+    Args:
+        encoding: the plan's encoding.
+        values: shape `(length,)`, finite.
+        weight: capped to `max_weight`; 0 contributes nothing.
+        metrics: exactly the encoding's names.
+        noise: int64 steps, shape `(length + metrics + 1,)`, or None where there is none.
+        out: ring elements, overwritten.
+
+    Raises:
+        SecureFlowError: `invalid_update` naming what is wrong.
+    """
+    if values.shape != (encoding.length,):
+        raise _invalid(f"its shape is {values.shape}, not ({encoding.length},)")
+    if weight < 0:
+        raise _invalid(f"its weight {weight} is negative")
+    if set(metrics) != {m.name for m in encoding.metrics}:
+        raise _invalid(f"its metrics are {sorted(metrics)}, not those of the plan")
+    capped = min(weight, encoding.max_weight)
+    signed = out.view(np.dtype(f"<i{out.itemsize}"))
+    limit = capped << encoding.bits
+    _fixed_point(values, capped / encoding.step, limit, signed[: encoding.length])
+    at = encoding.length
+    for metric in encoding.metrics:
+        one = np.array([metrics[metric.name]], np.float64)
+        scale = capped * 2.0**encoding.bits / metric.bound
+        _fixed_point(one, scale, limit, signed[at : at + 1])
+        at += 1
+    signed[at] = capped
+    signed[at + 1 :] = 0
+    if noise is not None:
+        _add_noise(encoding, noise, signed[: at + 1])
+
+
+def decode(encoding: Encoding, total: Ring, survivors: tuple[str, ...]) -> Sum:
+    """Turn the unmasked sum of the survivors' slots into means.
+
+    Raises:
+        SecureFlowError: `sum_inconsistent` when the check slots are not zero, a slot is beyond
+            what the survivors can have sent, or nothing has any weight.
+    """
+    signed = total.view(np.dtype(f"<i{total.itemsize}"))
+    bound = encoding.bound(len(survivors))
+    if signed[-CHECK_SLOTS:].any() or int(signed.max()) > bound or int(signed.min()) < -bound:
+        raise SecureFlowError(
+            "sum_inconsistent",
+            "The masks did not cancel: some party masked under other parameters.",
+            "Nothing was released. Compare the round's context on every party.",
+        )
+    at = encoding.length + len(encoding.metrics)
+    weight = int(signed[at])
+    if weight <= 0:
+        raise SecureFlowError("sum_inconsistent", "The survivors' total weight is not positive.")
+    mean = np.multiply(signed[: encoding.length], encoding.step / weight, dtype=np.float64)
+    metrics = {
+        m.name: float(signed[encoding.length + i]) * m.bound / 2.0**encoding.bits / weight
+        for i, m in enumerate(encoding.metrics)
+    }
+    return Sum(mean, weight, metrics, survivors)
+
+
+def _fixed_point(
+    values: NDArray[np.floating[Any]], scale: float, limit: int, out: NDArray[np.signedinteger[Any]]
+) -> None:
+    # Blocks: the float64 intermediate stays in the cache.
+    buffer = np.empty(min(_BLOCK, len(values)), np.float64)
+    for start in range(0, len(values), _BLOCK):
+        part = values[start : start + _BLOCK]
+        scaled = buffer[: len(part)]
+        np.multiply(part, scale, out=scaled, dtype=np.float64)
+        low, high = float(scaled.min()), float(scaled.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise _invalid("it holds a value that is not finite")
+        if low < -limit or high > limit:
+            np.clip(scaled, -limit, limit, out=scaled)
+        np.rint(scaled, out=scaled)
+        np.copyto(out[start : start + _BLOCK], scaled, casting="unsafe")
+
+
+def _add_noise(
+    encoding: Encoding, noise: NDArray[np.int64], slots: NDArray[np.signedinteger[Any]]
+) -> None:
+    if noise.shape != slots.shape:
+        raise _invalid(f"its noise has shape {noise.shape}, not {slots.shape}")
+    if int(np.abs(noise).max()) > encoding.noise_bound:
+        raise _invalid("its noise exceeds the plan's bound")
+    slots += noise.astype(slots.dtype)
+
+
+def _invalid(reason: str) -> SecureFlowError:
+    return SecureFlowError("invalid_update", f"The update cannot be masked: {reason}.")
+
+
+def _require(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise SecureFlowError(
+            "invalid_encoding",
+            f"{name} is {value}; it must lie between {low} and {high}.",
+            "Correct the job's quantisation.",
+            {"field": name},
+        )

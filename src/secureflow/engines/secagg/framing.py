@@ -1,0 +1,91 @@
+"""One frame: `"SFA1" ‖ kind ‖ header length (u24) ‖ body length (u64) ‖ header ‖ body`.
+
+Integers are big-endian. The header is JSON, padded with spaces so that the body starts on a
+multiple of 64 bytes and a masked vector can be used where it lies. Both lengths are checked
+against limits and against the bytes at hand before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.errors import SecureFlowError
+
+_PREFIX = struct.Struct(">4sIQ")
+_MAGIC = b"SFA1"
+_ALIGN = 64
+
+HEADER_LIMIT = 1 << 20
+
+
+class Kind(IntEnum):
+    """What a frame carries."""
+
+    SETUP = 1
+    MEET = 2
+    ADVANCE = 3
+    BEGIN = 4
+    UPLOAD = 5
+    QUESTION = 6
+    VOTE = 7
+    CERTIFICATE = 8
+    OPENING = 9
+
+
+_KINDS = frozenset(int(kind) for kind in Kind)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A parsed frame; the body is a view into the received bytes, never a copy."""
+
+    kind: Kind
+    header: dict[str, Any]
+    body: memoryview
+
+
+def prefix(kind: Kind, header: Mapping[str, Any], body_bytes: int) -> bytes:
+    """Return everything before the body."""
+    text = canonical_bytes(dict(header))
+    padded = text + b" " * (-(_PREFIX.size + len(text)) % _ALIGN)
+    if len(padded) > HEADER_LIMIT:
+        raise SecureFlowError("malformed_frame", f"A header of {len(padded)} bytes is too long.")
+    return _PREFIX.pack(_MAGIC, kind << 24 | len(padded), body_bytes) + padded
+
+
+def encode_frame(kind: Kind, header: Mapping[str, Any], body: bytes = b"") -> bytes:
+    """Return a whole small frame."""
+    return prefix(kind, header, len(body)) + body
+
+
+def decode_frame(data: bytes | bytearray | memoryview, body_limit: int) -> Frame:
+    """Parse foreign bytes.
+
+    Raises:
+        SecureFlowError: `malformed_frame`, `malformed_json`.
+    """
+    view = memoryview(data).cast("B")
+    if len(view) < _PREFIX.size:
+        raise _malformed("it is shorter than its prefix")
+    magic, mixed, body_bytes = _PREFIX.unpack_from(view)
+    kind, header_bytes = mixed >> 24, mixed & 0xFFFFFF
+    if magic != _MAGIC or kind not in _KINDS:
+        raise _malformed("it is not a secure aggregation frame")
+    if header_bytes > HEADER_LIMIT or body_bytes > body_limit:
+        raise _malformed(f"it announces {header_bytes} + {body_bytes} bytes, over the limit")
+    end = _PREFIX.size + header_bytes
+    if end + body_bytes != len(view):
+        raise _malformed("its length is not the announced one")
+    header = parse_json(bytes(view[_PREFIX.size : end]), HEADER_LIMIT)
+    if not isinstance(header, dict):
+        raise _malformed("its header is not an object")
+    return Frame(Kind(kind), header, view[end:])
+
+
+def _malformed(reason: str) -> SecureFlowError:
+    return SecureFlowError("malformed_frame", f"The frame is malformed: {reason}.")

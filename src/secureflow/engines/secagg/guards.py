@@ -1,0 +1,103 @@
+"""What a party refuses when the aggregator asks who survived.
+
+The rules of every closing (one vote per round, the own context, t of the spec's roster, not oneself
+among the dead) are `engines.closing.may_vote`; the table here holds what a masked sum adds. A
+repeated identical question is no refusal: it gets the identical answer (a restarted server needs
+it and learns nothing new).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from secureflow.engines import closing
+from secureflow.engines.closing import Question, Vote
+from secureflow.engines.secagg.plan import MIN_PARTIES, Plan
+from secureflow.kit.errors import SecureFlowError
+
+STAGE = "secagg"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a party stands in a round.
+
+    Args:
+        plan: the job's plan.
+        party: its name.
+        round: the round's number.
+        context: the context that it masked under.
+        roster: the parties of that context: towards these it masked.
+        masked: whether its vector has left.
+        vote: the vote that it has cast, if it has.
+        least: the fewest contributors that its approval accepts.
+    """
+
+    plan: Plan
+    party: str
+    round: int
+    context: str
+    roster: tuple[str, ...]
+    masked: bool
+    vote: Vote | None
+    least: int
+
+
+def _stale_round(at: Standing, asked: Question) -> str | None:
+    slot = (at.plan.job, at.round, STAGE)
+    return f"{asked.slot} is not its open round {slot}" if asked.slot != slot else None
+
+
+def _not_masked(at: Standing, _: Question) -> str | None:
+    return None if at.masked else "it has not sent its masked vector"
+
+
+def _active_and_dead(_: Standing, asked: Question) -> str | None:
+    both = sorted(set(asked.survivors) & set(asked.dead))
+    return f"{', '.join(both)} are both active and dead" if both else None
+
+
+def _other_roster(at: Standing, asked: Question) -> str | None:
+    strangers = sorted(set(asked.survivors) - set(at.roster))
+    return f"it did not mask towards {', '.join(strangers)}" if strangers else None
+
+
+def _fewer_than_three(_: Standing, asked: Question) -> str | None:
+    few = len(asked.survivors) < MIN_PARTIES
+    return f"a sum of {len(asked.survivors)} shows single updates" if few else None
+
+
+RULES: dict[str, Callable[[Standing, Question], str | None]] = {
+    "stale_round": _stale_round,
+    "not_masked": _not_masked,
+    "active_and_dead": _active_and_dead,
+    "other_roster": _other_roster,
+    "fewer_than_three": _fewer_than_three,
+}
+
+
+def check_question(at: Standing, asked: Question) -> None:
+    """Refuse a question that breaks a rule; after this the party may vote.
+
+    Raises:
+        SecureFlowError: a code of `RULES`, or `vote_other_context`, `vote_already_cast`,
+            `survivors_unknown`, `dead_inconsistent`, `survivors_too_few`, `voted_dead`.
+    """
+    for code, rule in RULES.items():
+        reason = rule(at, asked)
+        if reason:
+            raise SecureFlowError(
+                code,
+                f"{at.party} refuses the closing question of round {asked.round}: {reason}.",
+                "Nothing was revealed. A server that asks this is faulty or hostile.",
+                {"party": at.party, "round": asked.round},
+            )
+    closing.may_vote(
+        () if at.vote is None else (at.vote,),
+        asked,
+        voter=at.party,
+        context=at.context,
+        roster=at.plan.keys,
+        least=at.least,
+    )

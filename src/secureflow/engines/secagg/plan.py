@@ -1,0 +1,115 @@
+"""What every party of a masked sum agrees on before the first message.
+
+Thresholds (SECURITY.md, "One contributor set per round"): with N parties in the spec's roster, at
+most `c = max(1, ⌈N/3⌉ − 1)` collude with the server and `t = ⌊2N/3⌋ + 1` must act together. For
+every N ≥ 3, `2t > N + c`: two sets of t parties share an honest one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from secureflow.domain.specs import Contributor
+from secureflow.engines.closing import threshold
+from secureflow.engines.secagg.encoding import Encoding
+from secureflow.kit.canonical import digest
+from secureflow.kit.crypto import fingerprint
+from secureflow.kit.errors import SecureFlowError
+
+PROTOCOL = "sf-secagg-1"
+MIN_PARTIES = 3
+MAX_PARTIES = 256
+
+
+def colluders(parties: int) -> int:
+    """Return c = max(1, ⌈N/3⌉ − 1), the number of colluding parties that the protocol bears."""
+    return max(1, -(-parties // 3) - 1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One job's sums.
+
+    Args:
+        job: job id.
+        spec: hex digest of the signed spec.
+        roster: the spec's contributors, in its order; signing keys as the *charter* pins them.
+        encoding: how values become ring elements.
+        rounds: how many sums the job opens, at most.
+        dp: the spec's differential privacy section as JSON (bound by the context).
+    """
+
+    job: str
+    spec: str
+    roster: tuple[Contributor, ...]
+    encoding: Encoding
+    rounds: int = 1
+    dp: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a roster that the protocol cannot protect.
+
+        Raises:
+            SecureFlowError: `invalid_roster`, `ring_overflow`.
+        """
+        size = len(self.roster)
+        if not MIN_PARTIES <= size <= MAX_PARTIES:
+            raise SecureFlowError(
+                "invalid_roster",
+                f"The roster has {size} parties, not {MIN_PARTIES} to {MAX_PARTIES}.",
+                "With two parties each would learn the other's update from the sum.",
+            )
+        if len(self.index) != size or len({c.key for c in self.roster}) != size:
+            raise SecureFlowError("invalid_roster", "A party or a signing key stands in it twice.")
+        self.encoding.ring(size)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Party → place in the roster; the Shamir point is one more."""
+        return {c.party: i for i, c in enumerate(self.roster)}
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """Party → base64 Ed25519 signing key."""
+        return {c.party: c.key for c in self.roster}
+
+    @property
+    def threshold(self) -> int:
+        """The quorum t, of the whole roster and not of those online."""
+        return threshold(len(self.roster))
+
+    @property
+    def ring(self) -> np.dtype[Any]:
+        """The ring of the masked vectors, as an unsigned dtype."""
+        return self.encoding.ring(len(self.roster))
+
+    @property
+    def vector_bytes(self) -> int:
+        """The exact size of one masked vector."""
+        return self.encoding.slots * self.ring.itemsize
+
+    def context(self, round_: int, model: str, keys: Sequence[tuple[str, str]]) -> str:
+        """Return the hex context C of a round.
+
+        Args:
+            round_: round number from 0.
+            model: hex digest of the global model that the parties train from.
+            keys: (party, round-key digest) in roster order.
+        """
+        body = {
+            "v": PROTOCOL,
+            "job": self.job,
+            "spec": self.spec,
+            "round": round_,
+            "roster": [[p, fingerprint(self.keys[p]), key] for p, key in keys],
+            "model": model,
+            "quantisation": self.encoding.as_json(),
+            "dp": dict(self.dp),
+            "t": self.threshold,
+        }
+        return digest(body)

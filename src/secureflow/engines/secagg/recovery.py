@@ -1,0 +1,118 @@
+"""From shares to secrets to the sum: what the aggregator does once t parties have answered.
+
+A survivor's self-mask seed b and a dead party's mask key s are rebuilt and *checked*: b against the
+commitment in the signed round key, s against the public key. A wrong share thus never makes a wrong
+sum. With more than t answers one liar at a time is found by leaving it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from secureflow.engines.secagg.masks import Ring, add_masks, derive_key
+from secureflow.engines.secagg.messages import RoundKey
+from secureflow.engines.secagg.plan import Plan
+from secureflow.engines.secagg.shamir import combine, lagrange
+from secureflow.engines.secagg.shares import agree, commit, public_text
+from secureflow.kit.errors import SecureFlowError
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the parties revealed of a round.
+
+    Args:
+        keys: the round keys of the context, in its order.
+        survivors: whose vectors were summed.
+        shares: party → one share per key: of b for a survivor, of s for a dead party.
+    """
+
+    keys: tuple[RoundKey, ...]
+    survivors: frozenset[str]
+    shares: Mapping[str, Sequence[int]]
+
+
+def recover(plan: Plan, answers: Answers) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """Rebuild one secret per party of the context.
+
+    Returns:
+        The secrets, and the parties whose shares were found wrong and left out.
+
+    Raises:
+        SecureFlowError: `share_mismatch` naming the party whose secret cannot be rebuilt.
+    """
+    holders = [p for p in plan.index if p in answers.shares]
+    liars: list[str] = []
+    found: dict[str, bytes] = {}
+    coefficients = _coefficients(plan, holders)
+    for place, key in enumerate(answers.keys):
+        secret = _rebuild(plan, answers, place, holders, coefficients)
+        if secret is None:
+            liar = _liar(plan, answers, place, holders)
+            liars.append(liar)
+            holders.remove(liar)
+            coefficients = _coefficients(plan, holders)
+            secret = _rebuild(plan, answers, place, holders, coefficients)
+        if secret is None:
+            raise _mismatch(key.party)
+        found[key.party] = secret
+    return found, tuple(liars)
+
+
+def unmask(
+    plan: Plan, context: str, answers: Answers, secrets: Mapping[str, bytes], total: Ring
+) -> None:
+    """Take every mask that is left in the survivors' sum away, in place."""
+    plus: list[bytes] = []
+    minus: list[bytes] = []
+    alive = [k for k in answers.keys if k.party in answers.survivors]
+    for key in answers.keys:
+        if key.party in answers.survivors:
+            minus.append(derive_key(secrets[key.party], "self", context))
+            continue
+        private = X25519PrivateKey.from_private_bytes(secrets[key.party])
+        for other in alive:
+            # The survivor added this mask if the dead party comes after it, else subtracted it.
+            later = plan.index[key.party] > plan.index[other.party]
+            agreed = agree(private, other.key, other.party)
+            (minus if later else plus).append(derive_key(agreed, "pair", context))
+    add_masks(total, plus, minus)
+
+
+def _coefficients(plan: Plan, holders: Sequence[str]) -> list[int]:
+    return lagrange([plan.index[p] + 1 for p in holders[: plan.threshold]])
+
+
+def _rebuild(
+    plan: Plan, answers: Answers, place: int, holders: Sequence[str], coefficients: Sequence[int]
+) -> bytes | None:
+    key = answers.keys[place]
+    shares = [answers.shares[p][place] for p in holders[: plan.threshold]]
+    secret = combine(coefficients, shares)
+    if secret is None:
+        return None
+    if key.party in answers.survivors:
+        fits = commit(plan.job, key.round, key.party, secret) == key.commitment
+    else:
+        fits = public_text(X25519PrivateKey.from_private_bytes(secret)) == key.key
+    return secret if fits else None
+
+
+def _liar(plan: Plan, answers: Answers, place: int, holders: Sequence[str]) -> str:
+    for suspect in holders[: plan.threshold] if len(holders) > plan.threshold else ():
+        rest = [p for p in holders if p != suspect]
+        if _rebuild(plan, answers, place, rest, _coefficients(plan, rest)) is not None:
+            return suspect
+    raise _mismatch(answers.keys[place].party)
+
+
+def _mismatch(party: str) -> SecureFlowError:
+    return SecureFlowError(
+        "share_mismatch",
+        f"The shares of {party}'s secret do not give what {party} committed to.",
+        "Nothing was released. The party, or one that holds its shares, is faulty.",
+        {"party": party},
+    )
