@@ -1,0 +1,184 @@
+"""What a federated training script knows while it runs, and the small steps that every phase uses.
+
+A course is rebuilt from the journal after a crash: it holds only what effects answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.closing import threshold
+from secureflow.engines.ledger.leaves import leaf_from_json, verify
+from secureflow.engines.ledger.notes import attach, parse_note
+from secureflow.engines.ledger.witness import quorum_of
+from secureflow.engines.script import JSON, Ask, Now, Record, Script
+from secureflow.kit.errors import SecureFlowError
+
+
+ENCLAVE_GONE = frozenset({"enclave_lost", "job_not_open", "attestation_expired", "not_admitted"})
+"""Codes that mean: this enclave, or the verdict on it, is no more. Admission is repeated."""
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """What the application hands to a script.
+
+    Args:
+        job: job id.
+        spec: the signed spec.
+        digest: its hex SHA-256.
+        members: the adopted charter's organisation → base64 signing key.
+        expires: unix seconds until which approvals are asked for.
+    """
+
+    job: str
+    spec: TrainingSpec
+    digest: str
+    members: Mapping[str, str]
+    expires: int
+
+
+@dataclass
+class Course:
+    """The state of a running training job."""
+
+    context: JobContext
+    approvals: dict[str, JSON] = field(default_factory=dict)
+    generation: int = 0
+    uplink: str = ""
+    tee: str = ""
+    note: str = ""
+    cosigned: str = ""
+    model: dict[str, JSON] | None = None
+    model_keys: dict[str, JSON] = field(default_factory=dict)
+    moments: dict[str, JSON] | None = None
+    rounds: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    dropouts: list[dict[str, JSON]] = field(default_factory=list)
+    history: list[dict[str, JSON]] = field(default_factory=list)
+    started: int = 0
+
+    @property
+    def spec(self) -> TrainingSpec:
+        """The signed spec."""
+        return self.context.spec
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """The spec's roster, in its order."""
+        return self.spec.parties
+
+    @property
+    def threshold(self) -> int:
+        """The fewest contributors and votes that open a round: t of the spec's roster."""
+        return max(threshold(len(self.parties)), self.spec.min_contributors)
+
+    @property
+    def patience(self) -> float:
+        """Seconds without progress after which a party counts as silent."""
+        return self.spec.limits.patience_seconds
+
+    def body(self, **more: JSON) -> dict[str, JSON]:
+        """Return a request body that names the job and its spec."""
+        return {"job": self.context.job, "digest": self.context.digest, **more}
+
+    def drop(self, round_number: int, stage: str, failures: Mapping[str, JSON]) -> None:
+        """Note who dropped out of a round, and why."""
+        for party, error in failures.items():
+            self.dropouts.append(
+                {
+                    "party": party,
+                    "round": round_number,
+                    "stage": stage,
+                    "code": error.get("code", ""),
+                    "reason": error.get("message", ""),
+                }
+            )
+
+
+def record(course: Course, entries: Iterable[Mapping[str, JSON]]) -> Script[None]:
+    """Append entries to the ledger; the head becomes the course's newest, not yet cosigned."""
+    answer = yield Record(tuple(entries))
+    course.note = answer["note"]
+    course.cosigned = ""
+
+
+def seconds_now() -> Script[float]:
+    """Return the clock in unix seconds."""
+    milliseconds: int = yield Now()
+    return milliseconds / 1000
+
+
+def leaf_entry(course: Course, party: str, reply: Mapping[str, Any]) -> dict[str, JSON]:
+    """Take the signed leaf out of a party's reply.
+
+    Raises:
+        SecureFlowError: `leaf_forged` when the leaf is not this party's over this job's spec.
+    """
+    signed = leaf_from_json(reply.get("leaf"))
+    leaf = signed.leaf
+    bound = (leaf.author, leaf.job, leaf.spec) == (
+        party,
+        course.context.job,
+        course.context.digest,
+    )
+    if not bound or not verify(signed, course.spec.keys[party]):
+        raise SecureFlowError(
+            "leaf_forged",
+            f"The ledger leaf in {party}'s answer is not {party}'s for this job.",
+            "Its agent is faulty, or somebody speaks in its name: ask the organisation.",
+            {"party": party},
+        )
+    entry: dict[str, JSON] = {"signed": signed.json()}
+    if reply.get("salt"):
+        entry |= {"document": reply.get("document"), "salt": reply["salt"]}
+    return entry
+
+
+def cosigned_note(
+    head: str, replies: Mapping[str, JSON], keys: Mapping[str, str]
+) -> tuple[str, frozenset[str]]:
+    """Put cosignatures from replies under a head; lines that do not hold are left out."""
+    lines = []
+    for party, reply in replies.items():
+        line = reply.get("cosignature") if isinstance(reply, Mapping) else None
+        if not isinstance(line, str) or not line or party not in keys:
+            continue
+        try:
+            note = parse_note(attach(head, [line]))
+        except SecureFlowError:
+            continue  # a malformed line is no cosignature
+        if party in note.cosigners({party: keys[party]}):
+            lines.append(line)
+    text = attach(head, lines)
+    return text, parse_note(text).cosigners(keys)
+
+
+def witness_by_charter(course: Course) -> Script[None]:
+    """Have the newest head cosigned by ⌊2M/3⌋+1 of the charter's M members, or raise."""
+    members = course.context.members
+    need = quorum_of(len(members))
+    answers = yield Ask(
+        tuple(sorted(members)),
+        "cosign",
+        {"job": course.context.job, "head": course.note},
+        need=need,
+        patience=course.patience,
+    )
+    text, cosigners = cosigned_note(course.note, answers["replies"], members)
+    if len(cosigners) < need:
+        raise head_not_cosigned(len(cosigners), need, "charter members")
+    course.cosigned = text
+
+
+def head_not_cosigned(found: int, need: int, whom: str) -> SecureFlowError:
+    """Return the error of a head that too few witnesses cosigned."""
+    return SecureFlowError(
+        "head_not_cosigned",
+        f"The ledger's head is cosigned by {found} {whom}; {need} are needed.",
+        "Bring their agents online; if one refuses, it saw another history: compare heads.",
+        {"found": found, "needed": need},
+    )

@@ -1,0 +1,234 @@
+"""Federated training, top to bottom (section 3.4 of the design document, all of its steps).
+
+consent → admission → [federated moments] → rounds of (train, close, release, record) until the
+plan ends or the federated validation loss stops falling → final evaluation → model → report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.ledger.witness import quorum_of
+from secureflow.engines.script import ENCLAVE, JSON, Ask, Move, Publish, Script, Tell
+from secureflow.engines.sealing import tensor_digest
+from secureflow.engines.training.admission import admit, ask_consent
+from secureflow.engines.training.course import (
+    Course,
+    JobContext,
+    cosigned_note,
+    head_not_cosigned,
+    record,
+    seconds_now,
+    witness_by_charter,
+)
+from secureflow.engines.training.disclosure import disclosure
+from secureflow.engines.training.models import model_family
+from secureflow.engines.training.rounds import Step, run_round
+from secureflow.kit.errors import SecureFlowError
+
+
+def federated_training(context: JobContext) -> Script[dict[str, JSON]]:
+    """Train one model with every party of the roster; return the report.
+
+    Raises:
+        SecureFlowError: why the job ended without a model; the parties were told and the end is in
+            the ledger.
+    """
+    course = Course(context)
+    try:
+        return (yield from _whole(course))
+    except SecureFlowError as error:
+        yield from _abandon(course, error)
+        raise
+
+
+def _whole(course: Course) -> Script[dict[str, JSON]]:
+    yield Move("proposed")
+    yield from ask_consent(course)
+    yield Move("approved")
+    course.started = int((yield from seconds_now()))
+    yield from admit(course, course.parties, need=course.threshold)
+    yield Move("admitted")
+    started = {"kind": "job.started", "document": _start_document(course)}
+    yield from record(course, [started])
+    yield from witness_by_charter(course)
+    yield Move("running")
+    initial = initial_model_digest(course.spec)
+    last = yield from _train(course, initial)
+    return (yield from _finish(course, initial, last))
+
+
+def initial_model_digest(spec: TrainingSpec) -> str:
+    """Return the hex BLAKE3 of the parameters before the first round."""
+    if spec.resume is not None:
+        return spec.resume.model
+    return tensor_digest(model_family(spec).initial(spec))
+
+
+def needs_moments(spec: TrainingSpec) -> bool:
+    """Tell whether the spec standardises a column by federated moments."""
+    return spec.features is not None and any(f.scale == "federated" for f in spec.features.numeric)
+
+
+def _train(course: Course, initial: str) -> Script[int]:
+    """Run moments and rounds; return the number of the last round."""
+    if needs_moments(course.spec):
+        release = yield from run_round(course, Step(0, "moments"), initial)
+        course.moments = {"sums": release["sums"], "release": _public(release)}
+    plan, best, stale, number = course.spec.plan, float("inf"), 0, 0
+    for number in range(1, plan.rounds + 1):
+        began = yield from seconds_now()
+        release = yield from run_round(course, Step(number, "train"), initial)
+        _take_model(course, release)
+        ended = yield from seconds_now()
+        metrics = summarise(course.spec, release["sums"])
+        yield from _tell_round(course, number, release, metrics, round(ended - began, 3))
+        if plan.early_stop is None or "loss" not in metrics:
+            continue
+        improved = metrics["loss"] < best - plan.early_stop.min_delta
+        best = min(best, metrics["loss"])
+        stale = 0 if improved else stale + 1
+        if stale >= plan.early_stop.patience:
+            break
+    return number
+
+
+def _take_model(course: Course, release: Mapping[str, Any]) -> None:
+    course.model = {
+        "digest": release["model"],
+        "artifact": release["artifact"],
+        "size": release["size"],
+        "release": _public(release),
+        "keys": release.get("keys"),
+    }
+
+
+def _public(release: Mapping[str, Any]) -> dict[str, JSON]:
+    names = ("round", "stage", "survivors", "model", "sums", "sums_digest", "signature", "spec")
+    return {name: release[name] for name in names if name in release}
+
+
+def summarise(spec: TrainingSpec, sums: list[float]) -> dict[str, float]:
+    """Return the metrics of a release's sums (the weight comes first), rounded for reports."""
+    metrics = model_family(spec).summarise(np.asarray(sums[1:], dtype=np.float64))
+    return {name: round(float(value), 6) for name, value in metrics.items()}
+
+
+def _tell_round(
+    course: Course, number: int, release: Mapping[str, Any], metrics: dict[str, float], took: float
+) -> Script[None]:
+    row = {"round": number, **metrics, "survivors": len(release["survivors"]), "seconds": took}
+    course.history.append(row)
+    data = {**row, "rounds": course.spec.plan.rounds, "stage": "train", "rows": dict(course.rows)}
+    progress = {"round": number, "rounds": course.spec.plan.rounds, **metrics}
+    yield Tell("round", {**data, "parties": list(release["survivors"])}, progress)
+
+
+def _finish(course: Course, initial: str, last: int) -> Script[dict[str, JSON]]:
+    """Evaluate, record the end, have it cosigned, publish the model, and report."""
+    evaluation = yield from run_round(course, Step(last + 1, "evaluate"), initial)
+    metrics = summarise(course.spec, evaluation["sums"])
+    model = course.model or {}
+    artifact = evaluation.get("artifact") or model.get("artifact", "")
+    finished = int((yield from seconds_now()))
+    outcome = {
+        "outcome": "succeeded",
+        "model": model.get("digest"),
+        "metrics": metrics,
+        "contributions": _contributions(course),
+        "rounds": last,
+    }
+    yield from record(course, [{"kind": "job.finished", "document": outcome}])
+    cosigners = yield from _last_cosignatures(course, outcome)
+    published = yield Publish(
+        {
+            "digest": model.get("digest", initial),
+            "artifact": artifact,
+            "family": course.spec.model.family,
+            "metrics": metrics,
+            "parents": [],
+            "card": {"moments": course.moments and course.moments["sums"]},
+        }
+    )
+    report = _report(course, last, metrics, cosigners)
+    report |= {"finished": finished, "evaluation": _public(evaluation)}
+    report["model"] = {"digest": model.get("digest"), "artifact": artifact} | {
+        "id": published["model"],
+        "version": published["version"],
+    }
+    return report
+
+
+def _last_cosignatures(course: Course, outcome: Mapping[str, JSON]) -> Script[list[str]]:
+    need = quorum_of(len(course.parties))
+    body = course.body(outcome=outcome["outcome"], model=course.model, head=course.note)
+    answers = yield Ask(course.parties, "finish", body, need=need, patience=course.patience)
+    text, cosigners = cosigned_note(course.note, answers["replies"], course.spec.keys)
+    if len(cosigners) < need:
+        raise head_not_cosigned(len(cosigners), need, "parties of the roster")
+    course.cosigned = text
+    closing = {"job": course.context.job}
+    yield Ask((ENCLAVE,), "finish", closing, need=0, patience=course.patience)
+    return sorted(cosigners)
+
+
+def _abandon(course: Course, error: SecureFlowError) -> Script[None]:
+    """Tell everybody that the job is over, and leave the reason in the ledger."""
+    code = "cancelled" if error.code == "cancelled" else "failed"
+    outcome = {"outcome": code, "error": error.code, "reason": error.message[:1000]}
+    yield from record(course, [{"kind": "job.finished", "document": outcome}])
+    body = course.body(outcome=code, model=None, head=course.note)
+    everyone = (*course.parties, ENCLAVE)
+    yield Ask(everyone, "finish", body, need=0, patience=min(5.0, course.patience))
+
+
+def _start_document(course: Course) -> dict[str, JSON]:
+    return {
+        "spec": course.context.digest,
+        "roster": list(course.parties),
+        "members": sorted(course.context.members),
+        "protection": course.spec.protection,
+        "tee": course.tee,
+    }
+
+
+def _contributions(course: Course) -> dict[str, JSON]:
+    return {
+        party: {"rounds": course.rounds.get(party, 0), "rows": course.rows.get(party, 0)}
+        for party in course.parties
+    }
+
+
+def _report(
+    course: Course, last: int, metrics: dict[str, float], cosigners: list[str]
+) -> dict[str, JSON]:
+    context, spec = course.context, course.spec
+    return {
+        "job": context.job,
+        "name": spec.name,
+        "purpose": spec.purpose,
+        "spec_digest": context.digest,
+        "state": "succeeded",
+        "protection": spec.protection,
+        "tee": course.tee,
+        "rounds": last,
+        "stopped_early": last < spec.plan.rounds,
+        "metrics": metrics,
+        "history": course.history,
+        "contributions": _contributions(course),
+        "dropouts": course.dropouts,
+        "generations": course.generation,
+        "disclosure": disclosure(spec, course.tee),
+        "started": course.started,
+        "ledger": {
+            "size": parse_note(course.cosigned).checkpoint.size,
+            "note": course.cosigned,
+            "cosigners": cosigners,
+            "quorum": quorum_of(len(course.parties)),
+        },
+    }

@@ -1,0 +1,212 @@
+"""One sealed round: upload, close, release. Nothing opens without a closing certificate.
+
+1. every party of the roster uploads its sealed update straight to the enclave;
+2. the contributor set is put to the vote: t signatures of the spec's roster make the certificate;
+3. the enclave releases on the certificate; the round and its certificate go into the ledger.
+A restarted enclave honours an existing certificate: the certified parties seal the same updates to
+its new key; one that cannot is named in `round_lost`. A round is never run again with another set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from secureflow.engines.closing import Certificate, Question, Vote, certify, round_context
+from secureflow.engines.ledger.witness import quorum_of
+from secureflow.engines.script import ENCLAVE, JSON, Ask, Script
+from secureflow.engines.training.admission import admit
+from secureflow.engines.training.course import (
+    ENCLAVE_GONE,
+    Course,
+    cosigned_note,
+    head_not_cosigned,
+    leaf_entry,
+    record,
+)
+from secureflow.kit.errors import SecureFlowError
+
+
+@dataclass(frozen=True)
+class Step:
+    """Which round and stage: `moments` (0), `train` (1..R), `evaluate` (last)."""
+
+    number: int
+    stage: str
+
+
+def run_round(course: Course, step: Step, initial: str) -> Script[dict[str, JSON]]:
+    """Run one round to its release.
+
+    Args:
+        course: the running job.
+        step: which round.
+        initial: hex BLAKE3 of the spec's initial model, for rounds before any release.
+
+    Returns:
+        The enclave's release: `{round, stage, survivors, model, sums, signature, artifact, …}`.
+    """
+    replies, failures = yield from _collect(course, step)
+    survivors = yield from _survivors(course, step, replies, failures)
+    certificate = yield from _close(course, step, survivors, initial)
+    release = yield from _release(course, step, certificate)
+    yield from _record_round(course, step, release, certificate, replies)
+    return release
+
+
+def _train_body(course: Course, step: Step) -> dict[str, JSON]:
+    return course.body(
+        round=step.number,
+        stage=step.stage,
+        generation=course.generation,
+        model=course.model,
+        moments=course.moments,
+        head=course.note,
+        uplink={"address": course.uplink},
+    )
+
+
+def _collect(course: Course, step: Step) -> Script[tuple[dict[str, JSON], dict[str, JSON]]]:
+    """Ask for updates until all that can come came to one and the same enclave."""
+    while True:
+        answers = yield Ask(
+            course.parties, "train", _train_body(course, step), need=0, patience=course.patience
+        )
+        replies, failures = answers["replies"], answers["failures"]
+        lost = [p for p, error in failures.items() if error["code"] in ENCLAVE_GONE]
+        if not lost:
+            break
+        yield from admit(course, course.parties, need=course.threshold)
+    if len(replies) < course.threshold:
+        raise _too_few(course, step, failures)
+    text, cosigners = cosigned_note(course.note, replies, course.spec.keys)
+    if not course.cosigned:
+        need = quorum_of(len(course.parties))
+        if len(cosigners) < need:
+            raise head_not_cosigned(len(cosigners), need, "parties of the roster")
+        course.cosigned = text
+    return replies, failures
+
+
+def _survivors(
+    course: Course, step: Step, replies: Mapping[str, Any], failures: Mapping[str, Any]
+) -> Script[tuple[str, ...]]:
+    """Return whose updates the enclave holds; it freezes the round when somebody is missing."""
+    if not failures:
+        return tuple(sorted(replies))
+    course.drop(step.number, step.stage, failures)
+    body = {"job": course.context.job, "round": step.number, "stage": step.stage}
+    try:
+        answers = yield Ask((ENCLAVE,), "roll", body, patience=course.patience)
+    except SecureFlowError as error:
+        if error.code not in ENCLAVE_GONE:
+            raise
+        # It was restarted: the release below finds out and asks the certified set to seal again.
+        return tuple(sorted(replies))
+    folded = tuple(sorted(answers["replies"][ENCLAVE]["folded"]))
+    if len(folded) < course.threshold:
+        raise _too_few(course, step, failures)
+    return folded
+
+
+def _close(
+    course: Course, step: Step, survivors: tuple[str, ...], initial: str
+) -> Script[Certificate]:
+    model = course.model["digest"] if course.model else initial
+    context = round_context(
+        course.context.job, step.number, step.stage,
+        spec=course.context.digest, model=model, roster=course.parties,
+    )  # fmt: skip
+    dead = tuple(sorted(set(course.parties) - set(survivors)))
+    question = Question(course.context.job, step.number, step.stage, context, survivors, dead)
+    body = {**course.body(), **question.as_json(), "cosigned": course.cosigned}
+    need = course.threshold
+    answers = yield Ask(survivors, "close", body, need=need, patience=course.patience)
+    votes = []
+    for party, reply in answers["replies"].items():
+        vote = Vote.from_json(reply.get("vote"))
+        holds = vote.voter == party and vote.holds_under(course.spec.keys[party])
+        if vote.question == question and holds:
+            votes.append(vote)
+    return certify(votes)
+
+
+def _release(course: Course, step: Step, certificate: Certificate) -> Script[dict[str, JSON]]:
+    body = {
+        "job": course.context.job,
+        "round": step.number,
+        "stage": step.stage,
+        "certificate": certificate.as_json(),
+    }
+    while True:
+        try:
+            answers = yield Ask((ENCLAVE,), "release", body, patience=course.patience)
+        except SecureFlowError as error:
+            if error.code not in ENCLAVE_GONE:
+                raise
+            yield from _reseal(course, step, certificate.survivors)
+            continue
+        release: dict[str, JSON] = answers["replies"][ENCLAVE]
+        return release
+
+
+def _reseal(course: Course, step: Step, survivors: tuple[str, ...]) -> Script[None]:
+    """Bring exactly the certified updates to a new enclave; all of them, or the round is lost."""
+    while True:
+        yield from admit(course, survivors, need=len(survivors), only=True)
+        answers = yield Ask(
+            survivors, "train", _train_body(course, step), need=0, patience=course.patience
+        )
+        failures = answers["failures"]
+        if not failures:
+            return
+        if not any(error["code"] in ENCLAVE_GONE for error in failures.values()):
+            raise _round_lost(course, step, failures)
+
+
+def _record_round(
+    course: Course,
+    step: Step,
+    release: Mapping[str, JSON],
+    certificate: Certificate,
+    replies: Mapping[str, Any],
+) -> Script[None]:
+    for party in certificate.survivors:
+        reply = replies.get(party, {})
+        if step.stage == "train":
+            course.rounds[party] = course.rounds.get(party, 0) + 1
+        course.rows[party] = max(course.rows.get(party, 0), int(reply.get("rows", 0)))
+    document = {
+        "round": step.number,
+        "stage": step.stage,
+        "release": {k: release[k] for k in ("survivors", "model", "sums_digest", "signature")},
+        "certificate": certificate.as_json(),
+        "generation": course.generation,
+    }
+    entries = [leaf_entry(course, p, r) for p, r in replies.items() if r.get("leaf")]
+    yield from record(course, [*entries, {"kind": "round.closed", "document": document}])
+
+
+def _too_few(course: Course, step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
+    names = ", ".join(sorted(failures))
+    reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
+    return SecureFlowError(
+        "too_few_contributors",
+        f"Round {step.number} ({step.stage}) cannot be summed: {names} did not contribute, and "
+        f"{course.threshold} of {len(course.parties)} are needed. {reasons}",
+        "Bring the named organisations' agents back and submit the job again.",
+        {"parties": sorted(failures), "failures": dict(failures)},
+    )
+
+
+def _round_lost(course: Course, step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
+    names = ", ".join(sorted(failures))
+    return SecureFlowError(
+        "round_lost",
+        f"Round {step.number} ({step.stage}) was certified and its enclave lost; {names} cannot "
+        "seal the update again.",
+        f"Submit a new job from the last released round: --from {course.context.job}@"
+        f"{max(0, step.number - 1)}; it needs new approvals.",
+        {"parties": sorted(failures), "failures": dict(failures)},
+    )
