@@ -17,7 +17,6 @@ from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.script import JSON, Ask, Now, Record, Script
 from secureflow.kit.errors import SecureFlowError
 
-
 ENCLAVE_GONE = frozenset({"enclave_lost", "job_not_open", "attestation_expired", "not_admitted"})
 """Codes that mean: this enclave, or the verdict on it, is no more. Admission is repeated."""
 
