@@ -13,7 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from secureflow.engines.closing import Certificate, Question, Vote, certify, round_context
+from secureflow.engines.closing import (
+    Certificate,
+    Question,
+    Vote,
+    certify,
+    round_context,
+    verify_certificate,
+)
 from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.script import ENCLAVE, JSON, Ask, Script
 from secureflow.engines.training.admission import admit
@@ -129,7 +136,9 @@ def _close(
         holds = vote.voter == party and vote.holds_under(course.spec.keys[party])
         if vote.question == question and holds:
             votes.append(vote)
-    return certify(votes)
+    certificate = certify(votes)
+    verify_certificate(certificate, course.spec.keys)
+    return certificate
 
 
 def _release(course: Course, step: Step, certificate: Certificate) -> Script[dict[str, JSON]]:

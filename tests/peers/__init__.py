@@ -1,0 +1,1 @@
+"""In-memory other sides of our protocols, shared by unit and security tests."""

@@ -1,0 +1,209 @@
+"""The training script without a network: driven whole, crashed everywhere, attacked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secureflow.engines.script import Record, effect_digest
+from secureflow.engines.training.federated import federated_training
+from secureflow.kit.errors import SecureFlowError
+
+from .world import World
+
+Journal = list[tuple[str, Any, dict[str, Any] | None]]
+
+
+class Crash(BaseException):
+    """The process dies."""
+
+
+def drive(world: World, journal: Journal, die_at: int | None = None) -> dict[str, Any]:
+    """Drive the script as the runner does: replay, perform, journal; optionally die.
+
+    Dying *after* an effect was performed and *before* it was journalled is the hardest place.
+    """
+    script = federated_training(world.context)
+    effect, seq = next(script), 0
+    try:
+        while True:
+            if seq < len(journal):
+                kept, answer, failure = journal[seq]
+                assert kept == effect_digest(effect), f"the script changed at {seq}: {effect}"
+            else:
+                answer = failure = None
+                try:
+                    answer = world.perform(seq, effect)
+                except SecureFlowError as error:
+                    failure = error.as_json()
+                if seq == die_at:
+                    raise Crash
+                journal.append((effect_digest(effect), answer, failure))
+            seq += 1
+            if failure is None:
+                effect = script.send(answer)
+            else:
+                effect = script.throw(SecureFlowError.from_json(failure))
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+def test_trains_to_a_report() -> None:
+    world = World()
+    report = drive(world, [])
+    assert world.states == ["proposed", "approved", "admitted", "running"]
+    assert report["rounds"] == 3
+    assert not report["stopped_early"]
+    assert report["ledger"]["cosigners"] == ["bank-a", "bank-b", "bank-c"]
+    assert report["contributions"]["bank-a"] == {"rounds": 3, "rows": 100}
+    kinds = [e.get("kind") or e["signed"]["leaf"]["kind"] for e in world.entries]
+    assert kinds.count("approval") == 3
+    assert kinds.count("round.closed") == 4  # three trainings and the final evaluation
+    assert kinds[-1] == "job.finished"
+    assert report["model"]["digest"] == world.models[0]["digest"]
+
+
+def test_a_crash_at_every_effect_changes_nothing() -> None:
+    base = World()
+    journal: Journal = []
+    want = drive(base, journal)
+    for die_at in range(len(journal)):
+        world, kept = World(), []
+        with pytest.raises(Crash):
+            drive(world, kept, die_at)
+        assert drive(world, kept) == want
+        assert world.entries == base.entries, f"recorded twice or lost at {die_at}"
+        assert world.performed == base.performed
+
+
+def test_a_changed_script_is_noticed() -> None:
+    journal: Journal = []
+    drive(World(), journal)
+    journal[5] = ("0" * 64, *journal[5][1:])
+    with pytest.raises(AssertionError, match="changed at 5"):
+        drive(World(), journal)
+
+
+@pytest.mark.parametrize("lost_at", range(1, 22))
+def test_losing_the_enclave_anywhere_gives_the_same_model(lost_at: int) -> None:
+    want = drive(World(), [])
+    world = World(lose_enclave_at=lost_at)
+    report = drive(world, [])
+    assert report["model"]["digest"] == want["model"]["digest"]
+    assert report["contributions"] == want["contributions"]
+
+
+def test_one_of_four_gone_the_job_goes_on_with_three() -> None:
+    world = World(count=4)
+    world.refuse["bank-d", "train"] = SecureFlowError("party_silent", "bank-d is silent")
+    report = drive(world, [])
+    assert report["contributions"]["bank-d"] == {"rounds": 0, "rows": 0}
+    assert {d["party"] for d in report["dropouts"]} == {"bank-d"}
+    assert all(row["survivors"] == 3 for row in report["history"])
+
+
+def test_one_of_three_gone_fails_with_its_name() -> None:
+    world = World()
+    world.refuse["bank-b", "train"] = SecureFlowError("party_silent", "bank-b is silent")
+    with pytest.raises(SecureFlowError, match="bank-b did not contribute") as caught:
+        drive(world, [])
+    assert caught.value.code == "too_few_contributors"
+    assert world.entries[-1]["kind"] == "job.finished"
+    assert world.entries[-1]["document"]["outcome"] == "failed"
+
+
+def test_a_certified_round_that_cannot_be_sealed_again_names_the_party() -> None:
+    world = World()
+
+    def vanish(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if verb == "close" and party == "bank-c":
+            world._fresh_enclave()
+            world.refuse["bank-c", "train"] = SecureFlowError("party_silent", "bank-c is silent")
+        return reply
+
+    world.liar = vanish
+    with pytest.raises(SecureFlowError, match="bank-c cannot seal") as caught:
+        drive(world, [])
+    assert caught.value.code == "round_lost"
+
+
+def test_a_refused_consent_ends_the_job() -> None:
+    world = World()
+    world.refuse["bank-a", "consent"] = SecureFlowError("consent_refused", "bank-a says no")
+    with pytest.raises(SecureFlowError, match="bank-a says no"):
+        drive(world, [])
+    assert "running" not in world.states
+
+
+def test_refused_evidence_gives_its_own_reason() -> None:
+    world = World()
+    error = SecureFlowError("evidence_not_fresh", "the nonce is old", "", {"stage": "fresh"})
+    for party in world.keys:
+        world.refuse[party, "admit"] = error
+    with pytest.raises(SecureFlowError, match="the nonce is old") as caught:
+        drive(world, [])
+    assert caught.value.code == "evidence_not_fresh"
+
+
+def _forge_approval(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+    if verb == "consent" and party == "bank-b":
+        body = {**reply["approval"]["body"], "expires": 1}
+        return {**reply, "approval": {**reply["approval"], "body": body}}
+    return reply
+
+
+def _forge_leaf(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+    if verb == "train" and party == "bank-b":
+        leaf = {**reply["leaf"]["leaf"], "kind": "other"}
+        return {**reply, "leaf": {**reply["leaf"], "leaf": leaf}}
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("liar", "code"), [(_forge_approval, "approval_forged"), (_forge_leaf, "leaf_forged")]
+)
+def test_what_a_party_did_not_sign_is_refused(liar: Any, code: str) -> None:
+    world = World(liar=liar)
+    with pytest.raises(SecureFlowError) as caught:
+        drive(world, [])
+    assert caught.value.code == code
+
+
+def test_votes_that_do_not_hold_do_not_count() -> None:
+    def lie(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if verb == "close" and party == "bank-b":
+            vote = {**reply["vote"], "signature": "A" * 86 + "=="}
+            return {**reply, "vote": vote}
+        return reply
+
+    with pytest.raises(SecureFlowError) as caught:
+        drive(World(liar=lie), [])
+    assert caught.value.code == "certificate_short"
+
+
+def test_a_head_without_a_quorum_of_cosignatures_stops_the_job() -> None:
+    def lie(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        return {**reply, "cosignature": ""} if verb == "train" and party == "bank-b" else reply
+
+    with pytest.raises(SecureFlowError) as caught:
+        drive(World(liar=lie), [])
+    assert caught.value.code == "head_not_cosigned"
+
+
+@settings(max_examples=60, deadline=None)
+@given(lost=st.integers(1, 25), silent=st.sampled_from(["bank-a", "bank-d"]), count=st.just(4))
+def test_any_mix_of_losses_ends_in_the_sum_of_survivors_or_a_named_failure(
+    lost: int, silent: str, count: int
+) -> None:
+    world = World(count=count, lose_enclave_at=lost)
+    world.refuse[silent, "train"] = SecureFlowError("party_silent", f"{silent} is silent")
+    report = drive(world, [])
+    assert report["contributions"][silent]["rounds"] == 0
+
+
+def test_effects_have_stable_digests() -> None:
+    effect = Record(({"kind": "x", "document": {"a": 1}},))
+    assert effect_digest(effect) == effect_digest(Record(({"document": {"a": 1}, "kind": "x"},)))

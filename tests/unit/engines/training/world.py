@@ -1,0 +1,232 @@
+"""A world without a network: real signatures, votes, leaves and log; toy updates.
+
+It answers a script's effects as honest parties and an honest enclave would, and can be told to
+lose the enclave, silence a party, or let one lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from secureflow.domain.specs import TrainingSpec, parse, spec_digest
+from secureflow.engines.closing import Certificate, Question, Vote, verify_certificate
+from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
+from secureflow.engines.ledger.merkle import MemoryTree
+from secureflow.engines.ledger.notes import Checkpoint, cosign, sign_checkpoint
+from secureflow.engines.script import ENCLAVE, Ask, Effect, Move, Now, Publish, Record, Tell
+from secureflow.engines.sealing import Release, tensor_digest
+from secureflow.engines.training.course import JobContext
+from secureflow.engines.training.models import update_sums_length
+from secureflow.kit.canonical import canonical_bytes
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+
+ORIGIN = "log.example"
+JOB = "job_0123456789"
+
+
+def make_spec(keys: dict[str, SigningKey], rounds: int = 3, **more: Any) -> TrainingSpec:
+    return parse(
+        TrainingSpec,
+        {
+            "project": "prj_0123456789",
+            "name": "rehearsal",
+            "purpose": "test",
+            "submitter": "usr",
+            "roster": [{"party": p, "key": k.public} for p, k in keys.items()],
+            "model": {"family": "rehearsal", "parameters": 8},
+            "plan": {"rounds": rounds, "validation": 0.0},
+            **more,
+        },
+    )
+
+
+@dataclass
+class World:
+    """Honest unless told otherwise. `lose_enclave_at` counts asks to the enclave or for uploads."""
+
+    count: int = 3
+    rounds: int = 3
+    silent: set[str] = field(default_factory=set)
+    liar: Callable[[str, str, dict[str, Any]], dict[str, Any]] | None = None
+    lose_enclave_at: int | None = None
+    refuse: dict[tuple[str, str], SecureFlowError] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        seeds = [bytes([n]) * 32 for n in range(1, self.count + 1)]
+        names = [f"bank-{chr(96 + n)}" for n in range(1, self.count + 1)]
+        self.keys = {n: SigningKey.from_seed(s) for n, s in zip(names, seeds, strict=True)}
+        self.log_key = SigningKey.from_seed(b"\xff" * 32)
+        self.spec = make_spec(self.keys, self.rounds)
+        self.digest = spec_digest(self.spec)
+        self.context = JobContext(
+            JOB, self.spec, self.digest, {p: k.public for p, k in self.keys.items()}, 2_000_000_000
+        )
+        self.tree = MemoryTree()
+        self.entries: list[dict[str, Any]] = []
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.states: list[str] = []
+        self.models: list[dict[str, Any]] = []
+        self.done: dict[int, Any] = {}
+        self.votes: dict[tuple[str, int, str], Question] = {}
+        self.enclave_asks = 0
+        self.performed = 0
+        self.lost_now = False
+        self._fresh_enclave()
+        self.parameters = np.zeros(8, np.float32)
+
+    def _fresh_enclave(self) -> None:
+        self.open = False
+        self.folded: dict[tuple[int, str], set[str]] = {}
+        self.only: list[str] | None = None
+
+    def perform(self, seq: int, effect: Effect) -> Any:
+        """Answer an effect; the same seq again gets the same answer, as from parties' records."""
+        if seq in self.done:
+            return self.done[seq]
+        self.performed += 1
+        answer = self._perform(effect)
+        self.done[seq] = answer
+        return answer
+
+    def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Ask():
+                return self._ask(effect)
+            case Record():
+                return self._record(effect)
+            case Move():
+                self.states.append(effect.state)
+            case Tell():
+                self.told.append((effect.kind, dict(effect.data)))
+            case Publish():
+                self.models.append(dict(effect.model))
+                return {"model": "mdl_0000000001", "version": len(self.models)}
+            case Now():
+                return 1_800_000_000_000 + 10 * self.performed
+        return None
+
+    def _record(self, effect: Record) -> Any:
+        for entry in effect.entries:
+            self.entries.append(dict(entry))
+            self.tree.append(canonical_bytes({k: v for k, v in entry.items() if k != "salt"}))
+        size = len(self.entries)
+        checkpoint = Checkpoint(ORIGIN, size, self.tree.root())
+        return {"note": sign_checkpoint(checkpoint, self.log_key), "size": size, "indices": []}
+
+    def _ask(self, ask: Ask) -> Any:
+        replies: dict[str, Any] = {}
+        failures: dict[str, Any] = {}
+        if ask.verb in {"train", "release", "attest", "roll", "open"}:
+            self.enclave_asks += 1
+            if self.enclave_asks == self.lose_enclave_at:
+                self._fresh_enclave()
+        for party in ask.to:
+            try:
+                body = {**ask.body, **ask.each.get(party, {})}
+                replies[party] = self._one(party, ask.verb, body)
+            except SecureFlowError as error:
+                failures[party] = error.as_json()
+        need = len(ask.to) if ask.need is None else ask.need
+        if len(replies) < need:
+            if len(ask.to) == 1:
+                raise SecureFlowError.from_json(next(iter(failures.values())))
+            raise SecureFlowError("too_few_answers", str(failures), "", {"failures": failures})
+        return {"replies": replies, "failures": failures}
+
+    def _one(self, party: str, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+        if party in self.silent:
+            raise SecureFlowError("party_silent", f"{party} is silent")
+        if (party, verb) in self.refuse:
+            raise self.refuse[party, verb]
+        if party == ENCLAVE:
+            return getattr(self, f"enclave_{verb}")(body)  # type: ignore[no-any-return]
+        reply = getattr(self, f"party_{verb}")(party, body)
+        return self.liar(party, verb, reply) if self.liar else reply  # type: ignore[no-any-return]
+
+    def _leaf(self, party: str, kind: str, document: Any) -> dict[str, Any]:
+        salt = b"\x07" * 32
+        leaf = Leaf(
+            kind, ORIGIN, party, 1_800_000_000, commitment(salt, document),
+            job=JOB, spec=self.digest,
+        )  # fmt: skip
+        signed = sign_leaf(leaf, self.keys[party])
+        return {"leaf": signed.json(), "document": document, "salt": salt.hex()}
+
+    def party_consent(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        approval = {
+            "job": JOB,
+            "spec": body["digest"],
+            "party": party,
+            "expires": body["expires"],
+            "min_contributors": 3,
+        }
+        signed = {"body": approval, "signature": self.keys[party].sign("approval", approval)}
+        return {"approval": signed, **self._leaf(party, "approval", signed)}
+
+    def party_challenge(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        return {"nonce": "00" * 32, "recipient": "", "signature": ""}
+
+    def party_admit(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        verdict = {"tier": "SIMULATED SGX"}
+        return {"verdict": verdict, **self._leaf(party, "attested", {"g": body["generation"]})}
+
+    def party_train(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        if not self.open or (self.only is not None and party not in self.only):
+            raise SecureFlowError("enclave_lost", "the job is not open")
+        key = (body["round"], body["stage"])
+        self.folded.setdefault(key, set()).add(party)
+        line = cosign(body["head"], party, self.keys[party], 1_800_000_000)
+        document = {"round": body["round"], "stage": body["stage"]}
+        return {"rows": 100, "cosignature": line, **self._leaf(party, "update", document)}
+
+    def party_close(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        names = ("job", "round", "stage", "context", "survivors", "dead")
+        question = Question.from_json({n: body[n] for n in names})
+        first = self.votes.setdefault((party, question.round, question.stage), question)
+        assert first == question, "a party was asked for two sets"
+        return {"vote": Vote(question, party, self.keys[party].sign("vote", question.body(party)))
+                .as_json()}  # fmt: skip
+
+    def party_cosign(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        return {"cosignature": cosign(body["head"], party, self.keys[party], 1_800_000_000)}
+
+    party_finish = party_cosign
+
+    def enclave_open(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.open, self.only = True, body["expected"]
+        return {"hpke": "", "release": "", "uplink": "127.0.0.1:1"}
+
+    def _opened(self) -> None:
+        if not self.open:
+            raise SecureFlowError("job_not_open", "the enclave does not know the job")
+
+    def enclave_attest(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._opened()
+        return {"evidence": {party: {"for": party} for party in body["nonces"]}}
+
+    def enclave_roll(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._opened()
+        return {"folded": sorted(self.folded.get((body["round"], body["stage"]), ()))}
+
+    def enclave_release(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._opened()
+        certificate = Certificate.from_json(body["certificate"])
+        verify_certificate(certificate, self.spec.keys)
+        key = (body["round"], body["stage"])
+        assert self.folded.get(key) == set(certificate.survivors)
+        model = np.full(8, body["round"] if body["stage"] == "train" else 0, np.float32)
+        length = update_sums_length(self.spec, body["stage"])
+        sums = (300.0, *([0.0] * (length - 1)))
+        release = Release(
+            JOB, self.digest, *key, certificate.survivors, tensor_digest(model), sums
+        ).sign(self.log_key)
+        return {**release, "artifact": tensor_digest(model), "size": 32}
+
+    def enclave_finish(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._fresh_enclave()
+        return {}
