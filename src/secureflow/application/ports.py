@@ -294,8 +294,14 @@ class Artifact:
 class Artifacts(Protocol):
     """Content-addressed blobs (BLAKE3)."""
 
-    async def put(self, chunks: AsyncIterator[bytes], *, limit: int) -> Artifact:
-        """Store a stream of at most `limit` bytes; identical content is stored once."""
+    async def put(
+        self, chunks: AsyncIterator[bytes], *, limit: int, expect: str = ""
+    ) -> Artifact:
+        """Store a stream of at most `limit` bytes; identical content is stored once.
+
+        A longer stream raises `too_large`, one of another digest than `expect` (if given)
+        `digest_mismatch`; neither leaves anything behind.
+        """
 
     async def open(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
         """Stream the blob from the offset (`not_found`)."""
