@@ -54,6 +54,17 @@ CATALOGUE: dict[str, Category] = {
     "training_diverged": Category.FAILED,
     "unknown_column": Category.INVALID,
     "contradictory_schema": Category.INVALID,
+    "schema_mismatch": Category.INVALID,
+    "dataset_unreadable": Category.FAILED,
+    "dataset_too_large": Category.TOO_LARGE,
+    "invalid_model": Category.INVALID,
+    "model_digest_mismatch": Category.UNTRUSTED,
+    "missing_extra": Category.FAILED,
+    "worker_died": Category.FAILED,
+    "worker_failed": Category.INTERNAL,
+    "job_not_prepared": Category.CONFLICT,
+    "invalid_dataset": Category.INVALID,
+    "worker_out_of_memory": Category.FAILED,
     "internal": Category.INTERNAL,
 }
 
