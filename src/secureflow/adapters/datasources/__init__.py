@@ -1,0 +1,24 @@
+"""Where an organisation's rows come from, checked against the schema that it declared.
+
+pyarrow is imported when a file is opened and not before: an agent's main process, which only
+reads configurations, stays small.
+"""
+
+from __future__ import annotations
+
+from secureflow.adapters.datasources.commitment import dataset_commitment, file_digest
+from secureflow.adapters.datasources.source import (
+    DataSource,
+    Description,
+    SourceLimits,
+    open_source,
+)
+
+__all__ = [
+    "DataSource",
+    "Description",
+    "SourceLimits",
+    "dataset_commitment",
+    "file_digest",
+    "open_source",
+]

@@ -1,0 +1,131 @@
+"""Holds Arrow columns to the declared schema and hands them over as NumPy arrays.
+
+An error names dataset, row (from 1, without a header) and column, and never quotes a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from secureflow.domain.schemas import ColumnConfig
+from secureflow.kit.errors import SecureFlowError
+
+
+def conform(dataset: str, declared: ColumnConfig, column: pa.ChunkedArray) -> NDArray[Any]:
+    """Return the column as float64 (number) or object array of `str` and None (the rest).
+
+    Raises:
+        SecureFlowError: `schema_mismatch` for the first cell that does not fit.
+    """
+    flat = column.combine_chunks()
+    if isinstance(flat, pa.ChunkedArray):  # only beyond 2 GiB of text in one column
+        flat = pa.concat_arrays(flat.chunks)
+    return (
+        _number(dataset, declared, flat)
+        if declared.type == "number"
+        else _text(dataset, declared, flat)
+    )
+
+
+def mismatch(dataset: str, column: str, row: int | None, reason: str) -> SecureFlowError:
+    """Return the error for a row (from 1) of a column, or for the whole column (None)."""
+    where = f"column {column!r}" if row is None else f"row {row}, column {column!r}"
+    return SecureFlowError(
+        "schema_mismatch",
+        f"Dataset {dataset!r} does not fit its declared schema: {where}: {reason}.",
+        "Correct the file or the declaration in the agent's configuration.",
+        {"dataset": dataset, "column": column, "row": row},
+    )
+
+
+def _number(dataset: str, declared: ColumnConfig, column: pa.Array) -> NDArray[Any]:
+    from_text = _is_text(column.type)
+    if not from_text and pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    values = _cast(dataset, declared, column, pa.float64(), "it is not a number")
+    _require(dataset, declared, pc.is_finite(values), "it is not a finite number")
+    if declared.bounds:
+        low, high = declared.bounds
+        inside = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
+        _require(dataset, declared, inside, f"it is outside [{low:g}, {high:g}]")
+    return np.asarray(values.fill_null(np.nan).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _text(dataset: str, declared: ColumnConfig, column: pa.Array) -> NDArray[Any]:
+    if pa.types.is_floating(column.type):
+        raise mismatch(dataset, declared.name, None, f"it holds numbers, not {declared.type}")
+    values = _cast(dataset, declared, column, pa.string(), "it is not UTF-8 text")
+    if declared.type == "category":
+        known = pc.is_in(values, value_set=pa.array(declared.categories, pa.string()))
+        _require(
+            dataset,
+            declared,
+            pc.or_(known, pc.is_null(values)),
+            "its category is not among the declared ones",
+        )
+    coded = values.dictionary_encode()
+    # Index -1 picks the None at the end; equal cells share one Python string.
+    words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+    return np.asarray(words[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    tests: tuple[Callable[[pa.DataType], bool], ...] = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_dictionary,
+    )
+    return any(test(kind) for test in tests)
+
+
+def _cast(
+    dataset: str, declared: ColumnConfig, column: pa.Array, to: pa.DataType, reason: str
+) -> pa.Array:
+    """Cast, and on failure find the first cell that cannot be cast."""
+    try:
+        return _cast_once(column, to)
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        found = f"its type {column.type} cannot be a {declared.type}"
+        raise mismatch(dataset, declared.name, None, found) from None
+    except pa.ArrowInvalid:
+        row = _first_failure(column, to)
+        # `from None`: Arrow's message quotes the cell.
+        raise mismatch(dataset, declared.name, row + 1, reason) from None
+
+
+def _cast_once(column: pa.Array, to: pa.DataType) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        column = column.cast(pa.string())
+    if pa.types.is_floating(to) and _is_text(column.type):
+        column = pc.utf8_trim_whitespace(column)
+    return column.cast(to)
+
+
+def _first_failure(column: pa.Array, to: pa.DataType) -> int:
+    """Return the smallest index whose prefix cannot be cast, by bisection."""
+    good, bad = 0, len(column)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        try:
+            _cast_once(column.slice(good, middle - good), to)
+            good = middle
+        except pa.ArrowInvalid:
+            bad = middle
+    return good
+
+
+def _require(dataset: str, declared: ColumnConfig, holds: pa.Array, reason: str) -> None:
+    """Raise for the first row where `holds` is false (null holds)."""
+    at = pc.index(holds, pa.scalar(False)).as_py()
+    if at >= 0:
+        raise mismatch(dataset, declared.name, at + 1, reason)
