@@ -1,0 +1,148 @@
+"""Blobs as files: `DIR/ab/<BLAKE3 hex>`, written beside and renamed, so a name always tells truth.
+
+A digest is 64 lowercase hex characters or it is `not_found`: no other text becomes a path. Bytes
+are hashed while they stream in; what is cut off, too long or of another digest leaves nothing.
+Files are flushed to disk before they get their name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from io import FileIO
+from pathlib import Path
+from typing import Final
+
+from blake3 import blake3
+
+from secureflow.application.ports import Artifact
+from secureflow.kit.errors import SecureFlowError
+
+CHUNK: Final = 1 << 20
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+# Disks stall; the event loop must not. Each piece of file work runs in a thread.
+_off: Final = asyncio.to_thread
+
+
+class FileArtifacts:
+    """Implements the `Artifacts` port on a directory of one file system.
+
+    Args:
+        directory: made if missing; left-overs of a crash in it are removed.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._incoming = directory / "incoming"
+        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left_over in self._incoming.iterdir():
+            left_over.unlink()
+
+    async def put(self, chunks: AsyncIterator[bytes], *, limit: int, expect: str = "") -> Artifact:
+        """Store a stream of at most `limit` bytes.
+
+        Raises:
+            SecureFlowError: `too_large`, `digest_mismatch`; nothing is stored then.
+        """
+        handle, name = await _off(tempfile.mkstemp, dir=self._incoming)
+        try:
+            with os.fdopen(handle, "wb", 0) as file:
+                artifact = await self._receive(file, chunks, limit)
+                if expect and artifact.digest != expect:
+                    raise SecureFlowError(
+                        "digest_mismatch",
+                        f"The bytes have digest {artifact.digest}, promised was {expect}.",
+                        "They were altered or cut off on the way: send them again.",
+                    )
+                await _off(os.fsync, file.fileno())
+            await _off(self._name, Path(name), artifact.digest)
+        except BaseException:
+            os.unlink(name)  # noqa: PTH108  Path would be refused in a coroutine; this is as quick
+            raise
+        return artifact
+
+    async def open(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+        """Return the blob's bytes from the offset, in chunks of at most 1 MiB.
+
+        Raises:
+            SecureFlowError: `not_found`.
+        """
+        path = self._existing(digest)
+        return _read(path, offset)
+
+    async def stat(self, digest: str) -> Artifact:
+        """Return the blob's size.
+
+        Raises:
+            SecureFlowError: `not_found`.
+        """
+        return Artifact(digest, self._existing(digest).stat().st_size)
+
+    def path(self, digest: str) -> Path | None:
+        """Return the blob's file, or None where there is none."""
+        path = self._path(digest)
+        return path if path is not None and path.is_file() else None
+
+    async def delete(self, digest: str) -> None:
+        """Remove the blob if it is there; readers that hold it open go on."""
+        if path := self._path(digest):
+            await _off(path.unlink, missing_ok=True)
+
+    async def _receive(self, file: FileIO, chunks: AsyncIterator[bytes], limit: int) -> Artifact:
+        hasher, size = blake3(), 0
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > limit:
+                raise SecureFlowError(
+                    "too_large",
+                    f"The blob is longer than the {limit} bytes that it may have.",
+                    "Its manifest or the job's spec says how long it may be.",
+                )
+            await _off(_write, file, hasher.update, chunk)
+        return Artifact(hasher.hexdigest(), size)
+
+    def _name(self, written: Path, digest: str) -> None:
+        path = self._directory / digest[:2] / digest
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        written.replace(path)
+        _flush_directory(path.parent)
+
+    def _path(self, digest: str) -> Path | None:
+        if not _DIGEST.fullmatch(digest):
+            return None
+        return self._directory / digest[:2] / digest
+
+    def _existing(self, digest: str) -> Path:
+        path = self.path(digest)
+        if path is None:
+            raise SecureFlowError("not_found", f"There is no blob {digest[:80]!r}.")
+        return path
+
+
+async def _read(path: Path, offset: int) -> AsyncIterator[bytes]:
+    file = await _off(path.open, "rb", 0)
+    try:
+        file.seek(offset)
+        while chunk := await _off(file.read, CHUNK):
+            yield chunk
+    finally:
+        file.close()
+
+
+def _write(file: FileIO, update: Callable[[bytes], object], chunk: bytes) -> None:
+    update(chunk)
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _flush_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,36 @@
+"""The bus of one process: topics wake their listeners; payloads live in the database.
+
+A listener that is busy hears of many publishes once: it looks at the database anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+
+
+class InProcessBus:
+    """Implements the `Bus` port with one event per listener."""
+
+    def __init__(self) -> None:
+        self._listeners: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    async def publish(self, topic: str) -> None:
+        """Wake the topic's listeners."""
+        for woken in self._listeners.get(topic, ()):
+            woken.set()
+
+    async def listen(self, topic: str) -> AsyncIterator[None]:
+        """Yield once at once, then after every publish (merged when slow)."""
+        woken = asyncio.Event()
+        self._listeners[topic].add(woken)
+        try:
+            while True:
+                yield
+                await woken.wait()
+                woken.clear()
+        finally:
+            self._listeners[topic].discard(woken)
+            if not self._listeners[topic]:
+                del self._listeners[topic]
