@@ -1,0 +1,51 @@
+"""The schema of the agent's record, as migrations: entry n leads from version n to n + 1."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_FIRST = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE answers (request TEXT PRIMARY KEY, job TEXT NOT NULL, reply TEXT NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE jobs (
+    job TEXT PRIMARY KEY, digest TEXT NOT NULL, spec TEXT NOT NULL, secret BLOB NOT NULL,
+    approved_at INTEGER NOT NULL, expires INTEGER NOT NULL, outcome TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE leaves (
+    number INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, job TEXT NOT NULL, kind TEXT NOT NULL,
+    bundle TEXT NOT NULL, proved INTEGER NOT NULL DEFAULT 0, missed INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX leaves_by_job ON leaves (job, number);
+CREATE INDEX leaves_unproved ON leaves (number) WHERE NOT proved;
+CREATE TABLE nonces (
+    job TEXT NOT NULL, generation INTEGER NOT NULL, nonce TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (job, generation)
+) WITHOUT ROWID;
+CREATE TABLE admissions (
+    job TEXT NOT NULL, generation INTEGER NOT NULL, evidence TEXT NOT NULL, hpke TEXT NOT NULL,
+    release TEXT NOT NULL, tier TEXT NOT NULL, expires INTEGER NOT NULL,
+    PRIMARY KEY (job, generation)
+) WITHOUT ROWID;
+CREATE TABLE rounds (
+    number INTEGER PRIMARY KEY, job TEXT NOT NULL, round INTEGER NOT NULL, stage TEXT NOT NULL,
+    model TEXT NOT NULL, content TEXT NOT NULL, rows INTEGER NOT NULL, seconds REAL NOT NULL,
+    head_size INTEGER NOT NULL, leaf TEXT NOT NULL, UNIQUE (job, round, stage)
+);
+CREATE TABLE votes (
+    job TEXT NOT NULL, round INTEGER NOT NULL, stage TEXT NOT NULL, vote TEXT NOT NULL,
+    PRIMARY KEY (job, round, stage)
+) WITHOUT ROWID;
+CREATE TABLE inbox (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, job TEXT NOT NULL, digest TEXT NOT NULL,
+    request TEXT NOT NULL, spec TEXT NOT NULL, reasons TEXT NOT NULL, state TEXT NOT NULL,
+    at INTEGER NOT NULL, expires INTEGER NOT NULL, decided_at INTEGER, reason TEXT NOT NULL
+);
+CREATE TABLE deeds (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, deed TEXT NOT NULL, job TEXT NOT NULL,
+    facts TEXT NOT NULL
+);
+CREATE INDEX deeds_by_job ON deeds (job, id)
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)

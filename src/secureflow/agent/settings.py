@@ -1,0 +1,159 @@
+"""The agent's settings: `agent.yaml`, written by `agent enroll` and then edited by its owner.
+
+See configs/agent.example.yaml for the meaning of each line. Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from secureflow.domain.schemas import DatasetConfig, check_dataset
+from secureflow.domain.specs import Protection, Slug
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import Form, Level
+from secureflow.kit.settings import ProcessSettings, Section
+
+DAY = 86_400
+
+
+class ConsentSettings(Section):
+    """What this organisation agrees to.
+
+    `policies` are Cedar files; `protections` those that the owner accepts at all; `max_age` the
+    longest life of an approval in seconds.
+    """
+
+    policies: tuple[Path, ...] = ()
+    protections: tuple[Protection, ...] = ("sealed", "secagg", "sealed+secagg")
+    min_contributors: Annotated[int, Field(ge=3, le=256)] = 3
+    max_age: Annotated[int, Field(ge=60, le=365 * DAY)] = 30 * DAY
+
+
+class AttestationSettings(Section):
+    """Which enclaves this organisation trusts.
+
+    `measurements` are hex code measurements, or `installed`: that of this very installation.
+    `roots` are extra DER or PEM trust anchors (Intel's is built in); a simulated TEE needs its
+    root *and* `allow_simulated`. `max_age` is how long a verdict lasts, `nonce_age` how old the
+    nonce of fresh evidence may be, both in seconds.
+    """
+
+    allow_simulated: bool = False
+    measurements: (
+        Literal["installed"] | tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64,96}$")], ...]
+    ) = "installed"
+    roots: tuple[Path, ...] = ()
+    tcb_statuses: tuple[str, ...] = ("UpToDate", "SWHardeningNeeded")
+    max_age: Annotated[int, Field(ge=60, le=30 * DAY)] = DAY
+    nonce_age: Annotated[int, Field(ge=10, le=3600)] = 600
+
+
+class WorkerSettings(Section):
+    """Limits of the process that computes on the data; `threads` 0 means one per core."""
+
+    threads: Annotated[int, Field(ge=0, le=256)] = 1
+    memory_mb: Annotated[int, Field(ge=0)] = 0
+
+
+class AgentSettings(ProcessSettings):
+    """Everything that `agent start` needs."""
+
+    model_config = SettingsConfigDict(env_prefix="SECUREFLOW_AGENT__")
+
+    directory: Path = Path()
+    organisation: Slug
+    name: Annotated[str, Field(min_length=1, max_length=63)] = "agent"
+    server: Annotated[str, Field(pattern=r"^https?://")]
+    link: Annotated[str, Field(pattern=r"^.+:[0-9]{1,5}$")]
+    trust_domain: str
+    datasets: tuple[DatasetConfig, ...] = ()
+    consent: ConsentSettings = ConsentSettings()
+    attestation: AttestationSettings = AttestationSettings()
+    worker: WorkerSettings = WorkerSettings()
+    log_form: Form = "console"
+    log_level: Level = "info"
+
+    @field_validator("datasets")
+    @classmethod
+    def _check_datasets(cls, datasets: tuple[DatasetConfig, ...]) -> tuple[DatasetConfig, ...]:
+        names = [dataset.name for dataset in datasets]
+        if len(set(names)) != len(names):
+            message = "two datasets have the same name"
+            raise ValueError(message)
+        for dataset in datasets:
+            try:
+                check_dataset(dataset)
+            except SecureFlowError as error:
+                raise ValueError(error.message) from error
+        return datasets
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a YAML file and the environment; see `ProcessSettings.load`."""
+        settings = super().load(path)
+        base = path.resolve().parent
+        datasets = tuple(replace(one, path=str(base / one.path)) for one in settings.datasets)
+        return settings.model_copy(update={"datasets": datasets})
+
+    def dataset(self, name: str) -> DatasetConfig:
+        """Return a declared dataset.
+
+        Raises:
+            SecureFlowError: `dataset_unknown`.
+        """
+        for dataset in self.datasets:
+            if dataset.name == name:
+                return dataset
+        raise SecureFlowError(
+            "dataset_unknown",
+            f"{self.organisation} has no dataset {name!r}.",
+            "Declare it in agent.yaml under `datasets`, or name one that is declared.",
+            {"dataset": name, "known": [one.name for one in self.datasets]},
+        )
+
+    # Where things lie inside the directory.
+
+    @property
+    def record(self) -> Path:
+        """The durable record."""
+        return self.directory / "agent.db"
+
+    @property
+    def socket(self) -> Path:
+        """The control socket."""
+        return self.directory / "agent.sock"
+
+    @property
+    def signing_key(self) -> Path:
+        """The organisation's Ed25519 signing key."""
+        return self.directory / "signing.key"
+
+    @property
+    def link_key(self) -> Path:
+        """The private key of the link certificate."""
+        return self.directory / "link.key"
+
+    @property
+    def link_certificate(self) -> Path:
+        """The link certificate and its CA."""
+        return self.directory / "link.pem"
+
+    @property
+    def authority(self) -> Path:
+        """The link CA that the enrolment token named."""
+        return self.directory / "ca.pem"
+
+    @property
+    def models(self) -> Path:
+        """Fetched models."""
+        return self.directory / "models"
+
+    @property
+    def evidence(self) -> Path:
+        """Proofs of misconduct."""
+        return self.directory / "evidence"

@@ -1,0 +1,259 @@
+"""What an agent may never forget: one SQLite file (WAL, synchronous FULL).
+
+Rules:
+- everything that leaves the agent as a promise (approval, leaf, vote, cosignature) is in this
+  file, committed, before it is sent;
+- one deed is one transaction: `with store.transaction(): …`. Writers demand an open one, so a
+  stray write cannot commit by itself, and a round costs exactly two commits;
+- calls block for a disk flush: `asyncio.to_thread` carries transactions, reads are immediate.
+
+The file is as secret as the signing key beside it: it holds the per-job secrets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from secureflow.agent.records import Admission, InboxItem, JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.schema import MIGRATIONS
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+
+
+class Store:
+    """The agent's durable record. Thread-safe: one connection, one lock.
+
+    Raises:
+        SecureFlowError: `store_unreadable`, `store_too_new` for a file of a later version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.row_factory = sqlite3.Row
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                self._db.execute(f"PRAGMA {pragma}")
+            self._migrate(path)
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise SecureFlowError(
+                "store_unreadable",
+                f"The agent's record {path} cannot be opened: {error}.",
+                "Check the directory's owner and free space; never delete the record: it holds "
+                "this organisation's votes.",
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit everything of the block at once, or nothing."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    # Facts: single values by name (pinned charter, newest head, alarm).
+
+    def fact(self, name: str) -> JSON:
+        """Return a single value, or None."""
+        row = self._one("SELECT value FROM facts WHERE name = ?", name)
+        return None if row is None else json.loads(row["value"])
+
+    def set_fact(self, name: str, value: JSON) -> None:
+        """Store a single value; None removes it."""
+        if value is None:
+            self._write("DELETE FROM facts WHERE name = ?", name)
+        else:
+            self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, json.dumps(value))
+
+    # Answers: a request that is asked again gets the same one.
+
+    def answer(self, request: str) -> JSON:
+        """Return the stored answer to a request digest, or None."""
+        row = self._one("SELECT reply FROM answers WHERE request = ?", request)
+        return None if row is None else json.loads(row["reply"])
+
+    def keep_answer(self, request: str, job: str, reply: JSON) -> None:
+        """Store the one answer to a request."""
+        self._write("INSERT INTO answers VALUES (?, ?, ?)", request, job, json.dumps(reply))
+
+    # Jobs that this organisation approved.
+
+    def job(self, job: str) -> JobRecord | None:
+        """Return an approved job."""
+        row = self._one("SELECT * FROM jobs WHERE job = ?", job)
+        return None if row is None else JobRecord.from_row(row)
+
+    def add_job(self, record: JobRecord) -> None:
+        """Insert an approved job."""
+        self._insert("jobs", record.row())
+
+    def finish_job(self, job: str, outcome: str) -> None:
+        """Note how a job ended and forget its secret."""
+        self._write("UPDATE jobs SET outcome = ?, secret = x'' WHERE job = ?", outcome, job)
+
+    def jobs(self, limit: int = 100) -> list[JobRecord]:
+        """Return approved jobs, newest first."""
+        rows = self._all("SELECT * FROM jobs ORDER BY approved_at DESC, job DESC LIMIT ?", limit)
+        return [JobRecord.from_row(row) for row in rows]
+
+    # Own leaves.
+
+    def last_leaf(self, job: str) -> str:
+        """Return the hash of the newest own leaf of the job, else of all, else empty."""
+        row = self._one("SELECT hash FROM leaves ORDER BY job = ? DESC, number DESC LIMIT 1", job)
+        return "" if row is None else str(row["hash"])
+
+    def add_leaf(self, leaf: OwnLeaf) -> None:
+        """Append an own leaf."""
+        self._insert("leaves", leaf.row())
+
+    def unproved(self, job: str | None = None) -> list[OwnLeaf]:
+        """Return own leaves without an inclusion proof, oldest first."""
+        rows = self._all(
+            "SELECT * FROM leaves WHERE NOT proved AND (?1 IS NULL OR job = ?1) ORDER BY number",
+            job,
+        )
+        return [OwnLeaf.from_row(row) for row in rows]
+
+    def prove_leaf(self, leaf: str) -> None:
+        """Note that an own leaf was proven to be in the log."""
+        self._write("UPDATE leaves SET proved = 1 WHERE hash = ?", leaf)
+
+    def miss_leaf(self, leaf: str) -> None:
+        """Note that a round came by without a proof for an own leaf."""
+        self._write("UPDATE leaves SET missed = missed + 1 WHERE hash = ?", leaf)
+
+    # Challenges and admissions (verdicts on enclaves).
+
+    def nonce(self, job: str, generation: int) -> tuple[str, int] | None:
+        """Return the unused nonce (hex) of a generation and when it was made."""
+        row = self._one(
+            "SELECT nonce, at FROM nonces WHERE job = ? AND generation = ?", job, generation
+        )
+        return None if row is None else (row["nonce"], row["at"])
+
+    def set_nonce(self, job: str, generation: int, nonce: str, at: int) -> None:
+        """Store a fresh nonce in place of any earlier one."""
+        self._write("INSERT OR REPLACE INTO nonces VALUES (?, ?, ?, ?)", job, generation, nonce, at)
+
+    def use_nonce(self, job: str, generation: int) -> None:
+        """Remove a nonce: evidence for it counts once."""
+        self._write("DELETE FROM nonces WHERE job = ? AND generation = ?", job, generation)
+
+    def admissions(self, job: str) -> list[Admission]:
+        """Return the verdicts of a job, newest generation first."""
+        rows = self._all("SELECT * FROM admissions WHERE job = ? ORDER BY generation DESC", job)
+        return [Admission.from_row(row) for row in rows]
+
+    def add_admission(self, admission: Admission) -> None:
+        """Store the verdict on a generation in place of its earlier one."""
+        self._insert("admissions", admission.row(), replace=True)
+
+    # Rounds and votes.
+
+    def rounds(self, job: str) -> list[RoundRecord]:
+        """Return a job's rounds in the order in which they were trained."""
+        rows = self._all("SELECT * FROM rounds WHERE job = ? ORDER BY number", job)
+        return [RoundRecord.from_row(row) for row in rows]
+
+    def add_round(self, record: RoundRecord) -> None:
+        """Insert a round; (job, round, stage) is unique."""
+        self._insert("rounds", record.row())
+
+    def votes(self, job: str) -> list[JSON]:
+        """Return the JSON of this party's votes in a job."""
+        rows = self._all("SELECT vote FROM votes WHERE job = ?", job)
+        return [json.loads(row["vote"]) for row in rows]
+
+    def add_vote(self, job: str, round_number: int, stage: str, vote: JSON) -> None:
+        """Insert the one vote of (job, round, stage)."""
+        self._write(
+            "INSERT INTO votes VALUES (?, ?, ?, ?)", job, round_number, stage, json.dumps(vote)
+        )
+
+    # The inbox: requests that wait for a person.
+
+    def inbox(self, *, waiting: bool = False) -> list[InboxItem]:
+        """Return inbox items, newest first."""
+        rows = self._all(
+            "SELECT * FROM inbox WHERE NOT ?1 OR state = 'waiting' ORDER BY number DESC", waiting
+        )
+        return [InboxItem.from_row(row) for row in rows]
+
+    def inbox_item(self, item: str) -> InboxItem | None:
+        """Return one inbox item."""
+        row = self._one("SELECT * FROM inbox WHERE id = ?", item)
+        return None if row is None else InboxItem.from_row(row)
+
+    def put_inbox_item(self, item: InboxItem) -> None:
+        """Insert or replace an inbox item."""
+        self._insert("inbox", item.row(), replace=True)
+
+    # The agent's own log of deeds.
+
+    def note(self, at: int, deed: str, job: str = "", **facts: JSON) -> None:
+        """Append to the log of deeds."""
+        self._write(
+            "INSERT INTO deeds (at, deed, job, facts) VALUES (?, ?, ?, ?)",
+            at, deed, job, json.dumps(facts, sort_keys=True),
+        )  # fmt: skip
+
+    def deeds(self, *, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
+        """Return the log of deeds, newest first."""
+        rows = self._all(
+            "SELECT * FROM deeds WHERE ?1 = '' OR job = ?1 ORDER BY id DESC LIMIT ?2", job, limit
+        )
+        return [{**dict(row), "facts": json.loads(row["facts"])} for row in rows]
+
+    def _one(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        with self._lock:
+            row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
+            return row
+
+    def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def _write(self, sql: str, *values: Any) -> None:
+        with self._lock:
+            if not self._db.in_transaction:
+                message = "a write outside of a transaction"
+                raise RuntimeError(message)
+            self._db.execute(sql, values)
+
+    def _insert(self, table: str, row: dict[str, Any], *, replace: bool = False) -> None:
+        verb = "INSERT OR REPLACE" if replace else "INSERT"
+        places = ", ".join("?" * len(row))
+        # Table and column names come from this package's dataclasses, never from outside.
+        sql = f"{verb} INTO {table} ({', '.join(row)}) VALUES ({places})"
+        self._write(sql, *row.values())
+
+    def _migrate(self, path: Path) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise SecureFlowError(
+                "store_too_new",
+                f"The agent's record {path} is of version {version}, this program knows "
+                f"{len(MIGRATIONS)}.",
+                "Start the newer version of SecureFlow that wrote it.",
+            )
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            self._db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")

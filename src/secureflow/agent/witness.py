@@ -1,0 +1,271 @@
+"""The agent as a witness of the log: it checks every head, keeps the last, and cosigns.
+
+`observe` moves the view in memory at once; `keep` puts it on disk inside the caller's transaction,
+and only then may `cosign` speak: a restart never forgets a head that was cosigned.
+
+Own leaves are chained per job (the first one of a job names the newest of all), so two jobs that
+run side by side cannot break each other's chain. A leaf is offered with the reply that caused it;
+if the next round comes by without its inclusion proof, it is offered again (`earlier`), since
+the server may have closed the round before the reply came. One more round without proof, and the
+server is hiding it: the alarm `leaf_missing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from secureflow.agent.records import OwnLeaf
+from secureflow.agent.riders import Rider, parse_proof, parse_rider
+from secureflow.agent.store import Store
+from secureflow.domain.charter import Charter
+from secureflow.engines.ledger.leaves import SALT_BYTES, Leaf, commitment, sign_leaf
+from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
+from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note
+from secureflow.engines.ledger.witness import WitnessView, fraud_proof, observe
+from secureflow.kit.canonical import sha256
+from secureflow.kit.clock import Clock
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+
+JSON = Any
+Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
+GRACE = 1
+"""Rounds that may come by before a missing leaf is an alarm."""
+
+_log = get_logger(__name__)
+_ALARMS = frozenset({"ledger_inconsistent", "leaf_missing"})
+_CATCH_UP_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A head that was found consistent, and which own leaves it is proven to hold."""
+
+    checkpoint: Checkpoint
+    proved: tuple[str, ...]
+
+
+class Witness:
+    """Watches one log for one organisation.
+
+    Args:
+        store: the agent's record.
+        party: organisation slug.
+        key: its signing key.
+        charter: returns the pinned charter (raises `charter_not_pinned`).
+        directory: where proofs of fraud are kept.
+        clock: unix seconds.
+        call: asks the server (`audit.head`), for proofs that overtook each other.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        party: str,
+        key: SigningKey,
+        charter: Callable[[], Charter],
+        directory: Path,
+        clock: Clock,
+        call: Call,
+    ) -> None:
+        self._store = store
+        self._party = party
+        self._key = key
+        self._charter = charter
+        self._directory = directory
+        self._clock = clock
+        self._call = call
+        self._lock = asyncio.Lock()
+        self._seen: WitnessView | None = None
+
+    @property
+    def view(self) -> WitnessView:
+        """The last head that was accepted, under the pinned log."""
+        charter = self._charter()
+        pinned = (charter.origin, charter.log_key)
+        if self._seen is None or (self._seen.origin, self._seen.log_key) != pinned:
+            self._seen = _load_view(self._store.fact("head"), charter)
+        return self._seen
+
+    @property
+    def log_size(self) -> int:
+        """Size of the last accepted head; 0 before there is any."""
+        try:
+            return self.view.size
+        except SecureFlowError:
+            return 0
+
+    def unproved(self) -> list[str]:
+        """Return the hashes of own leaves that wait for an inclusion proof."""
+        return [leaf.hash for leaf in self._store.unproved()]
+
+    def check_alarm(self) -> None:
+        """Refuse to go on after an alarm, until the owner clears it."""
+        alarm = self._store.fact("alarm")
+        if alarm is not None:
+            raise SecureFlowError.from_json(alarm)
+
+    async def observe(self, head: str, rider: JSON) -> Observed:
+        """Check a head and the proofs that came with it.
+
+        Raises:
+            SecureFlowError: `ledger_…`, `malformed_note`, `malformed_rider`. An inconsistent log
+                raises the alarm, and both notes are kept on disk.
+        """
+        self.check_alarm()
+        proofs = parse_rider(rider)
+        async with self._lock:
+            try:
+                view = await self._observe(head, proofs)
+            except SecureFlowError as error:
+                if error.code in {"ledger_inconsistent", "ledger_rollback"}:
+                    await asyncio.to_thread(self._keep_evidence, error)
+                raise
+            self._seen = view
+        checkpoint = parse_note(head).checkpoint
+        return Observed(checkpoint, self._proved(checkpoint, proofs))
+
+    def keep(self, observed: Observed) -> None:
+        """Put the view and the proved leaves on disk; the caller holds the transaction."""
+        view = self.view
+        self._store.set_fact("head", {"origin": view.origin, "note": view.note})
+        for leaf in observed.proved:
+            self._store.prove_leaf(leaf)
+
+    def earlier(self, job: str, observed: Observed) -> list[OwnLeaf]:
+        """Return the job's leaves that a new round still came by without a proof for.
+
+        Raises:
+            SecureFlowError: `leaf_missing`, and the alarm stays.
+        """
+        late = [leaf for leaf in self._store.unproved(job) if leaf.hash not in observed.proved]
+        missing = [leaf for leaf in late if leaf.missed >= GRACE]
+        if missing:
+            raise self._alarm(_missing(job, missing, observed.checkpoint))
+        return late
+
+    def cosign(self, head: str) -> str:
+        """Return this party's cosignature line for a head that was observed and kept."""
+        return cosign(head, self._party, self._key, self._clock())
+
+    def leaf(self, kind: str, job: str, spec: str, document: JSON) -> OwnLeaf:
+        """Sign the next own leaf and append it; the caller holds the transaction."""
+        salt = secrets.token_bytes(SALT_BYTES)
+        body = Leaf(
+            kind=kind,
+            origin=self._charter().origin,
+            author=self._party,
+            at=self._clock(),
+            commitment=commitment(salt, document),
+            job=job,
+            spec=spec,
+            prev=self._store.last_leaf(job),
+        )
+        signed = sign_leaf(body, self._key)
+        bundle = {"leaf": signed.json(), "document": document, "salt": salt.hex()}
+        leaf = OwnLeaf(signed.hash(), job, kind, bundle)
+        self._store.add_leaf(leaf)
+        return leaf
+
+    async def _observe(self, head: str, proofs: Rider) -> WitnessView:
+        view = self.view
+        size = parse_note(head).checkpoint.size
+        pair = (min(view.size, size), max(view.size, size))
+        if 0 in pair or pair[0] == pair[1] or proofs.sizes == pair:
+            return observe(view, head, proofs.consistency if pair[0] < pair[1] else ())
+        return await self._catch_up(view, head)
+
+    async def _catch_up(self, view: WitnessView, head: str) -> WitnessView:
+        """Join a head whose proof is relative to an older view: two requests overtook each other.
+
+        The newest head N is asked for twice, with the proofs view → N and head → N.
+        """
+        size = parse_note(head).checkpoint.size
+        observe(WitnessView(view.origin, view.log_key), head, ())  # the log's signature first
+        for _ in range(_CATCH_UP_TRIES):
+            ours = await self._call("audit.head", {"from": view.size})
+            theirs = await self._call("audit.head", {"from": size})
+            note, other = (parse_note(str(one["note"])).checkpoint for one in (ours, theirs))
+            if note != other:
+                continue  # the log grew in between
+            newest = observe(view, str(ours["note"]), parse_proof(ours["consistency"]))
+            checkpoint = parse_note(head).checkpoint
+            proof = parse_proof(theirs["consistency"])
+            if not verify_consistency(size, newest.size, checkpoint.root, newest.root, proof):
+                raise SecureFlowError(
+                    "ledger_inconsistent",
+                    f"The heads of size {size} and {newest.size} of {view.origin} do not belong "
+                    "to one history.",
+                    "Stop trusting this centre and give both notes to the other members.",
+                    {"known": newest.note, "shown": head},
+                )
+            return newest
+        raise SecureFlowError(
+            "ledger_rollback",
+            f"{view.origin} gave no proof from size {view.size} to size {size}.",
+            "Ask the operator why the log cannot prove its own history.",
+            {"known": view.note, "shown": head},
+        )
+
+    def _proved(self, checkpoint: Checkpoint, proofs: Rider) -> tuple[str, ...]:
+        waiting = set(self.unproved())
+        return tuple(
+            one.hash
+            for one in proofs.inclusion
+            if one.hash in waiting
+            and one.size == checkpoint.size
+            and verify_inclusion(
+                bytes.fromhex(one.hash), one.index, one.size, one.proof, checkpoint.root
+            )
+        )
+
+    def _keep_evidence(self, error: SecureFlowError) -> None:
+        """Write both notes to disk; they convict the log before anyone who holds the charter."""
+        known, shown = str(error.details.get("known", "")), str(error.details.get("shown", ""))
+        key = self.view.log_key
+        record = {
+            **error.as_json(),
+            "log_key": key,
+            "at": self._clock(),
+            "fraud_proof": fraud_proof(known, shown, key),
+        }
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = sha256((known + shown).encode()).hex()[:16]
+        path = self._directory / f"{error.code}-{name}.json"
+        path.write_text(json.dumps(record, indent=1) + "\n")
+        error.details["evidence"] = str(path)
+        self._alarm(error)
+
+    def _alarm(self, error: SecureFlowError) -> SecureFlowError:
+        _log.error("ledger_alarm", code=error.code, message=error.message)
+        with self._store.transaction():
+            if error.code in _ALARMS:
+                self._store.set_fact("alarm", error.as_json())
+            self._store.note(self._clock(), "alarm", code=error.code, message=error.message)
+        return error
+
+
+def _load_view(kept: JSON, charter: Charter) -> WitnessView:
+    view = WitnessView(charter.origin, charter.log_key)
+    if kept is None or kept["origin"] != charter.origin or not kept["note"]:
+        return view
+    return observe(view, kept["note"], ())
+
+
+def _missing(job: str, leaves: list[OwnLeaf], checkpoint: Checkpoint) -> SecureFlowError:
+    listed = ", ".join(f"{leaf.kind} {leaf.hash[:12]}…" for leaf in leaves)
+    return SecureFlowError(
+        "leaf_missing",
+        f"The log at size {checkpoint.size} does not hold this organisation's own entries of job "
+        f"{job}: {listed}.",
+        "The centre leaves out what was recorded: stop, and tell the other members. "
+        "`secureflow agent log` shows the entries.",
+        {"leaves": [leaf.hash for leaf in leaves], "size": checkpoint.size},
+    )
