@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from secureflow.sdk import AsyncClient, Client
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = ["AsyncClient", "Client", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the clients on first use: importing the package stays cheap for every process."""
+    if name in {"Client", "AsyncClient"}:
+        from secureflow import sdk
+
+        return getattr(sdk, name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

@@ -1,0 +1,147 @@
+"""From HTTP answers to domain values and errors: one place, no IO."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk.calls import Page
+
+T = TypeVar("T")
+
+_BY_STATUS = {
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    409: "already_exists",
+    413: "too_large",
+    429: "rate_limited",
+    502: "unavailable",
+    503: "unavailable",
+    504: "unavailable",
+}
+
+
+def value(of: type[T]) -> Callable[[httpx.Response], T]:
+    """Return a reader that builds the dataclass from the JSON answer; unknown keys are ignored."""
+    return lambda response: build(of, _json(response))
+
+
+def page(of: type[T]) -> Callable[[httpx.Response], Page[T]]:
+    """Return a reader of one list page."""
+
+    def read(response: httpx.Response) -> Page[T]:
+        body = _json(response)
+        if not isinstance(body, dict) or not isinstance(body.get("items"), list):
+            raise _unreadable(response, "it is no list page")
+        items = tuple(build(of, item) for item in body["items"])
+        return Page(items, str(body.get("next") or ""))
+
+    return read
+
+
+def document(response: httpx.Response) -> dict[str, Any]:
+    """Read a JSON object as it is."""
+    body = _json(response)
+    if not isinstance(body, dict):
+        raise _unreadable(response, "it is no JSON object")
+    return body
+
+
+def text(response: httpx.Response) -> str:
+    """Read a text answer."""
+    return response.text
+
+
+def nothing(_: httpx.Response) -> None:
+    """Read no more than the success."""
+
+
+def build(of: type[T], body: Any) -> T:
+    """Build a dataclass from parsed JSON.
+
+    Raises:
+        SecureFlowError: `invalid_answer` naming the first field that does not fit.
+    """
+    try:
+        built: T = TypeAdapter(of).validate_python(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or of.__name__
+        raise SecureFlowError(
+            "invalid_answer",
+            f"The server's {of.__name__} does not fit this client: {where}: {first['msg']}.",
+            "Use a client and a server of the same version.",
+        ) from error
+    return built
+
+
+def problem(response: httpx.Response) -> SecureFlowError:
+    """Turn an RFC 9457 problem, or whatever else an intermediary answered, into the error."""
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        body = None
+    if isinstance(body, dict) and isinstance(body.get("code"), str):
+        message = body.get("detail") or body.get("title") or body["code"]
+        details = body.get("details")
+        details = details if isinstance(details, dict) else {}
+        return SecureFlowError(body["code"], str(message), str(body.get("hint") or ""), details)
+    code = _BY_STATUS.get(response.status_code, "internal")
+    return SecureFlowError(
+        code,
+        f"{response.request.url.host} answered {response.status_code} without a reason.",
+        "Check that the URL is a SecureFlow server and that no proxy stands in between.",
+        {"status": response.status_code},
+    )
+
+
+def unreachable(error: httpx.TransportError, url: str) -> SecureFlowError:
+    """Name why the server could not be reached, and the next step."""
+    if _is_untrusted(error):
+        return SecureFlowError(
+            "server_untrusted",
+            f"The certificate of {url} is not vouched for by the CA in use: {error}.",
+            "Give the CA file of this server (`--ca`), as its operator published it.",
+        )
+    if isinstance(error, httpx.TimeoutException):
+        return SecureFlowError(
+            "unavailable",
+            f"{url} did not answer in time.",
+            "Try again; `secureflow doctor` names the leg that fails.",
+        )
+    return SecureFlowError(
+        "unavailable",
+        f"{url} cannot be reached: {error or type(error).__name__}.",
+        "Check the URL and that the server runs; `secureflow doctor` names the leg that fails.",
+    )
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(response, "it is no JSON") from error
+
+
+def _unreadable(response: httpx.Response, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "invalid_answer",
+        f"{response.request.url.host} answered what this client cannot read: {reason}.",
+        "Check that the URL is a SecureFlow server and that no proxy stands in between.",
+    )

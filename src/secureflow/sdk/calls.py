@@ -1,0 +1,208 @@
+"""What a client method is: a flow of steps, run by a blocking or by an asyncio driver.
+
+Each method of a resource is written once, as a `Call` or as a generator that yields steps and is
+sent their results (the same idea as the platform's script of effects). `operation`, `listing` and
+`stream` bind it to the client's driver, so that `Client.users.get` returns a `User` and
+`AsyncClient.users.get` an awaitable of one, both with their exact types.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+
+import httpx
+
+from secureflow.sdk.events import Event, Subscription
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+P = ParamSpec("P")
+JSON = Any
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One REST call and how to read its answer.
+
+    A POST with an idempotency `key`, and every other method, may be repeated after a lost answer.
+    With a `file` the answer's body is streamed there, and its BLAKE3 hex stands in the response's
+    `extensions["blake3"]`.
+    """
+
+    method: str
+    path: str
+    parse: Callable[[httpx.Response], T]
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    body: JSON = None
+    key: str = ""
+    file: Path | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice has the effect of sending it once."""
+        return self.method != "POST" or bool(self.key)
+
+    def at(self, cursor: str) -> Call[T]:
+        """Return the same call for the list page that the cursor opens."""
+        return replace(self, params={**self.params, "cursor": cursor})
+
+    def __iter__(self) -> Generator[Any, Any, T]:
+        """Let `yield from call` in a flow give the parsed answer, with its type."""
+        answer: T = yield self
+        return answer
+
+
+@dataclass(frozen=True)
+class Send:
+    """Step: send the request; the result is an `httpx.Response` (see `Call.file`)."""
+
+    request: httpx.Request
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Step: wait so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Step: follow a job's events until it has ended."""
+
+    subscription: Subscription
+
+
+class Flow(Protocol[T_co]):
+    """A `Call`, or a generator of steps whose return value is the method's result."""
+
+    def __iter__(self) -> Generator[Any, Any, T_co]:
+        """Start the flow."""
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """One page of a list and the cursor of the next one (empty at the end)."""
+
+    items: tuple[T, ...]
+    next: str = ""
+
+
+class Blocking(Protocol):
+    """The driver behind `Client`."""
+
+    def run(self, flow: Flow[T]) -> T:
+        """Perform a flow's steps and return its result."""
+
+    def pages(self, call: Call[Page[T]]) -> Iterator[T]:
+        """Yield a list's items page by page."""
+
+    def follow(self, subscription: Subscription) -> Iterator[Event]:
+        """Yield events until the job has ended."""
+
+
+class Awaiting(Protocol):
+    """The driver behind `AsyncClient`."""
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Perform a flow's steps and return its result."""
+
+    def pages(self, call: Call[Page[T]]) -> AsyncIterator[T]:
+        """Yield a list's items page by page."""
+
+    def follow(self, subscription: Subscription) -> AsyncIterator[Event]:
+        """Yield events until the job has ended."""
+
+
+D_co = TypeVar("D_co", covariant=True)
+
+
+class Resource(Generic[D_co]):
+    """A noun of the API; its methods run on the client's driver."""
+
+    def __init__(self, driver: D_co) -> None:
+        self._driver = driver
+
+
+class Operation(Generic[P, T]):
+    """A method that answers once."""
+
+    def __init__(self, function: Callable[Concatenate[Any, P], Flow[T]]) -> None:
+        self._function = function
+        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+
+    @overload
+    def __get__(self, one: Resource[Blocking], _: Any = None) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, one: Resource[Awaiting], _: Any = None) -> Callable[P, Awaitable[T]]: ...
+    @overload
+    def __get__(self, one: None, _: Any = None) -> Operation[P, T]: ...
+    def __get__(self, one: Any, _: Any = None) -> Any:
+        """Bind to the resource's driver."""
+        return self if one is None else _bound(self._function, one, "run")
+
+
+class Listing(Generic[P, T]):
+    """A method that yields items, fetching page after page."""
+
+    def __init__(self, function: Callable[Concatenate[Any, P], Call[Page[T]]]) -> None:
+        self._function = function
+        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+
+    @overload
+    def __get__(self, one: Resource[Blocking], _: Any = None) -> Callable[P, Iterator[T]]: ...
+    @overload
+    def __get__(self, one: Resource[Awaiting], _: Any = None) -> Callable[P, AsyncIterator[T]]: ...
+    @overload
+    def __get__(self, one: None, _: Any = None) -> Listing[P, T]: ...
+    def __get__(self, one: Any, _: Any = None) -> Any:
+        """Bind to the resource's driver."""
+        return self if one is None else _bound(self._function, one, "pages")
+
+
+class Stream(Generic[P]):
+    """A method that yields events as they happen."""
+
+    def __init__(self, function: Callable[Concatenate[Any, P], Subscription]) -> None:
+        self._function = function
+        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+
+    @overload
+    def __get__(self, one: Resource[Blocking], _: Any = None) -> Callable[P, Iterator[Event]]: ...
+    @overload
+    def __get__(
+        self, one: Resource[Awaiting], _: Any = None
+    ) -> Callable[P, AsyncIterator[Event]]: ...
+    @overload
+    def __get__(self, one: None, _: Any = None) -> Stream[P]: ...
+    def __get__(self, one: Any, _: Any = None) -> Any:
+        """Bind to the resource's driver."""
+        return self if one is None else _bound(self._function, one, "follow")
+
+
+def operation(function: Callable[Concatenate[Any, P], Flow[T]]) -> Operation[P, T]:
+    """Make a method of a function that returns a `Call` or is a generator of steps."""
+    return Operation(function)
+
+
+def listing(function: Callable[Concatenate[Any, P], Call[Page[T]]]) -> Listing[P, T]:
+    """Make a method that iterates over all pages of a list."""
+    return Listing(function)
+
+
+def stream(function: Callable[Concatenate[Any, P], Subscription]) -> Stream[P]:
+    """Make a method that iterates over a job's events."""
+    return Stream(function)
+
+
+def _bound(function: Callable[..., Any], resource: Any, how: str) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        return getattr(resource._driver, how)(function(resource, *args, **kwargs))
+
+    return method

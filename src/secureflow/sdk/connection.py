@@ -1,0 +1,170 @@
+"""How calls become requests, which failures are tried again, and when (no IO).
+
+Tried again, with jittered back-off: a failed connection always; a lost answer, 429, 502, 503 and
+504 only when the call is repeatable (`Call.repeatable`). `Retry-After` is honoured.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import ssl
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from secureflow import __version__
+from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk import answers
+from secureflow.sdk.calls import Call, Pause, Send, T
+from secureflow.sdk.events import Subscription
+
+PREFIX = "/api/v1"
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+"""Seconds without progress; event streams carry keep-alives more often than this."""
+TRIES = 5
+_PASSING = frozenset({429, 502, 503, 504})
+_LONGEST_PAUSE = 30.0
+STREAM_TRIES = 20
+_LONGEST_STREAM_PAUSE = 5.0
+
+
+@dataclass
+class Connection:
+    """Where the server is and who we are: base URL and bearer token."""
+
+    url: str
+    token: str = ""
+
+    def __post_init__(self) -> None:
+        self.url = self.url.rstrip("/")
+        _check_url(self.url)
+
+    def request(
+        self, method: str, path: str, *, extra: dict[str, str] | None = None, **rest: Any
+    ) -> httpx.Request:
+        """Build a request under the API prefix with our token."""
+        bearer = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        common = {"Accept": "application/json", "User-Agent": f"secureflow/{__version__}"}
+        headers = {**common, **bearer, **(extra or {})}
+        timeout = {"timeout": TIMEOUT.as_dict()}
+        url = self.url + PREFIX + path
+        return httpx.Request(method, url, headers=headers, extensions=timeout, **rest)
+
+    def request_of(self, call: Call[Any]) -> httpx.Request:
+        """Build a call's request."""
+        extra = {"Idempotency-Key": call.key} if call.key else {}
+        body = {} if call.body is None else {"json": call.body}
+        params = {name: value for name, value in call.params.items() if value != ""}
+        return self.request(call.method, call.path, extra=extra, params=params, **body)
+
+    def events_request(self, subscription: Subscription) -> httpx.Request:
+        """Build the request that opens or resumes an event stream."""
+        return self.request("GET", subscription.path, extra=subscription.headers())
+
+
+def exchange(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
+    """Send a call until it is answered or not worth another try.
+
+    Raises:
+        SecureFlowError: what the server said, or `unavailable`, `server_untrusted`.
+    """
+    for attempt in range(TRIES):
+        last = attempt == TRIES - 1
+        retry_after = ""
+        try:
+            response: httpx.Response = yield Send(connection.request_of(call), call.file)
+        except httpx.TransportError as error:
+            reason = answers.unreachable(error, connection.url)
+            never_arrived = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            worth = call.repeatable or never_arrived
+            if last or not worth or reason.code == "server_untrusted":
+                raise reason from error
+        else:
+            if response.is_success:
+                return call.parse(response)
+            if last or not call.repeatable or response.status_code not in _PASSING:
+                raise answers.problem(response)
+            retry_after = response.headers.get("Retry-After", "")
+        yield Pause(pause(attempt, retry_after))
+    raise AssertionError  # pragma: no cover - the last try returns or raises
+
+
+def state_of(subscription: Subscription) -> Call[str]:
+    """Ask whether the job of a stream that the server closed has ended."""
+    return Call("GET", f"/jobs/{subscription.job}", lambda r: str(answers.document(r)["state"]))
+
+
+def refused(response: httpx.Response) -> Exception:
+    """Return the error of a stream that did not open: passing ones look like a broken link."""
+    if response.status_code in _PASSING:
+        return httpx.RemoteProtocolError(f"the server answered {response.status_code}")
+    return answers.problem(response)
+
+
+def reopen(subscription: Subscription, url: str, error: httpx.TransportError | None) -> float:
+    """Return the seconds before a stream is opened again.
+
+    Raises:
+        SecureFlowError: `unavailable` after too many breaks without an event in between,
+            `server_untrusted` at once.
+    """
+    subscription.forget_partial()
+    subscription.failures += 1
+    if error is not None:
+        reason = answers.unreachable(error, url)
+        if subscription.failures >= STREAM_TRIES or reason.code == "server_untrusted":
+            raise reason from error
+    return min(pause(subscription.failures), _LONGEST_STREAM_PAUSE)
+
+
+def pause(attempt: int, retry_after: str = "") -> float:
+    """Return the seconds before the next try: the server's wish, else 0.2 · 2ⁿ, jittered."""
+    if retry_after.isascii() and retry_after.isdecimal():
+        return min(float(retry_after), _LONGEST_PAUSE)
+    longest = min(0.2 * 2.0 ** min(attempt, 16), _LONGEST_PAUSE)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients, hides nothing
+
+
+def trust(ca: str | Path | None) -> ssl.SSLContext | bool:
+    """Return what httpx verifies with: only the pinned CA file if there is one.
+
+    Raises:
+        SecureFlowError: `invalid_ca` when the file cannot be read as PEM certificates.
+    """
+    if ca is None or not str(ca):
+        return True
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_verify_locations(cafile=str(ca))
+    except OSError as error:  # ssl.SSLError is one too
+        raise SecureFlowError(
+            "invalid_ca",
+            f"The CA file {ca} cannot be used: {error.strerror or error}.",
+            "Give the PEM file that the server's operator published.",
+        ) from error
+    return context
+
+
+def _check_url(url: str) -> None:
+    parts = httpx.URL(url)
+    if parts.scheme == "https" and parts.host:
+        return
+    if parts.scheme == "http" and _is_loopback(parts.host):
+        return
+    raise SecureFlowError(
+        "invalid_url",
+        f"{url!r} is no URL that a token may be sent to.",
+        "Use https://HOST[:PORT] (plain http only to a loopback address).",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

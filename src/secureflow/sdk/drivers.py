@@ -1,0 +1,200 @@
+"""The two drivers of flows: blocking and asyncio. They only send, wait and read.
+
+Kept side by side and deliberately alike: what one does, the other does with `await`. All decisions
+(retries, paging, resuming, parsing) stand elsewhere, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from blake3 import blake3
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk.calls import Call, Drain, Flow, Page, Pause, Send, T
+from secureflow.sdk.connection import Connection, exchange, refused, reopen, state_of
+from secureflow.sdk.events import FINAL_STATES, Event, Subscription
+
+_CHUNK = 1 << 20
+
+
+class BlockingDriver:
+    """Runs flows on `httpx.Client`."""
+
+    def __init__(self, connection: Connection, http: httpx.Client) -> None:
+        self.connection = connection
+        self.http = http
+        self.sleep = time.sleep
+
+    def run(self, flow: Flow[T]) -> T:
+        """Perform a flow's steps and return its result."""
+        steps = iter(flow)
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    result = self._perform(step)
+                except (httpx.TransportError, SecureFlowError) as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    def pages(self, call: Call[Page[T]]) -> Iterator[T]:
+        """Yield a list's items page by page."""
+        while True:
+            page = self.run(call)
+            yield from page.items
+            if not page.next:
+                return
+            call = call.at(page.next)
+
+    def follow(self, subscription: Subscription) -> Iterator[Event]:
+        """Yield events until the job has ended, resuming after breaks."""
+        while not subscription.done:
+            broken: httpx.TransportError | None = None
+            try:
+                yield from self._events(subscription)
+            except httpx.TransportError as error:
+                broken = error
+            if broken is None and not subscription.done:
+                subscription.done = self.run(state_of(subscription)) in FINAL_STATES
+            if not subscription.done:
+                self.sleep(reopen(subscription, self.connection.url, broken))
+
+    def _events(self, subscription: Subscription) -> Iterator[Event]:
+        response = self.http.send(self.connection.events_request(subscription), stream=True)
+        try:
+            if not response.is_success:
+                response.read()
+                raise refused(response)
+            for chunk in response.iter_bytes():
+                yield from subscription.feed(chunk)
+        finally:
+            response.close()
+
+    def _perform(self, step: Any) -> Any:
+        match step:
+            case Call():
+                return self.run(exchange(self.connection, step))
+            case Send(request=request, file=None):
+                return self.http.send(request)
+            case Send(request=request, file=Path() as file):
+                return self._save(request, file)
+            case Pause(seconds=seconds):
+                return self.sleep(seconds)
+            case Drain(subscription=subscription):
+                return sum(1 for _ in self.follow(subscription))
+        raise TypeError(step)
+
+    def _save(self, request: httpx.Request, file: Path) -> httpx.Response:
+        response = self.http.send(request, stream=True)
+        try:
+            if not response.is_success:
+                response.read()
+                return response
+            digest = blake3()
+            with file.open("wb") as out:
+                for chunk in response.iter_bytes(_CHUNK):
+                    digest.update(chunk)
+                    out.write(chunk)
+            response.extensions["blake3"] = digest.hexdigest()
+            return response
+        finally:
+            response.close()
+
+
+class AwaitingDriver:
+    """Runs flows on `httpx.AsyncClient`."""
+
+    def __init__(self, connection: Connection, http: httpx.AsyncClient) -> None:
+        self.connection = connection
+        self.http = http
+        self.sleep = asyncio.sleep
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Perform a flow's steps and return its result."""
+        steps = iter(flow)
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    result = await self._perform(step)
+                except (httpx.TransportError, SecureFlowError) as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    async def pages(self, call: Call[Page[T]]) -> AsyncIterator[T]:
+        """Yield a list's items page by page."""
+        while True:
+            page = await self.run(call)
+            for item in page.items:
+                yield item
+            if not page.next:
+                return
+            call = call.at(page.next)
+
+    async def follow(self, subscription: Subscription) -> AsyncIterator[Event]:
+        """Yield events until the job has ended, resuming after breaks."""
+        while not subscription.done:
+            broken: httpx.TransportError | None = None
+            try:
+                async for event in self._events(subscription):
+                    yield event
+            except httpx.TransportError as error:
+                broken = error
+            if broken is None and not subscription.done:
+                subscription.done = await self.run(state_of(subscription)) in FINAL_STATES
+            if not subscription.done:
+                await self.sleep(reopen(subscription, self.connection.url, broken))
+
+    async def _events(self, subscription: Subscription) -> AsyncIterator[Event]:
+        response = await self.http.send(self.connection.events_request(subscription), stream=True)
+        try:
+            if not response.is_success:
+                await response.aread()
+                raise refused(response)
+            async for chunk in response.aiter_bytes():
+                for event in subscription.feed(chunk):
+                    yield event
+        finally:
+            await response.aclose()
+
+    async def _perform(self, step: Any) -> Any:
+        match step:
+            case Call():
+                return await self.run(exchange(self.connection, step))
+            case Send(request=request, file=None):
+                return await self.http.send(request)
+            case Send(request=request, file=Path() as file):
+                return await self._save(request, file)
+            case Pause(seconds=seconds):
+                return await self.sleep(seconds)
+            case Drain(subscription=subscription):
+                return len([None async for _ in self.follow(subscription)])
+        raise TypeError(step)
+
+    async def _save(self, request: httpx.Request, file: Path) -> httpx.Response:
+        response = await self.http.send(request, stream=True)
+        try:
+            if not response.is_success:
+                await response.aread()
+                return response
+            digest = blake3()
+            with file.open("wb") as out:
+                async for chunk in response.aiter_bytes(_CHUNK):
+                    digest.update(chunk)
+                    out.write(chunk)
+            response.extensions["blake3"] = digest.hexdigest()
+            return response
+        finally:
+            await response.aclose()

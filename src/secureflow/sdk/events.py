@@ -1,0 +1,107 @@
+"""Server-sent events: the parser and the rule by which a watcher resumes (WHATWG HTML, 9.2).
+
+Pure: drivers feed lines in and ask what to do next. A stream that breaks is opened again from the
+last event seen (`Last-Event-ID`); it has ended once `done` came, or once the server closed it
+while the job is in a final state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from secureflow.kit.canonical import parse_json
+from secureflow.kit.errors import SecureFlowError
+
+MAX_EVENT_BYTES = 1 << 20
+_NAMES = frozenset({"data", "event", "id"})
+FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened in a job: `state`, `party`, `round`, `error` or `done`."""
+
+    id: int
+    kind: str
+    data: dict[str, Any]
+
+
+@dataclass
+class Subscription:
+    """The state of one watcher: where it stands in a job's events, and half an event."""
+
+    job: str
+    last: int = 0
+    done: bool = False
+    failures: int = 0
+    _buffer: bytearray = field(default_factory=bytearray)
+    _fields: dict[str, list[str]] = field(default_factory=dict)
+    _size: int = 0
+
+    @property
+    def path(self) -> str:
+        """The stream's path under the API prefix."""
+        return f"/jobs/{self.job}/events"
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that open the stream after the last event seen."""
+        resume = {"Last-Event-ID": str(self.last)} if self.last else {}
+        return {"Accept": "text/event-stream", **resume}
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Take bytes as they come; return the events that they complete and that are new.
+
+        Raises:
+            SecureFlowError: `malformed_event` when the server sends what no event is.
+        """
+        self._buffer += chunk
+        *lines, rest = self._buffer.split(b"\n")
+        self._buffer = rest
+        events = [event for line in lines if (event := self._line(bytes(line))) is not None]
+        if self._size + len(rest) > MAX_EVENT_BYTES:
+            raise _malformed(f"an event exceeds {MAX_EVENT_BYTES} bytes")
+        return events
+
+    def forget_partial(self) -> None:
+        """Drop half an event: a broken stream starts again at an event's beginning."""
+        self._buffer, self._fields, self._size = bytearray(), {}, 0
+
+    def _line(self, raw: bytes) -> Event | None:
+        line = raw.removesuffix(b"\r").decode("utf-8", "replace")
+        if line:
+            self._size += len(raw)
+            name, _, value = line.partition(":")
+            if name in _NAMES:
+                self._fields.setdefault(name, []).append(value.removeprefix(" "))
+            return None
+        fields, self._fields, self._size = self._fields, {}, 0
+        if "data" not in fields:
+            return None
+        event = _event(fields)
+        if event.id <= self.last:  # sent again after a reconnect
+            return None
+        self.last, self.failures = event.id, 0
+        self.done = self.done or event.kind == "done"
+        return event
+
+
+def _event(fields: dict[str, list[str]]) -> Event:
+    number = fields.get("id", [""])[-1]
+    if not number.isascii() or not number.isdecimal() or len(number) > 18:
+        raise _malformed(f"{number[:40]!r} is no event id")
+    try:
+        value = parse_json("\n".join(fields["data"]), MAX_EVENT_BYTES)
+    except SecureFlowError as error:
+        raise _malformed(error.message) from error
+    if not isinstance(value, dict):
+        raise _malformed("its data is no JSON object")
+    return Event(int(number), fields.get("event", ["message"])[-1], value)
+
+
+def _malformed(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "malformed_event",
+        f"The server sent a malformed event: {reason}.",
+        "Check that the URL is a SecureFlow server and that no proxy rewrites its answers.",
+    )

@@ -1,0 +1,124 @@
+"""Jobs: submit, watch, wait, report."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Mapping, Sequence
+from typing import Any, Literal
+
+from secureflow.domain.datasets import Dataset
+from secureflow.domain.jobs import Job
+from secureflow.domain.specs import TrainingPlan, dump
+from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk import answers, verbs
+from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
+from secureflow.sdk.events import Subscription
+from secureflow.sdk.recipes import common_features
+from secureflow.sdk.views import DryRun, JobRequest
+
+Asked = JobRequest | Mapping[str, Any]
+
+
+class Jobs(Resource[D_co]):
+    """Computations of the caller's projects."""
+
+    @operation
+    def get(self, job: str) -> Call[Job]:
+        """Return a job by id."""
+        return verbs.get(f"/jobs/{job}", Job)
+
+    @operation
+    def submit(self, request: Asked) -> Call[Job]:
+        """Submit a job; the owners' agents are asked at once."""
+        return _submission(request)
+
+    @operation
+    def dry_run(self, request: Asked) -> Call[DryRun]:
+        """Check a job and see its spec and digest without submitting it."""
+        return verbs.post("/jobs/dry-run", _body(request), answers.value(DryRun))
+
+    @operation
+    def train(
+        self,
+        project: str,
+        datasets: Sequence[Dataset],
+        label: str,
+        positive: str,
+        *,
+        name: str = "training",
+        purpose: str,
+        leave_out: Collection[str] = (),
+        plan: TrainingPlan | None = None,
+    ) -> Call[Job]:
+        """Submit logistic regression on every column that the datasets declare alike."""
+        features = common_features(datasets, label, positive, leave_out)
+        ids = tuple(dataset.id for dataset in datasets)
+        plan = plan or TrainingPlan()
+        return _submission(JobRequest(project, name, purpose, ids, features, plan=plan))
+
+    @stream
+    def watch(self, job: str, after: int = 0) -> Subscription:
+        """Iterate over a job's events until it has ended; broken links are resumed."""
+        return Subscription(job, after)
+
+    @operation
+    def wait(self, job: str) -> Generator[Any, Any, Job]:
+        """Wait until the job has ended and return it.
+
+        Raises:
+            SecureFlowError: the job's own error if it failed, `cancelled` if it was cancelled.
+        """
+        yield Drain(Subscription(job))
+        ended = yield from verbs.get(f"/jobs/{job}", Job)
+        raise_if_unsuccessful(ended)
+        return ended
+
+    @operation
+    def cancel(self, job: str) -> Call[Job]:
+        """Cancel a job that has not ended."""
+        return verbs.post(f"/jobs/{job}/cancel", {}, answers.value(Job))
+
+    @operation
+    def report(self, job: str) -> Call[dict[str, Any]]:
+        """Return the report of an ended job as JSON."""
+        return verbs.read(f"/jobs/{job}/report", answers.document, format="json")
+
+    @operation
+    def report_html(self, job: str, lang: Literal["en", "zh"] = "en") -> Call[str]:
+        """Return the report of an ended job as one self-contained HTML page."""
+        return verbs.read(f"/jobs/{job}/report", answers.text, format="html", lang=lang)
+
+    @operation
+    def bundle(self, job: str) -> Call[dict[str, Any]]:
+        """Return the job's audit bundle for `secureflow audit verify`."""
+        return verbs.read(f"/jobs/{job}/bundle", answers.document)
+
+    @listing
+    def list(self, project: str = "", state: str = "") -> Call[Page[Job]]:
+        """Iterate over the jobs that the caller sees."""
+        return verbs.pages("/jobs", Job, project=project, state=state)
+
+
+def raise_if_unsuccessful(job: Job) -> None:
+    """Turn an ended job that did not succeed into its error; its code goes to `details.cause`."""
+    if job.state == "succeeded":
+        return
+    cause = job.error or {}
+    if job.state == "cancelled":
+        reason = cause.get("message") or f"Job {job.id} was cancelled."
+        raise SecureFlowError("cancelled", reason, cause.get("hint", ""), {"job": job.id})
+    raise SecureFlowError(
+        str(cause.get("code") or "job_failed"),
+        str(cause.get("message") or f"Job {job.id} is {job.state}."),
+        str(cause.get("hint") or f"See what happened: secureflow job show {job.id}."),
+        {**(cause.get("details") or {}), "job": job.id, "state": str(job.state)},
+    )
+
+
+def _submission(request: Asked) -> Call[Job]:
+    return verbs.post("/jobs", _body(request), answers.value(Job))
+
+
+def _body(request: Asked) -> dict[str, Any]:
+    if isinstance(request, JobRequest):
+        return {name: value for name, value in dump(request).items() if value is not None}
+    return dict(request)

@@ -1,0 +1,63 @@
+"""Users, and one's own tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from secureflow.sdk import answers, verbs
+from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
+from secureflow.sdk.views import Account, IssuedToken
+
+
+class Users(Resource[D_co]):
+    """The people of the platform (admins see all, others their organisation)."""
+
+    @operation
+    def get(self, user: str) -> Call[Account]:
+        """Return a user by id."""
+        return verbs.get(f"/users/{user}", Account)
+
+    @operation
+    def create(
+        self,
+        name: str,
+        password: str,
+        organisation: str = "",
+        roles: Sequence[str] = ("data-scientist",),
+        display: str = "",
+    ) -> Call[Account]:
+        """Create a user; roles as in `domain.users.Role`."""
+        body: dict[str, Any] = {"name": name, "password": password, "roles": list(roles)}
+        body |= {"organisation": organisation, "display": display or name}
+        return verbs.post("/users", body, answers.value(Account))
+
+    @operation
+    def change(self, user: str, /, **fields: Any) -> Call[Account]:
+        """Change a user's `display`, `roles` or `disabled`."""
+        return verbs.patch(f"/users/{user}", fields, Account)
+
+    @listing
+    def list(self) -> Call[Page[Account]]:
+        """Iterate over the users."""
+        return verbs.pages("/users", Account)
+
+
+class Tokens(Resource[D_co]):
+    """The caller's own bearer tokens."""
+
+    @operation
+    def create(self, label: str = "", days: int = 30) -> Call[IssuedToken]:
+        """Make a token for a program; its text is shown only now."""
+        body = {"label": label, "days": days}
+        return verbs.post("/tokens", body, answers.value(IssuedToken))
+
+    @operation
+    def revoke(self, token: str) -> Call[None]:
+        """End a token by its id."""
+        return verbs.delete(f"/tokens/{token}")
+
+    @listing
+    def list(self) -> Call[Page[IssuedToken]]:
+        """Iterate over the caller's tokens."""
+        return verbs.pages("/tokens", IssuedToken)

@@ -1,0 +1,68 @@
+"""Feature specifications made from what dataset descriptions declare."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from secureflow.domain.datasets import Dataset
+from secureflow.domain.schemas import ColumnConfig
+from secureflow.domain.specs import CategoricalFeature, FeatureSpec, Label, NumericFeature
+from secureflow.kit.errors import SecureFlowError
+
+
+def common_features(
+    datasets: Sequence[Dataset], label: str, positive: str, leave_out: Collection[str] = ()
+) -> FeatureSpec:
+    """Use every column that all datasets declare alike: numbers standardised, categories one-hot.
+
+    Args:
+        datasets: one description per contributor.
+        label: the target column; rows whose value equals `positive` are class 1.
+        positive: the value that counts as class 1.
+        leave_out: columns not to use.
+
+    Raises:
+        SecureFlowError: `unknown_column` when the label is not declared alike everywhere,
+            `unknown_category` when it never holds `positive`, `invalid_request` without features.
+    """
+    shared = _declared_alike(datasets)
+    target = shared.get(label)
+    if target is None:
+        raise SecureFlowError(
+            "unknown_column",
+            f"Not every dataset declares the label {label!r} in the same way.",
+            "Compare the declarations: secureflow data show DATASET.",
+        )
+    if target.categories and positive not in target.categories:
+        raise SecureFlowError(
+            "unknown_category",
+            f"The label {label!r} never holds {positive!r}.",
+            f"It holds: {', '.join(target.categories[:10])}.",
+        )
+    columns = [c for name, c in shared.items() if name != label and name not in leave_out]
+    numeric = tuple(
+        NumericFeature(c.name, c.bounds) for c in columns if c.type == "number" and c.bounds
+    )
+    categorical = tuple(
+        CategoricalFeature(c.name, c.categories) for c in columns if c.type == "category"
+    )
+    if not numeric and not categorical:
+        raise SecureFlowError(
+            "invalid_request",
+            "The datasets share no column that a model can use.",
+            "A feature is a number with bounds or a category, declared alike by every owner.",
+        )
+    return FeatureSpec(Label(label, positive), numeric, categorical)
+
+
+def _declared_alike(datasets: Sequence[Dataset]) -> dict[str, ColumnConfig]:
+    first, *others = [{c.name: c for c in one.columns} for one in datasets] or [{}]
+    return {
+        name: column
+        for name, column in first.items()
+        if all(_shape(other.get(name)) == _shape(column) for other in others)
+    }
+
+
+def _shape(column: ColumnConfig | None) -> object:
+    return column and (column.type, column.categories, column.bounds)

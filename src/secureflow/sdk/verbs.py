@@ -1,0 +1,44 @@
+"""Short forms of calls by method."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import TypeVar
+
+import httpx
+
+from secureflow.sdk import answers
+from secureflow.sdk.calls import JSON, Call, Page
+
+T = TypeVar("T")
+
+
+def get(path: str, of: type[T], **params: str | int) -> Call[T]:
+    """GET one object."""
+    return Call("GET", path, answers.value(of), params)
+
+
+def read(path: str, how: Callable[[httpx.Response], T], **params: str | int) -> Call[T]:
+    """GET with an own reader."""
+    return Call("GET", path, how, params)
+
+
+def pages(path: str, of: type[T], **params: str | int) -> Call[Page[T]]:
+    """GET a list, page by page."""
+    return Call("GET", path, answers.page(of), params)
+
+
+def post(path: str, body: JSON, how: Callable[[httpx.Response], T]) -> Call[T]:
+    """POST with a fresh idempotency key: a lost answer is asked for again, not done again."""
+    return Call("POST", path, how, body=body, key=secrets.token_hex(16))
+
+
+def patch(path: str, body: JSON, of: type[T]) -> Call[T]:
+    """PATCH one object."""
+    return Call("PATCH", path, answers.value(of), body=body)
+
+
+def delete(path: str) -> Call[None]:
+    """DELETE one object."""
+    return Call("DELETE", path, answers.nothing)

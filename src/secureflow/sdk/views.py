@@ -1,0 +1,118 @@
+"""What the API shows where the domain's own classes hold more (or less) than a client may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from secureflow.domain.specs import (
+    FeatureSpec,
+    Limits,
+    ModelSpec,
+    Protection,
+    Release,
+    Resume,
+    TrainingPlan,
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user as others see it; times in unix seconds."""
+
+    id: str
+    name: str
+    organisation: str = ""
+    roles: tuple[str, ...] = ()
+    display: str = ""
+    created: int = 0
+    disabled: bool = False
+
+
+@dataclass(frozen=True)
+class Session:
+    """A login: the bearer token, its end (unix seconds) and whose it is."""
+
+    token: str
+    expires: int
+    user: Account
+
+
+@dataclass(frozen=True)
+class IssuedToken:
+    """A bearer token of one's own; `token` is shown once, when it is made."""
+
+    id: str
+    expires: int = 0
+    label: str = ""
+    created: int = 0
+    token: str = ""
+
+
+@dataclass(frozen=True)
+class IssuedEnrolment:
+    """A one-time enrolment token; `token` is shown once, when it is made."""
+
+    id: str
+    kind: str = "agent"
+    organisation: str = ""
+    created: int = 0
+    expires: int = 0
+    used: int | None = None
+    token: str = ""
+
+
+@dataclass(frozen=True)
+class PartyLink:
+    """What the centre knows of a party's link."""
+
+    party: str
+    connected: bool
+    last_progress: float = 0.0
+    version: str = ""
+    log_size: int = 0
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class PublishedCharter:
+    """A charter as the server hands it round, with its signatures and fingerprint words.
+
+    The words are the server's own claim; compare those that your agent computes.
+    """
+
+    charter: dict[str, Any]
+    signatures: dict[str, str] = field(default_factory=dict)
+    digest: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a job would be: its spec's digest, the spec, remarks for people, and details."""
+
+    digest: str
+    spec: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What a data scientist asks for; the server completes it to the spec that parties sign.
+
+    `datasets` are dataset ids, one per contributing organisation.
+    """
+
+    project: str
+    name: str
+    purpose: str
+    datasets: tuple[str, ...]
+    features: FeatureSpec | None = None
+    model: ModelSpec = field(default_factory=ModelSpec)
+    plan: TrainingPlan = field(default_factory=TrainingPlan)
+    limits: Limits = field(default_factory=Limits)
+    release: Release = field(default_factory=Release)
+    protection: Protection = "sealed"
+    min_contributors: int = 3
+    resume: Resume | None = None
