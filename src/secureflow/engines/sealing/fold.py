@@ -1,0 +1,224 @@
+"""The streaming weighted mean in fixed point: memory O(model), and no order of arrival.
+
+Every update is rounded to integers, rint(weight · x · 2^s), and added to one int64 accumulator
+in blocks. Integer addition is associative, so the mean and its digest depend on *who*
+contributed, never on who came first. The exponent s is the largest that cannot overflow:
+
+    total_weight_cap · max_abs · 2^s ≤ 2^61,
+
+which leaves half the range for the roundings (1/2 each). The mean's error per element is below
+contributions · 2^(-s-1) / total weight.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.kit.errors import SecureFlowError
+
+BLOCK: Final = 1 << 16
+"""Elements per block: a block's float64 and int64 scratch stay in the second-level cache."""
+NORM_TOLERANCE: Final = 1e-4
+"""A norm may exceed its cap by this factor: clients clip in float32. Sensitivity counts it in."""
+MAX_SUM: Final = 1e290
+_RANGE_BITS: Final = 61
+
+
+class FixedPointAccumulator:
+    """Folds verified updates f32[d], f64[k] into their weighted mean and their sums.
+
+    Args:
+        d: parameters of the model.
+        k: sums, at least 1; `sums[0]` is the weight.
+        max_weight: largest weight of one update.
+        total_weight_cap: largest total weight of a round (parties · max_weight).
+        clip_norm: largest L2 norm of an update's parameters, or None.
+        max_abs: largest absolute value of a parameter.
+
+    Raises:
+        SecureFlowError: `fold_impossible` for caps that are not positive and finite.
+    """
+
+    def __init__(
+        self,
+        d: int,
+        k: int,
+        *,
+        max_weight: float,
+        total_weight_cap: float,
+        clip_norm: float | None,
+        max_abs: float,
+    ) -> None:
+        caps = (max_weight, total_weight_cap, max_abs, 1.0 if clip_norm is None else clip_norm)
+        if d < 0 or k < 1 or not all(math.isfinite(cap) and cap > 0 for cap in caps):
+            raise SecureFlowError(
+                "fold_impossible", "An accumulator needs a weight and positive, finite caps."
+            )
+        self._d, self._k = d, k
+        self._max_weight, self._total_weight_cap = max_weight, total_weight_cap
+        self._max_norm = math.inf if clip_norm is None else clip_norm * (1 + NORM_TOLERANCE)
+        self._max_abs = max_abs * (1 + NORM_TOLERANCE)
+        self.exponent = fold_exponent(total_weight_cap, self._max_abs)
+        """s: the accumulator holds the weighted sum times 2^s."""
+        self.fixed: NDArray[np.int64] = np.zeros(d, np.int64)
+        """The accumulator, int64[d]."""
+        self._rows: list[NDArray[np.float64]] = []
+        self._scratch = np.empty(min(BLOCK, max(d, 1)), np.float64)
+        self._integers = np.empty(min(BLOCK, max(d, 1)), np.int64)
+
+    @property
+    def count(self) -> int:
+        """Updates folded so far."""
+        return len(self._rows)
+
+    @property
+    def weight(self) -> float:
+        """Total weight folded so far, exactly rounded."""
+        return math.fsum(float(row[0]) for row in self._rows)
+
+    def check(self, parameters: NDArray[np.float32], sums: NDArray[np.float64]) -> None:
+        """Refuse an update that must not be folded: shape, finiteness, weight, size, norm.
+
+        Raises:
+            SecureFlowError: `update_shape_wrong`, `update_not_finite`, `weight_out_of_bounds`,
+                `norm_exceeded`, `value_out_of_bounds`.
+        """
+        if parameters.shape != (self._d,) or sums.shape != (self._k,):
+            raise SecureFlowError(
+                "update_shape_wrong",
+                f"The update has shapes {parameters.shape} and {sums.shape}, "
+                f"expected are ({self._d},) and ({self._k},).",
+            )
+        if parameters.dtype != np.float32 or sums.dtype != np.float64:
+            raise SecureFlowError(
+                "update_shape_wrong",
+                f"The update has dtypes {parameters.dtype} and {sums.dtype}, "
+                "expected are float32 and float64.",
+            )
+        self._check_sums(sums)
+        self._check_parameters(parameters)
+
+    def fold(self, parameters: NDArray[np.float32], sums: NDArray[np.float64]) -> None:
+        """Check an update and add it; an update that is refused leaves no trace.
+
+        Raises:
+            SecureFlowError: those of `check`.
+        """
+        self.check(parameters, sums)
+        factor = math.ldexp(float(sums[0]), self.exponent)
+        for start in range(0, self._d, BLOCK):
+            part = parameters[start : start + BLOCK]
+            scratch, integers = self._scratch[: part.size], self._integers[: part.size]
+            total = self.fixed[start : start + BLOCK]
+            np.multiply(part, factor, out=scratch, dtype=np.float64)
+            np.rint(scratch, out=scratch)
+            np.copyto(integers, scratch, casting="unsafe")
+            np.add(total, integers, out=total)
+        self._rows.append(np.array(sums, np.float64))
+
+    def mean_into(self, model: NDArray[np.float32]) -> None:
+        """Add the weighted mean of the folded updates to the model f32[d], in place.
+
+        Raises:
+            SecureFlowError: `nothing_folded`, `update_shape_wrong`; `model_not_finite`, after
+                which the model must not be used any more.
+        """
+        if not self._rows:
+            raise SecureFlowError("nothing_folded", "No update was folded into this round.")
+        if model.shape != (self._d,) or model.dtype != np.float32:
+            raise SecureFlowError("update_shape_wrong", f"The model is no float32 of ({self._d},).")
+        factor = math.ldexp(1.0 / self.weight, -self.exponent)
+        for start in range(0, self._d, BLOCK):
+            part = model[start : start + BLOCK]
+            scratch = self._scratch[: part.size]
+            np.multiply(self.fixed[start : start + BLOCK], factor, out=scratch)
+            np.add(scratch, part, out=scratch)
+            with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
+                np.copyto(part, scratch, casting="same_kind")
+                finite = math.isfinite(float(np.dot(part, part))) or np.isfinite(part).all()
+            if not finite:
+                raise SecureFlowError(
+                    "model_not_finite",
+                    "The next model is not finite.",
+                    "Lower the learning rate or the norm cap.",
+                )
+
+    def sums(self) -> NDArray[np.float64]:
+        """Return the sums f64[k] over all folded updates, each exactly rounded (fsum)."""
+        columns = zip(*(row.tolist() for row in self._rows), strict=True)
+        return np.array([math.fsum(column) for column in columns] or [0.0] * self._k)
+
+    def reset(self) -> None:
+        """Forget everything folded; memory stays."""
+        self.fixed.fill(0)
+        self._rows.clear()
+
+    def _check_sums(self, sums: NDArray[np.float64]) -> None:
+        if not np.isfinite(sums).all() or float(np.abs(sums).max()) > MAX_SUM:
+            raise SecureFlowError(
+                "update_not_finite", "A sum of the update is NaN, infinite or out of any range."
+            )
+        weight = float(sums[0])
+        if not 0 < weight <= self._max_weight or self.weight + weight > self._total_weight_cap:
+            raise SecureFlowError(
+                "weight_out_of_bounds",
+                f"The update weighs {weight}; the spec allows more than 0 and at most "
+                f"{self._max_weight}.",
+                "Raise limits.max_weight in the spec, or use fewer rows.",
+            )
+
+    def _check_parameters(self, parameters: NDArray[np.float32]) -> None:
+        squares = 0.0
+        bounded = self._max_norm <= self._max_abs  # then the norm bounds each value as well
+        for start in range(0, self._d, BLOCK):
+            part = parameters[start : start + BLOCK]
+            scratch = self._scratch[: part.size]
+            with np.errstate(invalid="ignore"):  # a NaN is refused by name below
+                np.copyto(scratch, part)
+                squares += float(np.dot(scratch, scratch))
+            if not math.isfinite(squares):  # squares of finite float32 never overflow a float64
+                raise SecureFlowError(
+                    "update_not_finite",
+                    f"A parameter from {start} on is NaN or infinite.",
+                    "Lower the learning rate: the local training diverged.",
+                )
+            if not bounded and float(max(part.max(), -part.min())) > self._max_abs:
+                raise SecureFlowError(
+                    "value_out_of_bounds",
+                    f"A parameter from {start} on exceeds {self._max_abs:g}.",
+                )
+        if math.sqrt(squares) > self._max_norm:
+            raise SecureFlowError(
+                "norm_exceeded",
+                f"The update's L2 norm is {math.sqrt(squares):.6g}; "
+                f"the spec allows {self._max_norm:.6g}.",
+                "Clip the update to limits.clip_norm before sending it.",
+            )
+
+
+def fold_exponent(total_weight_cap: float, max_abs: float) -> int:
+    """Return the largest s with total_weight_cap · max_abs · 2^s ≤ 2^61.
+
+    Raises:
+        SecureFlowError: `fold_impossible` when no usable s exists.
+    """
+    _, bits = math.frexp(total_weight_cap * max_abs)  # the product is below 2^bits
+    exponent = _RANGE_BITS - bits
+    if not -_RANGE_BITS <= exponent <= 16 * _RANGE_BITS or not math.isfinite(
+        total_weight_cap * max_abs
+    ):
+        raise SecureFlowError(
+            "fold_impossible",
+            f"Caps of {total_weight_cap:g} (weight) and {max_abs:g} (value) leave no fixed point.",
+            "Lower limits.max_weight or limits.clip_norm.",
+        )
+    return exponent
+
+
+def sums_as_json(sums: NDArray[np.float64]) -> list[Any]:
+    """Return the sums as JSON numbers; -0.0 becomes 0.0, which JSON cannot tell apart."""
+    return [float(value) + 0.0 for value in sums]

@@ -1,0 +1,172 @@
+"""The enclave's half of a sealed update (SECURITY.md, "Sealed to an enclave", step 4).
+
+Order of the checks: header against the plan, content key, each chunk's tag at its place, then
+the organisation's signature over all of it. Nothing is handed out before the last one holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import blake3
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.engines.sealing.header import Binding, UpdateHeader, check_binding
+from secureflow.engines.sealing.manifest import tensor_views
+from secureflow.engines.sealing.recipient import RecipientKey
+from secureflow.engines.sealing.seal import KIND, signed_body
+from secureflow.engines.sealing.stream import ChunkCipher
+from secureflow.kit.canonical import parse_json
+from secureflow.kit.crypto import verify
+from secureflow.kit.errors import SecureFlowError
+
+MAX_TRAILER: Final = 1024
+
+
+@dataclass(frozen=True)
+class OpenedUpdate:
+    """A verified update: read-only views into the opener's buffer, gone when it is reused.
+
+    Args:
+        binding: what it is bound to.
+        body_digest: hex BLAKE3 of the ciphertext.
+        tensors: arrays by name.
+    """
+
+    binding: Binding
+    body_digest: str
+    tensors: dict[str, NDArray[Any]] = field(repr=False, compare=False)
+
+    @property
+    def parameters(self) -> NDArray[np.float32]:
+        """The update's f32[d]."""
+        return self.tensors["parameters"]
+
+    @property
+    def sums(self) -> NDArray[np.float64]:
+        """The update's f64[k]; `sums[0]` is its weight."""
+        return self.tensors["sums"]
+
+
+class Opener:
+    """Opens one update into a caller's buffer; any failure ends it for good.
+
+    Args:
+        recipient: this enclave's key for the job.
+        header: the sender's claims.
+        expected: what the plan says of this party now.
+        signer: base64 signing key of the party, from the signed spec.
+
+    Raises:
+        SecureFlowError: `stale_round`, `manifest_mismatch`, `update_unexpected`,
+            `sealed_key_refused`; all before a buffer is needed.
+    """
+
+    def __init__(
+        self, recipient: RecipientKey, header: UpdateHeader, expected: Binding, signer: str
+    ) -> None:
+        check_binding(header.binding, expected)
+        key = recipient.open_key(header.encapsulated, expected.info)
+        self.header = header
+        self._signer = signer
+        self._cipher = ChunkCipher(key, expected.length)
+        self._hash = blake3.blake3()
+        self._buffer: memoryview | None = None
+        self._ended = False
+        self.received = 0
+        """Chunks opened so far: where a sender resumes."""
+
+    @property
+    def length(self) -> int:
+        """Plaintext bytes that the buffer must hold."""
+        return self.header.binding.length
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every chunk is there and the trailer may come."""
+        return self.received == self._cipher.count
+
+    def attach(self, buffer: memoryview) -> None:
+        """Give the opener a writable byte buffer, at least `length` long, that nobody else uses.
+
+        Raises:
+            SecureFlowError: `buffer_too_small`.
+        """
+        if len(buffer) < self.length:
+            raise SecureFlowError(
+                "buffer_too_small",
+                f"The update needs {self.length} bytes, the buffer has {len(buffer)}.",
+            )
+        self._buffer = buffer[: self.length]
+
+    def write(self, chunk: bytes) -> None:
+        """Decrypt the next chunk to its place.
+
+        Raises:
+            SecureFlowError: `chunk_unexpected`, `chunk_length_wrong`, `chunk_forged`,
+                `update_aborted` after any earlier failure or the end.
+        """
+        buffer = self._usable()
+        try:
+            self._cipher.decrypt_into(self.received, chunk, buffer)
+        except SecureFlowError:
+            self.abort()
+            raise
+        self._hash.update(chunk)
+        self.received += 1
+
+    def finish(self, trailer: bytes) -> OpenedUpdate:
+        """Verify the sender's signature over everything and hand out the update.
+
+        Raises:
+            SecureFlowError: `stream_short`, `trailer_malformed`, `update_forged`,
+                `update_aborted`.
+        """
+        buffer = self._usable()
+        self._ended = True
+        if not self.complete:
+            raise SecureFlowError(
+                "stream_short",
+                f"The update of {self.header.binding.party} ended after {self.received} of "
+                f"{self._cipher.count} chunks.",
+                "Send the missing chunks.",
+            )
+        body_digest = self._hash.hexdigest()
+        if not verify(
+            self._signer, KIND, signed_body(self.header, body_digest), _signature(trailer)
+        ):
+            raise SecureFlowError(
+                "update_forged",
+                f"{self.header.binding.party} did not sign this update.",
+                "Someone seals in its name, or it signs with another key than the spec's roster.",
+                {"party": self.header.binding.party},
+            )
+        tensors = tensor_views(self.header.binding.manifest, buffer)
+        return OpenedUpdate(self.header.binding, body_digest, tensors)
+
+    def abort(self) -> None:
+        """End without a result; the buffer may be given to someone else."""
+        self._ended = True
+        self._buffer = None
+
+    def _usable(self) -> memoryview:
+        if self._ended or self._buffer is None:
+            raise SecureFlowError(
+                "update_aborted",
+                f"The upload of {self.header.binding.party} has ended or has no buffer.",
+                "Start the upload afresh.",
+            )
+        return self._buffer
+
+
+def _signature(trailer: bytes) -> str:
+    value = parse_json(trailer, MAX_TRAILER)
+    if (
+        not isinstance(value, dict)
+        or value.keys() != {"signature"}
+        or not isinstance(value["signature"], str)
+    ):
+        raise SecureFlowError("trailer_malformed", "The update's trailer is malformed.")
+    return value["signature"]
