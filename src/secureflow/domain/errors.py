@@ -65,6 +65,9 @@ CATALOGUE: dict[str, Category] = {
     "job_not_prepared": Category.CONFLICT,
     "invalid_dataset": Category.INVALID,
     "worker_out_of_memory": Category.FAILED,
+    "unavailable": Category.UNAVAILABLE,
+    "server_untrusted": Category.UNTRUSTED,
+    "digest_mismatch": Category.UNTRUSTED,
     "internal": Category.INTERNAL,
 }
 
