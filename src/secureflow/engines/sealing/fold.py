@@ -137,10 +137,9 @@ class FixedPointAccumulator:
             scratch = self._scratch[: part.size]
             np.multiply(self.fixed[start : start + BLOCK], factor, out=scratch)
             np.add(scratch, part, out=scratch)
-            with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
+            with np.errstate(over="ignore"):  # refused by name below
                 np.copyto(part, scratch, casting="same_kind")
-                finite = math.isfinite(float(np.dot(part, part))) or np.isfinite(part).all()
-            if not finite:
+            if not np.isfinite(part).all():
                 raise SecureFlowError(
                     "model_not_finite",
                     "The next model is not finite.",
@@ -179,7 +178,9 @@ class FixedPointAccumulator:
             scratch = self._scratch[: part.size]
             with np.errstate(invalid="ignore"):  # a NaN is refused by name below
                 np.copyto(scratch, part)
-                squares += float(np.dot(scratch, scratch))
+                # Not np.dot: a BLAS wakes its threads for every block and burns both cores.
+                np.multiply(scratch, scratch, out=scratch)
+                squares += float(np.add.reduce(scratch))
             if not math.isfinite(squares):  # squares of finite float32 never overflow a float64
                 raise SecureFlowError(
                     "update_not_finite",

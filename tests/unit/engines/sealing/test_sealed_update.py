@@ -438,7 +438,7 @@ def nasty_tensor(rng: Random) -> dict[str, Any]:
 def nasty_changes(names: list[str], seed: int) -> dict[str, Any]:
     rng = Random(seed)
     changed = rng.sample(names, rng.randint(1, 3))
-    value = {name: rng.choice([*_NASTY, rng.getrandbits(40), "%x" % seed]) for name in changed}
+    value = {name: rng.choice([*_NASTY, rng.getrandbits(40), f"{seed:x}"]) for name in changed}
     if "manifest" in value and rng.random() < 0.8:
         value["manifest"] = [nasty_tensor(rng) for _ in range(rng.randint(1, 3))]
     return value
