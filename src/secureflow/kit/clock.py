@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 Clock = Callable[[], int]
 """Returns the time in whole unix seconds."""
@@ -17,7 +16,3 @@ def system_clock() -> int:
     """Return the machine's time in unix seconds."""
     return int(time.time())
 
-
-def moment(seconds: int) -> datetime:
-    """Return unix seconds as an aware UTC datetime (what certificates are dated with)."""
-    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,169 @@
+"""Who may do what, and who may see what.
+
+Two rules, kept apart on purpose:
+- *authority* is a table: action → roles. It looks at the caller only, so a refusal (`forbidden`)
+  says nothing of any object;
+- *visibility* belongs to objects: what lies outside the caller's organisation and projects does
+  not exist for them (`not_found`, never `forbidden`), so ids cannot be probed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from secureflow.application.listing import every
+from secureflow.application.ports import UnitOfWork
+from secureflow.domain.projects import Project
+from secureflow.domain.users import Role
+from secureflow.kit.errors import SecureFlowError
+
+_PLATFORM: Final = frozenset({Role.PLATFORM_ADMIN})
+_ADMINS: Final = frozenset({Role.PLATFORM_ADMIN, Role.ORGANISATION_ADMIN})
+_OWNERS: Final = frozenset({Role.ORGANISATION_ADMIN, Role.DATA_OWNER})
+_PLANNERS: Final = frozenset({Role.ORGANISATION_ADMIN, Role.DATA_SCIENTIST})
+_EVERYONE: Final = frozenset(Role)
+
+ACTIONS: Final[dict[str, frozenset[Role]]] = {
+    "user.read": _ADMINS | {Role.AUDITOR},
+    "user.create": _ADMINS,
+    "user.update": _ADMINS,
+    "organisation.read": _EVERYONE,
+    "organisation.create": _PLATFORM,
+    "agent.read": _EVERYONE,
+    "agent.revoke": _ADMINS,
+    "enrolment.read": _ADMINS,
+    "enrolment.create": _ADMINS,
+    "charter.read": _EVERYONE,
+    "charter.propose": _PLATFORM,
+    "charter.sign": _ADMINS,
+    "project.read": _EVERYONE,
+    "project.create": _PLANNERS,
+    "project.invite": _PLANNERS,
+    "project.join": frozenset({Role.ORGANISATION_ADMIN}),
+    "dataset.read": _EVERYONE,
+    "dataset.remove": _OWNERS,
+    "grant.read": _EVERYONE,
+    "grant.create": _OWNERS,
+    "grant.revoke": _OWNERS,
+    "job.read": _EVERYONE,
+    "job.submit": frozenset({Role.DATA_SCIENTIST}),
+    "job.cancel": _EVERYONE - {Role.AUDITOR},
+    "model.read": _EVERYONE,
+    "model.download": _OWNERS | {Role.DATA_SCIENTIST},
+    "audit.read": _EVERYONE,
+}
+
+
+@dataclass(frozen=True)
+class Principal:
+    """An authenticated caller: a user through one of their tokens."""
+
+    user: str
+    name: str
+    organisation: str
+    roles: frozenset[Role]
+    token: str
+
+    @property
+    def operator(self) -> bool:
+        """Tell whether the caller administers the platform."""
+        return Role.PLATFORM_ADMIN in self.roles
+
+    def may(self, action: str) -> bool:
+        """Tell whether one of the caller's roles allows the action."""
+        return bool(self.roles & ACTIONS[action])
+
+    def acts_for(self, organisation: str) -> bool:
+        """Tell whether the caller belongs to the organisation (the operator to none)."""
+        return bool(organisation) and self.organisation == organisation
+
+
+def require(principal: Principal, action: str) -> None:
+    """Refuse a caller whose roles do not allow the action.
+
+    Raises:
+        SecureFlowError: `forbidden`.
+    """
+    if not principal.may(action):
+        wanted = ", ".join(sorted(ACTIONS[action]))
+        raise SecureFlowError(
+            "forbidden",
+            f"{principal.name} may not do this ({action}).",
+            f"It takes one of the roles: {wanted}. Ask an administrator of your organisation.",
+            {"action": action},
+        )
+
+
+def missing(noun: str, key: str) -> SecureFlowError:
+    """Return the one answer for what is not there and for what the caller must not see."""
+    return SecureFlowError(
+        "not_found",
+        f"There is no {noun} {key!r:.100} that you can see.",
+        f"List the {noun}s that you can see; membership and grants decide it.",
+        {"noun": noun},
+    )
+
+
+async def visible_project(work: UnitOfWork, principal: Principal, key: str) -> Project:
+    """Return a project of which the caller's organisation is an active or invited member.
+
+    Raises:
+        SecureFlowError: `not_found`.
+    """
+    project = await work.projects.find(key)
+    if project is None or not sees_project(principal, project):
+        raise missing("project", key)
+    return project
+
+
+def sees_project(principal: Principal, project: Project) -> bool:
+    """Tell whether the caller may know of the project."""
+    return principal.operator or project.has_member(principal.organisation, active=False)
+
+
+async def active_project(work: UnitOfWork, principal: Principal, key: str) -> Project:
+    """Return a project in which the caller's organisation takes part.
+
+    Raises:
+        SecureFlowError: `not_found`, or `not_a_member` for one that is only invited.
+    """
+    project = await visible_project(work, principal, key)
+    if not project.has_member(principal.organisation):
+        raise SecureFlowError(
+            "not_a_member",
+            f"{principal.organisation or 'The operator'} is no active member of {project.id}.",
+            "An organisation admin accepts the invitation first.",
+        )
+    if project.closed is not None:
+        raise SecureFlowError("project_closed", f"The project {project.id} is closed.")
+    return project
+
+
+async def visible_projects(work: UnitOfWork, principal: Principal, only: str = "") -> list[str]:
+    """Return the ids of projects that decide what the caller sees, or just the one asked for.
+
+    An organisation sees what belongs to projects in which it is *active*; an invitation shows the
+    project, not yet its work.
+
+    Raises:
+        SecureFlowError: `not_found` for a project that the caller cannot see.
+    """
+    if only:
+        project = await visible_project(work, principal, only)
+        shown = principal.operator or project.has_member(principal.organisation)
+        return [project.id] if shown else []
+    if principal.operator:
+        return [project.id for project in await every(work.projects)]
+    if not principal.organisation:
+        return []
+    mine = await every(work.projects, member=principal.organisation)
+    return [project.id for project in mine if project.has_member(principal.organisation)]
+
+
+async def sees_work_of(work: UnitOfWork, principal: Principal, project: str) -> bool:
+    """Tell whether the caller sees jobs, models and records of the project."""
+    if principal.operator:
+        return True
+    found = await work.projects.find(project)
+    return found is not None and found.has_member(principal.organisation)

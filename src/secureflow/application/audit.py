@@ -1,0 +1,190 @@
+"""The ledger as people read it: heads, proofs, entries, and the bundle that verifies offline.
+
+Everybody gets every hash, so everybody can check the whole tree. What a leaf says, its document
+and its salt are for those who may see the thing that it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from secureflow.application.access import Principal, require, visible_projects
+from secureflow.application.charters import CURRENT
+from secureflow.application.jobs import visible_job
+from secureflow.application.ports import Begin, Ledger, LogEntry, UnitOfWork
+from secureflow.domain.charter import SignedCharter
+from secureflow.domain.jobs import Job
+from secureflow.engines.ledger.leaves import parse_leaf
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.kit.errors import SecureFlowError
+
+PUBLIC_KINDS: Final = ("charter.", "organisation.")
+"""Deeds that concern every member."""
+
+
+class Audit:
+    """Use cases around the ledger."""
+
+    def __init__(self, begin: Begin, ledger: Ledger) -> None:
+        self._begin = begin
+        self._ledger = ledger
+
+    async def head(self, principal: Principal) -> dict[str, Any]:
+        """Return the newest signed checkpoint with its cosignatures."""
+        require(principal, "audit.read")
+        note = await self._ledger.head()
+        return {
+            "note": note,
+            "origin": self._ledger.origin,
+            "key": self._ledger.public,
+            "size": parse_note(note).checkpoint.size,
+        }
+
+    async def entries(
+        self, principal: Principal, *, start: int = 0, limit: int = 100, job: str = ""
+    ) -> Sequence[dict[str, Any]]:
+        """Return entries from an index on, each as openly as the caller may see it."""
+        require(principal, "audit.read")
+        async with self._begin() as work:
+            if job:
+                await visible_job(work, principal, job)
+            sight = await _Sight.of(work, principal)
+        found = await self._ledger.entries(job=job or None, start=start, limit=limit)
+        async with self._begin() as work:
+            return [shown(entry, await sight.sees(work, entry)) for entry in found]
+
+    async def inclusion(self, principal: Principal, index: int, size: int) -> dict[str, Any]:
+        """Return the proof (RFC 9162, 2.1.3) that the entry is in the tree of this size.
+
+        Raises:
+            SecureFlowError: `not_found`.
+        """
+        require(principal, "audit.read")
+        proof = await self._ledger.inclusion(index, size)
+        return {"index": index, "size": size, "proof": [node.hex() for node in proof]}
+
+    async def consistency(self, principal: Principal, old: int, new: int) -> dict[str, Any]:
+        """Return the proof (RFC 9162, 2.1.4) that the old tree is a prefix of the new one.
+
+        Raises:
+            SecureFlowError: `invalid_request`, `not_found`.
+        """
+        require(principal, "audit.read")
+        if old > new:
+            raise SecureFlowError("invalid_request", "old must not be greater than new.")
+        proof = await self._ledger.consistency(old, new)
+        return {"from": old, "to": new, "proof": [node.hex() for node in proof]}
+
+    async def bundle(self, principal: Principal, key: str) -> dict[str, Any]:
+        """Return a job's audit bundle (format: `engines.ledger.bundle`).
+
+        Raises:
+            SecureFlowError: `not_found`.
+        """
+        require(principal, "audit.read")
+        async with self._begin() as work:
+            job = await visible_job(work, principal, key)
+            charter = await _charter_of(work, job)
+        note = await self._note_of(job)
+        size = parse_note(note).checkpoint.size
+        own = {e.index: e async for e in self._walk(0, size, key)}
+        told = [e async for e in self._between(own)] if own else []
+        return {
+            "v": 1,
+            "origin": self._ledger.origin,
+            "note": note,
+            "job": key,
+            "spec": job.spec,
+            "roster": [line["party"] for line in job.spec["roster"]],
+            "charter": charter,
+            "entries": [await self._entry(e, size, opened=e.index in own) for e in told],
+        }
+
+    async def _note_of(self, job: Job) -> str:
+        """Return the head that the roster cosigned at the job's end, else the newest one."""
+        ending = (job.report or {}).get("ledger", {})
+        if isinstance(ending.get("size"), int):
+            return await self._ledger.note(ending["size"])
+        return await self._ledger.head()
+
+    async def _walk(self, start: int, end: int, job: str | None) -> AsyncIterator[LogEntry]:
+        while start < end:
+            page = await self._ledger.entries(job=job, start=start, limit=500)
+            for entry in page:
+                if entry.index >= end:
+                    return
+                yield entry
+            if not page:
+                return
+            start = page[-1].index + 1
+
+    async def _between(self, own: dict[int, LogEntry]) -> AsyncIterator[LogEntry]:
+        """Yield the job's entries and those that complete its authors' chains between them."""
+        authors = {entry.author for entry in own.values()} - {"server", "enclave"}
+        async for entry in self._walk(min(own), max(own) + 1, None):
+            if entry.index in own or entry.author in authors:
+                yield entry
+
+    async def _entry(self, entry: LogEntry, size: int, *, opened: bool) -> dict[str, Any]:
+        proof = await self._ledger.inclusion(entry.index, size)
+        told: dict[str, Any] = {
+            "index": entry.index,
+            "leaf": parse_leaf(entry.data).json(),
+            "proof": [node.hex() for node in proof],
+        }
+        if opened and entry.salt is not None:
+            told |= {"document": entry.document, "salt": entry.salt.hex()}
+        return told
+
+
+class _Sight:
+    """What one caller sees of the log; remembers what it found out about jobs."""
+
+    def __init__(self, principal: Principal, projects: set[str]) -> None:
+        self._principal = principal
+        self._projects = projects
+        self._jobs: dict[str, bool] = {}
+
+    @classmethod
+    async def of(cls, work: UnitOfWork, principal: Principal) -> _Sight:
+        return cls(principal, set(await visible_projects(work, principal)))
+
+    async def sees(self, work: UnitOfWork, entry: LogEntry) -> bool:
+        if self._principal.operator or self._principal.acts_for(entry.author):
+            return True
+        if entry.job:
+            return await self._sees_job(work, entry.job)
+        if entry.kind.startswith(PUBLIC_KINDS):
+            return True
+        about = entry.document if isinstance(entry.document, dict) else {}
+        return (
+            self._principal.acts_for(str(about.get("organisation", "")))
+            or about.get("project") in self._projects
+        )
+
+    async def _sees_job(self, work: UnitOfWork, key: str) -> bool:
+        if key not in self._jobs:
+            job = await work.jobs.find(key)
+            self._jobs[key] = job is not None and job.project in self._projects
+        return self._jobs[key]
+
+
+def shown(entry: LogEntry, visible: bool) -> dict[str, Any]:
+    """Return an entry as JSON: always its place and hash, the rest only when it is visible."""
+    bare: dict[str, Any] = {"index": entry.index, "hash": entry.hash.hex()}
+    if not visible:
+        return bare
+    bare |= {"kind": entry.kind, "author": entry.author, "job": entry.job, "at": entry.at}
+    bare["leaf"] = parse_leaf(entry.data).json()
+    if entry.salt is not None:
+        bare |= {"document": entry.document, "salt": entry.salt.hex()}
+    return bare
+
+
+async def _charter_of(work: UnitOfWork, job: Job) -> str:
+    told = job.progress.get("charter")
+    if isinstance(told, str):
+        return told
+    stored = await work.setting(CURRENT)
+    return SignedCharter.from_json(stored).charter.digest if stored else ""

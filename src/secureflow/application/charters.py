@@ -1,0 +1,200 @@
+"""The charter at the centre: drafted from enrolled organisations, signed by their agents, adopted.
+
+The centre only carries paper. Each agent checks every signature again and pins what its people
+compared (SECURITY.md, "Identity: the charter").
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from secureflow.application.access import Principal, missing, require
+from secureflow.application.deeds import Deed, Deeds
+from secureflow.application.listing import every
+from secureflow.application.ports import Begin, UnitOfWork
+from secureflow.domain.charter import Charter, Member, SignedCharter, accept_change
+from secureflow.kit import crypto
+from secureflow.kit.errors import SecureFlowError
+
+CURRENT: Final = "charter"
+CANDIDATE: Final = "charter_candidate"
+
+
+class Charters:
+    """Use cases around the charter.
+
+    Args:
+        begin: starts units of work.
+        deeds: opens recorded transactions.
+        trust_domain: of the link CA.
+        origin: of the log.
+        log_key: the log's base64 key.
+    """
+
+    def __init__(
+        self, begin: Begin, deeds: Deeds, trust_domain: str, origin: str, log_key: str
+    ) -> None:
+        self._begin = begin
+        self._deeds = deeds
+        self._head = {"trust_domain": trust_domain, "origin": origin, "log_key": log_key}
+
+    async def current(self) -> SignedCharter | None:
+        """Return the adopted charter, if there is one."""
+        async with self._begin() as work:
+            return await _stored(work, CURRENT)
+
+    async def candidate(self) -> SignedCharter | None:
+        """Return the charter that waits for signatures, if there is one."""
+        async with self._begin() as work:
+            return await _stored(work, CANDIDATE)
+
+    async def show(self, principal: Principal, *, candidate: bool = False) -> dict[str, Any]:
+        """Return a charter with its digest and what people compare.
+
+        Raises:
+            SecureFlowError: `not_found`.
+        """
+        require(principal, "charter.read")
+        signed = await (self.candidate() if candidate else self.current())
+        if signed is None:
+            raise missing("charter", "candidate" if candidate else "current")
+        return await described(signed)
+
+    async def keys(self) -> Mapping[str, str]:
+        """Return organisation → signing key of the adopted charter (empty without one)."""
+        signed = await self.current()
+        return signed.charter.keys if signed else {}
+
+    async def propose(
+        self, principal: Principal, members: Sequence[str] | None = None
+    ) -> dict[str, Any]:
+        """Draft the next charter; an older candidate and its signatures are dropped.
+
+        Args:
+            principal: the operator.
+            members: organisations; by default every enrolled one.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_enrolled`, `malformed_charter`.
+        """
+        require(principal, "charter.propose")
+        async with self._deeds() as deed:
+            enrolled = await _enrolled(deed.work)
+            chosen = sorted(enrolled) if members is None else sorted(set(members))
+            absent = [one for one in chosen if one not in enrolled]
+            if absent or not chosen:
+                raise SecureFlowError(
+                    "not_enrolled",
+                    f"No enrolled agent of: {', '.join(absent) or 'any organisation'}.",
+                    "Each member enrols its agent first: secureflow agent enroll.",
+                    {"missing": absent},
+                )
+            draft = SignedCharter(await self._next(deed.work, [enrolled[one] for one in chosen]))
+            await deed.work.set_setting(CANDIDATE, draft.json())
+            document = {"digest": draft.charter.digest, "members": chosen, "by": principal.user}
+            deed.record("charter.proposed", {**document, "version": draft.charter.version})
+        return await described(draft)
+
+    async def sign(
+        self, principal: Principal, organisation: str, digest: str, signature: str
+    ) -> dict[str, Any]:
+        """Add an organisation's signature that somebody carries here; it authenticates itself."""
+        require(principal, "charter.sign")
+        if not principal.operator and not principal.acts_for(organisation):
+            raise missing("organisation", organisation)
+        return await self.add_signature(organisation, digest, signature)
+
+    async def add_signature(self, organisation: str, digest: str, signature: str) -> dict[str, Any]:
+        """Add a signature to the candidate and adopt it when they suffice.
+
+        Raises:
+            SecureFlowError: `not_found` without a candidate, `charter_mismatch` for another
+                digest, `signature_refused`.
+        """
+        async with self._deeds() as deed:
+            draft = await _stored(deed.work, CANDIDATE)
+            if draft is None:
+                raise missing("charter", "candidate")
+            if draft.charter.digest != digest:
+                raise SecureFlowError(
+                    "charter_mismatch",
+                    f"The signature of {organisation} is for charter {digest[:16]}…, the "
+                    f"candidate is {draft.charter.digest[:16]}….",
+                    "Look at the candidate again and sign that.",
+                )
+            pinned = await _stored(deed.work, CURRENT)
+            keys = {**(pinned.charter.keys if pinned else {}), **draft.charter.keys}
+            body = draft.charter.json()
+            key = keys.get(organisation)
+            if key is None or not crypto.verify(key, "charter", body, signature):
+                raise SecureFlowError(
+                    "signature_refused",
+                    f"The signature does not hold under the key of {organisation}.",
+                    "Sign with the key that the agent enrolled: secureflow charter sign.",
+                )
+            signed = SignedCharter(draft.charter, {**draft.signatures, organisation: signature})
+            await _keep(deed, signed, pinned, organisation)
+        return await described(signed)
+
+    async def _next(self, work: UnitOfWork, members: Sequence[Member]) -> Charter:
+        pinned = await _stored(work, CURRENT)
+        version = pinned.charter.version + 1 if pinned else 1
+        previous = pinned.charter.digest if pinned else ""
+        return Charter(version=version, members=tuple(members), previous=previous, **self._head)
+
+
+async def described(signed: SignedCharter) -> dict[str, Any]:
+    """Return a signed charter with its digest and its fingerprint in words and in digits."""
+    charter = signed.charter
+    # scrypt takes some 50 ms: in a thread, so that nobody else waits.
+    words = await asyncio.to_thread(charter.fingerprint_words)
+    return {
+        **signed.json(),
+        "digest": charter.digest,
+        "words": words,
+        "digits": charter.fingerprint_words("zh"),
+    }
+
+
+def _suffices(signed: SignedCharter, pinned: SignedCharter | None) -> bool:
+    """All members found the first charter; more than 2/3 of the pinned one change it."""
+    if pinned is None:
+        keys = signed.charter.keys
+        return signed.signers(keys) == keys.keys()
+    try:
+        accept_change(pinned.charter, signed)
+    except SecureFlowError as error:
+        if error.code != "charter_not_signed":
+            raise
+        return False
+    return True
+
+
+async def _keep(
+    deed: Deed, signed: SignedCharter, pinned: SignedCharter | None, organisation: str
+) -> None:
+    digest = signed.charter.digest
+    deed.record("charter.signed", {"digest": digest, "organisation": organisation})
+    if not _suffices(signed, pinned):
+        await deed.work.set_setting(CANDIDATE, signed.json())
+        return
+    await deed.work.set_setting(CURRENT, signed.json())
+    await deed.work.set_setting(CANDIDATE, None)
+    document = {"digest": digest, "version": signed.charter.version}
+    deed.record("charter.adopted", {**document, "signed": sorted(signed.signatures)})
+
+
+async def _enrolled(work: UnitOfWork) -> dict[str, Member]:
+    members: dict[str, Member] = {}
+    for agent in await every(work.agents):
+        if agent.kind == "agent" and agent.revoked is None:
+            organisation = await work.organisations.get(agent.organisation)
+            members[organisation.id] = Member(organisation.id, organisation.name, agent.key)
+    return members
+
+
+async def _stored(work: UnitOfWork, name: str) -> SignedCharter | None:
+    value = await work.setting(name)
+    return SignedCharter.from_json(value) if value is not None else None

@@ -1,0 +1,249 @@
+"""Datasets: descriptions that agents publish, and the grants by which owners let projects use them.
+
+The rows stay at the agent, which checks every use again by its own rules: a grant here is what
+lets others see the description and ask.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from secureflow.application.access import (
+    Principal,
+    active_project,
+    missing,
+    require,
+    visible_projects,
+)
+from secureflow.application.deeds import Deed, Deeds
+from secureflow.application.listing import every
+from secureflow.application.ports import Begin, Page, UnitOfWork
+from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.ids import new_id
+from secureflow.domain.schemas import ColumnConfig
+from secureflow.domain.specs import STRICT, Digest, Slug, parse
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+
+MAX_GRANT_SECONDS: Final = 5 * 366 * 86_400
+
+_BUCKET: Final = re.compile(r"[<>=0-9kM-]{1,16}")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What an agent says of a dataset: declared columns, a row bucket, a salted commitment."""
+
+    __pydantic_config__ = STRICT
+    name: Slug
+    title: Annotated[str, Field(max_length=200)]
+    columns: Annotated[tuple[ColumnConfig, ...], Field(min_length=1, max_length=4096)]
+    rows: Annotated[str, Field(pattern=f"^{_BUCKET.pattern}$")]
+    commitment: Digest
+
+
+class Datasets:
+    """Use cases around dataset descriptions and grants."""
+
+    def __init__(self, begin: Begin, deeds: Deeds, clock: Clock) -> None:
+        self._begin = begin
+        self._deeds = deeds
+        self._clock = clock
+
+    async def publish(self, organisation: str, body: Mapping[str, Any]) -> Dataset:
+        """Take a description in from the organisation's agent; the same name replaces it.
+
+        Raises:
+            SecureFlowError: `invalid_dataset` naming the field.
+        """
+        said = parse(Description, dict(body), "dataset")
+        async with self._deeds() as deed:
+            old = await _named(deed.work, organisation, said.name)
+            dataset = Dataset(
+                id=old.id if old else new_id("dst"),
+                organisation=organisation,
+                name=said.name,
+                title=said.title or said.name,
+                columns=said.columns,
+                rows=said.rows,
+                commitment=said.commitment,
+                created=old.created if old else self._clock(),
+            )
+            if dataset == old:
+                return old
+            await (deed.work.datasets.save(dataset) if old else deed.work.datasets.add(dataset))
+            document = {"dataset": dataset.id, "name": said.name, "commitment": said.commitment}
+            deed.record("dataset.published", {**document, "organisation": organisation})
+        return dataset
+
+    async def unpublish(self, organisation: str, name: str) -> None:
+        """Take a description back on the agent's word."""
+        async with self._deeds() as deed:
+            dataset = await _named(deed.work, organisation, name)
+            if dataset is None:
+                raise missing("dataset", name)
+            await self._remove(deed, dataset, by="agent")
+
+    async def get(self, principal: Principal, key: str) -> Dataset:
+        """Return a dataset of the caller's organisation, or granted to one of its projects."""
+        require(principal, "dataset.read")
+        async with self._begin() as work:
+            return await self._visible(work, principal, key)
+
+    async def list(
+        self, principal: Principal, *, project: str = "", cursor: str = "", limit: int = 50
+    ) -> Page:
+        """Return visible datasets: those granted to a project, or own and granted ones alike."""
+        require(principal, "dataset.read")
+        async with self._begin() as work:
+            if principal.operator and not project:
+                page = await work.datasets.list(cursor=cursor, limit=limit)
+                return Page([d for d in page.items if d.removed is None], page.next)
+            keys = await self._granted(work, principal, project)
+            if not project and principal.organisation:
+                own = await every(work.datasets, organisation=principal.organisation)
+                keys |= {dataset.id for dataset in own}
+            found = [await work.datasets.find(key) for key in sorted(k for k in keys if k > cursor)]
+        living = [dataset for dataset in found if dataset and dataset.removed is None]
+        more = living[limit - 1].id if len(living) > limit else ""
+        return Page(list(living[:limit]), more)
+
+    async def remove(self, principal: Principal, key: str) -> None:
+        """Take a description of the own organisation back; its grants end."""
+        require(principal, "dataset.remove")
+        async with self._deeds() as deed:
+            dataset = await deed.work.datasets.find(key)
+            if dataset is None or not principal.acts_for(dataset.organisation) or dataset.removed:
+                raise missing("dataset", key)
+            await self._remove(deed, dataset, by=principal.user)
+
+    async def grant(
+        self,
+        principal: Principal,
+        key: str,
+        *,
+        project: str,
+        columns: Sequence[str],
+        purposes: Sequence[str],
+        expires: int,
+    ) -> Grant:
+        """Let a project use columns of an own dataset for purposes until a time.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `unknown_column`,
+                `invalid_request`.
+        """
+        require(principal, "grant.create")
+        now = self._clock()
+        async with self._deeds() as deed:
+            dataset = await deed.work.datasets.find(key)
+            if dataset is None or not principal.acts_for(dataset.organisation) or dataset.removed:
+                raise missing("dataset", key)
+            await active_project(deed.work, principal, project)
+            _check_grant(dataset, columns, expires, now)
+            grant = Grant(
+                id=new_id("grt"),
+                dataset=key,
+                organisation=dataset.organisation,
+                project=project,
+                columns=tuple(dict.fromkeys(columns)),
+                purposes=tuple(dict.fromkeys(purposes)),
+                granted_by=principal.user,
+                created=now,
+                expires=expires,
+            )
+            await deed.work.grants.add(grant)
+            deed.record("grant.created", _grant_document(grant, principal.user))
+        return grant
+
+    async def grants(
+        self, principal: Principal, *, project: str = "", cursor: str = "", limit: int = 50
+    ) -> Page:
+        """Return the grants of the projects that the caller sees."""
+        require(principal, "grant.read")
+        async with self._begin() as work:
+            projects = await visible_projects(work, principal, project)
+            if not projects:
+                return Page([])
+            return await work.grants.list(cursor=cursor, limit=limit, project=projects)
+
+    async def revoke(self, principal: Principal, key: str) -> Grant:
+        """End an own grant; running jobs finish under the approvals that the agents signed."""
+        require(principal, "grant.revoke")
+        async with self._deeds() as deed:
+            grant = await deed.work.grants.find(key)
+            if grant is None or not principal.acts_for(grant.organisation):
+                raise missing("grant", key)
+            if grant.revoked is None:
+                grant = replace(grant, revoked=self._clock())
+                await deed.work.grants.save(grant)
+                deed.record("grant.revoked", _grant_document(grant, principal.user))
+        return grant
+
+    async def _visible(self, work: UnitOfWork, principal: Principal, key: str) -> Dataset:
+        dataset = await work.datasets.find(key)
+        if dataset is None or dataset.removed is not None:
+            raise missing("dataset", key)
+        if principal.operator or principal.acts_for(dataset.organisation):
+            return dataset
+        if key not in await self._granted(work, principal, ""):
+            raise missing("dataset", key)
+        return dataset
+
+    async def _granted(self, work: UnitOfWork, principal: Principal, project: str) -> set[str]:
+        projects = await visible_projects(work, principal, project)
+        if not projects:
+            return set()
+        now = self._clock()
+        grants = await every(work.grants, project=projects)
+        return {g.dataset for g in grants if g.revoked is None and now < g.expires}
+
+    async def _remove(self, deed: Deed, dataset: Dataset, *, by: str) -> None:
+        now = self._clock()
+        await deed.work.datasets.save(replace(dataset, removed=now))
+        for grant in await every(deed.work.grants, dataset=dataset.id):
+            if grant.revoked is None:
+                await deed.work.grants.save(replace(grant, revoked=now))
+        document = {"dataset": dataset.id, "organisation": dataset.organisation, "by": by}
+        deed.record("dataset.removed", document)
+
+
+async def _named(work: UnitOfWork, organisation: str, name: str) -> Dataset | None:
+    for dataset in await every(work.datasets, organisation=organisation):
+        if dataset.name == name and dataset.removed is None:
+            return dataset
+    return None
+
+
+def _check_grant(dataset: Dataset, columns: Sequence[str], expires: int, now: int) -> None:
+    declared = {column.name for column in dataset.columns}
+    unknown = [column for column in columns if column not in declared]
+    if unknown:
+        raise SecureFlowError(
+            "unknown_column",
+            f"The dataset {dataset.name} declares no column {unknown[0]!r:.130}.",
+            "Grant declared columns only.",
+            {"columns": unknown[:20]},
+        )
+    if not now < expires <= now + MAX_GRANT_SECONDS:
+        raise SecureFlowError(
+            "invalid_request", "A grant ends in the future, at most five years from now."
+        )
+
+
+def _grant_document(grant: Grant, by: str) -> dict[str, Any]:
+    return {
+        "grant": grant.id,
+        "dataset": grant.dataset,
+        "organisation": grant.organisation,
+        "project": grant.project,
+        "columns": list(grant.columns),
+        "purposes": list(grant.purposes),
+        "expires": grant.expires,
+        "by": by,
+    }

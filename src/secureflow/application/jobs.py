@@ -1,0 +1,251 @@
+"""Jobs: from what a data scientist asks for to the spec that every contributor signs.
+
+The server fills in what it knows (roster, keys, versions) and refuses early what could not work;
+none of that is trusted: each agent checks the spec against its own charter, grants and policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from secureflow.application.access import (
+    Principal,
+    active_project,
+    missing,
+    require,
+    sees_work_of,
+    visible_projects,
+)
+from secureflow.application.deeds import Deeds
+from secureflow.application.listing import every
+from secureflow.application.ports import Begin, Bus, Event, Page, Submission, UnitOfWork
+from secureflow.application.scripts import course_of
+from secureflow.application.specs import Drafted, draft
+from secureflow.domain.ids import new_id
+from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.specs import dump
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+
+CONSENT_SECONDS: Final = 7 * 86_400
+"""How long approvals are asked for: a data owner may be on holiday."""
+MAX_OPEN: Final = 100
+"""Unfinished jobs of one organisation."""
+
+
+class Driver(Protocol):
+    """What drives jobs: the runner."""
+
+    def start(self, job: str) -> None:
+        """Drive the job in the background."""
+
+    async def cancel(self, job: str, by: str) -> None:
+        """Cancel it, durably."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a data scientist asks for. Every part is checked when the spec is drafted."""
+
+    project: str
+    name: str
+    purpose: str
+    datasets: tuple[str, ...]
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def topic(job: str) -> str:
+    """Return the bus topic on which watchers of a job are woken."""
+    return f"job/{job}"
+
+
+class Jobs:
+    """Use cases around jobs."""
+
+    def __init__(
+        self,
+        begin: Begin,
+        deeds: Deeds,
+        driver: Driver,
+        bus: Bus,
+        clock: Clock,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._begin = begin
+        self._deeds = deeds
+        self._driver = driver
+        self._bus = bus
+        self._clock = clock
+        self._stopping = stopping
+
+    async def rehearse(self, principal: Principal, wanted: Wanted) -> Submission:
+        """Check a submission without making a job (dry run): the same checks, no record."""
+        require(principal, "job.submit")
+        async with self._begin() as work:
+            drafted = await self._draft(work, principal, wanted)
+        return Submission(drafted.digest, dump(drafted.spec), drafted.notes, drafted.details)
+
+    async def submit(self, principal: Principal, wanted: Wanted) -> Job:
+        """Propose a job to its contributors.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `charter_missing`,
+                `charter_mismatch`, `invalid_spec`, `contradictory_spec`, `column_not_granted`,
+                `unknown_column`, `too_many_jobs`.
+        """
+        require(principal, "job.submit")
+        now = self._clock()
+        async with self._deeds() as deed:
+            drafted = await self._draft(deed.work, principal, wanted)
+            await _keep_few(deed.work, principal.organisation)
+            job = Job(
+                id=new_id("job"),
+                project=wanted.project,
+                organisation=principal.organisation,
+                name=wanted.name,
+                submitter=principal.name,
+                kind=drafted.spec.kind,
+                script=drafted.spec.script,
+                spec=dump(drafted.spec),
+                digest=drafted.digest,
+                state=JobState.PROPOSED,
+                created=now,
+                updated=now,
+                progress=course_of(drafted.charter, now + CONSENT_SECONDS),
+            )
+            await deed.work.jobs.add(job)
+            await deed.work.events.append(
+                job.id, "state", now, {"state": job.state.value, "reason": "submitted"}
+            )
+            document = {"name": job.name, "project": job.project, "by": principal.user}
+            deed.record(
+                "job.proposed",
+                {**document, "organisation": job.organisation, "spec": job.digest},
+                job=job.id,
+                spec=job.digest,
+            )
+        self._driver.start(job.id)
+        return job
+
+    async def get(self, principal: Principal, key: str) -> Job:
+        """Return a job of a project in which the caller's organisation takes part."""
+        require(principal, "job.read")
+        async with self._begin() as work:
+            return await visible_job(work, principal, key)
+
+    async def list(
+        self,
+        principal: Principal,
+        *,
+        project: str = "",
+        state: str = "",
+        cursor: str = "",
+        limit: int = 50,
+    ) -> Page:
+        """Return the jobs that the caller sees."""
+        require(principal, "job.read")
+        async with self._begin() as work:
+            projects = await visible_projects(work, principal, project)
+            if not projects:
+                return Page([])
+            equals = {"state": state} if state else {}
+            return await work.jobs.list(cursor=cursor, limit=limit, project=projects, **equals)
+
+    async def cancel(self, principal: Principal, key: str) -> Job:
+        """Cancel a job that the own organisation submitted or contributes to (or as operator).
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`, `already_finished`.
+        """
+        require(principal, "job.cancel")
+        job = await self.get(principal, key)
+        parties = {line["party"] for line in job.spec["roster"]} | {job.organisation}
+        if not principal.operator and principal.organisation not in parties:
+            raise SecureFlowError(
+                "forbidden",
+                f"{principal.organisation} neither submitted {key} nor contributes to it.",
+                f"Ask {job.organisation}.",
+            )
+        if job.state.final:
+            raise SecureFlowError("already_finished", f"Job {key} is already {job.state}.")
+        await self._driver.cancel(key, principal.name)
+        return await self.get(principal, key)
+
+    async def report(self, principal: Principal, key: str) -> dict[str, Any]:
+        """Return the finished job's report.
+
+        Raises:
+            SecureFlowError: `not_found`, `not_finished`, or why the job failed.
+        """
+        job = await self.get(principal, key)
+        if job.report is not None:
+            return job.report
+        if job.error is not None and job.state.final:
+            raise SecureFlowError(
+                "no_report",
+                f"Job {key} {job.state}: {job.error.get('message', '')}",
+                str(job.error.get("hint", "")),
+                {"error": job.error},
+            )
+        raise SecureFlowError(
+            "not_finished", f"Job {key} is {job.state}; its report comes at the end.",
+            f"Watch it: secureflow job watch {key}.",
+        )  # fmt: skip
+
+    async def events(self, principal: Principal, key: str, after: int) -> AsyncIterator[Event]:
+        """Yield the job's events with id > `after`, then new ones, until the job is finished.
+
+        Raises:
+            SecureFlowError: `not_found`, before the first event.
+        """
+        async for _ in self._bus.listen(topic(key)):
+            while True:
+                async with self._begin() as work:
+                    # The state is read first: what a job says in its last commit is not missed.
+                    job = await visible_job(work, principal, key)
+                    events = await work.events.after(key, after)
+                for event in events:
+                    after = event.id
+                    yield event
+                if not events:
+                    break
+            if job.state.final or self._stopping():
+                return
+
+    async def _draft(self, work: UnitOfWork, principal: Principal, wanted: Wanted) -> Drafted:
+        await active_project(work, principal, wanted.project)
+        return await draft(
+            work,
+            project=wanted.project,
+            submitter=principal.name,
+            name=wanted.name,
+            purpose=wanted.purpose,
+            datasets=wanted.datasets,
+            parts=wanted.parts,
+            now=self._clock(),
+        )
+
+
+async def visible_job(work: UnitOfWork, principal: Principal, key: str) -> Job:
+    """Return a job that the caller may see.
+
+    Raises:
+        SecureFlowError: `not_found`.
+    """
+    job = await work.jobs.find(key)
+    if job is None or not await sees_work_of(work, principal, job.project):
+        raise missing("job", key)
+    return job
+
+
+async def _keep_few(work: UnitOfWork, organisation: str) -> None:
+    states = [state.value for state in JobState if not state.final]
+    living = await every(work.jobs, organisation=organisation, state=states)
+    if len(living) >= MAX_OPEN:
+        raise SecureFlowError(
+            "too_many_jobs",
+            f"{organisation} already has {len(living)} unfinished jobs.",
+            "Wait for some to end, or cancel them.",
+        )

@@ -1,0 +1,121 @@
+"""Models: what jobs released, where each comes from, and its parameters as safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from secureflow.application.access import (
+    Principal,
+    missing,
+    require,
+    sees_work_of,
+    visible_projects,
+)
+from secureflow.application.jobs import visible_job
+from secureflow.application.ports import Artifacts, Begin, Page
+from secureflow.domain.models import Model
+from secureflow.kit.canonical import canonical_bytes
+from secureflow.kit.errors import SecureFlowError
+
+TENSOR: Final = "parameters"
+
+
+class Models:
+    """Use cases around released models."""
+
+    def __init__(self, begin: Begin, artifacts: Artifacts) -> None:
+        self._begin = begin
+        self._artifacts = artifacts
+
+    async def get(self, principal: Principal, key: str) -> Model:
+        """Return a model of a project in which the caller's organisation takes part."""
+        require(principal, "model.read")
+        async with self._begin() as work:
+            model = await work.models.find(key)
+            if model is None or not await sees_work_of(work, principal, model.project):
+                raise missing("model", key)
+        return model
+
+    async def list(
+        self,
+        principal: Principal,
+        *,
+        project: str = "",
+        job: str = "",
+        cursor: str = "",
+        limit: int = 50,
+    ) -> Page:
+        """Return the models that the caller sees, optionally of one project or job."""
+        require(principal, "model.read")
+        async with self._begin() as work:
+            if job:
+                project = project or (await visible_job(work, principal, job)).project
+            projects = await visible_projects(work, principal, project)
+            if not projects:
+                return Page([])
+            equals = {"job": job} if job else {}
+            return await work.models.list(cursor=cursor, limit=limit, project=projects, **equals)
+
+    async def card(self, principal: Principal, key: str) -> dict[str, Any]:
+        """Return the model card: what it is, how it was made, what it was measured to do."""
+        model = await self.get(principal, key)
+        async with self._begin() as work:
+            job = await work.jobs.get(model.job)
+        report = job.report or {}
+        return {
+            **model.card,
+            "id": model.id,
+            "name": model.name,
+            "version": model.version,
+            "family": model.family,
+            "digest": model.digest,
+            "job": model.job,
+            "project": model.project,
+            "created": model.created,
+            "metrics": model.metrics,
+            "parents": list(model.parents),
+            "purpose": job.spec.get("purpose", ""),
+            "contributors": [line["party"] for line in job.spec.get("roster", [])],
+            "features": job.spec.get("features"),
+            "plan": job.spec.get("plan"),
+            "protection": job.spec.get("protection", ""),
+            "tee": report.get("tee", ""),
+            "spec_digest": job.digest,
+        }
+
+    async def content(
+        self, principal: Principal, key: str
+    ) -> tuple[Model, int, AsyncIterator[bytes]]:
+        """Return the model, the file's size in bytes, and the safetensors file as a stream.
+
+        The bytes after its header are exactly those that `model.digest` is the BLAKE3 of.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`.
+        """
+        require(principal, "model.download")
+        model = await self.get(principal, key)
+        stored = await self._artifacts.stat(model.artifact)
+        if stored.size % 4:
+            raise SecureFlowError("internal", f"The artifact of {key} is no float32 array.")
+        header = safetensors_header(stored.size // 4, {"model": model.id, "digest": model.digest})
+
+        async def stream() -> AsyncIterator[bytes]:
+            yield header
+            async for chunk in await self._artifacts.open(model.artifact):
+                yield chunk
+
+        return model, len(header) + stored.size, stream()
+
+
+def safetensors_header(count: int, metadata: dict[str, str]) -> bytes:
+    """Return what precedes `count` little-endian float32 values in a safetensors file.
+
+    The format: u64 header length, a JSON header padded with spaces to 8 bytes, then raw data. It
+    is written by hand so that a model of any size streams through without a copy.
+    """
+    tensor = {"dtype": "F32", "shape": [count], "data_offsets": [0, 4 * count]}
+    text = canonical_bytes({"__metadata__": metadata, TENSOR: tensor})
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text

@@ -1,0 +1,314 @@
+"""Organisations, and how their agents and the enclave join: one-time tokens and link certificates.
+
+The certificate says who may speak on a link. Who an organisation *is* is said by the charter, with
+the signing key whose possession is proven here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from secureflow.application.access import Principal, missing, require
+from secureflow.application.deeds import Deed, Deeds
+from secureflow.application.listing import every, first
+from secureflow.application.ports import Begin, Courier, Page, PartyStatus, UnitOfWork
+from secureflow.domain.charter import RESERVED
+from secureflow.domain.ids import new_id
+from secureflow.domain.organisations import Agent, AgentKind, Enrolment, Organisation
+from secureflow.kit import crypto
+from secureflow.kit.clock import Clock
+from secureflow.kit.enrolment import EnrolmentToken, proof_body
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import Authority, ca_fingerprint, parse_certificate, serial
+from secureflow.kit.spiffe import SpiffeId
+
+ENCLAVE: Final = "enclave"
+ENROLMENT_SECONDS: Final = 7 * 86_400
+ENCLAVE_NAME: Final = "secureflow-enclave"
+"""The DNS name in every enclave's certificate; agents dial its address under this name."""
+
+_SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """What a newcomer gets: a certificate chain, and how to find and check the centre."""
+
+    certificate: str
+    ca: str
+    spiffe: str
+    trust_domain: str
+    link: str
+    log: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Centre:
+    """What the centre says of itself to newcomers. `link` is `host:port` of the gRPC link."""
+
+    link: str
+    origin: str
+    log_key: str
+
+
+class Organisations:
+    """Use cases around organisations and their agents."""
+
+    def __init__(
+        self, begin: Begin, deeds: Deeds, authority: Authority, centre: Centre, clock: Clock
+    ) -> None:
+        self._begin = begin
+        self._deeds = deeds
+        self._authority = authority
+        self._centre = centre
+        self._clock = clock
+
+    @property
+    def ca(self) -> str:
+        """The link CA's certificate as PEM."""
+        return self._authority.pem
+
+    async def create(self, principal: Principal, slug: str, name: str) -> Organisation:
+        """Register an organisation under its slug.
+
+        Raises:
+            SecureFlowError: `forbidden`, `invalid_name`, `already_exists`.
+        """
+        require(principal, "organisation.create")
+        if not _SLUG.fullmatch(slug) or slug in RESERVED:
+            raise SecureFlowError(
+                "invalid_name",
+                f"{slug!r:.80} cannot name an organisation.",
+                f"Use lowercase letters, digits and hyphens, not {' or '.join(sorted(RESERVED))}.",
+            )
+        organisation = Organisation(slug, name, self._clock())
+        async with self._deeds() as deed:
+            await deed.work.organisations.add(organisation)
+            document = {"organisation": slug, "name": name, "by": principal.user}
+            deed.record("organisation.created", document)
+        return organisation
+
+    async def get(self, principal: Principal, slug: str) -> Organisation:
+        """Return an organisation; the directory, like the charter, is open to all who log in."""
+        require(principal, "organisation.read")
+        async with self._begin() as work:
+            organisation = await work.organisations.find(slug)
+        if organisation is None:
+            raise missing("organisation", slug)
+        return organisation
+
+    async def list(self, principal: Principal, *, cursor: str = "", limit: int = 50) -> Page:
+        """Return the directory of organisations."""
+        require(principal, "organisation.read")
+        async with self._begin() as work:
+            return await work.organisations.list(cursor=cursor, limit=limit)
+
+    async def invite(
+        self, principal: Principal, kind: AgentKind, organisation: str
+    ) -> tuple[Enrolment, str]:
+        """Make a one-time enrolment token; its text is shown once and kept nowhere.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`, `invalid_request`.
+        """
+        require(principal, "enrolment.create")
+        if not principal.operator and (kind == "enclave" or not principal.acts_for(organisation)):
+            raise missing("organisation", organisation)
+        if (kind == "agent") != bool(organisation):
+            raise SecureFlowError(
+                "invalid_request", "An agent has an organisation, an enclave has none."
+            )
+        if organisation:
+            await self.get(principal, organisation)
+        return await self.make_token(kind, organisation, principal.user)
+
+    async def make_token(
+        self, kind: AgentKind, organisation: str, by: str
+    ) -> tuple[Enrolment, str]:
+        """Store and return a token without asking who wants it (`server init`)."""
+        token = EnrolmentToken.create(
+            new_id("enr"), kind, organisation, ca_fingerprint(self._authority.pem)
+        )
+        now = self._clock()
+        enrolment = Enrolment(
+            token.id, kind, organisation, token.secret_digest, now, now + ENROLMENT_SECONDS
+        )
+        async with self._deeds() as deed:
+            await deed.work.enrolments.add(enrolment)
+            document = {"enrolment": token.id, "kind": kind, "organisation": organisation, "by": by}
+            deed.record("enrolment.created", document)
+        return enrolment, token.encode()
+
+    async def invitations(self, principal: Principal, *, cursor: str = "", limit: int = 50) -> Page:
+        """Return enrolments of the caller's organisation (the operator sees all)."""
+        require(principal, "enrolment.read")
+        equals = {} if principal.operator else {"organisation": principal.organisation}
+        async with self._begin() as work:
+            return await work.enrolments.list(cursor=cursor, limit=limit, **equals)
+
+    async def enroll(self, text: str, csr: str, name: str, key: str, signature: str) -> Enrolled:
+        """Turn a one-time token and a CSR into a link certificate.
+
+        Raises:
+            SecureFlowError: `token_malformed`, `token_refused`, `proof_refused`, `csr_…`,
+                `spiffe_malformed`, `already_exists`.
+        """
+        token = EnrolmentToken.parse(text)
+        _check_proof(token, csr, key, signature)
+        identity = self._identity(token, name)
+        async with self._deeds() as deed:
+            enrolment = await self._redeem(deed, token)
+            certificate = self._issue(csr, identity)
+            agent = Agent(
+                id=str(identity),
+                kind=enrolment.kind,
+                party=enrolment.organisation or ENCLAVE,
+                organisation=enrolment.organisation,
+                key=key,
+                created=self._clock(),
+                serial=serial(parse_certificate(certificate)),
+            )
+            await _admit(deed.work, agent)
+            document = {"enrolment": token.id, "agent": agent.id, "key": key}
+            deed.record("enrolment.used", {**document, "organisation": agent.organisation})
+        log = {"origin": self._centre.origin, "key": self._centre.log_key}
+        trust_domain = self._authority.trust_domain
+        return Enrolled(certificate, self.ca, agent.id, trust_domain, self._centre.link, log)
+
+    async def renew(self, spiffe: str, csr: str) -> str:
+        """Return a new certificate chain for an enrolled agent (it asks over its own link).
+
+        Raises:
+            SecureFlowError: `certificate_revoked`, `csr_…`.
+        """
+        async with self._begin() as work:
+            agent = await work.agents.find(spiffe)
+            if agent is None or agent.revoked is not None:
+                raise revoked(spiffe)
+            certificate = self._issue(csr, SpiffeId.parse(spiffe))
+            renewed = replace(agent, serial=serial(parse_certificate(certificate)))
+            await work.agents.save(renewed)
+            await work.commit()
+        return certificate
+
+    async def agents(self, principal: Principal, *, cursor: str = "", limit: int = 50) -> Page:
+        """Return the agents of the caller's organisation (the operator sees all)."""
+        require(principal, "agent.read")
+        equals = {} if principal.operator else {"organisation": principal.organisation}
+        async with self._begin() as work:
+            return await work.agents.list(cursor=cursor, limit=limit, **equals)
+
+    async def revoke(self, principal: Principal, spiffe: str) -> Agent:
+        """Shut an agent out: every certificate that it ever got, not just the newest."""
+        require(principal, "agent.revoke")
+        async with self._deeds() as deed:
+            agent = await deed.work.agents.find(spiffe)
+            if agent is None or not (principal.operator or principal.acts_for(agent.organisation)):
+                raise missing("agent", spiffe)
+            if agent.revoked is None:
+                agent = replace(agent, revoked=self._clock())
+                await deed.work.agents.save(agent)
+                document = {"agent": agent.id, "organisation": agent.organisation}
+                deed.record("agent.revoked", {**document, "by": principal.user})
+        return agent
+
+    async def shut_out(self) -> Sequence[str]:
+        """Return the SPIFFE ids of revoked agents: what the link refuses at each handshake."""
+        async with self._begin() as work:
+            return [agent.id for agent in await every(work.agents) if agent.revoked is not None]
+
+    async def parties(self, principal: Principal, courier: Courier) -> Sequence[PartyStatus]:
+        """Return link statuses of the enclave, the own organisation, and fellow members."""
+        require(principal, "agent.read")
+        async with self._begin() as work:
+            agents = [agent for agent in await every(work.agents) if agent.revoked is None]
+            fellows = await _fellows(work, principal)
+        known = {agent.party for agent in agents}
+        shown = known if principal.operator else known & (fellows | {ENCLAVE})
+        return [courier.status(party) for party in sorted(shown)]
+
+    def _identity(self, token: EnrolmentToken, name: str) -> SpiffeId:
+        return SpiffeId(self._authority.trust_domain, token.kind, token.organisation, name)
+
+    def _issue(self, csr: str, identity: SpiffeId) -> str:
+        dns = (ENCLAVE_NAME,) if identity.role == "enclave" else ()
+        return self._authority.issue(csr, str(identity), self._clock(), dns=dns)
+
+    async def _redeem(self, deed: Deed, token: EnrolmentToken) -> Enrolment:
+        enrolment = await deed.work.enrolments.find(token.id)
+        now = self._clock()
+        if (
+            enrolment is None
+            or not token.matches(enrolment.digest)
+            or (enrolment.kind, enrolment.organisation) != (token.kind, token.organisation)
+            or enrolment.used is not None
+            or now >= enrolment.expires
+        ):
+            raise SecureFlowError(
+                "token_refused",
+                "The enrolment token is unknown, used or expired.",
+                "Ask the operator for a new one; each serves once.",
+            )
+        used = replace(enrolment, used=now)
+        await deed.work.enrolments.save(used)
+        return used
+
+
+def revoked(spiffe: str) -> SecureFlowError:
+    """Return the refusal of a link whose agent is not (or no longer) enrolled."""
+    return SecureFlowError(
+        "certificate_revoked",
+        f"{spiffe} is not enrolled, or has been revoked.",
+        "Enrol again with a new token from the operator.",
+    )
+
+
+def _check_proof(token: EnrolmentToken, csr: str, key: str, signature: str) -> None:
+    """An agent proves that it holds its signing key; an enclave has none to prove."""
+    if token.kind == "enclave":
+        held = key == "" and signature == ""
+    else:
+        held = crypto.verify(key, "enrol", proof_body(token.id, csr, key), signature)
+    if not held:
+        raise SecureFlowError(
+            "proof_refused",
+            "The enrolment does not prove possession of the signing key.",
+            "Enrol with `secureflow agent enroll` on the machine that holds the key.",
+        )
+
+
+async def _admit(work: UnitOfWork, agent: Agent) -> None:
+    """Add the agent, or let it back in; one living agent per organisation, one owner per key."""
+    if agent.kind == "agent":
+        for other in await every(work.agents, organisation=agent.organisation):
+            if other.revoked is None and other.id != agent.id:
+                raise SecureFlowError(
+                    "already_exists",
+                    f"{agent.organisation} already has the agent {other.id}.",
+                    "Revoke it first: an organisation has one agent.",
+                )
+        twin = await first(work.agents, key=agent.key)
+        if twin is not None and twin.organisation != agent.organisation:
+            raise SecureFlowError(
+                "already_exists",
+                f"The signing key of {agent.organisation} belongs to another organisation.",
+                "Make a fresh key at the agent: one key, one vote.",
+            )
+    old = await work.agents.find(agent.id)
+    if old is None:
+        await work.agents.add(agent)
+    else:
+        await work.agents.save(replace(agent, created=old.created))
+
+
+async def _fellows(work: UnitOfWork, principal: Principal) -> set[str]:
+    """Return the organisations that share an active project with the caller's, and itself."""
+    if not principal.organisation:
+        return set()
+    mine = await every(work.projects, member=principal.organisation)
+    shared = [project for project in mine if project.has_member(principal.organisation)]
+    members = {m.organisation for project in shared for m in project.members if m.state == "active"}
+    return members | {principal.organisation}

@@ -1,0 +1,59 @@
+"""Passwords: Argon2id (RFC 9106) with the OWASP parameters m = 19 MiB, t = 2, p = 1.
+
+The small memory parameter is deliberate: two logins at once must not double the server's memory.
+Hashing runs in threads, at most two at a time, so logins never stop the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from secureflow.kit.errors import SecureFlowError
+
+MIN_LENGTH = 12
+MAX_LENGTH = 256
+
+
+class Passwords:
+    """Hashes and checks passwords."""
+
+    def __init__(self) -> None:
+        self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+        self._slots = asyncio.Semaphore(2)
+        self._decoy = ""
+
+    async def hash(self, password: str) -> str:
+        """Return the Argon2id hash.
+
+        Raises:
+            SecureFlowError: `weak_password`.
+        """
+        if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+            raise SecureFlowError(
+                "weak_password",
+                f"The password does not have {MIN_LENGTH} to {MAX_LENGTH} characters.",
+                "Take a longer one; a phrase of four random words is good.",
+            )
+        async with self._slots:
+            return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def matches(self, stored: str | None, password: str) -> bool:
+        """Compare with a stored hash; without one the same work is done and the answer is no.
+
+        Else the time of an answer would tell which names exist.
+        """
+        if not self._decoy:
+            self._decoy = await self.hash(secrets.token_hex(16))
+        async with self._slots:
+            held = await asyncio.to_thread(self._verify, stored or self._decoy, password)
+        return held and stored is not None
+
+    def _verify(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, password[: MAX_LENGTH + 1])
+        except (VerificationError, InvalidHashError):
+            return False

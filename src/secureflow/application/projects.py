@@ -1,0 +1,134 @@
+"""Projects: organisations that share a purpose. One founds, others are invited and accept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from secureflow.application.access import (
+    Principal,
+    active_project,
+    missing,
+    require,
+    visible_project,
+)
+from secureflow.application.deeds import Deeds
+from secureflow.application.listing import every
+from secureflow.application.ports import Begin, Page, UnitOfWork
+from secureflow.domain.ids import new_id
+from secureflow.domain.projects import Membership, MemberState, Project
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+
+
+class Projects:
+    """Use cases around projects and their members."""
+
+    def __init__(self, begin: Begin, deeds: Deeds, clock: Clock) -> None:
+        self._begin = begin
+        self._deeds = deeds
+        self._clock = clock
+
+    async def create(
+        self, principal: Principal, *, name: str, purpose: str, description: str = ""
+    ) -> Project:
+        """Found a project; the caller's organisation is its first member."""
+        require(principal, "project.create")
+        now = self._clock()
+        founder = Membership(principal.organisation, "active", now)
+        project = Project(
+            id=new_id("prj"),
+            name=name,
+            purpose=purpose,
+            organisation=principal.organisation,
+            members=(founder,),
+            created=now,
+            description=description,
+        )
+        async with self._deeds() as deed:
+            await deed.work.projects.add(project)
+            document = {"project": project.id, "purpose": purpose, "by": principal.user}
+            deed.record("project.created", {**document, "organisation": project.organisation})
+        return project
+
+    async def get(self, principal: Principal, key: str) -> Project:
+        """Return a project of which the caller's organisation is a member or invited."""
+        require(principal, "project.read")
+        async with self._begin() as work:
+            return await visible_project(work, principal, key)
+
+    async def list(self, principal: Principal, *, cursor: str = "", limit: int = 50) -> Page:
+        """Return the projects that the caller sees."""
+        require(principal, "project.read")
+        if not principal.operator and not principal.organisation:
+            return Page([])
+        equals = {} if principal.operator else {"member": principal.organisation}
+        async with self._begin() as work:
+            return await work.projects.list(cursor=cursor, limit=limit, **equals)
+
+    async def invite(self, principal: Principal, key: str, organisation: str) -> Project:
+        """Invite an organisation; only the founder invites.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`, `already_exists`.
+        """
+        require(principal, "project.invite")
+        async with self._deeds() as deed:
+            project = await active_project(deed.work, principal, key)
+            if not principal.acts_for(project.organisation):
+                raise SecureFlowError(
+                    "forbidden",
+                    f"{principal.organisation} did not found {project.id} and cannot invite.",
+                    f"Ask {project.organisation}.",
+                )
+            if await deed.work.organisations.find(organisation) is None:
+                raise missing("organisation", organisation)
+            if project.has_member(organisation, active=False):
+                raise SecureFlowError(
+                    "already_exists", f"{organisation} is already a member or invited."
+                )
+            project = self._with(project, organisation, "invited")
+            await deed.work.projects.save(project)
+            document = {"project": key, "organisation": organisation, "by": principal.user}
+            deed.record("member.invited", document)
+        return project
+
+    async def accept(self, principal: Principal, key: str) -> Project:
+        """Accept the caller's organisation's invitation."""
+        require(principal, "project.join")
+        async with self._deeds() as deed:
+            project = await visible_project(deed.work, principal, key)
+            if not project.has_member(principal.organisation, active=False):
+                raise missing("project", key)
+            if not project.has_member(principal.organisation):
+                project = self._with(project, principal.organisation, "active")
+                await deed.work.projects.save(project)
+                document = {"project": key, "organisation": principal.organisation}
+                deed.record("member.joined", {**document, "by": principal.user})
+        return project
+
+    async def leave(self, principal: Principal, key: str) -> Project:
+        """Leave: the organisation's grants to the project end with its membership."""
+        require(principal, "project.join")
+        async with self._deeds() as deed:
+            project = await visible_project(deed.work, principal, key)
+            if not project.has_member(principal.organisation, active=False):
+                raise missing("project", key)
+            project = self._with(project, principal.organisation, "left")
+            await deed.work.projects.save(project)
+            ended = await self._end_grants(deed.work, principal.organisation, key)
+            document = {"project": key, "organisation": principal.organisation, "grants": ended}
+            deed.record("member.left", {**document, "by": principal.user})
+        return project
+
+    async def _end_grants(self, work: UnitOfWork, organisation: str, project: str) -> Sequence[str]:
+        ended = []
+        for grant in await every(work.grants, project=project):
+            if grant.organisation == organisation and grant.revoked is None:
+                await work.grants.save(replace(grant, revoked=self._clock()))
+                ended.append(grant.id)
+        return ended
+
+    def _with(self, project: Project, organisation: str, state: MemberState) -> Project:
+        others = tuple(m for m in project.members if m.organisation != organisation)
+        return replace(project, members=(*others, Membership(organisation, state, self._clock())))

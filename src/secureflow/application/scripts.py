@@ -1,0 +1,53 @@
+"""From a job to its script: a table, by the script version that the job was submitted with.
+
+What a script is told stands in the job since its submission, so a replay is told the same however
+the charter has changed since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from secureflow.domain.charter import Charter
+from secureflow.domain.jobs import Job
+from secureflow.domain.specs import TrainingSpec, parse
+from secureflow.engines.script import JSON, Script
+from secureflow.kit.errors import SecureFlowError
+
+Factory = Callable[[Job], Script[dict[str, JSON]]]
+
+
+def course_of(charter: Charter, expires: int) -> dict[str, Any]:
+    """Return the facts that a job keeps for its script; `expires` is when approvals lapse."""
+    return {"charter": charter.digest, "members": charter.keys, "expires": expires}
+
+
+def script_for(job: Job) -> Script[dict[str, JSON]]:
+    """Return a fresh script of the job.
+
+    Raises:
+        SecureFlowError: `script_changed` for a script that this server does not have.
+    """
+    factory = _FACTORIES.get(job.script)
+    if factory is None:
+        raise SecureFlowError(
+            "script_changed",
+            f"Job {job.id} needs the script {job.script}, which this server does not have.",
+            "Run the server version that started the job, or cancel it.",
+        )
+    return factory(job)
+
+
+def _training(job: Job) -> Script[dict[str, JSON]]:
+    # NumPy loads with the first job: a server that only serves stays small.
+    from secureflow.engines.training.course import JobContext
+    from secureflow.engines.training.federated import federated_training
+
+    members: Mapping[str, str] = job.progress["members"]
+    spec = parse(TrainingSpec, job.spec)
+    expires = int(job.progress["expires"])
+    return federated_training(JobContext(job.id, spec, job.digest, members, expires))
+
+
+_FACTORIES: Final[dict[str, Factory]] = {"training/1": _training}

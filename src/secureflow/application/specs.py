@@ -1,0 +1,217 @@
+"""From a wish to a signed spec: the roster from the charter, and every early refusal.
+
+Whatever stands in the spec is there because every contributor will sign it; whatever is refused
+here would be refused by an agent too, only later and after people were asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from secureflow.application.access import missing
+from secureflow.application.charters import CURRENT
+from secureflow.application.listing import every
+from secureflow.application.ports import UnitOfWork
+from secureflow.domain.charter import Charter, SignedCharter
+from secureflow.domain.datasets import Dataset
+from secureflow.domain.specs import FeatureSpec, TrainingSpec, check, parse, spec_digest
+from secureflow.engines.ledger.witness import quorum_of
+from secureflow.kit.errors import SecureFlowError
+
+OPTIONAL_PARTS: Final = frozenset(
+    {"features", "model", "plan", "limits", "release", "protection", "min_contributors", "resume"}
+)
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A spec that passed every check, with what a dry run tells.
+
+    `charter` is the adopted one, which gave the roster its keys; `notes` are warnings for people.
+    """
+
+    spec: TrainingSpec
+    digest: str
+    charter: Charter
+    notes: tuple[str, ...]
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+async def draft(
+    work: UnitOfWork,
+    *,
+    project: str,
+    submitter: str,
+    name: str,
+    purpose: str,
+    datasets: Sequence[str],
+    parts: Mapping[str, Any],
+    now: int,
+) -> Drafted:
+    """Fill in the roster and check everything that the centre can check.
+
+    Raises:
+        SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
+            `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`.
+    """
+    charter = await _charter(work)
+    chosen = await _granted_datasets(work, project, datasets)
+    spec = parse(
+        TrainingSpec,
+        {
+            "project": project,
+            "name": name,
+            "purpose": purpose,
+            "submitter": submitter,
+            "roster": list(_roster(chosen, charter.keys)),
+            **{part: value for part, value in parts.items() if value is not None},
+        },
+    )
+    check(spec)
+    _check_columns(spec, chosen)
+    await _check_grants(work, spec, chosen, now)
+    await _check_resume(work, spec)
+    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)), _details(spec))
+
+
+async def _charter(work: UnitOfWork) -> Charter:
+    stored = await work.setting(CURRENT)
+    if stored is None:
+        raise SecureFlowError(
+            "charter_missing",
+            "There is no adopted charter, so no contributor's key is known.",
+            "The operator proposes one, and every member signs it: secureflow charter propose.",
+        )
+    return SignedCharter.from_json(stored).charter
+
+
+async def _granted_datasets(
+    work: UnitOfWork, project: str, keys: Sequence[str]
+) -> dict[str, Dataset]:
+    """Return organisation → dataset; what the project was never granted does not exist for it."""
+    granted = {grant.dataset for grant in await every(work.grants, project=project)}
+    chosen: dict[str, Dataset] = {}
+    for key in keys:
+        dataset = await work.datasets.find(key)
+        if dataset is None or dataset.removed is not None or key not in granted:
+            raise missing("dataset", key)
+        if dataset.organisation in chosen:
+            raise SecureFlowError(
+                "contradictory_spec",
+                f"datasets: {dataset.organisation} stands in it with two datasets.",
+                "Name one dataset for each contributor.",
+                {"field": "datasets"},
+            )
+        chosen[dataset.organisation] = dataset
+    return dict(sorted(chosen.items()))
+
+
+def _roster(chosen: Mapping[str, Dataset], members: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    for party, dataset in chosen.items():
+        if party not in members:
+            raise SecureFlowError(
+                "charter_mismatch",
+                f"{party} does not stand in the adopted charter.",
+                "The operator proposes a charter with it, and the members sign.",
+                {"party": party},
+            )
+        yield {"party": party, "key": members[party], "dataset": dataset.name}
+
+
+def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
+    for party, dataset in chosen.items():
+        types = {column.name: column.type for column in dataset.columns}
+        for column, kinds in _wanted(spec.features):
+            if column not in types:
+                raise SecureFlowError(
+                    "unknown_column",
+                    f"The dataset {dataset.name} of {party} declares no column {column!r}.",
+                    "Use columns that every contributor declares.",
+                    {"party": party, "column": column},
+                )
+            if types[column] not in kinds:
+                raise SecureFlowError(
+                    "contradictory_spec",
+                    f"features.{column}: {party} declares it as {types[column]}, "
+                    f"the job uses it as {kinds[0]}.",
+                    "Use the column as its owner declares it.",
+                    {"field": f"features.{column}", "party": party},
+                )
+
+
+def _wanted(features: FeatureSpec | None) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if features is None:
+        return
+    for numeric in features.numeric:
+        yield numeric.column, ("number",)
+    for categorical in features.categorical:
+        yield categorical.column, ("category", "text")
+    yield features.label.column, ("category", "text", "number")
+
+
+async def _check_grants(
+    work: UnitOfWork, spec: TrainingSpec, chosen: Mapping[str, Dataset], now: int
+) -> None:
+    columns = spec.features.columns if spec.features else ()
+    for party, dataset in chosen.items():
+        held = [
+            grant
+            for grant in await every(work.grants, project=spec.project)
+            if grant.dataset == dataset.id and grant.allows((), spec.purpose, now)
+        ]
+        covered = {column for grant in held for column in grant.columns}
+        lacking = [column for column in columns if column not in covered]
+        if not held or lacking:
+            what = f"the columns {', '.join(lacking)}" if held else f"purpose {spec.purpose!r}"
+            raise SecureFlowError(
+                "column_not_granted",
+                f"{party} has not granted {what} of {dataset.name} to this project.",
+                f"Ask a data owner of {party} for a grant, or leave it out.",
+                {"party": party, "dataset": dataset.id, "columns": lacking},
+            )
+
+
+async def _check_resume(work: UnitOfWork, spec: TrainingSpec) -> None:
+    if spec.resume is None:
+        return
+    earlier = await work.jobs.find(spec.resume.job)
+    if earlier is None or earlier.project != spec.project:
+        raise missing("job", spec.resume.job)
+
+
+def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
+    parties = len(spec.roster)
+    needed = max(quorum_of(parties), spec.min_contributors)
+    spare = parties - needed
+    if spare == 0:
+        yield f"A round needs all {parties} contributors: it survives no dropout."
+    if "sealed" in spec.protection:
+        yield "Updates are as safe as the enclave: look at its attestation verdict."
+    yield (
+        "Without differential privacy, sums over rosters that differ in few parties "
+        "reveal the difference."
+    )
+    for categorical in spec.features.categorical if spec.features else ():
+        for party, dataset in chosen.items():
+            declared = {c.name: c.categories for c in dataset.columns}[categorical.column]
+            extra = sorted(set(declared) - set(categorical.categories))
+            if extra:
+                yield (
+                    f"{party} declares values of {categorical.column} that the job does not "
+                    f"list: {', '.join(extra[:5])}."
+                )
+
+
+def _details(spec: TrainingSpec) -> dict[str, Any]:
+    parties = len(spec.roster)
+    needed = max(quorum_of(parties), spec.min_contributors)
+    return {
+        "parties": list(spec.parties),
+        "parameters": spec.parameters,
+        "update_bytes": 4 * spec.parameters,
+        "quorum": quorum_of(parties),
+        "dropouts_tolerated": parties - needed,
+        "rounds": spec.plan.rounds,
+    }

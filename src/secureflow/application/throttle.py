@@ -1,0 +1,53 @@
+"""Token buckets: a rate for each name, in bounded memory, on a clock that is given."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from secureflow.kit.clock import Ticks
+from secureflow.kit.errors import SecureFlowError
+
+
+class Throttle:
+    """Allows `burst` at once and `rate` per second after that, for each key.
+
+    Memory is bounded by `keys`: the key that was quiet longest is forgotten first, and a bucket
+    that has filled up again is the same as none.
+    """
+
+    def __init__(self, rate: float, burst: int, ticks: Ticks, *, keys: int = 10_000) -> None:
+        self._rate = rate
+        self._burst = float(burst)
+        self._ticks = ticks
+        self._keys = keys
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: str) -> float:
+        """Take one from the key's bucket; return 0.0, or the seconds to wait if it is empty."""
+        level = self._level(key)
+        if level < 1.0:
+            return (1.0 - level) / self._rate
+        self._buckets[key] = (level - 1.0, self._ticks())
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > self._keys:
+            self._buckets.popitem(last=False)
+        return 0.0
+
+    def forget(self, key: str) -> None:
+        """Fill the key's bucket again."""
+        self._buckets.pop(key, None)
+
+    def _level(self, key: str) -> float:
+        level, since = self._buckets.get(key, (self._burst, self._ticks()))
+        return min(self._burst, level + (self._ticks() - since) * self._rate)
+
+
+def too_fast(seconds: float) -> SecureFlowError:
+    """Return the refusal that tells how long to wait."""
+    wait = max(1, int(seconds + 0.999))
+    return SecureFlowError(
+        "rate_limited",
+        "Too many requests from here.",
+        f"Wait {wait} s and try again.",
+        {"retry_after": wait},
+    )

@@ -1,0 +1,170 @@
+"""Bearer tokens and login.
+
+A token is `sft_<id>_<secret>`: the id finds the row, the 256-bit secret is stored as SHA-256 only
+and compared in constant time. Login does the same work for unknown names as for known ones, and
+slows down guessing per (name, address) and per address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, replace
+from typing import Final
+
+from secureflow.application.access import Principal, missing
+from secureflow.application.listing import every, first
+from secureflow.application.passwords import Passwords
+from secureflow.application.ports import Begin, UnitOfWork
+from secureflow.application.throttle import Throttle, too_fast
+from secureflow.domain.ids import new_id
+from secureflow.domain.users import Token, User
+from secureflow.kit.clock import Clock, Ticks
+from secureflow.kit.errors import SecureFlowError
+
+LOGIN_SECONDS: Final = 12 * 3600
+MAX_SECONDS: Final = 90 * 86_400
+MAX_TOKENS: Final = 50
+"""Of one user at a time; login beyond it forgets the oldest."""
+
+_SHAPE: Final = re.compile(r"sft_([0-9a-z]{20})_([A-Za-z0-9_-]{43})")
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A fresh token: `text` is shown once and kept nowhere."""
+
+    text: str
+    token: Token
+    user: User
+
+
+class Tokens:
+    """Logs people in and recognises them.
+
+    Args:
+        begin: starts units of work.
+        passwords: checks them.
+        clock: dates tokens.
+        ticks: paces guessing.
+    """
+
+    def __init__(self, begin: Begin, passwords: Passwords, clock: Clock, ticks: Ticks) -> None:
+        self._begin = begin
+        self._passwords = passwords
+        self._clock = clock
+        self._by_name = Throttle(1 / 30, 5, ticks)
+        self._by_address = Throttle(1.0, 60, ticks)
+
+    async def login(self, name: str, password: str, address: str) -> Issued:
+        """Return a token for a name and password.
+
+        Raises:
+            SecureFlowError: `bad_credentials` (whatever of the two is wrong), `rate_limited`.
+        """
+        source = f"{name[:64]}\n{address}"
+        wait = max(self._by_name.take(source), self._by_address.take(address))
+        if wait:
+            raise too_fast(wait)
+        async with self._begin() as work:
+            user = await first(work.users, name=name)
+            active = user is not None and await _active(work, user)
+        held = await self._passwords.matches(user.password if user else None, password)
+        if user is None or not held or not active:
+            raise SecureFlowError(
+                "bad_credentials",
+                "Name and password do not fit together.",
+                "Check both; a disabled account cannot log in either.",
+            )
+        self._by_name.forget(source)
+        return await self._issue(user, LOGIN_SECONDS, "login")
+
+    async def authenticate(self, text: str) -> Principal:
+        """Return who speaks with this bearer token.
+
+        Raises:
+            SecureFlowError: `unauthenticated` without saying which part is wrong.
+        """
+        match = _SHAPE.fullmatch(text)
+        if match is None:
+            raise _unauthenticated()
+        async with self._begin() as work:
+            token = await work.tokens.find(f"tok_{match[1]}")
+            user = await work.users.find(token.user) if token else None
+            active = user is not None and await _active(work, user)
+        digest = token.digest if token else "0" * 64
+        held = hmac.compare_digest(_digest(match[2]), digest)
+        if token is None or user is None or not held or not active:
+            raise _unauthenticated()
+        if self._clock() >= token.expires:
+            raise SecureFlowError("token_expired", "The token has expired.", "Log in again.")
+        return Principal(user.id, user.name, user.organisation, frozenset(user.roles), token.id)
+
+    async def logout(self, principal: Principal) -> None:
+        """Forget the token that the caller used."""
+        await self.revoke(principal, principal.token)
+
+    async def create(self, principal: Principal, label: str, seconds: int) -> Issued:
+        """Return a further token of the caller that lives `seconds` (at most 90 days)."""
+        async with self._begin() as work:
+            user = await work.users.get(principal.user)
+        return await self._issue(user, min(seconds, MAX_SECONDS), label)
+
+    async def list(self, principal: Principal) -> list[Token]:
+        """Return the caller's own tokens, digests left out."""
+        async with self._begin() as work:
+            mine = await every(work.tokens, user=principal.user)
+        return [replace(token, digest="") for token in mine if not _dead(token)]
+
+    async def revoke(self, principal: Principal, key: str) -> None:
+        """Forget one of the caller's tokens (`not_found` for anybody else's)."""
+        async with self._begin() as work:
+            token = await work.tokens.find(key)
+            if token is None or token.user != principal.user or _dead(token):
+                raise missing("token", key)
+            await work.tokens.save(killed(token))
+            await work.commit()
+
+    async def _issue(self, user: User, seconds: int, label: str) -> Issued:
+        now = self._clock()
+        secret = secrets.token_urlsafe(32)
+        token = Token(new_id("tok"), user.id, _digest(secret), now, now + seconds, label)
+        async with self._begin() as work:
+            living = [t for t in await every(work.tokens, user=user.id) if t.expires > now]
+            for old in living[: max(0, len(living) + 1 - MAX_TOKENS)]:
+                await work.tokens.save(killed(old))
+            await work.tokens.add(token)
+            await work.commit()
+        return Issued(f"sft_{token.id.removeprefix('tok_')}_{secret}", token, user)
+
+
+def killed(token: Token) -> Token:
+    """Return the token as one that opens nothing any more."""
+    return replace(token, digest=f"revoked {token.id}", expires=0)
+
+
+def _dead(token: Token) -> bool:
+    return token.expires == 0
+
+
+async def _active(work: UnitOfWork, user: User) -> bool:
+    if user.disabled:
+        return False
+    if not user.organisation:
+        return True
+    organisation = await work.organisations.find(user.organisation)
+    return organisation is not None and not organisation.disabled
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _unauthenticated() -> SecureFlowError:
+    return SecureFlowError(
+        "unauthenticated",
+        "The request carries no valid token.",
+        "Log in (POST /api/v1/login) and send `Authorization: Bearer sft_…`.",
+    )

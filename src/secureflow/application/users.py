@@ -1,0 +1,220 @@
+"""Users: people with roles inside one organisation, or administrators of the platform.
+
+An organisation admin rules over their own organisation's people only and cannot make a platform
+admin; the platform keeps at least one administrator.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from secureflow.application.access import Principal, missing, require
+from secureflow.application.deeds import Deeds
+from secureflow.application.listing import every, first
+from secureflow.application.passwords import Passwords
+from secureflow.application.ports import Begin, Page, UnitOfWork
+from secureflow.application.tokens import killed
+from secureflow.domain.ids import new_id
+from secureflow.domain.users import Role, User
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+
+
+class Users:
+    """Use cases around accounts."""
+
+    def __init__(self, begin: Begin, deeds: Deeds, passwords: Passwords, clock: Clock) -> None:
+        self._begin = begin
+        self._deeds = deeds
+        self._passwords = passwords
+        self._clock = clock
+
+    async def create_first(self, name: str, password: str) -> User:
+        """Make the first platform admin, on the machine itself (`server init`).
+
+        Raises:
+            SecureFlowError: `already_exists` when there is any user.
+        """
+        hashed = await self._passwords.hash(password)
+        user = self._new(name, name, "", (Role.PLATFORM_ADMIN,), hashed)
+        async with self._deeds() as deed:
+            if await first(deed.work.users):
+                raise SecureFlowError("already_exists", "The platform already has users.")
+            await deed.work.users.add(user)
+            deed.record("user.created", _document(user, by="init"))
+        return user
+
+    async def create(
+        self,
+        principal: Principal,
+        *,
+        name: str,
+        password: str,
+        display: str,
+        organisation: str,
+        roles: Sequence[Role],
+    ) -> User:
+        """Make an account.
+
+        Raises:
+            SecureFlowError: `forbidden`, `invalid_name`, `invalid_roles`, `weak_password`,
+                `not_found` (organisation), `already_exists`.
+        """
+        require(principal, "user.create")
+        if not principal.operator and not principal.acts_for(organisation):
+            raise missing("organisation", organisation)
+        user = self._new(name, display, organisation, roles, "")
+        user = replace(user, password=await self._passwords.hash(password))
+        async with self._deeds() as deed:
+            if organisation and await deed.work.organisations.find(organisation) is None:
+                raise missing("organisation", organisation)
+            if await first(deed.work.users, name=name):
+                raise SecureFlowError(
+                    "already_exists", f"The user name {name} is taken.", "Choose another one."
+                )
+            await deed.work.users.add(user)
+            deed.record("user.created", _document(user, by=principal.user))
+        return user
+
+    async def get(self, principal: Principal, key: str) -> User:
+        """Return a user whom the caller may see: themselves, or their organisation's."""
+        if key != principal.user:
+            require(principal, "user.read")
+        async with self._begin() as work:
+            return await _seen(work, principal, key)
+
+    async def list(
+        self, principal: Principal, *, organisation: str = "", cursor: str = "", limit: int = 50
+    ) -> Page:
+        """Return the people of one organisation, or all for the operator."""
+        require(principal, "user.read")
+        if not principal.operator:
+            if organisation and not principal.acts_for(organisation):
+                raise missing("organisation", organisation)
+            organisation = principal.organisation
+        equals = {"organisation": organisation} if organisation else {}
+        async with self._begin() as work:
+            return await work.users.list(cursor=cursor, limit=limit, **equals)
+
+    async def update(
+        self,
+        principal: Principal,
+        key: str,
+        *,
+        display: str | None = None,
+        roles: Sequence[Role] | None = None,
+        disabled: bool | None = None,
+        password: str | None = None,
+    ) -> User:
+        """Change an account; disabling it or setting its password ends its tokens.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`, `invalid_roles`, `weak_password`,
+                `last_administrator`.
+        """
+        require(principal, "user.update")
+        hashed = await self._passwords.hash(password) if password is not None else None
+        async with self._deeds() as deed:
+            old = await _seen(deed.work, principal, key)
+            new = replace(
+                old,
+                display=old.display if display is None else display,
+                roles=old.roles if roles is None else _roles(roles, old.organisation),
+                disabled=old.disabled if disabled is None else disabled,
+                password=hashed or old.password,
+            )
+            await _keep_an_administrator(deed.work, old, new)
+            await deed.work.users.save(new)
+            if new.disabled or hashed:
+                await _end_tokens(deed.work, new.id)
+            deed.record("user.updated", _document(new, by=principal.user))
+        return new
+
+    async def change_password(self, principal: Principal, old: str, new: str) -> None:
+        """Set the caller's own password and end their other tokens.
+
+        Raises:
+            SecureFlowError: `bad_credentials`, `weak_password`.
+        """
+        async with self._begin() as work:
+            user = await work.users.get(principal.user)
+        if not await self._passwords.matches(user.password, old):
+            raise SecureFlowError("bad_credentials", "The old password is not right.")
+        hashed = await self._passwords.hash(new)
+        async with self._deeds() as deed:
+            await deed.work.users.save(replace(user, password=hashed))
+            await _end_tokens(deed.work, user.id, but=principal.token)
+            deed.record("user.updated", _document(user, by=principal.user))
+
+    def _new(
+        self, name: str, display: str, organisation: str, roles: Sequence[Role], password: str
+    ) -> User:
+        if not _NAME.fullmatch(name):
+            raise SecureFlowError(
+                "invalid_name",
+                f"{name!r:.80} cannot be a user name.",
+                "Use up to 64 lowercase letters, digits and . _ @ -",
+            )
+        chosen = _roles(roles, organisation)
+        return User(
+            new_id("usr"), name, display or name, organisation, chosen, password, self._clock()
+        )
+
+
+def _roles(roles: Sequence[Role], organisation: str) -> tuple[Role, ...]:
+    chosen = tuple(role for role in Role if role in roles)
+    if not chosen:
+        raise SecureFlowError("invalid_roles", "A user needs at least one role.")
+    if (Role.PLATFORM_ADMIN in chosen) != (organisation == ""):
+        raise SecureFlowError(
+            "invalid_roles",
+            "Platform admins belong to no organisation, everybody else to one.",
+            "Give the operator's people the role platform-admin and no organisation.",
+        )
+    return chosen
+
+
+async def _seen(work: UnitOfWork, principal: Principal, key: str) -> User:
+    user = await work.users.find(key)
+    if user is None or not (
+        principal.operator or user.id == principal.user or principal.acts_for(user.organisation)
+    ):
+        raise missing("user", key)
+    return user
+
+
+async def _keep_an_administrator(work: UnitOfWork, old: User, new: User) -> None:
+    def rules(user: User) -> bool:
+        return Role.PLATFORM_ADMIN in user.roles and not user.disabled
+
+    if not rules(old) or rules(new):
+        return
+    others = [u for u in await every(work.users, organisation="") if u.id != old.id]
+    if not any(rules(user) for user in others):
+        raise SecureFlowError(
+            "last_administrator",
+            f"{old.name} is the platform's last administrator.",
+            "Make another platform admin first.",
+        )
+
+
+async def _end_tokens(work: UnitOfWork, user: str, but: str = "") -> None:
+    for token in await every(work.tokens, user=user):
+        if token.id != but and token.expires:
+            await work.tokens.save(killed(token))
+
+
+def _document(user: User, *, by: str) -> dict[str, object]:
+    """Return what the ledger's document says: ids and roles, no personal name."""
+    return {
+        "user": user.id,
+        "organisation": user.organisation,
+        "roles": [role.value for role in user.roles],
+        "disabled": user.disabled,
+        "by": by,
+    }
