@@ -68,6 +68,10 @@ CATALOGUE: dict[str, Category] = {
     "unavailable": Category.UNAVAILABLE,
     "server_untrusted": Category.UNTRUSTED,
     "digest_mismatch": Category.UNTRUSTED,
+    "dataset_changed": Category.CONFLICT,
+    "missing_data": Category.INVALID,
+    "missing_moments": Category.INVALID,
+    "empty_dataset": Category.INVALID,
     "internal": Category.INTERNAL,
 }
 
