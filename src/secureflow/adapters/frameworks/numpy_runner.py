@@ -1,0 +1,168 @@
+"""The embedded framework: the model families of `engines.training` on NumPy arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.preparation import (
+    Columns,
+    Moments,
+    declared_moments,
+    design_matrix,
+    federated_features,
+    moment_sums,
+    moments_from_sums,
+    split_validation,
+)
+from secureflow.engines.training.models import model_family
+from secureflow.kit.errors import SecureFlowError
+
+_FLOAT32 = np.dtype("<f4")
+_Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
+_NOTHING: _Rows = (np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
+
+
+class NumpyRunner:
+    """A `FrameworkRunner` for one job.
+
+    Args:
+        spec: the job's spec.
+        columns: the rows of the party's dataset; None for a family that reads none.
+
+    Raises:
+        SecureFlowError: `missing_data`, `empty_dataset`, or what `design_matrix` finds wrong with
+            a row, so that a job fails before its first round.
+    """
+
+    def __init__(self, spec: TrainingSpec, columns: Columns | None) -> None:
+        self._spec = spec
+        self._family = model_family(spec)
+        self._train_columns: Columns = {}
+        self._valid_columns: Columns = {}
+        self._prepared: tuple[Moments, _Rows, _Rows] | None = None
+        self._rows = (1, 0)  # the weight of a party that brings no rows
+        self._zeroed: set[Path] = set()
+        if self._family.needs_data:
+            self._split(columns)
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """See `FrameworkRunner.rows`."""
+        return self._rows
+
+    def moments(self) -> NDArray[np.float64]:
+        """See `FrameworkRunner.moments`."""
+        if self._spec.features is None:
+            return self._capped(np.ones(1))
+        return self._capped(moment_sums(self._spec.features, self._train_columns))
+
+    def train(
+        self, model: Path, update: Path, moments: Sequence[float] | None, seed: bytes
+    ) -> NDArray[np.float64]:
+        """See `FrameworkRunner.train`; the delta is clipped to the spec's `clip_norm` (L2)."""
+        if not self._family.needs_data:
+            self._write_zeros(update)
+            return self._sums(np.zeros(0))
+        before = self._load(model)
+        training, validation = self._matrices(moments)
+        delta = self._family.train(self._spec, before, *training, seed) - before
+        self._write(update, self._clipped(delta))
+        return self._sums(self._family.metric_sums(self._spec, before, *validation))
+
+    def evaluate(self, model: Path, moments: Sequence[float] | None) -> NDArray[np.float64]:
+        """See `FrameworkRunner.evaluate`."""
+        if not self._family.needs_data:
+            return self._sums(np.zeros(0))
+        _, validation = self._matrices(moments)
+        return self._sums(self._family.metric_sums(self._spec, self._load(model), *validation))
+
+    def _split(self, columns: Columns | None) -> None:
+        features = self._spec.features
+        if columns is None or features is None:
+            raise SecureFlowError(
+                "missing_data",
+                f"The model family {self._spec.model.family!r} needs a dataset and features.",
+                "Name a dataset for this party and features in the spec.",
+            )
+        design_matrix(features, declared_moments(features), columns)  # every row, before round 0
+        count = len(columns[features.label.column])
+        if count == 0:
+            raise SecureFlowError(
+                "empty_dataset",
+                "The party's dataset has no rows.",
+                "Bring a dataset with rows, or leave the job.",
+            )
+        parts = split_validation(count, self._spec.plan.seed, self._spec.plan.validation)
+        self._train_columns, self._valid_columns = (
+            {name: columns[name][part] for name in features.columns} for part in parts
+        )
+        self._rows = (len(parts[0]), len(parts[1]))
+
+    def _matrices(self, sums: Sequence[float] | None) -> tuple[_Rows, _Rows]:
+        features = self._spec.features
+        if features is None:
+            return _NOTHING, _NOTHING
+        if not federated_features(features):
+            moments = declared_moments(features)
+        elif sums is None:
+            raise SecureFlowError(
+                "missing_moments",
+                "The spec standardises by federated moments, but none came with the request.",
+                "Run the stage `moments` first.",
+            )
+        else:
+            moments = moments_from_sums(features, np.asarray(sums, dtype=np.float64))
+        if self._prepared is None or self._prepared[0] != moments:
+            training = design_matrix(features, moments, self._train_columns)
+            validation = design_matrix(features, moments, self._valid_columns)
+            self._prepared = moments, training, validation
+        return self._prepared[1:]
+
+    def _load(self, path: Path) -> NDArray[np.float32]:
+        size = self._spec.parameters * _FLOAT32.itemsize
+        if path.stat().st_size != size:
+            raise _invalid_model(f"it has {path.stat().st_size} bytes, not {size}")
+        model = np.memmap(path, dtype=_FLOAT32, mode="r")
+        if not np.isfinite(model).all():
+            raise _invalid_model("a parameter is not finite")
+        return np.asarray(model)
+
+    def _clipped(self, delta: NDArray[np.float32]) -> NDArray[np.float32]:
+        norm = float(np.linalg.norm(delta.astype(np.float64)))
+        limit = self._spec.limits.clip_norm
+        # A hair below the limit: rounding to float32 must not lift the norm over it.
+        return delta if norm <= limit else (delta * (limit * (1 - 1e-6) / norm)).astype(np.float32)
+
+    def _sums(self, metrics: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._capped(np.concatenate([[float(self._rows[0])], metrics]))
+
+    def _capped(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scale a party beyond `max_weight` down to it: its means stay, its influence is capped."""
+        share = min(1.0, self._spec.limits.max_weight / max(float(sums[0]), 1.0))
+        return np.asarray(sums * share)
+
+    def _write(self, path: Path, delta: NDArray[np.float32]) -> None:
+        with path.open("wb") as file:
+            file.write(np.ascontiguousarray(delta, dtype=_FLOAT32).data)
+
+    def _write_zeros(self, path: Path) -> None:
+        """Leave a sparse file of zeros; later rounds find their pages warm and write nothing."""
+        size = self._spec.parameters * _FLOAT32.itemsize
+        if path not in self._zeroed or not path.exists() or path.stat().st_size != size:
+            with path.open("wb") as file:
+                os.truncate(file.fileno(), size)
+            self._zeroed.add(path)
+
+
+def _invalid_model(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "invalid_model",
+        f"The global model's file cannot be trained from: {reason}.",
+        "Fetch the model again and compare its digest with the release.",
+    )

@@ -1,0 +1,175 @@
+"""The warm worker: one child process per job that holds rows, NumPy and pyarrow.
+
+    python -I -m secureflow.agent.worker
+
+It speaks JSON lines (at most `LINE_BYTES` each) on stdin and stdout: a request is
+`{"id", "verb", "arguments"}`, the answer `{"id", "answer"}` or `{"id", "error"}`, in order. It has
+no network, one thread, and ends with its parent or with its stdin. Models and updates pass as
+files; rows never leave it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from secureflow.adapters.datasources import SourceLimits, dataset_commitment, open_source
+from secureflow.domain.schemas import DatasetConfig, row_bucket
+from secureflow.domain.specs import TrainingSpec, check, parse
+from secureflow.kit.canonical import parse_json
+from secureflow.kit.errors import SecureFlowError
+
+LINE_BYTES = 8 << 20
+"""Longest line either way; a spec with all its categories fits."""
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Worker:
+    """The verbs, and the jobs that are prepared in this process."""
+
+    def __init__(self, limits: SourceLimits) -> None:
+        self._limits = limits
+        self._jobs: dict[str, Any] = {}
+        self._verbs: dict[str, Callable[..., Any]] = {
+            "describe": self.describe,
+            "prepare": self.prepare,
+            "moments": self.moments,
+            "train": self.train,
+            "evaluate": self.evaluate,
+            "close": self.close,
+        }
+
+    def answer(self, line: bytes) -> bytes:
+        """Return the answer line to a request line; no request ends the worker."""
+        number: Any = None
+        try:
+            request = parse_json(line, LINE_BYTES)
+            number = request["id"]
+            result = {"answer": self._verbs[request["verb"]](**request["arguments"])}
+        except SecureFlowError as error:
+            result = {"error": error.as_json()}
+        except MemoryError:
+            result = {"error": _failure("worker_out_of_memory", "the dataset needs more memory")}
+        except Exception as error:  # noqa: BLE001 - process edge: the parent must get an answer,
+            # and the type alone, because a message may quote a cell.
+            result = {"error": _failure("worker_failed", f"a {type(error).__name__} inside")}
+        return json.dumps({"id": number, **result}, allow_nan=False).encode() + b"\n"
+
+    def describe(self, dataset: dict[str, Any], salt: str) -> dict[str, Any]:
+        """Read a dataset against its declaration; return what may be published about it."""
+        config = parse(DatasetConfig, dataset, "dataset")
+        rows = open_source(config, self._limits).describe().rows
+        return {
+            "name": config.name,
+            "columns": config.public_schema(),
+            "rows": rows,
+            "bucket": row_bucket(rows),
+            "commitment": dataset_commitment(Path(config.path), bytes.fromhex(salt)),
+        }
+
+    def prepare(
+        self, job: str, spec: dict[str, Any], dataset: dict[str, Any] | None, salt: str
+    ) -> dict[str, Any]:
+        """Read the spec's columns and no others; prepare a job (again)."""
+        # Lazy: NumPy's share of the start is paid once there is a job.
+        from secureflow.adapters.frameworks import NumpyRunner
+
+        training = parse(TrainingSpec, spec)
+        check(training)
+        columns, commitment = None, ""
+        if training.features is not None and dataset is not None:
+            config = parse(DatasetConfig, dataset, "dataset")
+            columns = open_source(config, self._limits).read(training.features.columns)
+            commitment = dataset_commitment(Path(config.path), bytes.fromhex(salt))
+        runner = self._jobs[job] = NumpyRunner(training, columns)
+        rows, validation = runner.rows
+        return {"rows": rows, "validation": validation, "commitment": commitment}
+
+    def moments(self, job: str) -> dict[str, Any]:
+        """Return the sums of stage `moments`."""
+        return _timed(self._runner(job).moments)
+
+    def train(
+        self, job: str, model: str, update: str, moments: list[float] | None, seed: str
+    ) -> dict[str, Any]:
+        """Train from the model file, write the update file, return the sums of `train`."""
+        runner = self._runner(job)
+        return _timed(lambda: runner.train(Path(model), Path(update), moments, bytes.fromhex(seed)))
+
+    def evaluate(self, job: str, model: str, moments: list[float] | None) -> dict[str, Any]:
+        """Return the sums of stage `evaluate` for a model file."""
+        runner = self._runner(job)
+        return _timed(lambda: runner.evaluate(Path(model), moments))
+
+    def close(self, job: str) -> dict[str, Any]:
+        """Forget a job and its rows."""
+        self._jobs.pop(job, None)
+        return {}
+
+    def _runner(self, job: str) -> Any:
+        if job not in self._jobs:
+            raise SecureFlowError(
+                "job_not_prepared",
+                f"The worker holds no job {job!r}.",
+                "Prepare the job before it computes.",
+            )
+        return self._jobs[job]
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, worker: Worker) -> None:
+    """Answer request lines until the stream ends or a line is too long."""
+    while line := requests.readline(LINE_BYTES + 1):
+        if len(line) > LINE_BYTES:
+            return
+        answers.write(worker.answer(line))
+        answers.flush()
+
+
+def main() -> None:
+    """Tie this process to its parent, take stdout for answers alone, and serve."""
+    _die_with_parent()
+    _restrict(int(os.environ.get("SECUREFLOW_WORKER_MEMORY", "0")))
+    # A library that prints must not break the protocol: stdout becomes stderr for it.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, answers, Worker(SourceLimits()))
+
+
+def _die_with_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the agent's to handle
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = int(os.environ.get("SECUREFLOW_WORKER_PARENT", "0"))
+    if parent and os.getppid() != parent:  # it died before the call took effect
+        sys.exit(1)
+
+
+def _restrict(memory: int) -> None:
+    os.umask(0o077)  # an update in clear is for this organisation's eyes
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold rows
+    if memory:
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def _timed(compute: Callable[[], Any]) -> dict[str, Any]:
+    start = time.perf_counter()
+    sums = compute()
+    return {"sums": sums.tolist(), "seconds": time.perf_counter() - start}
+
+
+def _failure(code: str, reason: str) -> dict[str, Any]:
+    hint = "See the agent's log; if it happens again, report it with the job's spec."
+    return SecureFlowError(code, f"The training worker failed: {reason}.", hint).as_json()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.adapters.frameworks import NumpyRunner
+from secureflow.agent.trainer import Trainer
+from secureflow.agent.worker import LINE_BYTES, Worker
+from secureflow.agent.worker_process import WorkerConfig
+from secureflow.domain.schemas import ColumnConfig, DatasetConfig
+from secureflow.domain.specs import (
+    CategoricalFeature,
+    Contributor,
+    FeatureSpec,
+    Label,
+    Limits,
+    ModelSpec,
+    NumericFeature,
+    TrainingPlan,
+    TrainingSpec,
+    dump,
+)
+from secureflow.engines.training.models import update_sums_length
+from secureflow.kit.errors import SecureFlowError
+
+SALT = b"\x05" * 32
+SEED = "ab" * 32
+SPEC = TrainingSpec(
+    project="prj_0000000000",
+    name="t",
+    purpose="t",
+    submitter="t",
+    roster=tuple(Contributor(f"bank-{n}", f"{n}" * 44, "clients") for n in "abc"),
+    features=FeatureSpec(
+        Label("y", "1"),
+        (NumericFeature("x", (-10.0, 10.0)),),
+        (CategoricalFeature("kind", ("a", "b")),),
+    ),
+    plan=TrainingPlan(local_epochs=2, batch_size=16, learning_rate=0.5, validation=0.2),
+)
+REHEARSAL = dataclasses.replace(SPEC, features=None, model=ModelSpec("rehearsal", 0.0, 1 << 20))
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> DatasetConfig:
+    rng = np.random.default_rng(1)
+    lines = ["x,kind,y,unused"]
+    for x in rng.normal(size=400):
+        lines.append(f"{x:.6f},{'b' if x > 1 else 'a'},{int(x + rng.normal() > 0)},SECRET")
+    path = tmp_path / "clients.csv"
+    path.write_text("\n".join(lines) + "\n")
+    columns = (
+        ColumnConfig("x", "number", bounds=(-10, 10)),
+        ColumnConfig("kind", "category", ("a", "b")),
+        ColumnConfig("y", "category", ("0", "1")),
+    )
+    return DatasetConfig("clients", str(path), "csv", columns)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return raw(tmp_path / "model", np.array([0.1, -0.2, 0.3, 0.0]))
+
+
+@pytest.fixture
+async def trainer() -> AsyncIterator[Trainer]:
+    trainer = await Trainer.start()
+    yield trainer
+    await trainer.stop()
+
+
+def raw(path: Path, values: Any) -> Path:
+    np.asarray(values, "<f4").tofile(path)
+    return path
+
+
+def append(dataset: DatasetConfig, line: str) -> None:
+    with Path(dataset.path).open("a") as file:
+        file.write(line)
+
+
+def environment_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
+async def code_of(waiting: Any) -> str:
+    with pytest.raises(SecureFlowError) as caught:
+        await waiting
+    return caught.value.code
+
+
+def runner(dataset: DatasetConfig, spec: TrainingSpec = SPEC) -> NumpyRunner:
+    return NumpyRunner(spec, open_source(dataset).read(["x", "kind", "y"]))
+
+
+async def test_a_job_computes_what_the_engine_computes(
+    trainer: Trainer, dataset: DatasetConfig, model: Path, tmp_path: Path
+) -> None:
+    prepared = await trainer.prepare("job", dump(SPEC), dataset, SALT)
+    described = await trainer.describe(dataset, SALT)
+    assert prepared["commitment"] == described["commitment"]
+    assert prepared["rows"] + prepared["validation"] == described["rows"] == 400
+    assert (described["bucket"], described["name"]) == ("<1k", "clients")
+    assert [c["name"] for c in described["columns"]] == ["x", "kind", "y"]
+    sums = (await trainer.moments("job"))["sums"]
+    trained = await trainer.train("job", 0, model, tmp_path / "update", sums, SEED)
+    evaluated = await trainer.evaluate("job", model, sums)
+    here = runner(dataset)
+    assert sums == here.moments().tolist()
+    assert trained["sums"] == here.train(model, tmp_path / "here", sums, b"\xab" * 32).tolist()
+    assert (tmp_path / "update").read_bytes() == (tmp_path / "here").read_bytes()
+    assert evaluated["sums"] == trained["sums"]
+    assert len(trained["sums"]) == update_sums_length(SPEC)
+    assert trained["sums"][:2] == [prepared["rows"], prepared["validation"]]
+    assert trained["seconds"] > 0
+    delta = np.fromfile(tmp_path / "update", "<f4")
+    assert delta.shape == (SPEC.parameters,)
+    assert np.abs(delta).sum() > 0.1
+    assert (tmp_path / "update").stat().st_mode & 0o077 == 0
+
+
+async def test_a_killed_worker_is_replaced_and_the_update_is_the_same(
+    trainer: Trainer, dataset: DatasetConfig, model: Path, tmp_path: Path
+) -> None:
+    await trainer.prepare("job", dump(SPEC), dataset, SALT)
+    sums = (await trainer.moments("job"))["sums"]
+    first = await trainer.train("job", 0, model, tmp_path / "first", sums, SEED)
+    pid = trainer.pids()["job"]
+    os.kill(pid, signal.SIGSTOP)  # the request is surely unanswered when the process dies
+    asking = asyncio.create_task(trainer.train("job", 0, model, tmp_path / "again", sums, SEED))
+    await asyncio.sleep(0)
+    os.kill(pid, signal.SIGKILL)
+    again = await asking
+    assert trainer.pids()["job"] != pid
+    assert again["sums"] == first["sums"]
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
+
+
+async def test_a_worker_that_always_dies_is_an_error(dataset: DatasetConfig) -> None:
+    trainer = await Trainer.start(WorkerConfig(python="/bin/false"))
+    assert await code_of(trainer.prepare("job", dump(SPEC), dataset)) == "worker_died"
+    assert await code_of(trainer.describe(dataset, SALT)) == "worker_died"
+    assert await code_of(trainer.moments("job")) == "job_not_prepared"
+
+
+async def test_changed_data_are_not_silently_trained_on(
+    trainer: Trainer, dataset: DatasetConfig
+) -> None:
+    await trainer.prepare("job", dump(SPEC), dataset)
+    append(dataset, "0.5,a,1,z\n")
+    os.kill(trainer.pids()["job"], signal.SIGKILL)
+    assert await code_of(trainer.moments("job")) == "dataset_changed"
+    assert await code_of(trainer.moments("job")) == "dataset_changed"
+    await trainer.prepare("job", dump(SPEC), dataset)
+    assert (await trainer.moments("job"))["sums"][0] > 0
+
+
+async def test_a_cancelled_request_leaves_the_job_usable(
+    trainer: Trainer, dataset: DatasetConfig
+) -> None:
+    await trainer.prepare("job", dump(SPEC), dataset)
+    expected = (await trainer.moments("job"))["sums"]
+    pid = trainer.pids()["job"]
+    os.kill(pid, signal.SIGSTOP)
+    asking = asyncio.create_task(trainer.moments("job"))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    with pytest.raises(ProcessLookupError):  # a stopped worker is ended, not left behind
+        os.kill(pid, 0)
+    assert (await trainer.moments("job"))["sums"] == expected
+
+
+async def test_closing_ends_the_process_and_the_open_request(
+    trainer: Trainer, dataset: DatasetConfig
+) -> None:
+    await trainer.prepare("job", dump(SPEC), dataset)
+    os.kill(trainer.pids()["job"], signal.SIGSTOP)
+    asking = asyncio.create_task(trainer.moments("job"))
+    await asyncio.sleep(0)
+    await trainer.close("job")
+    assert await code_of(asking) == "job_not_prepared"
+    assert trainer.pids() == {}
+    await trainer.close("job")
+
+
+async def test_errors_cross_with_row_and_column(trainer: Trainer, dataset: DatasetConfig) -> None:
+    append(dataset, "SECRET,a,1,z\n")
+    with pytest.raises(SecureFlowError) as caught:
+        await trainer.describe(dataset, SALT)
+    error = caught.value
+    assert error.code == "schema_mismatch"
+    assert error.details == {"dataset": "clients", "column": "x", "row": 401}
+    assert "SECRET" not in str(error.as_json())
+    assert error.hint
+    assert await code_of(trainer.prepare("job", dump(SPEC), None)) == "missing_data"
+    assert await code_of(trainer.prepare("job", {"name": "x"}, dataset)) == "invalid_spec"
+    assert trainer.pids() == {}
+
+
+async def test_models_that_do_not_fit_are_refused(
+    trainer: Trainer, dataset: DatasetConfig, tmp_path: Path
+) -> None:
+    await trainer.prepare("job", dump(SPEC), dataset)
+    sums = (await trainer.moments("job"))["sums"]
+    update = tmp_path / "update"
+    for number, values in enumerate([[0.0] * 3, [0.0] * 5, [0.0, 0.0, np.nan, 0.0], []]):
+        model = raw(tmp_path / f"m{number}", values)
+        with pytest.raises(SecureFlowError) as caught:
+            await trainer.train("job", number, model, update, sums, SEED)
+        assert caught.value.code == "invalid_model"
+        assert caught.value.details["round"] == number
+    assert not update.exists()
+    good = raw(tmp_path / "good", [0.0] * 4)
+    assert await code_of(trainer.train("job", 1, good, update, None, SEED)) == "missing_moments"
+    wrong = [sums[0], 1e9, *sums[2:]]
+    assert await code_of(trainer.train("job", 1, good, update, wrong, SEED)) == "invalid_moments"
+
+
+async def test_the_environment_is_stripped(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_AGENT_TOKEN", "hunter2")
+    await trainer.prepare("job", dump(REHEARSAL), None)
+    environment = environment_of(trainer.pids()["job"])
+    assert b"hunter2" not in environment
+    assert b"OMP_NUM_THREADS=1\0" in environment
+
+
+async def test_a_rehearsal_writes_its_zeros_once(trainer: Trainer, tmp_path: Path) -> None:
+    await trainer.prepare("job", dump(REHEARSAL), None)
+    model, update = tmp_path / "never read", tmp_path / "update"
+    assert (await trainer.moments("job"))["sums"] == [1.0]
+    assert (await trainer.train("job", 0, model, update, None, SEED))["sums"] == [1.0]
+    assert (await trainer.evaluate("job", model, None))["sums"] == [1.0]
+    before = update.stat()
+    assert before.st_size == 4 << 20
+    assert before.st_blocks == 0, "a sparse file: nothing was written"
+    await trainer.train("job", 1, model, update, None, SEED)
+    assert update.stat().st_mtime_ns == before.st_mtime_ns
+    update.write_bytes(b"short")
+    await trainer.train("job", 2, model, update, None, SEED)
+    assert not np.fromfile(update, "<f4").any()
+
+
+def test_the_update_is_clipped_and_the_weight_capped(
+    dataset: DatasetConfig, model: Path, tmp_path: Path
+) -> None:
+    free = runner(dataset)
+    strict = runner(dataset, dataclasses.replace(SPEC, limits=Limits(50, 0.01)))
+    moments = free.moments()
+    capped = strict.moments()
+    assert capped[0] == 50
+    assert np.allclose(capped / capped[0], moments / moments[0])
+    before = free.train(model, tmp_path / "free", moments.tolist(), b"s")
+    after = strict.train(model, tmp_path / "strict", moments.tolist(), b"s")
+    delta, clipped = (np.fromfile(tmp_path / name, "<f4") for name in ("free", "strict"))
+    assert np.linalg.norm(delta) > 0.01
+    assert 0.0099 < np.linalg.norm(clipped.astype(np.float64)) <= 0.01
+    assert np.allclose(clipped / np.linalg.norm(clipped), delta / np.linalg.norm(delta), atol=1e-5)
+    assert after[0] == 50
+    assert np.allclose(after / after[0], before / before[0])
+
+
+def test_an_empty_dataset_is_refused(dataset: DatasetConfig) -> None:
+    Path(dataset.path).write_text("x,kind,y\n")
+    with pytest.raises(SecureFlowError, match="has no rows"):
+        runner(dataset)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"{", "malformed_json"),
+        (b"[]", "worker_failed"),
+        (b'{"id": 1, "verb": "__class__", "arguments": {}}', "worker_failed"),
+        (b'{"id": 1, "verb": "moments", "arguments": {"job": "j"}}', "job_not_prepared"),
+        (b'{"id": 1, "verb": "describe", "arguments": {"dataset": {}, "salt": ""}}',
+         "invalid_dataset"),
+        (b'{"id": 1, "verb": "moments", "arguments": {"SECRET": 1}}', "worker_failed"),
+    ],
+)  # fmt: skip
+def test_every_line_gets_a_typed_answer(line: bytes, code: str) -> None:
+    answer = Worker(SourceLimits()).answer(line)
+    assert answer.endswith(b"\n")
+    assert json.loads(answer)["error"]["code"] == code
+    assert b"SECRET" not in answer
+
+
+def test_the_process_answers_until_its_stdin_ends_or_a_line_is_too_long() -> None:
+    command = [sys.executable, "-I", "-m", "secureflow.agent.worker"]
+    request = b'{"id": 7, "verb": "close", "arguments": {"job": "j"}}\n'
+    ended = subprocess.run(command, input=request * 2, capture_output=True, check=True)
+    assert ended.stdout == b'{"id": 7, "answer": {}}\n' * 2
+    long = b" " * (LINE_BYTES + 1) + b"\n" + request
+    assert subprocess.run(command, input=long, capture_output=True, check=True).stdout == b""
+
+
+PARENT = """
+import asyncio, json, sys
+from secureflow.agent.trainer import Trainer
+
+async def main():
+    trainer = await Trainer.start()
+    await trainer.prepare("job", json.loads(sys.argv[1]), None)
+    print(trainer.pids()["job"], flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_a_worker_does_not_outlive_its_agent() -> None:
+    command = [sys.executable, "-c", PARENT, json.dumps(dump(REHEARSAL))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+    ended, _, _ = select.select([worker], [], [], 30)
+    os.close(worker)
+    assert ended
+
+
+def test_the_agent_side_imports_no_pyarrow() -> None:
+    code = "import sys, secureflow.agent.trainer; sys.exit('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
