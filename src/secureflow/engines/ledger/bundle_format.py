@@ -1,8 +1,9 @@
-"""The parser of audit bundles: foreign JSON into checked shapes, sizes bounded first."""
+"""The JSON of audit bundles: how one is written, and the parser that bounds sizes first."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,34 @@ class Bundle:
     contributors: tuple[tuple[str, str], ...]
     charter: str
     entries: tuple[BundleEntry, ...]
+
+
+def bundle_json(
+    *, note: str, job: str, spec: dict[str, Any], charter: str, entries: Iterable[BundleEntry]
+) -> dict[str, Any]:
+    """Write a bundle: the head with its cosignatures, the signed spec, the charter's digest.
+
+    Entries stand in rising order with proofs under that head; other jobs' leaves that complete an
+    author's chain come without salt.
+    """
+    return {
+        "v": 1,
+        "origin": parse_note(note).checkpoint.origin,
+        "note": note,
+        "job": job,
+        "spec": spec,
+        "roster": [party for party, _ in _contributors(spec)],
+        "charter": charter,
+        "entries": [_entry_json(entry) for entry in entries],
+    }
+
+
+def _entry_json(entry: BundleEntry) -> dict[str, Any]:
+    proof = [node.hex() for node in entry.proof]
+    closed = {"index": entry.index, "leaf": entry.signed.json(), "proof": proof}
+    if entry.salt is None:
+        return closed
+    return closed | {"document": entry.document, "salt": entry.salt.hex()}
 
 
 def parse_bundle(value: Any) -> Bundle:
