@@ -1,0 +1,37 @@
+"""Waiting before dialling again: exponential with jitter, so that parties do not return as one.
+
+The wait doubles from `FIRST` to `LAST` while dialling fails and starts over once a link stood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Final
+
+FIRST: Final = 0.1
+LAST: Final = 15.0
+
+
+class Backoff:
+    """The waits between attempts, in seconds."""
+
+    def __init__(self) -> None:
+        self._ceiling = FIRST
+
+    def reset(self) -> None:
+        """An attempt succeeded: begin anew."""
+        self._ceiling = FIRST
+
+    def exhaust(self) -> None:
+        """There is no hurry: the other end said why it refuses."""
+        self._ceiling = LAST
+
+    def next(self) -> float:
+        """Return the next wait."""
+        ceiling, self._ceiling = self._ceiling, min(2 * self._ceiling, LAST)
+        return random.uniform(ceiling / 2, ceiling)  # noqa: S311  jitter, not a secret
+
+    async def wait(self) -> None:
+        """Sleep for the next wait."""
+        await asyncio.sleep(self.next())

@@ -1,0 +1,130 @@
+"""A party's link credentials on disk, and their renewal.
+
+`DIR/link.pem` holds the private key and the certificate chain in one 0600 file, so that a renewal
+replaces both or neither; `DIR/ca.pem` holds the pinned authority. A renewal makes a new key, which
+waits in `DIR/link.next` until its certificate arrives.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import (
+    make_csr,
+    new_link_key,
+    parse_certificate,
+    private_pem,
+    write_private,
+)
+
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """PEM bytes of one end of a link: authority, own chain (leaf first), own key."""
+
+    ca: bytes
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Unix seconds from and until which the leaf is valid."""
+        leaf = parse_certificate(self.certificate.decode("ascii"))
+        return int(leaf.not_valid_before_utc.timestamp()), int(leaf.not_valid_after_utc.timestamp())
+
+    def due(self, now: int) -> bool:
+        """Tell whether less than a third of the leaf's life is left."""
+        start, end = self.span
+        return now > end - (end - start) / 3
+
+
+class CredentialFiles:
+    """The credentials in a directory, kept current.
+
+    Args:
+        directory: holds `ca.pem` and `link.pem`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._cached: tuple[tuple[int, int], Credentials] | None = None
+
+    @classmethod
+    def create(
+        cls, directory: Path, ca: str, key: ec.EllipticCurvePrivateKey, certificate: str
+    ) -> CredentialFiles:
+        """Write what an enrolment gave; an existing file is never overwritten.
+
+        Raises:
+            SecureFlowError: `certificate_foreign` when the certificate is for another key.
+            FileExistsError: the directory already holds credentials.
+        """
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(directory / "link.pem", _pair(private_pem(key), certificate))
+        (directory / "ca.pem").write_text(ca)
+        return cls(directory)
+
+    def __call__(self) -> Credentials:
+        """Return the newest credentials (read again only when the file changed).
+
+        Raises:
+            SecureFlowError: `not_enrolled`.
+        """
+        path = self._directory / "link.pem"
+        try:
+            status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if self._cached is None or self._cached[0] != stamp:
+                pem = path.read_bytes()
+                split = pem.index(_BEGIN)
+                ca = (self._directory / "ca.pem").read_bytes()
+                self._cached = (stamp, Credentials(ca, pem[split:], pem[:split]))
+        except (OSError, ValueError) as error:
+            raise SecureFlowError(
+                "not_enrolled",
+                f"{self._directory} holds no link credentials.",
+                "Enrol first, with a token from the operator.",
+            ) from error
+        return self._cached[1]
+
+    def request(self) -> str:
+        """Make a new key for the next certificate and return its CSR (PEM)."""
+        key = new_link_key()
+        path = self._directory / "link.next"
+        path.unlink(missing_ok=True)
+        write_private(path, private_pem(key))
+        return make_csr(key)
+
+    def install(self, certificate: str) -> None:
+        """Replace key and certificate together by the requested ones.
+
+        Raises:
+            SecureFlowError: `certificate_foreign`, `certificate_malformed`; the old ones stay.
+        """
+        waiting = self._directory / "link.next"
+        pair = _pair(waiting.read_bytes(), certificate)
+        fresh = self._directory / "link.pem.new"
+        fresh.unlink(missing_ok=True)
+        write_private(fresh, pair)
+        os.replace(fresh, self._directory / "link.pem")  # noqa: PTH105  atomic, and says so
+        waiting.unlink(missing_ok=True)
+
+
+def _pair(key: bytes, certificate: str) -> bytes:
+    """Join a key and its chain, if they belong together."""
+    private = load_pem_private_key(key, None)
+    if private.public_key() != parse_certificate(certificate).public_key():
+        raise SecureFlowError(
+            "certificate_foreign",
+            "The certificate that the server sent is for another key.",
+            "Keep the old certificate and ask again; tell the operator if it repeats.",
+        )
+    return key + certificate.encode("ascii")

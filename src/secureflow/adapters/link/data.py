@@ -1,0 +1,94 @@
+"""`Data`: blobs over raw byte streams, digests verified while they pass.
+
+`Get` answers from any offset, so an interrupted transfer resumes; `Put` begins with a manifest and
+stores nothing unless the bytes have its digest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+
+from secureflow.adapters.link.identity import Context, Gate, PeerIdentity
+from secureflow.adapters.link.refusals import refuse
+from secureflow.adapters.link.tls import CHUNK, identity
+from secureflow.application.ports import Artifacts
+from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.errors import SecureFlowError
+
+MayRead = Callable[[PeerIdentity, str], Awaitable[bool]]
+"""May the peer read the blob of this digest?"""
+MayWrite = Callable[[PeerIdentity, int], Awaitable[bool]]
+"""May the peer store a blob of this many bytes?"""
+
+MAX_MANIFEST: Final = 4096
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class DataService:
+    """Serves `Get` and `Put` over a blob store."""
+
+    def __init__(
+        self, gate: Gate, artifacts: Artifacts, may_read: MayRead, may_write: MayWrite
+    ) -> None:
+        self._gate = gate
+        self._artifacts = artifacts
+        self._may_read = may_read
+        self._may_write = may_write
+
+    def rpc(self) -> grpc.GenericRpcHandler:
+        """Return the generic handler of the service."""
+        return grpc.method_handlers_generic_handler(
+            "secureflow.wire.v1.Data",
+            {
+                "Get": grpc.unary_stream_rpc_method_handler(self._get, identity, identity),
+                "Put": grpc.stream_unary_rpc_method_handler(self._put, identity, identity),
+            },
+        )
+
+    async def _get(self, request: bytes, context: Context) -> None:
+        peer = await self._gate.admit(context)
+        try:
+            digest, offset = parse_manifest(request, "offset")
+            if not await self._may_read(peer, digest):
+                raise SecureFlowError("not_found", f"There is no blob {digest} for {peer.party}.")
+            async for chunk in await self._artifacts.open(digest, offset):
+                for start in range(0, len(chunk), CHUNK):
+                    await context.write(chunk[start : start + CHUNK])
+        except SecureFlowError as error:
+            await refuse(context, error)
+
+    async def _put(self, messages: AsyncIterator[bytes], context: Context) -> bytes:
+        peer = await self._gate.admit(context)
+        try:
+            digest, size = parse_manifest(await anext(messages, b""), "size")
+            if not await self._may_write(peer, size):
+                raise SecureFlowError(
+                    "forbidden", f"{peer.party} may not store a blob of {size} bytes."
+                )
+            stored = await self._artifacts.put(messages, limit=size, expect=digest)
+            if stored.size != size:
+                raise SecureFlowError(
+                    "size_mismatch", f"The blob has {stored.size} bytes, its manifest says {size}."
+                )
+            return canonical_bytes({"digest": stored.digest, "size": stored.size})
+        except SecureFlowError as error:
+            await refuse(context, error)
+
+
+def parse_manifest(data: bytes, number: str) -> tuple[str, int]:
+    """Parse {"digest", <number>} of at most 4 KiB.
+
+    Raises:
+        SecureFlowError: `malformed_json`, `malformed_manifest`.
+    """
+    value: Any = parse_json(data, MAX_MANIFEST)
+    if isinstance(value, dict) and value.keys() == {"digest", number}:
+        digest, count = value["digest"], value[number]
+        known = isinstance(digest, str) and _DIGEST.fullmatch(digest)
+        if known and type(count) is int and 0 <= count < 1 << 53:
+            return digest, count
+    raise SecureFlowError("malformed_manifest", f"Expected a digest and {number} in the manifest.")

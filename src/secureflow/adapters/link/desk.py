@@ -1,0 +1,119 @@
+"""What a party is working on: one task per request id, and the answers it gave last.
+
+The long record is the party's own (an agent's database, an enclave's state): it answers a request
+that it carried out before, under whatever id. This one only spares it the repetition after a short
+break of the link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from secureflow.adapters.link.messages import Standing, answer, failure
+from secureflow.adapters.link.streams import Stream
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+from secureflow.wire import Envelope
+
+JSON = Any
+Handle = Callable[[str, dict[str, JSON], JSON], Awaitable[JSON]]
+"""Answers a request: (verb, body, rider) → body; refuses by raising `SecureFlowError`."""
+
+PROGRESS: Final = 2.0
+"""Seconds between signs of life of a request that is worked on or waits for a person."""
+MAX_ANSWERED: Final = 64
+
+_log = get_logger(__name__)
+
+
+class Desk:
+    """Runs a party's handlers and sends their answers over whichever stream stands.
+
+    Args:
+        handle: answers requests.
+        standing: how far the party has verified the log, as of now.
+    """
+
+    def __init__(self, handle: Handle, standing: Callable[[], Standing]) -> None:
+        self._handle = handle
+        self._standing = standing
+        self._stream: Stream | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._answered: OrderedDict[str, JSON | SecureFlowError] = OrderedDict()
+
+    def attach(self, stream: Stream) -> None:
+        """Send over this stream from now on (the centre asks again for what it misses)."""
+        self._stream = stream
+
+    def detach(self) -> None:
+        """There is no stream now; work goes on."""
+        self._stream = None
+
+    def take(self, request: Envelope) -> None:
+        """Start working on a request, unless it is being worked on or was answered."""
+        if request.id in self._answered:
+            self._send(request.id, self._answered[request.id])
+        elif request.id not in self._tasks:
+            task = asyncio.create_task(self._work(request), name=f"request {request.id}")
+            self._tasks[request.id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(request.id, None))
+
+    def withdraw(self, job: str) -> None:
+        """Stop working on a job's requests."""
+        for identifier, task in self._tasks.items():
+            if identifier.startswith(f"{job}/"):
+                task.cancel()
+
+    async def show_progress(self) -> None:
+        """Say every two seconds which requests are still worked on."""
+        while True:
+            await asyncio.sleep(PROGRESS)
+            for identifier in self._tasks:
+                if self._stream is not None:
+                    self._stream.send(Envelope(identifier, "progress", {}))
+
+    async def stop(self) -> None:
+        """Cancel everything and wait for it."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, request: Envelope) -> None:
+        outcome: JSON | SecureFlowError
+        try:
+            verb, body, rider = _parse(request)
+            outcome = await self._handle(verb, body, rider)
+        except SecureFlowError as error:
+            outcome = error
+        except Exception:  # noqa: BLE001  the edge of a request: the centre must hear of a defect
+            _log.exception("request_failed", request=request.id)
+            hint = "The party's log has the trace."
+            outcome = SecureFlowError("internal", f"{request.id} met a defect.", hint)
+        self._answered[request.id] = outcome
+        if len(self._answered) > MAX_ANSWERED:
+            self._answered.popitem(last=False)
+        self._send(request.id, outcome)
+
+    def _send(self, identifier: str, outcome: JSON | SecureFlowError) -> None:
+        if self._stream is None:
+            return
+        standing = self._standing()
+        try:
+            if isinstance(outcome, SecureFlowError):
+                self._stream.send(failure(identifier, outcome, standing))
+            else:
+                self._stream.send(answer(identifier, outcome, standing))
+        except SecureFlowError as error:  # the answer itself cannot be sent: say that instead
+            self._answered[identifier] = error
+            self._stream.send(failure(identifier, error, standing))
+
+
+def _parse(request: Envelope) -> tuple[str, dict[str, JSON], JSON]:
+    verb, body = request.body.get("verb"), request.body.get("body")
+    if not isinstance(verb, str) or not isinstance(body, dict):
+        raise SecureFlowError("invalid_request", f"{request.id} names no verb or has no body.")
+    return verb, body, request.body.get("rider")

@@ -1,0 +1,92 @@
+"""Who is at the other end of a link: checked at the start of every RPC, not only at the handshake.
+
+TLS has verified the chain. What it cannot know stands here: the trust domain, revocation, a
+certificate that expired while its connection stayed open, and the TLS version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import grpc.aio
+
+from secureflow.adapters.link.refusals import refuse
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import (
+    RevocationList,
+    SpiffeId,
+    check_leaf,
+    parse_certificate,
+    serial,
+)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True)
+class PeerIdentity:
+    """An authorised peer.
+
+    Args:
+        party: the name that jobs use: the organisation, or `enclave`.
+        spiffe: what its certificate says.
+        serial: the certificate's serial number, lowercase hex.
+    """
+
+    party: str
+    spiffe: SpiffeId
+    serial: str
+
+
+Authorise = Callable[[SpiffeId, str], Awaitable[PeerIdentity]]
+"""Maps (SPIFFE id, certificate serial) to a peer; raises `SecureFlowError` for a revoked serial or
+an unknown party."""
+
+
+class Gate:
+    """Admits peers to RPCs.
+
+    Args:
+        trust_domain: the only one accepted.
+        authorise: knows revocations and parties.
+        clock: unix seconds.
+    """
+
+    def __init__(self, trust_domain: str, authorise: Authorise, clock: Clock) -> None:
+        self._trust_domain = trust_domain
+        self._authorise = authorise
+        self._clock = clock
+
+    async def admit(self, context: Context) -> PeerIdentity:
+        """Return the peer, or end the RPC with the reason."""
+        try:
+            return await self._identify(context)
+        except SecureFlowError as error:
+            await refuse(context, error)
+
+    def seconds_left(self, context: Context) -> int:
+        """Return how long the peer's certificate is still valid."""
+        (pem,) = context.auth_context()["x509_pem_cert"]
+        return int(_parse(pem).not_valid_after_utc.timestamp()) - self._clock()
+
+    async def _identify(self, context: Context) -> PeerIdentity:
+        facts = context.auth_context()
+        certificates = tuple(facts.get("x509_pem_cert", ()))
+        if len(certificates) != 1:
+            raise SecureFlowError(
+                "certificate_missing", "The peer shows no certificate.", "Enrol first."
+            )
+        if tuple(facts.get("ssl_tls_version", ())) != (b"TLSv1.3",):
+            raise SecureFlowError("tls_too_old", "The link does not speak TLS 1.3.")
+        certificate = _parse(certificates[0])
+        now = self._clock()
+        spiffe = check_leaf(certificate, self._trust_domain, now, RevocationList())
+        return await self._authorise(spiffe, serial(certificate))
+
+
+# Parsing costs more than a small RPC; a party uses one certificate for hours.
+_parse = lru_cache(maxsize=1024)(lambda pem: parse_certificate(pem.decode("ascii")))

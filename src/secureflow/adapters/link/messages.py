@@ -1,0 +1,96 @@
+"""The bodies of the link's own messages: answers, failures, and a party's standing in the ledger.
+
+A party says with every answer how far it has verified the log and which of its own leaves lack an
+inclusion proof; the centre attaches the missing proofs to the next request (the *rider*).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.wire import Envelope
+
+JSON = Any
+MAX_UNPROVED: Final = 256
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a party has verified the log.
+
+    Args:
+        log_size: size of the last head that it accepted.
+        unproved: hex hashes of its leaves that it has no inclusion proof for.
+    """
+
+    log_size: int = 0
+    unproved: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, body: Mapping[str, JSON]) -> Standing:
+        """Read a foreign standing.
+
+        Raises:
+            SecureFlowError: `malformed_standing`.
+        """
+        size: JSON = body.get("log_size")
+        unproved: JSON = body.get("unproved")
+        good = type(size) is int and size >= 0 and isinstance(unproved, list)
+        if not good or len(unproved) > MAX_UNPROVED or not all(map(_is_hash, unproved)):
+            raise SecureFlowError(
+                "malformed_standing", "log_size or unproved of the message is malformed."
+            )
+        return cls(size, tuple(unproved))
+
+    def as_json(self) -> dict[str, JSON]:
+        """Return the JSON members of a message."""
+        return {"log_size": self.log_size, "unproved": list(self.unproved)}
+
+
+def answer(identifier: str, body: JSON, standing: Standing | None = None) -> Envelope:
+    """Return the reply envelope to a request or call."""
+    extra = standing.as_json() if standing else {}
+    return Envelope(identifier, "reply", {"body": body, **extra})
+
+
+def failure(identifier: str, error: SecureFlowError, standing: Standing | None = None) -> Envelope:
+    """Return the failure envelope to a request or call."""
+    extra = standing.as_json() if standing else {}
+    return Envelope(identifier, "failure", {"error": error.as_json(), **extra})
+
+
+def parse_error(value: JSON) -> SecureFlowError:
+    """Read a foreign error; what is malformed in it is left out."""
+    if not isinstance(value, dict):
+        return SecureFlowError("malformed_failure", "The other end failed and did not say why.")
+    details = value.get("details")
+    return SecureFlowError.from_json(
+        {**value, "details": details if isinstance(details, dict) else {}}
+    )
+
+
+def parse_reply(body: Mapping[str, JSON]) -> tuple[JSON, Standing]:
+    """Return a reply's body and standing.
+
+    Raises:
+        SecureFlowError: `malformed_standing`.
+    """
+    return body.get("body"), Standing.parse(body)
+
+
+def parse_failure(body: Mapping[str, JSON]) -> tuple[SecureFlowError, Standing]:
+    """Return a failure's error and standing.
+
+    Raises:
+        SecureFlowError: `malformed_standing`.
+    """
+    return parse_error(body.get("error")), Standing.parse(body)
+
+
+def _is_hash(value: JSON) -> bool:
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None

@@ -1,0 +1,202 @@
+"""A party's end of its link: it dials out, works on what is pushed to it, and comes back.
+
+`Link.run` keeps one stream open for the life of the process. Handlers run as tasks, one per
+request id; they outlive a broken link, and their answers wait for the next one. A request that
+comes again while it is worked on is not started twice; one that was answered is answered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import grpc.aio
+
+from secureflow.adapters.link.backoff import Backoff
+from secureflow.adapters.link.blobs import Source, fetch, store
+from secureflow.adapters.link.credentials import CredentialFiles
+from secureflow.adapters.link.desk import Desk, Handle
+from secureflow.adapters.link.messages import Standing, parse_error
+from secureflow.adapters.link.refusals import refusal
+from secureflow.adapters.link.streams import Stream
+from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+from secureflow.wire import Envelope, decode, encode
+
+JSON = Any
+Hello = Callable[[], dict[str, JSON]]
+"""Returns {version, log_size, unproved, address?, key?} as of now."""
+
+_CONNECT: Final = "/secureflow.wire.v1.Link/Connect"
+_CALL: Final = "/secureflow.wire.v1.Link/Call"
+_NO_HURRY: Final = {"link_replaced", "certificate_revoked", "certificate_not_valid_now"}
+
+_log = get_logger(__name__)
+
+
+class Link:
+    """A party's link to the centre.
+
+    Args:
+        address: `host:port` of the centre.
+        credentials: this party's certificate; renewed in place when a third of its life is left.
+        hello: tells who this party is and how far it has verified the log.
+        handle: answers requests: (verb, body, rider) → body, or raises `SecureFlowError`.
+        clock: unix seconds.
+        withdrawn: told of each job whose requests were withdrawn (its tasks are cancelled).
+    """
+
+    def __init__(
+        self,
+        address: str,
+        credentials: CredentialFiles,
+        hello: Hello,
+        handle: Handle,
+        *,
+        clock: Clock,
+        withdrawn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._address = address
+        self._credentials = credentials
+        self._hello = hello
+        self._clock = clock
+        self._withdrawn = withdrawn
+        self._desk = Desk(handle, lambda: Standing.parse(hello()))
+        self._channel: grpc.aio.Channel | None = None
+        self._backoff = Backoff()
+        self._renewed = False
+        self.connected = asyncio.Event()
+        """Set while the centre has welcomed this party."""
+        self.trouble: SecureFlowError | None = None
+        """Why the link does not stand now."""
+
+    async def run(self) -> None:
+        """Keep the link open until cancelled."""
+        try:
+            while True:
+                try:
+                    await self._once()
+                except SecureFlowError as error:
+                    self.trouble = error
+                    _log.warning("link_down", code=error.code, message=error.message)
+                    if error.code in _NO_HURRY:
+                        self._backoff.exhaust()
+                await self._backoff.wait()
+        finally:
+            await self._desk.stop()
+            await self._hang_up()
+
+    async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
+        """Ask the centre something.
+
+        Raises:
+            SecureFlowError: the centre's refusal, or `link_broken`.
+        """
+        call = self._dial().unary_unary(_CALL, identity, identity)
+        try:
+            reply = decode(await call(encode(Envelope("", kind, body))))
+        except grpc.aio.AioRpcError as error:
+            raise refusal(error, "the server") from error
+        if reply.kind != "reply":
+            raise parse_error(reply.body.get("error"))
+        return reply.body.get("body")
+
+    async def fetch(self, digest: str, path: Path, size: int) -> None:
+        """Fetch a blob of at most `size` bytes into a file, going on where an earlier try ended.
+
+        Raises:
+            SecureFlowError: `not_found`, `too_large`, `digest_mismatch` (the file is removed), or
+                `link_broken` after several tries without progress.
+        """
+        await fetch(self._dial, digest, path, size)
+
+    async def store(self, source: Source, digest: str) -> None:
+        """Store a blob: a file, or a buffer (kept unchanged until this returns).
+
+        Raises:
+            SecureFlowError: the centre's refusal, or `link_broken`.
+        """
+        await store(self._dial, source, digest)
+
+    async def _once(self) -> None:
+        """Dial, and serve until the link breaks."""
+        call = self._dial().stream_stream(_CONNECT, identity, identity)()
+        stream = Stream(call, self._receive)
+        try:
+            await self._greet(stream)
+            async with self._attended(stream):
+                await stream.run()
+        except grpc.aio.AioRpcError as error:
+            raise refusal(error, "the server") from error
+        finally:
+            self.connected.clear()
+            call.cancel()
+            await self._hang_up()
+        if not self._renewed:
+            raise SecureFlowError("link_broken", "The server ended the link.")
+        self._renewed = False
+
+    async def _greet(self, stream: Stream) -> None:
+        await stream.write(Envelope("", "hello", self._hello()))
+        welcome = await stream.read()
+        if welcome is not None and welcome.kind == "welcome":
+            self._backoff.reset()
+            self.trouble = None
+            self.connected.set()
+
+    @contextlib.asynccontextmanager
+    async def _attended(self, stream: Stream) -> AsyncIterator[None]:
+        """Answer over this stream, show progress on it, and keep the certificate current."""
+        self._desk.attach(stream)
+        tasks = [
+            asyncio.create_task(self._desk.show_progress()),
+            asyncio.create_task(self._keep_certificate(stream)),
+        ]
+        try:
+            yield
+        finally:
+            self._desk.detach()
+            for task in tasks:
+                task.cancel()
+
+    def _receive(self, envelope: Envelope) -> None:
+        if envelope.kind == "request":
+            self._desk.take(envelope)
+        elif envelope.kind == "withdraw":
+            job = str(envelope.body.get("job", ""))
+            self._desk.withdraw(job)
+            self._withdrawn(job)
+        else:
+            raise SecureFlowError("unknown_kind", f"The server sent an unknown '{envelope.kind}'.")
+
+    async def _keep_certificate(self, stream: Stream) -> None:
+        """Renew while the old certificate still holds, then dial with the new one."""
+        while True:
+            if self._credentials().due(self._clock()):
+                try:
+                    csr = self._credentials.request()
+                    reply = await self.call("certificate.renew", {"csr": csr})
+                    chain = reply.get("certificate") if isinstance(reply, dict) else None
+                    self._credentials.install(str(chain))
+                except SecureFlowError as error:
+                    _log.warning("certificate_not_renewed", code=error.code, message=error.message)
+                else:
+                    _log.info("certificate_renewed")
+                    self._renewed = True
+                    stream.close()
+            await asyncio.sleep(60.0)
+
+    def _dial(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            self._channel = open_channel(self._address, self._credentials(), SERVER_NAME)
+        return self._channel
+
+    async def _hang_up(self) -> None:
+        if self._channel is not None:
+            channel, self._channel = self._channel, None
+            await channel.close()

@@ -1,0 +1,61 @@
+"""Typed errors over gRPC: a status for machines, the error's JSON in the status details."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NoReturn
+
+import grpc
+import grpc.aio
+
+from secureflow.domain.errors import Category, category
+from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.errors import SecureFlowError
+
+MAX_DETAILS: Final = 4096
+"""A status travels in HTTP/2 headers, which are small."""
+
+_STATUS: Final = {
+    Category.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    Category.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
+    Category.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    Category.UNTRUSTED: grpc.StatusCode.PERMISSION_DENIED,
+    Category.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Category.CONFLICT: grpc.StatusCode.ABORTED,
+    Category.TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Category.RATE_LIMITED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Category.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Category.INTERNAL: grpc.StatusCode.INTERNAL,
+}
+
+
+async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: SecureFlowError) -> NoReturn:
+    """End the RPC with the error."""
+    status = _STATUS.get(category(error.code), grpc.StatusCode.FAILED_PRECONDITION)
+    text = canonical_bytes(error.as_json())
+    if len(text) > MAX_DETAILS:
+        short = SecureFlowError(error.code, error.message[:1000], error.hint[:500])
+        text = canonical_bytes(short.as_json())
+    await context.abort(status, text.decode("utf-8"))
+    raise AssertionError  # abort never returns
+
+
+def refusal(failure: grpc.aio.AioRpcError, whom: str) -> SecureFlowError:
+    """Return the error that the other end (or the transport) answered.
+
+    The other end's own errors come back as they were; everything else is `link_broken` with the
+    transport's status in the details.
+    """
+    details = failure.details() or ""
+    try:
+        value = parse_json(details, 4 * MAX_DETAILS)
+    except SecureFlowError:
+        value = None
+    if isinstance(value, dict) and isinstance(value.get("code"), str):
+        return SecureFlowError.from_json(value)
+    status = failure.code()
+    return SecureFlowError(
+        "link_broken",
+        f"The link to {whom} broke: {status.name.lower()}: {details[:500]}.",
+        "It is dialled again; `doctor` names the leg that fails.",
+        {"status": status.name},
+    )

@@ -1,0 +1,119 @@
+"""The requests that are open at parties: delivered again after every reconnect until answered.
+
+A request's id is its idempotency key. Liveness is progress: whoever asks gives a patience, and a
+party that neither connects nor shows progress for that long counts as silent. Answers from another
+party than the one asked, to an unknown id, or after the answer are ignored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from secureflow.application.ports import Request
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+
+
+@dataclass
+class _Open:
+    request: Request
+    answer: asyncio.Future[JSON]
+    progress: float
+    waiters: int = field(default=0)
+
+
+class OpenRequests:
+    """The table of open requests.
+
+    Args:
+        deliver: hands a request to the party's stream, if it has one now.
+    """
+
+    def __init__(self, deliver: Callable[[Request], None]) -> None:
+        self._deliver = deliver
+        self._open: dict[str, _Open] = {}
+
+    async def ask(self, request: Request) -> JSON:
+        """Deliver and wait for the answer; the same id asked twice is one request.
+
+        Raises:
+            SecureFlowError: the party's own refusal, `party_silent`, or `cancelled`.
+        """
+        loop = asyncio.get_running_loop()
+        entry = self._open.get(request.id)
+        if entry is None:
+            entry = _Open(request, loop.create_future(), loop.time())
+            self._open[request.id] = entry
+            self._deliver(request)
+        entry.waiters += 1
+        try:
+            await self._wait(entry, request.patience)
+            return entry.answer.result()
+        finally:
+            entry.waiters -= 1
+            if not entry.waiters and self._open.get(request.id) is entry:
+                del self._open[request.id]
+
+    def of_party(self, party: str) -> list[Request]:
+        """Return the party's open requests in the order asked, and count that as progress."""
+        entries = [entry for entry in self._open.values() if entry.request.party == party]
+        for entry in entries:
+            self._touch(entry)
+        return [entry.request for entry in entries]
+
+    def progress(self, identifier: str, party: str) -> None:
+        """The party works on the request, or waits for a person."""
+        if entry := self._find(identifier, party):
+            self._touch(entry)
+
+    def answer(self, identifier: str, party: str, body: JSON) -> None:
+        """The party answered."""
+        if entry := self._find(identifier, party):
+            entry.answer.set_result(body)
+
+    def fail(self, identifier: str, party: str, error: SecureFlowError) -> None:
+        """The party refused, or the request could not be delivered."""
+        if entry := self._find(identifier, party):
+            entry.answer.set_exception(error)
+            entry.answer.exception()  # seen: a waiter that was cancelled meanwhile need not look
+
+    def withdraw(self, job: str) -> Iterable[str]:
+        """End the job's open requests as `cancelled` and return their parties."""
+        error = SecureFlowError("cancelled", f"The requests of job {job} were withdrawn.")
+        parties = set()
+        for entry in list(self._open.values()):
+            request = entry.request
+            if request.id.startswith(f"{job}/"):
+                parties.add(request.party)
+                self.fail(request.id, request.party, error)
+        return parties
+
+    async def _wait(self, entry: _Open, patience: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        while not entry.answer.done():
+            left = None if patience is None else entry.progress + patience - loop.time()
+            if left is not None and left <= 0:
+                raise _silent(entry.request, patience)
+            await asyncio.wait({entry.answer}, timeout=left)
+
+    def _find(self, identifier: str, party: str) -> _Open | None:
+        entry = self._open.get(identifier)
+        if entry is None or entry.request.party != party or entry.answer.done():
+            return None
+        return entry
+
+    def _touch(self, entry: _Open) -> None:
+        entry.progress = asyncio.get_running_loop().time()
+
+
+def _silent(request: Request, patience: float | None) -> SecureFlowError:
+    return SecureFlowError(
+        "party_silent",
+        f"{request.party} made no progress on '{request.verb}' for {patience:g} seconds.",
+        f"Look whether {request.party} runs and is connected (`secureflow doctor` there).",
+        {"party": request.party, "verb": request.verb},
+    )

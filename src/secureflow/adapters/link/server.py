@@ -1,0 +1,242 @@
+"""The centre's end of every link: pushes requests to parties, answers their calls, moves blobs.
+
+Parties dial in; the newest stream of a party wins. A request is written to the party's stream at
+once, and again after each reconnect until it is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from secureflow.adapters.link.credentials import Credentials
+from secureflow.adapters.link.data import DataService, MayRead, MayWrite
+from secureflow.adapters.link.identity import Authorise, Context, Gate, PeerIdentity
+from secureflow.adapters.link.messages import Standing, answer, failure, parse_failure, parse_reply
+from secureflow.adapters.link.refusals import refuse
+from secureflow.adapters.link.requests import OpenRequests
+from secureflow.adapters.link.streams import Stream
+from secureflow.adapters.link.tls import identity, listen, new_server
+from secureflow.application.ports import Artifacts, PartyStatus, Request
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+from secureflow.wire import Envelope, decode, encode
+
+JSON = Any
+CallHandler = Callable[[PeerIdentity, str, dict[str, JSON]], Awaitable[JSON]]
+"""Answers a party's call: (peer, kind, body)."""
+OnHello = Callable[[PeerIdentity, dict[str, JSON]], Awaitable[None]]
+"""Told of every new stream; raises to refuse it."""
+Rider = Callable[[str, Mapping[str, JSON], Standing], Awaitable[JSON]]
+"""Makes what rides on a request at delivery: (party, body, the party's newest standing)."""
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What the link asks of the application."""
+
+    authorise: Authorise
+    on_hello: OnHello
+    call: CallHandler
+    rider: Rider
+    may_read: MayRead
+    may_write: MayWrite
+
+
+class LinkServer:
+    """Implements the `Courier` port and serves `Link` and `Data`.
+
+    Args:
+        bind: `host:port`; port 0 picks a free one.
+        credentials: returns the newest credentials.
+        trust_domain: the SPIFFE trust domain of every peer.
+        callbacks: the application's decisions.
+        artifacts: the blobs behind `Data`.
+        clock: unix seconds.
+        version: told to parties in the welcome.
+    """
+
+    def __init__(
+        self,
+        bind: str,
+        credentials: Callable[[], Credentials],
+        trust_domain: str,
+        callbacks: Callbacks,
+        artifacts: Artifacts,
+        *,
+        clock: Clock,
+        version: str = "",
+    ) -> None:
+        self._bind = bind
+        self._credentials = credentials
+        self._callbacks = callbacks
+        self._clock = clock
+        self._version = version
+        self._gate = Gate(trust_domain, callbacks.authorise, clock)
+        self._data = DataService(self._gate, artifacts, callbacks.may_read, callbacks.may_write)
+        self._requests = OpenRequests(self._deliver)
+        self._streams: dict[str, Stream] = {}
+        self._parties: dict[str, PartyStatus] = {}
+        self._standings: dict[str, Standing] = {}
+        self._pushes: set[asyncio.Task[None]] = set()
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> int:
+        """Listen and return the port.
+
+        Raises:
+            SecureFlowError: `address_unavailable`.
+        """
+        server = new_server()
+        rpc = grpc.method_handlers_generic_handler(
+            "secureflow.wire.v1.Link",
+            {
+                "Connect": grpc.stream_stream_rpc_method_handler(self._connect, identity, identity),
+                "Call": grpc.unary_unary_rpc_method_handler(self._call, identity, identity),
+            },
+        )
+        server.add_generic_rpc_handlers((rpc, self._data.rpc()))
+        port = listen(server, self._bind, self._credentials)
+        await server.start()
+        self._server = server
+        return port
+
+    async def stop(self, grace: float = 1.0) -> None:
+        """Close every stream and stop listening."""
+        for party in list(self._streams):
+            self.disconnect(party, SecureFlowError("server_stopping", "The server is stopping."))
+        if self._server is not None:
+            await self._server.stop(grace)
+        for task in self._pushes:
+            task.cancel()
+
+    async def ask(self, request: Request) -> JSON:
+        """Deliver (again after a reconnect) until answered; see `ports.Courier`."""
+        return await self._requests.ask(request)
+
+    def status(self, party: str) -> PartyStatus:
+        """Return the party's link status; an unknown party is not connected."""
+        return self._parties.get(party, PartyStatus(party, connected=False, last_progress=0.0))
+
+    async def withdraw(self, job: str) -> None:
+        """End the job's open requests and tell their parties to stop."""
+        for party in self._requests.withdraw(job):
+            if stream := self._streams.get(party):
+                stream.send(Envelope("", "withdraw", {"job": job}))
+
+    def disconnect(self, party: str, reason: SecureFlowError) -> None:
+        """Close the party's stream (revocation); its Link hears the reason."""
+        if stream := self._streams.get(party):
+            stream.close(reason)
+
+    async def _call(self, data: bytes, context: Context) -> bytes:
+        peer = await self._gate.admit(context)
+        try:
+            envelope = decode(data)
+            body = await self._callbacks.call(peer, envelope.kind, envelope.body)
+            return encode(answer("", body))
+        except SecureFlowError as error:
+            return encode(failure("", error))
+        except Exception:  # noqa: BLE001  the edge of a call: a defect must not cut the link
+            _log.exception("call_failed", party=peer.party)
+            defect = SecureFlowError("internal", "The server met a defect; its log has the trace.")
+            return encode(failure("", defect))
+
+    async def _connect(self, _: Any, context: Context) -> None:
+        peer = await self._gate.admit(context)
+        stream = Stream(context, lambda envelope: self._receive(peer.party, envelope))
+        try:
+            await self._welcome(peer, stream)
+            expired = SecureFlowError("certificate_not_valid_now", "Your certificate has expired.")
+            timer = asyncio.get_running_loop().call_later(
+                self._gate.seconds_left(context) + 1, stream.close, expired
+            )
+            try:
+                await stream.run()
+            finally:
+                timer.cancel()
+        except SecureFlowError as error:
+            _log.info("link_closed", party=peer.party, code=error.code)
+            await refuse(context, error)
+        finally:
+            self._forget(peer.party, stream)
+
+    async def _welcome(self, peer: PeerIdentity, stream: Stream) -> None:
+        hello = await stream.read()
+        if hello is None or hello.kind != "hello":
+            raise SecureFlowError("hello_missing", f"{peer.party} did not begin with a hello.")
+        standing = Standing.parse(hello.body)
+        await self._callbacks.on_hello(peer, hello.body)
+        self.disconnect(
+            peer.party,
+            SecureFlowError(
+                "link_replaced",
+                f"{peer.party} opened a newer link.",
+                "Run one process per party: look for a second one with the same credentials.",
+            ),
+        )
+        self._streams[peer.party] = stream
+        self._standings[peer.party] = standing
+        version, address = str(hello.body.get("version", "")), str(hello.body.get("address", ""))
+        self._parties[peer.party] = PartyStatus(
+            peer.party, True, float(self._clock()), version[:64], standing.log_size, address[:256]
+        )
+        stream.send(Envelope("", "welcome", {"version": self._version}))
+        for request in self._requests.of_party(peer.party):
+            self._deliver(request)
+
+    def _forget(self, party: str, stream: Stream) -> None:
+        if self._streams.get(party) is stream:
+            del self._streams[party]
+            self._parties[party] = replace(self._parties[party], connected=False)
+
+    def _deliver(self, request: Request) -> None:
+        if stream := self._streams.get(request.party):
+            task = asyncio.create_task(self._push(stream, request))
+            self._pushes.add(task)
+            task.add_done_callback(self._pushes.discard)
+
+    async def _push(self, stream: Stream, request: Request) -> None:
+        body: dict[str, JSON] = {"verb": request.verb, "body": request.body}
+        try:
+            standing = self._standings[request.party]
+            rider = await self._callbacks.rider(request.party, request.body, standing)
+            if rider is not None:
+                body["rider"] = rider
+            stream.send(Envelope(request.id, "request", body))
+        except SecureFlowError as error:
+            self._requests.fail(request.id, request.party, error)
+        except Exception as error:  # noqa: BLE001  the edge of a delivery: the asker must hear it
+            _log.exception("delivery_failed", party=request.party, request=request.id)
+            defect = SecureFlowError("internal", f"{request.id} could not be delivered: {error!r}")
+            self._requests.fail(request.id, request.party, defect)
+
+    def _receive(self, party: str, envelope: Envelope) -> None:
+        if envelope.kind == "progress":
+            self._requests.progress(envelope.id, party)
+        elif envelope.kind == "reply":
+            body, standing = parse_reply(envelope.body)
+            self._stand(party, standing)
+            self._requests.answer(envelope.id, party, body)
+        elif envelope.kind == "failure":
+            error, standing = parse_failure(envelope.body)
+            self._stand(party, standing)
+            self._requests.fail(envelope.id, party, error)
+        else:
+            raise SecureFlowError("unknown_kind", f"{party} sent an unknown '{envelope.kind}'.")
+
+    def _stand(self, party: str, standing: Standing) -> None:
+        self._standings[party] = standing
+        self._parties[party] = replace(
+            self._parties[party],
+            last_progress=float(self._clock()),
+            log_size=standing.log_size,
+        )

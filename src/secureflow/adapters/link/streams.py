@@ -1,0 +1,121 @@
+"""One end of the long-lived stream: a queue out, a reader in, and a heartbeat.
+
+A link is dead when nothing was read for `SILENCE`; both ends send a `ping` whenever they had
+nothing else to say for `PING`. These two numbers are the only timers of a link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.wire import Envelope, decode, encode
+
+PING: Final = 5.0
+SILENCE: Final = 30.0
+MAX_WAITING: Final = 4096
+"""Most envelopes that wait to be written: a peer that never reads is cut off."""
+
+_PING: Final = encode(Envelope("", "ping", {}))
+
+
+class Pipe(Protocol):
+    """What gRPC gives both ends of a bidirectional stream."""
+
+    async def read(self) -> Any:
+        """Return the next message, or gRPC's end mark."""
+
+    async def write(self, message: bytes) -> None:
+        """Send a message."""
+
+
+class Stream:
+    """Reads and writes envelopes until the link ends.
+
+    Args:
+        pipe: a gRPC call or servicer context.
+        receive: called with every envelope but pings, in order.
+    """
+
+    def __init__(self, pipe: Pipe, receive: Callable[[Envelope], None]) -> None:
+        self._pipe = pipe
+        self._receive = receive
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
+        self._closed: asyncio.Future[SecureFlowError | None] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+    def send(self, envelope: Envelope) -> None:
+        """Queue an envelope.
+
+        Raises:
+            SecureFlowError: `envelope_too_large`, `not_canonical`, `malformed_envelope`.
+        """
+        self.send_encoded(encode(envelope))
+
+    def send_encoded(self, data: bytes) -> None:
+        """Queue an encoded envelope."""
+        try:
+            self._queue.put_nowait(data)
+        except asyncio.QueueFull:
+            self.close(SecureFlowError("link_stuck", "The peer does not read what it is sent."))
+
+    def close(self, reason: SecureFlowError | None = None) -> None:
+        """End `run`, with the reason if there is one."""
+        if not self._closed.done():
+            self._closed.set_result(reason)
+
+    async def read(self) -> Envelope | None:
+        """Return the next envelope, or None at the stream's end.
+
+        Raises:
+            SecureFlowError: `link_silent`, and those of `decode`.
+        """
+        try:
+            async with asyncio.timeout(SILENCE):
+                data = await self._pipe.read()
+        except TimeoutError as error:
+            raise SecureFlowError(
+                "link_silent", f"The link said nothing for {SILENCE:g} seconds."
+            ) from error
+        return decode(data) if isinstance(data, bytes) else None
+
+    async def run(self) -> None:
+        """Carry envelopes both ways until the stream ends or is closed.
+
+        Raises:
+            SecureFlowError: the reason of `close`, or what `read` raised.
+        """
+        writing = asyncio.create_task(self._write_all())
+        reading = asyncio.create_task(self._read_all())
+        ends: set[asyncio.Future[Any]] = {reading, self._closed}
+        try:
+            # A broken stream fails the writer too, but only the reader learns why.
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                if isinstance(reason := ended.result(), SecureFlowError):
+                    raise reason
+        finally:
+            writing.cancel()
+            reading.cancel()
+            await asyncio.gather(writing, reading, return_exceptions=True)
+
+    async def write(self, envelope: Envelope) -> None:
+        """Send an envelope at once (before `run`)."""
+        await self._pipe.write(encode(envelope))
+
+    async def _read_all(self) -> None:
+        while envelope := await self.read():
+            if envelope.kind != "ping":
+                self._receive(envelope)
+
+    async def _write_all(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(PING):
+                    data = await self._queue.get()
+            except TimeoutError:
+                data = _PING
+            await self._pipe.write(data)

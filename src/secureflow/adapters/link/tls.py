@@ -1,0 +1,113 @@
+"""TLS of the links: 1.3 only, both ends with certificates, small buffers.
+
+gRPC's Python API cannot set a minimal TLS version. Its one knob, `GRPC_SSL_CIPHER_SUITES`, names
+the suites of TLS 1.2 and older; naming only pre-shared-key suites, for which no key exists, leaves
+TLS 1.3 alone (whose suites are fixed). `identity.Gate` checks the negotiated version once more.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Set before gRPC reads its environment, which it does once per process.
+os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-PSK-AES256-CBC-SHA"
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from secureflow.adapters.link.credentials import Credentials
+from secureflow.kit.errors import SecureFlowError
+from secureflow.wire import MAX_ENVELOPE
+
+SERVER_NAME: Final = "secureflow-server"
+ENCLAVE_NAME: Final = "secureflow-enclave"
+"""DNS names in the certificates of the two listening roles: whatever the address, a client accepts
+only a certificate of its own CA with the name of the role that it dials. Agents get no name."""
+
+CHUNK: Final = 1 << 20
+"""Most plaintext bytes of one message of a raw byte stream."""
+MAX_MESSAGE: Final = max(CHUNK, MAX_ENVELOPE) + 64 * 1024
+
+_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    # An orphan that shares the port would take a part of the connections.
+    ("grpc.so_reuseport", 0),
+    # Memory follows the window times the streams; on the links in use a larger one is no faster.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 256 * 1024),
+    ("grpc.http2.max_frame_size", 64 * 1024),
+    ("grpc.enable_retries", 0),
+)
+
+
+def new_server() -> grpc.aio.Server:
+    """Return a server with the options of every link."""
+    return grpc.aio.server(options=_OPTIONS)
+
+
+def listen(server: grpc.aio.Server, bind: str, current: Callable[[], Credentials]) -> int:
+    """Add a mutually authenticated port; a renewed certificate serves from the next handshake on.
+
+    Args:
+        server: not yet started.
+        bind: `host:port`; port 0 picks a free one.
+        current: returns the newest credentials.
+
+    Returns:
+        The port.
+
+    Raises:
+        SecureFlowError: `address_unavailable`.
+    """
+    first = current()
+    served = [first]
+
+    def renewed() -> Any:  # None keeps the certificate, which the type stubs do not know
+        newest = current()
+        if newest == served[0]:
+            return None
+        served[0] = newest
+        return _certificates(newest)
+
+    credentials = grpc.dynamic_ssl_server_credentials(
+        _certificates(first), renewed, require_client_authentication=True
+    )
+    try:
+        return int(server.add_secure_port(bind, credentials))
+    except RuntimeError as error:
+        raise SecureFlowError(
+            "address_unavailable",
+            f"{bind} cannot be listened on.",
+            "Another process may hold it: stop that one, or choose another port (0 = any).",
+        ) from error
+
+
+def open_channel(address: str, credentials: Credentials, name: str) -> grpc.aio.Channel:
+    """Open a mutually authenticated channel to a role (`SERVER_NAME` or `ENCLAVE_NAME`)."""
+    return grpc.aio.secure_channel(
+        address,
+        grpc.ssl_channel_credentials(credentials.ca, credentials.key, credentials.certificate),
+        options=(
+            *_OPTIONS,
+            ("grpc.ssl_target_name_override", name),
+            ("grpc.use_local_subchannel_pool", 1),
+            # The link's own loop decides when to dial again, with its own back-off.
+            ("grpc.initial_reconnect_backoff_ms", 50),
+            ("grpc.min_reconnect_backoff_ms", 1000),
+            ("grpc.max_reconnect_backoff_ms", 2000),
+        ),
+    )
+
+
+def identity(data: bytes) -> bytes:
+    """Serialise raw bytes: as they are."""
+    return data
+
+
+def _certificates(credentials: Credentials) -> grpc.ServerCertificateConfiguration:
+    pair = (credentials.key, credentials.certificate)
+    return grpc.ssl_server_certificate_configuration([pair], credentials.ca)
