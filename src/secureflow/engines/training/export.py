@@ -1,0 +1,253 @@
+"""The exported model: a safetensors file of one tensor, and the card that says what it is.
+
+The card is JSON and carries what it takes to predict (family, features, federated moment sums) and
+to trust (spec digest, model digest, contributors, purpose, metrics). A file that `ModelFile` wrote
+has the card in its metadata; one that the platform streams has it beside it. Format:
+huggingface/safetensors, "Format": u64 little-endian header length, JSON header, raw data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from secureflow.domain.specs import FeatureSpec, TrainingSpec, dump, parse, spec_digest
+from secureflow.engines.preparation import (
+    Moments,
+    declared_moments,
+    federated_features,
+    moments_from_sums,
+)
+from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.errors import SecureFlowError
+
+TENSOR = "parameters"
+"""The one tensor: float32, shape (parameters,); weights in design-matrix order, then intercept."""
+
+HEADER_LIMIT = 8 << 20
+PARAMETER_LIMIT = 1 << 30
+_FLOAT32 = np.dtype("<f4")
+
+
+def model_digest(parameters: NDArray[np.float32]) -> str:
+    """Return the hex BLAKE3 of the raw little-endian float32 parameters."""
+    return blake3(memoryview(np.ascontiguousarray(parameters, _FLOAT32)).cast("B")).hexdigest()
+
+
+def model_card(
+    spec: TrainingSpec,
+    parameters: NDArray[np.float32],
+    *,
+    moments: Sequence[float] | None,
+    metrics: Mapping[str, float],
+    created: int,
+) -> dict[str, Any]:
+    """Return the card of a released model.
+
+    Args:
+        spec: the job's spec.
+        parameters: float32 of shape (d,).
+        moments: the released federated moment sums, or None where the spec has none.
+        metrics: of the final evaluation.
+        created: unix seconds.
+    """
+    written = dump(spec)
+    return {
+        "name": spec.name,
+        "family": spec.model.family,
+        "digest": model_digest(parameters),
+        "spec_digest": spec_digest(spec),
+        "purpose": spec.purpose,
+        "contributors": list(spec.parties),
+        "features": written["features"],
+        "moments": None if moments is None else [float(value) for value in moments],
+        "plan": written["plan"],
+        "protection": spec.protection,
+        "metrics": dict(metrics),
+        "created": created,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A model and its card, consistent with each other.
+
+    Args:
+        card: the JSON card.
+        parameters: float32 of shape (d,), finite.
+    """
+
+    card: dict[str, Any]
+    parameters: NDArray[np.float32]
+
+    def to_bytes(self) -> bytes:
+        """Return a self-contained safetensors file, card included."""
+        # Lazy: only an export needs the library, agents and the server do not.
+        from safetensors.numpy import save
+
+        # One key only: the library writes several in random order, and equal models shall be
+        # equal files.
+        return bytes(save({TENSOR: self.parameters}, {"card": canonical_bytes(self.card).decode()}))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, card: Mapping[str, Any] | None = None) -> ModelFile:
+        """Read a foreign file; the card comes from its metadata unless it is given.
+
+        Raises:
+            SecureFlowError: `invalid_model` naming what is wrong; `model_digest_mismatch` when the
+                parameters are not those that the card describes.
+        """
+        parameters, metadata = parse_safetensors(data)
+        if card is None:
+            card = _json_object(metadata.get("card", "").encode(), "card")
+        found = model_digest(parameters)
+        if card.get("digest") != found:
+            raise SecureFlowError(
+                "model_digest_mismatch",
+                f"The parameters have digest {found[:16]}…, the card describes another model.",
+                "Do not use it; download model and card again.",
+                {"expected": str(card.get("digest"))[:64], "found": found},
+            )
+        model = cls(dict(card), parameters)
+        if model.card.get("family") == "logistic_regression":
+            model.check_features()
+        return model
+
+    def check_features(self) -> None:
+        """Refuse a card whose features, moments and parameters do not belong together.
+
+        Raises:
+            SecureFlowError: `invalid_model` or `invalid_moments`.
+        """
+        features = self.features
+        if any(low >= high for low, high in (f.bounds for f in features.numeric)):
+            raise _invalid("a feature has empty bounds")
+        if len(self.parameters) != features.width + 1:
+            found = len(self.parameters)
+            raise _invalid(f"it has {found} parameters, its features need {features.width + 1}")
+        _ = self.moments
+
+    @property
+    def features(self) -> FeatureSpec:
+        """The feature spec that the model was trained on."""
+        return parse(FeatureSpec, self.card.get("features"), "model")
+
+    @property
+    def moments(self) -> Moments:
+        """The centre and scale of every numeric feature."""
+        features, sums = self.features, self.card.get("moments")
+        if not federated_features(features):
+            return declared_moments(features)
+        if not isinstance(sums, list) or not all(type(v) in {int, float} for v in sums):
+            raise _invalid("its card has no federated moments")
+        try:
+            return moments_from_sums(features, np.array(sums, dtype=np.float64))
+        except OverflowError:
+            raise _invalid("its card's moments are no float64 numbers") from None
+
+
+def parse_safetensors(data: bytes) -> tuple[NDArray[np.float32], dict[str, str]]:
+    """Parse a file of exactly the one expected tensor; return parameters and metadata.
+
+    Nothing beyond the header is allocated before every length is found to agree with the rest.
+
+    Raises:
+        SecureFlowError: `invalid_model`: lengths that lie, another name, dtype or shape, bytes
+            left over, NaN or infinity.
+    """
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(HEADER_LIMIT, len(data) - 8):
+        raise _invalid("its header is longer than the file or the limit")
+    header = _json_object(data[8 : 8 + length], "header")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise _invalid("its metadata are not text by name")
+    if set(header) != {TENSOR}:
+        raise _invalid(f"it does not hold exactly the tensor {TENSOR!r}")
+    count = _element_count(header[TENSOR])
+    if len(data) != 8 + length + count * _FLOAT32.itemsize:
+        raise _invalid("its data are not as long as its header says")
+    parameters = np.frombuffer(data, _FLOAT32, count, 8 + length).astype(np.float32)
+    if not np.isfinite(parameters).all():
+        raise _invalid("a parameter is not finite")
+    return parameters, metadata
+
+
+def feature_names(features: FeatureSpec) -> list[str]:
+    """Return one name per weight: `age`, `education=Masters`, `occupation=` for missing."""
+    names = [numeric.column for numeric in features.numeric]
+    for feature in features.categorical:
+        names += [f"{feature.column}={category}" for category in feature.categories]
+        names += [f"{feature.column}="] if feature.missing == "indicator" else []
+    return names
+
+
+def to_sklearn(card: Mapping[str, Any], parameters: NDArray[np.float32]) -> Any:
+    """Return a fitted `sklearn.linear_model.LogisticRegression` of the same coefficients.
+
+    Its inputs are rows of `engines.preparation.feature_matrix`, its `feature_names` (an attribute
+    added here) what each coefficient belongs to.
+
+    Raises:
+        SecureFlowError: `missing_extra` without scikit-learn; `invalid_model` for other families.
+    """
+    try:
+        # Lazy: an optional extra.
+        from sklearn.linear_model import LogisticRegression
+    except ImportError:
+        raise SecureFlowError(
+            "missing_extra",
+            "scikit-learn is not installed.",
+            "Install the extra: pip install 'secureflow[sklearn]'.",
+        ) from None
+    if card.get("family") != "logistic_regression":
+        raise _invalid(f"the family {card.get('family')!r} has no scikit-learn counterpart")
+    model = LogisticRegression()
+    model.coef_ = parameters[None, :-1].astype(np.float64)
+    model.intercept_ = parameters[-1:].astype(np.float64)
+    model.classes_ = np.array([0, 1])
+    model.n_features_in_ = len(parameters) - 1
+    model.n_iter_ = np.array([card.get("plan", {}).get("rounds", 0)], dtype=np.int32)
+    model.feature_names = feature_names(parse(FeatureSpec, card.get("features"), "model"))
+    return model
+
+
+def _element_count(tensor: Any) -> int:
+    if not isinstance(tensor, dict) or set(tensor) != {"dtype", "shape", "data_offsets"}:
+        raise _invalid("its tensor's description has other parts than dtype, shape, data_offsets")
+    shape = tensor["shape"]
+    if tensor["dtype"] != "F32":
+        raise _invalid("its dtype is not F32")
+    if not isinstance(shape, list) or len(shape) != 1 or type(shape[0]) is not int:
+        raise _invalid("its shape is not one integer")
+    count: int = shape[0]
+    if not 0 < count <= PARAMETER_LIMIT:
+        raise _invalid(f"its size is not between 1 and {PARAMETER_LIMIT}")
+    # As text, because in Python true equals 1 and 4.0 equals 4.
+    if json.dumps(tensor["data_offsets"]) != f"[0, {count * _FLOAT32.itemsize}]":
+        raise _invalid("its offsets are not those of its shape")
+    return count
+
+
+def _json_object(data: bytes, what: str) -> dict[str, Any]:
+    try:
+        value = parse_json(data, HEADER_LIMIT)
+    except SecureFlowError:
+        raise _invalid(f"its {what} is not JSON") from None
+    if not isinstance(value, dict):
+        raise _invalid(f"its {what} is not a JSON object")
+    return value
+
+
+def _invalid(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "invalid_model",
+        f"The model file cannot be used: {reason}.",
+        "Download it again; if it stays so, whoever made it must correct it.",
+    )

@@ -1,0 +1,126 @@
+"""Predicting with a released model, by the very code that prepared and trained it at the agents.
+
+    model = Model.load("income.safetensors", card)
+    model.predict_proba([{"age": 41, "workclass": "Private", …}])
+
+Rows come as columns (name to array or list), a pyarrow table, a pandas frame, or a list of dicts.
+A missing value is None or NaN; a column that the model does not use is ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.engines.preparation import feature_matrix
+from secureflow.engines.training.export import ModelFile, to_sklearn
+from secureflow.engines.training.logistic import logits, probabilities
+from secureflow.kit.errors import SecureFlowError
+
+
+class Model:
+    """A model to predict with.
+
+    Args:
+        file: parameters and card.
+
+    Raises:
+        SecureFlowError: `invalid_model` for a family that predicts nothing.
+    """
+
+    def __init__(self, file: ModelFile) -> None:
+        if file.card.get("family") != "logistic_regression":
+            raise SecureFlowError(
+                "invalid_model",
+                f"A model of the family {file.card.get('family')!r} predicts nothing.",
+                "Choose a model that a training job released.",
+            )
+        self.card = file.card
+        self.parameters = file.parameters
+        self.features = file.features
+        self._moments = file.moments
+
+    @classmethod
+    def load(cls, path: str | Path, card: Mapping[str, Any] | None = None) -> Model:
+        """Read a safetensors file; the card comes from inside it unless it is given.
+
+        Raises:
+            SecureFlowError: `invalid_model` or `model_digest_mismatch`.
+        """
+        return cls(ModelFile.from_bytes(Path(path).read_bytes(), card))
+
+    def predict_proba(self, rows: Any) -> NDArray[np.float32]:
+        """Return float32 of shape (rows, 2): P(not positive), P(positive), as in scikit-learn.
+
+        Raises:
+            SecureFlowError: `missing_column`, `malformed_cell` or `unknown_category`, naming row
+                (from 1) and column; `invalid_rows` for another form.
+        """
+        positive = probabilities(self.log_odds(rows))
+        return np.stack([1 - positive, positive], axis=1)
+
+    def predict(self, rows: Any) -> NDArray[np.int64]:
+        """Return 1 where the positive class is likelier, else 0; int64 of shape (rows,)."""
+        return (self.log_odds(rows) > 0).astype(np.int64)
+
+    def log_odds(self, rows: Any) -> NDArray[np.float32]:
+        """Return the log-odds of the positive class, float32 of shape (rows,)."""
+        return logits(self.parameters, self.inputs(rows))
+
+    def inputs(self, rows: Any) -> NDArray[np.float32]:
+        """Return the prepared inputs, float32 of shape (rows, width)."""
+        return feature_matrix(self.features, self._moments, _columns(rows, self._wanted()))
+
+    def to_sklearn(self) -> Any:
+        """Return the same model as a fitted scikit-learn estimator over `inputs`.
+
+        Raises:
+            SecureFlowError: `missing_extra` without scikit-learn.
+        """
+        return to_sklearn(self.card, self.parameters)
+
+    def _wanted(self) -> tuple[str, ...]:
+        return self.features.columns[:-1]
+
+
+def _columns(rows: Any, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Bring any accepted form of rows to the columns that preparation reads."""
+    if isinstance(rows, Mapping):
+        return {name: _cells(rows[name]) for name in wanted if name in rows}
+    if hasattr(rows, "column_names"):  # a pyarrow table
+        present = set(rows.column_names)
+        return {name: _cells(rows[name].to_pylist()) for name in wanted if name in present}
+    if hasattr(rows, "columns"):  # a pandas frame
+        return {name: _cells(rows[name]) for name in wanted if name in rows.columns}
+    records = list(rows)
+    if not all(isinstance(record, Mapping) for record in records):
+        raise _invalid_rows("they are neither columns, nor a table, nor dicts")
+    # A dict that lacks a key has a missing value there, unless every one lacks it.
+    return {
+        name: _cells([record.get(name) for record in records])
+        for name in wanted
+        if not records or any(name in record for record in records)
+    }
+
+
+def _cells(values: Any) -> NDArray[Any]:
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
+        return values
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        raise _invalid_rows("a column is a single value")
+    # NaN (the only value unequal to itself) is how pandas writes a missing text.
+    cells = np.empty(len(values), dtype=object)
+    cells[:] = [None if value is None or value != value else value for value in values]  # noqa: PLR0124
+    return cells
+
+
+def _invalid_rows(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "invalid_rows",
+        f"The rows cannot be read: {reason}.",
+        'Pass a list of dicts such as [{"age": 41}], columns such as {"age": [41]}, or a table.',
+    )
