@@ -1,7 +1,7 @@
 """A party's ends of `Data`: fetch into a file, store from a file, a buffer, or made-up chunks.
 
-A transfer that breaks goes on from its offset (fetch) or starts over (store) as long as it makes
-progress: three tries in a row without any are enough.
+A transfer that breaks goes on from its offset (fetch) or starts over (store) once the link stands
+again; three tries in a row that move nothing although it stands are enough.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import grpc.aio
 from blake3 import blake3
@@ -21,7 +21,16 @@ from secureflow.adapters.link.tls import CHUNK, identity
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 
-Dial = Callable[[], grpc.aio.Channel]
+
+class Way(Protocol):
+    """What a transfer needs of its link."""
+
+    def dial(self) -> grpc.aio.Channel:
+        """Return the channel that stands now."""
+
+    async def standing(self) -> None:
+        """Wait until the link stands."""
+
 
 _GET: Final = "/secureflow.wire.v1.Data/Get"
 _PUT: Final = "/secureflow.wire.v1.Data/Put"
@@ -39,41 +48,42 @@ class Chunked:
 Source = Path | memoryview | Chunked
 
 
-async def fetch(dial: Dial, digest: str, path: Path, size: int) -> None:
+async def fetch(way: Way, digest: str, path: Path, size: int) -> None:
     """Fetch a blob of at most `size` bytes; see `Link.fetch`."""
     part = path.with_name(path.name + ".part")
     backoff, tries, reached = Backoff(), 0, -1
     while True:
         try:
-            await _fetch_rest(dial(), digest, part, size)
+            await _fetch_rest(way.dial(), digest, part, size)
             break
         except grpc.aio.AioRpcError as error:
             reached, before = await asyncio.to_thread(_length, part), reached
             tries = 1 if reached > before else tries + 1
-            await _again(refusal(error, "the server"), tries, backoff)
+            await _again(refusal(error, "the server"), tries, backoff, way)
     await asyncio.to_thread(part.replace, path)
 
 
-async def store(dial: Dial, source: Source, digest: str) -> None:
+async def store(way: Way, source: Source, digest: str) -> None:
     """Store a blob; see `Link.store`."""
     size = await asyncio.to_thread(_size, source)
     backoff, tries = Backoff(), 0
     while True:
         try:
-            put = dial().stream_unary(_PUT, identity, identity)
+            put = way.dial().stream_unary(_PUT, identity, identity)
             await put(_messages(source, digest, size))
         except grpc.aio.AioRpcError as error:
             tries += 1
-            await _again(refusal(error, "the server"), tries, backoff)
+            await _again(refusal(error, "the server"), tries, backoff, way)
         else:
             return
 
 
-async def _again(error: SecureFlowError, tries: int, backoff: Backoff) -> None:
+async def _again(error: SecureFlowError, tries: int, backoff: Backoff, way: Way) -> None:
     """Wait before the next try, or give up."""
     if error.code != "link_broken" or tries >= _TRIES:
         raise error
     await backoff.wait()
+    await way.standing()
 
 
 async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: int) -> None:

@@ -97,7 +97,7 @@ class Link:
         Raises:
             SecureFlowError: the centre's refusal, or `link_broken`.
         """
-        call = self._dial().unary_unary(_CALL, identity, identity)
+        call = self.dial().unary_unary(_CALL, identity, identity)
         try:
             reply = decode(await call(encode(Envelope("", kind, body))))
         except grpc.aio.AioRpcError as error:
@@ -111,21 +111,26 @@ class Link:
 
         Raises:
             SecureFlowError: `not_found`, `too_large`, `digest_mismatch` (the file is removed), or
-                `link_broken` after several tries without progress.
+                `link_broken` when a standing link moves nothing in three tries.
         """
-        await fetch(self._dial, digest, path, size)
+        await fetch(self, digest, path, size)
 
     async def store(self, source: Source, digest: str) -> None:
         """Store a blob: a file, or a buffer (kept unchanged until this returns).
 
         Raises:
-            SecureFlowError: the centre's refusal, or `link_broken`.
+            SecureFlowError: the centre's refusal, or `link_broken` when a standing link fails
+                three times.
         """
-        await store(self._dial, source, digest)
+        await store(self, source, digest)
+
+    async def standing(self) -> None:
+        """Wait until the centre has welcomed this party."""
+        await self.connected.wait()
 
     async def _once(self) -> None:
         """Dial, and serve until the link breaks."""
-        call = self._dial().stream_stream(_CONNECT, identity, identity)()
+        call = self.dial().stream_stream(_CONNECT, identity, identity)()
         stream = Stream(call, self._receive)
         try:
             await self._greet(stream)
@@ -191,7 +196,8 @@ class Link:
                     stream.close()
             await asyncio.sleep(60.0)
 
-    def _dial(self) -> grpc.aio.Channel:
+    def dial(self) -> grpc.aio.Channel:
+        """Return the channel of this link, dialling if there is none."""
         if self._channel is None:
             self._channel = open_channel(self._address, self._credentials(), SERVER_NAME)
         return self._channel
