@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 Row = Any
 """A mapping of column names to values (`sqlite3.Row`)."""
 
-InboxState = Literal["waiting", "approved", "rejected", "expired"]
+InboxState = Literal["waiting", "approved", "rejected", "expired", "withdrawn"]
 
 
 class _Record:
@@ -147,7 +147,7 @@ class InboxItem(_Record):
         request: what the policies were asked.
         spec: the whole spec.
         reasons: why the policies did not decide.
-        state: `waiting`, `approved`, `rejected` or `expired`.
+        state: `waiting`, `approved`, `rejected`, `expired` or `withdrawn`.
         at: unix seconds of arrival.
         expires: unix seconds after which nobody waits for an answer.
         decided_at: unix seconds of the decision.

@@ -49,15 +49,16 @@ class AttestationSettings(Section):
     ) = "installed"
     roots: tuple[Path, ...] = ()
     tcb_statuses: tuple[str, ...] = ("UpToDate", "SWHardeningNeeded")
+    denied_advisories: tuple[str, ...] = ()
+    allowed_platform: tuple[str, ...] = ()
     max_age: Annotated[int, Field(ge=60, le=30 * DAY)] = DAY
     nonce_age: Annotated[int, Field(ge=10, le=3600)] = 600
 
 
 class WorkerSettings(Section):
-    """Limits of the process that computes on the data; `threads` 0 means one per core."""
+    """Limits of the process that computes on the data: its address space, 0 for unlimited."""
 
-    threads: Annotated[int, Field(ge=0, le=256)] = 1
-    memory_mb: Annotated[int, Field(ge=0)] = 0
+    memory_mb: Annotated[int, Field(ge=0)] = 8192
 
 
 class AgentSettings(ProcessSettings):

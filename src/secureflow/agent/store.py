@@ -125,6 +125,13 @@ class Store:
         """Append an own leaf."""
         self._insert("leaves", leaf.row())
 
+    def leaf(self, leaf: str) -> OwnLeaf:
+        """Return an own leaf by its hash; `not_found`."""
+        row = self._one("SELECT * FROM leaves WHERE hash = ?", leaf)
+        if row is None:
+            raise SecureFlowError("not_found", f"There is no own leaf {leaf}.")
+        return OwnLeaf.from_row(row)
+
     def unproved(self, job: str | None = None) -> list[OwnLeaf]:
         """Return own leaves without an inclusion proof, oldest first."""
         rows = self._all(

@@ -38,6 +38,7 @@ JSON = Any
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 GRACE = 1
 """Rounds that may come by before a missing leaf is an alarm."""
+MAX_UNPROVED = 64
 
 _log = get_logger(__name__)
 _ALARMS = frozenset({"ledger_inconsistent", "leaf_missing"})
@@ -103,8 +104,11 @@ class Witness:
             return 0
 
     def unproved(self) -> list[str]:
-        """Return the hashes of own leaves that wait for an inclusion proof."""
-        return [leaf.hash for leaf in self._store.unproved()]
+        """Return the hashes of own leaves that wait for an inclusion proof, newest first.
+
+        At most `MAX_UNPROVED`: leaves of jobs that failed long ago must not crowd out this one's.
+        """
+        return [leaf.hash for leaf in reversed(self._store.unproved())][:MAX_UNPROVED]
 
     def check_alarm(self) -> None:
         """Refuse to go on after an alarm, until the owner clears it."""

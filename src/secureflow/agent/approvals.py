@@ -1,0 +1,129 @@
+"""`consent`: from the server's question to this organisation's signed approval.
+
+An approval is a signature of kind `approval` over job, spec digest, party, expiry and the fewest
+contributors; it is a ledger leaf, and it is on disk with the job's secret before it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any
+
+from secureflow.agent.consent import Consent, check_request, read_spec
+from secureflow.agent.context import AgentContext
+from secureflow.agent.inbox import Inbox
+from secureflow.agent.records import JobRecord
+from secureflow.agent.requests import ConsentRequest
+from secureflow.domain.specs import TrainingSpec, dump
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+
+JSON = Any
+
+_log = get_logger(__name__)
+
+
+class Approvals:
+    """Answers `consent`.
+
+    Args:
+        context: the party.
+        consent: decides.
+        inbox: where people decide.
+    """
+
+    def __init__(self, context: AgentContext, consent: Consent, inbox: Inbox) -> None:
+        self._context = context
+        self._consent = consent
+        self._inbox = inbox
+
+    async def consent(self, request: ConsentRequest) -> dict[str, JSON]:
+        """Approve or refuse; waits while a person is asked.
+
+        Raises:
+            SecureFlowError: see `agent.consent`; `spec_digest_mismatch` when this job id was
+                approved with another spec; `approval_expired`.
+        """
+        context = self._context
+        stored = self._stored(request)
+        if stored is not None:
+            return stored
+        spec = read_spec(request.spec, request.digest)
+        asked = check_request(
+            spec,
+            party=context.party,
+            key=context.key.public,
+            charter=context.charter.pinned(),
+            settings=context.settings,
+        )
+        expires = min(request.expires, context.clock() + context.settings.consent.max_age)
+        if expires <= context.clock():
+            raise SecureFlowError(
+                "approval_expired",
+                f"Job {request.job} asks for an approval that has already expired.",
+                "Submit the job again, and compare the clocks of both machines.",
+            )
+        try:
+            decided = await self._consent.decide(
+                request.job, request.digest, dump(spec), asked, expires
+            )
+        except SecureFlowError as error:
+            await asyncio.to_thread(self._note_refusal, request.job, error)
+            raise
+        async with context.locks[request.job]:
+            stored = self._stored(request)  # the same question may have come twice meanwhile
+            if stored is not None:
+                return stored
+            return await asyncio.to_thread(self._commit, request, spec, expires, decided)
+
+    def withdraw(self, job: str) -> None:
+        """A job is over: nobody waits for a decision any more."""
+        self._inbox.withdraw(job)
+
+    def _stored(self, request: ConsentRequest) -> dict[str, JSON] | None:
+        """Return the approval that was given before, if it is for this very spec."""
+        store = self._context.store
+        job = store.job(request.job)
+        if job is None:
+            return None
+        if job.digest != request.digest:
+            raise SecureFlowError(
+                "spec_digest_mismatch",
+                f"Job {request.job} was already approved, with another spec.",
+                "A changed spec is another job.",
+                {"approved": job.digest, "named": request.digest},
+            )
+        answer: dict[str, JSON] | None = store.answer(f"consent/{request.job}")
+        return answer
+
+    def _commit(
+        self, request: ConsentRequest, spec: TrainingSpec, expires: int, decided: str
+    ) -> dict[str, JSON]:
+        context = self._context
+        now = context.clock()
+        body = {
+            "job": request.job,
+            "spec": request.digest,
+            "party": context.party,
+            "expires": expires,
+            "min_contributors": spec.min_contributors,
+        }
+        approval = {"body": body, "signature": context.key.sign("approval", body)}
+        record = JobRecord(
+            request.job, request.digest, dump(spec), secrets.token_bytes(32), now, expires
+        )
+        with context.store.transaction():
+            context.store.add_job(record)
+            leaf = context.witness.leaf("approval", request.job, request.digest, approval)
+            reply = {"approval": approval, **context.leaf_reply(leaf)}
+            context.store.keep_answer(f"consent/{request.job}", request.job, reply)
+            facts = {"spec": request.digest, "by": decided, "expires": expires}
+            context.store.note(now, "job.approved", request.job, **facts)
+        _log.info("job_approved", job=request.job, by=decided)
+        return reply
+
+    def _note_refusal(self, job: str, error: SecureFlowError) -> None:
+        with self._context.store.transaction():
+            facts = {"code": error.code, "reason": error.message}
+            self._context.store.note(self._context.clock(), "job.refused", job, **facts)

@@ -1,0 +1,104 @@
+"""What every verb handler of an agent shares, and the ports that it needs of the world."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from secureflow.agent.charter import CharterDesk
+from secureflow.agent.guards import check_approved
+from secureflow.agent.records import JobRecord, OwnLeaf
+from secureflow.agent.settings import AgentSettings
+from secureflow.agent.store import Store
+from secureflow.agent.witness import Witness
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs import TrainingSpec, parse
+from secureflow.engines.sealing import SealedUpdate
+from secureflow.kit.clock import Clock
+from secureflow.kit.crypto import SigningKey
+
+JSON = Any
+
+
+class Computing(Protocol):
+    """Local computation on the rows (`agent.trainer.Trainer`)."""
+
+    async def prepare(
+        self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None
+    ) -> dict[str, Any]:
+        """Read and check the rows."""
+
+    async def moments(self, job: str) -> dict[str, Any]:
+        """Return {sums, seconds}."""
+
+    async def train(
+        self, job: str, model: Path, update: Path, moments: Sequence[float] | None, seed: str
+    ) -> dict[str, Any]:
+        """Write the float32 delta to `update`; return {sums, seconds}."""
+
+    async def evaluate(
+        self, job: str, model: Path, moments: Sequence[float] | None
+    ) -> dict[str, Any]:
+        """Return {sums, seconds}."""
+
+    async def close(self, job: str) -> None:
+        """Forget the job's rows."""
+
+
+class Fetching(Protocol):
+    """The server's blobs and calls (`adapters.link.Link`)."""
+
+    async def fetch(self, digest: str, path: Path, size: int) -> None:
+        """Fetch a blob and verify its BLAKE3 digest."""
+
+    async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
+        """Ask the server something."""
+
+
+class Uploading(Protocol):
+    """The way to the enclave (`adapters.link.Uplink`)."""
+
+    async def send(self, address: str, update: SealedUpdate, commitment: str) -> dict[str, JSON]:
+        """Upload; return the receipt."""
+
+
+@dataclass(frozen=True)
+class AgentContext:
+    """One party: its name, key, files, record, witness and charter."""
+
+    settings: AgentSettings
+    key: SigningKey = field(repr=False)
+    store: Store = field(repr=False)
+    charter: CharterDesk = field(repr=False)
+    witness: Witness = field(repr=False)
+    clock: Clock = field(repr=False)
+    locks: defaultdict[str, asyncio.Lock] = field(
+        default_factory=lambda: defaultdict(asyncio.Lock), repr=False
+    )
+    """One lock per job: its requests are worked on one after the other."""
+
+    @property
+    def party(self) -> str:
+        """This organisation's slug."""
+        return self.settings.organisation
+
+    def approved(self, job: str, digest: str) -> tuple[JobRecord, TrainingSpec]:
+        """Return an approved job and its spec; see `guards.check_approved`."""
+        record = check_approved(self.store.job(job), job, digest, self.clock())
+        return record, parse(TrainingSpec, record.spec)
+
+    def leaf_reply(self, leaf: OwnLeaf) -> dict[str, JSON]:
+        """Return a leaf as replies carry it.
+
+        `leaves` are all of the job's leaves without an inclusion proof, in the order of their
+        chain: what the server missed (a round closed before this party's reply) comes again.
+        """
+        waiting = [one.bundle for one in self.store.unproved(leaf.job)]
+        return {**leaf.bundle, "leaves": waiting}
+
+
+__all__ = ["AgentContext", "Computing", "Fetching", "Uploading"]

@@ -1,0 +1,256 @@
+"""What an agent refuses before it computes: pure rules over its own record and foreign claims.
+
+Each rule stops one thing that a malicious centre could try (SECURITY.md); the tests in
+tests/security name them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from secureflow.agent.records import Admission, JobRecord, RoundRecord
+from secureflow.agent.requests import ReleasedMoments, TrainRequest
+from secureflow.domain.charter import Charter
+from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.ledger.witness import quorum_of
+from secureflow.engines.preparation import federated_features
+from secureflow.engines.sealing import Release, verify_release
+from secureflow.kit.errors import SecureFlowError
+
+STAGES = {"moments": 0, "train": 1, "evaluate": 2}
+
+
+def needs_moments(spec: TrainingSpec) -> bool:
+    """Tell whether the spec standardises a column by federated moments."""
+    return spec.features is not None and bool(federated_features(spec.features))
+
+
+def first_step(spec: TrainingSpec) -> tuple[int, str]:
+    """Return (round, stage) with which a job of this spec begins."""
+    return (0, "moments") if needs_moments(spec) else (1, "train")
+
+
+def check_approved(record: JobRecord | None, job: str, digest: str, now: int) -> JobRecord:
+    """Return the approved job, if the request names exactly what was approved.
+
+    Raises:
+        SecureFlowError: `not_approved`, `spec_digest_mismatch`, `approval_expired`,
+            `job_finished`.
+    """
+    if record is None:
+        raise SecureFlowError(
+            "not_approved",
+            f"This organisation has not approved job {job}.",
+            "The centre must ask for consent first.",
+        )
+    if record.digest != digest:
+        raise SecureFlowError(
+            "spec_digest_mismatch",
+            f"Job {job} was approved with spec {record.digest[:16]}…, not {digest[:16]}….",
+            "An approval covers one spec; a changed spec is another job.",
+            {"approved": record.digest, "named": digest},
+        )
+    if record.outcome:
+        raise SecureFlowError(
+            "job_finished", f"Job {job} is over here: {record.outcome}.", "Submit a new job."
+        )
+    if now >= record.expires:
+        raise SecureFlowError(
+            "approval_expired",
+            f"The approval of job {job} has expired.",
+            "Submit the job again; consent is asked anew.",
+        )
+    return record
+
+
+def check_admission(admissions: Sequence[Admission], generation: int, now: int) -> Admission:
+    """Return the verdict on the newest enclave, if the request means that one and it still holds.
+
+    Raises:
+        SecureFlowError: `not_admitted`, `attestation_expired`.
+    """
+    newest = max(admissions, key=lambda one: one.generation, default=None)
+    if newest is None or newest.generation != generation:
+        raise SecureFlowError(
+            "not_admitted",
+            f"This agent has not verified the enclave of generation {generation}.",
+            "The centre must bring fresh evidence first.",
+            {"verified": newest.generation if newest else None},
+        )
+    if now >= newest.expires:
+        raise SecureFlowError(
+            "attestation_expired",
+            f"The verdict on the enclave of generation {generation} has expired.",
+            "The centre must bring fresh evidence.",
+        )
+    return newest
+
+
+def check_position(
+    rounds: Sequence[RoundRecord], request: TrainRequest, model: str
+) -> RoundRecord | None:
+    """Return the record if this very update was made before; rounds only go forward.
+
+    Raises:
+        SecureFlowError: `update_already_sealed` for the same round on another model,
+            `stale_round`.
+    """
+    newest = rounds[-1] if rounds else None
+    for record in rounds:
+        if (record.round, record.stage) != (request.round, request.stage):
+            continue
+        if record.model != model:
+            raise SecureFlowError(
+                "update_already_sealed",
+                f"Round {request.round} ({request.stage}) of {request.job} was trained from "
+                "another model.",
+                "One round, one model, one update: the centre shows two models.",
+                {"trained": record.model, "shown": model},
+            )
+        if record is newest:
+            return record
+    if newest is not None and _place(request) <= _place(newest):
+        raise SecureFlowError(
+            "stale_round",
+            f"Round {request.round} ({request.stage}) of {request.job} lies behind round "
+            f"{newest.round} ({newest.stage}), which this agent has trained.",
+            "An old round is never trained or sent again.",
+            {"asked": request.round, "newest": newest.round},
+        )
+    return None
+
+
+def check_model(request: TrainRequest, initial: str, admissions: Sequence[Admission]) -> str:
+    """Return the digest of the model to start from, if an attested enclave released it.
+
+    The model of round n is the one that round n-1 released; only the first round starts from the
+    spec's initial model.
+
+    Raises:
+        SecureFlowError: `unreleased_model`, `stale_round`.
+    """
+    model = request.model
+    if model is None or model.release is None:
+        first = request.round == 0 or (request.stage == "train" and request.round == 1)
+        if not first or (model is not None and model.digest != initial):
+            raise SecureFlowError(
+                "unreleased_model",
+                f"Round {request.round} ({request.stage}) comes with a model that no enclave "
+                "released.",
+                "Only the first round starts from the spec's initial model.",
+            )
+        return initial
+    release = released(model.release, request.job, request.digest, admissions)
+    if release.model != model.digest:
+        raise SecureFlowError(
+            "unreleased_model",
+            f"The release vouches for model {release.model[:16]}…, not {model.digest[:16]}….",
+            "Refuse it: the centre shows another model than the enclave signed.",
+        )
+    if (release.stage, release.round) != ("train", request.round - 1):
+        raise SecureFlowError(
+            "stale_round",
+            f"Round {request.round} comes with the model of round {release.round} "
+            f"({release.stage}).",
+            f"It must start from what round {request.round - 1} released.",
+        )
+    return model.digest
+
+
+def check_moments(
+    request: TrainRequest, spec: TrainingSpec, initial: str, admissions: Sequence[Admission]
+) -> list[float] | None:
+    """Return the federated moments, if the spec needs them and an attested enclave released them.
+
+    Raises:
+        SecureFlowError: `invalid_request`, `unreleased_model`.
+    """
+    moments = request.moments
+    if request.stage == "moments" or not needs_moments(spec):
+        if moments is None:
+            return None
+        raise _invalid_moments(request, "the job needs none at this stage")
+    if moments is None:
+        raise _invalid_moments(request, "the job needs them and none came")
+    return _released_sums(request, moments, initial, admissions)
+
+
+def check_cosigned(note: str, record: RoundRecord, spec: TrainingSpec, charter: Charter) -> None:
+    """Refuse to vote under a head that a quorum of witnesses has not cosigned.
+
+    The job's first round needs ⌊2M/3⌋+1 of the charter's M members, later ones ⌊2N/3⌋+1 of the
+    roster's N; so two groups cannot be shown two histories.
+
+    Raises:
+        SecureFlowError: `head_not_cosigned`, `ledger_rollback` for a head older than the round's.
+    """
+    parsed = parse_note(note)
+    if parsed.checkpoint.size < record.head_size:
+        raise SecureFlowError(
+            "ledger_rollback",
+            f"Round {record.round} began under a head of size {record.head_size}; it is to close "
+            f"under one of size {parsed.checkpoint.size}.",
+            "The centre reuses old cosignatures: stop the job.",
+        )
+    pinned = charter.keys
+    first = (record.round, record.stage) == first_step(spec)
+    keys = pinned if first else {party: pinned[party] for party in spec.parties if party in pinned}
+    found, needed = parsed.cosigners(keys), quorum_of(len(keys if first else spec.parties))
+    if len(found) < needed:
+        raise SecureFlowError(
+            "head_not_cosigned",
+            f"The head of round {record.round} is cosigned by {len(found)} of the "
+            f"{'charter' if first else 'roster'}; {needed} are needed.",
+            "Bring the other agents online; if one refuses, compare heads with it.",
+            {"found": sorted(found), "needed": needed},
+        )
+
+
+def released(value: object, job: str, spec: str, admissions: Sequence[Admission]) -> Release:
+    """Verify a release under the release key of any enclave that this agent verified for the job.
+
+    Raises:
+        SecureFlowError: `release_malformed`, `unreleased_model`.
+    """
+    refusal = SecureFlowError(
+        "unreleased_model",
+        f"No enclave that this agent verified released this result of {job}.",
+        "Refuse it: the centre shows a model or sums that no attested enclave signed.",
+    )
+    for admission in admissions:
+        try:
+            return verify_release(value, job=job, spec=spec, release_key=admission.release)
+        except SecureFlowError as error:
+            if error.code != "unreleased_model":
+                raise
+    raise refusal
+
+
+def _released_sums(
+    request: TrainRequest,
+    moments: ReleasedMoments,
+    initial: str,
+    admissions: Sequence[Admission],
+) -> list[float]:
+    release = released(moments.release, request.job, request.digest, admissions)
+    place = (release.round, release.stage, release.model)
+    if place != (0, "moments", initial) or list(release.sums) != moments.sums:
+        raise SecureFlowError(
+            "unreleased_model",
+            f"The moments that come with round {request.round} are not those that the enclave "
+            "released.",
+            "Refuse them: with false moments a centre could steer what the updates reveal.",
+        )
+    return list(release.sums)
+
+
+def _place(of: TrainRequest | RoundRecord) -> tuple[int, int]:
+    return (of.round, STAGES[of.stage])
+
+
+def _invalid_moments(request: TrainRequest, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "invalid_request",
+        f"The moments of round {request.round} ({request.stage}) are wrong: {reason}.",
+    )

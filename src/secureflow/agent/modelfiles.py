@@ -1,0 +1,192 @@
+"""Model and update files of a job: fetched, verified, mapped, and removed."""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from blake3 import blake3
+
+from secureflow.agent.context import Fetching
+from secureflow.agent.derivation import recipient_key
+from secureflow.agent.records import JobRecord
+from secureflow.agent.requests import ReleasedModel
+from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.sealing import (
+    TAG,
+    chunk_count,
+    decrypt_stream,
+    model_key_info,
+    tensor_digest,
+)
+from secureflow.engines.sealing.stream import CHUNK
+from secureflow.engines.training.models import model_family
+from secureflow.kit.errors import SecureFlowError
+
+_FLOAT32 = 4
+
+
+class ModelFiles:
+    """The files below one directory: `<job>/<digest>.model` and `<job>/update`.
+
+    Args:
+        directory: 0700; holds updates in clear, which belong to this organisation.
+        link: fetches blobs.
+        party: this organisation, for whom content keys are sealed.
+    """
+
+    def __init__(self, directory: Path, link: Fetching, party: str) -> None:
+        self._directory = directory
+        self._link = link
+        self._party = party
+        self._maps: dict[str, mmap.mmap] = {}
+
+    def update_path(self, job: str) -> Path:
+        """Return where the job's delta is written; the file is reused by every round."""
+        return self._job(job) / "update"
+
+    async def model(self, job: JobRecord, spec: TrainingSpec, model: ReleasedModel | None) -> Path:
+        """Return the file of a model whose digest was checked against a release.
+
+        Raises:
+            SecureFlowError: the link's, `digest_mismatch`, `unreleased_model` when the content is
+                not that of the digest.
+        """
+        folder = self._job(job.job)
+        if model is None and spec.resume is None:
+            return await asyncio.to_thread(self._initial, folder, spec)
+        if model is None:
+            model = _resumed(spec)
+        path = folder / f"{model.digest}.model"
+        if not await asyncio.to_thread(path.exists):
+            await self._fetch(job, model, path, _FLOAT32 * spec.parameters)
+            await asyncio.to_thread(_keep_only, folder, path)
+        return path
+
+    def clear_tail(self, job: str, parameters: int) -> None:
+        """Cut the sums off the update file, so that the worker finds only its delta's pages."""
+        path = self.update_path(job)
+        if path.exists() and path.stat().st_size > _FLOAT32 * parameters:
+            os.truncate(path, _FLOAT32 * parameters)
+
+    def plaintext(self, job: str, parameters: int, sums: Sequence[float]) -> memoryview:
+        """Return the update, delta then sums, as one read-only buffer over the file.
+
+        Raises:
+            SecureFlowError: `update_length_wrong` when the worker wrote another length.
+        """
+        tail = np.asarray(sums, dtype="<f8").tobytes()
+        if not parameters:
+            return memoryview(tail)
+        path, length = self.update_path(job), _FLOAT32 * parameters
+        if path.stat().st_size != length:
+            raise SecureFlowError(
+                "update_length_wrong",
+                f"The worker wrote {path.stat().st_size} bytes of update, not {length}.",
+                "Check the free space of the agent's directory.",
+            )
+        with path.open("r+b", 0) as file:
+            os.pwrite(file.fileno(), tail, length)
+            mapped = self._maps.get(job)
+            if mapped is None or len(mapped) != length + len(tail):
+                mapped = mmap.mmap(file.fileno(), length + len(tail), prot=mmap.PROT_READ)
+                self._maps[job] = mapped
+        return memoryview(mapped)
+
+    def forget(self, job: str) -> None:
+        """Remove every file of a job."""
+        self._maps.pop(job, None)
+        shutil.rmtree(self._directory / job, ignore_errors=True)
+
+    def content_key(self, job: JobRecord, model: ReleasedModel) -> bytes | None:
+        """Return the content key of a model that is sealed to the agents, or None.
+
+        Raises:
+            SecureFlowError: `model_not_sealed_to_us`, `sealed_key_refused`.
+        """
+        if model.keys is None or model.release is None:
+            return None
+        sealed = model.keys.get(self._party)
+        if sealed is None:
+            raise SecureFlowError(
+                "model_not_sealed_to_us",
+                f"The intermediate model is not sealed to {self._party}.",
+                "The enclave must be given this agent's recipient key at the next admission.",
+            )
+        info = model_key_info(
+            job=job.job,
+            round_number=int(model.release["round"]),
+            stage=str(model.release["stage"]),
+            model=model.digest,
+            party=self._party,
+        )
+        return recipient_key(job.secret).open_key(sealed, info)
+
+    def _job(self, job: str) -> Path:
+        folder = self._directory / job
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    def _initial(self, folder: Path, spec: TrainingSpec) -> Path:
+        parameters = model_family(spec).initial(spec)
+        path = folder / f"{tensor_digest(parameters)}.model"
+        if not path.exists():
+            part = path.with_suffix(".part")
+            parameters.tofile(part)
+            part.replace(path)
+        return path
+
+    async def _fetch(self, job: JobRecord, model: ReleasedModel, path: Path, length: int) -> None:
+        key = self.content_key(job, model)
+        if key is None:
+            if model.artifact != model.digest:
+                raise _other_content(model)
+            await self._link.fetch(model.digest, path, length)
+        else:
+            sealed = path.with_suffix(".sealed")
+            size = length + TAG * chunk_count(length)
+            await self._link.fetch(model.artifact, sealed, size)
+            await asyncio.to_thread(_decrypt, key, sealed, path, length, model)
+        if await asyncio.to_thread(lambda: path.stat().st_size) != length:
+            await asyncio.to_thread(path.unlink)
+            raise _other_content(model)
+
+
+def _resumed(spec: TrainingSpec) -> ReleasedModel:
+    """Return the model that the approved spec itself names: an output of another job, in clear."""
+    named = spec.resume.model if spec.resume else ""
+    return ReleasedModel(named, named, _FLOAT32 * spec.parameters)
+
+
+def _decrypt(key: bytes, sealed: Path, path: Path, length: int, model: ReleasedModel) -> None:
+    part = path.with_suffix(".part")
+    with part.open("w+b") as target, sealed.open("rb", 0) as source:
+        os.truncate(target.fileno(), length)
+        with mmap.mmap(target.fileno(), length) as buffer, memoryview(buffer) as view:
+            decrypt_stream(key, iter(lambda: source.read(CHUNK + TAG), b""), view)
+            found = blake3(view).hexdigest()
+    sealed.unlink()
+    if found != model.digest:
+        part.unlink()
+        raise _other_content(model)
+    part.replace(path)
+
+
+def _keep_only(folder: Path, path: Path) -> None:
+    """Remove earlier models: every round brings one of the full size."""
+    for other in folder.glob("*.model"):
+        if other != path:
+            other.unlink(missing_ok=True)
+
+
+def _other_content(model: ReleasedModel) -> SecureFlowError:
+    return SecureFlowError(
+        "unreleased_model",
+        f"What the centre offers as model {model.digest[:16]}… has another content.",
+        "Refuse it: the centre shows another model than the enclave signed.",
+    )

@@ -1,0 +1,157 @@
+"""The bodies of requests as values: strict shapes first, meaning afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import ConfigDict, Field
+
+from secureflow.domain.specs import Digest, Slug, parse
+
+JSON = Any
+T = TypeVar("T")
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+LENIENT = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+JobId = Annotated[str, Field(pattern=r"^[a-z]{2,4}_[0-9a-z]{8,40}$")]
+Number = Annotated[int, Field(ge=0, lt=1 << 31)]
+Generation = Annotated[int, Field(ge=1, le=1_000_000)]
+Note = Annotated[str, Field(max_length=64 << 10)]
+Sealed = Annotated[str, Field(max_length=8192)]
+Stage = Literal["moments", "train", "evaluate"]
+Sums = Annotated[list[float], Field(max_length=1 << 16)]
+Parties = Annotated[list[Slug], Field(max_length=256)]
+
+
+@dataclass(frozen=True)
+class ConsentRequest:
+    """`consent`: may this job use the data?"""
+
+    __pydantic_config__ = STRICT
+    job: JobId
+    spec: dict[str, Any]
+    digest: Digest
+    expires: Annotated[int, Field(ge=0, lt=1 << 53)]
+
+
+@dataclass(frozen=True)
+class ChallengeRequest:
+    """`challenge`: a nonce for the enclave's evidence."""
+
+    __pydantic_config__ = STRICT
+    job: JobId
+    digest: Digest
+    generation: Generation
+
+
+@dataclass(frozen=True)
+class CurrentModel:
+    """The released model that a new enclave goes on from; its content keys if it is sealed."""
+
+    __pydantic_config__ = LENIENT
+    digest: Digest
+    release: dict[str, Any] | None = None
+    keys: dict[Slug, Sealed] | None = None
+
+
+@dataclass(frozen=True)
+class AdmitRequest:
+    """`admit`: the evidence of an enclave's generation."""
+
+    __pydantic_config__ = STRICT
+    job: JobId
+    digest: Digest
+    generation: Generation
+    evidence: dict[str, Any]
+    model: CurrentModel | None = None
+
+
+@dataclass(frozen=True)
+class ReleasedModel:
+    """A global model: `digest` of its float32 bytes, `artifact` and `size` of what is fetched."""
+
+    __pydantic_config__ = LENIENT
+    digest: Digest
+    artifact: Digest
+    size: Annotated[int, Field(ge=0, le=1 << 40)]
+    release: dict[str, Any] | None = None
+    keys: dict[Slug, Sealed] | None = None
+
+
+@dataclass(frozen=True)
+class ReleasedMoments:
+    """The federated moments: sums and the release that vouches for them."""
+
+    __pydantic_config__ = STRICT
+    sums: Sums
+    release: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class UplinkAddress:
+    """Where the enclave takes updates."""
+
+    __pydantic_config__ = STRICT
+    address: Annotated[str, Field(min_length=1, max_length=300)]
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """`train`: one update of a round and stage."""
+
+    __pydantic_config__ = STRICT
+    job: JobId
+    digest: Digest
+    round: Number
+    stage: Stage
+    generation: Generation
+    head: Note
+    uplink: UplinkAddress
+    model: ReleasedModel | None = None
+    moments: ReleasedMoments | None = None
+
+
+@dataclass(frozen=True)
+class CloseRequest:
+    """`close`: the vote on who contributed."""
+
+    __pydantic_config__ = STRICT
+    job: JobId
+    digest: Digest
+    round: Number
+    stage: Stage
+    context: Digest
+    survivors: Parties
+    dead: Parties
+    cosigned: Note
+
+
+@dataclass(frozen=True)
+class CosignRequest:
+    """`cosign`: a head of the log, for a job or for none."""
+
+    __pydantic_config__ = STRICT
+    head: Note
+    job: Literal[""] | JobId = ""
+
+
+@dataclass(frozen=True)
+class FinishRequest:
+    """`finish`: the job is over."""
+
+    __pydantic_config__ = STRICT
+    job: JobId
+    digest: Digest
+    outcome: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
+    head: Note
+    model: dict[str, Any] | None = None
+
+
+def read(of: type[T], body: JSON) -> T:
+    """Parse a foreign request body.
+
+    Raises:
+        SecureFlowError: `invalid_request` naming the field.
+    """
+    return parse(of, body, "request")

@@ -1,0 +1,165 @@
+"""Verbs to handlers: what the centre may ask of an agent. Everything else is refused.
+
+| verb        | what the agent does                              | where          |
+|-------------|--------------------------------------------------|----------------|
+| `consent`   | decides by its own files and people, signs       | `approvals`    |
+| `challenge` | makes a nonce                                    | `attestation`  |
+| `admit`     | verifies the enclave's evidence                  | `attestation`  |
+| `train`     | makes, seals and uploads one update              | `rounds`       |
+| `close`     | votes on who contributed                         | `rounds`       |
+| `cosign`    | checks a head of the log and cosigns it          | here           |
+| `finish`    | the same, and forgets the job                    | here           |
+
+Requests of one job are worked on one after the other; `consent` waits outside of that lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from secureflow.agent.approvals import Approvals
+from secureflow.agent.attestation import Attestation
+from secureflow.agent.context import AgentContext
+from secureflow.agent.modelkeys import ModelKeys
+from secureflow.agent.requests import (
+    AdmitRequest,
+    ChallengeRequest,
+    CloseRequest,
+    ConsentRequest,
+    CosignRequest,
+    FinishRequest,
+    TrainRequest,
+    read,
+)
+from secureflow.agent.rounds import Rounds
+from secureflow.agent.witness import Observed
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import job_context
+
+JSON = Any
+Handler = Callable[[JSON, JSON], Awaitable[dict[str, JSON]]]
+
+
+class Agent:
+    """One party's answers to the centre: `await agent.handle(verb, body, rider)`.
+
+    Args:
+        context: the party.
+        approvals: consent.
+        attestation: verdicts on enclaves.
+        rounds: training and votes.
+        model_keys: hands keys of sealed models to a verified enclave.
+    """
+
+    def __init__(
+        self,
+        context: AgentContext,
+        approvals: Approvals,
+        attestation: Attestation,
+        rounds: Rounds,
+        model_keys: ModelKeys,
+    ) -> None:
+        self._context = context
+        self._approvals = approvals
+        self._attestation = attestation
+        self._rounds = rounds
+        self._model_keys = model_keys
+        self._verbs: dict[str, Handler] = {
+            "consent": self._consent,
+            "challenge": self._challenge,
+            "admit": self._admit,
+            "train": self._train,
+            "close": self._close,
+            "cosign": self._cosign,
+            "finish": self._finish,
+        }
+
+    async def handle(self, verb: str, body: JSON, rider: JSON = None) -> dict[str, JSON]:
+        """Answer one request.
+
+        Raises:
+            SecureFlowError: the refusal; `unknown_verb`; the alarm that stopped this agent.
+        """
+        handler = self._verbs.get(verb)
+        if handler is None:
+            raise SecureFlowError(
+                "unknown_verb",
+                f"An agent does not answer {verb!r}.",
+                "Server and agent must be of compatible versions.",
+            )
+        self._context.witness.check_alarm()
+        job = str(body.get("job", "")) if isinstance(body, dict) else ""
+        with job_context(job, self._context.party):
+            return await handler(body, rider)
+
+    async def _consent(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+        del rider
+        return await self._approvals.consent(read(ConsentRequest, body))
+
+    async def _challenge(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+        del rider
+        request = read(ChallengeRequest, body)
+        async with self._context.locks[request.job]:
+            return await self._attestation.challenge(request)
+
+    async def _admit(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+        del rider
+        request = read(AdmitRequest, body)
+        async with self._context.locks[request.job]:
+            job, spec = self._context.approved(request.job, request.digest)
+            # Rows that do not fit are found before the first round, not in it.
+            await self._rounds.prepare(job, spec)
+            reply = await self._attestation.admit(request)
+            return {**reply, **await self._model_keys.hand_over(job, request)}
+
+    async def _train(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+        request = read(TrainRequest, body)
+        async with self._context.locks[request.job]:
+            return await self._rounds.train(request, rider)
+
+    async def _close(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+        request = read(CloseRequest, body)
+        async with self._context.locks[request.job]:
+            return await self._rounds.close(request, rider)
+
+    async def _cosign(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+        request = read(CosignRequest, body)
+        observed = await self._context.witness.observe(request.head, rider)
+        await asyncio.to_thread(self._keep, observed)
+        return {"cosignature": self._context.witness.cosign(request.head)}
+
+    async def _finish(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+        request = read(FinishRequest, body)
+        async with self._context.locks[request.job]:
+            self._check_same_spec(request)
+            observed = await self._context.witness.observe(request.head, rider)
+            self._context.witness.earlier(request.job, observed)
+            await asyncio.to_thread(self._keep_end, request, observed)
+            await self._rounds.forget(request.job)
+            self._approvals.withdraw(request.job)
+        return {"cosignature": self._context.witness.cosign(request.head)}
+
+    def _check_same_spec(self, request: FinishRequest) -> None:
+        job = self._context.store.job(request.job)
+        if job is not None and job.digest != request.digest:
+            raise SecureFlowError(
+                "spec_digest_mismatch",
+                f"Job {request.job} was approved with another spec than the one that is finished.",
+                "An approval covers one spec.",
+            )
+
+    def _keep(self, observed: Observed) -> None:
+        with self._context.store.transaction():
+            self._context.witness.keep(observed)
+
+    def _keep_end(self, request: FinishRequest, observed: Observed) -> None:
+        store, now = self._context.store, self._context.clock()
+        with store.transaction():
+            self._context.witness.keep(observed)
+            job = store.job(request.job)
+            if job is not None and not job.outcome:
+                store.finish_job(request.job, request.outcome)
+                model = (request.model or {}).get("digest")
+                store.note(now, "job.finished", request.job, outcome=request.outcome, model=model)
