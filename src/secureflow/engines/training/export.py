@@ -37,7 +37,7 @@ _FLOAT32 = np.dtype("<f4")
 
 def model_digest(parameters: NDArray[np.float32]) -> str:
     """Return the hex BLAKE3 of the raw little-endian float32 parameters."""
-    return blake3(memoryview(np.ascontiguousarray(parameters, _FLOAT32)).cast("B")).hexdigest()
+    return blake3(np.ascontiguousarray(parameters, _FLOAT32).data.cast("B")).hexdigest()
 
 
 def model_card(
