@@ -183,7 +183,7 @@ class Trainer:
                         raise _changed(job)
                 if self._jobs.get(job) is not entry:  # closed meanwhile
                     raise _not_prepared(job)
-            except BaseException:
+            except BaseException:  # cancellation too: no process is left behind
                 await process.kill()
                 raise
             entry.process = process

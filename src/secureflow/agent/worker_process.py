@@ -87,8 +87,7 @@ class WorkerProcess:
             raise SecureFlowError("too_large", f"The request {verb!r} exceeds {LINE_BYTES} bytes.")
         try:
             reply = await self._exchange(line)
-        except BaseException:
-            # Also when the caller is cancelled: a process with an open answer is of no use.
+        except BaseException:  # cancellation too: a process with an open answer is of no use
             await self.kill()
             raise
         if "error" in reply:
