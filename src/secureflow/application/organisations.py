@@ -7,7 +7,7 @@ the signing key whose possession is proven here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -55,16 +55,23 @@ class Centre:
 
 
 class Organisations:
-    """Use cases around organisations and their agents."""
+    """Use cases around organisations and their agents; `expel` cuts a revoked one's open link."""
 
     def __init__(
-        self, begin: Begin, deeds: Deeds, authority: Authority, centre: Centre, clock: Clock
+        self,
+        begin: Begin,
+        deeds: Deeds,
+        authority: Authority,
+        centre: Centre,
+        clock: Clock,
+        expel: Callable[[Agent], None] = lambda _: None,
     ) -> None:
         self._begin = begin
         self._deeds = deeds
         self._authority = authority
         self._centre = centre
         self._clock = clock
+        self._expel = expel
 
     @property
     def ca(self) -> str:
@@ -213,12 +220,20 @@ class Organisations:
                 await deed.work.agents.save(agent)
                 document = {"agent": agent.id, "organisation": agent.organisation}
                 deed.record("agent.revoked", {**document, "by": principal.user})
+        self._expel(agent)
         return agent
 
-    async def shut_out(self) -> Sequence[str]:
-        """Return the SPIFFE ids of revoked agents: what the link refuses at each handshake."""
+    async def admitted(self, spiffe: str) -> Agent:
+        """Return the enrolled agent of a link; asked at the start of every RPC.
+
+        Raises:
+            SecureFlowError: `certificate_revoked`.
+        """
         async with self._begin() as work:
-            return [agent.id for agent in await every(work.agents) if agent.revoked is not None]
+            agent = await work.agents.find(spiffe)
+        if agent is None or agent.revoked is not None:
+            raise revoked(spiffe)
+        return agent
 
     async def parties(self, principal: Principal, courier: Courier) -> Sequence[PartyStatus]:
         """Return link statuses of the enclave, the own organisation, and fellow members."""
@@ -300,6 +315,13 @@ async def _admit(work: UnitOfWork, agent: Agent) -> None:
     old = await work.agents.find(agent.id)
     if old is None:
         await work.agents.add(agent)
+    elif old.revoked is not None or old.key != agent.key:
+        # Certificates that the old one still holds would come to life again.
+        raise SecureFlowError(
+            "already_exists",
+            f"{agent.id} was enrolled before, with another key or revoked since.",
+            "Revoke it if it is lost, and enrol under another name.",
+        )
     else:
         await work.agents.save(replace(agent, created=old.created))
 

@@ -57,6 +57,7 @@ async def draft(
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`.
     """
     charter = await _charter(work)
+    _check_smallest(datasets, parts)
     chosen = await _granted_datasets(work, project, datasets)
     spec = parse(
         TrainingSpec,
@@ -74,6 +75,18 @@ async def draft(
     await _check_grants(work, spec, chosen, now)
     await _check_resume(work, spec)
     return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)), _details(spec))
+
+
+def _check_smallest(datasets: Sequence[str], parts: Mapping[str, Any]) -> None:
+    smallest = parts.get("min_contributors")
+    if len(set(datasets)) < 3 or (isinstance(smallest, int) and smallest < 3):
+        name = "datasets" if len(set(datasets)) < 3 else "min_contributors"
+        raise SecureFlowError(
+            "contradictory_spec",
+            f"{name}: a sum of fewer than three parties shows each party the others' data.",
+            "Take datasets of at least three organisations.",
+            {"field": name},
+        )
 
 
 async def _charter(work: UnitOfWork) -> Charter:

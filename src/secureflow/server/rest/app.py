@@ -1,0 +1,54 @@
+"""The app factory: routers, errors and the outer ring put together."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+
+from secureflow import __version__
+from secureflow.server.rest import (
+    audit,
+    charter,
+    datasets,
+    health,
+    jobs,
+    models,
+    organisations,
+    problems,
+    projects,
+    session,
+    users,
+)
+from secureflow.server.rest.edge import Edge
+from secureflow.server.rest.openapi import describe
+from secureflow.server.services import Services
+from secureflow.server.settings import RestSettings
+
+PREFIX: Final = "/api/v1"
+
+
+def create_app(services: Services, settings: RestSettings) -> FastAPI:
+    """Return the REST API over the use cases."""
+    app = FastAPI(
+        title="SecureFlow",
+        version=__version__,
+        summary="Organisations that may not share raw data compute together",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # their pages load scripts from a CDN
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    api = APIRouter(prefix=PREFIX)
+    api.include_router(session.router)
+    api.include_router(organisations.secret_router)
+    for module in (users, organisations, charter, projects, datasets, jobs, models, audit):
+        api.include_router(module.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    problems.install(app)
+    app.add_middleware(Edge, settings=settings, metrics=services.metrics)
+    describe(app)
+    return app

@@ -1,0 +1,63 @@
+"""The charter: shown, proposed, signed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from secureflow.server.rest.callers import Caller, Use
+from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.shapes import Asked, Slug
+
+router = APIRouter(prefix="/charter", tags=["charter"], route_class=OnceRoute)
+
+
+class CharterShown(BaseModel):
+    """A charter with its signatures. The words are the server's claim: compare your agent's."""
+
+    charter: dict[str, Any]
+    signatures: dict[str, str]
+    digest: str
+    words: str = Field(examples=["acorn bridge castle …"])
+    digits: str = Field(examples=["01234 56789 …"])
+
+
+class CandidateRequest(Asked):
+    """Who shall be members; by default every organisation with an enrolled agent."""
+
+    members: list[Slug] | None = Field(None, max_length=1000, examples=[["bank-a", "bank-b"]])
+
+
+class SignatureRequest(Asked):
+    """An organisation's signature (kind `charter`) over the candidate."""
+
+    organisation: Slug
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    signature: str = Field(max_length=128)
+
+
+@router.get("", summary="Get the charter")
+async def get_charter(use: Use, caller: Caller) -> CharterShown:
+    """Return the adopted charter."""
+    return CharterShown(**await use.charters.show(caller))
+
+
+@router.get("/candidate", summary="Get the next charter")
+async def get_charter_candidate(use: Use, caller: Caller) -> CharterShown:
+    """Return the charter that waits for signatures."""
+    return CharterShown(**await use.charters.show(caller, candidate=True))
+
+
+@router.post("/candidate", summary="Propose a charter", status_code=201)
+async def propose_charter(body: CandidateRequest, use: Use, caller: Caller) -> CharterShown:
+    """Draft the next charter (the operator); an older candidate is dropped."""
+    return CharterShown(**await use.charters.propose(caller, body.members))
+
+
+@router.post("/signatures", summary="Sign the charter")
+async def sign_charter(body: SignatureRequest, use: Use, caller: Caller) -> CharterShown:
+    """Add a signature; the candidate is adopted when they suffice."""
+    signed = await use.charters.sign(caller, body.organisation, body.digest, body.signature)
+    return CharterShown(**signed)

@@ -1,0 +1,136 @@
+"""The outermost ring: what every request meets before any handler sees it.
+
+Request id, security headers, rates, body cap, refusal of control characters, metrics. Plain ASGI,
+so streams pass through unbuffered.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from fastapi import HTTPException
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from secureflow.application.throttle import Throttle, too_fast
+from secureflow.kit.errors import SecureFlowError
+from secureflow.server.metrics import Metrics
+from secureflow.server.rest.problems import problem
+from secureflow.server.settings import RestSettings
+
+UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_TOKEN: Final = re.compile(r"Bearer (sft_[0-9a-z]{20})_[A-Za-z0-9_-]{43}")
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_ESCAPED_CONTROL: Final = re.compile(rb"%(?:0[0-9A-Fa-f]|1[0-9A-Fa-f]|7[Ff])")
+
+SECURITY_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass
+class _Exchange:
+    """One request on its way: what is known of its answer."""
+
+    request_id: str
+    began: float
+    status: int = 0
+
+
+class Edge:
+    """Wraps the app (ASGI middleware)."""
+
+    def __init__(self, app: ASGIApp, settings: RestSettings, metrics: Metrics) -> None:
+        self._app = app
+        self._cap = settings.max_body_bytes
+        self._metrics = metrics
+        rate, burst = settings.rate_per_second, settings.burst
+        self._by_token = Throttle(rate, burst, time.monotonic)
+        self._by_address = Throttle(5 * rate, 5 * burst, time.monotonic)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        exchange = _Exchange(_request_id(headers), time.monotonic())
+        told = self._told(scope, send, exchange)
+        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
+            refusal = self._refusal(scope, headers)
+            if refusal is not None:
+                await problem(refusal, scope["path"])(scope, receive, told)
+                return
+            await self._app(scope, self._capped(receive), told)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> SecureFlowError | None:
+        """Return why this request goes no further, if it does not."""
+        query = scope["query_string"]
+        if _CONTROL.search(scope["path"]) or _ESCAPED_CONTROL.search(query):
+            return SecureFlowError(
+                "malformed_request", "The URL holds control characters.", "Remove them."
+            )
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length[:20]) > self._cap:
+            return self._too_large()
+        if scope["path"] in UNLIMITED:
+            return None
+        wait = self._by_address.take((scope.get("client") or ("unknown",))[0])
+        token = _TOKEN.fullmatch(headers.get("authorization", ""))
+        if not wait and token:
+            wait = self._by_token.take(token[1])
+        return too_fast(wait) if wait else None
+
+    def _capped(self, receive: Receive) -> Receive:
+        """Count what arrives: a chunked body has no length to refuse by."""
+        total = 0
+
+        async def capped() -> Message:
+            nonlocal total
+            message = await receive()
+            total += len(message.get("body", b""))
+            if total > self._cap:
+                raise HTTPException(413)
+            return message
+
+        return capped
+
+    def _told(self, scope: Scope, send: Send, exchange: _Exchange) -> Send:
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = exchange.request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                route = getattr(scope.get("route"), "path", "unmatched")
+                seconds = time.monotonic() - exchange.began
+                self._metrics.observe(scope["method"], route, exchange.status, seconds)
+            await send(message)
+
+        return told
+
+    def _too_large(self) -> SecureFlowError:
+        return SecureFlowError(
+            "too_large",
+            f"The body has more than {self._cap} bytes.",
+            "Send less at once.",
+            {"limit": self._cap},
+        )
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)

@@ -1,0 +1,81 @@
+"""Idempotency keys (draft-ietf-httpapi-idempotency-key-header): a POST sent twice acts once.
+
+The first success under a key is kept per user and answered again. The same key with another
+request is refused, so a key can never stand for two deeds. Answers that hold a secret are not kept
+(routes without this class), because a secret is stored nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.server.rest.callers import services_of
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+_SHAPE: Final = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class OnceRoute(APIRoute):
+    """A route whose POSTs honour `Idempotency-Key`."""
+
+    def get_route_handler(self) -> Handler:
+        """Wrap the handler that FastAPI makes."""
+        inner = super().get_route_handler()
+        locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+        async def once(request: Request) -> Response:
+            key = request.headers.get("idempotency-key")
+            if request.method != "POST" or key is None:
+                return await inner(request)
+            if not _SHAPE.fullmatch(key):
+                raise SecureFlowError(
+                    "invalid_request", "The Idempotency-Key is not 1 to 128 visible characters."
+                )
+            user = await _user(request)
+            lock = locks.setdefault((user, key), asyncio.Lock())
+            async with lock:
+                return await _answer(request, inner, user, key)
+
+        return once
+
+
+async def _user(request: Request) -> str:
+    text = request.headers.get("authorization", "").removeprefix("Bearer ")
+    return (await services_of(request).tokens.authenticate(text)).user
+
+
+async def _answer(request: Request, inner: Handler, user: str, key: str) -> Response:
+    begin = services_of(request).begin
+    wanted = hashlib.sha256(
+        f"{request.method} {request.url.path}\n".encode() + await request.body()
+    ).hexdigest()
+    async with begin() as work:
+        kept = await work.idempotency.find(user, key)
+    if kept is not None:
+        digest, status, body = kept
+        if digest != wanted:
+            raise SecureFlowError(
+                "idempotency_conflict",
+                "This Idempotency-Key was used for another request.",
+                "Take a fresh key for each new request.",
+            )
+        return JSONResponse(body, status, {"Idempotent-Replay": "true"})
+    response = await inner(request)
+    if 200 <= response.status_code < 300:
+        async with begin() as work:
+            body = json.loads(bytes(response.body)) if response.body else None
+            await work.idempotency.remember(user, key, wanted, response.status_code, body)
+            await work.commit()
+    return response

@@ -1,0 +1,82 @@
+"""The API description: what FastAPI cannot know is added in one place.
+
+Every operation may answer with a problem; POSTs on routes that keep answers take an idempotency
+key; a handler without a caller is open to everybody.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from secureflow.server.rest.problems import MEDIA_TYPE, Problem
+
+_METHODS: Final = frozenset({"get", "post", "patch", "delete", "put"})
+_SECRET_TAGS: Final = frozenset({"session", "enrolment", "health"})
+_PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
+_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A random text that makes repeating this request harmless",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
+}
+_ALWAYS: Final = {
+    "400": "The request cannot be read",
+    "422": "The request is not valid, or what it asks for contradicts itself",
+    "429": "Too many requests",
+}
+_CALLED: Final = {
+    "401": "No valid token",
+    "403": "The caller's roles, or the owner's grants, do not allow it",
+    "404": "Not there, or not for the caller to see",
+}
+_WRITING: Final = {"409": "It conflicts with the present state", "413": "The body is too large"}
+
+
+def describe(app: FastAPI) -> None:
+    """Let the app describe itself completely."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _described(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    schema = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        routes=app.routes,
+        separate_input_output_schemas=app.separate_input_output_schemas,
+    )
+    schemas = schema["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas["Problem"] = Problem.model_json_schema()
+    for path in schema["paths"].values():
+        for method, operation in path.items():
+            if method in _METHODS:
+                _complete(method, operation)
+    return schema
+
+
+def _complete(method: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    told = dict(_ALWAYS)
+    if "security" in operation or "enrolment" in operation.get("tags", ()):
+        told |= _CALLED
+    if operation["operationId"] == "login":
+        told["401"] = "Name and password do not fit together"
+    if method != "get" or "report" in operation["operationId"]:
+        told |= _WRITING
+    for status, description in told.items():
+        content = {MEDIA_TYPE: {"schema": _PROBLEM}}
+        responses[status] = {"description": description, "content": content}
+    if method == "post" and not _SECRET_TAGS & set(operation.get("tags", ())):
+        operation.setdefault("parameters", []).append(_KEY)

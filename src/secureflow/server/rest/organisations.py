@@ -1,0 +1,175 @@
+"""Organisations, their agents, and how newcomers enrol."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, Field
+
+from secureflow.application.ports import Page, PartyStatus
+from secureflow.domain.organisations import Agent, Enrolment, Organisation
+from secureflow.server.rest.callers import Caller, Use
+from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.shapes import (
+    LIMIT,
+    Asked,
+    Cursor,
+    Key,
+    Limit,
+    Line,
+    Listed,
+    Reference,
+    Slug,
+    decode_cursor,
+    listed,
+)
+
+router = APIRouter(tags=["organisations"], route_class=OnceRoute)
+secret_router = APIRouter(tags=["enrolment"])
+"""Routes whose answers hold a secret: never kept for idempotency."""
+
+
+class OrganisationRequest(Asked):
+    """A new organisation; its slug is what charters, rosters and certificates carry."""
+
+    id: Slug = Field(examples=["bank-a"])
+    name: Line = Field(examples=["Bank A plc"])
+
+
+class EnrolmentRequest(Asked):
+    """Whom the token is for: an organisation's agent, or an enclave (no organisation)."""
+
+    kind: Literal["agent", "enclave"] = "agent"
+    organisation: Reference = Field("", examples=["bank-a"])
+
+
+class EnrolmentShown(BaseModel):
+    """An enrolment; `token` is its text, in the answer that makes it and never again."""
+
+    id: str
+    kind: Literal["agent", "enclave"]
+    organisation: str
+    created: int
+    expires: int
+    used: int | None
+    token: str = ""
+
+
+class EnrollRequest(Asked):
+    """A newcomer's token, CSR and signing key.
+
+    `signature` (kind `enrol`, by the key) is over `{token_id, csr, key}` with the CSR's hex
+    SHA-256; an enclave has no signing key and sends both empty.
+    """
+
+    token: str = Field(max_length=1024, examples=["sfe_…"])
+    csr: str = Field(max_length=16_384, examples=["-----BEGIN CERTIFICATE REQUEST-----…"])
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", examples=["agent-1"])
+    key: str = Field("", max_length=64)
+    signature: str = Field("", max_length=128)
+
+
+class LogIdentity(BaseModel):
+    """Under which name and key the log signs its checkpoints."""
+
+    origin: str
+    key: str
+
+
+class Enrolled(BaseModel):
+    """The newcomer's certificate chain (PEM), the CA, and where to dial."""
+
+    certificate: str
+    ca: str
+    spiffe: str
+    trust_domain: str
+    link: str
+    log: LogIdentity
+
+
+def _shown(enrolment: Enrolment, text: str = "") -> EnrolmentShown:
+    return EnrolmentShown(
+        id=enrolment.id,
+        kind=enrolment.kind,
+        organisation=enrolment.organisation,
+        created=enrolment.created,
+        expires=enrolment.expires,
+        used=enrolment.used,
+        token=text,
+    )
+
+
+@router.get("/organisations", summary="List organisations", response_model=Listed[Organisation])
+async def list_organisations(
+    use: Use, caller: Caller, cursor: Cursor = "", limit: Limit = LIMIT
+) -> object:
+    """Return the directory of organisations; like the charter it is open to all who log in."""
+    page = await use.organisations.list(caller, cursor=decode_cursor(cursor), limit=limit)
+    return listed(page)
+
+
+@router.post("/organisations", summary="Register an organisation", status_code=201)
+async def create_organisation(body: OrganisationRequest, use: Use, caller: Caller) -> Organisation:
+    """Register an organisation (the operator)."""
+    return await use.organisations.create(caller, body.id, body.name)
+
+
+@router.get("/organisations/{key}", summary="Get an organisation")
+async def get_organisation(key: Key, use: Use, caller: Caller) -> Organisation:
+    """Return an organisation."""
+    return await use.organisations.get(caller, key)
+
+
+@router.get("/agents", summary="List agents", response_model=Listed[Agent])
+async def list_agents(
+    use: Use, caller: Caller, cursor: Cursor = "", limit: Limit = LIMIT
+) -> object:
+    """Return the enrolled agents of the caller's organisation; the operator sees all."""
+    page = await use.organisations.agents(caller, cursor=decode_cursor(cursor), limit=limit)
+    return listed(page)
+
+
+@router.post("/agents/{key:path}/revoke", summary="Revoke an agent")
+async def revoke_agent(key: Key, use: Use, caller: Caller) -> Agent:
+    """Shut an agent out for good; `key` is its SPIFFE id."""
+    return await use.organisations.revoke(caller, key)
+
+
+@router.get("/parties", summary="List link statuses", response_model=Listed[PartyStatus])
+async def list_parties(use: Use, caller: Caller) -> object:
+    """Return the links of the enclave, the own organisation, and fellow project members."""
+    return listed(Page(list(await use.organisations.parties(caller, use.courier))))
+
+
+@secret_router.get("/enrolments", summary="List enrolments")
+async def list_enrolments(
+    use: Use, caller: Caller, cursor: Cursor = "", limit: Limit = LIMIT
+) -> Listed[EnrolmentShown]:
+    """Return one-time enrolment tokens without their text."""
+    page = await use.organisations.invitations(caller, cursor=decode_cursor(cursor), limit=limit)
+    items = [_shown(enrolment) for enrolment in page.items]
+    return Listed[EnrolmentShown](**listed(Page(items, page.next)))
+
+
+@secret_router.post("/enrolments", summary="Make an enrolment token", status_code=201)
+async def create_enrolment(body: EnrolmentRequest, use: Use, caller: Caller) -> EnrolmentShown:
+    """Make a one-time token; its text is shown only in this answer."""
+    enrolment, text = await use.organisations.invite(caller, body.kind, body.organisation)
+    return _shown(enrolment, text)
+
+
+@secret_router.post("/enroll", summary="Enrol an agent or enclave", status_code=201)
+async def enroll(body: EnrollRequest, use: Use) -> Enrolled:
+    """Turn a one-time token and a CSR into a link certificate. The token is the credential."""
+    enrolled = await use.organisations.enroll(
+        body.token, body.csr, body.name, body.key, body.signature
+    )
+    return Enrolled(**{**vars(enrolled), "log": LogIdentity(**dict(enrolled.log))})
+
+
+@secret_router.get("/ca", summary="Get the link CA", response_class=PlainTextResponse)
+async def get_ca(use: Use) -> PlainTextResponse:
+    """Return the CA certificate as PEM; newcomers compare it with their token's fingerprint."""
+    return PlainTextResponse(use.organisations.ca, media_type="application/x-pem-file")

@@ -1,0 +1,140 @@
+"""Problem details (RFC 9457): the one place where errors become HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from secureflow.domain.errors import Category, category
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+
+MEDIA_TYPE: Final = "application/problem+json"
+MAX_FIELDS: Final = 20
+
+_STATUS: Final = {
+    Category.INVALID: 422,
+    Category.UNAUTHENTICATED: 401,
+    Category.FORBIDDEN: 403,
+    Category.NOT_FOUND: 404,
+    Category.CONFLICT: 409,
+    Category.TOO_LARGE: 413,
+    Category.RATE_LIMITED: 429,
+    Category.UNAVAILABLE: 503,
+    Category.UNTRUSTED: 403,
+    Category.FAILED: 422,
+    Category.INTERNAL: 500,
+}
+_BY_CODE: Final = {"malformed_json": 400, "malformed_request": 400, "method_not_allowed": 405}
+
+_log = get_logger(__name__)
+
+
+class Problem(BaseModel):
+    """What went wrong, for people (`detail`, `hint`) and for programs (`code`, `details`)."""
+
+    type: str = Field(examples=["urn:secureflow:problem:not_found"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["There is no job 'job_01…' that you can see."])
+    code: str = Field(examples=["not_found"])
+    hint: str = Field(examples=["List the jobs that you can see."])
+    details: dict[str, Any] = Field(examples=[{"noun": "job"}])
+    instance: str = Field(examples=["/api/v1/jobs/job_01"])
+
+
+def status_of(code: str) -> int:
+    """Return the HTTP status of an error code."""
+    return _BY_CODE.get(code) or _STATUS[category(code)]
+
+
+def problem(
+    error: SecureFlowError, instance: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return an error as a problem+json answer."""
+    status = status_of(error.code)
+    told = dict(headers or {})
+    if status == HTTPStatus.UNAUTHORIZED:
+        told["WWW-Authenticate"] = "Bearer"
+    if "retry_after" in error.details:
+        told["Retry-After"] = str(error.details["retry_after"])
+    body = Problem(
+        type=f"urn:secureflow:problem:{error.code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=error.message,
+        code=error.code,
+        hint=error.hint,
+        details=error.details,
+        instance=instance[:512],
+    )
+    return JSONResponse(body.model_dump(), status, told, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make every failure of the app a problem: its own, FastAPI's, Starlette's, and defects."""
+    app.add_exception_handler(SecureFlowError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _defect)
+
+
+async def _known(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SecureFlowError)  # noqa: S101  registered for exactly this
+    return problem(error, request.url.path)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for exactly this
+    # Neither `input` nor `ctx` is repeated: they may hold a password.
+    fields = [
+        {"field": ".".join(map(str, one["loc"])), "problem": one["msg"]} for one in error.errors()
+    ][:MAX_FIELDS]
+    if any(one["type"] == "json_invalid" for one in error.errors()):
+        told = SecureFlowError("malformed_json", "The body is not JSON.", "Send valid JSON.")
+        return problem(told, request.url.path)
+    first = fields[0]
+    told = SecureFlowError(
+        "invalid_request",
+        f"The request is not valid: {first['field']}: {first['problem']}.",
+        "Correct the named field; `details.fields` lists every one.",
+        {"fields": fields},
+    )
+    return problem(told, request.url.path)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  registered for exactly this
+    path = request.url.path
+    told = {
+        400: SecureFlowError("malformed_request", "The body cannot be read.", "Send valid JSON."),
+        404: SecureFlowError(
+            "not_found", f"There is nothing at {path:.200}.", "See /api/v1/openapi.json."
+        ),
+        405: SecureFlowError(
+            "method_not_allowed",
+            f"{request.method} is not possible at {path:.200}.",
+            "See the Allow header for what is.",
+        ),
+        413: SecureFlowError("too_large", "The body is too large.", "Send less at once."),
+    }.get(error.status_code)
+    if told is None:
+        told = SecureFlowError("invalid_request", str(error.detail), "")
+    return problem(told, path, error.headers)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    _log.error("request failed by a defect", path=request.url.path, exc_info=error)
+    told = SecureFlowError(
+        "internal",
+        "The server met a defect.",
+        "Tell the operator the X-Request-Id; the log has the trace.",
+    )
+    return problem(told, request.url.path)

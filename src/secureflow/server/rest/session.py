@@ -1,0 +1,132 @@
+"""Login, logout, the caller's own account and tokens."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field, StringConstraints
+
+from secureflow.application.ports import Page
+from secureflow.domain.users import Role, Token, User
+from secureflow.server.rest.callers import Caller, Use, address_of
+from secureflow.server.rest.shapes import Asked, Key, Listed, OptionalLine, listed
+
+Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+router = APIRouter(tags=["session"])
+
+
+class Account(BaseModel):
+    """A person, without what is secret."""
+
+    id: str = Field(examples=["usr_01jf2k"])
+    name: str = Field(examples=["ada"])
+    display: str = Field(examples=["Ada Lovelace"])
+    organisation: str = Field(examples=["bank-a"])
+    roles: list[Role] = Field(examples=[["data-scientist"]])
+    created: int = Field(description="Unix seconds")
+    disabled: bool
+
+
+class LoginRequest(Asked):
+    """A name and a password."""
+
+    name: str = Field(max_length=64, examples=["ada"])
+    password: Password = Field(examples=["correct horse battery staple"])
+
+
+class Session(BaseModel):
+    """A bearer token, shown this once."""
+
+    token: str = Field(examples=["sft_01jf2k…"])
+    expires: int = Field(description="Unix seconds")
+    user: Account
+
+
+class PasswordChange(Asked):
+    """The old password proves who asks."""
+
+    old: Password
+    new: Password
+
+
+class TokenRequest(Asked):
+    """A token for a program."""
+
+    label: OptionalLine = Field("", examples=["nightly training"])
+    days: int = Field(30, ge=1, le=90)
+
+
+class TokenShown(BaseModel):
+    """A token of one's own; `token` is its text, in the answer that makes it and never again."""
+
+    id: str
+    label: str
+    created: int
+    expires: int
+    token: str = ""
+
+
+def account(user: User) -> Account:
+    """Return what may be shown of a user: the password hash never leaves the server."""
+    return Account(
+        id=user.id,
+        name=user.name,
+        display=user.display,
+        organisation=user.organisation,
+        roles=list(user.roles),
+        created=user.created,
+        disabled=user.disabled,
+    )
+
+
+def _shown(token: Token, text: str = "") -> TokenShown:
+    return TokenShown(
+        id=token.id, label=token.label, created=token.created, expires=token.expires, token=text
+    )
+
+
+@router.post("/login", summary="Log in")
+async def login(body: LoginRequest, request: Request, use: Use) -> Session:
+    """Return a bearer token for 12 hours."""
+    issued = await use.tokens.login(body.name, body.password, address_of(request))
+    return Session(token=issued.text, expires=issued.token.expires, user=account(issued.user))
+
+
+@router.post("/logout", summary="Log out", status_code=204)
+async def logout(use: Use, caller: Caller) -> None:
+    """Forget the token that this request carries."""
+    await use.tokens.logout(caller)
+
+
+@router.get("/me", summary="Who am I")
+async def get_me(use: Use, caller: Caller) -> Account:
+    """Return the caller's account."""
+    return account(await use.users.get(caller, caller.user))
+
+
+@router.post("/me/password", summary="Change my password", status_code=204)
+async def change_password(body: PasswordChange, use: Use, caller: Caller) -> None:
+    """Set a new password; the caller's other tokens end."""
+    await use.users.change_password(caller, body.old, body.new)
+
+
+@router.get("/tokens", summary="List my tokens")
+async def list_tokens(use: Use, caller: Caller) -> Listed[TokenShown]:
+    """Return the caller's living tokens, without their text."""
+    tokens = await use.tokens.list(caller)
+    return Listed[TokenShown](**listed(Page([_shown(token) for token in tokens])))
+
+
+@router.post("/tokens", summary="Make a token", status_code=201)
+async def create_token(body: TokenRequest, use: Use, caller: Caller) -> TokenShown:
+    """Make a further token of the caller; its text is shown only in this answer."""
+    issued = await use.tokens.create(caller, body.label, body.days * 86_400)
+    return _shown(issued.token, issued.text)
+
+
+@router.delete("/tokens/{key}", summary="End a token", status_code=204)
+async def delete_token(key: Key, use: Use, caller: Caller) -> None:
+    """End one of the caller's tokens."""
+    await use.tokens.revoke(caller, key)

@@ -1,0 +1,61 @@
+"""Shapes that many handlers share: texts, ids, pages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from secureflow.application.ports import Page
+from secureflow.kit.paging import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, decode_cursor, encode_cursor
+
+T = TypeVar("T")
+
+_NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_CONTROL)]
+OptionalLine = Annotated[str, StringConstraints(max_length=200, pattern=_NO_CONTROL)]
+Paragraph = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Reference = Annotated[str, StringConstraints(max_length=128, pattern=_NO_CONTROL)]
+Key = Annotated[str, Path(max_length=512, description="The object's id", examples=["job_01jf2k"])]
+Cursor = Annotated[
+    str, Query(max_length=MAX_CURSOR, description="`next` of the page before; empty at first")
+]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The most items of a page")]
+LIMIT = DEFAULT_LIMIT
+
+
+class Asked(BaseModel):
+    """A request body: unknown fields are refused, so that a typing error cannot pass."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Listed(BaseModel, Generic[T]):
+    """One page of a list."""
+
+    items: list[T]
+    next: str = Field("", description="Pass as `cursor` for the next page; empty at the end")
+
+
+def listed(page: Page) -> dict[str, Any]:
+    """Return a page with its cursor made opaque."""
+    return {"items": page.items, "next": encode_cursor(page.next)}
+
+
+__all__ = [
+    "LIMIT",
+    "Asked",
+    "Cursor",
+    "Key",
+    "Limit",
+    "Line",
+    "Listed",
+    "OptionalLine",
+    "Paragraph",
+    "Reference",
+    "Slug",
+    "decode_cursor",
+    "listed",
+]

@@ -1,0 +1,94 @@
+"""Accounts, for administrators."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from secureflow.application.ports import Page
+from secureflow.domain.users import Role
+from secureflow.server.rest.callers import Caller, Use
+from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.session import Account, Password, account
+from secureflow.server.rest.shapes import (
+    LIMIT,
+    Asked,
+    Cursor,
+    Key,
+    Limit,
+    Listed,
+    OptionalLine,
+    Reference,
+    decode_cursor,
+    listed,
+)
+
+router = APIRouter(prefix="/users", tags=["users"], route_class=OnceRoute)
+
+
+class UserRequest(Asked):
+    """A new account. Without an organisation it is the operator's."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$", examples=["ada"])
+    password: Password
+    display: OptionalLine = Field("", examples=["Ada Lovelace"])
+    organisation: Reference = Field("", examples=["bank-a"])
+    roles: list[Role] = Field(min_length=1, max_length=8, examples=[["data-scientist"]])
+
+
+class UserChange(Asked):
+    """What is to change; what is absent stays."""
+
+    display: OptionalLine | None = None
+    roles: list[Role] | None = Field(None, min_length=1, max_length=8)
+    disabled: bool | None = None
+    password: Password | None = None
+
+
+@router.get("", summary="List users")
+async def list_users(
+    use: Use,
+    caller: Caller,
+    organisation: Reference = "",
+    cursor: Cursor = "",
+    limit: Limit = LIMIT,
+) -> Listed[Account]:
+    """Return the people of the caller's organisation; the operator sees all."""
+    page = await use.users.list(
+        caller, organisation=organisation, cursor=decode_cursor(cursor), limit=limit
+    )
+    return Listed[Account](**listed(Page([account(user) for user in page.items], page.next)))
+
+
+@router.post("", summary="Create a user", status_code=201)
+async def create_user(body: UserRequest, use: Use, caller: Caller) -> Account:
+    """Make an account in an organisation."""
+    user = await use.users.create(
+        caller,
+        name=body.name,
+        password=body.password,
+        display=body.display,
+        organisation=body.organisation,
+        roles=body.roles,
+    )
+    return account(user)
+
+
+@router.get("/{key}", summary="Get a user")
+async def get_user(key: Key, use: Use, caller: Caller) -> Account:
+    """Return a person of the caller's organisation."""
+    return account(await use.users.get(caller, key))
+
+
+@router.patch("/{key}", summary="Change a user")
+async def update_user(key: Key, body: UserChange, use: Use, caller: Caller) -> Account:
+    """Change display name, roles, password, or disable; the latter two end the user's tokens."""
+    user = await use.users.update(
+        caller,
+        key,
+        display=body.display,
+        roles=body.roles,
+        disabled=body.disabled,
+        password=body.password,
+    )
+    return account(user)

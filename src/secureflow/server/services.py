@@ -1,0 +1,41 @@
+"""What the edges (REST, link) are given: the use cases, and little else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from secureflow.application.audit import Audit
+from secureflow.application.charters import Charters
+from secureflow.application.datasets import Datasets
+from secureflow.application.jobs import Jobs
+from secureflow.application.models import Models
+from secureflow.application.organisations import Organisations
+from secureflow.application.ports import Begin, Courier, Ledger
+from secureflow.application.projects import Projects
+from secureflow.application.tokens import Tokens
+from secureflow.application.users import Users
+from secureflow.server.metrics import Metrics
+
+Readiness = Callable[[], Awaitable[Mapping[str, bool]]]
+"""Tells, for each part that the server needs, whether it works."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """The use cases behind the API."""
+
+    begin: Begin
+    tokens: Tokens
+    users: Users
+    organisations: Organisations
+    charters: Charters
+    projects: Projects
+    datasets: Datasets
+    jobs: Jobs
+    models: Models
+    audit: Audit
+    courier: Courier
+    ledger: Ledger
+    metrics: Metrics
+    readiness: Readiness
