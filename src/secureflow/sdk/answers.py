@@ -58,6 +58,11 @@ def text(response: httpx.Response) -> str:
     return response.text
 
 
+def content(response: httpx.Response) -> bytes:
+    """Read a binary answer."""
+    return response.content
+
+
 def nothing(_: httpx.Response) -> None:
     """Read no more than the success."""
 

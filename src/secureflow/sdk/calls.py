@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import httpx
@@ -29,8 +28,6 @@ class Call(Generic[T]):
     """One REST call and how to read its answer.
 
     A POST with an idempotency `key`, and every other method, may be repeated after a lost answer.
-    With a `file` the answer's body is streamed there, and its BLAKE3 hex stands in the response's
-    `extensions["blake3"]`.
     """
 
     method: str
@@ -39,7 +36,6 @@ class Call(Generic[T]):
     params: Mapping[str, str | int] = field(default_factory=dict)
     body: JSON = None
     key: str = ""
-    file: Path | None = None
 
     @property
     def repeatable(self) -> bool:
@@ -58,10 +54,9 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True)
 class Send:
-    """Step: send the request; the result is an `httpx.Response` (see `Call.file`)."""
+    """Step: send the request; the result is an `httpx.Response`."""
 
     request: httpx.Request
-    file: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def exchange(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
         last = attempt == TRIES - 1
         retry_after = ""
         try:
-            response: httpx.Response = yield Send(connection.request_of(call), call.file)
+            response: httpx.Response = yield Send(connection.request_of(call))
         except httpx.TransportError as error:
             reason = answers.unreachable(error, connection.url)
             never_arrived = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)

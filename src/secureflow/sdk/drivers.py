@@ -9,18 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import httpx
-from blake3 import blake3
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.calls import Call, Drain, Flow, Page, Pause, Send, T
 from secureflow.sdk.connection import Connection, exchange, refused, reopen, state_of
 from secureflow.sdk.events import FINAL_STATES, Event, Subscription
-
-_CHUNK = 1 << 20
 
 
 class BlockingDriver:
@@ -83,31 +79,13 @@ class BlockingDriver:
         match step:
             case Call():
                 return self.run(exchange(self.connection, step))
-            case Send(request=request, file=None):
+            case Send(request=request):
                 return self.http.send(request)
-            case Send(request=request, file=Path() as file):
-                return self._save(request, file)
             case Pause(seconds=seconds):
                 return self.sleep(seconds)
             case Drain(subscription=subscription):
                 return sum(1 for _ in self.follow(subscription))
         raise TypeError(step)
-
-    def _save(self, request: httpx.Request, file: Path) -> httpx.Response:
-        response = self.http.send(request, stream=True)
-        try:
-            if not response.is_success:
-                response.read()
-                return response
-            digest = blake3()
-            with file.open("wb") as out:
-                for chunk in response.iter_bytes(_CHUNK):
-                    digest.update(chunk)
-                    out.write(chunk)
-            response.extensions["blake3"] = digest.hexdigest()
-            return response
-        finally:
-            response.close()
 
 
 class AwaitingDriver:
@@ -173,28 +151,10 @@ class AwaitingDriver:
         match step:
             case Call():
                 return await self.run(exchange(self.connection, step))
-            case Send(request=request, file=None):
+            case Send(request=request):
                 return await self.http.send(request)
-            case Send(request=request, file=Path() as file):
-                return await self._save(request, file)
             case Pause(seconds=seconds):
                 return await self.sleep(seconds)
             case Drain(subscription=subscription):
                 return len([None async for _ in self.follow(subscription)])
         raise TypeError(step)
-
-    async def _save(self, request: httpx.Request, file: Path) -> httpx.Response:
-        response = await self.http.send(request, stream=True)
-        try:
-            if not response.is_success:
-                await response.aread()
-                return response
-            digest = blake3()
-            with file.open("wb") as out:
-                async for chunk in response.aiter_bytes(_CHUNK):
-                    digest.update(chunk)
-                    out.write(chunk)
-            response.extensions["blake3"] = digest.hexdigest()
-            return response
-        finally:
-            await response.aclose()

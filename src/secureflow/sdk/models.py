@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from secureflow.domain.models import Model
+from secureflow.domain.models import Model as ModelDescription
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
+
+if TYPE_CHECKING:
+    from secureflow.engines.training.export import ModelFile
+    from secureflow.sdk.prediction import Model
 
 
 class Models(Resource[D_co]):
     """Models that the caller's projects released."""
 
     @operation
-    def get(self, model: str) -> Call[Model]:
+    def get(self, model: str) -> Call[ModelDescription]:
         """Return a model's description by id."""
-        return verbs.get(f"/models/{model}", Model)
+        return verbs.get(f"/models/{model}", ModelDescription)
 
     @operation
     def card(self, model: str) -> Call[dict[str, Any]]:
@@ -28,43 +30,49 @@ class Models(Resource[D_co]):
         return verbs.read(f"/models/{model}/card", answers.document)
 
     @operation
-    def download(self, model: str, path: str | Path) -> Generator[Any, Any, Path]:
-        """Write the parameters (safetensors) to `path`, checked against the content address.
+    def load(self, model: str) -> Generator[Any, Any, Model]:
+        """Return the model, ready to predict.
 
         Raises:
-            SecureFlowError: `digest_mismatch` when the bytes are not those that the model's
-                description names; nothing is left at `path` then.
+            SecureFlowError: as `download`; `invalid_model` for a family that predicts nothing.
         """
-        described: Model = yield from verbs.get(f"/models/{model}", Model)
+        from secureflow.sdk.prediction import Model  # NumPy: only who predicts needs it
+
+        return Model((yield from _fetch(model)))
+
+    @operation
+    def download(self, model: str, path: str | Path) -> Generator[Any, Any, Path]:
+        """Write parameters and card as one safetensors file that `Model.load` reads.
+
+        Raises:
+            SecureFlowError: `model_digest_mismatch` when the parameters are not those that the
+                model's description names, `invalid_model`; nothing is written then.
+        """
+        file = yield from _fetch(model)
         target = Path(path)
         part = target.with_name(target.name + ".part")
-        try:
-            found: str = yield from _content(model, part)
-            if found != described.artifact:
-                raise _mismatch(model, described.artifact, found)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        part.write_bytes(file.to_bytes())
+        part.replace(target)
         return target
 
     @listing
-    def list(self, project: str = "", job: str = "") -> Call[Page[Model]]:
+    def list(self, project: str = "", job: str = "") -> Call[Page[ModelDescription]]:
         """Iterate over the models that the caller sees."""
-        return verbs.pages("/models", Model, project=project, job=job)
+        return verbs.pages("/models", ModelDescription, project=project, job=job)
 
 
-def _content(model: str, file: Path) -> Call[str]:
-    return Call("GET", f"/models/{model}/content", _digest, file=file)
+def _fetch(model: str) -> Generator[Any, Any, ModelFile]:
+    from secureflow.engines.training.export import ModelFile
 
-
-def _digest(response: httpx.Response) -> str:
-    return str(response.extensions["blake3"])
-
-
-def _mismatch(model: str, expected: str, found: str) -> SecureFlowError:
-    return SecureFlowError(
-        "digest_mismatch",
-        f"The content of {model} has digest {found[:16]}…, its description says {expected[:16]}….",
-        "Do not use it. Download again; if it stays so, the server hands out another model.",
-        {"expected": expected, "found": found},
-    )
+    described = yield from verbs.get(f"/models/{model}", ModelDescription)
+    card = yield from verbs.read(f"/models/{model}/card", answers.document)
+    data = yield from verbs.read(f"/models/{model}/content", answers.content)
+    file = ModelFile.from_bytes(data, card)
+    if described.digest != card["digest"]:
+        raise SecureFlowError(
+            "model_digest_mismatch",
+            f"The card of {model} describes a model of another digest than its entry.",
+            "Do not use it; ask the operator which of the two the ledger holds.",
+            {"expected": described.digest, "found": card["digest"]},
+        )
+    return file

@@ -85,6 +85,7 @@ class PublishedCharter:
     signatures: dict[str, str] = field(default_factory=dict)
     digest: str = ""
     words: str = ""
+    digits: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
-from blake3 import blake3
+from safetensors.numpy import save
 
 import secureflow
+from secureflow.engines.training.export import model_digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import AsyncClient, Client, JobRequest
 from secureflow.sdk.client import Platform
+from secureflow.sdk.prediction import Model
 
 URL = "https://centre.example:8443"
 MODEL = {
@@ -195,33 +198,48 @@ def test_a_grant_takes_every_column_when_none_is_named(sdk_server: type) -> None
     assert json.loads(server.requests[1].content)["columns"] == ["age", "job"]
 
 
+PARAMETERS = np.array([0.5, -1.0], dtype=np.float32)
+FEATURES = {
+    "label": {"column": "income", "positive": ">50K"},
+    "numeric": [{"column": "age", "bounds": [0, 100], "scale": "bounds"}],
+}
+CARD = {"family": "logistic_regression", "digest": model_digest(PARAMETERS), "features": FEATURES}
+
+
+def content(parameters: np.ndarray = PARAMETERS) -> httpx.Response:
+    return httpx.Response(200, content=save({"parameters": parameters}))
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
-async def test_a_download_is_checked_against_the_content_address(
+async def test_a_downloaded_model_predicts(
     sdk_server: type, tmp_path: Path, asynchronous: bool
 ) -> None:
-    content = b"parameters" * 1000
-    model = MODEL | {"artifact": blake3(content).hexdigest()}
-    server = sdk_server(ok(model), httpx.ReadError("cut"), httpx.Response(200, content=content))
+    described = ok(MODEL | {"artifact": "", "digest": CARD["digest"]})
+    server = sdk_server(described, ok(CARD), httpx.ReadError("cut"), content())
     target = tmp_path / "model.safetensors"
     if asynchronous:
         await server.async_client().models.download("mdl_00000000", target)
     else:
         server.client().models.download("mdl_00000000", target)
-    assert target.read_bytes() == content
+    assert Model.load(target).predict([{"age": 20}, {"age": 100}]).shape == (2,)
     assert not target.with_name("model.safetensors.part").exists()
 
 
 def test_another_model_than_described_is_not_kept(sdk_server: type, tmp_path: Path) -> None:
-    model = MODEL | {"artifact": blake3(b"right").hexdigest()}
-    server = sdk_server(ok(model), httpx.Response(200, content=b"wrong"))
-    with pytest.raises(SecureFlowError) as caught:
-        server.client().models.download("mdl_00000000", tmp_path / "m")
-    assert caught.value.code == "digest_mismatch"
-    assert not list(tmp_path.iterdir())
+    described = MODEL | {"artifact": "", "digest": CARD["digest"]}
+    lies = (
+        (ok(described), ok(CARD), content(PARAMETERS * 2)),
+        (ok(described | {"digest": "3" * 64}), ok(CARD), content()),
+    )
+    for answers in lies:
+        with pytest.raises(SecureFlowError) as caught:
+            sdk_server(*answers).client().models.download("mdl_00000000", tmp_path / "m")
+        assert caught.value.code == "model_digest_mismatch"
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_refused_download_says_why(sdk_server: type, tmp_path: Path) -> None:
-    server = sdk_server(ok(MODEL | {"artifact": "2" * 64}), problem(403, "forbidden"))
+    server = sdk_server(ok(MODEL | {"artifact": ""}), ok(CARD), problem(403, "forbidden"))
     with pytest.raises(SecureFlowError, match="went wrong"):
         server.client().models.download("mdl_00000000", tmp_path / "m")
 
