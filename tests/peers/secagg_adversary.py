@@ -18,7 +18,7 @@ from secureflow.engines.closing import Certificate, Question, cast_vote
 from secureflow.engines.secagg import colluders, messages
 from secureflow.engines.secagg.framing import Kind, decode_frame
 from secureflow.engines.secagg.guards import STAGE
-from secureflow.engines.secagg.masks import add_masks, derive_key
+from secureflow.engines.secagg.masks import add_masks, pair_key, self_key
 from secureflow.engines.secagg.messages import SEALED_BYTES, Advance, Begin
 from secureflow.engines.secagg.shamir import SHARE_BYTES, combine, lagrange
 from secureflow.kit.errors import SecureFlowError
@@ -148,11 +148,12 @@ class Adversary:
         from secureflow.engines.secagg.shares import agree
 
         private = X25519PrivateKey.from_private_bytes(secret["s"])
-        plus, minus = [], [derive_key(secret["b"], "self", context)]
+        plus, minus = [], [self_key(secret["b"], context)]
         for party in at.roster:
             if party != victim:
                 key = self.advances[at.round, party][0].round_key.key
-                pair = derive_key(agree(private, key, party), "pair", context)
+                names = sorted((party, victim), key=self.plan.index.__getitem__)
+                pair = pair_key(agree(private, key, party), context, *names)
                 later = self.plan.index[party] > self.plan.index[victim]
                 (minus if later else plus).append(pair)
         add_masks(vector, plus, minus)

@@ -15,8 +15,9 @@ from secureflow.engines import closing
 from secureflow.engines.closing import Certificate
 from secureflow.engines.secagg import Client, guards, messages
 from secureflow.engines.secagg.framing import Kind
-from secureflow.engines.secagg.masks import derive_key
+from secureflow.engines.secagg.masks import add_masks, pair_key, self_key
 from secureflow.engines.secagg.messages import Begin, Meet, sign_round_key, sign_setup
+from secureflow.engines.secagg.shares import seal_pair
 from secureflow.kit.canonical import b64encode
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -335,8 +336,6 @@ def test_low_order_keys_of_a_colluder() -> None:
     _, body = server.advances[0, "org-3"]
     pair = (1, 2)
     agreed = colluder._agreed[victim]
-    from secureflow.engines.secagg.shares import seal_pair
-
     setups = colluder._setups
     sealed = seal_pair(agreed, setups["org-3"], setups[victim], weak, pair)
     advance = messages.Advance(weak, (victim,))
@@ -393,19 +392,41 @@ def test_masks_have_256_bits_from_the_operating_system(monkeypatch: pytest.Monke
     secret = server.table.clients[victim]._secrets[0]
     size = server.plan.vector_bytes
 
-    def stream(agreed: bytes, label: str) -> np.ndarray:
-        key = derive_key(agreed, label, context)
+    def stream(key: bytes) -> np.ndarray:
         assert len(key) == 32
         cipher = Cipher(algorithms.AES256(key), modes.CTR(bytes(16))).encryptor()
         return np.frombuffer(cipher.update(bytes(size)), np.uint32)
 
-    expected = stream(secret.self_seed, "self")
+    expected = stream(self_key(secret.self_seed, context))
     for name in server.table.names:
         if name != victim:
             peer = server.table.clients[name]._secrets[0].mask_key.public_key()
-            mask = stream(secret.mask_key.exchange(peer), "pair")
+            agreed = secret.mask_key.exchange(peer)
+            mask = stream(pair_key(agreed, context, *sorted((name, victim))))
             expected = expected + mask if name > victim else expected - mask
     assert (server.vectors[context, victim][:4096] == expected[:4096]).all()
+
+
+def test_a_colluder_that_copies_a_key_takes_no_mask_away() -> None:
+    """With one stream per *key* pair, masks with the original and the copy would cancel."""
+    server = Adversary(Table(4, dim=4096))
+    table, copied, victim, colluder = server.table, "org-0", "org-1", "org-3"
+    genuine = server.advances[0, copied][0].round_key
+    setups = table.clients[colluder]._setups
+    copy = sign_round_key(table.keys[colluder], setups[colluder], 0, genuine.key, "00" * 32)
+    sealed = seal_pair(
+        table.clients[colluder]._agreed[victim], setups[colluder], setups[victim], copy, (1, 2)
+    )
+    server.advances[0, colluder] = (messages.Advance(copy, (victim,)), sealed)
+    table.values[victim] = np.zeros(4096)
+    context = server.begin(victim, 0, table.names)
+    server.mask(victim)
+    vector = server.vectors[context, victim].copy()
+    secret = table.clients[victim]._secrets[0]
+    other = table.clients["org-2"]._secrets[0].mask_key.public_key()
+    kept = pair_key(secret.mask_key.exchange(other), context, victim, "org-2")
+    add_masks(vector, [], [self_key(secret.self_seed, context), kept])
+    assert np.count_nonzero(vector[:4096]) > 4000
 
 
 def test_the_same_update_looks_fresh_in_every_round() -> None:

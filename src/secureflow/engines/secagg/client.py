@@ -30,7 +30,7 @@ from secureflow.engines.closing import Certificate, Question, Vote, cast_vote, v
 from secureflow.engines.secagg import guards, messages
 from secureflow.engines.secagg.encoding import encode
 from secureflow.engines.secagg.framing import Kind, prefix
-from secureflow.engines.secagg.masks import add_masks, derive_key
+from secureflow.engines.secagg.masks import add_masks, pair_key, self_key
 from secureflow.engines.secagg.messages import (
     SEALED_BYTES,
     Advance,
@@ -354,14 +354,15 @@ class Client:
     def _mask_keys(self, at: _Round) -> tuple[list[bytes], list[bytes]]:
         """Keys to add and to take: self mask, pairs with later parties | with earlier ones."""
         secret = self._secrets[at.number]
-        plus = [derive_key(secret.self_seed, "self", at.context)]
+        plus = [self_key(secret.self_seed, at.context)]
         minus: list[bytes] = []
         for key in at.keys:
             if key.party == self.party:
                 continue
             agreed = agree(secret.mask_key, key.key, key.party)
             later = self.plan.index[key.party] > self.plan.index[self.party]
-            (plus if later else minus).append(derive_key(agreed, "pair", at.context))
+            first, second = (self.party, key.party) if later else (key.party, self.party)
+            (plus if later else minus).append(pair_key(agreed, at.context, first, second))
         return plus, minus
 
     def _opening(self, at: _Round, question: Question, ballot: Ballot) -> bytes:

@@ -33,6 +33,20 @@ def derive_key(secret: bytes, *info: str) -> bytes:
     return HKDF(hashes.SHA256(), KEY_BYTES, None, joined).derive(secret)
 
 
+def pair_key(agreed: bytes, context: str, first: str, second: str) -> bytes:
+    """Return the key of a pair's mask; `first` precedes `second` in the roster and adds it.
+
+    The names are bound too: a colluder that copies an honest party's public key as its own would
+    otherwise get the same stream with the other sign, and take that pair's mask away.
+    """
+    return derive_key(agreed, "pair", context, first, second)
+
+
+def self_key(seed: bytes, context: str) -> bytes:
+    """Return the key of a party's self mask."""
+    return derive_key(seed, "self", context)
+
+
 def add_masks(vector: Ring, plus: Sequence[bytes], minus: Sequence[bytes] = ()) -> None:
     """Add the streams of `plus` to the vector and take those of `minus` from it, in place.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from secureflow.engines.secagg.masks import Ring, add_masks, derive_key
+from secureflow.engines.secagg.masks import Ring, add_masks, pair_key, self_key
 from secureflow.engines.secagg.messages import RoundKey
 from secureflow.engines.secagg.plan import Plan
 from secureflow.engines.secagg.shamir import combine, lagrange
@@ -71,14 +71,15 @@ def unmask(
     alive = [k for k in answers.keys if k.party in answers.survivors]
     for key in answers.keys:
         if key.party in answers.survivors:
-            minus.append(derive_key(secrets[key.party], "self", context))
+            minus.append(self_key(secrets[key.party], context))
             continue
         private = X25519PrivateKey.from_private_bytes(secrets[key.party])
         for other in alive:
             # The survivor added this mask if the dead party comes after it, else subtracted it.
             later = plan.index[key.party] > plan.index[other.party]
             agreed = agree(private, other.key, other.party)
-            (minus if later else plus).append(derive_key(agreed, "pair", context))
+            first, second = (other.party, key.party) if later else (key.party, other.party)
+            (minus if later else plus).append(pair_key(agreed, context, first, second))
     add_masks(total, plus, minus)
 
 
