@@ -1,0 +1,214 @@
+"""`secureflow agent`: be one party. Commands reach the running agent through its 0600 socket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from secureflow.cli.console import Form, Output, confirmed, group, say, show
+from secureflow.cli.files import read_json
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+app = group("One organisation's agent: data, keys and consent stay here.")
+inbox = group("Requests that wait for a person.")
+data = group("Datasets that this agent declares.")
+charter = group("The charter that this agent goes by.")
+app.add_typer(inbox, name="inbox")
+app.add_typer(data, name="data")
+app.add_typer(charter, name="charter")
+
+Config = Annotated[
+    Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
+]
+Item = Annotated[str, typer.Argument(help=t("Id of the request."))]
+Reason = Annotated[str, typer.Option(help=t("Words for the log."))]
+Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask."))]
+_CONFIG = Path("agent.yaml")
+
+
+@app.command("enroll", help=t("Make keys here and get a certificate with a one-time token."))
+def enroll(
+    directory: Annotated[Path, typer.Argument(help=t("New directory."))],
+    token_file: Annotated[Path, typer.Option(help=t("File with the enrolment token."))],
+    server: Annotated[str, typer.Option(help=t("URL of the server."))],
+    name: Annotated[str, typer.Option(help=t("Name of this agent."))] = "agent",
+    output: Output = Form.TABLE,
+) -> None:
+    """Enrol an agent."""
+    from secureflow.agent import api
+
+    show(api.enroll(directory, token_file=token_file, server=server, name=name), output)
+    say(t("Next: secureflow agent start --config {path}", path=directory / "agent.yaml"))
+
+
+@app.command("start", help=t("Run the agent until SIGTERM."))
+def start(config: Config = _CONFIG) -> None:
+    """Run the agent."""
+    from secureflow.agent.main import run
+
+    raise typer.Exit(run(config))
+
+
+@app.command("config", help=t("Show the effective settings, secrets masked."))
+def show_settings(config: Config = _CONFIG, output: Output = Form.YAML) -> None:
+    """Show the effective settings."""
+    from secureflow.agent.settings import AgentSettings
+
+    show(AgentSettings.load(config).masked(), output)
+
+
+@app.command("status", help=t("Show link, charter, jobs and ledger of the running agent."))
+def status(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """Show the agent's status."""
+    from secureflow.agent import api
+
+    show(api.status(config), output)
+
+
+@app.command("doctor", help=t("Name the leg of the way to the centre that fails."))
+def doctor(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """Check every leg; the exit code is that of the first failure."""
+    from secureflow.agent import api
+    from secureflow.cli.doctor import report
+
+    report(api.doctor(config), output)
+
+
+@app.command("log", help=t("Show what this agent did."))
+def log(
+    limit: Annotated[int, typer.Option(min=1, help=t("At most so many."))] = 100,
+    job: Annotated[str, typer.Option(help=t("Only of this job."))] = "",
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Show the agent's own record."""
+    from secureflow.agent import api
+
+    show(api.log(config, job=job, limit=limit), output)
+
+
+@inbox.command("list", help=t("List the requests that wait."))
+def list_inbox(
+    every: Annotated[bool, typer.Option("--all", help=t("Also the decided ones."))] = False,
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """List the inbox."""
+    from secureflow.agent import api
+
+    show(api.inbox_list(config, waiting=not every), output)
+
+
+@inbox.command("show", help=t("Show one request: who asks for what, and why it waits."))
+def show_item(item: Item, config: Config = _CONFIG, output: Output = Form.YAML) -> None:
+    """Show a request."""
+    from secureflow.agent import api
+
+    show(api.inbox_show(config, item), output)
+
+
+@inbox.command("approve", help=t("Approve a request."))
+def approve(item: Item, reason: Reason = "", yes: Yes = False, config: Config = _CONFIG) -> None:
+    """Approve a request: the agent signs the approval with the organisation's key."""
+    from secureflow.agent import api
+
+    if not yes:
+        show(api.inbox_show(config, item), Form.YAML)
+    confirmed(t("Approve {what}?", what=item), yes)
+    api.inbox_approve(config, item, reason)
+    say(t("{what} is approved.", what=item))
+
+
+@inbox.command("reject", help=t("Reject a request."))
+def reject(item: Item, reason: Reason = "", config: Config = _CONFIG) -> None:
+    """Reject a request."""
+    from secureflow.agent import api
+
+    api.inbox_reject(config, item, reason)
+    say(t("{what} is rejected.", what=item))
+
+
+@data.command("list", help=t("List the declared datasets."))
+def list_data(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """List declared datasets."""
+    from secureflow.agent import api
+
+    show(api.data_list(config), output)
+
+
+@data.command("publish", help=t("Check a dataset against its schema and publish its description."))
+def publish(
+    name: Annotated[str, typer.Argument(help=t("Name of the dataset in the configuration."))],
+    title: Annotated[str, typer.Option(help=t("Its title for people."))] = "",
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Publish a dataset's description; rows stay here."""
+    from secureflow.agent import api
+
+    show(api.data_publish(config, name, title or name), output)
+
+
+@data.command("remove", help=t("Withdraw a published description."))
+def remove(
+    name: Annotated[str, typer.Argument(help=t("Name of the dataset in the configuration."))],
+    config: Config = _CONFIG,
+) -> None:
+    """Withdraw a description."""
+    from secureflow.agent import api
+
+    api.data_remove(config, name)
+    say(t("{what} is withdrawn.", what=name))
+
+
+@charter.command("show", help=t("Show the pinned charter and the candidate."))
+def show_charter(config: Config = _CONFIG, output: Output = Form.YAML) -> None:
+    """Show the pinned charter and the candidate."""
+    from secureflow.agent import api
+
+    show(api.charter_show(config), output)
+
+
+@charter.command("pin", help=t("Go by this charter from now on."))
+def pin(
+    file: Annotated[
+        Path | None, typer.Argument(help=t("Charter file; default: the server's."))
+    ] = None,
+    confirm: Annotated[
+        str, typer.Option(help=t("The words or digits that you compared with the other members."))
+    ] = "",
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Pin a charter; the first one only with its compared fingerprint."""
+    from secureflow.agent import api
+
+    given: Any = None if file is None else read_json(file)
+    show(api.charter_pin(config, given, confirm), output)
+    say(t("The charter is pinned."))
+
+
+@charter.command("sign", help=t("Sign the candidate charter with the organisation's key."))
+def sign(
+    confirm: Annotated[
+        str, typer.Option(help=t("The words or digits that you compared with the other members."))
+    ] = "",
+    yes: Yes = False,
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Sign the candidate."""
+    from secureflow.agent import api
+
+    if not confirm and not yes:
+        show(api.charter_show(config), Form.YAML)
+        raise SecureFlowError(
+            "not_confirmed",
+            t("Compare the words with the other members first."),
+            'secureflow agent charter sign --confirm "WORDS"',
+        )
+    show(api.charter_sign(config), output)
+    say(t("The candidate is signed."))

@@ -1,0 +1,124 @@
+"""`secureflow charter`: look, compare, verify. Pinning and signing are the agent's matter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.files import read_json, write_text
+from secureflow.cli.session import client
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    from secureflow.domain.charter import SignedCharter
+
+app = group("The charter: who the organisations are, compared out of band.")
+
+File = Annotated[Path, typer.Argument(help=t("Charter file (JSON)."))]
+Candidate = Annotated[bool, typer.Option(help=t("The version that waits for signatures."))]
+
+
+@app.command("show", help=t("Show the server's charter and the words to compare."))
+def show_charter(
+    candidate: Candidate = False,
+    save: Annotated[Path | None, typer.Option(help=t("Also write it to this file."))] = None,
+    output: Output = Form.TABLE,
+) -> None:
+    """Show the server's charter; fingerprints are computed here, not believed."""
+    with client() as connection:
+        resource = connection.charter
+        published = resource.candidate() if candidate else resource.get()
+    signed = _signed({"charter": published.charter, "signatures": published.signatures})
+    _show(signed, output)
+    if save is not None:
+        write_text(save, json.dumps(signed.json(), ensure_ascii=False, indent=2) + "\n")
+        say(t("Written to {path}.", path=save))
+
+
+@app.command("draft", help=t("Propose the next version of the charter."))
+def draft(
+    member: Annotated[
+        list[str] | None,
+        typer.Option(help=t("Slug of a member; repeat it. Default: every enrolled organisation.")),
+    ] = None,
+    output: Output = Form.TABLE,
+) -> None:
+    """Propose the next version."""
+    with client() as connection:
+        published = connection.charter.draft(member)
+    _show(_signed({"charter": published.charter, "signatures": published.signatures}), output)
+    say(t("Each member now compares the words and signs: secureflow agent charter sign."))
+
+
+@app.command("compare", help=t("Say how two charter files differ; exit code 7 if they do."))
+def compare_files(first: File, second: File) -> None:
+    """Compare two charter files."""
+    from secureflow.domain.charter import compare
+
+    differences = compare(_signed(read_json(first)).charter, _signed(read_json(second)).charter)
+    for line in differences:
+        typer.echo(line)
+    if differences:
+        raise SecureFlowError("charter_mismatch", t("The charters differ."))
+    say(t("Both are the same charter."))
+
+
+@app.command(
+    "verify", help=t("Check a charter file's signatures; exit code 7 if some are missing.")
+)
+def verify(
+    file: File,
+    pinned: Annotated[
+        Path | None, typer.Option(help=t("The charter known before; the file must follow it."))
+    ] = None,
+    output: Output = Form.TABLE,
+) -> None:
+    """Check a charter file."""
+    from secureflow.domain.charter import accept_change
+
+    signed = _signed(read_json(file))
+    _show(signed, output)
+    if pinned is not None:
+        accept_change(_signed(read_json(pinned)).charter, signed)
+        say(t("It follows the pinned charter."))
+        return
+    missing = sorted(set(signed.charter.keys) - signed.signers(signed.charter.keys))
+    if missing:
+        raise SecureFlowError(
+            "charter_not_signed",
+            t("Not signed by: {names}.", names=", ".join(missing)),
+            "secureflow agent charter sign",
+        )
+    say(t("Every member signed it. Compare the words with the other members before pinning it."))
+
+
+def _signed(value: Any) -> SignedCharter:
+    from secureflow.domain.charter import SignedCharter
+
+    return SignedCharter.from_json(value)
+
+
+def _show(signed: SignedCharter, output: Form) -> None:
+    charter = signed.charter
+    facts = {
+        **signed.json(),
+        "digest": charter.digest,
+        "words": charter.fingerprint_words("en"),
+        "digits": charter.fingerprint_words("zh"),
+    }
+    if output is not Form.TABLE:
+        show(facts, output)
+        return
+    valid = signed.signers(charter.keys)
+    head = {**charter.json(), **facts}
+    show(head, output, ("version", "trust_domain", "origin", "log_key", "digest"))
+    rows = [{**vars(one), "signed": t("yes") if one.organisation in valid else t("no")}
+            for one in charter.members]  # fmt: skip
+    show(rows, output, ("organisation", "name", "key", "signed"))
+    say(t("Compare with the other members, not over this server:"))
+    say(f"  {facts['words']}\n  {facts['digits']}")

@@ -1,0 +1,72 @@
+"""`secureflow data`: descriptions and grants (publishing is `secureflow agent data`)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.session import client
+from secureflow.cli.texts import t
+
+app = group("Dataset descriptions, and who may use them.")
+
+Id = Annotated[str, typer.Argument(help=t("Id of the dataset."))]
+InProject = Annotated[str, typer.Option("--project", help=t("Only of this project."))]
+
+
+@app.command("list", help=t("List the datasets that you may see."))
+def list_datasets(project: InProject = "", output: Output = Form.TABLE) -> None:
+    """List datasets."""
+    columns = ("id", "organisation", "name", "title", "rows", "created")
+    with client() as connection:
+        show(list(connection.datasets.list(project)), output, columns)
+
+
+@app.command("show", help=t("Show a dataset's declared columns."))
+def show_dataset(dataset: Id, output: Output = Form.TABLE) -> None:
+    """Show a dataset."""
+    with client() as connection:
+        described = connection.datasets.get(dataset)
+    if output is not Form.TABLE:
+        show(described, output)
+        return
+    say(f"{described.organisation}/{described.name}: {described.title}, {described.rows}")
+    columns = ("name", "type", "categories", "bounds", "sensitive")
+    show(list(described.columns), output, columns)
+
+
+@app.command("grant", help=t("Let a project use a dataset of yours."))
+def grant(
+    dataset: Id,
+    project: Annotated[str, typer.Argument(help=t("Id of the project."))],
+    column: Annotated[
+        list[str] | None, typer.Option(help=t("A column; repeat it. Default: all columns."))
+    ] = None,
+    purpose: Annotated[
+        list[str] | None, typer.Option(help=t("A purpose; repeat it. Default: any purpose."))
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=3650, help=t("How long it lasts."))] = 90,
+    output: Output = Form.TABLE,
+) -> None:
+    """Grant a project the use of a dataset."""
+    with client() as connection:
+        granted = connection.datasets.grant(dataset, project, column or (), purpose or (), days)
+        show(granted, output)
+
+
+@app.command("grants", help=t("List grants."))
+def grants(project: InProject = "", output: Output = Form.TABLE) -> None:
+    """List grants."""
+    columns = ("id", "dataset", "organisation", "project", "purposes", "expires", "revoked")
+    with client() as connection:
+        show(list(connection.grants.list(project)), output, columns)
+
+
+@app.command("revoke", help=t("Withdraw a grant."))
+def revoke(grant: Annotated[str, typer.Argument(help=t("Id of the grant."))]) -> None:
+    """Withdraw a grant."""
+    with client() as connection:
+        connection.grants.revoke(grant)
+    say(t("{what} is revoked.", what=grant))

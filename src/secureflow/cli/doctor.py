@@ -1,0 +1,211 @@
+"""`secureflow doctor`: the way to the server, leg by leg, until the first one that fails."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from secureflow import __version__
+from secureflow.cli.console import Form, Output, say, show
+from secureflow.cli.session import profile
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    import httpx
+
+    from secureflow.sdk import Profile
+
+PATIENCE = 10.0
+"""Seconds that one leg may take."""
+MAX_SKEW = 120
+"""Seconds by which the clocks may differ before certificates and approvals suffer."""
+
+
+@dataclass
+class Way:
+    """What earlier legs found out for later ones."""
+
+    known: Profile
+    host: str = ""
+    port: int = 0
+    address: tuple[Any, ...] = ()
+    family: int = 0
+    health: httpx.Response | None = None
+
+
+def doctor(output: Output = Form.TABLE) -> None:
+    """Check every leg; the exit code is that of the first failure."""
+    report(examine(profile()), output)
+
+
+def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
+    """Show findings `{leg, ok, message, hint, code?}`.
+
+    Raises:
+        SecureFlowError: the first failed leg's.
+    """
+    found = list(findings)
+    if output is Form.TABLE:
+        for one in found:
+            mark = "✓" if one["ok"] else "✗"
+            say(f"{mark} {t(one['leg']):<14} {one['message']}")
+    else:
+        show(found, output)
+    bad = next((one for one in found if not one["ok"]), None)
+    if bad is not None:
+        code = str(bad.get("code") or "unavailable")
+        raise SecureFlowError(code, f"{t(bad['leg'])}: {bad['message']}", bad.get("hint", ""))
+
+
+def examine(known: Profile) -> Iterator[dict[str, Any]]:
+    """Yield one finding per leg; the first failure is the last finding."""
+    way = Way(known)
+    legs: tuple[tuple[str, Callable[[Way], str]], ...] = (
+        ("profile", _profile),
+        ("name", _name),
+        ("connection", _connection),
+        ("TLS", _tls),
+        ("server", _server),
+        ("clock", _clock),
+        ("version", _version),
+        ("login", _login),
+    )
+    for leg, check in legs:
+        try:
+            message = check(way)
+        except SecureFlowError as error:
+            yield {"leg": leg, "ok": False, **error.as_json()}
+            return
+        yield {"leg": leg, "ok": True, "code": "", "message": message, "hint": ""}
+
+
+def _profile(way: Way) -> str:
+    parts = urlsplit(way.known.url)
+    if not parts.hostname:
+        raise SecureFlowError(
+            "invalid_profile", t("No server is named."), "secureflow login --server URL"
+        )
+    way.host, way.port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+    return way.known.url
+
+
+def _name(way: Way) -> str:
+    try:
+        found = socket.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise SecureFlowError(
+            "unavailable",
+            t("{host} has no address: {reason}.", host=way.host, reason=error.strerror or error),
+            t("Check the name, the DNS server and the VPN."),
+        ) from error
+    way.family, *_, way.address = found[0]
+    return f"{way.host} → {way.address[0]}"
+
+
+def _connection(way: Way) -> str:
+    try:
+        began = time.monotonic()
+        with socket.create_connection(way.address[:2], PATIENCE):
+            took = time.monotonic() - began
+    except OSError as error:
+        reason = error.strerror or error
+        raise SecureFlowError(
+            "unavailable",
+            t("Port {port} does not answer: {reason}.", port=way.port, reason=reason),
+            t("Ask whether the server runs and whether a firewall stands in between."),
+        ) from error
+    return t("port {port} answers in {ms} ms", port=way.port, ms=round(took * 1000))
+
+
+def _tls(way: Way) -> str:
+    if way.known.url.startswith("http://"):
+        return t("none: plain http on the loopback interface")
+    from secureflow.sdk.connection import trust
+
+    context = trust(way.known.ca or None)
+    if isinstance(context, bool):
+        context = ssl.create_default_context()
+    try:
+        with (
+            socket.create_connection(way.address[:2], PATIENCE) as raw,
+            context.wrap_socket(raw, server_hostname=way.host) as wrapped,
+        ):
+            certificate = wrapped.getpeercert() or {}
+            return f"{wrapped.version()}, {t('until')} {certificate.get('notAfter', '?')}"
+    except ssl.SSLCertVerificationError as error:
+        raise SecureFlowError(
+            "server_untrusted",
+            t("The certificate is refused: {reason}.", reason=error.verify_message),
+            t("Give the CA file of this server: secureflow login --ca FILE."),
+        ) from error
+    except OSError as error:
+        raise SecureFlowError(
+            "unavailable",
+            t("TLS fails: {reason}.", reason=error),
+            t("Is it an https port, and does no proxy break TLS open?"),
+        ) from error
+
+
+def _server(way: Way) -> str:
+    import httpx
+
+    from secureflow.sdk.connection import trust
+
+    try:
+        verify = trust(way.known.ca or None)
+        way.health = httpx.get(way.known.url + "/healthz", verify=verify, timeout=PATIENCE)
+    except httpx.TransportError as error:
+        raise SecureFlowError("unavailable", str(error), t("Is it a SecureFlow server?")) from error
+    if not way.health.is_success:
+        raise SecureFlowError(
+            "unavailable",
+            t("/healthz answers {status}.", status=way.health.status_code),
+            t("Is it a SecureFlow server?"),
+        )
+    return t("healthy")
+
+
+def _clock(way: Way) -> str:
+    stamp = way.health.headers.get("Date", "") if way.health else ""
+    try:
+        skew = parsedate_to_datetime(stamp).timestamp() - time.time()
+    except ValueError:
+        return t("the server names no time")
+    if abs(skew) > MAX_SKEW:
+        raise SecureFlowError(
+            "clock_skew",
+            t("This clock and the server's differ by {seconds} s.", seconds=round(skew)),
+            t("Set the clock (NTP); certificates and approvals depend on it."),
+        )
+    return t("differs by {seconds} s", seconds=round(skew))
+
+
+def _version(way: Way) -> str:
+    try:
+        theirs = str(way.health.json().get("version", "")) if way.health else ""
+    except (ValueError, AttributeError):
+        theirs = ""
+    if theirs and theirs.split(".")[0] != __version__.split(".")[0]:
+        raise SecureFlowError(
+            "version_mismatch",
+            t("The server is {theirs}, this is {ours}.", theirs=theirs, ours=__version__),
+            t("Install the server's version."),
+        )
+    return f"{theirs or '?'} / {__version__}"
+
+
+def _login(way: Way) -> str:
+    from secureflow.sdk import Client
+
+    if not way.known.token:
+        raise SecureFlowError("unauthenticated", t("You are not logged in."), "secureflow login")
+    with Client.from_profile(way.known) as connection:
+        me = connection.me()
+    return f"{me.name} {me.organisation} ({', '.join(me.roles)})"

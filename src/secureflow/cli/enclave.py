@@ -1,0 +1,48 @@
+"""`secureflow enclave`: make and run the attested worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.texts import t
+
+app = group("The attested worker that opens sealed updates.")
+
+Config = Annotated[Path, typer.Option(help=t("The process's YAML file."))]
+
+
+@app.command("init", help=t("Enrol an enclave with its one-time token."))
+def init(
+    directory: Annotated[Path, typer.Argument(help=t("New directory."))],
+    token_file: Annotated[Path, typer.Option(help=t("File with the enrolment token."))],
+    server: Annotated[str, typer.Option(help=t("URL of the server."))],
+    simulated: Annotated[
+        bool, typer.Option(help=t("Use the SIMULATED TEE: it protects nothing from the operator."))
+    ] = False,
+    output: Output = Form.TABLE,
+) -> None:
+    """Enrol an enclave."""
+    from secureflow.enclave.initialise import initialise
+
+    show(initialise(directory, token_file, server, simulated=simulated), output)
+    say(t("Next: secureflow enclave start --config {path}", path=directory / "enclave.yaml"))
+
+
+@app.command("start", help=t("Run the enclave until SIGTERM."))
+def start(config: Config = Path("enclave.yaml")) -> None:
+    """Run the enclave."""
+    from secureflow.enclave.main import run
+
+    raise typer.Exit(run(config))
+
+
+@app.command("config", help=t("Show the effective settings, secrets masked."))
+def show_settings(config: Config = Path("enclave.yaml"), output: Output = Form.YAML) -> None:
+    """Show the effective settings."""
+    from secureflow.enclave.settings import EnclaveSettings
+
+    show(EnclaveSettings.load(config).masked(), output)

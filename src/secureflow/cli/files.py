@@ -1,0 +1,59 @@
+"""Reading what people hand to commands: JSON and YAML files of bounded size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from secureflow.kit.errors import SecureFlowError
+
+_LIMIT = 64 << 20
+
+
+def read_bytes(path: Path, limit: int = _LIMIT) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        SecureFlowError: `invalid_file` naming the path.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.") from error
+    if len(data) > limit:
+        raise SecureFlowError("invalid_file", f"{path} has more than {limit} bytes.")
+    return data
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file (no duplicate keys, no NaN); raises `malformed_json`, `invalid_file`."""
+    from secureflow.kit.canonical import parse_json
+
+    return parse_json(read_bytes(path), _LIMIT)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Parse a YAML or JSON file that holds one object.
+
+    Raises:
+        SecureFlowError: `invalid_file` naming the path and the place.
+    """
+    import yaml  # here, so that other commands start faster
+
+    try:
+        value = yaml.safe_load(read_bytes(path, 1 << 20))
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise SecureFlowError("invalid_file", f"{path} is no YAML: {reason}.") from error
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise SecureFlowError("invalid_file", f"{path} holds no object of named fields.")
+    return value
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a result file; raises `invalid_file`."""
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.") from error

@@ -1,0 +1,150 @@
+"""`secureflow job`: submit, watch, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from secureflow.cli.console import Form, Output, confirmed, group, say, show, write
+from secureflow.cli.files import read_mapping, write_text
+from secureflow.cli.session import client
+from secureflow.cli.texts import language, t
+from secureflow.kit.errors import SecureFlowError
+
+app = group("Jobs: joint computations.")
+
+Id = Annotated[str, typer.Argument(help=t("Id of the job."))]
+RequestFile = Annotated[Path, typer.Argument(help=t("Job file (YAML or JSON)."))]
+From = Annotated[
+    str, typer.Option("--from", help=t("Continue from another job's round: JOB@ROUND."))
+]
+_COLUMNS = ("id", "name", "state", "project", "organisation", "submitter", "created")
+_FACTS = ("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "error")
+
+
+@app.command("list", help=t("List jobs."))
+def list_jobs(
+    project: Annotated[str, typer.Option(help=t("Only of this project."))] = "",
+    state: Annotated[str, typer.Option(help=t("Only in this state."))] = "",
+    output: Output = Form.TABLE,
+) -> None:
+    """List jobs."""
+    with client() as connection:
+        show(list(connection.jobs.list(project, state)), output, _COLUMNS)
+
+
+@app.command("show", help=t("Show one job."))
+def show_job(job: Id, output: Output = Form.TABLE) -> None:
+    """Show a job."""
+    with client() as connection:
+        show(connection.jobs.get(job), output, _FACTS)
+
+
+@app.command("submit", help=t("Submit a job file."))
+def submit(
+    file: RequestFile,
+    resume: From = "",
+    dry_run: Annotated[bool, typer.Option(help=t("Only check it."))] = False,
+    watch: Annotated[bool, typer.Option(help=t("Follow it until it has ended."))] = False,
+    output: Output = Form.TABLE,
+) -> None:
+    """Submit a job file."""
+    from secureflow.cli.watching import follow
+
+    with client() as connection:
+        request = read_mapping(file) | _resumed(connection, resume)
+        if dry_run:
+            show(connection.jobs.dry_run(request), output)
+            return
+        job = connection.jobs.submit(request)
+        if not watch:
+            show(job, output, _FACTS)
+            return
+        say(f"{job.id}: {t('submitted')}")
+        follow(connection, job.id)
+        show(connection.jobs.get(job.id), output, _FACTS)
+
+
+@app.command("dry-run", help=t("Check a job file and see the spec that parties would sign."))
+def dry_run(file: RequestFile, resume: From = "", output: Output = Form.TABLE) -> None:
+    """Check a job file without submitting it."""
+    with client() as connection:
+        rehearsed = connection.jobs.dry_run(read_mapping(file) | _resumed(connection, resume))
+        show(rehearsed, output, ("digest", "notes", "details"))
+
+
+@app.command("watch", help=t("Follow a job until it has ended; exit code 8 if it failed."))
+def watch(job: Id) -> None:
+    """Follow a job."""
+    from secureflow.cli.watching import follow
+
+    with client() as connection:
+        follow(connection, job)
+
+
+@app.command("cancel", help=t("Cancel a job."))
+def cancel(
+    job: Id, yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False
+) -> None:
+    """Cancel a job."""
+    confirmed(t("Cancel {what}?", what=job), yes)
+    with client() as connection:
+        connection.jobs.cancel(job)
+    say(t("{what} is cancelled.", what=job))
+
+
+@app.command("report", help=t("Show an ended job's report, or write it as a page."))
+def report(
+    job: Id,
+    html: Annotated[Path | None, typer.Option(help=t("Write the page to this file."))] = None,
+    output: Output = Form.TABLE,
+) -> None:
+    """Show or save a report."""
+    with client() as connection:
+        if html is not None:
+            lang = "zh" if language() == "zh" else "en"
+            write_text(html, connection.jobs.report_html(job, "zh" if lang == "zh" else "en"))
+            say(t("Written to {path}.", path=html))
+            return
+        told = connection.jobs.report(job)
+    columns = ("job", "name", "state", "protection", "tee", "rounds", "metrics", "contributions")
+    show(told, output, columns)
+
+
+@app.command("bundle", help=t("Write the job's audit bundle."))
+def bundle(
+    job: Id,
+    save: Annotated[Path | None, typer.Option(help=t("File to write; default: stdout."))] = None,
+) -> None:
+    """Write the audit bundle."""
+    with client() as connection:
+        text = json.dumps(connection.jobs.bundle(job), ensure_ascii=False)
+    if save is None:
+        write(text)
+        return
+    write_text(save, text + "\n")
+    say(t("Written to {path}.", path=save))
+
+
+def _resumed(connection: Any, start: str) -> dict[str, Any]:
+    """Turn JOB@ROUND into the `resume` field: the digest is the one that the ledger recorded."""
+    if not start:
+        return {}
+    job, _, number = start.partition("@")
+    if not number.isascii() or not number.isdecimal():
+        raise SecureFlowError("invalid_request", t("--from needs JOB@ROUND, e.g. job_01jf2k…@12."))
+    for entry in connection.jobs.bundle(job)["entries"]:
+        document = entry.get("document")
+        if not isinstance(document, dict) or entry["leaf"]["leaf"]["kind"] != "round.closed":
+            continue
+        if (document["round"], document["stage"]) == (int(number), "train"):
+            model = document["release"]["model"]
+            return {"resume": {"job": job, "round": int(number), "model": model}}
+    raise SecureFlowError(
+        "not_found",
+        t("Job {job} released no model in round {number}.", job=job, number=number),
+        f"secureflow job report {job}",
+    )

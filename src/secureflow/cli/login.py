@@ -1,0 +1,58 @@
+"""`secureflow login` and `logout`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from secureflow.cli.console import moment, say
+from secureflow.cli.files import read_bytes
+from secureflow.cli.session import client, profile
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+
+def login(
+    name: Annotated[str, typer.Argument(help=t("Your user name."))],
+    server: Annotated[str, typer.Option(help=t("URL of the server (default: the last)."))] = "",
+    ca: Annotated[Path | None, typer.Option(help=t("PEM file of the only CA to trust."))] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help=t("File with the password; `-` reads stdin."))
+    ] = None,
+) -> None:
+    """Log in to a server and keep the token."""
+    from secureflow.sdk import Client, Profile, save_profile
+
+    known = profile()
+    url = server or known.url
+    if not url:
+        raise SecureFlowError("invalid_request", t("No server is named."), "--server URL")
+    pinned = str(ca.resolve()) if ca else known.ca if url == known.url else ""
+    with Client(url, ca=pinned or None) as connection:
+        session = connection.login(name, _password(password_file))
+    kept = save_profile(Profile(url, pinned, session.token, name))
+    say(t("Logged in as {name} until {until}.", name=name, until=moment(session.expires)))
+    say(t("The token is kept in {path}.", path=kept))
+
+
+def logout() -> None:
+    """End the session and forget the token."""
+    from dataclasses import replace
+
+    from secureflow.sdk import load_profile, save_profile
+
+    with client() as connection:
+        connection.logout()
+    save_profile(replace(load_profile(), token=""))
+    say(t("Logged out."))
+
+
+def _password(file: Path | None) -> str:
+    if file is None:
+        return str(typer.prompt(t("Password"), hide_input=True, err=True))
+    if str(file) == "-":
+        return sys.stdin.readline().rstrip("\n")
+    return read_bytes(file, 4096).decode("utf-8", "replace").strip()

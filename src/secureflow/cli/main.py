@@ -1,0 +1,122 @@
+"""`secureflow`: the command line. Groups by noun, verbs below, fixed exit codes.
+
+Every failure is one line on stderr and one of the exit codes of docs/cli.md. Heavy modules are
+imported inside commands, so that `secureflow --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from secureflow import __version__
+from secureflow.cli import (
+    agent,
+    audit,
+    charter,
+    datasets,
+    demo,
+    doctor,
+    enclave,
+    jobs,
+    ledger,
+    login,
+    models,
+    organisations,
+    projects,
+    server,
+    users,
+)
+from secureflow.cli.console import fail, group
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+EXIT_INTERNAL = 70
+EXIT_INTERRUPTED = 130
+
+app = group("Organisations that may not share raw data compute together.")
+app.add_typer(demo.app, name="demo")
+app.command("login", help=t("Log in to a server and keep the token."))(login.login)
+app.command("logout", help=t("End the session and forget the token."))(login.logout)
+app.add_typer(users.app, name="user")
+app.add_typer(users.tokens, name="token")
+app.add_typer(organisations.app, name="org")
+app.add_typer(organisations.enrolments, name="enrolment")
+app.add_typer(organisations.parties, name="party")
+app.add_typer(charter.app, name="charter")
+app.add_typer(projects.app, name="project")
+app.add_typer(datasets.app, name="data")
+app.add_typer(jobs.app, name="job")
+app.add_typer(models.app, name="model")
+app.add_typer(audit.app, name="audit")
+app.add_typer(ledger.app, name="ledger")
+app.command("doctor", help=t("Name the leg of the way to the server that fails."))(doctor.doctor)
+app.add_typer(server.app, name="server")
+app.add_typer(enclave.app, name="enclave")
+app.add_typer(agent.app, name="agent")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"secureflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help=t("Show the version.")),
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; return the exit code (CONTRACT: docs/cli.md)."""
+    try:
+        app(arguments, prog_name="secureflow")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except SecureFlowError as error:
+        if os.environ.get("SECUREFLOW_DEBUG"):
+            raise
+        fail(error)
+        return exit_code(error)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:  # the process edge: a defect of ours must not look like a traceback
+        if os.environ.get("SECUREFLOW_DEBUG"):
+            raise
+        message = f"{type(error).__name__}: {error}"
+        fail(SecureFlowError("internal", message, t("SECUREFLOW_DEBUG=1 shows where.")))
+        return EXIT_INTERNAL
+    return 0
+
+
+def exit_code(error: SecureFlowError) -> int:
+    """Map an error's category to the exit code of docs/cli.md."""
+    from secureflow.domain.errors import Category, category
+
+    codes = {
+        Category.INVALID: 2,
+        Category.TOO_LARGE: 2,
+        Category.UNAUTHENTICATED: 3,
+        Category.FORBIDDEN: 3,
+        Category.NOT_FOUND: 4,
+        Category.CONFLICT: 5,
+        Category.RATE_LIMITED: 6,
+        Category.UNAVAILABLE: 6,
+        Category.UNTRUSTED: 7,
+        Category.FAILED: 8,
+        Category.INTERNAL: EXIT_INTERNAL,
+    }
+    return codes[category(error.code)]

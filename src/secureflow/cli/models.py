@@ -1,0 +1,106 @@
+"""`secureflow model`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.files import read_bytes
+from secureflow.cli.session import client
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+app = group("Released models.")
+
+Id = Annotated[str, typer.Argument(help=t("Id of the model."))]
+_COLUMNS = ("id", "name", "version", "family", "metrics", "job", "created")
+
+
+@app.command("list", help=t("List models."))
+def list_models(
+    project: Annotated[str, typer.Option(help=t("Only of this project."))] = "",
+    job: Annotated[str, typer.Option(help=t("Only of this job."))] = "",
+    output: Output = Form.TABLE,
+) -> None:
+    """List models."""
+    with client() as connection:
+        show(list(connection.models.list(project, job)), output, _COLUMNS)
+
+
+@app.command("show", help=t("Show one model."))
+def show_model(model: Id, output: Output = Form.TABLE) -> None:
+    """Show a model."""
+    columns = (*_COLUMNS, "digest", "artifact", "parents")
+    with client() as connection:
+        show(connection.models.get(model), output, columns)
+
+
+@app.command("card", help=t("Show a model's card."))
+def card(model: Id, output: Output = Form.YAML) -> None:
+    """Show a model card."""
+    with client() as connection:
+        show(connection.models.card(model), output)
+
+
+@app.command("download", help=t("Write a model's parameters and card, checked by digest."))
+def download(
+    model: Id,
+    path: Annotated[Path, typer.Argument(help=t("File to write (safetensors)."))],
+) -> None:
+    """Download a model."""
+    with client() as connection:
+        connection.models.download(model, path)
+    say(t("Written to {path}.", path=path))
+
+
+@app.command("predict", help=t("Predict rows of a CSV file with a downloaded model."))
+def predict(
+    model: Annotated[Path, typer.Argument(help=t("Model file, as `model download` wrote it."))],
+    rows: Annotated[Path, typer.Argument(help=t("CSV file with a header line."))],
+    output: Output = Form.TABLE,
+) -> None:
+    """Predict without any server: the probability of the positive class, row by row."""
+    from secureflow.sdk.prediction import Model
+
+    loaded = Model.load(model)
+    label = loaded.features.label
+    numeric = {feature.column for feature in loaded.features.numeric}
+    records = list(_records(rows, numeric))
+    chances = loaded.predict_proba(records)[:, 1]
+    name = f"P({label.column}={label.positive})"
+    answers = [
+        {"row": number, name: round(float(chance), 6), "predicted": bool(chance > 0.5)}
+        for number, chance in enumerate(chances, 1)
+    ]
+    show(answers, output)
+
+
+def _records(path: Path, numeric: set[str]) -> Iterator[dict[str, float | str | None]]:
+    import csv
+    import io
+
+    text = read_bytes(path).decode("utf-8-sig", "replace")
+    for number, row in enumerate(csv.DictReader(io.StringIO(text)), 1):
+        yield {
+            name: _cell(number, name, value, name in numeric)
+            for name, value in row.items()
+            if name is not None
+        }
+
+
+def _cell(row: int, name: str, text: str | None, number: bool) -> float | str | None:
+    if not text:
+        return None
+    if not number:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise SecureFlowError(
+            "malformed_cell",
+            t("Row {row}, column {name}: {text!r} is no number.", row=row, name=name, text=text),
+        ) from None

@@ -1,0 +1,114 @@
+"""`secureflow org`, `enrolment` and `party`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from secureflow.cli.console import Form, Output, confirmed, group, say, show
+from secureflow.cli.session import client
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+app = group("Organisations.")
+enrolments = group("One-time tokens that let an agent or an enclave in.")
+parties = group("Enrolled processes and their links.")
+
+Slug = Annotated[str, typer.Argument(help=t("Slug of the organisation."))]
+
+
+@app.command("list", help=t("List the organisations."))
+def list_organisations(output: Output = Form.TABLE) -> None:
+    """List organisations."""
+    with client() as connection:
+        show(list(connection.organisations.list()), output, ("id", "name", "disabled", "created"))
+
+
+@app.command("show", help=t("Show one organisation."))
+def show_organisation(slug: Slug, output: Output = Form.TABLE) -> None:
+    """Show an organisation."""
+    with client() as connection:
+        show(connection.organisations.get(slug), output)
+
+
+@app.command("create", help=t("Register an organisation."))
+def create(
+    slug: Slug,
+    name: Annotated[str, typer.Option(help=t("Its name for people."))] = "",
+    output: Output = Form.TABLE,
+) -> None:
+    """Register an organisation."""
+    with client() as connection:
+        show(connection.organisations.create(slug, name), output)
+
+
+@enrolments.command("list", help=t("List enrolment tokens, without their secrets."))
+def list_enrolments(output: Output = Form.TABLE) -> None:
+    """List enrolment tokens."""
+    columns = ("id", "kind", "organisation", "created", "expires", "used")
+    with client() as connection:
+        show(list(connection.enrolments.list()), output, columns)
+
+
+@enrolments.command("create", help=t("Make a one-time enrolment token."))
+def create_enrolment(
+    organisation: Annotated[str, typer.Argument(help=t("Slug of the organisation."))] = "",
+    kind: Annotated[str, typer.Option(help="agent | enclave")] = "agent",
+    save: Annotated[
+        Path | None, typer.Option(help=t("Write the token to this new 0600 file instead."))
+    ] = None,
+    output: Output = Form.TABLE,
+) -> None:
+    """Make an enrolment token."""
+    with client() as connection:
+        issued = connection.enrolments.create(organisation, kind)
+    if save is None:
+        show(issued, output, ("id", "kind", "organisation", "expires", "token"))
+        return
+    write_secret(save, issued.token)
+    say(t("The token is in {path}.", path=save))
+
+
+@parties.command("list", help=t("List enrolled processes."))
+def list_parties(output: Output = Form.TABLE) -> None:
+    """List enrolled processes."""
+    columns = ("party", "kind", "organisation", "id", "created", "revoked")
+    with client() as connection:
+        show(list(connection.agents.list()), output, columns)
+
+
+@parties.command("links", help=t("Show which parties are connected."))
+def links(output: Output = Form.TABLE) -> None:
+    """Show link states."""
+    columns = ("party", "connected", "version", "log_size", "address")
+    with client() as connection:
+        show(list(connection.agents.links()), output, columns)
+
+
+@parties.command("revoke", help=t("Refuse a process's certificate from now on."))
+def revoke(
+    agent: Annotated[str, typer.Argument(help=t("SPIFFE id of the process."))],
+    yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False,
+) -> None:
+    """Revoke an enrolled process."""
+    confirmed(t("Shut out {what}?", what=agent), yes)
+    with client() as connection:
+        connection.agents.revoke(agent)
+    say(t("{what} is revoked.", what=agent))
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a secret to a new file with mode 0600.
+
+    Raises:
+        SecureFlowError: `file_exists`.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise SecureFlowError("invalid_request", f"{path}: {error.strerror}") from error
+    with os.fdopen(handle, "w") as file:
+        file.write(text + "\n")

@@ -1,0 +1,120 @@
+"""`secureflow user` and `secureflow token`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.session import client
+from secureflow.cli.texts import t
+
+app = group("People and their roles.")
+tokens = group("Your own bearer tokens, for programs.")
+
+_COLUMNS = ("id", "name", "organisation", "roles", "disabled", "created")
+_TOKEN_COLUMNS = ("id", "label", "created", "expires")
+
+User = Annotated[str, typer.Argument(help=t("Id of the user."))]
+
+
+@app.command("list", help=t("List the people that you may see."))
+def list_users(output: Output = Form.TABLE) -> None:
+    """List users."""
+    with client() as connection:
+        show(list(connection.users.list()), output, _COLUMNS)
+
+
+@app.command("me", help=t("Show who you are."))
+def me(output: Output = Form.TABLE) -> None:
+    """Show the caller."""
+    with client() as connection:
+        show(connection.me(), output)
+
+
+@app.command("show", help=t("Show one user."))
+def show_user(user: User, output: Output = Form.TABLE) -> None:
+    """Show a user."""
+    with client() as connection:
+        show(connection.users.get(user), output)
+
+
+@app.command("create", help=t("Create a user."))
+def create(
+    name: Annotated[str, typer.Argument(help=t("Name to log in with."))],
+    organisation: Annotated[str, typer.Option("--org", help=t("Slug of the organisation."))] = "",
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="platform-admin | organisation-admin | data-owner | data-scientist | auditor"
+        ),
+    ] = None,
+    password: Annotated[
+        str,
+        typer.Option(
+            prompt=t("Password"),
+            hide_input=True,
+            confirmation_prompt=True,
+            envvar="SECUREFLOW_NEW_PASSWORD",
+            help=t("First password; asked for when not given."),
+        ),
+    ] = "",
+    output: Output = Form.TABLE,
+) -> None:
+    """Create a user."""
+    with client() as connection:
+        roles = role or ["data-scientist"]
+        show(connection.users.create(name, password, organisation, roles), output)
+
+
+@app.command("disable", help=t("Lock a user out."))
+def disable(user: User) -> None:
+    """Disable a user."""
+    with client() as connection:
+        connection.users.change(user, disabled=True)
+    say(t("{what} is disabled.", what=user))
+
+
+@app.command("enable", help=t("Let a disabled user in again."))
+def enable(user: User) -> None:
+    """Enable a user."""
+    with client() as connection:
+        connection.users.change(user, disabled=False)
+    say(t("{what} is enabled.", what=user))
+
+
+@app.command("password", help=t("Change your own password."))
+def password() -> None:
+    """Change the caller's password."""
+    old = typer.prompt(t("Old password"), hide_input=True, err=True)
+    new = typer.prompt(t("New password"), hide_input=True, confirmation_prompt=True, err=True)
+    with client() as connection:
+        connection.change_password(old, new)
+    say(t("The password is changed."))
+
+
+@tokens.command("list", help=t("List your tokens."))
+def list_tokens(output: Output = Form.TABLE) -> None:
+    """List the caller's tokens."""
+    with client() as connection:
+        show(list(connection.tokens.list()), output, _TOKEN_COLUMNS)
+
+
+@tokens.command("create", help=t("Make a token; its text is shown only now."))
+def create_token(
+    label: Annotated[str, typer.Argument(help=t("What it is for."))] = "",
+    days: Annotated[int, typer.Option(min=1, max=365, help=t("How long it lasts."))] = 30,
+    output: Output = Form.TABLE,
+) -> None:
+    """Make a token."""
+    with client() as connection:
+        show(connection.tokens.create(label, days), output, ("id", "token", "expires"))
+
+
+@tokens.command("revoke", help=t("End a token."))
+def revoke_token(token: Annotated[str, typer.Argument(help=t("Id of the token."))]) -> None:
+    """End a token."""
+    with client() as connection:
+        connection.tokens.revoke(token)
+    say(t("{what} is revoked.", what=token))

@@ -1,0 +1,142 @@
+"""`job watch`: a live view of a job's events on stderr (plain lines where nobody looks)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from secureflow.cli.console import say
+from secureflow.cli.texts import t
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from secureflow.sdk import Client, Event
+
+_BARS = "▁▂▃▄▅▆▇█"
+_SHOWN_ROUNDS = 12
+
+
+@dataclass
+class Progress:
+    """What is known of a job so far, fed by its events."""
+
+    job: str
+    state: str = ""
+    reason: str = ""
+    rounds: int = 0
+    parties: dict[str, str] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        """Take one event; unknown kinds change nothing."""
+        data = event.data
+        match event.kind:
+            case "state":
+                self.state, self.reason = str(data.get("state", "")), str(data.get("reason") or "")
+            case "party":
+                self.parties[str(data.get("party", "?"))] = str(data.get("state", ""))
+            case "round":
+                self.rounds = int(data.get("rounds") or 0)
+                self.history.append(data)
+            case "error":
+                self.reason = str(data.get("message") or data.get("code") or "")
+
+    def line(self, event: Event) -> str:
+        """Return the plain line of an event that was taken, or nothing."""
+        match event.kind:
+            case "state":
+                return f"{t(self.state)}  {self.reason}".rstrip()
+            case "round":
+                return f"{t('round')} {event.data.get('round')}/{self.rounds}  " + "  ".join(
+                    f"{name} {event.data[name]:.4f}"
+                    for name in ("loss", "accuracy", "auc")
+                    if isinstance(event.data.get(name), float)
+                )
+            case "party":
+                return "  ".join(str(event.data.get(name, "")) for name in ("party", "state"))
+            case "error":
+                return self.reason
+        return ""
+
+
+def follow(client: Client, job: str) -> None:
+    """Show a job until it has ended.
+
+    Raises:
+        SecureFlowError: why the job did not succeed.
+    """
+    from secureflow.sdk.jobs import raise_if_unsuccessful
+
+    progress = Progress(job)
+    if sys.stderr.isatty():
+        _live(client, progress)
+    else:
+        for event in client.jobs.watch(job):
+            progress.take(event)
+            line = progress.line(event)
+            if line:
+                say(line)
+    raise_if_unsuccessful(client.jobs.get(job))
+
+
+def _live(client: Client, progress: Progress) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True)
+    with Live(picture(progress), console=console, refresh_per_second=8) as live:
+        for event in client.jobs.watch(progress.job):
+            progress.take(event)
+            live.update(picture(progress))
+
+
+def picture(progress: Progress) -> RenderableType:
+    """Draw the job: state, bar, curves, the last rounds, the parties."""
+    from rich.console import Group
+    from rich.text import Text
+
+    done = len(progress.history)
+    head = Text(f"{progress.job}  ", style="bold")
+    head.append(t(progress.state or "proposed"), style=_style(progress.state))
+    if progress.reason:
+        head.append(f"  {progress.reason}")
+    parts: list[RenderableType] = [head]
+    if progress.rounds:
+        filled = round(30 * min(1.0, done / progress.rounds))
+        bar = Text("━" * filled, style="green") + Text("━" * (30 - filled), style="dim")
+        parts.append(bar + Text(f"  {t('round')} {done}/{progress.rounds}"))
+    for name in ("loss", "auc"):
+        values = [row[name] for row in progress.history if isinstance(row.get(name), float)]
+        if values:
+            parts.append(Text(f"{name:>8} {sparkline(values[-40:])} {values[-1]:.4f}"))
+    if progress.history:
+        parts.append(_rounds(progress))
+    if progress.parties:
+        states = (f"{name}: {t(state)}" for name, state in sorted(progress.parties.items()))
+        parts.append(Text("  ".join(states), style="cyan"))
+    return Group(*parts)
+
+
+def sparkline(values: list[float]) -> str:
+    """Draw values as bars between their least and greatest."""
+    low, high = min(values), max(values)
+    span = high - low or 1.0
+    return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in values)
+
+
+def _rounds(progress: Progress) -> RenderableType:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("round", "loss", "accuracy", "auc", "survivors", "seconds"):
+        table.add_column(t(name), justify="right")
+    for row in progress.history[-_SHOWN_ROUNDS:]:
+        cells = (row.get(n) for n in ("round", "loss", "accuracy", "auc", "survivors", "seconds"))
+        table.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v or "") for v in cells))
+    return table
+
+
+def _style(state: str) -> str:
+    return {"succeeded": "green", "failed": "red", "cancelled": "yellow"}.get(state, "cyan")
