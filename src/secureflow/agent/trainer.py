@@ -108,7 +108,6 @@ class Trainer:
     async def train(
         self,
         job: str,
-        number: int,
         model: Path,
         update: Path,
         moments: Sequence[float] | None,
@@ -118,7 +117,6 @@ class Trainer:
 
         Args:
             job: a prepared job.
-            number: the round, for messages.
             model: the global model, raw float32, absolute path.
             update: where the delta goes, raw float32; a reused path saves page faults.
             moments: the released federated sums, or None where the spec needs none.
@@ -131,11 +129,7 @@ class Trainer:
             "moments": None if moments is None else list(moments),
             "seed": seed,
         }
-        try:
-            return await self._ask(job, "train", arguments)
-        except SecureFlowError as error:
-            error.details.setdefault("round", number)
-            raise
+        return await self._ask(job, "train", arguments)
 
     async def evaluate(
         self, job: str, model: Path, moments: Sequence[float] | None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import inspect
 import json
 import os
 import select
@@ -17,6 +18,7 @@ import pytest
 
 from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.adapters.frameworks import NumpyRunner
+from secureflow.agent.context import Computing
 from secureflow.agent.trainer import Trainer
 from secureflow.agent.worker import LINE_BYTES, Worker
 from secureflow.agent.worker_process import WorkerConfig
@@ -116,7 +118,7 @@ async def test_a_job_computes_what_the_engine_computes(
     assert (described["bucket"], described["name"]) == ("<1k", "clients")
     assert [c["name"] for c in described["columns"]] == ["x", "kind", "y"]
     sums = (await trainer.moments("job"))["sums"]
-    trained = await trainer.train("job", 0, model, tmp_path / "update", sums, SEED)
+    trained = await trainer.train("job", model, tmp_path / "update", sums, SEED)
     evaluated = await trainer.evaluate("job", model, sums)
     here = runner(dataset)
     assert sums == here.moments().tolist()
@@ -137,10 +139,10 @@ async def test_a_killed_worker_is_replaced_and_the_update_is_the_same(
 ) -> None:
     await trainer.prepare("job", dump(SPEC), dataset, SALT)
     sums = (await trainer.moments("job"))["sums"]
-    first = await trainer.train("job", 0, model, tmp_path / "first", sums, SEED)
+    first = await trainer.train("job", model, tmp_path / "first", sums, SEED)
     pid = trainer.pids()["job"]
     os.kill(pid, signal.SIGSTOP)  # the request is surely unanswered when the process dies
-    asking = asyncio.create_task(trainer.train("job", 0, model, tmp_path / "again", sums, SEED))
+    asking = asyncio.create_task(trainer.train("job", model, tmp_path / "again", sums, SEED))
     await asyncio.sleep(0)
     os.kill(pid, signal.SIGKILL)
     again = await asking
@@ -220,15 +222,12 @@ async def test_models_that_do_not_fit_are_refused(
     update = tmp_path / "update"
     for number, values in enumerate([[0.0] * 3, [0.0] * 5, [0.0, 0.0, np.nan, 0.0], []]):
         model = raw(tmp_path / f"m{number}", values)
-        with pytest.raises(SecureFlowError) as caught:
-            await trainer.train("job", number, model, update, sums, SEED)
-        assert caught.value.code == "invalid_model"
-        assert caught.value.details["round"] == number
+        assert await code_of(trainer.train("job", model, update, sums, SEED)) == "invalid_model"
     assert not update.exists()
     good = raw(tmp_path / "good", [0.0] * 4)
-    assert await code_of(trainer.train("job", 1, good, update, None, SEED)) == "missing_moments"
+    assert await code_of(trainer.train("job", good, update, None, SEED)) == "missing_moments"
     wrong = [sums[0], 1e9, *sums[2:]]
-    assert await code_of(trainer.train("job", 1, good, update, wrong, SEED)) == "invalid_moments"
+    assert await code_of(trainer.train("job", good, update, wrong, SEED)) == "invalid_moments"
 
 
 async def test_the_environment_is_stripped(
@@ -245,15 +244,15 @@ async def test_a_rehearsal_writes_its_zeros_once(trainer: Trainer, tmp_path: Pat
     await trainer.prepare("job", dump(REHEARSAL), None)
     model, update = tmp_path / "never read", tmp_path / "update"
     assert (await trainer.moments("job"))["sums"] == [1.0]
-    assert (await trainer.train("job", 0, model, update, None, SEED))["sums"] == [1.0]
+    assert (await trainer.train("job", model, update, None, SEED))["sums"] == [1.0]
     assert (await trainer.evaluate("job", model, None))["sums"] == [1.0]
     before = update.stat()
     assert before.st_size == 4 << 20
     assert before.st_blocks == 0, "a sparse file: nothing was written"
-    await trainer.train("job", 1, model, update, None, SEED)
+    await trainer.train("job", model, update, None, SEED)
     assert update.stat().st_mtime_ns == before.st_mtime_ns
     update.write_bytes(b"short")
-    await trainer.train("job", 2, model, update, None, SEED)
+    await trainer.train("job", model, update, None, SEED)
     assert not np.fromfile(update, "<f4").any()
 
 
@@ -312,6 +311,7 @@ def test_the_process_answers_until_its_stdin_ends_or_a_line_is_too_long() -> Non
 
 PARENT = """
 import asyncio, json, sys
+from secureflow.agent.context import Computing
 from secureflow.agent.trainer import Trainer
 
 async def main():
@@ -334,6 +334,16 @@ def test_a_worker_does_not_outlive_its_agent() -> None:
     ended, _, _ = select.select([worker], [], [], 30)
     os.close(worker)
     assert ended
+
+
+def test_the_trainer_is_what_the_agent_asks_for() -> None:
+    computing: Computing = Trainer(WorkerConfig())  # held to it by the type checker
+    for name in ("prepare", "moments", "train", "evaluate", "close"):
+        wanted = inspect.signature(getattr(Computing, name)).parameters
+        assert (
+            list(inspect.signature(getattr(computing, name)).parameters)[: len(wanted) - 1]
+            == [*wanted][1:]
+        )
 
 
 def test_the_agent_side_imports_no_pyarrow() -> None:
