@@ -18,6 +18,8 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs import dump
 from secureflow.kit.errors import SecureFlowError
 
+__all__ = ["Trainer", "WorkerConfig"]
+
 NO_SALT = "00" * 32
 """For a preparation whose commitment nobody will compare."""
 
