@@ -98,6 +98,10 @@ def environment_of(pid: int) -> bytes:
     return Path(f"/proc/{pid}/environ").read_bytes()
 
 
+def limits_of(pid: int) -> str:
+    return " ".join(Path(f"/proc/{pid}/limits").read_text().split())
+
+
 async def code_of(waiting: Any) -> str:
     with pytest.raises(SecureFlowError) as caught:
         await waiting
@@ -228,6 +232,23 @@ async def test_models_that_do_not_fit_are_refused(
     assert await code_of(trainer.train("job", good, update, None, SEED)) == "missing_moments"
     wrong = [sums[0], 1e9, *sums[2:]]
     assert await code_of(trainer.train("job", good, update, wrong, SEED)) == "invalid_moments"
+
+
+async def test_memory_is_limited_and_its_end_is_a_typed_error() -> None:
+    roomy, cramped = (WorkerConfig(memory=size) for size in (4 << 30, 1 << 20))
+    trainer = await Trainer.start(roomy)
+    try:
+        await trainer.prepare("job", dump(REHEARSAL), None)
+        limits = limits_of(trainer.pids()["job"])
+    finally:
+        await trainer.stop()
+    assert f"Max address space {roomy.memory}" in limits
+    assert "Max core file size 0 0" in limits
+    trainer = await Trainer.start(cramped)
+    refused = await code_of(trainer.prepare("job", dump(REHEARSAL), None))
+    # Where exactly memory ends is the allocator's affair: in an import, or before any answer.
+    assert refused in {"worker_failed", "worker_out_of_memory", "worker_died"}
+    assert trainer.pids() == {}
 
 
 async def test_the_environment_is_stripped(
