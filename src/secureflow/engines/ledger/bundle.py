@@ -10,7 +10,7 @@ The verifier believes nothing that the bundle says of itself:
   `enclave` key counts only when more roster members than may collude vouch for it in their own
   opened `attested` leaves, so that at least one of them is honest;
 - the leaves of an author form an unbroken chain: dropping, inserting or reordering one shows,
-  and an organisation's first leaf of the job is its approval, so the chain's start is known;
+  and an organisation's first leaf of the job is its approval, so that the start is known;
 - each leaf is in the tree under the head, the log signed the head, and a quorum of the roster
   that the *signed spec* names cosigned it.
 Without a charter all this can only be consistent with itself, which a forger can make too.
@@ -121,25 +121,42 @@ def _opens(entry: BundleEntry) -> bool:
 
 
 def _chain_failures(bundle: Bundle) -> Iterator[str]:
-    """Follow `prev` within each chain; an organisation's first leaf points outside the story.
+    """Do each author's leaves form one unbroken path of `prev` links?
 
-    An enclave's chain lives as long as its key, which is made afresh for each start and job. The
+    Jobs that run at once reach the log in any order, so links are followed, not indices; only the
+    leaves of *this* job must stand in the log in the order in which their author made them. An
+    enclave's chain lives as long as its key, which is made afresh for each start and job. The
     server numbers the log itself and need not chain, but a link that it makes must hold.
     """
-    newest: dict[tuple[str, str], BundleEntry] = {}
+    chains: defaultdict[tuple[str, str], list[BundleEntry]] = defaultdict(list)
     for entry in bundle.entries:
         leaf = entry.signed.leaf
-        chain = (leaf.author, entry.signed.key)
-        before = newest.get(chain)
-        newest[chain] = entry
-        if before is None:
-            if leaf.author == ENCLAVE and leaf.prev:
-                yield f"{entry.title}: this enclave key's first leaf is missing"
-        elif leaf.prev != before.signed.hash() and (leaf.prev or leaf.author != SERVER):
-            yield (
-                f"{entry.title}: its prev does not name this author's leaf before it here, "
-                f"{before.title}: one was dropped, inserted or moved"
-            )
+        if leaf.prev or leaf.author != SERVER:
+            chains[leaf.author, entry.signed.key].append(entry)
+    for chain in chains.values():
+        yield from _path_failures(chain, bundle.job)
+
+
+def _path_failures(chain: list[BundleEntry], job: str) -> Iterator[str]:
+    known = {entry.signed.hash() for entry in chain}
+    following: dict[str, BundleEntry] = {}
+    for entry in chain:
+        if entry.signed.leaf.prev in following:
+            yield f"{entry.title}: another leaf of its author has the same prev, or it stands twice"
+        following[entry.signed.leaf.prev] = entry
+    first, *gaps = (entry for entry in chain if entry.signed.leaf.prev not in known)
+    if first.signed.leaf.author == ENCLAVE and first.signed.leaf.prev:
+        yield f"{first.title}: this enclave key's first leaf is missing"
+    for entry in gaps:
+        yield f"{entry.title}: the leaf that its prev names is missing: one was dropped or inserted"
+    last = -1
+    step: BundleEntry | None = first
+    while step is not None:
+        if step.signed.leaf.job == job:
+            if step.index < last:
+                yield f"{step.title}: it stands before an earlier leaf of its author"
+            last = step.index
+        step = following.get(step.signed.hash())
 
 
 def _consent_failures(bundle: Bundle) -> Iterator[str]:

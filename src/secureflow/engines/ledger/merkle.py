@@ -205,9 +205,9 @@ def _is_size(value: Any) -> bool:
 
 
 def _are_hashes(values: Any) -> bool:
-    if not isinstance(values, list | tuple) or len(values) > 128:
-        return False
-    return all(isinstance(value, bytes) and len(value) == HASH_BYTES for value in values)
+    return isinstance(values, list | tuple) and all(
+        isinstance(value, bytes) and len(value) == HASH_BYTES for value in values
+    )
 
 
 class MemoryTree:

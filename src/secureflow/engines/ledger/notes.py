@@ -73,12 +73,11 @@ class Note:
 
     def cosigners(self, keys: Mapping[str, str]) -> frozenset[str]:
         """Return the names, among `{name: base64 key}`, that validly cosigned this checkpoint."""
-        valid: set[str] = set()
-        for signature in self.signatures:
-            name = signature.name
-            if name in keys and name not in valid and self._cosigned(signature, keys[name]):
-                valid.add(name)
-        return frozenset(valid)
+        return frozenset(
+            signature.name
+            for signature in self.signatures
+            if signature.name in keys and self._cosigned(signature, keys[signature.name])
+        )
 
     def _cosigned(self, signature: NoteSignature, public: str) -> bool:
         blob = signature.blob

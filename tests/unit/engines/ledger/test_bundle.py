@@ -42,7 +42,7 @@ SALT = bytes(range(32))
 
 @dataclass(frozen=True)
 class Deed:
-    """One leaf to be: who did what; `document` None stays closed."""
+    """One leaf to be: who did what; `document` None stays closed, as do other jobs'."""
 
     author: str
     kind: str
@@ -51,6 +51,7 @@ class Deed:
     key: SigningKey | None = None
     changes: tuple[tuple[str, Any], ...] = ()
     included: bool = True
+    opened: bool = False
 
 
 def attested(author: str, key: SigningKey = ENCLAVE, **changes: Any) -> Deed:
@@ -111,7 +112,7 @@ class Story:
                 signed,
                 tuple(self.tree.inclusion_proof(index)),
                 deed.document,
-                SALT if deed.document is not None and deed.job == JOB else None,
+                SALT if deed.document is not None and (deed.opened or deed.job == JOB) else None,
             )
             for index, (deed, signed) in enumerate(zip(self.deeds, self.signed, strict=True))
             if deed.included
@@ -191,7 +192,7 @@ def test_what_is_wrong_is_wrong_without_a_charter_too(charter: Charter | None) -
     assert "rising order" in failures(swapped, charter)
     doubled = edit(lambda b: b["entries"].append(b["entries"][-1]))
     assert "rising order" in failures(doubled, charter)
-    assert "prev does not name" in failures(drop(a, "attested"), charter)
+    assert "the leaf that its prev names is missing" in failures(drop(a, "attested"), charter)
     assert "no entry belongs" in failures(edit(lambda b: b.update(entries=[])), charter)
     assert "no entry belongs" in failures(edit(lambda b: b.update(job="job_else")), charter)
     assert "roster is not the one" in failures(edit(lambda b: b["roster"].pop()), charter)
@@ -205,7 +206,9 @@ def test_dropping_another_jobs_bridge_shows_as_a_gap() -> None:
             next(e for e in b["entries"] if e["leaf"]["leaf"]["job"] == OTHER_JOB)
         )
     )
-    assert "entry 7 (attested by bank-a): its prev does not name" in failures(bundle)
+    assert "entry 7 (attested by bank-a): the leaf that its prev names is missing" in failures(
+        bundle
+    )
 
 
 def test_dropping_an_approval_shows() -> None:
@@ -218,8 +221,44 @@ def test_dropping_an_enclaves_first_leaf_shows() -> None:
 
 def test_the_server_may_leave_out_its_chain_but_not_break_it() -> None:
     deeds = honest_deeds()
-    deeds[-2] = replace(deeds[-2], changes=(("prev", "00" * 32),))
-    assert "job.finished by server): its prev does not name" in failures(Story(deeds).bundle())
+    linked = Story(deeds).signed[1].hash()
+    deeds[1] = replace(deeds[1], changes=(("prev", "11" * 32),))
+    assert verify_bundle(Story(deeds).bundle(), CHARTER).ok
+    deeds[-2] = replace(deeds[-2], changes=(("prev", linked),))
+    assert "job.finished by server): the leaf that its prev names" in failures(
+        Story(deeds).bundle()
+    )
+
+
+def test_jobs_that_run_at_once_may_reach_the_log_in_any_order() -> None:
+    """The bridge of the other job enters the log after the leaf that follows it."""
+    story = Story(honest_deeds())
+    assert story.signed[7].leaf.prev == story.signed[6].hash()
+    assert verify_bundle(reordered(story, [*range(6), 7, 6, *range(8, 21)]), CHARTER).ok
+
+
+def test_a_jobs_own_leaves_stand_in_their_authors_order() -> None:
+    story = Story(honest_deeds())
+    order = list(range(21))
+    order[7], order[13] = 13, 7  # bank-a's update before its attestation
+    assert "it stands before an earlier leaf of its author" in failures(reordered(story, order))
+
+
+def test_a_leaf_cannot_stand_twice_nor_an_author_tell_two_stories() -> None:
+    story = Story(honest_deeds())
+    assert "or it stands twice" in failures(reordered(story, [*range(21), 13]))
+    deeds = [*honest_deeds(), Deed("bank-a", "update", {"round": 2})]
+    deeds[-1] = replace(deeds[-1], changes=(("prev", story.signed[7].hash()),))
+    assert "has the same prev" in failures(Story(deeds).bundle())
+
+
+def reordered(story: Story, order: list[int]) -> dict[str, Any]:
+    """The same signed leaves in a log of another order."""
+    other = Story([])
+    other.deeds = [story.deeds[at] for at in order]
+    other.signed = [story.signed[at] for at in order]
+    other.tree.append(*(signed.data() for signed in other.signed))
+    return other.bundle()
 
 
 def forged_leaf(position: int, **changes: Any) -> dict[str, Any]:
@@ -278,7 +317,7 @@ def test_an_enclave_counts_with_the_vouchers_that_are_left() -> None:
     "change",
     [
         {"kind": "noted"},
-        {"job": OTHER_JOB},
+        {"job": OTHER_JOB, "opened": True},
         {"key": EVIL},
         {"author": "server", "key": LOG},
         {"document": {"release": 5}},

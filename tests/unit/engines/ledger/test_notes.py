@@ -82,6 +82,13 @@ def test_the_logs_signature_is_no_cosignature_and_the_reverse() -> None:
     assert not parse_note(cosigned_only).verify_log(LOG.public)
 
 
+def test_a_signature_under_another_key_id_is_somebody_elses() -> None:
+    blob = bytearray(base64.b64decode(SIGNATURE.split(" ")[2]))
+    blob[0] ^= 1
+    renamed = f"{HEAD.text}\n— {HEAD.origin} {base64.b64encode(blob).decode()}\n"
+    assert not parse_note(renamed).verify_log(LOG.public)
+
+
 @pytest.mark.parametrize("line", [0, 1, 2])
 def test_any_changed_line_breaks_every_signature(line: int) -> None:
     full = attach(NOTE, [cosign(NOTE, "alice", ALICE, 5)])
