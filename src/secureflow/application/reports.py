@@ -1,0 +1,94 @@
+"""A job's report as one self-contained page: no script, no network, both languages inside.
+
+The language switch is a pair of radio buttons and CSS, so the page works under a content security
+policy that forbids scripts, and offline for ever. Everything that comes from the report is
+escaped by the template engine.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+
+from secureflow.application.charts import Chart, chart
+from secureflow.application.report_texts import CHINESE
+
+_CURVES = ("loss", "auc", "accuracy")
+
+
+def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
+    """Return the HTML page of a report (the JSON of `engines.training.federated`).
+
+    Args:
+        report: the finished job's report; parts that it lacks are left out of the page.
+        lang: the language shown first; the page can switch.
+    """
+    return _template().render(
+        report=report,
+        lang=lang,
+        simulated="SIMULATED" in str(report.get("tee", "")).upper(),
+        charts=_charts(report.get("history") or []),
+        columns=_columns(report.get("history") or []),
+    )
+
+
+def both(english: Any) -> Markup:
+    """Return an escaped text in both languages; CSS shows one of them."""
+    text = str(english)
+    chinese = CHINESE.get(text)
+    if chinese is None:
+        return escape(text)
+    return Markup('<span class="en">{}</span><span class="zh" lang="zh">{}</span>').format(
+        text, chinese
+    )
+
+
+def moment(seconds: Any) -> str:
+    """Write unix seconds as UTC; empty when there are none."""
+    if not isinstance(seconds, int | float) or not seconds:
+        return ""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+def figure(value: Any) -> str:
+    """Write a number for people: up to four decimals, thousands grouped."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "" if value is None else str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
+
+
+@functools.cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("secureflow.application"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"both": both, "moment": moment, "figure": figure}
+    return environment.get_template("report.html.jinja")
+
+
+def _charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    charts = []
+    for name in _CURVES:
+        points = [
+            (float(row["round"]), float(row[name]))
+            for row in history
+            if isinstance(row.get(name), int | float)
+        ]
+        if len(points) > 1:
+            charts.append(chart(name, points))
+    return charts
+
+
+def _columns(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of the round table that any round fills."""
+    wanted = ("round", "loss", "accuracy", "auc", "survivors", "seconds")
+    return [name for name in wanted if any(name in row for row in history)]

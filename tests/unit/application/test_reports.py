@@ -1,0 +1,168 @@
+"""The report page: complete, self-contained, escaped, loud about simulation, in two languages."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import secureflow.application.reports as reports
+from secureflow.application.charts import HEIGHT, WIDTH, chart, nice_steps
+from secureflow.application.report_texts import CHINESE
+from secureflow.domain.specs import ModelSpec, Release, TrainingSpec
+from secureflow.engines.training.disclosure import disclosure
+
+TEMPLATE = Path(reports.__file__).parent / "templates" / "report.html.jinja"
+VOID = {"meta", "input", "line", "path", "circle", "br", "link"}
+
+
+class Balanced(HTMLParser):
+    """Fails when tags do not nest; collects tags and attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def spec(**fields: Any) -> TrainingSpec:
+    return TrainingSpec("prj_00000000", "income", "credit", "sam", (), **fields)
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    history = [
+        {"round": n, "loss": 0.7 / n, "accuracy": 0.8, "auc": 0.85 + n / 100, "survivors": 3}
+        for n in range(1, 5)
+    ]
+    told = {
+        "job": "job_00000000",
+        "name": "Income model",
+        "purpose": "credit risk",
+        "spec_digest": "a" * 64,
+        "state": "succeeded",
+        "protection": "sealed",
+        "tee": "SIMULATED SGX",
+        "rounds": 4,
+        "stopped_early": False,
+        "metrics": {"rows": 4884, "loss": 0.32, "accuracy": 0.8467, "auc": 0.8992},
+        "history": history,
+        "model": {"id": "mdl_00000000", "version": 1, "digest": "b" * 64},
+        "contributions": {
+            "bank-a": {"rounds": 4, "rows": 3000},
+            "bank-b": {"rounds": 3, "rows": 1000},
+        },
+        "dropouts": [
+            {"party": "bank-b", "round": 2, "stage": "train", "code": "party_silent", "reason": "…"}
+        ],
+        "generations": 1,
+        "disclosure": disclosure(spec(), "SIMULATED SGX"),
+        "started": 1_790_000_000,
+        "finished": 1_790_000_060,
+        "ledger": {"size": 41, "note": "origin\n41\n", "cosigners": ["bank-a"], "quorum": 3},
+    }
+    return told | changes
+
+
+def test_the_page_holds_every_section() -> None:
+    page = reports.render(report())
+    for text in ("Income model", "0.8467", "mdl_00000000", "bank-b", "75.0%", "party_silent",
+                 "audit verify", "credit risk", "2026-09-21", "origin\n41"):  # fmt: skip
+        assert text in page, text
+    assert page.count("<svg") == 3
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_page_is_well_formed_and_needs_nothing(lang: Any) -> None:
+    parser = Balanced()
+    page = reports.render(report(), lang)
+    parser.feed(page)
+    assert not parser.open
+    assert "script" not in {tag for tag, _ in parser.tags}
+    for _, attributes in parser.tags:
+        assert not {"src", "href", "srcset"} & set(attributes)
+    assert "url(" not in page
+    assert "@import" not in page
+    [checked] = [a["id"] for tag, a in parser.tags if tag == "input" and "checked" in a]
+    assert checked == f"lang-{lang}"
+
+
+def test_what_the_report_says_is_escaped() -> None:
+    evil = "<script>alert(1)</script>\"'&"
+    told = report(name=evil, purpose=evil, tee=evil, contributions={evil: {"rounds": 1, "rows": 1}})
+    told["dropouts"] = [{"party": evil, "reason": evil, "code": evil}]
+    told["disclosure"] = [{"who": evil, "sees": evil, "why": evil}]
+    told["history"] = [{"round": 1, "loss": evil}]
+    told["ledger"] |= {"note": evil, "cosigners": [evil]}
+    assert "<script" not in reports.render(told)
+
+
+def test_a_simulated_tee_is_shouted_and_a_real_one_is_not() -> None:
+    assert reports.render(report()).count('role="alert"') == 1
+    assert 'role="alert"' not in reports.render(report(tee="SGX: UpToDate"))
+
+
+@pytest.mark.parametrize("missing", sorted(report()))
+def test_a_report_that_lacks_a_part_still_makes_a_page(missing: str) -> None:
+    told = report()
+    del told[missing]
+    assert "</html>" in reports.render(told)
+
+
+def test_an_empty_report_makes_a_page() -> None:
+    assert "</html>" in reports.render({})
+
+
+def test_every_fixed_text_is_translated() -> None:
+    source = TEMPLATE.read_text()
+    fixed = set(re.findall(r'"([^"{}]+)"\|both', source))
+    fixed |= set(re.findall(r'\("([A-Z][^"]+)", report', source))
+    assert len(fixed) > 25
+    assert fixed <= set(CHINESE)
+
+
+@pytest.mark.parametrize("tee", ["SGX", "SIMULATED SGX"])
+@pytest.mark.parametrize("intermediate", ["operator", "agents"])
+def test_every_disclosure_is_translated(tee: str, intermediate: Any) -> None:
+    for family in ("logistic_regression", "rehearsal"):
+        told = spec(model=ModelSpec(family), release=Release(intermediate))
+        for line in disclosure(told, tee):
+            assert {str(line[name]) for name in ("who", "sees", "why")} <= set(CHINESE)
+
+
+@given(
+    values=st.lists(
+        st.floats(-1e9, 1e9, allow_nan=False).map(lambda v: round(v, 6)), min_size=2, max_size=60
+    )
+)
+def test_curves_stay_inside_their_chart(values: list[float]) -> None:
+    drawn = chart("loss", [(float(n), value) for n, value in enumerate(values)])
+    numbers = [float(n) for n in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", drawn.path)]
+    assert len(numbers) == 2 * len(values)
+    assert all(0 <= x <= WIDTH for x in numbers[::2])
+    assert all(0 <= y <= HEIGHT for y in numbers[1::2])
+    assert len({tick.text for tick in drawn.up}) == len(drawn.up)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_axis_steps_span_the_values(low: float, span: float) -> None:
+    steps = nice_steps(low, low + span)
+    slack = 1e-6 * max(1.0, abs(low), span)
+    assert 2 <= len(steps) <= 7
+    assert steps[0] <= low + slack
+    assert steps[-1] >= low + span - slack
