@@ -11,16 +11,16 @@ from secureflow.domain.specs import Digest, Slug, parse
 
 JSON = Any
 T = TypeVar("T")
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-LENIENT = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+STRICT = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
+LENIENT = ConfigDict(extra="ignore", strict=False, allow_inf_nan=False)
 
 JobId = Annotated[str, Field(pattern=r"^[a-z]{2,4}_[0-9a-z]{8,40}$")]
-Number = Annotated[int, Field(ge=0, lt=1 << 31)]
-Generation = Annotated[int, Field(ge=1, le=1_000_000)]
+Number = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
+Generation = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Note = Annotated[str, Field(max_length=64 << 10)]
 Sealed = Annotated[str, Field(max_length=8192)]
 Stage = Literal["moments", "train", "evaluate"]
-Sums = Annotated[list[float], Field(max_length=1 << 16)]
+Sums = Annotated[list[Annotated[float, Field(strict=True)]], Field(max_length=1 << 16)]
 Parties = Annotated[list[Slug], Field(max_length=256)]
 
 
@@ -32,7 +32,7 @@ class ConsentRequest:
     job: JobId
     spec: dict[str, Any]
     digest: Digest
-    expires: Annotated[int, Field(ge=0, lt=1 << 53)]
+    expires: Annotated[int, Field(strict=True, ge=0, lt=1 << 53)]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class ReleasedModel:
     __pydantic_config__ = LENIENT
     digest: Digest
     artifact: Digest
-    size: Annotated[int, Field(ge=0, le=1 << 40)]
+    size: Annotated[int, Field(strict=True, ge=0, le=1 << 40)]
     release: dict[str, Any] | None = None
     keys: dict[Slug, Sealed] | None = None
 

@@ -38,8 +38,8 @@ class AttestationSettings(Section):
     """Which enclaves this organisation trusts.
 
     `measurements` are hex code measurements, or `installed`: that of this very installation.
-    `roots` are extra DER or PEM trust anchors (Intel's is built in); a simulated TEE needs its
-    root *and* `allow_simulated`. `max_age` is how long a verdict lasts, `nonce_age` how old the
+    Intel's root is built in; a simulated TEE needs its `simulated_root` (PEM) *and*
+    `allow_simulated`. `max_age` is how long a verdict lasts, `nonce_age` how old the
     nonce of fresh evidence may be, both in seconds.
     """
 
@@ -47,7 +47,7 @@ class AttestationSettings(Section):
     measurements: (
         Literal["installed"] | tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64,96}$")], ...]
     ) = "installed"
-    roots: tuple[Path, ...] = ()
+    simulated_root: Path | None = None
     tcb_statuses: tuple[str, ...] = ("UpToDate", "SWHardeningNeeded")
     denied_advisories: tuple[str, ...] = ()
     allowed_platform: tuple[str, ...] = ()

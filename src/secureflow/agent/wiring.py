@@ -1,0 +1,72 @@
+"""Puts an agent together from its settings and the ports to the world; plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from secureflow.agent.approvals import Approvals
+from secureflow.agent.attestation import Attestation
+from secureflow.agent.charter import CharterDesk
+from secureflow.agent.consent import Consent
+from secureflow.agent.context import AgentContext, Computing, Fetching, Uploading
+from secureflow.agent.inbox import Inbox
+from secureflow.agent.modelfiles import ModelFiles
+from secureflow.agent.modelkeys import ModelKeys
+from secureflow.agent.rounds import Rounds
+from secureflow.agent.settings import AgentSettings
+from secureflow.agent.store import Store
+from secureflow.agent.tasks import Agent
+from secureflow.agent.witness import Witness
+from secureflow.application.ports import Policies
+from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
+from secureflow.kit.clock import Clock
+from secureflow.kit.crypto import SigningKey
+
+JSON = Any
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What an agent needs of the world."""
+
+    link: Fetching
+    uplink: Uploading
+    computing: Computing
+    policies: Policies
+    verifier: EvidenceVerifier
+    appraisal: AppraisalPolicy
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """An agent and the parts of it that its owner speaks to."""
+
+    agent: Agent
+    context: AgentContext
+    inbox: Inbox
+
+
+def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Outside) -> Assembly:
+    """Return an agent over its record; nothing runs yet."""
+    clock, party = outside.clock, settings.organisation
+    charter = CharterDesk(store, party, key, clock)
+
+    async def call(kind: str, body: Mapping[str, JSON]) -> JSON:
+        return await outside.link.call(kind, dict(body))
+
+    witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
+    context = AgentContext(settings, key, store, charter, witness, clock)
+    inbox = Inbox(store, clock)
+    files = ModelFiles(settings.models, outside.link, party)
+    rounds = Rounds(context, outside.computing, files, outside.uplink)
+    agent = Agent(
+        context,
+        Approvals(context, Consent(outside.policies, inbox), inbox),
+        Attestation(context, outside.verifier, outside.appraisal),
+        rounds,
+        ModelKeys(context, files),
+    )
+    return Assembly(agent, context, inbox)

@@ -1,0 +1,308 @@
+"""An agent's part of a job, and what a crash after each commit leaves behind."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blake3 import blake3
+from peers.agent_world import JOB, ME, NOW, World
+
+from secureflow.engines.closing import Vote
+from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
+from secureflow.engines.ledger.notes import attach, parse_note
+from secureflow.engines.sealing import (
+    RecipientKey,
+    encrypt_stream,
+    model_key_info,
+    parse_recipient,
+    seal_key,
+)
+from secureflow.kit import crypto
+from secureflow.kit.canonical import sha256
+from secureflow.kit.errors import SecureFlowError
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "agent")
+
+
+async def refused(world: World, verb: str, body: dict[str, Any]) -> SecureFlowError:
+    with pytest.raises(SecureFlowError) as error:
+        await world.ask(verb, body)
+    return error.value
+
+
+def leaf_of(reply: dict[str, Any]) -> Any:
+    signed = leaf_from_json(reply["leaf"])
+    salt = bytes.fromhex(reply["salt"])
+    assert commitment(salt, reply["document"]) == signed.leaf.commitment
+    return signed
+
+
+async def test_a_whole_job(world: World) -> None:
+    key = world.keys[ME].public
+    approval = await world.ask("consent", world.consent_body())
+    body = approval["approval"]["body"]
+    assert crypto.verify(key, "approval", body, approval["approval"]["signature"])
+    assert (body["job"], body["spec"], body["party"]) == (JOB, world.digest, ME)
+    assert (body["expires"], body["min_contributors"]) == (NOW + 86_400, 3)
+    world.record(approval)
+
+    admitted = await world.admit()
+    assert admitted["verdict"]["simulated"] is True
+    assert admitted["verdict"]["title"].startswith("SIMULATED SGX")
+    world.record(admitted)
+
+    leaves = [leaf_of(approval), leaf_of(admitted)]
+    for number in (1, 2, 3):
+        train = world.train_body(number)
+        trained = await world.ask("train", train)
+        note = parse_note(attach(train["head"], [trained["cosignature"]]))
+        assert note.cosigners({ME: key}) == {ME}
+        assert trained["rows"] == 40
+        leaves.append(leaf_of(trained))
+        close = world.close_body(train)
+        vote = Vote.from_json((await world.ask("close", close))["vote"])
+        assert vote.holds_under(key)
+        assert vote.question.survivors == tuple(sorted(world.keys))
+        world.record(trained)
+    evaluation = world.train_body(4, "evaluate")
+    evaluated = await world.ask("train", evaluation)
+    leaves.append(leaf_of(evaluated))
+    world.record(evaluated)
+
+    finish = world.body(outcome="succeeded", model=None, head=world.head())
+    finished = await world.ask("finish", finish)
+    assert parse_note(attach(finish["head"], [finished["cosignature"]])).cosigners({ME: key})
+    assert world.worker.closed == [JOB]
+    assert world.worker.calls == ["prepare", "train", "train", "train", "evaluate"]
+    assert not list((world.directory / "models").iterdir())
+
+    assert all(verify(signed, key) for signed in leaves)
+    for before, after in itertools.pairwise(leaves):
+        assert after.leaf.prev == before.hash()
+    assert world.store.unproved() == []
+    deeds = [deed["deed"] for deed in world.store.deeds()]
+    assert deeds.count("update.made") == 4
+    assert deeds.count("vote.cast") == 3
+    assert {"charter.pinned", "job.approved", "enclave.verified", "job.finished"} <= set(deeds)
+
+
+async def test_the_update_leaf_commits_to_what_the_enclave_opened(world: World) -> None:
+    await world.admitted()
+    trained, _ = await world.round(1)
+    opened = next(iter(world.enclave.opened.values()))
+    record = world.store.rounds(JOB)[0]
+    assert record.content == blake3(opened).hexdigest()
+    assert trained["document"]["update"] == world.uplink.sent[0][1]
+    # Salted: the digest alone does not lead to the commitment.
+    assert trained["document"]["update"] != sha256(bytes.fromhex(record.content)).hex()
+
+
+async def test_a_round_costs_two_commits(world: World) -> None:
+    await world.admitted()
+    await world.round(1)
+    commits: list[str] = []
+    world.store._db.set_trace_callback(commits.append)
+    await world.round(2)
+    assert commits.count("COMMIT") == 2
+
+
+async def test_moments_come_first_where_the_spec_needs_them(tmp_path: Path) -> None:
+    features = {
+        "label": {"column": "income", "positive": "high"},
+        "numeric": [{"column": "age", "bounds": [0, 100]}],
+    }
+    world = World(tmp_path / "agent", spec_changes={"features": features})
+    await world.admitted()
+    body = world.train_body(0, "moments")
+    trained = await world.ask("train", body)
+    await world.ask("close", world.close_body(body))
+    world.record(trained)
+    error = await refused(world, "train", world.train_body(1))
+    assert error.code == "invalid_request"
+    release = world.enclave.release(world, 0, "moments", world.initial)
+    moments = {"sums": release["sums"], "release": release}
+    forged = {**moments, "sums": [1.0 + one for one in release["sums"]]}
+    assert (await refused(world, "train", world.train_body(1, moments=forged))).code == (
+        "unreleased_model"
+    )
+    reply = await world.ask("train", world.train_body(1, moments=moments))
+    assert reply["rows"] == 40
+
+
+async def test_the_same_question_gets_the_same_answer(world: World) -> None:
+    first = await world.ask("consent", world.consent_body())
+    assert await world.ask("consent", world.consent_body()) == first
+    challenge = await world.ask("challenge", world.body(generation=1))
+    assert await world.ask("challenge", world.body(generation=1)) == challenge
+    parse_recipient(challenge["recipient"])
+    evidence = world.enclave.attest(challenge["nonce"], world.digest).as_json()
+    body = world.body(generation=1, evidence=evidence, model=None)
+    admitted = await world.ask("admit", body)
+    assert await world.ask("admit", body) == admitted
+    train = world.train_body()
+    trained = await world.ask("train", train)
+    again = await world.ask("train", train)
+    assert again["leaf"] == trained["leaf"]
+    assert again["receipt"] == trained["receipt"]
+    close = world.close_body(train)
+    assert await world.ask("close", close) == await world.ask("close", close)
+
+
+async def test_a_crash_after_every_commit_changes_no_answer(tmp_path: Path) -> None:
+    async def play(directory: Path, *, crash: bool) -> tuple[list[Any], World]:
+        world = World(directory)
+        answers: list[Any] = []
+
+        async def step(verb: str, body: dict[str, Any]) -> dict[str, Any]:
+            if not crash:
+                return await world.ask(verb, body)
+            before = await world.ask(verb, body)
+            world.reopen()
+            after = await world.ask(verb, body)
+            same = ("approval", "nonce", "recipient", "verdict", "leaf", "document", "salt", "vote")
+            assert {k: before.get(k) for k in same} == {k: after.get(k) for k in same}
+            return after
+
+        world.record(await step("consent", world.consent_body()))
+        challenge = await step("challenge", world.body(generation=1))
+        evidence = world.enclave.attest(challenge["nonce"], world.digest).as_json()
+        world.record(await step("admit", world.body(generation=1, evidence=evidence, model=None)))
+        for number in (1, 2):
+            body = world.train_body(number)
+            trained = await step("train", body)
+            await step("close", world.close_body(body))
+            world.record(trained)
+            answers.append(trained["rows"])
+        await step("finish", world.body(outcome="succeeded", model=None, head=world.head()))
+        return answers, world
+
+    steady, _ = await play(tmp_path / "steady", crash=False)
+    crashed, world = await play(tmp_path / "crashed", crash=True)
+    assert steady == crashed
+    assert len(world.store.rounds(JOB)) == 2
+    assert len(world.store.votes(JOB)) == 2
+    # Retrained after the crash, bit by bit: what the enclave opened twice was the same.
+    assert world.worker.calls.count("train") == 4
+    contents = {record.content for record in world.store.rounds(JOB)}
+    assert len(contents) == 2
+
+
+async def test_a_restarted_enclave_gets_the_same_update_under_its_new_key(world: World) -> None:
+    await world.admitted()
+    body = world.train_body()
+    first = await world.ask("train", body)
+    opened = dict(world.enclave.opened)
+    world.enclave = world.new_enclave()
+    error = await refused(world, "train", {**body, "generation": 2})
+    assert error.code == "not_admitted"
+    admitted = await world.admit(generation=2)
+    # The update's leaf was not recorded yet: it comes along, before the new one.
+    assert [b["leaf"]["leaf"]["kind"] for b in admitted["leaves"]][-2:] == ["update", "attested"]
+    world.record(admitted)
+    again = await world.ask("train", {**body, "generation": 2, "head": world.head()})
+    assert again["leaf"] == first["leaf"]
+    assert world.enclave.opened == opened
+    assert world.worker.calls.count("train") == 1
+    sealed = [update for update, _ in world.uplink.sent]
+    assert sealed[0].header.encapsulated != sealed[1].header.encapsulated
+    error = await refused(world, "train", body)
+    assert error.code == "not_admitted"  # the old enclave is no more
+
+
+async def test_a_lost_enclave_is_named_as_such(world: World) -> None:
+    await world.admitted()
+    world.uplink.lost = True
+    assert (await refused(world, "train", world.train_body())).code == "enclave_lost"
+    world.uplink.lost = False
+    assert (await world.ask("train", world.train_body()))["receipt"]
+    assert world.worker.calls.count("train") == 1
+
+
+async def test_a_model_of_the_enclave_before_still_counts(world: World) -> None:
+    await world.admitted()
+    await world.round(1)
+    model = world.released(1, 0.5)
+    world.enclave = world.new_enclave()
+    world.record(await world.admit(generation=2))
+    body = world.train_body(2, generation=2, model=model)
+    assert (await world.ask("train", body))["rows"] == 40
+
+
+async def test_a_missed_round_is_no_alarm_and_its_leaf_comes_again(world: World) -> None:
+    await world.admitted()
+    missed = await world.ask("train", world.train_body(1))
+    world.record()  # the centre closed the round before this reply came
+    body = world.train_body(2)
+    trained = await world.ask("train", body)
+    assert [bundle["leaf"] for bundle in trained["leaves"]] == [missed["leaf"], trained["leaf"]]
+    await world.ask("close", world.close_body(body))
+    world.record(trained)
+    await world.round(3)
+    assert len(world.store.unproved()) == 1  # only the newest
+
+
+async def test_sealed_intermediate_models(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent", spec_changes={"release": {"intermediate": "agents"}})
+    await world.admitted()
+    challenge = await world.ask("challenge", world.body(generation=9))
+    await world.round(1)
+    digest, data = world.model(0.5)
+    content = b"\x05" * 32
+    artifact = b"".join(encrypt_stream(content, memoryview(data)))
+    address = blake3(artifact).hexdigest()
+    del world.blobs[digest]
+    world.blobs[address] = artifact
+    info = model_key_info(job=JOB, round_number=1, stage="train", model=digest, party=ME)
+    keys = {ME: seal_key(content, challenge["recipient"], info)}
+    model = {
+        "digest": digest,
+        "artifact": address,
+        "size": len(artifact),
+        "release": world.enclave.release(world, 1, "train", digest),
+        "keys": keys,
+    }
+    world.reopen()  # the recipient key derives from the job's secret: a restart loses nothing
+    assert (await world.ask("train", world.train_body(2, model=model)))["rows"] == 40
+
+    world.enclave = world.new_enclave()
+    challenge = await world.ask("challenge", world.body(generation=2))
+    evidence = world.enclave.attest(challenge["nonce"], world.digest).as_json()
+    named = {name: model[name] for name in ("digest", "release", "keys")}
+    admitted = await world.ask("admit", world.body(generation=2, evidence=evidence, model=named))
+    handed = model_key_info(job=JOB, round_number=1, stage="train", model=digest, party="enclave")
+    assert world.enclave.recipient.open_key(admitted["model_key"], handed) == content
+    with pytest.raises(SecureFlowError):
+        RecipientKey.generate().open_key(admitted["model_key"], handed)
+
+
+async def test_finish_of_a_job_that_was_never_approved_only_cosigns(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent", policy="")
+    world.record()
+    body = world.body(outcome="failed", model=None, head=world.head())
+    assert (await world.ask("finish", body))["cosignature"]
+    assert world.store.job(JOB) is None
+
+
+async def test_a_finished_job_is_over(world: World) -> None:
+    await world.admitted()
+    await world.round(1)
+    body = world.body(outcome="failed", model=None, head=world.head())
+    first = await world.ask("finish", body)
+    assert await world.ask("finish", body) == first
+    assert (await refused(world, "train", world.train_body(2))).code == "job_finished"
+    job = world.store.job(JOB)
+    assert job is not None
+    assert job.secret == b""
+
+
+async def test_unknown_verbs_and_bodies_are_refused(world: World) -> None:
+    assert (await refused(world, "open", {})).code == "unknown_verb"
+    for verb in ("consent", "challenge", "admit", "train", "close", "cosign", "finish"):
+        for body in ({}, {"job": "../../etc"}, {"job": JOB, "digest": world.digest, "more": 1}):
+            assert (await refused(world, verb, body)).code == "invalid_request"
