@@ -57,6 +57,9 @@ CLOCK_SKEW = timedelta(minutes=5)
 """Leaves start this much before `now`, so that a slightly slow clock accepts them."""
 MAX_PEM = 16 * 1024
 
+# What `cryptography` raises on foreign X.509 bytes.
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
+
 _Leaf = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
@@ -187,7 +190,7 @@ def check_csr(pem: str) -> _Leaf:
         csr = x509.load_pem_x509_csr(_bounded(pem))
         public = csr.public_key()
         authentic = csr.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except (*_UNREADABLE, InvalidSignature) as error:
         message = f"The certificate signing request is malformed: {error}."
         raise SecureFlowError("csr_malformed", message) from error
     if not authentic:
@@ -212,7 +215,7 @@ def parse_certificate(pem: str) -> x509.Certificate:
     """
     try:
         return x509.load_pem_x509_certificate(_bounded(pem))
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise SecureFlowError(
             "certificate_malformed", f"The certificate is malformed: {error}."
         ) from error

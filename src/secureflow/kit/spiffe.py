@@ -97,7 +97,12 @@ def spiffe_id(certificate: x509.Certificate) -> str:
         extensions = certificate.extensions
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
+    except (
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+        ValueError,
+    ) as error:
         raise _malformed(str(error)) from error
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if constraints.ca or len(uris) != 1:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import base64
+import json
 import stat
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 from cryptography import x509
@@ -188,15 +192,72 @@ def test_oversized_csr_is_not_parsed() -> None:
     assert code_of(error) == "csr_malformed"
 
 
-@given(st.binary(max_size=600))
-@settings(max_examples=500, deadline=None)
-def test_fuzzed_csr_never_escapes_its_error(data: bytes) -> None:
-    import base64
+def leaf_with(names: list[x509.GeneralName] | None, *, ca: bool = False) -> x509.Certificate:
+    key = new_link_key()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([]))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(AT)
+        .not_valid_after(AT + timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    )
+    if names is not None:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return builder.sign(key, hashes.SHA256())
 
+
+CSR = x509.load_pem_x509_csr(make_csr(new_link_key()).encode()).public_bytes(
+    serialization.Encoding.DER
+)
+LEAF = leaf_with([x509.UniformResourceIdentifier(AGENT)]).public_bytes(serialization.Encoding.DER)
+
+
+def mutated_pem(der: bytes, label: str, seed: int) -> str:
+    rng = Random(seed)
+    data = bytearray(der)
+    for _ in range(rng.randint(1, 3)):
+        data[rng.randrange(len(data))] = rng.randrange(256)
     body = base64.encodebytes(data).decode()
-    header = "CERTIFICATE REQUEST"
-    with pytest.raises(SecureFlowError):
-        check_csr(f"-----BEGIN {header}-----\n{body}-----END {header}-----\n")
+    return f"-----BEGIN {label}-----\n{body}-----END {label}-----\n"
+
+
+def fuzz_csr(seed: int) -> None:
+    try:
+        public = check_csr(mutated_pem(CSR, "CERTIFICATE REQUEST", seed))
+    except SecureFlowError as error:
+        if error.code not in {"csr_malformed", "csr_forged", "csr_key_refused"}:
+            raise
+        return
+    assert public == x509.load_der_x509_csr(CSR).public_key()
+
+
+def fuzz_leaf(seed: int) -> None:
+    try:
+        leaf = parse_certificate(mutated_pem(LEAF, "CERTIFICATE", seed))
+        SpiffeId.parse(spiffe_id(leaf))
+    except SecureFlowError as error:
+        if error.code not in {"certificate_malformed", "spiffe_malformed"}:
+            raise
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a")
+@given(st.integers(0, 2**64))
+@settings(max_examples=2000, deadline=None)
+def test_fuzzed_x509_never_escapes_its_errors(seed: int) -> None:
+    fuzz_csr(seed)
+    fuzz_leaf(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.filterwarnings("ignore:Parsed a")
+@given(st.integers(0, 2**64))
+@settings(max_examples=1_000_000, deadline=None)
+def test_soak_fuzzed_x509(seed: int) -> None:
+    fuzz_csr(seed)
+    fuzz_leaf(seed)
 
 
 @pytest.mark.parametrize(
@@ -244,23 +305,6 @@ def test_spiffe_round_trip(uri: str) -> None:
 def test_spiffe_parts_fit_their_role(parts: tuple[str, ...]) -> None:
     with pytest.raises(SecureFlowError):
         SpiffeId(*parts)  # type: ignore[arg-type]
-
-
-def leaf_with(names: list[x509.GeneralName] | None, *, ca: bool = False) -> x509.Certificate:
-    key = new_link_key()
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([]))
-        .issuer_name(x509.Name([]))
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(AT)
-        .not_valid_after(AT + timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-    )
-    if names is not None:
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return builder.sign(key, hashes.SHA256())
 
 
 @pytest.mark.parametrize(
@@ -341,10 +385,6 @@ def test_enrolment_token_round_trip_hides_its_secret() -> None:
     ],
 )
 def test_malformed_token_is_refused_without_repeating_it(fields: dict[str, object]) -> None:
-    import base64
-    import json
-    from dataclasses import asdict
-
     good = EnrolmentToken.create("t1", "agent", "bank-a", "0" * 64)
     data = json.dumps({**asdict(good), **fields}).encode()
     text = "sfe_" + base64.urlsafe_b64encode(data).decode().rstrip("=")

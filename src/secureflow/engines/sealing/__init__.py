@@ -24,7 +24,6 @@ from secureflow.engines.sealing.manifest import (
 from secureflow.engines.sealing.opener import OpenedUpdate, Opener
 from secureflow.engines.sealing.pool import BufferPool
 from secureflow.engines.sealing.recipient import (
-    SUITE,
     RecipientKey,
     new_content_key,
     parse_recipient,
@@ -49,7 +48,6 @@ from secureflow.engines.sealing.stream import (
 __all__ = [
     "CHUNK",
     "NORM_TOLERANCE",
-    "SUITE",
     "TAG",
     "Binding",
     "BufferPool",

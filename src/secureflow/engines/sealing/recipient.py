@@ -25,9 +25,6 @@ from secureflow.engines.sealing.stream import KEY
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
 
-SUITE: Final = "MLKEM768_X25519/HKDF-SHA256/AES-256-GCM"
-"""The suite's name, as runtime data carries it."""
-
 _SUITE: Final = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _MLKEM_PUBLIC: Final = 1184
 _PUBLIC: Final = _MLKEM_PUBLIC + 32

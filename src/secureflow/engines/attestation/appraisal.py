@@ -1,0 +1,228 @@
+"""Appraisal in three stages that are never merged (SECURITY.md; RATS, RFC 9334).
+
+1. *Authentic?* A verifier proves signatures, chain and validity: `evidence_not_authentic`.
+2. *Fresh and bound?* The report covers our nonce, this job and these keys:
+   `evidence_not_fresh`, `evidence_not_bound`.
+3. *Acceptable?* Our own policy accepts what it proves: `evidence_not_acceptable`.
+
+Every error says in `details` which `stage` and which `leg` failed. The field's failures come from
+merging: an `OutOfDate` platform taken as success, a nonce that the prover chose.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from secureflow.engines.attestation.claims import Claims, EvidenceVerifier
+from secureflow.engines.attestation.evidence import SUITE, Evidence, report_data
+from secureflow.engines.attestation.policy import AppraisalPolicy
+from secureflow.engines.attestation.verdict import Verdict
+from secureflow.kit.errors import SecureFlowError
+
+CLOCK_SKEW: Final = 300
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What this agent asked for: its own nonce (64 hex), job, spec digest, time of asking."""
+
+    nonce: str
+    job: str
+    spec: str
+    asked_at: int
+
+
+def attest(
+    verifier: EvidenceVerifier,
+    evidence: Evidence,
+    challenge: Challenge,
+    policy: AppraisalPolicy,
+    now: int,
+) -> Verdict:
+    """Run all three stages in order.
+
+    Raises:
+        SecureFlowError: the error of the first stage that fails.
+    """
+    return appraise(verifier.verify(evidence, now), evidence, challenge, policy, now)
+
+
+def appraise(
+    claims: Claims, evidence: Evidence, challenge: Challenge, policy: AppraisalPolicy, now: int
+) -> Verdict:
+    """Run stages two and three on claims that a verifier made from this evidence (stage one).
+
+    Raises:
+        SecureFlowError: `evidence_not_fresh`, `evidence_not_bound`, `evidence_not_acceptable`.
+    """
+    _check_bound(claims, evidence, challenge)
+    _check_fresh(evidence, challenge, policy, now)
+    for check in _ACCEPTABLE:
+        check(claims, policy)
+    expires = now + policy.max_age_s
+    if claims.valid_until is not None:
+        expires = min(expires, claims.valid_until)
+    reasons = _reasons(claims)
+    return Verdict(
+        status="warning" if reasons else "affirming",
+        tier="SIMULATED" if claims.simulated else "hardware",
+        simulated=claims.simulated,
+        tee=claims.tee,
+        reasons=reasons,
+        policy=policy.digest,
+        evidence=evidence.digest,
+        measurement=claims.measurement,
+        tcb_status=claims.tcb_status,
+        advisories=claims.advisories,
+        job=challenge.job,
+        spec=challenge.spec,
+        hpke=evidence.runtime_data["hpke"],
+        release=evidence.runtime_data["release"],
+        nonce=challenge.nonce,
+        issued=now,
+        expires=expires,
+    )
+
+
+def _check_bound(claims: Claims, evidence: Evidence, challenge: Challenge) -> None:
+    runtime = evidence.runtime_data
+    if claims.tee != evidence.tee:
+        raise _not_bound("tee", f"The evidence says {evidence.tee}, its report {claims.tee}.")
+    if not hmac.compare_digest(claims.report_data, report_data(runtime).hex()):
+        raise _not_bound(
+            "report_data", "The enclave's report does not cover the keys that came with it."
+        )
+    if runtime["suite"] != SUITE:
+        raise _not_bound("suite", f"The enclave's HPKE suite {runtime['suite']} is unknown.")
+    for leg, expected in (("job", challenge.job), ("spec", challenge.spec)):
+        if runtime[leg] != expected:
+            raise _not_bound(
+                leg, f"The evidence is for {leg} {runtime[leg]}, expected is {expected}."
+            )
+
+
+def _check_fresh(
+    evidence: Evidence, challenge: Challenge, policy: AppraisalPolicy, now: int
+) -> None:
+    if not hmac.compare_digest(evidence.runtime_data["nonce"], challenge.nonce):
+        raise _not_fresh("nonce", "The evidence answers another nonce: it may be a replay.")
+    if not 0 <= now - challenge.asked_at <= policy.max_age_s:
+        raise _not_fresh("age", f"The nonce is {now - challenge.asked_at} s old.")
+    # The prover's clock proves nothing; a wild difference is still worth a clear refusal.
+    if abs(now - evidence.collected_at) > policy.max_age_s + CLOCK_SKEW:
+        raise _not_fresh("clock", f"The evidence is {now - evidence.collected_at} s old.")
+
+
+def _check_simulated(claims: Claims, policy: AppraisalPolicy) -> None:
+    if claims.simulated and not policy.allow_simulated:
+        raise _not_acceptable(
+            "simulated",
+            "The enclave is SIMULATED: it protects nothing from the operator.",
+            "Set allow_simulated in this agent's own settings for demos and tests only.",
+        )
+
+
+def _check_debug(claims: Claims, policy: AppraisalPolicy) -> None:
+    if claims.debug and not policy.allow_debug:
+        raise _not_acceptable("debug", "The enclave runs in debug mode: its host can read it.")
+
+
+def _check_technology(claims: Claims, policy: AppraisalPolicy) -> None:
+    if claims.tee not in policy.allowed_tees:
+        raise _not_acceptable("tee", f"{claims.tee} is none of {', '.join(policy.allowed_tees)}.")
+    if policy.trust_roots and claims.root not in policy.trust_roots:
+        raise _not_acceptable(
+            "root", f"The evidence's root {claims.root[:16]}… is no accepted trust root."
+        )
+
+
+def _check_code(claims: Claims, policy: AppraisalPolicy) -> None:
+    if not policy.measurements:
+        raise _not_acceptable(
+            "measurement",
+            "This agent has no reference value for the enclave's code.",
+            "Pin the measurement of the code that you reviewed in the agent's own settings.",
+        )
+    if claims.measurement not in policy.measurements:
+        raise _not_acceptable(
+            "measurement",
+            f"The enclave runs code {claims.measurement[:16]}…, which this agent has not pinned.",
+            "Compare versions with the operator; pin the new measurement only after review.",
+        )
+    if policy.signers and claims.signer not in policy.signers:
+        raise _not_acceptable("signer", f"The enclave's signer is {claims.signer[:16]}….")
+    if claims.svn < policy.min_svn:
+        raise _not_acceptable("svn", f"The security version is {claims.svn} < {policy.min_svn}.")
+
+
+def _check_platform(claims: Claims, policy: AppraisalPolicy) -> None:
+    if claims.tcb_status not in policy.tcb_statuses:
+        raise _not_acceptable(
+            "tcb",
+            f"The platform is {claims.tcb_status} ({', '.join(claims.advisories) or 'no advisory'})"
+            f"; accepted is {', '.join(policy.tcb_statuses) or 'nothing'}.",
+            "The operator updates firmware and microcode, or you accept the state explicitly.",
+        )
+    denied = sorted(set(claims.advisories) & set(policy.denied_advisories))
+    if denied:
+        raise _not_acceptable("advisory", f"The platform is open to {', '.join(denied)}.")
+    facts = sorted(name for name, true in claims.platform.items() if true)
+    refused = [name for name in facts if name not in policy.allowed_platform]
+    if refused:
+        raise _not_acceptable(
+            "platform",
+            f"The platform has {', '.join(refused)}, which the policy does not allow.",
+            "List them in allowed_platform if the cloud's hosts are like that by design.",
+        )
+
+
+_ACCEPTABLE: Final[tuple[Callable[[Claims, AppraisalPolicy], None], ...]] = (
+    _check_simulated,
+    _check_debug,
+    _check_technology,
+    _check_code,
+    _check_platform,
+)
+
+
+def _reasons(claims: Claims) -> tuple[str, ...]:
+    reasons = []
+    if claims.simulated:
+        reasons.append("SIMULATED: protects nothing from the operator.")
+    if claims.debug:
+        reasons.append("Debug mode: the host can read its memory.")
+    if claims.tcb_status != "UpToDate":
+        reasons.append(f"The platform is {claims.tcb_status}.")
+    if claims.advisories:
+        reasons.append(f"Open advisories: {', '.join(claims.advisories)}.")
+    return tuple(reasons)
+
+
+def _not_bound(leg: str, message: str) -> SecureFlowError:
+    return SecureFlowError(
+        "evidence_not_bound",
+        message,
+        "Do not seal to this key: someone may have put another enclave's report in front.",
+        {"stage": "fresh", "leg": leg},
+    )
+
+
+def _not_fresh(leg: str, message: str) -> SecureFlowError:
+    return SecureFlowError(
+        "evidence_not_fresh",
+        message,
+        "Ask again with a fresh nonce; if it happens again, someone replays old evidence.",
+        {"stage": "fresh", "leg": leg},
+    )
+
+
+def _not_acceptable(leg: str, message: str, hint: str = "") -> SecureFlowError:
+    return SecureFlowError(
+        "evidence_not_acceptable",
+        message,
+        hint or "Change the enclave, or this agent's appraisal policy if you accept the risk.",
+        {"stage": "acceptable", "leg": leg},
+    )
