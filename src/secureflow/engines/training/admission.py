@@ -111,7 +111,7 @@ def _open(course: Course, challenges: dict[str, JSON], only: list[str] | None) -
             for p, r in challenges.items()
         },
         expected=only,
-        model=model and {k: model[k] for k in ("digest", "artifact", "size")},
+        model=model and {k: model[k] for k in ("digest", "artifact", "size", "release")},
     )
     answers = yield Ask((ENCLAVE,), "open", body, patience=course.patience)
     return answers["replies"][ENCLAVE]
@@ -122,7 +122,10 @@ def _verify(course: Course, evidence: dict[str, JSON], need: int) -> Script[None
     answers = yield Ask(
         tuple(sorted(evidence)),
         "admit",
-        course.body(generation=course.generation, model=model and {"digest": model["digest"]}),
+        course.body(
+            generation=course.generation,
+            model=model and {k: model[k] for k in ("digest", "release", "keys")},
+        ),
         each={party: {"evidence": own} for party, own in evidence.items()},
         need=0,
         patience=course.patience,
