@@ -1,0 +1,88 @@
+"""How the use cases are put together from ports: one plain function, no container."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from secureflow.application.audit import Audit
+from secureflow.application.charters import Charters
+from secureflow.application.datasets import Datasets
+from secureflow.application.deeds import Deeds
+from secureflow.application.jobs import Driver, Jobs
+from secureflow.application.models import Models
+from secureflow.application.organisations import Centre, Organisations
+from secureflow.application.passwords import Passwords
+from secureflow.application.ports import Artifacts, Begin, Bus, Courier, Ledger
+from secureflow.application.projects import Projects
+from secureflow.application.tokens import Tokens
+from secureflow.application.users import Users
+from secureflow.domain.organisations import Agent
+from secureflow.kit.clock import Clock, Ticks
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.pki import Authority
+from secureflow.server.metrics import Metrics
+from secureflow.server.services import Readiness, Services
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The world that the use cases act on."""
+
+    begin: Begin
+    ledger: Ledger
+    log_key: SigningKey
+    authority: Authority
+    courier: Courier
+    driver: Driver
+    bus: Bus
+    artifacts: Artifacts
+    clock: Clock
+
+
+async def always_ready() -> dict[str, bool]:
+    """Report nothing that could fail."""
+    return {}
+
+
+def make_services(
+    ports: Ports,
+    link: str,
+    *,
+    expel: Callable[[Agent], None] = lambda _: None,
+    readiness: Readiness = always_ready,
+    stopping: Callable[[], bool] = lambda: False,
+    ticks: Ticks = time.monotonic,
+) -> Services:
+    """Return the use cases over the ports.
+
+    Args:
+        ports: the world.
+        link: `host:port` of the link, as newcomers are told.
+        expel: cuts the open link of a revoked agent.
+        readiness: tells which parts work.
+        stopping: tells long streams to end.
+        ticks: paces login attempts.
+    """
+    begin, clock, ledger = ports.begin, ports.clock, ports.ledger
+    deeds = Deeds(begin, ledger, ports.log_key, clock)
+    passwords = Passwords()
+    centre = Centre(link, ledger.origin, ledger.public)
+    trust_domain = ports.authority.trust_domain
+    return Services(
+        begin=begin,
+        tokens=Tokens(begin, passwords, clock, ticks),
+        users=Users(begin, deeds, passwords, clock),
+        organisations=Organisations(begin, deeds, ports.authority, centre, clock, expel),
+        charters=Charters(begin, deeds, trust_domain, ledger.origin, ledger.public),
+        projects=Projects(begin, deeds, clock),
+        datasets=Datasets(begin, deeds, clock),
+        jobs=Jobs(begin, deeds, ports.driver, ports.bus, clock, stopping),
+        models=Models(begin, ports.artifacts),
+        audit=Audit(begin, ledger),
+        courier=ports.courier,
+        ledger=ledger,
+        metrics=Metrics(),
+        readiness=readiness,
+    )

@@ -1,0 +1,381 @@
+"""In-memory ports for unit tests: a database of dictionaries, a ledger on a `MemoryTree`.
+
+They keep the ports' promises (contract suites run over the real adapters): a unit of work that is
+not committed leaves nothing, unknown filters are programming errors, pages are ordered by id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from secureflow.application.ports import (
+    Artifact,
+    Event,
+    Journalled,
+    LogEntry,
+    Page,
+    PartyStatus,
+    PendingLeaf,
+    Recorded,
+    Request,
+)
+from secureflow.engines.ledger.leaves import parse_leaf
+from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
+from secureflow.engines.ledger.notes import Checkpoint, attach, sign_checkpoint
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+
+FILTERS: dict[str, tuple[str, ...]] = {
+    "users": ("name", "organisation"),
+    "tokens": ("user", "digest"),
+    "organisations": (),
+    "enrolments": ("organisation", "digest"),
+    "agents": ("organisation", "party", "kind", "key"),
+    "projects": ("organisation", "member"),
+    "datasets": ("organisation",),
+    "grants": ("project", "dataset", "organisation"),
+    "jobs": ("project", "organisation", "state", "digest"),
+    "models": ("project", "job", "name"),
+}
+UNIQUE = {"users": "name", "tokens": "digest", "enrolments": "digest"}
+
+
+def not_found(what: str) -> SecureFlowError:
+    return SecureFlowError("not_found", f"There is no {what}.")
+
+
+class MemoryStore:
+    def __init__(self, name: str, rows: dict[str, Any]) -> None:
+        self._name = name
+        self._rows = rows
+
+    async def get(self, key: str) -> Any:
+        if key not in self._rows:
+            raise not_found(key)
+        return self._rows[key]
+
+    async def find(self, key: str) -> Any:
+        return self._rows.get(key)
+
+    async def add(self, entity: Any) -> None:
+        unique = UNIQUE.get(self._name)
+        taken = {getattr(row, unique) for row in self._rows.values()} if unique else set()
+        if entity.id in self._rows or (unique and getattr(entity, unique) in taken):
+            raise SecureFlowError("already_exists", f"{entity.id} exists.")
+        self._rows[entity.id] = entity
+
+    async def save(self, entity: Any) -> None:
+        if entity.id not in self._rows:
+            raise not_found(entity.id)
+        self._rows[entity.id] = entity
+
+    async def list(
+        self, *, cursor: str = "", limit: int = 100, **equals: str | Sequence[str]
+    ) -> Page:
+        for name in equals:
+            assert name in FILTERS[self._name], f"{self._name} has no filter {name}"
+        found = [
+            row
+            for key, row in sorted(self._rows.items())
+            if key > cursor and all(_matches(row, n, wanted) for n, wanted in equals.items())
+        ]
+        more = found[limit - 1].id if len(found) > limit else ""
+        return Page(found[:limit], more)
+
+
+def _matches(row: Any, name: str, wanted: str | Sequence[str]) -> bool:
+    values = [wanted] if isinstance(wanted, str) else list(wanted)
+    if name == "member":
+        return any(row.has_member(value, active=False) for value in values)
+    return str(getattr(row, name)) in values
+
+
+@dataclass
+class Tables:
+    rows: dict[str, dict[str, Any]] = field(default_factory=lambda: {name: {} for name in FILTERS})
+    settings: dict[str, Any] = field(default_factory=dict)
+    journal: dict[tuple[str, int], Journalled] = field(default_factory=dict)
+    outbox: dict[tuple[str, int], tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    pending: dict[tuple[str, int, int], PendingLeaf] = field(default_factory=dict)
+    answers: dict[tuple[str, str], tuple[str, int, Any]] = field(default_factory=dict)
+
+
+class MemoryDatabase:
+    """`begin` is the `Begin` port; `tables` is what was committed."""
+
+    def __init__(self) -> None:
+        self.tables = Tables()
+
+    def begin(self) -> MemoryUnit:
+        return MemoryUnit(self)
+
+
+class MemoryUnit:
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+        self.tables = Tables()
+
+    async def __aenter__(self) -> MemoryUnit:
+        self.tables = copy.copy(self._database.tables)
+        for name, value in vars(self._database.tables).items():
+            setattr(self.tables, name, copy.copy(value))
+        self.tables.rows = {name: dict(rows) for name, rows in self._database.tables.rows.items()}
+        for name, rows in self.tables.rows.items():
+            setattr(self, name, MemoryStore(name, rows))
+        self.journal = _Journal(self.tables)
+        self.outbox = _Outbox(self.tables)
+        self.events = _Events(self.tables)
+        self.leaves = _Leaves(self.tables)
+        self.idempotency = _Answers(self.tables)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return
+
+    async def commit(self) -> None:
+        self._database.tables = self.tables
+
+    async def setting(self, name: str) -> Any:
+        return self.tables.settings.get(name)
+
+    async def set_setting(self, name: str, value: Any) -> None:
+        self.tables.settings[name] = value
+
+
+class _Journal:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def read(self, job: str) -> list[Journalled]:
+        return [line for (one, _), line in sorted(self._tables.journal.items()) if one == job]
+
+    async def append(self, job: str, lines: Sequence[Journalled]) -> None:
+        for line in lines:
+            if (job, line.seq) in self._tables.journal:
+                raise SecureFlowError("fenced", f"{job}/{line.seq} is taken.")
+            self._tables.journal[job, line.seq] = line
+
+
+class _Outbox:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def put(self, job: str, seq: int, verb: str, parties: Sequence[str]) -> None:
+        self._tables.outbox[job, seq] = (verb, tuple(parties))
+
+    async def clear(self, job: str, seq: int) -> None:
+        self._tables.outbox.pop((job, seq), None)
+
+    async def owed(self, job: str) -> list[tuple[str, str]]:
+        rows = self._tables.outbox.items()
+        return [(party, verb) for (one, _), (verb, to) in rows if one == job for party in to]
+
+
+class _Events:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def append(self, job: str, kind: str, at: int, data: Mapping[str, Any]) -> int:
+        event = Event(len(self._tables.events) + 1, job, kind, at, dict(data))
+        self._tables.events.append(event)
+        return event.id
+
+    async def after(self, job: str, last: int, limit: int = 500) -> list[Event]:
+        found = [event for event in self._tables.events if event.job == job and event.id > last]
+        return found[:limit]
+
+
+class _Leaves:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def submit(self, leaves: Sequence[PendingLeaf]) -> None:
+        for leaf in leaves:
+            self._tables.pending.setdefault((leaf.job, leaf.seq, leaf.position), leaf)
+
+
+class _Answers:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def find(self, user: str, key: str) -> tuple[str, int, Any] | None:
+        return self._tables.answers.get((user, key))
+
+    async def remember(self, user: str, key: str, request: str, status: int, body: Any) -> None:
+        self._tables.answers.setdefault((user, key), (request, status, body))
+
+
+class MemoryLedger:
+    """The `Ledger` port over the committed pending leaves of a `MemoryDatabase`."""
+
+    def __init__(self, database: MemoryDatabase, key: SigningKey, origin: str) -> None:
+        self._database = database
+        self._key = key
+        self.origin = origin
+        self.public = key.public
+        self._tree = MemoryTree()
+        self.log: list[LogEntry] = []
+        self._placed: dict[tuple[str, int, int], int] = {}
+        self._lines: dict[int, list[str]] = {}
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of all entries, in order."""
+        return [entry.kind for entry in self.log]
+
+    async def sequenced(self, job: str, seq: int) -> Recorded:
+        for place, leaf in sorted(self._database.tables.pending.items()):
+            if place not in self._placed:
+                self._place(place, leaf)
+        indices = [i for (one, at, _), i in sorted(self._placed.items()) if (one, at) == (job, seq)]
+        assert indices, f"nothing was submitted for {job}/{seq}"
+        return Recorded(await self.head(), self._tree.size, tuple(indices))
+
+    async def append(self, leaves: Sequence[PendingLeaf]) -> Recorded:
+        async with self._database.begin() as work:
+            await work.leaves.submit(leaves)
+            await work.commit()
+        return await self.sequenced(leaves[0].job, leaves[0].seq)
+
+    async def head(self) -> str:
+        return await self.note(self._tree.size)
+
+    async def note(self, size: int) -> str:
+        if size > self._tree.size:
+            raise not_found(f"head of size {size}")
+        note = sign_checkpoint(Checkpoint(self.origin, size, self._tree.root(size)), self._key)
+        return attach(note, self._lines.get(size, []))
+
+    async def cosign(self, size: int, lines: Iterable[str]) -> None:
+        self._lines.setdefault(size, []).extend(lines)
+
+    async def entries(
+        self, *, job: str | None = None, start: int = 0, limit: int = 500
+    ) -> list[LogEntry]:
+        found = [e for e in self.log if e.index >= start and job in (None, e.job)]
+        return found[:limit]
+
+    async def inclusion(self, index: int, size: int) -> list[bytes]:
+        if not 0 <= index < size <= self._tree.size:
+            raise not_found(f"entry {index} in a tree of {size}")
+        return self._tree.inclusion_proof(index, size)
+
+    async def consistency(self, old: int, new: int) -> list[bytes]:
+        if not 0 <= old <= new <= self._tree.size:
+            raise not_found(f"tree of {new}")
+        return self._tree.consistency_proof(old, new)
+
+    async def find(self, hash_: bytes) -> int | None:
+        return next((entry.index for entry in self.log if entry.hash == hash_), None)
+
+    def _place(self, place: tuple[str, int, int], leaf: PendingLeaf) -> None:
+        index = self._tree.size
+        self._tree.append(leaf.data)
+        at = parse_leaf(leaf.data).leaf.at
+        hash_ = leaf_hash(leaf.data)
+        self.log.append(
+            LogEntry(
+                index,
+                hash_,
+                leaf.data,
+                leaf.job,
+                leaf.kind,
+                leaf.author,
+                at,
+                leaf.document,
+                leaf.salt,
+            )
+        )
+        self._placed[place] = index
+
+
+class MemoryBus:
+    def __init__(self) -> None:
+        self._woken: dict[str, list[asyncio.Event]] = {}
+
+    async def publish(self, topic: str) -> None:
+        for event in self._woken.get(topic, []):
+            event.set()
+
+    async def listen(self, topic: str) -> AsyncIterator[None]:
+        woken = asyncio.Event()
+        self._woken.setdefault(topic, []).append(woken)
+        try:
+            while True:
+                yield
+                await woken.wait()
+                woken.clear()
+        finally:
+            self._woken[topic].remove(woken)
+
+
+class MemoryArtifacts:
+    def __init__(self) -> None:
+        self.blobs: dict[str, bytes] = {}
+
+    def keep(self, data: bytes) -> str:
+        digest = blake3(data).hexdigest()
+        self.blobs[digest] = data
+        return digest
+
+    async def put(self, chunks: AsyncIterator[bytes], *, limit: int, expect: str = "") -> Artifact:
+        data = b"".join([chunk async for chunk in chunks])
+        assert len(data) <= limit
+        return Artifact(self.keep(data), len(data))
+
+    async def open(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+        data = self._get(digest)[offset:]
+
+        async def stream() -> AsyncIterator[bytes]:
+            yield data
+
+        return stream()
+
+    async def stat(self, digest: str) -> Artifact:
+        return Artifact(digest, len(self._get(digest)))
+
+    def path(self, digest: str) -> Path | None:
+        return None
+
+    async def delete(self, digest: str) -> None:
+        self.blobs.pop(digest, None)
+
+    def _get(self, digest: str) -> bytes:
+        if digest not in self.blobs:
+            raise not_found(digest)
+        return self.blobs[digest]
+
+
+class SilentCourier:
+    """A courier whose parties never connected."""
+
+    async def ask(self, request: Request) -> Any:
+        raise SecureFlowError("party_silent", f"{request.party} is not connected.")
+
+    def status(self, party: str) -> PartyStatus:
+        return PartyStatus(party, connected=False, last_progress=0.0)
+
+    async def withdraw(self, job: str) -> None:
+        return
+
+
+class NotingDriver:
+    """A driver that only notes what it was asked to do."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.cancelled: list[tuple[str, str]] = []
+
+    def start(self, job: str) -> None:
+        self.started.append(job)
+
+    async def cancel(self, job: str, by: str) -> None:
+        self.cancelled.append((job, by))

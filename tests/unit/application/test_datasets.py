@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from secureflow.domain.users import Role
+from tests.stage import COLUMNS, YEAR, Stage
+from tests.unit.application.refusing import refused
+
+GOOD: dict[str, Any] = {
+    "name": "loans",
+    "title": "Loans",
+    "columns": COLUMNS,
+    "rows": "1k-5k",
+    "commitment": "cd" * 32,
+}
+
+
+async def test_publishing_again_keeps_the_id(stage: Stage) -> None:
+    datasets = stage.services.datasets
+    first = await datasets.publish("bank-a", GOOD)
+    before = len(stage.ledger.log)
+    assert await datasets.publish("bank-a", GOOD) == first
+    assert len(stage.ledger.log) == before
+    second = await datasets.publish("bank-a", {**GOOD, "rows": "5k-10k"})
+    assert (second.id, second.rows) == (first.id, "5k-10k")
+    assert (await datasets.publish("bank-b", GOOD)).id != first.id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "../x"},
+        {"columns": []},
+        {"columns": [{"name": "a", "type": "blob"}]},
+        {"rows": "12345 rows of Ada"},
+        {"commitment": "x"},
+        {"path": "/data/loans.csv"},
+        {"title": "x" * 201},
+    ],
+)
+async def test_bad_descriptions_are_refused(stage: Stage, change: dict[str, Any]) -> None:
+    with refused("invalid_dataset"):
+        await stage.services.datasets.publish("bank-a", {**GOOD, **change})
+
+
+async def test_a_description_is_seen_by_its_owner_and_where_it_is_granted(stage: Stage) -> None:
+    datasets = stage.services.datasets
+    key = (await datasets.publish("bank-a", GOOD)).id
+    assert (await datasets.get(stage.scientist("bank-a"), key)).id == key
+    with refused("not_found"):
+        await datasets.get(stage.scientist("bank-b"), key)
+    await stage.grant("bank-a", key, stage.ids["project"])
+    assert (await datasets.get(stage.scientist("bank-b"), key)).id == key
+    with refused("not_found"):
+        await datasets.get(stage.scientist("outsider"), key)
+    stage.now[0] += YEAR
+    with refused("not_found"):
+        await datasets.get(stage.scientist("bank-b"), key)
+
+
+async def test_lists_page_through_own_and_granted(stage: Stage) -> None:
+    datasets = stage.services.datasets
+    scientist = stage.scientist("bank-b")
+    ids = sorted(stage.ids[f"{bank}.dataset"] for bank in ("bank-a", "bank-b", "bank-c"))
+    first = await datasets.list(scientist, limit=2)
+    rest = await datasets.list(scientist, limit=2, cursor=first.next)
+    assert [d.id for d in (*first.items, *rest.items)] == ids
+    assert rest.next == ""
+    assert len((await datasets.list(stage.operator)).items) == 4
+    with refused("not_found"):
+        await datasets.list(scientist, project=stage.ids["outsider.project"])
+
+
+async def grant(stage: Stage, by: Any, **changes: Any) -> Any:
+    asked = {
+        "project": stage.ids["project"],
+        "columns": ["age"],
+        "purposes": [],
+        "expires": stage.now[0] + 60,
+        **changes,
+    }
+    return await stage.services.datasets.grant(by, stage.ids["bank-a.dataset"], **asked)
+
+
+async def test_only_owners_grant_and_only_what_they_declare(stage: Stage) -> None:
+    owner = stage.owner("bank-a")
+    with refused("unknown_column", "salary"):
+        await grant(stage, owner, columns=["salary"])
+    for expires in (stage.now[0], stage.now[0] + 10 * YEAR):
+        with refused("invalid_request"):
+            await grant(stage, owner, expires=expires)
+    with refused("not_found"):
+        await grant(stage, stage.owner("bank-b"))
+    with refused("not_found"):
+        await grant(stage, owner, project=stage.ids["outsider.project"])
+    with refused("forbidden"):
+        await grant(stage, stage.scientist("bank-a"))
+    assert (await grant(stage, owner)).columns == ("age",)
+
+
+async def test_revoking_is_for_the_owner(stage: Stage) -> None:
+    datasets = stage.services.datasets
+    key = stage.ids["bank-a.grant"]
+    for stranger in ("bank-b", "outsider"):
+        with refused("not_found"):
+            await datasets.revoke(stage.owner(stranger), key)
+    revoked = await datasets.revoke(stage.owner("bank-a"), key)
+    assert revoked.revoked == stage.now[0]
+    assert stage.ledger.kinds[-1] == "grant.revoked"
+    again = len(stage.ledger.log)
+    await datasets.revoke(stage.owner("bank-a"), key)
+    assert len(stage.ledger.log) == again
+
+
+async def test_removal_ends_grants_and_hides(stage: Stage) -> None:
+    datasets = stage.services.datasets
+    key = stage.ids["bank-a.dataset"]
+    with refused("not_found"):
+        await datasets.remove(stage.owner("bank-b"), key)
+    await datasets.remove(stage.owner("bank-a"), key)
+    for principal in (stage.owner("bank-a"), stage.person("bank-b", Role.AUDITOR)):
+        with refused("not_found"):
+            await datasets.get(principal, key)
+    grants = (await datasets.grants(stage.owner("bank-a"))).items
+    assert [g.revoked for g in grants if g.dataset == key] == [stage.now[0]]
+    await datasets.unpublish("bank-b", "customers")
+    with refused("not_found"):
+        await datasets.unpublish("bank-b", "customers")

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+
+from secureflow.application.scripts import script_for
+from secureflow.domain.jobs import JobState
+from secureflow.domain.specs import TrainingSpec, parse, spec_digest
+from secureflow.domain.users import Role
+from secureflow.engines.ledger.leaves import parse_leaf
+from secureflow.kit.errors import SecureFlowError
+from tests.stage import BANKS, FEATURES, YEAR, Stage
+from tests.unit.application.refusing import refused
+
+
+def features(**changes: Any) -> dict[str, Any]:
+    return {"features": {**copy.deepcopy(FEATURES), **changes}}
+
+
+async def test_the_server_fills_in_the_roster(stage: Stage) -> None:
+    job = await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted())
+    assert [line["party"] for line in job.spec["roster"]] == list(BANKS)
+    assert {line["key"] for line in job.spec["roster"]} == {
+        stage.keys[bank].public for bank in BANKS
+    }
+    assert {line["dataset"] for line in job.spec["roster"]} == {"customers"}
+    assert job.digest == spec_digest(parse(TrainingSpec, job.spec))
+    assert job.state == JobState.PROPOSED
+    assert stage.driver.started[-1] == job.id
+    leaf = parse_leaf(stage.ledger.log[-1].data).leaf
+    assert (leaf.kind, leaf.job, leaf.spec) == ("job.proposed", job.id, job.digest)
+
+
+async def test_a_dry_run_makes_nothing(stage: Stage) -> None:
+    before = (len(stage.ledger.log), list(stage.driver.started))
+    told = await stage.services.jobs.rehearse(stage.scientist("bank-a"), stage.wanted())
+    assert told.details["quorum"] == 3
+    assert told.details["dropouts_tolerated"] == 0
+    assert any("no dropout" in note for note in told.notes)
+    assert (len(stage.ledger.log), stage.driver.started) == before
+    assert len((await stage.services.jobs.list(stage.operator)).items) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "says"),
+    [
+        ({"parts": {"features": FEATURES, "min_contributors": 2}}, "contradictory_spec", "three"),
+        ({"parts": {"features": FEATURES, "min_contributors": 4}}, "contradictory_spec", "roster"),
+        ({"parts": {}}, "contradictory_spec", "features"),
+        (
+            {"parts": features(numeric=[{"column": "salary", "bounds": [0, 1]}])},
+            "unknown_column", "salary",
+        ),
+        (
+            {"parts": features(numeric=[{"column": "job", "bounds": [0, 1]}], categorical=[])},
+            "contradictory_spec", "category",
+        ),
+        (
+            {"parts": features(numeric=[{"column": "age", "bounds": [5, 1]}])},
+            "contradictory_spec", "bounds",
+        ),
+        (
+            {"parts": features(label={"column": "age", "positive": "1"})},
+            "contradictory_spec", "twice",
+        ),
+        ({"purpose": "marketing"}, "column_not_granted", "marketing"),
+        ({"parts": {**features(), "protection": "none"}}, "invalid_spec", "protection"),
+        ({"project": "prj_00000000000000000000"}, "not_found", ""),
+        (
+            {"parts": {**features(), "resume": {
+                "job": "job_00000000000000000000", "round": 1, "model": "00" * 32}}},
+            "not_found", "job",
+        ),
+    ],
+)  # fmt: skip
+async def test_what_cannot_work_is_refused_early(
+    stage: Stage, change: dict[str, Any], code: str, says: str
+) -> None:
+    before = len(stage.ledger.log)
+    for attempt in (stage.services.jobs.rehearse, stage.services.jobs.submit):
+        with refused(code, says):
+            await attempt(stage.scientist("bank-a"), stage.wanted(**change))
+    assert len(stage.ledger.log) == before
+
+
+async def test_a_two_party_sum_is_refused_with_the_reason(stage: Stage) -> None:
+    two = tuple(stage.ids[f"{bank}.dataset"] for bank in BANKS[:2])
+    with refused("contradictory_spec", "shows each party the others' data"):
+        await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted(datasets=two))
+
+
+async def test_foreign_datasets_do_not_exist(stage: Stage) -> None:
+    ids = [stage.ids[f"{bank}.dataset"] for bank in BANKS]
+    for key in (stage.ids["outsider.dataset"], "dst_00000000000000000000"):
+        with refused("not_found"):
+            await stage.services.jobs.submit(
+                stage.scientist("bank-a"), stage.wanted(datasets=(*ids, key))
+            )
+    with refused("contradictory_spec", "two datasets"):
+        await stage.services.jobs.submit(
+            stage.scientist("bank-a"), stage.wanted(datasets=(*ids, ids[0]))
+        )
+
+
+async def test_a_column_beyond_the_grant_is_refused_by_name(stage: Stage) -> None:
+    datasets = stage.services.datasets
+    await datasets.revoke(stage.owner("bank-b"), stage.ids["bank-b.grant"])
+    await datasets.grant(
+        stage.owner("bank-b"),
+        stage.ids["bank-b.dataset"],
+        project=stage.ids["project"],
+        columns=["age", "income"],
+        purposes=[],
+        expires=stage.now[0] + 60,
+    )
+    with refused("column_not_granted", "bank-b has not granted the columns job"):
+        await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted())
+
+
+async def test_expired_grants_cover_nothing(stage: Stage) -> None:
+    stage.now[0] += YEAR
+    with refused("column_not_granted"):
+        await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted())
+
+
+async def test_who_is_outside_the_charter_cannot_contribute(stage: Stage) -> None:
+    shown = await stage.services.charters.propose(stage.operator, ["bank-a", "bank-b", "outsider"])
+    members = [m for m in shown["charter"]["members"] if m["organisation"] != "bank-c"]
+    await stage.sign_charter(shown, members)
+    with refused("charter_mismatch", "bank-c"):
+        await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted())
+
+
+async def test_a_replay_is_told_the_charter_of_the_submission(stage: Stage) -> None:
+    job = await stage.services.jobs.get(stage.scientist("bank-a"), stage.ids["job"])
+    assert job.progress["members"]["bank-c"] == stage.keys["bank-c"].public
+    first = next(script_for(job))
+    shown = await stage.services.charters.propose(stage.operator, ["bank-a", "bank-b", "outsider"])
+    members = [m for m in shown["charter"]["members"] if m["organisation"] != "bank-c"]
+    await stage.sign_charter(shown, members)
+    assert next(script_for(job)) == first
+
+
+async def test_open_jobs_are_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secureflow.application.jobs.MAX_OPEN", 1)
+    with refused("too_many_jobs"):
+        await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted())
+    await stage.services.jobs.submit(stage.scientist("bank-b"), stage.wanted())
+
+
+async def test_cancelling_is_for_contributors(stage: Stage) -> None:
+    jobs = stage.services.jobs
+    key = stage.ids["job"]
+    with refused("not_found"):
+        await jobs.cancel(stage.admin("outsider"), key)
+    with refused("forbidden"):
+        await jobs.cancel(stage.person("bank-a", Role.AUDITOR), key)
+    await jobs.cancel(stage.owner("bank-c"), key)
+    assert stage.driver.cancelled == [(key, "bank-c.data-owner")]
+    job = await jobs.get(stage.operator, key)
+    await stage.finish(job, state=JobState.CANCELLED)
+    with refused("already_finished"):
+        await jobs.cancel(stage.operator, key)
+
+
+async def test_a_member_that_does_not_contribute_cannot_cancel(stage: Stage) -> None:
+    projects = stage.services.projects
+    await projects.invite(stage.admin("bank-a"), stage.ids["project"], "outsider")
+    await projects.accept(stage.admin("outsider"), stage.ids["project"])
+    with refused("forbidden"):
+        await stage.services.jobs.cancel(stage.admin("outsider"), stage.ids["job"])
+
+
+async def test_the_report_comes_at_the_end(stage: Stage) -> None:
+    jobs, ada = stage.services.jobs, stage.scientist("bank-b")
+    with refused("not_finished"):
+        await jobs.report(ada, stage.ids["job"])
+    job = await jobs.get(ada, stage.ids["job"])
+    error = SecureFlowError("round_lost", "bank-c never came back.").as_json()
+    await stage.finish(job, state=JobState.FAILED, error=error)
+    with refused("no_report", "bank-c never came back"):
+        await jobs.report(ada, job.id)
+    await stage.finish(job, state=JobState.SUCCEEDED, report={"rounds": 3})
+    assert await jobs.report(ada, job.id) == {"rounds": 3}
+    with refused("not_found"):
+        await jobs.report(stage.scientist("outsider"), job.id)
+
+
+async def append(stage: Stage, kind: str, **data: Any) -> None:
+    async with stage.database.begin() as work:
+        await work.events.append(stage.ids["job"], kind, stage.now[0], data)
+        await work.commit()
+
+
+async def test_events_are_replayed_and_followed_to_the_end(stage: Stage) -> None:
+    jobs, ada, key = stage.services.jobs, stage.scientist("bank-b"), stage.ids["job"]
+    seen: list[Any] = []
+    caught_up = asyncio.Event()
+
+    async def watch() -> None:
+        async for event in jobs.events(ada, key, 0):
+            seen.append(event)
+            caught_up.set()
+
+    watching = asyncio.create_task(watch())
+    await caught_up.wait()
+    await append(stage, "round", round=1)
+    await stage.bus.publish(f"job/{key}")
+    job = await jobs.get(ada, key)
+    await append(stage, "done", state="succeeded")
+    await stage.finish(job, state=JobState.SUCCEEDED)
+    await stage.bus.publish(f"job/{key}")
+    await asyncio.wait_for(watching, 5)
+    assert [event.kind for event in seen] == ["state", "round", "done"]
+    resumed = [event.kind async for event in jobs.events(ada, key, seen[0].id)]
+    assert resumed == ["round", "done"]
+
+
+async def test_foreign_events_do_not_exist(stage: Stage) -> None:
+    with refused("not_found"):
+        async for _ in stage.services.jobs.events(stage.admin("outsider"), stage.ids["job"], 0):
+            pytest.fail("an event was shown")

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secureflow.application.throttle import Throttle
+
+
+def test_burst_then_rate() -> None:
+    now = [0.0]
+    throttle = Throttle(2.0, 3, lambda: now[0])
+    assert [throttle.take("a") for _ in range(3)] == [0.0] * 3
+    assert throttle.take("a") == 0.5
+    assert throttle.take("b") == 0.0
+    now[0] = 0.5
+    assert throttle.take("a") == 0.0
+    assert throttle.take("a") > 0
+
+
+def test_memory_is_bounded() -> None:
+    throttle = Throttle(1.0, 1, lambda: 0.0, keys=10)
+    for key in range(100):
+        throttle.take(str(key))
+    assert len(throttle._buckets) == 10
+
+
+@given(st.lists(st.floats(0, 2), max_size=60))
+def test_never_more_than_burst_plus_rate(gaps: list[float]) -> None:
+    now = [0.0]
+    throttle = Throttle(1.0, 5, lambda: now[0])
+    taken = 0
+    for gap in gaps:
+        now[0] += gap
+        taken += throttle.take("k") == 0.0
+    assert taken <= 5 + now[0] + 1e-6
