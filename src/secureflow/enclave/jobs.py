@@ -1,0 +1,306 @@
+"""One job inside the enclave: its keys, its plan, its model, and what may come out of it.
+
+Keys are made fresh for every (enclave start, job) and never leave memory; a restarted enclave is
+another enclave, and agents verify it anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from secureflow.enclave.buffers import Buffers
+from secureflow.enclave.models import Blobs, GlobalModel, load_open, load_sealed
+from secureflow.enclave.plans import STAGES, Plan, Step
+from secureflow.enclave.rounds import Released, Rounds, upload_receipt
+from secureflow.enclave.whole import Whole
+from secureflow.engines.attestation import SUITE, Evidence, runtime_data
+from secureflow.engines.closing import Certificate
+from secureflow.engines.sealing import (
+    Binding,
+    FixedPointAccumulator,
+    OpenedUpdate,
+    RecipientKey,
+    Release,
+    manifest_length,
+    model_key_info,
+)
+from secureflow.engines.training.models import model_family
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+BUFFERS: Final = 2
+ENCLAVE: Final = "enclave"
+MAX_EVIDENCE: Final = 64
+"""Evidence digests that are remembered per party: seals may name any of them."""
+
+
+@dataclass(frozen=True)
+class _Locked:
+    """A model whose content key has not been handed over: what opens it and where it is."""
+
+    digest: str
+    artifact: str
+    info: bytes
+
+
+class EnclaveJob:
+    """A job that this enclave serves.
+
+    Args:
+        plan: verified.
+        blobs: where models are fetched from and stored.
+    """
+
+    def __init__(self, plan: Plan, blobs: Blobs) -> None:
+        self.plan = plan
+        self.recipient = RecipientKey.generate()
+        self.rounds = Rounds(plan)
+        self.generation = 0
+        self.recipients: dict[str, str] = {}
+        lengths = (manifest_length(self._shape(stage).manifest) for stage in STAGES)
+        self.buffers = Buffers(BUFFERS, max(lengths))
+        self._release_key = SigningKey.generate()
+        self._blobs = blobs
+        self._evidence: dict[str, list[str]] = {}
+        self._model: GlobalModel | None = None
+        self._locked: _Locked | None = None
+        self._lock = asyncio.Lock()
+        self._whole = Whole()
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The public keys that evidence vouches for."""
+        return {"hpke": self.recipient.public, "release": self._release_key.public}
+
+    @property
+    def model(self) -> GlobalModel:
+        """The current model (`model_missing` while its content key has not been handed over)."""
+        if self._model is None:
+            raise SecureFlowError(
+                "model_missing",
+                f"The enclave does not have the current model of {self.plan.job} yet.",
+                "The agents hand over its content key when they admit the enclave.",
+            )
+        return self._model
+
+    def runtime_data(self, nonce: str) -> dict[str, str]:
+        """Return what evidence for this nonce binds."""
+        return runtime_data(
+            nonce=nonce, suite=SUITE, job=self.plan.job, spec=self.plan.digest, **self.keys
+        )
+
+    def attested(self, party: str, evidence: Evidence) -> None:
+        """Remember evidence that was made for a party."""
+        known = self._evidence.setdefault(party, [])
+        known.append(evidence.digest)
+        del known[:-MAX_EVIDENCE]
+
+    async def begin_with(self, model: Mapping[str, JSON] | None) -> None:
+        """Take the model that the job starts from, or goes on from after a restart.
+
+        Raises:
+            SecureFlowError: `model_conflict` when this enclave already holds another one,
+                `invalid_request`, and those of fetching.
+        """
+        async with self._lock:
+            digest, artifact, info = self._start(model)
+            if self._model is not None or self._locked is not None:
+                self._check_same(digest)
+            elif not digest:
+                initial = model_family(self.plan.spec).initial(self.plan.spec)
+                self._model = GlobalModel.of(initial)
+            elif artifact == digest:
+                self._model = await load_open(self._blobs, digest, self.plan.spec.parameters)
+            else:
+                self._locked = _Locked(digest, artifact, info)
+
+    async def unlock(self, sealed: Mapping[str, JSON]) -> None:
+        """Open the current model with a content key from any agent.
+
+        Raises:
+            SecureFlowError: `sealed_key_refused` when no key opens it, and those of fetching.
+        """
+        async with self._lock:
+            if self._locked is None:
+                return
+            locked = self._locked
+            failure = SecureFlowError("sealed_key_refused", "No content key of the model was sent.")
+            for key in sealed.values():
+                try:
+                    opened = self.recipient.open_key(str(key), locked.info)
+                    self._model = await load_sealed(
+                        self._blobs,
+                        locked.digest,
+                        locked.artifact,
+                        self.plan.spec.parameters,
+                        opened,
+                    )
+                except SecureFlowError as error:
+                    failure = error
+                else:
+                    self._locked = None
+                    return
+            raise failure
+
+    def expect(self, binding: Binding) -> Binding:
+        """Return what an update must be bound to, given what it claims.
+
+        Raises:
+            SecureFlowError: `evidence_unknown`, and those of `Rounds.check_upload`.
+        """
+        step, party = Step.parse(binding.round, binding.stage), binding.party
+        self.rounds.check_upload(step, party)
+        if binding.evidence not in self._evidence.get(party, ()):
+            raise SecureFlowError(
+                "evidence_unknown",
+                f"The update of {party} is bound to evidence that this enclave did not give it.",
+                "Verify this enclave first.",
+            )
+        return self.plan.binding(step, party, model=self.model.digest, evidence=binding.evidence)
+
+    async def fold(self, update: OpenedUpdate, commitment: str, at: int) -> dict[str, JSON]:
+        """Fold a verified update and return its receipt.
+
+        Raises:
+            SecureFlowError: those of `Rounds.check_upload` and `FixedPointAccumulator.fold`.
+        """
+        binding = update.binding
+        step = Step.parse(binding.round, binding.stage)
+        async with self._lock:
+            # The round may have moved on while the chunks came in.
+            self.rounds.check_upload(step, binding.party)
+            if binding.model != self.model.digest:
+                raise SecureFlowError("stale_round", f"{step} starts from another model now.")
+            accumulator = self.rounds.accumulator(step, self.model.digest)
+            await asyncio.to_thread(accumulator.fold, update.parameters, update.sums)
+            receipt = upload_receipt(update, at)
+            self.rounds.folded(update, commitment, receipt)
+            return receipt
+
+    async def roll(self, step: Step) -> list[str]:
+        """Freeze a step and return whose updates it holds."""
+        async with self._lock:
+            return list(self.rounds.roll(step, self.model.digest))
+
+    async def release(self, step: Step, certificate: Certificate) -> dict[str, JSON]:
+        """Release a step on its closing certificate; the same one again, the same answer.
+
+        Raises:
+            SecureFlowError: `already_released`, those of `Rounds.certified`, `model_not_finite`,
+                and those of storing the model.
+        """
+        return await self._whole.run(self._release(step, certificate))
+
+    async def close(self) -> None:
+        """Let work in threads end before the job is forgotten."""
+        async with self._lock:
+            self._model = None
+
+    async def _release(self, step: Step, certificate: Certificate) -> dict[str, JSON]:
+        async with self._lock:
+            released = self.rounds.releases.get(step)
+            if released is None:
+                released = await self._compute(step, certificate)
+            elif released.certificate != certificate.digest:
+                raise SecureFlowError(
+                    "already_released",
+                    f"{step} of {self.plan.job} was released to another contributor set.",
+                    "A round opens once. Keep both certificates: together they are evidence.",
+                )
+            if not released.stored:
+                released.answer |= await self._store(step)
+                released.stored = True
+            return released.answer
+
+    async def _compute(self, step: Step, certificate: Certificate) -> Released:
+        model = self.model
+        accumulator = self.rounds.certified(step, certificate, model.digest)
+        if step.stage == "train":
+            try:
+                await asyncio.to_thread(model.advance, accumulator)
+            except SecureFlowError:
+                self._model = None  # half moved: of no use to anybody
+                raise
+        release = Release(
+            self.plan.job,
+            self.plan.digest,
+            step.number,
+            step.stage,
+            certificate.survivors,
+            model.digest,
+            tuple(accumulator.sums().tolist()),
+        )
+        released = Released(certificate.digest, release.sign(self._release_key))
+        self.rounds.close(step, released)
+        self._clear_later(accumulator)
+        return released
+
+    async def _store(self, step: Step) -> dict[str, JSON]:
+        """Store the model if this step puts one out."""
+        spec, model = self.plan.spec, self.model
+        agents_only = spec.release.intermediate == "agents"
+        # The plan's output is open to the operator; an early stop shows only when it is evaluated.
+        output = step.number == spec.plan.rounds if step.stage == "train" else agents_only
+        if step.stage == "moments" or (step.stage == "evaluate" and not agents_only):
+            return {}
+        if output or not agents_only:
+            return await model.store_open(self._blobs)
+
+        infos = {
+            party: _key_info(self.plan.job, step, model.digest, party) for party in self.recipients
+        }
+        return await model.store_sealed(self._blobs, self.recipients, infos)
+
+    def _clear_later(self, accumulator: FixedPointAccumulator) -> None:
+        """Zero the accumulator while the parties train, off the round's critical path."""
+
+        async def clear() -> None:
+            async with self._lock:
+                if accumulator.count and self.rounds.idle:
+                    await asyncio.to_thread(accumulator.reset)
+
+        self._whole.start(clear())
+
+    def _start(self, model: Mapping[str, JSON] | None) -> tuple[str, str, bytes]:
+        """Return digest and artifact of the model to start from, and its content key's info.
+
+        An empty digest stands for the spec's initial model.
+        """
+        if model is None:
+            resume = self.plan.spec.resume
+            return (resume.model, resume.model, b"") if resume is not None else ("", "", b"")
+        digest, artifact, release = model.get("digest"), model.get("artifact"), model.get("release")
+        if not isinstance(digest, str) or not isinstance(artifact, str):
+            raise SecureFlowError("invalid_request", "The model names no digest or artifact.")
+        if artifact == digest:
+            return digest, artifact, b""
+        if not isinstance(release, dict):
+            raise SecureFlowError("invalid_request", "The sealed model names no release.")
+        step = Step.parse(release.get("round"), release.get("stage"))
+        return digest, artifact, _key_info(self.plan.job, step, digest, ENCLAVE)
+
+    def _check_same(self, digest: str) -> None:
+        held = self._model.digest if self._model else self._locked.digest if self._locked else ""
+        fresh = not digest and not self.rounds.releases
+        if not fresh and digest != held:
+            raise SecureFlowError(
+                "model_conflict",
+                f"This enclave holds model {held[:16]}… of {self.plan.job}, not {digest[:16]}….",
+                "Finish the job here first: its keys serve one course of the job.",
+            )
+
+    def _shape(self, stage: Any) -> Binding:
+        nothing = "0" * 64
+        return self.plan.binding(
+            Step(0, STAGES.index(stage)), "shape", model=nothing, evidence=nothing
+        )
+
+
+def _key_info(job: str, step: Step, model: str, party: str) -> bytes:
+    return model_key_info(
+        job=job, round_number=step.number, stage=step.stage, model=model, party=party
+    )

@@ -1,0 +1,105 @@
+"""The enclave's process: one uplink in, one link out, and nothing else.
+
+It imports only what is measured (`adapters.tee`, `adapters.link`, wire, engines, domain, kit).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from secureflow import __version__
+from secureflow.adapters.link import CredentialFiles, Link, UplinkServer
+from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
+from secureflow.enclave.settings import EnclaveSettings
+from secureflow.enclave.worker import Worker
+from secureflow.kit.clock import system_clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import announce_ready, configure_logging, get_logger
+from secureflow.kit.pki import SpiffeId, parse_certificate, spiffe_id
+
+JSON = Any
+
+_log = get_logger(__name__)
+
+
+async def serve(settings: EnclaveSettings) -> None:
+    """Serve until cancelled.
+
+    Raises:
+        SecureFlowError: `not_enrolled`, `no_tee`, `address_unavailable`,
+            `simulated_platform_unreadable`.
+    """
+    credentials = CredentialFiles(settings.directory)
+    certificate = parse_certificate(credentials().certificate.decode("ascii"))
+    identity = SpiffeId.parse(spiffe_id(certificate))
+    place = ""
+
+    async def handle(verb: str, body: dict[str, JSON], rider: JSON) -> JSON:
+        return await worker.handle(verb, body, rider)  # worker and link need each other
+
+    link = Link(
+        settings.server,
+        credentials,
+        lambda: {"version": __version__, "log_size": 0, "unproved": [], "address": place},
+        handle,
+        clock=system_clock,
+    )
+    worker = Worker(_attester(settings), link, lambda: place, system_clock)
+    uplink = UplinkServer(
+        f"{settings.uplink.bind}:{settings.uplink.port}",
+        credentials,
+        identity.trust_domain,
+        worker.uploads,
+        clock=system_clock,
+    )
+    port = await uplink.start()
+    place = _public(settings, port)
+    announce_ready(settings.directory, {"process": "enclave", "uplink": place, "tee": "SIMULATED"})
+    try:
+        await link.run()
+    finally:
+        await uplink.stop()
+
+
+def run(config: Path) -> int:
+    """Run the process until SIGTERM or SIGINT; return the exit code."""
+    try:
+        settings = EnclaveSettings.load(config)
+        configure_logging("enclave", form=settings.log.form, level=settings.log.level)
+        asyncio.run(_until_told(settings))
+    except SecureFlowError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2 if error.code.startswith("invalid_") else 6
+    return 0
+
+
+async def _until_told(settings: EnclaveSettings) -> None:
+    serving = asyncio.create_task(serve(settings))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, serving.cancel)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        _log.info("stopped")
+
+
+def _attester(settings: EnclaveSettings) -> SimulatedAttester:
+    if settings.simulated is None:
+        raise SecureFlowError(
+            "no_tee",
+            "This machine offers no TEE that the enclave can use.",
+            "For development and demos name a SIMULATED platform (`enclave init --simulated`).",
+        )
+    _log.warning("tee_simulated", message="SIMULATED TEE: it protects nothing from the operator")
+    return SimulatedAttester(SimulatedPlatform.load(settings.simulated))
+
+
+def _public(settings: EnclaveSettings, port: int) -> str:
+    """Return the address that agents are told."""
+    public = settings.uplink.public or settings.uplink.bind
+    return public if public.rpartition(":")[2].isdigit() else f"{public}:{port}"

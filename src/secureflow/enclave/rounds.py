@@ -1,0 +1,204 @@
+"""A job's rounds inside the enclave: fold each party once, freeze, release on a certificate.
+
+States of a step: *unopened* → *open* (first fold) → *frozen* (`roll`, or the certificate) →
+*released*. Steps are released in order and never twice with another set. All of it is memory only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from secureflow.enclave.plans import Plan, Step
+from secureflow.engines.closing import Certificate, round_context, verify_certificate
+from secureflow.engines.sealing import FixedPointAccumulator, OpenedUpdate
+from secureflow.engines.training.models import Stage, update_layout
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+
+
+@dataclass
+class Round:
+    """One step: whose updates are folded (party → receipt and its commitment)."""
+
+    step: Step
+    model: str
+    frozen: bool = False
+    receipts: dict[str, tuple[str, dict[str, JSON]]] = field(default_factory=dict)
+
+    @property
+    def folded(self) -> tuple[str, ...]:
+        """Parties whose updates are in the sum, sorted."""
+        return tuple(sorted(self.receipts))
+
+
+@dataclass
+class Released:
+    """What came out of a step: on which certificate, and the answer given."""
+
+    certificate: str
+    answer: dict[str, JSON]
+    stored: bool = False
+
+
+class Rounds:
+    """The course of one job."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._accumulators: dict[Stage, FixedPointAccumulator] = {}
+        self._current: Round | None = None
+        self._previous: Round | None = None
+        self._last: Step | None = None
+        self.releases: dict[Step, Released] = {}
+        self.expected: frozenset[str] | None = None
+        """Only these parties' updates are taken until the next release (a certified set)."""
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether no step is open."""
+        return self._current is None
+
+    def receipt(self, step: Step, party: str) -> tuple[str, dict[str, JSON]] | None:
+        """Return (commitment, receipt) if the party's update of this step was folded."""
+        for known in (self._current, self._previous):
+            if known is not None and known.step == step:
+                return known.receipts.get(party)
+        return None
+
+    def check_upload(self, step: Step, party: str) -> None:
+        """Refuse an upload that could not be folded now; nothing changes.
+
+        Raises:
+            SecureFlowError: `party_not_in_roster`, `party_not_approved`, `party_not_expected`,
+                `stale_round`, `round_frozen`, `already_uploaded`.
+        """
+        self._plan.check_contributor(party)
+        if self.expected is not None and party not in self.expected:
+            raise SecureFlowError(
+                "party_not_expected",
+                f"{party} is not among the certified contributors of {step}.",
+                "The certificate is final for this round; the next one takes updates again.",
+            )
+        current = self._check_step(step)
+        if current is not None and party in current.receipts:
+            raise SecureFlowError(
+                "already_uploaded",
+                f"{party} has already contributed to {step}.",
+                "One update per party and round.",
+            )
+        if current is not None and current.frozen:
+            raise SecureFlowError("round_frozen", f"{step} takes no more updates.")
+
+    def accumulator(self, step: Step, model: str) -> FixedPointAccumulator:
+        """Open the step if it is unopened, and return its accumulator."""
+        self._enter(step, model)
+        return self._accumulators[step.stage]
+
+    def folded(self, update: OpenedUpdate, commitment: str, receipt: dict[str, JSON]) -> None:
+        """Note that the accumulator holds this update."""
+        if self._current is None:
+            raise AssertionError  # `accumulator` came first, under the job's lock
+        self._current.receipts[update.binding.party] = (commitment, receipt)
+
+    def roll(self, step: Step, model: str) -> tuple[str, ...]:
+        """Freeze the step and return whose updates are in it.
+
+        Raises:
+            SecureFlowError: `stale_round`.
+        """
+        self._check_step(step)
+        current = self._enter(step, model)
+        current.frozen = True
+        return current.folded
+
+    def certified(self, step: Step, certificate: Certificate, model: str) -> FixedPointAccumulator:
+        """Freeze the step and return its accumulator, if the certificate opens exactly it.
+
+        Raises:
+            SecureFlowError: those of `verify_certificate`, `certificate_mismatch`,
+                `contributors_too_few`, `stale_round`, `survivors_mismatch`.
+        """
+        spec = self._plan.spec
+        question = certificate.question
+        context = round_context(
+            self._plan.job, step.number, step.stage,
+            spec=self._plan.digest, model=model, roster=spec.parties,
+        )  # fmt: skip
+        if (*question.slot, question.context) != (
+            self._plan.job, step.number, step.stage, context,
+        ):  # fmt: skip
+            raise SecureFlowError(
+                "certificate_mismatch",
+                f"The certificate closes another round or model than {step} of {self._plan.job}.",
+            )
+        verify_certificate(certificate, spec.keys)
+        needed = self._plan.fewest(certificate.survivors)
+        if len(certificate.survivors) < needed:
+            raise SecureFlowError(
+                "contributors_too_few",
+                f"{len(certificate.survivors)} parties contributed to {step}; {needed} are needed.",
+                "A party's approval says how many contributors it accepts at least.",
+            )
+        current = self._check_step(step)
+        if current is None or current.folded != certificate.survivors:
+            raise SecureFlowError(
+                "survivors_mismatch",
+                f"The certificate of {step} names other contributors than this enclave holds.",
+                "Bring exactly the certified updates, or the round is lost.",
+                {"folded": list(current.folded) if current else []},
+            )
+        current.frozen = True
+        return self._accumulators[step.stage]
+
+    def close(self, step: Step, released: Released) -> None:
+        """The step is released: the next one may open."""
+        self.releases[step] = released
+        self._last, self._previous, self._current = step, self._current, None
+        self.expected = None
+
+    def _check_step(self, step: Step) -> Round | None:
+        """Return the open round of this step, None if it may open now, or refuse it."""
+        self._plan.check_step(step)
+        current = self._current
+        if current is not None and current.step == step:
+            return current
+        blocking = current is not None and (current.frozen or current.receipts)
+        if blocking or (self._last is not None and step <= self._last):
+            now = current.step if current is not None else self._last
+            raise SecureFlowError(
+                "stale_round",
+                f"{step} of {self._plan.job} is not open; the enclave is at {now}.",
+                "Ask the centre for the round that is open now.",
+            )
+        return None
+
+    def _enter(self, step: Step, model: str) -> Round:
+        if self._current is None or self._current.step != step:
+            self._current = Round(step, model)
+            if step.stage not in self._accumulators:
+                self._accumulators[step.stage] = _accumulator(self._plan, step.stage)
+            if self._accumulators[step.stage].count:
+                self._accumulators[step.stage].reset()
+        return self._current
+
+
+def _accumulator(plan: Plan, stage: Stage) -> FixedPointAccumulator:
+    limits, layout = plan.spec.limits, update_layout(plan.spec, stage)
+    return FixedPointAccumulator(
+        layout.parameters,
+        layout.sums,
+        max_weight=limits.max_weight,
+        total_weight_cap=limits.max_weight * len(plan.spec.roster),
+        clip_norm=limits.clip_norm,
+        max_abs=limits.clip_norm,
+    )
+
+
+def upload_receipt(update: OpenedUpdate, at: int) -> dict[str, JSON]:
+    """Return the receipt of a folded update."""
+    binding: Mapping[str, Any] = vars(update.binding)
+    names = ("job", "round", "stage", "party")
+    return {**{name: binding[name] for name in names}, "body": update.body_digest, "at": at}

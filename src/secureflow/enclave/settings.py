@@ -1,0 +1,48 @@
+"""The enclave's settings: `enclave.yaml`, overridden by `SECUREFLOW_ENCLAVE__…` variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from secureflow.kit.logging import Form, Level
+from secureflow.kit.settings import ProcessSettings, Section
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class UplinkSettings(Section):
+    """Where agents send sealed updates. Port 0 picks a free one; `public` is what they are told."""
+
+    bind: str = "127.0.0.1"
+    port: Port = 8445
+    public: str = ""
+
+
+class LogSettings(Section):
+    """How the process logs."""
+
+    form: Form = "json"
+    level: Level = "info"
+
+
+class EnclaveSettings(ProcessSettings):
+    """Everything that `secureflow enclave start` reads.
+
+    Args:
+        directory: link credentials (`enclave init` makes them) and `ready.json`.
+        server: `host:port` of the centre's link.
+        simulated: directory of a SIMULATED platform; it protects nothing from the operator.
+        uplink: the enclave's own port.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SECUREFLOW_ENCLAVE__")
+
+    directory: Path = Path()
+    server: str = "127.0.0.1:8444"
+    simulated: Path | None = None
+    uplink: UplinkSettings = UplinkSettings()
+    log: LogSettings = LogSettings()
