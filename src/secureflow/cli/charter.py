@@ -64,7 +64,7 @@ def compare_files(first: File, second: File) -> None:
     for line in differences:
         typer.echo(line)
     if differences:
-        raise SecureFlowError("charter_mismatch", t("The charters differ."))
+        raise SecureFlowError("charter_refused", t("The charters differ."))
     say(t("Both are the same charter."))
 
 
@@ -84,13 +84,17 @@ def verify(
     signed = _signed(read_json(file))
     _show(signed, output)
     if pinned is not None:
-        accept_change(_signed(read_json(pinned)).charter, signed)
+        known = _signed(read_json(pinned)).charter
+        try:
+            accept_change(known, signed)
+        except SecureFlowError as error:
+            raise SecureFlowError("charter_refused", error.message, error.hint) from error
         say(t("It follows the pinned charter."))
         return
     missing = sorted(set(signed.charter.keys) - signed.signers(signed.charter.keys))
     if missing:
         raise SecureFlowError(
-            "charter_not_signed",
+            "charter_refused",
             t("Not signed by: {names}.", names=", ".join(missing)),
             "secureflow agent charter sign",
         )

@@ -114,7 +114,7 @@ def report(
     show(told, output, columns)
 
 
-@app.command("bundle", help=t("Write the job's audit bundle."))
+@app.command("bundle", help=t("Write a job's audit bundle."))
 def bundle(
     job: Id,
     save: Annotated[Path | None, typer.Option(help=t("File to write; default: stdout."))] = None,

@@ -104,7 +104,7 @@ def list_tokens(output: Output = Form.TABLE) -> None:
 @tokens.command("create", help=t("Make a token; its text is shown only now."))
 def create_token(
     label: Annotated[str, typer.Argument(help=t("What it is for."))] = "",
-    days: Annotated[int, typer.Option(min=1, max=365, help=t("How long it lasts."))] = 30,
+    days: Annotated[int, typer.Option(min=1, max=90, help=t("How long it lasts."))] = 30,
     output: Output = Form.TABLE,
 ) -> None:
     """Make a token."""

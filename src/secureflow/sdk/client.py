@@ -49,7 +49,7 @@ class Platform(Resource[D_co]):
     def login(self, name: str, password: str) -> Generator[Any, Any, Session]:
         """Log in; later calls of this client carry the session's token."""
         body = {"name": name, "password": password}
-        session: Session = yield from Call("POST", "/login", answers.value(Session), body=body)
+        session = yield from verbs.post_once("/login", body, answers.value(Session))
         self._connection.token = session.token
         return session
 

@@ -38,9 +38,9 @@ class Users(Resource[D_co]):
         return verbs.patch(f"/users/{user}", fields, Account)
 
     @listing
-    def list(self) -> Call[Page[Account]]:
-        """Iterate over the users."""
-        return verbs.pages("/users", Account)
+    def list(self, organisation: str = "") -> Call[Page[Account]]:
+        """Iterate over the users, optionally of one organisation."""
+        return verbs.pages("/users", Account, organisation=organisation)
 
 
 class Tokens(Resource[D_co]):
@@ -50,7 +50,7 @@ class Tokens(Resource[D_co]):
     def create(self, label: str = "", days: int = 30) -> Call[IssuedToken]:
         """Make a token for a program; its text is shown only now."""
         body = {"label": label, "days": days}
-        return verbs.post("/tokens", body, answers.value(IssuedToken))
+        return verbs.post_once("/tokens", body, answers.value(IssuedToken))
 
     @operation
     def revoke(self, token: str) -> Call[None]:

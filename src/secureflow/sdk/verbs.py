@@ -34,6 +34,11 @@ def post(path: str, body: JSON, how: Callable[[httpx.Response], T]) -> Call[T]:
     return Call("POST", path, how, body=body, key=secrets.token_hex(16))
 
 
+def post_once(path: str, body: JSON, how: Callable[[httpx.Response], T]) -> Call[T]:
+    """POST that is never repeated: the server keeps no answer that holds a secret."""
+    return Call("POST", path, how, body=body)
+
+
 def patch(path: str, body: JSON, of: type[T]) -> Call[T]:
     """PATCH one object."""
     return Call("PATCH", path, answers.value(of), body=body)

@@ -1,0 +1,225 @@
+"""Commands against a scripted server: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import secureflow.cli.users
+from secureflow.domain.errors import CATALOGUE
+from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk.profile import load_profile, profile_path
+
+ACCOUNT = {"id": "usr_00000000", "name": "sam", "organisation": "bank-a", "roles": ["auditor"]}
+JOB = {
+    "id": "job_00000000", "project": "prj_00000000", "organisation": "bank-a", "name": "income",
+    "submitter": "sam", "kind": "training", "script": "training/1", "spec": {}, "digest": "0" * 64,
+    "state": "running", "created": 1_790_000_000, "updated": 1_790_000_000,
+}  # fmt: skip
+ROUND = (
+    b'id: 1\nevent: state\ndata: {"state": "running"}\n\n'
+    b'id: 2\nevent: round\ndata: {"round": 1, "rounds": 2, "loss": 0.5, "auc": 0.875}\n\n'
+    b'id: 3\nevent: party\ndata: {"party": "bank-a", "state": "training"}\n\n'
+    b"id: 4\nevent: done\ndata: {}\n\n"
+)
+
+
+def test_results_come_as_table_json_and_yaml(centre: Any, cli: Any) -> None:
+    centre.answers["GET /jobs"] = (200, {"items": [JOB], "next": ""})
+    code, out, err = cli("job", "list")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].split()[:3] == ["id", "name", "state"]
+    assert "job_00000000  income  running" in out
+    assert json.loads(cli("job", "list", "-o", "json")[1]) == [
+        JOB | {"error": None, "report": None, "progress": {}}
+    ]
+    assert yaml.safe_load(cli("job", "list", "-o", "yaml")[1])[0]["name"] == "income"
+    assert centre.asked[0][1]["Authorization"] == "Bearer sft_test"
+
+
+def test_login_keeps_a_private_profile_and_logout_forgets_the_token(
+    centre: Any, cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SECUREFLOW_TOKEN")
+    monkeypatch.delenv("SECUREFLOW_URL")
+    session = {"token": "sft_secret", "expires": 1_790_000_000, "user": ACCOUNT}
+    centre.answers |= {"POST /login": (200, session), "GET /me": (200, ACCOUNT)}
+    centre.answers["POST /logout"] = (200, {})
+    password = tmp_path / "password"
+    password.write_text("hunter2\n")
+    code, out, err = cli("login", "sam", "--server", centre.url, "--password-file", password)
+    assert (code, out) == (0, "")
+    assert "sft_secret" not in err
+    assert centre.asked[0][2] == {"name": "sam", "password": "hunter2"}
+    assert stat.S_IMODE(profile_path().stat().st_mode) == 0o600
+    assert cli("user", "me")[0] == 0
+    assert centre.asked[-1][1]["Authorization"] == "Bearer sft_secret"
+    assert cli("logout")[0] == 0
+    assert load_profile().token == ""
+    assert cli("user", "me")[0] == 3
+
+
+def test_a_token_is_not_sent_to_another_server(
+    centre: Any, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SECUREFLOW_TOKEN")
+    profile_path().parent.mkdir()
+    profile_path().write_text('{"url": "https://other.example", "token": "sft_other"}')
+    assert cli("user", "me")[0] == 3
+    assert not centre.asked
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [
+        ("invalid_spec", 2),
+        ("too_large", 2),
+        ("unauthenticated", 3),
+        ("forbidden", 3),
+        ("not_found", 4),
+        ("already_exists", 5),
+        ("party_silent", 6),
+        ("digest_mismatch", 7),
+        ("too_few_answers", 8),
+        ("a_code_of_a_later_server", 8),
+        ("internal", 70),
+    ],
+)
+def test_exit_codes(centre: Any, cli: Any, code: str, exit_code: int) -> None:
+    told = {"code": code, "detail": "Bank A\ndid it.", "hint": "Ask bank A."}
+    centre.answers["GET /jobs/job_00000000"] = (400, told)
+    found, out, err = cli("job", "show", "job_00000000")
+    assert (found, out) == (exit_code, "")
+    assert err == f"{code}: Bank A did it. → Ask bank A.\n"
+
+
+def test_every_catalogued_code_has_an_exit_code() -> None:
+    from secureflow.cli.main import exit_code
+
+    assert {exit_code(SecureFlowError(code, "")) for code in CATALOGUE} <= {2, 3, 4, 5, 6, 7, 8, 70}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["job", "nope"], ["job", "show"], ["job", "list", "-o", "x"]]
+)
+def test_wrong_usage_is_2(cli: Any, arguments: list[str]) -> None:
+    code, out, err = cli(*arguments)
+    assert code == 2
+    assert out == ""
+    assert "Usage" in err
+
+
+def test_a_server_that_is_away_is_6(cli: Any, monkeypatch: pytest.MonkeyPatch, centre: Any) -> None:
+    centre.close()
+    monkeypatch.setattr("secureflow.sdk.drivers.time.sleep", lambda _: None)
+    code, _, err = cli("user", "me")
+    assert code == 6
+    assert err.startswith("unavailable: ")
+
+
+def test_a_defect_of_ours_is_one_line_and_70(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(secureflow.cli.users, "client", broken)
+    code, _, err = cli("user", "me")
+    assert code == 70
+    assert err == "internal: ZeroDivisionError: oh → SECUREFLOW_DEBUG=1 shows where.\n"
+    monkeypatch.setenv("SECUREFLOW_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        cli("user", "me")
+
+
+def test_an_interrupt_is_130(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(secureflow.cli.users, "client", interrupted)
+    assert cli("user", "me")[0] == 130
+
+
+def test_submit_and_watch_to_a_failure(centre: Any, cli: Any, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("project: prj_00000000\nname: income\nplan: {rounds: 2}\n")
+    error = {"code": "round_lost", "message": "bank-b lost round 2.", "hint": "Submit again."}
+    centre.answers["POST /jobs"] = (201, JOB)
+    centre.answers["GET /jobs/job_00000000/events"] = (200, ROUND)
+    centre.answers["GET /jobs/job_00000000"] = (200, JOB | {"state": "failed", "error": error})
+    code, out, err = cli("job", "submit", file, "--watch")
+    assert (code, out) == (8, "")
+    assert centre.asked[0][2] == {
+        "project": "prj_00000000",
+        "name": "income",
+        "plan": {"rounds": 2},
+    }
+    assert "round 1/2  loss 0.5000  auc 0.8750" in err
+    assert err.splitlines()[-1] == "round_lost: bank-b lost round 2. → Submit again."
+
+
+def test_continuing_takes_the_models_digest_from_the_ledger(
+    centre: Any, cli: Any, tmp_path: Path
+) -> None:
+    def closed(number: int, stage: str, model: str) -> dict[str, Any]:
+        document = {"round": number, "stage": stage, "release": {"model": model}}
+        return {"leaf": {"leaf": {"kind": "round.closed"}}, "document": document}
+
+    entries = [closed(1, "train", "a" * 64), closed(2, "evaluate", "b" * 64), {"leaf": {}}]
+    entries.append(closed(2, "train", "c" * 64))
+    centre.answers["GET /jobs/job_00000000/bundle"] = (200, {"entries": entries})
+    centre.answers["POST /jobs/dry-run"] = (200, {"digest": "d" * 64, "spec": {}})
+    file = tmp_path / "job.json"
+    file.write_text('{"name": "more"}')
+    assert cli("job", "dry-run", file, "--from", "job_00000000@2")[0] == 0
+    resume = {"job": "job_00000000", "round": 2, "model": "c" * 64}
+    assert centre.asked[-1][2] == {"name": "more", "resume": resume}
+    assert cli("job", "dry-run", file, "--from", "job_00000000@7")[0] == 4
+    assert cli("job", "dry-run", file, "--from", "job_00000000")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["- a\n", "a: [", "\x00", "{1: 2}", "!!python/object:os.system {}"]
+)
+def test_a_job_file_that_is_none(centre: Any, cli: Any, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(text)
+    code, _, err = cli("job", "submit", file)
+    assert code == 2
+    assert err.startswith("invalid_file: ")
+    assert len(err.splitlines()) == 1
+    assert not centre.asked
+
+
+def test_cancelling_needs_a_yes(centre: Any, cli: Any) -> None:
+    centre.answers["POST /jobs/job_00000000/cancel"] = (200, JOB)
+    code, _, err = cli("job", "cancel", "job_00000000")
+    assert code == 2
+    assert err.startswith("not_confirmed")
+    assert not centre.asked
+    assert cli("job", "cancel", "job_00000000", "--yes")[0] == 0
+
+
+def test_an_enrolment_token_can_go_straight_to_a_private_file(
+    centre: Any, cli: Any, tmp_path: Path
+) -> None:
+    issued = {"id": "enr_00000000", "token": "sfe_secret", "organisation": "bank-a"}
+    centre.answers["POST /enrolments"] = (201, issued)
+    file = tmp_path / "token"
+    code, out, err = cli("enrolment", "create", "bank-a", "--save", file)
+    assert code == 0
+    assert "sfe_secret" not in out + err
+    assert file.read_text() == "sfe_secret\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert cli("enrolment", "create", "bank-a", "--save", file)[0] == 2
+
+
+def test_a_project_shows_its_members(centre: Any, cli: Any) -> None:
+    members = [{"organisation": "bank-a", "state": "active", "since": 1}]
+    project = {"id": "prj_00000000", "name": "p", "purpose": "credit", "organisation": "bank-a"}
+    project |= {"members": members, "created": 1}
+    centre.answers["GET /projects/prj_00000000"] = (200, project)
+    assert "bank-a (active)" in cli("project", "show", "prj_00000000")[1]

@@ -1,0 +1,72 @@
+"""The doctor names the leg that fails and stops there."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from secureflow.cli import doctor
+from secureflow.cli.doctor import examine
+from secureflow.sdk import Profile
+
+ME = {"id": "usr_00000000", "name": "sam", "organisation": "bank-a", "roles": ["auditor"]}
+
+
+def legs(known: Profile) -> list[tuple[str, bool]]:
+    return [(one["leg"], one["ok"]) for one in examine(known)]
+
+
+def test_a_healthy_way_is_0(centre: Any, cli: Any) -> None:
+    centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
+    code, out, err = cli("doctor")
+    assert (code, out) == (0, "")
+    assert len([line for line in err.splitlines() if line.startswith("✓")]) == 8
+    assert "sam bank-a (auditor)" in err
+    assert all(one["ok"] for one in json.loads(cli("doctor", "-o", "json")[1]))
+
+
+def test_no_server_named(cli: Any) -> None:
+    code, _, err = cli("doctor")
+    assert code == 2
+    assert "✗ profile" in err
+
+
+def test_a_name_without_address() -> None:
+    assert legs(Profile("https://nowhere.invalid"))[-1] == ("name", False)
+
+
+def test_a_port_that_nobody_listens_on() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        assert legs(Profile(f"https://127.0.0.1:{port}"))[-1] == ("connection", False)
+
+
+def test_a_port_that_speaks_no_tls(centre: Any) -> None:
+    assert legs(Profile(centre.url.replace("http:", "https:")))[-1] == ("TLS", False)
+
+
+def test_something_else_than_a_server(centre: Any) -> None:
+    assert legs(Profile(centre.url))[-1] == ("server", False)
+
+
+def test_a_token_that_ended(centre: Any, cli: Any) -> None:
+    centre.answers["GET /healthz"] = (200, {"version": "0.9.9"})
+    centre.answers["GET /me"] = (401, {"code": "unauthenticated", "detail": "It ended."})
+    code, _, err = cli("doctor")
+    assert code == 3
+    assert "✗ login" in err
+
+
+def test_another_version(centre: Any) -> None:
+    centre.answers["GET /healthz"] = (200, {"version": "9.0"})
+    assert legs(Profile(centre.url, token="x"))[-1] == ("version", False)
+
+
+def test_a_clock_that_is_wrong(centre: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    centre.answers["GET /healthz"] = (200, {})
+    monkeypatch.setattr(doctor, "MAX_SKEW", -1)
+    assert legs(Profile(centre.url, token="x"))[-1] == ("clock", False)

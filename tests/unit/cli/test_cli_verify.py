@@ -1,0 +1,159 @@
+"""What the command line verifies itself: bundles, proofs, heads, charters, models' rows."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.engines.training.export import ModelFile, model_digest
+from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, HONEST, LOG, STORY
+
+
+@pytest.fixture(name="files")
+def _files(tmp_path: Path) -> dict[str, Path]:
+    signed = SignedCharter(CHARTER)
+    for name, key in BANKS.items():
+        signed = signed.sign(name, key)
+    contents = {"charter": signed.json(), "bundle": HONEST}
+    paths = {name: tmp_path / f"{name}.json" for name in contents}
+    for name, path in paths.items():
+        path.write_text(json.dumps(contents[name]))
+    return paths
+
+
+def test_an_honest_bundle_under_the_pinned_charter_is_0(cli: Any, files: Any) -> None:
+    code, out, err = cli("audit", "verify", files["bundle"], "--charter", files["charter"])
+    assert code == 0
+    assert "verified" in out
+    assert "Verified" in err
+
+
+def test_without_a_charter_it_is_7(cli: Any, files: Any) -> None:
+    code, out, err = cli("audit", "verify", files["bundle"])
+    assert code == 7
+    assert "consistent, unauthenticated" in out
+    assert "--charter" in err
+
+
+def test_an_edited_bundle_is_7_and_names_the_entry(cli: Any, files: Any) -> None:
+    bundle = copy.deepcopy(HONEST)
+    bundle["entries"][3]["leaf"]["leaf"]["at"] += 1
+    files["bundle"].write_text(json.dumps(bundle))
+    code, out, err = cli(
+        "audit", "verify", files["bundle"], "--charter", files["charter"], "-o", "json"
+    )
+    assert code == 7
+    assert json.loads(out)["ok"] is False
+    index = bundle["entries"][3]["index"]
+    assert f"entry {index}" in err
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"v": 1}'])
+def test_no_bundle_is_7(cli: Any, files: Any, text: str) -> None:
+    files["bundle"].write_text(text)
+    assert cli("audit", "verify", files["bundle"], "--charter", files["charter"])[0] == 7
+
+
+@pytest.mark.parametrize("text", ["{", "NaN", '{"a": 1, "a": 2}', ""])
+def test_no_json_is_2(cli: Any, files: Any, text: str) -> None:
+    files["bundle"].write_text(text)
+    code, _, err = cli("audit", "verify", files["bundle"], "--charter", files["charter"])
+    assert code == 2
+    assert len(err.splitlines()) == 1
+
+
+def _ledger(centre: Any, index: int, **changes: Any) -> None:
+    size = STORY.tree.size
+    proof = [node.hex() for node in STORY.tree.inclusion_proof(index)]
+    leaf = STORY.signed[index].hash()
+    told = {"note": STORY.note(), "entry": {"index": index, "hash": leaf}, "proof": proof}
+    told |= changes
+    centre.answers["GET /audit/head"] = (200, {"note": told["note"]})
+    centre.answers[f"GET /audit/entries?start={index}"] = (200, {"items": [told["entry"]]})
+    path = f"GET /audit/inclusion?index={index}&size={size}"
+    centre.answers[path] = (200, {"proof": told["proof"]})
+
+
+def test_an_inclusion_proof_is_checked_here(centre: Any, cli: Any, files: Any) -> None:
+    _ledger(centre, 5)
+    code, out, err = cli("ledger", "proof", 5, "--charter", files["charter"], "-o", "json")
+    assert code == 0
+    assert json.loads(out)["hash"] == STORY.signed[5].hash()
+    assert "holds" in err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"proof": []},
+        {"proof": ["00" * 32] * 4},
+        {"entry": {"index": 5, "hash": "00" * 32}},
+        {"note": STORY.note(log=BANKS["bank-a"])},
+    ],
+)
+def test_a_false_proof_is_7(centre: Any, cli: Any, files: Any, change: Any) -> None:
+    _ledger(centre, 5, **change)
+    assert cli("ledger", "proof", 5, "--charter", files["charter"])[0] == 7
+
+
+def test_a_rewritten_log_is_7(centre: Any, cli: Any, files: Any, tmp_path: Path) -> None:
+    from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
+
+    size = STORY.tree.size
+    centre.answers["GET /audit/head"] = (200, {"note": STORY.note()})
+    for old, root, expected in ((5, STORY.tree.root(5), 0), (5, b"\x01" * 32, 7)):
+        proof = [node.hex() for node in STORY.tree.consistency_proof(old, size)]
+        centre.answers[f"GET /audit/consistency?old={old}&new={size}"] = (200, {"proof": proof})
+        kept = tmp_path / "kept"
+        kept.write_text(sign_checkpoint(Checkpoint(CHARTER.origin, old, root), LOG))
+        assert cli("ledger", "consistency", kept, "--charter", files["charter"])[0] == expected
+
+
+def test_charters_are_compared_and_verified(cli: Any, files: Any, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    members = (*CHARTER.members[:-1], Member("bank-x", "X", CHARTER.members[-1].key))
+    changed = Charter(1, CHARTER.trust_domain, CHARTER.origin, CHARTER.log_key, members)
+    other.write_text(json.dumps(SignedCharter(changed).json()))
+    assert cli("charter", "compare", files["charter"], files["charter"])[0] == 0
+    code, out, _ = cli("charter", "compare", files["charter"], other)
+    assert code == 7
+    assert "member bank-x: added" in out
+    assert cli("charter", "verify", files["charter"])[0] == 0
+    assert cli("charter", "verify", other)[0] == 7
+    assert cli("charter", "verify", other, "--pinned", files["charter"])[0] == 7
+    assert cli("charter", "verify", files["charter"], "--pinned", files["charter"])[0] == 0
+
+
+def test_the_words_to_compare_are_computed_here(centre: Any, cli: Any) -> None:
+    lie = {"charter": CHARTER.json(), "signatures": {}, "digest": "0" * 64, "words": "lie lie"}
+    centre.answers["GET /charter"] = (200, lie)
+    told = json.loads(cli("charter", "show", "-o", "json")[1])
+    assert told["words"] == CHARTER.fingerprint_words()
+    assert told["digest"] == CHARTER.digest
+    assert cli("charter", "show")[0] == 0
+
+
+def test_predicting_rows_of_a_file(cli: Any, tmp_path: Path) -> None:
+    parameters = np.array([2.0, -1.0], dtype=np.float32)
+    features = {
+        "label": {"column": "income", "positive": ">50K"},
+        "numeric": [{"column": "age", "bounds": [0, 100], "scale": "bounds"}],
+    }
+    card = {"family": "logistic_regression", "digest": model_digest(parameters)}
+    model, rows = tmp_path / "m.safetensors", tmp_path / "rows.csv"
+    model.write_bytes(ModelFile(card | {"features": features}, parameters).to_bytes())
+    rows.write_text("age,name\n20,Ann\n90,李\n")
+    code, out, _ = cli("model", "predict", model, rows, "-o", "json")
+    assert code == 0
+    first, second = json.loads(out)
+    assert first["P(income=>50K)"] < second["P(income=>50K)"]
+    rows.write_text("age\n20\nold\n")
+    code, _, err = cli("model", "predict", model, rows)
+    assert code == 2
+    assert "Row 2, column age" in err
