@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 
@@ -87,6 +88,7 @@ class Note:
         return _holds(public, blob[8:], _cosigned_message(self.checkpoint, time_s))
 
 
+@lru_cache(maxsize=1024)
 def key_id(name: str, public: str, kind: int) -> bytes:
     """Return the four-byte C2SP key id of a base64 Ed25519 key under a name."""
     raw = b64decode(public, 64)

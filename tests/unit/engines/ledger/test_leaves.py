@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from secureflow.engines.ledger import leaves
 from secureflow.engines.ledger.leaves import Leaf, commitment, leaf_from_json, parse_leaf, sign_leaf
 from secureflow.engines.ledger.merkle import leaf_hash
+from secureflow.engines.ledger.notes import is_key_name
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -26,6 +29,17 @@ def test_a_leaf_comes_back() -> None:
     assert leaf_from_json(SIGNED.json()) == SIGNED
     assert SIGNED.hash() == leaf_hash(SIGNED.data()).hex()
     assert leaves.verify(SIGNED, KEY.public)
+
+
+@given(
+    origin=st.text(min_size=1, max_size=255).filter(is_key_name),
+    at=st.integers(0, (1 << 53) - 1),
+    digest=st.binary(min_size=32, max_size=32).map(bytes.hex),
+)
+def test_the_data_is_the_rfc_8785_form(origin: str, at: int, digest: str) -> None:
+    signed = sign_leaf(replace(LEAF, origin=origin, at=at, spec=digest), KEY)
+    assert signed.data() == canonical_bytes(signed.json())
+    assert parse_leaf(signed.data()) == signed
 
 
 @pytest.mark.parametrize(

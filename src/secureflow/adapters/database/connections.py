@@ -1,0 +1,118 @@
+"""Engines by URL, how a SQLite connection is prepared, and whose turn it is to write."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from secureflow.kit.errors import SecureFlowError
+
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another one before it says `database_busy`."""
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+
+class WriteTurn:
+    """The one writer's turn over SQLite; over PostgreSQL, which locks rows, nobody waits.
+
+    Waiting here is fair and prompt. SQLite's own busy handler sleeps in steps of up to 100 ms; it
+    is left to other processes on the same file.
+    """
+
+    def __init__(self, *, exclusive: bool, seconds: float = BUSY_SECONDS) -> None:
+        self.exclusive = exclusive
+        self._seconds = seconds
+        self._lock = asyncio.Lock()
+
+    async def acquire(self) -> None:
+        """Wait for the turn.
+
+        Raises:
+            SecureFlowError: `database_busy` after too long.
+        """
+        if not self.exclusive:
+            return
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise self.busy() from None
+
+    def release(self) -> None:
+        """Let the next one write."""
+        if self.exclusive:
+            self._lock.release()
+
+    def busy(self) -> SecureFlowError:
+        """Return the error that says so."""
+        return SecureFlowError(
+            "database_busy",
+            f"The database was locked by another writer for {self._seconds:g} s.",
+            "Try again; if it lasts, look for another process on the same database file.",
+        )
+
+
+def driver_url(text: str) -> URL:
+    """Return the URL with the driver that this adapter uses.
+
+    Raises:
+        SecureFlowError: `invalid_database_url`.
+    """
+    try:
+        url = make_url(text)
+        return url.set(drivername=_DRIVERS[url.drivername])
+    except (sa.exc.ArgumentError, KeyError) as error:
+        raise SecureFlowError(
+            "invalid_database_url",
+            "The database URL is neither sqlite:///FILE nor postgresql://USER@HOST/NAME.",
+            "Correct `database` in the server's settings.",
+        ) from error
+
+
+def async_engine(url: URL) -> AsyncEngine:
+    """Return the engine that the event loop uses."""
+    engine = create_async_engine(url)
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def sync_engine(url: URL) -> sa.Engine:
+    """Return a blocking engine on the same database, for one thread of its own.
+
+    Compiled statements take their parameters by name over both drivers.
+    """
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
+    url = url.set(drivername="sqlite+pysqlite")
+    engine = sa.create_engine(
+        url, pool_size=1, max_overflow=0, pool_reset_on_return=None, paramstyle="named"
+    )
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver must not begin transactions by itself: the unit of work says when one is needed.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={int(BUSY_SECONDS * 1000)}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "cache_size=-4000",
+        "wal_autocheckpoint=4000",  # pages: 16 MiB; each checkpoint is a second sync
+        "journal_size_limit=16777216",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,84 @@
+"""The database by URL: SQLite (the embedded default) or PostgreSQL, migrated when it starts.
+
+Isolation is the same over both: each read sees what is committed (READ COMMITTED), the first
+write of a unit of work takes the write lock (SQLite: `BEGIN IMMEDIATE`), and an entity that
+changed since this unit read it is refused (`stale_version`). A reader never blocks a writer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script.revision import ResolutionError
+from alembic.util.exc import CommandError
+
+from secureflow.adapters.database.connections import WriteTurn, async_engine, driver_url
+from secureflow.adapters.database.unit import SqlUnitOfWork
+from secureflow.kit.errors import SecureFlowError
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 0x5EC0F10
+
+
+class Database:
+    """One database: `await start()`, then `begin()` as often as needed, then `await close()`.
+
+    Args:
+        url: `sqlite:///path/to/file` or `postgresql://user@host/name`.
+
+    Raises:
+        SecureFlowError: `invalid_database_url`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = driver_url(url)
+        self.engine = async_engine(self.url)
+        self.turn = WriteTurn(exclusive=self.url.get_backend_name() == "sqlite")
+
+    async def start(self) -> None:
+        """Bring the schema to this version's state.
+
+        Raises:
+            SecureFlowError: `database_newer` when a later version has already migrated it;
+                `database_unavailable` when it cannot be opened.
+        """
+        try:
+            async with self.engine.connect() as connection:
+                await connection.run_sync(_migrate)
+                await connection.commit()
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            raise SecureFlowError(
+                "database_unavailable",
+                f"The database {self.url.render_as_string()} cannot be opened: {error.orig}",
+                "Check the path or address, the permissions and that the service runs.",
+            ) from error
+
+    def begin(self) -> SqlUnitOfWork:
+        """Return a fresh unit of work for `async with`."""
+        return SqlUnitOfWork(self.engine, self.turn)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def _migrate(connection: sa.Connection) -> None:
+    """Run the missing steps in one transaction, alone."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except (CommandError, ResolutionError) as error:
+        raise SecureFlowError(
+            "database_newer",
+            "The database was migrated by a later version of SecureFlow than this one.",
+            "Run that version, or restore the backup that was made before the upgrade.",
+        ) from error

@@ -1,0 +1,296 @@
+"""The embedded ledger: an RFC 9162 log in the metadata database, with group commit.
+
+Leaves arrive in two ways: submitted in a job's transaction (`unit.leaves.submit`, then
+`sequenced`), or directly (`append`). Callers join the group that is waiting for its turn; while
+one batch is being written the next group gathers, so that many leaves share one durable commit
+and nobody waits for a timer. Every batch ends in a signed checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.log_store import MAX_BATCH, Batch, Candidate, LogStore, place
+from secureflow.adapters.database.tables import (
+    LOG_CHECKPOINTS,
+    LOG_COSIGNATURES,
+    LOG_HEAD,
+    LOG_LEAVES,
+    LOG_NODES,
+    LOG_SUBMISSIONS,
+)
+from secureflow.application.ports import LogEntry, PendingLeaf, Recorded
+from secureflow.engines.ledger import merkle
+from secureflow.engines.ledger.leaves import parse_leaf
+from secureflow.engines.ledger.notes import attach, parse_note
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+
+T = TypeVar("T")
+MAX_PAGE = 1000
+MAX_BRIDGES = 100_000
+
+
+class _Group:
+    """Leaves that will be numbered in one transaction, and the task that does it."""
+
+    def __init__(self) -> None:
+        self.leaves: list[Candidate] = []
+        self.waiting = False
+        self.task: asyncio.Task[Batch] | None = None
+
+
+class SqlLedger:
+    """`application.ports.Ledger` beside the stores: `await start()`, then use, then `await stop()`.
+
+    Several processes may hold one on the same database with the same key: the database's lock
+    makes them take turns. A database of another origin or key is refused (`fenced`).
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        key: SigningKey,
+        origin: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.origin = origin
+        self.public = key.public
+        self._database = database
+        self._store = LogStore(database.url, key, origin, clock)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._turn = asyncio.Lock()
+        self._group: _Group | None = None
+
+    async def start(self) -> None:
+        """Make the log if there is none, and number what a crash left waiting."""
+        await self._in_thread(self._store.open)
+        while (await self._join((), waiting=True)).more:
+            pass
+
+    async def stop(self) -> None:
+        """Finish the batch that is being written and close the connection."""
+        async with self._turn:
+            await self._in_thread(self._store.close)
+        self._thread.shutdown()
+
+    async def append(self, leaves: Sequence[PendingLeaf]) -> Recorded:
+        """Submit and wait, for deeds that belong to no job.
+
+        Raises:
+            SecureFlowError: `malformed_leaf`, also for a leaf that was signed for another log.
+        """
+        candidates = [Candidate.direct(leaf) for leaf in leaves]
+        for leaf in (candidate.signed.leaf for candidate in candidates):
+            if leaf.origin != self.origin:
+                raise SecureFlowError(
+                    "malformed_leaf",
+                    f"The {leaf.kind} leaf of {leaf.author} is for the log {leaf.origin}, not for "
+                    f"{self.origin}.",
+                    "Its author must sign a leaf for this log.",
+                )
+        group = self._gathering(len(candidates))
+        first = len(group.leaves)
+        batch = await self._join(candidates, group=group)
+        return Recorded(batch.note, batch.size, batch.numbers[first : first + len(candidates)])
+
+    async def sequenced(self, job: str, seq: int) -> Recorded:
+        """Wait until the submitted leaves of (job, seq) have numbers under a signed head.
+
+        Raises:
+            SecureFlowError: `not_found` when nothing was submitted under (job, seq).
+        """
+        table = LOG_SUBMISSIONS
+        query = sa.select(table.c.number).where(table.c.job == job, table.c.seq == seq)
+        while True:
+            batch = await self._join((), waiting=True)
+            numbers = [row.number for row in await self._read(query.order_by(table.c.position))]
+            if not numbers:
+                raise _not_found(f"no leaf submitted by effect {seq} of job {job}")
+            if None not in numbers:
+                return Recorded(batch.note, batch.size, tuple(numbers))
+
+    async def head(self) -> str:
+        """Return the newest signed checkpoint note, with the cosignatures that it has."""
+        return await self._cosigned(sa.select(sa.func.max(LOG_CHECKPOINTS.c.size)))
+
+    async def note(self, size: int) -> str:
+        """Return the signed checkpoint of this size with its cosignatures (`not_found`)."""
+        return await self._cosigned(sa.select(sa.literal(size)))
+
+    async def cosign(self, size: int, lines: Iterable[str]) -> None:
+        """Store verified cosignature lines for the checkpoint of this size; one per name.
+
+        Raises:
+            SecureFlowError: `not_found`, `malformed_note`.
+        """
+        note = await self.note(size)
+        rows = []
+        for line in lines:
+            signatures = parse_note(attach(note, [line])).signatures
+            rows.append({"size": size, "name": signatures[-1].name, "line": line})
+        if not rows:
+            return
+        async with self._database.begin() as unit:
+            await unit.insert_once(LOG_COSIGNATURES, *rows)
+            await unit.commit()
+
+    async def entries(
+        self, *, job: str | None = None, start: int = 0, limit: int = 500
+    ) -> list[LogEntry]:
+        """Return numbered leaves in order from `start` on, optionally of one job."""
+        query = sa.select(LOG_LEAVES).where(LOG_LEAVES.c.number >= start)
+        if job is not None:
+            query = query.where(LOG_LEAVES.c.job == job)
+        limit = max(1, min(limit, MAX_PAGE))
+        return [_entry(row) for row in await self._read(query.order_by("number").limit(limit))]
+
+    async def story(self, job: str) -> list[LogEntry]:
+        """Return every leaf of the job, and without their documents those of other jobs that lie
+        between two leaves of one author: what an audit bundle needs to show each chain whole.
+        """
+        query = sa.select(LOG_LEAVES).where(LOG_LEAVES.c.job == job).order_by("number")
+        told = {entry.hash: entry for entry in map(_entry, await self._read(query))}
+        bridges: dict[bytes, LogEntry] = {}
+        for first, last in _chain_ends(told.values()):
+            bridges |= await self._walk_back(last, first, told)
+        return sorted([*told.values(), *bridges.values()], key=lambda entry: entry.index)
+
+    async def inclusion(self, index: int, size: int) -> list[bytes]:
+        """Return the inclusion proof (`not_found` when index ≥ size or size too large)."""
+        if not 0 <= index < size <= await self._size():
+            raise _not_found(f"no leaf {index} in a log of {size}")
+        return await self._prove(lambda read: merkle.inclusion_proof(index, size, read))
+
+    async def consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the consistency proof from old to new (`not_found` for sizes it never had)."""
+        if not 0 <= old <= new <= await self._size():
+            raise _not_found(f"no growth of the log from {old} to {new}")
+        return await self._prove(lambda read: merkle.consistency_proof(old, new, read))
+
+    async def find(self, leaf_hash: bytes) -> int | None:
+        """Return the index of a leaf hash."""
+        query = sa.select(LOG_LEAVES.c.number).where(LOG_LEAVES.c.hash == leaf_hash)
+        row = (await self._read(query)).first()
+        return None if row is None else int(row.number)
+
+    def _gathering(self, more: int) -> _Group:
+        """Return the group that gathers now, or a fresh one when it has no room."""
+        group = self._group
+        if group is None or (group.leaves and len(group.leaves) + more > MAX_BATCH):
+            group = self._group = _Group()
+            group.task = asyncio.create_task(self._write(group))
+        return group
+
+    async def _join(
+        self, leaves: Sequence[Candidate], *, group: _Group | None = None, waiting: bool = False
+    ) -> Batch:
+        group = group or self._gathering(len(leaves))
+        group.leaves.extend(leaves)
+        group.waiting |= waiting
+        assert group.task is not None  # noqa: S101 - made with the group
+        # Shielded: one caller that gives up must not take the others' commit with it.
+        return await asyncio.shield(group.task)
+
+    async def _write(self, group: _Group) -> Batch:
+        async with self._turn:
+            await self._database.turn.acquire()
+            try:
+                if self._group is group:
+                    self._group = None  # from here on others gather in the next one
+                number = self._store.number
+                return await self._in_thread(lambda: number(group.leaves, waiting=group.waiting))
+            finally:
+                self._database.turn.release()
+
+    async def _in_thread(self, deed: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, deed)
+
+    async def _read(self, query: sa.Select[Any]) -> sa.Result[Any]:
+        async with self._database.engine.connect() as connection:
+            result: sa.Result[Any] = await connection.execute(query)
+            return result
+
+    async def _size(self) -> int:
+        return int((await self._read(sa.select(LOG_HEAD.c.size))).scalar_one())
+
+    async def _cosigned(self, size: sa.Select[Any]) -> str:
+        wanted = size.scalar_subquery()
+        query = sa.select(LOG_CHECKPOINTS.c.note, LOG_COSIGNATURES.c.line)
+        query = query.outerjoin(
+            LOG_COSIGNATURES, LOG_COSIGNATURES.c.size == LOG_CHECKPOINTS.c.size
+        ).where(LOG_CHECKPOINTS.c.size == wanted)
+        rows = (await self._read(query.order_by(LOG_COSIGNATURES.c.name))).all()
+        if not rows:
+            raise _not_found("no checkpoint of this size")
+        return attach(rows[0].note, [row.line for row in rows if row.line is not None])
+
+    async def _prove(self, prove: Callable[[merkle.NodeReader], list[bytes]]) -> list[bytes]:
+        """Ask the proof which nodes it reads, fetch those at once, and make it."""
+        wanted: list[int] = []
+
+        def note_down(level: int, index: int) -> bytes:
+            wanted.append(place(level, index))
+            return b""
+
+        prove(note_down)
+        rows = await self._read(sa.select(LOG_NODES).where(LOG_NODES.c.place.in_(wanted)))
+        nodes = {row.place: row.hash for row in rows}
+        return prove(lambda level, index: bytes(nodes[place(level, index)]))
+
+    async def _walk_back(
+        self, last: LogEntry, first: LogEntry, told: dict[bytes, LogEntry]
+    ) -> dict[bytes, LogEntry]:
+        bridges: dict[bytes, LogEntry] = {}
+        step: LogEntry | None = last
+        while step is not None and step.hash != first.hash and len(bridges) < MAX_BRIDGES:
+            before = bytes.fromhex(parse_leaf(step.data).leaf.prev)
+            step = told.get(before) or await self._bridge(before, last.author)
+            if step is not None and before not in told:
+                bridges[before] = step
+        return bridges
+
+    async def _bridge(self, leaf_hash: bytes, author: str) -> LogEntry | None:
+        # The author too: a forged prev must not pull another tenant's leaf into the story.
+        table = LOG_LEAVES
+        query = sa.select(table).where(table.c.hash == leaf_hash, table.c.author == author)
+        row = (await self._read(query)).first()
+        return None if row is None else _entry(row, opened=False)
+
+
+def _chain_ends(entries: Iterable[LogEntry]) -> list[tuple[LogEntry, LogEntry]]:
+    """Return each organisation's first and last leaf; `server` and `enclave` need no bridges."""
+    ends: dict[str, tuple[LogEntry, LogEntry]] = {}
+    for entry in entries:
+        if entry.author not in ("server", "enclave"):
+            ends[entry.author] = (ends.get(entry.author, (entry, entry))[0], entry)
+    return list(ends.values())
+
+
+def _entry(row: Any, *, opened: bool = True) -> LogEntry:
+    return LogEntry(
+        index=row.number,
+        hash=bytes(row.hash),
+        data=bytes(row.data),
+        job=row.job,
+        kind=row.kind,
+        author=row.author,
+        at=row.at,
+        document=row.document if opened else None,
+        salt=bytes(row.salt) if opened and row.salt is not None else None,
+    )
+
+
+def _not_found(what: str) -> SecureFlowError:
+    return SecureFlowError(
+        "not_found",
+        f"The ledger has {what}.",
+        "Ask for the head first: its size says what there is.",
+    )

@@ -1,0 +1,302 @@
+"""The log's tables, written by one transaction per batch.
+
+Whoever numbers leaves locks the one row of `log_head` first: several replicas may run a sequencer,
+and the lock makes them take turns (the fence). A batch stores leaves, tree nodes and the signed
+checkpoint together, so that a crash leaves either all of it or nothing. This module blocks; it
+runs in the sequencer's own thread, because a batch is then one hop instead of one per statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from secureflow.adapters.database.connections import sync_engine
+from secureflow.adapters.database.tables import (
+    LOG_CHECKPOINTS,
+    LOG_HEAD,
+    LOG_LEAVES,
+    LOG_NODES,
+    LOG_SUBMISSIONS,
+    JsonText,
+)
+from secureflow.application.ports import PendingLeaf
+from secureflow.engines.ledger import merkle
+from secureflow.engines.ledger.leaves import SignedLeaf, parse_leaf
+from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+
+MAX_BATCH = 2000
+"""Leaves per transaction: bounds memory and how long the write lock is held."""
+
+
+def place(level: int, index: int) -> int:
+    """Return a node's place in an in-order walk of the infinite tree: one integer per node."""
+    return (index << (level + 1)) + (1 << level) - 1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A leaf on its way in; `arrival` is its row in `log_submissions`, None for a direct one.
+
+    `document` is JSON text, as it is stored.
+    """
+
+    signed: SignedLeaf
+    document: str | None
+    salt: bytes | None
+    arrival: int | None = None
+
+    @classmethod
+    def direct(cls, leaf: PendingLeaf) -> Candidate:
+        """Take a leaf that belongs to no job's transaction; raises `malformed_leaf`."""
+        return cls(parse_leaf(leaf.data), JsonText.dump(leaf.document), leaf.salt)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one transaction made: a head and the numbers of the direct leaves in order.
+
+    `more` tells that submissions are left waiting.
+    """
+
+    size: int
+    note: str
+    numbers: tuple[int, ...]
+    more: bool
+
+
+class LogStore:
+    """Numbers leaves under the log's key. One instance per process, used by one thread.
+
+    Statements are compiled once and run by the driver: SQLAlchemy's work per statement would cost
+    more than the durable commit itself.
+    """
+
+    def __init__(self, url: URL, key: SigningKey, origin: str, clock: Callable[[], float]) -> None:
+        self._engine = sync_engine(url)
+        self._sql = {name: _compiled(self._engine, one) for name, one in _STATEMENTS.items()}
+        # Two clauses that both databases spell alike and SQLAlchemy's common core does not.
+        self._sql["add_leaf"] += " ON CONFLICT DO NOTHING"
+        self._sql["waiting"] += f" LIMIT {MAX_BATCH}"
+        self._key = key
+        self._identity = (origin, key.public)
+        self._origin = origin
+        self._clock = clock
+        self._size = -1
+        self._note = ""
+        self._frontier: dict[tuple[int, int], bytes] = {}
+
+    def open(self) -> None:
+        """Make the log if there is none.
+
+        Raises:
+            SecureFlowError: `fenced` when the database holds another log.
+        """
+        with self._transaction() as cursor:
+            if self._locked_size(cursor) is None:
+                head = {"one": 1, "origin": self._origin, "key": self._key.public, "size": 0}
+                self._run(cursor, "make_head", head)
+                self._write_checkpoint(cursor, 0)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._engine.dispose()
+
+    def number(self, direct: Sequence[Candidate], *, waiting: bool) -> Batch:
+        """Append direct leaves and, if `waiting`, what jobs have submitted, in order of arrival.
+
+        A leaf that the log holds already is not appended again: its number is the old one.
+        """
+        try:
+            return self._number(direct, waiting=waiting, look_up=False)
+        except _StandsAlreadyError:
+            return self._number(direct, waiting=waiting, look_up=True)
+
+    def _number(self, direct: Sequence[Candidate], *, waiting: bool, look_up: bool) -> Batch:
+        with self._transaction() as cursor:
+            size = self._locked_size(cursor)
+            if size is None:
+                raise self._fenced("no log")
+            self._follow(cursor, size)
+            submitted = self._waiting(cursor) if waiting else []
+            candidates = [*direct, *submitted]
+            numbers, fresh = self._assign(cursor, candidates, look_up=look_up)
+            if fresh:
+                self._append(cursor, fresh)
+            self._mark(cursor, candidates, numbers)
+        more = len(submitted) == MAX_BATCH
+        return Batch(self._size, self._note, tuple(numbers[: len(direct)]), more)
+
+    def _assign(
+        self, cursor: Any, candidates: Sequence[Candidate], *, look_up: bool
+    ) -> tuple[list[int], list[dict[str, Any]]]:
+        """Give each candidate a number; return the numbers and the rows that are new.
+
+        `look_up` asks for each hash first. Nearly always all are new, so the first try does
+        without and lets the unique index object.
+        """
+        numbers: list[int] = []
+        fresh: dict[bytes, dict[str, Any]] = {}
+        for candidate in candidates:
+            row = _row(candidate)
+            known = self._known(cursor, row["hash"]) if look_up else None
+            if known is None:
+                row = fresh.setdefault(row["hash"], row)
+                known = row.setdefault("number", self._size + len(fresh) - 1)
+            numbers.append(known)
+        return numbers, list(fresh.values())
+
+    def _append(self, cursor: Any, rows: list[dict[str, Any]]) -> None:
+        nodes = merkle.new_nodes(self._size, self._read, [row["hash"] for row in rows])
+        self._run_many(cursor, "add_leaf", rows)
+        if cursor.rowcount != len(rows):
+            raise _StandsAlreadyError
+        places = [{"place": place(level, index), "hash": node} for level, index, node in nodes]
+        self._run_many(cursor, "add_node", places)
+        size = self._size + len(rows)
+        self._run(cursor, "grow", {"size": size})
+        made = {(level, index): node for level, index, node in nodes}
+        frontier = merkle.frontier(size)
+        self._frontier = {at: made[at] if at in made else self._frontier[at] for at in frontier}
+        self._size = size
+        self._note = self._write_checkpoint(cursor, size)
+
+    def _follow(self, cursor: Any, size: int) -> None:
+        """Read the frontier again if another replica has appended, or a batch was rolled back."""
+        if size == self._size:
+            return
+        self._frontier = {
+            (level, index): self._one(cursor, "node", {"place": place(level, index)})[0]
+            for level, index in merkle.frontier(size)
+        }
+        self._note = self._one(cursor, "checkpoint", {"size": size})[0]
+        self._size = size
+
+    def _waiting(self, cursor: Any) -> list[Candidate]:
+        self._run(cursor, "waiting", {})
+        return [
+            Candidate(parse_leaf(bytes(data)), document, salt, arrival)
+            for arrival, data, document, salt in cursor.fetchall()
+        ]
+
+    def _mark(self, cursor: Any, candidates: Sequence[Candidate], numbers: Sequence[int]) -> None:
+        """Tell each submission its number and drop its bytes, which the log holds now."""
+        rows = [
+            {"of": candidate.arrival, "as_number": number}
+            for candidate, number in zip(candidates, numbers, strict=True)
+            if candidate.arrival is not None
+        ]
+        if rows:
+            self._run_many(cursor, "mark", rows)
+
+    def _known(self, cursor: Any, leaf_hash: bytes) -> int | None:
+        row = self._one(cursor, "known", {"hash": leaf_hash})
+        return None if row is None else int(row[0])
+
+    def _read(self, level: int, index: int) -> bytes:
+        return bytes(self._frontier[level, index])
+
+    def _write_checkpoint(self, cursor: Any, size: int) -> str:
+        root = merkle.root(size, self._read)
+        note = sign_checkpoint(Checkpoint(self._origin, size, root), self._key)
+        row = {"size": size, "note": note, "at": int(self._clock())}
+        self._run(cursor, "add_checkpoint", row)
+        return note
+
+    def _locked_size(self, cursor: Any) -> int | None:
+        head = self._one(cursor, "lock_head", {})
+        if head is None:
+            return None
+        origin, key, size = head
+        if (origin, key) != self._identity:
+            raise self._fenced(f"the log {origin} under another key or name")
+        return int(size)
+
+    def _run(self, cursor: Any, name: str, row: dict[str, Any]) -> None:
+        cursor.execute(self._sql[name], row)
+
+    def _run_many(self, cursor: Any, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        cursor.executemany(self._sql[name], rows)
+
+    def _one(self, cursor: Any, name: str, row: dict[str, Any]) -> Any:
+        self._run(cursor, name, row)
+        return cursor.fetchone()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        connection = self._engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            if self._engine.dialect.name == "sqlite":
+                cursor.execute("BEGIN IMMEDIATE")
+            yield cursor
+            connection.commit()
+        except BaseException:
+            self._size = -1  # what this batch assumed did not happen
+            connection.rollback()
+            raise
+        finally:
+            connection.close()
+
+    def _fenced(self, what: str) -> SecureFlowError:
+        return SecureFlowError(
+            "fenced",
+            f"The database holds {what}, not the log {self._origin} of this server's key.",
+            "Start the server with the database, origin and log key that belong together.",
+        )
+
+
+class _StandsAlreadyError(Exception):
+    """A leaf of the batch is in the log, or twice in the batch."""
+
+
+def _row(candidate: Candidate) -> dict[str, Any]:
+    leaf, data = candidate.signed.leaf, candidate.signed.data()
+    return {
+        "hash": merkle.leaf_hash(data),
+        "data": data,
+        "job": leaf.job,
+        "kind": leaf.kind,
+        "author": leaf.author,
+        "at": leaf.at,
+        "document": candidate.document,
+        "salt": candidate.salt,
+    }
+
+
+def _compiled(engine: sa.Engine, statement: sa.ClauseElement) -> str:
+    options = {"render_postcompile": True, "literal_binds": False}
+    return str(statement.compile(engine, compile_kwargs=options))
+
+
+def _add(table: sa.Table) -> sa.Insert:
+    return sa.insert(table).values({column.name: sa.bindparam(column.name) for column in table.c})
+
+
+_WAITING = LOG_SUBMISSIONS.c
+_STATEMENTS: dict[str, sa.ClauseElement] = {
+    "make_head": _add(LOG_HEAD),
+    "lock_head": sa.select(LOG_HEAD.c.origin, LOG_HEAD.c.key, LOG_HEAD.c.size).with_for_update(),
+    "grow": sa.update(LOG_HEAD).values(size=sa.bindparam("size")),
+    "add_leaf": _add(LOG_LEAVES),
+    "add_node": _add(LOG_NODES),
+    "add_checkpoint": _add(LOG_CHECKPOINTS),
+    "node": sa.select(LOG_NODES.c.hash).where(LOG_NODES.c.place == sa.bindparam("place")),
+    "known": sa.select(LOG_LEAVES.c.number).where(LOG_LEAVES.c.hash == sa.bindparam("hash")),
+    "checkpoint": sa.select(LOG_CHECKPOINTS.c.note).where(
+        LOG_CHECKPOINTS.c.size == sa.bindparam("size")
+    ),
+    "waiting": sa.select(_WAITING.arrival, _WAITING.data, _WAITING.document, _WAITING.salt)
+    .where(_WAITING.number.is_(None))
+    .order_by(_WAITING.arrival),
+    "mark": sa.update(LOG_SUBMISSIONS)
+    .where(_WAITING.arrival == sa.bindparam("of"))
+    .values(number=sa.bindparam("as_number"), data=sa.null(), document=sa.null(), salt=sa.null()),
+}

@@ -1,0 +1,1 @@
+"""The schema's history, run in-process by `Database.start`."""

@@ -1,0 +1,145 @@
+"""The stores that are no entities: journal, outbox, events, submitted leaves, answers to POSTs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from secureflow.adapters.database.tables import (
+    EVENTS,
+    IDEMPOTENCY,
+    JOURNAL,
+    LOG_SUBMISSIONS,
+    OUTBOX,
+)
+from secureflow.application.ports import Event, Journalled, PendingLeaf
+from secureflow.engines.ledger.leaves import parse_leaf
+from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    from secureflow.adapters.database.unit import SqlUnitOfWork
+
+
+class SqlJournal:
+    """`application.ports.Journal`: the primary key (job, seq) fences replicas off each other."""
+
+    def __init__(self, unit: SqlUnitOfWork) -> None:
+        self._unit = unit
+
+    async def read(self, job: str) -> list[Journalled]:
+        """Return the job's lines in order."""
+        query = sa.select(JOURNAL).where(JOURNAL.c.job == job).order_by(JOURNAL.c.seq)
+        rows = await self._unit.read(query)
+        return [Journalled(row.seq, row.digest, row.answer, row.failure) for row in rows]
+
+    async def append(self, job: str, lines: Sequence[Journalled]) -> None:
+        """Insert lines; a taken (job, seq) raises `fenced`, and nothing can be committed then."""
+        if not lines:
+            return
+        rows = [{"job": job, **vars(line)} for line in lines]
+        if await self._unit.insert_once(JOURNAL, *rows) != len(rows):
+            raise self._unit.fail(
+                SecureFlowError(
+                    "fenced",
+                    f"Job {job} is being run by another replica: effect {lines[0].seq} has an "
+                    "answer already.",
+                    "Nothing to do: the other replica goes on with the job.",
+                )
+            )
+
+
+class SqlOutbox:
+    """`application.ports.Outbox`."""
+
+    def __init__(self, unit: SqlUnitOfWork) -> None:
+        self._unit = unit
+
+    async def put(self, job: str, seq: int, verb: str, parties: Sequence[str]) -> None:
+        """Note that these parties owe an answer; a repeated note is the same note."""
+        rows = [{"job": job, "seq": seq, "party": party, "verb": verb} for party in parties]
+        if rows:
+            await self._unit.insert_once(OUTBOX, *rows)
+
+    async def clear(self, job: str, seq: int) -> None:
+        """The effect is answered."""
+        await self._unit.write(
+            sa.delete(OUTBOX).where(OUTBOX.c.job == job).where(OUTBOX.c.seq == seq)
+        )
+
+    async def owed(self, job: str) -> list[tuple[str, str]]:
+        """Return (party, verb) of open requests of a job, oldest first."""
+        query = sa.select(OUTBOX).where(OUTBOX.c.job == job).order_by(OUTBOX.c.seq, OUTBOX.c.party)
+        return [(row.party, row.verb) for row in await self._unit.read(query)]
+
+
+class SqlEvents:
+    """`application.ports.Events`.
+
+    A watcher resumes after the last id that it saw, so within a job a smaller id must never
+    become visible after a larger one: units of work that add to one job commit one by one.
+    """
+
+    def __init__(self, unit: SqlUnitOfWork) -> None:
+        self._unit = unit
+
+    async def append(self, job: str, kind: str, at: int, data: Mapping[str, Any]) -> int:
+        """Store and return the event's id."""
+        await self._unit.lock_name(f"events/{job}")
+        row = {"job": job, "kind": kind, "at": at, "data": dict(data)}
+        result = await self._unit.write(sa.insert(EVENTS).values(row).returning(EVENTS.c.id))
+        return int(result.scalar_one())
+
+    async def after(self, job: str, last: int, limit: int = 500) -> list[Event]:
+        """Return the job's events with id > last."""
+        query = sa.select(EVENTS).where(EVENTS.c.job == job).where(EVENTS.c.id > last)
+        rows = await self._unit.read(query.order_by(EVENTS.c.id).limit(limit))
+        return [Event(row.id, row.job, row.kind, row.at, row.data) for row in rows]
+
+
+class SqlPendingLeaves:
+    """`application.ports.PendingLeaves`: what waits here is numbered by `log.SqlLedger`."""
+
+    def __init__(self, unit: SqlUnitOfWork) -> None:
+        self._unit = unit
+
+    async def submit(self, leaves: Sequence[PendingLeaf]) -> None:
+        """Insert unnumbered; the same (job, seq, position) twice is kept once.
+
+        Raises:
+            SecureFlowError: `malformed_leaf`: the log never holds what no auditor could parse.
+        """
+        rows = []
+        for leaf in leaves:
+            parse_leaf(leaf.data)
+            place = {"job": leaf.job, "seq": leaf.seq, "position": leaf.position}
+            kept = {"data": leaf.data, "document": leaf.document, "salt": leaf.salt}
+            rows.append(place | kept)
+        if rows:
+            await self._unit.insert_once(LOG_SUBMISSIONS, *rows)
+
+
+class SqlIdempotency:
+    """`application.ports.Idempotency`."""
+
+    def __init__(self, unit: SqlUnitOfWork) -> None:
+        self._unit = unit
+
+    async def find(self, user: str, key: str) -> tuple[str, int, Any] | None:
+        """Return (request digest, status, body) if the key was used."""
+        query = sa.select(IDEMPOTENCY).where(IDEMPOTENCY.c.user == user, IDEMPOTENCY.c.key == key)
+        row = (await self._unit.read(query)).first()
+        return None if row is None else (row.request, row.status, row.body)
+
+    async def remember(self, user: str, key: str, request: str, status: int, body: Any) -> None:
+        """Store the first answer; of two at once the second fails with `fenced`."""
+        row = {"user": user, "key": key, "request": request, "status": status, "body": body}
+        if not await self._unit.insert_once(IDEMPOTENCY, row):
+            raise self._unit.fail(
+                SecureFlowError(
+                    "fenced",
+                    f"The idempotency key {key} is being used by another request right now.",
+                    "Repeat the request: it gets the first one's answer.",
+                )
+            )

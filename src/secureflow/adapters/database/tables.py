@@ -1,0 +1,191 @@
+"""The tables. Entities are JSON documents beside the columns that lists filter on.
+
+The schema is made by the migrations; a test holds both together.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+METADATA = sa.MetaData()
+
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""64 bits; SQLite's INTEGER PRIMARY KEY needs that very name."""
+
+
+class JsonText(TypeDecorator[Any]):
+    """JSON kept as the text that was written.
+
+    PostgreSQL's JSONB would rewrite numbers (1e300 becomes an integer of 300 digits) and refuse
+    NUL in strings; signed documents must come back as they went in.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    @staticmethod
+    def dump(value: Any) -> str | None:
+        """Return the stored text."""
+        return None if value is None else json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        """Write compact ASCII JSON; None stays NULL."""
+        del dialect
+        return self.dump(value)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+        """Read it back."""
+        del dialect
+        return None if value is None else json.loads(value)
+
+
+def _entity(
+    name: str, *indexed: str, unique: tuple[str, ...] = (), plain: tuple[str, ...] = ()
+) -> sa.Table:
+    """Return an entity's table; each named column can be filtered on, with or without an index."""
+    columns = [sa.Column(column, sa.Text, nullable=False, index=True) for column in indexed]
+    columns += [sa.Column(column, sa.Text, nullable=False, unique=True) for column in unique]
+    columns += [sa.Column(column, sa.Text, nullable=False) for column in plain]
+    return sa.Table(
+        name,
+        METADATA,
+        sa.Column("id", sa.Text, primary_key=True),
+        *columns,
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("doc", JsonText, nullable=False),
+    )
+
+
+USERS = _entity("users", "organisation", unique=("name",))
+TOKENS = _entity("tokens", "user", unique=("digest",))
+ORGANISATIONS = _entity("organisations")
+ENROLMENTS = _entity("enrolments", "organisation", unique=("digest",))
+AGENTS = _entity("agents", "organisation", "party", "kind", "key")
+PROJECTS = _entity("projects", "organisation", plain=("member",))
+DATASETS = _entity("datasets", "organisation")
+GRANTS = _entity("grants", "project", "dataset", "organisation")
+JOBS = _entity("jobs", "project", "organisation", "state", "digest")
+MODELS = _entity("models", "project", "job", "name")
+
+SETTINGS = sa.Table(
+    "settings",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("value", JsonText),
+)
+
+JOURNAL = sa.Table(
+    "journal",
+    METADATA,
+    sa.Column("job", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("answer", JsonText),
+    sa.Column("failure", JsonText),
+)
+
+OUTBOX = sa.Table(
+    "outbox",
+    METADATA,
+    sa.Column("job", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("party", sa.Text, primary_key=True),
+    sa.Column("verb", sa.Text, nullable=False),
+)
+
+EVENTS = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("id", BIG, primary_key=True),
+    sa.Column("job", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("at", BIG, nullable=False),
+    sa.Column("data", JsonText, nullable=False),
+    sa.Index("ix_events_job_id", "job", "id"),
+    sqlite_autoincrement=True,  # an id is never used twice, or a watcher would miss an event
+)
+
+IDEMPOTENCY = sa.Table(
+    "idempotency",
+    METADATA,
+    sa.Column("user", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("body", JsonText),
+)
+
+LOG_HEAD = sa.Table(
+    "log_head",
+    METADATA,
+    sa.Column("one", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("size", BIG, nullable=False),
+)
+"""The fence: one row, locked by whoever numbers leaves."""
+
+LOG_SUBMISSIONS = sa.Table(
+    "log_submissions",
+    METADATA,
+    sa.Column("arrival", BIG, primary_key=True),
+    sa.Column("job", sa.Text, nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("number", BIG),
+    sa.Column("data", sa.LargeBinary),
+    sa.Column("document", JsonText),
+    sa.Column("salt", sa.LargeBinary),
+    sa.UniqueConstraint("job", "seq", "position"),
+    sa.Index(
+        "ix_log_submissions_waiting",
+        "arrival",
+        sqlite_where=sa.text("number IS NULL"),
+        postgresql_where=sa.text("number IS NULL"),
+    ),
+)
+"""Leaves submitted with a job's transaction; `number` is NULL until they stand in the log."""
+
+LOG_LEAVES = sa.Table(
+    "log_leaves",
+    METADATA,
+    sa.Column("number", BIG, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("job", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("at", BIG, nullable=False),
+    sa.Column("document", JsonText),
+    sa.Column("salt", sa.LargeBinary),
+    sa.Index("ix_log_leaves_job_number", "job", "number"),
+)
+
+LOG_NODES = sa.Table(
+    "log_nodes",
+    METADATA,
+    sa.Column("place", BIG, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+"""Perfect subtrees at their place in an in-order walk of the tree (`log_store.place`)."""
+
+LOG_CHECKPOINTS = sa.Table(
+    "log_checkpoints",
+    METADATA,
+    sa.Column("size", BIG, primary_key=True, autoincrement=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("at", BIG, nullable=False),
+)
+
+LOG_COSIGNATURES = sa.Table(
+    "log_cosignatures",
+    METADATA,
+    sa.Column("size", BIG, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("line", sa.Text, nullable=False),
+)

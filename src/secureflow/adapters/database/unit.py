@@ -1,0 +1,186 @@
+"""The unit of work: one transaction over every store.
+
+Over SQLite reads run outside a transaction, each on what is committed, and the first write takes
+the one write lock; over PostgreSQL READ COMMITTED does the same. Never wait for another unit of
+work, or for the ledger, between a write and `commit`: over SQLite that is a deadlock, which ends
+in `database_busy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from secureflow.adapters.database import entities
+from secureflow.adapters.database.connections import WriteTurn
+from secureflow.adapters.database.entities import EntityStore
+from secureflow.adapters.database.records import (
+    SqlEvents,
+    SqlIdempotency,
+    SqlJournal,
+    SqlOutbox,
+    SqlPendingLeaves,
+)
+from secureflow.adapters.database.tables import SETTINGS
+from secureflow.kit.errors import SecureFlowError
+
+Row = Mapping[str, Any]
+
+
+class SqlUnitOfWork:
+    """`application.ports.UnitOfWork` on SQLAlchemy; made by `Database.begin`."""
+
+    def __init__(self, engine: AsyncEngine, turn: WriteTurn) -> None:
+        self._engine = engine
+        self._turn = turn
+        self._connection: AsyncConnection | None = None
+        self._writing = False
+        self._failure: SecureFlowError | None = None
+        self._settings: dict[str, int] = {}
+        self.users = EntityStore(self, entities.USERS)
+        self.tokens = EntityStore(self, entities.TOKENS)
+        self.organisations = EntityStore(self, entities.ORGANISATIONS)
+        self.enrolments = EntityStore(self, entities.ENROLMENTS)
+        self.agents = EntityStore(self, entities.AGENTS)
+        self.projects = EntityStore(self, entities.PROJECTS)
+        self.datasets = EntityStore(self, entities.DATASETS)
+        self.grants = EntityStore(self, entities.GRANTS)
+        self.jobs = EntityStore(self, entities.JOBS)
+        self.models = EntityStore(self, entities.MODELS)
+        self.journal = SqlJournal(self)
+        self.outbox = SqlOutbox(self)
+        self.events = SqlEvents(self)
+        self.leaves = SqlPendingLeaves(self)
+        self.idempotency = SqlIdempotency(self)
+
+    async def __aenter__(self) -> SqlUnitOfWork:
+        """Take a connection from the pool."""
+        self._connection = await self._engine.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Roll back what was not committed and give the connection back."""
+        connection, self._connection = self._connection, None
+        try:
+            if connection is not None:
+                await connection.close()
+        finally:
+            self._release()
+
+    async def commit(self) -> None:
+        """Make everything of this block durable.
+
+        Raises:
+            SecureFlowError: the failure of an earlier write of this block; half of a deed is
+                never committed.
+        """
+        if self._failure is not None:
+            raise self._failure
+        try:
+            await self._open.commit()
+        finally:
+            self._release()
+
+    async def setting(self, name: str) -> Any:
+        """Return a platform-wide JSON value or None."""
+        row = (await self.read(sa.select(SETTINGS).where(SETTINGS.c.name == name))).first()
+        self._settings[name] = 0 if row is None else row.version
+        return None if row is None else row.value
+
+    async def set_setting(self, name: str, value: Any) -> None:
+        """Store a platform-wide JSON value.
+
+        Raises:
+            SecureFlowError: `stale_version` when it changed since this unit of work read it.
+        """
+        first = {"name": name, "version": 1, "value": value}
+        known = self._settings.get(name)
+        if not known and await self.insert_once(SETTINGS, first):
+            self._settings[name] = 1
+            return
+        change = sa.update(SETTINGS).where(SETTINGS.c.name == name)
+        if known is not None:
+            change = change.where(SETTINGS.c.version == known)
+        changed = await self.write(change.values(version=SETTINGS.c.version + 1, value=value))
+        if not changed.rowcount:
+            raise self.fail(
+                SecureFlowError(
+                    "stale_version",
+                    f"The setting {name} was changed by someone else meanwhile.",
+                    "Read it again and repeat the change.",
+                )
+            )
+        if known is not None:
+            self._settings[name] = known + 1
+
+    async def read(self, query: sa.Select[Any]) -> sa.Result[Any]:
+        """Run a query on what is committed, and on what this unit of work has written."""
+        result: sa.Result[Any] = await self._open.execute(query)
+        return result
+
+    async def write(
+        self, statement: sa.Executable, rows: Sequence[Row] | None = None
+    ) -> sa.CursorResult[Any]:
+        """Run a change; the first one of this unit of work takes the write lock."""
+        await self._begin_writing()
+        try:
+            return await self._open.execute(statement, rows)
+        except sa.exc.IntegrityError as error:
+            raise self.fail(
+                SecureFlowError(
+                    "already_exists",
+                    "What was to be stored conflicts with something that exists already.",
+                    "Choose another name, or change the one that exists.",
+                )
+            ) from error
+
+    async def insert_once(self, table: sa.Table, *rows: Row) -> int:
+        """Insert rows whose keys are free and return how many those were.
+
+        Asked this way, PostgreSQL does not abort the whole transaction over a taken key.
+        """
+        dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
+        insert = dialect.insert(table)
+        result = await self.write(insert.values(list(rows)).on_conflict_do_nothing())
+        return int(result.rowcount)
+
+    async def lock_name(self, name: str) -> None:
+        """Let units of work that lock this name commit one after another."""
+        await self._begin_writing()
+        if not self._turn.exclusive:
+            lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))
+            await self._open.execute(sa.select(lock))
+
+    def fail(self, error: SecureFlowError) -> SecureFlowError:
+        """Note that this unit of work must not be committed any more; return the error."""
+        self._failure = error
+        return error
+
+    @property
+    def _open(self) -> AsyncConnection:
+        if self._connection is None:
+            message = "the unit of work is used outside its block"
+            raise RuntimeError(message)
+        return self._connection
+
+    async def _begin_writing(self) -> None:
+        if self._writing:
+            return
+        try:
+            await self._turn.acquire()
+            self._writing = True
+            if self._turn.exclusive:
+                await self._open.exec_driver_sql("BEGIN IMMEDIATE")
+        except SecureFlowError as error:
+            raise self.fail(error) from None
+        except sa.exc.OperationalError as error:
+            raise self.fail(self._turn.busy()) from error
+
+    def _release(self) -> None:
+        if self._writing:
+            self._writing = False
+            self._turn.release()
