@@ -1,0 +1,153 @@
+"""What a whole round costs with everything on, beside a bare loop in the same run.
+
+`python -m benchmarks.round_overhead --mb 25 --clients 3` starts a real platform (server, enclave,
+agents as processes over mTLS), trains a *rehearsal* (no-op trainer) of that many MB of float32
+parameters, and prints one JSON object as its last line. The bare loop (`benchmarks.floor`) moves
+the same bytes with grpc.aio, AES-GCM in 1 MiB chunks and a fold in place, and does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.floor import floor_seconds
+from secureflow.demo.platform import Platform
+from secureflow.demo.play import consent, verify_ledger
+from secureflow.domain.specs import ModelSpec, TrainingPlan
+from secureflow.sdk import JobRequest
+
+WARM_UP = 2
+
+
+def measure(mb: int, clients: int, rounds: int, protection: str) -> dict[str, Any]:
+    """Run the platform and the bare loop, and return the figures."""
+    owners = {f"bank-{chr(97 + n)}": f"Bank {chr(65 + n)}" for n in range(clients)}
+    with tempfile.TemporaryDirectory() as folder:
+        platform = Platform(Path(folder) / "platform", owners, settings=_settings(mb))
+        with platform:
+            platform.build()
+            report, figures = _rehearse(platform, mb, rounds, protection)
+            bundle = _bundle(platform, report["job"])
+            ledger = verify_ledger(platform, bundle)
+            figures["resting_rss_mb"] = _resting(platform)
+    steady = [row["seconds"] for row in report["history"][WARM_UP:]]
+    floor = floor_seconds(mb, clients, max(4, rounds // 2))
+    certificates = sum(1 for e in bundle["entries"] if "certificate" in (e.get("document") or {}))
+    return {
+        "mb": mb,
+        "clients": clients,
+        "protection": protection,
+        "seconds_per_round": round(statistics.median(steady), 4),
+        "floor_seconds": round(floor, 4),
+        "ratio": round(statistics.median(steady) / floor, 2),
+        "rounds": len(report["history"]),
+        **figures,
+        "synchronous": "FULL",
+        "ledger_verified": ledger["verified"],
+        "cosigners": ledger["cosigners"],
+        "certificates": certificates,
+    }
+
+
+def _settings(mb: int) -> dict[str, Any]:
+    return {"server": {"max_artifact_bytes": max(1 << 20, 4 * mb << 20)}}
+
+
+def _rehearse(
+    platform: Platform, mb: int, rounds: int, protection: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    party = next(iter(platform.parties))
+    request = JobRequest(
+        project=platform.project,
+        name="rehearsal",
+        purpose="rehearsal",
+        datasets=(),
+        parties=tuple(platform.parties),
+        model=ModelSpec(family="rehearsal", parameters=mb * (1 << 20) // 4),
+        plan=TrainingPlan(rounds=rounds + WARM_UP, validation=0.0),
+        protection=protection,  # type: ignore[arg-type]  # argparse checked the choice
+    )
+    with platform.client(party) as client:
+        job = client.jobs.submit(request).id
+        consent(platform, job)
+        cpu, wire, began = _cpu(platform), _loopback_bytes(), time.perf_counter()
+        client.jobs.wait(job)
+        report = client.jobs.report(job)
+    return report, {
+        "job_seconds": round(time.perf_counter() - began, 2),
+        "cpu_seconds": round(_cpu(platform) - cpu, 2),
+        "wire_mb": round((_loopback_bytes() - wire) / (1 << 20), 1),
+        "server_enclave_rss_mb": round(_peak(platform, "server") + _peak(platform, "enclave")),
+    }
+
+
+def _bundle(platform: Platform, job: str) -> dict[str, Any]:
+    with platform.client(next(iter(platform.parties))) as client:
+        return client.jobs.bundle(job)
+
+
+def _resting(platform: Platform) -> dict[str, int]:
+    """Return the resident MB of each process after the job (an agent without its worker)."""
+    return {
+        name: round(_status_kb(process.pid, "VmRSS") / 1024)
+        for name, process in platform.processes.items()
+    }
+
+
+def _peak(platform: Platform, name: str) -> float:
+    return _status_kb(platform.processes[name].pid, "VmHWM") / 1024
+
+
+def _status_kb(pid: int, field: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1])
+    return 0
+
+
+def _cpu(platform: Platform) -> float:
+    """Return the CPU seconds of every process and of what it waited for."""
+    ticks = 0
+    for process in platform.processes.values():
+        for pid in (process.pid, *_children(process.pid)):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(int(fields[at]) for at in (11, 12, 13, 14))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in tasks.read_text().split()] if tasks.exists() else []
+
+
+def _loopback_bytes() -> int:
+    for line in Path("/proc/net/dev").read_text().splitlines():
+        name, _, counters = line.partition(":")
+        if name.strip() == "lo":
+            return int(counters.split()[0])
+    return 0
+
+
+def main() -> None:
+    """Parse arguments, measure, print JSON as the last line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mb", type=int, default=1)
+    parser.add_argument("--clients", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=10)
+    choices = ["sealed", "secagg", "sealed+secagg"]
+    parser.add_argument("--protection", choices=choices, default="sealed")
+    given = parser.parse_args()
+    figures = measure(given.mb, given.clients, given.rounds, given.protection)
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""`secureflow demo`: three banks, one model, one command.
+
+Everything lives below one directory, on free ports; children end with the demo unless it is told
+to keep them, and a demo that was kept is ended before a new one takes its place.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from secureflow.demo.data import dataset_config, split_silos
+from secureflow.demo.platform import Platform
+from secureflow.demo.play import Outcome, play
+from secureflow.demo.processes import kill_group
+from secureflow.demo.screen import Screen
+from secureflow.kit.errors import SecureFlowError
+
+STATE = "demo.json"
+
+
+def run(*, parties: int, rounds: int, json: bool, keep: bool, directory: Path) -> int:
+    """Play the whole demo and return the process's exit code.
+
+    Args:
+        parties: how many banks, 3 to 16.
+        rounds: at most so many rounds.
+        json: end with one line of JSON on stdout.
+        keep: leave the platform running and say how to look around.
+        directory: the demo's own directory; what an earlier demo left there is replaced.
+    """
+    directory = directory.resolve()
+    _make_room(directory)
+    signal.signal(signal.SIGTERM, _interrupt)
+    owners = {f"bank-{chr(97 + n)}": f"Bank {chr(65 + n)}" for n in range(parties)}
+    silos = split_silos(directory / "data", parties)
+    datasets = {p: dataset_config(path) for p, path in zip(owners, silos, strict=True)}
+    with Screen(list(owners)) as screen:
+        platform = Platform(directory, owners, datasets, stays=keep, say=screen.step)
+        try:
+            platform.build()
+            outcome = play(platform, rounds, screen.event)
+        except BaseException:
+            platform.stop()
+            raise
+    screen.outcome(outcome)
+    if json:
+        sys.stdout.write(outcome.line() + "\n")
+        sys.stdout.flush()
+    if keep:
+        _leave(platform)
+    else:
+        platform.stop()
+    return _code(outcome)
+
+
+def stop(directory: Path) -> int:
+    """End a demo that was kept; return 0 also when there is none."""
+    directory = directory.resolve()
+    state = directory / STATE
+    if not state.exists():
+        sys.stderr.write(f"No demo is running in {directory}.\n")
+        return 0
+    pids: dict[str, int] = jsonlib.loads(state.read_text())["processes"]
+    for pid in pids.values():
+        if _ours(pid, directory):
+            kill_group(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 8
+    while any(_ours(pid, directory) for pid in pids.values()):
+        if time.monotonic() > deadline:
+            for pid in pids.values():
+                if _ours(pid, directory):
+                    kill_group(pid, signal.SIGKILL)
+            break
+        time.sleep(0.05)
+    state.unlink()
+    sys.stderr.write("The demo has ended.\n")
+    return 0
+
+
+def _make_room(directory: Path) -> None:
+    """End what an earlier demo left and empty its directory; refuse a directory of other things."""
+    if not directory.exists():
+        return
+    if any(directory.iterdir()) and not (directory / "data").exists():
+        raise SecureFlowError(
+            "directory_in_use",
+            f"{directory} holds files that no demo made.",
+            "Name another directory: --directory.",
+        )
+    if (directory / STATE).exists():
+        stop(directory)
+    shutil.rmtree(directory)
+
+
+def _leave(platform: Platform) -> None:
+    pids = {name: process.pid for name, process in platform.processes.items()}
+    state = {"processes": pids, "url": platform.url}
+    (platform.directory / STATE).write_text(jsonlib.dumps(state, indent=2))
+    owner = next(iter(platform.parties.values()))
+    password = platform.directory / "passwords.json"
+    password.touch(0o600)
+    password.write_text(
+        jsonlib.dumps({o.party: o.password for o in platform.parties.values()}, indent=2)
+    )
+    sys.stderr.write(
+        f"\nThe platform keeps running. Look around:\n"
+        f"  export SECUREFLOW_PROFILE={platform.directory / 'profile.json'}\n"
+        f"  secureflow login {platform.url} --ca {platform.ca} --name {owner.party}"
+        f"   # passwords: {password}\n"
+        f"  secureflow job list\n"
+        f"  secureflow agent inbox list --config {owner.config}\n"
+        f"  secureflow audit verify {platform.directory / 'bundle.json'} "
+        f"--charter {platform.charter_file()}\n"
+        f"  secureflow demo stop --directory {platform.directory}\n"
+    )
+
+
+def _ours(pid: int, directory: Path) -> bool:
+    """Tell whether the pid is alive and runs from this demo's directory (pids are reused)."""
+    try:
+        os.kill(pid, 0)
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return str(directory).encode() in command
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _code(outcome: Outcome) -> int:
+    return 0 if outcome.ledger["verified"] else 7

@@ -1,0 +1,251 @@
+"""A whole platform on this machine, over real links: server, enclave and agents as processes.
+
+The code plays the operator and every owner in turn, through the same doors that people use: `init`
+and `enroll`, the agents' control sockets, and the REST client. The demo, the benchmarks, the
+scenario and the survival tests all stand on it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from secureflow.agent import api
+from secureflow.demo.processes import Process, stop_all
+from secureflow.domain.charter import SignedCharter
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs import dump
+from secureflow.domain.users import Role
+from secureflow.enclave.initialise import initialise as initialise_enclave
+from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk import Client
+from secureflow.server.initialise import initialise as initialise_server
+
+TRUST_DOMAIN = "demo.secureflow.example"
+MODULE = ("-m", "secureflow")
+
+
+@dataclass
+class Owner:
+    """One organisation as the platform plays it."""
+
+    party: str
+    name: str
+    password: str
+    directory: Path
+    dataset: DatasetConfig | None = None
+    dataset_id: str = ""
+
+    @property
+    def config(self) -> Path:
+        """The agent's YAML file."""
+        return self.directory / "agent.yaml"
+
+
+@dataclass
+class Platform:
+    """A consortium on one machine.
+
+    Args:
+        directory: everything lives below it; it must be new.
+        owners: party → display name.
+        datasets: party → the dataset that its agent declares (none for rehearsals).
+        policy: Cedar text of every owner's consent policy; without it a person is asked.
+        stays: whether the processes outlive this one.
+        say: told of each step, for people.
+        entry: process kind → command in place of `-m secureflow` (tests inject kill points).
+    """
+
+    directory: Path
+    owners: Mapping[str, str]
+    datasets: Mapping[str, DatasetConfig] = field(default_factory=dict)
+    policy: str = ""
+    stays: bool = False
+    say: Callable[[str], None] = lambda _: None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    entry: dict[str, Sequence[str]] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.directory = self.directory.resolve()
+        self.server = self.directory / "server"
+        self.enclave = self.directory / "enclave"
+        self.parties = {
+            party: Owner(
+                party,
+                name,
+                secrets.token_urlsafe(12),
+                self.directory / party,
+                self.datasets.get(party),
+            )
+            for party, name in self.owners.items()
+        }
+        self.processes: dict[str, Process] = {}
+        self.project = ""
+        self.url = ""
+        self._admin: tuple[str, str] = ("", "")
+
+    # What people do, in order.
+
+    def build(self) -> None:
+        """Bring everything up to granted data: the next step is a job."""
+        self.say("server")
+        self._make_server()
+        self.say("enclave")
+        self._make_enclave()
+        self.say("agents")
+        for owner in self.parties.values():
+            self._make_agent(owner)
+        for name in ("enclave", *self.parties):
+            self.processes[name].ready()
+        self.say("charter")
+        self._make_charter()
+        self.say("project")
+        self._make_project()
+
+    def __enter__(self) -> Platform:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End every process."""
+        stop_all(list(self.processes.values()))
+
+    def start(self, name: str, *, wait: bool = True) -> None:
+        """Start a process (again) from its directory."""
+        kind = name if name in {"server", "enclave"} else "agent"
+        directory = self.directory / name
+        command = [
+            *self.entry.get(name, self.entry.get(kind, MODULE)),
+            kind,
+            "start",
+            "--config",
+            str(directory / f"{kind}.yaml"),
+        ]
+        log = self.directory / "logs" / f"{name}.log"
+        self.processes[name] = Process(name, command, directory, log, stays=self.stays)
+        self.processes[name].start(self.environment)
+        if wait:
+            facts = self.processes[name].ready()
+            if kind == "server":
+                self.url = facts["rest"]
+
+    @property
+    def ca(self) -> Path:
+        """The link CA's certificate."""
+        return self.server / "ca" / "ca.pem"
+
+    def client(self, party: str = "") -> Client:
+        """Return a logged-in client of an owner's user, or of the operator's admin."""
+        name, password = self._admin
+        if party:
+            name, password = party, self.parties[party].password
+        client = Client(self.url, ca=self.ca)
+        client.login(name, password)
+        return client
+
+    def approve_all(self, job: str) -> None:
+        """Play every owner: approve what waits in the inboxes for this job."""
+        for owner in self.parties.values():
+            for item in api.inbox_list(owner.config, waiting=True):
+                if item["job"] == job:
+                    api.inbox_approve(owner.config, item["id"], "demo")
+
+    def charter_file(self) -> Path:
+        """Write the adopted charter where an auditor would keep it, and return the path."""
+        path = self.directory / "charter.json"
+        if not path.exists():
+            shown = api.charter_show(next(iter(self.parties.values())).config)
+            pinned = SignedCharter.from_json(shown["pinned"])
+            path.write_bytes(pinned.bytes() if hasattr(pinned, "bytes") else _json(pinned.json()))
+        return path
+
+    # The steps.
+
+    def _make_server(self) -> None:
+        made = initialise_server(
+            self.server, trust_domain=TRUST_DOMAIN, host="127.0.0.1", rest_port=0, link_port=0
+        )
+        self._admin = ("admin", Path(made["password_file"]).read_text().strip())
+        _edit(self.server / "server.yaml", self.settings.get("server", {}))
+        self.start("server")
+
+    def _make_enclave(self) -> None:
+        token = self.server / "enclave.token"
+        initialise_enclave(self.enclave, token, self.url, simulated=True)
+        _edit(self.enclave / "enclave.yaml", self.settings.get("enclave", {}))
+        self.start("enclave", wait=False)
+
+    def _make_agent(self, owner: Owner) -> None:
+        with self.client() as admin:
+            admin.organisations.create(owner.party, owner.name)
+            roles = [Role.ORGANISATION_ADMIN, Role.DATA_OWNER, Role.DATA_SCIENTIST]
+            admin.users.create(owner.party, owner.password, owner.party, roles, owner.name)
+            token = admin.enrolments.create(owner.party).token
+        file = self.directory / f"{owner.party}.token"
+        file.touch(0o600)
+        file.write_text(token)
+        api.enroll(owner.directory, token_file=file, server=self.url, name=owner.party)
+        _edit(owner.config, self._agent_settings(owner))
+        self.start(owner.party, wait=False)
+
+    def _agent_settings(self, owner: Owner) -> dict[str, Any]:
+        root = self.enclave / "simulated" / "root.pem"
+        settings: dict[str, Any] = {
+            "attestation": {"allow_simulated": True, "roots": [str(root)]},
+            "datasets": [dump(owner.dataset)] if owner.dataset else [],
+        }
+        if self.policy:
+            path = owner.directory / "consent.cedar"
+            path.write_text(self.policy)
+            settings["consent"] = {"policies": [str(path)]}
+        return {**settings, **self.settings.get("agent", {})}
+
+    def _make_charter(self) -> None:
+        with self.client() as admin:
+            words = admin.charter.draft().words
+        for owner in self.parties.values():
+            api.charter_sign(owner.config)
+        for owner in self.parties.values():
+            api.charter_pin(owner.config, None, words)
+
+    def _make_project(self) -> None:
+        first, *others = self.parties.values()
+        with self.client(first.party) as client:
+            project = client.projects.create("demo", "credit scoring")
+            self.project = project.id
+            for owner in others:
+                client.projects.invite(project.id, owner.party)
+        for owner in others:
+            with self.client(owner.party) as client:
+                client.projects.accept(self.project)
+        for owner in self.parties.values():
+            if owner.dataset is not None:
+                published = api.data_publish(owner.config, owner.dataset.name, owner.name)
+                owner.dataset_id = published["id"]
+                with self.client(owner.party) as client:
+                    client.datasets.grant(owner.dataset_id, self.project)
+
+
+def _edit(path: Path, changes: Mapping[str, Any]) -> None:
+    """Set top-level keys of a YAML file, as an owner would in an editor."""
+    if not path.exists():
+        raise SecureFlowError("process_failed", f"{path} was not made.")
+    settings = yaml.safe_load(path.read_text()) or {}
+    for key, value in changes.items():
+        nested = isinstance(value, Mapping) and isinstance(settings.get(key), Mapping)
+        settings[key] = {**settings[key], **value} if nested else value
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+
+
+def _json(value: Any) -> bytes:
+    import json
+
+    return json.dumps(value, indent=2).encode()

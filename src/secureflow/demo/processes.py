@@ -1,0 +1,157 @@
+"""Child processes of a local platform: started, waited for, killed, and never left behind.
+
+Each child says that it is up by writing `ready.json` into its directory. Children die with the
+process that started them (Linux: PR_SET_PDEATHSIG), unless they are meant to stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from secureflow.kit.errors import SecureFlowError
+
+_PR_SET_PDEATHSIG = 1
+START_SECONDS = 60.0
+
+
+class Process:
+    """One child: its command, its directory, its log.
+
+    Args:
+        name: shown to people and used as the log's name.
+        command: arguments after the Python interpreter.
+        directory: where the child writes `ready.json`.
+        log: the file that takes its output.
+        stays: whether it outlives this process (`demo --keep`).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        directory: Path,
+        log: Path,
+        *,
+        stays: bool = False,
+    ) -> None:
+        self.name = name
+        self.command = [sys.executable, *command]
+        self.directory = directory
+        self.log = log
+        self.stays = stays
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._running().pid
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the child runs."""
+        return self._child is not None and self._child.poll() is None
+
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start the child in a session of its own; do not wait."""
+        (self.directory / "ready.json").unlink(missing_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._child = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **(environment or {})},
+                preexec_fn=None if self.stays else _die_with_parent(),  # noqa: PLW1509  no threads
+            )
+
+    def ready(self, patience: float = START_SECONDS) -> dict[str, Any]:
+        """Wait until the child is up and return what it says of itself.
+
+        Raises:
+            SecureFlowError: `process_failed` with the last lines of its log.
+        """
+        path = self.directory / "ready.json"
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, ValueError):
+                facts: dict[str, Any] = json.loads(path.read_text())
+                return facts
+            if not self.alive:
+                break
+            time.sleep(0.02)
+        state = "ended" if not self.alive else f"is not up after {patience:.0f} s"
+        raise SecureFlowError(
+            "process_failed",
+            f"{self.name} {state}. Its log ends with:\n{self.tail()}",
+            f"The whole log is in {self.log}.",
+        )
+
+    def tail(self, lines: int = 15) -> str:
+        """Return the last lines of the child's log."""
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return "(no log)"
+
+    def kill(self) -> None:
+        """SIGKILL the child and whatever it started; wait for the end."""
+        if self._child is not None:
+            kill_group(self._child.pid, signal.SIGKILL)
+            self._child.wait()
+
+    def stop(self, patience: float = 8.0) -> None:
+        """Ask the child to end, and insist when it does not."""
+        if self._child is None or not self.alive:
+            return
+        self._child.terminate()
+        try:
+            self._child.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        kill_group(self._child.pid, signal.SIGKILL)
+
+    def wait(self, patience: float) -> int:
+        """Wait for the child's own end and return its exit code."""
+        return self._running().wait(patience)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is None:
+            raise SecureFlowError("process_failed", f"{self.name} was not started.")
+        return self._child
+
+
+def stop_all(processes: Sequence[Process]) -> None:
+    """Stop children side by side, the last started first."""
+    for process in reversed(processes):
+        if process.alive:
+            kill_group(process.pid, signal.SIGTERM, whole=False)
+    for process in reversed(processes):
+        process.stop()
+
+
+def kill_group(pid: int, how: signal.Signals, *, whole: bool = True) -> None:
+    """Signal a child's process group (or only the child); one that is gone is no error."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if whole:
+            os.killpg(pid, how)
+        else:
+            os.kill(pid, how)
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
