@@ -64,8 +64,7 @@ class Charters:
 
     async def keys(self) -> Mapping[str, str]:
         """Return organisation → signing key of the adopted charter (empty without one)."""
-        signed = await self.current()
-        return signed.charter.keys if signed else {}
+        return await member_keys(self._begin)
 
     async def propose(
         self, principal: Principal, members: Sequence[str] | None = None
@@ -143,6 +142,13 @@ class Charters:
         version = pinned.charter.version + 1 if pinned else 1
         previous = pinned.charter.digest if pinned else ""
         return Charter(version=version, members=tuple(members), previous=previous, **self._head)
+
+
+async def member_keys(begin: Begin) -> Mapping[str, str]:
+    """Return organisation → signing key of the adopted charter (empty without one)."""
+    async with begin() as work:
+        signed = await _stored(work, CURRENT)
+    return signed.charter.keys if signed else {}
 
 
 async def described(signed: SignedCharter) -> dict[str, Any]:

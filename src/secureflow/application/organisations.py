@@ -174,12 +174,12 @@ class Organisations:
                 kind=enrolment.kind,
                 party=enrolment.organisation or ENCLAVE,
                 organisation=enrolment.organisation,
-                key=key,
+                key="" if enrolment.kind == "enclave" else key,
                 created=self._clock(),
                 serial=serial(parse_certificate(certificate)),
             )
             await _admit(deed.work, agent)
-            document = {"enrolment": token.id, "agent": agent.id, "key": key}
+            document = {"enrolment": token.id, "agent": agent.id, "key": agent.key}
             deed.record("enrolment.used", {**document, "organisation": agent.organisation})
         log = {"origin": self._centre.origin, "key": self._centre.log_key}
         trust_domain = self._authority.trust_domain
@@ -282,12 +282,9 @@ def revoked(spiffe: str) -> SecureFlowError:
 
 
 def _check_proof(token: EnrolmentToken, csr: str, key: str, signature: str) -> None:
-    """An agent proves that it holds its signing key; an enclave has none to prove."""
-    if token.kind == "enclave":
-        held = key == "" and signature == ""
-    else:
-        held = crypto.verify(key, "enrol", proof_body(token.id, csr, key), signature)
-    if not held:
+    """A newcomer proves that it holds its key; an enclave keeps none and may leave it out."""
+    keyless = token.kind == "enclave" and key == "" and signature == ""
+    if not keyless and not crypto.verify(key, "enrol", proof_body(token.id, csr, key), signature):
         raise SecureFlowError(
             "proof_refused",
             "The enrolment does not prove possession of the signing key.",

@@ -138,13 +138,17 @@ async def test_agents_are_invisible_across_organisations(stage: Stage) -> None:
     assert len(parties) == 4
 
 
-async def test_an_enclave_has_no_signing_key(stage: Stage) -> None:
+@pytest.mark.parametrize("keyless", [True, False])
+async def test_an_enclave_keeps_no_signing_key(stage: Stage, keyless: bool) -> None:
     _, text = await stage.services.organisations.invite(stage.operator, "enclave", "")
     key = SigningKey.generate()
     with refused("proof_refused"):
-        await try_enrol(stage, text, key)
-    enrolled = await try_enrol(stage, text, key, "enclave-1", key="", signature="")
-    assert enrolled.spiffe == "spiffe://test.example/enclave/enclave-1"  # type: ignore[attr-defined]
+        await try_enrol(stage, text, key, signature=key.sign("enrol", {}))
+    none = {"key": "", "signature": ""} if keyless else {}
+    enrolled = await try_enrol(stage, text, key, "enclave-1", **none)
+    agent = await stage.services.organisations.admitted(enrolled.spiffe)  # type: ignore[attr-defined]
+    assert (agent.party, agent.key) == ("enclave", "")
+    assert agent.id == "spiffe://test.example/enclave/enclave-1"
 
 
 @pytest.mark.parametrize("slug", ["server", "enclave", "Bank", "a b", "", "x" * 64])

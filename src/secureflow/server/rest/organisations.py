@@ -61,7 +61,7 @@ class EnrollRequest(Asked):
     """A newcomer's token, CSR and signing key.
 
     `signature` (kind `enrol`, by the key) is over `{token_id, csr, key}` with the CSR's hex
-    SHA-256; an enclave has no signing key and sends both empty.
+    SHA-256; an enclave keeps no signing key and may leave both empty.
     """
 
     token: str = Field(max_length=1024, examples=["sfe_…"])

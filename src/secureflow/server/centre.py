@@ -1,0 +1,169 @@
+"""The centre, opened: database, ledger, link and runner, in the order in which they need another.
+
+Everything heavy that only a job needs (NumPy, the report renderer) loads with the first job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from secureflow import __version__
+from secureflow.adapters.artifacts import FileArtifacts
+from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.log import SqlLedger
+from secureflow.adapters.link import LinkServer
+from secureflow.adapters.messaging import InProcessBus
+from secureflow.application.asking import Asking
+from secureflow.application.charters import member_keys
+from secureflow.application.jobs import topic
+from secureflow.application.organisations import revoked
+from secureflow.application.ports import Bus
+from secureflow.application.runner import Runner
+from secureflow.application.scripts import script_for
+from secureflow.application.witnessing import Witnessing
+from secureflow.kit.clock import system_clock
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import Authority
+from secureflow.server.certificate import ServerCertificate
+from secureflow.server.rpc import PartyDesk
+from secureflow.server.services import Readiness, Services
+from secureflow.server.settings import ServerSettings
+from secureflow.server.wiring import Ports, make_services
+
+LINK_GRACE = 0.5
+"""Seconds that open calls get when the link stops."""
+
+
+@dataclass(frozen=True)
+class Centre:
+    """Everything behind REST. `link` is the address that parties are told to dial."""
+
+    services: Services
+    certificate: ServerCertificate
+    link: str
+
+
+async def open_centre(
+    settings: ServerSettings, stack: AsyncExitStack, stopping: Callable[[], bool]
+) -> Centre:
+    """Start every part; the stack stops them in reverse.
+
+    Raises:
+        SecureFlowError: `ca_unreadable`, `key_unreadable`, `database_unavailable`,
+            `database_newer`, `address_unavailable`, `fenced`.
+    """
+    clock, key = system_clock, log_key(settings.log_key)
+    authority = Authority.load(settings.ca)
+    certificate = ServerCertificate(settings.tls, authority, settings.host, clock)
+    database, ledger = await open_ledger(settings, key, stack)
+    artifacts, bus = FileArtifacts(settings.artifacts), InProcessBus()
+    witnessing = Witnessing(ledger, partial(member_keys, database.begin))
+    desk = PartyDesk(witnessing, authority.pem, settings.max_artifact_bytes, clock)
+    link = LinkServer(
+        f"{settings.link.bind}:{settings.link.port}",
+        certificate.credentials,
+        authority.trust_domain,
+        desk.callbacks(),
+        artifacts,
+        clock=clock,
+        version=__version__,
+    )
+    stack.push_async_callback(link.stop, LINK_GRACE)
+    address = _public(settings, await link.start())
+    asking = Asking(link, witnessing.cosigned)
+    runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, _Waker(bus))
+    stack.push_async_callback(runner.stop)
+    services = make_services(
+        Ports(database.begin, ledger, key, authority, link, runner, bus, artifacts, clock),
+        address,
+        expel=lambda agent: link.disconnect(agent.party, revoked(agent.id)),
+        readiness=_readiness(database, ledger),
+        stopping=stopping,
+    )
+    desk.open(services)
+    await runner.resume_all()
+    return Centre(services, certificate, address)
+
+
+async def open_ledger(
+    settings: ServerSettings, key: SigningKey, stack: AsyncExitStack
+) -> tuple[Database, SqlLedger]:
+    """Start the database and the log in it."""
+    database = Database(settings.database_url)
+    stack.push_async_callback(database.close)
+    await database.start()
+    ledger = SqlLedger(database, key, settings.origin)
+    await ledger.start()
+    stack.push_async_callback(ledger.stop)
+    return database, ledger
+
+
+def log_key(path: Path) -> SigningKey:
+    """Read the log's signing key.
+
+    Raises:
+        SecureFlowError: `key_unreadable`.
+    """
+    try:
+        return SigningKey.load(path)
+    except (OSError, ValueError, SecureFlowError) as error:
+        raise SecureFlowError(
+            "key_unreadable",
+            f"The log's signing key {path} cannot be read.",
+            "Run `secureflow server init`, or restore the key from a backup.",
+        ) from error
+
+
+class _Waker:
+    """Wakes the watchers of a job; the runner does not wait for them."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __call__(self, job: str) -> None:
+        task = asyncio.ensure_future(self._bus.publish(topic(job)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _readiness(database: Database, ledger: SqlLedger) -> Readiness:
+    async def readiness() -> dict[str, bool]:
+        return {
+            "database": await _works(_read(database)),
+            "ledger": await _works(ledger.head()),
+        }
+
+    return readiness
+
+
+async def _read(database: Database) -> None:
+    async with database.begin() as work:
+        await work.setting("charter")
+
+
+async def _works(attempt: Awaitable[object]) -> bool:
+    try:
+        await attempt
+    except Exception:  # noqa: BLE001  whatever it is, the part does not work now
+        return False
+    return True
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _public(settings: ServerSettings, port: int) -> str:
+    """Return the address that newcomers are told: as configured, else host and port."""
+    if settings.link.public:
+        return settings.link.public
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{host}:{port}"

@@ -1,0 +1,77 @@
+"""The server's own certificate: issued by its own CA, renewed while it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from pathlib import Path
+
+from secureflow.adapters.link import SERVER_NAME, CredentialFiles
+from secureflow.kit.clock import Clock
+from secureflow.kit.logging import get_logger
+from secureflow.kit.pki import SERVER_LIFE, Authority, make_csr, new_link_key
+from secureflow.kit.spiffe import SpiffeId
+
+CHECK_SECONDS = 3600.0
+
+_log = get_logger(__name__)
+
+
+class ServerCertificate:
+    """One certificate for REST and for the link.
+
+    Args:
+        directory: holds `link.pem` and `ca.pem`; made if missing.
+        authority: the CA.
+        host: the name or address under which people dial the server.
+        clock: unix seconds.
+    """
+
+    def __init__(self, directory: Path, authority: Authority, host: str, clock: Clock) -> None:
+        self._directory = directory
+        self._authority = authority
+        self._clock = clock
+        self._dns, self._ips = _names(host)
+        self.credentials = CredentialFiles(directory)
+        if not (directory / "link.pem").exists():
+            key = new_link_key()
+            CredentialFiles.create(directory, authority.pem, key, self._issue(make_csr(key)))
+        self.renew_if_due()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_3
+        self._load()
+
+    def renew_if_due(self) -> bool:
+        """Replace the certificate when less than a third of its life is left."""
+        if not self.credentials().due(self._clock()):
+            return False
+        self.credentials.install(self._issue(self.credentials.request()))
+        return True
+
+    async def keep_fresh(self) -> None:
+        """Renew until cancelled; open connections stay, new handshakes see the new certificate."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            if self.renew_if_due():
+                self._load()
+                _log.info("certificate_renewed")
+
+    def _issue(self, csr: str) -> str:
+        uri = str(SpiffeId(self._authority.trust_domain, "server"))
+        return self._authority.issue(
+            csr, uri, self._clock(), life=SERVER_LIFE, dns=self._dns, ips=self._ips
+        )
+
+    def _load(self) -> None:
+        self.context.load_cert_chain(self._directory / "link.pem")
+
+
+def _names(host: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the DNS names and addresses of the certificate; loopback is always among them."""
+    loopback = ("127.0.0.1", "::1")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return tuple(dict.fromkeys((SERVER_NAME, "localhost", host))), loopback
+    return (SERVER_NAME, "localhost"), tuple(dict.fromkeys((*loopback, host)))

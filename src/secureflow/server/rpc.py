@@ -1,0 +1,249 @@
+"""The centre's answers to parties on their links: who is let in, what they may ask and fetch.
+
+A party may fetch a blob exactly when a request that was delivered to it names that blob, so nobody
+reads another job's models by knowing their digests. Only the enclave stores blobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from secureflow import __version__
+from secureflow.adapters.link import Callbacks, PeerIdentity, Standing
+from secureflow.application.access import Principal
+from secureflow.application.organisations import ENCLAVE
+from secureflow.application.witnessing import Witnessing
+from secureflow.domain.users import Role
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+from secureflow.kit.pki import ca_fingerprint
+from secureflow.kit.spiffe import SpiffeId
+from secureflow.server.services import Services
+
+JSON = Any
+Body = Mapping[str, JSON]
+MAX_TICKETS: Final = 10_000
+
+_log = get_logger(__name__)
+
+
+class Tickets:
+    """Which party was told of which blob; the oldest are forgotten first.
+
+    A restart forgets all, and delivers the open requests again, which tells again.
+    """
+
+    def __init__(self, capacity: int = MAX_TICKETS) -> None:
+        self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._capacity = capacity
+
+    def note(self, party: str, body: Body) -> None:
+        """Remember the blob that a request to the party names."""
+        model = body.get("model")
+        digest = model.get("artifact") if isinstance(model, Mapping) else None
+        if isinstance(digest, str) and digest:
+            self._told[party, digest] = None
+            self._told.move_to_end((party, digest))
+            if len(self._told) > self._capacity:
+                self._told.popitem(last=False)
+
+    def held(self, party: str, digest: str) -> bool:
+        """Tell whether the party was told of the blob."""
+        return (party, digest) in self._told
+
+
+class PartyDesk:
+    """Serves the parties on their links.
+
+    The link listens before the use cases are complete (they need its port), so each answer waits
+    for `open`.
+
+    Args:
+        witnessing: makes riders.
+        ca: the link CA's certificate (PEM).
+        max_blob: the most bytes that the enclave may store at once.
+        clock: unix seconds.
+    """
+
+    def __init__(self, witnessing: Witnessing, ca: str, max_blob: int, clock: Clock) -> None:
+        self._witnessing = witnessing
+        self._fingerprint = ca_fingerprint(ca)
+        self._max_blob = max_blob
+        self._clock = clock
+        self._tickets = Tickets()
+        self._services: asyncio.Future[Services] = asyncio.get_running_loop().create_future()
+        self._calls: dict[str, Callable[[Services, PeerIdentity, Body], Awaitable[JSON]]] = {
+            "certificate.renew": _renew,
+            "dataset.publish": _publish,
+            "dataset.remove": _remove,
+            "charter.get": _charter,
+            "charter.sign": _sign,
+            "audit.head": _head,
+            "audit.entries": _entries,
+            "status": self._status,
+        }
+
+    def open(self, services: Services) -> None:
+        """Begin to answer."""
+        self._services.set_result(services)
+
+    def callbacks(self) -> Callbacks:
+        """Return what the link asks."""
+        return Callbacks(
+            authorise=self.authorise,
+            on_hello=self.hello,
+            call=self.call,
+            rider=self.rider,
+            may_read=self.may_read,
+            may_write=self.may_write,
+        )
+
+    async def authorise(self, spiffe: SpiffeId, serial: str) -> PeerIdentity:
+        """Return the peer behind a certificate; raises `certificate_revoked`."""
+        services = await self._services
+        agent = await services.organisations.admitted(str(spiffe))
+        return PeerIdentity(agent.party, spiffe, serial)
+
+    async def hello(self, peer: PeerIdentity, body: dict[str, JSON]) -> None:
+        """Look at a party's greeting.
+
+        Raises:
+            SecureFlowError: `key_mismatch` when an agent signs with another key than it enrolled.
+        """
+        services = await self._services
+        agent = await services.organisations.admitted(str(peer.spiffe))
+        key = body.get("key", "")
+        if agent.key and key and key != agent.key:
+            raise SecureFlowError(
+                "key_mismatch",
+                f"{peer.spiffe} enrolled another signing key than it uses now.",
+                "Restore the key, or revoke the agent and enrol a new one; the charter follows.",
+            )
+        address = str(body.get("address", ""))[:256]
+        if peer.party == ENCLAVE and address != agent.address:
+            async with services.begin() as work:
+                await work.agents.save(replace(agent, address=address))
+                await work.commit()
+        _log.info("party_connected", party=peer.party, version=str(body.get("version", ""))[:64])
+
+    async def call(self, peer: PeerIdentity, kind: str, body: dict[str, JSON]) -> JSON:
+        """Answer a call.
+
+        Raises:
+            SecureFlowError: `unknown_kind`, `invalid_request`, or the use case's refusal.
+        """
+        handler = self._calls.get(kind)
+        if handler is None:
+            raise SecureFlowError(
+                "unknown_kind",
+                f"The server knows no call {kind[:64]!r}.",
+                "Use an agent and a server of the same version.",
+            )
+        return await handler(await self._services, peer, body)
+
+    async def rider(self, party: str, body: Body, standing: Standing) -> JSON:
+        """Return the proofs that go with a request, and note the blob that it names."""
+        self._tickets.note(party, body)
+        return await self._witnessing.rider(body, standing.log_size, standing.unproved) or None
+
+    async def may_read(self, peer: PeerIdentity, digest: str) -> bool:
+        """Tell whether a request told the party of this blob."""
+        return self._tickets.held(peer.party, digest)
+
+    async def may_write(self, peer: PeerIdentity, size: int) -> bool:
+        """Tell whether the party may store a blob of this size."""
+        return peer.party == ENCLAVE and size <= self._max_blob
+
+    async def _status(self, services: Services, peer: PeerIdentity, body: Body) -> JSON:
+        del body
+        charter = await services.charters.current()
+        note = await services.ledger.head()
+        return {
+            "time": self._clock(),
+            "version": __version__,
+            "party": peer.party,
+            "charter": charter.charter.digest if charter else "",
+            "ca": self._fingerprint,
+            "log": {
+                "origin": services.ledger.origin,
+                "key": services.ledger.public,
+                "size": parse_note(note).checkpoint.size,
+            },
+        }
+
+
+async def _renew(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    csr = _text(body, "csr", 16_384)
+    return {"certificate": await services.organisations.renew(str(peer.spiffe), csr)}
+
+
+async def _publish(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    return {"id": (await services.datasets.publish(_organisation(peer), body)).id}
+
+
+async def _remove(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    await services.datasets.unpublish(_organisation(peer), _text(body, "name", 64))
+    return {}
+
+
+async def _charter(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    del peer, body
+    current, candidate = await services.charters.current(), await services.charters.candidate()
+    return {"current": current and current.json(), "candidate": candidate and candidate.json()}
+
+
+async def _sign(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    digest, signature = _text(body, "digest", 64), _text(body, "signature", 128)
+    await services.charters.add_signature(_organisation(peer), digest, signature)
+    return {}
+
+
+async def _head(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    """Return the newest head and the proof from the size that the party saw last."""
+    del peer
+    note = await services.ledger.head()
+    size, old = parse_note(note).checkpoint.size, _number(body, "from")
+    if old > size:
+        raise SecureFlowError(
+            "not_found",
+            f"The log has {size} leaves, not {old}.",
+            "If you saw more before, the log was rolled back: tell the other members.",
+        )
+    proof = await services.ledger.consistency(old, size) if 0 < old < size else []
+    return {"note": note, "consistency": [node.hex() for node in proof]}
+
+
+async def _entries(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    """Return entries as openly as an auditor of the party's organisation sees them."""
+    auditor = Principal(
+        str(peer.spiffe), peer.party, _organisation(peer), frozenset({Role.AUDITOR}), ""
+    )
+    limit = min(_number(body, "limit") or 100, 500)
+    found = await services.audit.entries(auditor, start=_number(body, "start"), limit=limit)
+    return {"entries": list(found)}
+
+
+def _organisation(peer: PeerIdentity) -> str:
+    if peer.party == ENCLAVE:
+        raise SecureFlowError("forbidden", "An enclave acts for no organisation.")
+    return peer.party
+
+
+def _text(body: Body, name: str, longest: int) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or len(value) > longest:
+        raise SecureFlowError("invalid_request", f"{name} is no text of at most {longest}.")
+    return value
+
+
+def _number(body: Body, name: str) -> int:
+    value = body.get(name, 0)
+    if type(value) is not int or not 0 <= value < 1 << 53:
+        raise SecureFlowError("invalid_request", f"{name} is no number.")
+    return value
