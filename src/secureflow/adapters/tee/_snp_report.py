@@ -1,0 +1,91 @@
+"""The SEV-SNP attestation report as bytes (AMD 56860, "SEV-SNP Firmware ABI", table 23).
+
+Only parsing: nothing here is authentic before `SnpVerifier` has checked the signature.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from secureflow.engines.attestation import not_authentic
+
+REPORT_LENGTH: Final = 0x4A0
+SIGNED_LENGTH: Final = 0x2A0
+VERSIONS: Final = range(2, 6)
+
+_ECDSA_P384_SHA384: Final = 1
+_COMPONENT: Final = 72
+_MIGRATABLE: Final = 1 << 18
+_DEBUG: Final = 1 << 19
+_SMT_ENABLED: Final = 1 << 0
+_SIGNERS: Final = {0: "vcek", 1: "vlek"}
+
+Tcb = tuple[int, int, int, int, int]
+"""(FMC, boot loader, TEE, SNP firmware, microcode); FMC is 0 before Turin."""
+
+
+@dataclass(frozen=True)
+class SnpReport:
+    """The fields that decide; numbers little-endian, digests as hex."""
+
+    guest_svn: int
+    debug: bool
+    migratable: bool
+    smt_enabled: bool
+    vmpl: int
+    signer: Literal["vcek", "vlek"]
+    report_data: str
+    measurement: str
+    author_key: str
+    reported_tcb: bytes
+    chip_id: bytes
+    signed: bytes
+    signature: tuple[int, int]
+
+
+def parse_report(data: bytes) -> SnpReport:
+    """Parse a report of exactly 1184 bytes.
+
+    Raises:
+        SecureFlowError: `evidence_not_authentic`, leg `report_format`.
+    """
+    if len(data) != REPORT_LENGTH:
+        raise not_authentic("report_format", f"An SNP report has 1184 bytes, not {len(data)}.")
+    version, guest_svn, policy = struct.unpack_from("<IIQ", data, 0)
+    vmpl, algorithm = struct.unpack_from("<II", data, 0x30)
+    platform, key_info = struct.unpack_from("<QI", data, 0x40)
+    if version not in VERSIONS:
+        raise not_authentic("report_format", f"SNP report version {version} is not known.")
+    if algorithm != _ECDSA_P384_SHA384:
+        raise not_authentic("report_format", f"SNP signature algorithm {algorithm} is not known.")
+    signer = _SIGNERS.get((key_info >> 2) & 7)
+    if signer is None:
+        raise not_authentic("report_format", "The SNP report is not signed by a VCEK or VLEK.")
+    r, s = (
+        int.from_bytes(data[start : start + _COMPONENT], "little")
+        for start in (SIGNED_LENGTH, SIGNED_LENGTH + _COMPONENT)
+    )
+    return SnpReport(
+        guest_svn=guest_svn,
+        debug=bool(policy & _DEBUG),
+        migratable=bool(policy & _MIGRATABLE),
+        smt_enabled=bool(platform & _SMT_ENABLED),
+        vmpl=vmpl,
+        signer="vcek" if signer == "vcek" else "vlek",
+        report_data=data[0x50:0x90].hex(),
+        measurement=data[0x90:0xC0].hex(),
+        author_key=data[0x110:0x140].hex(),
+        reported_tcb=data[0x180:0x188],
+        chip_id=data[0x1A0:0x1E0],
+        signed=data[:SIGNED_LENGTH],
+        signature=(r, s),
+    )
+
+
+def parse_tcb(raw: bytes, product: str) -> Tcb:
+    """Split 8 bytes of TCB version by the product's layout (Turin put the FMC first)."""
+    if product == "Turin":
+        return raw[0], raw[1], raw[2], raw[3], raw[7]
+    return 0, raw[0], raw[1], raw[6], raw[7]

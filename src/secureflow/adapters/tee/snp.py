@@ -1,0 +1,235 @@
+"""Verifies AMD SEV-SNP evidence offline: pinned ARK → ASK or ASVK → VCEK or VLEK → report.
+
+AMD 57230 ("VCEK Certificate and KDS Interface") for chain and extensions. SNP has no vendor
+verdict on a TCB, so the agent's owner gives a floor per product: at or above it the claims say
+`UpToDate`, below it `OutOfDate`, without one `Unknown`, which no default policy accepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.x509.oid import NameOID
+
+from secureflow.adapters.tee._snp_report import SnpReport, Tcb, parse_report, parse_tcb
+from secureflow.engines.attestation import Claims, Evidence, not_authentic
+from secureflow.kit.canonical import b64decode, sha256
+from secureflow.kit.errors import SecureFlowError
+
+ROOTS: Final = {
+    "69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd": "Milan",
+    "4c6598d19c18719c5dfd4a7d335f674e5bfe1d8f800cea2cf270c10d103db2f1": "Genoa",
+    "1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a": "Turin",
+}
+"""Hex SHA-256 of AMD's root keys (ARK, DER) by product."""
+
+_OID: Final = "1.3.6.1.4.1.3704.1"
+_TCB_OIDS: Final = ("3.9", "3.1", "3.2", "3.3", "3.8")
+_HARDWARE_ID: Final = "4"
+_PROVIDER_ID: Final = "5"
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+class SnpVerifier:
+    """Stage one of the appraisal for `sev-snp`.
+
+    Args:
+        minimum_tcb: product (`Milan`, `Genoa`, `Turin`, `SIMULATED`) → lowest (FMC, boot loader,
+            TEE, SNP, microcode) that counts as up to date.
+        simulated_root: PEM of an ARK whose name says SIMULATED, from the agent's own file.
+    """
+
+    def __init__(
+        self, minimum_tcb: Mapping[str, Tcb] | None = None, simulated_root: str | None = None
+    ) -> None:
+        self._minimum = dict(minimum_tcb or {})
+        self._roots = dict(ROOTS)
+        if simulated_root is not None:
+            self._roots[_simulated_digest(simulated_root)] = "SIMULATED"
+
+    def verify(self, evidence: Evidence, now: int) -> Claims:
+        """Return what the report proves at this time (Unix seconds).
+
+        The collateral is `{"vcek", "ask", "ark"}` (base64 DER; `vcek` also holds a VLEK) and
+        optionally `crl`, the ARK's.
+
+        Raises:
+            SecureFlowError: `evidence_not_authentic`.
+        """
+        if evidence.format != "snp-report":
+            raise not_authentic("format", f"{evidence.format} is no SNP report.")
+        report = parse_report(evidence.blob)
+        collateral = dict(evidence.collateral or {})
+        try:
+            leaf, ask, ark = (_certificate(collateral, name) for name in ("vcek", "ask", "ark"))
+            root = sha256(ark.public_bytes(serialization.Encoding.DER)).hex()
+            product = self._roots.get(root)
+            if product is None:
+                raise not_authentic("root", f"The ARK {root[:16]}… is no pinned AMD root.")
+            until = _check_chain(leaf, ask, ark, now)
+            if "crl" in collateral:
+                until = min(until, _check_crl(collateral, (leaf, ask), ark, now))
+            tcb = _check_binding(report, leaf, product)
+        except _UNREADABLE as error:
+            reason = str(error)[:200]
+            raise not_authentic("certificate_format", f"Unreadable collateral: {reason}") from error
+        _check_signature(report, leaf)
+        return Claims(
+            tee="sev-snp",
+            simulated=product == "SIMULATED",
+            measurement=report.measurement,
+            signer=report.author_key,
+            svn=report.guest_svn,
+            debug=report.debug,
+            report_data=report.report_data,
+            tcb_status=self._status(product, tcb),
+            advisories=(),
+            root=root,
+            valid_until=until,
+            platform={
+                "smt_enabled": report.smt_enabled,
+                "migratable": report.migratable,
+                "lower_privilege": report.vmpl > 0,
+            },
+        )
+
+    def _status(self, product: str, tcb: Tcb) -> str:
+        floor = self._minimum.get(product)
+        if floor is None:
+            return "Unknown"
+        reached = all(found >= lowest for found, lowest in zip(tcb, floor, strict=True))
+        return "UpToDate" if reached else "OutOfDate"
+
+
+def _check_chain(
+    leaf: x509.Certificate, ask: x509.Certificate, ark: x509.Certificate, now: int
+) -> int:
+    """Verify signatures and dates; return the Unix second at which the chain ends."""
+    for child, issuer in ((ark, ark), (ask, ark), (leaf, ask)):
+        try:
+            child.verify_directly_issued_by(issuer)
+        except (InvalidSignature, ValueError, TypeError) as error:
+            name = child.subject.rfc4514_string()[:100]
+            raise not_authentic("certificate_chain", f"{name} is not issued by its CA.") from error
+        if (
+            not child.not_valid_before_utc.timestamp()
+            <= now
+            < child.not_valid_after_utc.timestamp()
+        ):
+            raise not_authentic(
+                "certificate_expired", f"A certificate is not valid at {now}.", "Compare clocks."
+            )
+    if not ask.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+        raise not_authentic("certificate_chain", "The intermediate certificate is no CA.")
+    return int(min(one.not_valid_after_utc.timestamp() for one in (leaf, ask, ark)))
+
+
+def _check_crl(
+    collateral: Mapping[str, Any],
+    chain: tuple[x509.Certificate, ...],
+    ark: x509.Certificate,
+    now: int,
+) -> int:
+    crl = x509.load_der_x509_crl(_der(collateral, "crl"))
+    key = ark.public_key()
+    if not isinstance(key, rsa.RSAPublicKey) or not crl.is_signature_valid(key):
+        raise not_authentic("crl", "The revocation list is not signed by the ARK.")
+    ends = crl.next_update_utc
+    if ends is None or not crl.last_update_utc.timestamp() <= now < ends.timestamp():
+        raise not_authentic("collateral_expired", "The revocation list is not valid now.")
+    for one in chain:
+        entry = crl.get_revoked_certificate_by_serial_number(one.serial_number)
+        if entry is not None and one.issuer == crl.issuer:
+            raise not_authentic("revoked", "AMD has revoked the intermediate certificate.")
+    return int(ends.timestamp())
+
+
+def _check_binding(report: SnpReport, leaf: x509.Certificate, product: str) -> Tcb:
+    """The leaf must be for this chip (VCEK) or provider (VLEK) at exactly the reported TCB."""
+    values = {
+        extension.oid.dotted_string.removeprefix(f"{_OID}."): extension.value.value
+        for extension in leaf.extensions
+        if isinstance(extension.value, x509.UnrecognizedExtension)
+    }
+    tcb = parse_tcb(report.reported_tcb, product)
+    oids = _TCB_OIDS if product == "Turin" else _TCB_OIDS[1:]
+    certified = tuple(_small_integer(values.get(oid, b"")) for oid in oids)
+    if certified != tcb[len(tcb) - len(oids) :]:
+        raise not_authentic("tcb", "The report's TCB is not the one that its key is made for.")
+    chip = values.get(_HARDWARE_ID)
+    if report.signer == "vcek":
+        length = 8 if product == "Turin" else 64
+        if chip is None or len(chip) != length or report.chip_id[:length] != chip:
+            raise not_authentic("chip", "The report is from another chip than its certificate.")
+        if any(report.chip_id[length:]):
+            raise not_authentic("chip", "The report's chip id is longer than its certificate's.")
+    elif chip is not None or _PROVIDER_ID not in values:
+        raise not_authentic("chip", "The report names a VLEK, its certificate is none.")
+    return tcb
+
+
+def _check_signature(report: SnpReport, leaf: x509.Certificate) -> None:
+    key = leaf.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
+        raise not_authentic("report_signature", "The report's key is not on P-384.")
+    try:
+        signature = encode_dss_signature(*report.signature)
+        key.verify(signature, report.signed, ec.ECDSA(hashes.SHA384()))
+    except (InvalidSignature, ValueError) as error:
+        raise not_authentic("report_signature", "The report's signature does not hold.") from error
+
+
+def _small_integer(der: bytes) -> int:
+    """Decode a DER INTEGER of 0..255, else -1, which equals no TCB part."""
+    if len(der) == 3 and der[:2] == b"\x02\x01" and der[2] < 0x80:
+        return der[2]
+    if len(der) == 4 and der[:3] == b"\x02\x02\x00":
+        return der[3]
+    return -1
+
+
+def _der(collateral: Mapping[str, Any], name: str) -> bytes:
+    value = collateral.get(name)
+    if not isinstance(value, str):
+        raise not_authentic("collateral", f"The SNP collateral has no {name}.")
+    try:
+        return b64decode(value, 64 * 1024)
+    except SecureFlowError as error:
+        raise not_authentic("certificate_format", f"{name} is no base64.") from error
+
+
+def _certificate(collateral: Mapping[str, Any], name: str) -> x509.Certificate:
+    return x509.load_der_x509_certificate(_der(collateral, name))
+
+
+def _simulated_digest(pem: str) -> str:
+    try:
+        root = x509.load_pem_x509_certificate(pem.encode("utf-8"))
+        names = root.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except _UNREADABLE as error:
+        raise _refused("it is no certificate") from error
+    if not any("SIMULATED" in str(name.value) for name in names):
+        raise _refused("its name does not say SIMULATED")
+    return sha256(root.public_bytes(serialization.Encoding.DER)).hex()
+
+
+def _refused(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "simulated_root_refused",
+        f"The file with the simulated ARK is refused: {reason}.",
+        "Name the certificate of a simulated platform, or none for real hardware.",
+    )

@@ -1,0 +1,38 @@
+"""One verifier for every evidence format, so that callers never choose by the prover's word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from secureflow.adapters.tee._snp_report import Tcb
+from secureflow.adapters.tee.dcap import DcapVerifier
+from secureflow.adapters.tee.snp import SnpVerifier
+from secureflow.engines.attestation import Claims, Evidence, EvidenceVerifier, not_authentic
+
+
+class TeeVerifier:
+    """Dispatches by format; each verifier proves its own and refuses the rest.
+
+    Args:
+        simulated_root: PEM of a SIMULATED SGX root, from the agent's own file.
+        minimum_tcb: SEV-SNP floors by product (see `SnpVerifier`).
+    """
+
+    def __init__(
+        self, simulated_root: str | None = None, minimum_tcb: Mapping[str, Tcb] | None = None
+    ) -> None:
+        self._by_format: dict[str, EvidenceVerifier] = {
+            "dcap": DcapVerifier(simulated_root),
+            "snp-report": SnpVerifier(minimum_tcb),
+        }
+
+    def verify(self, evidence: Evidence, now: int) -> Claims:
+        """Return the claims that the evidence proves at this time (Unix seconds).
+
+        Raises:
+            SecureFlowError: `evidence_not_authentic`.
+        """
+        verifier = self._by_format.get(evidence.format)
+        if verifier is None:
+            raise not_authentic("format", f"Evidence of format {evidence.format} is not known.")
+        return verifier.verify(evidence, now)
