@@ -271,6 +271,12 @@ class Cutter:
         writer.transport.abort()
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something that no event tells; the suite's timeout bounds it."""
+    while not condition():  # noqa: ASYNC110  conditions of many kinds
+        await asyncio.sleep(0.001)
+
+
 async def echo(verb: str, body: JSON, rider: JSON) -> JSON:
     """A handler that answers what it was told."""
     return {"verb": verb, "body": body, "rider": rider}

@@ -1,4 +1,14 @@
-"""Both ends of the links: the courier (server and parties), blobs, and the enclave's uplink."""
+"""Both ends of the links: the courier (server and parties), blobs, and the enclave's uplink.
+
+TLS 1.3 only. gRPC's Python API cannot set a minimal version. Its one knob names the suites of TLS
+1.2 and older; naming only pre-shared-key suites, for which no key exists, leaves TLS 1.3 alone
+(whose suites are fixed). `identity.Gate` checks the negotiated version once more at every RPC.
+"""
+
+import os
+
+# Here, because gRPC reads its environment once, when it is first imported.
+os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-PSK-AES256-CBC-SHA"
 
 from secureflow.adapters.link.blobs import Chunked, Source
 from secureflow.adapters.link.credentials import CredentialFiles, Credentials

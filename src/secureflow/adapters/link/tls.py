@@ -1,16 +1,6 @@
-"""TLS of the links: 1.3 only, both ends with certificates, small buffers.
-
-gRPC's Python API cannot set a minimal TLS version. Its one knob, `GRPC_SSL_CIPHER_SUITES`, names
-the suites of TLS 1.2 and older; naming only pre-shared-key suites, for which no key exists, leaves
-TLS 1.3 alone (whose suites are fixed). `identity.Gate` checks the negotiated version once more.
-"""
+"""What every link of gRPC has in common: both ends with certificates, small buffers."""
 
 from __future__ import annotations
-
-import os
-
-# Set before gRPC reads its environment, which it does once per process.
-os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-PSK-AES256-CBC-SHA"
 
 from collections.abc import Callable
 from typing import Any, Final

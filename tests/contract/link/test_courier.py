@@ -1,0 +1,347 @@
+"""The Courier contract over real mTLS: pushed, delivered again, answered once, never confused."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from peers.links import JSON, Centre, Cutter, Party, echo, party, until
+
+from secureflow.adapters.link import party as party_module
+from secureflow.adapters.link import streams
+from secureflow.application.ports import Request
+from secureflow.kit.errors import SecureFlowError
+
+
+async def _failure(awaitable: JSON) -> SecureFlowError:
+    with pytest.raises(SecureFlowError) as caught:
+        await awaitable
+    return caught.value
+
+
+async def test_a_request_is_pushed_and_answered(centre: Centre) -> None:
+    centre.riders = lambda _, standing: {"proofs_from": standing.log_size}
+    async with party(centre) as peer:
+        peer.standing = {"log_size": 7, "unproved": ["ab" * 32]}
+        assert await centre.ask("bank-a", "train", {"round": 1}) == {
+            "verb": "train",
+            "body": {"round": 1},
+            "rider": {"proofs_from": 0},
+        }
+        assert centre.server.status("bank-a").log_size == 7
+        answer = await centre.ask("bank-a", "train", {"round": 2}, seq=2)
+        assert answer["rider"] == {"proofs_from": 7}
+
+
+async def test_a_request_waits_for_a_party_that_is_not_there_yet(centre: Centre) -> None:
+    asking = asyncio.create_task(centre.ask("bank-a", "train"))
+    await asyncio.sleep(0)
+    assert not centre.server.status("bank-a").connected
+    async with party(centre):
+        assert (await asking)["verb"] == "train"
+
+
+async def test_a_refusal_comes_back_as_it_was(centre: Centre) -> None:
+    async def refuse(*_: JSON) -> JSON:
+        raise SecureFlowError("consent_refused", "bank-a says no.", "Ask them.", {"by": "policy"})
+
+    async with party(centre, handle=refuse):
+        error = await _failure(centre.ask("bank-a", "consent"))
+    assert error.as_json() == {
+        "code": "consent_refused",
+        "message": "bank-a says no.",
+        "hint": "Ask them.",
+        "details": {"by": "policy"},
+    }
+
+
+async def test_a_defect_of_a_handler_is_an_answer_too(centre: Centre) -> None:
+    async def defective(*_: JSON) -> JSON:
+        raise ZeroDivisionError
+
+    async with party(centre, handle=defective):
+        assert (await _failure(centre.ask("bank-a", "train"))).code == "internal"
+        assert (await _failure(centre.ask("bank-a", "train", seq=2))).code == "internal"
+
+
+async def test_a_cut_in_mid_request_loses_and_repeats_nothing(
+    centre: Centre, cutter: Cutter
+) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(verb: str, body: JSON, rider: JSON) -> JSON:
+        begun.set()
+        await go.wait()
+        return "done"
+
+    async with party(centre, address=cutter.address, handle=slow) as peer:
+        asking = asyncio.create_task(centre.ask("bank-a", "train"))
+        await begun.wait()
+        cutter.cut()
+        await until(lambda: not peer.link.connected.is_set())
+        go.set()  # finished while there is no link: the answer waits for the next one
+        assert await asking == "done"
+        assert len(peer.handled) == 1
+
+
+async def test_an_answer_that_was_lost_is_given_again_without_working_again(
+    centre: Centre, cutter: Cutter
+) -> None:
+    async def cut_then_answer(verb: str, body: JSON, rider: JSON) -> JSON:
+        cutter.cut()
+        return "done"
+
+    async with party(centre, address=cutter.address, handle=cut_then_answer) as peer:
+        assert await centre.ask("bank-a", "train") == "done"
+        assert len(peer.handled) == 1
+
+
+async def test_a_restarted_centre_asks_again_and_gets_the_recorded_answer(centre: Centre) -> None:
+    async with party(centre) as peer:
+        first = await centre.ask("bank-a", "train", {"round": 1})
+        await centre.restart()
+        assert await centre.ask("bank-a", "train", {"round": 1}) == first
+        assert len(peer.handled) == 1
+
+
+async def test_the_same_id_asked_twice_is_one_request(centre: Centre) -> None:
+    go = asyncio.Event()
+
+    async def wait(*_: JSON) -> JSON:
+        await go.wait()
+        return 1
+
+    async with party(centre, handle=wait) as peer:
+        both = [asyncio.create_task(centre.ask("bank-a", "train")) for _ in range(2)]
+        await until(lambda: peer.handled)
+        both[0].cancel()
+        go.set()
+        assert await both[1] == 1
+        assert len(peer.handled) == 1
+
+
+async def test_answers_may_come_in_another_order(centre: Centre) -> None:
+    gates = {1: asyncio.Event(), 2: asyncio.Event()}
+
+    async def gated(verb: str, body: JSON, rider: JSON) -> JSON:
+        await gates[body["n"]].wait()
+        return body["n"]
+
+    async with party(centre, handle=gated):
+        first = asyncio.create_task(centre.ask("bank-a", "x", {"n": 1}, seq=1))
+        second = asyncio.create_task(centre.ask("bank-a", "x", {"n": 2}, seq=2))
+        gates[2].set()
+        assert await second == 2
+        assert not first.done()
+        gates[1].set()
+        assert await first == 1
+
+
+async def test_a_party_cannot_answer_for_another(centre: Centre) -> None:
+    """bank-b answers the id of bank-a's request; only bank-a's answer counts."""
+    go = asyncio.Event()
+
+    async def honest(*_: JSON) -> JSON:
+        await go.wait()
+        return "honest"
+
+    async with party(centre, handle=honest) as a, party(centre, "bank-b") as b:
+        asking = asyncio.create_task(centre.ask("bank-a", "x"))
+        await until(lambda: a.handled)
+        b.link._desk._send("job_1/1/bank-a", "forged")
+        b.link._desk._send("job_1/9/bank-b", "never asked")
+        assert (await centre.ask("bank-b", "y"))["verb"] == "y"  # all of b's words were read
+        assert not asking.done()
+        go.set()
+        assert await asking == "honest"
+
+
+async def test_an_answer_after_the_answer_is_ignored(centre: Centre) -> None:
+    async with party(centre) as peer:
+        first = await centre.ask("bank-a", "x")
+        peer.link._desk._send("job_1/1/bank-a", "late")
+        assert first["verb"] == "x"
+        assert (await centre.ask("bank-a", "y", seq=2))["verb"] == "y"
+
+
+async def test_patience_measures_progress(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secureflow.adapters.link.desk.PROGRESS", 0.05)
+    go = asyncio.Event()
+
+    async def working(*_: JSON) -> JSON:
+        await go.wait()
+        return "done"
+
+    async with party(centre, handle=working):
+        asking = asyncio.create_task(centre.ask("bank-a", "x", patience=0.6))
+        done, _ = await asyncio.wait({asking}, timeout=1.5)
+        assert not done, "a party that shows progress is not silent"
+        go.set()
+        assert await asking == "done"
+    error = await _failure(centre.ask("bank-a", "x", seq=2, patience=0.05))
+    assert error.code == "party_silent"
+    assert error.details["party"] == "bank-a"
+
+
+async def test_a_hung_party_counts_as_silent(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secureflow.adapters.link.desk.PROGRESS", 60.0)
+
+    async def hang(*_: JSON) -> JSON:
+        await asyncio.Event().wait()
+
+    async with party(centre, handle=hang) as peer:
+        assert (await _failure(centre.ask("bank-a", "x", patience=0.2))).code == "party_silent"
+        assert peer.link.connected.is_set()
+
+
+async def test_withdrawn_requests_end_on_both_sides(centre: Centre) -> None:
+    cancelled = asyncio.Event()
+
+    async def wait(*_: JSON) -> JSON:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with party(centre, handle=wait) as peer:
+        asking = asyncio.create_task(centre.ask("bank-a", "x"))
+        await until(lambda: peer.handled)
+        await centre.server.withdraw("job_1")
+        assert (await _failure(asking)).code == "cancelled"
+        await cancelled.wait()
+        assert peer.withdrawn == ["job_1"]
+
+
+async def test_the_newest_stream_of_a_party_wins(centre: Centre) -> None:
+    async with party(centre) as old, party(centre) as new:
+        await until(lambda: old.link.trouble is not None)
+        assert old.link.trouble.code == "link_replaced"
+        assert (await centre.ask("bank-a", "x"))["verb"] == "x"
+        assert len(new.handled) == 1
+        assert not old.handled
+
+
+async def test_a_silent_link_is_given_up_and_dialled_again(
+    centre: Centre, cutter: Cutter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packets vanish without a reset: only the heartbeat can tell."""
+    monkeypatch.setattr(streams, "SILENCE", 0.3)
+    monkeypatch.setattr(streams, "PING", 60.0)
+    async with party(centre, address=cutter.address) as peer:
+        await until(lambda: len(centre.hellos) >= 2)
+        await peer.link.connected.wait()
+    monkeypatch.setattr(streams, "PING", 0.05)
+    greeted = len(centre.hellos)
+    async with party(centre, address=cutter.address) as peer:
+        assert (await centre.ask("bank-a", "x", seq=2))["verb"] == "x"
+        await asyncio.wait({asyncio.create_task(peer.link.connected.wait())})
+        done, _ = await asyncio.wait({asyncio.ensure_future(_lost(peer))}, timeout=0.8)
+        assert not done, "pings keep an idle link alive"
+        assert len(centre.hellos) == greeted + 1
+
+
+async def _lost(peer: Party) -> None:
+    await until(lambda: not peer.link.connected.is_set())
+
+
+async def test_a_party_that_cannot_reach_the_centre_keeps_trying(
+    centre: Centre, cutter: Cutter
+) -> None:
+    cutter.refuse(True)
+    peer = Party(cutter.address, centre.pki.agent("bank-a"), echo).start()
+    await until(lambda: peer.link.trouble is not None)
+    assert peer.link.trouble.code == "link_broken"
+    cutter.refuse(False)
+    await peer.link.connected.wait()
+    assert peer.link.trouble is None
+    await peer.stop()
+
+
+async def test_an_answer_that_is_too_large_is_a_failure(centre: Centre) -> None:
+    async def verbose(*_: JSON) -> JSON:
+        return "x" * (1 << 20)
+
+    async with party(centre, handle=verbose):
+        assert (await _failure(centre.ask("bank-a", "x"))).code == "envelope_too_large"
+        large = await _failure(centre.ask("bank-a", "x", {"a": "x" * (1 << 20)}, seq=2))
+        assert large.code == "envelope_too_large"
+
+
+async def test_calls_are_answered_or_refused(centre: Centre) -> None:
+    def answer(name: str, kind: str, body: JSON) -> JSON:
+        if kind == "dataset.publish":
+            raise SecureFlowError("forbidden", f"{name} may not.", "", {"kind": kind})
+        if kind == "status":
+            raise ZeroDivisionError
+        return {"for": name, **body}
+
+    centre.answer_call = answer
+    async with party(centre) as peer:
+        assert await peer.link.call("charter.get", {"a": 1}) == {"for": "bank-a", "a": 1}
+        refused = await _failure(peer.link.call("dataset.publish", {}))
+        assert (refused.code, refused.details) == ("forbidden", {"kind": "dataset.publish"})
+        assert (await _failure(peer.link.call("status", {}))).code == "internal"
+
+
+async def test_a_hello_that_the_centre_refuses_is_told(centre: Centre) -> None:
+    centre.refuse_hello = SecureFlowError("version_too_old", "Update the agent.", "To 2.0.")
+    peer = Party(centre.address, centre.pki.agent("bank-a"), echo).start()
+    await until(lambda: peer.link.trouble is not None)
+    assert peer.link.trouble.code == "version_too_old"
+    assert peer.link.trouble.hint == "To 2.0."
+    assert not centre.server.status("bank-a").connected
+    await peer.stop()
+
+
+async def test_status_follows_the_link(centre: Centre) -> None:
+    assert not centre.server.status("bank-a").connected
+    async with party(centre) as peer:
+        status = centre.server.status("bank-a")
+        assert status.connected
+        assert status.version == "1"
+        assert status.last_progress > 0
+        await peer.stop()
+        await until(lambda: not centre.server.status("bank-a").connected)
+    assert centre.server.status("bank-a").version == "1"
+
+
+async def test_a_failing_rider_fails_the_request_and_not_the_link(centre: Centre) -> None:
+    def broken(*_: JSON) -> JSON:
+        raise SecureFlowError("not_found", "There is no such head.")
+
+    centre.riders = broken
+    async with party(centre):
+        assert (await _failure(centre.ask("bank-a", "x"))).code == "not_found"
+        centre.riders = lambda *_: {}["defect"]
+        assert (await _failure(centre.ask("bank-a", "x", seq=2))).code == "internal"
+        centre.riders = lambda *_: None
+        assert (await centre.ask("bank-a", "x", seq=3))["rider"] is None
+
+
+async def test_many_parties_at_once(centre: Centre) -> None:
+    names = [f"bank-{index}" for index in range(6)]
+    async with asyncio.TaskGroup() as group:
+        peers = [Party(centre.address, centre.pki.agent(name), echo).start() for name in names]
+        for peer in peers:
+            group.create_task(peer.link.connected.wait())
+    requests = [
+        Request(f"job_1/{seq}/{name}", name, "x", {"n": f"{seq} {name}"}, 20.0)
+        for name in names
+        for seq in range(20)
+    ]
+    answers = await asyncio.gather(*map(centre.server.ask, requests))
+    assert [answer["body"] for answer in answers] == [request.body for request in requests]
+    for peer in peers:
+        await peer.stop()
+
+
+def test_back_off_grows_and_starts_over() -> None:
+    backoff = party_module.Backoff()
+    waits = [backoff.next() for _ in range(20)]
+    assert waits[0] <= 0.1
+    assert max(waits) <= 15.0
+    assert waits[-1] >= 7.5
+    backoff.reset()
+    assert backoff.next() <= 0.1

@@ -1,0 +1,191 @@
+"""Blobs over raw byte streams: verified while they pass, resumed, refused by the callback."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import grpc.aio
+import pytest
+from blake3 import blake3
+from peers.links import JSON, Centre, Cutter, party
+
+from secureflow.adapters.link import Chunked
+from secureflow.adapters.link.refusals import refusal
+from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
+from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.errors import SecureFlowError
+
+CONTENT = os.urandom(3 * (1 << 20) + 12345)
+DIGEST = blake3(CONTENT).hexdigest()
+
+
+def _left(directory: Path) -> list[Path]:
+    return list(directory.glob("copy*"))
+
+
+async def _code(awaitable: JSON) -> str:
+    with pytest.raises(SecureFlowError) as caught:
+        await awaitable
+    return caught.value.code
+
+
+async def test_store_and_fetch(centre: Centre, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(CONTENT)
+    halves = Chunked(len(CONTENT), lambda: [CONTENT[:1000], CONTENT[1000 : 1 << 20], b""])
+    async with party(centre) as peer:
+        for blob in (source, memoryview(CONTENT)):
+            await peer.link.store(blob, DIGEST)
+            await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
+            assert (tmp_path / "copy").read_bytes() == CONTENT
+            await centre.artifacts.delete(DIGEST)
+        assert await _code(peer.link.store(halves, DIGEST)) == "digest_mismatch"
+        assert centre.artifacts.path(DIGEST) is None
+
+
+async def test_an_empty_blob(centre: Centre, tmp_path: Path) -> None:
+    digest = blake3(b"").hexdigest()
+    async with party(centre) as peer:
+        await peer.link.store(memoryview(b""), digest)
+        await peer.link.fetch(digest, tmp_path / "copy", 0)
+    assert (tmp_path / "copy").read_bytes() == b""
+
+
+async def test_a_broken_fetch_goes_on_where_it_ended(
+    centre: Centre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offsets = []
+    real = centre.artifacts.open
+
+    async def breaking(digest: str, offset: int = 0) -> JSON:
+        offsets.append(offset)
+        return (
+            _broken(await real(digest, offset)) if len(offsets) == 1 else await real(digest, offset)
+        )
+
+    async def _broken(chunks: JSON) -> JSON:
+        yield await anext(chunks)
+        raise ConnectionError
+
+    monkeypatch.setattr(centre.artifacts, "open", breaking)
+    async with party(centre) as peer:
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+        await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
+    assert offsets == [0, 1 << 20]
+    assert (tmp_path / "copy").read_bytes() == CONTENT
+
+
+async def test_a_fetch_across_a_cut_of_the_link(
+    centre: Centre, cutter: Cutter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = centre.artifacts.open
+
+    async def cutting(digest: str, offset: int = 0) -> JSON:
+        if not cutter.cuts:
+            cutter.cut()
+        return await real(digest, offset)
+
+    monkeypatch.setattr(centre.artifacts, "open", cutting)
+    async with party(centre) as peer:
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+    async with party(centre, address=cutter.address) as peer:
+        await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
+    assert (tmp_path / "copy").read_bytes() == CONTENT
+
+
+async def test_a_store_across_a_cut_of_the_link(centre: Centre, cutter: Cutter) -> None:
+    async with party(centre, address=cutter.address) as peer:
+        cutter.cut_after = cutter.passed + (1 << 20)
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+    assert cutter.cuts >= 1
+    assert (await centre.artifacts.stat(DIGEST)).size == len(CONTENT)
+
+
+async def test_a_false_beginning_on_disk_is_found_out(centre: Centre, tmp_path: Path) -> None:
+    """What an earlier try left is hashed again; a wrong one is thrown away."""
+    async with party(centre) as peer:
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+        (tmp_path / "copy.part").write_bytes(b"not the beginning")
+        fetched = peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
+        assert await _code(fetched) == "digest_mismatch"
+        assert not _left(tmp_path)
+        await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
+    assert (tmp_path / "copy").read_bytes() == CONTENT
+
+
+async def test_a_fetch_takes_no_more_than_agreed(centre: Centre, tmp_path: Path) -> None:
+    async with party(centre) as peer:
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+        fetched = peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT) - 1)
+        assert await _code(fetched) == "too_large"
+    assert not _left(tmp_path)
+
+
+async def test_unknown_and_unreadable_blobs_look_alike(centre: Centre, tmp_path: Path) -> None:
+    async with party(centre) as peer:
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+        assert await _code(peer.link.fetch("ab" * 32, tmp_path / "x", 1)) == "not_found"
+        centre.readable = False
+        assert await _code(peer.link.fetch(DIGEST, tmp_path / "x", 1)) == "not_found"
+
+
+async def test_who_may_not_write_stores_nothing(centre: Centre) -> None:
+    centre.writable = False
+    async with party(centre) as peer:
+        assert await _code(peer.link.store(memoryview(CONTENT), DIGEST)) == "forbidden"
+    assert centre.artifacts.path(DIGEST) is None
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        canonical_bytes({"digest": DIGEST}),
+        canonical_bytes({"digest": "../../etc/passwd", "offset": 0}),
+        canonical_bytes({"digest": DIGEST.upper(), "offset": 0}),
+        canonical_bytes({"digest": DIGEST, "offset": -1}),
+        canonical_bytes({"digest": DIGEST, "offset": True}),
+        canonical_bytes({"digest": DIGEST, "offset": 0, "more": 1}),
+        b"x" * 10_000,
+    ],
+)
+async def test_malformed_requests_are_refused(centre: Centre, request_bytes: bytes) -> None:
+    channel = open_channel(centre.address, centre.pki.agent("bank-a")(), SERVER_NAME)
+    get = channel.unary_stream("/secureflow.wire.v1.Data/Get", identity, identity)
+    put = channel.stream_unary("/secureflow.wire.v1.Data/Put", identity, identity)
+    for call in (get(request_bytes), put(iter([request_bytes]))):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            _ = [chunk async for chunk in call] if hasattr(call, "__aiter__") else await call
+        code = refusal(caught.value, "the centre").code
+        assert code in {"malformed_json", "malformed_manifest"}
+    await channel.close()
+
+
+async def test_a_manifest_that_lies_about_its_size(centre: Centre) -> None:
+    channel = open_channel(centre.address, centre.pki.agent("bank-a")(), SERVER_NAME)
+    put = channel.stream_unary("/secureflow.wire.v1.Data/Put", identity, identity)
+
+    async def messages(size: int) -> JSON:
+        yield canonical_bytes({"digest": DIGEST, "size": size})
+        for start in range(0, len(CONTENT), 1 << 20):
+            yield CONTENT[start : start + (1 << 20)]
+
+    for size, code in ((len(CONTENT) - 1, "too_large"), (len(CONTENT) + 1, "size_mismatch")):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await put(messages(size))
+        assert refusal(caught.value, "the centre").code == code
+    answer = parse_json(await put(messages(len(CONTENT))))
+    assert answer == {"digest": DIGEST, "size": len(CONTENT)}
+    await channel.close()
+
+
+async def test_an_oversized_message_is_refused_before_it_is_read(centre: Centre) -> None:
+    channel = open_channel(centre.address, centre.pki.agent("bank-a")(), SERVER_NAME)
+    call = channel.unary_unary("/secureflow.wire.v1.Link/Call", identity, identity)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(bytes(8 << 20))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    await channel.close()
