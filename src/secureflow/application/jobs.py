@@ -54,6 +54,7 @@ class Wanted:
     purpose: str
     datasets: tuple[str, ...]
     parts: Mapping[str, Any] = field(default_factory=dict)
+    parties: tuple[str, ...] = ()
 
 
 def topic(job: str) -> str:
@@ -223,6 +224,7 @@ class Jobs:
             name=wanted.name,
             purpose=wanted.purpose,
             datasets=wanted.datasets,
+            parties=wanted.parties,
             parts=wanted.parts,
             now=self._clock(),
         )

@@ -47,10 +47,14 @@ async def draft(
     name: str,
     purpose: str,
     datasets: Sequence[str],
+    parties: Sequence[str] = (),
     parts: Mapping[str, Any],
     now: int,
 ) -> Drafted:
     """Fill in the roster and check everything that the centre can check.
+
+    `datasets` are ids, one per contributor; `parties` are members that a rehearsal names without
+    a dataset.
 
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
@@ -59,6 +63,7 @@ async def draft(
     charter = await _charter(work)
     _check_smallest(datasets, parts)
     chosen = await _granted_datasets(work, project, datasets)
+    await _check_parties(work, project, parties)
     spec = parse(
         TrainingSpec,
         {
@@ -66,11 +71,12 @@ async def draft(
             "name": name,
             "purpose": purpose,
             "submitter": submitter,
-            "roster": list(_roster(chosen, charter.keys)),
+            "roster": list(_roster({**dict.fromkeys(parties), **chosen}, charter.keys)),
             **{part: value for part, value in parts.items() if value is not None},
         },
     )
     check(spec)
+    _check_bringing(spec)
     _check_columns(spec, chosen)
     await _check_grants(work, spec, chosen, now)
     await _check_resume(work, spec)
@@ -121,8 +127,36 @@ async def _granted_datasets(
     return dict(sorted(chosen.items()))
 
 
-def _roster(chosen: Mapping[str, Dataset], members: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    for party, dataset in chosen.items():
+async def _check_parties(work: UnitOfWork, project: str, parties: Sequence[str]) -> None:
+    entity = await work.projects.get(project)
+    for party in parties:
+        if not entity.has_member(party):
+            raise SecureFlowError(
+                "not_a_member",
+                f"{party} is no active member of the project {project}.",
+                "Invite it, and let it accept.",
+                {"party": party},
+            )
+
+
+def _check_bringing(spec: TrainingSpec) -> None:
+    """A job on data needs a dataset of every contributor."""
+    if spec.features is None:
+        return
+    without = [one.party for one in spec.roster if not one.dataset]
+    if without:
+        raise SecureFlowError(
+            "contradictory_spec",
+            f"parties: {', '.join(without)} would contribute without a dataset.",
+            "Name a granted dataset of each contributor; `parties` is for rehearsals.",
+            {"field": "parties"},
+        )
+
+
+def _roster(
+    chosen: Mapping[str, Dataset | None], members: Mapping[str, str]
+) -> Iterator[dict[str, str]]:
+    for party, dataset in sorted(chosen.items()):
         if party not in members:
             raise SecureFlowError(
                 "charter_mismatch",
@@ -130,7 +164,8 @@ def _roster(chosen: Mapping[str, Dataset], members: Mapping[str, str]) -> Iterat
                 "The operator proposes a charter with it, and the members sign.",
                 {"party": party},
             )
-        yield {"party": party, "key": members[party], "dataset": dataset.name}
+        name = dataset.name if dataset else ""
+        yield {"party": party, "key": members[party], "dataset": name}
 
 
 def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:

@@ -8,6 +8,7 @@ scenario and the survival tests all stand on it.
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +22,12 @@ from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs import dump
 from secureflow.domain.users import Role
-from secureflow.enclave.initialise import initialise as initialise_enclave
+from secureflow.enclave.enrol import enrol as enrol_enclave
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client
 from secureflow.server.initialise import initialise as initialise_server
 
+HOST = "127.0.0.1"
 TRUST_DOMAIN = "demo.secureflow.example"
 MODULE = ("-m", "secureflow")
 
@@ -170,16 +172,18 @@ class Platform:
     # The steps.
 
     def _make_server(self) -> None:
+        # Fixed ports, not 0: a server that is killed and started again must be found again.
+        rest, link = free_ports(2)
         made = initialise_server(
-            self.server, trust_domain=TRUST_DOMAIN, host="127.0.0.1", rest_port=0, link_port=0
+            self.server, trust_domain=TRUST_DOMAIN, host=HOST, rest_port=rest, link_port=link
         )
-        self._admin = ("admin", Path(made["password_file"]).read_text().strip())
+        self._admin = (made["admin"], Path(made["admin_password_file"]).read_text().strip())
         _edit(self.server / "server.yaml", self.settings.get("server", {}))
         self.start("server")
 
     def _make_enclave(self) -> None:
-        token = self.server / "enclave.token"
-        initialise_enclave(self.enclave, token, self.url, simulated=True)
+        token = (self.server / "enclave.token").read_text().strip()
+        enrol_enclave(self.enclave, token, self.url, simulated=True)
         _edit(self.enclave / "enclave.yaml", self.settings.get("enclave", {}))
         self.start("enclave", wait=False)
 
@@ -232,6 +236,15 @@ class Platform:
                 owner.dataset_id = published["id"]
                 with self.client(owner.party) as client:
                     client.datasets.grant(owner.dataset_id, self.project)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of the loopback address that nobody listens on now."""
+    listeners = [socket.create_server((HOST, 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
 
 
 def _edit(path: Path, changes: Mapping[str, Any]) -> None:

@@ -102,7 +102,8 @@ class DryRun:
 class JobRequest:
     """What a data scientist asks for; the server completes it to the spec that parties sign.
 
-    `datasets` are dataset ids, one per contributing organisation.
+    `datasets` are dataset ids, one per contributing organisation; `parties` are members that take
+    part in a rehearsal without a dataset.
     """
 
     project: str
@@ -117,3 +118,4 @@ class JobRequest:
     protection: Protection = "sealed"
     min_contributors: int = 3
     resume: Resume | None = None
+    parties: tuple[str, ...] = ()

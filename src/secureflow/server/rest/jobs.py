@@ -52,6 +52,12 @@ class JobRequest(Asked):
     datasets: list[Reference] = Field(
         max_length=256, description="One dataset of each contributor", examples=[["dst_01jf2k"]]
     )
+    parties: list[Line] = Field(
+        [],
+        max_length=256,
+        description="Members that take part in a rehearsal without a dataset",
+        examples=[[]],
+    )
     features: FeatureSpec | None = None
     model: ModelSpec | None = None
     plan: TrainingPlan | None = None
@@ -68,7 +74,14 @@ class JobRequest(Asked):
             name: dump(part) for name in structured if (part := getattr(self, name)) is not None
         }
         parts |= {"protection": self.protection, "min_contributors": self.min_contributors}
-        return Wanted(self.project, self.name, self.purpose, tuple(self.datasets), parts)
+        return Wanted(
+            self.project,
+            self.name,
+            self.purpose,
+            tuple(self.datasets),
+            parts,
+            tuple(self.parties),
+        )
 
 
 @router.get("", summary="List jobs", response_model=Listed[Job])
