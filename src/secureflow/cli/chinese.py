@@ -195,8 +195,8 @@ CHINESE: Final[dict[str, str]] = {
         "请确认服务器在运行，且中间没有防火墙阻拦。"
     ),
     "The certificate is refused: {reason}.": "证书未被接受：{reason}。",
-    "Give the CA file of this server: secureflow login --ca FILE.": (
-        "请给出该服务器的 CA 文件：secureflow login --ca FILE。"
+    "Give the CA file of this server: secureflow login URL --ca FILE.": (
+        "请给出该服务器的 CA 文件：secureflow login URL --ca FILE。"
     ),
     "TLS fails: {reason}.": "TLS 失败：{reason}。",
     "Is it an https port, and does no proxy break TLS open?": (
@@ -263,6 +263,7 @@ CHINESE: Final[dict[str, str]] = {
     "The token is kept in {path}.": "令牌保存在 {path}。",
     "Logged out.": "已退出登录。",
     "Password": "密码",
+    "User name": "用户名",
     "Your user name.": "您的用户名。",
     "URL of the server (default: the last).": "服务器的 URL（默认：上次使用的）。",
     "PEM file of the only CA to trust.": "唯一信任的 CA 的 PEM 文件。",

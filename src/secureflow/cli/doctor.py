@@ -89,9 +89,7 @@ def examine(known: Profile) -> Iterator[dict[str, Any]]:
 def _profile(way: Way) -> str:
     parts = urlsplit(way.known.url)
     if not parts.hostname:
-        raise SecureFlowError(
-            "invalid_profile", t("No server is named."), "secureflow login --server URL"
-        )
+        raise SecureFlowError("invalid_profile", t("No server is named."), "secureflow login URL")
     way.host, way.port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     return way.known.url
 
@@ -143,7 +141,7 @@ def _tls(way: Way) -> str:
         raise SecureFlowError(
             "server_untrusted",
             t("The certificate is refused: {reason}.", reason=error.verify_message),
-            t("Give the CA file of this server: secureflow login --ca FILE."),
+            t("Give the CA file of this server: secureflow login URL --ca FILE."),
         ) from error
     except OSError as error:
         raise SecureFlowError(
@@ -205,7 +203,9 @@ def _login(way: Way) -> str:
     from secureflow.sdk import Client
 
     if not way.known.token:
-        raise SecureFlowError("unauthenticated", t("You are not logged in."), "secureflow login")
+        raise SecureFlowError(
+            "unauthenticated", t("You are not logged in."), "secureflow login URL"
+        )
     with Client.from_profile(way.known) as connection:
         me = connection.me()
     return f"{me.name} {me.organisation} ({', '.join(me.roles)})"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.files import read_secret
 from secureflow.cli.texts import t
 
 app = group("The attested worker that opens sealed updates.")
@@ -26,9 +27,9 @@ def init(
     output: Output = Form.TABLE,
 ) -> None:
     """Enrol an enclave."""
-    from secureflow.enclave.initialise import initialise
+    from secureflow.enclave.enrol import enrol
 
-    show(initialise(directory, token_file, server, simulated=simulated), output)
+    show(enrol(directory, read_secret(token_file), server, simulated=simulated), output)
     say(t("Next: secureflow enclave start --config {path}", path=directory / "enclave.yaml"))
 
 

@@ -51,6 +51,11 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return value
 
 
+def read_secret(path: Path) -> str:
+    """Return the one line of a password or token file; raises `invalid_file`."""
+    return read_bytes(path, 4096).decode("utf-8", "replace").strip()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a result file; raises `invalid_file`."""
     try:

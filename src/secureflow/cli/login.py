@@ -9,15 +9,15 @@ from typing import Annotated
 import typer
 
 from secureflow.cli.console import moment, say
-from secureflow.cli.files import read_bytes
+from secureflow.cli.files import read_secret
 from secureflow.cli.session import client, profile
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 
 
 def login(
-    name: Annotated[str, typer.Argument(help=t("Your user name."))],
-    server: Annotated[str, typer.Option(help=t("URL of the server (default: the last)."))] = "",
+    name: Annotated[str, typer.Option(prompt=t("User name"), help=t("Your user name."))],
+    server: Annotated[str, typer.Argument(help=t("URL of the server (default: the last)."))] = "",
     ca: Annotated[Path | None, typer.Option(help=t("PEM file of the only CA to trust."))] = None,
     password_file: Annotated[
         Path | None, typer.Option(help=t("File with the password; `-` reads stdin."))
@@ -29,7 +29,7 @@ def login(
     known = profile()
     url = server or known.url
     if not url:
-        raise SecureFlowError("invalid_request", t("No server is named."), "--server URL")
+        raise SecureFlowError("invalid_request", t("No server is named."), "secureflow login URL")
     pinned = str(ca.resolve()) if ca else known.ca if url == known.url else ""
     with Client(url, ca=pinned or None) as connection:
         session = connection.login(name, _password(password_file))
@@ -55,4 +55,4 @@ def _password(file: Path | None) -> str:
         return str(typer.prompt(t("Password"), hide_input=True, err=True))
     if str(file) == "-":
         return sys.stdin.readline().rstrip("\n")
-    return read_bytes(file, 4096).decode("utf-8", "replace").strip()
+    return read_secret(file)

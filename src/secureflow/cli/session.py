@@ -42,6 +42,6 @@ def client() -> Client:
         raise SecureFlowError(
             "unauthenticated",
             t("You are not logged in."),
-            "secureflow login --server URL --ca FILE",
+            "secureflow login URL --ca FILE",
         )
     return Client.from_profile(known)

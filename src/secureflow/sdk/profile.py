@@ -70,5 +70,5 @@ def _invalid(path: Path, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_profile",
         f"The profile {path} cannot be used: {reason}.",
-        "Log in again: secureflow login --server URL --ca FILE.",
+        "Log in again: secureflow login URL --ca FILE.",
     )

@@ -52,7 +52,7 @@ def test_login_keeps_a_private_profile_and_logout_forgets_the_token(
     centre.answers["POST /logout"] = (200, {})
     password = tmp_path / "password"
     password.write_text("hunter2\n")
-    code, out, err = cli("login", "sam", "--server", centre.url, "--password-file", password)
+    code, out, err = cli("login", centre.url, "--name", "sam", "--password-file", password)
     assert (code, out) == (0, "")
     assert "sft_secret" not in err
     assert centre.asked[0][2] == {"name": "sam", "password": "hunter2"}
