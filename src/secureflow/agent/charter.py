@@ -37,7 +37,7 @@ class CharterDesk:
         self._party = party
         self._key = key
         self._clock = clock
-        self._pinned: Charter | None = None
+        self._kept: SignedCharter | None = None
 
     def pinned(self) -> Charter:
         """Return the pinned charter.
@@ -45,32 +45,28 @@ class CharterDesk:
         Raises:
             SecureFlowError: `charter_not_pinned`.
         """
-        if self._pinned is None:
-            kept = self._store.fact(_FACT)
-            if kept is None:
-                raise SecureFlowError(
-                    "charter_not_pinned",
-                    f"{self._party} has not pinned a charter yet, so it knows no other member.",
-                    "Compare the fingerprint with the other organisations by telephone, then run "
-                    "`secureflow charter pin`.",
-                )
-            self._pinned = Charter.from_json(kept)
-        return self._pinned
+        signed = self._signed()
+        if signed is None:
+            raise SecureFlowError(
+                "charter_not_pinned",
+                f"{self._party} has not pinned a charter yet, so it knows no other member.",
+                "Compare the fingerprint with the other organisations by telephone, then run "
+                "`secureflow agent charter pin`.",
+            )
+        return signed.charter
 
     def describe(self, candidate: SignedCharter | None) -> dict[str, JSON]:
-        """Return the pinned charter, the candidate, and how they differ."""
-        kept = self._store.fact(_FACT)
-        pinned = None if kept is None else Charter.from_json(kept)
-        shown = None if candidate is None else candidate.charter
-        differences = compare(pinned, shown) if pinned and shown else []
+        """Return both signed charters, what people compare, and how they differ."""
+        pinned = self._signed()
+        shown = {"pinned": pinned, "candidate": candidate}
+        both = pinned is not None and candidate is not None
         return {
-            "pinned": pinned and _described(pinned),
-            "candidate": shown
-            and {
-                **_described(shown),
-                "signed_by": sorted(candidate.signers(shown.keys)) if candidate else [],
-            },
-            "differences": differences,
+            **{name: one and one.json() for name, one in shown.items()},
+            "fingerprints": {name: _fingerprint(one) for name, one in shown.items() if one},
+            "signed_by": sorted(candidate.signers(candidate.charter.keys)) if candidate else [],
+            "differences": compare(pinned.charter, candidate.charter)
+            if both and pinned and candidate
+            else [],
         }
 
     def pin(self, candidate: SignedCharter, confirmation: str = "") -> Charter:
@@ -87,19 +83,24 @@ class CharterDesk:
         """
         charter = candidate.charter
         self._check_own_key(charter)
-        if self._store.fact(_FACT) is None:
+        pinned = self._signed()
+        if pinned is None:
             _check_confirmation(charter, confirmation)
         else:
-            charter = accept_change(self.pinned(), candidate)
+            accept_change(pinned.charter, candidate)
         with self._store.transaction():
-            self._store.set_fact(_FACT, charter.json())
+            self._store.set_fact(_FACT, candidate.json())
             facts = {"version": charter.version, "digest": charter.digest}
             self._store.note(self._clock(), "charter.pinned", "", **facts)
-        self._pinned = charter
+        self._kept = candidate
         return charter
 
-    def sign(self, candidate: SignedCharter) -> dict[str, JSON]:
+    def sign(self, candidate: SignedCharter, confirmation: str = "") -> dict[str, JSON]:
         """Sign a candidate as a member; return what the server collects: digest and signature.
+
+        Args:
+            candidate: the charter that waits for signatures.
+            confirmation: what a person compared; checked where it is given.
 
         Raises:
             SecureFlowError: `charter_mismatch` when the own key is not in it, or when it does not
@@ -107,8 +108,11 @@ class CharterDesk:
         """
         charter = candidate.charter
         self._check_own_key(charter)
-        if self._store.fact(_FACT) is not None:
-            pinned = self.pinned()
+        if confirmation:
+            _check_confirmation(charter, confirmation)
+        signed = self._signed()
+        if signed is not None:
+            pinned = signed.charter
             follows = (charter.version, charter.previous) == (pinned.version + 1, pinned.digest)
             if charter != pinned and not follows:
                 raise SecureFlowError(
@@ -123,6 +127,12 @@ class CharterDesk:
             self._store.note(self._clock(), "charter.signed", digest=charter.digest)
         return {"digest": charter.digest, "signature": signature}
 
+    def _signed(self) -> SignedCharter | None:
+        if self._kept is None:
+            kept = self._store.fact(_FACT)
+            self._kept = None if kept is None else SignedCharter.from_json(kept)
+        return self._kept
+
     def _check_own_key(self, charter: Charter) -> None:
         listed = charter.keys.get(self._party)
         if listed != self._key.public:
@@ -136,9 +146,10 @@ class CharterDesk:
             )
 
 
-def _described(charter: Charter) -> dict[str, JSON]:
+def _fingerprint(signed: SignedCharter) -> dict[str, JSON]:
+    charter = signed.charter
     return {
-        **charter.json(),
+        "version": charter.version,
         "digest": charter.digest,
         "words": charter.fingerprint_words("en"),
         "digits": charter.fingerprint_words("zh"),

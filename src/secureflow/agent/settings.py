@@ -38,7 +38,7 @@ class AttestationSettings(Section):
     """Which enclaves this organisation trusts.
 
     `measurements` are hex code measurements, or `installed`: that of this very installation.
-    Intel's root is built in; a simulated TEE needs its `simulated_root` (PEM) *and*
+    Intel's root is built in; a simulated TEE needs its root (a PEM file in `roots`) *and*
     `allow_simulated`. `max_age` is how long a verdict lasts, `nonce_age` how old the
     nonce of fresh evidence may be, both in seconds.
     """
@@ -47,7 +47,7 @@ class AttestationSettings(Section):
     measurements: (
         Literal["installed"] | tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64,96}$")], ...]
     ) = "installed"
-    simulated_root: Path | None = None
+    roots: Annotated[tuple[Path, ...], Field(max_length=1)] = ()
     tcb_statuses: tuple[str, ...] = ("UpToDate", "SWHardeningNeeded")
     denied_advisories: tuple[str, ...] = ()
     allowed_platform: tuple[str, ...] = ()
@@ -135,13 +135,8 @@ class AgentSettings(ProcessSettings):
         return self.directory / "signing.key"
 
     @property
-    def link_key(self) -> Path:
-        """The private key of the link certificate."""
-        return self.directory / "link.key"
-
-    @property
     def link_certificate(self) -> Path:
-        """The link certificate and its CA."""
+        """The link certificate with its private key."""
         return self.directory / "link.pem"
 
     @property

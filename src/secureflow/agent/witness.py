@@ -194,14 +194,12 @@ class Witness:
         size = parse_note(head).checkpoint.size
         observe(WitnessView(view.origin, view.log_key), head, ())  # the log's signature first
         for _ in range(_CATCH_UP_TRIES):
-            ours = await self._call("audit.head", {"from": view.size})
-            theirs = await self._call("audit.head", {"from": size})
-            note, other = (parse_note(str(one["note"])).checkpoint for one in (ours, theirs))
-            if note != other:
+            note, ours = _head(await self._call("audit.head", {"from": view.size}))
+            other, proof = _head(await self._call("audit.head", {"from": size}))
+            if parse_note(note).checkpoint != parse_note(other).checkpoint:
                 continue  # the log grew in between
-            newest = observe(view, str(ours["note"]), parse_proof(ours["consistency"]))
+            newest = observe(view, note, ours)
             checkpoint = parse_note(head).checkpoint
-            proof = parse_proof(theirs["consistency"])
             if not verify_consistency(size, newest.size, checkpoint.root, newest.root, proof):
                 raise SecureFlowError(
                     "ledger_inconsistent",
@@ -254,6 +252,12 @@ class Witness:
                 self._store.set_fact("alarm", error.as_json())
             self._store.note(self._clock(), "alarm", code=error.code, message=error.message)
         return error
+
+
+def _head(answer: JSON) -> tuple[str, tuple[bytes, ...]]:
+    """Read the centre's answer to `audit.head`: a note, and the proof from the size asked for."""
+    value = answer if isinstance(answer, dict) else {}
+    return str(value.get("note", "")), parse_proof(value.get("consistency"))
 
 
 def _load_view(kept: JSON, charter: Charter) -> WitnessView:

@@ -1,0 +1,113 @@
+"""What the command line and the demo ask of an agent, by the path of its `agent.yaml`.
+
+Functions block. All but `enroll` and `doctor` speak to the running agent through its socket.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from secureflow.agent.control import call
+from secureflow.agent.settings import AgentSettings
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+PATIENCE = 15.0
+"""Seconds to wait for an answer."""
+READING = 600.0
+"""Seconds to wait while a dataset is read."""
+
+
+def control(config: Path, command: str, timeout: float = PATIENCE, **arguments: JSON) -> JSON:
+    """Send one command to the running agent and return its result.
+
+    Raises:
+        SecureFlowError: `agent_not_running`, `agent_silent`, or the agent's refusal.
+    """
+    return call(AgentSettings.load(config).socket, command, arguments, timeout)
+
+
+def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict[str, JSON]:
+    """Enrol an agent into a new directory; see `agent.enrol.enrol`."""
+    from secureflow.agent.enrol import enrol  # gRPC is loaded only here
+
+    try:
+        token = token_file.read_text()
+    except (OSError, UnicodeError) as error:
+        raise SecureFlowError(
+            "invalid_file", f"The token file {token_file} cannot be read: {error}."
+        ) from error
+    return enrol(directory, token, server, name)
+
+
+def doctor(config: Path) -> list[dict[str, JSON]]:
+    """Check every leg of the way to the centre; see `agent.doctor.examine`."""
+    from secureflow.agent.doctor import examine  # gRPC is loaded only here
+
+    return list(examine(config))
+
+
+def status(config: Path) -> dict[str, JSON]:
+    """Return how the running agent stands."""
+    return dict(control(config, "status"))
+
+
+def log(config: Path, *, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
+    """Return the agent's own log of deeds, newest first."""
+    return list(control(config, "log", job=job, limit=limit))
+
+
+def clear_alarm(config: Path, reason: str) -> dict[str, JSON]:
+    """Let the agent go on after an alarm of its own."""
+    return dict(control(config, "alarm.clear", reason=reason))
+
+
+def inbox_list(config: Path, *, waiting: bool = True) -> list[dict[str, JSON]]:
+    """Return inbox items, newest first."""
+    return list(control(config, "inbox.list", waiting=waiting))
+
+
+def inbox_show(config: Path, item: str) -> dict[str, JSON]:
+    """Return one inbox item with its spec."""
+    return dict(control(config, "inbox.show", item=item))
+
+
+def inbox_approve(config: Path, item: str, reason: str = "") -> dict[str, JSON]:
+    """Approve a request: the agent signs the approval."""
+    return dict(control(config, "inbox.approve", item=item, reason=reason))
+
+
+def inbox_reject(config: Path, item: str, reason: str = "") -> dict[str, JSON]:
+    """Reject a request."""
+    return dict(control(config, "inbox.reject", item=item, reason=reason))
+
+
+def charter_show(config: Path) -> dict[str, JSON]:
+    """Return the pinned charter, the centre's, their fingerprints and differences."""
+    return dict(control(config, "charter.show"))
+
+
+def charter_pin(config: Path, charter: JSON, confirm: str) -> dict[str, JSON]:
+    """Pin a charter (None: the centre's); the first one needs its fingerprint or digest."""
+    return dict(control(config, "charter.pin", charter=charter, confirm=confirm))
+
+
+def charter_sign(config: Path, confirm: str = "") -> dict[str, JSON]:
+    """Sign the centre's candidate and send the signature."""
+    return dict(control(config, "charter.sign", confirm=confirm))
+
+
+def data_list(config: Path) -> list[dict[str, JSON]]:
+    """Return declared datasets."""
+    return list(control(config, "data.list"))
+
+
+def data_publish(config: Path, name: str, title: str = "") -> dict[str, JSON]:
+    """Check a dataset and publish its description; returns its `id`."""
+    return dict(control(config, "data.publish", READING, name=name, title=title))
+
+
+def data_remove(config: Path, name: str) -> dict[str, JSON]:
+    """Withdraw a description."""
+    return dict(control(config, "data.remove", name=name))

@@ -1,0 +1,235 @@
+"""What the owner can tell a running agent: the commands of the control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from secureflow import __version__
+from secureflow.agent.context import Fetching
+from secureflow.agent.control import Command
+from secureflow.agent.records import InboxItem
+from secureflow.agent.wiring import Assembly
+from secureflow.domain.charter import SignedCharter
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.kit.crypto import fingerprint
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+
+
+class Describing(Protocol):
+    """Reads a whole dataset (`agent.trainer.Trainer`)."""
+
+    async def describe(self, dataset: DatasetConfig, salt: bytes) -> dict[str, Any]:
+        """Return `name`, `columns`, `rows`, `bucket`, `commitment`."""
+
+
+class Linked(Fetching, Protocol):
+    """The link to the centre, and how it stands (`adapters.link.Link`)."""
+
+    connected: asyncio.Event
+    trouble: SecureFlowError | None
+
+
+@dataclass(frozen=True)
+class Commands:
+    """The commands, over a running agent.
+
+    Args:
+        assembly: the agent.
+        link: its link.
+        describing: reads datasets.
+    """
+
+    assembly: Assembly
+    link: Linked
+    describing: Describing
+
+    def table(self) -> Mapping[str, Command]:
+        """Return the commands by name."""
+        return {
+            "status": self.status,
+            "log": self.log,
+            "alarm.clear": self.clear_alarm,
+            "inbox.list": self.inbox_list,
+            "inbox.show": self.inbox_show,
+            "inbox.approve": self.inbox_approve,
+            "inbox.reject": self.inbox_reject,
+            "charter.show": self.charter_show,
+            "charter.pin": self.charter_pin,
+            "charter.sign": self.charter_sign,
+            "data.list": self.data_list,
+            "data.publish": self.data_publish,
+            "data.remove": self.data_remove,
+        }
+
+    async def status(self) -> dict[str, JSON]:
+        """Return who this agent is and how everything stands."""
+        context = self.assembly.context
+        trouble = self.link.trouble
+        kept = context.store.fact("charter")
+        return {
+            "organisation": context.party,
+            "version": __version__,
+            "key": context.key.public,
+            "fingerprint": fingerprint(context.key.public),
+            "link": "connected" if self.link.connected.is_set() else "down",
+            "trouble": trouble and trouble.as_json(),
+            "charter": kept and context.charter.pinned().digest,
+            "log_size": context.witness.log_size,
+            "unproved": len(context.witness.unproved()),
+            "alarm": context.store.fact("alarm"),
+            "waiting": len(self.assembly.inbox.list()),
+            "jobs": [
+                {"job": job.job, "approved": job.approved_at, "outcome": job.outcome or "running"}
+                for job in context.store.jobs(20)
+            ],
+        }
+
+    async def log(self, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
+        """Return this agent's deeds, newest first."""
+        return self.assembly.context.store.deeds(job=job, limit=min(limit, 10_000))
+
+    async def clear_alarm(self, reason: str) -> dict[str, JSON]:
+        """Let the agent go on after an alarm; the owner says why."""
+        context = self.assembly.context
+        alarm = context.store.fact("alarm")
+        with context.store.transaction():
+            context.store.set_fact("alarm", None)
+            context.store.note(context.clock(), "alarm.cleared", "", alarm=alarm, reason=reason)
+        return {"cleared": alarm}
+
+    async def inbox_list(self, waiting: bool = True) -> list[dict[str, JSON]]:
+        """Return inbox items without their specs."""
+        return [_summary(item) for item in self.assembly.inbox.list(waiting=waiting)]
+
+    async def inbox_show(self, item: str) -> dict[str, JSON]:
+        """Return one item: what is asked, why it waits, and the whole spec."""
+        return asdict(self.assembly.inbox.get(item))
+
+    async def inbox_approve(self, item: str, reason: str = "") -> dict[str, JSON]:
+        """Approve a request."""
+        decided = await asyncio.to_thread(self.assembly.inbox.decide, item, "approved", reason)
+        self.assembly.inbox.wake(item)
+        return _summary(decided)
+
+    async def inbox_reject(self, item: str, reason: str = "") -> dict[str, JSON]:
+        """Reject a request."""
+        decided = await asyncio.to_thread(self.assembly.inbox.decide, item, "rejected", reason)
+        self.assembly.inbox.wake(item)
+        return _summary(decided)
+
+    async def charter_show(self) -> dict[str, JSON]:
+        """Return the pinned charter, the centre's newest one, and the differences."""
+        newest = await self._newest() if self.link.connected.is_set() else None
+        return await asyncio.to_thread(self.assembly.context.charter.describe, newest)
+
+    async def charter_pin(self, charter: JSON = None, confirm: str = "") -> dict[str, JSON]:
+        """Pin a charter: the given one, or the centre's."""
+        signed = SignedCharter.from_json(charter) if charter is not None else await self._newest()
+        if signed is None:
+            raise _no_charter()
+        pinned = await asyncio.to_thread(self.assembly.context.charter.pin, signed, confirm)
+        return {
+            "version": pinned.version,
+            "digest": pinned.digest,
+            "members": list(pinned.keys),
+        }
+
+    async def charter_sign(self, confirm: str = "") -> dict[str, JSON]:
+        """Sign the centre's candidate and send the signature."""
+        known = await self._charters()
+        signed = known.get("candidate") or known.get("current")
+        if signed is None:
+            raise _no_charter()
+        body = await asyncio.to_thread(self.assembly.context.charter.sign, signed, confirm)
+        await self.link.call("charter.sign", body)
+        return body
+
+    async def data_list(self) -> list[dict[str, JSON]]:
+        """Return the declared datasets and what of them is published."""
+        store = self.assembly.context.store
+        return [
+            {
+                "name": dataset.name,
+                "format": dataset.format,
+                "path": dataset.path,
+                "columns": len(dataset.columns),
+                "published": (store.fact(f"dataset/{dataset.name}") or {}).get("id", ""),
+            }
+            for dataset in self.assembly.context.settings.datasets
+        ]
+
+    async def data_publish(self, name: str, title: str = "") -> dict[str, JSON]:
+        """Check a dataset row by row and publish its description; rows stay here."""
+        context = self.assembly.context
+        dataset = context.settings.dataset(name)
+        salt = secrets.token_bytes(32)
+        found = await self.describing.describe(dataset, salt)
+        description = {
+            "name": name,
+            "title": title or name,
+            "columns": dataset.public_schema(),
+            "rows": found["bucket"],
+            "commitment": found["commitment"],
+        }
+        answer = await self.link.call("dataset.publish", description)
+        published = {"id": str(answer["id"]), "salt": salt.hex(), **description}
+        with context.store.transaction():
+            context.store.set_fact(f"dataset/{name}", published)
+            facts = {"name": name, "id": published["id"], "commitment": found["commitment"]}
+            context.store.note(context.clock(), "dataset.published", "", **facts)
+        return {"id": published["id"], "rows": found["rows"], **description}
+
+    async def data_remove(self, name: str) -> dict[str, JSON]:
+        """Withdraw a description."""
+        context = self.assembly.context
+        await self.link.call("dataset.remove", {"name": name})
+        with context.store.transaction():
+            context.store.set_fact(f"dataset/{name}", None)
+            context.store.note(context.clock(), "dataset.removed", "", name=name)
+        return {"name": name}
+
+    async def _charters(self) -> dict[str, SignedCharter]:
+        answer = await self.link.call("charter.get", {})
+        found = {}
+        for name in ("current", "candidate"):
+            value = answer.get(name) if isinstance(answer, dict) else None
+            if isinstance(value, dict):
+                parts = {part: value.get(part) for part in ("charter", "signatures")}
+                found[name] = SignedCharter.from_json(parts)
+        return found
+
+    async def _newest(self) -> SignedCharter | None:
+        known = await self._charters()
+        return known.get("current") or known.get("candidate")
+
+
+def _summary(item: InboxItem) -> dict[str, JSON]:
+    request = item.request
+    return {
+        "id": item.id,
+        "job": item.job,
+        "state": item.state,
+        "purpose": request.get("purpose"),
+        "submitter": request.get("submitter"),
+        "dataset": request.get("dataset"),
+        "columns": request.get("columns"),
+        "sensitive": request.get("sensitive"),
+        "parties": request.get("parties"),
+        "reasons": list(item.reasons),
+        "at": item.at,
+        "expires": item.expires,
+    }
+
+
+def _no_charter() -> SecureFlowError:
+    return SecureFlowError(
+        "charter_missing",
+        "The centre has no charter yet.",
+        "The operator drafts it once every organisation is enrolled: secureflow charter draft.",
+    )

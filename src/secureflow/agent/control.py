@@ -1,0 +1,175 @@
+"""The control socket: the owner's own command line speaks to the running agent.
+
+A Unix socket of mode 0600 in the agent's directory, and the peer's user id is checked as well: the
+agent's own user or root. One JSON object per line: `{"command", "arguments"}` is answered with
+`{"result"}` or `{"error"}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from secureflow.kit.canonical import parse_json
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+
+JSON = Any
+Command = Callable[..., Awaitable[JSON]]
+MAX_LINE: Final = 4 << 20
+_UCRED: Final = struct.Struct("3i")
+_LONGEST_PATH: Final = 100
+"""`sun_path` holds 108 bytes; longer directories are reached by a relative path."""
+
+_log = get_logger(__name__)
+
+
+class ControlServer:
+    """Serves commands on the socket.
+
+    Args:
+        path: where the socket lies; a left-over one is replaced.
+        commands: name → coroutine function with keyword arguments.
+    """
+
+    def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
+        self._path = path
+        self._commands = commands
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen."""
+        self._path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177)  # from its first moment the socket is 0600
+        try:
+            with _reachable(self._path) as name:
+                listener.bind(name)
+        finally:
+            os.umask(before)
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_LINE)
+
+    async def stop(self) -> None:
+        """Stop listening and cut open conversations."""
+        if self._server is not None:
+            self._server.close()
+            for task in self._connections:
+                task.cancel()
+            await asyncio.gather(*self._connections, return_exceptions=True)
+            await self._server.wait_closed()
+        self._path.unlink(missing_ok=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+        try:
+            if _peer_user(writer) in {os.geteuid(), 0}:
+                await self._converse(reader, writer)
+            else:
+                _log.warning("control_refused", user=_peer_user(writer))
+        finally:
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                try:
+                    line = await reader.readuntil()
+                except asyncio.LimitOverrunError:
+                    return
+                writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+                await writer.drain()
+
+    async def _answer(self, line: bytes) -> dict[str, JSON]:
+        try:
+            request = parse_json(line, MAX_LINE)
+            name = request.get("command") if isinstance(request, dict) else None
+            arguments = request.get("arguments", {}) if isinstance(request, dict) else {}
+            command = self._commands.get(name) if isinstance(name, str) else None
+            if command is None or not isinstance(arguments, dict):
+                raise SecureFlowError(
+                    "unknown_command",
+                    f"The agent has no command {name!r}.",
+                    "Command line and agent must be of one version.",
+                )
+            return {"result": await command(**arguments)}
+        except SecureFlowError as error:
+            return {"error": error.as_json()}
+        except TypeError as error:
+            reason = f"The arguments do not fit: {error}."
+            return {"error": SecureFlowError("invalid_request", reason).as_json()}
+
+
+def call(path: Path, command: str, arguments: Mapping[str, JSON], timeout: float) -> JSON:
+    """Send one command to a running agent (blocking) and return its result.
+
+    Raises:
+        SecureFlowError: `agent_not_running`, `agent_silent`, or the agent's own refusal.
+    """
+    line = json.dumps({"command": command, "arguments": dict(arguments)}).encode() + b"\n"
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            with _reachable(path) as name:
+                connection.connect(name)
+            connection.sendall(line)
+            with connection.makefile("rb") as answers:
+                data = answers.readline(MAX_LINE)
+    except TimeoutError as error:
+        raise SecureFlowError(
+            "agent_silent",
+            f"The agent does not answer {command!r} within {timeout:.0f} s.",
+            "See the agent's log.",
+        ) from error
+    except OSError as error:
+        raise SecureFlowError(
+            "agent_not_running",
+            f"No agent answers at {path}: {error.strerror or error}.",
+            "Start it: secureflow agent start --config FILE. It must run as your user.",
+        ) from error
+    return _result(data)
+
+
+def _result(data: bytes) -> JSON:
+    answer = parse_json(data, MAX_LINE) if data else {}
+    if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
+        raise SecureFlowError.from_json(answer["error"])
+    if not isinstance(answer, dict) or "result" not in answer:
+        raise SecureFlowError(
+            "agent_not_running",
+            "The agent closed the connection without an answer.",
+            "It may be stopping, or it runs as another user.",
+        )
+    return answer["result"]
+
+
+def _peer_user(writer: asyncio.StreamWriter) -> int:
+    connection = writer.get_extra_info("socket")
+    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    return int(_UCRED.unpack(data)[1])
+
+
+@contextlib.contextmanager
+def _reachable(path: Path) -> Any:
+    """Yield a name short enough for a socket address.
+
+    A long directory is opened and named through /proc, which changes nothing else in the process.
+    """
+    if len(os.fsencode(path)) <= _LONGEST_PATH:
+        yield str(path)
+        return
+    handle = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{handle}/{path.name}"
+    finally:
+        os.close(handle)

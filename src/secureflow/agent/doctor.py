@@ -1,0 +1,322 @@
+"""`agent doctor`: the way from this agent to the centre, leg by leg, and the next step.
+
+It works whether or not the agent runs: it reads the same files, dials the same address with the
+same certificate, and asks the centre one question (`status`). A leg that needs an earlier one is
+skipped when that failed; charter and attestation are looked at in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sqlite3
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from secureflow import __version__
+from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link
+from secureflow.adapters.policy import CedarPolicies
+from secureflow.adapters.tee import code_measurement
+from secureflow.agent.attestation import appraisal_policy
+from secureflow.agent.main import read_signing_key, verifier
+from secureflow.agent.settings import AgentSettings
+from secureflow.domain.charter import SignedCharter
+from secureflow.kit.canonical import parse_json
+from secureflow.kit.clock import system_clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import RevocationList, check_leaf, parse_certificate
+
+JSON = Any
+PATIENCE = 10.0
+"""Seconds that one leg may take."""
+MAX_SKEW = 120
+"""Seconds by which the clocks may differ before certificates and approvals suffer."""
+
+
+@dataclass
+class Way:
+    """What earlier legs found out for later ones."""
+
+    config: Path
+    clock: Callable[[], int] = system_clock
+    settings: AgentSettings | None = None
+    host: str = ""
+    port: int = 0
+    status: dict[str, JSON] = field(default_factory=dict)
+
+    @property
+    def known(self) -> AgentSettings:
+        """The settings; only legs after `settings` ask."""
+        if self.settings is None:
+            raise SecureFlowError("invalid_settings", "There are no settings.")
+        return self.settings
+
+    def answered(self) -> dict[str, JSON]:
+        """The centre's answer; only legs after `authorisation` ask."""
+        return self.status
+
+
+def examine(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dict[str, JSON]]:
+    """Yield `{leg, ok, message, hint, code}` for each leg that could be looked at."""
+    way = Way(config, clock)
+    failed: set[str] = set()
+    for leg, needs, check in _LEGS:
+        if failed & needs:
+            failed.add(leg)  # unknown: whoever needs it is unknown as well
+            continue
+        try:
+            message = check(way)
+        except SecureFlowError as error:
+            failed.add(leg)
+            plain = error.as_json()
+            plain.pop("details")
+            yield {"leg": leg, "ok": False, **plain}
+        else:
+            yield {"leg": leg, "ok": True, "code": "", "message": message, "hint": ""}
+
+
+def _settings(way: Way) -> str:
+    way.settings = AgentSettings.load(way.config)
+    CedarPolicies.load(way.settings.consent.policies)
+    for dataset in way.settings.datasets:
+        if not Path(dataset.path).is_file():
+            raise SecureFlowError(
+                "missing_data",
+                f"The file of dataset {dataset.name} is not there: {dataset.path}.",
+                "Correct its path in agent.yaml.",
+            )
+    way.host, _, port = way.settings.link.rpartition(":")
+    way.host, way.port = way.host.strip("[]"), int(port)
+    return f"{way.config}: {len(way.settings.datasets)} datasets"
+
+
+def _keys(way: Way) -> str:
+    key = read_signing_key(way.known)
+    for path in (way.known.signing_key, way.known.link_certificate):
+        if path.exists() and path.stat().st_mode & 0o077:
+            raise SecureFlowError(
+                "key_exposed",
+                f"{path} can be read by others.",
+                f"chmod 600 {path}, and think about who may have read it.",
+            )
+    return f"signing key {key.public}"
+
+
+def _name(way: Way) -> str:
+    try:
+        found = socket.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise SecureFlowError(
+            "unavailable",
+            f"{way.host} has no address: {error.strerror or error}.",
+            "Check `link` in agent.yaml, the DNS server and the VPN.",
+        ) from error
+    return f"{way.host} → {found[0][4][0]}"
+
+
+def _connection(way: Way) -> str:
+    began = time.monotonic()
+    try:
+        with socket.create_connection((way.host, way.port), PATIENCE):
+            took = time.monotonic() - began
+    except OSError as error:
+        raise SecureFlowError(
+            "unavailable",
+            f"Port {way.port} of {way.host} does not answer: {error.strerror or error}.",
+            "Ask whether the server runs, and whether a firewall lets this machine dial out.",
+        ) from error
+    return f"port {way.port} answers in {round(took * 1000)} ms"
+
+
+def _tls(way: Way) -> str:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["h2"])
+    try:
+        context.load_verify_locations(way.known.authority)
+        context.load_cert_chain(way.known.link_certificate)
+        with (
+            socket.create_connection((way.host, way.port), PATIENCE) as raw,
+            context.wrap_socket(raw, server_hostname=SERVER_NAME) as wrapped,
+        ):
+            until = (wrapped.getpeercert() or {}).get("notAfter", "?")
+            return f"{wrapped.version()}, the server's certificate holds until {until}"
+    except FileNotFoundError as error:
+        raise _not_enrolled(way) from error
+    except ssl.SSLCertVerificationError as error:
+        raise SecureFlowError(
+            "server_untrusted",
+            f"The server's certificate is refused: {error.verify_message}.",
+            "It is not of the authority that the enrolment token named. A proxy that breaks TLS "
+            "open must let this address through; otherwise tell the operator.",
+        ) from error
+    except OSError as error:
+        raise SecureFlowError(
+            "unavailable",
+            f"TLS fails: {error}.",
+            "Is it the link's port (gRPC), and does no proxy stand in between?",
+        ) from error
+
+
+def _certificate(way: Way) -> str:
+    try:
+        credentials = CredentialFiles(way.known.directory)()
+    except SecureFlowError as error:
+        raise _not_enrolled(way) from error
+    leaf = parse_certificate(credentials.certificate.decode("ascii"))
+    now = datetime.fromtimestamp(way.clock(), UTC)
+    identity = check_leaf(leaf, way.known.trust_domain, now, RevocationList())
+    if identity.organisation != way.known.organisation:
+        raise SecureFlowError(
+            "certificate_foreign",
+            f"The link certificate is for {identity.organisation}, agent.yaml says "
+            f"{way.known.organisation}.",
+            "Correct `organisation`, or enrol with a token for it.",
+        )
+    return f"{identity} until {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+
+
+def _authorisation(way: Way) -> str:
+    """Ask the centre who it takes this agent for; a revoked agent learns it here."""
+    way.status = asyncio.run(_ask_status(way.known))
+    party = way.status.get("party")
+    if party != way.known.organisation:
+        raise SecureFlowError(
+            "forbidden",
+            f"The centre takes this agent for {party}.",
+            "Ask the operator which organisation the agent was enrolled for.",
+        )
+    return f"the centre knows this agent as {party}"
+
+
+async def _ask_status(settings: AgentSettings) -> dict[str, JSON]:
+    link = Link(
+        settings.link, CredentialFiles(settings.directory), dict, _no_request, clock=system_clock
+    )
+    try:
+        answer = await asyncio.wait_for(link.call("status", {}), PATIENCE)
+    except TimeoutError as error:
+        raise SecureFlowError(
+            "unavailable", "The centre does not answer.", "Look at the server's log."
+        ) from error
+    finally:
+        await link.close()
+    return dict(answer)
+
+
+async def _no_request(verb: str, body: JSON, rider: JSON) -> JSON:
+    del body, rider
+    raise SecureFlowError("unknown_verb", f"The doctor does not answer {verb}.")
+
+
+def _clock(way: Way) -> str:
+    skew = int(way.answered().get("time", 0)) - way.clock()
+    if abs(skew) > MAX_SKEW:
+        raise SecureFlowError(
+            "clock_skew",
+            f"This clock and the centre's differ by {skew} s.",
+            "Set the clock (NTP): certificates, verdicts and approvals depend on it.",
+        )
+    return f"differs by {skew} s"
+
+
+def _version(way: Way) -> str:
+    theirs = str(way.answered().get("version", ""))
+    if theirs.split(".", maxsplit=1)[0] != __version__.split(".")[0]:
+        raise SecureFlowError(
+            "version_mismatch",
+            f"The centre is {theirs or 'unknown'}, this agent is {__version__}.",
+            "Install the centre's major version.",
+        )
+    return f"{theirs} / {__version__}"
+
+
+def _charter(way: Way) -> str:
+    kept = _fact(way.known.record, "charter")
+    if kept is None:
+        raise SecureFlowError(
+            "charter_not_pinned",
+            "No charter is pinned: this agent knows no other member.",
+            "Compare the fingerprint by telephone, then: secureflow agent charter pin "
+            '--confirm "WORDS"',
+        )
+    charter = SignedCharter.from_json(kept).charter
+    theirs = way.status.get("charter")
+    if theirs and theirs != charter.digest:
+        raise SecureFlowError(
+            "charter_mismatch",
+            f"The centre goes by charter {str(theirs)[:16]}…, pinned is {charter.digest[:16]}….",
+            "See the differences: secureflow agent charter show. Pin the newer version if enough "
+            "members signed it.",
+        )
+    log = way.status.get("log") or {}
+    if log and (log.get("origin"), log.get("key")) != (charter.origin, charter.log_key):
+        raise SecureFlowError(
+            "ledger_wrong_log",
+            "The centre keeps another log than the one that the charter names.",
+            "Do not go on: compare the charter's log key with the other members.",
+        )
+    return f"version {charter.version} with {len(charter.members)} members, {charter.digest[:16]}…"
+
+
+def _attestation(way: Way) -> str:
+    policy = appraisal_policy(way.known.attestation, code_measurement())
+    verifier(way.known)
+    listed = ", ".join(f"{one[:16]}…" for one in policy.measurements)
+    if not listed:
+        raise SecureFlowError(
+            "invalid_settings",
+            "attestation.measurements is empty: every enclave is refused.",
+            "List the reviewed code's measurement, or `installed`.",
+        )
+    if policy.allow_simulated:
+        return f"SIMULATED enclaves are accepted: they protect nothing. Code {listed}"
+    return f"hardware only, code {listed}"
+
+
+def _alarm(way: Way) -> str:
+    alarm = _fact(way.known.record, "alarm")
+    if alarm is not None:
+        raise SecureFlowError.from_json(alarm)
+    return "none"
+
+
+_Leg = tuple[str, frozenset[str], Callable[[Way], str]]
+_LEGS: tuple[_Leg, ...] = (
+    ("settings", frozenset(), _settings),
+    ("keys", frozenset({"settings"}), _keys),
+    ("name", frozenset({"settings"}), _name),
+    ("connection", frozenset({"name"}), _connection),
+    ("certificate", frozenset({"settings", "keys"}), _certificate),
+    ("TLS", frozenset({"connection", "keys"}), _tls),
+    ("authorisation", frozenset({"TLS", "certificate"}), _authorisation),
+    ("clock", frozenset({"authorisation"}), _clock),
+    ("version", frozenset({"authorisation"}), _version),
+    ("charter", frozenset({"settings"}), _charter),
+    ("attestation", frozenset({"settings"}), _attestation),
+    ("alarm", frozenset({"settings"}), _alarm),
+)
+"""Leg, the legs that it needs, and its check; in the order of the way."""
+
+
+def _fact(record: Path, name: str) -> JSON:
+    """Read one fact of the record without opening it for writing; the agent may be running."""
+    if not record.exists():
+        return None
+    with contextlib.closing(sqlite3.connect(f"file:{record}?mode=ro", uri=True)) as database:
+        row = database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    return None if row is None else parse_json(row[0], 4 << 20)
+
+
+def _not_enrolled(way: Way) -> SecureFlowError:
+    return SecureFlowError(
+        "not_enrolled",
+        f"{way.known.directory} holds no link certificate.",
+        "Enrol first: secureflow agent enroll DIR --token-file FILE --server URL.",
+    )

@@ -1,0 +1,133 @@
+"""`agent enroll`: keys are made here, a one-time token and a CSR become a link certificate.
+
+What is written: `signing.key` (the organisation's Ed25519 key), `link.pem` (link key and
+certificate), `ca.pem` and `agent.yaml`. Keys are 0600 and never overwritten; a signing key that
+is there is kept, for the charter names it. The log's origin and key that the centre answers are
+*not* written: an agent believes a log only after a charter was pinned.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from secureflow.adapters.link import CredentialFiles
+from secureflow.agent.joining import checked_url, fetch_authority, join
+from secureflow.kit.crypto import SigningKey, fingerprint
+from secureflow.kit.enrolment import EnrolmentToken, proof_body
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import SpiffeId, make_csr, new_link_key, parse_certificate, spiffe_id
+
+JSON = Any
+
+_SETTINGS = """\
+# Written by `secureflow agent enroll`; configs/agent.example.yaml explains every setting.
+directory: .
+organisation: {organisation}
+name: {name}
+server: {server}
+link: {link}
+trust_domain: {trust_domain}
+
+# Declare data here, then: secureflow agent data publish NAME
+datasets: []
+
+consent:
+  policies: []        # Cedar files; without one every job waits in `secureflow agent inbox`
+"""
+
+
+def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON]:
+    """Enrol an agent into a directory.
+
+    Args:
+        directory: made with mode 0700 if missing.
+        token: text of the one-time token.
+        server: URL of the centre's REST API.
+        name: this agent's name in its certificate.
+
+    Returns:
+        `organisation`, `spiffe`, `link`, `config`, and the signing `key` with its `fingerprint`.
+
+    Raises:
+        SecureFlowError: `token_malformed`, `token_other_kind`, `already_enrolled`,
+            `insecure_url`, `server_unreachable`, `ca_mismatch`, `certificate_foreign`, or the
+            centre's refusal.
+    """
+    parsed = EnrolmentToken.parse(token)
+    if parsed.kind != "agent":
+        raise SecureFlowError(
+            "token_other_kind",
+            "The token invites an enclave, not an agent.",
+            "Ask the operator for a token for your organisation.",
+        )
+    if (directory / "link.pem").exists():
+        raise SecureFlowError(
+            "already_enrolled",
+            f"{directory} holds an enrolled agent.",
+            "Its certificate renews itself. To enrol anew, move link.pem and ca.pem away; "
+            "signing.key stays.",
+        )
+    checked_url(server)
+    authority = fetch_authority(server, parsed.ca_fingerprint)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key, link_key = _signing_key(directory / "signing.key"), new_link_key()
+    csr = make_csr(link_key)
+    answer = join(
+        server,
+        authority,
+        {
+            "token": parsed.encode(),
+            "csr": csr,
+            "name": name,
+            "key": key.public,
+            "signature": key.sign("enrol", proof_body(parsed.id, csr, key.public)),
+        },
+    )
+    identity, link = _checked_answer(answer, parsed.organisation, name)
+    CredentialFiles.create(directory, authority, link_key, str(answer["certificate"]))
+    config = directory / "agent.yaml"
+    if not config.exists():
+        config.write_text(
+            _SETTINGS.format(
+                organisation=parsed.organisation,
+                name=name,
+                server=server,
+                link=link,
+                trust_domain=identity.trust_domain,
+            )
+        )
+    return {
+        "organisation": parsed.organisation,
+        "spiffe": str(identity),
+        "link": link,
+        "config": str(config),
+        "key": key.public,
+        "fingerprint": fingerprint(key.public),
+    }
+
+
+def _signing_key(path: Path) -> SigningKey:
+    """Return the organisation's key; it is made once."""
+    if path.exists():
+        return SigningKey.load(path)
+    key = SigningKey.generate()
+    key.save(path)
+    return key
+
+
+def _checked_answer(answer: dict[str, JSON], organisation: str, name: str) -> tuple[SpiffeId, str]:
+    """Refuse a certificate that names somebody else."""
+    certificate, link = answer.get("certificate"), answer.get("link")
+    if not isinstance(certificate, str) or not isinstance(link, str) or ":" not in link:
+        raise SecureFlowError(
+            "invalid_answer", "The centre's answer to the enrolment is incomplete."
+        )
+    identity = SpiffeId.parse(spiffe_id(parse_certificate(certificate)))
+    if (identity.role, identity.organisation, identity.name) != ("agent", organisation, name):
+        raise SecureFlowError(
+            "certificate_foreign",
+            f"The centre's certificate is for {identity}, not for agent {name} of {organisation}.",
+            "Tell the operator; the token is used up.",
+        )
+    return identity, link

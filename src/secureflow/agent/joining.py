@@ -1,0 +1,105 @@
+"""The newcomer's first words to the centre: who it is, and the token, over pinned TLS.
+
+The token carries the fingerprint of the link's authority. The first request may go to anybody:
+what answers must show exactly that authority, and the token is sent only over a connection that
+is verified under it. Standard library only.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import pin_authority
+
+JSON = Any
+TIMEOUT: Final = 30.0
+MAX_ANSWER: Final = 1 << 20
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def fetch_authority(server: str, fingerprint: str) -> str:
+    """Return the authority's PEM, if it is the one that the token names.
+
+    Raises:
+        SecureFlowError: `insecure_url`, `server_unreachable`, `ca_mismatch`.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # the fingerprint decides, before anything is sent
+    url = checked_url(server)
+    status, data = _exchange(url, "GET", "/api/v1/ca", b"", context)
+    if status != 200:
+        raise _unreachable(url, f"it shows no authority ({status})")
+    return pin_authority(data.decode("ascii", "replace"), fingerprint)
+
+
+def join(server: str, authority: str, request: dict[str, JSON]) -> dict[str, JSON]:
+    """Send an enrolment to who shows a certificate of the pinned authority.
+
+    Raises:
+        SecureFlowError: `server_unreachable` (also for a certificate of another authority), or
+            the centre's refusal.
+    """
+    context = ssl.create_default_context(cadata=authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    url = checked_url(server)
+    status, data = _exchange(url, "POST", "/api/v1/enroll", canonical_bytes(request), context)
+    answer = parse_json(data, MAX_ANSWER)
+    if not isinstance(answer, dict):
+        raise _unreachable(url, "it gives no enrolment")
+    if status not in {200, 201}:
+        raise SecureFlowError(
+            str(answer.get("code", "enrolment_refused")),
+            str(answer.get("detail", "The centre refused the enrolment.")),
+            str(answer.get("hint", "Ask the operator for a new token.")),
+        )
+    return answer
+
+
+def checked_url(server: str) -> SplitResult:
+    """Refuse a URL over which the token would travel in clear.
+
+    Raises:
+        SecureFlowError: `insecure_url`.
+    """
+    url = urlsplit(server)
+    secure = url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)
+    if not secure or not url.hostname:
+        raise SecureFlowError(
+            "insecure_url",
+            f"{server} is no https URL.",
+            "The token is a secret: use https (http only on the same machine).",
+        )
+    return url
+
+
+def _exchange(
+    url: SplitResult, method: str, path: str, body: bytes, context: ssl.SSLContext
+) -> tuple[int, bytes]:
+    host, port = str(url.hostname), url.port
+    connection = (
+        http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)
+        if url.scheme == "https"
+        else http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+    )
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.read(MAX_ANSWER)
+    except (OSError, http.client.HTTPException) as error:
+        raise _unreachable(url, str(error)) from error
+    finally:
+        connection.close()
+
+
+def _unreachable(url: SplitResult, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "server_unreachable",
+        f"{url.netloc} cannot be joined: {reason}.",
+        "Check the URL, and whether the server runs with a certificate of its own authority.",
+    )

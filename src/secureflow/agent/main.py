@@ -1,0 +1,167 @@
+"""The agent's process: it dials out, and opens no network port; see `control` for its owner."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from secureflow import __version__
+from secureflow.adapters.link import CredentialFiles, Link, Uplink
+from secureflow.adapters.policy import CedarPolicies
+from secureflow.adapters.tee import DcapVerifier, code_measurement
+from secureflow.agent.attestation import appraisal_policy
+from secureflow.agent.commands import Commands
+from secureflow.agent.control import ControlServer
+from secureflow.agent.settings import AgentSettings
+from secureflow.agent.store import Store
+from secureflow.agent.trainer import Trainer
+from secureflow.agent.wiring import Assembly, Outside, assemble
+from secureflow.agent.worker_process import WorkerConfig
+from secureflow.domain.errors import Category, category
+from secureflow.kit.clock import system_clock
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import announce_ready, configure_logging, get_logger
+
+_log = get_logger(__name__)
+_EXIT = {Category.INVALID: 2, Category.NOT_FOUND: 4, Category.CONFLICT: 5}
+
+
+async def serve(settings: AgentSettings) -> None:
+    """Be this party until cancelled.
+
+    Raises:
+        SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
+            `simulated_root_refused`.
+    """
+    key = read_signing_key(settings)
+    with _alone(settings), contextlib.closing(Store(settings.record)) as store:
+        trainer = await Trainer.start(WorkerConfig(memory=settings.worker.memory_mb << 20))
+        credentials = CredentialFiles(settings.directory)
+        credentials()  # `not_enrolled` before anything runs
+        uplink = Uplink(credentials)
+        link = Link(
+            settings.link,
+            credentials,
+            lambda: _hello(assembly),
+            lambda verb, body, rider: assembly.agent.handle(verb, body, rider),  # noqa: PLW0108  made later
+            clock=system_clock,
+        )
+        assembly = assemble(
+            settings,
+            key,
+            store,
+            Outside(
+                link=link,
+                uplink=uplink,
+                computing=trainer,
+                policies=CedarPolicies.load(settings.consent.policies),
+                verifier=verifier(settings),
+                appraisal=appraisal_policy(settings.attestation, code_measurement()),
+                clock=system_clock,
+            ),
+        )
+        control = ControlServer(settings.socket, Commands(assembly, link, trainer).table())
+        try:
+            await control.start()
+            facts = {"process": "agent", "party": settings.organisation, "version": __version__}
+            announce_ready(settings.directory, {**facts, "socket": str(settings.socket)})
+            await link.run()
+        finally:
+            await control.stop()
+            await trainer.stop()
+            await uplink.close()
+
+
+def run(config: Path) -> int:
+    """Run the process until SIGTERM or SIGINT; return the exit code."""
+    try:
+        settings = AgentSettings.load(config)
+        configure_logging("agent", form=settings.log_form, level=settings.log_level)
+        asyncio.run(_until_told(settings))
+    except SecureFlowError as error:
+        sys.stderr.write(f"{error}\n")
+        return _EXIT.get(category(error.code), 6)
+    return 0
+
+
+def verifier(settings: AgentSettings) -> DcapVerifier:
+    """Return the verifier of evidence; a simulated root counts only with the owner's word.
+
+    Raises:
+        SecureFlowError: `simulated_root_refused`.
+    """
+    attestation = settings.attestation
+    if not attestation.allow_simulated or not attestation.roots:
+        return DcapVerifier()
+    path = attestation.roots[0]
+    try:
+        root = path.read_text()
+    except (OSError, UnicodeError) as error:
+        raise SecureFlowError(
+            "simulated_root_refused",
+            f"The simulated root {path} cannot be read: {error}.",
+            "Correct `attestation.roots` in agent.yaml.",
+        ) from error
+    _log.warning("tee_simulated", message="SIMULATED enclaves protect nothing from the operator")
+    return DcapVerifier(root)
+
+
+def read_signing_key(settings: AgentSettings) -> SigningKey:
+    """Return the organisation's signing key.
+
+    Raises:
+        SecureFlowError: `not_enrolled`.
+    """
+    try:
+        return SigningKey.load(settings.signing_key)
+    except (OSError, ValueError, SecureFlowError) as error:
+        raise SecureFlowError(
+            "not_enrolled",
+            f"{settings.directory} holds no readable signing key.",
+            "Enrol first: secureflow agent enroll DIR --token-file FILE --server URL.",
+        ) from error
+
+
+async def _until_told(settings: AgentSettings) -> None:
+    serving = asyncio.create_task(serve(settings))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, serving.cancel)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        _log.info("stopped")
+
+
+def _hello(assembly: Assembly) -> dict[str, object]:
+    context = assembly.context
+    return {
+        "version": __version__,
+        "log_size": context.witness.log_size,
+        "unproved": context.witness.unproved(),
+        "key": context.key.public,
+    }
+
+
+@contextlib.contextmanager
+def _alone(settings: AgentSettings) -> Iterator[None]:
+    """Hold the directory: two agents of one key could vote twice."""
+    handle = os.open(settings.directory / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise SecureFlowError(
+            "agent_running",
+            f"An agent already runs in {settings.directory}.",
+            "Stop it first: one organisation has one agent.",
+        ) from error
+    finally:
+        os.close(handle)
