@@ -1,4 +1,4 @@
-"""Train one model with other organisations, from the first project to the first prediction.
+"""Train one model with other organisations, from the first project to a model that predicts.
 
 Each organisation's person grants their own data; the agents ask their owners for consent before
 they touch a row. `python examples/train.py URL CA scientist:password owner:password …`
@@ -7,13 +7,13 @@ they touch a row. `python examples/train.py URL CA scientist:password owner:pass
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from secureflow import Client
+from secureflow.sdk.prediction import Model
 
 
-def train(scientist: Client, owners: list[Client], rows: list[dict[str, Any]]) -> list[float]:
-    """Run the whole flow; return the predicted probability of a high income for each row."""
+def train(scientist: Client, owners: list[Client]) -> Model:
+    """Run the whole flow; return a model whose `predict_proba` takes rows."""
     project = scientist.projects.create("Income", purpose="credit scoring")
     for owner in owners:
         organisation = owner.me().organisation
@@ -28,8 +28,7 @@ def train(scientist: Client, owners: list[Client], rows: list[dict[str, Any]]) -
     for event in scientist.jobs.watch(job.id):
         print(event.kind, event.data)
     report = scientist.jobs.report(job.id)
-    model = scientist.models.load(report["model"]["id"])
-    return [float(chance) for chance in model.predict_proba(rows)[:, 1]]
+    return scientist.models.load(report["model"]["id"])
 
 
 def main() -> None:
@@ -38,7 +37,7 @@ def main() -> None:
     clients = [Client(url, ca=ca) for _ in people]
     for client, person in zip(clients, people, strict=True):
         client.login(*person.split(":", 1))
-    print(train(clients[0], clients, [{"age": 41, "education": "Masters"}]))
+    print(train(clients[0], clients).card["metrics"])
 
 
 if __name__ == "__main__":
