@@ -145,7 +145,9 @@ class SqlUnitOfWork:
         """
         dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
         insert = dialect.insert(table)
-        result = await self.write(insert.values(list(rows)).on_conflict_do_nothing())
+        statement = insert.values(list(rows)).on_conflict_do_nothing()
+        # Of an INSERT the count is else thrown away, and -1 looks like a yes.
+        result = await self.write(statement.execution_options(preserve_rowcount=True))
         return int(result.rowcount)
 
     async def lock_name(self, name: str) -> None:

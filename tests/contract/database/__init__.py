@@ -1,0 +1,1 @@
+"""The database's contract: one suite over SQLite and PostgreSQL."""

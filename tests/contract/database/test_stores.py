@@ -1,0 +1,376 @@
+"""What every store promises, over every database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from secureflow.adapters.database.engine import Database
+from secureflow.application.ports import Begin, Journalled, UnitOfWork
+from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.models import Model
+from secureflow.domain.organisations import Agent, Enrolment, Organisation
+from secureflow.domain.projects import Membership, Project
+from secureflow.domain.schemas import ColumnConfig
+from secureflow.domain.users import Role, Token, User
+from secureflow.kit.errors import SecureFlowError
+
+USER = User("usr_1", "ann", "Ann Ä 安", "bank-a", (Role.DATA_OWNER, Role.AUDITOR), "$argon2", 5)
+JOB = Job("job_1", "prj_1", "bank-a", "credit", "usr_1", "training", "training/1",
+          {"big": 1e300, "nul": "\x00", "tiny": 1.0, "deep": [{"a": None}]}, "ab" * 32,
+          JobState.DRAFT, 5, 6, progress={"round": 1})  # fmt: skip
+PROJECT = Project("prj_1", "credit", "risk", "bank-a", (
+    Membership("bank-a", "active", 5), Membership("bank-b", "invited", 6),
+    Membership("bank-c", "left", 7)), 5)  # fmt: skip
+COLUMN = ColumnConfig("age", "number", bounds=(0.0, 120.0), sensitive=True)
+ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
+    ("users", USER, {"name": "ann", "organisation": "bank-a"}),
+    ("tokens", Token("tok_1", "usr_1", "cd" * 32, 5, 9), {"user": "usr_1", "digest": "cd" * 32}),
+    ("organisations", Organisation("bank-a", "Bank A", 5), {}),
+    ("enrolments", Enrolment("enr_1", "agent", "bank-a", "ef" * 32, 5, 9),
+     {"organisation": "bank-a", "digest": "ef" * 32}),
+    ("agents", Agent("spiffe://x/org/bank-a/agent/main", "agent", "bank-a", "bank-a", "KEY", 5),
+     {"organisation": "bank-a", "party": "bank-a", "kind": "agent", "key": "KEY"}),
+    ("projects", PROJECT, {"organisation": "bank-a", "member": "bank-b"}),
+    ("datasets", Dataset("dst_1", "bank-a", "adult", "Adult", (COLUMN,), "10k-50k", "ab" * 32, 5),
+     {"organisation": "bank-a"}),
+    ("grants", Grant("grt_1", "dst_1", "bank-a", "prj_1", ("age",), (), "usr_1", 5, 9),
+     {"project": "prj_1", "dataset": "dst_1", "organisation": "bank-a"}),
+    ("jobs", JOB, {"project": "prj_1", "organisation": "bank-a", "state": "draft",
+                   "digest": "ab" * 32}),
+    ("models", Model("mdl_1", "prj_1", "job_1", "credit", 1, "ab" * 32, "cd" * 32, "logistic",
+                     {"auc": 0.9}, 5, card={"k": [1]}),
+     {"project": "prj_1", "job": "job_1", "name": "credit"}),
+]  # fmt: skip
+
+
+def keeps_the_port(database: Database) -> UnitOfWork:
+    """The type checker's part of the contract."""
+    begin: Begin = database.begin
+    return begin()
+
+
+def code_of(caught: pytest.ExceptionInfo[SecureFlowError]) -> str:
+    return caught.value.code
+
+
+async def kept(database: Database, name: str, entity: Any) -> None:
+    async with database.begin() as unit:
+        await getattr(unit, name).add(entity)
+        await unit.commit()
+
+
+@pytest.mark.parametrize(("name", "entity", "filters"), ENTITIES, ids=[e[0] for e in ENTITIES])
+async def test_an_entity_comes_back_whole(
+    database: Database, name: str, entity: Any, filters: dict[str, str]
+) -> None:
+    await kept(database, name, entity)
+    async with database.begin() as unit:
+        store = getattr(unit, name)
+        assert await store.get(entity.id) == entity
+        assert await store.find(entity.id) == entity
+        assert await store.find("nobody") is None
+        for column, value in filters.items():
+            assert (await store.list(**{column: value})).items == [entity]
+            assert (await store.list(**{column: ["x", value]})).items == [entity]
+            assert (await store.list(**{column: "x"})).items == []
+            assert (await store.list(**{column: []})).items == []
+        with pytest.raises(SecureFlowError) as caught:
+            await store.get("nobody")
+        assert code_of(caught) == "not_found"
+        with pytest.raises(TypeError, match="no filter column"):
+            await store.list(colour="red")
+
+
+async def test_nothing_is_kept_without_commit(database: Database) -> None:
+    async with database.begin() as unit:
+        await unit.users.add(USER)
+        assert await unit.users.get(USER.id) == USER
+    async with database.begin() as unit:
+        assert await unit.users.find(USER.id) is None
+
+
+async def test_a_unit_of_work_sees_others_only_after_their_commit(database: Database) -> None:
+    async with database.begin() as writer, database.begin() as reader:
+        await writer.users.add(USER)
+        assert await reader.users.find(USER.id) is None
+        await writer.commit()
+        assert await reader.users.find(USER.id) == USER
+
+
+async def test_ids_and_unique_columns_are_taken_once(database: Database) -> None:
+    await kept(database, "users", USER)
+    for twin in (USER, replace(USER, id="usr_2")):
+        async with database.begin() as unit:
+            with pytest.raises(SecureFlowError) as caught:
+                await unit.users.add(twin)
+            assert code_of(caught) == "already_exists"
+            await unit.organisations.add(Organisation(twin.id.replace("_", "-"), "x", 1))
+            await unit.commit()  # a refused add spoils nothing else
+    async with database.begin() as unit:
+        assert len((await unit.organisations.list()).items) == 2
+        await unit.users.add(replace(USER, id="usr_3", name="bob"))
+        await unit.commit()
+    async with database.begin() as unit:
+        with pytest.raises(SecureFlowError) as caught:
+            await unit.users.save(replace(USER, id="usr_3"))
+        assert code_of(caught) == "already_exists"
+        with pytest.raises(SecureFlowError):
+            await unit.commit()  # half of a deed is never committed
+    async with database.begin() as unit:
+        assert (await unit.users.get("usr_3")).name == "bob"
+
+
+async def test_save_replaces_and_moves_the_filters(database: Database) -> None:
+    await kept(database, "jobs", JOB)
+    async with database.begin() as unit:
+        job = await unit.jobs.get(JOB.id)
+        await unit.jobs.save(replace(job, state=JobState.PROPOSED))
+        await unit.jobs.save(replace(job, state=JobState.APPROVED))
+        await unit.commit()
+    async with database.begin() as unit:
+        assert (await unit.jobs.list(state="draft")).items == []
+        assert (await unit.jobs.list(state="approved")).items[0].state is JobState.APPROVED
+        with pytest.raises(SecureFlowError) as caught:
+            await unit.jobs.save(replace(JOB, id="job_x"))
+        assert code_of(caught) == "not_found"
+
+
+async def test_a_lost_update_is_refused(database: Database) -> None:
+    await kept(database, "users", USER)
+    async with database.begin() as slow:
+        read = await slow.users.get(USER.id)
+        async with database.begin() as quick:
+            await quick.users.save(replace(await quick.users.get(USER.id), display="Quick"))
+            await quick.commit()
+        with pytest.raises(SecureFlowError) as caught:
+            await slow.users.save(replace(read, display="Slow"))
+        assert code_of(caught) == "stale_version"
+    async with database.begin() as unit:
+        assert (await unit.users.get(USER.id)).display == "Quick"
+
+
+async def test_concurrent_increments_lose_nothing(database: Database) -> None:
+    await kept(database, "users", replace(USER, created=0))
+
+    async def increment() -> None:
+        while True:
+            async with database.begin() as unit:
+                user = await unit.users.get(USER.id)
+                try:
+                    await unit.users.save(replace(user, created=user.created + 1))
+                    await unit.commit()
+                except SecureFlowError as error:
+                    assert error.code == "stale_version"  # noqa: PT017 - else retry
+                    continue
+                return
+
+    await asyncio.gather(*(increment() for _ in range(10)))
+    async with database.begin() as unit:
+        assert (await unit.users.get(USER.id)).created == 10
+
+
+async def test_lists_page_by_id(database: Database) -> None:
+    async with database.begin() as unit:
+        for i in range(7):
+            await unit.users.add(replace(USER, id=f"usr_{i}", name=f"n{i}"))
+        await unit.commit()
+    seen: list[str] = []
+    cursor = ""
+    async with database.begin() as unit:
+        while True:
+            page = await unit.users.list(cursor=cursor, limit=3)
+            seen += [user.id for user in page.items]
+            cursor = page.next
+            if not cursor:
+                break
+        assert seen == [f"usr_{i}" for i in range(7)]
+        assert (await unit.users.list(limit=7)).next == ""
+
+
+async def test_only_present_members_find_a_project(database: Database) -> None:
+    await kept(database, "projects", PROJECT)
+    async with database.begin() as unit:
+        for member, found in (("bank-a", 1), ("bank-b", 1), ("bank-c", 0), ("bank", 0),
+                              ("bank%", 0), ("bank_a", 0), ("", 0)):  # fmt: skip
+            assert len((await unit.projects.list(member=member)).items) == found, member
+
+
+async def test_the_journal_is_a_fence(database: Database) -> None:
+    lines = [Journalled(0, "d0", {"a": [1.0, "\x00"]}), Journalled(1, "d1", None, {"code": "x"})]
+    async with database.begin() as unit:
+        await unit.journal.append("job_1", lines)
+        await unit.journal.append("job_2", [Journalled(0, "other")])
+        await unit.journal.append("job_2", [])
+        await unit.commit()
+    async with database.begin() as unit:
+        assert await unit.journal.read("job_1") == lines
+        await unit.users.add(USER)
+        with pytest.raises(SecureFlowError) as caught:
+            await unit.journal.append("job_1", [Journalled(1, "d1"), Journalled(2, "d2")])
+        assert code_of(caught) == "fenced"
+        with pytest.raises(SecureFlowError):
+            await unit.commit()
+    async with database.begin() as unit:
+        assert await unit.journal.read("job_1") == lines
+        assert await unit.users.find(USER.id) is None
+
+
+async def test_of_two_replicas_one_answers_an_effect(
+    database: Database, another: Callable[[], Database]
+) -> None:
+    async def answer(replica: Database) -> str:
+        async with replica.begin() as unit:
+            try:
+                await unit.journal.append("job_1", [Journalled(0, "d")])
+                await unit.commit()
+            except SecureFlowError as error:
+                return error.code
+            return "answered"
+
+    both = await asyncio.gather(answer(database), answer(another()))
+    assert sorted(both) == ["answered", "fenced"]
+
+
+async def test_the_outbox_knows_who_owes(database: Database) -> None:
+    async with database.begin() as unit:
+        await unit.outbox.put("job_1", 3, "train", ["bank-b", "bank-a"])
+        await unit.outbox.put("job_1", 3, "train", ["bank-a"])
+        await unit.outbox.put("job_1", 4, "close", ["bank-a"])
+        await unit.outbox.put("job_2", 3, "train", ["bank-c"])
+        await unit.outbox.put("job_2", 4, "train", [])
+        await unit.commit()
+    async with database.begin() as unit:
+        owed = await unit.outbox.owed("job_1")
+        assert owed == [("bank-a", "train"), ("bank-b", "train"), ("bank-a", "close")]
+        await unit.outbox.clear("job_1", 3)
+        assert await unit.outbox.owed("job_1") == [("bank-a", "close")]
+        assert await unit.outbox.owed("job_2") == [("bank-c", "train")]
+
+
+async def test_events_resume_after_any_id(database: Database) -> None:
+    async with database.begin() as unit:
+        first = await unit.events.append("job_1", "state", 5, {"state": "running"})
+        await unit.events.append("job_2", "state", 5, {})
+        second = await unit.events.append("job_1", "round", 6, {"loss": 0.5})
+        await unit.commit()
+    assert second > first
+    async with database.begin() as unit:
+        events = await unit.events.after("job_1", 0)
+        assert [(e.id, e.kind, e.at, e.data) for e in events] == [
+            (first, "state", 5, {"state": "running"}),
+            (second, "round", 6, {"loss": 0.5}),
+        ]
+        assert await unit.events.after("job_1", first) == events[1:]
+        assert await unit.events.after("job_1", 0, limit=1) == events[:1]
+
+
+async def test_a_later_event_never_shows_before_an_earlier_one(database: Database) -> None:
+    """Else a watcher that resumes after the later id would miss the earlier one for good."""
+
+    async def tell() -> None:
+        async with database.begin() as unit:
+            await unit.events.append("job_1", "late", 2, {})
+            await unit.commit()
+
+    async with database.begin() as slow:
+        await slow.events.append("job_1", "early", 1, {})
+        late = asyncio.create_task(tell())
+        async with database.begin() as watcher:
+            done, _ = await asyncio.wait([late], timeout=0.2)
+            assert not done
+            assert await watcher.events.after("job_1", 0) == []
+        await slow.commit()
+        await late
+    async with database.begin() as watcher:
+        assert [e.kind for e in await watcher.events.after("job_1", 0)] == ["early", "late"]
+
+
+async def test_settings_hold_any_json(database: Database) -> None:
+    async with database.begin() as unit:
+        assert await unit.setting("charter") is None
+        await unit.set_setting("charter", {"version": 1})
+        await unit.set_setting("charter", {"version": 2})
+        await unit.set_setting("off", None)
+        await unit.commit()
+    async with database.begin() as unit:
+        assert await unit.setting("charter") == {"version": 2}
+        assert await unit.setting("off") is None
+        await unit.set_setting("charter", [1])
+        await unit.commit()
+    async with database.begin() as unit:
+        await unit.set_setting("charter", "blind")
+        await unit.commit()
+
+
+async def test_a_setting_that_changed_meanwhile_is_not_overwritten(database: Database) -> None:
+    for before in (None, {"version": 1}):
+        async with database.begin() as slow:
+            assert await slow.setting("charter") == before
+            async with database.begin() as quick:
+                await quick.set_setting("charter", {"version": 1})
+                await quick.commit()
+            with pytest.raises(SecureFlowError) as caught:
+                await slow.set_setting("charter", {"version": "lost"})
+            assert code_of(caught) == "stale_version"
+
+
+async def test_an_idempotency_key_keeps_the_first_answer(database: Database) -> None:
+    async with database.begin() as unit:
+        assert await unit.idempotency.find("usr_1", "k") is None
+        await unit.idempotency.remember("usr_1", "k", "ab", 201, {"id": "job_1"})
+        await unit.commit()
+    async with database.begin() as unit:
+        assert await unit.idempotency.find("usr_1", "k") == ("ab", 201, {"id": "job_1"})
+        assert await unit.idempotency.find("usr_2", "k") is None
+        with pytest.raises(SecureFlowError) as caught:
+            await unit.idempotency.remember("usr_1", "k", "cd", 201, None)
+        assert code_of(caught) == "fenced"
+
+
+async def test_starting_again_changes_nothing(
+    database: Database, another: Callable[[], Database]
+) -> None:
+    await kept(database, "users", USER)
+    again = another()
+    await asyncio.gather(again.start(), database.start())
+    async with again.begin() as unit:
+        assert await unit.users.get(USER.id) == USER
+
+
+async def test_replicas_that_start_at_once_migrate_once(
+    another: Callable[[], Database],
+) -> None:
+    replicas = [another() for _ in range(3)]
+    await asyncio.gather(*(replica.start() for replica in replicas))
+    await kept(replicas[0], "users", USER)
+    async with replicas[2].begin() as unit:
+        assert await unit.users.get(USER.id) == USER
+
+
+async def test_a_unit_of_work_ends_with_its_block(database: Database) -> None:
+    async with database.begin() as unit:
+        pass
+    with pytest.raises(RuntimeError, match="outside its block"):
+        await unit.users.find("usr_1")
+
+
+async def test_a_cancelled_writer_gives_its_turn_back(database: Database) -> None:
+    holding = asyncio.Event()
+
+    async def hold() -> None:
+        async with database.begin() as unit:
+            await unit.users.add(USER)
+            holding.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(hold())
+    await holding.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await kept(database, "users", USER)
