@@ -128,6 +128,10 @@ class Link:
         """Wait until the centre has welcomed this party."""
         await self.connected.wait()
 
+    async def close(self) -> None:
+        """Hang up: for a link that was only asked something and never ran."""
+        await self._hang_up()
+
     async def _once(self) -> None:
         """Dial, and serve until the link breaks."""
         call = self.dial().stream_stream(_CONNECT, identity, identity)()
