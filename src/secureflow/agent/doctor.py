@@ -15,7 +15,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +169,7 @@ def _certificate(way: Way) -> str:
     except SecureFlowError as error:
         raise _not_enrolled(way) from error
     leaf = parse_certificate(credentials.certificate.decode("ascii"))
-    now = datetime.fromtimestamp(way.clock(), UTC)
-    identity = check_leaf(leaf, way.known.trust_domain, now, RevocationList())
+    identity = check_leaf(leaf, way.known.trust_domain, way.clock(), RevocationList())
     if identity.organisation != way.known.organisation:
         raise SecureFlowError(
             "certificate_foreign",
