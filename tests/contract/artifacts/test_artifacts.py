@@ -1,0 +1,146 @@
+"""The Artifacts contract: a name always tells the truth, and nothing half-written has one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secureflow.adapters.artifacts import FileArtifacts
+from secureflow.application.ports import Artifacts
+from secureflow.kit.errors import SecureFlowError
+
+CONTENT = os.urandom((1 << 20) + 7)
+DIGEST = blake3(CONTENT).hexdigest()
+
+
+@pytest.fixture(params=["files"])
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Artifacts:
+    return {"files": FileArtifacts}[request.param](tmp_path / "blobs")
+
+
+async def _stream(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
+async def _content(artifacts: Artifacts, digest: str, offset: int = 0) -> bytes:
+    return b"".join([chunk async for chunk in await artifacts.open(digest, offset)])
+
+
+def _files(tmp_path: Path) -> list[Path]:
+    return [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+async def test_what_was_put_is_read(artifacts: Artifacts) -> None:
+    stored = await artifacts.put(_stream(CONTENT[:100], b"", CONTENT[100:]), limit=len(CONTENT))
+    assert (stored.digest, stored.size) == (DIGEST, len(CONTENT))
+    assert await artifacts.stat(DIGEST) == stored
+    for offset in (0, 1, 1 << 20, len(CONTENT), len(CONTENT) + 5):
+        assert await _content(artifacts, DIGEST, offset) == CONTENT[offset:]
+    path = artifacts.path(DIGEST)
+    assert path is None or path.read_bytes() == CONTENT
+
+
+async def test_chunks_are_bounded(artifacts: Artifacts) -> None:
+    await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
+    sizes = [len(chunk) async for chunk in await artifacts.open(DIGEST)]
+    assert max(sizes) <= 1 << 20
+
+
+async def test_identical_content_is_stored_once(artifacts: Artifacts, tmp_path: Path) -> None:
+    first, second = await asyncio.gather(
+        artifacts.put(_stream(CONTENT), limit=len(CONTENT)),
+        artifacts.put(_stream(CONTENT), limit=len(CONTENT), expect=DIGEST),
+    )
+    assert first == second
+    assert len(_files(tmp_path)) <= 1
+
+
+async def test_an_empty_blob(artifacts: Artifacts) -> None:
+    stored = await artifacts.put(_stream(), limit=0)
+    assert stored.size == 0
+    assert await _content(artifacts, stored.digest) == b""
+
+
+@pytest.mark.parametrize(
+    ("limit", "expect", "code"),
+    [(len(CONTENT) - 1, "", "too_large"), (len(CONTENT), "ab" * 32, "digest_mismatch")],
+)
+async def test_what_is_refused_leaves_nothing(
+    artifacts: Artifacts, tmp_path: Path, limit: int, expect: str, code: str
+) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        await artifacts.put(_stream(CONTENT), limit=limit, expect=expect)
+    assert caught.value.code == code
+    assert not _files(tmp_path)
+    with pytest.raises(SecureFlowError, match="no blob"):
+        await artifacts.stat(DIGEST)
+
+
+async def test_false_bytes_do_not_harm_the_true_ones(artifacts: Artifacts) -> None:
+    """Content that is known, promised under another digest, is refused; the known blob stays."""
+    await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
+    with pytest.raises(SecureFlowError, match="promised"):
+        await artifacts.put(_stream(CONTENT), limit=len(CONTENT), expect="ab" * 32)
+    assert await _content(artifacts, DIGEST) == CONTENT
+
+
+async def test_a_stream_that_breaks_off_leaves_nothing(
+    artifacts: Artifacts, tmp_path: Path
+) -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        yield CONTENT
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await artifacts.put(breaking(), limit=1 << 30)
+    putting = asyncio.create_task(artifacts.put(_endless(), limit=1 << 40))
+    await asyncio.sleep(0.01)
+    putting.cancel()
+    await asyncio.gather(putting, return_exceptions=True)
+    assert not _files(tmp_path)
+
+
+async def _endless() -> AsyncIterator[bytes]:
+    while True:
+        yield b"x"
+
+
+async def test_deleting(artifacts: Artifacts) -> None:
+    await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
+    reading = await artifacts.open(DIGEST)
+    first = await anext(reading)
+    await artifacts.delete(DIGEST)
+    await artifacts.delete(DIGEST)
+    assert first + b"".join([chunk async for chunk in reading]) == CONTENT
+    with pytest.raises(SecureFlowError, match="no blob"):
+        await artifacts.open(DIGEST)
+
+
+@given(st.text(max_size=80) | st.sampled_from(["../incoming", "/etc/passwd", "ab/" + "a" * 61]))
+async def test_no_text_becomes_a_path(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    root = tmp_path_factory.mktemp("blobs")
+    artifacts = FileArtifacts(root)
+    assert artifacts.path(name) is None
+    for refused in (artifacts.open(name), artifacts.stat(name)):
+        with pytest.raises(SecureFlowError) as caught:
+            await refused
+        assert caught.value.code == "not_found"
+    await artifacts.delete(name)
+    assert root.is_dir()
+
+
+async def test_a_restart_clears_what_a_crash_left(tmp_path: Path) -> None:
+    artifacts = FileArtifacts(tmp_path)
+    await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
+    (tmp_path / "incoming" / "half").write_bytes(CONTENT[:10])
+    again = FileArtifacts(tmp_path)
+    assert not (tmp_path / "incoming" / "half").exists()
+    assert await _content(again, DIGEST) == CONTENT
