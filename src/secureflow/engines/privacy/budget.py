@@ -1,0 +1,353 @@
+"""The privacy budget of one domain: `reserve → commit | void`, over an append-only list of events.
+
+A *domain* is a dataset's lineage (versions, subsets and joins inherit it) with one unit and one
+limit (ε, δ), both fixed by the owner. What holds (SECURITY.md, "Differential privacy"):
+
+- a reservation that would exceed the limit is refused before anything runs; the filter composes
+  the Rényi curves of everything reserved, committed or unknown (Lécuyer 2021: a job may run if one
+  order stays within the limit);
+- an event counts from the moment that its storage is *attempted*: after a failed write, of which
+  nobody knows whether it is stored, the object refuses everything until it is loaded again;
+- a void gives back only what this process itself reserved and has not run: after a restart every
+  open reservation is spent;
+- a commit may lower the charge to what was really released, never raise it;
+- events form a hash chain; the owner's own ledger leaves name heads of it, and a state that lacks
+  one (a restored backup) is refused.
+
+Storage is injected: `append` writes one event durably or raises. One ledger object per domain and
+process; the caller serialises the calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from secureflow.domain.budgets import PrivacyUnit
+from secureflow.engines.privacy.accounting import (
+    Charge,
+    convert,
+    epsilon,
+    parse_charge,
+    renyi,
+)
+from secureflow.kit.canonical import digest
+from secureflow.kit.errors import SecureFlowError
+
+Event = Mapping[str, Any]
+Append = Callable[[Event], None]
+State = Literal["reserved", "committed", "voided", "unknown"]
+
+_HINT = "Lower the rounds or raise the noise, or ask the data owner for a larger budget."
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What the owner allows a domain to reveal, ever."""
+
+    domain: str
+    unit: PrivacyUnit
+    epsilon: float
+    delta: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form, the first event of the domain."""
+        return {"kind": "limit", **vars(self)}
+
+
+@dataclass
+class _Reservation:
+    job: str
+    charge: Charge
+    state: State
+
+
+class BudgetLedger:
+    """One domain's budget.
+
+    Args:
+        limit: the owner's limit. A stored domain keeps its own unit.
+        events: the stored events, oldest first; empty for a new domain.
+        append: stores one event durably, or raises.
+
+    Raises:
+        SecureFlowError: `budget_corrupt`, `budget_unit_fixed`.
+    """
+
+    def __init__(self, limit: Limit, events: Sequence[Event], append: Append) -> None:
+        self._append = append
+        self._heads: list[str] = []
+        self._reservations: dict[str, _Reservation] = {}
+        self._own: set[str] = set()
+        self._settled = True
+        self.limit = limit
+        for event in events:
+            self._replay(event)
+        for reservation in self._reservations.values():
+            if reservation.state == "reserved":
+                reservation.state = "unknown"
+        if not events or self.limit != limit:
+            if events and self.limit.unit != limit.unit:
+                raise SecureFlowError(
+                    "budget_unit_fixed",
+                    f"{limit.domain} is accounted per {self.limit.unit}, not per {limit.unit}.",
+                    "The unit of a domain is fixed once: ε of different units cannot be added.",
+                )
+            self.limit = limit
+            self._store(limit.as_json())
+
+    # --- the three deeds -----------------------------------------------------------------------
+
+    def reserve(self, reservation: str, job: str, charge: Charge) -> float:
+        """Set a charge aside before a job runs; return the domain's ε with it (`rdp-cks20`).
+
+        The same reservation again while it is open (a repeated request) is answered, not charged
+        twice. One that was committed or is unknown is refused: it pays for one run. A job that
+        comes back after a restart goes on under it (`state_of`) if each of its releases is drawn
+        from a stored seed, so that repeating one reveals nothing new.
+
+        Raises:
+            SecureFlowError: `budget_exceeded`, `budget_conflict` for another charge under this
+                name, `budget_unsettled`, and whatever `append` raises: then do not run.
+        """
+        self._check_settled()
+        known = self._reservations.get(reservation)
+        if known is not None:
+            same = (known.job, known.charge, known.state) == (job, charge, "reserved")
+            if not same or reservation not in self._own:
+                raise _conflict(reservation, f"it is {known.state}")
+            return self.spent
+        after = self.would_be(charge)
+        if after > self.limit.epsilon:
+            raise SecureFlowError(
+                "budget_exceeded",
+                f"{job} would bring {self.limit.domain} to ε = {after:.3f} at "
+                f"δ = {self.limit.delta:g}; the owner allows {self.limit.epsilon:g}.",
+                _HINT,
+                {"domain": self.limit.domain, "spent": self.spent, "after": after},
+            )
+        # Spent first, stored second: a write that fails half way is not free.
+        self._reservations[reservation] = _Reservation(job, charge, "reserved")
+        self._store(
+            {
+                "kind": "reserve",
+                "id": reservation,
+                "job": job,
+                "charge": [m.as_json() for m in charge],
+            }
+        )
+        self._own.add(reservation)
+        return after
+
+    def commit(self, reservation: str, released: Charge | None = None) -> None:
+        """Say that the job ran; `released` may be less than reserved (it stopped early).
+
+        Raises:
+            SecureFlowError: `budget_conflict` when it is not open or `released` is more.
+        """
+        self._check_settled()
+        known = self._get(reservation)
+        charge = known.charge if released is None else released
+        if known.state == "committed" and known.charge == charge:
+            return
+        if known.state not in {"reserved", "unknown"} or not _covers(known.charge, charge):
+            raise _conflict(reservation, f"it is {known.state} for another charge")
+        self._store({"kind": "commit", "id": reservation, "charge": [m.as_json() for m in charge]})
+        known.charge, known.state = charge, "committed"
+
+    def void(self, reservation: str) -> None:
+        """Give a reservation back: nothing ran, and this process knows it.
+
+        Raises:
+            SecureFlowError: `budget_conflict` after a commit or a restart.
+        """
+        self._check_settled()
+        known = self._get(reservation)
+        if known.state == "voided":
+            return
+        if known.state != "reserved" or reservation not in self._own:
+            raise _conflict(reservation, f"it is {known.state}, and unknown counts as spent")
+        self._store({"kind": "void", "id": reservation})
+        known.state = "voided"
+
+    # --- what it costs -------------------------------------------------------------------------
+
+    def state_of(self, reservation: str) -> State | None:
+        """Return a reservation's state, None if there is none of this name."""
+        known = self._reservations.get(reservation)
+        return known.state if known else None
+
+    @property
+    def charges(self) -> Charge:
+        """Everything that counts: reserved, committed and unknown."""
+        counted = (r.charge for r in self._reservations.values() if r.state != "voided")
+        return tuple(m for charge in counted for m in charge)
+
+    @property
+    def spent(self) -> float:
+        """ε so far at the limit's δ, `rdp-cks20`."""
+        return self.would_be(())
+
+    def would_be(self, charge: Charge) -> float:
+        """Return ε if the charge were added, `rdp-cks20`; 0 while nothing is charged."""
+        together = (*self.charges, *charge)
+        return convert(renyi(together), self.limit.delta, "rdp-cks20") if together else 0.0
+
+    def report(self) -> dict[str, Any]:
+        """Return the figures for people: limit, ε by both conversions, every reservation."""
+        charges = self.charges
+        exact = not any(m.kind == "tree" for m in charges)
+        return {
+            **self.limit.as_json(),
+            "epsilon_spent": {
+                "rdp-cks20": self.spent,
+                "pld": epsilon(charges, self.limit.delta, "pld") if exact else None,
+            },
+            "reservations": [
+                {
+                    "id": name,
+                    "job": r.job,
+                    "state": r.state,
+                    "charge": [m.as_json() for m in r.charge],
+                }
+                for name, r in self._reservations.items()
+            ],
+            "head": self.head,
+        }
+
+    # --- the chain -----------------------------------------------------------------------------
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """What a ledger leaf names: domain, number of events, and the chain's last digest."""
+        return {
+            "domain": self.limit.domain,
+            "events": len(self._heads),
+            "digest": self._heads[-1] if self._heads else "",
+        }
+
+    def reconcile(self, leaves: Iterable[Mapping[str, Any]]) -> None:
+        """Refuse to work on a state older than the owner's own ledger leaves say.
+
+        Args:
+            leaves: heads that this agent itself once put into the ledger.
+
+        Raises:
+            SecureFlowError: `budget_rolled_back`.
+        """
+        for leaf in leaves:
+            if leaf["domain"] != self.limit.domain or not leaf["events"]:
+                continue
+            at = int(leaf["events"])
+            if at > len(self._heads) or self._heads[at - 1] != leaf["digest"]:
+                raise SecureFlowError(
+                    "budget_rolled_back",
+                    f"The budget of {self.limit.domain} has {len(self._heads)} events and lacks "
+                    f"number {at}, which this agent has recorded in the ledger.",
+                    "A backup was restored: what was spent since then stays spent. Bring back the "
+                    "newest state, or close the domain.",
+                    {"domain": self.limit.domain, "events": len(self._heads), "recorded": at},
+                )
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _store(self, event: Event) -> None:
+        self._settled = False
+        self._append(event)
+        self._settled = True
+        self._chain(event)
+
+    def _check_settled(self) -> None:
+        if not self._settled:
+            raise SecureFlowError(
+                "budget_unsettled",
+                f"A write to the budget of {self.limit.domain} failed; whether it is stored is "
+                "unknown.",
+                "Load the budget again; what is open then counts as spent.",
+            )
+
+    def _chain(self, event: Event) -> None:
+        previous = self._heads[-1] if self._heads else ""
+        self._heads.append(digest({"previous": previous, "event": dict(event)}))
+
+    def _get(self, reservation: str) -> _Reservation:
+        known = self._reservations.get(reservation)
+        if known is None:
+            raise _conflict(reservation, "there is none of this name")
+        return known
+
+    def _replay(self, event: Event) -> None:
+        try:
+            self._apply(event)
+        except (KeyError, TypeError, SecureFlowError) as error:
+            raise SecureFlowError(
+                "budget_corrupt",
+                f"Event {len(self._heads) + 1} of the budget of {self.limit.domain} is unreadable.",
+                "Restore the newest copy; the ledger tells which events it must have.",
+            ) from error
+        self._chain(event)
+
+    def _apply(self, event: Event) -> None:
+        kind = event["kind"]
+        if kind == "limit":
+            self.limit = Limit(event["domain"], event["unit"], event["epsilon"], event["delta"])
+            return
+        if kind == "reserve":
+            charge = parse_charge(event["charge"])
+            self._reservations[event["id"]] = _Reservation(event["job"], charge, "reserved")
+            return
+        known = self._reservations[event["id"]]
+        if kind == "commit":
+            known.charge, known.state = parse_charge(event["charge"]), "committed"
+        elif kind == "void":
+            known.state = "voided"
+        else:
+            raise KeyError(kind)
+
+
+def reserve_all(
+    ledgers: Sequence[BudgetLedger], reservation: str, job: str, charge: Charge
+) -> None:
+    """Reserve in every domain that a join touches, or in none.
+
+    Raises:
+        SecureFlowError: of the first that refuses, after the earlier ones were voided.
+    """
+    held: list[BudgetLedger] = []
+    try:
+        for ledger in ledgers:
+            ledger.reserve(reservation, job, charge)
+            held.append(ledger)
+    except SecureFlowError:
+        for ledger in held:
+            ledger.void(reservation)
+        raise
+
+
+def _covers(reserved: Charge, released: Charge) -> bool:
+    """Tell whether each released mechanism is one reserved, at most as often."""
+    if len(reserved) < len(released):
+        return False
+    left = list(reserved)
+    for mechanism in released:
+        fit = next(
+            (
+                r
+                for r in left
+                if (r.kind, r.noise, r.sampling)
+                == (mechanism.kind, mechanism.noise, mechanism.sampling)
+                and r.count >= mechanism.count
+            ),
+            None,
+        )
+        if fit is None:
+            return False
+        left.remove(fit)
+    return True
+
+
+def _conflict(reservation: str, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "budget_conflict", f"The reservation {reservation} cannot be used so: {reason}."
+    )

@@ -1,0 +1,119 @@
+"""Bounds on what one unit can change: per-example and per-party clipping, and an adaptive bound.
+
+`logistic_gradient_sum` clips each example's gradient without ever building the matrix of them: the
+gradient of example i is (p_i − y_i)·x_i, so its norm is |p_i − y_i|·‖x_i‖.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.kit.errors import SecureFlowError
+
+Vector = NDArray[np.float64]
+
+
+def logistic_gradient_sum(
+    weights: Vector, features: Vector, labels: Vector, clip: float
+) -> tuple[Vector, int]:
+    """Return the sum of the clipped per-example gradients of the log loss.
+
+    Args:
+        weights: shape (d + 1,), the intercept last.
+        features: shape (n, d), finite.
+        labels: shape (n,), 0 or 1.
+        clip: the largest L2 norm of one example's gradient.
+
+    Returns:
+        The sum, shape (d + 1,): adding or removing a row moves it by at most `clip`; and how many
+        gradients were not clipped (a number that is *not* private).
+    """
+    residual = sigmoid(features @ weights[:-1] + weights[-1]) - labels
+    # The intercept's input is 1.
+    norms = np.abs(residual) * np.sqrt(np.einsum("ij,ij->i", features, features) + 1.0)
+    factor = np.minimum(1.0, clip / np.maximum(norms, 1e-300))
+    scaled = residual * factor
+    return np.append(scaled @ features, scaled.sum()), int(np.count_nonzero(norms <= clip))
+
+
+def sigmoid(logits: Vector) -> Vector:
+    """Return 1 / (1 + exp(−x)) without overflow."""
+    small = np.exp(-np.abs(logits))
+    result: Vector = np.where(logits >= 0, 1.0, small) / (1.0 + small)
+    return result
+
+
+def clip_rows(rows: Vector, clip: float) -> Vector:
+    """Return rows of shape (n, d), each scaled down to L2 norm `clip` if it is longer."""
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    factor: Vector = np.minimum(1.0, clip / np.maximum(norms, 1e-300))
+    return np.asarray(rows * factor[:, None], np.float64)
+
+
+def clip_norm(vector: Vector, clip: float) -> Vector:
+    """Return the vector, scaled down to L2 norm `clip` if it is longer.
+
+    Raises:
+        SecureFlowError: `invalid_update` when it is not finite: no scaling bounds that.
+    """
+    norm = float(np.linalg.norm(vector))
+    if not math.isfinite(norm):
+        raise SecureFlowError("invalid_update", "The update is not finite.")
+    return vector * (clip / norm) if norm > clip else vector.copy()
+
+
+@dataclass(frozen=True)
+class AdaptiveClip:
+    """Track a quantile of the update norms (Andrew et al. 2021, Algorithm 1).
+
+    Each party adds to its vector the bit *my norm is within the bound*, shifted to ±½ so that its
+    sensitivity is ½. The noised mean of the bits moves the bound geometrically.
+
+    Args:
+        bound: the current clipping bound.
+        quantile: γ, the share of updates to leave unclipped.
+        rate: η of the geometric step.
+        bit_noise: σ_b, the standard deviation of the noise on the *sum* of the bits.
+    """
+
+    bound: float
+    quantile: float = 0.5
+    rate: float = 0.2
+    bit_noise: float = 1.0
+
+    def bit(self, norm: float) -> float:
+        """Return what a party adds for its norm: ½ if it is within the bound, else −½."""
+        return 0.5 if norm <= self.bound else -0.5
+
+    def moved(self, noised_bits: float, parties: int) -> AdaptiveClip:
+        """Return the next bound.
+
+        Args:
+            noised_bits: the noised sum of the parties' ±½.
+            parties: how many bits are in it.
+        """
+        within = min(1.0, max(0.0, noised_bits / parties + 0.5))
+        bound = self.bound * math.exp(-self.rate * (within - self.quantile))
+        return AdaptiveClip(bound, self.quantile, self.rate, self.bit_noise)
+
+    def update_noise(self, noise: float) -> float:
+        """Return z_Δ: the multiplier for the update so that update and bit together cost `noise`.
+
+        z_Δ = (z⁻² − (2σ_b)⁻²)^(−½), Theorem 1.
+
+        Raises:
+            SecureFlowError: `invalid_mechanism` when the bit alone costs more.
+        """
+        rest = noise**-2 - (2 * self.bit_noise) ** -2
+        if rest <= 0:
+            raise SecureFlowError(
+                "invalid_mechanism",
+                f"The quantile bit with noise {self.bit_noise} costs more than {noise} in all.",
+                f"Use a bit noise above {noise / 2}.",
+                {"field": "bit_noise"},
+            )
+        return float(rest**-0.5)

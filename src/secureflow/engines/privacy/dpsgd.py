@@ -1,0 +1,113 @@
+"""DP-SGD for logistic regression (Abadi et al. 2016) as pure functions of a seed.
+
+One step: each row enters with probability q on its own (Poisson, from a CSPRNG), per-example
+gradients are clipped and summed, the sum is put on a lattice and discrete Gaussian noise is added;
+the denominator is the *expected* batch size q·N with a public N, never the sampled one. Under
+shared noise the parties send `gradient_sum` with their share of it through SecAgg, one step per
+round; a party that takes more local steps adds the full σ itself (`train`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from numpy.typing import NDArray
+
+from secureflow.engines.privacy.accounting import Charge, Mechanism, noise_share
+from secureflow.engines.privacy.clipping import Vector, logistic_gradient_sum
+from secureflow.engines.privacy.gaussian import sample
+
+
+@dataclass(frozen=True)
+class DpSgd:
+    """The parameters that a spec fixes.
+
+    Args:
+        noise: noise multiplier z.
+        clip: the L2 bound of one example's gradient.
+        sampling: q, the probability that a row enters a step.
+        steps: how many steps.
+        rows: the public (declared) number of rows N in the denominator.
+        learning_rate: step size on the mean gradient.
+        bits: lattice resolution: `clip` is 2^bits steps.
+        l2: ridge penalty; it touches no data.
+    """
+
+    noise: float
+    clip: float
+    sampling: float
+    steps: int
+    rows: int
+    learning_rate: float
+    bits: int = 12
+    l2: float = 0.0
+
+    @property
+    def charge(self) -> Charge:
+        """What running it costs."""
+        return (Mechanism("gaussian", self.noise, self.sampling, self.steps),)
+
+    @property
+    def lattice(self) -> float:
+        """The value of one lattice step."""
+        return float(self.clip / 2.0**self.bits)
+
+
+def poisson_sample(rows: int, sampling: float, seed: bytes) -> NDArray[np.bool_]:
+    """Return the mask of the rows that enter, each with probability `sampling` independently."""
+    key = hashlib.sha256(b"secureflow poisson sample\n" + seed).digest()
+    stream = (
+        Cipher(algorithms.AES256(key), modes.CTR(bytes(16))).encryptor().update(bytes(8 * rows))
+    )
+    if sampling >= 1.0:
+        return np.ones(rows, np.bool_)
+    # Rounded down to 2^-64: never more than what is accounted for.
+    return np.frombuffer(stream, "<u8") < np.uint64(int(sampling * 2.0**64))
+
+
+def gradient_sum(
+    weights: Vector, features: Vector, labels: Vector, plan: DpSgd, seed: bytes
+) -> Vector:
+    """Return the clipped gradient sum of one Poisson sample, on the lattice but *without* noise.
+
+    Shapes as in `logistic_gradient_sum`. This is what a party adds its share of noise to.
+    """
+    chosen = poisson_sample(len(labels), plan.sampling, seed)
+    total, _ = logistic_gradient_sum(weights, features[chosen], labels[chosen], plan.clip)
+    return np.rint(total / plan.lattice) * plan.lattice
+
+
+def noisy_step(
+    weights: Vector, features: Vector, labels: Vector, plan: DpSgd, seed: bytes
+) -> Vector:
+    """Return the weights after one step with the full noise."""
+    sigma = noise_share(plan.noise, plan.clip, len(weights), plan.lattice, 1)
+    noise = sample(sigma, len(weights), hashlib.sha256(b"step noise\n" + seed).digest())
+    total = gradient_sum(weights, features, labels, plan, seed) + noise * plan.lattice
+    return apply_sum(weights, total, plan)
+
+
+def apply_sum(weights: Vector, noised_sum: Vector, plan: DpSgd) -> Vector:
+    """Return the weights after a step on a noised gradient sum; it touches no data."""
+    mean = noised_sum / (plan.sampling * plan.rows)
+    penalty = plan.l2 * np.append(weights[:-1], 0.0)
+    return weights - plan.learning_rate * (mean + penalty)
+
+
+def train(features: Vector, labels: Vector, plan: DpSgd, seed: bytes) -> Vector:
+    """Return the weights (d + 1,) after `plan.steps` steps from zero.
+
+    Args:
+        features: shape (n, d).
+        labels: shape (n,), 0 or 1.
+        plan: the parameters; its `charge` is the cost.
+        seed: 32 secret bytes; each step's randomness follows from them.
+    """
+    weights = np.zeros(features.shape[1] + 1)
+    for step in range(plan.steps):
+        own = hashlib.sha256(b"step\n" + step.to_bytes(8, "big") + seed).digest()
+        weights = noisy_step(weights, features, labels, plan, own)
+    return weights

@@ -1,0 +1,208 @@
+"""The accountant against published figures, and its own algebra.
+
+Published: TensorFlow Privacy `tutorials/README.md` (ε 1.19, 3.01, 7.10), Abadi et al. 2016 (1.26),
+Opacus `examples/mnist_README.md` (1.16), TensorFlow Privacy's privacy statement test (13.376,
+1.616; PLD 12.595, 1.199), dp-accounting's own PLD and tree tests.
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secureflow.engines.privacy.accounting import (
+    ORDERS,
+    Mechanism,
+    calibrate,
+    convert,
+    delta_at,
+    epsilon,
+    noise_share,
+    parse_charge,
+    renyi,
+    sum_gap,
+)
+from secureflow.kit.errors import SecureFlowError
+
+
+def dp_sgd(rows: int, batch: int, noise: float, epochs: int) -> tuple[Mechanism, ...]:
+    return (Mechanism("gaussian", noise, batch / rows, epochs * rows // batch),)
+
+
+MNIST_13 = dp_sgd(60_000, 256, 1.3, 15)
+MNIST_11 = dp_sgd(60_000, 256, 1.1, 60)
+MNIST_07 = dp_sgd(60_000, 256, 0.7, 45)
+ABADI = (Mechanism("gaussian", 4.0, 0.01, 10_000),)
+OPACUS = (Mechanism("gaussian", 1.0, 64 / 60_000, 14_070),)
+
+
+@pytest.mark.parametrize(
+    ("charge", "published", "to_digits"),
+    [
+        (MNIST_13, 1.19, 1.1921),
+        (MNIST_11, 3.01, 3.0083),
+        (MNIST_07, 7.10, 7.1013),
+        (ABADI, 1.26, 1.2586),
+    ],
+)
+def test_published_figures_under_the_older_conversion(
+    charge: tuple[Mechanism, ...], published: float, to_digits: float
+) -> None:
+    got = epsilon(charge, 1e-5, "rdp-mironov17")
+    assert round(got, 2) == published
+    assert got == pytest.approx(to_digits, abs=6e-5)
+
+
+def test_opacus_mnist() -> None:
+    got = epsilon(OPACUS, 1e-5, "rdp-mironov17")
+    assert got == pytest.approx(1.1663, abs=6e-5)
+    assert abs(got - 1.16) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("charge", "improved", "pld"),
+    [
+        (MNIST_13, 0.954, 0.865),
+        (MNIST_11, 2.597, 2.382),
+        (MNIST_07, 6.320, 5.639),
+        (ABADI, 1.036, 0.947),
+    ],
+)
+def test_the_same_under_the_newer_conversion_and_pld(
+    charge: tuple[Mechanism, ...], improved: float, pld: float
+) -> None:
+    assert epsilon(charge, 1e-5, "rdp-cks20") == pytest.approx(improved, abs=1e-3)
+    assert epsilon(charge, 1e-5, "pld") == pytest.approx(pld, abs=1e-3)
+
+
+# N = 1e4, B = 64, z = 2 and microbatches of 2 (so z = 1 in effect), 5 epochs, δ = 1e-6.
+ONCE_AN_EPOCH = (Mechanism("gaussian", 1.0, 1.0, 5),)
+POISSON = (Mechanism("gaussian", 1.0, 64 / 10_000, 5 * math.ceil(10_000 / 64)),)
+
+
+@pytest.mark.parametrize(
+    ("charge", "rdp", "pld"), [(ONCE_AN_EPOCH, 13.3764, 12.5952), (POISSON, 1.6164, 1.1987)]
+)
+def test_tensorflow_privacys_statement(
+    charge: tuple[Mechanism, ...], rdp: float, pld: float
+) -> None:
+    assert epsilon(charge, 1e-6, "rdp-cks20") == pytest.approx(rdp, abs=2e-3)
+    assert epsilon(charge, 1e-6, "pld") == pytest.approx(pld, abs=2e-3)
+
+
+def test_delta_of_three_gaussians() -> None:
+    assert delta_at((Mechanism("gaussian", math.sqrt(3), 1.0, 3),), 1.0) == pytest.approx(
+        0.126936, abs=2e-6
+    )
+
+
+@pytest.mark.parametrize(("noise", "published"), [(1.13, 19.74), (8.83, 2.04)])
+def test_tree_aggregation_of_1600_steps(noise: float, published: float) -> None:
+    got = epsilon((Mechanism("tree", noise, 1.0, 1600),), 1e-6)
+    assert published * 0.85 < got < published
+
+
+@pytest.mark.parametrize("charge", [MNIST_13, ABADI, OPACUS, ONCE_AN_EPOCH, POISSON])
+def test_the_conversion_is_dp_accountings(charge: tuple[Mechanism, ...]) -> None:
+    from dp_accounting.rdp import compute_epsilon
+
+    for delta in (1e-9, 1e-5, 0.1):
+        theirs = compute_epsilon(ORDERS, renyi(charge), delta)[0]
+        assert convert(renyi(charge), delta, "rdp-cks20") == pytest.approx(theirs)
+    zero = np.zeros(len(ORDERS))
+    assert convert(zero, 1e-5, "rdp-cks20") == compute_epsilon(ORDERS, zero, 1e-5)[0] == 0
+
+
+def test_pld_is_never_looser_and_sampling_never_costs() -> None:
+    charge = (Mechanism("laplace", 2.0, 1.0, 3), Mechanism("gaussian", 3.0, 0.1, 20))
+    assert epsilon(charge, 1e-6, "pld") <= epsilon(charge, 1e-6, "rdp-cks20")
+    assert epsilon(charge, 1e-6, "rdp-cks20") <= epsilon(charge, 1e-6, "rdp-mironov17")
+    full = epsilon((Mechanism("gaussian", 3.0, 1.0, 20),), 1e-6)
+    assert epsilon((Mechanism("gaussian", 3.0, 0.1, 20),), 1e-6) < full
+    assert epsilon((), 1e-6) == epsilon((), 1e-6, "pld") == 0
+
+
+@given(
+    st.floats(0.5, 8),
+    st.sampled_from([1e-9, 1e-6, 1e-3]),
+    st.sampled_from([1.0, 0.1, 0.01]),
+    st.integers(1, 500),
+)
+@settings(max_examples=8, deadline=None)
+def test_calibration_meets_the_target_and_wastes_nothing(
+    target: float, delta: float, sampling: float, count: int
+) -> None:
+    noise = calibrate(target, delta, sampling=sampling, count=count)
+    assert epsilon((Mechanism("gaussian", noise, sampling, count),), delta) <= target
+    if noise > 0.26:
+        less = (Mechanism("gaussian", noise * 0.999, sampling, count),)
+        assert epsilon(less, delta) > target
+
+
+def test_an_impossible_target_is_refused() -> None:
+    with pytest.raises(SecureFlowError) as refused:
+        calibrate(1e-9, 1e-9, count=10_000_000)
+    assert refused.value.code == "budget_impossible"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("noise", 0.0),
+        ("noise", math.nan),
+        ("noise", math.inf),
+        ("sampling", 0.0),
+        ("sampling", 1.1),
+        ("sampling", math.nan),
+        ("count", 0),
+        ("count", 2.5),
+        ("count", True),
+        ("kind", "magic"),
+    ],
+)
+def test_a_mechanism_out_of_range_is_refused_by_name(field: str, value: object) -> None:
+    good = {"kind": "gaussian", "noise": 1.0, "sampling": 0.5, "count": 1}
+    assert parse_charge([good])[0].as_json() == good
+    with pytest.raises(SecureFlowError) as refused:
+        parse_charge([good | {field: value}])
+    assert refused.value.code == "invalid_mechanism"
+    assert refused.value.details["field"] in {field, "charge"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, {}, [1], [{}], [{"kind": "gaussian", "noise": "1", "sampling": 1.0, "count": 1}]],
+)
+def test_a_malformed_charge_is_refused(value: object) -> None:
+    with pytest.raises(SecureFlowError) as refused:
+        parse_charge(value)
+    assert refused.value.code == "invalid_mechanism"
+
+
+@pytest.mark.parametrize("delta", [0.0, 1.0, -1.0, math.nan])
+def test_delta_must_be_a_probability(delta: float) -> None:
+    with pytest.raises(SecureFlowError):
+        epsilon(ABADI, delta)
+
+
+def test_shared_noise_covers_rounding_and_colluders() -> None:
+    share = noise_share(noise=2.0, clip=1.0, dimension=100, step=0.01, honest=4)
+    # Four honest shares add up to z · (Δ + √d · unit), in units of 0.01.
+    assert math.sqrt(4) * share * 0.01 == pytest.approx(2.0 * (1.0 + 10 * 0.01))
+
+
+def test_a_sum_of_discrete_gaussians_is_one_from_three_steps_on() -> None:
+    assert sum_gap(3.0, 256) < 1e-35
+    assert sum_gap(0.5, 2) > 0.01
+
+
+def test_the_accountant_is_imported_lazily() -> None:
+    code = "import sys, secureflow.engines.privacy; print('dp_accounting' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"

@@ -1,0 +1,113 @@
+"""Clipping bounds what one example or one party changes; the adaptive bound finds its quantile."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secureflow.engines.privacy.clipping import (
+    AdaptiveClip,
+    clip_norm,
+    clip_rows,
+    logistic_gradient_sum,
+    sigmoid,
+)
+from secureflow.engines.privacy.dpsgd import DpSgd, gradient_sum, noisy_step, poisson_sample, train
+from secureflow.kit.errors import SecureFlowError
+
+RNG = np.random.default_rng(5)
+X = RNG.normal(0, 3, (50, 4))
+Y = (X[:, 0] + RNG.normal(0, 1, 50) > 0).astype(float)
+W = RNG.normal(0, 1, 5)
+
+
+def test_the_clipped_sum_is_that_of_clipped_rows() -> None:
+    ones = np.hstack([X, np.ones((50, 1))])
+    rows = (sigmoid(ones @ W) - Y)[:, None] * ones
+    for clip in (0.01, 1.0, 1e9):
+        total, unclipped = logistic_gradient_sum(W, X, Y, clip)
+        assert total == pytest.approx(clip_rows(rows, clip).sum(axis=0))
+        assert unclipped == int((np.linalg.norm(rows, axis=1) <= clip).sum())
+
+
+@given(st.integers(0, 49), st.floats(1e-3, 100))
+@settings(max_examples=100, deadline=None)
+def test_one_row_moves_the_sum_by_at_most_the_clip(row: int, clip: float) -> None:
+    whole, _ = logistic_gradient_sum(W, X, Y, clip)
+    without, _ = logistic_gradient_sum(W, np.delete(X, row, 0), np.delete(Y, row), clip)
+    assert np.linalg.norm(whole - without) <= clip * (1 + 1e-9)
+
+
+def test_on_the_lattice_the_sensitivity_grows_by_the_rounding() -> None:
+    plan = DpSgd(noise=1.0, clip=0.5, sampling=1.0, steps=1, rows=50, learning_rate=1.0, bits=2)
+    bound = plan.clip + math.sqrt(5) * plan.lattice
+    moved = []
+    for row in range(50):
+        whole = gradient_sum(W, X, Y, plan, bytes(32))
+        without = gradient_sum(W, np.delete(X, row, 0), np.delete(Y, row), plan, bytes(32))
+        moved.append(np.linalg.norm(whole - without))
+        assert (np.rint(whole / plan.lattice) * plan.lattice == whole).all()
+    assert max(moved) <= bound
+    # Without the rounding term the bound would not hold.
+    assert max(moved) > plan.clip
+
+
+def test_norm_clip() -> None:
+    vector = np.array([3.0, 4.0])
+    assert np.linalg.norm(clip_norm(vector, 1.0)) == pytest.approx(1.0)
+    assert (clip_norm(vector, 6.0) == vector).all()
+    for bad in (np.nan, np.inf):
+        with pytest.raises(SecureFlowError):
+            clip_norm(np.array([bad]), 1.0)
+
+
+@pytest.mark.parametrize("quantile", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("start", [0.01, 100.0])
+def test_the_adaptive_bound_finds_its_quantile(quantile: float, start: float) -> None:
+    rng = np.random.default_rng(7)
+    clip = AdaptiveClip(start, quantile, rate=0.2, bit_noise=2.0)
+    norms = rng.lognormal(0, 0.5, (300, 100))
+    for round_ in norms:
+        bits = sum(clip.bit(n) for n in round_) + rng.normal(0, clip.bit_noise)
+        clip = clip.moved(bits, len(round_))
+    assert clip.bound == pytest.approx(np.quantile(norms, quantile), rel=0.2)
+
+
+def test_the_bits_noise_is_paid_by_the_update() -> None:
+    clip = AdaptiveClip(1.0, bit_noise=5.0)
+    noise = clip.update_noise(1.0)
+    # Two Gaussian releases with multipliers z_Δ and 2 σ_b cost what one with z costs.
+    assert noise**-2 + (2 * 5.0) ** -2 == pytest.approx(1.0)
+    with pytest.raises(SecureFlowError) as refused:
+        AdaptiveClip(1.0, bit_noise=0.4).update_noise(1.0)
+    assert refused.value.details == {"field": "bit_noise"}
+
+
+def test_poisson_sampling_takes_each_row_alone() -> None:
+    masks = np.array([poisson_sample(2000, 0.1, n.to_bytes(32, "big")) for n in range(200)])
+    assert abs(masks.mean() - 0.1) < 6 * math.sqrt(0.09 / masks.size)
+    # Batch sizes vary like a binomial's: a fixed-size batch would have no variance at all.
+    assert 0.7 < masks.sum(axis=1).var() / (2000 * 0.09) < 1.4
+    assert poisson_sample(10, 1.0, bytes(32)).all()
+
+
+def test_training_is_reproducible_learns_and_names_its_charge() -> None:
+    plan = DpSgd(noise=0.5, clip=1.0, sampling=0.5, steps=200, rows=50, learning_rate=0.5)
+    weights = train(X, Y, plan, bytes(32))
+    assert (weights == train(X, Y, plan, bytes(32))).all()
+    assert not (weights == train(X, Y, plan, b"\1" * 32)).any()
+    guess = sigmoid(X @ weights[:-1] + weights[-1]) > 0.5
+    assert (guess == (Y > 0.5)).mean() > 0.8
+    (charge,) = plan.charge
+    assert (charge.noise, charge.sampling, charge.count) == (0.5, 0.5, 200)
+
+
+def test_a_step_has_the_noise_that_is_accounted() -> None:
+    plan = DpSgd(noise=3.0, clip=2.0, sampling=1.0, steps=1, rows=50, learning_rate=1.0)
+    steps = np.array([noisy_step(W, X, Y, plan, n.to_bytes(32, "big")) for n in range(2000)])
+    wanted = plan.noise * (plan.clip + math.sqrt(5) * plan.lattice) / plan.rows
+    assert steps.std(axis=0) == pytest.approx([wanted] * 5, rel=0.08)
