@@ -61,7 +61,7 @@ async def draft(
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`.
     """
     charter = await _charter(work)
-    _check_smallest(datasets, parts)
+    _check_smallest([*datasets, *parties], parts)
     chosen = await _granted_datasets(work, project, datasets)
     await _check_parties(work, project, parties)
     spec = parse(
@@ -83,10 +83,10 @@ async def draft(
     return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)), _details(spec))
 
 
-def _check_smallest(datasets: Sequence[str], parts: Mapping[str, Any]) -> None:
+def _check_smallest(contributors: Sequence[str], parts: Mapping[str, Any]) -> None:
     smallest = parts.get("min_contributors")
-    if len(set(datasets)) < 3 or (isinstance(smallest, int) and smallest < 3):
-        name = "datasets" if len(set(datasets)) < 3 else "min_contributors"
+    if len(set(contributors)) < 3 or (isinstance(smallest, int) and smallest < 3):
+        name = "datasets" if len(set(contributors)) < 3 else "min_contributors"
         raise SecureFlowError(
             "contradictory_spec",
             f"{name}: a sum of fewer than three parties shows each party the others' data.",
