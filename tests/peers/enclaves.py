@@ -228,6 +228,10 @@ class EnclaveWorld:
         self.model = answer["model"]
         return answer
 
+    def worker_initial(self) -> str:
+        """Return the digest of the spec's initial model."""
+        return tensor_digest(self.initial)
+
     def stored_model(self, digest: str) -> NDArray[np.float32]:
         """Return a model that the operator can read."""
         return np.frombuffer(self.blobs.stored[digest], np.float32)

@@ -31,6 +31,7 @@ MAX_START: Final = 1 << 20
 _OFFER: Final = "/secureflow.wire.v1.Uplink/Offer"
 _SEND: Final = "/secureflow.wire.v1.Uplink/Send"
 _TRIES: Final = 4
+_AGAIN: Final = {"link_broken", "upload_stalled"}
 
 
 class UplinkHandler(Protocol):
@@ -150,7 +151,7 @@ class Uplink:
                 return await upload.try_once(await self._channel(address))
             except grpc.aio.AioRpcError as failure:
                 error = refusal(failure, "the enclave")
-                if error.code != "link_broken" or upload.fruitless >= _TRIES:
+                if error.code not in _AGAIN or upload.fruitless >= _TRIES:
                     raise error from failure
             await backoff.wait()
 
