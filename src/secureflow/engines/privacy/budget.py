@@ -79,7 +79,6 @@ class BudgetLedger:
         self._append = append
         self._heads: list[str] = []
         self._reservations: dict[str, _Reservation] = {}
-        self._own: set[str] = set()
         self._settled = True
         self.limit = limit
         for event in events:
@@ -115,7 +114,7 @@ class BudgetLedger:
         known = self._reservations.get(reservation)
         if known is not None:
             same = (known.job, known.charge, known.state) == (job, charge, "reserved")
-            if not same or reservation not in self._own:
+            if not same:
                 raise _conflict(reservation, f"it is {known.state}")
             return self.spent
         after = self.would_be(charge)
@@ -137,7 +136,6 @@ class BudgetLedger:
                 "charge": [m.as_json() for m in charge],
             }
         )
-        self._own.add(reservation)
         return after
 
     def commit(self, reservation: str, released: Charge | None = None) -> None:
@@ -166,7 +164,7 @@ class BudgetLedger:
         known = self._get(reservation)
         if known.state == "voided":
             return
-        if known.state != "reserved" or reservation not in self._own:
+        if known.state != "reserved":
             raise _conflict(reservation, f"it is {known.state}, and unknown counts as spent")
         self._store({"kind": "void", "id": reservation})
         known.state = "voided"

@@ -167,7 +167,9 @@ def test_a_restored_backup_is_refused() -> None:
     budget.reserve("r2", "job_2", LARGE)
     leaves = [leaf, budget.head, {"domain": "other", "events": 99, "digest": ""}]
     disk.load().reconcile(leaves)
-    for older in (backup, disk.events[:-1], [], [*disk.events[:2], *disk.events[3:]]):
+    tampered = [*disk.events]
+    tampered[1] = {**tampered[1], "job": "job_9"}
+    for older in (backup, disk.events[:-1], [], [*disk.events[:2], *disk.events[3:]], tampered):
         restored = BudgetLedger(LIMIT, older, Disk().append)
         with pytest.raises(SecureFlowError) as refused:
             restored.reconcile(leaves)

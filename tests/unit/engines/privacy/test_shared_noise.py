@@ -1,22 +1,25 @@
-"""Noise shared out under secure aggregation: the sum carries it, a single share does not suffice."""
+"""Noise shared out under secure aggregation: the opened sum carries every survivor's share."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import pytest
 from peers.secagg import MODEL, Table
 
+from secureflow.engines.closing import threshold
 from secureflow.engines.privacy.accounting import noise_share, sum_gap
 from secureflow.engines.privacy.gaussian import sample, support
 from secureflow.engines.secagg import colluders
+from secureflow.kit.errors import SecureFlowError
 
 DIM = 4000
 
 
 def test_the_sum_is_exact_plus_every_survivors_noise() -> None:
     noise, clip, bits = 1.0, 1.0, 8
-    honest = 5 - 1 - colluders(5)
+    honest = threshold(5) - colluders(5)
     sigma = noise_share(noise, clip, DIM, clip / 2**bits, honest)
     assert sum_gap(sigma, 5) < 1e-100
     table = Table(
@@ -60,3 +63,7 @@ def test_a_repeated_upload_repeats_its_noise() -> None:
     first = bytes(table.clients[name].upload(table.values[name], 1, {}, noise))
     again = np.append(sample(3.0, 8, bytes(32)), 0)
     assert bytes(table.clients[name].upload(table.values[name], 1, {}, again)) == first
+    fresh = np.append(sample(3.0, 8, b"\1" * 32), 0)
+    with pytest.raises(SecureFlowError) as refused:
+        table.clients[name].upload(table.values[name], 1, {}, fresh)
+    assert refused.value.code == "second_update"
