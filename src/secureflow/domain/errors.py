@@ -171,6 +171,8 @@ CATALOGUE: dict[str, Category] = {
     "simulated_root_refused": Category.INVALID,
     "simulated_platform_exists": Category.CONFLICT,
     "simulated_platform_unreadable": Category.FAILED,
+    "agent_not_running": Category.UNAVAILABLE,
+    "agent_silent": Category.UNAVAILABLE,
     "internal": Category.INTERNAL,
 }
 
