@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from secureflow.cli.console import Form, Output, confirmed, group, say, show
-from secureflow.cli.files import read_json
+from secureflow.cli.files import read_json, write_text
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 
@@ -90,6 +91,20 @@ def log(
     show(api.log(config, job=job, limit=limit), output)
 
 
+@app.command("clear-alarm", help=t("Let the agent go on after an alarm that it raised."))
+def clear_alarm(
+    reason: Annotated[str, typer.Option(help=t("Words for the log."))],
+    yes: Yes = False,
+    config: Config = _CONFIG,
+    output: Output = Form.YAML,
+) -> None:
+    """Clear an alarm: the centre did what it must not, and the owner says why to go on."""
+    from secureflow.agent import api
+
+    confirmed(t("Go on although the agent raised an alarm?"), yes)
+    show(api.clear_alarm(config, reason), output)
+
+
 @inbox.command("list", help=t("List the requests that wait."))
 def list_inbox(
     every: Annotated[bool, typer.Option("--all", help=t("Also the decided ones."))] = False,
@@ -165,11 +180,24 @@ def remove(
 
 
 @charter.command("show", help=t("Show the pinned charter and the candidate."))
-def show_charter(config: Config = _CONFIG, output: Output = Form.YAML) -> None:
+def show_charter(
+    save: Annotated[
+        Path | None, typer.Option(help=t("Write the pinned charter to this file."))
+    ] = None,
+    config: Config = _CONFIG,
+    output: Output = Form.YAML,
+) -> None:
     """Show the pinned charter and the candidate."""
     from secureflow.agent import api
 
-    show(api.charter_show(config), output)
+    told = api.charter_show(config)
+    if save is None:
+        show(told, output)
+        return
+    if not told["pinned"]:
+        raise SecureFlowError("charter_not_pinned", t("No charter is pinned yet."))
+    write_text(save, json.dumps(told["pinned"], ensure_ascii=False, indent=2) + "\n")
+    say(t("Written to {path}.", path=save))
 
 
 @charter.command("pin", help=t("Go by this charter from now on."))
@@ -210,5 +238,5 @@ def sign(
             t("Compare the words with the other members first."),
             'secureflow agent charter sign --confirm "WORDS"',
         )
-    show(api.charter_sign(config), output)
+    show(api.charter_sign(config, confirm), output)
     say(t("The candidate is signed."))

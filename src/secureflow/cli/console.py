@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Annotated, Any
 
 import typer
@@ -97,7 +98,7 @@ def _plain(value: Any) -> Any:
         return _plain(dataclasses.asdict(value))
     if isinstance(value, Mapping):
         return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, str):  # a StrEnum becomes its text
+    if isinstance(value, str | PurePath):  # a StrEnum becomes its text
         return str(value)
     if isinstance(value, Iterable):
         return [_plain(one) for one in value]
