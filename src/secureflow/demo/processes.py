@@ -111,11 +111,15 @@ class Process:
             kill_group(self._child.pid, signal.SIGKILL)
             self._child.wait()
 
-    def stop(self, patience: float = 8.0) -> None:
-        """Ask the child to end, and insist when it does not."""
-        if self._child is None or not self.alive:
+    def terminate(self) -> None:
+        """Ask the child to end; do not wait."""
+        if self._child is not None and self.alive:
+            self._child.terminate()
+
+    def join(self, patience: float = 8.0) -> None:
+        """Wait for a child that was asked to end, and insist when it does not."""
+        if self._child is None:
             return
-        self._child.terminate()
         try:
             self._child.wait(patience)
         except subprocess.TimeoutExpired:
@@ -135,19 +139,15 @@ class Process:
 def stop_all(processes: Sequence[Process]) -> None:
     """Stop children side by side, the last started first."""
     for process in reversed(processes):
-        if process.alive:
-            kill_group(process.pid, signal.SIGTERM, whole=False)
+        process.terminate()
     for process in reversed(processes):
-        process.stop()
+        process.join()
 
 
-def kill_group(pid: int, how: signal.Signals, *, whole: bool = True) -> None:
-    """Signal a child's process group (or only the child); one that is gone is no error."""
+def kill_group(pid: int, how: signal.Signals) -> None:
+    """Signal a child's process group; one that is gone is no error."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        if whole:
-            os.killpg(pid, how)
-        else:
-            os.kill(pid, how)
+        os.killpg(pid, how)
 
 
 def _die_with_parent() -> Callable[[], None] | None:
