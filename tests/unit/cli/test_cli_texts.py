@@ -15,6 +15,7 @@ import secureflow.cli
 from secureflow.cli import texts
 from secureflow.cli.chinese import CHINESE
 from secureflow.cli.main import app
+from secureflow.cli.reference import MARKER
 
 FOLDER = Path(secureflow.cli.__file__).parent
 HEAVY = (
@@ -83,3 +84,14 @@ def test_help_loads_nothing_heavy_and_speaks_chinese() -> None:
     )  # fmt: skip
     assert ended.stdout.splitlines()[-1] == "[]"
     assert "任务：联合计算。" in ended.stdout
+
+
+def test_the_reference_page_is_current() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
+    code = "from secureflow.cli.reference import reference\nprint(reference(), end='')"
+    made = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={"SECUREFLOW_LANG": "en", "PYTHONIOENCODING": "utf-8"},
+    ).stdout  # fmt: skip
+    how = "python -m secureflow.cli.reference docs/cli.md"
+    assert page.read_text().partition(MARKER)[2] == made, how

@@ -1,0 +1,62 @@
+"""Features made from declarations, and the example's job file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from secureflow.domain.datasets import Dataset
+from secureflow.domain.schemas import ColumnConfig
+from secureflow.domain.specs import dump, parse
+from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk import JobRequest, common_features
+
+COLUMNS = (
+    ColumnConfig("age", "number", bounds=(0, 100)),
+    ColumnConfig("score", "number"),
+    ColumnConfig("job", "category", ("a", "b")),
+    ColumnConfig("note", "text"),
+    ColumnConfig("sex", "category", ("f", "m"), sensitive=True),
+    ColumnConfig("income", "category", ("<=50K", ">50K")),
+)
+
+
+def dataset(columns: tuple[ColumnConfig, ...] = COLUMNS) -> Dataset:
+    return Dataset("dst_00000000", "bank-a", "silo", "Silo", columns, "<1k", "0" * 64, 1)
+
+
+def test_only_usable_columns_that_all_declare_alike_are_taken() -> None:
+    other = (replace(COLUMNS[0], bounds=(0, 50)), *COLUMNS[1:])
+    assert common_features([dataset(), dataset()], "income", ">50K").columns == (
+        "age", "job", "sex", "income",
+    )  # fmt: skip
+    shared = common_features([dataset(), dataset(other)], "income", ">50K", leave_out={"sex"})
+    assert shared.columns == ("job", "income")
+
+
+@pytest.mark.parametrize(
+    ("sets", "label", "positive", "code"),
+    [
+        ([dataset(), dataset(COLUMNS[:-1])], "income", ">50K", "unknown_column"),
+        ([dataset()], "income", "rich", "unknown_category"),
+        ([dataset((COLUMNS[1], COLUMNS[-1]))], "income", ">50K", "invalid_request"),
+        ([], "income", ">50K", "unknown_column"),
+    ],
+)
+def test_what_cannot_be_trained_is_said(
+    sets: list[Dataset], label: str, positive: str, code: str
+) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        common_features(sets, label, positive)
+    assert caught.value.code == code
+
+
+def test_the_example_job_file_is_a_valid_request() -> None:
+    file = Path(__file__).resolve().parents[3] / "examples" / "job.yaml"
+    request = parse(JobRequest, yaml.safe_load(file.read_text()), "request")
+    assert request.features is not None
+    assert request.features.width == 10
+    assert dump(request)["plan"]["early_stop"] == {"patience": 5, "min_delta": 0.0001}
