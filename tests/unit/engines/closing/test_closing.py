@@ -275,13 +275,52 @@ def test_json_round_trips() -> None:
             Vote.from_json(broken)
 
 
+GOOD = canonical_bytes(certify(votes(question(4), 4)).as_json())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"votes": []},
+        {"votes": {"bank-0": 1}},
+        {"votes": {"bank-0": "short"}},
+        {"votes": {"bank 0": "A" * 86 + "=="}},
+        {"votes": {f"p{i}": "A" * 86 + "==" for i in range(4097)}},
+        {"job": 1},
+        {"survivors": "bank-0"},
+        {"survivors": [1, 2, 3]},
+        {"dead": [None]},
+        {"dead": sorted(f"p{i}" for i in range(4097))},
+        {"extra": 1},
+    ],
+)
+def test_malformed_certificates(changes: dict[str, Any]) -> None:
+    with pytest.raises(SecureFlowError) as error:
+        Certificate.from_json({**json.loads(GOOD), **changes})
+    assert code(error) in {"certificate_malformed", "vote_malformed"}
+
+
+@pytest.mark.parametrize("value", [None, [], "text", {}])
+def test_what_is_no_certificate_at_all(value: Any) -> None:
+    with pytest.raises(SecureFlowError) as error:
+        Certificate.from_json(value)
+    assert code(error) == "certificate_malformed"
+    with pytest.raises(SecureFlowError) as error:
+        Question.from_json(value)
+    assert code(error) == "vote_malformed"
+
+
+@pytest.mark.parametrize("changes", [{"signature": 1}, {"signature": "A"}, {"signature": None}])
+def test_malformed_votes(changes: dict[str, Any]) -> None:
+    with pytest.raises(SecureFlowError) as error:
+        Vote.from_json({**votes(question(4), 1)[0].as_json(), **changes})
+    assert code(error) == "vote_malformed"
+
+
 def test_oversized_certificate_is_not_parsed() -> None:
     with pytest.raises(SecureFlowError) as error:
         parse_certificate(b" " * (2 << 20))
     assert code(error) == "malformed_json"
-
-
-GOOD = canonical_bytes(certify(votes(question(4), 4)).as_json())
 
 
 def mutate(data: bytes, seed: int) -> bytes:

@@ -181,6 +181,9 @@ def test_model_of_another_shape_and_overflowing_model() -> None:
     with pytest.raises(SecureFlowError) as error:
         total.mean_into(np.zeros(4, np.float32))
     assert code(error) == "update_shape_wrong"
+    with pytest.raises(SecureFlowError) as error:
+        total.mean_into(np.zeros(3, np.float64))  # type: ignore[arg-type]
+    assert code(error) == "update_shape_wrong"
     total.mean_into(large := np.full(3, 1e38, np.float32))
     assert np.isfinite(large).all()  # its squares overflow, it does not
     with pytest.raises(SecureFlowError) as error:
@@ -202,6 +205,13 @@ def test_model_of_another_shape_and_overflowing_model() -> None:
 def test_impossible_caps(caps: dict[str, float]) -> None:
     with pytest.raises(SecureFlowError) as error:
         accumulator(3, **caps)
+    assert code(error) == "fold_impossible"
+
+
+@pytest.mark.parametrize(("d", "k"), [(-1, 2), (3, 0)])
+def test_an_accumulator_needs_a_weight(d: int, k: int) -> None:
+    with pytest.raises(SecureFlowError) as error:
+        accumulator(d, k)
     assert code(error) == "fold_impossible"
 
 

@@ -117,8 +117,48 @@ def test_oversized_header_is_not_parsed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("job", ""),
+        ("job", 1),
+        ("party", "a b"),
+        ("stage", "x" * 129),
+        ("spec", "A" * 64),
+        ("model", "a" * 63),
+        ("evidence", None),
+        ("encapsulated", "not base64!"),
+        ("encapsulated", "A" * 5000),
+        ("round", -1),
+        ("round", 2**31),
+        ("round", True),
+        ("round", "1"),
+        ("extra", 1),
+    ],
+)
+def test_malformed_fields(field: str, value: Any) -> None:
+    with pytest.raises(SecureFlowError) as error:
+        parse_header(json.dumps({**json.loads(HEADER), field: value}).encode())
+    assert code(error) == "header_malformed"
+
+
+@pytest.mark.parametrize("text", ["[]", "1", "null", "{}", '"text"'])
+def test_what_is_no_header_at_all(text: str) -> None:
+    with pytest.raises(SecureFlowError) as error:
+        parse_header(text.encode())
+    assert code(error) == "header_malformed"
+
+
+@pytest.mark.parametrize(
     "manifest",
     [
+        {"name": "a"},
+        "text",
+        [1],
+        [{"name": 1, "dtype": "f32", "shape": [1]}],
+        [{"name": "a", "dtype": ["f32"], "shape": [1]}],
+        [{"name": "a", "dtype": "f32", "shape": "1"}],
+        [{"name": "a", "dtype": "f32", "shape": [1]}] * 2,
+        [{"name": f"a{i}", "dtype": "f32", "shape": [1 << 38]} for i in range(2)],
         [{"name": "a", "dtype": "f32", "shape": [1 << 39]}] * 2,
         [{"name": "a", "dtype": "f32", "shape": [1 << 20, 1 << 20, 1 << 20]}],
         [{"name": "a", "dtype": "f32", "shape": [-1]}],
