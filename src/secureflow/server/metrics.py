@@ -25,14 +25,14 @@ class Metrics:
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "secureflow_http_requests_total",
-            "REST requests by method, route and status",
-            ("method", "route", "status"),
+            "REST requests by operation and status",
+            ("operation", "status"),
             registry=self._registry,
         )
         self.seconds = Histogram(
             "secureflow_http_request_seconds",
             "Seconds until a REST answer began",
-            ("method", "route"),
+            ("operation",),
             buckets=_SECONDS,
             registry=self._registry,
         )
@@ -49,10 +49,10 @@ class Metrics:
             "secureflow_ledger_size", "Leaves in the newest checkpoint", registry=self._registry
         )
 
-    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+    def observe(self, operation: str, status: int, seconds: float) -> None:
         """Count one REST request."""
-        self.requests.labels(method, route, str(status)).inc()
-        self.seconds.labels(method, route).observe(seconds)
+        self.requests.labels(operation, str(status)).inc()
+        self.seconds.labels(operation).observe(seconds)
 
     async def render(self, begin: Begin, courier: Courier, ledger: Ledger) -> bytes:
         """Return the exposition text (version 0.0.4)."""

@@ -56,7 +56,7 @@ async def test_unknown_names_cost_as_much_as_wrong_passwords(
         with refused("bad_credentials"):
             await login(founded, name, "wrong password!")
     assert len(checked) == 2
-    assert all(stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$") for stored in checked)
+    assert all(stored.startswith("$argon2id$v=19$m=7168,t=5,p=1$") for stored in checked)
 
 
 async def test_guessing_is_slowed_down_per_name_and_address(founded: Stage) -> None:

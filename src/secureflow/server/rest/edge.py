@@ -115,9 +115,9 @@ class Edge:
                 headers["X-Request-Id"] = exchange.request_id
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
-                route = getattr(scope.get("route"), "path", "unmatched")
+                operation = getattr(scope.get("endpoint"), "__name__", "unmatched")
                 seconds = time.monotonic() - exchange.began
-                self._metrics.observe(scope["method"], route, exchange.status, seconds)
+                self._metrics.observe(operation, exchange.status, seconds)
             await send(message)
 
         return told

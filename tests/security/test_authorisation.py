@@ -1,0 +1,305 @@
+"""Authorisation, cell by cell: every operation of the API × every role × whose object.
+
+The cells are generated from the OpenAPI description, so an operation that somebody adds without
+saying who may call it fails here. For each operation the table below names the action whose roles
+decide (`None`: anybody who is logged in, `OPEN`: anybody at all). Then it must hold that
+
+- without a token nothing but the open operations answers;
+- a role that the action does not allow is refused (403) whatever the object is, own, foreign or
+  imagined: the refusal tells nothing;
+- a role that it does allow gets 404 for another tenant's object, and exactly the same answer as
+  for an object that does not exist;
+- for an own object it gets neither 401 nor 403 nor 404.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from secureflow.application.access import ACTIONS, Principal
+from secureflow.domain.jobs import JobState
+from secureflow.domain.users import Role
+from tests.doubles import Tables
+from tests.stage import FEATURES, PASSWORD, Stage, two_worlds
+from tests.unit.server.conftest import Api
+
+OPEN = "open"
+UNKNOWN = {"job": "job_00000000000000000000", "project": "prj_00000000000000000000"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who may call an operation, and how a call of it looks.
+
+    `noun` names what stands in the path (or where `place` says: a query or body field); the ids
+    are `own` (`bank-a`'s world), `outsider`'s, and unknown ones. `operator` tells whether the
+    platform admin sees the objects of every tenant.
+    """
+
+    action: str | None
+    noun: str = ""
+    place: str = "path"
+    body: dict[str, Any] | None = None
+    operator: bool = True
+    also: tuple[int, ...] = field(default=())
+
+
+JOB_BODY = {"name": "n", "purpose": "credit-scoring", "datasets": [], "features": FEATURES}
+USER_BODY = {"name": "new", "password": PASSWORD, "roles": ["auditor"]}
+RULES: dict[str, Rule] = {
+    "get_health": Rule(OPEN),
+    "get_readiness": Rule(OPEN),
+    "get_metrics": Rule(OPEN),
+    "login": Rule(OPEN, body={"name": "nobody", "password": "x"}, also=(401, 429)),
+    "enroll": Rule(OPEN, body={"token": "x", "csr": "x", "name": "x"}, also=(422,)),
+    "get_ca": Rule(OPEN),
+    "logout": Rule(None),
+    "get_me": Rule(None),
+    "change_password": Rule(None, body={"old": "x", "new": PASSWORD}, also=(401,)),
+    "list_tokens": Rule(None),
+    "create_token": Rule(None, body={}),
+    "delete_token": Rule(None, "token", operator=False),
+    "list_users": Rule("user.read"),
+    "create_user": Rule("user.create", "organisation", "body", USER_BODY),
+    "get_user": Rule("user.read", "user"),
+    "update_user": Rule("user.update", "user", body={"display": "D"}),
+    "list_organisations": Rule("organisation.read"),
+    "create_organisation": Rule("organisation.create", body={"id": "new", "name": "New"}),
+    "get_organisation": Rule("organisation.read"),
+    "list_agents": Rule("agent.read"),
+    "revoke_agent": Rule("agent.revoke", "agent"),
+    "list_parties": Rule("agent.read"),
+    "list_enrolments": Rule("enrolment.read"),
+    "create_enrolment": Rule("enrolment.create", "organisation", "body", {"kind": "agent"}),
+    "get_charter": Rule("charter.read"),
+    "get_charter_candidate": Rule("charter.read", also=(404,)),
+    "propose_charter": Rule("charter.propose", body={}),
+    "sign_charter": Rule(
+        "charter.sign", "organisation", "body", {"digest": "0" * 64, "signature": "x"}, also=(404,)
+    ),
+    "list_projects": Rule("project.read"),
+    "create_project": Rule("project.create", body={"name": "n", "purpose": "p"}),
+    "get_project": Rule("project.read", "project"),
+    "invite_member": Rule("project.invite", "project", body={"organisation": "bank-b"}),
+    "accept_invitation": Rule("project.join", "project"),
+    "leave_project": Rule("project.join", "project"),
+    "list_datasets": Rule("dataset.read", "project", "query"),
+    "get_dataset": Rule("dataset.read", "dataset"),
+    "delete_dataset": Rule("dataset.remove", "dataset"),
+    "create_grant": Rule(
+        "grant.create", "dataset", body={"columns": ["age"], "expires": 1_800_000_060}
+    ),
+    "list_grants": Rule("grant.read", "project", "query"),
+    "delete_grant": Rule("grant.revoke", "grant"),
+    "list_jobs": Rule("job.read", "project", "query"),
+    "submit_job": Rule("job.submit", "project", "body", JOB_BODY),
+    "dry_run_job": Rule("job.submit", "project", "body", JOB_BODY),
+    "get_job": Rule("job.read", "job"),
+    "cancel_job": Rule("job.cancel", "job"),
+    "watch_job": Rule("job.read", "job"),
+    "get_job_report": Rule("job.read", "job"),
+    "get_job_bundle": Rule("audit.read", "job"),
+    "list_models": Rule("model.read", "project", "query"),
+    "get_model": Rule("model.read", "model"),
+    "get_model_content": Rule("model.download", "model"),
+    "get_model_card": Rule("model.read", "model"),
+    "get_head": Rule("audit.read"),
+    "list_entries": Rule("audit.read", "job", "query"),
+    "get_inclusion": Rule("audit.read"),
+    "get_consistency": Rule("audit.read"),
+    "get_bundle": Rule("audit.read", "job", "query"),
+}
+QUERIES = {"get_inclusion": "index=0&size=1", "get_consistency": "old=1&new=2"}
+REFUSALS = {401, 403, 404}
+
+
+@dataclass
+class World:
+    api: Api
+    operations: dict[str, tuple[str, str]]
+    tables: Tables
+    ids: dict[str, str]
+
+    @property
+    def stage(self) -> Stage:
+        return self.api.stage
+
+    def reset(self) -> None:
+        """Undo what calls did: a unit of work changes copies, so the old tables are intact."""
+        self.stage.database.tables = self.tables
+        self.stage.ids = dict(self.ids)
+
+    async def call(self, operation: str, principal: Principal | None, key: str) -> Any:
+        """Call an operation with this object's id in its place."""
+        method, path = self.operations[operation]
+        rule = RULES[operation]
+        body = dict(rule.body) if rule.body is not None else None
+        query = QUERIES.get(operation, "")
+        if operation == "get_organisation":
+            path = path.replace("{key}", "bank-b")
+        if rule.place == "path":
+            path = path.replace("{key}", key)
+        elif rule.place == "query":
+            query = f"{rule.noun}={key}"
+        elif body is not None:
+            body[rule.noun] = key
+        if operation == "create_grant" and body is not None:
+            body["project"] = self.stage.ids["project"]
+        headers = {}
+        if principal is not None:
+            headers["Authorization"] = f"Bearer {await self.stage.bearer(principal)}"
+        return await self.api.http.request(
+            method, path + (f"?{query}" if query else ""), headers=headers, json=body
+        )
+
+    def key(self, noun: str, whose: str) -> str:
+        """Return the id of an object: `own` (bank-a's), `foreign` (outsider's) or `unknown`."""
+        owner = "bank-a" if whose == "own" else "outsider"
+        prefix = "" if whose == "own" else "outsider."
+        if noun == "":
+            return ""
+        if whose == "unknown":
+            return UNKNOWN.get(noun, "unknown")
+        if noun == "organisation":
+            return owner
+        if noun == "user":
+            return self.stage.person(owner, Role.AUDITOR).user
+        if noun in {"agent", "dataset", "grant"}:
+            return self.stage.ids[f"{owner}.{noun}"]
+        if noun == "token":
+            return self.stage.ids[f"{owner}.token"]
+        return self.stage.ids[prefix + noun]
+
+
+def operations_of(api: Api) -> dict[str, tuple[str, str]]:
+    return {
+        operation["operationId"]: (method.upper(), path)
+        for path, methods in api.app.openapi()["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Build the stage and describe the app once: both are slow, and calls do not change them."""
+
+    async def build() -> Stage:
+        stage = await two_worlds(tmp_path_factory.mktemp("stage"))
+        for organisation in ("bank-a", "outsider"):
+            issued = await stage.services.tokens.create(stage.admin(organisation), "", 60)
+            stage.ids[f"{organisation}.token"] = issued.token.id
+        return stage
+
+    api = Api(asyncio.run(build()))
+    return World(api, operations_of(api), api.stage.database.tables, dict(api.stage.ids))
+
+
+@pytest.fixture
+async def world(built: World) -> World:
+    built.reset()
+    for key in ("job", "outsider.job"):
+        job = await built.stage.services.jobs.get(built.stage.operator, built.stage.ids[key])
+        await built.stage.finish(job, state=JobState.SUCCEEDED, report={"rounds": 1})
+    return built
+
+
+def people(stage: Stage) -> dict[Role, Principal]:
+    """Return one caller of each role: the operator, and bank-a's people."""
+    return {
+        role: stage.operator if role is Role.PLATFORM_ADMIN else stage.person("bank-a", role)
+        for role in Role
+    }
+
+
+async def test_every_operation_has_a_rule(world: World) -> None:
+    assert world.operations.keys() == RULES.keys()
+    assert {rule.action for rule in RULES.values()} - {None, OPEN} == ACTIONS.keys()
+
+
+async def test_the_description_says_which_operations_are_open(world: World) -> None:
+    for path, methods in world.api.app.openapi()["paths"].items():
+        for operation in methods.values():
+            is_open = RULES[operation["operationId"]].action == OPEN
+            assert ("security" not in operation) == is_open, path
+
+
+@pytest.mark.parametrize("operation", sorted(RULES))
+async def test_nobody_gets_in_without_a_token(world: World, operation: str) -> None:
+    rule = RULES[operation]
+    answer = await world.call(operation, None, world.key(rule.noun, "unknown"))
+    if rule.action == OPEN:
+        assert answer.status_code in {200, *rule.also}
+        return
+    for header in ("", "Bearer sft_00000000000000000000_" + "x" * 43):
+        method, path = world.operations[operation]
+        headers = {"Authorization": header} if header else {}
+        # An invalid body must not be answered before the missing token is.
+        forged = await world.api.http.request(method, path, headers=headers)
+        assert forged.status_code in {401, 422}
+    assert answer.status_code == 401, operation
+
+
+@pytest.mark.parametrize("operation", sorted(op for op, r in RULES.items() if r.action in ACTIONS))
+async def test_roles_that_may_not_are_refused_whatever_the_object_is(
+    world: World, operation: str
+) -> None:
+    rule = RULES[operation]
+    for role, principal in people(world.stage).items():
+        if role in ACTIONS[rule.action or ""]:
+            continue
+        if operation == "get_user":
+            continue  # everybody may look at themselves; the use case's own test covers it
+        answers = []
+        for whose in ("own", "foreign", "unknown"):
+            answer = await world.call(operation, principal, world.key(rule.noun, whose))
+            assert answer.status_code == 403, (operation, role, whose, answer.text)
+            answers.append({**answer.json(), "instance": ""})
+        assert answers[0] == answers[1] == answers[2]
+
+
+@pytest.mark.parametrize("operation", sorted(op for op, rule in RULES.items() if rule.noun))
+async def test_anothers_object_is_like_one_that_does_not_exist(
+    world: World, operation: str
+) -> None:
+    rule = RULES[operation]
+    for role, principal in people(world.stage).items():
+        if rule.action and role not in ACTIONS[rule.action]:
+            continue
+        if role is Role.PLATFORM_ADMIN and rule.operator:
+            continue
+        told = []
+        for whose in ("foreign", "unknown"):
+            key = world.key(rule.noun, whose)
+            answer = await world.call(operation, principal, key)
+            assert answer.status_code == 404, (operation, role, whose, answer.text)
+            told.append(answer.text.replace(key, "…"))
+        assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("operation", sorted(op for op, r in RULES.items() if r.action != OPEN))
+async def test_who_may_gets_through_to_their_own(world: World, operation: str) -> None:
+    rule = RULES[operation]
+    for role in sorted(ACTIONS[rule.action] if rule.action else frozenset(Role)):
+        world.reset()  # what one role removes is there again for the next
+        stage, principal = world.stage, people(world.stage)[role]
+        if operation == "invite_member":
+            await stage.services.projects.leave(stage.admin("bank-b"), stage.ids["project"])
+        if operation in {"watch_job", "get_job_report"}:
+            job = await stage.services.jobs.get(stage.operator, stage.ids["job"])
+            await stage.finish(job, state=JobState.SUCCEEDED, report={"rounds": 1})
+        if operation == "delete_token":
+            issued = await stage.services.tokens.create(principal, "", 60)
+            stage.ids["bank-a.token"] = issued.token.id
+        key = world.key(rule.noun, "own")
+        if rule.noun == "organisation" and operation == "create_user" and principal.operator:
+            key = "bank-b"
+        answer = await world.call(operation, principal, key)
+        if operation in {"submit_job", "dry_run_job"}:
+            assert answer.status_code == 422, answer.text  # let in; the body names no datasets
+            continue
+        assert answer.status_code not in REFUSALS - set(rule.also), (operation, role, answer.text)
+        assert answer.status_code < 500

@@ -1,0 +1,177 @@
+"""What every request meets: problems, caps, rates, headers, ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from secureflow.server.rest.edge import SECURITY_HEADERS
+from secureflow.server.settings import RestSettings
+from tests.stage import Stage
+from tests.unit.server.conftest import FAST, Api
+
+
+def assert_problem(response: Any, status: int, code: str) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body.keys() == {
+        "type", "title", "status", "detail", "code", "hint", "details", "instance",
+    }  # fmt: skip
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["type"] == f"urn:secureflow:problem:{code}"
+    assert "Traceback" not in response.text
+    return body
+
+
+DEEP = b'{"a":' * 5000 + b"1" + b"}" * 5000
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "status", "code"),
+    [
+        ("POST", "/projects", b'{"name": ', 400, "malformed_json"),
+        ("POST", "/projects", b"\xff\xfe", 400, "malformed_json"),
+        ("POST", "/projects", b'{"name": "\xc3\x28"}', 400, "malformed_request"),
+        ("POST", "/projects", DEEP, 400, "malformed_request"),
+        ("POST", "/projects", b'{"name": ' + b"9" * 5000 + b"}", 400, "malformed_request"),
+        ("POST", "/projects", b"", 422, "invalid_request"),
+        ("POST", "/projects", b"[]", 422, "invalid_request"),
+        ("POST", "/projects", b'{"name": "a", "purpose": "b", "extra": 1}', 422, "invalid_request"),
+        ("POST", "/projects", b'{"name": "a\\u0000", "purpose": "b"}', 422, "invalid_request"),
+        ("POST", "/projects", b'{"name": "\\ud800", "purpose": "b"}', 422, "invalid_request"),
+        ("POST", "/projects", b'{"name": NaN, "purpose": "b"}', 422, "invalid_request"),
+        ("POST", "/projects", b"x" * (1 << 20) + b"x", 413, "too_large"),
+        ("GET", "/nothing", b"", 404, "not_found"),
+        ("GET", "/projects/", b"", 404, "not_found"),
+        ("PUT", "/projects", b"", 405, "method_not_allowed"),
+        ("GET", "/projects/%00", b"", 400, "malformed_request"),
+        ("GET", "/projects?cursor=%00", b"", 400, "malformed_request"),
+        ("GET", "/projects?cursor=!!", b"", 422, "invalid_cursor"),
+        ("GET", "/projects?limit=0", b"", 422, "invalid_request"),
+        ("GET", "/projects?limit=1e9", b"", 422, "invalid_request"),
+        ("GET", "/jobs?state=sleeping", b"", 422, "invalid_request"),
+        ("GET", "/projects/prj_unknown", b"", 404, "not_found"),
+        ("GET", "/projects/..%2f..%2fetc%2fpasswd", b"", 404, "not_found"),
+        ("GET", "/audit/inclusion?index=99&size=5", b"", 404, "not_found"),
+        ("GET", "/audit/inclusion?index=0&size=99999999999999999999", b"", 422, "invalid_request"),
+        ("GET", "/audit/entries?cursor=eHl6", b"", 422, "invalid_cursor"),
+        ("GET", "/jobs/job_unknown/events", b"", 404, "not_found"),
+    ],
+)
+async def test_bad_input_gets_a_typed_answer(
+    api: Api, method: str, path: str, content: bytes, status: int, code: str
+) -> None:
+    headers = {"Content-Type": "application/json"} if content else {}
+    principal = api.stage.scientist("bank-a")
+    response = await api.call(method, path, principal, content=content, headers=headers)
+    assert_problem(response, status, code)
+
+
+async def test_a_chunked_body_is_cut_at_the_cap(api: Api) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b" " * 65536
+
+    response = await api.call(
+        "POST", "/projects", api.stage.scientist("bank-a"), content=endless(),
+        headers={"Content-Type": "application/json"},
+    )  # fmt: skip
+    assert_problem(response, 413, "too_large")
+
+
+async def test_a_lying_length_is_refused(api: Api) -> None:
+    for length in ("-1", "1e3", "9" * 30):
+        response = await api.call("POST", "/login", headers={"Content-Length": length})
+        assert_problem(response, 413, "too_large")
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer x", "Basic YTpi", "Bearer sft_" + "0" * 20 + "_" + "a" * 43]
+)
+async def test_without_a_valid_token_nothing_answers(api: Api, header: str) -> None:
+    headers = {"Authorization": header} if header else {}
+    response = await api.call("GET", "/me", headers=headers)
+    assert_problem(response, 401, "unauthenticated")
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+async def test_an_expired_token_says_so(api: Api) -> None:
+    text = await api.stage.bearer(api.stage.operator)
+    api.stage.now[0] += 3601
+    response = await api.call("GET", "/me", headers={"Authorization": f"Bearer {text}"})
+    assert_problem(response, 401, "token_expired")
+
+
+async def test_passwords_are_never_repeated(api: Api) -> None:
+    secret = "hunter2-hunter2"
+    for body in ({"name": 1, "password": secret}, {"name": "a", "password": secret, "x": secret}):
+        response = await api.call("POST", "/login", json=body)
+        assert response.status_code == 422
+        assert secret not in response.text
+
+
+async def test_every_answer_carries_the_security_headers(api: Api) -> None:
+    for path in ("/me", "/nothing", "/ca"):
+        response = await api.call("GET", path)
+        for name, value in SECURITY_HEADERS.items():
+            assert response.headers[name] == value
+        assert len(response.headers["x-request-id"]) == 16
+    response = await api.call("GET", "/ca", headers={"X-Request-Id": "my-request-1"})
+    assert response.headers["x-request-id"] == "my-request-1"
+    response = await api.call("GET", "/ca", headers={"X-Request-Id": "no good id"})
+    assert response.headers["x-request-id"] != "no good id"
+
+
+async def test_tokens_and_addresses_have_a_rate(stage: Stage) -> None:
+    api = Api(stage, RestSettings(rate_per_second=0.001, burst=3))
+    text = await stage.bearer(stage.operator)
+    headers = {"Authorization": f"Bearer {text}"}
+    for _ in range(3):
+        assert (await api.call("GET", "/me", headers=headers)).status_code == 200
+    body = assert_problem(await api.call("GET", "/me", headers=headers), 429, "rate_limited")
+    response = await api.call("GET", "/me", headers=headers)
+    assert response.headers["retry-after"] == str(body["details"]["retry_after"])
+    for _ in range(10):
+        assert (await api.call("GET", "/ca")).status_code == 200
+    assert_problem(await api.call("GET", "/ca"), 429, "rate_limited")
+    assert (await api.http.get("/healthz")).status_code == 200
+
+
+async def test_a_defect_is_a_problem_without_its_trace(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        message = "secret detail"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(api.stage.services.projects, "list", broken)
+    response = await api.call("GET", "/projects", api.stage.operator)
+    assert_problem(response, 500, "internal")
+    assert "secret detail" not in response.text
+
+
+async def test_health_readiness_and_metrics(api: Api) -> None:
+    await api.call("GET", "/jobs/some-unknown-id", api.stage.operator)
+    assert (await api.http.get("/healthz")).json() == {"status": "ok"}
+    assert (await api.http.get("/readyz")).status_code == 200
+    text = (await api.http.get("/metrics")).text
+    assert 'secureflow_jobs{state="proposed"} 1.0' in text
+    assert 'secureflow_jobs{state="running"} 1.0' in text
+    assert f"secureflow_ledger_size {float(len(api.stage.ledger.log))}" in text
+    assert 'operation="get_job",status="404"' in text
+    assert "some-unknown-id" not in text
+    for secret in ("bank-a", "income model", *api.stage.ids.values()):
+        assert secret not in text
+
+
+async def test_unready_parts_are_named(stage: Stage) -> None:
+    async def readiness() -> dict[str, bool]:
+        return {"database": True, "ledger": False}
+
+    object.__setattr__(stage.services, "readiness", readiness)
+    response = await Api(stage, FAST).http.get("/readyz")
+    assert (response.status_code, json.loads(response.text)["ledger"]) == (503, False)
