@@ -6,7 +6,15 @@ were fixed. An ε is only a figure together with the name of its conversion:
 
 - `rdp-cks20`: RDP, conversion of Canonne, Kamath and Steinke 2020, Proposition 12;
 - `rdp-mironov17`: RDP, the older and looser conversion, as TF-Privacy's tutorials print it;
+- `rdp-filter`: RDP at the few `FILTER_ORDERS`, each at δ/k: what a budget may be charged by;
 - `pld`: privacy loss distribution.
+
+Why the budget has a conversion of its own: the least ε over all orders holds for parameters that
+were fixed before anything was seen. When later jobs depend on earlier answers, a filter is sound at
+an order that was fixed (Feldman and Zrnic 2021, also for concurrent jobs: Haney et al. 2023), but
+"stop when no order is left" may end on another order on each path. With k fixed orders at δ/k it
+is sound again: a transcript that ends within the budget of order α is one that the filter at α
+alone would have let through, so its share of δ is at most δ/k, and the k shares add up to δ.
 
 Neighbours differ by adding or removing one unit. The engine is Google's dp-accounting; it is
 imported on first use, for it costs most of a second.
@@ -25,14 +33,17 @@ from numpy.typing import NDArray
 
 from secureflow.kit.errors import SecureFlowError
 
-Conversion = Literal["rdp-cks20", "rdp-mironov17", "pld"]
+Conversion = Literal["rdp-cks20", "rdp-mironov17", "rdp-filter", "pld"]
 Kind = Literal["gaussian", "laplace", "tree"]
 
 # Fractions near 1 serve large ε, large integers small ε (dp-accounting's own choice).
 ORDERS = np.array(
     [1 + x / 10.0 for x in range(1, 100)] + list(range(11, 64)) + [128, 256, 512, 1024], np.float64
 )
+# Geometric: good for ε from about 0.1 to 20. Changing them would change what is spent: never do.
+FILTER_ORDERS = (2.0, 3.5, 6.0, 10.0, 18.0, 32.0, 63.0, 256.0)
 
+_FILTER = np.array([int(np.abs(ORDERS - order).argmin()) for order in FILTER_ORDERS])
 _MAX_COUNT = 10_000_000
 
 
@@ -102,10 +113,13 @@ def renyi(charge: Iterable[Mechanism]) -> NDArray[np.float64]:
 
 def convert(divergence: NDArray[np.float64], delta: float, conversion: Conversion) -> float:
     """Turn Rényi divergences at `ORDERS` into the least ε at δ."""
+    orders = ORDERS
+    if conversion == "rdp-filter":
+        orders, divergence, delta = ORDERS[_FILTER], divergence[_FILTER], delta / len(_FILTER)
     slack = math.log(1 / delta)
     if conversion == "rdp-mironov17":
-        return float((divergence + slack / (ORDERS - 1)).min())
-    improved = divergence + np.log1p(-1 / ORDERS) + (slack - np.log(ORDERS)) / (ORDERS - 1)
+        return float((divergence + slack / (orders - 1)).min())
+    improved = divergence + np.log1p(-1 / orders) + (slack - np.log(orders)) / (orders - 1)
     # Where δ² + exp(−D) > 1 the divergence alone bounds the total variation by δ.
     tiny = delta**2 + np.expm1(-divergence) > 0
     return max(0.0, float(np.where(tiny, 0.0, improved).min()))

@@ -4,8 +4,8 @@ A *domain* is a dataset's lineage (versions, subsets and joins inherit it) with 
 limit (ε, δ), both fixed by the owner. What holds (SECURITY.md, "Differential privacy"):
 
 - a reservation that would exceed the limit is refused before anything runs; the filter composes
-  the Rényi curves of everything reserved, committed or unknown (Lécuyer 2021: a job may run if one
-  order stays within the limit);
+  the Rényi curves of everything reserved, committed or unknown (`rdp-filter` in `accounting`, sound
+  also when an owner's later jobs depend on earlier answers);
 - an event counts from the moment that its storage is *attempted*: after a failed write, of which
   nobody knows whether it is stored, the object refuses everything until it is loaded again;
 - a void gives back only what this process itself reserved and has not run: after a restart every
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.engines.privacy.accounting import (
@@ -37,6 +37,7 @@ from secureflow.kit.errors import SecureFlowError
 
 Event = Mapping[str, Any]
 Append = Callable[[Event], None]
+FILTER: Final = "rdp-filter"
 State = Literal["reserved", "committed", "voided", "unknown"]
 
 _HINT = "Lower the rounds or raise the noise, or ask the data owner for a larger budget."
@@ -99,7 +100,7 @@ class BudgetLedger:
     # --- the three deeds -----------------------------------------------------------------------
 
     def reserve(self, reservation: str, job: str, charge: Charge) -> float:
-        """Set a charge aside before a job runs; return the domain's ε with it (`rdp-cks20`).
+        """Set a charge aside before a job runs; return the domain's ε with it (`rdp-filter`).
 
         The same reservation again while it is open (a repeated request) is answered, not charged
         twice. One that was committed or is unknown is refused: it pays for one run. A job that
@@ -184,22 +185,23 @@ class BudgetLedger:
 
     @property
     def spent(self) -> float:
-        """ε so far at the limit's δ, `rdp-cks20`."""
+        """ε so far at the limit's δ, `rdp-filter`."""
         return self.would_be(())
 
     def would_be(self, charge: Charge) -> float:
-        """Return ε if the charge were added, `rdp-cks20`; 0 while nothing is charged."""
+        """Return ε if the charge were added, `rdp-filter`; 0 while nothing is charged."""
         together = (*self.charges, *charge)
-        return convert(renyi(together), self.limit.delta, "rdp-cks20") if together else 0.0
+        return convert(renyi(together), self.limit.delta, FILTER) if together else 0.0
 
     def report(self) -> dict[str, Any]:
-        """Return the figures for people: limit, ε by both conversions, every reservation."""
+        """Return the figures for people: limit, ε by each conversion, every reservation."""
         charges = self.charges
         exact = not any(m.kind == "tree" for m in charges)
         return {
             **self.limit.as_json(),
             "epsilon_spent": {
-                "rdp-cks20": self.spent,
+                FILTER: self.spent,
+                "rdp-cks20": epsilon(charges, self.limit.delta),
                 "pld": epsilon(charges, self.limit.delta, "pld") if exact else None,
             },
             "reservations": [

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureflow.engines.privacy.accounting import (
+    FILTER_ORDERS,
     ORDERS,
     Mechanism,
     calibrate,
@@ -143,6 +144,25 @@ def test_calibration_meets_the_target_and_wastes_nothing(
     if noise > 0.26:
         less = (Mechanism("gaussian", noise * 0.999, sampling, count),)
         assert epsilon(less, delta) > target
+
+
+@pytest.mark.parametrize("target", [0.3, 1.0, 3.0, 8.0])
+@pytest.mark.parametrize("sampling", [1.0, 0.01])
+def test_the_filter_costs_little_more(target: float, sampling: float) -> None:
+    noise = calibrate(target, 1e-6, sampling=sampling, count=1000)
+    charge = (Mechanism("gaussian", noise, sampling, 1000),)
+    assert target * 0.99 < epsilon(charge, 1e-6) <= epsilon(charge, 1e-6, "rdp-filter")
+    assert epsilon(charge, 1e-6, "rdp-filter") < 1.25 * target
+
+
+def test_the_filter_is_the_best_of_fixed_orders_at_a_share_of_delta() -> None:
+    from dp_accounting.rdp import compute_epsilon
+
+    curve = renyi(ABADI)
+    at = [int(np.flatnonzero(np.isclose(ORDERS, order))[0]) for order in FILTER_ORDERS]
+    share = 1e-5 / len(FILTER_ORDERS)
+    theirs = [compute_epsilon([ORDERS[i]], [curve[i]], share)[0] for i in at]
+    assert convert(curve, 1e-5, "rdp-filter") == pytest.approx(min(theirs))
 
 
 def test_an_impossible_target_is_refused() -> None:
