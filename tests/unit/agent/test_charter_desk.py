@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from secureflow.agent.charter import CharterDesk
+from secureflow.agent.store import Store
+from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.kit import crypto
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+
+KEYS = {f"bank-{c}": SigningKey.generate() for c in "abcd"}
+LOG = SigningKey.generate()
+
+
+def charter(*names: str, version: int = 1, previous: str = "") -> Charter:
+    members = tuple(Member(n, n.title(), KEYS[n].public) for n in names or ("bank-a", "bank-b"))
+    return Charter(version, "example.org", "log.example", LOG.public, members, previous)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> CharterDesk:
+    return CharterDesk(Store(tmp_path / "agent.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
+
+
+def code(error: pytest.ExceptionInfo[SecureFlowError]) -> str:
+    return error.value.code
+
+
+def test_the_first_charter_needs_what_was_compared(desk: CharterDesk) -> None:
+    first = SignedCharter(charter())
+    with pytest.raises(SecureFlowError) as error:
+        desk.pinned()
+    assert code(error) == "charter_not_pinned"
+    other = charter("bank-a", "bank-c")
+    for typed in ("", other.fingerprint_words(), other.digest, "acorn " * 12):
+        with pytest.raises(SecureFlowError) as error:
+            desk.pin(first, typed)
+        assert code(error) == "charter_not_confirmed"
+
+
+@pytest.mark.parametrize("form", ["en", "zh", "digest"])
+def test_words_digits_or_digest_confirm(tmp_path: Path, form: str) -> None:
+    desk = CharterDesk(Store(tmp_path / "a.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
+    first = charter()
+    typed = first.digest if form == "digest" else first.fingerprint_words(form)  # type: ignore[arg-type]
+    desk.pin(SignedCharter(first), f"  {typed.upper()}\n")
+    assert desk.pinned() == first
+
+
+def test_a_charter_with_another_own_key_is_never_pinned_or_signed(desk: CharterDesk) -> None:
+    stolen = replace(
+        charter(),
+        members=(Member("bank-a", "A", SigningKey.generate().public), *charter().members[1:]),
+    )
+    absent = charter("bank-b", "bank-c")
+    for wrong in (stolen, absent):
+        with pytest.raises(SecureFlowError) as error:
+            desk.pin(SignedCharter(wrong), wrong.digest)
+        assert code(error) == "charter_mismatch"
+        with pytest.raises(SecureFlowError) as error:
+            desk.sign(SignedCharter(wrong))
+        assert code(error) == "charter_mismatch"
+
+
+def test_a_change_needs_more_than_two_thirds_of_the_pinned_members(desk: CharterDesk) -> None:
+    first = charter("bank-a", "bank-b", "bank-c")
+    desk.pin(SignedCharter(first), first.digest)
+    second = SignedCharter(
+        charter("bank-a", "bank-b", "bank-c", "bank-d", version=2, previous=first.digest)
+    )
+    for name in ("bank-a", "bank-b", "bank-d"):  # the newcomer does not count
+        second = second.sign(name, KEYS[name])
+    with pytest.raises(SecureFlowError) as error:
+        desk.pin(second, second.charter.digest)  # typing the digest does not help here
+    assert code(error) == "charter_not_signed"
+    assert desk.pinned() == first
+    desk.pin(second.sign("bank-c", KEYS["bank-c"]))
+    assert desk.pinned() == second.charter
+
+
+def test_a_version_that_does_not_follow_is_refused(desk: CharterDesk) -> None:
+    first = charter()
+    desk.pin(SignedCharter(first), first.digest)
+    stray = SignedCharter(charter("bank-a", "bank-c", version=2, previous="0" * 64))
+    for name in ("bank-a", "bank-b"):
+        stray = stray.sign(name, KEYS[name])
+    for act in (desk.pin, desk.sign):
+        with pytest.raises(SecureFlowError) as error:
+            act(stray)
+        assert code(error) == "charter_mismatch"
+
+
+def test_signing_and_what_is_shown(desk: CharterDesk) -> None:
+    first = charter()
+    with pytest.raises(SecureFlowError) as error:
+        desk.sign(SignedCharter(first), "other words")
+    assert code(error) == "charter_not_confirmed"
+    signed = desk.sign(SignedCharter(first), first.fingerprint_words())
+    assert crypto.verify(KEYS["bank-a"].public, "charter", first.json(), signed["signature"])
+    assert signed["digest"] == first.digest
+    desk.pin(SignedCharter(first), first.digest)
+    second = SignedCharter(charter("bank-a", "bank-c", version=2, previous=first.digest))
+    shown = desk.describe(second)
+    assert SignedCharter.from_json(shown["pinned"]).charter == first
+    assert shown["fingerprints"]["candidate"]["words"] == second.charter.fingerprint_words()
+    assert any("bank-c: added" in line for line in shown["differences"])
+    assert desk.describe(None)["candidate"] is None
+
+
+def test_the_pinned_charter_survives(tmp_path: Path) -> None:
+    first = charter()
+    for attempt in range(2):
+        desk = CharterDesk(Store(tmp_path / "a.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
+        if attempt == 0:
+            desk.pin(SignedCharter(first), first.digest)
+        assert desk.pinned() == first

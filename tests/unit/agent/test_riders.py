@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secureflow.agent.riders import Rider, parse_rider
+from secureflow.kit.errors import SecureFlowError
+
+HASH = "ab" * 32
+GOOD: dict[str, Any] = {
+    "consistency": {"from": 7, "to": 3, "proof": [HASH]},
+    "inclusion": [{"hash": HASH, "index": 1, "size": 7, "proof": [HASH, HASH]}],
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=70)
+    | st.sampled_from([HASH, "proof", 3]),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(
+        st.sampled_from(
+            ["consistency", "inclusion", "from", "to", "proof", "hash", "index", "size", "x"]
+        ),
+        inner,
+        max_size=5,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+CASES = 10_000
+
+
+def refused(value: Any) -> bool:
+    code = ""
+    try:
+        parse_rider(value)
+    except SecureFlowError as error:
+        code = error.code
+    assert code in {"", "malformed_rider"}
+    return bool(code)
+
+
+def test_a_good_rider() -> None:
+    rider = parse_rider(GOOD)
+    assert rider.sizes == (3, 7)
+    assert rider.consistency == (bytes.fromhex(HASH),)
+    assert rider.inclusion[0].index == 1
+    assert parse_rider(None) == parse_rider({}) == Rider()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        {"more": 1},
+        {"consistency": {"from": 1, "to": 2}},
+        {"consistency": {"from": -1, "to": 2, "proof": []}},
+        {"consistency": {"from": True, "to": 2, "proof": []}},
+        {"consistency": {"from": 1, "to": 1 << 62, "proof": []}},
+        {"consistency": {"from": 1, "to": 2, "proof": [HASH] * 65}},
+        {"consistency": {"from": 1, "to": 2, "proof": [HASH.upper()]}},
+        {"inclusion": [{"hash": HASH, "index": 0, "size": 1, "proof": [], "x": 0}]},
+        {"inclusion": [GOOD["inclusion"][0]] * 1025},
+    ],
+)
+def test_bad_riders(value: Any) -> None:
+    assert refused(value)
+
+
+@given(JSON)
+@settings(max_examples=CASES, deadline=None)
+def test_whatever_comes_is_a_rider_or_a_refusal(value: Any) -> None:
+    refused(value)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@given(JSON)
+@settings(max_examples=int(os.environ.get("SECUREFLOW_SOAK_CASES", "1000000")), deadline=None)
+def test_a_million_riders(value: Any) -> None:
+    refused(value)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from secureflow.agent.records import JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.schema import MIGRATIONS
+from secureflow.agent.store import Store
+from secureflow.kit.errors import SecureFlowError
+
+JOB = JobRecord("job_1", "d" * 64, {"a": [1]}, b"s" * 32, 10, 20)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "agent.db")
+
+
+def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    Store(tmp_path / "agent.db")
+    assert stat.S_IMODE((tmp_path / "agent.db").stat().st_mode) == 0o600
+
+
+def test_what_was_committed_is_there_after_a_crash(tmp_path: Path) -> None:
+    store = Store(tmp_path / "agent.db")
+    with store.transaction():
+        store.add_job(JOB)
+        store.set_fact("head", {"size": 3})
+    again = Store(tmp_path / "agent.db")  # the first one was never closed
+    assert again.job("job_1") == JOB
+    assert again.fact("head") == {"size": 3}
+
+
+def test_a_transaction_is_all_or_nothing(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt), store.transaction():  # noqa: PT012
+        store.add_job(JOB)
+        raise KeyboardInterrupt
+    assert store.job("job_1") is None
+
+
+def test_nobody_writes_outside_of_a_transaction(store: Store) -> None:
+    with pytest.raises(RuntimeError):
+        store.add_job(JOB)
+
+
+def test_one_record_per_round_and_one_vote_per_round(store: Store) -> None:
+    record = RoundRecord("job_1", 1, "train", "m", "c", 1, 0.5, 3, "h")
+    with store.transaction():
+        store.add_round(record)
+        store.add_vote("job_1", 1, "train", {})
+    with pytest.raises(sqlite3.IntegrityError), store.transaction():
+        store.add_round(record)
+    with pytest.raises(sqlite3.IntegrityError), store.transaction():
+        store.add_vote("job_1", 1, "train", {"other": True})
+    assert store.rounds("job_1") == [record]
+
+
+def test_chains_go_on_within_a_job_and_begin_at_the_newest_leaf(store: Store) -> None:
+    assert store.last_leaf("job_1") == ""
+    with store.transaction():
+        for name, job in (("a1", "job_1"), ("b1", "job_2"), ("a2", "job_1")):
+            store.add_leaf(OwnLeaf(name, job, "update", {}))
+    assert store.last_leaf("job_1") == "a2"
+    assert store.last_leaf("job_2") == "b1"
+    assert store.last_leaf("job_3") == "a2"
+
+
+def test_unproved_leaves(store: Store) -> None:
+    with store.transaction():
+        for name in ("x", "y"):
+            store.add_leaf(OwnLeaf(name, "job_1", "update", {}))
+        store.prove_leaf("x")
+        store.miss_leaf("y")
+    assert [(leaf.hash, leaf.missed) for leaf in store.unproved("job_1")] == [("y", 1)]
+    assert store.unproved("job_2") == []
+
+
+def test_a_finished_job_keeps_no_secret(store: Store) -> None:
+    with store.transaction():
+        store.add_job(JOB)
+        store.finish_job("job_1", "succeeded")
+    job = store.job("job_1")
+    assert job is not None
+    assert (job.secret, job.outcome) == (b"", "succeeded")
+
+
+def test_a_record_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    Store(path).close()
+    with sqlite3.connect(path) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(SecureFlowError) as error:
+        Store(path)
+    assert error.value.code == "store_too_new"
+
+
+def test_a_file_that_is_no_record_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(SecureFlowError) as error:
+        Store(path)
+    assert error.value.code == "store_unreadable"
