@@ -196,6 +196,14 @@ async def test_stale_round(world: EnclaveWorld) -> None:
     assert await folded(world, 2) == []
 
 
+async def test_a_released_round_takes_nothing_more(world: EnclaveWorld) -> None:
+    for name in PARTIES[:3]:
+        await world.upload(name)
+    await folded(world)
+    await world.release(world.certificate(world.question(PARTIES[:3])))
+    assert await code_of(world.upload("bank-d", number=1)) == "stale_round"
+
+
 async def test_replayed_upload(world: EnclaveWorld) -> None:
     """A recorded upload is played into the next round, by the operator or the party itself."""
     recorded = world.seal("bank-a", world.update(0))
@@ -343,6 +351,90 @@ async def test_racing_uploads_of_one_party_fold_once(world: EnclaveWorld) -> Non
         await link.close()
 
 
+class Held:
+    """An upload whose chunks are all there and whose trailer a test holds back."""
+
+    def __init__(self, world: EnclaveWorld, name: str, sealed: SealedUpdate) -> None:
+        self._world, self._name, self._sealed = world, name, sealed
+        self._go = asyncio.Event()
+        self._sending: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Send everything but the trailer, and wait until the enclave has it."""
+        self._sending = asyncio.create_task(self._send())
+        place = (JOB, self._name)
+        await until(lambda: _received(self._world, place) == self._sealed.chunk_count)
+
+    async def end(self) -> str:
+        """Send the trailer and return the code of the refusal (empty = accepted)."""
+        self._go.set()
+        assert self._sending is not None
+        try:
+            await self._sending
+        except grpc.aio.AioRpcError as error:
+            return refusal(error, "the enclave").code
+        return ""
+
+    async def _send(self) -> None:
+        channel = open_channel(
+            self._world.address, self._world.pki.agent(self._name)(), ENCLAVE_NAME
+        )
+        binding = self._sealed.header.binding
+        offer = _offer(self._name, self._sealed, round=binding.round, stage=binding.stage)
+        try:
+            await channel.unary_unary(OFFER, identity, identity)(canonical_bytes(offer))
+            await channel.stream_unary(SEND, identity, identity)(self._messages())
+        finally:
+            await channel.close()
+
+    async def _messages(self) -> AsyncIterator[bytes]:
+        yield bytes(4) + self._sealed.header_bytes
+        for chunk in self._sealed.chunks():
+            yield chunk
+        await self._go.wait()
+        yield self._sealed.trailer()
+
+
+async def test_an_upload_that_ends_after_the_freeze(world: EnclaveWorld) -> None:
+    """The set was put to the vote while the last bytes were on their way: they come too late."""
+    held = Held(world, "bank-d", world.seal("bank-d", world.update(3)))
+    await held.begin()
+    for name in PARTIES[:3]:
+        await world.upload(name)
+    assert await folded(world) == list(PARTIES[:3])
+    assert await held.end() == "round_frozen"
+    await world.release(world.certificate(world.question(PARTIES[:3])))
+
+
+async def test_an_upload_that_ends_after_the_model_moved(world: EnclaveWorld) -> None:
+    """Evaluation sums of the old model must not count for the new one."""
+    sealed = world.seal("bank-a", world.update(0, "evaluate"), number=1, stage="evaluate")
+    held = Held(world, "bank-a", sealed)
+    await held.begin()
+    other = EnclaveWorld.upload
+    for name in PARTIES[1:]:
+        await other(world, name)
+    await world.ask("roll", round=1, stage="train")
+    await world.release(world.certificate(world.question(PARTIES[1:])))
+    assert await held.end() == "stale_round"
+
+
+async def test_a_second_update_offered_before_the_first_was_folded(world: EnclaveWorld) -> None:
+    first = Held(world, "bank-a", world.seal("bank-a", world.update(0)))
+    await first.begin()
+    sealed = world.seal("bank-a", world.update(8))
+    channel = open_channel(world.address, world.pki.agent("bank-a")(), ENCLAVE_NAME)
+    offer = canonical_bytes(_offer("bank-a", sealed))
+    await channel.unary_unary(OFFER, identity, identity)(offer)
+    assert not await first.end()
+    messages = [bytes(4) + sealed.header_bytes, *sealed.chunks(), sealed.trailer()]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await channel.stream_unary(SEND, identity, identity)(iter(messages))
+    assert refusal(caught.value, "the enclave").code == "already_uploaded"
+    assert await folded(world) == ["bank-a"]
+    await channel.close()
+
+
 # --- who contributed ---------------------------------------------------------------------------
 
 
@@ -480,7 +572,7 @@ async def test_abandoned_uploads_give_their_buffers_up(large: EnclaveWorld) -> N
         beginning.cancel()
         await asyncio.gather(beginning, return_exceptions=True)
         await until(lambda place=place: large.worker.uploads._uploads[place].idle.is_set())
-    for name in PARTIES:
+    for name in reversed(PARTIES):
         await large.upload(name)
     assert await folded(large) == list(PARTIES)
 
