@@ -13,7 +13,7 @@ from typing import Any
 
 from secureflow.domain.specs import dump
 from secureflow.engines.script import ENCLAVE, JSON, Ask, Script, Tell
-from secureflow.engines.training.course import ENCLAVE_GONE, Course, leaf_entry, record
+from secureflow.engines.training.course import ENCLAVE_GONE, Course, leaf_entries, record
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
 
@@ -28,7 +28,7 @@ def ask_consent(course: Course) -> Script[None]:
     for party, reply in answers["replies"].items():
         check_approval(course, party, reply.get("approval"))
         course.approvals[party] = reply["approval"]
-    entries = [leaf_entry(course, p, r) for p, r in answers["replies"].items()]
+    entries = [e for p, r in answers["replies"].items() for e in leaf_entries(course, p, r)]
     yield from record(course, entries)
     for party in course.parties:
         yield Tell("party", {"party": party, "state": "approved"})
@@ -134,7 +134,7 @@ def _verify(course: Course, evidence: dict[str, JSON], need: int) -> Script[None
     if len(replies) < need:
         raise _refused(course, failures)
     course.tee = next(iter(replies.values()))["verdict"].get("tier", "")
-    yield from record(course, [leaf_entry(course, p, r) for p, r in replies.items()])
+    yield from record(course, [e for p, r in replies.items() for e in leaf_entries(course, p, r)])
     yield from _hand_over_model_keys(course, replies)
     for party in replies:
         yield Tell("party", {"party": party, "state": "admitted"})

@@ -11,7 +11,7 @@ from typing import Any
 
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.closing import threshold
-from secureflow.engines.ledger.leaves import leaf_from_json, verify
+from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.script import JSON, Ask, Now, Record, Script
@@ -58,6 +58,7 @@ class Course:
     rows: dict[str, int] = field(default_factory=dict)
     dropouts: list[dict[str, JSON]] = field(default_factory=list)
     history: list[dict[str, JSON]] = field(default_factory=list)
+    recorded: set[str] = field(default_factory=set)
     started: int = 0
 
     @property
@@ -111,13 +112,30 @@ def seconds_now() -> Script[float]:
     return milliseconds / 1000
 
 
-def leaf_entry(course: Course, party: str, reply: Mapping[str, Any]) -> dict[str, JSON]:
-    """Take the signed leaf out of a party's reply.
+def leaf_entries(course: Course, party: str, reply: Mapping[str, Any]) -> list[dict[str, JSON]]:
+    """Take a party's signed leaves out of its reply, oldest first, but for those recorded before.
+
+    A party offers all of its leaves of the job that it has no proof of: a round that is not closed
+    yet may hold one that the reply's own leaf names as the one before it.
 
     Raises:
-        SecureFlowError: `leaf_forged` when the leaf is not this party's over this job's spec.
+        SecureFlowError: `leaf_forged` when a leaf is not this party's over this job's spec.
     """
-    signed = leaf_from_json(reply.get("leaf"))
+    entries: list[dict[str, JSON]] = []
+    for offered in (*reply.get("leaves", ()), reply):
+        signed = _own_leaf(course, party, offered)
+        if signed.hash() in course.recorded:
+            continue
+        course.recorded.add(signed.hash())
+        entry: dict[str, JSON] = {"signed": signed.json()}
+        if offered.get("salt"):
+            entry |= {"document": offered.get("document"), "salt": offered["salt"]}
+        entries.append(entry)
+    return entries
+
+
+def _own_leaf(course: Course, party: str, offered: Any) -> SignedLeaf:
+    signed = leaf_from_json(offered.get("leaf") if isinstance(offered, Mapping) else None)
     leaf = signed.leaf
     bound = (leaf.author, leaf.job, leaf.spec) == (
         party,
@@ -131,10 +149,7 @@ def leaf_entry(course: Course, party: str, reply: Mapping[str, Any]) -> dict[str
             "Its agent is faulty, or somebody speaks in its name: ask the organisation.",
             {"party": party},
         )
-    entry: dict[str, JSON] = {"signed": signed.json()}
-    if reply.get("salt"):
-        entry |= {"document": reply.get("document"), "salt": reply["salt"]}
-    return entry
+    return signed
 
 
 def cosigned_note(

@@ -29,7 +29,7 @@ from secureflow.engines.training.course import (
     Course,
     cosigned_note,
     head_not_cosigned,
-    leaf_entry,
+    leaf_entries,
     record,
 )
 from secureflow.kit.errors import SecureFlowError
@@ -193,7 +193,7 @@ def _record_round(
         "certificate": certificate.as_json(),
         "generation": course.generation,
     }
-    entries = [leaf_entry(course, p, r) for p, r in replies.items() if r.get("leaf")]
+    entries = [e for p, r in replies.items() if r.get("leaf") for e in leaf_entries(course, p, r)]
     yield from record(course, [*entries, {"kind": "round.closed", "document": document}])
 
 

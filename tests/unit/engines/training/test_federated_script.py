@@ -94,6 +94,10 @@ def test_losing_the_enclave_anywhere_gives_the_same_model(lost_at: int) -> None:
     report = drive(world, [])
     assert report["model"]["digest"] == want["model"]["digest"]
     assert report["contributions"] == want["contributions"]
+    for party, made in world.made.items():
+        signed = [e["signed"] for e in world.entries if "signed" in e]
+        recorded = [leaf for leaf in signed if leaf["leaf"]["author"] == party]
+        assert recorded == [one["leaf"] for one in made], "a leaf is missing or out of order"
 
 
 def test_one_of_four_gone_the_job_goes_on_with_three() -> None:
@@ -158,12 +162,25 @@ def _forge_approval(party: str, verb: str, reply: dict[str, Any]) -> dict[str, A
 def _forge_leaf(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
     if verb == "train" and party == "bank-b":
         leaf = {**reply["leaf"]["leaf"], "kind": "other"}
-        return {**reply, "leaf": {**reply["leaf"], "leaf": leaf}}
+        forged = {**reply["leaf"], "leaf": leaf}
+        return {**reply, "leaf": forged, "leaves": []}
+    return reply
+
+
+def _forge_earlier_leaf(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+    if verb == "train" and party == "bank-b":
+        forged = {**reply["leaf"], "leaf": {**reply["leaf"]["leaf"], "kind": "other"}}
+        return {**reply, "leaves": [{**reply, "leaf": forged}]}
     return reply
 
 
 @pytest.mark.parametrize(
-    ("liar", "code"), [(_forge_approval, "approval_forged"), (_forge_leaf, "leaf_forged")]
+    ("liar", "code"),
+    [
+        (_forge_approval, "approval_forged"),
+        (_forge_leaf, "leaf_forged"),
+        (_forge_earlier_leaf, "leaf_forged"),
+    ],
 )
 def test_what_a_party_did_not_sign_is_refused(liar: Any, code: str) -> None:
     world = World(liar=liar)

@@ -68,6 +68,7 @@ class World:
         )
         self.tree = MemoryTree()
         self.entries: list[dict[str, Any]] = []
+        self.made: dict[str, list[dict[str, Any]]] = {}
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.states: list[str] = []
         self.models: list[dict[str, Any]] = []
@@ -155,7 +156,11 @@ class World:
             job=JOB, spec=self.digest,
         )  # fmt: skip
         signed = sign_leaf(leaf, self.keys[party])
-        return {"leaf": signed.json(), "document": document, "salt": salt.hex()}
+        offered = {"leaf": signed.json(), "document": document, "salt": salt.hex()}
+        made = self.made.setdefault(party, [])
+        if offered not in made:
+            made.append(offered)
+        return {**offered, "leaves": list(made)}
 
     def party_consent(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
         approval = {
