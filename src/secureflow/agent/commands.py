@@ -165,7 +165,10 @@ class Commands:
         ]
 
     async def data_publish(self, name: str, title: str = "") -> dict[str, JSON]:
-        """Check a dataset row by row and publish its description; rows stay here."""
+        """Check a dataset row by row and publish its description; rows stay here.
+
+        The answer has the exact count as well (`counted`); what is published has the bucket.
+        """
         context = self.assembly.context
         dataset = context.settings.dataset(name)
         salt = secrets.token_bytes(32)
@@ -183,7 +186,7 @@ class Commands:
             context.store.set_fact(f"dataset/{name}", published)
             facts = {"name": name, "id": published["id"], "commitment": found["commitment"]}
             context.store.note(context.clock(), "dataset.published", "", **facts)
-        return {"id": published["id"], "rows": found["rows"], **description}
+        return {"id": published["id"], **description, "counted": found["rows"]}
 
     async def data_remove(self, name: str) -> dict[str, JSON]:
         """Withdraw a description."""

@@ -1,0 +1,190 @@
+"""The doctor names the leg that fails, over a real link."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from peers.links import DOMAIN, Centre, Pki, now
+
+from secureflow import __version__
+from secureflow.adapters.tee import SimulatedPlatform
+from secureflow.agent.charter import CharterDesk
+from secureflow.agent.doctor import examine
+from secureflow.agent.store import Store
+from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import parse_certificate, serial
+
+LOG = SigningKey.generate()
+
+
+class Patient:
+    """An enrolled agent's directory and the centre that it belongs to."""
+
+    def __init__(self, directory: Path, centre: Centre, pki: Pki, **certificate: Any) -> None:
+        self.directory = directory
+        self.config = directory / "agent.yaml"
+        self.centre = centre
+        directory.mkdir(mode=0o700)
+        credentials = pki.agent("bank-a", **certificate)
+        for name in ("link.pem", "ca.pem"):
+            source = credentials._directory / name
+            (directory / name).write_bytes(source.read_bytes())
+            (directory / name).chmod(0o600)
+        self.key = SigningKey.generate()
+        self.key.save(directory / "signing.key")
+        members = (Member("bank-a", "A", self.key.public),)
+        self.charter = Charter(1, DOMAIN, "log.example", LOG.public, members)
+        store = Store(directory / "agent.db")
+        desk = CharterDesk(store, "bank-a", self.key, now)
+        desk.pin(SignedCharter(self.charter), self.charter.digest)
+        store.close()
+        self.settings: dict[str, Any] = {
+            "organisation": "bank-a",
+            "server": "https://centre.example",
+            "link": centre.address,
+            "trust_domain": DOMAIN,
+        }
+        self.status: dict[str, Any] = {
+            "time": now(),
+            "version": __version__,
+            "party": "bank-a",
+            "charter": self.charter.digest,
+            "log": {"origin": "log.example", "key": LOG.public, "size": 0},
+        }
+        centre.answer_call = lambda _, __, ___: self.status
+
+    async def legs(self) -> dict[str, dict[str, Any]]:
+        self.config.write_text(yaml.safe_dump(self.settings))
+        found = await asyncio.to_thread(lambda: list(examine(self.config)))
+        return {one["leg"]: one for one in found}
+
+    async def failed(self) -> dict[str, str]:
+        return {leg: one["code"] for leg, one in (await self.legs()).items() if not one["ok"]}
+
+
+@contextlib.asynccontextmanager
+async def patient(tmp_path: Path, **certificate: Any) -> AsyncIterator[Patient]:
+    pki = Pki(tmp_path / "pki")
+    centre = await Centre(pki, tmp_path).start()
+    try:
+        yield Patient(tmp_path / "agent", centre, pki, **certificate)
+    finally:
+        await centre.server.stop(0)
+
+
+async def test_a_healthy_agent(tmp_path: Path) -> None:
+    async with patient(tmp_path) as sick:
+        legs = await sick.legs()
+        assert all(one["ok"] for one in legs.values()), legs
+        assert list(legs) == [
+            "settings", "keys", "name", "connection", "certificate", "TLS", "authorisation",
+            "clock", "version", "charter", "attestation", "alarm",
+        ]  # fmt: skip
+        assert "hardware only" in legs["attestation"]["message"]
+
+
+def _set(**changes: Any) -> Callable[[Patient], None]:
+    return lambda sick: sick.settings.update(changes)
+
+
+def _answer(**changes: Any) -> Callable[[Patient], None]:
+    return lambda sick: sick.status.update(changes)
+
+
+def _alarm(sick: Patient) -> None:
+    store = Store(sick.directory / "agent.db")
+    with store.transaction():
+        store.set_fact("alarm", SecureFlowError("leaf_missing", "hidden").as_json())
+
+
+def _unpin(sick: Patient) -> None:
+    store = Store(sick.directory / "agent.db")
+    with store.transaction():
+        store.set_fact("charter", None)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "failed"),
+    [
+        (_set(organisation="!"), {"settings": "invalid_settings"}),
+        (
+            lambda s: (s.directory / "signing.key").chmod(0o644),
+            {"keys": "key_exposed"},
+        ),
+        (lambda s: (s.directory / "signing.key").unlink(), {"keys": "not_enrolled"}),
+        (
+            lambda s: (s.directory / "link.pem").unlink(),
+            {"certificate": "not_enrolled", "TLS": "not_enrolled"},
+        ),
+        (_set(link="no-such-host.invalid:1"), {"name": "unavailable"}),
+        (_set(link="127.0.0.1:1"), {"connection": "unavailable"}),
+        (_set(trust_domain="other.example"), {"certificate": "spiffe_foreign"}),
+        (_answer(time=now() + 3600), {"clock": "clock_skew"}),
+        (_answer(version="99.0"), {"version": "version_mismatch"}),
+        (_answer(party="bank-z"), {"authorisation": "forbidden"}),
+        (_answer(charter="0" * 64), {"charter": "charter_mismatch"}),
+        (_answer(log={"origin": "log.example", "key": "other"}), {"charter": "ledger_wrong_log"}),
+        (_unpin, {"charter": "charter_not_pinned"}),
+        (_set(attestation={"measurements": []}), {"attestation": "invalid_settings"}),
+        (
+            _set(attestation={"allow_simulated": True, "roots": ["gone.pem"]}),
+            {"attestation": "simulated_root_refused"},
+        ),
+        (_alarm, {"alarm": "leaf_missing"}),
+    ],
+)  # fmt: skip
+async def test_the_failing_leg_is_named(
+    tmp_path: Path, break_it: Callable[[Patient], Any], failed: dict[str, str]
+) -> None:
+    async with patient(tmp_path) as sick:
+        break_it(sick)
+        assert await sick.failed() == failed
+
+
+async def test_a_revoked_agent_is_told(tmp_path: Path) -> None:
+    async with patient(tmp_path) as sick:
+        certificate = (sick.directory / "link.pem").read_text()
+        leaf = certificate[certificate.index("-----BEGIN CERTIFICATE") :]
+        sick.centre.revoked.add(serial(parse_certificate(leaf)))
+        assert await sick.failed() == {"authorisation": "certificate_revoked"}
+
+
+async def test_an_expired_certificate_is_told(tmp_path: Path) -> None:
+    two_days = 2 * 86_400
+    async with patient(tmp_path, at=now() - two_days, life=timedelta(hours=1)) as sick:
+        assert "certificate_not_valid_now" in (await sick.failed()).values()
+
+
+async def test_another_centre_is_not_believed(tmp_path: Path) -> None:
+    other = Pki(tmp_path / "other")
+    imposter = await Centre(other, tmp_path / "imposter").start()
+    try:
+        async with patient(tmp_path) as sick:
+            sick.settings["link"] = imposter.address
+            assert await sick.failed() == {"TLS": "server_untrusted"}
+    finally:
+        await imposter.server.stop(0)
+
+
+async def test_simulated_enclaves_are_called_so(tmp_path: Path) -> None:
+    platform = tmp_path / "simulated"
+    SimulatedPlatform.create(platform, now())
+    async with patient(tmp_path) as sick:
+        root = str(platform / "root.pem")
+        sick.settings["attestation"] = {"allow_simulated": True, "roots": [root]}
+        assert "SIMULATED" in (await sick.legs())["attestation"]["message"]
+
+
+async def test_a_wrong_policy_and_a_missing_file(tmp_path: Path) -> None:
+    async with patient(tmp_path) as sick:
+        sick.settings["consent"] = {"policies": ["gone.cedar"]}
+        assert (await sick.failed()).get("settings") == "policy_unreadable"

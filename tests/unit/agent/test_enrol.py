@@ -1,0 +1,164 @@
+"""Enrolment over real TLS: whom the token is shown to, and what lies on disk afterwards."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import ssl
+import stat
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.links import DOMAIN, now
+
+from secureflow.agent.enrol import enrol
+from secureflow.agent.settings import AgentSettings
+from secureflow.kit.crypto import SigningKey, verify
+from secureflow.kit.enrolment import EnrolmentToken, proof_body
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import Authority, ca_fingerprint, make_csr, new_link_key, private_pem
+
+
+class Front(http.server.BaseHTTPRequestHandler):
+    """The two REST paths that a newcomer needs."""
+
+    centre: Centre
+
+    def do_GET(self) -> None:
+        self._send(200, self.centre.shown.encode())
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.centre.requests.append(body)
+        status, answer = self.centre.answer(body)
+        self._send(status, json.dumps(answer).encode())
+
+    def log_message(self, *args: Any) -> None:
+        del args
+
+    def _send(self, status: int, data: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+class Centre:
+    """An HTTPS server; `shown` is the authority that it claims, `served_by` whose leaf it has."""
+
+    def __init__(self, directory: Path) -> None:
+        self.authority = Authority.create(directory / "ca", DOMAIN, now())
+        self.shown = self.authority.pem
+        self.requests: list[dict[str, Any]] = []
+        self.uri = f"spiffe://{DOMAIN}/org/bank-a/agent/a1"
+        self.refusal: dict[str, Any] | None = None
+        self._directory = directory
+
+    def start(self, served_by: Authority | None = None) -> str:
+        key = new_link_key()
+        uri = f"spiffe://{DOMAIN}/server"
+        chain = (served_by or self.authority).issue(
+            make_csr(key), uri, now(), life=timedelta(hours=1), dns=["localhost"], ips=["127.0.0.1"]
+        )
+        pem = self._directory / "front.pem"
+        pem.write_bytes(private_pem(key) + chain.encode())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        handler = type("Bound", (Front,), {"centre": self})
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return f"https://127.0.0.1:{self.server.server_address[1]}"
+
+    def stop(self) -> None:
+        if hasattr(self, "server"):
+            self.server.shutdown()
+            self.server.server_close()
+
+    def token(self, kind: Any = "agent", organisation: str = "bank-a") -> str:
+        fingerprint = ca_fingerprint(self.authority.pem)
+        return EnrolmentToken.create("enr_1", kind, organisation, fingerprint).encode()
+
+    def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if self.refusal:
+            return 409, self.refusal
+        chain = self.authority.issue(body["csr"], self.uri, now(), life=timedelta(hours=24))
+        log = {"origin": "evil.example", "key": "k"}
+        return 200, {"certificate": chain, "link": "centre.example:8444", "log": log}
+
+
+@pytest.fixture
+def centre(tmp_path: Path) -> Iterator[Centre]:
+    made = Centre(tmp_path)
+    yield made
+    made.stop()
+
+
+def code(directory: Path, token: str, url: str) -> str:
+    with pytest.raises(SecureFlowError) as error:
+        enrol(directory, token, url, "a1")
+    return error.value.code
+
+
+def test_a_newcomer(centre: Centre, tmp_path: Path) -> None:
+    url, directory = centre.start(), tmp_path / "agent"
+    found = enrol(directory, centre.token(), url, "a1")
+    key = SigningKey.load(directory / "signing.key")
+    (request,) = centre.requests
+    body = proof_body("enr_1", request["csr"], key.public)
+    assert verify(key.public, "enrol", body, request["signature"])
+    assert found["key"] == key.public
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in directory.iterdir()}
+    assert modes["signing.key"] == modes["link.pem"] == 0o600
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    settings = AgentSettings.load(directory / "agent.yaml")
+    assert (settings.organisation, settings.link) == ("bank-a", "centre.example:8444")
+    assert settings.directory.resolve() == directory.resolve()
+    # The log that the centre names is believed only with the charter.
+    assert all("evil.example" not in p.read_text() for p in directory.iterdir())
+
+
+def test_another_authority_never_sees_the_token(centre: Centre, tmp_path: Path) -> None:
+    imposter = Authority.create(tmp_path / "other", DOMAIN, now())
+    url = centre.start(served_by=imposter)
+    # It shows its own authority, or the right one that it cannot serve under.
+    centre.shown = imposter.pem
+    assert code(tmp_path / "agent", centre.token(), url) == "ca_mismatch"
+    centre.shown = centre.authority.pem
+    assert code(tmp_path / "agent", centre.token(), url) == "server_unreachable"
+    assert centre.requests == []
+    assert not (tmp_path / "agent" / "link.pem").exists()
+
+
+def test_a_certificate_for_somebody_else_is_not_kept(centre: Centre, tmp_path: Path) -> None:
+    url = centre.start()
+    for uri in (
+        f"spiffe://{DOMAIN}/org/bank-b/agent/a1",
+        f"spiffe://{DOMAIN}/org/bank-a/agent/other",
+        f"spiffe://{DOMAIN}/enclave/a1",
+    ):
+        centre.uri = uri
+        assert code(tmp_path / "agent", centre.token(), url) == "certificate_foreign"
+    assert not (tmp_path / "agent" / "link.pem").exists()
+
+
+def test_keys_are_never_overwritten(centre: Centre, tmp_path: Path) -> None:
+    url, directory = centre.start(), tmp_path / "agent"
+    first = enrol(directory, centre.token(), url, "a1")
+    assert code(directory, centre.token(), url) == "already_enrolled"
+    (directory / "link.pem").unlink()  # the certificate was lost: the organisation is the same
+    assert enrol(directory, centre.token(), url, "a1")["key"] == first["key"]
+
+
+def test_refusals(centre: Centre, tmp_path: Path) -> None:
+    url, directory = centre.start(), tmp_path / "agent"
+    assert code(directory, centre.token("enclave", ""), url) == "token_other_kind"
+    assert code(directory, "sfe_garbage", url) == "token_malformed"
+    assert code(directory, centre.token(), "http://centre.example") == "insecure_url"
+    assert code(directory, centre.token(), "https://127.0.0.1:1") == "server_unreachable"
+    centre.refusal = {"code": "token_used", "detail": "It was used.", "hint": "Ask again."}
+    assert code(directory, centre.token(), url) == "token_used"

@@ -1,0 +1,175 @@
+"""The process: what it imports, what it opens, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from peers.links import DOMAIN, Centre, Pki, until
+
+from secureflow.agent import api
+from secureflow.agent.main import serve
+from secureflow.agent.settings import AgentSettings
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+
+HEAVY = ("pyarrow", "scipy", "dp_accounting", "fastapi", "sqlalchemy", "sklearn", "httpx", "typer")
+
+
+@contextlib.asynccontextmanager
+async def enrolled(tmp_path: Path) -> AsyncIterator[tuple[Path, Centre]]:
+    pki = Pki(tmp_path / "pki")
+    centre = await Centre(pki, tmp_path).start()
+    directory = tmp_path / "agent"
+    directory.mkdir(mode=0o700)
+    source = pki.agent("bank-a")._directory
+    for name in ("link.pem", "ca.pem"):
+        (directory / name).write_bytes((source / name).read_bytes())
+    SigningKey.generate().save(directory / "signing.key")
+    (directory / "rows.csv").write_text("age\n41\n7\n")
+    column = {"name": "age", "type": "number", "bounds": [0, 100]}
+    dataset = {"name": "people", "path": "rows.csv", "format": "csv", "columns": [column]}
+    settings: dict[str, Any] = {
+        "directory": ".",
+        "organisation": "bank-a",
+        "server": "https://centre.example",
+        "link": centre.address,
+        "trust_domain": DOMAIN,
+        "datasets": [dataset],
+    }
+    config = directory / "agent.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    try:
+        yield config, centre
+    finally:
+        await centre.server.stop(0)
+
+
+def listening(pid: int) -> set[str]:
+    """Return the local addresses that a process listens on, by /proc."""
+    inodes = set()
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            target = str(handle.readlink())
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                found.add(fields[1])
+    return found
+
+
+async def ask(function: Any, *arguments: Any, **options: Any) -> Any:
+    return await asyncio.to_thread(function, *arguments, **options)
+
+
+def test_the_main_process_imports_nothing_heavy() -> None:
+    check = (
+        "import sys, secureflow.agent.main, secureflow.agent.doctor; "
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+async def test_serving_and_ending(tmp_path: Path) -> None:
+    async with enrolled(tmp_path) as (config, centre):
+        running = asyncio.create_task(serve(AgentSettings.load(config)))
+        await centre.connected("bank-a")
+        ready = config.parent / "ready.json"
+        assert json.loads(ready.read_text())["party"] == "bank-a"
+        status = await ask(api.status, config)
+        assert (status["link"], status["charter"], status["alarm"]) == ("connected", None, None)
+        hello = centre.hellos[0][1]
+        assert (hello["key"], hello["unproved"]) == (status["key"], [])
+        with pytest.raises(SecureFlowError) as error:
+            await serve(AgentSettings.load(config))
+        assert error.value.code == "agent_running"
+        assert (await ask(api.status, config))["link"] == "connected"  # the first one lives
+
+        centre.answer_call = lambda _, kind, body: {"id": "dst_1"} if kind != "charter.get" else {}
+        published = await ask(api.data_publish, config, "people", "People")
+        assert (published["id"], published["rows"], published["counted"]) == ("dst_1", "<1k", 2)
+        sent = next(body for _, kind, body in centre.calls if kind == "dataset.publish")
+        assert sent.keys() == {"name", "title", "columns", "rows", "commitment"}
+        assert (await ask(api.data_list, config))[0]["published"] == "dst_1"
+        await ask(api.data_remove, config, "people")
+        assert (await ask(api.data_list, config))[0]["published"] == ""
+        with pytest.raises(SecureFlowError) as error:
+            await ask(api.charter_pin, config, None, "")
+        assert error.value.code == "charter_missing"
+        assert [deed["deed"] for deed in await ask(api.log, config)] == [
+            "dataset.removed",
+            "dataset.published",
+        ]
+        running.cancel()
+        await asyncio.wait_for(asyncio.gather(running, return_exceptions=True), 5)
+        with pytest.raises(SecureFlowError) as error:
+            await ask(api.status, config)
+        assert error.value.code == "agent_not_running"
+
+
+async def test_a_real_process_opens_no_port_and_obeys_sigterm(tmp_path: Path) -> None:
+    async with enrolled(tmp_path) as (config, centre):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c"),
+            "import sys, pathlib; from secureflow.agent.main import run; "
+            "sys.exit(run(pathlib.Path(sys.argv[1])))",
+            str(config),
+            env={**os.environ, "SECUREFLOW_AGENT__LOG_FORM": "json"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            assert process.stdout is not None
+            line = json.loads(await process.stdout.readline())
+            assert (line["event"], line["pid"]) == ("ready", process.pid)
+            await centre.connected("bank-a")
+            assert listening(process.pid) == set()
+            assert listening(os.getpid()) != set()  # the centre's port: the check can see one
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 5) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def test_an_agent_outlives_its_centre(tmp_path: Path) -> None:
+    async with enrolled(tmp_path) as (config, centre):
+        running = asyncio.create_task(serve(AgentSettings.load(config)))
+        await centre.connected("bank-a")
+        greeted = len(centre.hellos)
+        await centre.restart()
+        await until(lambda: len(centre.hellos) > greeted)
+        assert (await ask(api.status, config))["organisation"] == "bank-a"
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def test_what_is_wrong_with_the_settings_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from secureflow.agent.main import run
+
+    config = tmp_path / "agent.yaml"
+    config.write_text("organisation: bank-a\nserver: https://x\nlink: x:1\ntrust_domain: d\n")
+    assert run(config) == 5
+    assert "not_enrolled" in capfd.readouterr().err
+    config.write_text("organisation: 7\n")
+    assert run(config) == 2
