@@ -1,0 +1,52 @@
+"""SIGKILL at every step of a running job: the same model, and nothing recorded twice.
+
+One platform; an undisturbed job gives the digest that each disturbed one must reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from secureflow.demo.platform import Platform
+from tests.survival.points import Arming
+from tests.survival.world import check_story, platform, run_under
+
+pytestmark = [pytest.mark.xdist_group("kills"), pytest.mark.timeout(400)]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    directory: Path = tmp_path_factory.mktemp("kills") / "p"
+    with platform(directory) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: Platform) -> str:
+    job, _ = run_under(place, None)
+    assert job.state == "succeeded", job.error
+    check_story(place, job)
+    assert job.report is not None
+    return str(job.report["model"]["digest"])
+
+
+STEPS = [
+    ("server", (" before", " after"), 50),
+    ("bank-b", (), 40),
+    ("enclave", (), 30),
+]
+
+
+@pytest.mark.parametrize(("process", "kinds", "fewest"), STEPS, ids=[step[0] for step in STEPS])
+def test_a_process_killed_at_each_step(
+    place: Platform, undisturbed: str, process: str, kinds: tuple[str, ...], fewest: int
+) -> None:
+    job, died = run_under(place, Arming(process, kinds))
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= fewest, died
+    assert job.report is not None
+    assert job.report["model"]["digest"] == undisturbed
+    check_story(place, job)
