@@ -23,7 +23,7 @@ Job = Annotated[str, typer.Option("--job", help=t("Only of this job."))]
 def head(output: Output = Form.TABLE) -> None:
     """Show the log's head."""
     with client() as connection:
-        show(connection.audit.head(), output)
+        show(connection.audit.head(), output, ("origin", "key", "size"))
 
 
 @app.command("entries", help=t("List entries of the log."))

@@ -9,12 +9,15 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class Form(StrEnum):
@@ -123,7 +126,6 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _table(rows: list[Any], columns: Sequence[str]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -136,11 +138,10 @@ def _table(rows: list[Any], columns: Sequence[str]) -> None:
         table.add_column(t(name), overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(name, row.get(name))) for name in names))
-    _console(Console).print(table)
+    _print(table)
 
 
 def _lines(value: Any, columns: Sequence[str]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -153,9 +154,17 @@ def _lines(value: Any, columns: Sequence[str]) -> None:
     for name in columns or value:
         if name in value:
             table.add_row(t(name), Text(_cell(name, value[name])))
-    _console(Console).print(table)
+    _print(table)
 
 
-def _console(make: Any) -> Any:
-    """Return a console that never cuts what is piped into a file or another program."""
-    return make() if sys.stdout.isatty() else make(width=10_000, force_terminal=False)
+def _print(table: Table) -> None:
+    """Print a table; into a file or another program nothing is cut, wrapped or padded."""
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        Console().print(table)
+        return
+    console = Console(width=10_000, force_terminal=False)
+    with console.capture() as written:
+        console.print(table)
+    write("\n".join(line.rstrip() for line in written.get().rstrip("\n").split("\n")))
