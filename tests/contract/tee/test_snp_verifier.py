@@ -213,6 +213,19 @@ def test_provider_keys() -> None:
     assert leg(evidence(by_vlek)) == "chip"
     assert leg(evidence(by_vlek, vcek=leaf(PARTS))) == "chip"
     assert leg(evidence(vcek=leaf({**PARTS, "5": b"csp"}))) == "chip"
+    both = leaf({**PARTS, "4": CHIP, "5": b"csp"})
+    assert leg(evidence(by_vlek, vcek=both)) == "chip"
+
+
+def test_turin_has_its_own_layout() -> None:
+    turin = SnpVerifier({"Turin": (3, 0, 0, 0, 206)}, ROOT)
+    turin._roots = dict.fromkeys(turin._roots, "Turin")
+    parts = {"3.9": integer(3), "3.1": integer(0), "3.2": integer(0), "3.3": integer(0)}
+    short = {**parts, "3.8": integer(206), "4": CHIP[:8]}
+    padded = report(chip=CHIP[:8] + bytes(56))
+    assert turin.verify(evidence(padded, vcek=leaf(short)), NOW).tcb_status == "UpToDate"
+    assert leg(evidence(report(), vcek=leaf(short)), turin) == "chip"
+    assert leg(evidence(padded, vcek=leaf({**short, "3.9": integer(2)})), turin) == "tcb"
 
 
 @pytest.mark.parametrize(
@@ -239,15 +252,28 @@ def test_every_signed_byte_is_covered(place: int) -> None:
 
 
 def test_report_key_on_another_curve() -> None:
-    weak = ec.generate_private_key(ec.SECP256R1())
-    wrong = certificate(
+    """Even a report that such a key did sign is refused."""
+    for weak in (ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP521R1())):
+        data = bytearray(report())
+        r, s = decode_dss_signature(weak.sign(bytes(data[:0x2A0]), ec.ECDSA(hashes.SHA384())))
+        data[0x2A0 : 0x2A0 + 72] = r.to_bytes(72, "little")
+        data[0x2E8 : 0x2E8 + 72] = s.to_bytes(72, "little")
+        wrong = certificate(
+            "SEV-VCEK",
+            weak.public_key(),
+            "SIMULATED ASK",
+            ASK_KEY,
+            extensions={**PARTS, "4": CHIP},
+        )
+        assert leg(evidence(bytes(data), vcek=wrong)) == "report_signature"
+    rsa_leaf = certificate(
         "SEV-VCEK",
-        weak.public_key(),
+        ASK_KEY.public_key(),
         "SIMULATED ASK",
         ASK_KEY,
         extensions={**PARTS, "4": CHIP},
     )
-    assert leg(evidence(vcek=wrong)) == "report_signature"
+    assert leg(evidence(vcek=rsa_leaf)) == "report_signature"
 
 
 def test_dispatch_by_format() -> None:

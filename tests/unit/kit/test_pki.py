@@ -300,6 +300,8 @@ def test_spiffe_round_trip(uri: str) -> None:
         ("d", "server", "", "n"),
         ("d", "root", "", ""),
         ("d", "agent", "o/../x", "n"),
+        ("D", "server", "", ""),
+        ("a b", "server", "", ""),
     ],
 )
 def test_spiffe_parts_fit_their_role(parts: tuple[str, ...]) -> None:
@@ -393,6 +395,21 @@ def test_malformed_token_is_refused_without_repeating_it(fields: dict[str, objec
     assert code_of(error) == "token_malformed"
     assert good.secret not in str(error.value)
     assert text[4:20] not in str(error.value)
+
+
+def test_token_needs_its_prefix() -> None:
+    text = EnrolmentToken.create("t1", "agent", "bank-a", "0" * 64).encode()
+    for wrong in (text.removeprefix("sfe_"), "SFE_" + text[4:], "sfe_W10", "sfe_" + "A" * 5000):
+        with pytest.raises(SecureFlowError) as error:
+            EnrolmentToken.parse(wrong)
+        assert code_of(error) == "token_malformed"
+
+
+def test_a_ca_names_exactly_one_trust_domain() -> None:
+    for uris in (["spiffe://a.test", "spiffe://b.test"], ["https://a.test"], ["spiffe://a/b"]):
+        names = [x509.UniformResourceIdentifier(uri) for uri in uris]
+        with pytest.raises(SecureFlowError):
+            Authority(new_link_key(), leaf_with(names, ca=True))
 
 
 @given(st.text(max_size=80))

@@ -201,6 +201,11 @@ def test_lists_and_roots_that_fit() -> None:
     assert verdict(facts, policy=policy).status == "affirming"
 
 
+def test_missing_reference_values_say_what_is_missing() -> None:
+    with pytest.raises(SecureFlowError, match="no reference value"):
+        verdict(policy=AppraisalPolicy())
+
+
 def test_stages_come_in_order() -> None:
     """Unacceptable *and* replayed evidence fails as replayed; unbound comes before that."""
     bad = claims(simulated=True, tcb_status="Revoked")
@@ -284,6 +289,17 @@ _NASTY: list[Any] = [
         {**evidence().as_json(), "blob": "A" * (4 * 64 * 1024)},
         {**evidence().as_json(), "tee": "simulated"},
         {**evidence().as_json(), "collateral": "text"},
+        {**evidence().as_json(), "tee": ["sgx"]},
+        {**evidence().as_json(), "blob": 1},
+        {**evidence().as_json(), "blob": "not base64"},
+        {**evidence().as_json(), "collected_at": "now"},
+        {**evidence().as_json(), "collected_at": True},
+        {**evidence().as_json(), "collected_at": -1},
+        {**evidence().as_json(), "collected_at": 2**40},
+        {**evidence().as_json(), "runtime_data": None},
+        {**evidence().as_json(), "runtime_data": {**RUNTIME, "nonce": 1}},
+        {**evidence().as_json(), "runtime_data": {**RUNTIME, "nonce": "A" * 64}},
+        {**evidence().as_json(), "runtime_data": {**RUNTIME, "hpke": "A" * 5000}},
     ],
 )
 def test_malformed_evidence(value: Any) -> None:
