@@ -88,28 +88,30 @@ def check_admission(admissions: Sequence[Admission], generation: int, now: int) 
 
 
 def check_position(
-    rounds: Sequence[RoundRecord], request: TrainRequest, model: str
+    known: RoundRecord | None, newest: RoundRecord | None, request: TrainRequest, model: str
 ) -> RoundRecord | None:
     """Return the record if this very update was made before; rounds only go forward.
+
+    Args:
+        known: the record of this round and stage, if there is one.
+        newest: the record of the round that was trained last.
+        request: what is asked now.
+        model: hex digest of the verified model to start from.
 
     Raises:
         SecureFlowError: `update_already_sealed` for the same round on another model,
             `stale_round`.
     """
-    newest = rounds[-1] if rounds else None
-    for record in rounds:
-        if (record.round, record.stage) != (request.round, request.stage):
-            continue
-        if record.model != model:
-            raise SecureFlowError(
-                "update_already_sealed",
-                f"Round {request.round} ({request.stage}) of {request.job} was trained from "
-                "another model.",
-                "One round, one model, one update: the centre shows two models.",
-                {"trained": record.model, "shown": model},
-            )
-        if record is newest:
-            return record
+    if known is not None and known.model != model:
+        raise SecureFlowError(
+            "update_already_sealed",
+            f"Round {request.round} ({request.stage}) of {request.job} was trained from another "
+            "model.",
+            "One round, one model, one update: the centre shows two models.",
+            {"trained": known.model, "shown": model},
+        )
+    if known is not None and known == newest:
+        return known
     if newest is not None and _place(request) <= _place(newest):
         raise SecureFlowError(
             "stale_round",

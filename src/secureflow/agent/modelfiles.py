@@ -46,10 +46,6 @@ class ModelFiles:
         self._party = party
         self._maps: dict[str, mmap.mmap] = {}
 
-    def update_path(self, job: str) -> Path:
-        """Return where the job's delta is written; the file is reused by every round."""
-        return self._job(job) / "update"
-
     async def model(self, job: JobRecord, spec: TrainingSpec, model: ReleasedModel | None) -> Path:
         """Return the file of a model whose digest was checked against a release.
 
@@ -63,16 +59,19 @@ class ModelFiles:
         if model is None:
             model = _resumed(spec)
         path = folder / f"{model.digest}.model"
-        if not await asyncio.to_thread(path.exists):
+        if not _there(path):
             await self._fetch(job, model, path, _FLOAT32 * spec.parameters)
-            await asyncio.to_thread(_keep_only, folder, path)
         return path
 
-    def clear_tail(self, job: str, parameters: int) -> None:
-        """Cut the sums off the update file, so that the worker finds only its delta's pages."""
-        path = self.update_path(job)
+    def begin_update(self, job: str, parameters: int) -> Path:
+        """Return where the job's next delta is written; the file is reused by every round.
+
+        The sums of the last one are cut off, so that the worker finds only its delta's pages.
+        """
+        path = self._job(job) / "update"
         if path.exists() and path.stat().st_size > _FLOAT32 * parameters:
             os.truncate(path, _FLOAT32 * parameters)
+        return path
 
     def plaintext(self, job: str, parameters: int, sums: Sequence[float]) -> memoryview:
         """Return the update, delta then sums, as one read-only buffer over the file.
@@ -83,7 +82,7 @@ class ModelFiles:
         tail = np.asarray(sums, dtype="<f8").tobytes()
         if not parameters:
             return memoryview(tail)
-        path, length = self.update_path(job), _FLOAT32 * parameters
+        path, length = self._job(job) / "update", _FLOAT32 * parameters
         if path.stat().st_size != length:
             raise SecureFlowError(
                 "update_length_wrong",
@@ -152,9 +151,10 @@ class ModelFiles:
             size = length + TAG * chunk_count(length)
             await self._link.fetch(model.artifact, sealed, size)
             await asyncio.to_thread(_decrypt, key, sealed, path, length, model)
-        if await asyncio.to_thread(lambda: path.stat().st_size) != length:
-            await asyncio.to_thread(path.unlink)
+        if _length(path) != length:
+            _remove(path)
             raise _other_content(model)
+        _keep_only(path)
 
 
 def _resumed(spec: TrainingSpec) -> ReleasedModel:
@@ -177,9 +177,24 @@ def _decrypt(key: bytes, sealed: Path, path: Path, length: int, model: ReleasedM
     part.replace(path)
 
 
-def _keep_only(folder: Path, path: Path) -> None:
+# Directory entries are looked at on the event loop: cheaper than a hop to a thread.
+
+
+def _there(path: Path) -> bool:
+    return path.exists()
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _keep_only(path: Path) -> None:
     """Remove earlier models: every round brings one of the full size."""
-    for other in folder.glob("*.model"):
+    for other in path.parent.glob("*.model"):
         if other != path:
             other.unlink(missing_ok=True)
 

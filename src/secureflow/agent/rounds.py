@@ -105,7 +105,12 @@ class Rounds:
         observed = await context.witness.observe(request.head, rider)
         initial = await self._initial_digest(job, spec)
         model = check_model(request, initial, admissions)
-        record = check_position(context.store.rounds(job.job), request, model)
+        record = check_position(
+            context.store.round(job.job, request.round, request.stage),
+            context.store.newest_round(job.job),
+            request,
+            model,
+        )
         moments = check_moments(request, spec, initial, admissions)
         if record is None:
             late = context.witness.earlier(job.job, observed)
@@ -133,7 +138,8 @@ class Rounds:
         question = Question.from_json({name: getattr(request, name) for name in names})
         observed = await context.witness.observe(request.cosigned, rider)
         record = self._contributed(request)
-        votes = [Vote.from_json(vote) for vote in context.store.votes(job.job)]
+        cast = context.store.vote(job.job, request.round, request.stage)
+        votes = [] if cast is None else [Vote.from_json(cast)]
         expected = round_context(
             job.job, record.round, record.stage,
             spec=job.digest, model=record.model, roster=spec.parties,
@@ -177,26 +183,36 @@ class Rounds:
             if request.stage == "evaluate":
                 answer = await self._computing.evaluate(job.job, path, moments)
             else:
-                await asyncio.to_thread(self._files.clear_tail, job.job, layout.parameters)
-                answer = await self._computing.train(
-                    job.job, path, self._files.update_path(job.job), moments,
-                    training_seed(job.secret, request.stage, model),
-                )  # fmt: skip
+                update = self._files.begin_update(job.job, layout.parameters)
+                seed = training_seed(job.secret, request.stage, model)
+                answer = await self._computing.train(job.job, path, update, moments, seed)
         sums = _checked_sums(answer, layout.sums, request)
-        plaintext = await asyncio.to_thread(self._files.plaintext, job.job, layout.parameters, sums)
-        content = await asyncio.to_thread(tensor_digest, plaintext)
-        self._check_one_update(job, request, model, content)
-        held = _Held(request.round, request.stage, content, plaintext, float(answer["seconds"]))
+        held = await asyncio.to_thread(
+            self._hold, job, request, layout.parameters, sums, float(answer["seconds"])
+        )
+        self._check_one_update(job, request, model, held.content)
         self._held[job.job] = held
         return held
+
+    def _hold(
+        self,
+        job: JobRecord,
+        request: TrainRequest,
+        parameters: int,
+        sums: list[float],
+        seconds: float,
+    ) -> _Held:
+        """Map the update and take its digest."""
+        plaintext = self._files.plaintext(job.job, parameters, sums)
+        content = tensor_digest(plaintext)
+        return _Held(request.round, request.stage, content, plaintext, seconds)
 
     def _check_one_update(
         self, job: JobRecord, request: TrainRequest, model: str, content: str
     ) -> None:
         """Never two different updates for one (job, model digest)."""
-        for other in self._context.store.rounds(job.job):
-            same = (other.stage, other.model) == (request.stage, model)
-            if same and other.content != content:
+        for other in self._context.store.rounds_from(job.job, request.stage, model):
+            if other.content != content:
                 raise SecureFlowError(
                     "update_already_sealed",
                     f"{self._context.party} has already sealed another update of {job.job} from "
@@ -296,9 +312,9 @@ class Rounds:
             ) from error
 
     def _contributed(self, request: CloseRequest) -> RoundRecord:
-        for record in self._context.store.rounds(request.job):
-            if (record.round, record.stage) == (request.round, request.stage):
-                return record
+        record = self._context.store.round(request.job, request.round, request.stage)
+        if record is not None:
+            return record
         raise SecureFlowError(
             "not_contributed",
             f"{self._context.party} contributed nothing to round {request.round} "

@@ -32,6 +32,8 @@ CREATE TABLE rounds (
     model TEXT NOT NULL, content TEXT NOT NULL, rows INTEGER NOT NULL, seconds REAL NOT NULL,
     head_size INTEGER NOT NULL, leaf TEXT NOT NULL, UNIQUE (job, round, stage)
 );
+CREATE INDEX rounds_by_model ON rounds (job, stage, model);
+CREATE INDEX rounds_by_number ON rounds (job, number);
 CREATE TABLE votes (
     job TEXT NOT NULL, round INTEGER NOT NULL, stage TEXT NOT NULL, vote TEXT NOT NULL,
     PRIMARY KEY (job, round, stage)

@@ -181,14 +181,37 @@ class Store:
         rows = self._all("SELECT * FROM rounds WHERE job = ? ORDER BY number", job)
         return [RoundRecord.from_row(row) for row in rows]
 
+    def round(self, job: str, round_number: int, stage: str) -> RoundRecord | None:
+        """Return the record of one round and stage."""
+        row = self._one(
+            "SELECT * FROM rounds WHERE job = ? AND round = ? AND stage = ?",
+            job, round_number, stage,
+        )  # fmt: skip
+        return None if row is None else RoundRecord.from_row(row)
+
+    def newest_round(self, job: str) -> RoundRecord | None:
+        """Return the round that was trained last."""
+        row = self._one("SELECT * FROM rounds WHERE job = ? ORDER BY number DESC LIMIT 1", job)
+        return None if row is None else RoundRecord.from_row(row)
+
+    def rounds_from(self, job: str, stage: str, model: str) -> list[RoundRecord]:
+        """Return the rounds of a stage that started from one model."""
+        rows = self._all(
+            "SELECT * FROM rounds WHERE job = ? AND stage = ? AND model = ?", job, stage, model
+        )
+        return [RoundRecord.from_row(row) for row in rows]
+
     def add_round(self, record: RoundRecord) -> None:
         """Insert a round; (job, round, stage) is unique."""
         self._insert("rounds", record.row())
 
-    def votes(self, job: str) -> list[JSON]:
-        """Return the JSON of this party's votes in a job."""
-        rows = self._all("SELECT vote FROM votes WHERE job = ?", job)
-        return [json.loads(row["vote"]) for row in rows]
+    def vote(self, job: str, round_number: int, stage: str) -> JSON:
+        """Return the JSON of this party's one vote of a round and stage, or None."""
+        row = self._one(
+            "SELECT vote FROM votes WHERE job = ? AND round = ? AND stage = ?",
+            job, round_number, stage,
+        )  # fmt: skip
+        return None if row is None else json.loads(row["vote"])
 
     def add_vote(self, job: str, round_number: int, stage: str, vote: JSON) -> None:
         """Insert the one vote of (job, round, stage)."""
