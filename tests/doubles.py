@@ -172,7 +172,8 @@ class _Outbox:
         self._tables.outbox[job, seq] = (verb, tuple(parties))
 
     async def clear(self, job: str, seq: int) -> None:
-        self._tables.outbox.pop((job, seq), None)
+        for key in [key for key in self._tables.outbox if key[0] == job and key[1] <= seq]:
+            del self._tables.outbox[key]
 
     async def owed(self, job: str) -> list[tuple[str, str]]:
         rows = self._tables.outbox.items()

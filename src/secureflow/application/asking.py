@@ -14,6 +14,10 @@ from secureflow.application.ports import Courier, Request
 from secureflow.engines.script import JSON, Ask
 from secureflow.kit.errors import SecureFlowError
 
+_PASSING = frozenset({"train"})
+"""Verbs whose head the next round replaces: its cosignatures go to the agents with the closing
+question, and only those of the heads that start and end a job are kept beside the log."""
+
 Cosigned = Callable[[str, str, str], Awaitable[None]]
 
 
@@ -82,7 +86,7 @@ class Asking:
 
     async def _pass_on_cosignatures(self, ask: Ask, replies: Mapping[str, Any]) -> None:
         head = ask.body.get("head")
-        if not isinstance(head, str):
+        if not isinstance(head, str) or ask.verb in _PASSING:
             return
         for party, reply in replies.items():
             line = reply.get("cosignature") if isinstance(reply, dict) else None

@@ -6,6 +6,7 @@ none of that is trusted: each agent checks the spec against its own charter, gra
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -31,6 +32,10 @@ from secureflow.kit.errors import SecureFlowError
 
 CONSENT_SECONDS: Final = 7 * 86_400
 """How long approvals are asked for: a data owner may be on holiday."""
+PAGE: Final = 500
+"""Events read at once."""
+MERGE_SECONDS: Final = 0.05
+"""A busy job wakes its watchers many times a second; they look this often."""
 MAX_OPEN: Final = 100
 """Unfinished jobs of one organisation."""
 
@@ -202,11 +207,12 @@ class Jobs:
             SecureFlowError: `not_found`, before the first event.
         """
         async for _ in self._bus.listen(topic(key)):
-            while True:
+            events: list[Event] = []
+            while not events or len(events) == PAGE:
                 async with self._begin() as work:
                     # The state is read first: what a job says in its last commit is not missed.
                     job = await visible_job(work, principal, key)
-                    events = await work.events.after(key, after)
+                    events = await work.events.after(key, after, PAGE)
                 for event in events:
                     after = event.id
                     yield event
@@ -214,6 +220,7 @@ class Jobs:
                     break
             if job.state.final or self._stopping():
                 return
+            await asyncio.sleep(MERGE_SECONDS)
 
     async def _draft(self, work: UnitOfWork, principal: Principal, wanted: Wanted) -> Drafted:
         await active_project(work, principal, wanted.project)

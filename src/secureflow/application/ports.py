@@ -93,7 +93,7 @@ class Outbox(Protocol):
         """Note that these parties owe an answer."""
 
     async def clear(self, job: str, seq: int) -> None:
-        """The effect is answered."""
+        """Every effect up to this one is answered."""
 
     async def owed(self, job: str) -> list[tuple[str, str]]:
         """Return (party, verb) of open requests of a job."""
@@ -294,9 +294,7 @@ class Artifact:
 class Artifacts(Protocol):
     """Content-addressed blobs (BLAKE3)."""
 
-    async def put(
-        self, chunks: AsyncIterator[bytes], *, limit: int, expect: str = ""
-    ) -> Artifact:
+    async def put(self, chunks: AsyncIterator[bytes], *, limit: int, expect: str = "") -> Artifact:
         """Store a stream of at most `limit` bytes; identical content is stored once.
 
         A longer stream raises `too_large`, one of another digest than `expect` (if given)

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from secureflow.application.ports import PendingLeaf
-from secureflow.domain.jobs import Job
 from secureflow.engines.ledger.leaves import (
     SALT_BYTES,
     Leaf,
@@ -50,10 +49,10 @@ def pending_leaves(
     effect: Record,
     origin: str,
     key: SigningKey,
-    entity: Job,
+    spec: str,
     at: int,
 ) -> list[PendingLeaf]:
-    """Return the leaves of a `Record` in its order.
+    """Return the leaves of a `Record` in its order; `spec` is the job's spec digest.
 
     Raises:
         SecureFlowError: `malformed_leaf` for a party's leaf that is none.
@@ -66,7 +65,7 @@ def pending_leaves(
             else:
                 yield server_leaf(
                     entry["kind"], entry["document"], origin, key, at,
-                    job=job, spec=entity.digest, seq=seq, position=position,
+                    job=job, spec=spec, seq=seq, position=position,
                 )  # fmt: skip
 
     return list(leaves())

@@ -48,9 +48,13 @@ Milliseconds = Callable[[], int]
 
 @dataclass
 class _Course:
-    """A running job: its script, the effect that it waits for, and what is not yet durable."""
+    """A running job: its script, the effect that it waits for, and what is not yet durable.
+
+    `spec` is the spec's digest.
+    """
 
     job: str
+    spec: str
     script: Script[dict[str, JSON]]
     effect: Effect | None = None
     seq: int = 0
@@ -178,7 +182,7 @@ class Runner:
         async with self._begin() as unit:
             entity = await unit.jobs.get(job)
             lines = await unit.journal.read(job)
-        course = _Course(job, self._script_for(entity))
+        course = _Course(job, entity.digest, self._script_for(entity))
         if "cancel" in entity.progress:
             course.cancel.set()
         course.advance()
@@ -197,18 +201,22 @@ class Runner:
     async def _make_durable(self, course: _Course) -> None:
         """Commit what happened, perform the effects that need no outside, open the next one."""
         async with self._begin() as unit:
-            await self._flush(unit, course)
             while course.effect is not None and not isinstance(course.effect, Ask | Record):
                 course.settle(await self._perform_inside(unit, course))
-                await self._flush(unit, course)
+            await self._flush(unit, course)
             if isinstance(course.effect, Ask):
                 effect = course.effect
                 await unit.outbox.put(course.job, course.seq, effect.verb, effect.to)
             elif isinstance(course.effect, Record):
                 leaves = pending_leaves(
-                    course.job, course.seq, course.effect, self._ledger.origin, self._log_key,
-                    await unit.jobs.get(course.job), self._now_ms() // 1000,
-                )  # fmt: skip
+                    course.job,
+                    course.seq,
+                    course.effect,
+                    self._ledger.origin,
+                    self._log_key,
+                    course.spec,
+                    self._now_ms() // 1000,
+                )
                 await unit.leaves.submit(leaves)
             else:
                 await self._end(unit, course)
@@ -217,8 +225,7 @@ class Runner:
     async def _flush(self, unit: UnitOfWork, course: _Course) -> None:
         if course.undurable:
             await unit.journal.append(course.job, course.undurable)
-            for line in course.undurable:
-                await unit.outbox.clear(course.job, line.seq)
+            await unit.outbox.clear(course.job, course.undurable[-1].seq)
             course.undurable = []
 
     async def _perform_outside(self, course: _Course) -> JSON:

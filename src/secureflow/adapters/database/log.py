@@ -111,6 +111,8 @@ class SqlLedger:
         query = sa.select(table.c.number).where(table.c.job == job, table.c.seq == seq)
         while True:
             batch = await self._join((), waiting=True)
+            if landed := batch.landed.get((job, seq)):
+                return Recorded(batch.note, batch.size, landed)
             numbers = [row.number for row in await self._read(query.order_by(table.c.position))]
             if not numbers:
                 raise _not_found(f"no leaf submitted by effect {seq} of job {job}")
@@ -131,7 +133,7 @@ class SqlLedger:
         Raises:
             SecureFlowError: `not_found`, `malformed_note`.
         """
-        note = await self.note(size)
+        note = self._store.cache.notes.get(size) or await self.note(size)
         rows = []
         for line in lines:
             signatures = parse_note(attach(note, [line])).signatures
@@ -165,18 +167,21 @@ class SqlLedger:
 
     async def inclusion(self, index: int, size: int) -> list[bytes]:
         """Return the inclusion proof (`not_found` when index ≥ size or size too large)."""
-        if not 0 <= index < size <= await self._size():
+        if not 0 <= index < size <= await self._size_at_least(size):
             raise _not_found(f"no leaf {index} in a log of {size}")
         return await self._prove(lambda read: merkle.inclusion_proof(index, size, read))
 
     async def consistency(self, old: int, new: int) -> list[bytes]:
         """Return the consistency proof from old to new (`not_found` for sizes it never had)."""
-        if not 0 <= old <= new <= await self._size():
+        if not 0 <= old <= new <= await self._size_at_least(new):
             raise _not_found(f"no growth of the log from {old} to {new}")
         return await self._prove(lambda read: merkle.consistency_proof(old, new, read))
 
     async def find(self, leaf_hash: bytes) -> int | None:
         """Return the index of a leaf hash."""
+        known = self._store.cache.numbers.get(leaf_hash)
+        if known is not None:
+            return known
         query = sa.select(LOG_LEAVES.c.number).where(LOG_LEAVES.c.hash == leaf_hash)
         row = (await self._read(query)).first()
         return None if row is None else int(row.number)
@@ -218,7 +223,10 @@ class SqlLedger:
             result: sa.Result[Any] = await connection.execute(query)
             return result
 
-    async def _size(self) -> int:
+    async def _size_at_least(self, wanted: int) -> int:
+        """Return the log's size; a size that is known to be committed needs no query."""
+        if wanted <= self._store.cache.size:
+            return self._store.cache.size
         return int((await self._read(sa.select(LOG_HEAD.c.size))).scalar_one())
 
     async def _cosigned(self, size: sa.Select[Any]) -> str:
@@ -233,16 +241,23 @@ class SqlLedger:
         return attach(rows[0].note, [row.line for row in rows if row.line is not None])
 
     async def _prove(self, prove: Callable[[merkle.NodeReader], list[bytes]]) -> list[bytes]:
-        """Ask the proof which nodes it reads, fetch those at once, and make it."""
+        """Ask the proof which nodes it reads, fetch those that are not remembered, and make it."""
+        nodes: dict[int, bytes] = {}
         wanted: list[int] = []
 
         def note_down(level: int, index: int) -> bytes:
-            wanted.append(place(level, index))
+            at = place(level, index)
+            known = self._store.cache.nodes.get(at)
+            if known is None:
+                wanted.append(at)
+            else:
+                nodes[at] = known
             return b""
 
         prove(note_down)
-        rows = await self._read(sa.select(LOG_NODES).where(LOG_NODES.c.place.in_(wanted)))
-        nodes = {row.place: row.hash for row in rows}
+        if wanted:
+            rows = await self._read(sa.select(LOG_NODES).where(LOG_NODES.c.place.in_(wanted)))
+            nodes |= {row.place: row.hash for row in rows}
         return prove(lambda level, index: bytes(nodes[place(level, index)]))
 
     async def _walk_back(

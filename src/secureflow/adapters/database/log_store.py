@@ -8,15 +8,16 @@ runs in the sequencer's own thread, because a batch is then one hop instead of o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.connections import sync_engine
+from secureflow.adapters.database.log_cache import LogCache
 from secureflow.adapters.database.tables import (
     LOG_CHECKPOINTS,
     LOG_HEAD,
@@ -45,13 +46,16 @@ def place(level: int, index: int) -> int:
 class Candidate:
     """A leaf on its way in; `arrival` is its row in `log_submissions`, None for a direct one.
 
-    `document` is JSON text, as it is stored.
+    `effect` is the (job, seq) that submitted it, `position` its place there; `document` is JSON
+    text, as it is stored.
     """
 
     signed: SignedLeaf
     document: str | None
     salt: bytes | None
     arrival: int | None = None
+    effect: tuple[str, int] = ("", 0)
+    position: int = 0
 
     @classmethod
     def direct(cls, leaf: PendingLeaf) -> Candidate:
@@ -63,6 +67,7 @@ class Candidate:
 class Batch:
     """What one transaction made: a head and the numbers of the direct leaves in order.
 
+    `landed` holds the numbers of what each effect submitted, if this batch has all of it, and
     `more` tells that submissions are left waiting.
     """
 
@@ -70,6 +75,7 @@ class Batch:
     note: str
     numbers: tuple[int, ...]
     more: bool
+    landed: Mapping[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
 
 
 class LogStore:
@@ -92,6 +98,8 @@ class LogStore:
         self._size = -1
         self._note = ""
         self._frontier: dict[tuple[int, int], bytes] = {}
+        self._fresh_nodes: list[tuple[int, bytes]] = []
+        self.cache = LogCache()
 
     def open(self) -> None:
         """Make the log if there is none.
@@ -131,8 +139,23 @@ class LogStore:
             if fresh:
                 self._append(cursor, fresh)
             self._mark(cursor, candidates, numbers)
+        self._remember(fresh)
         more = len(submitted) == MAX_BATCH
-        return Batch(self._size, self._note, tuple(numbers[: len(direct)]), more)
+        return Batch(
+            self._size,
+            self._note,
+            tuple(numbers[: len(direct)]),
+            more,
+            _landed(submitted, numbers[len(direct) :], cut=more),
+        )
+
+    def _remember(self, fresh: Sequence[dict[str, Any]]) -> None:
+        """Put a committed batch into the cache."""
+        self.cache.nodes.add(self._fresh_nodes)
+        self.cache.numbers.add([(row["hash"], row["number"]) for row in fresh])
+        self.cache.notes.add([(self._size, self._note)])
+        self.cache.size = max(self.cache.size, self._size)
+        self._fresh_nodes = []
 
     def _assign(
         self, cursor: Any, candidates: Sequence[Candidate], *, look_up: bool
@@ -160,6 +183,7 @@ class LogStore:
             raise _StandsAlreadyError
         places = [{"place": place(level, index), "hash": node} for level, index, node in nodes]
         self._run_many(cursor, "add_node", places)
+        self._fresh_nodes = [(place(level, index), node) for level, index, node in nodes]
         size = self._size + len(rows)
         self._run(cursor, "grow", {"size": size})
         made = {(level, index): node for level, index, node in nodes}
@@ -182,8 +206,8 @@ class LogStore:
     def _waiting(self, cursor: Any) -> list[Candidate]:
         self._run(cursor, "waiting", {})
         return [
-            Candidate(parse_leaf(bytes(data)), document, salt, arrival)
-            for arrival, data, document, salt in cursor.fetchall()
+            Candidate(parse_leaf(bytes(data)), document, salt, arrival, (job, seq), position)
+            for arrival, data, document, salt, job, seq, position in cursor.fetchall()
         ]
 
     def _mark(self, cursor: Any, candidates: Sequence[Candidate], numbers: Sequence[int]) -> None:
@@ -240,6 +264,7 @@ class LogStore:
             connection.commit()
         except BaseException:
             self._size = -1  # what this batch assumed did not happen
+            self._fresh_nodes = []
             connection.rollback()
             raise
         finally:
@@ -255,6 +280,20 @@ class LogStore:
 
 class _StandsAlreadyError(Exception):
     """A leaf of the batch is in the log, or twice in the batch."""
+
+
+def _landed(
+    submitted: Sequence[Candidate], numbers: Sequence[int], *, cut: bool
+) -> dict[tuple[str, int], tuple[int, ...]]:
+    """Group numbers by effect; one whose leaves another batch shares (`cut`) is left out."""
+    landed: dict[tuple[str, int], tuple[int, ...]] = {}
+    for candidate, number in zip(submitted, numbers, strict=True):
+        before = landed.get(candidate.effect, ())
+        if candidate.position == len(before):
+            landed[candidate.effect] = (*before, number)
+    if cut:
+        landed.pop(submitted[-1].effect, None)
+    return landed
 
 
 def _row(candidate: Candidate) -> dict[str, Any]:
@@ -293,7 +332,15 @@ _STATEMENTS: dict[str, sa.ClauseElement] = {
     "checkpoint": sa.select(LOG_CHECKPOINTS.c.note).where(
         LOG_CHECKPOINTS.c.size == sa.bindparam("size")
     ),
-    "waiting": sa.select(_WAITING.arrival, _WAITING.data, _WAITING.document, _WAITING.salt)
+    "waiting": sa.select(
+        _WAITING.arrival,
+        _WAITING.data,
+        _WAITING.document,
+        _WAITING.salt,
+        _WAITING.job,
+        _WAITING.seq,
+        _WAITING.position,
+    )
     .where(_WAITING.number.is_(None))
     .order_by(_WAITING.arrival),
     "mark": sa.update(LOG_SUBMISSIONS)

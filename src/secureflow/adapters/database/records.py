@@ -63,9 +63,9 @@ class SqlOutbox:
             await self._unit.insert_once(OUTBOX, *rows)
 
     async def clear(self, job: str, seq: int) -> None:
-        """The effect is answered."""
+        """Every effect up to this one is answered."""
         await self._unit.write(
-            sa.delete(OUTBOX).where(OUTBOX.c.job == job).where(OUTBOX.c.seq == seq)
+            sa.delete(OUTBOX).where(OUTBOX.c.job == job).where(OUTBOX.c.seq <= seq)
         )
 
     async def owed(self, job: str) -> list[tuple[str, str]]:
