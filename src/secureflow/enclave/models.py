@@ -147,8 +147,6 @@ def _read(path: Path, parameters: int, key: bytes | None) -> GlobalModel:
         if key is None:
             while count := file.readinto(buffer):
                 buffer = buffer[count:]
-            if buffer:
-                raise SecureFlowError("model_mismatch", "The model's blob is too short.")
         else:
             decrypt_stream(key, iter(lambda: file.read(CHUNK + TAG), b""), buffer)
     return GlobalModel.of(array)

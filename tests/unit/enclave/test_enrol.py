@@ -1,0 +1,161 @@
+"""Enrolment: the token's fingerprint decides whom the newcomer believes."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.links import Pki, now
+
+from secureflow.adapters.link import CredentialFiles
+from secureflow.adapters.tee import SimulatedPlatform
+from secureflow.enclave.enrol import enrol
+from secureflow.enclave.settings import EnclaveSettings
+from secureflow.kit.crypto import verify
+from secureflow.kit.enrolment import EnrolmentToken, proof_body
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import ca_fingerprint, make_csr, new_link_key
+
+
+class Api:
+    """The two routes of the centre that a newcomer uses, over HTTPS of its own authority."""
+
+    def __init__(self, pki: Pki, shown: str | None = None) -> None:
+        self.pki = pki
+        self.shown = shown or pki.authority.pem
+        self.asked: list[dict[str, Any]] = []
+        self.refusal: dict[str, Any] | None = None
+        api = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(200 if self.path == "/api/v1/ca" else 404, api.shown.encode())
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                api.asked.append(body)
+                status, answer = api.enroll(body)
+                self._answer(status, json.dumps(answer).encode())
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._certificate())
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def enroll(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Do what the centre does."""
+        if self.refusal is not None:
+            return 400, self.refusal
+        token = EnrolmentToken.parse(body["token"])
+        proof = proof_body(token.id, body["csr"], body["key"])
+        assert verify(body["key"], "enrol", proof, body["signature"])
+        spiffe = f"spiffe://{self.pki.authority.trust_domain}/enclave/{body['name']}"
+        certificate = self.pki.authority.issue(body["csr"], spiffe, now())
+        return 201, {"certificate": certificate, "spiffe": spiffe, "link": "centre:8444"}
+
+    def _certificate(self) -> Path:
+        key = new_link_key()
+        uri = f"spiffe://{self.pki.authority.trust_domain}/server"
+        chain = self.pki.authority.issue(
+            make_csr(key), uri, now(), ips=["127.0.0.1"], life=timedelta(hours=1)
+        )
+        place = self.pki.directory / "rest"
+        CredentialFiles.create(place, self.pki.authority.pem, key, chain)
+        return place / "link.pem"
+
+
+@pytest.fixture
+def pki(tmp_path: Path) -> Pki:
+    return Pki(tmp_path / "pki")
+
+
+@pytest.fixture
+def api(pki: Pki) -> Iterator[Api]:
+    running = Api(pki)
+    yield running
+    running.server.shutdown()
+
+
+def _token(pki: Pki, kind: Any = "enclave", organisation: str = "") -> str:
+    fingerprint = ca_fingerprint(pki.authority.pem)
+    return EnrolmentToken.create("enr_1", kind, organisation, fingerprint).encode()
+
+
+def _refused(*arguments: Any, **options: Any) -> str:
+    with pytest.raises(SecureFlowError) as caught:
+        enrol(*arguments, **options)
+    return caught.value.code
+
+
+def test_an_enclave_enrols_and_can_start(api: Api, tmp_path: Path) -> None:
+    home = tmp_path / "enclave"
+    enrolled = enrol(home, _token(api.pki), api.url, simulated=True)
+    assert enrolled.spiffe == "spiffe://consortium.example/enclave/main"
+    settings = EnclaveSettings.load(enrolled.config)
+    assert settings.server == "centre:8444"
+    assert settings.directory == home
+    assert settings.simulated == home / "simulated"
+    assert SimulatedPlatform.load(settings.simulated).root_pem
+    credentials = CredentialFiles(settings.directory)()
+    assert credentials.ca.decode() == api.pki.authority.pem
+    assert _refused(home, _token(api.pki), api.url) == "already_enrolled"
+
+
+def test_without_simulation_no_platform_is_made(api: Api, tmp_path: Path) -> None:
+    enrolled = enrol(tmp_path / "enclave", _token(api.pki), api.url)
+    assert EnclaveSettings.load(enrolled.config).simulated is None
+    assert not (tmp_path / "enclave" / "simulated").exists()
+
+
+def test_another_authority_hears_no_token(api: Api, tmp_path: Path) -> None:
+    """Someone sits between: it shows its own CA, or the right one with a certificate of its own."""
+    other = Pki(tmp_path / "other")
+    assert _refused(tmp_path / "e", _token(other), api.url) == "ca_mismatch"
+    api.shown = other.authority.pem
+    assert _refused(tmp_path / "e", _token(other), api.url) == "server_unreachable"
+    assert not api.asked
+    assert not (tmp_path / "e").exists()
+
+
+def test_no_token_over_a_clear_line(pki: Pki, tmp_path: Path) -> None:
+    for url in ("http://centre.example", "ftp://127.0.0.1", "centre.example", "https://"):
+        assert _refused(tmp_path / "e", _token(pki), url) == "insecure_url"
+
+
+def test_the_wrong_kind_of_token(pki: Pki, tmp_path: Path) -> None:
+    token = _token(pki, "agent", "bank-a")
+    assert _refused(tmp_path / "e", token, "https://127.0.0.1:1") == "token_other_kind"
+    assert _refused(tmp_path / "e", "sfe_x", "https://127.0.0.1:1") == "token_malformed"
+
+
+def test_a_centre_that_is_not_there(pki: Pki, tmp_path: Path) -> None:
+    assert _refused(tmp_path / "e", _token(pki), "https://127.0.0.1:1") == "server_unreachable"
+
+
+def test_the_centres_refusal_is_passed_on(api: Api, tmp_path: Path) -> None:
+    api.refusal = {"code": "token_refused", "detail": "It was used.", "hint": "Ask for another."}
+    assert _refused(tmp_path / "e", _token(api.pki), api.url) == "token_refused"
+    assert not (tmp_path / "e" / "link.pem").exists()
+
+
+def test_the_example_file_holds_known_settings_only() -> None:
+    example = Path(__file__).parents[3] / "configs" / "enclave.example.yaml"
+    assert EnclaveSettings.load(example).uplink.port == 8445
