@@ -117,7 +117,7 @@ class Uploads:
                 upload.buffer = await job.buffers.take(lambda: self._reclaim(job))
                 upload.opener.attach(upload.buffer)
             opened = await _read(upload, messages)
-        except BaseException as error:
+        except BaseException as error:  # cancellation too: the upload must be kept or ended
             self._broke(place, upload, error)
             raise
         return await self._whole.run(self._fold(place, upload, opened))

@@ -60,7 +60,7 @@ class FileArtifacts:
                     )
                 await _off(os.fsync, file.fileno())
             await _off(self._name, Path(name), artifact.digest)
-        except BaseException:
+        except BaseException:  # whatever ended the stream, cancellation too: leave nothing behind
             os.unlink(name)  # noqa: PTH108  Path would be refused in a coroutine; this is as quick
             raise
         return artifact
