@@ -119,7 +119,10 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_cell("", one) for one in value)
     if isinstance(value, dict):
-        return " ".join(f"{key}={_cell(key, one)}" for key, one in value.items())
+        return " ".join(
+            f"{key} ({_cell(key, one)})" if isinstance(one, dict) else f"{key}={_cell(key, one)}"
+            for key, one in value.items()
+        )
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)

@@ -11,11 +11,11 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from secureflow import __version__
 from secureflow.cli.console import Form, Output, say, show
 from secureflow.cli.session import profile
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.version import __version__
 
 if TYPE_CHECKING:
     import httpx

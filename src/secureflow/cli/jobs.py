@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from secureflow.cli.session import client
 from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
 
+if TYPE_CHECKING:
+    from secureflow.domain.jobs import Job
+
 app = group("Jobs: joint computations.")
 
 Id = Annotated[str, typer.Argument(help=t("Id of the job."))]
@@ -22,6 +25,7 @@ From = Annotated[
     str, typer.Option("--from", help=t("Continue from another job's round: JOB@ROUND."))
 ]
 _COLUMNS = ("id", "name", "state", "project", "organisation", "submitter", "created")
+_PROGRESS = ("round", "rounds", "loss", "accuracy", "auc")
 _FACTS = ("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "error")
 
 
@@ -40,7 +44,7 @@ def list_jobs(
 def show_job(job: Id, output: Output = Form.TABLE) -> None:
     """Show a job."""
     with client() as connection:
-        show(connection.jobs.get(job), output, _FACTS)
+        _show(connection.jobs.get(job), output)
 
 
 @app.command("submit", help=t("Submit a job file."))
@@ -61,11 +65,11 @@ def submit(
             return
         job = connection.jobs.submit(request)
         if not watch:
-            show(job, output, _FACTS)
+            _show(job, output)
             return
         say(f"{job.id}: {t('submitted')}")
         follow(connection, job.id)
-        show(connection.jobs.get(job.id), output, _FACTS)
+        _show(connection.jobs.get(job.id), output)
 
 
 @app.command("dry-run", help=t("Check a job file and see the spec that parties would sign."))
@@ -127,6 +131,14 @@ def bundle(
         return
     write_text(save, text + "\n")
     say(t("Written to {path}.", path=save))
+
+
+def _show(job: Job, output: Form) -> None:
+    if output is not Form.TABLE:
+        show(job, output)
+        return
+    progress = {name: job.progress[name] for name in _PROGRESS if name in job.progress}
+    show({**vars(job), "progress": progress}, output, _FACTS)
 
 
 def _resumed(connection: Any, start: str) -> dict[str, Any]:

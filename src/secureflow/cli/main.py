@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from secureflow import __version__
 from secureflow.cli import (
     agent,
     audit,
@@ -33,6 +32,7 @@ from secureflow.cli import (
 from secureflow.cli.console import fail, group
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.version import __version__
 
 EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130

@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx
 
-from secureflow import __version__
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.version import __version__
 from secureflow.sdk import answers
 from secureflow.sdk.calls import Call, Pause, Send, T
 from secureflow.sdk.events import Subscription

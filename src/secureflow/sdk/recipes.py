@@ -11,7 +11,12 @@ from secureflow.kit.errors import SecureFlowError
 
 
 def common_features(
-    datasets: Sequence[Dataset], label: str, positive: str, leave_out: Collection[str] = ()
+    datasets: Sequence[Dataset],
+    label: str,
+    positive: str,
+    leave_out: Collection[str] = (),
+    *,
+    sensitive: bool = False,
 ) -> FeatureSpec:
     """Use every column that all datasets declare alike: numbers standardised, categories one-hot.
 
@@ -20,6 +25,7 @@ def common_features(
         label: the target column; rows whose value equals `positive` are class 1.
         positive: the value that counts as class 1.
         leave_out: columns not to use.
+        sensitive: also use columns that any owner declares sensitive.
 
     Raises:
         SecureFlowError: `unknown_column` when the label is not declared alike everywhere,
@@ -39,7 +45,8 @@ def common_features(
             f"The label {label!r} never holds {positive!r}.",
             f"It holds: {', '.join(target.categories[:10])}.",
         )
-    columns = [c for name, c in shared.items() if name != label and name not in leave_out]
+    kept_out = {label, *leave_out} if sensitive else {label, *leave_out, *_sensitive(datasets)}
+    columns = [column for name, column in shared.items() if name not in kept_out]
     numeric = tuple(
         NumericFeature(c.name, c.bounds) for c in columns if c.type == "number" and c.bounds
     )
@@ -62,6 +69,10 @@ def _declared_alike(datasets: Sequence[Dataset]) -> dict[str, ColumnConfig]:
         for name, column in first.items()
         if all(_shape(other.get(name)) == _shape(column) for other in others)
     }
+
+
+def _sensitive(datasets: Sequence[Dataset]) -> set[str]:
+    return {column.name for one in datasets for column in one.columns if column.sensitive}
 
 
 def _shape(column: ColumnConfig | None) -> object:

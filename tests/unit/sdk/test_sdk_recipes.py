@@ -30,11 +30,17 @@ def dataset(columns: tuple[ColumnConfig, ...] = COLUMNS) -> Dataset:
 
 def test_only_usable_columns_that_all_declare_alike_are_taken() -> None:
     other = (replace(COLUMNS[0], bounds=(0, 50)), *COLUMNS[1:])
-    assert common_features([dataset(), dataset()], "income", ">50K").columns == (
-        "age", "job", "sex", "income",
-    )  # fmt: skip
-    shared = common_features([dataset(), dataset(other)], "income", ">50K", leave_out={"sex"})
+    both = [dataset(), dataset()]
+    assert common_features(both, "income", ">50K").columns == ("age", "job", "income")
+    every = common_features(both, "income", ">50K", leave_out={"age"}, sensitive=True)
+    assert every.columns == ("job", "sex", "income")
+    shared = common_features([dataset(), dataset(other)], "income", ">50K")
     assert shared.columns == ("job", "income")
+
+
+def test_one_owners_word_makes_a_column_sensitive() -> None:
+    careful = dataset((replace(COLUMNS[0], sensitive=True), *COLUMNS[1:]))
+    assert "age" not in common_features([dataset(), careful], "income", ">50K").columns
 
 
 @pytest.mark.parametrize(
