@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from secureflow.kit.version import __version__
+
 if TYPE_CHECKING:
     from secureflow.sdk import AsyncClient, Client
-
-__version__ = "0.1.0"
 
 __all__ = ["AsyncClient", "Client", "__version__"]
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from secureflow import __version__
 from secureflow.agent.context import Fetching
 from secureflow.agent.control import Command
 from secureflow.agent.records import InboxItem
@@ -17,6 +16,7 @@ from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.kit.crypto import fingerprint
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.version import __version__
 
 JSON = Any
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from secureflow import __version__
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import code_measurement
@@ -30,6 +29,7 @@ from secureflow.kit.canonical import parse_json
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import RevocationList, check_leaf, parse_certificate
+from secureflow.kit.version import __version__
 
 JSON = Any
 PATIENCE = 10.0

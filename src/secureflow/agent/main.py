@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from secureflow import __version__
 from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import DcapVerifier, code_measurement
@@ -28,6 +27,7 @@ from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
+from secureflow.kit.version import __version__
 
 _log = get_logger(__name__)
 _EXIT = {Category.INVALID: 2, Category.NOT_FOUND: 4, Category.CONFLICT: 5}

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from secureflow import __version__
 from secureflow.adapters.link import CredentialFiles, Link, UplinkServer
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.enclave.settings import EnclaveSettings
@@ -20,6 +19,7 @@ from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.pki import SpiffeId, parse_certificate, spiffe_id
+from secureflow.kit.version import __version__
 
 JSON = Any
 

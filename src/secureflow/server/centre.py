@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from secureflow import __version__
 from secureflow.adapters.artifacts import FileArtifacts
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
@@ -31,6 +30,7 @@ from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority
+from secureflow.kit.version import __version__
 from secureflow.server.certificate import ServerCertificate
 from secureflow.server.rpc import PartyDesk
 from secureflow.server.services import Readiness, Services

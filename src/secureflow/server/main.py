@@ -14,10 +14,10 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from secureflow import __version__
 from secureflow.domain.errors import Category, category
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
+from secureflow.kit.version import __version__
 from secureflow.server.centre import Centre, open_centre
 from secureflow.server.rest.app import create_app
 from secureflow.server.settings import ServerSettings

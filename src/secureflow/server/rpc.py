@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from secureflow import __version__
 from secureflow.adapters.link import Callbacks, PeerIdentity, Standing
 from secureflow.application.access import Principal
 from secureflow.application.organisations import ENCLAVE
@@ -24,6 +23,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import ca_fingerprint
 from secureflow.kit.spiffe import SpiffeId
+from secureflow.kit.version import __version__
 from secureflow.server.services import Services
 
 JSON = Any

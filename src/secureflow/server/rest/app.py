@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import APIRouter, FastAPI
 
-from secureflow import __version__
+from secureflow.kit.version import __version__
 from secureflow.server.rest import (
     audit,
     charter,
