@@ -95,7 +95,9 @@ async def test_appended_leaves_have_numbers_under_a_signed_head(ledger: SqlLedge
     assert await ledger.find(bytes(32)) is None
 
 
-async def test_every_proof_of_every_size_holds(ledger: SqlLedger) -> None:
+async def test_every_proof_of_every_size_holds(
+    ledger: SqlLedger, another: Callable[[], Database]
+) -> None:
     heads = {0: await ledger.head()}
     sizes = (1, 2, 3, 5, 8, 9, 16, 21)
     for size in sizes:
@@ -111,6 +113,13 @@ async def test_every_proof_of_every_size_holds(ledger: SqlLedger) -> None:
             proof = await ledger.consistency(old, size)
             assert verify_consistency(old, size, roots[old], roots[size], proof)
     assert await ledger.consistency(0, 21) == []
+    replica = SqlLedger(another(), LOG_KEY, ORIGIN)  # it has written nothing: all from the database
+    await replica.start()
+    for index in range(21):
+        assert await replica.inclusion(index, 21) == await ledger.inclusion(index, 21)
+        assert await replica.consistency(index, 21) == await ledger.consistency(index, 21)
+        assert await replica.find(hashes[index]) == index
+    await replica.stop()
 
 
 async def test_what_the_log_never_had_is_not_found(ledger: SqlLedger) -> None:
@@ -262,6 +271,32 @@ async def test_a_batch_that_fails_leaves_nothing_and_the_next_one_works(
     await prove_all(ledger)
 
 
+async def test_a_batch_that_failed_is_forgotten_even_if_the_size_fits_again(
+    ledger: SqlLedger, another: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another replica grows the log to the size that the failed batch would have reached."""
+
+    def fail(self: LogStore, cursor: Any, size: int) -> str:
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LogStore, "_write_checkpoint", fail)
+        with pytest.raises(OSError, match="disk is full"):
+            await ledger.append(notes(3))
+    replica = SqlLedger(another(), LOG_KEY, ORIGIN)
+    await replica.start()
+    await replica.append(notes(3, 10))
+    await replica.stop()
+    assert await ledger.find(bytes.fromhex(signed(0).hash())) is None
+    assert (await ledger.append(notes(2))).indices == (3, 4)
+    await prove_all(ledger)
+    entries = await everything(ledger)
+    root = parse_note(await ledger.head()).checkpoint.root
+    for entry in entries:
+        proof = await ledger.inclusion(entry.index, 5)
+        assert verify_inclusion(entry.hash, entry.index, 5, proof, root)
+
+
 async def test_a_restart_goes_on_where_it_was(
     database: Database, another: Callable[[], Database]
 ) -> None:
@@ -357,7 +392,8 @@ async def test_a_story_from_the_database_verifies_offline(ledger: SqlLedger) -> 
         story = await ledger.story(job)
         assert [entry.job == job for entry in story].count(True) == own
         assert len(story) == own + bridges
-        assert all((entry.salt is None) == (entry.job != job) for entry in story)
+        closed = [entry.salt is None and entry.document is None for entry in story]
+        assert closed == [entry.job != job for entry in story]
         entries = [
             BundleEntry(
                 entry.index,
