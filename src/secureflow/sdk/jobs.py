@@ -49,7 +49,7 @@ class Jobs(Resource[D_co]):
         leave_out: Collection[str] = (),
         plan: TrainingPlan | None = None,
     ) -> Call[Job]:
-        """Submit logistic regression on every column declared alike everywhere and not sensitive."""
+        """Submit logistic regression on the columns declared alike, without sensitive ones."""
         features = common_features(datasets, label, positive, leave_out)
         ids = tuple(dataset.id for dataset in datasets)
         plan = plan or TrainingPlan()
