@@ -1,0 +1,60 @@
+"""The live picture of a job: what events leave on it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from secureflow.cli.watching import Progress, picture, sparkline
+from secureflow.sdk import Event
+
+
+def drawn(progress: Progress) -> str:
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(picture(progress))
+    return console.export_text()
+
+
+def fed(*events: tuple[str, dict[str, Any]]) -> Progress:
+    progress = Progress("job_00000000")
+    for number, (kind, data) in enumerate(events, 1):
+        progress.take(Event(number, kind, data))
+    return progress
+
+
+def test_a_job_of_which_nothing_is_known_yet() -> None:
+    assert "job_00000000  proposed" in drawn(Progress("job_00000000"))
+
+
+def test_rounds_curves_and_parties_are_drawn() -> None:
+    rounds = [
+        ("round", {"round": n, "rounds": 40, "loss": 1 / n, "auc": n / 20, "survivors": 3})
+        for n in range(1, 16)
+    ]
+    text = drawn(
+        fed(
+            ("state", {"state": "running"}),
+            ("party", {"party": "bank-a", "state": "admitted"}),
+            *rounds,
+        )
+    )
+    assert "round 15/40" in text
+    assert "running" in text
+    assert "bank-a: admitted" in text
+    assert "█▄▃▂▂▂▂▁▁▁▁▁▁▁▁ 0.0667" in text
+    assert "\n    3 " not in text  # only the newest rounds stand in the table
+
+
+def test_an_error_and_unknown_events_are_taken() -> None:
+    text = drawn(fed(("error", {"message": "bank-b is silent"}), ("later", {"x": 1})))
+    assert "bank-b is silent" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "bars"), [([1.0], "▁"), ([2.0, 2.0], "▁▁"), ([0.0, 0.5, 1.0], "▁▅█")]
+)
+def test_sparklines_span_their_values(values: list[float], bars: str) -> None:
+    assert sparkline(values) == bars
