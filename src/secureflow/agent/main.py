@@ -27,6 +27,7 @@ from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
+from secureflow.kit.memory import be_frugal
 from secureflow.kit.version import __version__
 
 _log = get_logger(__name__)
@@ -81,6 +82,7 @@ async def serve(settings: AgentSettings) -> None:
 
 def run(config: Path) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code."""
+    be_frugal()
     try:
         settings = AgentSettings.load(config)
         configure_logging("agent", form=settings.log_form, level=settings.log_level)

@@ -39,6 +39,7 @@ from secureflow.engines.script import (
 )
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.memory import give_back
 
 _log = structlog.get_logger(__name__)
 
@@ -161,6 +162,7 @@ class Runner:
             await self._pause(job, SecureFlowError("internal", f"Job {job}: {error!r}", hint))
         finally:
             self._courses.pop(job, None)
+            give_back()
 
     async def _drive(self, job: str) -> None:
         course = await self._replayed(job)

@@ -18,6 +18,7 @@ from secureflow.enclave.worker import Worker
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
+from secureflow.kit.memory import be_frugal
 from secureflow.kit.pki import SpiffeId, parse_certificate, spiffe_id
 from secureflow.kit.version import __version__
 
@@ -67,6 +68,7 @@ async def serve(settings: EnclaveSettings) -> None:
 
 def run(config: Path) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code."""
+    be_frugal()
     try:
         settings = EnclaveSettings.load(config)
         configure_logging("enclave", form=settings.log.form, level=settings.log.level)

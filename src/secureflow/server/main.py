@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from secureflow.domain.errors import Category, category
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
+from secureflow.kit.memory import be_frugal
 from secureflow.kit.version import __version__
 from secureflow.server.centre import Centre, open_centre
 from secureflow.server.rest.app import create_app
@@ -65,6 +66,7 @@ async def serve(settings: ServerSettings) -> None:
 
 def run(config: Path) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code."""
+    be_frugal()
     try:
         settings = ServerSettings.load(config)
         configure_logging("server", form=settings.log.form, level=settings.log.level)
