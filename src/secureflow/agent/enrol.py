@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from secureflow.adapters.link import CredentialFiles
-from secureflow.agent.joining import checked_url, fetch_authority, join
+from secureflow.agent.joining import fetch_authority, join
 from secureflow.kit.crypto import SigningKey, fingerprint
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
@@ -54,6 +54,67 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
             `insecure_url`, `server_unreachable`, `ca_mismatch`, `certificate_foreign`, or the
             centre's refusal.
     """
+    parsed = _checked_token(token)
+    if (directory / "link.pem").exists():
+        raise SecureFlowError(
+            "already_enrolled",
+            f"{directory} holds an enrolled agent.",
+            "Its certificate renews itself. To enrol anew, move link.pem and ca.pem away; "
+            "signing.key stays.",
+        )
+    authority = fetch_authority(server, parsed.ca_fingerprint)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key, link_key = _signing_key(directory / "signing.key"), new_link_key()
+    csr = make_csr(link_key)
+    request = {
+        "token": parsed.encode(),
+        "csr": csr,
+        "name": name,
+        "key": key.public,
+        "signature": key.sign("enrol", proof_body(parsed.id, csr, key.public)),
+    }
+    answer = join(server, authority, request)
+    identity, link = _checked_answer(answer, parsed.organisation, name)
+    CredentialFiles.create(directory, authority, link_key, str(answer["certificate"]))
+    return {
+        "organisation": parsed.organisation,
+        "spiffe": str(identity),
+        "link": link,
+        "config": str(_write_settings(directory, identity, server, link)),
+        "key": key.public,
+        "fingerprint": fingerprint(key.public),
+    }
+
+
+def _checked_token(token: str) -> EnrolmentToken:
+    parsed = EnrolmentToken.parse(token)
+    if parsed.kind != "agent":
+        raise SecureFlowError(
+            "token_other_kind",
+            "The token invites an enclave, not an agent.",
+            "Ask the operator for a token for your organisation.",
+        )
+    return parsed
+
+
+def _write_settings(directory: Path, identity: SpiffeId, server: str, link: str) -> Path:
+    """Write agent.yaml, unless the owner has one."""
+    config = directory / "agent.yaml"
+    if not config.exists():
+        config.write_text(
+            _SETTINGS.format(
+                organisation=identity.organisation,
+                name=identity.name,
+                server=server,
+                link=link,
+                trust_domain=identity.trust_domain,
+            )
+        )
+    return config
+
+
+def _checked_token(directory: Path, token: str) -> EnrolmentToken:
+    """Parse the token and refuse a directory that needs none."""
     parsed = EnrolmentToken.parse(token)
     if parsed.kind != "agent":
         raise SecureFlowError(
@@ -68,43 +129,7 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
             "Its certificate renews itself. To enrol anew, move link.pem and ca.pem away; "
             "signing.key stays.",
         )
-    checked_url(server)
-    authority = fetch_authority(server, parsed.ca_fingerprint)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key, link_key = _signing_key(directory / "signing.key"), new_link_key()
-    csr = make_csr(link_key)
-    answer = join(
-        server,
-        authority,
-        {
-            "token": parsed.encode(),
-            "csr": csr,
-            "name": name,
-            "key": key.public,
-            "signature": key.sign("enrol", proof_body(parsed.id, csr, key.public)),
-        },
-    )
-    identity, link = _checked_answer(answer, parsed.organisation, name)
-    CredentialFiles.create(directory, authority, link_key, str(answer["certificate"]))
-    config = directory / "agent.yaml"
-    if not config.exists():
-        config.write_text(
-            _SETTINGS.format(
-                organisation=parsed.organisation,
-                name=name,
-                server=server,
-                link=link,
-                trust_domain=identity.trust_domain,
-            )
-        )
-    return {
-        "organisation": parsed.organisation,
-        "spiffe": str(identity),
-        "link": link,
-        "config": str(config),
-        "key": key.public,
-        "fingerprint": fingerprint(key.public),
-    }
+    return parsed
 
 
 def _signing_key(path: Path) -> SigningKey:

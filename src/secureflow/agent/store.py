@@ -64,7 +64,7 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
-            except BaseException:
+            except BaseException:  # whatever it was, half a deed must not stay
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")

@@ -45,7 +45,7 @@ def run(*, parties: int, rounds: int, json: bool, keep: bool, directory: Path) -
         try:
             platform.build()
             outcome = play(platform, rounds, screen.event)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no child is left behind
             platform.stop()
             raise
     screen.outcome(outcome)
@@ -110,7 +110,7 @@ def _leave(platform: Platform) -> None:
     )
     sys.stderr.write(
         f"\nThe platform keeps running. Look around:\n"
-        f"  export SECUREFLOW_PROFILE={platform.directory / 'profile.json'}\n"
+        f"  export SECUREFLOW_PROFILE={platform.directory / 'profile.json'}   # login makes it\n"
         f"  secureflow login {platform.url} --ca {platform.ca} --name {owner.party}"
         f"   # passwords: {password}\n"
         f"  secureflow job list\n"

@@ -262,7 +262,7 @@ class LogStore:
                 cursor.execute("BEGIN IMMEDIATE")
             yield cursor
             connection.commit()
-        except BaseException:
+        except BaseException:  # whatever it was, half a batch must not stay
             self._size = -1  # what this batch assumed did not happen
             self._fresh_nodes = []
             connection.rollback()
