@@ -1,0 +1,265 @@
+"""A malicious operator: the real centre in this process, with its CA and log key, against real
+agents and a real enclave in processes of their own, over the real links.
+
+What it does between two steps of an honest course is its own affair: it may ask any party
+anything, show it any head with any proof, and mint certificates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.links import until
+
+from secureflow.adapters.link import CredentialFiles, LinkServer
+from secureflow.agent import api
+from secureflow.application.asking import Asking
+from secureflow.application.ports import Ledger, Request
+from secureflow.application.recording import pending_leaves
+from secureflow.demo.platform import TRUST_DOMAIN, Platform
+from secureflow.demo.processes import stop_all
+from secureflow.domain.charter import SignedCharter
+from secureflow.domain.ids import new_id
+from secureflow.domain.specs import TrainingSpec, parse, spec_digest
+from secureflow.engines.ledger.merkle import MemoryTree
+from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
+from secureflow.engines.script import ENCLAVE, Ask, Effect, Now, Publish, Record
+from secureflow.engines.training.course import JobContext
+from secureflow.engines.training.federated import federated_training
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import Authority, make_csr, new_link_key
+from secureflow.server.centre import open_centre
+from secureflow.server.settings import ServerSettings
+
+JSON = Any
+PATIENCE = 20.0
+
+
+class Operator:
+    """The centre's owner: courier, log and authority in one hand."""
+
+    def __init__(self, platform: Platform, link: LinkServer, ledger: Ledger) -> None:
+        self.platform = platform
+        self.link = link
+        self.ledger = ledger
+        self.log_key = SigningKey.load(platform.server / "log.key")
+        self.authority = Authority.load(platform.server / "ca")
+        self.parties = tuple(platform.parties)
+        charter = SignedCharter.parse(platform.charter_file().read_bytes()).charter
+        self.keys = charter.keys
+        self._numbers = count(1)
+
+    def spec(self, parties: Sequence[str] = (), **changes: JSON) -> TrainingSpec:
+        """Return the spec of a rehearsal with pinned members."""
+        value: dict[str, JSON] = {
+            "project": self.platform.project,
+            "name": "rehearsal",
+            "purpose": "testing",
+            "submitter": "operator",
+            "roster": [{"party": p, "key": self.keys[p]} for p in parties or self.parties],
+            "model": {"family": "rehearsal", "parameters": 64},
+            "plan": {"rounds": 5, "validation": 0.0},
+            "limits": {"patience_seconds": PATIENCE},
+        }
+        return parse(TrainingSpec, value | changes)
+
+    async def ask(self, job: str, party: str, verb: str, body: Mapping[str, JSON]) -> JSON:
+        """Ask a party something, under an id of its own."""
+        name = f"{job}/x{next(self._numbers)}/{party}"
+        return await self.link.ask(Request(name, party, verb, dict(body), PATIENCE))
+
+    async def standing(self) -> None:
+        """Wait until every party has dialled in."""
+        await until(lambda: all(map(self._stands, (*self.parties, ENCLAVE))))
+
+    async def lose_enclave(self) -> None:
+        """Kill the enclave and start it again."""
+        enclave = self.platform.processes[ENCLAVE]
+        enclave.kill()
+        await until(lambda: not self._stands(ENCLAVE))
+        self.platform.start(ENCLAVE, wait=False)
+        await self.standing()
+
+    def _stands(self, party: str) -> bool:
+        return self.link.status(party).connected
+
+    def credentials(self, organisation: str) -> CredentialFiles:
+        """Mint a certificate for an agent of any organisation."""
+        key = new_link_key()
+        uri = f"spiffe://{TRUST_DOMAIN}/org/{organisation}/agent/minted"
+        chain = self.authority.issue(make_csr(key), uri, int(time.time()), life=timedelta(hours=1))
+        place = self.platform.directory / "minted" / f"{organisation}-{next(self._numbers)}"
+        return CredentialFiles.create(place, self.authority.pem, key, chain)
+
+    def clear_alarm(self, party: str) -> JSON:
+        """Play the owner who lets an agent go on; return what the alarm was."""
+        return api.clear_alarm(self.platform.parties[party].config, "test")["cleared"]
+
+    async def leaves(self, size: int) -> list[bytes]:
+        """Return the data of the log's first leaves."""
+        data: list[bytes] = []
+        while len(data) < size:
+            entries = await self.ledger.entries(start=len(data), limit=size - len(data))
+            data += [entry.data for entry in entries]
+        return data
+
+    def fork(self, leaves: Sequence[bytes]) -> Fork:
+        """Sign a history."""
+        tree = MemoryTree()
+        tree.append(*leaves)
+        checkpoint = Checkpoint(self.ledger.origin, tree.size, tree.root())
+        return Fork(tree, sign_checkpoint(checkpoint, self.log_key))
+
+    async def show(
+        self, run: Run, party: str, verb: str, body: Mapping[str, JSON], fork: Fork
+    ) -> JSON:
+        """Ask with a forked head, and with the best proof that the fork has for it."""
+        field_name = "cosigned" if verb == "close" else "head"
+        honest = self.link._callbacks
+
+        async def rider(_: str, __: Mapping[str, JSON], standing: Any) -> JSON:
+            old, new = sorted((standing.log_size, fork.tree.size))
+            proof = fork.tree.consistency_proof(old, new) if 0 < old < new else []
+            consistency = {"from": old, "to": new, "proof": [one.hex() for one in proof]}
+            return {"consistency": consistency, "inclusion": []}
+
+        self.link._callbacks = replace(honest, rider=rider)
+        try:
+            return await self.ask(run.job, party, verb, {field_name: fork.note} | _rest(body))
+        finally:
+            self.link._callbacks = honest
+
+
+def _rest(body: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {name: value for name, value in body.items() if name not in ("head", "cosigned")}
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A history of the operator's making, and its signed head."""
+
+    tree: MemoryTree
+    note: str
+
+
+@dataclass
+class Run:
+    """An honest course, up to wherever the operator wants to interfere."""
+
+    operator: Operator
+    spec: TrainingSpec
+    job: str = field(default_factory=lambda: new_id("job"))
+    tamper: Callable[[Effect], Effect] = lambda effect: effect
+    seen: dict[str, JSON] = field(default_factory=dict)
+    """Verb → the newest answer to it."""
+
+    def __post_init__(self) -> None:
+        self.digest = spec_digest(self.spec)
+        expires = int(time.time()) + 3600
+        context = JobContext(self.job, self.spec, self.digest, self.operator.keys, expires)
+        self._script = federated_training(context)
+        self._asking = Asking(self.operator.link, _ignored)
+        self._seq = 0
+        self.effect: Effect = next(self._script)
+
+    def body(self, **more: JSON) -> dict[str, JSON]:
+        """Return a request body of this job."""
+        return {"job": self.job, "digest": self.digest, **more}
+
+    async def until(self, verb: str, **facts: JSON) -> Ask:
+        """Go on honestly until this verb is to be asked, with these facts in its body."""
+        while True:
+            effect = self.effect
+            if isinstance(effect, Ask) and effect.verb == verb and _holds(effect, facts):
+                return effect
+            await self.step()
+
+    async def step(self, answer: JSON = None) -> None:
+        """Do what the script asks for, or answer it as the operator likes.
+
+        Raises:
+            SecureFlowError: the job's own end.
+        """
+        if answer is None:
+            try:
+                answer = await self._perform(self.tamper(self.effect))
+            except SecureFlowError as error:
+                self.effect = self._script.throw(error)
+                return
+        if isinstance(self.effect, Ask):
+            self.seen[self.effect.verb] = answer
+        self.effect = self._script.send(answer)
+
+    async def give_up(self) -> None:
+        """Cancel, so that the parties forget the job."""
+        try:
+            self.effect = self._script.throw(SecureFlowError("cancelled", "The test is over."))
+            while True:
+                await self.step()
+        except SecureFlowError:
+            return
+
+    async def _perform(self, effect: Effect) -> JSON:
+        self._seq += 1
+        match effect:
+            case Ask():
+                return await self._asking.perform(self.job, self._seq, effect, asyncio.Event())
+            case Record():
+                return await self._record(effect)
+            case Publish():
+                return {"model": new_id("mdl"), "version": 1}
+            case Now():
+                return time.time_ns() // 1_000_000
+        return None
+
+    async def _record(self, effect: Record) -> JSON:
+        operator = self.operator
+        leaves = pending_leaves(
+            self.job, self._seq, effect, operator.ledger.origin, operator.log_key, self.digest,
+            int(time.time()),
+        )  # fmt: skip
+        recorded = await operator.ledger.append(leaves)
+        return {"note": recorded.note, "size": recorded.size, "indices": list(recorded.indices)}
+
+
+def _holds(ask: Ask, facts: Mapping[str, JSON]) -> bool:
+    return all(ask.body.get(name) == value for name, value in facts.items())
+
+
+async def _ignored(party: str, head: str, line: str) -> None:
+    del party, head, line
+
+
+async def refusal(asked: Awaitable[JSON]) -> SecureFlowError:
+    """Return what the party refused with; a hint is part of every refusal."""
+    with pytest.raises(SecureFlowError) as caught:
+        await asked
+    return caught.value
+
+
+def size_of(note: str) -> int:
+    """Return the size of a head."""
+    return parse_note(note).checkpoint.size
+
+
+@asynccontextmanager
+async def operating(platform: Platform) -> AsyncIterator[Operator]:
+    """Put the operator in the place of a platform's server."""
+    stop_all([platform.processes.pop("server")])
+    settings = ServerSettings.load(Path(platform.server / "server.yaml"))
+    async with AsyncExitStack() as stack:
+        centre = await open_centre(settings, stack, lambda: False)
+        runner: Any = centre.services.jobs._driver
+        operator = Operator(platform, runner._asking._courier, centre.services.ledger)
+        await operator.standing()
+        yield operator
