@@ -94,6 +94,32 @@ async def test_a_fetch_across_a_cut_of_the_link(
     assert (tmp_path / "copy").read_bytes() == CONTENT
 
 
+async def test_a_link_that_is_hung_up_underneath_does_not_cancel_the_fetch(
+    centre: Centre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC cancels the calls of a closed channel; their callers were not cancelled."""
+    real, hung_up = centre.artifacts.open, []
+
+    async def slowly(digest: str, offset: int = 0) -> JSON:
+        chunks = await real(digest, offset)
+        return chunks if hung_up else _hanging_up(chunks)
+
+    async def _hanging_up(chunks: JSON) -> JSON:
+        yield await anext(chunks)
+        hung_up.append(True)
+        await peer.link._hang_up()
+        async for chunk in chunks:
+            yield chunk
+
+    monkeypatch.setattr(centre.artifacts, "open", slowly)
+    async with party(centre) as peer:
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+        await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
+        assert hung_up
+        assert (tmp_path / "copy").read_bytes() == CONTENT
+        assert (await centre.ask("bank-a", "x"))["verb"] == "x"
+
+
 async def test_a_store_across_a_cut_of_the_link(centre: Centre, cutter: Cutter) -> None:
     async with party(centre, address=cutter.address) as peer:
         cutter.cut_after = cutter.passed + (1 << 20)

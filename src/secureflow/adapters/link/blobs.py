@@ -16,7 +16,7 @@ import grpc.aio
 from blake3 import blake3
 
 from secureflow.adapters.link.backoff import Backoff
-from secureflow.adapters.link.refusals import refusal
+from secureflow.adapters.link.refusals import answered
 from secureflow.adapters.link.tls import CHUNK, identity
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
@@ -54,12 +54,13 @@ async def fetch(way: Way, digest: str, path: Path, size: int) -> None:
     backoff, tries, reached = Backoff(), 0, -1
     while True:
         try:
-            await _fetch_rest(way.dial(), digest, part, size)
+            with answered("the server"):
+                await _fetch_rest(way.dial(), digest, part, size)
             break
-        except grpc.aio.AioRpcError as error:
+        except SecureFlowError as error:
             reached, before = await asyncio.to_thread(_length, part), reached
             tries = 1 if reached > before else tries + 1
-            await _again(refusal(error, "the server"), tries, backoff, way)
+            await _again(error, tries, backoff, way)
     await asyncio.to_thread(part.replace, path)
 
 
@@ -69,11 +70,12 @@ async def store(way: Way, source: Source, digest: str) -> None:
     backoff, tries = Backoff(), 0
     while True:
         try:
-            put = way.dial().stream_unary(_PUT, identity, identity)
-            await put(_messages(source, digest, size))
-        except grpc.aio.AioRpcError as error:
+            with answered("the server"):
+                put = way.dial().stream_unary(_PUT, identity, identity)
+                await put(_messages(source, digest, size))
+        except SecureFlowError as error:
             tries += 1
-            await _again(refusal(error, "the server"), tries, backoff, way)
+            await _again(error, tries, backoff, way)
         else:
             return
 

@@ -20,7 +20,7 @@ from secureflow.adapters.link.blobs import Source, fetch, store
 from secureflow.adapters.link.credentials import CredentialFiles
 from secureflow.adapters.link.desk import Desk, Handle
 from secureflow.adapters.link.messages import Standing, parse_error
-from secureflow.adapters.link.refusals import refusal
+from secureflow.adapters.link.refusals import answered
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
 from secureflow.kit.clock import Clock
@@ -97,11 +97,9 @@ class Link:
         Raises:
             SecureFlowError: the centre's refusal, or `link_broken`.
         """
-        call = self.dial().unary_unary(_CALL, identity, identity)
-        try:
+        with answered("the server"):
+            call = self.dial().unary_unary(_CALL, identity, identity)
             reply = decode(await call(encode(Envelope("", kind, body))))
-        except grpc.aio.AioRpcError as error:
-            raise refusal(error, "the server") from error
         if reply.kind != "reply":
             raise parse_error(reply.body.get("error"))
         return reply.body.get("body")
@@ -137,11 +135,10 @@ class Link:
         call = self.dial().stream_stream(_CONNECT, identity, identity)()
         stream = Stream(call, self._receive)
         try:
-            await self._greet(stream)
-            async with self._attended(stream):
-                await stream.run()
-        except grpc.aio.AioRpcError as error:
-            raise refusal(error, "the server") from error
+            with answered("the server"):
+                await self._greet(stream)
+                async with self._attended(stream):
+                    await stream.run()
         finally:
             self.connected.clear()
             call.cancel()

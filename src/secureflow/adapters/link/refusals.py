@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -39,6 +42,27 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: SecureFlowE
     raise AssertionError  # abort never returns
 
 
+@contextlib.contextmanager
+def answered(whom: str) -> Iterator[None]:
+    """Turn what an RPC raises into the error that the other end, or the transport, means by it.
+
+    Raises:
+        SecureFlowError: see `refusal`; `link_broken` when the channel was closed under the RPC,
+            which gRPC reports as if the *caller* had been cancelled.
+    """
+    try:
+        yield
+    except grpc.aio.AioRpcError as failure:
+        raise refusal(failure, whom) from failure
+    except grpc.aio.UsageError as failure:
+        raise _hung_up(whom) from failure
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise _hung_up(whom) from None
+
+
 def refusal(failure: grpc.aio.AioRpcError, whom: str) -> SecureFlowError:
     """Return the error that the other end (or the transport) answered.
 
@@ -58,4 +82,13 @@ def refusal(failure: grpc.aio.AioRpcError, whom: str) -> SecureFlowError:
         f"The link to {whom} broke: {status.name.lower()}: {details[:500]}.",
         "It is dialled again; `doctor` names the leg that fails.",
         {"status": status.name},
+    )
+
+
+def _hung_up(whom: str) -> SecureFlowError:
+    return SecureFlowError(
+        "link_broken",
+        f"The link to {whom} was hung up while it was in use.",
+        "It is dialled again; `doctor` names the leg that fails.",
+        {"status": "CANCELLED"},
     )

@@ -17,7 +17,7 @@ import grpc.aio
 from secureflow.adapters.link.backoff import Backoff
 from secureflow.adapters.link.credentials import Credentials
 from secureflow.adapters.link.identity import Context, Gate, PeerIdentity
-from secureflow.adapters.link.refusals import refusal, refuse
+from secureflow.adapters.link.refusals import answered, refuse
 from secureflow.adapters.link.tls import ENCLAVE_NAME, identity, listen, new_server, open_channel
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import canonical_bytes, parse_json, sha256
@@ -148,11 +148,11 @@ class Uplink:
         backoff = Backoff()
         while True:
             try:
-                return await upload.try_once(await self._channel(address))
-            except grpc.aio.AioRpcError as failure:
-                error = refusal(failure, "the enclave")
+                with answered("the enclave"):
+                    return await upload.try_once(await self._channel(address))
+            except SecureFlowError as error:
                 if error.code not in _AGAIN or upload.fruitless >= _TRIES:
-                    raise error from failure
+                    raise
             await backoff.wait()
 
     async def close(self) -> None:
