@@ -84,6 +84,28 @@ async def test_a_cut_in_mid_request_loses_and_repeats_nothing(
         assert len(peer.handled) == 1
 
 
+async def test_a_request_that_comes_again_while_it_is_worked_on_is_not_begun_twice(
+    centre: Centre, cutter: Cutter
+) -> None:
+    go = asyncio.Event()
+
+    async def gated(verb: str, body: JSON, rider: JSON) -> JSON:
+        if verb == "slow":
+            await go.wait()
+        return verb
+
+    async with party(centre, address=cutter.address, handle=gated) as peer:
+        asking = asyncio.create_task(centre.ask("bank-a", "slow"))
+        await until(lambda: peer.handled)
+        cutter.cut()
+        await until(lambda: len(centre.hellos) == 2)
+        # Asked after the repetition and answered: so the repetition has arrived.
+        assert await centre.ask("bank-a", "quick", seq=2) == "quick"
+        go.set()
+        assert await asking == "slow"
+        assert [verb for verb, _, _ in peer.handled] == ["slow", "quick"]
+
+
 async def test_an_answer_that_was_lost_is_given_again_without_working_again(
     centre: Centre, cutter: Cutter
 ) -> None:
