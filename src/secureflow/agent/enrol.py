@@ -54,14 +54,7 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
             `insecure_url`, `server_unreachable`, `ca_mismatch`, `certificate_foreign`, or the
             centre's refusal.
     """
-    parsed = _checked_token(token)
-    if (directory / "link.pem").exists():
-        raise SecureFlowError(
-            "already_enrolled",
-            f"{directory} holds an enrolled agent.",
-            "Its certificate renews itself. To enrol anew, move link.pem and ca.pem away; "
-            "signing.key stays.",
-        )
+    parsed = _checked_token(directory, token)
     authority = fetch_authority(server, parsed.ca_fingerprint)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     key, link_key = _signing_key(directory / "signing.key"), new_link_key()
@@ -84,17 +77,6 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
         "key": key.public,
         "fingerprint": fingerprint(key.public),
     }
-
-
-def _checked_token(token: str) -> EnrolmentToken:
-    parsed = EnrolmentToken.parse(token)
-    if parsed.kind != "agent":
-        raise SecureFlowError(
-            "token_other_kind",
-            "The token invites an enclave, not an agent.",
-            "Ask the operator for a token for your organisation.",
-        )
-    return parsed
 
 
 def _write_settings(directory: Path, identity: SpiffeId, server: str, link: str) -> Path:
