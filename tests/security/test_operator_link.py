@@ -9,7 +9,9 @@ the finer cases of each guard.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,21 @@ import pytest_asyncio
 from peers.operator import Fork, Operator, Run, operating, refusal, size_of
 
 from secureflow.adapters.link import Uplink
+from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.demo.platform import Platform
 from secureflow.domain.specs import dump, spec_digest
-from secureflow.engines.attestation import parse_evidence
+from secureflow.engines.attestation import Evidence, parse_evidence
 from secureflow.engines.closing import Question, round_context
 from secureflow.engines.ledger.notes import attach
 from secureflow.engines.script import ENCLAVE, Ask, Effect, Record
-from secureflow.engines.sealing import Binding, SealedUpdate, seal, tensor_digest, update_manifest
+from secureflow.engines.sealing import (
+    Binding,
+    RecipientKey,
+    SealedUpdate,
+    seal,
+    tensor_digest,
+    update_manifest,
+)
 from secureflow.engines.training.federated import initial_model_digest
 from secureflow.engines.training.models import update_layout
 from secureflow.kit.crypto import SigningKey
@@ -275,6 +285,108 @@ async def reopened(run: Run) -> JSON:
         body = run.body(generation=2, evidence=evidence, model=None)
         await operator.ask(run.job, party, "admit", body)
     return opened
+
+
+# What the operator shows in the enclave's place.
+
+
+def replayed(run: Run, evidence: Evidence) -> Evidence:
+    """Another agent's evidence: genuine, and for another nonce."""
+    del evidence
+    shown = run.seen["attest"]["replies"][ENCLAVE]["evidence"]["bank-b"]
+    return parse_evidence(shown)
+
+
+def for_another_key(run: Run, evidence: Evidence) -> Evidence:
+    del run
+    mine = {**evidence.runtime_data, "hpke": RecipientKey.generate().public}
+    return replace(evidence, runtime_data=mine)
+
+
+def made_on(
+    root: SimulatedPlatform | None = None, *, days: int = 0, **attester: JSON
+) -> Callable[[Run, Evidence], Evidence]:
+    """Evidence for the right nonce and keys, made elsewhere, earlier, or by other code.
+
+    The operator of a SIMULATED enclave holds its root's key: here that is the attack's tool.
+    """
+
+    def make(run: Run, evidence: Evidence) -> Evidence:
+        machine = root or SimulatedPlatform.load(run.operator.platform.enclave / "simulated")
+        at = int(time.time()) - days * 86_400
+        return SimulatedAttester(machine, **attester).attest(evidence.runtime_data, at)
+
+    return make
+
+
+NOW = int(time.time())
+FALSE_EVIDENCE = {
+    "replayed": (replayed, "evidence_not_fresh", "fresh"),
+    "for another key": (for_another_key, "evidence_not_bound", "fresh"),
+    "stale": (made_on(days=2), "evidence_not_fresh", "fresh"),
+    "collateral of last season": (made_on(days=90), "evidence_not_authentic", "authentic"),
+    "debug": (made_on(debug=True), "evidence_not_acceptable", "acceptable"),
+    "other code": (made_on(measurement="cd" * 32), "evidence_not_acceptable", "acceptable"),
+    "unknown root": (
+        made_on(SimulatedPlatform.generate(NOW)),
+        "evidence_not_authentic",
+        "authentic",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FALSE_EVIDENCE)
+async def test_evidence_that_does_not_hold(run: Run, kind: str) -> None:
+    make, code, stage = FALSE_EVIDENCE[kind]
+    operator = run.operator
+    admitting = await run.until("admit")
+    genuine = admitting.each["bank-a"]["evidence"]
+    false = make(run, parse_evidence(genuine)).as_json()
+    body = {**admitting.body, "evidence": false}
+    refused = await refusal(operator.ask(run.job, "bank-a", "admit", body))
+    assert (refused.code, refused.details["stage"]) == (code, stage)
+    # Without a verdict nothing is trained, and so nothing is uploaded.
+    training = run.body(
+        round=1, stage="train", generation=1, model=None, moments=None,
+        head=await operator.ledger.head(), uplink={"address": "127.0.0.1:1"},
+    )  # fmt: skip
+    assert (await refusal(operator.ask(run.job, "bank-a", "train", training))).code == (
+        "not_admitted"
+    )
+    # The true evidence for the same nonce still counts; once.
+    await operator.ask(run.job, "bank-a", "admit", {**admitting.body, "evidence": genuine})
+    await run.until("train")
+
+
+async def test_evidence_of_an_earlier_generation(run: Run) -> None:
+    operator = run.operator
+    admitting = await run.until("admit")
+    old = admitting.each["bank-a"]["evidence"]
+    await run.until("train")
+    await operator.ask(run.job, "bank-a", "challenge", run.body(generation=2))
+    body = {**admitting.body, "generation": 2, "evidence": old}
+    refused = await refusal(operator.ask(run.job, "bank-a", "admit", body))
+    assert (refused.code, refused.details["stage"]) == ("evidence_not_fresh", "fresh")
+
+
+async def test_a_job_whose_enclave_nobody_believes_says_at_which_stage(run: Run) -> None:
+    make, code, _ = FALSE_EVIDENCE["debug"]
+
+    def debug(effect: Effect) -> Effect:
+        if not isinstance(effect, Ask) or effect.verb != "admit":
+            return effect
+        shown = {
+            party: {"evidence": make(run, parse_evidence(own["evidence"])).as_json()}
+            for party, own in effect.each.items()
+        }
+        return replace(effect, each=shown)
+
+    run.tamper = debug
+    with pytest.raises(SecureFlowError) as failed:
+        await run.until("train")
+    assert failed.value.code == code
+    for party in run.operator.parties:
+        assert failed.value.details["failures"][party]["details"]["stage"] == "acceptable"
 
 
 # What the operator does to the log.
