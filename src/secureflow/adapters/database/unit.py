@@ -26,6 +26,20 @@ from secureflow.adapters.database.records import (
     SqlPendingLeaves,
 )
 from secureflow.adapters.database.tables import SETTINGS
+from secureflow.application.ports import (
+    Events,
+    Idempotency,
+    Journal,
+    Outbox,
+    PendingLeaves,
+    Store,
+)
+from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.jobs import Job
+from secureflow.domain.models import Model
+from secureflow.domain.organisations import Agent, Enrolment, Organisation
+from secureflow.domain.projects import Project
+from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
 
 Row = Mapping[str, Any]
@@ -41,21 +55,21 @@ class SqlUnitOfWork:
         self._writing = False
         self._failure: SecureFlowError | None = None
         self._settings: dict[str, int] = {}
-        self.users = EntityStore(self, entities.USERS)
-        self.tokens = EntityStore(self, entities.TOKENS)
-        self.organisations = EntityStore(self, entities.ORGANISATIONS)
-        self.enrolments = EntityStore(self, entities.ENROLMENTS)
-        self.agents = EntityStore(self, entities.AGENTS)
-        self.projects = EntityStore(self, entities.PROJECTS)
-        self.datasets = EntityStore(self, entities.DATASETS)
-        self.grants = EntityStore(self, entities.GRANTS)
-        self.jobs = EntityStore(self, entities.JOBS)
-        self.models = EntityStore(self, entities.MODELS)
-        self.journal = SqlJournal(self)
-        self.outbox = SqlOutbox(self)
-        self.events = SqlEvents(self)
-        self.leaves = SqlPendingLeaves(self)
-        self.idempotency = SqlIdempotency(self)
+        self.users: Store[User] = EntityStore(self, entities.USERS)
+        self.tokens: Store[Token] = EntityStore(self, entities.TOKENS)
+        self.organisations: Store[Organisation] = EntityStore(self, entities.ORGANISATIONS)
+        self.enrolments: Store[Enrolment] = EntityStore(self, entities.ENROLMENTS)
+        self.agents: Store[Agent] = EntityStore(self, entities.AGENTS)
+        self.projects: Store[Project] = EntityStore(self, entities.PROJECTS)
+        self.datasets: Store[Dataset] = EntityStore(self, entities.DATASETS)
+        self.grants: Store[Grant] = EntityStore(self, entities.GRANTS)
+        self.jobs: Store[Job] = EntityStore(self, entities.JOBS)
+        self.models: Store[Model] = EntityStore(self, entities.MODELS)
+        self.journal: Journal = SqlJournal(self)
+        self.outbox: Outbox = SqlOutbox(self)
+        self.events: Events = SqlEvents(self)
+        self.leaves: PendingLeaves = SqlPendingLeaves(self)
+        self.idempotency: Idempotency = SqlIdempotency(self)
 
     async def __aenter__(self) -> SqlUnitOfWork:
         """Take a connection from the pool."""
