@@ -34,6 +34,7 @@ from tests.doubles import (
 )
 
 NOW = 1_800_000_000
+ORIGIN = "test.example/log"
 YEAR = 366 * 86_400
 PASSWORD = "correct horse battery"
 BANKS = ("bank-a", "bank-b", "bank-c")
@@ -170,11 +171,13 @@ class Stage:
         await self.ledger.append(leaves)
 
 
-def empty_stage(directory: Path) -> Stage:
-    """Return a platform without anybody on it."""
-    database = MemoryDatabase()
-    key = SigningKey.generate()
-    ledger = MemoryLedger(database, key, "test.example/log")
+def empty_stage(
+    directory: Path, key: SigningKey | None = None, database: Any = None, ledger: Any = None
+) -> Stage:
+    """Return a platform without anybody on it, in memory or over the given database and log."""
+    key = key or SigningKey.generate()
+    database = database or MemoryDatabase()
+    ledger = ledger or MemoryLedger(database, key, ORIGIN)
     now, ticks = [NOW], [0.0]
     driver, bus, artifacts = NotingDriver(), MemoryBus(), MemoryArtifacts()
     expelled: list[Agent] = []
@@ -194,8 +197,12 @@ def empty_stage(directory: Path) -> Stage:
 
 
 async def two_worlds(directory: Path) -> Stage:
-    """Return the stage with both worlds on it."""
-    stage = empty_stage(directory)
+    """Return the stage in memory with both worlds on it."""
+    return await populated(empty_stage(directory))
+
+
+async def populated(stage: Stage) -> Stage:
+    """Put both worlds on an empty stage."""
     await stage.add_person("", Role.PLATFORM_ADMIN)
     for organisation in (*BANKS, "outsider"):
         await stage.services.organisations.create(

@@ -15,4 +15,3 @@ Ticks = Callable[[], float]
 def system_clock() -> int:
     """Return the machine's time in unix seconds."""
     return int(time.time())
-

@@ -31,6 +31,12 @@ secret_router = APIRouter(tags=["enrolment"])
 """Routes whose answers hold a secret: never kept for idempotency."""
 
 
+class PemResponse(PlainTextResponse):
+    """A certificate as PEM."""
+
+    media_type = "application/x-pem-file"
+
+
 class OrganisationRequest(Asked):
     """A new organisation; its slug is what charters, rosters and certificates carry."""
 
@@ -169,7 +175,7 @@ async def enroll(body: EnrollRequest, use: Use) -> Enrolled:
     return Enrolled(**{**vars(enrolled), "log": LogIdentity(**dict(enrolled.log))})
 
 
-@secret_router.get("/ca", summary="Get the link CA", response_class=PlainTextResponse)
-async def get_ca(use: Use) -> PlainTextResponse:
+@secret_router.get("/ca", summary="Get the link CA", response_class=PemResponse)
+async def get_ca(use: Use) -> PemResponse:
     """Return the CA certificate as PEM; newcomers compare it with their token's fingerprint."""
-    return PlainTextResponse(use.organisations.ca, media_type="application/x-pem-file")
+    return PemResponse(use.organisations.ca)

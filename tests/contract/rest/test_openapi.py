@@ -1,0 +1,95 @@
+"""The API keeps to its own description: schemathesis against the live server and database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from secureflow.server.rest.problems import MEDIA_TYPE
+from tests.contract.rest.conftest import Live
+from tests.security.test_authorisation import RULES
+
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    unsupported_method,
+    ignored_auth,
+)
+OPERATIONS = sorted(RULES.keys() - {"logout"})  # it would end the token of all other calls
+ALL_HEALTH = list(HealthCheck)
+
+
+@pytest.fixture(scope="session")
+def described(live: Live) -> Any:
+    return schemathesis.openapi.from_url(f"{live.url}/api/v1/openapi.json")
+
+
+def checked(
+    described: Any, live: Live, operation_id: str, mode: GenerationMode
+) -> Callable[[], None]:
+    """Return a hypothesis test of one operation."""
+    operation = described.find_operation_by_id(operation_id)
+    headers = {"Authorization": f"Bearer {live.token}"}
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case: Any) -> None:
+        response = case.call(headers=headers, timeout=30)
+        case.validate_response(response, checks=CHECKS, headers=headers)
+        if response.status_code >= 400:
+            assert response.headers["content-type"] == [MEDIA_TYPE]
+
+    return check
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_valid_requests_are_answered_as_described(
+    described: Any, live: Live, operation: str
+) -> None:
+    check = checked(described, live, operation, GenerationMode.POSITIVE)
+    bounds = settings(
+        max_examples=12, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
+    )
+    bounds(check)()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_invalid_requests_are_refused_as_described(
+    described: Any, live: Live, operation: str
+) -> None:
+    if not any(described.find_operation_by_id(operation).iter_parameters()):
+        pytest.skip("it takes nothing that could be wrong")
+    check = checked(described, live, operation, GenerationMode.NEGATIVE)
+    bounds = settings(
+        max_examples=12, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
+    )
+    bounds(check)()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_api_keeps_to_its_description_for_long(
+    described: Any, live: Live, operation: str, mode: GenerationMode
+) -> None:
+    check = checked(described, live, operation, mode)
+    settings(max_examples=2000, deadline=None, suppress_health_check=ALL_HEALTH)(check)()
