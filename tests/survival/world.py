@@ -57,8 +57,8 @@ def platform(
     }
     entry = dict.fromkeys(("server", "enclave", "agent"), MORTAL) if mortal else {}
     made = Platform(
-        directory, owners, datasets, environment=environment, entry=entry,
-        **{"policy": ALLOW, **options},
+        directory, owners, datasets, environment=environment,
+        **{"policy": ALLOW, "entry": entry, **options},
     )  # fmt: skip
     with made:
         made.build()

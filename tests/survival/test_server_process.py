@@ -1,0 +1,144 @@
+"""The real server process: made, started, spoken to over TLS, told to stop, started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from secureflow.kit.enrolment import EnrolmentToken
+from secureflow.kit.errors import SecureFlowError
+from secureflow.server.initialise import initialise
+
+START = "import sys; from pathlib import Path; from secureflow.server.main import run; "
+PAUSE = 30.0
+
+
+@pytest.fixture(scope="module")
+def centre(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("centre") / "new"
+    made = initialise(directory, trust_domain="test.example", rest_port=0, link_port=0)
+    assert made["ca_fingerprint"] == token(directory).ca_fingerprint
+    return directory
+
+
+def token(directory: Path) -> EnrolmentToken:
+    return EnrolmentToken.parse((directory / "enclave.token").read_text())
+
+
+class Process:
+    """One run of the server; `facts` is the line that it announced on stdout."""
+
+    def __init__(self, directory: Path) -> None:
+        command = START + f"sys.exit(run(Path({str(directory / 'server.yaml')!r})))"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        assert self.process.stdout is not None
+        self.facts = json.loads(self.process.stdout.readline())
+        context = ssl.create_default_context(cafile=str(directory / "ca" / "ca.pem"))
+        self.http = httpx.Client(base_url=self.facts["rest"], verify=context, timeout=PAUSE)
+
+    def stop(self) -> tuple[int, float]:
+        """Ask to stop; return the exit code and the seconds that it took."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(PAUSE)
+        return code, time.monotonic() - began
+
+    def rss_mb(self) -> float:
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+@pytest.fixture
+def server(centre: Path) -> Iterator[Process]:
+    process = Process(centre)
+    yield process
+    if process.process.poll() is None:
+        process.process.kill()
+        process.process.wait()
+
+
+def login(server: Process, centre: Path) -> dict[str, str]:
+    password = (centre / "admin.password").read_text().strip()
+    answer = server.http.post("/api/v1/login", json={"name": "admin", "password": password})
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+def test_init_keeps_secrets_to_its_owner_and_happens_once(centre: Path) -> None:
+    for name in ("admin.password", "enclave.token", "log.key", "ca/ca.key"):
+        assert (centre / name).stat().st_mode & 0o777 == 0o600, name
+    assert centre.stat().st_mode & 0o777 == 0o700
+    before = {path: path.read_bytes() for path in centre.rglob("*") if path.is_file()}
+    with pytest.raises(SecureFlowError, match="already_initialised"):
+        initialise(centre, trust_domain="test.example")
+    assert {path: path.read_bytes() for path in centre.rglob("*") if path.is_file()} == before
+
+
+def test_it_serves_announces_itself_and_stops_in_time(centre: Path, server: Process) -> None:
+    assert json.loads((centre / "ready.json").read_text()) == server.facts
+    assert server.http.get("/readyz").json() == {"database": True, "ledger": True}
+    headers = login(server, centre)
+    head = server.http.get("/api/v1/audit/head", headers=headers).json()
+    assert head["size"] == 2  # the first admin and the enclave's invitation
+    assert server.rss_mb() < 180
+    code, seconds = server.stop()
+    assert code == 0
+    assert seconds < 5
+
+
+def test_what_was_done_is_there_after_a_kill(centre: Path, server: Process) -> None:
+    headers = login(server, centre)
+    body = {"id": "bank-a", "name": "Bank A"}
+    made = server.http.post("/api/v1/organisations", headers=headers, json=body)
+    assert made.status_code == 201
+    before = server.http.get("/api/v1/audit/head", headers=headers).json()
+    server.process.kill()
+    server.process.wait()
+    again = Process(centre)
+    try:
+        after = again.http.get("/api/v1/audit/head", headers=headers).json()
+        assert after["note"] == before["note"]
+        found = again.http.get("/api/v1/organisations/bank-a", headers=headers)
+        assert found.json()["name"] == "Bank A"
+    finally:
+        assert again.stop()[0] == 0
+
+
+def test_old_tls_is_refused(centre: Path, server: Process) -> None:
+    context = ssl.create_default_context(cafile=str(centre / "ca" / "ca.pem"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.facts['rest']}/healthz", verify=context)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "says"),
+    [
+        ({"rest": {"port": "many"}}, 2, "invalid_settings"),
+        ({"log_key": "absent.key"}, 70, "key_unreadable"),
+        ({"database": {"url": "mysql://h/d"}}, 2, "invalid_database_url"),
+        ({"rest": {"bind": "203.0.113.1"}}, 6, "address_unavailable"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    centre: Path, change: dict[str, Any], code: int, says: str
+) -> None:
+    config = centre / "wrong.yaml"
+    config.write_text(json.dumps({"directory": ".", "origin": "test.example/log", **change}))
+    command = START + f"sys.exit(run(Path({str(config)!r})))"
+    ended = subprocess.run([sys.executable, "-c", command], capture_output=True, timeout=PAUSE)  # noqa: PLW1510
+    assert (ended.returncode, says in ended.stderr.decode()) == (code, True), ended.stderr
+    assert "Traceback" not in ended.stderr.decode()
