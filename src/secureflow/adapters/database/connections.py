@@ -71,7 +71,7 @@ def driver_url(text: str) -> URL:
     try:
         url = make_url(text)
         return url.set(drivername=_DRIVERS[url.drivername])
-    except (sa.exc.ArgumentError, KeyError) as error:
+    except (sa.exc.ArgumentError, KeyError, ValueError) as error:
         raise SecureFlowError(
             "invalid_database_url",
             "The database URL is neither sqlite:///FILE nor postgresql://USER@HOST/NAME.",
