@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -86,4 +87,5 @@ class ServerSettings(ProcessSettings):
             return url
         scheme, _, rest = url.partition("://")
         user, _, place = rest.rpartition("@")
-        return f"{scheme}://{user}:{self.database.password.get_secret_value()}@{place}"
+        password = quote(self.database.password.get_secret_value(), safe="")
+        return f"{scheme}://{user}:{password}@{place}"

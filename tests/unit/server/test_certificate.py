@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from secureflow.kit.pki import Authority, RevocationList, check_leaf, parse_certificate, serial
+from secureflow.server.certificate import ServerCertificate
+from tests.stage import NOW
+
+DAY = 86_400
+
+
+def test_the_servers_certificate_is_its_own_and_renewed_in_time(tmp_path: Path) -> None:
+    authority = Authority.create(tmp_path / "ca", "test.example", NOW)
+    now = [NOW]
+    certificate = ServerCertificate(tmp_path / "tls", authority, "centre.example", lambda: now[0])
+    assert certificate.context.minimum_version == ssl.TLSVersion.TLSv1_3
+
+    def leaf() -> str:
+        pem = certificate.credentials().certificate.decode()
+        parsed = parse_certificate(pem)
+        assert check_leaf(parsed, "test.example", now[0], RevocationList()).role == "server"
+        return serial(parsed)
+
+    first = leaf()
+    again = ServerCertificate(tmp_path / "tls", authority, "centre.example", lambda: now[0])
+    assert again.credentials() == certificate.credentials()
+    now[0] += 59 * DAY
+    assert not certificate.renew_if_due()
+    now[0] += 2 * DAY
+    assert certificate.renew_if_due()
+    assert leaf() != first
+    assert not certificate.renew_if_due()
+    # After a long stop the old one has expired: the next start does not serve it.
+    now[0] += 200 * DAY
+    second = ServerCertificate(tmp_path / "tls", authority, "centre.example", lambda: now[0])
+    assert second.credentials().span[1] > now[0]
+    assert (tmp_path / "tls" / "link.pem").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,169 @@
+"""What parties may ask over their links, and what they may not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from secureflow.adapters.link import PeerIdentity, Standing
+from secureflow.application.witnessing import Witnessing
+from secureflow.engines.ledger.merkle import verify_consistency
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, spiffe_id
+from secureflow.kit.spiffe import SpiffeId
+from secureflow.server.rpc import PartyDesk, Tickets
+from tests.stage import COLUMNS, Stage
+from tests.unit.application.refusing import refused
+
+DIGEST = "ab" * 32
+ENCLAVE = SpiffeId("test.example", "enclave", "", "main")
+
+
+@dataclass
+class Desk:
+    stage: Stage
+    desk: PartyDesk
+
+    def peer(self, party: str) -> PeerIdentity:
+        return PeerIdentity(party, SpiffeId("test.example", "agent", party, "agent-1"), "1")
+
+    async def call(self, kind: str, party: str = "bank-a", **body: Any) -> Any:
+        return await self.desk.call(self.peer(party), kind, body)
+
+
+@pytest.fixture
+async def desk(stage: Stage) -> Desk:
+    services = stage.services
+    witnessing = Witnessing(stage.ledger, services.charters.keys)
+    desk = PartyDesk(witnessing, services.organisations.ca, 1 << 20, lambda: stage.now[0])
+    desk.open(services)
+    return Desk(stage, desk)
+
+
+async def test_only_living_agents_are_admitted(desk: Desk) -> None:
+    stage = desk.stage
+    spiffe = SpiffeId.parse(stage.ids["bank-a.agent"])
+    assert await desk.desk.authorise(spiffe, "1") == desk.peer("bank-a")
+    await stage.services.organisations.revoke(stage.operator, stage.ids["bank-a.agent"])
+    with refused("certificate_revoked"):
+        await desk.desk.authorise(spiffe, "1")
+    with refused("certificate_revoked"):
+        await desk.desk.hello(desk.peer("bank-a"), {})
+    with refused("certificate_revoked"):
+        await desk.call("certificate.renew", csr=make_csr(new_link_key()))
+    with refused("certificate_revoked"):
+        await desk.desk.authorise(ENCLAVE, "1")
+
+
+async def test_an_agent_greets_with_the_key_that_it_enrolled(desk: Desk) -> None:
+    own, other = (desk.stage.keys[bank].public for bank in ("bank-a", "bank-b"))
+    await desk.desk.hello(desk.peer("bank-a"), {"key": own})
+    with refused("key_mismatch"):
+        await desk.desk.hello(desk.peer("bank-a"), {"key": other})
+
+
+async def test_a_renewed_certificate_has_the_same_name(desk: Desk) -> None:
+    answer = await desk.call("certificate.renew", csr=make_csr(new_link_key()))
+    certificate = parse_certificate(answer["certificate"])
+    assert spiffe_id(certificate) == desk.stage.ids["bank-a.agent"]
+    with refused("csr_malformed"):
+        await desk.call("certificate.renew", csr="x")
+
+
+async def test_a_party_publishes_only_as_itself(desk: Desk) -> None:
+    body = {"name": "loans", "title": "", "columns": COLUMNS, "rows": "<1k", "commitment": DIGEST}
+    key = (await desk.call("dataset.publish", **body))["id"]
+    dataset = await desk.stage.services.datasets.get(desk.stage.operator, key)
+    assert dataset.organisation == "bank-a"
+    with refused("invalid_dataset"):
+        await desk.call("dataset.publish", **body, organisation="bank-b")
+    with refused("not_found"):
+        await desk.call("dataset.remove", "bank-b", name="loans")
+    await desk.call("dataset.remove", name="loans")
+    enclave = PeerIdentity("enclave", ENCLAVE, "1")
+    for kind in ("dataset.publish", "charter.sign", "audit.entries"):
+        with refused("forbidden"):
+            await desk.desk.call(enclave, kind, {**body, "digest": "", "signature": ""})
+
+
+async def test_a_party_signs_only_as_itself(desk: Desk) -> None:
+    stage = desk.stage
+    shown = await stage.services.charters.propose(stage.operator)
+    body = (await desk.call("charter.get"))["candidate"]["charter"]
+    signature = stage.keys["bank-a"].sign("charter", body)
+    with refused("signature_refused"):
+        await desk.call("charter.sign", "bank-b", digest=shown["digest"], signature=signature)
+    await desk.call("charter.sign", digest=shown["digest"], signature=signature)
+    assert list((await desk.call("charter.get"))["candidate"]["signatures"]) == ["bank-a"]
+
+
+async def test_the_head_comes_with_its_proof(desk: Desk) -> None:
+    old = parse_note(await desk.stage.ledger.note(5)).checkpoint
+    answer = await desk.call("audit.head", **{"from": 5})
+    new = parse_note(answer["note"]).checkpoint
+    proof = [bytes.fromhex(node) for node in answer["consistency"]]
+    assert verify_consistency(5, new.size, old.root, new.root, proof)
+    assert (await desk.call("audit.head", **{"from": 0}))["consistency"] == []
+    with refused("not_found"):
+        await desk.call("audit.head", **{"from": new.size + 1})
+    for wrong in (-1, "5", True, None, 1 << 60):
+        with refused("invalid_request"):
+            await desk.call("audit.head", **{"from": wrong})
+
+
+async def test_entries_are_shown_as_to_an_auditor_of_the_party(desk: Desk) -> None:
+    own = str(await desk.call("audit.entries", limit=500))
+    foreign = str(await desk.call("audit.entries", "outsider", limit=500))
+    assert desk.stage.ids["job"] in own
+    assert desk.stage.ids["job"] not in foreign
+
+
+async def test_status_tells_the_doctor(desk: Desk) -> None:
+    status = await desk.call("status")
+    assert status["time"] == desk.stage.now[0]
+    assert status["party"] == "bank-a"
+    charter = await desk.stage.services.charters.current()
+    assert charter is not None
+    assert status["charter"] == charter.charter.digest
+
+
+async def test_unknown_calls_are_named(desk: Desk) -> None:
+    with refused("unknown_kind", "charter.steal"):
+        await desk.call("charter.steal")
+
+
+async def test_a_blob_is_read_only_by_whom_a_request_told_of_it(desk: Desk) -> None:
+    a, b = desk.peer("bank-a"), desk.peer("bank-b")
+    assert not await desk.desk.may_read(a, DIGEST)
+    assert await desk.desk.rider("bank-a", {"model": {"artifact": DIGEST}}, Standing()) is None
+    assert await desk.desk.may_read(a, DIGEST)
+    assert not await desk.desk.may_read(b, DIGEST)
+    assert not await desk.desk.may_read(a, "cd" * 32)
+    for model in (None, [], {"artifact": 5}, {"artifact": ""}, "x"):
+        await desk.desk.rider("bank-b", {"model": model}, Standing())
+    assert not await desk.desk.may_read(b, "")
+
+
+async def test_only_the_enclave_stores_and_within_bounds(desk: Desk) -> None:
+    enclave = PeerIdentity("enclave", ENCLAVE, "1")
+    assert await desk.desk.may_write(enclave, 1 << 20)
+    assert not await desk.desk.may_write(enclave, (1 << 20) + 1)
+    assert not await desk.desk.may_write(desk.peer("bank-a"), 1)
+
+
+def test_tickets_are_bounded() -> None:
+    tickets = Tickets(capacity=2)
+    for digest in ("a", "b", "c"):
+        tickets.note("bank-a", {"model": {"artifact": digest}})
+    assert [tickets.held("bank-a", digest) for digest in "abc"] == [False, True, True]
+
+
+async def test_a_rider_proves_the_head_that_the_request_names(desk: Desk) -> None:
+    head = await desk.stage.ledger.head()
+    size = parse_note(head).checkpoint.size
+    leaf = desk.stage.ledger.log[2].hash.hex()
+    rider = await desk.desk.rider("bank-a", {"head": head}, Standing(4, (leaf, "00" * 32)))
+    assert (rider["consistency"]["from"], rider["consistency"]["to"]) == (4, size)
+    assert [one["index"] for one in rider["inclusion"]] == [2]
