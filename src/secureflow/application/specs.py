@@ -21,7 +21,17 @@ from secureflow.engines.ledger.witness import quorum_of
 from secureflow.kit.errors import SecureFlowError
 
 OPTIONAL_PARTS: Final = frozenset(
-    {"features", "model", "plan", "limits", "release", "protection", "min_contributors", "resume"}
+    {
+        "features",
+        "model",
+        "plan",
+        "limits",
+        "release",
+        "protection",
+        "quantisation",
+        "min_contributors",
+        "resume",
+    }
 )
 
 
@@ -235,7 +245,7 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     spare = parties - needed
     if spare == 0:
         yield f"A round needs all {parties} contributors: it survives no dropout."
-    if "sealed" in spec.protection:
+    if spec.sealed:
         yield "Updates are as safe as the enclave: look at its attestation verdict."
     yield (
         "Without differential privacy, sums over rosters that differ in few parties "

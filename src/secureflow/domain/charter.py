@@ -20,7 +20,7 @@ from secureflow.kit import canonical, crypto
 from secureflow.kit.errors import SecureFlowError
 
 MAX_MEMBERS = 1000
-RESERVED = frozenset({"server", "enclave"})
+RESERVED = frozenset({"server", "enclave", "aggregator"})
 """Authors of ledger leaves that are no organisations; a member of that name could pose as one."""
 
 _ORGANISATION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

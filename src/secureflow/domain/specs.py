@@ -144,6 +144,19 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Quantisation:
+    """How values become ring elements where updates are masked (`secagg`, `sealed+secagg`).
+
+    Every coordinate of an update is clamped to ±`clip`, which is 2^`bits` steps. Sums are exact in
+    Z_2^32 where roster · 2^bits · limits.max_weight stays below 2^31, else in Z_2^64.
+    """
+
+    __pydantic_config__ = STRICT
+    clip: Annotated[float, Field(ge=1e-6, le=1e6)] = 8.0
+    bits: Annotated[int, Field(ge=8, le=40)] = 20
+
+
+@dataclass(frozen=True)
 class Release:
     """Who gets intermediate models: the operator too, or sealed to the agents only."""
 
@@ -177,6 +190,7 @@ class TrainingSpec:
     limits: Limits = field(default_factory=Limits)
     release: Release = field(default_factory=Release)
     protection: Protection = "sealed"
+    quantisation: Quantisation = field(default_factory=Quantisation)
     min_contributors: Annotated[int, Field(ge=3, le=256)] = 3
     resume: Resume | None = None
     kind: Literal["training"] = "training"
@@ -187,6 +201,16 @@ class TrainingSpec:
     def parties(self) -> tuple[str, ...]:
         """The roster's party names in spec order."""
         return tuple(c.party for c in self.roster)
+
+    @property
+    def masked(self) -> bool:
+        """Whether updates are masked, so that only sums can be read (SecAgg)."""
+        return self.protection != "sealed"
+
+    @property
+    def sealed(self) -> bool:
+        """Whether updates are sealed to an attested enclave."""
+        return self.protection != "secagg"
 
     @property
     def keys(self) -> dict[str, str]:
@@ -252,7 +276,7 @@ def check(spec: TrainingSpec) -> None:
     Raises:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
-    for rule in (_roster_rules, _feature_rules, _model_rules):
+    for rule in (_roster_rules, _feature_rules, _model_rules, _masking_rules):
         problem = rule(spec)
         if problem:
             name, reason, hint = problem
@@ -302,6 +326,19 @@ def _model_rules(spec: TrainingSpec) -> _Problem:
         return "model.parameters", "it is only for rehearsals", "Remove it."
     if spec.plan.early_stop and not spec.plan.validation:
         return "plan.early_stop", "there is no validation share", "Set plan.validation above 0."
+    return None
+
+
+def _masking_rules(spec: TrainingSpec) -> _Problem:
+    if not spec.masked:
+        return None
+    if spec.release.intermediate == "agents":
+        reason = "under masks the sum is published, so that every agent can compute the next model"
+        hint = 'Set release.intermediate to "operator", or protection to "sealed".'
+        return "release.intermediate", reason, hint
+    if len(spec.roster) * spec.limits.max_weight << spec.quantisation.bits >= 1 << 63:
+        reason = "a sum over the roster could exceed a signed 64-bit integer"
+        return "quantisation.bits", reason, "Lower it, or limits.max_weight."
     return None
 
 

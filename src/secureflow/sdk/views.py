@@ -10,6 +10,7 @@ from secureflow.domain.specs import (
     Limits,
     ModelSpec,
     Protection,
+    Quantisation,
     Release,
     Resume,
     TrainingPlan,
@@ -116,6 +117,7 @@ class JobRequest:
     limits: Limits = field(default_factory=Limits)
     release: Release = field(default_factory=Release)
     protection: Protection = "sealed"
+    quantisation: Quantisation = field(default_factory=Quantisation)
     min_contributors: int = 3
     resume: Resume | None = None
     parties: tuple[str, ...] = ()

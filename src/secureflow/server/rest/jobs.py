@@ -18,6 +18,7 @@ from secureflow.domain.specs import (
     Limits,
     ModelSpec,
     Protection,
+    Quantisation,
     Release,
     Resume,
     TrainingPlan,
@@ -64,12 +65,13 @@ class JobRequest(Asked):
     limits: Limits | None = None
     release: Release | None = None
     protection: Protection | None = None
+    quantisation: Quantisation | None = None
     min_contributors: int | None = Field(None, ge=1, le=256)
     resume: Resume | None = None
 
     def wanted(self) -> Wanted:
         """Return the wish in the application's form."""
-        structured = ("features", "model", "plan", "limits", "release", "resume")
+        structured = ("features", "model", "plan", "limits", "release", "quantisation", "resume")
         parts: dict[str, Any] = {
             name: dump(part) for name in structured if (part := getattr(self, name)) is not None
         }
