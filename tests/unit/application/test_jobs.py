@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from secureflow.application.jobs import Wanted
 from secureflow.application.scripts import script_for
 from secureflow.domain.jobs import JobState
 from secureflow.domain.specs import TrainingSpec, parse, spec_digest
@@ -103,6 +104,17 @@ async def test_foreign_datasets_do_not_exist(stage: Stage) -> None:
         await stage.services.jobs.submit(
             stage.scientist("bank-a"), stage.wanted(datasets=(*ids, ids[0]))
         )
+
+
+async def test_a_job_goes_on_only_from_its_own_projects_models(stage: Stage) -> None:
+    def resumed(job: str) -> Wanted:
+        resume = {"job": job, "round": 1, "model": "00" * 32}
+        return stage.wanted(parts={**features(), "resume": resume})
+
+    ada = stage.scientist("bank-a")
+    await stage.services.jobs.rehearse(ada, resumed(stage.ids["job"]))
+    with refused("not_found"):
+        await stage.services.jobs.rehearse(ada, resumed(stage.ids["outsider.job"]))
 
 
 async def test_a_column_beyond_the_grant_is_refused_by_name(stage: Stage) -> None:
