@@ -133,7 +133,8 @@ def _verify(course: Course, evidence: dict[str, JSON], need: int) -> Script[None
     replies, failures = answers["replies"], answers["failures"]
     if len(replies) < need:
         raise _refused(course, failures)
-    course.tee = next(iter(replies.values()))["verdict"].get("tier", "")
+    verdict = next(iter(replies.values()))["verdict"]
+    course.tee = verdict.get("title") or verdict.get("tier", "")
     yield from record(course, [e for p, r in replies.items() for e in leaf_entries(course, p, r)])
     yield from _hand_over_model_keys(course, replies)
     for party in replies:

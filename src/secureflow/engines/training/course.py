@@ -51,6 +51,7 @@ class Course:
     tee: str = ""
     note: str = ""
     cosigned: str = ""
+    closed: int = 0
     model: dict[str, JSON] | None = None
     model_keys: dict[str, JSON] = field(default_factory=dict)
     moments: dict[str, JSON] | None = None

@@ -39,7 +39,7 @@ def federated_training(context: JobContext) -> Script[dict[str, JSON]]:
         SecureFlowError: why the job ended without a model; the parties were told and the end is in
             the ledger.
     """
-    course = Course(context)
+    course = Course(context, model=_start_model(context.spec))
     try:
         return (yield from _whole(course))
     except SecureFlowError as error:
@@ -61,6 +61,14 @@ def _whole(course: Course) -> Script[dict[str, JSON]]:
     initial = initial_model_digest(course.spec)
     last = yield from _train(course, initial)
     return (yield from _finish(course, initial, last))
+
+
+def _start_model(spec: TrainingSpec) -> dict[str, JSON] | None:
+    """Return the model that a resumed job starts from; an open model's address is its digest."""
+    if spec.resume is None:
+        return None
+    digest = spec.resume.model
+    return {"digest": digest, "artifact": digest, "size": 4 * spec.parameters, "release": None}
 
 
 def initial_model_digest(spec: TrainingSpec) -> str:

@@ -31,6 +31,7 @@ from secureflow.engines.training.course import (
     head_not_cosigned,
     leaf_entries,
     record,
+    witness_by_charter,
 )
 from secureflow.kit.errors import SecureFlowError
 
@@ -85,6 +86,8 @@ def _collect(course: Course, step: Step) -> Script[tuple[dict[str, JSON], dict[s
         if not lost:
             break
         yield from admit(course, course.parties, need=course.threshold)
+        if not course.closed:  # the start's quorum is the charter's, also for a start repeated
+            yield from witness_by_charter(course)
     if len(replies) < course.threshold:
         raise _too_few(course, step, failures)
     text, cosigners = cosigned_note(course.note, replies, course.spec.keys)
@@ -195,6 +198,7 @@ def _record_round(
     }
     entries = [e for p, r in replies.items() if r.get("leaf") for e in leaf_entries(course, p, r)]
     yield from record(course, [*entries, {"kind": "round.closed", "document": document}])
+    course.closed += 1
 
 
 def _too_few(course: Course, step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
