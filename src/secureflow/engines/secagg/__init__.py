@@ -7,6 +7,18 @@ context, a closing certificate, and two flights a round in the steady state.
 from secureflow.engines.secagg.aggregator import Aggregator
 from secureflow.engines.secagg.client import Client
 from secureflow.engines.secagg.encoding import Encoding, Metric, Sum
+from secureflow.engines.secagg.opening import Conductor, Opened, open_sum
 from secureflow.engines.secagg.plan import Plan, colluders
 
-__all__ = ["Aggregator", "Client", "Encoding", "Metric", "Plan", "Sum", "colluders"]
+__all__ = [
+    "Aggregator",
+    "Client",
+    "Conductor",
+    "Encoding",
+    "Metric",
+    "Opened",
+    "Plan",
+    "Sum",
+    "colluders",
+    "open_sum",
+]

@@ -6,7 +6,8 @@ round end in the exact sum of its survivors or in an error that names a party.
 `receive` takes any frame from a party; `requests` says what to (re)send to whom, so a repeat after
 a crash or a reconnect is the same call. Memory is one vector, whatever the number of parties. The
 exported state holds no secret: ciphertexts, public keys, votes and the masked sum; revealed shares
-are asked for again.
+are asked for again. **Persist it after `close` before the questions leave**: a server that forgets
+what it asked will ask something else, which every party refuses.
 """
 
 from __future__ import annotations
@@ -84,6 +85,9 @@ class _Round:
 class Aggregator:
     """The aggregator of one job's sums."""
 
+    carries = True
+    """Whether the vectors come through here, inside the UPLOAD frames (not to a `Conductor`)."""
+
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._setups: dict[str, Setup] = {}
@@ -148,7 +152,8 @@ class Aggregator:
             raise self._lost(round_, "keys of", len(members), set(self.plan.index) - set(members))
         keys = tuple(self._coming[round_][p].key for p in members)
         context = self.plan.context(round_, model, [(k.party, k.digest) for k in keys])
-        total = cast("Ring", np.zeros(self.plan.encoding.slots, self.plan.ring))
+        slots = self.plan.encoding.slots if self.carries else 0
+        total = cast("Ring", np.zeros(slots, self.plan.ring))
         self._round = _Round(round_, model, context, keys, total)
         self._coming = {r: c for r, c in self._coming.items() if r >= round_}
         return self.requests()
@@ -221,16 +226,10 @@ class Aggregator:
                 `sum_inconsistent`. Nothing was released then.
         """
         at = self._open_round()
-        if at.question is None or not self.complete:
-            raise SecureFlowError(
-                "too_few_openings",
-                f"{len(at.shares)} of the {self.plan.threshold} needed parties have opened.",
-            )
-        answers = Answers(at.keys, frozenset(at.question.survivors), at.shares)
-        secrets, self._liars = recover(self.plan, answers)
+        answers, secrets = self._recovered(at)
         total = at.total.copy()
         unmask(self.plan, at.context, answers, secrets, total)
-        return decode(self.plan.encoding, total, at.question.survivors)
+        return decode(self.plan.encoding, total, tuple(sorted(answers.survivors)))
 
     # --- crash and return ----------------------------------------------------------------------
 
@@ -261,7 +260,20 @@ class Aggregator:
 
     @classmethod
     def restore(cls, plan: Plan, state: bytes) -> Aggregator:
-        """Rebuild an aggregator from its own state."""
+        """Rebuild an aggregator from its own state.
+
+        Raises:
+            SecureFlowError: `state_unreadable`.
+        """
+        try:
+            return cls._restored(plan, state)
+        except (KeyError, TypeError, ValueError, SecureFlowError) as error:
+            raise SecureFlowError(
+                "state_unreadable", f"The stored aggregator of {plan.job} is unreadable: {error}."
+            ) from error
+
+    @classmethod
+    def _restored(cls, plan: Plan, state: bytes) -> Aggregator:
         end = 8 + int.from_bytes(state[:8], "big")
         value = parse_json(state[8:end], _STATE_LIMIT)
         self = cls(plan)
@@ -275,7 +287,7 @@ class Aggregator:
         saved = value["round"]
         if saved is not None:
             keys = tuple(RoundKey(**k) for k in saved["keys"])
-            total = cast("Ring", np.frombuffer(state, plan.ring, offset=end).copy())
+            total = cast("Ring", np.frombuffer(state, plan.ring, plan.encoding.slots, end).copy())
             at = _Round(saved["number"], saved["model"], saved["context"], keys, total)
             at.uploaded = set(saved["uploaded"])
             at.question = Question.from_json(saved["question"]) if saved["question"] else None
@@ -316,13 +328,14 @@ class Aggregator:
             return
         if at.question is not None:
             raise _refused("upload_too_late", party, f"round {at.number} is closed")
-        size = self.plan.vector_bytes
+        size = self.plan.vector_bytes if self.carries else 0
         if len(body) < size or (upload.advance is None and len(body) != size):
             raise _refused("malformed_frame", party, "its vector has another length")
         if upload.advance is not None:
             self._on_advance(party, upload.advance, body[size:])
-        vector = cast("Ring", np.frombuffer(body[:size], self.plan.ring))
-        np.add(at.total, vector, out=at.total)
+        if self.carries:
+            vector = cast("Ring", np.frombuffer(body[:size], self.plan.ring))
+            np.add(at.total, vector, out=at.total)
         at.uploaded.add(party)
 
     def _on_vote(self, party: str, ballot: Ballot, _: memoryview) -> None:
@@ -351,6 +364,16 @@ class Aggregator:
         at.votes[party] = vote
 
     # --- parts ---------------------------------------------------------------------------------
+
+    def _recovered(self, at: _Round) -> tuple[Answers, dict[str, bytes]]:
+        if at.question is None or not self.complete:
+            raise SecureFlowError(
+                "too_few_openings",
+                f"{len(at.shares)} of the {self.plan.threshold} needed parties have opened.",
+            )
+        answers = Answers(at.keys, frozenset(at.question.survivors), at.shares)
+        secrets, self._liars = recover(self.plan, answers)
+        return answers, secrets
 
     def _open_round(self) -> _Round:
         if self._round is None:

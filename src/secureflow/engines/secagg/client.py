@@ -30,7 +30,7 @@ from secureflow.engines.closing import Certificate, Question, Vote, cast_vote, v
 from secureflow.engines.secagg import guards, messages
 from secureflow.engines.secagg.encoding import encode
 from secureflow.engines.secagg.framing import Kind, prefix
-from secureflow.engines.secagg.masks import add_masks, pair_key, self_key
+from secureflow.engines.secagg.masks import Ring, add_masks, pair_key, self_key
 from secureflow.engines.secagg.messages import (
     SEALED_BYTES,
     Advance,
@@ -190,23 +190,38 @@ class Client:
             SecureFlowError: `not_begun`, `invalid_update`, `second_update`.
         """
         at = self._open_round()
-        following = at.number + 1
-        advance, sealed = self._advance(following) if following < self.plan.rounds else (None, b"")
-        header = dump(messages.Upload(at.number, at.context, advance))
-        head = prefix(Kind.UPLOAD, header, self.plan.vector_bytes + len(sealed))
+        upload, sealed = self._upload(at)
+        head = prefix(Kind.UPLOAD, dump(upload), self.plan.vector_bytes + len(sealed))
         frame = np.empty(len(head) + self.plan.vector_bytes + len(sealed), np.uint8)
         frame[: len(head)] = np.frombuffer(head, np.uint8)
         end = len(head) + self.plan.vector_bytes
         frame[end:] = np.frombuffer(sealed, np.uint8)
         vector = frame[len(head) : end].view(self.plan.ring)
         encode(self.plan.encoding, values, weight, metrics or {}, noise, vector)
-        add_masks(vector, *self._mask_keys(at))
-        shown = blake3.blake3(frame[len(head) : end].data).hexdigest()
-        if at.uploaded not in {"", shown}:
-            # Two vectors under one mask would show their difference.
-            raise _refusal("second_update", self.party, "it has masked another update this round")
-        at.uploaded = shown
+        self._mask(at, vector)
         return frame.data
+
+    def contribute(
+        self,
+        values: NDArray[np.floating[Any]],
+        weight: int,
+        metrics: Mapping[str, float],
+        noise: NDArray[np.int64] | None,
+        vector: Ring,
+    ) -> tuple[bytes, str]:
+        """Mask an update into `vector` (shape `(slots,)`), which travels apart from its frame.
+
+        Returns:
+            The UPLOAD frame without the vector, for a `Conductor`; the vector's hex BLAKE3.
+
+        Raises:
+            SecureFlowError: those of `upload`.
+        """
+        at = self._open_round()
+        upload, sealed = self._upload(at)
+        encode(self.plan.encoding, values, weight, metrics, noise, vector)
+        self._mask(at, vector)
+        return messages.pack(upload, sealed), at.uploaded
 
     def answer(self, data: bytes) -> bytes:
         """Answer a QUESTION (a VOTE, or an OPENING if nobody is dead) or a CERTIFICATE.
@@ -254,7 +269,22 @@ class Client:
     def restore(
         cls, plan: Plan, party: str, key: SigningKey, state: bytes, *, least: int = MIN_PARTIES
     ) -> Client:
-        """Rebuild a client from its own state; it is checked like a message."""
+        """Rebuild a client from its own state; what it holds of others is checked again.
+
+        Raises:
+            SecureFlowError: `state_unreadable`: sit the job out rather than start afresh.
+        """
+        try:
+            return cls._restored(plan, party, key, state, least)
+        except (KeyError, TypeError, ValueError, SecureFlowError) as error:
+            raise SecureFlowError(
+                "state_unreadable",
+                f"{party}'s stored state of {plan.job} is unreadable: {error}.",
+                "Leave this job: a party that forgot what it has said must not speak again.",
+            ) from error
+
+    @classmethod
+    def _restored(cls, plan: Plan, party: str, key: SigningKey, state: bytes, least: int) -> Client:
         value = parse_json(state, _STATE_LIMIT)
         sealing = X25519PrivateKey.from_private_bytes(b64decode(value["sealing"]))
         client = cls(plan, party, key, least=least, sealing=sealing)
@@ -315,6 +345,21 @@ class Client:
             for p in recipients
         )
         return Advance(key, recipients), b"".join(sealed)
+
+    def _upload(self, at: _Round) -> tuple[messages.Upload, bytes]:
+        """The header of an UPLOAD frame and the next round's sealed shares."""
+        following = at.number + 1
+        advance, sealed = self._advance(following) if following < self.plan.rounds else (None, b"")
+        return messages.Upload(at.number, at.context, advance), sealed
+
+    def _mask(self, at: _Round, vector: Ring) -> None:
+        add_masks(vector, *self._mask_keys(at))
+        shown = blake3.blake3(vector.view(np.uint8).data).hexdigest()
+        if at.uploaded not in {"", shown}:
+            # Two vectors under one mask would show their difference.
+            vector.fill(0)
+            raise _refusal("second_update", self.party, "it has masked another update this round")
+        at.uploaded = shown
 
     def _check_roster(self, begin: Begin) -> None:
         names = [k.party for k in begin.keys]

@@ -162,27 +162,54 @@ def decode(encoding: Encoding, total: Ring, survivors: tuple[str, ...]) -> Sum:
     """Turn the unmasked sum of the survivors' slots into means.
 
     Raises:
+        SecureFlowError: `sum_inconsistent`, see `total_weight`.
+    """
+    weight = total_weight(encoding, total, len(survivors))
+    signed = _signed(total)
+    mean = np.multiply(signed[: encoding.length], encoding.step / weight, dtype=np.float64)
+    sums = zip(encoding.metrics, metric_sums(encoding, total), strict=True)
+    return Sum(mean, weight, {m.name: value / weight for m, value in sums}, survivors)
+
+
+def total_weight(encoding: Encoding, total: Ring, parties: int) -> int:
+    """Check the unmasked sum of so many parties' slots and return its weight.
+
+    Raises:
         SecureFlowError: `sum_inconsistent` when the check slots are not zero, a slot is beyond
             what the survivors can have sent, or nothing has any weight.
     """
-    signed = total.view(np.dtype(f"<i{total.itemsize}"))
-    bound = encoding.bound(len(survivors))
+    signed, bound = _signed(total), encoding.bound(parties)
     if signed[-CHECK_SLOTS:].any() or int(signed.max()) > bound or int(signed.min()) < -bound:
         raise SecureFlowError(
             "sum_inconsistent",
             "The masks did not cancel: some party masked under other parameters.",
             "Nothing was released. Compare the round's context on every party.",
         )
-    at = encoding.length + len(encoding.metrics)
-    weight = int(signed[at])
+    weight = int(signed[encoding.length + len(encoding.metrics)])
     if weight <= 0:
         raise SecureFlowError("sum_inconsistent", "The survivors' total weight is not positive.")
-    mean = np.multiply(signed[: encoding.length], encoding.step / weight, dtype=np.float64)
-    metrics = {
-        m.name: float(signed[encoding.length + i]) * m.bound / 2.0**encoding.bits / weight
-        for i, m in enumerate(encoding.metrics)
-    }
-    return Sum(mean, weight, metrics, survivors)
+    return weight
+
+
+def metric_sums(encoding: Encoding, total: Ring) -> list[float]:
+    """Return Σ weight · metric over the parties, in the encoding's order."""
+    slots = _signed(total)[encoding.length : encoding.length + len(encoding.metrics)]
+    pairs = zip(encoding.metrics, slots.tolist(), strict=True)
+    return [value * m.bound / 2.0**encoding.bits for m, value in pairs]
+
+
+def mean_into(encoding: Encoding, total: Ring, weight: int, out: NDArray[np.float32]) -> None:
+    """Write the weighted mean of the values into `out` (shape `(length,)`), block by block."""
+    signed, scale = _signed(total), encoding.step / weight
+    buffer = np.empty(min(_BLOCK, encoding.length), np.float64)
+    for start in range(0, encoding.length, _BLOCK):
+        part = signed[start : min(start + _BLOCK, encoding.length)]
+        np.multiply(part, scale, out=buffer[: len(part)], dtype=np.float64)
+        out[start : start + len(part)] = buffer[: len(part)]
+
+
+def _signed(total: Ring) -> NDArray[np.signedinteger[Any]]:
+    return total.view(np.dtype(f"<i{total.itemsize}"))
 
 
 def _fixed_point(
