@@ -229,3 +229,21 @@ async def test_the_charter_and_the_directory_are_shown(api: Api) -> None:
     bundle = await ok(api, "GET", f"/audit/bundle?job={api.stage.ids['job']}", api.stage.operator)
     same = await ok(api, "GET", f"/jobs/{api.stage.ids['job']}/bundle", api.stage.operator)
     assert bundle == same
+
+
+async def test_the_report_is_a_page_that_can_run_nothing(api: Api) -> None:
+    ada = api.stage.scientist("bank-a")
+    job = await api.stage.services.jobs.get(ada, api.stage.ids["job"])
+    report = {"job": job.id, "name": "<script>alert(1)</script>", "tee": "SIMULATED SGX"}
+    await api.stage.finish(job, state=JobState.SUCCEEDED, report=report)
+    for lang in ("en", "zh"):
+        page = await api.call("GET", f"/jobs/{job.id}/report?format=html&lang={lang}", ada)
+        assert page.status_code == 200, page.text
+        assert page.headers["content-type"].startswith("text/html")
+        policy = page.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; style-src")
+        assert policy.endswith("sandbox")
+        assert "<script" not in page.text
+        assert "SIMULATED" in page.text
+    other = await api.call("GET", f"/jobs/{job.id}/report?format=pdf", ada)
+    assert other.status_code == 422
