@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 from pathlib import Path
 
 import grpc.aio
@@ -16,7 +16,7 @@ from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 
-CONTENT = os.urandom(3 * (1 << 20) + 12345)
+CONTENT = random.Random(7).randbytes(3 * (1 << 20) + 12345)
 DIGEST = blake3(CONTENT).hexdigest()
 
 

@@ -210,7 +210,7 @@ def test_sealed_key_of_another_size(size: int) -> None:
     assert code(error) == "sealed_key_refused"
 
 
-@pytest.mark.parametrize("public", ["", "x", "AAAA", SIGNER.public])
+@pytest.mark.parametrize("public", ["", "x", "AAAA", SIGNER.public], ids=["", "x", "short", "key"])
 def test_malformed_recipient(public: str) -> None:
     with pytest.raises(SecureFlowError) as error:
         seal(binding(1), memoryview(plaintext(1)), public, SIGNER)
