@@ -19,6 +19,8 @@ from secureflow.kit.canonical import digest
 
 JSON = Any
 ENCLAVE = "enclave"
+AGGREGATOR = "aggregator"
+"""A part of the server itself, which folds masked vectors; it is asked like a party."""
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class Encoding:
         _require("bits", self.bits, 1, 40)
         _require("max_weight", self.max_weight, 1, 1 << 40)
         _require("noise_bound", self.noise_bound, 0, (1 << 53) - 1)
-        _require("number of metrics", len(self.metrics), 0, 1024)
+        _require("number of metrics", len(self.metrics), 0, 1 << 14)
         for name, value in (("clip", self.clip), *((m.name, m.bound) for m in self.metrics)):
             _require(name, value, 1e-30, 1e30)
 

@@ -82,6 +82,15 @@ class Conductor(Aggregator):
 
     carries = False
 
+    @property
+    def roster(self) -> tuple[str, ...]:
+        """The parties of the open round's context, in its order."""
+        return self._open_round().roster
+
+    def knows(self, party: str) -> bool:
+        """Tell whether the party has shown its sealing key."""
+        return party in self._setups
+
     def opened(self) -> Opened:
         """Return what opens the sum.
 

@@ -60,6 +60,10 @@ class Course:
     dropouts: list[dict[str, JSON]] = field(default_factory=list)
     history: list[dict[str, JSON]] = field(default_factory=list)
     recorded: set[str] = field(default_factory=set)
+    accused: list[dict[str, JSON]] = field(default_factory=list)
+    conductors: dict[str, Any] = field(default_factory=dict)
+    steps: list[dict[str, JSON]] = field(default_factory=list)
+    seen: dict[str, int] = field(default_factory=dict)
     started: int = 0
 
     @property
@@ -170,6 +174,36 @@ def cosigned_note(
             lines.append(line)
     text = attach(head, lines)
     return text, parse_note(text).cosigners(keys)
+
+
+def take_cosignatures(course: Course, replies: Mapping[str, JSON]) -> None:
+    """Keep the newest head with the roster's cosignatures on it, if it is not cosigned yet.
+
+    Raises:
+        SecureFlowError: `head_not_cosigned`.
+    """
+    if course.cosigned:
+        return
+    text, cosigners = cosigned_note(course.note, replies, course.spec.keys)
+    need = quorum_of(len(course.parties))
+    if len(cosigners) < need:
+        raise head_not_cosigned(len(cosigners), need, "parties of the roster")
+    course.cosigned = text
+
+
+def accusations(course: Course, failures: Mapping[str, Any]) -> list[dict[str, JSON]]:
+    """Return the entries of signed accusations that came with refusals; others are left out."""
+    entries: list[dict[str, JSON]] = []
+    for party, error in failures.items():
+        details = error.get("details")
+        offered = details.get("accusation") if isinstance(details, Mapping) else None
+        if not isinstance(offered, Mapping) or party not in course.spec.keys:
+            continue
+        try:
+            entries += leaf_entries(course, party, offered)
+        except SecureFlowError:
+            continue  # what is not signed by the party accuses nobody
+    return entries
 
 
 def witness_by_charter(course: Course) -> Script[None]:

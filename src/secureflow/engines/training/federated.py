@@ -14,12 +14,13 @@ import numpy as np
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.ledger.witness import quorum_of
-from secureflow.engines.script import ENCLAVE, JSON, Ask, Move, Publish, Script, Tell
+from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Move, Publish, Script, Tell
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.admission import admit, ask_consent
 from secureflow.engines.training.course import (
     Course,
     JobContext,
+    accusations,
     cosigned_note,
     head_not_cosigned,
     record,
@@ -27,8 +28,9 @@ from secureflow.engines.training.course import (
     witness_by_charter,
 )
 from secureflow.engines.training.disclosure import disclosure
+from secureflow.engines.training.masked import run_masked_round, set_up
 from secureflow.engines.training.models import model_family
-from secureflow.engines.training.rounds import Step, run_round
+from secureflow.engines.training.rounds import Step, run_sealed_round
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -52,7 +54,10 @@ def _whole(course: Course) -> Script[dict[str, JSON]]:
     yield from ask_consent(course)
     yield Move("approved")
     course.started = int((yield from seconds_now()))
-    yield from admit(course, course.parties, need=course.threshold)
+    if course.spec.sealed:
+        yield from admit(course, course.parties, need=course.threshold)
+    if course.spec.masked:
+        yield from set_up(course)
     yield Move("admitted")
     started = {"kind": "job.started", "document": _start_document(course)}
     yield from record(course, [started])
@@ -85,6 +90,7 @@ def needs_moments(spec: TrainingSpec) -> bool:
 
 def _train(course: Course, initial: str) -> Script[int]:
     """Run moments and rounds; return the number of the last round."""
+    run_round = run_masked_round if course.spec.masked else run_sealed_round
     if needs_moments(course.spec):
         release = yield from run_round(course, Step(0, "moments"), initial)
         course.moments = {"sums": release["sums"], "release": _public(release)}
@@ -139,6 +145,7 @@ def _tell_round(
 
 def _finish(course: Course, initial: str, last: int) -> Script[dict[str, JSON]]:
     """Evaluate, record the end, have it cosigned, publish the model, and report."""
+    run_round = run_masked_round if course.spec.masked else run_sealed_round
     evaluation = yield from run_round(course, Step(last + 1, "evaluate"), initial)
     metrics = summarise(course.spec, evaluation["sums"])
     model = course.model or {}
@@ -181,7 +188,7 @@ def _last_cosignatures(course: Course, outcome: Mapping[str, JSON]) -> Script[li
         raise head_not_cosigned(len(cosigners), need, "parties of the roster")
     course.cosigned = text
     closing = {"job": course.context.job}
-    yield Ask((ENCLAVE,), "finish", closing, need=0, patience=course.patience)
+    yield Ask((_folder(course.spec),), "finish", closing, need=0, patience=course.patience)
     return sorted(cosigners)
 
 
@@ -189,10 +196,17 @@ def _abandon(course: Course, error: SecureFlowError) -> Script[None]:
     """Tell everybody that the job is over, and leave the reason in the ledger."""
     code = "cancelled" if error.code == "cancelled" else "failed"
     outcome = {"outcome": code, "error": error.code, "reason": error.message[:1000]}
-    yield from record(course, [{"kind": "job.finished", "document": outcome}])
+    failures = error.details.get("failures")
+    accused = [*course.accused, *accusations(course, failures or {})]
+    yield from record(course, [*accused, {"kind": "job.finished", "document": outcome}])
     body = course.body(outcome=code, model=None, head=course.note)
-    everyone = (*course.parties, ENCLAVE)
+    everyone = (*course.parties, _folder(course.spec))
     yield Ask(everyone, "finish", body, need=0, patience=min(5.0, course.patience))
+
+
+def _folder(spec: TrainingSpec) -> str:
+    """Return who adds the updates up."""
+    return ENCLAVE if spec.sealed else AGGREGATOR
 
 
 def _start_document(course: Course) -> dict[str, JSON]:
@@ -207,7 +221,11 @@ def _start_document(course: Course) -> dict[str, JSON]:
 
 def _contributions(course: Course) -> dict[str, JSON]:
     return {
-        party: {"rounds": course.rounds.get(party, 0), "rows": course.rows.get(party, 0)}
+        party: {
+            "rounds": course.rounds.get(party, 0),
+            # Under masks a party's row count is as hidden as its update.
+            "rows": None if course.spec.masked else course.rows.get(party, 0),
+        }
         for party in course.parties
     }
 

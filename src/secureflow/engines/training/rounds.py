@@ -21,16 +21,14 @@ from secureflow.engines.closing import (
     round_context,
     verify_certificate,
 )
-from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.script import ENCLAVE, JSON, Ask, Script
 from secureflow.engines.training.admission import admit
 from secureflow.engines.training.course import (
     ENCLAVE_GONE,
     Course,
-    cosigned_note,
-    head_not_cosigned,
     leaf_entries,
     record,
+    take_cosignatures,
     witness_by_charter,
 )
 from secureflow.kit.errors import SecureFlowError
@@ -44,7 +42,7 @@ class Step:
     stage: str
 
 
-def run_round(course: Course, step: Step, initial: str) -> Script[dict[str, JSON]]:
+def run_sealed_round(course: Course, step: Step, initial: str) -> Script[dict[str, JSON]]:
     """Run one round to its release.
 
     Args:
@@ -89,13 +87,8 @@ def _collect(course: Course, step: Step) -> Script[tuple[dict[str, JSON], dict[s
         if not course.closed:  # the start's quorum is the charter's, also for a start repeated
             yield from witness_by_charter(course)
     if len(replies) < course.threshold:
-        raise _too_few(course, step, failures)
-    text, cosigners = cosigned_note(course.note, replies, course.spec.keys)
-    if not course.cosigned:
-        need = quorum_of(len(course.parties))
-        if len(cosigners) < need:
-            raise head_not_cosigned(len(cosigners), need, "parties of the roster")
-        course.cosigned = text
+        raise too_few_contributors(course, step, failures)
+    take_cosignatures(course, replies)
     return replies, failures
 
 
@@ -116,7 +109,7 @@ def _survivors(
         return tuple(sorted(replies))
     folded = tuple(sorted(answers["replies"][ENCLAVE]["folded"]))
     if len(folded) < course.threshold:
-        raise _too_few(course, step, failures)
+        raise too_few_contributors(course, step, failures)
     return folded
 
 
@@ -201,7 +194,10 @@ def _record_round(
     course.closed += 1
 
 
-def _too_few(course: Course, step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
+def too_few_contributors(
+    course: Course, step: Step, failures: Mapping[str, Any]
+) -> SecureFlowError:
+    """Return the error of a round that fewer parties contributed to than may be summed."""
     names = ", ".join(sorted(failures))
     reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
     return SecureFlowError(

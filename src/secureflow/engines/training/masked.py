@@ -1,0 +1,326 @@
+"""One masked round (`sf-secagg-1`, docs/secagg.md) of a training job, as effects.
+
+Once per job: SETUP and MEET bring the parties' keys together. Then two flights a round while all
+stay: `mask` (BEGIN → UPLOAD, which carries the next round's keys) and `answer` (QUESTION →
+OPENING, which is the vote as well); a third one only where somebody dropped out. The centre carries
+frames and learns what opens one sum per round. Vectors never come through the script: whoever folds
+them (the server's own aggregator, or the enclave to which they are sealed as well) is given only
+what opens the sum.
+
+Every agent computes the next model itself from the published mean; its digest stands in the next
+round's context, so parties that were shown different means have masks that do not cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from secureflow.domain.specs import dump
+from secureflow.engines.closing import Certificate
+from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Script
+from secureflow.engines.secagg import Conductor
+from secureflow.engines.secagg.messages import Upload, pack
+from secureflow.engines.training.admission import admit
+from secureflow.engines.training.course import (
+    ENCLAVE_GONE,
+    Course,
+    accusations,
+    leaf_entries,
+    record,
+    take_cosignatures,
+    witness_by_charter,
+)
+from secureflow.engines.training.encodings import (
+    masked_plan,
+    masked_round,
+    masked_stages,
+    model_binding,
+)
+from secureflow.engines.training.rounds import Step, too_few_contributors
+from secureflow.kit.canonical import b64decode, b64encode
+from secureflow.kit.errors import SecureFlowError
+
+MAX_FRAME = 1 << 20
+"""Characters of a frame in an answer; a link's message is no longer."""
+
+
+def set_up(course: Course) -> Script[None]:
+    """Bring the parties' keys together: one session per stage.
+
+    Raises:
+        SecureFlowError: `too_few_answers`, `round_lost`.
+    """
+    context = course.context
+    course.conductors = {
+        stage: Conductor(masked_plan(course.spec, context.job, context.digest, stage))
+        for stage in masked_stages(course.spec)
+    }
+    asked = yield Ask(
+        course.parties, "setup", course.body(), need=course.threshold, patience=course.patience
+    )
+    _note(course, Step(0, "setup"), asked["failures"])
+    for party, reply in asked["replies"].items():
+        for stage, conductor in course.conductors.items():
+            conductor.receive(party, _frame(reply, "setups", stage))
+    yield from _advance(course, tuple(asked["replies"]), dict.fromkeys(course.conductors, 0))
+
+
+def run_masked_round(course: Course, step: Step, initial: str) -> Script[dict[str, JSON]]:
+    """Run one masked round to its release; see `rounds.run_sealed_round`."""
+    conductor: Conductor = course.conductors[step.stage]
+    number = masked_round(step.stage, step.number)  # type: ignore[arg-type]
+    yield from _bring_back(course, step, conductor, number)
+    model = course.model["digest"] if course.model else initial
+    moments = course.moments["sums"] if course.moments else None
+    frames = conductor.begin(number, model_binding(model, moments))
+    replies, failures = yield from _collect(course, step, frames)
+    vectors = yield from _survivors(course, step, conductor, replies, failures)
+    yield from _open(course, step, conductor)
+    release = yield from _release(course, step, conductor, frames, vectors)
+    yield from _record_round(course, step, release, conductor.opened().certificate, replies)
+    for party in conductor.uploaded:
+        course.seen[party] = len(course.steps)
+    if step.stage == "train":
+        course.steps.append({k: release[k] for k in _STEP if k in release})
+    return release
+
+
+_STEP = ("round", "stage", "survivors", "base", "model", "sums", "sums_digest", "mean", "signature")
+
+
+def _advance(course: Course, parties: tuple[str, ...], rounds: Mapping[str, int]) -> Script[None]:
+    """Show everybody's keys, and take keys and sealed shares of the named rounds."""
+    meet = {stage: b64encode(course.conductors[stage].meet()) for stage in rounds}
+    body = course.body(meet=meet, rounds=dict(rounds))
+    answers = yield Ask(parties, "advance", body, need=0, patience=course.patience)
+    failures = dict(answers["failures"])
+    for party, reply in answers["replies"].items():
+        for stage in rounds:
+            try:
+                course.conductors[stage].receive(party, _frame(reply, "advances", stage))
+            except SecureFlowError as error:
+                failures[party] = error.as_json()
+    _note(course, Step(max(rounds.values()), "advance"), failures)
+
+
+def _bring_back(course: Course, step: Step, conductor: Conductor, number: int) -> Script[None]:
+    """Ask parties whose keys of this round did not come with an upload; most often nobody."""
+    ready = conductor.ready(number)
+    missing = tuple(p for p in course.parties if p not in ready and conductor.knows(p))
+    if missing:
+        yield from _advance(course, missing, {step.stage: number})
+
+
+def _mask_body(course: Course, step: Step) -> dict[str, JSON]:
+    body = course.body(
+        round=step.number,
+        stage=step.stage,
+        model=course.model and {"digest": course.model["digest"]},
+        moments=course.moments and course.moments["sums"],
+        head=course.note,
+        vector={"size": course.conductors[step.stage].plan.vector_bytes},
+    )
+    if course.spec.sealed:
+        body |= {"generation": course.generation, "uplink": {"address": course.uplink}}
+        body["moments_release"] = course.moments and course.moments["release"]
+    return body
+
+
+def _ask_to_mask(
+    course: Course, step: Step, parties: Iterable[str], frames: Mapping[str, bytes]
+) -> Ask:
+    """Show each party its frame, and the published means that it has not applied yet."""
+    each = {
+        party: {
+            "begin": b64encode(frames[party]),
+            "steps": course.steps[course.seen.get(party, 0) :],
+        }
+        for party in parties
+    }
+    body = _mask_body(course, step)
+    return Ask(tuple(each), "mask", body, each, need=0, patience=course.patience)
+
+
+def _collect(
+    course: Course, step: Step, frames: Mapping[str, bytes]
+) -> Script[tuple[dict[str, JSON], dict[str, JSON]]]:
+    """Ask for masked vectors until all that can come came to one place."""
+    while True:
+        answers = yield _ask_to_mask(course, step, frames, frames)
+        replies, failures = answers["replies"], answers["failures"]
+        if not any(error["code"] in ENCLAVE_GONE for error in failures.values()):
+            break
+        yield from admit(course, course.parties, need=course.threshold)
+        if not course.closed:
+            yield from witness_by_charter(course)
+    absent = {p: _absent(p) for p in course.parties if p not in frames}
+    _note(course, step, {**absent, **failures})
+    if len(replies) < course.threshold:
+        raise too_few_contributors(course, step, {**absent, **failures})
+    take_cosignatures(course, replies)
+    return replies, failures
+
+
+def _survivors(
+    course: Course,
+    step: Step,
+    conductor: Conductor,
+    replies: dict[str, JSON],
+    failures: dict[str, JSON],
+) -> Script[dict[str, str]]:
+    """Take the frames of those whose vectors are there; return party → digest of its vector."""
+    folded = set(replies)
+    if course.spec.sealed and failures:
+        body = {"job": course.context.job, "round": step.number, "stage": step.stage}
+        answers = yield Ask((ENCLAVE,), "roll", body, patience=course.patience)
+        folded = set(answers["replies"][ENCLAVE]["folded"])
+    vectors: dict[str, str] = {}
+    for party in sorted(folded):
+        reply = replies.get(party)
+        try:
+            if reply is None:  # its vector is in the enclave, its answer was lost
+                number = masked_round(step.stage, step.number)  # type: ignore[arg-type]
+                conductor.receive(party, pack(Upload(number, conductor.context)))
+                continue
+            conductor.receive(party, _frame(reply, "upload"))
+            vectors[party] = str(reply.get("vector", ""))
+        except SecureFlowError as error:
+            if course.spec.sealed:
+                raise  # the enclave has added it already: the round cannot do without it
+            failures[party] = error.as_json()
+            _note(course, step, {party: failures[party]})
+    if len(conductor.uploaded) < course.threshold:
+        raise too_few_contributors(course, step, failures)
+    return vectors
+
+
+def _open(course: Course, step: Step, conductor: Conductor) -> Script[None]:
+    """Put the question, and the certificate where somebody is dead, until t parties opened.
+
+    Raises:
+        SecureFlowError: `round_lost` naming who did not answer.
+    """
+    failures: dict[str, JSON] = {}
+    conductor.close()
+    flights = 1 if len(conductor.uploaded) == len(conductor.roster) else 2
+    for _ in range(flights):
+        frames = conductor.requests()
+        body = course.body(round=step.number, stage=step.stage, cosigned=course.cosigned)
+        each = {party: {"frame": b64encode(frame)} for party, frame in frames.items()}
+        answers = yield Ask(tuple(each), "answer", body, each, need=0, patience=course.patience)
+        failures = dict(answers["failures"])
+        for party, reply in answers["replies"].items():
+            try:
+                conductor.receive(party, _frame(reply, "answer"))
+            except SecureFlowError as error:
+                failures[party] = error.as_json()
+        _note(course, step, failures)
+        if flights == 2 and conductor.certificate is None:
+            raise _round_lost(course, step, failures)
+    if not conductor.complete:
+        raise _round_lost(course, step, failures)
+
+
+def _release(
+    course: Course,
+    step: Step,
+    conductor: Conductor,
+    frames: Mapping[str, bytes],
+    vectors: Mapping[str, str],
+) -> Script[dict[str, JSON]]:
+    """Have the sum opened by whoever folded it."""
+    opened = conductor.opened()
+    body: dict[str, JSON] = {
+        "job": course.context.job,
+        "round": step.number,
+        "stage": step.stage,
+        "opened": opened.as_json(),
+    }
+    if not course.spec.sealed:
+        model = course.model and {"digest": course.model["digest"]}
+        body |= course.body(spec=dump(course.spec), model=model, vectors=dict(vectors))
+        answers = yield Ask((AGGREGATOR,), "sum", body, patience=None)
+        return dict(answers["replies"][AGGREGATOR])
+    body["certificate"] = opened.certificate.as_json()
+    while True:
+        try:
+            answers = yield Ask((ENCLAVE,), "release", body, patience=course.patience)
+        except SecureFlowError as error:
+            if error.code not in ENCLAVE_GONE:
+                raise
+            yield from _reseal(course, step, opened.certificate.survivors, frames)
+            continue
+        return dict(answers["replies"][ENCLAVE])
+
+
+def _reseal(
+    course: Course, step: Step, survivors: tuple[str, ...], frames: Mapping[str, bytes]
+) -> Script[None]:
+    """Bring exactly the certified vectors to a new enclave; all of them, or the round is lost."""
+    while True:
+        yield from admit(course, survivors, need=len(survivors), only=True)
+        answers = yield _ask_to_mask(course, step, survivors, frames)
+        failures = answers["failures"]
+        if not failures:
+            return
+        if not any(error["code"] in ENCLAVE_GONE for error in failures.values()):
+            raise _round_lost(course, step, failures)
+
+
+def _record_round(
+    course: Course,
+    step: Step,
+    release: Mapping[str, JSON],
+    certificate: Certificate,
+    replies: Mapping[str, Any],
+) -> Script[None]:
+    if step.stage == "train":
+        for party in certificate.survivors:
+            course.rounds[party] = course.rounds.get(party, 0) + 1
+    shown = ("survivors", "model", "sums_digest", "mean", "signature")
+    document = {
+        "round": step.number,
+        "stage": step.stage,
+        "release": {k: release[k] for k in shown if k in release},
+        "certificate": certificate.as_json(),
+        "generation": course.generation,
+    }
+    entries = [e for p, r in replies.items() if r.get("leaf") for e in leaf_entries(course, p, r)]
+    accused, course.accused = course.accused, []
+    entries += accused
+    yield from record(course, [*entries, {"kind": "round.closed", "document": document}])
+    course.closed += 1
+
+
+def _note(course: Course, step: Step, failures: Mapping[str, Any]) -> None:
+    """Remember who dropped out and why, and what refusals accuse somebody of."""
+    course.drop(step.number, step.stage, failures)
+    course.accused += accusations(course, failures)
+
+
+def _frame(reply: Any, *path: str) -> bytes:
+    value = reply
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    if not isinstance(value, str):
+        raise SecureFlowError("malformed_frame", f"The answer holds no {path[0]}.")
+    return b64decode(value, MAX_FRAME)
+
+
+def _absent(party: str) -> dict[str, JSON]:
+    reason = f"{party} has no keys of this round."
+    return SecureFlowError("party_silent", reason, "It comes back with the next one.").as_json()
+
+
+def _round_lost(course: Course, step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
+    names = ", ".join(sorted(failures))
+    reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
+    return SecureFlowError(
+        "round_lost",
+        f"Round {step.number} ({step.stage}) cannot be opened: {names} did not answer, and "
+        f"{course.threshold} of {len(course.parties)} must. {reasons}",
+        f"Nothing was opened. Submit a new job from the last released round: --from "
+        f"{course.context.job}@{max(0, step.number - 1)}; it needs new approvals.",
+        {"parties": sorted(failures), "failures": dict(failures)},
+    )
