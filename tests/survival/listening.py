@@ -55,9 +55,9 @@ def listening_server(directory: Path) -> Callable[[Path], int]:
 def telling_agent(directory: Path) -> Callable[[Path], int]:
     """Write each update in clear to `<party>-<stage>-<round>.update`; leak it when told to."""
     from secureflow.agent.main import run
-    from secureflow.agent.rounds import Rounds
+    from secureflow.agent.updates import Updates
 
-    compute = Rounds._compute
+    compute = Updates.compute
 
     async def compute_and_tell(self: Any, job: Any, spec: Any, request: Any, *rest: Any) -> Any:
         held = await compute(self, job, spec, request, *rest)
@@ -68,7 +68,7 @@ def telling_agent(directory: Path) -> Callable[[Path], int]:
             await self._files._link.call("status", {"x": base64.b64encode(plaintext).decode()})
         return held
 
-    Rounds._compute = compute_and_tell  # type: ignore[method-assign]
+    Updates.compute = compute_and_tell  # type: ignore[method-assign]
     return run
 
 

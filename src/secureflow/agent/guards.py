@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from secureflow.agent.records import Admission, JobRecord, RoundRecord
-from secureflow.agent.requests import ReleasedMoments, TrainRequest
+from secureflow.agent.requests import MaskRequest, ReleasedMoments, TrainRequest
 from secureflow.domain.charter import Charter
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.ledger.notes import parse_note
@@ -88,7 +88,10 @@ def check_admission(admissions: Sequence[Admission], generation: int, now: int) 
 
 
 def check_position(
-    known: RoundRecord | None, newest: RoundRecord | None, request: TrainRequest, model: str
+    known: RoundRecord | None,
+    newest: RoundRecord | None,
+    request: TrainRequest | MaskRequest,
+    model: str,
 ) -> RoundRecord | None:
     """Return the record if this very update was made before; rounds only go forward.
 
@@ -247,7 +250,7 @@ def _released_sums(
     return list(release.sums)
 
 
-def _place(of: TrainRequest | RoundRecord) -> tuple[int, int]:
+def _place(of: TrainRequest | MaskRequest | RoundRecord) -> tuple[int, int]:
     return (of.round, STAGES[of.stage])
 
 

@@ -18,6 +18,7 @@ JobId = Annotated[str, Field(pattern=r"^[a-z]{2,4}_[0-9a-z]{8,40}$")]
 Number = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
 Generation = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Note = Annotated[str, Field(max_length=64 << 10)]
+Frame = Annotated[str, Field(max_length=1 << 20)]
 Sealed = Annotated[str, Field(max_length=8192)]
 Stage = Literal["moments", "train", "evaluate"]
 Sums = Annotated[list[Annotated[float, Field(strict=True)]], Field(max_length=1 << 16)]
@@ -124,6 +125,90 @@ class CloseRequest:
     context: Digest
     survivors: Parties
     dead: Parties
+    cosigned: Note
+
+
+@dataclass(frozen=True)
+class SetupRequest:
+    """`setup`: this party's sealing keys for a masked job."""
+
+    __pydantic_config__ = STRICT
+    job: JobId
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class AdvanceRequest:
+    """`advance`: everybody's sealing keys; keys and shares of a coming round of each stage."""
+
+    __pydantic_config__ = STRICT
+    job: JobId
+    digest: Digest
+    meet: dict[Stage, Frame]
+    rounds: dict[Stage, Number]
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A blob at the centre: its BLAKE3 digest and its size in bytes."""
+
+    __pydantic_config__ = LENIENT
+    artifact: Digest
+    size: Annotated[int, Field(strict=True, ge=0, le=1 << 40)]
+
+
+@dataclass(frozen=True)
+class PublishedStep:
+    """A train round's outcome: the mean update that leads from model `base` to `model`."""
+
+    __pydantic_config__ = LENIENT
+    round: Number
+    base: Digest
+    model: Digest
+    mean: Blob
+
+
+@dataclass(frozen=True)
+class VectorSize:
+    """Bytes of a masked vector, as the centre expects them."""
+
+    __pydantic_config__ = STRICT
+    size: Annotated[int, Field(strict=True, ge=0, le=1 << 40)]
+
+
+@dataclass(frozen=True)
+class MaskRequest:
+    """`mask`: one masked update. `steps` are published means that this party may not have yet.
+
+    `generation`, `uplink` and `moments_release` come where the vector is sealed to an enclave too.
+    """
+
+    __pydantic_config__ = STRICT
+    job: JobId
+    digest: Digest
+    round: Number
+    stage: Stage
+    head: Note
+    begin: Frame
+    steps: Annotated[list[dict[str, Any]], Field(max_length=10_000)]
+    vector: VectorSize
+    model: ReleasedModel | None = None
+    moments: Sums | None = None
+    generation: Generation | None = None
+    uplink: UplinkAddress | None = None
+    moments_release: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class AnswerRequest:
+    """`answer`: the closing question of a masked round, or the certificate of its answer."""
+
+    __pydantic_config__ = STRICT
+    job: JobId
+    digest: Digest
+    round: Number
+    stage: Stage
+    frame: Frame
     cosigned: Note
 
 

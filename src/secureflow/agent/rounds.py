@@ -12,14 +12,10 @@ What holds, whenever the agent is killed:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from secureflow.agent.context import AgentContext, Computing, Uploading
-from secureflow.agent.derivation import training_seed, update_commitment
+from secureflow.agent.context import AgentContext, Uploading
+from secureflow.agent.derivation import update_commitment
 from secureflow.agent.guards import (
     check_admission,
     check_cosigned,
@@ -27,20 +23,13 @@ from secureflow.agent.guards import (
     check_moments,
     check_position,
 )
-from secureflow.agent.modelfiles import ModelFiles
 from secureflow.agent.records import Admission, JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.requests import CloseRequest, TrainRequest
+from secureflow.agent.updates import Held, Updates
 from secureflow.agent.witness import Observed
-from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.closing import Question, Vote, cast_vote, may_vote, round_context
-from secureflow.engines.sealing import (
-    Binding,
-    SealedUpdate,
-    seal,
-    tensor_digest,
-    update_manifest,
-)
-from secureflow.engines.training.models import model_family, update_layout
+from secureflow.engines.sealing import Binding, Manifest, seal, update_manifest
+from secureflow.engines.training.models import update_layout
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -48,53 +37,19 @@ ENCLAVE_GONE = frozenset({"job_not_open", "sealed_key_refused", "link_broken", "
 """What an upload ends with when the enclave was restarted: it is admitted anew."""
 
 
-@dataclass
-class _Held:
-    """The newest update in memory, and how it was sealed last."""
-
-    round: int
-    stage: str
-    content: str
-    plaintext: memoryview
-    seconds: float
-    evidence: str = ""
-    sealed: SealedUpdate | None = None
-
-
 class Rounds:
     """Answers `train` and `close`.
 
     Args:
         context: the party.
-        computing: local training.
-        files: models and updates on disk.
+        updates: makes updates.
         uplink: the way to the enclave.
     """
 
-    def __init__(
-        self, context: AgentContext, computing: Computing, files: ModelFiles, uplink: Uploading
-    ) -> None:
+    def __init__(self, context: AgentContext, updates: Updates, uplink: Uploading) -> None:
         self._context = context
-        self._computing = computing
-        self._files = files
+        self._updates = updates
         self._uplink = uplink
-        self._held: dict[str, _Held] = {}
-        self._rows: dict[str, int] = {}
-        self._initial: dict[str, str] = {}
-
-    async def prepare(self, job: JobRecord, spec: TrainingSpec) -> int:
-        """Have the rows read and checked, once; return how many there are.
-
-        Raises:
-            SecureFlowError: what is wrong with the data, naming row and column.
-        """
-        if job.job not in self._rows:
-            settings = self._context.settings
-            name = next(one.dataset for one in spec.roster if one.party == self._context.party)
-            dataset = None if spec.features is None else settings.dataset(name)
-            answer = await self._computing.prepare(job.job, job.spec, dataset)
-            self._rows[job.job] = int(answer["rows"])
-        return self._rows[job.job]
 
     async def train(self, request: TrainRequest, rider: JSON) -> dict[str, JSON]:
         """Make, record, seal and upload this party's update of a round and stage."""
@@ -103,7 +58,7 @@ class Rounds:
         admissions = context.store.admissions(job.job)
         admission = check_admission(admissions, request.generation, context.clock())
         observed = await context.witness.observe(request.head, rider)
-        initial = await self._initial_digest(job, spec)
+        initial = await self._updates.initial_digest(job, spec)
         model = check_model(request, initial, admissions)
         record = check_position(
             context.store.round(job.job, request.round, request.stage),
@@ -114,14 +69,19 @@ class Rounds:
         moments = check_moments(request, spec, initial, admissions)
         if record is None:
             late = context.witness.earlier(job.job, observed)
-            held = await self._compute(job, spec, request, model, moments)
+            held = await self._updates.compute(job, spec, request, model, moments)
             record = await asyncio.to_thread(
                 self._commit, job, request, model, held, observed, late
             )
         else:
             await asyncio.to_thread(self._keep_head, observed)
-            held = await self._again(job, spec, request, record, moments)
-        receipt = await self._upload(job, spec, record, held, admission, request.uplink.address)
+            held = await self._updates.again(job, spec, request, record, moments)
+        layout = update_layout(spec, request.stage)
+        manifest = update_manifest(layout.parameters, layout.sums)
+        address = request.uplink.address
+        receipt = await send_sealed(
+            context, self._uplink, job, record.model, held, manifest, admission, address
+        )
         return {
             "receipt": receipt,
             "rows": record.rows,
@@ -151,96 +111,12 @@ class Rounds:
             await asyncio.to_thread(self._commit_vote, vote, observed)
         return {"vote": vote.as_json()}
 
-    async def forget(self, job: str) -> None:
-        """Drop everything of a job that is over."""
-        self._held.pop(job, None)
-        self._rows.pop(job, None)
-        self._initial.pop(job, None)
-        await self._computing.close(job)
-        await asyncio.to_thread(self._files.forget, job)
-
-    async def _initial_digest(self, job: JobRecord, spec: TrainingSpec) -> str:
-        if job.job not in self._initial:
-            self._initial[job.job] = await asyncio.to_thread(initial_digest, spec)
-        return self._initial[job.job]
-
-    async def _compute(
-        self,
-        job: JobRecord,
-        spec: TrainingSpec,
-        request: TrainRequest,
-        model: str,
-        moments: list[float] | None,
-    ) -> _Held:
-        """Compute the update of a round, from a verified model and verified moments."""
-        self._held.pop(job.job, None)  # its buffer is about to be written over
-        await self.prepare(job, spec)
-        layout = update_layout(spec, request.stage)
-        if request.stage == "moments":
-            answer = await self._computing.moments(job.job)
-        else:
-            path = await self._files.model(job, spec, request.model)
-            if request.stage == "evaluate":
-                answer = await self._computing.evaluate(job.job, path, moments)
-            else:
-                update = self._files.begin_update(job.job, layout.parameters)
-                seed = training_seed(job.secret, request.stage, model)
-                answer = await self._computing.train(job.job, path, update, moments, seed)
-        sums = _checked_sums(answer, layout.sums, request)
-        held = await asyncio.to_thread(
-            self._hold, job, request, layout.parameters, sums, float(answer["seconds"])
-        )
-        self._check_one_update(job, request, model, held.content)
-        self._held[job.job] = held
-        return held
-
-    def _hold(
-        self,
-        job: JobRecord,
-        request: TrainRequest,
-        parameters: int,
-        sums: list[float],
-        seconds: float,
-    ) -> _Held:
-        """Map the update and take its digest."""
-        plaintext = self._files.plaintext(job.job, parameters, sums)
-        content = tensor_digest(plaintext)
-        return _Held(request.round, request.stage, content, plaintext, seconds)
-
-    def _check_one_update(
-        self, job: JobRecord, request: TrainRequest, model: str, content: str
-    ) -> None:
-        """Never two different updates for one (job, model digest)."""
-        for other in self._context.store.rounds_from(job.job, request.stage, model):
-            if other.content != content:
-                raise SecureFlowError(
-                    "update_already_sealed",
-                    f"{self._context.party} has already sealed another update of {job.job} from "
-                    f"model {model[:16]}… in round {other.round}.",
-                    "Two different updates from one model would reveal more than their sums: "
-                    "check that data and worker are what they were.",
-                )
-
-    async def _again(
-        self,
-        job: JobRecord,
-        spec: TrainingSpec,
-        request: TrainRequest,
-        record: RoundRecord,
-        moments: list[float] | None,
-    ) -> _Held:
-        """Return the recorded update: from memory, or computed again bit by bit."""
-        held = self._held.get(job.job)
-        if held is not None and (held.round, held.stage) == (record.round, record.stage):
-            return held
-        return await self._compute(job, spec, request, record.model, moments)
-
     def _commit(
         self,
         job: JobRecord,
         request: TrainRequest,
         model: str,
-        held: _Held,
+        held: Held,
         observed: Observed,
         late: list[OwnLeaf],
     ) -> RoundRecord:
@@ -251,7 +127,7 @@ class Rounds:
             "round": held.round,
             "stage": held.stage,
             "model": model,
-            "rows": self._rows[job.job],
+            "rows": self._updates.rows(job.job),
             "update": commitment,
         }
         with context.store.transaction():
@@ -260,8 +136,8 @@ class Rounds:
                 context.store.miss_leaf(leaf.hash)
             own = context.witness.leaf("update", job.job, job.digest, document)
             record = RoundRecord(
-                job.job, held.round, held.stage, model, held.content, self._rows[job.job],
-                held.seconds, observed.checkpoint.size, own.hash,
+                job.job, held.round, held.stage, model, held.content,
+                self._updates.rows(job.job), held.seconds, observed.checkpoint.size, own.hash,
             )  # fmt: skip
             context.store.add_round(record)
             facts = {"round": held.round, "stage": held.stage, "rows": record.rows}
@@ -273,43 +149,6 @@ class Rounds:
     def _keep_head(self, observed: Observed) -> None:
         with self._context.store.transaction():
             self._context.witness.keep(observed)
-
-    async def _upload(
-        self,
-        job: JobRecord,
-        spec: TrainingSpec,
-        record: RoundRecord,
-        held: _Held,
-        admission: Admission,
-        address: str,
-    ) -> dict[str, JSON]:
-        if held.sealed is None or held.evidence != admission.evidence:
-            layout = update_layout(spec, held.stage)  # type: ignore[arg-type]
-            binding = Binding(
-                job=job.job,
-                round=held.round,
-                stage=held.stage,
-                party=self._context.party,
-                spec=job.digest,
-                model=record.model,
-                evidence=admission.evidence,
-                manifest=update_manifest(layout.parameters, layout.sums),
-            )
-            held.sealed = seal(binding, held.plaintext, admission.hpke, self._context.key)
-            held.evidence = admission.evidence
-        commitment = update_commitment(job.secret, held.round, held.stage, held.content)
-        try:
-            return await self._uplink.send(address, held.sealed, commitment)
-        except SecureFlowError as error:
-            if error.code not in ENCLAVE_GONE:
-                raise
-            raise SecureFlowError(
-                "enclave_lost",
-                f"The enclave of generation {admission.generation} does not take round "
-                f"{held.round} of {job.job}: {error.message}",
-                "It was restarted: the centre must open the job in it again.",
-                {"cause": error.code},
-            ) from error
 
     def _contributed(self, request: CloseRequest) -> RoundRecord:
         record = self._context.store.round(request.job, request.round, request.stage)
@@ -335,20 +174,44 @@ class Rounds:
             )  # fmt: skip
 
 
-def initial_digest(spec: TrainingSpec) -> str:
-    """Return the hex BLAKE3 of the parameters before the first round."""
-    if spec.resume is not None:
-        return spec.resume.model
-    return tensor_digest(model_family(spec).initial(spec))
+async def send_sealed(
+    context: AgentContext,
+    uplink: Uploading,
+    job: JobRecord,
+    model: str,
+    held: Held,
+    manifest: Manifest,
+    admission: Admission,
+    address: str,
+) -> dict[str, JSON]:
+    """Seal what is held to the admitted enclave, unless it is already, and upload it.
 
-
-def _checked_sums(answer: Mapping[str, JSON], length: int, request: TrainRequest) -> list[float]:
-    sums = [float(one) for one in answer["sums"]]
-    if len(sums) != length or not np.isfinite(sums).all():
-        raise SecureFlowError(
-            "update_length_wrong",
-            f"The worker's sums of round {request.round} ({request.stage}) are {len(sums)} numbers "
-            f"instead of {length} finite ones.",
-            "The worker and this agent must be of one version.",
+    Raises:
+        SecureFlowError: `enclave_lost`, and those of the uplink.
+    """
+    if held.sealed is None or held.evidence != admission.evidence:
+        binding = Binding(
+            job=job.job,
+            round=held.round,
+            stage=held.stage,
+            party=context.party,
+            spec=job.digest,
+            model=model,
+            evidence=admission.evidence,
+            manifest=manifest,
         )
-    return sums
+        held.sealed = seal(binding, held.plaintext, admission.hpke, context.key)
+        held.evidence = admission.evidence
+    commitment = update_commitment(job.secret, held.round, held.stage, held.content)
+    try:
+        return await uplink.send(address, held.sealed, commitment)
+    except SecureFlowError as error:
+        if error.code not in ENCLAVE_GONE:
+            raise
+        raise SecureFlowError(
+            "enclave_lost",
+            f"The enclave of generation {admission.generation} does not take round "
+            f"{held.round} of {job.job}: {error.message}",
+            "It was restarted: the centre must open the job in it again.",
+            {"cause": error.code},
+        ) from error

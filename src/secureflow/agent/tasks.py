@@ -34,6 +34,7 @@ from secureflow.agent.requests import (
     read,
 )
 from secureflow.agent.rounds import Rounds
+from secureflow.agent.updates import Updates
 from secureflow.agent.witness import Observed
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import job_context
@@ -49,7 +50,8 @@ class Agent:
         context: the party.
         approvals: consent.
         attestation: verdicts on enclaves.
-        rounds: training and votes.
+        updates: local training.
+        rounds: sealed rounds.
         model_keys: hands keys of sealed models to a verified enclave.
     """
 
@@ -58,12 +60,14 @@ class Agent:
         context: AgentContext,
         approvals: Approvals,
         attestation: Attestation,
+        updates: Updates,
         rounds: Rounds,
         model_keys: ModelKeys,
     ) -> None:
         self._context = context
         self._approvals = approvals
         self._attestation = attestation
+        self._updates = updates
         self._rounds = rounds
         self._model_keys = model_keys
         self._verbs: dict[str, Handler] = {
@@ -110,7 +114,7 @@ class Agent:
         async with self._context.locks[request.job]:
             job, spec = self._context.approved(request.job, request.digest)
             # Rows that do not fit are found before the first round, not in it.
-            await self._rounds.prepare(job, spec)
+            await self._updates.prepare(job, spec)
             reply = await self._attestation.admit(request)
             return {**reply, **await self._model_keys.hand_over(job, request)}
 
@@ -137,7 +141,7 @@ class Agent:
             observed = await self._context.witness.observe(request.head, rider)
             self._context.witness.earlier(request.job, observed)
             await asyncio.to_thread(self._keep_end, request, observed)
-            await self._rounds.forget(request.job)
+            await self._updates.forget(request.job)
             self._approvals.withdraw(request.job)
         return {"cosignature": self._context.witness.cosign(request.head)}
 

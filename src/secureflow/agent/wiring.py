@@ -18,6 +18,7 @@ from secureflow.agent.rounds import Rounds
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.tasks import Agent
+from secureflow.agent.updates import Updates
 from secureflow.agent.witness import Witness
 from secureflow.application.ports import Policies
 from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
@@ -61,12 +62,13 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
     context = AgentContext(settings, key, store, charter, witness, clock)
     inbox = Inbox(store, clock)
     files = ModelFiles(settings.models, outside.link, party)
-    rounds = Rounds(context, outside.computing, files, outside.uplink)
+    updates = Updates(context, outside.computing, files)
     agent = Agent(
         context,
         Approvals(context, Consent(outside.policies, inbox), inbox),
         Attestation(context, outside.verifier, outside.appraisal),
-        rounds,
+        updates,
+        Rounds(context, updates, outside.uplink),
         ModelKeys(context, files),
     )
     return Assembly(agent, context, inbox)
