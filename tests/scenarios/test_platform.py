@@ -1,0 +1,219 @@
+"""What people do with a running platform: train by the SDK, refuse, cancel, restart, predict.
+
+One platform of three banks with a few hundred rows each; every owner is asked for consent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from secureflow.agent import api
+from secureflow.demo.data import LABEL, columns_of
+from secureflow.demo.platform import Platform
+from secureflow.demo.play import consent
+from secureflow.demo.processes import stop_all
+from secureflow.domain.specs import Release, TrainingPlan
+from secureflow.engines.preparation import split_validation
+from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk import AsyncClient
+from tests.survival.world import (
+    ROOT,
+    await_end,
+    check_story,
+    own_entries,
+    platform,
+    rehearsal,
+    training,
+    verified,
+)
+
+JSON = Any
+pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("scenarios") / "p"
+    with platform(directory, mortal=False, policy="") as built:
+        yield built
+
+
+@contextmanager
+def agreeable_owners(place: Platform) -> Iterator[None]:
+    """Approve whatever waits in any inbox, as long as the block runs."""
+    done = threading.Event()
+
+    def approve() -> None:
+        while not done.wait(0.05):
+            for owner in place.parties.values():
+                with suppress(SecureFlowError):  # decided meanwhile, or withdrawn
+                    for item in api.inbox_list(owner.config, waiting=True):
+                        api.inbox_approve(owner.config, item["id"], "yes")
+
+    thread = threading.Thread(target=approve)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def waiting_item(place: Platform, party: str, job: str) -> JSON:
+    """Wait until the job's request lies in an inbox."""
+    config = place.parties[party].config
+    for _ in range(400):
+        for item in api.inbox_list(config, waiting=True):
+            if item["job"] == job:
+                return item
+        threading.Event().wait(0.05)
+    raise AssertionError(f"{party} was not asked about {job}")
+
+
+def run(place: Platform, request: Any) -> Any:
+    with place.client("bank-a") as client:
+        job = client.jobs.submit(request)
+        consent(place, job.id)
+        ended = await_end(client, job.id)
+    assert ended.state == "succeeded", ended.error
+    return ended
+
+
+def test_the_example_trains_a_model_that_predicts(place: Platform) -> None:
+    found = importlib.util.spec_from_file_location("train", ROOT / "examples" / "train.py")
+    assert found is not None
+    assert found.loader is not None
+    example = importlib.util.module_from_spec(found)
+    found.loader.exec_module(example)
+    clients = [place.client(party) for party in place.parties]
+    with agreeable_owners(place):
+        model = example.train(clients[0], clients)
+    for client in clients:
+        client.close()
+    rows = columns_of(pq.read_table(place.directory / "data" / "silo-1.parquet"))
+    scores = model.predict_proba(rows)
+    assert scores.shape == (300, 2)
+    assert ((scores[:, 1] > 0.5) == (rows[LABEL.column] == LABEL.positive)).mean() > 0.6
+
+
+async def test_the_asynchronous_client_does_the_same(place: Platform) -> None:
+    owner = place.parties["bank-a"]
+    async with AsyncClient(place.url, ca=place.ca) as client:
+        await client.login(owner.party, owner.password)
+        job = await client.jobs.submit(training(place))
+        await asyncio.to_thread(consent, place, job.id)
+        kinds = [event.kind async for event in client.jobs.watch(job.id)]
+        assert kinds.count("round") == 2
+        assert kinds[-1] == "done"
+        report = await client.jobs.report(job.id)
+        model = await client.models.load(report["model"]["id"])
+        assert [one.id async for one in client.models.list(job=job.id)] == [report["model"]["id"]]
+    assert model.card["digest"] == report["model"]["digest"]
+
+
+def test_predictions_are_those_of_the_agents(place: Platform) -> None:
+    """The agents' evaluation of the final model, bank by bank, made again by the SDK."""
+    plan = TrainingPlan(rounds=3, batch_size=64, validation=0.3)
+    report = run(place, training(place, plan)).report
+    with place.client("bank-b") as client:
+        model = client.models.load(report["model"]["id"])
+    hits, losses, total = 0, 0.0, 0
+    for path in sorted((place.directory / "data").glob("*.parquet")):
+        rows = columns_of(pq.read_table(path))
+        _, chosen = split_validation(len(rows["age"]), plan.seed, plan.validation)
+        held_out = {name: values[chosen] for name, values in rows.items()}
+        truth = held_out[LABEL.column] == LABEL.positive
+        log_odds = model.log_odds(held_out).astype(np.float64)
+        hits += int((model.predict(held_out) == truth).sum())
+        losses += float(np.logaddexp(0.0, np.where(truth, -log_odds, log_odds)).sum())
+        total += len(truth)
+    assert report["metrics"]["rows"] == total
+    assert report["metrics"]["accuracy"] == pytest.approx(hits / total, abs=1e-6)
+    assert report["metrics"]["loss"] == pytest.approx(losses / total, abs=1e-5)
+
+
+@pytest.mark.parametrize("intermediate", ["operator", "agents"])
+def test_who_reads_intermediate_models(place: Platform, intermediate: str) -> None:
+    plan = TrainingPlan(rounds=3, batch_size=64)
+    job = run(place, training(place, plan, release=Release(intermediate=intermediate)))  # type: ignore[arg-type]
+    with place.client("bank-a") as client:
+        bundle = client.jobs.bundle(job.id)
+        final = client.models.load(job.report["model"]["id"])
+    closed = [
+        entry["document"]
+        for entry in own_entries(bundle, job.id)
+        if entry["leaf"]["leaf"]["kind"] == "round.closed"
+    ]
+    models = {one["round"]: one["release"]["model"] for one in closed if one["stage"] == "train"}
+    stored = {path.name for path in (place.server / "artifacts").rglob("*") if path.is_file()}
+    readable = {number for number, digest in models.items() if digest in stored}
+    assert readable == ({1, 2, 3} if intermediate == "operator" else {3})
+    assert final.card["digest"] == models[3]
+    check_story(place, job)
+
+
+def test_cancelled_while_owners_are_asked(place: Platform) -> None:
+    with place.client("bank-a") as client:
+        job = client.jobs.submit(training(place))
+        waiting_item(place, "bank-b", job.id)
+        client.jobs.cancel(job.id)
+        ended = await_end(client, job.id)
+    assert ended.state == "cancelled"
+    for owner in place.parties.values():
+        items = api.inbox_list(owner.config, waiting=False)
+        assert {item["state"] for item in items if item["job"] == job.id} <= {"withdrawn"}
+
+
+def test_cancelled_while_it_runs(place: Platform) -> None:
+    with place.client("bank-a") as client:
+        job = client.jobs.submit(rehearsal(place, tuple(place.parties), 1000, 30.0))
+        consent(place, job.id)
+        for event in client.jobs.watch(job.id):
+            if event.kind == "round":
+                client.jobs.cancel(job.id)
+                break
+        ended = await_end(client, job.id)
+        with pytest.raises(SecureFlowError) as told:
+            client.jobs.wait(job.id)
+    assert ended.state == "cancelled"
+    assert told.value.code == "cancelled"
+    for owner in place.parties.values():
+        outcomes = {one["job"]: one["outcome"] for one in api.status(owner.config)["jobs"]}
+        assert outcomes[job.id] == "cancelled"
+
+
+def test_an_owner_says_no(place: Platform) -> None:
+    with place.client("bank-a") as client:
+        job = client.jobs.submit(training(place))
+        item = waiting_item(place, "bank-b", job.id)
+        api.inbox_reject(place.parties["bank-b"].config, item["id"], "not for this purpose")
+        ended = await_end(client, job.id)
+    assert ended.state == "failed"
+    assert ended.error is not None
+    assert "bank-b" in ended.error["message"]
+    assert "not for this purpose" in ended.error["message"]
+
+
+def test_everything_restarts_between_two_jobs(place: Platform) -> None:
+    before = run(place, training(place))
+    with place.client("bank-a") as client:
+        head = client.audit.head()
+    stop_all(list(place.processes.values()))
+    for name in list(place.processes):
+        place.start(name)
+    after = run(place, training(place))
+    assert verified(place, before.id)
+    check_story(place, after)
+    with place.client("bank-a") as client:
+        known = sorted(version.version for version in client.models.list())
+        assert client.audit.head() != head
+    assert known[-1] > before.report["model"]["version"]
