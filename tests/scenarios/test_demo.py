@@ -1,0 +1,122 @@
+"""`secureflow demo` as a person runs it: the result, the promises, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(240)]
+ROOT = Path(__file__).parents[2]
+PATIENCE = 200.0
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "demo"
+    yield place
+    for pid in processes_of(place):  # only those of a test that failed
+        os.kill(pid, signal.SIGKILL)
+
+
+def command(*words: str) -> tuple[list[str], dict[str, str]]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
+    return [sys.executable, "-m", "secureflow", *words], environment
+
+
+def secureflow(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    line, environment = command(*words)
+    environment |= more
+    return subprocess.run(
+        line, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+
+def processes_of(directory: Path) -> list[int]:
+    """Return the processes whose command line names the directory, this one's children or not."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(directory).encode() in arguments:
+            found.append(int(entry.name))
+    return found
+
+
+def test_the_demo(directory: Path) -> None:
+    done = secureflow("demo", "--json", "--directory", str(directory))
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    assert outcome["accuracy"] >= 0.840
+    assert outcome["auc"] >= 0.890
+    assert outcome["seconds"] < 60
+    assert outcome["ledger"]["verified"] is True
+    assert outcome["ledger"]["cosigners"] == 3
+    assert outcome["tee"].startswith("SIMULATED")
+    assert "<html" in Path(outcome["report"]).read_text()
+    assert "SIMULATED" in Path(outcome["report"]).read_text()
+    assert "Ledger verified" in done.stderr
+    assert processes_of(directory) == []
+    bundle, charter = str(directory / "bundle.json"), str(directory / "charter.json")
+    assert secureflow("audit", "verify", bundle, "--charter", charter).returncode == 0
+    assert secureflow("audit", "verify", bundle).returncode != 0  # nobody vouches for its keys
+
+
+@pytest.mark.parametrize("when", ["Enrolling one agent", "round 2/"])
+def test_an_interrupted_demo_leaves_no_process(directory: Path, when: str) -> None:
+    line, environment = command("demo", "--rounds", "500", "--directory", str(directory))
+    with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stderr is not None
+        for told in demo.stderr:
+            if when in told:
+                break
+        assert len(processes_of(directory)) > 1
+        demo.send_signal(signal.SIGINT)
+        demo.stderr.read()
+        assert demo.wait(30) == 130
+    await_nobody(directory)
+
+
+def test_a_kept_demo_can_be_used_repeated_and_stopped(directory: Path) -> None:
+    words = ("demo", "--rounds", "2", "--json", "--keep", "--directory", str(directory))
+    first = secureflow(*words)
+    assert first.returncode == 0, first.stderr
+    kept = set(processes_of(directory))
+    assert len(kept) >= 5
+    again = secureflow(*words)  # ends the first one and takes its place
+    assert again.returncode == 0, again.stderr
+    assert not kept & set(processes_of(directory))
+    state = json.loads((directory / "demo.json").read_text())
+    passwords = json.loads((directory / "passwords.json").read_text())
+    profile = {"SECUREFLOW_PROFILE": str(directory / "profile.json")}
+    password = directory / "one.password"
+    password.write_text(passwords["bank-a"])
+    ca = str(directory / "server" / "ca" / "ca.pem")
+    login = secureflow(
+        "login", state["url"], "--ca", ca, "--name", "bank-a",
+        "--password-file", str(password), **profile,
+    )  # fmt: skip
+    assert login.returncode == 0, login.stderr
+    listed = secureflow("job", "list", "-o", "json", **profile)
+    assert [job["state"] for job in json.loads(listed.stdout)] == ["succeeded"]
+    stopped = secureflow("demo", "stop", "--directory", str(directory))
+    assert stopped.returncode == 0
+    await_nobody(directory)
+    assert secureflow("demo", "stop", "--directory", str(directory)).returncode == 0
+
+
+def await_nobody(directory: Path) -> None:
+    """Wait for the last worker to notice that its parent is gone."""
+    deadline = time.monotonic() + 10
+    while left := processes_of(directory):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
