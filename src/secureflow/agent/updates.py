@@ -60,7 +60,7 @@ class Updates:
         self._initial: dict[str, str] = {}
 
     async def prepare(self, job: JobRecord, spec: TrainingSpec) -> int:
-        """Have the rows read and checked, once; return how many there are.
+        """Have the rows read and checked, once; return how many the others may know of.
 
         Raises:
             SecureFlowError: what is wrong with the data, naming row and column.
@@ -70,7 +70,8 @@ class Updates:
             name = next(one.dataset for one in spec.roster if one.party == self._context.party)
             dataset = None if spec.features is None else settings.dataset(name)
             answer = await self._computing.prepare(job.job, job.spec, dataset)
-            self._rows[job.job] = int(answer["rows"])
+            # Under differential privacy the exact number of rows is not told either.
+            self._rows[job.job] = 0 if spec.privacy is not None else int(answer["rows"])
         return self._rows[job.job]
 
     def rows(self, job: str) -> int:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from secureflow.domain.privacy import Privacy, privacy_problem
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 
@@ -191,6 +192,7 @@ class TrainingSpec:
     release: Release = field(default_factory=Release)
     protection: Protection = "sealed"
     quantisation: Quantisation = field(default_factory=Quantisation)
+    privacy: Privacy | None = None
     min_contributors: Annotated[int, Field(ge=3, le=256)] = 3
     resume: Resume | None = None
     kind: Literal["training"] = "training"
@@ -276,7 +278,8 @@ def check(spec: TrainingSpec) -> None:
     Raises:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
-    for rule in (_roster_rules, _feature_rules, _model_rules, _masking_rules):
+    rules = (_roster_rules, _feature_rules, _model_rules, _masking_rules, privacy_problem)
+    for rule in rules:
         problem = rule(spec)
         if problem:
             name, reason, hint = problem

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from secureflow.enclave.buffers import Buffers
 from secureflow.enclave.models import Blobs, GlobalModel, load_open, load_sealed
 from secureflow.enclave.plans import STAGES, Plan, Step
@@ -28,6 +31,7 @@ from secureflow.engines.sealing import (
     model_key_info,
 )
 from secureflow.engines.training.models import model_family
+from secureflow.engines.training.private import noised_once, seed_of
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -175,10 +179,11 @@ class EnclaveJob:
             self.rounds.check_upload(step, binding.party)
             if binding.model != self.model.digest:
                 raise SecureFlowError("stale_round", f"{step} starts from another model now.")
+            sums, seed = self._without_seed(step, update.sums)
             accumulator = self.rounds.accumulator(step, self.model.digest)
-            await asyncio.to_thread(accumulator.fold, update.parameters, update.sums)
+            await asyncio.to_thread(accumulator.fold, update.parameters, sums)
             receipt = upload_receipt(update, at)
-            self.rounds.folded(update, commitment, receipt)
+            self.rounds.folded(update, commitment, receipt, seed)
             return receipt
 
     async def roll(self, step: Step) -> list[str]:
@@ -221,7 +226,7 @@ class EnclaveJob:
         accumulator = self.rounds.certified(step, certificate, model.digest)
         if step.stage == "train":
             try:
-                await asyncio.to_thread(model.advance, accumulator)
+                await asyncio.to_thread(self._advance, model, accumulator)
             except SecureFlowError:
                 self._model = None  # half moved: of no use to anybody
                 raise
@@ -238,6 +243,28 @@ class EnclaveJob:
         self.rounds.close(step, released)
         self._clear_later(accumulator)
         return released
+
+    def _advance(self, model: GlobalModel, accumulator: FixedPointAccumulator) -> None:
+        if noised_once(self.plan.spec):
+            model.advance_noised(self.plan.spec, accumulator, self.rounds.noise_seed())
+        else:
+            model.advance(accumulator)
+
+    def _without_seed(
+        self, step: Step, sums: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], bytes]:
+        """Split an update's sums into what is added up and its seed for the noise."""
+        if self.plan.spec.privacy is None:
+            return sums, b""
+        if sums[0] != 1.0:
+            raise SecureFlowError(
+                "weight_out_of_bounds",
+                f"The update weighs {sums[0]}; under differential privacy each weighs 1.",
+                "A weight that depends on the data would be released without noise.",
+            )
+        if step.stage != "train" or not noised_once(self.plan.spec):
+            return sums, b""
+        return sums[:1], seed_of(sums)
 
     async def _store(self, step: Step) -> dict[str, JSON]:
         """Store the model if this step puts one out."""

@@ -19,6 +19,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from secureflow.adapters.link import Chunked, Source
+from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.sealing import (
     CHUNK,
     TAG,
@@ -30,6 +31,7 @@ from secureflow.engines.sealing import (
     seal_key,
     tensor_digest,
 )
+from secureflow.engines.training.private import next_model, noised
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -75,6 +77,20 @@ class GlobalModel:
             SecureFlowError: `model_not_finite`; the model is unusable then.
         """
         accumulator.mean_into(self.parameters)
+        self.digest = tensor_digest(self.parameters)
+
+    def advance_noised(
+        self, spec: TrainingSpec, accumulator: FixedPointAccumulator, seed: bytes
+    ) -> None:
+        """Go on from the noised sum of the folded updates: the exact one leaves no trace.
+
+        Raises:
+            SecureFlowError: `nothing_folded`, `model_not_finite`; the model is as before then.
+        """
+        if not accumulator.count:
+            raise SecureFlowError("nothing_folded", "No update was folded into this round.")
+        total = accumulator.fixed >> accumulator.exponent
+        self.parameters = next_model(spec, self.parameters, noised(spec, total, seed))
         self.digest = tensor_digest(self.parameters)
 
     async def store_open(self, blobs: Blobs) -> dict[str, JSON]:

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from secureflow.domain.privacy import MAX_COORDINATE
 from secureflow.enclave.plans import Plan, Step
 from secureflow.engines.closing import Certificate, round_context, verify_certificate
 from secureflow.engines.sealing import FixedPointAccumulator, OpenedUpdate
 from secureflow.engines.training.models import Stage, update_layout
+from secureflow.engines.training.private import joint_seed, noised_once, norm_cap
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -21,12 +23,13 @@ JSON = Any
 
 @dataclass
 class Round:
-    """One step: whose updates are folded (party → receipt and its commitment)."""
+    """One step: whose updates are folded (party → receipt and its commitment), and their seeds."""
 
     step: Step
     model: str
     frozen: bool = False
     receipts: dict[str, tuple[str, dict[str, JSON]]] = field(default_factory=dict)
+    seeds: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def folded(self) -> tuple[str, ...]:
@@ -97,11 +100,25 @@ class Rounds:
         self._enter(step, model)
         return self._accumulators[step.stage]
 
-    def folded(self, update: OpenedUpdate, commitment: str, receipt: dict[str, JSON]) -> None:
-        """Note that the accumulator holds this update."""
+    def folded(
+        self, update: OpenedUpdate, commitment: str, receipt: dict[str, JSON], seed: bytes = b""
+    ) -> None:
+        """Note that the accumulator holds this update, which brought this seed for the noise."""
         if self._current is None:
             raise AssertionError  # `accumulator` came first, under the job's lock
         self._current.receipts[update.binding.party] = (commitment, receipt)
+        if seed:
+            self._current.seeds[update.binding.party] = seed
+
+    def noise_seed(self) -> bytes:
+        """Return the seed of the open step's noise: a function of what is folded, and secret."""
+        current = self._current
+        if current is None or set(current.seeds) != set(current.receipts):
+            raise AssertionError  # `certified` came first, and every folded update has a seed
+        return joint_seed(
+            current.seeds, job=self._plan.job, spec=self._plan.digest,
+            round=current.step.number, stage=current.step.stage, model=current.model,
+        )  # fmt: skip
 
     def roll(self, step: Step, model: str) -> tuple[str, ...]:
         """Freeze the step and return whose updates are in it.
@@ -187,6 +204,8 @@ class Rounds:
 
 def _accumulator(plan: Plan, stage: Stage) -> FixedPointAccumulator:
     limits, layout = plan.spec.limits, update_layout(plan.spec, stage)
+    if plan.spec.privacy is not None:
+        return _private_accumulator(plan, layout.parameters)
     return FixedPointAccumulator(
         layout.parameters,
         layout.sums,
@@ -194,6 +213,21 @@ def _accumulator(plan: Plan, stage: Stage) -> FixedPointAccumulator:
         total_weight_cap=limits.max_weight * len(plan.spec.roster),
         clip_norm=limits.clip_norm,
         max_abs=limits.clip_norm,
+    )
+
+
+def _private_accumulator(plan: Plan, parameters: int) -> FixedPointAccumulator:
+    """Weights are 1. What is noised here is in lattice steps, which the fold adds exactly."""
+    spec = plan.spec
+    once = noised_once(spec)
+    cap = norm_cap(spec) if once else spec.limits.clip_norm
+    return FixedPointAccumulator(
+        parameters,
+        1,
+        max_weight=1.0,
+        total_weight_cap=float(len(spec.roster)),
+        clip_norm=cap,
+        max_abs=MAX_COORDINATE if once else cap,
     )
 
 

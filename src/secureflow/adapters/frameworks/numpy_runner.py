@@ -21,6 +21,7 @@ from secureflow.engines.preparation import (
     split_validation,
 )
 from secureflow.engines.training.models import model_family
+from secureflow.engines.training.private import party_delta, private_delta, private_sums
 from secureflow.kit.errors import SecureFlowError
 
 _FLOAT32 = np.dtype("<f4")
@@ -71,16 +72,31 @@ class NumpyRunner:
             return self._sums(np.zeros(0))
         before = self._load(model)
         training, validation = self._matrices(moments)
+        if self._spec.privacy is not None:
+            self._write(update, self._private(before, training, seed))
+            return private_sums(self._spec, seed)
         delta = self._family.train(self._spec, before, *training, seed) - before
         self._write(update, self._clipped(delta))
         return self._sums(self._family.metric_sums(self._spec, before, *validation))
 
     def evaluate(self, model: Path, moments: Sequence[float] | None) -> NDArray[np.float64]:
-        """See `FrameworkRunner.evaluate`."""
+        """See `FrameworkRunner.evaluate`; nothing is measured under differential privacy."""
+        if self._spec.privacy is not None:
+            return np.ones(1)
         if not self._family.needs_data:
             return self._sums(np.zeros(0))
         _, validation = self._matrices(moments)
         return self._sums(self._family.metric_sums(self._spec, self._load(model), *validation))
+
+    def _private(
+        self, before: NDArray[np.float32], training: _Rows, seed: bytes
+    ) -> NDArray[np.float32]:
+        if self._spec.privacy is not None and self._spec.privacy.unit == "party":
+            trained = self._family.train(self._spec, before, *training, seed)
+            return party_delta(self._spec, trained - before)
+        delta = private_delta(self._spec, before, training, seed)
+        local = self._spec.privacy is not None and self._spec.privacy.noise == "local"
+        return self._clipped(delta) if local else delta
 
     def _split(self, columns: Columns | None) -> None:
         features = self._spec.features

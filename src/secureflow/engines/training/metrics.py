@@ -47,8 +47,11 @@ def binary_metric_sums(
 def summarise_binary(sums: NDArray[np.float64]) -> dict[str, float]:
     """Return `rows`, `loss`, `accuracy` and `auc` of added metric sums.
 
-    A metric that the rows do not define (no rows; one class only for `auc`) is absent.
+    A metric that the rows do not define (no rows; one class only for `auc`) is absent; without
+    sums (a job that releases none) all are.
     """
+    if not sums.size:
+        return {}
     rows = float(sums[0])
     if rows < 0.5:
         return {"rows": 0.0}

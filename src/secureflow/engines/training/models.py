@@ -9,7 +9,8 @@ An *update* is `delta` (float32 of shape (d,), new − global) and `sums` (float
 | `train`    | parameters | metric sums, on the local validation rows, of the *global* model |
 | `evaluate` | 0          | the same, for the model handed over                             |
 
-So the metrics of round n's input model cost no further flight.
+So the metrics of round n's input model cost no further flight. Under differential privacy
+(`private`) there are no metrics, the weight is 1, and `delta` and `sums` are what that module says.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.preparation import moments_length
 from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.engines.training.metrics import LOSS_CAP
+from secureflow.engines.training.private import SEED_WORDS, noised_once
 from secureflow.engines.training.rehearsal import Rehearsal
 
 Stage = Literal["moments", "train", "evaluate"]
@@ -98,6 +100,9 @@ class UpdateLayout:
 
 def update_layout(spec: TrainingSpec, stage: Stage = "train") -> UpdateLayout:
     """Return the layout of this job's updates at a stage."""
+    if spec.privacy is not None:
+        seeds = SEED_WORDS if stage == "train" and noised_once(spec) else 0
+        return UpdateLayout(spec.parameters if stage == "train" else 0, 1 + seeds, 1.0)
     if stage == "moments":
         length = 1 if spec.features is None else moments_length(spec.features)
         return UpdateLayout(0, length, 1.0)

@@ -1,0 +1,113 @@
+"""What contradicts a differentially private job is refused with the field and the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from peers.private_jobs import FEATURES, private_spec, private_value
+
+from secureflow.domain.specs import TrainingSpec, check, dump, parse
+from secureflow.kit.errors import SecureFlowError
+
+PLAN = {"rounds": 3, "validation": 0.0, "learning_rate": 1.0}
+PARTY = {
+    "unit": "party",
+    "mechanism": "central",
+    "party_unit_acknowledged": True,
+    "rows": 0,
+    "delta": 0.01,
+}
+
+
+@pytest.mark.parametrize(
+    "privacy",
+    [{}, {"sampling": 0.1}, {"noise": "local", "local_steps": 5}, PARTY, {"epsilon": 2.0}],
+)
+def test_a_sound_spec_passes_and_survives_its_json(privacy: dict[str, Any]) -> None:
+    spec = private_spec(privacy)
+    check(spec)
+    assert parse(TrainingSpec, dump(spec)) == spec
+
+
+def test_local_noise_goes_with_masks() -> None:
+    check(private_spec({"noise": "local"}, protection="secagg"))
+
+
+CONTRADICTIONS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("privacy.mechanism", {"mechanism": "central"}, {}, "another unit"),
+    ("privacy.mechanism", {**PARTY, "mechanism": "dp-sgd"}, {}, "another unit"),
+    ("privacy.unit", {**PARTY, "party_unit_acknowledged": False}, {}, "whole party"),
+    ("privacy.noise", {**PARTY, "noise": "local"}, {}, "no unit above"),
+    ("privacy.sampling", {**PARTY, "sampling": 0.5}, {}, "all parties"),
+    ("privacy.noise", {}, {"protection": "secagg"}, "sees no sum"),
+    ("privacy.noise", {}, {"protection": "sealed+secagg"}, "sees no sum"),
+    ("privacy.noise", {"noise": "shared"}, {"protection": "secagg"}, "not offered"),
+    ("privacy.local_steps", {"local_steps": 2}, {}, "one step a round"),
+    ("plan.local_epochs", {}, {"plan": {**PLAN, "local_epochs": 2}}, "own noise"),
+    (
+        "features.age.scale",
+        {},
+        {"features": {**FEATURES, "numeric": [{"column": "age", "bounds": [0, 100]}]}},
+        "federated moments",
+    ),
+    ("plan.validation", {}, {"plan": {**PLAN, "validation": 0.1}}, "without noise"),
+    (
+        "plan.early_stop",
+        {},
+        {"plan": {**PLAN, "validation": 0.1, "early_stop": {"patience": 2}}},
+        "depend on validation",
+    ),
+    ("privacy.rows", {"rows": 0}, {}, "must be public"),
+    ("privacy.delta", {"delta": 0.01}, {}, "at random|published whole"),
+    ("privacy.sampling", {"sampling": 0.001}, {}, "less than one record"),
+    ("privacy.noise_multiplier", {"noise_multiplier": None}, {}, "neither given"),
+    ("privacy.bits", {"noise_multiplier": 100.0, "bits": 16}, {}, "2\\^17"),
+    (
+        "privacy",
+        {},
+        {"features": None, "model": {"family": "rehearsal", "parameters": 8}},
+        "touches no data",
+    ),
+]
+
+
+@pytest.mark.parametrize(("field", "privacy", "changes", "reason"), CONTRADICTIONS)
+def test_a_contradiction_names_field_and_reason(
+    field: str, privacy: dict[str, Any], changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(SecureFlowError, match=reason) as caught:
+        check(private_spec(privacy, **changes))
+    assert caught.value.code == "contradictory_spec"
+    assert caught.value.details == {"field": field}
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("delta", 0.0),
+        ("delta", 0.5),
+        ("delta", None),
+        ("noise_multiplier", 0.0),
+        ("noise_multiplier", float("nan")),
+        ("noise_multiplier", float("inf")),
+        ("clipping_norm", 0.0),
+        ("clipping_norm", -1.0),
+        ("sampling", 0.0),
+        ("sampling", 1.5),
+        ("rows", -1),
+        ("local_steps", 0),
+        ("bits", 40),
+        ("epsilon", 0.0),
+        ("unit", "silo"),
+        ("noise", "server"),
+        ("mechanism", "svt"),
+        ("sigma", 1.0),
+    ],
+)
+def test_a_value_out_of_range_names_its_field(field: str, value: Any) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        parse(TrainingSpec, private_value({field: value}))
+    assert caught.value.code == "invalid_spec"
+    assert caught.value.details["fields"][0]["field"] == f"privacy.{field}"
