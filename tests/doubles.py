@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +263,15 @@ class MemoryLedger:
     ) -> list[LogEntry]:
         found = [e for e in self.log if e.index >= start and job in (None, e.job)]
         return found[:limit]
+
+    async def story(self, job: str) -> list[LogEntry]:
+        own = [e.index for e in self.log if e.job == job]
+        authors = {e.author for e in self.log if e.job == job} - {"server", "enclave"}
+        return [
+            e if e.job == job else replace(e, document=None, salt=None)
+            for e in self.log
+            if own and min(own) <= e.index <= max(own) and (e.job == job or e.author in authors)
+        ]
 
     async def inclusion(self, index: int, size: int) -> list[bytes]:
         if not 0 <= index < size <= self._tree.size:

@@ -6,7 +6,7 @@ and its salt are for those who may see the thing that it is about.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from secureflow.application.access import Principal, require, visible_projects
@@ -88,8 +88,7 @@ class Audit:
             charter = await _charter_of(work, job)
         note = await self._note_of(job)
         size = parse_note(note).checkpoint.size
-        own = {e.index: e async for e in self._walk(0, size, key)}
-        told = [e async for e in self._between(own)] if own else []
+        told = [entry for entry in await self._ledger.story(key) if entry.index < size]
         return {
             "v": 1,
             "origin": self._ledger.origin,
@@ -98,7 +97,7 @@ class Audit:
             "spec": job.spec,
             "roster": [line["party"] for line in job.spec["roster"]],
             "charter": charter,
-            "entries": [await self._entry(e, size, opened=e.index in own) for e in told],
+            "entries": [await self._entry(e, size, opened=e.job == key) for e in told],
         }
 
     async def _note_of(self, job: Job) -> str:
@@ -107,24 +106,6 @@ class Audit:
         if isinstance(ending.get("size"), int):
             return await self._ledger.note(ending["size"])
         return await self._ledger.head()
-
-    async def _walk(self, start: int, end: int, job: str | None) -> AsyncIterator[LogEntry]:
-        while start < end:
-            page = await self._ledger.entries(job=job, start=start, limit=500)
-            for entry in page:
-                if entry.index >= end:
-                    return
-                yield entry
-            if not page:
-                return
-            start = page[-1].index + 1
-
-    async def _between(self, own: dict[int, LogEntry]) -> AsyncIterator[LogEntry]:
-        """Yield the job's entries and those that complete its authors' chains between them."""
-        authors = {entry.author for entry in own.values()} - {"server", "enclave"}
-        async for entry in self._walk(min(own), max(own) + 1, None):
-            if entry.index in own or entry.author in authors:
-                yield entry
 
     async def _entry(self, entry: LogEntry, size: int, *, opened: bool) -> dict[str, Any]:
         proof = await self._ledger.inclusion(entry.index, size)

@@ -232,6 +232,9 @@ class Ledger(Protocol):
     ) -> list[LogEntry]:
         """Return numbered leaves in order, optionally of one job."""
 
+    async def story(self, job: str) -> list[LogEntry]:
+        """Return every leaf of the job, and those between that complete its authors' chains."""
+
     async def inclusion(self, index: int, size: int) -> list[bytes]:
         """Return the inclusion proof (`not_found` when index ≥ size or size too large)."""
 

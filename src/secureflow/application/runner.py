@@ -20,6 +20,7 @@ from typing import Any, cast
 import structlog
 
 from secureflow.application.asking import Asking
+from secureflow.application.listing import every
 from secureflow.application.ports import Begin, Journalled, Ledger, UnitOfWork
 from secureflow.application.recording import pending_leaves
 from secureflow.domain.ids import new_id
@@ -127,8 +128,7 @@ class Runner:
         async with self._begin() as unit:
             for state in JobState:
                 if not state.final and state not in {JobState.DRAFT, JobState.PAUSED}:
-                    page = await unit.jobs.list(state=state.value, limit=10_000)
-                    for job in page.items:
+                    for job in await every(unit.jobs, state=state.value):
                         self.start(job.id)
 
     async def cancel(self, job: str, by: str) -> None:
@@ -268,8 +268,8 @@ class Runner:
 
     async def _publish(self, unit: UnitOfWork, job: str, model: dict[str, Any]) -> JSON:
         entity = await unit.jobs.get(job)
-        page = await unit.models.list(project=entity.project, name=entity.name, limit=10_000)
-        version = 1 + max((m.version for m in page.items), default=0)
+        earlier = await every(unit.models, project=entity.project, name=entity.name)
+        version = 1 + max((m.version for m in earlier), default=0)
         fresh = Model(
             id=new_id("mdl"),
             project=entity.project,
