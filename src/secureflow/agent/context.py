@@ -55,6 +55,9 @@ class Fetching(Protocol):
     async def fetch(self, digest: str, path: Path, size: int) -> None:
         """Fetch a blob and verify its BLAKE3 digest."""
 
+    async def store(self, source: memoryview, digest: str) -> None:
+        """Store a blob of this BLAKE3 digest."""
+
     async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
         """Ask the server something."""
 

@@ -181,6 +181,26 @@ def check_moments(
     return _released_sums(request, moments, initial, admissions)
 
 
+def check_masked_moments(
+    request: MaskRequest, spec: TrainingSpec, initial: str, admissions: Sequence[Admission]
+) -> list[float] | None:
+    """Return the federated moments that came with a masked round, if the spec needs them.
+
+    Whether all parties are shown the same ones is no question here: they are part of what masks
+    are bound to. Where an enclave folds, it must have released them.
+
+    Raises:
+        SecureFlowError: `invalid_request`, `unreleased_model`.
+    """
+    moments, needed = request.moments, request.stage != "moments" and needs_moments(spec)
+    if (moments is not None) != needed:
+        raise _invalid_moments(request, "they come exactly where the job needs them")
+    if moments is None or not spec.sealed:
+        return moments
+    shown = ReleasedMoments(moments, request.moments_release or {})
+    return _released_sums(request, shown, initial, admissions)
+
+
 def check_cosigned(note: str, record: RoundRecord, spec: TrainingSpec, charter: Charter) -> None:
     """Refuse to vote under a head that a quorum of witnesses has not cosigned.
 
@@ -233,7 +253,7 @@ def released(value: object, job: str, spec: str, admissions: Sequence[Admission]
 
 
 def _released_sums(
-    request: TrainRequest,
+    request: TrainRequest | MaskRequest,
     moments: ReleasedMoments,
     initial: str,
     admissions: Sequence[Admission],
@@ -254,7 +274,7 @@ def _place(of: TrainRequest | MaskRequest | RoundRecord) -> tuple[int, int]:
     return (of.round, STAGES[of.stage])
 
 
-def _invalid_moments(request: TrainRequest, reason: str) -> SecureFlowError:
+def _invalid_moments(request: TrainRequest | MaskRequest, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_request",
         f"The moments of round {request.round} ({request.stage}) are wrong: {reason}.",

@@ -15,7 +15,7 @@ from blake3 import blake3
 from secureflow.agent.context import Fetching
 from secureflow.agent.derivation import recipient_key
 from secureflow.agent.records import JobRecord
-from secureflow.agent.requests import ReleasedModel
+from secureflow.agent.requests import PublishedStep, ReleasedModel
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.sealing import (
     TAG,
@@ -25,10 +25,12 @@ from secureflow.engines.sealing import (
     tensor_digest,
 )
 from secureflow.engines.sealing.stream import CHUNK
+from secureflow.engines.training.encodings import check_mean
 from secureflow.engines.training.models import model_family
 from secureflow.kit.errors import SecureFlowError
 
 _FLOAT32 = 4
+_BLOCK = 1 << 18
 
 
 class ModelFiles:
@@ -61,6 +63,26 @@ class ModelFiles:
         path = folder / f"{model.digest}.model"
         if not _there(path):
             await self._fetch(job, model, path, _FLOAT32 * spec.parameters)
+        return path
+
+    def existing(self, job: str, digest: str) -> Path | None:
+        """Return the file of a model that was verified before, or None."""
+        path = self._job(job) / f"{digest}.model"
+        return path if path.exists() else None
+
+    async def apply(self, job: str, spec: TrainingSpec, step: PublishedStep, base: Path) -> Path:
+        """Fetch a published mean, check it, and write base + mean as the next model's file.
+
+        Raises:
+            SecureFlowError: the link's, `model_inconsistent`.
+        """
+        folder = self._job(job)
+        mean, size = folder / "mean", _FLOAT32 * spec.parameters
+        if step.mean.size != size:
+            raise other_model(step.model)
+        await self._link.fetch(step.mean.artifact, mean, size)
+        path = folder / f"{step.model}.model"
+        await asyncio.to_thread(_add_mean, spec, base, mean, path, step.model)
         return path
 
     def begin_update(self, job: str, parameters: int) -> Path:
@@ -155,6 +177,35 @@ class ModelFiles:
             _remove(path)
             raise _other_content(model)
         _keep_only(path)
+
+
+def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: str) -> None:
+    update = np.fromfile(mean, "<f4")
+    if update.size != spec.parameters:
+        raise other_model(digest)
+    check_mean(spec, update)
+    part, hasher = path.with_suffix(".part"), blake3()
+    with base.open("rb", 0) as source, part.open("wb", 0) as target:
+        for start in range(0, update.size, _BLOCK):
+            block = update[start : start + _BLOCK]
+            np.add(np.fromfile(source, "<f4", block.size), block, out=block)
+            hasher.update(block.data)
+            target.write(block.data)
+    mean.unlink()
+    if hasher.hexdigest() != digest:
+        part.unlink()
+        raise other_model(digest)
+    part.replace(path)
+    _keep_only(path)
+
+
+def other_model(digest: str) -> SecureFlowError:
+    """Return the error of a published mean that does not lead to the model that is said."""
+    return SecureFlowError(
+        "model_inconsistent",
+        f"What the centre publishes as a mean does not lead to model {digest[:16]}….",
+        "Refuse it: the next model is what every agent computes itself.",
+    )
 
 
 def _resumed(spec: TrainingSpec) -> ReleasedModel:

@@ -50,4 +50,10 @@ CREATE TABLE deeds (
 CREATE INDEX deeds_by_job ON deeds (job, id)
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
+_MASKED = """
+CREATE TABLE sessions (
+    job TEXT NOT NULL, stage TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (job, stage)
+) WITHOUT ROWID
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _MASKED)

@@ -219,6 +219,21 @@ class Store:
             "INSERT INTO votes VALUES (?, ?, ?, ?)", job, round_number, stage, json.dumps(vote)
         )
 
+    # Masked sessions: the state of `sf-secagg-1` clients, secrets included.
+
+    def session(self, job: str, stage: str) -> bytes | None:
+        """Return the state of a job's masked session of a stage."""
+        row = self._one("SELECT state FROM sessions WHERE job = ? AND stage = ?", job, stage)
+        return None if row is None else bytes(row["state"])
+
+    def keep_session(self, job: str, stage: str, state: bytes) -> None:
+        """Store a session's state in place of its earlier one."""
+        self._write("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)", job, stage, state)
+
+    def forget_sessions(self, job: str) -> None:
+        """Remove a job's sessions: nobody asks for what is gone."""
+        self._write("DELETE FROM sessions WHERE job = ?", job)
+
     # The inbox: requests that wait for a person.
 
     def inbox(self, *, waiting: bool = False) -> list[InboxItem]:

@@ -7,6 +7,10 @@
 | `admit`     | verifies the enclave's evidence                  | `attestation`  |
 | `train`     | makes, seals and uploads one update              | `rounds`       |
 | `close`     | votes on who contributed                         | `rounds`       |
+| `setup`     | makes keys of a masked job                       | `masking`      |
+| `advance`   | meets the others' keys, gives those of a round   | `masking`      |
+| `mask`      | makes, masks and sends one update                | `masking`      |
+| `answer`    | votes, and reveals what opens the sum            | `masking`      |
 | `cosign`    | checks a head of the log and cosigns it          | here           |
 | `finish`    | the same, and forgets the job                    | here           |
 
@@ -16,30 +20,39 @@ Requests of one job are worked on one after the other; `consent` waits outside o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+from secureflow.agent.accusations import ACCUSING, accuse
 from secureflow.agent.approvals import Approvals
 from secureflow.agent.attestation import Attestation
 from secureflow.agent.context import AgentContext
+from secureflow.agent.masking import Masking
 from secureflow.agent.modelkeys import ModelKeys
 from secureflow.agent.requests import (
     AdmitRequest,
+    AdvanceRequest,
+    AnswerRequest,
     ChallengeRequest,
     CloseRequest,
     ConsentRequest,
     CosignRequest,
     FinishRequest,
+    MaskRequest,
+    SetupRequest,
     TrainRequest,
     read,
 )
 from secureflow.agent.rounds import Rounds
+from secureflow.agent.sessions import Sessions
 from secureflow.agent.updates import Updates
 from secureflow.agent.witness import Observed
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import job_context
 
 JSON = Any
+Masked = SetupRequest | AdvanceRequest | MaskRequest | AnswerRequest
 Handler = Callable[[JSON, JSON], Awaitable[dict[str, JSON]]]
 
 
@@ -52,6 +65,8 @@ class Agent:
         attestation: verdicts on enclaves.
         updates: local training.
         rounds: sealed rounds.
+        masking: masked rounds.
+        sessions: their state.
         model_keys: hands keys of sealed models to a verified enclave.
     """
 
@@ -62,6 +77,8 @@ class Agent:
         attestation: Attestation,
         updates: Updates,
         rounds: Rounds,
+        masking: Masking,
+        sessions: Sessions,
         model_keys: ModelKeys,
     ) -> None:
         self._context = context
@@ -69,6 +86,8 @@ class Agent:
         self._attestation = attestation
         self._updates = updates
         self._rounds = rounds
+        self._masking = masking
+        self._sessions = sessions
         self._model_keys = model_keys
         self._verbs: dict[str, Handler] = {
             "consent": self._consent,
@@ -76,6 +95,10 @@ class Agent:
             "admit": self._admit,
             "train": self._train,
             "close": self._close,
+            "setup": self._setup,
+            "advance": self._advance,
+            "mask": self._mask,
+            "answer": self._answer,
             "cosign": self._cosign,
             "finish": self._finish,
         }
@@ -128,6 +151,44 @@ class Agent:
         async with self._context.locks[request.job]:
             return await self._rounds.close(request, rider)
 
+    async def _setup(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+        del rider
+        request = read(SetupRequest, body)
+        async with self._guarded(request, "setup", body):
+            return await self._masking.setup(request)
+
+    async def _advance(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+        del rider
+        request = read(AdvanceRequest, body)
+        async with self._guarded(request, "advance", body):
+            return await self._masking.advance(request)
+
+    async def _mask(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+        request = read(MaskRequest, body)
+        async with self._guarded(request, "mask", body):
+            return await self._masking.mask(request, rider)
+
+    async def _answer(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+        request = read(AnswerRequest, body)
+        async with self._guarded(request, "answer", body):
+            return await self._masking.answer(request, rider)
+
+    @asynccontextmanager
+    async def _guarded(self, request: Masked, verb: str, body: JSON) -> AsyncIterator[None]:
+        """One request of a job at a time; a failure leaves only what the record holds.
+
+        What an honest centre never asks is refused with a signed accusation.
+        """
+        async with self._context.locks[request.job]:
+            try:
+                yield
+            except BaseException as error:  # cancellation too: memory may be ahead of the record
+                self._sessions.drop(request.job)
+                job = self._context.store.job(request.job)
+                if isinstance(error, SecureFlowError) and error.code in ACCUSING and job:
+                    await asyncio.to_thread(accuse, self._context, job, verb, body, error)
+                raise
+
     async def _cosign(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         request = read(CosignRequest, body)
         observed = await self._context.witness.observe(request.head, rider)
@@ -162,6 +223,7 @@ class Agent:
         store, now = self._context.store, self._context.clock()
         with store.transaction():
             self._context.witness.keep(observed)
+            self._sessions.forget(request.job)
             job = store.job(request.job)
             if job is not None and not job.outcome:
                 store.finish_job(request.job, request.outcome)

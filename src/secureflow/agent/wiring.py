@@ -12,10 +12,13 @@ from secureflow.agent.charter import CharterDesk
 from secureflow.agent.consent import Consent
 from secureflow.agent.context import AgentContext, Computing, Fetching, Uploading
 from secureflow.agent.inbox import Inbox
+from secureflow.agent.masking import Masking
 from secureflow.agent.modelfiles import ModelFiles
 from secureflow.agent.modelkeys import ModelKeys
 from secureflow.agent.rounds import Rounds
+from secureflow.agent.sessions import Sessions
 from secureflow.agent.settings import AgentSettings
+from secureflow.agent.steps import Steps
 from secureflow.agent.store import Store
 from secureflow.agent.tasks import Agent
 from secureflow.agent.updates import Updates
@@ -63,12 +66,16 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
     inbox = Inbox(store, clock)
     files = ModelFiles(settings.models, outside.link, party)
     updates = Updates(context, outside.computing, files)
+    sessions = Sessions(context)
+    steps = Steps(context, files)
     agent = Agent(
         context,
         Approvals(context, Consent(outside.policies, inbox), inbox),
         Attestation(context, outside.verifier, outside.appraisal),
         updates,
         Rounds(context, updates, outside.uplink),
+        Masking(context, updates, steps, sessions, outside.link, outside.uplink),
+        sessions,
         ModelKeys(context, files),
     )
     return Assembly(agent, context, inbox)

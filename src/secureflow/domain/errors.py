@@ -210,6 +210,8 @@ CATALOGUE: dict[str, Category] = {
     "fewer_than_three": Category.UNTRUSTED,
     "unexpected_message": Category.UNTRUSTED,
     "sum_inconsistent": Category.UNTRUSTED,
+    "model_inconsistent": Category.UNTRUSTED,
+    "not_set_up": Category.CONFLICT,
     "budget_rolled_back": Category.UNTRUSTED,
     "round_lost": Category.FAILED,
     "too_few_openings": Category.FAILED,

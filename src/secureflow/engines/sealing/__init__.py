@@ -20,6 +20,7 @@ from secureflow.engines.sealing.manifest import (
     tensor_digest,
     tensor_views,
     update_manifest,
+    vector_manifest,
 )
 from secureflow.engines.sealing.opener import OpenedUpdate, Opener
 from secureflow.engines.sealing.pool import BufferPool
@@ -79,5 +80,6 @@ __all__ = [
     "tensor_digest",
     "tensor_views",
     "update_manifest",
+    "vector_manifest",
     "verify_release",
 ]

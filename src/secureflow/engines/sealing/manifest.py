@@ -73,6 +73,11 @@ def update_manifest(parameters: int, sums: int) -> Manifest:
     return (Tensor("parameters", "f32", (parameters,)), Tensor("sums", "f64", (sums,)))
 
 
+def vector_manifest(slots: int, itemsize: int) -> Manifest:
+    """Return the manifest of a masked vector: ring elements of 4 or 8 bytes."""
+    return (Tensor("vector", f"u{8 * itemsize}", (slots,)),)
+
+
 def manifest_length(manifest: Sequence[Tensor]) -> int:
     """Bytes of all tensors together."""
     return sum(tensor.length for tensor in manifest)

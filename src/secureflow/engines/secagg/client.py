@@ -109,6 +109,16 @@ class Client:
         self._secrets: dict[int, RoundSecrets] = {}
         self._round: _Round | None = None
 
+    @property
+    def number(self) -> int | None:
+        """The open round's number."""
+        return None if self._round is None else self._round.number
+
+    @property
+    def vote(self) -> Vote | None:
+        """The vote that was cast in the open round."""
+        return None if self._round is None else self._round.vote
+
     # --- once per job --------------------------------------------------------------------------
 
     def setup(self) -> bytes:

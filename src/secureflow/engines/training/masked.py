@@ -116,7 +116,7 @@ def _mask_body(course: Course, step: Step) -> dict[str, JSON]:
     body = course.body(
         round=step.number,
         stage=step.stage,
-        model=course.model and {"digest": course.model["digest"]},
+        model=course.model and {k: course.model[k] for k in ("digest", "artifact", "size")},
         moments=course.moments and course.moments["sums"],
         head=course.note,
         vector={"size": course.conductors[step.stage].plan.vector_bytes},

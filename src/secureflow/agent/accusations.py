@@ -1,0 +1,87 @@
+"""What a party refuses because somebody cheats, it signs: a ledger leaf of kind `accusation`.
+
+The leaf names the refusal and the SHA-256 of the request that was refused; the request itself is
+kept beside the record, to be shown. The leaf travels with the refusal and, like every own leaf,
+with later answers until the log is proven to hold it; a centre that leaves it out is found out.
+One refusal of a kind in a round makes one leaf, however often it is provoked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from secureflow.agent.context import AgentContext
+from secureflow.agent.records import JobRecord
+from secureflow.kit.canonical import canonical_bytes, sha256
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+
+JSON = Any
+
+ACCUSING: Final = frozenset(
+    {
+        "active_and_dead",
+        "certificate_forged",
+        "certificate_short",
+        "dead_inconsistent",
+        "fewer_than_three",
+        "forged_key",
+        "model_inconsistent",
+        "not_masked",
+        "other_job",
+        "other_roster",
+        "own_key_replaced",
+        "roster_below_threshold",
+        "second_context",
+        "setup_changed",
+        "share_unopenable",
+        "stale_key",
+        "stale_round",
+        "survivors_too_few",
+        "survivors_unknown",
+        "unknown_party",
+        "unknown_setup",
+        "unreleased_model",
+        "update_already_sealed",
+        "vote_already_cast",
+        "vote_other_context",
+        "voted_dead",
+        "weak_key",
+    }
+)
+"""Refusals that an honest centre never meets."""
+
+_log = get_logger(__name__)
+
+
+def accuse(
+    context: AgentContext, job: JobRecord, verb: str, body: JSON, error: SecureFlowError
+) -> None:
+    """Sign an accusation and attach it to the error, as `details.accusation`."""
+    facts = {name: body.get(name) for name in ("round", "stage") if name in body}
+    key = f"accusation/{job.job}/{error.code}/{facts.get('round')}/{facts.get('stage')}"
+    store = context.store
+    known = store.answer(key)
+    if known is None:
+        evidence = canonical_bytes(body)
+        document = {
+            "refused": verb,
+            "code": error.code,
+            "reason": error.message[:1000],
+            "evidence": sha256(evidence).hex(),
+            **facts,
+        }
+        with store.transaction():
+            leaf = context.witness.leaf("accusation", job.job, job.digest, document)
+            known = {"leaf": leaf.hash}
+            store.keep_answer(key, job.job, known)
+            store.note(context.clock(), "accused", job.job, code=error.code, **facts)
+        _keep(context.settings.evidence, document["evidence"], evidence)
+        _log.error("accusation", job=job.job, code=error.code, message=error.message)
+    error.details["accusation"] = context.leaf_reply(store.leaf(known["leaf"]))
+
+
+def _keep(directory: Path, name: str, evidence: bytes) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (directory / f"accusation-{name[:16]}.json").write_bytes(evidence)

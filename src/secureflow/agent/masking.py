@@ -1,0 +1,270 @@
+"""A party's half of a masked round: keys, one masked vector, one answer (`sf-secagg-1`).
+
+What holds, whenever the agent is killed:
+- the session's state, the round record and its leaf are committed before the vector's first byte is
+  sent; the vote is committed, with the state, before the opening is. These are a round's two
+  commits;
+- a request that comes again finds the record: the same update is masked under the same context with
+  the same secrets, so the same bytes leave;
+- the next global model is computed here from the published mean (`steps`), and its digest is part
+  of what every mask is bound to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from secureflow.agent.context import AgentContext, Fetching, Uploading
+from secureflow.agent.derivation import update_commitment
+from secureflow.agent.guards import (
+    check_admission,
+    check_cosigned,
+    check_masked_moments,
+    check_position,
+)
+from secureflow.agent.records import JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.requests import AdvanceRequest, AnswerRequest, MaskRequest, SetupRequest
+from secureflow.agent.rounds import send_sealed
+from secureflow.agent.sessions import Sessions
+from secureflow.agent.steps import Steps
+from secureflow.agent.updates import Held, Updates
+from secureflow.agent.witness import Observed
+from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.sealing import vector_manifest
+from secureflow.engines.secagg import Client
+from secureflow.engines.training.encodings import masked_parts, masked_round, model_binding
+from secureflow.engines.training.models import update_layout
+from secureflow.kit.canonical import b64decode, b64encode
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+_FRAME_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Masked:
+    """A masked update: the frame for the centre, the vector and its digest."""
+
+    frame: bytes
+    vector: memoryview
+    digest: str
+
+
+class Masking:
+    """Answers `setup`, `advance`, `mask` and `answer`.
+
+    Args:
+        context: the party.
+        updates: makes updates.
+        steps: computes global models.
+        sessions: the clients.
+        link: takes vectors that only masks protect.
+        uplink: takes vectors that are sealed to an enclave as well.
+    """
+
+    def __init__(
+        self,
+        context: AgentContext,
+        updates: Updates,
+        steps: Steps,
+        sessions: Sessions,
+        link: Fetching,
+        uplink: Uploading,
+    ) -> None:
+        self._context = context
+        self._updates = updates
+        self._steps = steps
+        self._sessions = sessions
+        self._link = link
+        self._uplink = uplink
+
+    async def setup(self, request: SetupRequest) -> dict[str, JSON]:
+        """Make this party's sealing keys, once, and show them."""
+        job, spec = self._masked_job(request)
+        await self._updates.prepare(job, spec)  # rows that do not fit are found before any round
+        clients = self._sessions.begin(job, spec)
+
+        def keep() -> None:
+            with self._context.store.transaction():
+                self._sessions.save(job.job, clients)
+
+        await asyncio.to_thread(keep)
+        return {"setups": {stage: b64encode(one.setup()) for stage, one in clients.items()}}
+
+    async def advance(self, request: AdvanceRequest) -> dict[str, JSON]:
+        """Learn the others' sealing keys; give keys and sealed shares of coming rounds."""
+        job, spec = self._masked_job(request)
+
+        def make() -> dict[str, str]:
+            frames: dict[str, str] = {}
+            for stage, number in request.rounds.items():
+                client = self._sessions.client(job, spec, stage)
+                client.meet(b64decode(request.meet.get(stage, ""), _FRAME_LIMIT))
+                frames[stage] = b64encode(client.advance(number))
+            with self._context.store.transaction():
+                self._sessions.save(job.job, request.rounds)
+            return frames
+
+        return {"advances": await asyncio.to_thread(make)}
+
+    async def mask(self, request: MaskRequest, rider: JSON) -> dict[str, JSON]:
+        """Make, mask, record and send this party's update of a round and stage."""
+        context = self._context
+        job, spec = self._masked_job(request)
+        observed = await context.witness.observe(request.head, rider)
+        initial = await self._updates.initial_digest(job, spec)
+        target = initial if request.model is None else request.model.digest
+        moments = check_masked_moments(request, spec, initial, context.store.admissions(job.job))
+        await self._steps.reach(job, spec, target, initial, request.steps)
+        known = context.store.round(job.job, request.round, request.stage)
+        newest = context.store.newest_round(job.job)
+        record = check_position(known, newest, request, target)
+        client = self._sessions.client(job, spec, request.stage)
+        await asyncio.to_thread(self._begin, client, request, model_binding(target, moments))
+        if record is None:
+            late = context.witness.earlier(job.job, observed)
+            held = await self._updates.compute(job, spec, request, target, moments)
+        else:
+            late = []
+            held = await self._updates.again(job, spec, request, record, moments)
+        masked = await asyncio.to_thread(self._mask, client, job, spec, held)
+        record = await asyncio.to_thread(
+            self._commit, job, request, target, held, masked, observed, late, record
+        )
+        await self._send(job, spec, request, record, client, masked)
+        return {
+            "upload": b64encode(masked.frame),
+            "vector": masked.digest,
+            "seconds": record.seconds,
+            "cosignature": context.witness.cosign(request.head),
+            **context.leaf_reply(context.store.leaf(record.leaf)),
+        }
+
+    async def answer(self, request: AnswerRequest, rider: JSON) -> dict[str, JSON]:
+        """Vote, once, on who contributed, and reveal the shares that open their sum."""
+        context = self._context
+        job, spec = self._masked_job(request)
+        observed = await context.witness.observe(request.cosigned, rider)
+        record = context.store.round(job.job, request.round, request.stage)
+        client = self._sessions.client(job, spec, request.stage)
+        if record is not None:
+            check_cosigned(request.cosigned, record, spec, context.charter.pinned())
+        frame = b64decode(request.frame, _FRAME_LIMIT)
+        answer = await asyncio.to_thread(client.answer, frame)
+        await asyncio.to_thread(self._commit_answer, job, request, client, observed)
+        return {"answer": b64encode(answer)}
+
+    def _masked_job(
+        self, request: SetupRequest | AdvanceRequest | MaskRequest | AnswerRequest
+    ) -> tuple[JobRecord, TrainingSpec]:
+        job, spec = self._context.approved(request.job, request.digest)
+        if not spec.masked:
+            raise SecureFlowError(
+                "protection_unsupported",
+                f"Job {job.job} was approved with updates {spec.protection}, not masked.",
+                "The centre must go by the spec that was approved.",
+            )
+        return job, spec
+
+    def _begin(self, client: Client, request: MaskRequest, binding: str) -> None:
+        """Fix the round's context; the frame must be of the round that is asked for."""
+        client.begin(b64decode(request.begin, _FRAME_LIMIT), binding)
+        number = masked_round(request.stage, request.round)
+        if client.number != number:
+            raise SecureFlowError(
+                "stale_round",
+                f"Round {request.round} ({request.stage}) of {request.job} comes with the keys of "
+                f"another one, number {client.number}.",
+                "A round is masked under its own keys.",
+            )
+
+    def _mask(self, client: Client, job: JobRecord, spec: TrainingSpec, held: Held) -> _Masked:
+        layout = update_layout(spec, held.stage)  # type: ignore[arg-type]
+        size = 4 * layout.parameters
+        parameters = np.frombuffer(held.plaintext[:size], "<f4") if size else np.zeros(0, "<f4")
+        sums = np.frombuffer(held.plaintext[size:], "<f8")
+        values, weight, metrics = masked_parts(client.plan, parameters, sums)
+        buffer = self._sessions.vector(job.job, client.plan.vector_bytes)
+        vector = buffer.view(client.plan.ring)
+        frame, digest = client.contribute(values, weight, metrics, None, vector)
+        return _Masked(frame, buffer.data, digest)
+
+    def _commit(
+        self,
+        job: JobRecord,
+        request: MaskRequest,
+        model: str,
+        held: Held,
+        masked: _Masked,
+        observed: Observed,
+        late: list[OwnLeaf],
+        record: RoundRecord | None,
+    ) -> RoundRecord:
+        """The round's first commit: session, leaf, record and head, before anything is sent."""
+        context = self._context
+        with context.store.transaction():
+            context.witness.keep(observed)
+            self._sessions.save(job.job, [request.stage])
+            if record is not None:
+                return record
+            for leaf in late:
+                context.store.miss_leaf(leaf.hash)
+            document = {
+                "round": held.round,
+                "stage": held.stage,
+                "model": model,
+                "vector": masked.digest,
+                "update": update_commitment(job.secret, held.round, held.stage, held.content),
+            }
+            own = context.witness.leaf("update", job.job, job.digest, document)
+            rows = self._updates.rows(job.job)
+            record = RoundRecord(
+                job.job, held.round, held.stage, model, held.content, rows, held.seconds,
+                observed.checkpoint.size, own.hash,
+            )  # fmt: skip
+            context.store.add_round(record)
+            facts = {"round": held.round, "stage": held.stage, "rows": rows}
+            context.store.note(context.clock(), "update.masked", job.job, **facts)
+        return record
+
+    async def _send(
+        self,
+        job: JobRecord,
+        spec: TrainingSpec,
+        request: MaskRequest,
+        record: RoundRecord,
+        client: Client,
+        masked: _Masked,
+    ) -> None:
+        if not spec.sealed or request.generation is None or request.uplink is None:
+            await self._link.store(masked.vector, masked.digest)
+            return
+        admissions = self._context.store.admissions(job.job)
+        admission = check_admission(admissions, request.generation, self._context.clock())
+        manifest = vector_manifest(client.plan.encoding.slots, client.plan.ring.itemsize)
+        held = Held(record.round, record.stage, record.content, masked.vector, record.seconds)
+        await send_sealed(
+            self._context, self._uplink, job, record.model, held, manifest, admission,
+            request.uplink.address,
+        )  # fmt: skip
+
+    def _commit_answer(
+        self, job: JobRecord, request: AnswerRequest, client: Client, observed: Observed
+    ) -> None:
+        """The round's second commit: vote and session, before the shares are sent."""
+        context, vote = self._context, client.vote
+        with context.store.transaction():
+            context.witness.keep(observed)
+            self._sessions.save(job.job, [request.stage])
+            cast = context.store.vote(job.job, request.round, request.stage)
+            if vote is not None and cast is None:
+                context.store.add_vote(job.job, request.round, request.stage, vote.as_json())
+                facts = {"round": request.round, "stage": request.stage}
+                survivors = list(vote.question.survivors)
+                context.store.note(
+                    context.clock(), "vote.cast", job.job, **facts, survivors=survivors
+                )
