@@ -37,7 +37,7 @@ async def test_neither_password_nor_token_is_stored(founded: Stage) -> None:
     text = await login(founded)
     stored = str(founded.database.tables) + str(founded.ledger.log)
     assert PASSWORD not in stored
-    assert text.rsplit("_", 1)[-1] not in stored
+    assert text.split("_", 2)[-1] not in stored  # the secret itself may hold underscores
     assert "$argon2id$" in stored
 
 
