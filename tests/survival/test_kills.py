@@ -5,6 +5,8 @@ One platform; an undisturbed job gives the digest that each disturbed one must r
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,3 +52,28 @@ def test_a_process_killed_at_each_step(
     assert job.report is not None
     assert job.report["model"]["digest"] == undisturbed
     check_story(place, job)
+
+
+def test_no_worker_outlives_its_agent(place: Platform, undisturbed: str) -> None:
+    """An agent that is killed in training leaves no process behind that holds its rows."""
+    job, died = run_under(place, Arming("bank-c", ("train ",)))
+    assert job.state == "succeeded", job.error
+    assert len(died) >= 8, died
+    deadline = time.monotonic() + 10
+    while left := orphans():
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def orphans() -> list[int]:
+    """Return the training workers on this machine whose agent is gone."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        parent = re.search(rb"SECUREFLOW_WORKER_PARENT=(\d+)", environment)
+        if parent and not Path(f"/proc/{int(parent[1])}").exists():
+            found.append(int(entry.name))
+    return found
