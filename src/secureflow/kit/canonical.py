@@ -10,11 +10,14 @@ import base64
 import binascii
 import hashlib
 import json
-from typing import Any
+import math
+from typing import Any, Final
 
 import rfc8785
 
 from secureflow.kit.errors import SecureFlowError
+
+MAX_INTEGER: Final = 2**53 - 1
 
 
 def canonical_bytes(value: Any) -> bytes:
@@ -46,6 +49,9 @@ def digest(value: Any) -> str:
 def parse_json(data: bytes | str, limit: int = 1 << 20) -> Any:
     """Parse foreign JSON: size-bounded, strict UTF-8, no NaN or Infinity, no duplicate keys.
 
+    A number is a double (RFC 8785), whole ones up to ±(2^53-1) are `int`: a larger one is read as
+    the double that JCS spells without a point, so what was written as a float comes back as one.
+
     Raises:
         SecureFlowError: `malformed_json` naming the reason.
     """
@@ -53,7 +59,13 @@ def parse_json(data: bytes | str, limit: int = 1 << 20) -> Any:
         raise _malformed(f"it has {len(data)} bytes, more than {limit}")
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique_keys)
+        return json.loads(
+            text,
+            parse_int=_integer,
+            parse_float=_finite,
+            parse_constant=_no_constant,
+            object_pairs_hook=_unique_keys,
+        )
     except (ValueError, RecursionError) as error:
         raise _malformed(str(error)) from error
 
@@ -85,6 +97,21 @@ def b64decode(text: str, limit: int = 1 << 20) -> bytes:
 
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError("malformed_json", f"The JSON text is malformed: {reason}.")
+
+
+def _integer(text: str) -> int | float:
+    if len(text) < 16:  # nearly all: no need to look closer
+        return int(text)
+    value = _finite(text)
+    return value if abs(value) > MAX_INTEGER else int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        message = f"{text[:40]} is beyond every double"
+        raise ValueError(message)
+    return value
 
 
 def _no_constant(name: str) -> None:
