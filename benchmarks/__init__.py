@@ -1,0 +1,1 @@
+"""Measurements that print JSON; `make bench` runs them."""
