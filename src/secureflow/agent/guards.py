@@ -93,7 +93,7 @@ def check_position(
     request: TrainRequest | MaskRequest,
     model: str,
 ) -> RoundRecord | None:
-    """Return the record if this very update was made before; rounds only go forward.
+    """Return the record if this very update was made before; rounds only go forward, and end.
 
     Args:
         known: the record of this round and stage, if there is one.
@@ -115,6 +115,15 @@ def check_position(
         )
     if known is not None and known == newest:
         return known
+    if newest is not None and newest.stage == "evaluate":
+        raise SecureFlowError(
+            "stale_round",
+            f"{request.job} ended with the evaluation of round {newest.round}; there is no round "
+            f"{request.round} ({request.stage}) after it.",
+            "What is evaluated is the output. A centre that could go on would have any "
+            "intermediate model opened by evaluating it.",
+            {"asked": request.round, "newest": newest.round},
+        )
     if newest is not None and _place(request) <= _place(newest):
         raise SecureFlowError(
             "stale_round",

@@ -104,7 +104,10 @@ class Rounds:
             job.job, record.round, record.stage,
             spec=job.digest, model=record.model, roster=spec.parties,
         )  # fmt: skip
-        vote = may_vote(votes, question, voter=context.party, context=expected, roster=spec.keys)
+        vote = may_vote(
+            votes, question,
+            voter=context.party, context=expected, roster=spec.keys, least=spec.min_contributors,
+        )  # fmt: skip
         if vote is None:
             check_cosigned(request.cosigned, record, spec, context.charter.pinned())
             vote = cast_vote(question, context.party, context.key)
