@@ -1,4 +1,4 @@
-"""Named points of a process's work at which it kills itself: each once, over all its restarts.
+"""Named points of a process's work at which it kills itself: each once per arming, over restarts.
 
 A test arms one process at a time by writing `armed.json`; the process appends a point's name to
 its own file, durably, before it dies there, so that the restarted one passes.
@@ -35,7 +35,9 @@ class Arming:
     most: int = 1_000
 
     def write(self, directory: Path) -> None:
-        """Arm: the processes see it at their next point."""
+        """Arm, with nobody dead yet: the processes see it at their next point."""
+        for path in directory.glob("*.deaths"):
+            path.unlink()
         partial = directory / f".{ARMED}"
         partial.write_text(json.dumps(asdict(self)))
         partial.replace(directory / ARMED)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from secureflow.demo.platform import Platform
+from secureflow.domain.specs import Release
 from tests.survival.points import Arming
-from tests.survival.world import check_story, platform, run_under
+from tests.survival.world import check_story, platform, run_under, training
 
 pytestmark = [pytest.mark.xdist_group("kills"), pytest.mark.timeout(400)]
 
@@ -77,3 +78,16 @@ def orphans() -> list[int]:
         if parent and not Path(f"/proc/{int(parent[1])}").exists():
             found.append(int(entry.name))
     return found
+
+
+def test_an_enclave_killed_while_models_are_sealed_to_the_agents(
+    place: Platform, undisturbed: str
+) -> None:
+    """A new enclave gets the content key of the model that it goes on from by the agents' hands."""
+    request = training(place, release=Release(intermediate="agents"))
+    job, died = run_under(place, Arming("enclave", ("unlock", "release", "bank-b")), request)
+    assert job.state == "succeeded", (job.error, died)
+    assert any(point.startswith("unlock") for point in died), died
+    assert job.report is not None
+    assert job.report["model"]["digest"] == undisturbed
+    check_story(place, job)
