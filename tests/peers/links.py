@@ -153,8 +153,8 @@ class Centre:
     async def _may_read(self, peer: PeerIdentity, digest: str) -> bool:
         return self.readable
 
-    async def _may_write(self, peer: PeerIdentity, size: int) -> bool:
-        return self.writable
+    async def _may_write(self, peer: PeerIdentity, digest: str, size: int) -> FileArtifacts | None:
+        return self.artifacts if self.writable else None
 
 
 class Party:

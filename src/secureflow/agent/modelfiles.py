@@ -189,8 +189,9 @@ def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: st
         for start in range(0, update.size, _BLOCK):
             block = update[start : start + _BLOCK]
             np.add(np.fromfile(source, "<f4", block.size), block, out=block)
-            hasher.update(block.data)
-            target.write(block.data)
+            data = block.data.cast("B")
+            hasher.update(data)
+            target.write(data)
     mean.unlink()
     if hasher.hexdigest() != digest:
         part.unlink()

@@ -14,7 +14,7 @@ from secureflow.application.ports import Courier, Request
 from secureflow.engines.script import JSON, Ask
 from secureflow.kit.errors import SecureFlowError
 
-_PASSING = frozenset({"train"})
+_PASSING = frozenset({"train", "mask"})
 """Verbs whose head the next round replaces: its cosignatures go to the agents with the closing
 question, and only those of the heads that start and end a job are kept beside the log."""
 

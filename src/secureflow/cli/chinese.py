@@ -171,6 +171,7 @@ CHINESE: Final[dict[str, str]] = {
     "Where the demo keeps its files.": "演示文件的存放目录。",
     "How many organisations.": "机构数量。",
     "At most so many rounds.": "最多训练的轮数。",
+    "How single updates are hidden.": "如何隐藏单个更新。",
     "End with one line of JSON.": "最后输出一行 JSON。",
     "Leave the platform running.": "让平台继续运行。",
     # doctor

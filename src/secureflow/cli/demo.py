@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from secureflow.cli.texts import t
+from secureflow.domain.specs import Protection
 
 app = typer.Typer(
     help=t("Train one model with several organisations on this machine."),
@@ -27,13 +28,24 @@ def run(
     json: Annotated[bool, typer.Option("--json", help=t("End with one line of JSON."))] = False,
     keep: Annotated[bool, typer.Option("--keep", help=t("Leave the platform running."))] = False,
     directory: Directory = _HERE,
+    protection: Annotated[
+        Protection,
+        typer.Option(help=t("How single updates are hidden.")),
+    ] = "sealed",
 ) -> None:
     """Run the demo, unless a subcommand is named."""
     if context.invoked_subcommand is not None:
         return
     from secureflow.demo import launcher
 
-    code = launcher.run(parties=parties, rounds=rounds, json=json, keep=keep, directory=directory)
+    code = launcher.run(
+        parties=parties,
+        rounds=rounds,
+        json=json,
+        keep=keep,
+        directory=directory,
+        protection=protection,
+    )
     raise typer.Exit(code)
 
 

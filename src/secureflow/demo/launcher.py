@@ -19,12 +19,21 @@ from secureflow.demo.platform import Platform
 from secureflow.demo.play import Outcome, play
 from secureflow.demo.processes import kill_group
 from secureflow.demo.screen import Screen
+from secureflow.domain.specs import Protection
 from secureflow.kit.errors import SecureFlowError
 
 STATE = "demo.json"
 
 
-def run(*, parties: int, rounds: int, json: bool, keep: bool, directory: Path) -> int:
+def run(
+    *,
+    parties: int,
+    rounds: int,
+    json: bool,
+    keep: bool,
+    directory: Path,
+    protection: Protection = "sealed",
+) -> int:
     """Play the whole demo and return the process's exit code.
 
     Args:
@@ -33,6 +42,7 @@ def run(*, parties: int, rounds: int, json: bool, keep: bool, directory: Path) -
         json: end with one line of JSON on stdout.
         keep: leave the platform running and say how to look around.
         directory: the demo's own directory; what an earlier demo left there is replaced.
+        protection: what hides single updates: an enclave, masks, or both.
     """
     directory = directory.resolve()
     _make_room(directory)
@@ -44,7 +54,7 @@ def run(*, parties: int, rounds: int, json: bool, keep: bool, directory: Path) -
         platform = Platform(directory, owners, datasets, stays=keep, say=screen.step)
         try:
             platform.build()
-            outcome = play(platform, rounds, screen.event)
+            outcome = play(platform, rounds, screen.event, protection)
         except BaseException:  # Ctrl-C too: no child is left behind
             platform.stop()
             raise

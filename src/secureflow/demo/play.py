@@ -20,6 +20,7 @@ from secureflow.agent import api
 from secureflow.demo.data import LABEL, demo_features, demo_plan, test_set
 from secureflow.demo.platform import Platform
 from secureflow.domain.charter import SignedCharter
+from secureflow.domain.specs import Protection
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client, JobRequest
@@ -48,11 +49,13 @@ class Outcome:
         return json.dumps(asdict(self))
 
 
-def play(platform: Platform, rounds: int, watch: Watch) -> Outcome:
+def play(
+    platform: Platform, rounds: int, watch: Watch, protection: Protection = "sealed"
+) -> Outcome:
     """Submit, consent, train, verify; `watch` is told every event of the job."""
     party = next(iter(platform.parties))
     with platform.client(party) as client:
-        job = client.jobs.submit(_request(platform, rounds)).id
+        job = client.jobs.submit(_request(platform, rounds, protection)).id
         watch("submitted", {"job": job})
         consent(platform, job)
         began = time.monotonic()
@@ -108,7 +111,7 @@ def accuracy_and_auc(labels: NDArray[np.bool_], scores: NDArray[np.floating]) ->
     return {"accuracy": float(((scores > 0.5) == labels).mean()), "auc": float(auc)}
 
 
-def _request(platform: Platform, rounds: int) -> JobRequest:
+def _request(platform: Platform, rounds: int, protection: Protection) -> JobRequest:
     datasets = tuple(owner.dataset_id for owner in platform.parties.values())
     return JobRequest(
         project=platform.project,
@@ -117,6 +120,7 @@ def _request(platform: Platform, rounds: int) -> JobRequest:
         datasets=datasets,
         features=demo_features(),
         plan=demo_plan(rounds),
+        protection=protection,
     )
 
 

@@ -13,19 +13,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from secureflow.adapters.artifacts import FileArtifacts
+from secureflow.adapters.artifacts import FileArtifacts, ScratchFiles
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.link import LinkServer
 from secureflow.adapters.messaging import InProcessBus
+from secureflow.application.aggregation import Aggregation
 from secureflow.application.asking import Asking
 from secureflow.application.charters import member_keys
 from secureflow.application.jobs import topic
+from secureflow.application.local import LocalParties
 from secureflow.application.organisations import revoked
 from secureflow.application.ports import Bus
 from secureflow.application.runner import Runner
 from secureflow.application.scripts import script_for
 from secureflow.application.witnessing import Witnessing
+from secureflow.engines.script import AGGREGATOR
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -65,7 +68,10 @@ async def open_centre(
     database, ledger = await open_ledger(settings, key, stack)
     artifacts, bus = FileArtifacts(settings.artifacts), InProcessBus()
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
-    desk = PartyDesk(witnessing, authority.pem, settings.max_artifact_bytes, clock)
+    vectors = ScratchFiles(settings.artifacts / "vectors")
+    desk = PartyDesk(
+        witnessing, authority.pem, settings.max_artifact_bytes, clock, artifacts, vectors
+    )
     link = LinkServer(
         f"{settings.link.bind}:{settings.link.port}",
         certificate.credentials,
@@ -77,7 +83,8 @@ async def open_centre(
     )
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, await link.start())
-    asking = Asking(link, witnessing.cosigned)
+    aggregation = Aggregation(artifacts, vectors)
+    asking = Asking(LocalParties(link, {AGGREGATOR: aggregation.handle}), witnessing.cosigned)
     runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, _Waker(bus))
     stack.push_async_callback(runner.stop)
     services = make_services(

@@ -1,7 +1,8 @@
 """The centre's answers to parties on their links: who is let in, what they may ask and fetch.
 
 A party may fetch a blob exactly when a request that was delivered to it names that blob, so nobody
-reads another job's models by knowing their digests. Only the enclave stores blobs.
+reads another job's models by knowing their digests. The enclave stores models; an agent stores the
+one masked vector that a delivered request asks it for.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.adapters.link import Callbacks, PeerIdentity, Standing
 from secureflow.application.access import Principal
-from secureflow.application.organisations import ENCLAVE
+from secureflow.application.aggregation import Scratch
+from secureflow.application.organisations import ENCLAVE, revoked
+from secureflow.application.ports import Artifacts
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.notes import parse_note
@@ -33,25 +36,45 @@ MAX_TICKETS: Final = 10_000
 _log = get_logger(__name__)
 
 
+@dataclass
+class _Awaited:
+    """A masked vector that a party was asked for, and its digest once it has begun to come."""
+
+    size: int
+    digest: str = ""
+
+
 class Tickets:
-    """Which party was told of which blob; the oldest are forgotten first.
+    """Which party was told of which blob, or asked for which; the oldest are forgotten first.
 
     A restart forgets all, and delivers the open requests again, which tells again.
     """
 
     def __init__(self, capacity: int = MAX_TICKETS) -> None:
         self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._awaited: OrderedDict[tuple[str, str, str, int], _Awaited] = OrderedDict()
         self._capacity = capacity
 
     def note(self, party: str, body: Body) -> None:
         """Remember the blob that a request to the party names."""
-        model = body.get("model")
-        digest = model.get("artifact") if isinstance(model, Mapping) else None
-        if isinstance(digest, str) and digest:
-            self._told[party, digest] = None
-            self._told.move_to_end((party, digest))
-            if len(self._told) > self._capacity:
-                self._told.popitem(last=False)
+        named = [body.get("model"), *(step.get("mean") for step in body.get("steps", ()))]
+        for blob in named:
+            digest = blob.get("artifact") if isinstance(blob, Mapping) else None
+            if isinstance(digest, str) and digest:
+                _remember(self._told, (party, digest), None, self._capacity)
+        vector = body.get("vector")
+        if isinstance(vector, Mapping) and not body.get("generation"):
+            place = (party, body["job"], body["stage"], body["round"])
+            known = self._awaited.get(place, _Awaited(vector["size"]))
+            _remember(self._awaited, place, known, self._capacity)
+
+    def awaited(self, party: str, digest: str, size: int) -> str | None:
+        """Return the job that waits for this vector of the party: one a round, and no other."""
+        for place, vector in reversed(self._awaited.items()):
+            if place[0] == party and vector.size == size and vector.digest in {"", digest}:
+                vector.digest = digest
+                return place[1]
+        return None
 
     def held(self, party: str, digest: str) -> bool:
         """Tell whether the party was told of the blob."""
@@ -69,10 +92,22 @@ class PartyDesk:
         ca: the link CA's certificate (PEM).
         max_blob: the most bytes that the enclave may store at once.
         clock: unix seconds.
+        artifacts: where the enclave stores models.
+        vectors: where agents store masked vectors.
     """
 
-    def __init__(self, witnessing: Witnessing, ca: str, max_blob: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        witnessing: Witnessing,
+        ca: str,
+        max_blob: int,
+        clock: Clock,
+        artifacts: Artifacts,
+        vectors: Scratch,
+    ) -> None:
         self._witnessing = witnessing
+        self._artifacts = artifacts
+        self._vectors = vectors
         self._fingerprint = ca_fingerprint(ca)
         self._max_blob = max_blob
         self._clock = clock
@@ -128,7 +163,10 @@ class PartyDesk:
         address = str(body.get("address", ""))[:256]
         if peer.party == ENCLAVE and address != agent.address:
             async with services.begin() as work:
-                await work.agents.save(replace(agent, address=address))
+                current = await work.agents.get(agent.id)
+                if current.revoked is not None:  # a stale copy would undo a revocation
+                    raise revoked(agent.id)
+                await work.agents.save(replace(current, address=address))
                 await work.commit()
         _log.info("party_connected", party=peer.party, version=str(body.get("version", ""))[:64])
 
@@ -156,9 +194,14 @@ class PartyDesk:
         """Tell whether a request told the party of this blob."""
         return self._tickets.held(peer.party, digest)
 
-    async def may_write(self, peer: PeerIdentity, size: int) -> bool:
-        """Tell whether the party may store a blob of this size."""
-        return peer.party == ENCLAVE and size <= self._max_blob
+    async def may_write(self, peer: PeerIdentity, digest: str, size: int) -> Artifacts | None:
+        """Return where the party may store a blob: the enclave its models, an agent its vector."""
+        if size > self._max_blob:
+            return None
+        if peer.party == ENCLAVE:
+            return self._artifacts
+        job = self._tickets.awaited(peer.party, digest, size)
+        return None if job is None else self._vectors.of(job)
 
     async def _status(self, services: Services, peer: PeerIdentity, body: Body) -> JSON:
         del body
@@ -176,6 +219,13 @@ class PartyDesk:
                 "size": parse_note(note).checkpoint.size,
             },
         }
+
+
+def _remember(tickets: OrderedDict[Any, Any], key: Any, value: Any, capacity: int) -> None:
+    tickets[key] = value
+    tickets.move_to_end(key)
+    if len(tickets) > capacity:
+        tickets.popitem(last=False)
 
 
 async def _renew(services: Services, peer: PeerIdentity, body: Body) -> JSON:

@@ -14,10 +14,26 @@ from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, spiffe_id
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.server.rpc import PartyDesk, Tickets
+from tests.doubles import MemoryArtifacts
 from tests.stage import COLUMNS, Stage
 from tests.unit.application.refusing import refused
 
 DIGEST = "ab" * 32
+
+
+class JobStores:
+    """A store for each job."""
+
+    def __init__(self) -> None:
+        self.stores: dict[str, MemoryArtifacts] = {}
+
+    def of(self, job: str) -> MemoryArtifacts:
+        return self.stores.setdefault(job, MemoryArtifacts())
+
+    async def discard(self, job: str) -> None:
+        self.stores.pop(job, None)
+
+
 ENCLAVE = SpiffeId("test.example", "enclave", "", "main")
 
 
@@ -37,7 +53,14 @@ class Desk:
 async def desk(stage: Stage) -> Desk:
     services = stage.services
     witnessing = Witnessing(stage.ledger, services.charters.keys)
-    desk = PartyDesk(witnessing, services.organisations.ca, 1 << 20, lambda: stage.now[0])
+    desk = PartyDesk(
+        witnessing,
+        services.organisations.ca,
+        1 << 20,
+        lambda: stage.now[0],
+        stage.artifacts,
+        JobStores(),
+    )
     desk.open(services)
     return Desk(stage, desk)
 
@@ -146,11 +169,31 @@ async def test_a_blob_is_read_only_by_whom_a_request_told_of_it(desk: Desk) -> N
     assert not await desk.desk.may_read(b, "")
 
 
-async def test_only_the_enclave_stores_and_within_bounds(desk: Desk) -> None:
+async def test_the_enclave_stores_within_bounds(desk: Desk) -> None:
     enclave = PeerIdentity("enclave", ENCLAVE, "1")
-    assert await desk.desk.may_write(enclave, 1 << 20)
-    assert not await desk.desk.may_write(enclave, (1 << 20) + 1)
-    assert not await desk.desk.may_write(desk.peer("bank-a"), 1)
+    assert await desk.desk.may_write(enclave, DIGEST, 1 << 20) is desk.stage.artifacts
+    assert await desk.desk.may_write(enclave, DIGEST, (1 << 20) + 1) is None
+    assert await desk.desk.may_write(desk.peer("bank-a"), DIGEST, 1) is None
+
+
+async def test_an_agent_stores_the_one_vector_that_it_was_asked_for(desk: Desk) -> None:
+    a, b = desk.peer("bank-a"), desk.peer("bank-b")
+    asked = {"job": "job_0123456789", "stage": "train", "round": 1, "vector": {"size": 400}}
+    await desk.desk.rider("bank-a", asked, Standing())
+    assert await desk.desk.may_write(b, DIGEST, 400) is None
+    assert await desk.desk.may_write(a, DIGEST, 401) is None
+    place = await desk.desk.may_write(a, DIGEST, 400)
+    assert place is not None
+    assert place is not desk.stage.artifacts
+    assert await desk.desk.may_write(a, DIGEST, 400) is place
+    assert await desk.desk.may_write(a, "cd" * 32, 400) is None
+    await desk.desk.rider("bank-a", asked, Standing())  # delivered again: no second vector
+    assert await desk.desk.may_write(a, "cd" * 32, 400) is None
+    await desk.desk.rider("bank-a", {**asked, "round": 2}, Standing())
+    assert await desk.desk.may_write(a, "cd" * 32, 400) is place
+    sealed = {**asked, "round": 3, "generation": 1}  # it goes to the enclave
+    await desk.desk.rider("bank-b", sealed, Standing())
+    assert await desk.desk.may_write(b, DIGEST, 400) is None
 
 
 def test_tickets_are_bounded() -> None:

@@ -1,5 +1,5 @@
 """Content-addressed blobs."""
 
-from secureflow.adapters.artifacts.files import FileArtifacts
+from secureflow.adapters.artifacts.files import FileArtifacts, ScratchFiles
 
-__all__ = ["FileArtifacts"]
+__all__ = ["FileArtifacts", "ScratchFiles"]

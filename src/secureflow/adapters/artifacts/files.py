@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from io import FileIO
@@ -22,6 +23,7 @@ from secureflow.application.ports import Artifact
 from secureflow.kit.errors import SecureFlowError
 
 CHUNK: Final = 1 << 20
+_JOB: Final = re.compile(r"[a-z0-9_]{1,64}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 # Disks stall; the event loop must not. Each piece of file work runs in a thread.
@@ -33,10 +35,12 @@ class FileArtifacts:
 
     Args:
         directory: made if missing; left-overs of a crash in it are removed.
+        durable: whether bytes are flushed to the disk before they get their name.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, durable: bool = True) -> None:
         self._directory = directory
+        self._durable = durable
         self._incoming = directory / "incoming"
         self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left_over in self._incoming.iterdir():
@@ -58,7 +62,8 @@ class FileArtifacts:
                         f"The bytes have digest {artifact.digest}, promised was {expect}.",
                         "They were altered or cut off on the way: send them again.",
                     )
-                await _off(os.fsync, file.fileno())
+                if self._durable:
+                    await _off(os.fsync, file.fileno())
             await _off(self._name, Path(name), artifact.digest)
         except BaseException:  # whatever ended the stream, cancellation too: leave nothing behind
             os.unlink(name)  # noqa: PTH108  Path would be refused in a coroutine; this is as quick
@@ -109,7 +114,8 @@ class FileArtifacts:
         path = self._directory / digest[:2] / digest
         path.parent.mkdir(mode=0o700, exist_ok=True)
         written.replace(path)
-        _flush_directory(path.parent)
+        if self._durable:
+            _flush_directory(path.parent)
 
     def _path(self, digest: str) -> Path | None:
         if not _DIGEST.fullmatch(digest):
@@ -121,6 +127,32 @@ class FileArtifacts:
         if path is None:
             raise SecureFlowError("not_found", f"There is no blob {digest[:80]!r}.")
         return path
+
+
+class ScratchFiles:
+    """Blobs of running jobs, a directory each; a process's end keeps them, a power cut may not.
+
+    Args:
+        directory: made if missing.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._stores: dict[str, FileArtifacts] = {}
+
+    def of(self, job: str) -> FileArtifacts:
+        """Return the job's store."""
+        if job not in self._stores:
+            if not _JOB.fullmatch(job):
+                raise SecureFlowError("not_found", f"There is no job {job[:80]!r}.")
+            self._stores[job] = FileArtifacts(self._directory / job, durable=False)
+        return self._stores[job]
+
+    async def discard(self, job: str) -> None:
+        """Remove the job's store."""
+        self._stores.pop(job, None)
+        if _JOB.fullmatch(job):
+            await _off(shutil.rmtree, self._directory / job, ignore_errors=True)
 
 
 async def _read(path: Path, offset: int) -> AsyncIterator[bytes]:

@@ -21,8 +21,8 @@ from secureflow.kit.errors import SecureFlowError
 
 MayRead = Callable[[PeerIdentity, str], Awaitable[bool]]
 """May the peer read the blob of this digest?"""
-MayWrite = Callable[[PeerIdentity, int], Awaitable[bool]]
-"""May the peer store a blob of this many bytes?"""
+MayWrite = Callable[[PeerIdentity, str, int], Awaitable[Artifacts | None]]
+"""Where may the peer store the blob of this digest and so many bytes? None: nowhere."""
 
 MAX_MANIFEST: Final = 4096
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -65,11 +65,12 @@ class DataService:
         peer = await self._gate.admit(context)
         try:
             digest, size = parse_manifest(await anext(messages, b""), "size")
-            if not await self._may_write(peer, size):
+            place = await self._may_write(peer, digest, size)
+            if place is None:
                 raise SecureFlowError(
                     "forbidden", f"{peer.party} may not store a blob of {size} bytes."
                 )
-            stored = await self._artifacts.put(messages, limit=size, expect=digest)
+            stored = await place.put(messages, limit=size, expect=digest)
             if stored.size != size:
                 raise SecureFlowError(
                     "size_mismatch", f"The blob has {stored.size} bytes, its manifest says {size}."

@@ -64,6 +64,7 @@ class Course:
     conductors: dict[str, Any] = field(default_factory=dict)
     steps: list[dict[str, JSON]] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)
+    spent: list[str] = field(default_factory=list)
     started: int = 0
 
     @property

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.preparation import federated_features
+from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import Encoding, Metric, Plan
-from secureflow.engines.secagg.encoding import metric_sums
+from secureflow.engines.secagg.encoding import mean_into, metric_sums
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.kit.canonical import digest
@@ -76,6 +77,28 @@ def masked_parts(
 def opened_sums(plan: Plan, total: Ring, weight: int) -> list[float]:
     """Return the release's sums: the total weight, then the metric sums."""
     return [float(weight), *metric_sums(plan.encoding, total)]
+
+
+def apply_mean(
+    spec: TrainingSpec,
+    plan: Plan,
+    total: Ring,
+    weight: int,
+    model: NDArray[np.float32],
+    mean: NDArray[np.float32],
+) -> tuple[str, str]:
+    """Write the mean update, add it to the model in place; return both hex BLAKE3 digests.
+
+    Raises:
+        SecureFlowError: `model_inconsistent`, `model_not_finite`; the model is unusable then.
+    """
+    mean_into(plan.encoding, total, weight, mean)
+    check_mean(spec, mean)
+    with np.errstate(over="ignore"):  # refused by name below
+        np.add(model, mean, out=model)
+    if not np.isfinite(model).all():
+        raise SecureFlowError("model_not_finite", "The next model is not finite.")
+    return tensor_digest(model), tensor_digest(mean)
 
 
 def check_mean(spec: TrainingSpec, mean: NDArray[np.float32]) -> None:

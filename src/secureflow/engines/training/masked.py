@@ -77,7 +77,7 @@ def run_masked_round(course: Course, step: Step, initial: str) -> Script[dict[st
     replies, failures = yield from _collect(course, step, frames)
     vectors = yield from _survivors(course, step, conductor, replies, failures)
     yield from _open(course, step, conductor)
-    release = yield from _release(course, step, conductor, frames, vectors)
+    release = yield from _release(course, step, conductor, frames, vectors, initial)
     yield from _record_round(course, step, release, conductor.opened().certificate, replies)
     for party in conductor.uploaded:
         course.seen[party] = len(course.steps)
@@ -228,6 +228,7 @@ def _release(
     conductor: Conductor,
     frames: Mapping[str, bytes],
     vectors: Mapping[str, str],
+    initial: str,
 ) -> Script[dict[str, JSON]]:
     """Have the sum opened by whoever folded it."""
     opened = conductor.opened()
@@ -238,9 +239,15 @@ def _release(
         "opened": opened.as_json(),
     }
     if not course.spec.sealed:
-        model = course.model and {"digest": course.model["digest"]}
-        body |= course.body(spec=dump(course.spec), model=model, vectors=dict(vectors))
+        body |= course.body(
+            spec=dump(course.spec),
+            base=course.model["digest"] if course.model else initial,
+            model=course.model and {"digest": course.model["digest"]},
+            vectors=dict(vectors),
+            spent=course.spent,
+        )
         answers = yield Ask((AGGREGATOR,), "sum", body, patience=None)
+        course.spent = sorted(vectors.values())
         return dict(answers["replies"][AGGREGATOR])
     body["certificate"] = opened.certificate.as_json()
     while True:

@@ -1,0 +1,163 @@
+"""The server's own aggregator: folds masked vectors and opens one certified sum a round.
+
+It is not trusted by anybody: a party's mask hides its vector, and the party's own refusals decide
+which sum opens. It keeps nothing that a crash could lose: every request says all that it needs, the
+vectors wait in their store until the *next* request says that they are spent, and the model is in
+the blobs. Memory is one vector and one model, whatever the number of parties.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from secureflow.application.ports import Artifacts
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+from secureflow.kit.memory import give_back
+
+JSON = Any
+_CHUNK = 1 << 20
+
+_log = get_logger(__name__)
+
+
+class Scratch(Protocol):
+    """Blobs that live as long as a job runs."""
+
+    def of(self, job: str) -> Artifacts:
+        """Return the job's store."""
+
+    async def discard(self, job: str) -> None:
+        """Remove the job's store."""
+
+
+class Aggregation:
+    """The local party `aggregator`.
+
+    Args:
+        artifacts: where models and published means go.
+        vectors: where parties put their masked vectors.
+    """
+
+    def __init__(self, artifacts: Artifacts, vectors: Scratch) -> None:
+        self._artifacts = artifacts
+        self._vectors = vectors
+        self._models: dict[str, tuple[str, Any]] = {}
+
+    async def handle(self, verb: str, body: Mapping[str, JSON]) -> JSON:
+        """Answer `sum` and `finish`.
+
+        Raises:
+            SecureFlowError: `unknown_verb`, those of `engines.secagg.open_sum`, `not_found`,
+                `size_mismatch`, `model_inconsistent`, `model_not_finite`.
+        """
+        if verb == "finish":
+            self._models.pop(str(body["job"]), None)
+            await self._vectors.discard(str(body["job"]))
+            await asyncio.to_thread(give_back)
+            return {}
+        if verb != "sum":
+            raise SecureFlowError("unknown_verb", f"The aggregator does not know '{verb}'.")
+        return await self._sum(body)
+
+    async def _sum(self, body: Mapping[str, JSON]) -> dict[str, JSON]:
+        # NumPy and the protocol load with the first masked round.
+        from secureflow.domain.specs import TrainingSpec, parse
+        from secureflow.engines.sealing import Release
+        from secureflow.engines.secagg import Opened, open_sum
+        from secureflow.engines.training import encodings
+
+        job, stage = body["job"], body["stage"]
+        spec = parse(TrainingSpec, body["spec"])
+        plan = encodings.masked_plan(spec, job, body["digest"], stage)
+        opened = Opened.from_json(body["opened"])
+        store = self._vectors.of(job)
+        for spent in body["spent"]:
+            await store.delete(spent)
+        survivors = opened.certificate.survivors
+        total = await self._fold(store, plan, [body["vectors"][party] for party in survivors])
+        number = encodings.masked_round(stage, body["round"])
+        weight = await asyncio.to_thread(open_sum, plan, number, opened, total)
+        sums = encodings.opened_sums(plan, total, weight)
+        answer: dict[str, JSON] = {"model": body["base"]}
+        if stage == "train":
+            answer = await self._advance(body, spec, plan, total, weight)
+        release = Release(
+            job, body["digest"], body["round"], stage, survivors, answer["model"], tuple(sums)
+        )
+        return {
+            "round": release.round,
+            "stage": stage,
+            "survivors": list(survivors),
+            "sums": list(release.sums),
+            "sums_digest": release.sums_digest,
+            **answer,
+        }
+
+    async def _fold(self, store: Artifacts, plan: Any, digests: Sequence[str]) -> Any:
+        import numpy as np
+
+        total = np.zeros(plan.encoding.slots, plan.ring)
+        for digest in digests:
+            if (await store.stat(digest)).size != plan.vector_bytes:
+                raise SecureFlowError("size_mismatch", f"Vector {digest} has another size.")
+            at, rest = 0, b""
+            async for chunk in await store.open(digest):
+                data = rest + chunk if rest else chunk
+                part = np.frombuffer(data, plan.ring, len(data) // plan.ring.itemsize)
+                total[at : at + part.size] += part
+                at, rest = at + part.size, data[part.nbytes :]
+        return total
+
+    async def _advance(
+        self, body: Mapping[str, JSON], spec: Any, plan: Any, total: Any, weight: int
+    ) -> dict[str, JSON]:
+        """Publish the mean, and the model that every agent computes from it too."""
+        import numpy as np
+
+        from secureflow.engines.training.encodings import apply_mean
+
+        model = await self._model(body, spec)
+        mean = np.empty(spec.parameters, np.float32)
+        digest, mean_digest = await asyncio.to_thread(
+            apply_mean, spec, plan, total, weight, model, mean
+        )
+        await self._store(mean, mean_digest)
+        await self._store(model, digest)
+        self._models[body["job"]] = (digest, model)
+        return {
+            "base": body["base"],
+            "model": digest,
+            "artifact": digest,
+            "size": model.nbytes,
+            "mean": {"artifact": mean_digest, "size": mean.nbytes},
+        }
+
+    async def _model(self, body: Mapping[str, JSON], spec: Any) -> Any:
+        """Return the model that the round started from: kept, initial, or from the blobs."""
+        import numpy as np
+
+        from secureflow.engines.training.models import model_family
+
+        digest, model = self._models.pop(body["job"], ("", None))
+        if digest == body["base"]:
+            return model
+        if body["model"] is None:
+            return await asyncio.to_thread(model_family(spec).initial, spec)
+        model = np.empty(spec.parameters, np.float32)
+        view, at = model.data.cast("B"), 0
+        async for chunk in await self._artifacts.open(body["base"]):
+            view[at : at + len(chunk)] = chunk
+            at += len(chunk)
+        return model
+
+    async def _store(self, array: Any, digest: str) -> None:
+        view = memoryview(array).cast("B")
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for start in range(0, len(view), _CHUNK):
+                yield bytes(view[start : start + _CHUNK])
+
+        await self._artifacts.put(chunks(), limit=len(view), expect=digest)
