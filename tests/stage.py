@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.application.access import Principal
 from secureflow.application.jobs import Wanted
 from secureflow.application.ports import PendingLeaf
@@ -191,6 +192,7 @@ def empty_stage(
         bus=bus,
         artifacts=artifacts,
         clock=lambda: now[0],
+        accountant=ProcessAccountant(),
     )
     services = make_services(ports, "127.0.0.1:8444", expel=expelled.append, ticks=lambda: ticks[0])
     return Stage(services, database, ledger, driver, bus, artifacts, now, ticks, expelled)

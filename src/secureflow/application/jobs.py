@@ -21,7 +21,16 @@ from secureflow.application.access import (
 )
 from secureflow.application.deeds import Deeds
 from secureflow.application.listing import every
-from secureflow.application.ports import Begin, Bus, Event, Page, Submission, UnitOfWork
+from secureflow.application.ports import (
+    Accountant,
+    Begin,
+    Bus,
+    Event,
+    Page,
+    Submission,
+    UnitOfWork,
+)
+from secureflow.application.pricing import Price, price
 from secureflow.application.scripts import course_of
 from secureflow.application.specs import Drafted, draft
 from secureflow.domain.ids import new_id
@@ -77,6 +86,7 @@ class Jobs:
         driver: Driver,
         bus: Bus,
         clock: Clock,
+        accountant: Accountant,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._begin = begin
@@ -84,13 +94,15 @@ class Jobs:
         self._driver = driver
         self._bus = bus
         self._clock = clock
+        self._accountant = accountant
         self._stopping = stopping
 
     async def rehearse(self, principal: Principal, wanted: Wanted) -> Submission:
         """Check a submission without making a job (dry run): the same checks, no record."""
         require(principal, "job.submit")
+        priced = await price(wanted.parts, self._accountant)
         async with self._begin() as work:
-            drafted = await self._draft(work, principal, wanted)
+            drafted = await self._draft(work, principal, wanted, priced)
         return Submission(drafted.digest, dump(drafted.spec), drafted.notes, drafted.details)
 
     async def submit(self, principal: Principal, wanted: Wanted) -> Job:
@@ -103,8 +115,9 @@ class Jobs:
         """
         require(principal, "job.submit")
         now = self._clock()
+        priced = await price(wanted.parts, self._accountant)
         async with self._deeds() as deed:
-            drafted = await self._draft(deed.work, principal, wanted)
+            drafted = await self._draft(deed.work, principal, wanted, priced)
             await _keep_few(deed.work, principal.organisation)
             job = Job(
                 id=new_id("job"),
@@ -119,7 +132,7 @@ class Jobs:
                 state=JobState.PROPOSED,
                 created=now,
                 updated=now,
-                progress=course_of(drafted.charter, now + CONSENT_SECONDS),
+                progress=course_of(drafted.charter, now + CONSENT_SECONDS, priced),
             )
             await deed.work.jobs.add(job)
             await deed.work.events.append(
@@ -222,7 +235,9 @@ class Jobs:
                 return
             await asyncio.sleep(MERGE_SECONDS)
 
-    async def _draft(self, work: UnitOfWork, principal: Principal, wanted: Wanted) -> Drafted:
+    async def _draft(
+        self, work: UnitOfWork, principal: Principal, wanted: Wanted, priced: Price | None
+    ) -> Drafted:
         await active_project(work, principal, wanted.project)
         return await draft(
             work,
@@ -234,6 +249,7 @@ class Jobs:
             parties=wanted.parties,
             parts=wanted.parts,
             now=self._clock(),
+            priced=priced,
         )
 
 

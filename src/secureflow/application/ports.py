@@ -334,6 +334,21 @@ class Policies(Protocol):
         """Return allow, refuse, or ask (a person)."""
 
 
+class Accountant(Protocol):
+    """Says what noise costs (`adapters.accounting`)."""
+
+    async def quote(
+        self,
+        *,
+        delta: float,
+        sampling: float,
+        count: int,
+        noise: float | None = None,
+        epsilon: float | None = None,
+    ) -> dict[str, JSON]:
+        """Return `noise`, `epsilon` by conversion, and the Rényi `curve` of one release."""
+
+
 @dataclass(frozen=True)
 class Submission:
     """What a dry run or a submission answers: digest, checks and expected disclosure."""

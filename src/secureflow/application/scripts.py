@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from secureflow.application.pricing import Price
 from secureflow.domain.charter import Charter
 from secureflow.domain.jobs import Job
 from secureflow.domain.specs import TrainingSpec, parse
@@ -18,9 +19,10 @@ from secureflow.kit.errors import SecureFlowError
 Factory = Callable[[Job], Script[dict[str, JSON]]]
 
 
-def course_of(charter: Charter, expires: int) -> dict[str, Any]:
+def course_of(charter: Charter, expires: int, priced: Price | None = None) -> dict[str, Any]:
     """Return the facts that a job keeps for its script; `expires` is when approvals lapse."""
-    return {"charter": charter.digest, "members": charter.keys, "expires": expires}
+    facts = {"charter": charter.digest, "members": charter.keys, "expires": expires}
+    return facts if priced is None else {**facts, "accounting": dict(priced.answer)}
 
 
 def script_for(job: Job) -> Script[dict[str, JSON]]:
@@ -47,7 +49,8 @@ def _training(job: Job) -> Script[dict[str, JSON]]:
     members: Mapping[str, str] = job.progress["members"]
     spec = parse(TrainingSpec, job.spec)
     expires = int(job.progress["expires"])
-    return federated_training(JobContext(job.id, spec, job.digest, members, expires))
+    accounting = job.progress.get("accounting")
+    return federated_training(JobContext(job.id, spec, job.digest, members, expires, accounting))
 
 
 _FACTORIES: Final[dict[str, Factory]] = {"training/1": _training}

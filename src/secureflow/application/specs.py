@@ -14,6 +14,7 @@ from secureflow.application.access import missing
 from secureflow.application.charters import CURRENT
 from secureflow.application.listing import every
 from secureflow.application.ports import UnitOfWork
+from secureflow.application.pricing import Price, with_noise
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.specs import FeatureSpec, TrainingSpec, check, parse, spec_digest
@@ -29,6 +30,7 @@ OPTIONAL_PARTS: Final = frozenset(
         "release",
         "protection",
         "quantisation",
+        "privacy",
         "min_contributors",
         "resume",
     }
@@ -60,11 +62,12 @@ async def draft(
     parties: Sequence[str] = (),
     parts: Mapping[str, Any],
     now: int,
+    priced: Price | None = None,
 ) -> Drafted:
     """Fill in the roster and check everything that the centre can check.
 
     `datasets` are ids, one per contributor; `parties` are members that a rehearsal names without
-    a dataset.
+    a dataset; `priced` is what the job costs, and fills in its noise.
 
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
@@ -82,7 +85,7 @@ async def draft(
             "purpose": purpose,
             "submitter": submitter,
             "roster": list(_roster({**dict.fromkeys(parties), **chosen}, charter.keys)),
-            **{part: value for part, value in parts.items() if value is not None},
+            **{k: part for k, part in with_noise(parts, priced).items() if part is not None},
         },
     )
     check(spec)
@@ -90,7 +93,8 @@ async def draft(
     _check_columns(spec, chosen)
     await _check_grants(work, spec, chosen, now)
     await _check_resume(work, spec)
-    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)), _details(spec))
+    details = _details(spec) | ({"privacy": priced.facts()} if priced else {})
+    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)), details)
 
 
 def _check_smallest(contributors: Sequence[str], parts: Mapping[str, Any]) -> None:
@@ -247,10 +251,11 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
         yield f"A round needs all {parties} contributors: it survives no dropout."
     if spec.sealed:
         yield "Updates are as safe as the enclave: look at its attestation verdict."
-    yield (
-        "Without differential privacy, sums over rosters that differ in few parties "
-        "reveal the difference."
-    )
+    if spec.privacy is None:
+        yield (
+            "Without differential privacy, sums over rosters that differ in few parties "
+            "reveal the difference."
+        )
     for categorical in spec.features.categorical if spec.features else ():
         for party, dataset in chosen.items():
             declared = {c.name: c.categories for c in dataset.columns}[categorical.column]

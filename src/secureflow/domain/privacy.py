@@ -48,7 +48,7 @@ class Privacy:
             steps.
         noise_multiplier: z, the noise's standard deviation over the sensitivity. Left out in a
             wish, it is calibrated from `epsilon`; a spec that is signed has it.
-        epsilon: ceiling on what the whole job may cost at `delta`, by privacy loss distribution.
+        epsilon: ceiling on what the whole job may cost at `delta`, by RDP (`rdp-cks20`).
         delta: δ of every figure of this job; below 1 / units.
         clipping_norm: L2 bound of one record's gradient, or of one party's update.
         sampling: q, the probability with which a record enters a step; 1 is all of them.

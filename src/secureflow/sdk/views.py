@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from secureflow.domain.privacy import Privacy
 from secureflow.domain.specs import (
     FeatureSpec,
     Limits,
@@ -118,6 +119,7 @@ class JobRequest:
     release: Release = field(default_factory=Release)
     protection: Protection = "sealed"
     quantisation: Quantisation = field(default_factory=Quantisation)
+    privacy: Privacy | None = None
     min_contributors: int = 3
     resume: Resume | None = None
     parties: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.artifacts import FileArtifacts, ScratchFiles
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
@@ -88,7 +89,18 @@ async def open_centre(
     runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, _Waker(bus))
     stack.push_async_callback(runner.stop)
     services = make_services(
-        Ports(database.begin, ledger, key, authority, link, runner, bus, artifacts, clock),
+        Ports(
+            database.begin,
+            ledger,
+            key,
+            authority,
+            link,
+            runner,
+            bus,
+            artifacts,
+            clock,
+            ProcessAccountant(),
+        ),
         address,
         expel=lambda agent: link.disconnect(agent.party, revoked(agent.id)),
         readiness=_readiness(database, ledger),

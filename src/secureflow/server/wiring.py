@@ -14,7 +14,7 @@ from secureflow.application.jobs import Driver, Jobs
 from secureflow.application.models import Models
 from secureflow.application.organisations import Centre, Organisations
 from secureflow.application.passwords import Passwords
-from secureflow.application.ports import Artifacts, Begin, Bus, Courier, Ledger
+from secureflow.application.ports import Accountant, Artifacts, Begin, Bus, Courier, Ledger
 from secureflow.application.projects import Projects
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users
@@ -39,6 +39,7 @@ class Ports:
     bus: Bus
     artifacts: Artifacts
     clock: Clock
+    accountant: Accountant
 
 
 async def always_ready() -> dict[str, bool]:
@@ -78,7 +79,7 @@ def make_services(
         charters=Charters(begin, deeds, trust_domain, ledger.origin, ledger.public),
         projects=Projects(begin, deeds, clock),
         datasets=Datasets(begin, deeds, clock),
-        jobs=Jobs(begin, deeds, ports.driver, ports.bus, clock, stopping),
+        jobs=Jobs(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, stopping),
         models=Models(begin, ports.artifacts),
         audit=Audit(begin, ledger),
         courier=ports.courier,

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -45,6 +45,7 @@ FILTER_ORDERS = (2.0, 3.5, 6.0, 10.0, 18.0, 32.0, 63.0, 256.0)
 
 _FILTER = np.array([int(np.abs(ORDERS - order).argmin()) for order in FILTER_ORDERS])
 _MAX_COUNT = 10_000_000
+_LEARNED: dict[Mechanism, NDArray[np.float64]] = {}
 
 
 @dataclass(frozen=True, order=True)
@@ -107,8 +108,34 @@ def renyi(charge: Iterable[Mechanism]) -> NDArray[np.float64]:
     """Return the Rényi divergence of the composition at each of `ORDERS`."""
     total = np.zeros(len(ORDERS))
     for mechanism in charge:
-        total += _renyi_of(mechanism)
+        single, times = _single(mechanism)
+        known = _LEARNED.get(single)
+        total += times * (_renyi_of(single) if known is None else known)
     return total
+
+
+def curve(mechanism: Mechanism) -> list[float | None]:
+    """Return the divergences of *one* release (of the whole tree) as JSON; None is unbounded."""
+    single, _ = _single(mechanism)
+    return [float(d) if math.isfinite(d) else None for d in _renyi_of(single)]
+
+
+def learn(mechanism: Mechanism, divergences: Sequence[float | None]) -> None:
+    """Take a `curve` that another process computed: this one need not load dp-accounting.
+
+    Raises:
+        SecureFlowError: `invalid_mechanism` for another length or a negative divergence.
+    """
+    values = np.array([math.inf if d is None else d for d in divergences], np.float64)
+    if values.shape != ORDERS.shape or not (values >= 0).all():
+        raise _invalid("curve", f"{len(ORDERS)} divergences of 0 or more")
+    values.setflags(write=False)
+    _LEARNED[_single(mechanism)[0]] = values
+
+
+def learned(mechanism: Mechanism) -> bool:
+    """Tell whether `learn` took the curve of this mechanism."""
+    return _single(mechanism)[0] in _LEARNED
 
 
 def convert(divergence: NDArray[np.float64], delta: float, conversion: Conversion) -> float:
@@ -187,6 +214,13 @@ def parse_charge(value: Any) -> Charge:
     if any(isinstance(m[f], bool | str) for m in value for f in ("noise", "sampling")):
         raise _invalid("charge", "made of numbers")
     return tuple(Mechanism(**m) for m in value)
+
+
+def _single(mechanism: Mechanism) -> tuple[Mechanism, int]:
+    """Return one release and how often it counts: divergences of independent releases add up."""
+    if mechanism.kind == "tree":
+        return mechanism, 1
+    return replace(mechanism, count=1), mechanism.count
 
 
 @lru_cache(maxsize=4096)

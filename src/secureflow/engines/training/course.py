@@ -31,6 +31,8 @@ class JobContext:
         digest: its hex SHA-256.
         members: the adopted charter's organisation → base64 signing key.
         expires: unix seconds until which approvals are asked for.
+        accounting: under differential privacy, what the plan costs: `epsilon` by conversion, and
+            the Rényi `curve` of one release.
     """
 
     job: str
@@ -38,6 +40,7 @@ class JobContext:
     digest: str
     members: Mapping[str, str]
     expires: int
+    accounting: Mapping[str, JSON] | None = None
 
 
 @dataclass

@@ -31,6 +31,7 @@ from secureflow.engines.training.disclosure import disclosure
 from secureflow.engines.training.masked import run_masked_round, set_up
 from secureflow.engines.training.models import model_family
 from secureflow.engines.training.rounds import Step, run_sealed_round
+from secureflow.engines.training.spending import epsilon_after, spending
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -137,6 +138,9 @@ def _tell_round(
     course: Course, number: int, release: Mapping[str, Any], metrics: dict[str, float], took: float
 ) -> Script[None]:
     row = {"round": number, **metrics, "survivors": len(release["survivors"]), "seconds": took}
+    accounting = course.context.accounting
+    if accounting is not None:
+        row["epsilon"] = epsilon_after(course.spec, accounting, number)
     course.history.append(row)
     data = {**row, "rounds": course.spec.plan.rounds, "stage": "train", "rows": dict(course.rows)}
     progress = {"round": number, "rounds": course.spec.plan.rounds, **metrics}
@@ -220,11 +224,12 @@ def _start_document(course: Course) -> dict[str, JSON]:
 
 
 def _contributions(course: Course) -> dict[str, JSON]:
+    # Under masks a party's row count is as hidden as its update, under noise as any other figure.
+    hidden = course.spec.masked or course.spec.privacy is not None
     return {
         party: {
             "rounds": course.rounds.get(party, 0),
-            # Under masks a party's row count is as hidden as its update.
-            "rows": None if course.spec.masked else course.rows.get(party, 0),
+            "rows": None if hidden else course.rows.get(party, 0),
         }
         for party in course.parties
     }
@@ -248,6 +253,7 @@ def _report(
         "history": course.history,
         "contributions": _contributions(course),
         "dropouts": course.dropouts,
+        "privacy": spending(spec, context.accounting, last),
         "generations": course.generation,
         "disclosure": disclosure(spec, course.tee),
         "started": course.started,

@@ -13,6 +13,7 @@ from pydantic import Field
 from secureflow.application.jobs import Wanted
 from secureflow.application.ports import Submission
 from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.privacy import Privacy
 from secureflow.domain.specs import (
     FeatureSpec,
     Limits,
@@ -66,12 +67,16 @@ class JobRequest(Asked):
     release: Release | None = None
     protection: Protection | None = None
     quantisation: Quantisation | None = None
+    privacy: Privacy | None = None
     min_contributors: int | None = Field(None, ge=1, le=256)
     resume: Resume | None = None
 
     def wanted(self) -> Wanted:
         """Return the wish in the application's form."""
-        structured = ("features", "model", "plan", "limits", "release", "quantisation", "resume")
+        structured = (
+            *("features", "model", "plan", "limits", "release"),
+            *("quantisation", "privacy", "resume"),
+        )
         parts: dict[str, Any] = {
             name: dump(part) for name in structured if (part := getattr(self, name)) is not None
         }

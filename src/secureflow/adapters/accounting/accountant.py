@@ -1,0 +1,113 @@
+"""Accounting out of process: dp-accounting costs most of a second and 100 MB, which no server or
+agent should carry at rest. Answers are pure functions of the question, so they are cached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from secureflow.engines.privacy.accounting import Mechanism, learn, learned
+from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+PATIENCE: Final = 120.0
+"""Seconds for one question; a calibration takes a few."""
+CACHED: Final = 256
+AT_ONCE: Final = 2
+MAX_LINE: Final = 4 << 20
+_ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"}
+
+
+class ProcessAccountant:
+    """Answers questions about ε; see `process` for the questions."""
+
+    def __init__(self, python: str = sys.executable) -> None:
+        self._python = python
+        self._known: OrderedDict[bytes, JSON] = OrderedDict()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def quote(
+        self,
+        *,
+        delta: float,
+        sampling: float,
+        count: int,
+        noise: float | None = None,
+        epsilon: float | None = None,
+    ) -> dict[str, JSON]:
+        """Return what `count` Gaussian releases cost; without `noise`, the least that fits ε.
+
+        Returns:
+            `noise`; `epsilon`: conversion → ε of all releases; `curve`: Rényi divergences of one.
+
+        Raises:
+            SecureFlowError: `invalid_mechanism`, `budget_impossible`, `accounting_failed`.
+        """
+        question = {
+            "verb": "quote", "delta": delta, "sampling": sampling, "count": count,
+            "noise": noise, "epsilon": epsilon,
+        }  # fmt: skip
+        answer: dict[str, JSON] = await self._ask(question)
+        return answer
+
+    async def spent(self, charges: Sequence[Mapping[str, JSON]], delta: float) -> dict[str, JSON]:
+        """Return conversion → ε of everything in the charges together."""
+        answer: dict[str, JSON] = await self._ask(
+            {"verb": "spent", "charges": [dict(charge) for charge in charges], "delta": delta}
+        )
+        return answer
+
+    async def learn(self, mechanisms: Sequence[Mechanism]) -> None:
+        """Make this process know the Rényi curves of these mechanisms."""
+        missing = [one for one in mechanisms if not learned(one)]
+        if not missing:
+            return
+        question = {"verb": "curves", "mechanisms": [one.as_json() for one in missing]}
+        for mechanism, curve in zip(missing, await self._ask(question), strict=True):
+            learn(mechanism, curve)
+
+    async def _ask(self, question: Mapping[str, JSON]) -> JSON:
+        line = canonical_bytes(dict(question))
+        if line in self._known:
+            self._known.move_to_end(line)
+            return self._known[line]
+        async with self._slots:
+            answer = await self._run(line)
+        if "error" in answer:
+            raise SecureFlowError.from_json(answer["error"])
+        self._known[line] = answer["answer"]
+        if len(self._known) > CACHED:
+            self._known.popitem(last=False)
+        return answer["answer"]
+
+    async def _run(self, line: bytes) -> dict[str, JSON]:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *(self._python, "-I", "-m", "secureflow.adapters.accounting.process"),
+            stdin=pipe,
+            stdout=pipe,
+            env=_ENVIRONMENT,
+        )
+        try:
+            async with asyncio.timeout(PATIENCE):
+                output, _ = await process.communicate(line + b"\n")
+            answer = parse_json(output, MAX_LINE)
+        except (TimeoutError, SecureFlowError) as error:
+            raise SecureFlowError(
+                "accounting_failed",
+                "The privacy accounting gave no answer, so nothing is spent or started.",
+                "Try again; if it repeats, lower the number of rounds or raise the sampling rate.",
+            ) from error
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        if not isinstance(answer, dict) or not answer.keys() & {"answer", "error"}:
+            raise SecureFlowError("accounting_failed", "The privacy accounting gave no answer.")
+        return answer

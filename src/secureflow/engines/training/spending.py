@@ -1,0 +1,62 @@
+"""What a running or ended job has spent: ε so far and after each round, from one release's curve.
+
+The curve (Rényi divergences of one release) was computed by the accountant when the job was
+submitted; composing and converting it is arithmetic, so no accounting library is needed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.privacy.accounting import Conversion, convert
+from secureflow.engines.training.private import charge, released
+
+JSON = Any
+CONVERSION: Final[Conversion] = "rdp-cks20"
+"""By which ε so far is told: it needs no library and is never below the exact `pld`."""
+
+
+def epsilon_after(spec: TrainingSpec, accounting: Mapping[str, JSON], rounds: int) -> float:
+    """Return ε of the job's first rounds at its δ (`CONVERSION`), rounded up to 6 digits."""
+    if spec.privacy is None or not rounds:
+        return 0.0
+    curve = np.array([np.inf if d is None else d for d in accounting["curve"]], np.float64)
+    spent = convert(curve * rounds * spec.privacy.local_steps, spec.privacy.delta, CONVERSION)
+    return float(np.ceil(spent * 1e6) / 1e6)
+
+
+def spending(
+    spec: TrainingSpec, accounting: Mapping[str, JSON] | None, rounds: int
+) -> dict[str, JSON] | None:
+    """Return the privacy section of reports and explanations; None without a privacy part.
+
+    Args:
+        spec: the signed spec.
+        accounting: the accountant's answer for the whole plan.
+        rounds: how many rounds released a model.
+    """
+    privacy = spec.privacy
+    if privacy is None or accounting is None:
+        return None
+    whole = rounds == spec.plan.rounds
+    return {
+        "unit": privacy.unit,
+        "mechanism": privacy.mechanism,
+        "noise": privacy.noise,
+        "noise_multiplier": privacy.multiplier,
+        "clipping_norm": privacy.clipping_norm,
+        "sampling": privacy.sampling,
+        "delta": privacy.delta,
+        "rounds": rounds,
+        "epsilon": epsilon_after(spec, accounting, rounds),
+        "conversion": CONVERSION,
+        # Exact figures were computed for the whole plan; fewer rounds cost less.
+        "epsilon_pld": accounting["epsilon"]["pld"] if whole else None,
+        "epsilon_planned": dict(accounting["epsilon"]),
+        "charge": [mechanism.as_json() for mechanism in charge(spec, rounds)],
+        "released": [dict(row) for row in released(spec)],
+    }

@@ -1,0 +1,63 @@
+"""What a private job costs is said, and held to its ceiling, before anybody is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from secureflow.adapters.accounting import ProcessAccountant
+from secureflow.application.pricing import price, with_noise
+from secureflow.kit.errors import SecureFlowError
+
+WISH = {"delta": 1e-5, "epsilon": 1.0, "rows": 30_000}
+
+
+class Noting:
+    """The real accountant, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self._real = ProcessAccountant()
+
+    async def quote(self, **question: Any) -> dict[str, Any]:
+        self.asked.append(question)
+        return await self._real.quote(**question)
+
+
+async def test_a_wish_without_noise_gets_the_least_that_fits() -> None:
+    parts = {"privacy": WISH, "plan": {"rounds": 100}}
+    priced = await price(parts, Noting())
+    assert priced
+    facts = priced.facts()
+    assert facts["noise_multiplier"] == pytest.approx(40.46, rel=1e-3)
+    assert 0.99 < facts["epsilon"]["rdp-cks20"] <= 1.0
+    assert facts["epsilon"]["pld"] < facts["epsilon"]["rdp-cks20"] < facts["epsilon"]["rdp-filter"]
+    assert (facts["releases"], facts["delta"], facts["unit"]) == (100, 1e-5, "record")
+    assert with_noise(parts, priced)["privacy"]["noise_multiplier"] == facts["noise_multiplier"]
+    assert parts["privacy"] == WISH
+
+
+async def test_every_local_step_is_a_release() -> None:
+    noting = Noting()
+    wish = {**WISH, "noise": "local", "local_steps": 5, "noise_multiplier": 50.0}
+    priced = await price({"privacy": wish, "plan": {"rounds": 4}}, noting)
+    assert noting.asked[0]["count"] == 20
+    assert priced
+    assert priced.facts()["releases"] == 20
+
+
+async def test_a_job_dearer_than_its_ceiling_is_refused() -> None:
+    wish = {**WISH, "noise_multiplier": 2.0}
+    with pytest.raises(SecureFlowError, match="more than its ceiling of 1") as caught:
+        await price({"privacy": wish, "plan": {"rounds": 100}}, Noting())
+    assert caught.value.code == "contradictory_spec"
+    assert caught.value.details["field"] == "privacy.noise_multiplier"
+
+
+async def test_without_privacy_nobody_is_asked() -> None:
+    noting = Noting()
+    for parts in ({}, {"privacy": None}, {"privacy": {"delta": 7}}, {"privacy": {"delta": 1e-5}}):
+        assert await price(parts, noting) is None
+        assert with_noise(parts, None) == parts
+    assert noting.asked == []
