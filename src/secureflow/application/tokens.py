@@ -73,11 +73,7 @@ class Tokens:
             active = user is not None and await _active(work, user)
         held = await self._passwords.matches(user.password if user else None, password)
         if user is None or not held or not active:
-            raise SecureFlowError(
-                "bad_credentials",
-                "Name and password do not fit together.",
-                "Check both; a disabled account cannot log in either.",
-            )
+            raise _bad_credentials()
         self._by_name.forget(source)
         return await self._issue(user, LOGIN_SECONDS, "login")
 
@@ -136,6 +132,10 @@ class Tokens:
             for old in living[: max(0, len(living) + 1 - MAX_TOKENS)]:
                 await work.tokens.save(killed(old))
             await work.tokens.add(token)
+            # Since the password was checked it may have been changed, or the account disabled; who
+            # did that ended the tokens that there were, and not this one.
+            if await work.users.find(user.id) != user:
+                raise _bad_credentials()
             await work.commit()
         return Issued(f"sft_{token.id.removeprefix('tok_')}_{secret}", token, user)
 
@@ -160,6 +160,14 @@ async def _active(work: UnitOfWork, user: User) -> bool:
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _bad_credentials() -> SecureFlowError:
+    return SecureFlowError(
+        "bad_credentials",
+        "Name and password do not fit together.",
+        "Check both; a disabled account cannot log in either.",
+    )
 
 
 def _unauthenticated() -> SecureFlowError:

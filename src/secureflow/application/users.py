@@ -139,7 +139,8 @@ class Users:
         """Set the caller's own password and end their other tokens.
 
         Raises:
-            SecureFlowError: `bad_credentials`, `weak_password`.
+            SecureFlowError: `bad_credentials`, `weak_password`; `stale_version` when the account
+                was changed while the passwords were hashed.
         """
         async with self._begin() as work:
             user = await work.users.get(principal.user)
@@ -147,6 +148,12 @@ class Users:
             raise SecureFlowError("bad_credentials", "The old password is not right.")
         hashed = await self._passwords.hash(new)
         async with self._deeds() as deed:
+            if await deed.work.users.get(user.id) != user:  # a stale copy would undo a dismissal
+                raise SecureFlowError(
+                    "stale_version",
+                    "The account was changed by someone else meanwhile.",
+                    "Log in again and repeat the change.",
+                )
             await deed.work.users.save(replace(user, password=hashed))
             await _end_tokens(deed.work, user.id, but=principal.token)
             deed.record("user.updated", _document(user, by=principal.user))
