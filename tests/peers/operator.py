@@ -23,6 +23,7 @@ from peers.links import until
 from secureflow.adapters.link import CredentialFiles, LinkServer
 from secureflow.agent import api
 from secureflow.application.asking import Asking
+from secureflow.application.local import LocalParties
 from secureflow.application.ports import Ledger, Request
 from secureflow.application.recording import pending_leaves
 from secureflow.demo.platform import TRUST_DOMAIN, Platform
@@ -48,9 +49,10 @@ PATIENCE = 20.0
 class Operator:
     """The centre's owner: courier, log and authority in one hand."""
 
-    def __init__(self, platform: Platform, link: LinkServer, ledger: Ledger) -> None:
+    def __init__(self, platform: Platform, courier: LocalParties, ledger: Ledger) -> None:
         self.platform = platform
-        self.link = link
+        self.courier = courier
+        self.link: LinkServer = courier.remote  # type: ignore[assignment]
         self.ledger = ledger
         self.log_key = SigningKey.load(platform.server / "log.key")
         self.authority = Authority.load(platform.server / "ca")
@@ -168,7 +170,7 @@ class Run:
         expires = int(time.time()) + 3600
         context = JobContext(self.job, self.spec, self.digest, self.operator.keys, expires)
         self._script = federated_training(context)
-        self._asking = Asking(self.operator.link, _ignored)
+        self._asking = Asking(self.operator.courier, _ignored)
         self._seq = 0
         self.effect: Effect = next(self._script)
 
@@ -260,6 +262,7 @@ async def operating(platform: Platform) -> AsyncIterator[Operator]:
     async with AsyncExitStack() as stack:
         centre = await open_centre(settings, stack, lambda: False)
         runner: Any = centre.services.jobs._driver
-        operator = Operator(platform, runner._asking._courier, centre.services.ledger)
+        courier = runner._asking._courier
+        operator = Operator(platform, courier, centre.services.ledger)
         await operator.standing()
         yield operator
