@@ -74,7 +74,13 @@ def _start_model(spec: TrainingSpec) -> dict[str, JSON] | None:
     if spec.resume is None:
         return None
     digest = spec.resume.model
-    return {"digest": digest, "artifact": digest, "size": 4 * spec.parameters, "release": None}
+    size = 4 * spec.parameters
+    return {"digest": digest, "artifact": digest, "size": size, "release": None, "keys": None}
+
+
+def _parents(spec: TrainingSpec) -> list[str]:
+    """Return what the model descends from: `JOB@ROUND` of a resumed job."""
+    return [f"{spec.resume.job}@{spec.resume.round}"] if spec.resume else []
 
 
 def initial_model_digest(spec: TrainingSpec) -> str:
@@ -170,7 +176,7 @@ def _finish(course: Course, initial: str, last: int) -> Script[dict[str, JSON]]:
             "artifact": artifact,
             "family": course.spec.model.family,
             "metrics": metrics,
-            "parents": [],
+            "parents": _parents(course.spec),
             "card": {"moments": course.moments and course.moments["sums"]},
         }
     )
