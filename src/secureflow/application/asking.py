@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from secureflow.application.ports import Courier, Request
+from secureflow.application.replies import checked_reply
 from secureflow.engines.script import JSON, Ask
 from secureflow.kit.errors import SecureFlowError
 
@@ -76,7 +77,8 @@ class Asking:
                 )
                 for task in done:
                     try:
-                        replies[tasks[task]] = task.result()
+                        party = tasks[task]
+                        replies[party] = checked_reply(ask.verb, party, task.result())
                     except SecureFlowError as error:
                         failures[tasks[task]] = error.as_json()
         finally:

@@ -43,6 +43,7 @@ CATALOGUE: dict[str, Category] = {
     "rate_limited": Category.RATE_LIMITED,
     "too_few_answers": Category.FAILED,
     "party_silent": Category.UNAVAILABLE,
+    "malformed_reply": Category.FAILED,
     "cancelled": Category.CONFLICT,
     "script_changed": Category.INTERNAL,
     "unknown_category": Category.INVALID,

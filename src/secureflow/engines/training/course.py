@@ -11,7 +11,7 @@ from typing import Any
 
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.closing import threshold
-from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
+from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.script import JSON, Ask, Now, Record, Script
@@ -19,6 +19,8 @@ from secureflow.kit.errors import SecureFlowError
 
 ENCLAVE_GONE = frozenset({"enclave_lost", "job_not_open", "attestation_expired", "not_admitted"})
 """Codes that mean: this enclave, or the verdict on it, is no more. Admission is repeated."""
+MAX_LONE_LOSSES = 8
+"""How often in a job a party may say so of an enclave that others reached."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Course:
     steps: list[dict[str, JSON]] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)
     spent: list[str] = field(default_factory=list)
+    alone: dict[str, int] = field(default_factory=dict)
     started: int = 0
 
     @property
@@ -121,6 +124,20 @@ def seconds_now() -> Script[float]:
     return milliseconds / 1000
 
 
+def enclave_lost(course: Course, answers: Mapping[str, Any]) -> bool:
+    """Tell whether the enclave must be admitted anew, by the answers to a request for updates.
+
+    A party that again and again says so of an enclave that others reached is a dropout: each
+    admission costs everybody an attestation.
+    """
+    lost = [p for p, error in answers["failures"].items() if error["code"] in ENCLAVE_GONE]
+    if not answers["replies"]:
+        return bool(lost)
+    for party in lost:
+        course.alone[party] = course.alone.get(party, 0) + 1
+    return any(course.alone[party] <= MAX_LONE_LOSSES for party in lost)
+
+
 def leaf_entries(course: Course, party: str, reply: Mapping[str, Any]) -> list[dict[str, JSON]]:
     """Take a party's signed leaves out of its reply, oldest first, but for those recorded before.
 
@@ -128,17 +145,20 @@ def leaf_entries(course: Course, party: str, reply: Mapping[str, Any]) -> list[d
     yet may hold one that the reply's own leaf names as the one before it.
 
     Raises:
-        SecureFlowError: `leaf_forged` when a leaf is not this party's over this job's spec.
+        SecureFlowError: `leaf_forged` when a leaf is not this party's over this job's spec, or
+            the document that comes with it is not what it commits to.
     """
     entries: list[dict[str, JSON]] = []
     for offered in (*reply.get("leaves", ()), reply):
         signed = _own_leaf(course, party, offered)
         if signed.hash() in course.recorded:
             continue
-        course.recorded.add(signed.hash())
         entry: dict[str, JSON] = {"signed": signed.json()}
         if offered.get("salt"):
             entry |= {"document": offered.get("document"), "salt": offered["salt"]}
+            if not _is_committed(signed, entry["document"], entry["salt"]):
+                raise _leaf_forged(party, "does not commit to the document beside it")
+        course.recorded.add(signed.hash())
         entries.append(entry)
     return entries
 
@@ -152,13 +172,25 @@ def _own_leaf(course: Course, party: str, offered: Any) -> SignedLeaf:
         course.context.digest,
     )
     if not bound or not verify(signed, course.spec.keys[party]):
-        raise SecureFlowError(
-            "leaf_forged",
-            f"The ledger leaf in {party}'s answer is not {party}'s for this job.",
-            "Its agent is faulty, or somebody speaks in its name: ask the organisation.",
-            {"party": party},
-        )
+        raise _leaf_forged(party, f"is not {party}'s for this job")
     return signed
+
+
+def _is_committed(signed: SignedLeaf, document: JSON, salt: JSON) -> bool:
+    try:
+        found = commitment(bytes.fromhex(salt), document)
+    except (TypeError, ValueError, SecureFlowError):  # no hex text, or not 32 bytes
+        return False
+    return found == signed.leaf.commitment
+
+
+def _leaf_forged(party: str, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "leaf_forged",
+        f"The ledger leaf in {party}'s answer {reason}.",
+        "Its agent is faulty, or somebody speaks in its name: ask the organisation.",
+        {"party": party},
+    )
 
 
 def cosigned_note(

@@ -26,6 +26,7 @@ from secureflow.engines.training.course import (
     ENCLAVE_GONE,
     Course,
     accusations,
+    enclave_lost,
     leaf_entries,
     record,
     take_cosignatures,
@@ -149,7 +150,7 @@ def _collect(
     while True:
         answers = yield _ask_to_mask(course, step, frames, frames)
         replies, failures = answers["replies"], answers["failures"]
-        if not any(error["code"] in ENCLAVE_GONE for error in failures.values()):
+        if not enclave_lost(course, answers):
             break
         yield from admit(course, course.parties, need=course.threshold)
         if not course.closed:
@@ -271,7 +272,7 @@ def _reseal(
         failures = answers["failures"]
         if not failures:
             return
-        if not any(error["code"] in ENCLAVE_GONE for error in failures.values()):
+        if not enclave_lost(course, answers):
             raise _round_lost(course, step, failures)
 
 

@@ -26,6 +26,7 @@ from secureflow.engines.training.admission import admit
 from secureflow.engines.training.course import (
     ENCLAVE_GONE,
     Course,
+    enclave_lost,
     leaf_entries,
     record,
     take_cosignatures,
@@ -80,8 +81,7 @@ def _collect(course: Course, step: Step) -> Script[tuple[dict[str, JSON], dict[s
             course.parties, "train", _train_body(course, step), need=0, patience=course.patience
         )
         replies, failures = answers["replies"], answers["failures"]
-        lost = [p for p, error in failures.items() if error["code"] in ENCLAVE_GONE]
-        if not lost:
+        if not enclave_lost(course, answers):
             break
         yield from admit(course, course.parties, need=course.threshold)
         if not course.closed:  # the start's quorum is the charter's, also for a start repeated
@@ -128,7 +128,10 @@ def _close(
     answers = yield Ask(survivors, "close", body, need=need, patience=course.patience)
     votes = []
     for party, reply in answers["replies"].items():
-        vote = Vote.from_json(reply.get("vote"))
+        try:
+            vote = Vote.from_json(reply.get("vote"))
+        except SecureFlowError:
+            continue  # a malformed vote is none
         holds = vote.voter == party and vote.holds_under(course.spec.keys[party])
         if vote.question == question and holds:
             votes.append(vote)
@@ -166,7 +169,7 @@ def _reseal(course: Course, step: Step, survivors: tuple[str, ...]) -> Script[No
         failures = answers["failures"]
         if not failures:
             return
-        if not any(error["code"] in ENCLAVE_GONE for error in failures.values()):
+        if not enclave_lost(course, answers):
             raise _round_lost(course, step, failures)
 
 
