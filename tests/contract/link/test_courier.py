@@ -218,6 +218,14 @@ async def test_a_hung_party_counts_as_silent(
         assert peer.link.connected.is_set()
 
 
+async def test_a_party_that_is_gone_is_waited_for_once(centre: Centre) -> None:
+    assert (await _failure(centre.ask("bank-a", "x", patience=0.05))).code == "party_silent"
+    async with asyncio.timeout(5):  # far less than the patience that nobody waits for now
+        assert (await _failure(centre.ask("bank-a", "y", patience=3600))).code == "party_silent"
+    async with party(centre):
+        assert await centre.ask("bank-a", "z", patience=30) is not None
+
+
 async def test_withdrawn_requests_end_on_both_sides(centre: Centre) -> None:
     cancelled = asyncio.Event()
 

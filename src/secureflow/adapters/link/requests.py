@@ -97,7 +97,7 @@ class OpenRequests:
         while not entry.answer.done():
             left = None if patience is None else entry.progress + patience - loop.time()
             if left is not None and left <= 0:
-                raise _silent(entry.request, patience)
+                raise silent(entry.request)
             await asyncio.wait({entry.answer}, timeout=left)
 
     def _find(self, identifier: str, party: str) -> _Open | None:
@@ -110,10 +110,11 @@ class OpenRequests:
         entry.progress = asyncio.get_running_loop().time()
 
 
-def _silent(request: Request, patience: float | None) -> SecureFlowError:
+def silent(request: Request) -> SecureFlowError:
+    """Return the error of a party that showed no progress for the request's patience."""
     return SecureFlowError(
         "party_silent",
-        f"{request.party} made no progress on '{request.verb}' for {patience:g} seconds.",
+        f"{request.party} made no progress on '{request.verb}' for {request.patience:g} seconds.",
         f"Look whether {request.party} runs and is connected (`secureflow doctor` there).",
         {"party": request.party, "verb": request.verb},
     )

@@ -19,7 +19,7 @@ from secureflow.adapters.link.data import DataService, MayRead, MayWrite
 from secureflow.adapters.link.identity import Authorise, Context, Gate, PeerIdentity
 from secureflow.adapters.link.messages import Standing, answer, failure, parse_failure, parse_reply
 from secureflow.adapters.link.refusals import refuse
-from secureflow.adapters.link.requests import OpenRequests
+from secureflow.adapters.link.requests import OpenRequests, silent
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import identity, listen, new_server
 from secureflow.application.ports import Artifacts, PartyStatus, Request
@@ -87,6 +87,7 @@ class LinkServer:
         self._parties: dict[str, PartyStatus] = {}
         self._standings: dict[str, Standing] = {}
         self._pushes: set[asyncio.Task[None]] = set()
+        self._gone: set[str] = set()
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> int:
@@ -119,8 +120,19 @@ class LinkServer:
             task.cancel()
 
     async def ask(self, request: Request) -> JSON:
-        """Deliver (again after a reconnect) until answered; see `ports.Courier`."""
-        return await self._requests.ask(request)
+        """Deliver (again after a reconnect) until answered; see `ports.Courier`.
+
+        A party that let a patience run out and has not dialled in since is not waited for again:
+        one that is gone for good would else cost every round the whole patience.
+        """
+        if request.patience is not None and request.party in self._gone:
+            raise silent(request)
+        try:
+            return await self._requests.ask(request)
+        except SecureFlowError as error:
+            if error.code == "party_silent" and request.party not in self._streams:
+                self._gone.add(request.party)
+            raise
 
     def status(self, party: str) -> PartyStatus:
         """Return the party's link status; an unknown party is not connected."""
@@ -184,6 +196,7 @@ class LinkServer:
             ),
         )
         self._streams[peer.party] = stream
+        self._gone.discard(peer.party)
         self._standings[peer.party] = standing
         version, address = str(hello.body.get("version", "")), str(hello.body.get("address", ""))
         self._parties[peer.party] = PartyStatus(
