@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import DcapVerifier, SimulatedAttester, SimulatedPlatform
 from secureflow.agent.attestation import appraisal_policy
@@ -47,6 +48,8 @@ ORIGIN = "log.example"
 ME = "bank-a"
 WIDTH = 2
 ALLOW = "permit(principal, action, resource);"
+ACCOUNTANT = ProcessAccountant()
+"""One for all worlds: what it was asked once it knows."""
 
 DATASET = {
     "name": "customers",
@@ -167,6 +170,9 @@ class World:
     members: tuple[str, ...] = ()
     spec_changes: dict[str, Any] = field(default_factory=dict)
     allow_simulated: bool = True
+    privacy: dict[str, Any] | None = None
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    accounting: Any = ACCOUNTANT
 
     def __post_init__(self) -> None:
         self.now = NOW
@@ -206,7 +212,7 @@ class World:
             server="https://centre.example",
             link="centre.example:1",
             trust_domain="example.org",
-            datasets=(parse(DatasetConfig, DATASET, "dataset"),),
+            datasets=(parse(DatasetConfig, {**DATASET, "privacy": self.privacy}, "dataset"),),
             consent=ConsentSettings(protections=("sealed", "sealed+secagg")),
             attestation=AttestationSettings(
                 allow_simulated=self.allow_simulated, measurements=("ab" * 32,)
@@ -223,6 +229,7 @@ class World:
             policies=CedarPolicies([Policy("test.cedar", self.policy, "")]),
             verifier=DcapVerifier(self.platform.root_pem),
             appraisal=appraisal_policy(settings.attestation, self.measurement),
+            accounting=self.accounting,
             clock=lambda: self.now,
         )
         self.assembly = assemble(settings, self.all_keys[ME], self.store, outside)
@@ -245,6 +252,9 @@ class World:
 
     async def call(self, kind: str, body: dict[str, Any]) -> Any:
         self.calls.append((kind, body))
+        if kind == "audit.entries":
+            start = body["start"]
+            return {"entries": self.entries[start : start + body["limit"]]}
         proof = self.tree.consistency_proof(body["from"])
         return {"note": self.head(), "consistency": [h.hex() for h in proof]}
 

@@ -111,3 +111,8 @@ def data_publish(config: Path, name: str, title: str = "") -> dict[str, JSON]:
 def data_remove(config: Path, name: str) -> dict[str, JSON]:
     """Withdraw a description."""
     return dict(control(config, "data.remove", name=name))
+
+
+def data_budget(config: Path) -> list[dict[str, JSON]]:
+    """Return every privacy domain's limit, ε spent, and reservations."""
+    return list(control(config, "data.budget", READING))

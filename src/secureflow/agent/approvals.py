@@ -57,6 +57,7 @@ class Approvals:
             charter=context.charter.pinned(),
             settings=context.settings,
         )
+        asked["epsilon"] = await context.budgets.foresee(request.job, spec)
         expires = min(request.expires, context.clock() + context.settings.consent.max_age)
         if expires <= context.clock():
             raise SecureFlowError(

@@ -65,6 +65,7 @@ class Commands:
             "data.list": self.data_list,
             "data.publish": self.data_publish,
             "data.remove": self.data_remove,
+            "data.budget": self.data_budget,
         }
 
     async def status(self) -> dict[str, JSON]:
@@ -196,6 +197,10 @@ class Commands:
             context.store.set_fact(f"dataset/{name}", None)
             context.store.note(context.clock(), "dataset.removed", "", name=name)
         return {"name": name}
+
+    async def data_budget(self) -> list[dict[str, JSON]]:
+        """Return what each privacy domain has spent of its budget."""
+        return await self.assembly.context.budgets.report()
 
     async def _charters(self) -> dict[str, SignedCharter]:
         answer = await self.link.call("charter.get", {})

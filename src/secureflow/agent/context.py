@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from secureflow.agent.budgets import LEAF as BUDGET_LEAF
+from secureflow.agent.budgets import Budgets
 from secureflow.agent.charter import CharterDesk
 from secureflow.agent.guards import check_approved
 from secureflow.agent.records import JobRecord, OwnLeaf
@@ -79,6 +81,7 @@ class AgentContext:
     charter: CharterDesk = field(repr=False)
     witness: Witness = field(repr=False)
     clock: Clock = field(repr=False)
+    budgets: Budgets = field(repr=False)
     locks: defaultdict[str, asyncio.Lock] = field(
         default_factory=lambda: defaultdict(asyncio.Lock), repr=False
     )
@@ -98,9 +101,13 @@ class AgentContext:
         """Return a leaf as replies carry it.
 
         `leaves` are all of the job's leaves without an inclusion proof, in the order of their
-        chain: what the server missed (a round closed before this party's reply) comes again.
+        chain: what the server missed (a round closed before this party's reply) comes again. What
+        a budget entry says stays here: the log gets its commitment.
         """
-        waiting = [one.bundle for one in self.store.unproved(leaf.job)]
+        waiting = [
+            {"leaf": one.bundle["leaf"]} if one.kind == BUDGET_LEAF else one.bundle
+            for one in self.store.unproved(leaf.job)
+        ]
         return {**leaf.bundle, "leaves": waiting}
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import DcapVerifier, code_measurement
@@ -65,6 +66,7 @@ async def serve(settings: AgentSettings) -> None:
                 policies=CedarPolicies.load(settings.consent.policies),
                 verifier=verifier(settings),
                 appraisal=appraisal_policy(settings.attestation, code_measurement()),
+                accounting=ProcessAccountant(),
                 clock=system_clock,
             ),
         )

@@ -56,4 +56,11 @@ CREATE TABLE sessions (
 ) WITHOUT ROWID
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _MASKED)
+_BUDGETS = """
+CREATE TABLE budget_events (
+    number INTEGER PRIMARY KEY, domain TEXT NOT NULL, event TEXT NOT NULL
+);
+CREATE INDEX budget_events_by_domain ON budget_events (domain, number)
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _MASKED, _BUDGETS)

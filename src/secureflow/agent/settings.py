@@ -86,6 +86,10 @@ class AgentSettings(ProcessSettings):
         if len(set(names)) != len(names):
             message = "two datasets have the same name"
             raise ValueError(message)
+        domains = {one.privacy.domain: one.privacy for one in datasets if one.privacy}
+        if any(one.privacy and one.privacy != domains[one.privacy.domain] for one in datasets):
+            message = "two datasets declare different budgets for one privacy domain"
+            raise ValueError(message)
         for dataset in datasets:
             try:
                 check_dataset(dataset)

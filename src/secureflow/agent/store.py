@@ -16,7 +16,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
+        self._undo: list[Callable[[], object]] = []
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -64,10 +65,19 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:  # whatever it was, half a deed must not stay
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                for undo in self._undo:
+                    undo()
                 raise
-            self._db.execute("COMMIT")
+            finally:
+                self._undo.clear()
+
+    def undo(self, forget: Callable[[], object]) -> None:
+        """Have what is kept in memory forgotten should the open transaction not be committed."""
+        self._undo.append(forget)
 
     # Facts: single values by name (pinned charter, newest head, alarm).
 
@@ -131,6 +141,15 @@ class Store:
         if row is None:
             raise SecureFlowError("not_found", f"There is no own leaf {leaf}.")
         return OwnLeaf.from_row(row)
+
+    def has_leaf(self, leaf: str) -> bool:
+        """Tell whether an own leaf is on record."""
+        return self._one("SELECT 1 FROM leaves WHERE hash = ?", leaf) is not None
+
+    def leaves_of(self, kind: str) -> list[OwnLeaf]:
+        """Return own leaves of a kind, oldest first."""
+        rows = self._all("SELECT * FROM leaves WHERE kind = ? ORDER BY number", kind)
+        return [OwnLeaf.from_row(row) for row in rows]
 
     def unproved(self, job: str | None = None) -> list[OwnLeaf]:
         """Return own leaves without an inclusion proof, oldest first."""
@@ -233,6 +252,18 @@ class Store:
     def forget_sessions(self, job: str) -> None:
         """Remove a job's sessions: nobody asks for what is gone."""
         self._write("DELETE FROM sessions WHERE job = ?", job)
+
+    # Privacy budgets: append-only events of each domain.
+
+    def budget_events(self, domain: str) -> list[dict[str, JSON]]:
+        """Return a privacy domain's events, oldest first."""
+        rows = self._all("SELECT event FROM budget_events WHERE domain = ? ORDER BY number", domain)
+        return [json.loads(row["event"]) for row in rows]
+
+    def add_budget_event(self, domain: str, event: Mapping[str, JSON]) -> None:
+        """Append an event to a privacy domain."""
+        text = json.dumps(dict(event), allow_nan=False)
+        self._write("INSERT INTO budget_events (domain, event) VALUES (?, ?)", domain, text)
 
     # The inbox: requests that wait for a person.
 

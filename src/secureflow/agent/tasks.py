@@ -227,5 +227,6 @@ class Agent:
             job = store.job(request.job)
             if job is not None and not job.outcome:
                 store.finish_job(request.job, request.outcome)
+                self._context.budgets.settle(job)
                 model = (request.model or {}).get("digest")
                 store.note(now, "job.finished", request.job, outcome=request.outcome, model=model)

@@ -60,12 +60,14 @@ class Updates:
         self._initial: dict[str, str] = {}
 
     async def prepare(self, job: JobRecord, spec: TrainingSpec) -> int:
-        """Have the rows read and checked, once; return how many the others may know of.
+        """Reserve the budget, have the rows read and checked, once; return how many to tell.
 
         Raises:
-            SecureFlowError: what is wrong with the data, naming row and column.
+            SecureFlowError: `budget_…`, `privacy_required`; what is wrong with the data, naming row
+                and column.
         """
         if job.job not in self._rows:
+            await self._context.budgets.reserve(job, spec)
             settings = self._context.settings
             name = next(one.dataset for one in spec.roster if one.party == self._context.party)
             dataset = None if spec.features is None else settings.dataset(name)

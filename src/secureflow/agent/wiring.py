@@ -8,6 +8,7 @@ from typing import Any
 
 from secureflow.agent.approvals import Approvals
 from secureflow.agent.attestation import Attestation
+from secureflow.agent.budgets import Accounting, Budgets
 from secureflow.agent.charter import CharterDesk
 from secureflow.agent.consent import Consent
 from secureflow.agent.context import AgentContext, Computing, Fetching, Uploading
@@ -41,6 +42,7 @@ class Outside:
     policies: Policies
     verifier: EvidenceVerifier
     appraisal: AppraisalPolicy
+    accounting: Accounting
     clock: Clock
 
 
@@ -62,7 +64,8 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
         return await outside.link.call(kind, dict(body))
 
     witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
-    context = AgentContext(settings, key, store, charter, witness, clock)
+    budgets = Budgets(settings, store, witness, key.public, outside.accounting, call)
+    context = AgentContext(settings, key, store, charter, witness, clock, budgets)
     inbox = Inbox(store, clock)
     files = ModelFiles(settings.models, outside.link, party)
     updates = Updates(context, outside.computing, files)

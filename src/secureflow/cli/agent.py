@@ -179,6 +179,15 @@ def remove(
     say(t("{what} is withdrawn.", what=name))
 
 
+@data.command("budget", help=t("Show what of each privacy budget is spent."))
+def budget(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """Show privacy budgets."""
+    from secureflow.agent import api
+
+    columns = ("domain", "unit", "epsilon", "delta", "spent")
+    show(api.data_budget(config), output, columns)
+
+
 @charter.command("show", help=t("Show the pinned charter and the candidate."))
 def show_charter(
     save: Annotated[

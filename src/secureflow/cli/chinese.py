@@ -33,6 +33,7 @@ CHINESE: Final[dict[str, str]] = {
     "{what} is rejected.": "已拒绝 {what}。",
     "Reject a request.": "拒绝一条请求。",
     "List the declared datasets.": "列出已声明的数据集。",
+    "Show what of each privacy budget is spent.": "显示各隐私预算的消耗情况。",
     "Check a dataset against its schema and publish its description.": (
         "按模式校验数据集，并发布其描述。"
     ),

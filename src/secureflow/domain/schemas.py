@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.specs import STRICT, Category, Column, Slug
 from secureflow.kit.errors import SecureFlowError
 
@@ -38,6 +39,26 @@ class ColumnConfig:
 
 
 @dataclass(frozen=True)
+class DatasetPrivacy:
+    """What a dataset may reveal, ever.
+
+    Args:
+        domain: the dataset's lineage: versions, subsets and joins of it name the same one.
+        unit: whose presence is protected, fixed for the domain.
+        epsilon: all of ε that the domain has, at `delta`.
+        delta: δ of the budget.
+        required: whether jobs without differential privacy are refused.
+    """
+
+    __pydantic_config__ = STRICT
+    domain: Slug
+    epsilon: Annotated[float, Field(gt=0.0, le=1000.0)]
+    delta: Annotated[float, Field(ge=1e-15, le=1e-2)]
+    unit: PrivacyUnit = "record"
+    required: bool = True
+
+
+@dataclass(frozen=True)
 class DatasetConfig:
     """One dataset of an agent's configuration.
 
@@ -47,6 +68,7 @@ class DatasetConfig:
         format: `csv` (UTF-8, with a header line) or `parquet`.
         columns: the declared schema; columns of the file beyond it are never read.
         missing: texts that stand for an unknown value in a CSV file.
+        privacy: the privacy budget that jobs on it are charged to.
     """
 
     __pydantic_config__ = STRICT
@@ -55,6 +77,7 @@ class DatasetConfig:
     format: Literal["csv", "parquet"]
     columns: Annotated[tuple[ColumnConfig, ...], Field(min_length=1, max_length=4096)]
     missing: tuple[str, ...] = ("",)
+    privacy: DatasetPrivacy | None = None
 
     def column(self, name: str) -> ColumnConfig:
         """Return a declared column.

@@ -118,15 +118,7 @@ class BudgetLedger:
             if not same:
                 raise _conflict(reservation, f"it is {known.state}")
             return self.spent
-        after = self.would_be(charge)
-        if after > self.limit.epsilon:
-            raise SecureFlowError(
-                "budget_exceeded",
-                f"{job} would bring {self.limit.domain} to ε = {after:.3f} at "
-                f"δ = {self.limit.delta:g}; the owner allows {self.limit.epsilon:g}.",
-                _HINT,
-                {"domain": self.limit.domain, "spent": self.spent, "after": after},
-            )
+        after = self.check(job, charge)
         # Spent first, stored second: a write that fails half way is not free.
         self._reservations[reservation] = _Reservation(job, charge, "reserved")
         self._store(
@@ -139,18 +131,37 @@ class BudgetLedger:
         )
         return after
 
+    def check(self, job: str, charge: Charge) -> float:
+        """Return the domain's ε with this charge, if the owner allows it; nothing is reserved.
+
+        Raises:
+            SecureFlowError: `budget_exceeded`.
+        """
+        after = self.would_be(charge)
+        if after > self.limit.epsilon:
+            raise SecureFlowError(
+                "budget_exceeded",
+                f"{job} would bring {self.limit.domain} to ε = {after:.3f} at "
+                f"δ = {self.limit.delta:g}; the owner allows {self.limit.epsilon:g}.",
+                _HINT,
+                {"domain": self.limit.domain, "spent": self.spent, "after": after},
+            )
+        return after
+
     def commit(self, reservation: str, released: Charge | None = None) -> None:
         """Say that the job ran; `released` may be less than reserved (it stopped early).
 
+        A committed charge may be lowered once more, by whoever knows that nothing more will come.
+
         Raises:
-            SecureFlowError: `budget_conflict` when it is not open or `released` is more.
+            SecureFlowError: `budget_conflict` when it was voided or `released` is more.
         """
         self._check_settled()
         known = self._get(reservation)
         charge = known.charge if released is None else released
         if known.state == "committed" and known.charge == charge:
             return
-        if known.state not in {"reserved", "unknown"} or not _covers(known.charge, charge):
+        if known.state == "voided" or not _covers(known.charge, charge):
             raise _conflict(reservation, f"it is {known.state} for another charge")
         self._store({"kind": "commit", "id": reservation, "charge": [m.as_json() for m in charge]})
         known.charge, known.state = charge, "committed"
@@ -204,17 +215,21 @@ class BudgetLedger:
                 "rdp-cks20": epsilon(charges, self.limit.delta),
                 "pld": epsilon(charges, self.limit.delta, "pld") if exact else None,
             },
-            "reservations": [
-                {
-                    "id": name,
-                    "job": r.job,
-                    "state": r.state,
-                    "charge": [m.as_json() for m in r.charge],
-                }
-                for name, r in self._reservations.items()
-            ],
+            "reservations": self.reservations(),
             "head": self.head,
         }
+
+    def reservations(self) -> list[dict[str, Any]]:
+        """Return every reservation in JSON form, oldest first."""
+        return [
+            {
+                "id": name,
+                "job": r.job,
+                "state": r.state,
+                "charge": [m.as_json() for m in r.charge],
+            }
+            for name, r in self._reservations.items()
+        ]
 
     # --- the chain -----------------------------------------------------------------------------
 

@@ -1,0 +1,300 @@
+"""The privacy budgets of this organisation's data: reserve before running, spend with the record.
+
+What holds, whenever the agent is killed and whatever the centre asks:
+- a job whose noise would bring a domain above its owner's limit is refused before anything runs;
+- the charge is on disk before the first update is made; it becomes *spent* in the very transaction
+  that records the first update, which is before its first byte is sent;
+- it is given back only while nothing was made, by the process that reserved it; after a restart an
+  open reservation counts as spent. A job that ends early is charged for the rounds on record;
+- each reservation is an own ledger leaf. Before a process first reserves, it looks through the log
+  for own leaves that its record lacks: then a backup was restored, and nothing is spent any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from secureflow.agent.records import JobRecord
+from secureflow.agent.settings import AgentSettings
+from secureflow.agent.store import Store
+from secureflow.agent.witness import Witness
+from secureflow.domain.schemas import DatasetPrivacy
+from secureflow.domain.specs import TrainingSpec, parse
+from secureflow.engines.ledger.leaves import leaf_from_json, verify
+from secureflow.engines.privacy import BudgetLedger, Charge, Limit, Mechanism
+from secureflow.engines.training.private import charge
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+LEAF: Final = "budget"
+_SCANNED: Final = "budget.scanned"
+_PAGE: Final = 500
+
+
+class Accounting(Protocol):
+    """Says what noise costs (`adapters.accounting.ProcessAccountant`)."""
+
+    async def learn(self, mechanisms: Sequence[Mechanism]) -> None:
+        """Make this process know the mechanisms' Rényi curves."""
+
+    async def quote(
+        self,
+        *,
+        delta: float,
+        sampling: float,
+        count: int,
+        noise: float | None = None,
+        epsilon: float | None = None,
+    ) -> dict[str, JSON]:
+        """Return `noise`, `epsilon` by conversion, and the `curve` of one release."""
+
+    async def spent(self, charges: Sequence[Mapping[str, JSON]], delta: float) -> dict[str, JSON]:
+        """Return conversion → ε of the charges together."""
+
+
+class Budgets:
+    """The budgets of every privacy domain that the agent's datasets declare.
+
+    Args:
+        settings: whose datasets name their domains.
+        store: the durable record.
+        witness: signs leaves.
+        key: this organisation's public signing key.
+        accounting: computes ε elsewhere.
+        call: asks the centre (`audit.entries`).
+    """
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        store: Store,
+        witness: Witness,
+        key: str,
+        accounting: Accounting,
+        call: Callable[[str, Mapping[str, JSON]], Awaitable[JSON]],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._witness = witness
+        self._key = key
+        self._accounting = accounting
+        self._call = call
+        self._ledgers: dict[str, BudgetLedger] = {}
+        self._reconciled = False
+        self._lock = asyncio.Lock()
+
+    async def foresee(self, job: str, spec: TrainingSpec) -> float | None:
+        """Return the job's ε at its own δ, for policies and people; None without DP.
+
+        Raises:
+            SecureFlowError: `privacy_required`, `budget_undeclared`, `budget_unit_mismatch`,
+                `budget_exceeded`, `contradictory_spec` for a job above its own ceiling.
+        """
+        policy = self._policy(spec)
+        if policy is None or spec.privacy is None:
+            return None
+        (mechanism,) = charge(spec)
+        quoted = await self._accounting.quote(
+            delta=spec.privacy.delta, sampling=mechanism.sampling, count=mechanism.count,
+            noise=mechanism.noise,
+        )  # fmt: skip
+        cost = float(quoted["epsilon"]["rdp-cks20"])
+        if spec.privacy.epsilon is not None and cost > spec.privacy.epsilon:
+            raise SecureFlowError(
+                "contradictory_spec",
+                f"Job {job} costs ε = {cost:.4g}, more than the {spec.privacy.epsilon:g} it names.",
+                "Whoever made the spec miscounted: do not approve.",
+                {"field": "privacy.epsilon"},
+            )
+        await self._learn(policy, charge(spec))
+        await asyncio.to_thread(self._check, job, policy, charge(spec))
+        return cost
+
+    async def reserve(self, job: JobRecord, spec: TrainingSpec) -> None:
+        """Set the job's whole charge aside, once; a job that comes back goes on under it.
+
+        Raises:
+            SecureFlowError: those of `foresee`; `budget_rolled_back`, `budget_conflict` for a job
+                that gave its reservation back.
+        """
+        policy = self._policy(spec)
+        if policy is None:
+            return
+        await self._reconcile()
+        await self._learn(policy, charge(spec))
+        await asyncio.to_thread(self._reserve, job, policy, charge(spec))
+
+    def spend(self, job: JobRecord) -> None:
+        """Mark the charge as spent, with the record of an update; the caller's transaction.
+
+        Raises:
+            SecureFlowError: `budget_conflict` when nothing is reserved.
+        """
+        policy = self._policy(_private_spec(job))
+        if policy is not None:
+            ledger = self._ledger(policy)
+            if ledger.state_of(job.job) != "committed":
+                ledger.commit(job.job)
+
+    def settle(self, job: JobRecord) -> None:
+        """Charge an ended job for the rounds on record; the caller's transaction.
+
+        A job without any is given back if this process reserved it; else it stays spent.
+        """
+        spec = _private_spec(job)
+        policy = self._policy(spec)
+        if spec is None or policy is None:
+            return
+        ledger = self._ledger(policy)
+        state = ledger.state_of(job.job)
+        made = sum(one.stage == "train" for one in self._store.rounds(job.job))
+        if state == "committed":
+            ledger.commit(job.job, charge(spec, made))
+        elif state == "reserved" and made == 0:
+            ledger.void(job.job)
+
+    async def report(self) -> list[dict[str, JSON]]:
+        """Return every domain's limit, ε spent by each conversion, and reservations."""
+        policies = {one.privacy.domain: one for one in self._settings.datasets if one.privacy}
+        told = []
+        for domain, dataset in sorted(policies.items()):
+            policy = dataset.privacy
+            if policy is None:
+                continue
+            limit, charges, reservations = await asyncio.to_thread(self._shown, policy)
+            spent = await self._accounting.spent(charges, policy.delta)
+            told.append(
+                {
+                    "domain": domain,
+                    **limit,
+                    "spent": spent["rdp-filter"],
+                    "epsilon_spent": spent,
+                    "reservations": reservations,
+                }
+            )
+        return told
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _policy(self, spec: TrainingSpec | None) -> DatasetPrivacy | None:
+        """Return the budget that a job on this organisation's data is charged to."""
+        if spec is None or spec.features is None:
+            return None
+        name = next(c.dataset for c in spec.roster if c.party == self._settings.organisation)
+        policy = self._settings.dataset(name).privacy
+        if spec.privacy is None:
+            if policy is not None and policy.required:
+                raise SecureFlowError(
+                    "privacy_required",
+                    f"{self._settings.organisation} lets {name} into jobs with differential "
+                    "privacy only: its budget would mean nothing otherwise.",
+                    "Add a privacy part to the job.",
+                    {"dataset": name},
+                )
+            return None
+        if policy is None:
+            raise SecureFlowError(
+                "budget_undeclared",
+                f"{self._settings.organisation} has declared no privacy budget for {name}.",
+                "Declare `privacy: {domain, unit, epsilon, delta}` of the dataset in agent.yaml.",
+                {"dataset": name},
+            )
+        if policy.unit != spec.privacy.unit:
+            raise SecureFlowError(
+                "budget_unit_mismatch",
+                f"{name} is accounted per {policy.unit}, the job protects a {spec.privacy.unit}.",
+                "ε of different units cannot be added: use the unit of the budget.",
+                {"dataset": name, "unit": policy.unit},
+            )
+        return policy
+
+    async def _learn(self, policy: DatasetPrivacy, wanted: Charge) -> None:
+        """Know every curve that the filter will need: it runs inside a transaction."""
+        charges = await asyncio.to_thread(self._charges, policy)
+        await self._accounting.learn((*charges, *wanted))
+
+    def _charges(self, policy: DatasetPrivacy) -> Charge:
+        with self._store.transaction():
+            return self._ledger(policy).charges
+
+    def _check(self, job: str, policy: DatasetPrivacy, wanted: Charge) -> None:
+        with self._store.transaction():
+            ledger = self._ledger(policy)
+            if ledger.state_of(job) is None:
+                ledger.check(job, wanted)
+
+    def _reserve(self, job: JobRecord, policy: DatasetPrivacy, wanted: Charge) -> None:
+        with self._store.transaction():
+            ledger = self._ledger(policy)
+            state = ledger.state_of(job.job)
+            if state in {"committed", "unknown"}:
+                return  # its updates are drawn from stored seeds: made again, they show nothing new
+            ledger.reserve(job.job, job.job, wanted)
+            if state is None:
+                self._witness.leaf(LEAF, job.job, job.digest, ledger.head)
+
+    def _shown(self, policy: DatasetPrivacy) -> tuple[dict[str, JSON], list[JSON], list[JSON]]:
+        with self._store.transaction():
+            ledger = self._ledger(policy)
+            charges = [mechanism.as_json() for mechanism in ledger.charges]
+            return ledger.limit.as_json(), charges, ledger.reservations()
+
+    def _ledger(self, policy: DatasetPrivacy) -> BudgetLedger:
+        """Return the domain's ledger; the caller holds the transaction.
+
+        One whose transaction does not commit is forgotten, and read from the record again.
+        """
+        domain = policy.domain
+        self._store.undo(lambda: self._ledgers.pop(domain, None))
+        if domain not in self._ledgers:
+            limit = Limit(domain, policy.unit, policy.epsilon, policy.delta)
+            events = self._store.budget_events(domain)
+            ledger = BudgetLedger(
+                limit, events, lambda event: self._store.add_budget_event(domain, event)
+            )
+            own = self._store.leaves_of(LEAF)
+            ledger.reconcile([one.bundle["document"] for one in own])
+            self._ledgers[domain] = ledger
+        return self._ledgers[domain]
+
+    async def _reconcile(self) -> None:
+        """Look for own budget leaves in the log that this record does not hold."""
+        async with self._lock:
+            if self._reconciled:
+                return
+            at = int(self._store.fact(_SCANNED) or 0)
+            while entries := (await self._call("audit.entries", {"start": at, "limit": _PAGE}))[
+                "entries"
+            ]:
+                for entry in entries:
+                    self._check_own(entry)
+                at += len(entries)
+            await asyncio.to_thread(self._keep_scanned, at)
+            self._reconciled = True
+
+    def _keep_scanned(self, at: int) -> None:
+        with self._store.transaction():
+            self._store.set_fact(_SCANNED, at)
+
+    def _check_own(self, entry: Mapping[str, JSON]) -> None:
+        if "leaf" not in entry:
+            return  # of others, and not for this organisation's eyes
+        signed = leaf_from_json(entry["leaf"])
+        if (signed.leaf.author, signed.leaf.kind) != (self._settings.organisation, LEAF):
+            return
+        if verify(signed, self._key) and not self._store.has_leaf(signed.hash()):
+            raise SecureFlowError(
+                "budget_rolled_back",
+                f"The log holds a budget entry of {self._settings.organisation} "
+                f"(job {signed.leaf.job}) that this agent's record lacks.",
+                "A backup was restored: what was spent since then stays spent. Bring back the "
+                "newest record, or give the data a new domain only if it is new data.",
+                {"job": signed.leaf.job, "leaf": signed.hash()},
+            )
+
+
+def _private_spec(job: JobRecord) -> TrainingSpec | None:
+    """Return the spec of a job with differential privacy."""
+    return None if job.spec.get("privacy") is None else parse(TrainingSpec, job.spec)

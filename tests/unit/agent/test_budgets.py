@@ -1,0 +1,236 @@
+"""Budgets at the agent: refuse before running, spend with the record, never refill."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.agent_world import JOB, ME, World
+
+from secureflow.domain.specs import spec_digest
+from secureflow.engines.training.private import SEED_WORDS
+from secureflow.kit.errors import SecureFlowError
+
+BUDGET = {"domain": "customers", "epsilon": 5.0, "delta": 1e-5}
+PRIVATE = {
+    "plan": {"rounds": 3, "validation": 0.0},
+    "privacy": {"delta": 1e-6, "noise_multiplier": 5.0, "rows": 1000},
+}
+
+
+def world(directory: Path, budget: dict[str, Any] | None = BUDGET, **changes: Any) -> World:
+    return World(directory, privacy=budget, spec_changes={**PRIVATE, **changes})
+
+
+def events(of: World) -> list[str]:
+    return [event["kind"] for event in of.store.budget_events("customers")]
+
+
+async def spent(of: World) -> float:
+    (domain,) = await of.assembly.context.budgets.report()
+    return float(domain["spent"])
+
+
+async def finish(of: World, outcome: str = "failed") -> None:
+    body = of.body(outcome=outcome, model=None, head=of.head())
+    await of.ask("finish", body)
+
+
+async def refused(of: World, code: str) -> SecureFlowError:
+    with pytest.raises(SecureFlowError) as caught:
+        await of.ask("consent", of.consent_body())
+    assert caught.value.code == code
+    return caught.value
+
+
+async def test_a_charge_is_reserved_at_admission_and_spent_with_the_first_record(
+    tmp_path: Path,
+) -> None:
+    agent = world(tmp_path)
+    await agent.admitted()
+    assert events(agent) == ["limit", "reserve"]
+    await agent.round(1)
+    assert events(agent) == ["limit", "reserve", "commit"]
+    whole = await spent(agent)
+    assert 0 < whole < 5.0
+    await agent.round(2)
+    assert (events(agent)[-1], await spent(agent)) == ("commit", whole)
+
+
+async def test_no_row_count_leaves_under_differential_privacy(tmp_path: Path) -> None:
+    agent = world(tmp_path)
+    await agent.admitted()
+    trained, _ = await agent.round(1)
+    assert trained["rows"] == 0
+    assert all(leaf.get("document", {}).get("rows", 0) == 0 for leaf in trained["leaves"])
+    (sealed, _) = agent.uplink.sent[-1]
+    assert len(agent.enclave.opened[1, "train", agent.initial]) == 4 * 4 + 8 * (1 + SEED_WORDS)
+    assert sealed.header.binding.party == ME
+
+
+async def test_consent_is_refused_before_a_person_is_asked(tmp_path: Path) -> None:
+    agent = world(tmp_path, {**BUDGET, "epsilon": 0.5})
+    error = await refused(agent, "budget_exceeded")
+    assert error.details["after"] > 0.5
+    assert agent.store.job(JOB) is None
+    assert agent.assembly.inbox.list() == []
+
+
+@pytest.mark.parametrize(
+    ("budget", "changes", "code"),
+    [
+        (None, {}, "budget_undeclared"),
+        ({**BUDGET, "unit": "party"}, {}, "budget_unit_mismatch"),
+        (BUDGET, {"privacy": None}, "privacy_required"),
+        (
+            BUDGET,
+            {"privacy": {**PRIVATE["privacy"], "epsilon": 0.01}},  # type: ignore[dict-item]
+            "contradictory_spec",
+        ),
+    ],
+)
+async def test_what_no_budget_covers_is_refused(
+    tmp_path: Path, budget: dict[str, Any] | None, changes: dict[str, Any], code: str
+) -> None:
+    await refused(world(tmp_path, budget, **changes), code)
+
+
+async def test_a_dataset_may_allow_jobs_without_noise(tmp_path: Path) -> None:
+    agent = world(tmp_path, {**BUDGET, "required": False}, privacy=None)
+    await agent.admitted()
+    assert events(agent) == []
+
+
+async def test_policies_see_epsilon(tmp_path: Path) -> None:
+    policy = (
+        "permit(principal, action, resource) when { context has epsilon && "
+        'context.epsilon.lessThan(decimal("3.0")) };'
+    )
+    agent = World(tmp_path, policy=policy, privacy=BUDGET, spec_changes=PRIVATE)
+    assert (await agent.ask("consent", agent.consent_body()))["approval"]
+
+
+async def test_a_clean_end_before_any_update_gives_the_charge_back(tmp_path: Path) -> None:
+    agent = world(tmp_path)
+    await agent.admitted()
+    await finish(agent)
+    assert events(agent) == ["limit", "reserve", "void"]
+    assert await spent(agent) == 0.0
+
+
+async def test_after_a_restart_an_open_reservation_is_spent(tmp_path: Path) -> None:
+    agent = world(tmp_path)
+    await agent.admitted()
+    whole = await spent(agent)
+    agent.reopen()
+    await finish(agent)
+    assert events(agent) == ["limit", "reserve"]
+    assert await spent(agent) == whole > 0
+
+
+async def test_an_ended_job_costs_the_rounds_on_record(tmp_path: Path) -> None:
+    agent = world(tmp_path)
+    await agent.admitted()
+    await agent.round(1)
+    whole = await spent(agent)
+    agent.reopen()  # the record, not memory, knows how many
+    await finish(agent)
+    assert events(agent) == ["limit", "reserve", "commit", "commit"]
+    assert 0 < await spent(agent) < whole
+
+
+async def test_a_restarted_job_goes_on_and_is_charged_once(tmp_path: Path) -> None:
+    agent = world(tmp_path)
+    await agent.admitted()
+    await agent.round(1)
+    once = await spent(agent)
+    agent.reopen()
+    await agent.round(2)
+    await agent.round(3)
+    assert await spent(agent) == once
+    assert events(agent).count("reserve") == 1
+
+
+async def test_a_record_that_does_not_commit_spends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = world(tmp_path)
+    await agent.admitted()
+
+    def full(record: object) -> None:
+        raise SecureFlowError("store_unreadable", "the disk is full")
+
+    monkeypatch.setattr(agent.store, "add_round", full)
+    with pytest.raises(SecureFlowError, match="full"):
+        await agent.ask("train", agent.train_body())
+    assert events(agent) == ["limit", "reserve"]  # neither record nor commit
+    assert agent.uplink.sent == []
+    monkeypatch.undo()
+    await agent.round(1)
+    assert events(agent) == ["limit", "reserve", "commit"]
+    agent.reopen()
+    assert await spent(agent) > 0  # the chain of the record is whole
+
+
+async def test_a_reservation_is_a_leaf_whose_words_stay_here(tmp_path: Path) -> None:
+    agent = world(tmp_path)
+    await agent.ask("consent", agent.consent_body())
+    admitted = await agent.admit()
+    sent = [leaf for leaf in admitted["leaves"] if leaf["leaf"]["leaf"]["kind"] == "budget"]
+    assert [set(leaf) for leaf in sent] == [{"leaf"}]
+    (own,) = agent.store.leaves_of("budget")
+    assert own.bundle["document"]["events"] == 2
+
+
+async def test_a_restored_backup_spends_nothing_any_more(tmp_path: Path) -> None:
+    agent = world(tmp_path / "a")
+    await agent.ask("consent", agent.consent_body())
+    backup = tmp_path / "backup.db"
+    agent.store.close()
+    shutil.copy(agent.settings.record, backup)
+    agent.open_agent()
+    await agent.admit()
+    (own,) = agent.store.leaves_of("budget")
+    agent.entries = [{"index": 0, "hash": "00"}, {"index": 1, "leaf": own.bundle["leaf"]}]
+    agent.store.close()
+    for suffix in ("-wal", "-shm"):
+        agent.settings.record.with_name(agent.settings.record.name + suffix).unlink(missing_ok=True)
+    shutil.copy(backup, agent.settings.record)
+    agent.open_agent()
+    with pytest.raises(SecureFlowError) as caught:
+        await agent.admit()
+    assert caught.value.code == "budget_rolled_back"
+    assert events(agent) == ["limit"]
+
+
+async def test_a_shortened_list_of_events_is_noticed(tmp_path: Path) -> None:
+    agent = world(tmp_path)
+    await agent.admitted()
+    with agent.store.transaction():
+        agent.store._write("DELETE FROM budget_events WHERE number > 1")
+    agent.reopen()
+    with pytest.raises(SecureFlowError) as caught:
+        await agent.round(1)
+    assert caught.value.code == "budget_rolled_back"
+    assert agent.uplink.sent == []
+
+
+async def test_a_second_job_is_refused_when_the_first_took_the_rest(tmp_path: Path) -> None:
+    agent = world(tmp_path, {**BUDGET, "epsilon": 2.0})  # one costs 1.7, two 2.4
+    await agent.admitted()
+    agent.spec = agent.make_spec(**{**PRIVATE, "name": "another"})
+    agent.digest = spec_digest(agent.spec)
+    with pytest.raises(SecureFlowError) as caught:
+        await agent.assembly.context.budgets.foresee("job_other00000", agent.spec)
+    assert caught.value.code == "budget_exceeded"
+
+
+def test_one_domain_has_one_budget(tmp_path: Path) -> None:
+    agent = world(tmp_path)
+    settings = agent.settings.model_dump()
+    first = settings["datasets"][0]
+    other = {**first, "name": "copy", "privacy": {**BUDGET, "epsilon": 9.0}}
+    with pytest.raises(ValueError, match="different budgets"):
+        type(agent.settings)(**{**settings, "datasets": [first, other]})
