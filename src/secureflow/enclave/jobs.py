@@ -15,21 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.enclave.buffers import Buffers
+from secureflow.enclave.masked import MaskedAccumulator, PublishedMean, open_masked
 from secureflow.enclave.models import Blobs, GlobalModel, load_open, load_sealed
 from secureflow.enclave.plans import STAGES, Plan, Step
-from secureflow.enclave.rounds import Released, Rounds, upload_receipt
+from secureflow.enclave.rounds import Accumulator, Released, Rounds, upload_receipt
 from secureflow.enclave.whole import Whole
 from secureflow.engines.attestation import SUITE, Evidence, runtime_data
 from secureflow.engines.closing import Certificate
 from secureflow.engines.sealing import (
     Binding,
-    FixedPointAccumulator,
     OpenedUpdate,
     RecipientKey,
     Release,
     manifest_length,
     model_key_info,
 )
+from secureflow.engines.secagg import Opened
+from secureflow.engines.training.encodings import masked_round
 from secureflow.engines.training.models import model_family
 from secureflow.engines.training.private import noised_once, seed_of
 from secureflow.kit.crypto import SigningKey
@@ -71,6 +73,7 @@ class EnclaveJob:
         self._blobs = blobs
         self._evidence: dict[str, list[str]] = {}
         self._model: GlobalModel | None = None
+        self._mean: PublishedMean | None = None
         self._locked: _Locked | None = None
         self._lock = asyncio.Lock()
         self._whole = Whole()
@@ -179,9 +182,12 @@ class EnclaveJob:
             self.rounds.check_upload(step, binding.party)
             if binding.model != self.model.digest:
                 raise SecureFlowError("stale_round", f"{step} starts from another model now.")
-            sums, seed = self._without_seed(step, update.sums)
-            accumulator = self.rounds.accumulator(step, self.model.digest)
-            await asyncio.to_thread(accumulator.fold, update.parameters, sums)
+            accumulator, seed = self.rounds.accumulator(step, self.model.digest), b""
+            if isinstance(accumulator, MaskedAccumulator):
+                await asyncio.to_thread(accumulator.fold, update.tensors["vector"])
+            else:
+                sums, seed = self._without_seed(step, update.sums)
+                await asyncio.to_thread(accumulator.fold, update.parameters, sums)
             receipt = upload_receipt(update, at)
             self.rounds.folded(update, commitment, receipt, seed)
             return receipt
@@ -191,25 +197,29 @@ class EnclaveJob:
         async with self._lock:
             return list(self.rounds.roll(step, self.model.digest))
 
-    async def release(self, step: Step, certificate: Certificate) -> dict[str, JSON]:
+    async def release(
+        self, step: Step, certificate: Certificate, opened: Opened | None = None
+    ) -> dict[str, JSON]:
         """Release a step on its closing certificate; the same one again, the same answer.
 
         Raises:
             SecureFlowError: `already_released`, those of `Rounds.certified`, `model_not_finite`,
                 and those of storing the model.
         """
-        return await self._whole.run(self._release(step, certificate))
+        return await self._whole.run(self._release(step, certificate, opened))
 
     async def close(self) -> None:
         """Let work in threads end before the job is forgotten."""
         async with self._lock:
             self._model = None
 
-    async def _release(self, step: Step, certificate: Certificate) -> dict[str, JSON]:
+    async def _release(
+        self, step: Step, certificate: Certificate, opened: Opened | None
+    ) -> dict[str, JSON]:
         async with self._lock:
             released = self.rounds.releases.get(step)
             if released is None:
-                released = await self._compute(step, certificate)
+                released = await self._compute(step, certificate, opened)
             elif released.certificate != certificate.digest:
                 raise SecureFlowError(
                     "already_released",
@@ -221,9 +231,14 @@ class EnclaveJob:
                 released.stored = True
             return released.answer
 
-    async def _compute(self, step: Step, certificate: Certificate) -> Released:
+    async def _compute(
+        self, step: Step, certificate: Certificate, opened: Opened | None
+    ) -> Released:
         model = self.model
-        accumulator = self.rounds.certified(step, certificate, model.digest)
+        base = {"base": model.digest} if self.plan.spec.masked else {}
+        accumulator = self.rounds.certified(step, certificate, model.digest, opened)
+        if isinstance(accumulator, MaskedAccumulator):
+            await open_masked(accumulator, masked_round(step.stage, step.number), opened)
         if step.stage == "train":
             try:
                 await asyncio.to_thread(self._advance, model, accumulator)
@@ -239,13 +254,15 @@ class EnclaveJob:
             model.digest,
             tuple(accumulator.sums().tolist()),
         )
-        released = Released(certificate.digest, release.sign(self._release_key))
+        released = Released(certificate.digest, release.sign(self._release_key) | base)
         self.rounds.close(step, released)
         self._clear_later(accumulator)
         return released
 
-    def _advance(self, model: GlobalModel, accumulator: FixedPointAccumulator) -> None:
-        if noised_once(self.plan.spec):
+    def _advance(self, model: GlobalModel, accumulator: Accumulator) -> None:
+        if isinstance(accumulator, MaskedAccumulator):
+            self._mean = accumulator.advance(self.plan.spec, model)
+        elif noised_once(self.plan.spec):
             model.advance_noised(self.plan.spec, accumulator, self.rounds.noise_seed())
         else:
             model.advance(accumulator)
@@ -274,15 +291,16 @@ class EnclaveJob:
         output = step.number == spec.plan.rounds if step.stage == "train" else agents_only
         if step.stage == "moments" or (step.stage == "evaluate" and not agents_only):
             return {}
+        mean = {} if self._mean is None else {"mean": await self._mean.store(self._blobs)}
         if output or not agents_only:
-            return await model.store_open(self._blobs)
+            return await model.store_open(self._blobs) | mean
 
         infos = {
             party: _key_info(self.plan.job, step, model.digest, party) for party in self.recipients
         }
         return await model.store_sealed(self._blobs, self.recipients, infos)
 
-    def _clear_later(self, accumulator: FixedPointAccumulator) -> None:
+    def _clear_later(self, accumulator: Accumulator) -> None:
         """Zero the accumulator while the parties train, off the round's critical path."""
 
         async def clear() -> None:

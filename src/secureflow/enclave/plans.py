@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from secureflow.domain.specs import TrainingSpec, check, parse, spec_digest
 from secureflow.engines.closing import threshold
-from secureflow.engines.sealing import Binding, parse_recipient, update_manifest
+from secureflow.engines.sealing import Binding, parse_recipient, update_manifest, vector_manifest
+from secureflow.engines.training.encodings import masked_plan
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
@@ -101,8 +102,12 @@ class Plan:
 
     def binding(self, step: Step, party: str, *, model: str, evidence: str) -> Binding:
         """Return what this party's update of this step must be bound to."""
-        layout = update_layout(self.spec, step.stage)
-        manifest = update_manifest(layout.parameters, layout.sums)
+        if self.spec.masked:
+            masked = masked_plan(self.spec, self.job, self.digest, step.stage)
+            manifest = vector_manifest(masked.encoding.slots, masked.ring.itemsize)
+        else:
+            layout = update_layout(self.spec, step.stage)
+            manifest = update_manifest(layout.parameters, layout.sums)
         return Binding(
             self.job, step.number, step.stage, party, self.digest, model, evidence, manifest
         )
@@ -121,7 +126,7 @@ def verify_plan(body: Mapping[str, JSON], now: int) -> Plan:
         raise SecureFlowError("invalid_request", "A job or its approvals are missing.")
     spec = parse(TrainingSpec, body.get("spec"))
     check(spec)
-    if spec.protection != "sealed":
+    if not spec.sealed:
         raise SecureFlowError(
             "protection_unsupported", f"This enclave opens sealed updates, not {spec.protection}."
         )

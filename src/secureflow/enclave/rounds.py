@@ -11,14 +11,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from secureflow.domain.privacy import MAX_COORDINATE
+from secureflow.enclave.masked import MaskedAccumulator
 from secureflow.enclave.plans import Plan, Step
 from secureflow.engines.closing import Certificate, round_context, verify_certificate
 from secureflow.engines.sealing import FixedPointAccumulator, OpenedUpdate
+from secureflow.engines.secagg import Opened
+from secureflow.engines.secagg.guards import STAGE as MASKED
+from secureflow.engines.secagg.opening import checked_context
+from secureflow.engines.training.encodings import masked_plan, masked_round
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.private import joint_seed, noised_once, norm_cap
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
+Accumulator = FixedPointAccumulator | MaskedAccumulator
 
 
 @dataclass
@@ -51,7 +57,7 @@ class Rounds:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._accumulators: dict[Stage, FixedPointAccumulator] = {}
+        self._accumulators: dict[Stage, Accumulator] = {}
         self._current: Round | None = None
         self._previous: Round | None = None
         self._last: Step | None = None
@@ -95,7 +101,7 @@ class Rounds:
         if current is not None and current.frozen:
             raise SecureFlowError("round_frozen", f"{step} takes no more updates.")
 
-    def accumulator(self, step: Step, model: str) -> FixedPointAccumulator:
+    def accumulator(self, step: Step, model: str) -> Accumulator:
         """Open the step if it is unopened, and return its accumulator."""
         self._enter(step, model)
         return self._accumulators[step.stage]
@@ -131,27 +137,22 @@ class Rounds:
         current.frozen = True
         return current.folded
 
-    def certified(self, step: Step, certificate: Certificate, model: str) -> FixedPointAccumulator:
+    def certified(
+        self, step: Step, certificate: Certificate, model: str, opened: Opened | None = None
+    ) -> Accumulator:
         """Freeze the step and return its accumulator, if the certificate opens exactly it.
 
         Raises:
             SecureFlowError: those of `verify_certificate`, `certificate_mismatch`,
                 `contributors_too_few`, `stale_round`, `survivors_mismatch`.
         """
-        spec = self._plan.spec
         question = certificate.question
-        context = round_context(
-            self._plan.job, step.number, step.stage,
-            spec=self._plan.digest, model=model, roster=spec.parties,
-        )  # fmt: skip
-        if (*question.slot, question.context) != (
-            self._plan.job, step.number, step.stage, context,
-        ):  # fmt: skip
+        if (*question.slot, question.context) != self._closes(step, model, opened):
             raise SecureFlowError(
                 "certificate_mismatch",
                 f"The certificate closes another round or model than {step} of {self._plan.job}.",
             )
-        verify_certificate(certificate, spec.keys)
+        verify_certificate(certificate, self._plan.spec.keys)
         needed = self._plan.fewest(certificate.survivors)
         if len(certificate.survivors) < needed:
             raise SecureFlowError(
@@ -169,6 +170,19 @@ class Rounds:
             )
         current.frozen = True
         return self._accumulators[step.stage]
+
+    def _closes(self, step: Step, model: str, opened: Opened | None) -> tuple[str, int, str, str]:
+        """Return job, round, stage and context that a certificate of this step must name."""
+        plan = self._plan
+        if opened is None:
+            context = round_context(
+                plan.job, step.number, step.stage,
+                spec=plan.digest, model=model, roster=plan.spec.parties,
+            )  # fmt: skip
+            return plan.job, step.number, step.stage, context
+        masked = masked_plan(plan.spec, plan.job, plan.digest, step.stage)
+        number = masked_round(step.stage, step.number)
+        return masked.job, number, MASKED, checked_context(masked, number, opened)
 
     def close(self, step: Step, released: Released) -> None:
         """The step is released: the next one may open."""
@@ -202,7 +216,9 @@ class Rounds:
         return self._current
 
 
-def _accumulator(plan: Plan, stage: Stage) -> FixedPointAccumulator:
+def _accumulator(plan: Plan, stage: Stage) -> Accumulator:
+    if plan.spec.masked:
+        return MaskedAccumulator(plan, stage)
     limits, layout = plan.spec.limits, update_layout(plan.spec, stage)
     if plan.spec.privacy is not None:
         return _private_accumulator(plan, layout.parameters)

@@ -16,6 +16,7 @@ from secureflow.enclave.plans import Step, verify_plan, verify_recipients
 from secureflow.enclave.uploads import Uploads
 from secureflow.engines.attestation import Evidence
 from secureflow.engines.closing import Certificate
+from secureflow.engines.secagg import Opened
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -137,7 +138,8 @@ class Worker:
     async def _release(self, body: Body) -> JSON:
         job = self._named(body)
         certificate = Certificate.from_json(body.get("certificate"))
-        released = await job.release(_step(body), certificate)
+        opened = Opened.from_json(body.get("opened")) if job.plan.spec.masked else None
+        released = await job.release(_step(body), certificate, opened)
         _log.info("released", job=job.plan.job, step=str(_step(body)))
         return released
 
