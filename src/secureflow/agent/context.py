@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from secureflow.agent.budgets import LEAF as BUDGET_LEAF
 from secureflow.agent.budgets import Budgets
@@ -71,6 +71,21 @@ class Uploading(Protocol):
         """Upload; return the receipt."""
 
 
+class JobLocks:
+    """One lock a job as long as somebody holds or waits for it: a centre can name any job."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def __getitem__(self, job: str) -> asyncio.Lock:
+        """Return the job's lock."""
+        return self._locks.setdefault(job, asyncio.Lock())
+
+    def __len__(self) -> int:
+        """Return how many jobs are worked on."""
+        return len(self._locks)
+
+
 @dataclass(frozen=True)
 class AgentContext:
     """One party: its name, key, files, record, witness and charter."""
@@ -82,10 +97,8 @@ class AgentContext:
     witness: Witness = field(repr=False)
     clock: Clock = field(repr=False)
     budgets: Budgets = field(repr=False)
-    locks: defaultdict[str, asyncio.Lock] = field(
-        default_factory=lambda: defaultdict(asyncio.Lock), repr=False
-    )
-    """One lock per job: its requests are worked on one after the other."""
+    locks: JobLocks = field(default_factory=JobLocks, repr=False)
+    """A job's requests are worked on one after the other."""
 
     @property
     def party(self) -> str:
@@ -111,4 +124,4 @@ class AgentContext:
         return {**leaf.bundle, "leaves": waiting}
 
 
-__all__ = ["AgentContext", "Computing", "Fetching", "Uploading"]
+__all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from secureflow.agent.records import InboxItem
 from secureflow.agent.store import Store
@@ -14,6 +14,9 @@ from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
+MAX_WAITING: Final = 256
+"""Requests that wait at once. What expired or was withdrawn keeps its summary, not its spec: the
+centre chooses how many it sends, and how long they are."""
 
 
 class Inbox:
@@ -57,10 +60,20 @@ class Inbox:
         reasons: Sequence[str],
         expires: int,
     ) -> str:
-        """Insert a request unless this very one (job and spec digest) is there; return its id."""
+        """Insert a request unless this very one (job and spec digest) is there; return its id.
+
+        Raises:
+            SecureFlowError: `inbox_full`.
+        """
         # Twelve hex digits are for people's eyes; the item itself holds job and whole digest.
         item = digest({"job": job, "spec": spec_digest})[:12]
         if self._store.inbox_item(item) is None:
+            if len(self._store.inbox(waiting=True)) >= MAX_WAITING:
+                raise SecureFlowError(
+                    "inbox_full",
+                    f"{MAX_WAITING} requests wait for a person here; {job} finds no place.",
+                    "Approve or reject some: `secureflow agent inbox list`.",
+                )
             now = self._clock()
             new = InboxItem(
                 item, job, spec_digest, _plain(request), dict(spec), tuple(reasons),
@@ -107,7 +120,7 @@ class Inbox:
         with self._store.transaction():
             for item in waiting:
                 self._store.put_inbox_item(
-                    replace(item, state="withdrawn", reason="the job is over")
+                    replace(item, state="withdrawn", reason="the job is over", spec={})
                 )
         for item in waiting:
             self.wake(item.id)
@@ -134,7 +147,7 @@ class Inbox:
                 continue
 
     def _expire(self, item: InboxItem) -> InboxItem:
-        expired = replace(item, state="expired", reason="nobody decided in time")
+        expired = replace(item, state="expired", reason="nobody decided in time", spec={})
         with self._store.transaction():
             self._store.put_inbox_item(expired)
         return expired

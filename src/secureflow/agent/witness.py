@@ -39,6 +39,8 @@ Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 GRACE = 1
 """Rounds that may come by before a missing leaf is an alarm."""
 MAX_UNPROVED = 64
+MAX_EVIDENCE_FILES = 64
+"""The first ones convict as well as any; a log could sign heads until the disk is full."""
 
 _log = get_logger(__name__)
 _ALARMS = frozenset({"ledger_inconsistent", "leaf_missing"})
@@ -241,8 +243,10 @@ class Witness:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = sha256((known + shown).encode()).hex()[:16]
         path = self._directory / f"{error.code}-{name}.json"
-        path.write_text(json.dumps(record, indent=1) + "\n")
-        error.details["evidence"] = str(path)
+        if len(list(self._directory.iterdir())) < MAX_EVIDENCE_FILES:
+            path.write_text(json.dumps(record, indent=1) + "\n")
+        if path.exists():
+            error.details["evidence"] = str(path)
         self._alarm(error)
 
     def _alarm(self, error: SecureFlowError) -> SecureFlowError:

@@ -44,6 +44,8 @@ CATALOGUE: dict[str, Category] = {
     "too_few_answers": Category.FAILED,
     "party_silent": Category.UNAVAILABLE,
     "malformed_reply": Category.FAILED,
+    "party_busy": Category.UNAVAILABLE,
+    "inbox_full": Category.UNAVAILABLE,
     "cancelled": Category.CONFLICT,
     "script_changed": Category.INTERNAL,
     "unknown_category": Category.INVALID,

@@ -25,6 +25,8 @@ Handle = Callable[[str, dict[str, JSON], JSON], Awaitable[JSON]]
 PROGRESS: Final = 2.0
 """Seconds between signs of life of a request that is worked on or waits for a person."""
 MAX_ANSWERED: Final = 64
+MAX_OPEN: Final = 256
+"""Requests at once; one of them may be as long as an envelope."""
 
 _log = get_logger(__name__)
 
@@ -56,6 +58,9 @@ class Desk:
         """Start working on a request, unless it is being worked on or was answered."""
         if request.id in self._answered:
             self._send(request.id, self._answered[request.id])
+        elif len(self._tasks) >= MAX_OPEN and request.id not in self._tasks:
+            busy = f"{request.id} is one request too many: {MAX_OPEN} are being worked on."
+            self._send(request.id, SecureFlowError("party_busy", busy, "Ask again later."))
         elif request.id not in self._tasks:
             task = asyncio.create_task(self._work(request), name=f"request {request.id}")
             self._tasks[request.id] = task

@@ -1,0 +1,112 @@
+"""A malicious centre that asks without end: an agent's memory and disk stay bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.agent_world import JOB, ORIGIN, World
+
+from secureflow.adapters.link.desk import MAX_OPEN, Desk
+from secureflow.adapters.link.messages import Standing
+from secureflow.agent.inbox import MAX_WAITING, Inbox
+from secureflow.agent.witness import MAX_EVIDENCE_FILES
+from secureflow.domain.specs import dump
+from secureflow.engines.ledger.merkle import MemoryTree
+from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
+from secureflow.kit.errors import SecureFlowError
+from secureflow.wire import Envelope
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "agent")
+
+
+class Sent:
+    """A stream that keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.envelopes: list[Envelope] = []
+
+    def send(self, envelope: Envelope) -> None:
+        self.envelopes.append(envelope)
+
+
+async def test_requests_beyond_a_number_are_refused_at_once() -> None:
+    begun, release = 0, asyncio.Event()
+
+    async def handle(verb: str, body: Any, rider: Any) -> Any:
+        nonlocal begun
+        begun += 1
+        await release.wait()
+        return {}
+
+    desk, sent = Desk(handle, Standing), Sent()
+    desk.attach(sent)  # type: ignore[arg-type]
+    for number in range(MAX_OPEN + 3):
+        desk.take(Envelope(f"job_{number}/1/a", "request", {"verb": "consent", "body": {}}))
+    await asyncio.sleep(0)
+    assert begun == MAX_OPEN
+    assert [e.body["error"]["code"] for e in sent.envelopes] == ["party_busy"] * 3
+    release.set()
+    await desk.stop()
+
+
+async def test_the_inbox_is_finite(world: World) -> None:
+    inbox = Inbox(world.store, lambda: world.now)
+    spec = dump(world.spec)
+    for number in range(MAX_WAITING):
+        inbox.put(f"job_{number:010d}", world.digest, spec, {}, (), world.now + 60)
+    with pytest.raises(SecureFlowError) as error:
+        inbox.put("job_9999999999", world.digest, spec, {}, (), world.now + 60)
+    assert error.value.code == "inbox_full"
+    again = inbox.put("job_0000000000", world.digest, spec, {}, (), world.now + 60)
+    assert inbox.get(again).spec == spec
+    inbox.decide(again, "rejected")
+    inbox.put("job_9999999999", world.digest, spec, {}, (), world.now + 60)
+
+
+async def test_what_expired_in_the_inbox_keeps_no_spec(world: World) -> None:
+    inbox = Inbox(world.store, lambda: world.now)
+    item = inbox.put(JOB, world.digest, dump(world.spec), {"dataset": "d"}, (), world.now)
+    expired = await inbox.decision(item)
+    assert (expired.state, inbox.get(item).spec) == ("expired", {})
+    gone = inbox.put("job_9999999999", world.digest, dump(world.spec), {}, (), world.now + 60)
+    inbox.withdraw("job_9999999999")
+    assert (inbox.get(gone).state, inbox.get(gone).spec) == ("withdrawn", {})
+
+
+async def test_requests_for_unknown_jobs_leave_nothing_behind(world: World) -> None:
+    for number in range(100):
+        body = {"job": f"job_{number:010d}", "digest": world.digest, "generation": 1}
+        with pytest.raises(SecureFlowError):
+            await world.assembly.agent.handle("challenge", body, None)
+    gc.collect()
+    assert len(world.assembly.context.locks) == 0
+
+
+async def test_one_lock_a_job_as_long_as_somebody_holds_it(world: World) -> None:
+    locks = world.assembly.context.locks
+    async with locks[JOB]:
+        gc.collect()
+        assert locks[JOB].locked()
+    assert not locks[JOB].locked()
+
+
+async def test_evidence_against_the_log_does_not_fill_the_disk(world: World) -> None:
+    await world.admitted()
+    await world.round(1)
+    size = world.assembly.context.witness.log_size
+    for number in range(MAX_EVIDENCE_FILES + 5):
+        fork = MemoryTree()
+        fork.append(number.to_bytes(4, "big"))
+        head = sign_checkpoint(Checkpoint(ORIGIN, 1, fork.root()), world.log_key)
+        rider = {"consistency": {"from": 1, "to": size, "proof": []}, "inclusion": []}
+        with pytest.raises(SecureFlowError) as error:
+            await world.assembly.agent.handle("cosign", {"head": head}, rider)
+        assert error.value.code == "ledger_rollback"
+    assert len(list(world.settings.evidence.iterdir())) == MAX_EVIDENCE_FILES
