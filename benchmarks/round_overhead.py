@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.floor import floor_seconds
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent, verify_ledger
-from secureflow.domain.specs import ModelSpec, TrainingPlan
+from secureflow.domain.specs import Limits, ModelSpec, TrainingPlan
 from secureflow.sdk import JobRequest
 
 WARM_UP = 2
@@ -73,6 +73,8 @@ def _rehearse(
         parties=tuple(platform.parties),
         model=ModelSpec(family="rehearsal", parameters=mb * (1 << 20) // 4),
         plan=TrainingPlan(rounds=rounds + WARM_UP, validation=0.0),
+        # Parties of a rehearsal weigh 1 each: masked sums then fit Z_2^32.
+        limits=Limits(max_weight=1),
         protection=protection,  # type: ignore[arg-type]  # argparse checked the choice
     )
     with platform.client(party) as client:
