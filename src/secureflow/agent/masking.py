@@ -26,6 +26,7 @@ from secureflow.agent.guards import (
     check_masked_moments,
     check_position,
 )
+from secureflow.agent.patience import patiently
 from secureflow.agent.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.requests import AdvanceRequest, AnswerRequest, MaskRequest, SetupRequest
 from secureflow.agent.rounds import send_sealed
@@ -242,7 +243,7 @@ class Masking:
         masked: _Masked,
     ) -> None:
         if not spec.sealed or request.generation is None or request.uplink is None:
-            await self._link.store(masked.vector, masked.digest)
+            await patiently(lambda: self._link.store(masked.vector, masked.digest))
             return
         admissions = self._context.store.admissions(job.job)
         admission = check_admission(admissions, request.generation, self._context.clock())

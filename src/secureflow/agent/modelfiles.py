@@ -14,6 +14,7 @@ from blake3 import blake3
 
 from secureflow.agent.context import Fetching
 from secureflow.agent.derivation import recipient_key
+from secureflow.agent.patience import patiently
 from secureflow.agent.records import JobRecord
 from secureflow.agent.requests import PublishedStep, ReleasedModel
 from secureflow.domain.specs import TrainingSpec
@@ -80,7 +81,7 @@ class ModelFiles:
         mean, size = folder / "mean", _FLOAT32 * spec.parameters
         if step.mean.size != size:
             raise other_model(step.model)
-        await self._link.fetch(step.mean.artifact, mean, size)
+        await patiently(lambda: self._link.fetch(step.mean.artifact, mean, size))
         path = folder / f"{step.model}.model"
         await asyncio.to_thread(_add_mean, spec, base, mean, path, step.model)
         return path
