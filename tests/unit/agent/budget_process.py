@@ -1,0 +1,87 @@
+"""A process for the kill tests: it reserves, releases and settles until it is killed.
+
+It says `released JOB` only after the transaction with the round record, as an upload would begin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from peers.agent_world import World
+
+from secureflow.agent.records import JobRecord, RoundRecord
+from secureflow.domain.specs import TrainingSpec, dump
+from secureflow.engines.privacy import BudgetLedger, Mechanism
+from secureflow.engines.privacy.accounting import ORDERS, learn
+from secureflow.kit.errors import SecureFlowError
+
+LIMIT = 12.0
+PRIVATE: dict[str, Any] = {
+    "plan": {"rounds": 2, "validation": 0.0},
+    "privacy": {"delta": 1e-6, "noise_multiplier": 5.0, "rows": 1000},
+}
+
+
+class Gaussian:
+    """Rényi divergences of a Gaussian without sampling, α/2z²: no need for the accountant."""
+
+    async def learn(self, mechanisms: Sequence[Mechanism]) -> None:
+        """Know them."""
+        for mechanism in mechanisms:
+            learn(mechanism, (ORDERS / (2 * mechanism.noise**2)).tolist())
+
+
+def world(directory: Path) -> World:
+    """Open the agent on its directory."""
+    privacy = {"domain": "customers", "epsilon": LIMIT, "delta": 1e-5}
+    return World(directory, privacy=privacy, spec_changes=PRIVATE, accounting=Gaussian())
+
+
+def opened(directory: Path) -> tuple[TrainingSpec, BudgetLedger]:
+    """Return the budget as a new process finds it."""
+    agent = world(directory)
+    budgets = agent.assembly.context.budgets
+    asyncio.run(Gaussian().learn([Mechanism("gaussian", 5.0)]))
+    policy = agent.settings.datasets[0].privacy
+    assert policy
+    with agent.store.transaction():
+        return agent.spec, budgets._ledger(policy)
+
+
+async def work(agent: World, name: str) -> None:
+    """Run job after job; every third ends early, every fifth is given back."""
+    budgets, store = agent.assembly.context.budgets, agent.store
+    random_ = random.Random(name)
+    for number in count():
+        job = JobRecord(f"job_{name}x{number}", agent.digest, dump(agent.spec), b"", 0, 0)
+        try:
+            await budgets.reserve(job, agent.spec)
+        except SecureFlowError as error:
+            assert error.code == "budget_exceeded"  # noqa: PT017  no test, a process
+            say(f"full {job.job}")
+            continue
+        say(f"reserved {job.job}")
+        if random_.random() < 0.8:
+            with store.transaction():
+                store.add_round(RoundRecord(job.job, 1, "train", "m", "c", 0, 0.0, 0, ""))
+                budgets.spend(job)
+            say(f"released {job.job}")
+        if random_.random() < 0.5:
+            with store.transaction():
+                budgets.settle(job)
+
+
+def say(line: str) -> None:
+    """Tell the test."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(work(world(Path(sys.argv[1])), sys.argv[2]))
