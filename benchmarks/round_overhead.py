@@ -80,14 +80,14 @@ def _rehearse(
     with platform.client(party) as client:
         job = client.jobs.submit(request).id
         consent(platform, job)
-        cpu, wire, began = _cpu(platform), _loopback_bytes(), time.perf_counter()
+        cpu, wire, began = cpu_seconds(platform), _loopback_bytes(), time.perf_counter()
         client.jobs.wait(job)
         report = client.jobs.report(job)
     return report, {
         "job_seconds": round(time.perf_counter() - began, 2),
-        "cpu_seconds": round(_cpu(platform) - cpu, 2),
+        "cpu_seconds": round(cpu_seconds(platform) - cpu, 2),
         "wire_mb": round((_loopback_bytes() - wire) / (1 << 20), 1),
-        "server_enclave_rss_mb": round(_peak(platform, "server") + _peak(platform, "enclave")),
+        "server_enclave_rss_mb": round(peak_mb(platform, "server") + peak_mb(platform, "enclave")),
     }
 
 
@@ -104,7 +104,8 @@ def _resting(platform: Platform) -> dict[str, int]:
     }
 
 
-def _peak(platform: Platform, name: str) -> float:
+def peak_mb(platform: Platform, name: str) -> float:
+    """Return the peak resident MB of a process."""
     return _status_kb(platform.processes[name].pid, "VmHWM") / 1024
 
 
@@ -115,7 +116,7 @@ def _status_kb(pid: int, field: str) -> int:
     return 0
 
 
-def _cpu(platform: Platform) -> float:
+def cpu_seconds(platform: Platform) -> float:
     """Return the CPU seconds of every process and of what it waited for."""
     ticks = 0
     for process in platform.processes.values():
