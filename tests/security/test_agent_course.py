@@ -53,3 +53,48 @@ async def test_no_vote_for_fewer_contributors_than_were_approved(tmp_path: Path)
     assert error.code == "survivors_too_few"
     assert world.store.vote(JOB, 1, "train") is None
     assert (await world.ask("close", world.close_body(train)))["vote"]
+
+
+@pytest.mark.parametrize(
+    ("number", "stage"), [(0, "train"), (4, "train"), (1, "moments"), (0, "evaluate")]
+)
+async def test_only_the_steps_of_the_approved_plan_are_worked_on(
+    tmp_path: Path, number: int, stage: str
+) -> None:
+    """Where no enclave counts the rounds (masks alone), nobody but the agents does."""
+    world = World(tmp_path / "agent")
+    await world.admitted()
+    for earlier in range(1, 4 if number == 4 else 1):
+        await world.round(earlier)
+    error = await refused(world, "train", world.train_body(number, stage))
+    assert error.code == "stale_round"
+    assert "plan" in error.message
+    assert world.store.round(JOB, number, stage) is None
+
+
+async def test_what_was_approved_masked_never_leaves_unmasked(tmp_path: Path) -> None:
+    """`sealed+secagg` is for those who do not trust the enclave alone: no half of it will do."""
+    world = World(tmp_path / "agent", spec_changes={"protection": "sealed+secagg"})
+    await world.admitted()
+    train = world.train_body()
+    for verb, body in (("train", train), ("close", world.close_body(train))):
+        error = await refused(world, verb, body)
+        assert error.code == "protection_unsupported", verb
+    assert world.worker.calls == ["prepare"]
+    assert world.uplink.sent == []
+    assert world.store.vote(JOB, 1, "train") is None
+
+
+@pytest.mark.parametrize("left_out", ["generation", "uplink"])
+async def test_what_was_approved_sealed_never_leaves_unsealed(
+    tmp_path: Path, left_out: str
+) -> None:
+    world = World(tmp_path / "agent", spec_changes={"protection": "sealed+secagg"})
+    await world.admitted()
+    body: dict[str, Any] = world.body(
+        round=1, stage="train", head=world.head(), begin="", steps=[], vector={"size": 8},
+        generation=1, uplink={"address": "enclave:1"},
+    )  # fmt: skip
+    error = await refused(world, "mask", {**body, left_out: None})
+    assert error.code == "protection_unsupported"
+    assert world.worker.calls == ["prepare"]

@@ -31,6 +31,56 @@ def first_step(spec: TrainingSpec) -> tuple[int, str]:
     return (0, "moments") if needs_moments(spec) else (1, "train")
 
 
+def check_unmasked(spec: TrainingSpec, job: str) -> None:
+    """Refuse to send or count plain updates of a job that was approved masked, sealed or not.
+
+    Raises:
+        SecureFlowError: `protection_unsupported`.
+    """
+    if spec.masked:
+        raise _other_protection(spec, job, "no update may leave unmasked")
+
+
+def check_masked(spec: TrainingSpec, job: str) -> None:
+    """Refuse the verbs of masked jobs for a job that was approved otherwise.
+
+    Raises:
+        SecureFlowError: `protection_unsupported`.
+    """
+    if not spec.masked:
+        raise _other_protection(spec, job, "it is not masked")
+
+
+def check_sealed_too(spec: TrainingSpec, request: MaskRequest) -> None:
+    """Refuse to send a masked vector to the centre that was approved to be sealed as well.
+
+    Raises:
+        SecureFlowError: `protection_unsupported`.
+    """
+    if spec.sealed and (request.generation is None or request.uplink is None):
+        raise _other_protection(spec, request.job, "no vector may leave unsealed")
+
+
+def check_step(spec: TrainingSpec, request: TrainRequest | MaskRequest) -> None:
+    """Refuse a step that the approved plan does not hold; under masks no enclave counts them.
+
+    Raises:
+        SecureFlowError: `stale_round`.
+    """
+    last = spec.plan.rounds
+    possible = {
+        "moments": request.round == 0 and needs_moments(spec),
+        "train": 1 <= request.round <= last,
+        "evaluate": 1 <= request.round <= last + 1,
+    }
+    if not possible[request.stage]:
+        raise SecureFlowError(
+            "stale_round",
+            f"The approved plan of {request.job} has no round {request.round} ({request.stage}).",
+            "Only what was approved is worked on; more rounds are another job.",
+        )
+
+
 def check_approved(record: JobRecord | None, job: str, digest: str, now: int) -> JobRecord:
     """Return the approved job, if the request names exactly what was approved.
 
@@ -277,6 +327,14 @@ def _released_sums(
             "Refuse them: with false moments a centre could steer what the updates reveal.",
         )
     return list(release.sums)
+
+
+def _other_protection(spec: TrainingSpec, job: str, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "protection_unsupported",
+        f"Job {job} was approved with the protection {spec.protection}: {reason}.",
+        "The centre must go by the spec that was approved.",
+    )
 
 
 def _place(of: TrainRequest | MaskRequest | RoundRecord) -> tuple[int, int]:

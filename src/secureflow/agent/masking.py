@@ -23,11 +23,14 @@ from secureflow.agent.derivation import update_commitment
 from secureflow.agent.guards import (
     check_admission,
     check_cosigned,
+    check_masked,
     check_masked_moments,
     check_position,
+    check_sealed_too,
+    check_step,
 )
 from secureflow.agent.patience import patiently
-from secureflow.agent.records import JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.records import Admission, JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.requests import AdvanceRequest, AnswerRequest, MaskRequest, SetupRequest
 from secureflow.agent.rounds import send_sealed
 from secureflow.agent.sessions import Sessions
@@ -116,6 +119,9 @@ class Masking:
         """Make, mask, record and send this party's update of a round and stage."""
         context = self._context
         job, spec = self._masked_job(request)
+        check_step(spec, request)
+        check_sealed_too(spec, request)
+        self._admission(job, spec, request)
         observed = await context.witness.observe(request.head, rider)
         initial = await self._updates.initial_digest(job, spec)
         target = initial if request.model is None else request.model.digest
@@ -163,13 +169,22 @@ class Masking:
         self, request: SetupRequest | AdvanceRequest | MaskRequest | AnswerRequest
     ) -> tuple[JobRecord, TrainingSpec]:
         job, spec = self._context.approved(request.job, request.digest)
-        if not spec.masked:
-            raise SecureFlowError(
-                "protection_unsupported",
-                f"Job {job.job} was approved with updates {spec.protection}, not masked.",
-                "The centre must go by the spec that was approved.",
-            )
+        check_masked(spec, job.job)
         return job, spec
+
+    def _admission(
+        self, job: JobRecord, spec: TrainingSpec, request: MaskRequest
+    ) -> Admission | None:
+        """Return the verdict on the enclave that the vector is sealed to; None under masks alone.
+
+        Raises:
+            SecureFlowError: `not_admitted`, `attestation_expired`.
+        """
+        if not spec.sealed:
+            return None
+        admissions = self._context.store.admissions(job.job)
+        generation = 0 if request.uplink is None else request.generation or 0
+        return check_admission(admissions, generation, self._context.clock())
 
     def _begin(self, client: Client, request: MaskRequest, binding: str) -> None:
         """Fix the round's context; the frame must be of the round that is asked for."""
@@ -242,11 +257,10 @@ class Masking:
         client: Client,
         masked: _Masked,
     ) -> None:
-        if not spec.sealed or request.generation is None or request.uplink is None:
+        admission = self._admission(job, spec, request)
+        if admission is None or request.uplink is None:
             await patiently(lambda: self._link.store(masked.vector, masked.digest))
             return
-        admissions = self._context.store.admissions(job.job)
-        admission = check_admission(admissions, request.generation, self._context.clock())
         manifest = vector_manifest(client.plan.encoding.slots, client.plan.ring.itemsize)
         held = Held(record.round, record.stage, record.content, masked.vector, record.seconds)
         await send_sealed(

@@ -22,6 +22,8 @@ from secureflow.agent.guards import (
     check_model,
     check_moments,
     check_position,
+    check_step,
+    check_unmasked,
 )
 from secureflow.agent.records import Admission, JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.requests import CloseRequest, TrainRequest
@@ -55,6 +57,8 @@ class Rounds:
         """Make, record, seal and upload this party's update of a round and stage."""
         context = self._context
         job, spec = context.approved(request.job, request.digest)
+        check_unmasked(spec, job.job)
+        check_step(spec, request)
         admissions = context.store.admissions(job.job)
         admission = check_admission(admissions, request.generation, context.clock())
         observed = await context.witness.observe(request.head, rider)
@@ -94,6 +98,7 @@ class Rounds:
         """Vote, once, on who contributed to a round that this party contributed to."""
         context = self._context
         job, spec = context.approved(request.job, request.digest)
+        check_unmasked(spec, job.job)
         names = ("job", "round", "stage", "context", "survivors", "dead")
         question = Question.from_json({name: getattr(request, name) for name in names})
         observed = await context.witness.observe(request.cosigned, rider)
