@@ -47,6 +47,7 @@ bench: dev ## Print the benchmarks' JSON
 
 docs: dev ## Regenerate api/openapi.json and the CLI reference
 	$(BIN)/python -m secureflow.server.rest.export api/openapi.json
+	SECUREFLOW_LANG=en $(BIN)/python -m secureflow.cli.reference docs/cli.md
 
 proto: dev ## Regenerate the wire code
 	$(BIN)/python -m grpc_tools.protoc -I api/proto --python_out=src --pyi_out=src api/proto/secureflow/wire/v1/link.proto

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from secureflow.server.rest.export import description
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -42,6 +45,11 @@ def test_every_dependency_has_its_reason() -> None:
     page = (ROOT / "docs" / "dependencies.md").read_text()
     listed = set(re.findall(r"[A-Za-z0-9][\w-]*", page))
     assert sorted(names - listed) == []
+
+
+def test_the_api_description_is_that_of_the_code() -> None:
+    written = json.loads((ROOT / "api" / "openapi.json").read_text())
+    assert written == json.loads(description()), "make docs"
 
 
 def test_the_readmes_are_in_step() -> None:

@@ -30,6 +30,14 @@ PREFIX: Final = "/api/v1"
 
 def create_app(services: Services, settings: RestSettings) -> FastAPI:
     """Return the REST API over the use cases."""
+    app = described_app()
+    app.state.services = services
+    app.add_middleware(Edge, settings=settings, metrics=services.metrics)
+    return app
+
+
+def described_app() -> FastAPI:
+    """Return the API's routes and its description, with nothing behind them yet."""
     app = FastAPI(
         title="SecureFlow",
         version=__version__,
@@ -40,7 +48,6 @@ def create_app(services: Services, settings: RestSettings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
     )
-    app.state.services = services
     api = APIRouter(prefix=PREFIX)
     api.include_router(session.router)
     api.include_router(organisations.secret_router)
@@ -49,6 +56,5 @@ def create_app(services: Services, settings: RestSettings) -> FastAPI:
     app.include_router(api)
     app.include_router(health.router)
     problems.install(app)
-    app.add_middleware(Edge, settings=settings, metrics=services.metrics)
     describe(app)
     return app
