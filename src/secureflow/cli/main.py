@@ -85,7 +85,9 @@ def run(arguments: list[str]) -> int:
     try:
         app(arguments, prog_name="secureflow")
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        # Only a question that nobody answers (Ctrl-C, Ctrl-D, no terminal) ends with 1.
+        return EXIT_INTERRUPTED if code == 1 else code
     except SecureFlowError as error:
         if os.environ.get("SECUREFLOW_DEBUG"):
             raise

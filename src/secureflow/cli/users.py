@@ -51,18 +51,17 @@ def create(
         ),
     ] = None,
     password: Annotated[
-        str,
+        str | None,
         typer.Option(
-            prompt=t("Password"),
-            hide_input=True,
-            confirmation_prompt=True,
             envvar="SECUREFLOW_NEW_PASSWORD",
             help=t("First password; asked for when not given."),
         ),
-    ] = "",
+    ] = None,
     output: Output = Form.TABLE,
 ) -> None:
     """Create a user."""
+    if password is None:
+        password = typer.prompt(t("Password"), hide_input=True, confirmation_prompt=True, err=True)
     with client() as connection:
         roles = role or ["data-scientist"]
         show(connection.users.create(name, password, organisation, roles), output)

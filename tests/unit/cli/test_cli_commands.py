@@ -223,3 +223,17 @@ def test_a_project_shows_its_members(centre: Any, cli: Any) -> None:
     project |= {"members": members, "created": 1}
     centre.answers["GET /projects/prj_00000000"] = (200, project)
     assert "bank-a (active)" in cli("project", "show", "prj_00000000")[1]
+
+
+def test_a_question_that_nobody_answers_is_an_interrupt(
+    centre: Any, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SECUREFLOW_NEW_PASSWORD", raising=False)
+    monkeypatch.setattr("getpass.getpass", _end_of_input)
+    code, out, _ = cli("user", "create", "ann")
+    assert (code, out) == (130, "")
+    assert centre.asked == []
+
+
+def _end_of_input(*_: object, **__: object) -> str:
+    raise EOFError
