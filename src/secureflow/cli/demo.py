@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from secureflow.cli.texts import t
-from secureflow.domain.specs import Protection
 
 app = typer.Typer(
     help=t("Train one model with several organisations on this machine."),
@@ -18,6 +17,8 @@ app = typer.Typer(
 
 Directory = Annotated[Path, typer.Option(help=t("Where the demo keeps its files."))]
 _HERE = Path(".demo")
+# As in domain.specs, which loads too much for `--help`; the types say when they part.
+Protection = Literal["sealed", "secagg", "sealed+secagg"]
 
 
 @app.callback()
