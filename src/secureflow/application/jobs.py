@@ -31,7 +31,7 @@ from secureflow.application.ports import (
     UnitOfWork,
 )
 from secureflow.application.pricing import Price, price
-from secureflow.application.scripts import course_of
+from secureflow.application.scripts import course_of, explain
 from secureflow.application.specs import Drafted, draft
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState
@@ -212,6 +212,22 @@ class Jobs:
             "not_finished", f"Job {key} is {job.state}; its report comes at the end.",
             f"Watch it: secureflow job watch {key}.",
         )  # fmt: skip
+
+    async def explain(self, principal: Principal, key: str) -> dict[str, Any]:
+        """Return who could see what of a job, running or ended, and what it has cost so far.
+
+        Raises:
+            SecureFlowError: `not_found`.
+        """
+        require(principal, "job.read")
+        rounds: list[dict[str, Any]] = []
+        after = 0
+        async with self._begin() as work:
+            job = await visible_job(work, principal, key)
+            while events := await work.events.after(key, after, PAGE):
+                rounds += [event.data for event in events if event.kind == "round"]
+                after = events[-1].id
+        return await asyncio.to_thread(explain, job, rounds)
 
     async def events(self, principal: Principal, key: str, after: int) -> AsyncIterator[Event]:
         """Yield the job's events with id > `after`, then new ones, until the job is finished.

@@ -109,4 +109,41 @@ CHINESE: Final[dict[str, str]] = {
         "模型本身可能透露的行信息（成员身份、离群值）"
     ),
     "there is no differential privacy in this job": "本任务未使用差分隐私",
+    "the final model, noised; no row count, no metric, no intermediate model": (
+        "加噪的最终模型；看不到行数、指标与中间模型"
+    ),
+    "every round's model, noised; no row count, no metric, never an update": (
+        "每一轮加噪后的模型；看不到行数与指标，永远看不到单个更新"
+    ),
+    "sums of metrics, every round's model; never an update, no row count of a party": (
+        "指标总和与每一轮的模型；永远看不到单个更新，也看不到单方的行数"
+    ),
+    "updates are masked: only the sum of a certified set can be opened": (
+        "更新已加掩码：只有经认证的集合之和可以打开"
+    ),
+    "updates are masked, and sealed to the enclave past the server": (
+        "更新已加掩码，并密封到飞地，不经服务器解密"
+    ),
+    "masked updates and their sum": "加掩码的更新及其总和",
+    "masks cancel only in the sum": "掩码只在总和中抵消",
+    "single updates, noised by their party": "由各方自行加噪的单个更新",
+    "each party noises its own": "各方自行加噪",
+    "bounded by differential privacy per record": "以记录为单位的差分隐私加以限制",
+    "bounded by differential privacy per party": "以参与方为单位的差分隐私加以限制",
+    "What is stopped": "挡住了哪些攻击",
+    "Attack": "攻击",
+    "Stopped": "是否挡住",
+    "yes": "是",
+    "no": "否",
+    "partly": "部分",
+    "Differential privacy": "差分隐私",
+    "Unit": "保护单位",
+    "Mechanism": "机制",
+    "Noise added by": "加噪位置",
+    "ε spent": "已消耗 ε",
+    "ε by privacy loss distribution": "按隐私损失分布计算的 ε",
+    "Noise multiplier": "噪声倍数",
+    "Clipping norm": "裁剪范数",
+    "Sampling rate": "采样率",
+    "Released": "发布内容",
 }

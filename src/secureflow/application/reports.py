@@ -90,5 +90,5 @@ def _charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
 
 def _columns(history: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the columns of the round table that any round fills."""
-    wanted = ("round", "loss", "accuracy", "auc", "survivors", "seconds")
+    wanted = ("round", "loss", "accuracy", "auc", "epsilon", "survivors", "seconds")
     return [name for name in wanted if any(name in row for row in history)]

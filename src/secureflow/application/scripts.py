@@ -6,7 +6,7 @@ the charter has changed since.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.application.pricing import Price
@@ -51,6 +51,26 @@ def _training(job: Job) -> Script[dict[str, JSON]]:
     expires = int(job.progress["expires"])
     accounting = job.progress.get("accounting")
     return federated_training(JobContext(job.id, spec, job.digest, members, expires, accounting))
+
+
+def explain(job: Job, rounds: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:
+    """Return who could see what of a job, and what it has cost; `rounds` are its round events.
+
+    Raises:
+        SecureFlowError: `script_changed` for a job of a script that this server does not have.
+    """
+    script_for(job).close()
+    from secureflow.engines.training.explanation import explanation
+
+    report = job.report or {}
+    explained = explanation(
+        parse(TrainingSpec, job.spec),
+        tee=str(report.get("tee", "")),
+        accounting=job.progress.get("accounting"),
+        rounds=rounds,
+        dropouts=report.get("dropouts") or (),
+    )
+    return {"job": job.id, "name": job.name, "state": job.state.value, **explained}
 
 
 _FACTORIES: Final[dict[str, Factory]] = {"training/1": _training}

@@ -33,6 +33,9 @@ CHINESE: Final[dict[str, str]] = {
     "{what} is rejected.": "已拒绝 {what}。",
     "Reject a request.": "拒绝一条请求。",
     "List the declared datasets.": "列出已声明的数据集。",
+    "Who could see what of a job, what it cost, what is stopped.": (
+        "谁能看到任务的哪些内容、消耗了多少隐私预算、挡住了哪些攻击。"
+    ),
     "Show what of each privacy budget is spent.": "显示各隐私预算的消耗情况。",
     "Check a dataset against its schema and publish its description.": (
         "按模式校验数据集，并发布其描述。"

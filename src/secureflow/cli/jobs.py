@@ -118,6 +118,13 @@ def report(
     show(told, output, columns)
 
 
+@app.command("explain", help=t("Who could see what of a job, what it cost, what is stopped."))
+def explain(job: Id, output: Output = Form.YAML) -> None:
+    """Explain a job."""
+    with client() as connection:
+        show(connection.jobs.explain(job), output)
+
+
 @app.command("bundle", help=t("Write a job's audit bundle."))
 def bundle(
     job: Id,

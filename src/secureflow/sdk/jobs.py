@@ -88,6 +88,11 @@ class Jobs(Resource[D_co]):
         return verbs.read(f"/jobs/{job}/report", answers.text, format="html", lang=lang)
 
     @operation
+    def explain(self, job: str) -> Call[dict[str, Any]]:
+        """Return who could see what of a job, ε so far, and which attacks its options stop."""
+        return verbs.read(f"/jobs/{job}/explain", answers.document)
+
+    @operation
     def bundle(self, job: str) -> Call[dict[str, Any]]:
         """Return the job's audit bundle for `secureflow audit verify`."""
         return verbs.read(f"/jobs/{job}/bundle", answers.document)

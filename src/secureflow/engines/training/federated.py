@@ -27,7 +27,7 @@ from secureflow.engines.training.course import (
     seconds_now,
     witness_by_charter,
 )
-from secureflow.engines.training.disclosure import disclosure
+from secureflow.engines.training.disclosure import attacks, disclosure
 from secureflow.engines.training.masked import run_masked_round, set_up
 from secureflow.engines.training.models import model_family
 from secureflow.engines.training.rounds import Step, run_sealed_round
@@ -262,6 +262,7 @@ def _report(
         "privacy": spending(spec, context.accounting, last),
         "generations": course.generation,
         "disclosure": disclosure(spec, course.tee),
+        "attacks": attacks(spec, course.tee),
         "started": course.started,
         "ledger": {
             "size": parse_note(course.cosigned).checkpoint.size,

@@ -181,6 +181,12 @@ async def get_job_report(
     return HTMLResponse(render(report, lang), headers={"Content-Security-Policy": _PAGE_POLICY})
 
 
+@router.get("/{key}/explain", summary="Explain a job")
+async def explain_job(key: Key, use: Use, caller: Caller) -> dict[str, Any]:
+    """Return who could see what, ε so far and per round, and which attacks the options stop."""
+    return await use.jobs.explain(caller, key)
+
+
 @router.get("/{key}/bundle", summary="Get a job's audit bundle")
 async def get_job_bundle(key: Key, use: Use, caller: Caller) -> dict[str, Any]:
     """Return what `secureflow audit verify` checks offline."""

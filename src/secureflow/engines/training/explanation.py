@@ -1,0 +1,57 @@
+"""One page per job: who could see what, what it cost, what is stopped, who dropped out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.training.disclosure import attacks, disclosure
+from secureflow.engines.training.spending import epsilon_after, spending
+
+JSON = Any
+
+
+def explanation(
+    spec: TrainingSpec,
+    *,
+    tee: str,
+    accounting: Mapping[str, JSON] | None,
+    rounds: Sequence[Mapping[str, JSON]],
+    dropouts: Sequence[Mapping[str, JSON]],
+) -> dict[str, JSON]:
+    """Return the explanation of a job, running or ended.
+
+    Args:
+        spec: the signed spec.
+        tee: the verdict as the agents saw it; empty while there is none.
+        accounting: the accountant's answer for the whole plan, under differential privacy.
+        rounds: the journal's events of rounds that released a model, in order.
+        dropouts: who dropped out, where the script says it; else it is told by the rounds.
+    """
+    numbers = [int(row["round"]) for row in rounds]
+    last = max(numbers, default=0)
+    per_round = [
+        {"round": number, "epsilon": epsilon_after(spec, accounting, number)}
+        for number in numbers
+        if accounting is not None
+    ]
+    return {
+        "protection": spec.protection,
+        "tee": tee,
+        "disclosure": disclosure(spec, tee),
+        "attacks": attacks(spec, tee),
+        "privacy": spending(spec, accounting, last),
+        "epsilon_per_round": per_round,
+        "rounds": last,
+        "dropouts": list(dropouts) or _missing(spec, rounds),
+    }
+
+
+def _missing(spec: TrainingSpec, rounds: Sequence[Mapping[str, JSON]]) -> list[dict[str, JSON]]:
+    return [
+        {"party": party, "round": row["round"], "stage": "train", "code": "", "reason": ""}
+        for row in rounds
+        for party in spec.parties
+        if party not in row.get("parties", spec.parties)
+    ]

@@ -1,0 +1,79 @@
+"""A private job as the centre takes it: calibrated, priced, refused with its field, explained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from secureflow.domain.jobs import JobState
+from secureflow.kit.errors import SecureFlowError
+from tests.stage import FEATURES, Stage
+from tests.unit.application.refusing import refused
+
+NUMERIC = [{**column, "scale": "bounds"} for column in FEATURES["numeric"]]  # type: ignore[attr-defined]
+PARTS: dict[str, Any] = {
+    "features": {**FEATURES, "numeric": NUMERIC},
+    "plan": {"rounds": 10, "validation": 0.0},
+    "privacy": {"delta": 1e-6, "epsilon": 2.0, "rows": 20_000},
+}
+
+
+async def test_a_dry_run_says_noise_and_epsilon(stage: Stage) -> None:
+    told = await stage.services.jobs.rehearse(stage.scientist("bank-a"), stage.wanted(parts=PARTS))
+    privacy = told.details["privacy"]
+    assert privacy["noise_multiplier"] == told.spec["privacy"]["noise_multiplier"] > 1
+    assert privacy["epsilon"]["pld"] <= privacy["epsilon"]["rdp-cks20"] <= 2.0
+    assert not any("Without differential privacy" in note for note in told.notes)
+
+
+async def test_a_submitted_job_keeps_its_price_and_is_explained(stage: Stage) -> None:
+    scientist = stage.scientist("bank-a")
+    job = await stage.services.jobs.submit(scientist, stage.wanted(parts=PARTS))
+    assert job.spec["privacy"]["noise_multiplier"] > 1
+    told = await stage.services.jobs.explain(scientist, job.id)
+    assert (told["state"], told["rounds"], told["privacy"]["epsilon"]) == ("proposed", 0, 0.0)
+    async with stage.database.begin() as work:
+        for number in (1, 2):
+            data = {"round": number, "parties": ["bank-a", "bank-b"]}
+            await work.events.append(job.id, "round", stage.now[0], data)
+        await work.commit()
+    told = await stage.services.jobs.explain(scientist, job.id)
+    assert [row["round"] for row in told["epsilon_per_round"]] == [1, 2]
+    assert 0 < told["privacy"]["epsilon"] < 2.0
+    assert {line["party"] for line in told["dropouts"]} == {"bank-c"}
+    ended = {"tee": "SIMULATED SGX", "dropouts": [{"party": "bank-b"}]}
+    await stage.finish(job, state=JobState.SUCCEEDED, report=ended)
+    told = await stage.services.jobs.explain(scientist, job.id)
+    assert (told["tee"], told["dropouts"]) == ("SIMULATED SGX", [{"party": "bank-b"}])
+
+
+async def test_others_do_not_see_the_explanation(stage: Stage) -> None:
+    job = await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted(parts=PARTS))
+    stranger = replace(stage.scientist("bank-a"), organisation="stranger")
+    with refused("not_found"):
+        await stage.services.jobs.explain(stranger, job.id)
+
+
+@pytest.mark.parametrize(
+    ("parts", "field"),
+    [
+        ({"privacy": {"delta": 1e-6, "rows": 20_000}}, "privacy.noise_multiplier"),
+        (
+            {"privacy": {**PARTS["privacy"], "noise_multiplier": 0.5}},
+            "privacy.noise_multiplier",
+        ),
+        ({"features": FEATURES}, "features.age.scale"),
+        ({"plan": {"rounds": 10}}, "plan.validation"),
+        ({"protection": "secagg"}, "privacy.noise"),
+    ],
+)
+async def test_a_contradiction_is_refused_at_submission(
+    stage: Stage, parts: dict[str, Any], field: str
+) -> None:
+    wanted = stage.wanted(parts={**PARTS, **parts})
+    with pytest.raises(SecureFlowError) as caught:
+        await stage.services.jobs.submit(stage.scientist("bank-a"), wanted)
+    assert caught.value.code == "contradictory_spec"
+    assert caught.value.details["field"] == field
