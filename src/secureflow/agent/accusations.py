@@ -32,6 +32,7 @@ ACCUSING: Final = frozenset(
         "other_job",
         "other_roster",
         "own_key_replaced",
+        "protection_unsupported",
         "roster_below_threshold",
         "second_context",
         "setup_changed",
