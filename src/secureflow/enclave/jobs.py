@@ -117,7 +117,9 @@ class EnclaveJob:
             digest, artifact, info = self._start(model)
             if self._model is not None or self._locked is not None:
                 self._check_same(digest)
-            elif not digest:
+                return
+            self.rounds.due = self._due(model)
+            if not digest:
                 initial = model_family(self.plan.spec).initial(self.plan.spec)
                 self._model = GlobalModel.of(initial)
             elif artifact == digest:
@@ -327,6 +329,17 @@ class EnclaveJob:
             raise SecureFlowError("invalid_request", "The sealed model names no release.")
         step = Step.parse(release.get("round"), release.get("stage"))
         return digest, artifact, _key_info(self.plan.job, step, digest, ENCLAVE)
+
+    def _due(self, model: Mapping[str, JSON] | None) -> int | None:
+        """Return the round that comes after a model that is new here, as far as it is said.
+
+        The centre's word is good enough: a wrong one keeps every update out and opens nothing.
+        """
+        resume, release = self.plan.spec.resume, model and model.get("release")
+        if isinstance(release, dict):
+            return Step.parse(release.get("round"), release.get("stage")).number + 1
+        begins = model is None or (resume is not None and model.get("digest") == resume.model)
+        return 1 if begins else None
 
     def _check_same(self, digest: str) -> None:
         held = self._model.digest if self._model else self._locked.digest if self._locked else ""

@@ -58,9 +58,11 @@ class Rounds:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._accumulators: dict[Stage, Accumulator] = {}
-        self._current: Round | None = None
+        self._open: dict[Stage, Round] = {}
         self._previous: Round | None = None
         self._last: Step | None = None
+        self.due: int | None = 1
+        """The round after the model's, for training and for an evaluation; None if unknown."""
         self.releases: dict[Step, Released] = {}
         self.expected: frozenset[str] | None = None
         """Only these parties' updates are taken until the next release (a certified set)."""
@@ -68,11 +70,11 @@ class Rounds:
     @property
     def idle(self) -> bool:
         """Tell whether no step is open."""
-        return self._current is None
+        return not self._open
 
     def receipt(self, step: Step, party: str) -> tuple[str, dict[str, JSON]] | None:
         """Return (commitment, receipt) if the party's update of this step was folded."""
-        for known in (self._current, self._previous):
+        for known in (*self._open.values(), self._previous):
             if known is not None and known.step == step:
                 return known.receipts.get(party)
         return None
@@ -110,15 +112,15 @@ class Rounds:
         self, update: OpenedUpdate, commitment: str, receipt: dict[str, JSON], seed: bytes = b""
     ) -> None:
         """Note that the accumulator holds this update, which brought this seed for the noise."""
-        if self._current is None:
-            raise AssertionError  # `accumulator` came first, under the job's lock
-        self._current.receipts[update.binding.party] = (commitment, receipt)
+        step = Step.parse(update.binding.round, update.binding.stage)
+        current = self._open[step.stage]  # `accumulator` came first, under the job's lock
+        current.receipts[update.binding.party] = (commitment, receipt)
         if seed:
-            self._current.seeds[update.binding.party] = seed
+            current.seeds[update.binding.party] = seed
 
     def noise_seed(self) -> bytes:
         """Return the seed of the open step's noise: a function of what is folded, and secret."""
-        current = self._current
+        current = self._open.get("train")
         if current is None or set(current.seeds) != set(current.receipts):
             raise AssertionError  # `certified` came first, and every folded update has a seed
         return joint_seed(
@@ -187,18 +189,24 @@ class Rounds:
     def close(self, step: Step, released: Released) -> None:
         """The step is released: the next one may open."""
         self.releases[step] = released
-        self._last, self._previous, self._current = step, self._current, None
+        self._last, self._previous, self.due = step, self._open.get(step.stage), step.number + 1
+        self._open.clear()
         self.expected = None
 
     def _check_step(self, step: Step) -> Round | None:
-        """Return the open round of this step, None if it may open now, or refuse it."""
+        """Return the open round of this step, None if it may open now, or refuse it.
+
+        Only the centre knows whether training goes on or the evaluation comes, so both may be open
+        until one is frozen or released: a party that runs ahead keeps nobody out.
+        """
         self._plan.check_step(step)
-        current = self._current
+        current = self._open.get(step.stage)
         if current is not None and current.step == step:
             return current
-        blocking = current is not None and (current.frozen or current.receipts)
-        if blocking or (self._last is not None and step <= self._last):
-            now = current.step if current is not None else self._last
+        taken = current is not None and bool(current.receipts)
+        frozen = any(other.frozen for other in self._open.values())
+        if taken or frozen or not self._is_next(step):
+            now = ", ".join(str(one.step) for one in self._open.values()) or f"round {self.due}"
             raise SecureFlowError(
                 "stale_round",
                 f"{step} of {self._plan.job} is not open; the enclave is at {now}.",
@@ -206,14 +214,21 @@ class Rounds:
             )
         return None
 
+    def _is_next(self, step: Step) -> bool:
+        if step.stage == "moments":
+            return self._last is None
+        later = self._last is None or step > self._last
+        return later and self.due in {None, step.number}
+
     def _enter(self, step: Step, model: str) -> Round:
-        if self._current is None or self._current.step != step:
-            self._current = Round(step, model)
+        current = self._open.get(step.stage)
+        if current is None or current.step != step:
+            current = self._open[step.stage] = Round(step, model)
             if step.stage not in self._accumulators:
                 self._accumulators[step.stage] = _accumulator(self._plan, step.stage)
             if self._accumulators[step.stage].count:
                 self._accumulators[step.stage].reset()
-        return self._current
+        return current
 
 
 def _accumulator(plan: Plan, stage: Stage) -> Accumulator:
