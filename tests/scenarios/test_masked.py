@@ -1,0 +1,123 @@
+"""Masked jobs as people see them: the demo's bar, dropouts that return, and impossible specs.
+
+The processes and links are real; `tests/security/test_operator_secagg.py` attacks them, and
+`tests/survival/test_masked_survival.py` kills them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from secureflow.demo.data import dataset_config, split_silos
+from secureflow.demo.platform import Platform
+from secureflow.demo.play import play
+from secureflow.domain.specs import Limits, ModelSpec, Quantisation, Release
+from secureflow.kit.errors import SecureFlowError
+from tests.survival.world import await_end, bank_names, check_story, platform, rehearsal, verified
+
+pytestmark = [pytest.mark.xdist_group("masked-platform"), pytest.mark.timeout(300)]
+PATIENCE = 10.0  # seconds without a sign of life: far more than a busy machine needs
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("masked") / "p"
+    with platform(directory, 4, data=False, mortal=False) as built:
+        yield built
+
+
+@pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
+def test_the_demo_reaches_its_bar_under_masks(tmp_path: Path, protection: str) -> None:
+    owners = bank_names(3)
+    silos = split_silos(tmp_path / "data", 3)
+    datasets = {party: dataset_config(path) for party, path in zip(owners, silos, strict=True)}
+    with Platform(tmp_path / "p", owners, datasets) as built:
+        built.build()
+        told: list[dict[str, object]] = []
+        outcome = play(
+            built, 25, lambda kind, data: told.append(data) if kind == "round" else None,
+            protection,  # type: ignore[arg-type]
+        )  # fmt: skip
+    assert outcome.accuracy >= 0.840
+    assert outcome.ledger["verified"]
+    assert ("SIMULATED" in outcome.tee) == (protection == "sealed+secagg")
+    assert all(not row["rows"] for row in told)  # a party's row count is as hidden as its update
+
+
+@pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
+def test_a_dropout_that_comes_back(place: Platform, protection: str) -> None:
+    """Four go on as three; the fourth applies the means that it missed and is one of four again."""
+    everybody = tuple(place.parties)
+    request = rehearsal(place, everybody, 60, PATIENCE, protection=protection)
+    with place.client("bank-a") as client:
+        job = client.jobs.submit(request)
+        gone = False
+        for event in client.jobs.watch(job.id):
+            if event.kind != "round":
+                continue
+            if not gone:
+                place.processes["bank-d"].kill()
+                gone = True
+            elif event.data["survivors"] == 3 and not place.processes["bank-d"].alive:
+                place.start("bank-d")
+        ended = await_end(client, job.id)
+    assert ended.state == "succeeded", ended.error
+    report = ended.report or {}
+    survivors = [row["survivors"] for row in report["history"]]
+    assert survivors[0] == 4
+    assert 3 in survivors
+    assert survivors[-1] == 4
+    assert {drop["party"] for drop in report["dropouts"]} == {"bank-d"}
+    assert verified(place, job.id)
+
+
+def test_one_of_three_gone_for_good_is_named(place: Platform) -> None:
+    with place.client("bank-a") as client:
+        three = ("bank-a", "bank-b", "bank-c")
+        job = client.jobs.submit(rehearsal(place, three, 200, PATIENCE, protection="secagg"))
+        for event in client.jobs.watch(job.id):
+            if event.kind == "round":
+                place.processes["bank-c"].kill()
+                break
+        ended = await_end(client, job.id)
+    place.start("bank-c")
+    assert ended.state == "failed"
+    assert ended.error is not None
+    assert ended.error["code"] in {"too_few_contributors", "too_few_answers", "round_lost"}
+    assert "bank-c" in ended.error["message"]
+    assert "bank-a" not in ended.error["message"]
+
+
+def test_a_job_of_everybody_after_all_that(place: Platform) -> None:
+    request = rehearsal(place, tuple(place.parties), 3, 30.0, protection="secagg")
+    with place.client("bank-a") as client:
+        ended = await_end(client, client.jobs.submit(request).id)
+    assert ended.state == "succeeded", ended.error
+    assert (ended.report or {})["dropouts"] == []
+    check_story(place, ended)
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("release.intermediate", {"release": Release(intermediate="agents")}),
+        (
+            "quantisation.bits",
+            {"quantisation": Quantisation(bits=40), "limits": Limits(max_weight=1 << 30)},
+        ),
+    ],
+)
+def test_what_masks_cannot_keep_is_refused(
+    place: Platform, field: str, changes: dict[str, object]
+) -> None:
+    request = rehearsal(
+        place, tuple(place.parties), 3, 30.0,
+        **{"protection": "secagg", "model": ModelSpec(family="rehearsal", parameters=8), **changes},
+    )  # fmt: skip
+    with place.client("bank-a") as client, pytest.raises(SecureFlowError) as refused:
+        client.jobs.submit(request)
+    assert refused.value.code == "contradictory_spec"
+    assert refused.value.details["field"] == field
