@@ -228,6 +228,7 @@ def _summary(item: InboxItem) -> dict[str, JSON]:
         "dataset": request.get("dataset"),
         "columns": request.get("columns"),
         "sensitive": request.get("sensitive"),
+        "epsilon": request.get("epsilon"),
         "parties": request.get("parties"),
         "reasons": list(item.reasons),
         "at": item.at,

@@ -86,7 +86,7 @@ async def test_consent_is_refused_before_a_person_is_asked(tmp_path: Path) -> No
         (BUDGET, {"privacy": None}, "privacy_required"),
         (
             BUDGET,
-            {"privacy": {**PRIVATE["privacy"], "epsilon": 0.01}},  # type: ignore[dict-item]
+            {"privacy": {**PRIVATE["privacy"], "epsilon": 0.01}},
             "contradictory_spec",
         ),
     ],
