@@ -281,7 +281,8 @@ _DEEDS = st.tuples(
 )
 
 
-@given(st.lists(_DEEDS, min_size=4, max_size=16))
+@pytest.mark.timeout(600)
+@given(st.lists(_DEEDS, min_size=4, max_size=12))
 @settings(max_examples=10_000, deadline=None)
 def test_no_interleaving_exceeds_the_limit(deeds: list[tuple[str, str, Charge, str]]) -> None:
     world = World()

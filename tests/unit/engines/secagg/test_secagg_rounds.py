@@ -8,7 +8,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from peers.secagg import MODEL, Table
 
-from secureflow.engines.secagg import Client
+from secureflow.engines.secagg import Aggregator, Client
 from secureflow.engines.secagg.framing import Kind, decode_frame
 from secureflow.kit.errors import SecureFlowError
 
@@ -250,6 +250,43 @@ def test_sixty_four_bit_rings_work_the_same() -> None:
     table.upload(table.names[1:])
     _finish(table, set(table.names), set(table.names))
     assert (table.aggregator.result().mean == table.expected(table.names[1:])[0]).all()
+
+
+@pytest.mark.parametrize("cut", [0, 7, 9, 200, -4, -1])
+def test_an_unreadable_state_is_no_fresh_start(cut: int) -> None:
+    table = Table(3)
+    table.set_up()
+    table.begin()
+    name = table.names[0]
+    state = table.clients[name].export_state()
+    with pytest.raises(SecureFlowError) as refused:
+        Client.restore(table.plan, name, table.keys[name], state[:cut])
+    assert refused.value.code == "state_unreadable"
+    for broken in (table.aggregator.export_state()[:cut], b'{"setups":[]}'):
+        with pytest.raises(SecureFlowError) as refused:
+            Aggregator.restore(table.plan, broken)
+        assert refused.value.code == "state_unreadable"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("dropped", range(0, 23))
+@pytest.mark.parametrize("stage", ["before upload", "before vote", "before opening"])
+def test_every_stage_and_number_of_dropouts_of_sixty_four(dropped: int, stage: str) -> None:
+    table = Table(64, rounds=1)
+    table.set_up()
+    table.begin()
+    everybody = set(table.names)
+    alive = everybody - set(table.names[1 : 1 + dropped])
+    table.upload(sorted(alive) if stage == "before upload" else None)
+    attempt = (table, everybody if stage == "before opening" else alive, alive)
+    if dropped > 64 - table.plan.threshold:
+        with pytest.raises(SecureFlowError) as lost:
+            _open(*attempt)
+        assert lost.value.code in CLEAN
+        return
+    _open(*attempt)
+    _check(table, alive if stage == "before upload" else everybody)
 
 
 @pytest.mark.soak
