@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from secureflow.demo.platform import Platform
+from secureflow.domain.specs import TrainingPlan
 from tests.survival.points import Arming
 from tests.survival.world import check_story, platform, run_under, training
 
@@ -62,3 +64,20 @@ def test_a_process_killed_at_each_step(
     assert job.report is not None
     assert job.report["model"]["digest"] == digest
     check_story(place, job)
+
+
+@pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
+def test_masks_change_the_model_by_rounding_alone(place: Platform, protection: str) -> None:
+    """The same rows and seeds under the seal alone: coordinates agree to a float32, or nearly.
+
+    One round: the next one's shuffles follow from the model's digest, to the last bit.
+    """
+    plan = TrainingPlan(rounds=1, batch_size=64, learning_rate=0.1)
+    sealed, _ = run_under(place, None, training(place, plan))
+    masked, _ = run_under(place, None, training(place, plan, protection=protection))
+    reports = [job.report for job in (sealed, masked) if job.report is not None]
+    with place.client("bank-a") as client:
+        one, other = (client.models.load(told["model"]["id"]).parameters for told in reports)
+    assert np.abs(one).max() > 0.01
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+    assert reports[0]["metrics"]["loss"] == pytest.approx(reports[1]["metrics"]["loss"], abs=1e-4)
