@@ -127,16 +127,24 @@ class Budgets:
         await asyncio.to_thread(self._reserve, job, policy, charge(spec))
 
     def spend(self, job: JobRecord) -> None:
-        """Mark the charge as spent, with the record of an update; the caller's transaction.
+        """Mark the charge as spent, after the record of an update; the caller's transaction.
 
         Raises:
-            SecureFlowError: `budget_conflict` when nothing is reserved.
+            SecureFlowError: `budget_conflict` when what is on record is more than is reserved.
         """
-        policy = self._policy(_private_spec(job))
-        if policy is not None:
-            ledger = self._ledger(policy)
-            if ledger.state_of(job.job) != "committed":
-                ledger.commit(job.job)
+        spec = _private_spec(job)
+        policy = self._policy(spec)
+        if spec is None or policy is None:
+            return
+        ledger = self._ledger(policy)
+        if not ledger.covers(job.job, charge(spec, self._made(job))):
+            raise SecureFlowError(
+                "budget_conflict",
+                f"Nothing is reserved in {policy.domain} that pays for this update of {job.job}.",
+                "The job was settled or given back: submit a new one.",
+            )
+        if ledger.state_of(job.job) != "committed":
+            ledger.commit(job.job)
 
     def settle(self, job: JobRecord) -> None:
         """Charge an ended job for the rounds on record; the caller's transaction.
@@ -149,7 +157,7 @@ class Budgets:
             return
         ledger = self._ledger(policy)
         state = ledger.state_of(job.job)
-        made = sum(one.stage == "train" for one in self._store.rounds(job.job))
+        made = self._made(job)
         if state == "committed":
             ledger.commit(job.job, charge(spec, made))
         elif state == "reserved" and made == 0:
@@ -209,6 +217,9 @@ class Budgets:
                 {"dataset": name, "unit": policy.unit},
             )
         return policy
+
+    def _made(self, job: JobRecord) -> int:
+        return sum(one.stage == "train" for one in self._store.rounds(job.job))
 
     async def _learn(self, policy: DatasetPrivacy, wanted: Charge) -> None:
         """Know every curve that the filter will need: it runs inside a transaction."""

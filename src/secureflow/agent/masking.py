@@ -242,8 +242,8 @@ class Masking:
                 job.job, held.round, held.stage, model, held.content, rows, held.seconds,
                 observed.checkpoint.size, own.hash,
             )  # fmt: skip
-            context.budgets.spend(job)
             context.store.add_round(record)
+            context.budgets.spend(job)
             facts = {"round": held.round, "stage": held.stage, "rows": rows}
             context.store.note(context.clock(), "update.masked", job.job, **facts)
         return record

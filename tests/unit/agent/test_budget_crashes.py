@@ -108,9 +108,7 @@ class Bank:
                 self.budgets.settle(record)
                 return
             rounds = len(self.store.rounds(record.job))
-            if rounds >= 3 or self.budgets._ledger(Settings(self.domain).privacy).state_of(
-                record.job
-            ) in {None, "voided"}:
+            if rounds >= 3:
                 return
             self.store.add_round(
                 RoundRecord(record.job, rounds + 1, "train", "m", "c", 0, 0.0, 0, "")
@@ -142,13 +140,10 @@ _DEEDS = st.lists(
 
 
 def _interleave(bank: Bank, deeds: list[tuple[str, int, str]]) -> None:
-    settled: set[int] = set()
     for deed, job, fails in deeds:
         if deed == "restart":
             bank.open()
             continue
-        if job in settled:
-            continue  # a finished job is refused long before it gets here
         bank.breaking.fails = fails
         try:
             bank.do(deed, job)
@@ -157,8 +152,6 @@ def _interleave(bank: Bank, deeds: list[tuple[str, int, str]]) -> None:
                 raise
         except sqlite3.OperationalError:
             pass
-        else:
-            settled |= {job} if deed == "settle" else set()
         bank.breaking.fails = ""
 
 

@@ -153,6 +153,21 @@ async def test_a_restarted_job_goes_on_and_is_charged_once(tmp_path: Path) -> No
     assert events(agent).count("reserve") == 1
 
 
+async def test_what_was_settled_pays_for_no_further_round(tmp_path: Path) -> None:
+    """A finished job is refused before; should that ever fail, the budget itself refuses."""
+    agent = world(tmp_path)
+    await agent.admitted()
+    await agent.round(1)
+    job = agent.store.job(JOB)
+    assert job
+    with agent.store.transaction():
+        agent.assembly.context.budgets.settle(job)
+    with pytest.raises(SecureFlowError) as caught:
+        await agent.round(2)
+    assert caught.value.code == "budget_conflict"
+    assert len(agent.uplink.sent) == 1
+
+
 async def test_a_record_that_does_not_commit_spends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

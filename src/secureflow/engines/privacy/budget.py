@@ -181,6 +181,11 @@ class BudgetLedger:
         self._store({"kind": "void", "id": reservation})
         known.state = "voided"
 
+    def covers(self, reservation: str, released: Charge) -> bool:
+        """Tell whether a reservation that was not given back pays for what was released."""
+        known = self._reservations.get(reservation)
+        return known is not None and known.state != "voided" and _covers(known.charge, released)
+
     # --- what it costs -------------------------------------------------------------------------
 
     def state_of(self, reservation: str) -> State | None:
