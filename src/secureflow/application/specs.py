@@ -71,7 +71,8 @@ async def draft(
 
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
-            `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`.
+            `charter_mismatch`, `invalid_spec`, `unknown_column`, `unknown_category`,
+            `column_not_granted`.
     """
     charter = await _charter(work)
     _check_smallest([*datasets, *parties], parts)
@@ -201,6 +202,31 @@ def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
                     "Use the column as its owner declares it.",
                     {"field": f"features.{column}", "party": party},
                 )
+        _check_categories(spec.features, party, dataset)
+
+
+def _check_categories(features: FeatureSpec | None, party: str, dataset: Dataset) -> None:
+    """Refuse early what the owner's agent would refuse: declared values without a place."""
+    if features is None:
+        return
+    known = {one.name: one.categories for one in dataset.columns if one.type == "category"}
+    label = features.label
+    wrong = [
+        (one.column, value)
+        for one in features.categorical
+        for value in known.get(one.column, ())
+        if value not in one.categories
+    ]
+    if label.column in known and label.positive not in known[label.column]:
+        wrong.append((label.column, label.positive))
+    for column, value in wrong:
+        raise SecureFlowError(
+            "unknown_category",
+            f"Category {value!r} of column {column!r} is not in both the job and the dataset "
+            f"{dataset.name} of {party}.",
+            "Give the job the categories that every owner declares.",
+            {"party": party, "column": column},
+        )
 
 
 def _wanted(features: FeatureSpec | None) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -67,6 +67,14 @@ async def test_a_dry_run_makes_nothing(stage: Stage) -> None:
             {"parts": features(label={"column": "age", "positive": "1"})},
             "contradictory_spec", "twice",
         ),
+        (
+            {"parts": features(categorical=[{"column": "job", "categories": ["clerk"]}])},
+            "unknown_category", "farmer",
+        ),
+        (
+            {"parts": features(label={"column": "income", "positive": "rich"})},
+            "unknown_category", "rich",
+        ),
         ({"purpose": "marketing"}, "column_not_granted", "marketing"),
         ({"parts": {**features(), "protection": "none"}}, "invalid_spec", "protection"),
         ({"project": "prj_00000000000000000000"}, "not_found", ""),
