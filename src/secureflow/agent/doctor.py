@@ -245,6 +245,14 @@ def _charter(way: Way) -> str:
             '--confirm "WORDS"',
         )
     charter = SignedCharter.from_json(kept).charter
+    ours = [one.key for one in charter.members if one.organisation == way.known.organisation]
+    if ours != [read_signing_key(way.known).public]:
+        raise SecureFlowError(
+            "charter_mismatch",
+            f"The pinned charter does not name this agent's signing key for "
+            f"{way.known.organisation}: nobody would believe its signatures.",
+            "Put the key back from its backup, or agree on a new charter with the present key.",
+        )
     theirs = way.status.get("charter")
     if theirs and theirs != charter.digest:
         raise SecureFlowError(
@@ -296,7 +304,7 @@ _LEGS: tuple[_Leg, ...] = (
     ("authorisation", frozenset({"TLS", "certificate"}), _authorisation),
     ("clock", frozenset({"authorisation"}), _clock),
     ("version", frozenset({"authorisation"}), _version),
-    ("charter", frozenset({"settings"}), _charter),
+    ("charter", frozenset({"settings", "keys"}), _charter),
     ("attestation", frozenset({"settings"}), _attestation),
     ("alarm", frozenset({"settings"}), _alarm),
 )

@@ -106,6 +106,12 @@ def _alarm(sick: Patient) -> None:
         store.set_fact("alarm", SecureFlowError("leaf_missing", "hidden").as_json())
 
 
+def _another_key(sick: Patient) -> None:
+    path = sick.directory / "signing.key"
+    path.unlink()
+    SigningKey.generate().save(path)
+
+
 def _unpin(sick: Patient) -> None:
     store = Store(sick.directory / "agent.db")
     with store.transaction():
@@ -134,6 +140,7 @@ def _unpin(sick: Patient) -> None:
         (_answer(charter="0" * 64), {"charter": "charter_mismatch"}),
         (_answer(log={"origin": "log.example", "key": "other"}), {"charter": "ledger_wrong_log"}),
         (_unpin, {"charter": "charter_not_pinned"}),
+        (_another_key, {"charter": "charter_mismatch"}),
         (_set(attestation={"measurements": []}), {"attestation": "invalid_settings"}),
         (
             _set(attestation={"allow_simulated": True, "roots": ["gone.pem"]}),
