@@ -55,11 +55,22 @@ class Connection:
         return httpx.Request(method, url, headers=headers, extensions=timeout, **rest)
 
     def request_of(self, call: Call[Any]) -> httpx.Request:
-        """Build a call's request."""
+        """Build a call's request.
+
+        Raises:
+            SecureFlowError: `invalid_request` for what JSON cannot say (NaN, ∞, half a character).
+        """
         extra = {"Idempotency-Key": call.key} if call.key else {}
         body = {} if call.body is None else {"json": call.body}
         params = {name: value for name, value in call.params.items() if value != ""}
-        return self.request(call.method, call.path, extra=extra, params=params, **body)
+        try:
+            return self.request(call.method, call.path, extra=extra, params=params, **body)
+        except ValueError as error:
+            raise SecureFlowError(
+                "invalid_request",
+                f"The request cannot be written as JSON: {error}.",
+                "Use finite numbers and valid Unicode text.",
+            ) from error
 
     def events_request(self, subscription: Subscription) -> httpx.Request:
         """Build the request that opens or resumes an event stream."""

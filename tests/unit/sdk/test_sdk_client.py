@@ -104,6 +104,15 @@ def test_two_posts_have_different_keys(sdk_server: type, sdk_job: dict[str, Any]
     assert one != two
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800"])
+def test_what_json_cannot_say_is_refused_before_it_is_sent(sdk_server: type, value: Any) -> None:
+    server = sdk_server()
+    with pytest.raises(SecureFlowError, match="cannot be written") as caught:
+        server.client().jobs.submit({"project": "prj_0", "plan": {"learning_rate": value}})
+    assert caught.value.code == "invalid_request"
+    assert server.requests == []
+
+
 def test_a_login_whose_answer_was_lost_is_not_repeated(sdk_server: type) -> None:
     server = sdk_server(httpx.ReadError("cut"))
     with pytest.raises(SecureFlowError) as caught:
