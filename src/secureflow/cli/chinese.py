@@ -32,6 +32,7 @@ CHINESE: Final[dict[str, str]] = {
     "Approve a request.": "批准一条请求。",
     "{what} is rejected.": "已拒绝 {what}。",
     "Reject a request.": "拒绝一条请求。",
+    "{path} has no header line.": "{path} 没有表头行。",
     "List the declared datasets.": "列出已声明的数据集。",
     "Who could see what of a job, what it cost, what is stopped.": (
         "谁能看到任务的哪些内容、消耗了多少隐私预算、挡住了哪些攻击。"

@@ -83,8 +83,10 @@ def _records(path: Path, numeric: set[str]) -> Iterator[dict[str, float | str | 
     import csv
     import io
 
-    text = read_bytes(path).decode("utf-8-sig", "replace")
-    for number, row in enumerate(csv.DictReader(io.StringIO(text)), 1):
+    table = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig", "replace")))
+    if not table.fieldnames:
+        raise SecureFlowError("invalid_file", t("{path} has no header line.", path=path))
+    for number, row in enumerate(table, 1):
         yield {
             name: _cell(number, name, value, name in numeric)
             for name, value in row.items()

@@ -157,3 +157,6 @@ def test_predicting_rows_of_a_file(cli: Any, tmp_path: Path) -> None:
     code, _, err = cli("model", "predict", model, rows)
     assert code == 2
     assert "Row 2, column age" in err
+    rows.write_text("")
+    code, _, err = cli("model", "predict", model, rows)
+    assert (code, "no header line" in err) == (2, True)
