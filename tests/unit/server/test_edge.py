@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from secureflow.kit.version import __version__
 from secureflow.server.rest.edge import SECURITY_HEADERS
 from secureflow.server.settings import RestSettings
 from tests.stage import Stage
@@ -156,7 +157,7 @@ async def test_a_defect_is_a_problem_without_its_trace(
 
 async def test_health_readiness_and_metrics(api: Api) -> None:
     await api.call("GET", "/jobs/some-unknown-id", api.stage.operator)
-    assert (await api.http.get("/healthz")).json() == {"status": "ok"}
+    assert (await api.http.get("/healthz")).json() == {"status": "ok", "version": __version__}
     assert (await api.http.get("/readyz")).status_code == 200
     text = (await api.http.get("/metrics")).text
     assert 'secureflow_jobs{state="proposed"} 1.0' in text

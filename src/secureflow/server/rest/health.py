@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from secureflow.kit.version import __version__
 from secureflow.server.rest.callers import Use
 
 router = APIRouter(tags=["health"])
@@ -13,8 +14,8 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz", summary="Is the process alive")
 async def get_health() -> dict[str, str]:
-    """Answer at all."""
-    return {"status": "ok"}
+    """Answer at all, with the version: clients see early that they do not fit."""
+    return {"status": "ok", "version": __version__}
 
 
 @router.get(
