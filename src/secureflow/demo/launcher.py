@@ -6,12 +6,15 @@ to keep them, and a demo that was kept is ended before a new one takes its place
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json as jsonlib
 import os
 import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from secureflow.demo.data import dataset_config, split_silos
@@ -45,6 +48,13 @@ def run(
         protection: what hides single updates: an enclave, masks, or both.
     """
     directory = directory.resolve()
+    with _claimed(directory):
+        return _run(parties, rounds, json, keep, directory, protection)
+
+
+def _run(
+    parties: int, rounds: int, json: bool, keep: bool, directory: Path, protection: Protection
+) -> int:
     _make_room(directory)
     signal.signal(signal.SIGTERM, _interrupt)
     owners = {f"bank-{chr(97 + n)}": f"Bank {chr(65 + n)}" for n in range(parties)}
@@ -70,42 +80,57 @@ def run(
 
 
 def stop(directory: Path) -> int:
-    """End a demo that was kept; return 0 also when there is none."""
+    """End a demo that was kept, or what is left of one; return 0 also when there is none."""
     directory = directory.resolve()
-    state = directory / STATE
-    if not state.exists():
+    pids = _processes(directory)
+    (directory / STATE).unlink(missing_ok=True)
+    if not pids:
         sys.stderr.write(f"No demo is running in {directory}.\n")
         return 0
-    pids: dict[str, int] = jsonlib.loads(state.read_text())["processes"]
-    for pid in pids.values():
-        if _ours(pid, directory):
-            kill_group(pid, signal.SIGTERM)
+    for pid in pids:
+        kill_group(pid, signal.SIGTERM)
     deadline = time.monotonic() + 8
-    while any(_ours(pid, directory) for pid in pids.values()):
+    while pids := _processes(directory):
         if time.monotonic() > deadline:
-            for pid in pids.values():
-                if _ours(pid, directory):
-                    kill_group(pid, signal.SIGKILL)
+            for pid in pids:
+                kill_group(pid, signal.SIGKILL)
             break
         time.sleep(0.05)
-    state.unlink()
     sys.stderr.write("The demo has ended.\n")
     return 0
 
 
+@contextlib.contextmanager
+def _claimed(directory: Path) -> Iterator[None]:
+    """Hold the directory for this process alone: a second demo would empty it under our feet."""
+    directory.mkdir(parents=True, exist_ok=True)
+    held = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SecureFlowError(
+                "directory_in_use",
+                f"Another demo is at work in {directory}.",
+                "Wait for its end, or name another directory: --directory.",
+            ) from error
+        yield
+    finally:
+        os.close(held)
+
+
 def _make_room(directory: Path) -> None:
     """End what an earlier demo left and empty its directory; refuse a directory of other things."""
-    if not directory.exists():
-        return
     if any(directory.iterdir()) and not (directory / "data").exists():
         raise SecureFlowError(
             "directory_in_use",
             f"{directory} holds files that no demo made.",
             "Name another directory: --directory.",
         )
-    if (directory / STATE).exists():
+    if _processes(directory):
         stop(directory)
-    shutil.rmtree(directory)
+    for entry in directory.iterdir():  # the directory itself stays: it carries the claim
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
 def _leave(platform: Platform) -> None:
@@ -131,14 +156,16 @@ def _leave(platform: Platform) -> None:
     )
 
 
-def _ours(pid: int, directory: Path) -> bool:
-    """Tell whether the pid is alive and runs from this demo's directory (pids are reused)."""
-    try:
-        os.kill(pid, 0)
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return str(directory).encode() in command
+def _processes(directory: Path) -> list[int]:
+    """Return the platform's processes that run from this directory, whoever started them."""
+    mark = f"\0--config\0{directory}/".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            command = (entry / "cmdline").read_bytes()
+            if mark in command and b"\0start\0" in command and entry.stat().st_uid == os.getuid():
+                found.append(int(entry.name))
+    return found
 
 
 def _interrupt(*_: object) -> None:
