@@ -65,7 +65,8 @@ def chart(name: str, points: Sequence[tuple[float, float]]) -> Chart:
 
 def nice_steps(low: float, high: float, count: int = 4) -> list[float]:
     """Return at least two round values that span the interval, about `count` apart steps."""
-    span = (high - low) or max(abs(high), 1.0) * 0.1
+    size = max(abs(low), abs(high), 1.0)
+    span = high - low if high - low > 1e-9 * size else 0.1 * size  # else ticks would look the same
     power = 10.0 ** math.floor(math.log10(span / count))
     step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m * count >= span)
     start = math.floor(low / step + 1e-9)
