@@ -56,7 +56,8 @@ def _run(
     parties: int, rounds: int, json: bool, keep: bool, directory: Path, protection: Protection
 ) -> int:
     _make_room(directory)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have had SIGINT ignored
+        signal.signal(number, _interrupt)
     owners = {f"bank-{chr(97 + n)}": f"Bank {chr(65 + n)}" for n in range(parties)}
     silos = split_silos(directory / "data", parties)
     datasets = {p: dataset_config(path) for p, path in zip(owners, silos, strict=True)}
