@@ -99,6 +99,7 @@ RULES: dict[str, Rule] = {
     "submit_job": Rule("job.submit", "project", "body", JOB_BODY),
     "dry_run_job": Rule("job.submit", "project", "body", JOB_BODY),
     "get_job": Rule("job.read", "job"),
+    "explain_job": Rule("job.read", "job"),
     "cancel_job": Rule("job.cancel", "job"),
     "watch_job": Rule("job.read", "job"),
     "get_job_report": Rule("job.read", "job"),
