@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from secureflow.adapters.link import CredentialFiles
-from secureflow.agent.joining import fetch_authority, join
 from secureflow.kit.crypto import SigningKey, fingerprint
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.joining import fetch_authority, join
 from secureflow.kit.pki import SpiffeId, make_csr, new_link_key, parse_certificate, spiffe_id
 
 JSON = Any

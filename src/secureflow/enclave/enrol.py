@@ -1,32 +1,25 @@
 """Enrolment of an enclave: a one-time token and a CSR against a link certificate.
 
 The token carries the fingerprint of the link's authority. So the first request may go to anybody:
-what answers must show exactly that authority, and everything after is verified under it. Standard
-library only, since the enclave measures what it imports.
+what answers must show exactly that authority, and everything after is verified under it.
 """
 
 from __future__ import annotations
 
-import http.client
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
+from typing import Any
 
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.tee import SimulatedPlatform
-from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.clock import Clock, system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import make_csr, new_link_key, pin_authority
+from secureflow.kit.joining import fetch_authority, join
+from secureflow.kit.pki import make_csr, new_link_key
 
 JSON = Any
-TIMEOUT: Final = 30.0
-MAX_ANSWER: Final = 1 << 20
-_LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
 
 
 @dataclass(frozen=True)
@@ -68,8 +61,7 @@ def enrol(
         raise SecureFlowError(
             "already_enrolled", f"{directory} holds an enrolled enclave.", "Choose another one."
         )
-    url = _checked(server)
-    ca = pin_authority(_fetch_authority(url), parsed.ca_fingerprint)
+    ca = fetch_authority(server, parsed.ca_fingerprint)
     key, proof = new_link_key(), SigningKey.generate()
     csr = make_csr(key)
     request = {
@@ -79,7 +71,7 @@ def enrol(
         "key": proof.public,
         "signature": proof.sign("enrol", proof_body(parsed.id, csr, proof.public)),
     }
-    answer = _enroll(url, ca, request)
+    answer = _checked(join(server, ca, request), server)
     CredentialFiles.create(directory, ca, key, answer["certificate"])
     if simulated:
         SimulatedPlatform.create(directory / "simulated", clock())
@@ -93,68 +85,8 @@ def _configuration(link: str, *, simulated: bool) -> str:
     return f"directory: .\nserver: {link}\n{platform}uplink:\n  bind: 127.0.0.1\n  port: 0\n"
 
 
-def _enroll(url: SplitResult, ca: str, request: dict[str, JSON]) -> dict[str, str]:
-    """Send the token, only to who shows a certificate of the pinned authority."""
-    context = ssl.create_default_context(cadata=ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    status, data = _exchange(url, "POST", "/api/v1/enroll", canonical_bytes(request), context)
-    answer = parse_json(data, MAX_ANSWER)
-    if not isinstance(answer, dict):
-        raise SecureFlowError("server_unreachable", f"{url.netloc} gives no enrolment.")
-    if status not in {200, 201}:
-        raise SecureFlowError(
-            str(answer.get("code", "enrolment_refused")),
-            str(answer.get("detail", "The centre refused the enrolment.")),
-            str(answer.get("hint", "Ask the operator for a new token.")),
-        )
+def _checked(answer: dict[str, JSON], server: str) -> dict[str, str]:
     wanted = ("certificate", "spiffe", "link")
     if not all(isinstance(answer.get(field), str) for field in wanted):
-        raise SecureFlowError("server_unreachable", f"{url.netloc} gives no enrolment.")
+        raise SecureFlowError("server_unreachable", f"{server} gives no enrolment.")
     return {field: answer[field] for field in wanted}
-
-
-def _fetch_authority(url: SplitResult) -> str:
-    """Fetch the authority's certificate; its fingerprint decides whether it is believed."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    status, data = _exchange(url, "GET", "/api/v1/ca", b"", context)
-    if status != 200:
-        raise SecureFlowError("server_unreachable", f"{url.netloc} shows no authority ({status}).")
-    return data.decode("ascii", "replace")
-
-
-def _exchange(
-    url: SplitResult, method: str, path: str, body: bytes, context: ssl.SSLContext
-) -> tuple[int, bytes]:
-    host, port = str(url.hostname), url.port
-    connection = (
-        http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)
-        if url.scheme == "https"
-        else http.client.HTTPConnection(host, port, timeout=TIMEOUT)
-    )
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        return response.status, response.read(MAX_ANSWER)
-    except (OSError, http.client.HTTPException) as error:
-        raise SecureFlowError(
-            "server_unreachable",
-            f"{url.netloc} cannot be reached: {error}.",
-            "Check the URL, and whether the server runs and its certificate is of its own CA.",
-        ) from error
-    finally:
-        connection.close()
-
-
-def _checked(server: str) -> SplitResult:
-    """Refuse a URL over which the token would travel in clear."""
-    url = urlsplit(server)
-    secure = url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)
-    if not secure or not url.hostname:
-        raise SecureFlowError(
-            "insecure_url",
-            f"{server} is no https URL.",
-            "The token is a secret: use https (http only on the same machine).",
-        )
-    return url

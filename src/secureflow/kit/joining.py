@@ -2,7 +2,7 @@
 
 The token carries the fingerprint of the link's authority. The first request may go to anybody:
 what answers must show exactly that authority, and the token is sent only over a connection that
-is verified under it. Standard library only.
+is verified under it. Standard library only: the enclave measures what it imports.
 """
 
 from __future__ import annotations
