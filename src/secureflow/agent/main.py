@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +27,7 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal
+from secureflow.kit.process import run_until_told
 from secureflow.kit.version import __version__
 
 _log = get_logger(__name__)
@@ -88,7 +87,7 @@ def run(config: Path) -> int:
     try:
         settings = AgentSettings.load(config)
         configure_logging("agent", form=settings.log_form, level=settings.log_level)
-        asyncio.run(_until_told(settings))
+        run_until_told(serve(settings))
     except SecureFlowError as error:
         sys.stderr.write(f"{error}\n")
         return _EXIT.get(category(error.code), 6)
@@ -131,17 +130,6 @@ def read_signing_key(settings: AgentSettings) -> SigningKey:
             f"{settings.directory} holds no readable signing key.",
             "Enrol first: secureflow agent enroll DIR --token-file FILE --server URL.",
         ) from error
-
-
-async def _until_told(settings: AgentSettings) -> None:
-    serving = asyncio.create_task(serve(settings))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, serving.cancel)
-    try:
-        await serving
-    except asyncio.CancelledError:
-        _log.info("stopped")
 
 
 def _hello(assembly: Assembly) -> dict[str, object]:

@@ -17,8 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-import structlog
-
 from secureflow.application.asking import Asking
 from secureflow.application.listing import every
 from secureflow.application.ports import Begin, Journalled, Ledger, UnitOfWork
@@ -40,9 +38,10 @@ from secureflow.engines.script import (
 )
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
 from secureflow.kit.memory import give_back
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 ScriptFactory = Callable[[Job], Script[dict[str, JSON]]]
 Milliseconds = Callable[[], int]

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import structlog
-
 from secureflow.application.ports import Ledger
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 MAX_PROOFS = 64
 

@@ -5,8 +5,6 @@ It imports only what is measured (`adapters.tee`, `adapters.link`, wire, engines
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal
 from secureflow.kit.pki import SpiffeId, parse_certificate, spiffe_id
+from secureflow.kit.process import run_until_told
 from secureflow.kit.version import __version__
 
 JSON = Any
@@ -72,22 +71,11 @@ def run(config: Path) -> int:
     try:
         settings = EnclaveSettings.load(config)
         configure_logging("enclave", form=settings.log.form, level=settings.log.level)
-        asyncio.run(_until_told(settings))
+        run_until_told(serve(settings))
     except SecureFlowError as error:
         sys.stderr.write(f"{error}\n")
         return 2 if error.code.startswith("invalid_") else 6
     return 0
-
-
-async def _until_told(settings: EnclaveSettings) -> None:
-    serving = asyncio.create_task(serve(settings))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, serving.cancel)
-    try:
-        await serving
-    except asyncio.CancelledError:
-        _log.info("stopped")
 
 
 def _attester(settings: EnclaveSettings) -> SimulatedAttester:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
 import sys
 from collections.abc import Generator
@@ -18,6 +17,7 @@ from secureflow.domain.errors import Category, category
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal
+from secureflow.kit.process import run_until_told
 from secureflow.kit.version import __version__
 from secureflow.server.centre import Centre, open_centre
 from secureflow.server.rest.app import create_app
@@ -70,21 +70,11 @@ def run(config: Path) -> int:
     try:
         settings = ServerSettings.load(config)
         configure_logging("server", form=settings.log.form, level=settings.log.level)
-        asyncio.run(_until_told(settings))
+        run_until_told(serve(settings))
     except SecureFlowError as error:
         sys.stderr.write(f"{error}\n")
         return {Category.INVALID: 2, Category.UNAVAILABLE: 6}.get(category(error.code), 70)
     return 0
-
-
-async def _until_told(settings: ServerSettings) -> None:
-    serving = asyncio.create_task(serve(settings))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, serving.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
-    _log.info("stopped")
 
 
 async def _serve_rest(
