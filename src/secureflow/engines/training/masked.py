@@ -14,6 +14,7 @@ round's context, so parties that were shown different means have masks that do n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from secureflow.domain.specs import dump
@@ -21,16 +22,11 @@ from secureflow.engines.closing import Certificate
 from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Script
 from secureflow.engines.secagg import Conductor
 from secureflow.engines.secagg.messages import Upload, pack
-from secureflow.engines.training.admission import admit
 from secureflow.engines.training.course import (
-    ENCLAVE_GONE,
     Course,
     accusations,
     enclave_lost,
-    leaf_entries,
-    record,
     take_cosignatures,
-    witness_by_charter,
 )
 from secureflow.engines.training.encodings import (
     masked_plan,
@@ -38,7 +34,14 @@ from secureflow.engines.training.encodings import (
     masked_stages,
     model_binding,
 )
-from secureflow.engines.training.rounds import Step, too_few_contributors
+from secureflow.engines.training.rounds import (
+    Step,
+    bring_again,
+    readmit,
+    record_round,
+    released,
+    too_few_contributors,
+)
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
 
@@ -152,9 +155,7 @@ def _collect(
         replies, failures = answers["replies"], answers["failures"]
         if not enclave_lost(course, answers):
             break
-        yield from admit(course, course.parties, need=course.threshold)
-        if not course.closed:
-            yield from witness_by_charter(course)
+        yield from readmit(course)
     absent = {p: _absent(p) for p in course.parties if p not in frames}
     _note(course, step, {**absent, **failures})
     if len(replies) < course.threshold:
@@ -251,29 +252,15 @@ def _release(
         course.spent = sorted(vectors.values())
         return dict(answers["replies"][AGGREGATOR])
     body["certificate"] = opened.certificate.as_json()
-    while True:
-        try:
-            answers = yield Ask((ENCLAVE,), "release", body, patience=course.patience)
-        except SecureFlowError as error:
-            if error.code not in ENCLAVE_GONE:
-                raise
-            yield from _reseal(course, step, opened.certificate.survivors, frames)
-            continue
-        return dict(answers["replies"][ENCLAVE])
+    survivors = opened.certificate.survivors
 
-
-def _reseal(
-    course: Course, step: Step, survivors: tuple[str, ...], frames: Mapping[str, bytes]
-) -> Script[None]:
-    """Bring exactly the certified vectors to a new enclave; all of them, or the round is lost."""
-    while True:
-        yield from admit(course, survivors, need=len(survivors), only=True)
-        answers = yield _ask_to_mask(course, step, survivors, frames)
-        failures = answers["failures"]
-        if not failures:
-            return
-        if not enclave_lost(course, answers):
+    def seal_again() -> Script[None]:
+        ask = partial(_ask_to_mask, course, step, survivors, frames)
+        failures = yield from bring_again(course, survivors, ask)
+        if failures:
             raise _round_lost(course, step, failures)
+
+    return dict((yield from released(course, body, seal_again)))
 
 
 def _record_round(
@@ -283,22 +270,9 @@ def _record_round(
     certificate: Certificate,
     replies: Mapping[str, Any],
 ) -> Script[None]:
-    if step.stage == "train":
-        for party in certificate.survivors:
-            course.rounds[party] = course.rounds.get(party, 0) + 1
-    shown = ("survivors", "model", "sums_digest", "mean", "signature")
-    document = {
-        "round": step.number,
-        "stage": step.stage,
-        "release": {k: release[k] for k in shown if k in release},
-        "certificate": certificate.as_json(),
-        "generation": course.generation,
-    }
-    entries = [e for p, r in replies.items() if r.get("leaf") for e in leaf_entries(course, p, r)]
-    accused, course.accused = course.accused, []
-    entries += accused
-    yield from record(course, [*entries, {"kind": "round.closed", "document": document}])
-    course.closed += 1
+    names = ("survivors", "model", "sums_digest", "mean", "signature")
+    shown = {k: release[k] for k in names if k in release}
+    yield from record_round(course, step, shown, certificate, replies)
 
 
 def _note(course: Course, step: Step, failures: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ its new key; one that cannot is named in `round_lost`. A round is never run agai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,9 +83,7 @@ def _collect(course: Course, step: Step) -> Script[tuple[dict[str, JSON], dict[s
         replies, failures = answers["replies"], answers["failures"]
         if not enclave_lost(course, answers):
             break
-        yield from admit(course, course.parties, need=course.threshold)
-        if not course.closed:  # the start's quorum is the charter's, also for a start repeated
-            yield from witness_by_charter(course)
+        yield from readmit(course)
     if len(replies) < course.threshold:
         raise too_few_contributors(course, step, failures)
     take_cosignatures(course, replies)
@@ -147,30 +145,18 @@ def _release(course: Course, step: Step, certificate: Certificate) -> Script[dic
         "stage": step.stage,
         "certificate": certificate.as_json(),
     }
-    while True:
-        try:
-            answers = yield Ask((ENCLAVE,), "release", body, patience=course.patience)
-        except SecureFlowError as error:
-            if error.code not in ENCLAVE_GONE:
-                raise
-            yield from _reseal(course, step, certificate.survivors)
-            continue
-        release: dict[str, JSON] = answers["replies"][ENCLAVE]
-        return release
+    survivors = certificate.survivors
 
+    def train() -> Ask:
+        body = _train_body(course, step)
+        return Ask(survivors, "train", body, need=0, patience=course.patience)
 
-def _reseal(course: Course, step: Step, survivors: tuple[str, ...]) -> Script[None]:
-    """Bring exactly the certified updates to a new enclave; all of them, or the round is lost."""
-    while True:
-        yield from admit(course, survivors, need=len(survivors), only=True)
-        answers = yield Ask(
-            survivors, "train", _train_body(course, step), need=0, patience=course.patience
-        )
-        failures = answers["failures"]
-        if not failures:
-            return
-        if not enclave_lost(course, answers):
+    def seal_again() -> Script[None]:
+        failures = yield from bring_again(course, survivors, train)
+        if failures:
             raise _round_lost(course, step, failures)
+
+    return (yield from released(course, body, seal_again))
 
 
 def _record_round(
@@ -181,19 +167,87 @@ def _record_round(
     replies: Mapping[str, Any],
 ) -> Script[None]:
     for party in certificate.survivors:
-        reply = replies.get(party, {})
-        if step.stage == "train":
+        rows = int(replies.get(party, {}).get("rows", 0))
+        course.rows[party] = max(course.rows.get(party, 0), rows)
+    shown = {k: release[k] for k in ("survivors", "model", "sums_digest", "signature")}
+    yield from record_round(course, step, shown, certificate, replies)
+
+
+def readmit(course: Course) -> Script[None]:
+    """Have everybody admit a new enclave in the middle of a round."""
+    yield from admit(course, course.parties, need=course.threshold)
+    if not course.closed:  # the start's quorum is the charter's, also for a start repeated
+        yield from witness_by_charter(course)
+
+
+def released(
+    course: Course, body: Mapping[str, JSON], bring_back: Callable[[], Script[None]]
+) -> Script[dict[str, JSON]]:
+    """Ask the enclave for the release of a certified round, again for as long as it is lost.
+
+    Args:
+        course: the running job.
+        body: the request.
+        bring_back: brings the certified contributions to a new enclave, or raises.
+    """
+    while True:
+        try:
+            answers = yield Ask((ENCLAVE,), "release", body, patience=course.patience)
+        except SecureFlowError as error:
+            if error.code not in ENCLAVE_GONE:
+                raise
+            yield from bring_back()
+        else:
+            release: dict[str, JSON] = answers["replies"][ENCLAVE]
+            return release
+
+
+def bring_again(
+    course: Course, survivors: Sequence[str], ask: Callable[[], Ask]
+) -> Script[dict[str, JSON]]:
+    """Bring exactly the certified contributions to a new enclave.
+
+    Args:
+        course: the running job.
+        survivors: the certified parties.
+        ask: makes the request; it names the enclave's generation, so it is made after admission.
+
+    Returns:
+        Party → error of those that cannot; the round is lost unless it is empty.
+    """
+    while True:
+        yield from admit(course, survivors, need=len(survivors), only=True)
+        answers = yield ask()
+        failures: dict[str, JSON] = answers["failures"]
+        if not failures or not enclave_lost(course, answers):
+            return failures
+
+
+def record_round(
+    course: Course,
+    step: Step,
+    shown: Mapping[str, JSON],
+    certificate: Certificate,
+    replies: Mapping[str, Any],
+) -> Script[None]:
+    """Put a closed round into the ledger: the parties' leaves, accusations, the certificate.
+
+    `shown` is what the entry holds of the release.
+    """
+    if step.stage == "train":
+        for party in certificate.survivors:
             course.rounds[party] = course.rounds.get(party, 0) + 1
-        course.rows[party] = max(course.rows.get(party, 0), int(reply.get("rows", 0)))
     document = {
         "round": step.number,
         "stage": step.stage,
-        "release": {k: release[k] for k in ("survivors", "model", "sums_digest", "signature")},
+        "release": dict(shown),
         "certificate": certificate.as_json(),
         "generation": course.generation,
     }
     entries = [e for p, r in replies.items() if r.get("leaf") for e in leaf_entries(course, p, r)]
-    yield from record(course, [*entries, {"kind": "round.closed", "document": document}])
+    accused, course.accused = course.accused, []
+    closed = {"kind": "round.closed", "document": document}
+    yield from record(course, [*entries, *accused, closed])
     course.closed += 1
 
 
