@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peers.nasty import NASTY
 
 from secureflow.engines.sealing import (
     RecipientKey,
@@ -66,33 +67,6 @@ def test_release_of_another_job_or_enclave_is_refused(changes: dict[str, str]) -
     assert error.value.code == "unreleased_model"
 
 
-_NASTY: list[Any] = [
-    None,
-    True,
-    False,
-    0,
-    -1,
-    1 << 31,
-    1 << 63,
-    10**400,
-    0.5,
-    -0.0,
-    1e308,
-    "",
-    "0" * 64,
-    "F" * 64,
-    "\0",
-    "\ud800",
-    "x" * 5000,
-    [],
-    {},
-    [None],
-    [[]],
-    {"a": 1},
-    ["", 0],
-]
-
-
 @given(st.integers(0, 2**64))
 @settings(max_examples=1000, deadline=None)
 def test_fuzzed_release_is_a_typed_error(seed: int) -> None:
@@ -100,7 +74,7 @@ def test_fuzzed_release_is_a_typed_error(seed: int) -> None:
     good = RELEASE.sign(KEY)
     names = rng.sample(sorted(good), rng.randint(1, 3))
     with pytest.raises(SecureFlowError) as error:
-        check({**good, **{name: rng.choice(_NASTY) for name in names}})
+        check({**good, **{name: rng.choice(NASTY) for name in names}})
     assert error.value.code in {"release_malformed", "unreleased_model"}
 
 

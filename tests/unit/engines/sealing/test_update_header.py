@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peers.nasty import NASTY
 
 from secureflow.engines.sealing import Binding, UpdateHeader, parse_header, update_manifest
 from secureflow.kit.canonical import b64encode
@@ -44,47 +45,22 @@ def test_info_binds_every_field(field: str, value: Any) -> None:
     assert Binding(**{**vars(BINDING), field: value}).info != BINDING.info
 
 
-_NASTY: list[Any] = [
-    None,
-    True,
-    False,
-    0,
-    -1,
-    1 << 31,
-    1 << 63,
-    10**400,
-    0.5,
-    -0.0,
-    1e308,
-    "",
-    "0" * 64,
-    "F" * 64,
-    "\0",
-    "\ud800",
-    "x" * 5000,
-    [],
-    {},
-    [None],
-    [[]],
-    {"a": 1},
-    ["", 0],
-]
 SEEDS = st.integers(0, 2**64)  # hypothesis draws a seed only: drawing whole values is far slower
 
 
 def nasty_tensor(rng: Random) -> dict[str, Any]:
     shape = [rng.choice([-1, 0, 1, 3, 1 << 40, 1 << 62]) for _ in range(rng.randint(0, 9))]
     return {
-        "name": rng.choice([*_NASTY, "parameters"]),
-        "dtype": rng.choice([*_NASTY, "f32", "f64", "u64", "pickle"]),
-        "shape": rng.choice([*_NASTY, shape, shape, shape]),
+        "name": rng.choice([*NASTY, "parameters"]),
+        "dtype": rng.choice([*NASTY, "f32", "f64", "u64", "pickle"]),
+        "shape": rng.choice([*NASTY, shape, shape, shape]),
     }
 
 
 def nasty_changes(names: list[str], seed: int) -> dict[str, Any]:
     rng = Random(seed)
     changed = rng.sample(names, rng.randint(1, 3))
-    value = {name: rng.choice([*_NASTY, rng.getrandbits(40), f"{seed:x}"]) for name in changed}
+    value = {name: rng.choice([*NASTY, rng.getrandbits(40), f"{seed:x}"]) for name in changed}
     if "manifest" in value and rng.random() < 0.8:
         value["manifest"] = [nasty_tensor(rng) for _ in range(rng.randint(1, 3))]
     return value
