@@ -20,6 +20,7 @@ from secureflow.agent.records import JobRecord
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.witness import Witness
+from secureflow.application.ports import Accountant
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs import TrainingSpec, parse
 from secureflow.engines.ledger.leaves import leaf_from_json, verify
@@ -33,22 +34,11 @@ _SCANNED: Final = "budget.scanned"
 _PAGE: Final = 500
 
 
-class Accounting(Protocol):
-    """Says what noise costs (`adapters.accounting.ProcessAccountant`)."""
+class Accounting(Accountant, Protocol):
+    """Also says what was spent (`adapters.accounting.ProcessAccountant`)."""
 
     async def learn(self, mechanisms: Sequence[Mechanism]) -> None:
         """Make this process know the mechanisms' Rényi curves."""
-
-    async def quote(
-        self,
-        *,
-        delta: float,
-        sampling: float,
-        count: int,
-        noise: float | None = None,
-        epsilon: float | None = None,
-    ) -> dict[str, JSON]:
-        """Return `noise`, `epsilon` by conversion, and the `curve` of one release."""
 
     async def spent(self, charges: Sequence[Mapping[str, JSON]], delta: float) -> dict[str, JSON]:
         """Return conversion → ε of the charges together."""

@@ -15,9 +15,9 @@ from secureflow.application.replies import checked_reply
 from secureflow.engines.script import JSON, Ask
 from secureflow.kit.errors import SecureFlowError
 
-_PASSING = frozenset({"train", "mask"})
-"""Verbs whose head the next round replaces: its cosignatures go to the agents with the closing
-question, and only those of the heads that start and end a job are kept beside the log."""
+_WITNESSING = frozenset({"cosign", "finish"})
+"""Verbs on the heads that start and end a job: their cosignatures are kept beside the log. Those of
+a head that the next round replaces only go to the agents, with the closing question."""
 
 Cosigned = Callable[[str, str, str], Awaitable[None]]
 
@@ -88,7 +88,7 @@ class Asking:
 
     async def _pass_on_cosignatures(self, ask: Ask, replies: Mapping[str, Any]) -> None:
         head = ask.body.get("head")
-        if not isinstance(head, str) or ask.verb in _PASSING:
+        if not isinstance(head, str) or ask.verb not in _WITNESSING:
             return
         for party, reply in replies.items():
             line = reply.get("cosignature") if isinstance(reply, dict) else None
