@@ -7,6 +7,7 @@ scenario and the survival tests all stand on it.
 
 from __future__ import annotations
 
+import json
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -153,20 +154,13 @@ class Platform:
         client.login(name, password)
         return client
 
-    def approve_all(self, job: str) -> None:
-        """Play every owner: approve what waits in the inboxes for this job."""
-        for owner in self.parties.values():
-            for item in api.inbox_list(owner.config, waiting=True):
-                if item["job"] == job:
-                    api.inbox_approve(owner.config, item["id"], "demo")
-
     def charter_file(self) -> Path:
         """Write the adopted charter where an auditor would keep it, and return the path."""
         path = self.directory / "charter.json"
         if not path.exists():
             shown = api.charter_show(next(iter(self.parties.values())).config)
             pinned = SignedCharter.from_json(shown["pinned"])
-            path.write_bytes(pinned.bytes() if hasattr(pinned, "bytes") else _json(pinned.json()))
+            path.write_text(json.dumps(pinned.json(), indent=2))
         return path
 
     # The steps.
@@ -256,9 +250,3 @@ def _edit(path: Path, changes: Mapping[str, Any]) -> None:
         nested = isinstance(value, Mapping) and isinstance(settings.get(key), Mapping)
         settings[key] = {**settings[key], **value} if nested else value
     path.write_text(yaml.safe_dump(settings, sort_keys=False))
-
-
-def _json(value: Any) -> bytes:
-    import json
-
-    return json.dumps(value, indent=2).encode()

@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,7 +139,7 @@ def _outcome(platform: Platform, client: Client, job: str, seconds: float) -> Ou
         model_digest=report["model"]["digest"],
         ledger=verify_ledger(platform, bundle),
         tee=report["tee"],
-        report=str(_report(platform.directory)),
+        report=str(platform.directory / "report.html"),
     )
 
 
@@ -150,7 +149,3 @@ def _files(
     yield "report.html", client.jobs.report_html(job)
     yield "report.json", json.dumps(report, indent=2, ensure_ascii=False)
     yield "bundle.json", json.dumps(bundle, indent=2, ensure_ascii=False)
-
-
-def _report(directory: Path) -> Path:
-    return directory / "report.html"
