@@ -31,10 +31,10 @@ from secureflow.demo.processes import stop_all
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.ids import new_id
 from secureflow.domain.specs import TrainingSpec, parse, spec_digest
+from secureflow.engines.course.course import JobContext
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
 from secureflow.engines.script import ENCLAVE, Ask, Effect, Now, Publish, Record
-from secureflow.engines.training.course import JobContext
 from secureflow.engines.training.federated import federated_training
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError

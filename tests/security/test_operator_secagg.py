@@ -20,6 +20,7 @@ from peers.operator import Operator, Run, operating, refusal
 from secureflow.adapters.artifacts import FileArtifacts
 from secureflow.demo.platform import Platform
 from secureflow.engines.closing import Certificate, Question, Vote
+from secureflow.engines.course.course import Course, accusations
 from secureflow.engines.ledger.leaves import leaf_from_json, verify
 from secureflow.engines.script import AGGREGATOR, Effect, Record
 from secureflow.engines.sealing import tensor_digest
@@ -35,7 +36,6 @@ from secureflow.engines.secagg.messages import (
     sign_setup,
     unpack,
 )
-from secureflow.engines.training.course import Course, accusations
 from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes, sha256
 from secureflow.kit.crypto import SigningKey
 from tests.survival.world import platform

@@ -38,9 +38,10 @@ from secureflow.agent.steps import Steps
 from secureflow.agent.updates import Held, Updates
 from secureflow.agent.witness import Observed
 from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.course.masked import model_binding
 from secureflow.engines.sealing import vector_manifest
 from secureflow.engines.secagg import Client
-from secureflow.engines.training.encodings import masked_parts, masked_round, model_binding
+from secureflow.engines.training.encodings import masked_parts, masked_round
 from secureflow.engines.training.models import update_layout
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError

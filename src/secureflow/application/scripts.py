@@ -43,7 +43,7 @@ def script_for(job: Job) -> Script[dict[str, JSON]]:
 
 def _training(job: Job) -> Script[dict[str, JSON]]:
     # NumPy loads with the first job: a server that only serves stays small.
-    from secureflow.engines.training.course import JobContext
+    from secureflow.engines.course.course import JobContext
     from secureflow.engines.training.federated import federated_training
 
     members: Mapping[str, str] = job.progress["members"]

@@ -10,8 +10,6 @@ shown different ones mask under different contexts, and nothing opens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +20,6 @@ from secureflow.engines.secagg import Encoding, Metric, Plan
 from secureflow.engines.secagg.encoding import mean_into, metric_sums
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.training.models import Stage, update_layout
-from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 
 NORM_TOLERANCE = 1e-4
@@ -56,11 +53,6 @@ def masked_plan(spec: TrainingSpec, job: str, spec_digest: str, stage: Stage) ->
     )
     rounds = spec.plan.rounds if stage == "train" else 1
     return Plan(f"{job}-{stage}", spec_digest, spec.roster, encoding, rounds)
-
-
-def model_binding(model: str, moments: Sequence[float] | None) -> str:
-    """Return the hex digest that stands for model and moments in a round's context."""
-    return digest({"model": model, "moments": None if moments is None else list(moments)})
 
 
 def masked_parts(

@@ -12,12 +12,8 @@ from typing import Any
 import numpy as np
 
 from secureflow.domain.specs import TrainingSpec
-from secureflow.engines.ledger.notes import parse_note
-from secureflow.engines.ledger.witness import quorum_of
-from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Move, Publish, Script, Tell
-from secureflow.engines.sealing import tensor_digest
-from secureflow.engines.training.admission import admit, ask_consent
-from secureflow.engines.training.course import (
+from secureflow.engines.course.admission import admit, ask_consent
+from secureflow.engines.course.course import (
     Course,
     JobContext,
     accusations,
@@ -27,15 +23,21 @@ from secureflow.engines.training.course import (
     seconds_now,
     witness_by_charter,
 )
+from secureflow.engines.course.masked import run_masked_round, set_up
+from secureflow.engines.course.sealed import Step, run_sealed_round
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.ledger.witness import quorum_of
+from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Move, Publish, Script, Tell
+from secureflow.engines.sealing import tensor_digest
+from secureflow.engines.secagg import Plan
 from secureflow.engines.training.disclosure import attacks, disclosure
-from secureflow.engines.training.masked import run_masked_round, set_up
+from secureflow.engines.training.encodings import masked_plan, masked_round, masked_stages
 from secureflow.engines.training.models import model_family
-from secureflow.engines.training.rounds import Step, run_sealed_round
 from secureflow.engines.training.spending import epsilon_after, spending
 from secureflow.kit.errors import SecureFlowError
 
 
-def federated_training(context: JobContext) -> Script[dict[str, JSON]]:
+def federated_training(context: JobContext[TrainingSpec]) -> Script[dict[str, JSON]]:
     """Train one model with every party of the roster; return the report.
 
     Raises:
@@ -50,7 +52,7 @@ def federated_training(context: JobContext) -> Script[dict[str, JSON]]:
         raise
 
 
-def _whole(course: Course) -> Script[dict[str, JSON]]:
+def _whole(course: Course[TrainingSpec]) -> Script[dict[str, JSON]]:
     yield Move("proposed")
     yield from ask_consent(course)
     yield Move("approved")
@@ -58,6 +60,7 @@ def _whole(course: Course) -> Script[dict[str, JSON]]:
     if course.spec.sealed:
         yield from admit(course, course.parties, need=course.threshold)
     if course.spec.masked:
+        course.plans = _plans(course)
         yield from set_up(course)
     yield Move("admitted")
     started = {"kind": "job.started", "document": _start_document(course)}
@@ -67,6 +70,14 @@ def _whole(course: Course) -> Script[dict[str, JSON]]:
     initial = initial_model_digest(course.spec)
     last = yield from _train(course, initial)
     return (yield from _finish(course, initial, last))
+
+
+def _plans(course: Course[TrainingSpec]) -> dict[str, Plan]:
+    context = course.context
+    return {
+        stage: masked_plan(context.spec, context.job, context.digest, stage)
+        for stage in masked_stages(context.spec)
+    }
 
 
 def _start_model(spec: TrainingSpec) -> dict[str, JSON] | None:
@@ -95,7 +106,7 @@ def needs_moments(spec: TrainingSpec) -> bool:
     return spec.features is not None and any(f.scale == "federated" for f in spec.features.numeric)
 
 
-def _train(course: Course, initial: str) -> Script[int]:
+def _train(course: Course[TrainingSpec], initial: str) -> Script[int]:
     """Run moments and rounds; return the number of the last round."""
     run_round = run_masked_round if course.spec.masked else run_sealed_round
     if needs_moments(course.spec):
@@ -104,7 +115,9 @@ def _train(course: Course, initial: str) -> Script[int]:
     plan, best, stale, number = course.spec.plan, float("inf"), 0, 0
     for number in range(1, plan.rounds + 1):
         began = yield from seconds_now()
-        release = yield from run_round(course, Step(number, "train"), initial)
+        release = yield from run_round(
+            course, Step(number, "train", masked_round("train", number)), initial
+        )
         _take_model(course, release)
         ended = yield from seconds_now()
         metrics = summarise(course.spec, release["sums"])
@@ -119,7 +132,7 @@ def _train(course: Course, initial: str) -> Script[int]:
     return number
 
 
-def _take_model(course: Course, release: Mapping[str, Any]) -> None:
+def _take_model(course: Course[TrainingSpec], release: Mapping[str, Any]) -> None:
     course.model = {
         "digest": release["model"],
         "artifact": release["artifact"],
@@ -141,7 +154,11 @@ def summarise(spec: TrainingSpec, sums: list[float]) -> dict[str, float]:
 
 
 def _tell_round(
-    course: Course, number: int, release: Mapping[str, Any], metrics: dict[str, float], took: float
+    course: Course[TrainingSpec],
+    number: int,
+    release: Mapping[str, Any],
+    metrics: dict[str, float],
+    took: float,
 ) -> Script[None]:
     row = {"round": number, **metrics, "survivors": len(release["survivors"]), "seconds": took}
     accounting = course.context.accounting
@@ -153,7 +170,7 @@ def _tell_round(
     yield Tell("round", {**data, "parties": list(release["survivors"])}, progress)
 
 
-def _finish(course: Course, initial: str, last: int) -> Script[dict[str, JSON]]:
+def _finish(course: Course[TrainingSpec], initial: str, last: int) -> Script[dict[str, JSON]]:
     """Evaluate, record the end, have it cosigned, publish the model, and report."""
     run_round = run_masked_round if course.spec.masked else run_sealed_round
     evaluation = yield from run_round(course, Step(last + 1, "evaluate"), initial)
@@ -189,7 +206,9 @@ def _finish(course: Course, initial: str, last: int) -> Script[dict[str, JSON]]:
     return report
 
 
-def _last_cosignatures(course: Course, outcome: Mapping[str, JSON]) -> Script[list[str]]:
+def _last_cosignatures(
+    course: Course[TrainingSpec], outcome: Mapping[str, JSON]
+) -> Script[list[str]]:
     need = quorum_of(len(course.parties))
     body = course.body(outcome=outcome["outcome"], model=course.model, head=course.note)
     answers = yield Ask(course.parties, "finish", body, need=need, patience=course.patience)
@@ -202,7 +221,7 @@ def _last_cosignatures(course: Course, outcome: Mapping[str, JSON]) -> Script[li
     return sorted(cosigners)
 
 
-def _abandon(course: Course, error: SecureFlowError) -> Script[None]:
+def _abandon(course: Course[TrainingSpec], error: SecureFlowError) -> Script[None]:
     """Tell everybody that the job is over, and leave the reason in the ledger."""
     code = "cancelled" if error.code == "cancelled" else "failed"
     outcome = {"outcome": code, "error": error.code, "reason": error.message[:1000]}
@@ -219,7 +238,7 @@ def _folder(spec: TrainingSpec) -> str:
     return ENCLAVE if spec.sealed else AGGREGATOR
 
 
-def _start_document(course: Course) -> dict[str, JSON]:
+def _start_document(course: Course[TrainingSpec]) -> dict[str, JSON]:
     return {
         "spec": course.context.digest,
         "roster": list(course.parties),
@@ -229,7 +248,7 @@ def _start_document(course: Course) -> dict[str, JSON]:
     }
 
 
-def _contributions(course: Course) -> dict[str, JSON]:
+def _contributions(course: Course[TrainingSpec]) -> dict[str, JSON]:
     # Under masks a party's row count is as hidden as its update, under noise as any other figure.
     hidden = course.spec.masked or course.spec.privacy is not None
     return {
@@ -242,7 +261,7 @@ def _contributions(course: Course) -> dict[str, JSON]:
 
 
 def _report(
-    course: Course, last: int, metrics: dict[str, float], cosigners: list[str]
+    course: Course[TrainingSpec], last: int, metrics: dict[str, float], cosigners: list[str]
 ) -> dict[str, JSON]:
     context, spec = course.context, course.spec
     return {

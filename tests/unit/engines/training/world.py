@@ -14,12 +14,12 @@ import numpy as np
 
 from secureflow.domain.specs import TrainingSpec, parse, spec_digest
 from secureflow.engines.closing import Certificate, Question, Vote, verify_certificate
+from secureflow.engines.course.course import JobContext
 from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, cosign, sign_checkpoint
 from secureflow.engines.script import ENCLAVE, Ask, Effect, Move, Now, Publish, Record, Tell
 from secureflow.engines.sealing import Release, tensor_digest
-from secureflow.engines.training.course import JobContext
 from secureflow.engines.training.models import update_sums_length
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.crypto import SigningKey

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from secureflow.engines.closing import (
     Certificate,
@@ -21,9 +21,8 @@ from secureflow.engines.closing import (
     round_context,
     verify_certificate,
 )
-from secureflow.engines.script import ENCLAVE, JSON, Ask, Script
-from secureflow.engines.training.admission import admit
-from secureflow.engines.training.course import (
+from secureflow.engines.course.admission import admit
+from secureflow.engines.course.course import (
     ENCLAVE_GONE,
     Course,
     enclave_lost,
@@ -32,18 +31,26 @@ from secureflow.engines.training.course import (
     take_cosignatures,
     witness_by_charter,
 )
+from secureflow.engines.script import ENCLAVE, JSON, Ask, Script
 from secureflow.kit.errors import SecureFlowError
+
+CONTRIBUTING: Final = frozenset({"train", "statistics"})
+"""Stages that count as a party's contribution."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Which round and stage: `moments` (0), `train` (1..R), `evaluate` (last)."""
+    """Which round of the job, and which stage it is; `session` counts the rounds of its stage.
+
+    In training: `moments` (0), `train` (1..R), `evaluate` (last).
+    """
 
     number: int
     stage: str
+    session: int = 0
 
 
-def run_sealed_round(course: Course, step: Step, initial: str) -> Script[dict[str, JSON]]:
+def run_sealed_round(course: Course[Any], step: Step, initial: str) -> Script[dict[str, JSON]]:
     """Run one round to its release.
 
     Args:
@@ -62,7 +69,7 @@ def run_sealed_round(course: Course, step: Step, initial: str) -> Script[dict[st
     return release
 
 
-def _train_body(course: Course, step: Step) -> dict[str, JSON]:
+def _train_body(course: Course[Any], step: Step) -> dict[str, JSON]:
     return course.body(
         round=step.number,
         stage=step.stage,
@@ -74,7 +81,7 @@ def _train_body(course: Course, step: Step) -> dict[str, JSON]:
     )
 
 
-def _collect(course: Course, step: Step) -> Script[tuple[dict[str, JSON], dict[str, JSON]]]:
+def _collect(course: Course[Any], step: Step) -> Script[tuple[dict[str, JSON], dict[str, JSON]]]:
     """Ask for updates until all that can come came to one and the same enclave."""
     while True:
         answers = yield Ask(
@@ -91,7 +98,7 @@ def _collect(course: Course, step: Step) -> Script[tuple[dict[str, JSON], dict[s
 
 
 def _survivors(
-    course: Course, step: Step, replies: Mapping[str, Any], failures: Mapping[str, Any]
+    course: Course[Any], step: Step, replies: Mapping[str, Any], failures: Mapping[str, Any]
 ) -> Script[tuple[str, ...]]:
     """Return whose updates the enclave holds; it freezes the round when somebody is missing."""
     if not failures:
@@ -112,7 +119,7 @@ def _survivors(
 
 
 def _close(
-    course: Course, step: Step, survivors: tuple[str, ...], initial: str
+    course: Course[Any], step: Step, survivors: tuple[str, ...], initial: str
 ) -> Script[Certificate]:
     model = course.model["digest"] if course.model else initial
     context = round_context(
@@ -138,7 +145,7 @@ def _close(
     return certificate
 
 
-def _release(course: Course, step: Step, certificate: Certificate) -> Script[dict[str, JSON]]:
+def _release(course: Course[Any], step: Step, certificate: Certificate) -> Script[dict[str, JSON]]:
     body = {
         "job": course.context.job,
         "round": step.number,
@@ -160,7 +167,7 @@ def _release(course: Course, step: Step, certificate: Certificate) -> Script[dic
 
 
 def _record_round(
-    course: Course,
+    course: Course[Any],
     step: Step,
     release: Mapping[str, JSON],
     certificate: Certificate,
@@ -173,7 +180,7 @@ def _record_round(
     yield from record_round(course, step, shown, certificate, replies)
 
 
-def readmit(course: Course) -> Script[None]:
+def readmit(course: Course[Any]) -> Script[None]:
     """Have everybody admit a new enclave in the middle of a round."""
     yield from admit(course, course.parties, need=course.threshold)
     if not course.closed:  # the start's quorum is the charter's, also for a start repeated
@@ -181,7 +188,7 @@ def readmit(course: Course) -> Script[None]:
 
 
 def released(
-    course: Course, body: Mapping[str, JSON], bring_back: Callable[[], Script[None]]
+    course: Course[Any], body: Mapping[str, JSON], bring_back: Callable[[], Script[None]]
 ) -> Script[dict[str, JSON]]:
     """Ask the enclave for the release of a certified round, again for as long as it is lost.
 
@@ -203,7 +210,7 @@ def released(
 
 
 def bring_again(
-    course: Course, survivors: Sequence[str], ask: Callable[[], Ask]
+    course: Course[Any], survivors: Sequence[str], ask: Callable[[], Ask]
 ) -> Script[dict[str, JSON]]:
     """Bring exactly the certified contributions to a new enclave.
 
@@ -224,7 +231,7 @@ def bring_again(
 
 
 def record_round(
-    course: Course,
+    course: Course[Any],
     step: Step,
     shown: Mapping[str, JSON],
     certificate: Certificate,
@@ -234,7 +241,7 @@ def record_round(
 
     `shown` is what the entry holds of the release.
     """
-    if step.stage == "train":
+    if step.stage in CONTRIBUTING:
         for party in certificate.survivors:
             course.rounds[party] = course.rounds.get(party, 0) + 1
     document = {
@@ -252,7 +259,7 @@ def record_round(
 
 
 def too_few_contributors(
-    course: Course, step: Step, failures: Mapping[str, Any]
+    course: Course[Any], step: Step, failures: Mapping[str, Any]
 ) -> SecureFlowError:
     """Return the error of a round that fewer parties contributed to than may be summed."""
     names = ", ".join(sorted(failures))
@@ -266,7 +273,7 @@ def too_few_contributors(
     )
 
 
-def _round_lost(course: Course, step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
+def _round_lost(course: Course[Any], step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
     names = ", ".join(sorted(failures))
     return SecureFlowError(
         "round_lost",

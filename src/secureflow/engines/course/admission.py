@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from secureflow.domain.specs import dump
+from secureflow.engines.course.course import ENCLAVE_GONE, Course, leaf_entries, record
 from secureflow.engines.script import ENCLAVE, JSON, Ask, Script, Tell
-from secureflow.engines.training.course import ENCLAVE_GONE, Course, leaf_entries, record
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
 
 MAX_GENERATIONS = 64
 
 
-def ask_consent(course: Course) -> Script[None]:
+def ask_consent(course: Course[Any]) -> Script[None]:
     """Ask every owner; wait as long as people need. All must approve."""
     context = course.context
     body = course.body(spec=dump(course.spec), expires=context.expires)
@@ -34,7 +34,7 @@ def ask_consent(course: Course) -> Script[None]:
         yield Tell("party", {"party": party, "state": "approved"})
 
 
-def check_approval(course: Course, party: str, approval: Any) -> None:
+def check_approval(course: Course[Any], party: str, approval: Any) -> None:
     """Refuse an approval that this party did not sign for this very spec.
 
     Raises:
@@ -57,7 +57,9 @@ def check_approval(course: Course, party: str, approval: Any) -> None:
         )
 
 
-def admit(course: Course, parties: Sequence[str], *, need: int, only: bool = False) -> Script[None]:
+def admit(
+    course: Course[Any], parties: Sequence[str], *, need: int, only: bool = False
+) -> Script[None]:
     """Open the job in the enclave and have each party verify its evidence.
 
     Args:
@@ -79,7 +81,9 @@ def admit(course: Course, parties: Sequence[str], *, need: int, only: bool = Fal
             return
 
 
-def _admit_once(course: Course, parties: Sequence[str], need: int, *, only: bool) -> Script[None]:
+def _admit_once(
+    course: Course[Any], parties: Sequence[str], need: int, *, only: bool
+) -> Script[None]:
     course.generation += 1
     if course.generation > MAX_GENERATIONS:
         raise SecureFlowError(
@@ -100,7 +104,7 @@ def _admit_once(course: Course, parties: Sequence[str], need: int, *, only: bool
     yield from _verify(course, attested["replies"][ENCLAVE]["evidence"], need)
 
 
-def _open(course: Course, challenges: dict[str, JSON], only: list[str] | None) -> Script[Any]:
+def _open(course: Course[Any], challenges: dict[str, JSON], only: list[str] | None) -> Script[Any]:
     model = course.model
     body = course.body(
         spec=dump(course.spec),
@@ -117,7 +121,7 @@ def _open(course: Course, challenges: dict[str, JSON], only: list[str] | None) -
     return answers["replies"][ENCLAVE]
 
 
-def _verify(course: Course, evidence: dict[str, JSON], need: int) -> Script[None]:
+def _verify(course: Course[Any], evidence: dict[str, JSON], need: int) -> Script[None]:
     model = course.model
     answers = yield Ask(
         tuple(sorted(evidence)),
@@ -141,7 +145,7 @@ def _verify(course: Course, evidence: dict[str, JSON], need: int) -> Script[None
         yield Tell("party", {"party": party, "state": "admitted"})
 
 
-def _hand_over_model_keys(course: Course, replies: dict[str, JSON]) -> Script[None]:
+def _hand_over_model_keys(course: Course[Any], replies: dict[str, JSON]) -> Script[None]:
     """After a restart, give the enclave the key of a model that is sealed to the agents."""
     sealed = {p: r["model_key"] for p, r in replies.items() if r.get("model_key")}
     if course.model is None or not course.model.get("keys") or not sealed:
@@ -150,7 +154,7 @@ def _hand_over_model_keys(course: Course, replies: dict[str, JSON]) -> Script[No
     yield Ask((ENCLAVE,), "unlock", body, patience=course.patience)
 
 
-def _refused(course: Course, failures: dict[str, JSON]) -> SecureFlowError:
+def _refused(course: Course[Any], failures: dict[str, JSON]) -> SecureFlowError:
     reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
     codes = {error["code"] for error in failures.values()}
     code = codes.pop() if len(codes) == 1 else "too_few_answers"

@@ -1,4 +1,4 @@
-"""What a federated training script knows while it runs, and the small steps that every phase uses.
+"""What a job's script knows while it runs, and the small steps that every phase uses.
 
 A course is rebuilt from the journal after a crash: it holds only what effects answered.
 """
@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.jobspecs import JobSpec
 from secureflow.engines.closing import threshold
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.script import JSON, Ask, Now, Record, Script
+from secureflow.engines.secagg import Conductor, Plan
 from secureflow.kit.errors import SecureFlowError
 
 ENCLAVE_GONE = frozenset({"enclave_lost", "job_not_open", "attestation_expired", "not_admitted"})
@@ -23,8 +24,11 @@ MAX_LONE_LOSSES = 8
 """How often in a job a party may say so of an enclave that others reached."""
 
 
+S = TypeVar("S", bound=JobSpec)
+
+
 @dataclass(frozen=True)
-class JobContext:
+class JobContext(Generic[S]):
     """What the application hands to a script.
 
     Args:
@@ -38,7 +42,7 @@ class JobContext:
     """
 
     job: str
-    spec: TrainingSpec
+    spec: S
     digest: str
     members: Mapping[str, str]
     expires: int
@@ -46,10 +50,11 @@ class JobContext:
 
 
 @dataclass
-class Course:
-    """The state of a running training job."""
+class Course(Generic[S]):
+    """The state of a running job. `plans` are those of its masked sessions, by stage."""
 
-    context: JobContext
+    context: JobContext[S]
+    plans: Mapping[str, Plan] = field(default_factory=dict)
     approvals: dict[str, JSON] = field(default_factory=dict)
     generation: int = 0
     uplink: str = ""
@@ -66,7 +71,7 @@ class Course:
     history: list[dict[str, JSON]] = field(default_factory=list)
     recorded: set[str] = field(default_factory=set)
     accused: list[dict[str, JSON]] = field(default_factory=list)
-    conductors: dict[str, Any] = field(default_factory=dict)
+    conductors: dict[str, Conductor] = field(default_factory=dict)
     steps: list[dict[str, JSON]] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)
     spent: list[str] = field(default_factory=list)
@@ -74,7 +79,7 @@ class Course:
     started: int = 0
 
     @property
-    def spec(self) -> TrainingSpec:
+    def spec(self) -> S:
         """The signed spec."""
         return self.context.spec
 
@@ -111,7 +116,7 @@ class Course:
             )
 
 
-def record(course: Course, entries: Iterable[Mapping[str, JSON]]) -> Script[None]:
+def record(course: Course[Any], entries: Iterable[Mapping[str, JSON]]) -> Script[None]:
     """Append entries to the ledger; the head becomes the course's newest, not yet cosigned."""
     answer = yield Record(tuple(entries))
     course.note = answer["note"]
@@ -124,7 +129,7 @@ def seconds_now() -> Script[float]:
     return milliseconds / 1000
 
 
-def enclave_lost(course: Course, answers: Mapping[str, Any]) -> bool:
+def enclave_lost(course: Course[Any], answers: Mapping[str, Any]) -> bool:
     """Tell whether the enclave must be admitted anew, by the answers to a request for updates.
 
     A party that again and again says so of an enclave that others reached is a dropout: each
@@ -138,7 +143,9 @@ def enclave_lost(course: Course, answers: Mapping[str, Any]) -> bool:
     return any(course.alone[party] <= MAX_LONE_LOSSES for party in lost)
 
 
-def leaf_entries(course: Course, party: str, reply: Mapping[str, Any]) -> list[dict[str, JSON]]:
+def leaf_entries(
+    course: Course[Any], party: str, reply: Mapping[str, Any]
+) -> list[dict[str, JSON]]:
     """Take a party's signed leaves out of its reply, oldest first, but for those recorded before.
 
     A party offers all of its leaves of the job that it has no proof of: a round that is not closed
@@ -163,7 +170,7 @@ def leaf_entries(course: Course, party: str, reply: Mapping[str, Any]) -> list[d
     return entries
 
 
-def _own_leaf(course: Course, party: str, offered: Any) -> SignedLeaf:
+def _own_leaf(course: Course[Any], party: str, offered: Any) -> SignedLeaf:
     signed = leaf_from_json(offered.get("leaf") if isinstance(offered, Mapping) else None)
     leaf = signed.leaf
     bound = (leaf.author, leaf.job, leaf.spec) == (
@@ -212,7 +219,7 @@ def cosigned_note(
     return text, parse_note(text).cosigners(keys)
 
 
-def take_cosignatures(course: Course, replies: Mapping[str, JSON]) -> None:
+def take_cosignatures(course: Course[Any], replies: Mapping[str, JSON]) -> None:
     """Keep the newest head with the roster's cosignatures on it, if it is not cosigned yet.
 
     Raises:
@@ -227,7 +234,7 @@ def take_cosignatures(course: Course, replies: Mapping[str, JSON]) -> None:
     course.cosigned = text
 
 
-def accusations(course: Course, failures: Mapping[str, Any]) -> list[dict[str, JSON]]:
+def accusations(course: Course[Any], failures: Mapping[str, Any]) -> list[dict[str, JSON]]:
     """Return the entries of signed accusations that came with refusals; others are left out."""
     entries: list[dict[str, JSON]] = []
     for party, error in failures.items():
@@ -242,7 +249,7 @@ def accusations(course: Course, failures: Mapping[str, Any]) -> list[dict[str, J
     return entries
 
 
-def witness_by_charter(course: Course) -> Script[None]:
+def witness_by_charter(course: Course[Any]) -> Script[None]:
     """Have the newest head cosigned by ⌊2M/3⌋+1 of the charter's M members, or raise."""
     members = course.context.members
     need = quorum_of(len(members))

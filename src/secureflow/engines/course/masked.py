@@ -1,4 +1,4 @@
-"""One masked round (`sf-secagg-1`, docs/secagg.md) of a training job, as effects.
+"""One masked round (`sf-secagg-1`, docs/secagg.md) of a job, as effects.
 
 Once per job: SETUP and MEET bring the parties' keys together. Then two flights a round while all
 stay: `mask` (BEGIN → UPLOAD, which carries the next round's keys) and `answer` (QUESTION →
@@ -13,28 +13,19 @@ round's context, so parties that were shown different means have masks that do n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from secureflow.domain.specs import dump
 from secureflow.engines.closing import Certificate
-from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Script
-from secureflow.engines.secagg import Conductor
-from secureflow.engines.secagg.messages import Upload, pack
-from secureflow.engines.training.course import (
+from secureflow.engines.course.course import (
     Course,
     accusations,
     enclave_lost,
     take_cosignatures,
 )
-from secureflow.engines.training.encodings import (
-    masked_plan,
-    masked_round,
-    masked_stages,
-    model_binding,
-)
-from secureflow.engines.training.rounds import (
+from secureflow.engines.course.sealed import (
     Step,
     bring_again,
     readmit,
@@ -42,24 +33,28 @@ from secureflow.engines.training.rounds import (
     released,
     too_few_contributors,
 )
-from secureflow.kit.canonical import b64decode, b64encode
+from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Script
+from secureflow.engines.secagg import Conductor
+from secureflow.engines.secagg.messages import Upload, pack
+from secureflow.kit.canonical import b64decode, b64encode, digest
 from secureflow.kit.errors import SecureFlowError
 
 MAX_FRAME = 1 << 20
 """Characters of a frame in an answer; a link's message is no longer."""
 
 
-def set_up(course: Course) -> Script[None]:
+def model_binding(model: str, moments: Sequence[float] | None) -> str:
+    """Return the hex digest that stands for model and moments in a round's context."""
+    return digest({"model": model, "moments": None if moments is None else list(moments)})
+
+
+def set_up(course: Course[Any]) -> Script[None]:
     """Bring the parties' keys together: one session per stage.
 
     Raises:
         SecureFlowError: `too_few_answers`, `round_lost`.
     """
-    context = course.context
-    course.conductors = {
-        stage: Conductor(masked_plan(course.spec, context.job, context.digest, stage))
-        for stage in masked_stages(course.spec)
-    }
+    course.conductors = {stage: Conductor(plan) for stage, plan in course.plans.items()}
     asked = yield Ask(
         course.parties, "setup", course.body(), need=course.threshold, patience=course.patience
     )
@@ -70,14 +65,13 @@ def set_up(course: Course) -> Script[None]:
     yield from _advance(course, tuple(asked["replies"]), dict.fromkeys(course.conductors, 0))
 
 
-def run_masked_round(course: Course, step: Step, initial: str) -> Script[dict[str, JSON]]:
+def run_masked_round(course: Course[Any], step: Step, initial: str) -> Script[dict[str, JSON]]:
     """Run one masked round to its release; see `rounds.run_sealed_round`."""
-    conductor: Conductor = course.conductors[step.stage]
-    number = masked_round(step.stage, step.number)  # type: ignore[arg-type]
-    yield from _bring_back(course, step, conductor, number)
+    conductor = course.conductors[step.stage]
+    yield from _bring_back(course, step, conductor, step.session)
     model = course.model["digest"] if course.model else initial
     moments = course.moments["sums"] if course.moments else None
-    frames = conductor.begin(number, model_binding(model, moments))
+    frames = conductor.begin(step.session, model_binding(model, moments))
     replies, failures = yield from _collect(course, step, frames)
     vectors = yield from _survivors(course, step, conductor, replies, failures)
     yield from _open(course, step, conductor)
@@ -93,7 +87,9 @@ def run_masked_round(course: Course, step: Step, initial: str) -> Script[dict[st
 _STEP = ("round", "stage", "survivors", "base", "model", "sums", "sums_digest", "mean", "signature")
 
 
-def _advance(course: Course, parties: tuple[str, ...], rounds: Mapping[str, int]) -> Script[None]:
+def _advance(
+    course: Course[Any], parties: tuple[str, ...], rounds: Mapping[str, int]
+) -> Script[None]:
     """Show everybody's keys, and take keys and sealed shares of the named rounds."""
     meet = {stage: b64encode(course.conductors[stage].meet()) for stage in rounds}
     body = course.body(meet=meet, rounds=dict(rounds))
@@ -108,7 +104,7 @@ def _advance(course: Course, parties: tuple[str, ...], rounds: Mapping[str, int]
     _note(course, Step(max(rounds.values()), "advance"), failures)
 
 
-def _bring_back(course: Course, step: Step, conductor: Conductor, number: int) -> Script[None]:
+def _bring_back(course: Course[Any], step: Step, conductor: Conductor, number: int) -> Script[None]:
     """Ask parties whose keys of this round did not come with an upload; most often nobody."""
     ready = conductor.ready(number)
     missing = tuple(p for p in course.parties if p not in ready and conductor.knows(p))
@@ -116,7 +112,7 @@ def _bring_back(course: Course, step: Step, conductor: Conductor, number: int) -
         yield from _advance(course, missing, {step.stage: number})
 
 
-def _mask_body(course: Course, step: Step) -> dict[str, JSON]:
+def _mask_body(course: Course[Any], step: Step) -> dict[str, JSON]:
     body = course.body(
         round=step.number,
         stage=step.stage,
@@ -132,7 +128,7 @@ def _mask_body(course: Course, step: Step) -> dict[str, JSON]:
 
 
 def _ask_to_mask(
-    course: Course, step: Step, parties: Iterable[str], frames: Mapping[str, bytes]
+    course: Course[Any], step: Step, parties: Iterable[str], frames: Mapping[str, bytes]
 ) -> Ask:
     """Show each party its frame, and the published means that it has not applied yet."""
     each = {
@@ -147,7 +143,7 @@ def _ask_to_mask(
 
 
 def _collect(
-    course: Course, step: Step, frames: Mapping[str, bytes]
+    course: Course[Any], step: Step, frames: Mapping[str, bytes]
 ) -> Script[tuple[dict[str, JSON], dict[str, JSON]]]:
     """Ask for masked vectors until all that can come came to one place."""
     while True:
@@ -165,7 +161,7 @@ def _collect(
 
 
 def _survivors(
-    course: Course,
+    course: Course[Any],
     step: Step,
     conductor: Conductor,
     replies: dict[str, JSON],
@@ -182,8 +178,7 @@ def _survivors(
         reply = replies.get(party)
         try:
             if reply is None:  # its vector is in the enclave, its answer was lost
-                number = masked_round(step.stage, step.number)  # type: ignore[arg-type]
-                conductor.receive(party, pack(Upload(number, conductor.context)))
+                conductor.receive(party, pack(Upload(step.session, conductor.context)))
                 continue
             conductor.receive(party, _frame(reply, "upload"))
             vectors[party] = str(reply.get("vector", ""))
@@ -197,7 +192,7 @@ def _survivors(
     return vectors
 
 
-def _open(course: Course, step: Step, conductor: Conductor) -> Script[None]:
+def _open(course: Course[Any], step: Step, conductor: Conductor) -> Script[None]:
     """Put the question, and the certificate where somebody is dead, until t parties opened.
 
     Raises:
@@ -225,7 +220,7 @@ def _open(course: Course, step: Step, conductor: Conductor) -> Script[None]:
 
 
 def _release(
-    course: Course,
+    course: Course[Any],
     step: Step,
     conductor: Conductor,
     frames: Mapping[str, bytes],
@@ -264,7 +259,7 @@ def _release(
 
 
 def _record_round(
-    course: Course,
+    course: Course[Any],
     step: Step,
     release: Mapping[str, JSON],
     certificate: Certificate,
@@ -275,7 +270,7 @@ def _record_round(
     yield from record_round(course, step, shown, certificate, replies)
 
 
-def _note(course: Course, step: Step, failures: Mapping[str, Any]) -> None:
+def _note(course: Course[Any], step: Step, failures: Mapping[str, Any]) -> None:
     """Remember who dropped out and why, and what refusals accuse somebody of."""
     course.drop(step.number, step.stage, failures)
     course.accused += accusations(course, failures)
@@ -295,7 +290,7 @@ def _absent(party: str) -> dict[str, JSON]:
     return SecureFlowError("party_silent", reason, "It comes back with the next one.").as_json()
 
 
-def _round_lost(course: Course, step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
+def _round_lost(course: Course[Any], step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
     names = ", ".join(sorted(failures))
     reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
     return SecureFlowError(
