@@ -180,6 +180,7 @@ class Commands:
             "columns": dataset.public_schema(),
             "rows": found["bucket"],
             "commitment": found["commitment"],
+            "privacy": dataset.public_privacy(),
         }
         answer = await self.link.call("dataset.publish", description)
         published = {"id": str(answer["id"]), "salt": salt.hex(), **description}

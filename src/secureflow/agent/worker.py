@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment, open_source
-from secureflow.domain.schemas import DatasetConfig, row_bucket
+from secureflow.domain.schemas import DatasetConfig, row_bucket, with_person
 from secureflow.domain.specs import TrainingSpec, check, parse
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
@@ -67,7 +67,7 @@ class Worker:
     def describe(self, dataset: dict[str, Any], salt: str) -> dict[str, Any]:
         """Read a dataset against its declaration; return what may be published about it."""
         config = parse(DatasetConfig, dataset, "dataset")
-        rows = open_source(config, self._limits).describe().rows
+        rows = open_source(with_person(config), self._limits).describe().rows
         return {
             "name": config.name,
             "columns": config.public_schema(),

@@ -25,7 +25,7 @@ from secureflow.application.listing import every
 from secureflow.application.ports import Begin, Page, UnitOfWork
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.ids import new_id
-from secureflow.domain.schemas import ColumnConfig
+from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
 from secureflow.domain.specs import STRICT, Digest, Slug, parse
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -37,7 +37,7 @@ _BUCKET: Final = re.compile(r"[<>=0-9kM-]{1,16}")
 
 @dataclass(frozen=True)
 class Description:
-    """What an agent says of a dataset: declared columns, a row bucket, a salted commitment."""
+    """What an agent says of a dataset: columns, a row bucket, a salted commitment, its unit."""
 
     __pydantic_config__ = STRICT
     name: Slug
@@ -45,6 +45,7 @@ class Description:
     columns: Annotated[tuple[ColumnConfig, ...], Field(min_length=1, max_length=4096)]
     rows: Annotated[str, Field(pattern=f"^{_BUCKET.pattern}$")]
     commitment: Digest
+    privacy: PublicPrivacy | None = None
 
 
 class Datasets:
@@ -73,6 +74,7 @@ class Datasets:
                 rows=said.rows,
                 commitment=said.commitment,
                 created=old.created if old else self._clock(),
+                privacy=said.privacy,
             )
             if dataset == old:
                 return old

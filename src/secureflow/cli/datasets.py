@@ -33,6 +33,9 @@ def show_dataset(dataset: Id, output: Output = Form.TABLE) -> None:
         show(described, output)
         return
     say(f"{described.organisation}/{described.name}: {described.title}, {described.rows}")
+    if described.privacy is not None:
+        unit, rows = described.privacy.unit, described.privacy.rows_per_person
+        say(t("Its budget is kept per {unit}; {rows} rows of one count.", unit=t(unit), rows=rows))
     columns = ("name", "type", "categories", "bounds", "sensitive")
     show(list(described.columns), output, columns)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-PrivacyUnit = Literal["record", "party"]
+PrivacyUnit = Literal["record", "party", "person"]
 
 
 @dataclass(frozen=True)

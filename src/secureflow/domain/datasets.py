@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from secureflow.domain.schemas import ColumnConfig
+from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,8 @@ class Dataset:
     """What an organisation says about data that stays at its agent.
 
     `rows` is a bucket such as `10k-50k`; `commitment` is a salted SHA-256 over the file; `name` is
-    the dataset's name in the agent's configuration.
+    the dataset's name in the agent's configuration; `privacy` the unit that its budget is kept in
+    and how many rows of one unit count, None without a budget.
     """
 
     id: str
@@ -24,6 +25,7 @@ class Dataset:
     commitment: str
     created: int
     removed: int | None = None
+    privacy: PublicPrivacy | None = None
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,9 @@ def privacy_problem(spec: TrainingSpec) -> Problem | None:
 def _unit_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
     if spec.model.family == "rehearsal":
         return "privacy", "a rehearsal touches no data", "Remove it."
+    if privacy.unit == "person":
+        reason = "a training step clips each record and bounds nobody's number of records"
+        return "privacy.unit", reason, "Only statistics jobs hide whole persons."
     wanted = "dp-sgd" if privacy.unit == "record" else "central"
     if privacy.mechanism != wanted:
         reason = f"{privacy.mechanism} bounds another unit than the {privacy.unit}"

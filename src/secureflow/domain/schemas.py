@@ -6,7 +6,7 @@ the path is public to the project; rows that do not fit it are refused where the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -48,6 +48,9 @@ class DatasetPrivacy:
         epsilon: all of ε that the domain has, at `delta`.
         delta: δ of the budget.
         required: whether jobs without differential privacy are refused.
+        person: under unit `person`, the column of the file that tells whose a row is. It need not
+            be declared: it is read here only.
+        rows_per_person: the contribution bound: so many rows of one person count at most.
     """
 
     __pydantic_config__ = STRICT
@@ -56,6 +59,17 @@ class DatasetPrivacy:
     delta: Annotated[float, Field(ge=1e-15, le=1e-2)]
     unit: PrivacyUnit = "record"
     required: bool = True
+    person: Column | None = None
+    rows_per_person: Annotated[int, Field(ge=1, le=10_000)] = 1
+
+
+@dataclass(frozen=True)
+class PublicPrivacy:
+    """What a description tells of a dataset's privacy; limit and spending are the owner's own."""
+
+    __pydantic_config__ = STRICT
+    unit: PrivacyUnit
+    rows_per_person: Annotated[int, Field(ge=1, le=10_000)] = 1
 
 
 @dataclass(frozen=True)
@@ -99,6 +113,13 @@ class DatasetConfig:
         """Return the JSON description of the columns that the project may see."""
         return [_public(column) for column in self.columns]
 
+    def public_privacy(self) -> dict[str, Any] | None:
+        """Return the JSON description of the unit that jobs must protect, and its bound."""
+        privacy = self.privacy
+        if privacy is None:
+            return None
+        return {"unit": privacy.unit, "rows_per_person": privacy.rows_per_person}
+
 
 def check_dataset(config: DatasetConfig) -> None:
     """Refuse a declaration that contradicts itself.
@@ -106,6 +127,14 @@ def check_dataset(config: DatasetConfig) -> None:
     Raises:
         SecureFlowError: `contradictory_schema` naming the column and the reason.
     """
+    problem = _privacy_problem(config.privacy)
+    if problem:
+        raise SecureFlowError(
+            "contradictory_schema",
+            f"Dataset {config.name!r}, privacy: {problem}.",
+            "Correct the declaration in the agent's configuration.",
+            {"dataset": config.name, "field": "privacy"},
+        )
     names = [column.name for column in config.columns]
     for column in config.columns:
         problem = _problem(column) or (
@@ -118,6 +147,14 @@ def check_dataset(config: DatasetConfig) -> None:
                 "Correct the declaration in the agent's configuration.",
                 {"dataset": config.name, "column": column.name},
             )
+
+
+def with_person(config: DatasetConfig) -> DatasetConfig:
+    """Return the declaration with the `person` column as one of its own, for reading it here."""
+    person = config.privacy.person if config.privacy else None
+    if person is None or any(column.name == person for column in config.columns):
+        return config
+    return replace(config, columns=(*config.columns, ColumnConfig(person, "text")))
 
 
 def row_bucket(rows: int) -> str:
@@ -137,6 +174,16 @@ def _public(column: ColumnConfig) -> dict[str, Any]:
     if column.bounds:
         described["bounds"] = list(column.bounds)
     return {**described, "sensitive": column.sensitive}
+
+
+def _privacy_problem(privacy: DatasetPrivacy | None) -> str:
+    if privacy is None:
+        return ""
+    if (privacy.unit == "person") != (privacy.person is not None):
+        return "unit person needs the column `person` that tells whose a row is, and only it does"
+    if privacy.unit != "person" and privacy.rows_per_person != 1:
+        return "rows_per_person bounds a person, which is not the unit"
+    return ""
 
 
 def _problem(column: ColumnConfig) -> str:

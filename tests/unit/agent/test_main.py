@@ -106,7 +106,7 @@ async def test_serving_and_ending(tmp_path: Path) -> None:
         published = await ask(api.data_publish, config, "people", "People")
         assert (published["id"], published["rows"], published["counted"]) == ("dst_1", "<1k", 2)
         sent = next(body for _, kind, body in centre.calls if kind == "dataset.publish")
-        assert sent.keys() == {"name", "title", "columns", "rows", "commitment"}
+        assert sent.keys() == {"name", "title", "columns", "rows", "commitment", "privacy"}
         assert (await ask(api.data_list, config))[0]["published"] == "dst_1"
         await ask(api.data_remove, config, "people")
         assert (await ask(api.data_list, config))[0]["published"] == ""

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from secureflow.domain.schemas import PublicPrivacy
 from secureflow.domain.users import Role
 from tests.stage import COLUMNS, YEAR, Stage
 from tests.unit.application.refusing import refused
@@ -26,6 +27,9 @@ async def test_publishing_again_keeps_the_id(stage: Stage) -> None:
     second = await datasets.publish("bank-a", {**GOOD, "rows": "5k-10k"})
     assert (second.id, second.rows) == (first.id, "5k-10k")
     assert (await datasets.publish("bank-b", GOOD)).id != first.id
+    privacy = {"unit": "person", "rows_per_person": 3}
+    third = await datasets.publish("bank-a", {**GOOD, "privacy": privacy})
+    assert (third.id, third.privacy) == (first.id, PublicPrivacy("person", 3))
 
 
 @pytest.mark.parametrize(
@@ -38,6 +42,9 @@ async def test_publishing_again_keeps_the_id(stage: Stage) -> None:
         {"commitment": "x"},
         {"path": "/data/loans.csv"},
         {"title": "x" * 201},
+        {"privacy": {"unit": "household"}},
+        {"privacy": {"unit": "person", "rows_per_person": 0}},
+        {"privacy": {"unit": "record", "epsilon": 3.0}},
     ],
 )
 async def test_bad_descriptions_are_refused(stage: Stage, change: dict[str, Any]) -> None:

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from secureflow.domain.schemas import DatasetConfig, check_dataset, row_bucket
+from secureflow.domain.schemas import (
+    DatasetConfig,
+    DatasetPrivacy,
+    check_dataset,
+    row_bucket,
+    with_person,
+)
 from secureflow.domain.specs import dump, parse
 from secureflow.kit.errors import SecureFlowError
 
@@ -59,3 +66,40 @@ def test_unknown_keys_and_unknown_columns_are_refused() -> None:
 )  # fmt: skip
 def test_a_bucket_hides_the_row_count(rows: int, bucket: str) -> None:
     assert row_bucket(rows) == bucket
+
+
+PERSONAL = {"domain": "clients", "epsilon": 1.0, "delta": 1e-6, "unit": "person", "person": "id"}
+
+
+def private(**changes: Any) -> DatasetConfig:
+    return replace(config(AGE), privacy=parse(DatasetPrivacy, PERSONAL | changes, "dataset"))
+
+
+def test_the_public_part_of_a_budget_is_its_unit_and_bound() -> None:
+    declared = private(rows_per_person=4)
+    check_dataset(declared)
+    assert declared.public_privacy() == {"unit": "person", "rows_per_person": 4}
+    assert config(AGE).public_privacy() is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"person": None},
+        {"unit": "record"},
+        {"unit": "record", "person": None, "rows_per_person": 2},
+        {"unit": "party", "person": None, "rows_per_person": 2},
+    ],
+)
+def test_a_bound_without_a_person_is_contradictory(changes: dict[str, Any]) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        check_dataset(private(**changes))
+    assert caught.value.code == "contradictory_schema"
+    assert caught.value.details["field"] == "privacy"
+
+
+def test_the_person_column_is_read_but_not_published() -> None:
+    assert [c.name for c in with_person(private()).columns] == ["age", "id"]
+    assert [c["name"] for c in private().public_schema()] == ["age"]
+    assert with_person(private(person="age")).columns == private().columns
+    assert with_person(config(AGE)) == config(AGE)
