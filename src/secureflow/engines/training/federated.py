@@ -12,22 +12,12 @@ from typing import Any
 import numpy as np
 
 from secureflow.domain.specs import TrainingSpec
-from secureflow.engines.course.admission import admit, ask_consent
-from secureflow.engines.course.course import (
-    Course,
-    JobContext,
-    accusations,
-    cosigned_note,
-    head_not_cosigned,
-    record,
-    seconds_now,
-    witness_by_charter,
-)
-from secureflow.engines.course.masked import run_masked_round, set_up
+from secureflow.engines.course.beginning import begin
+from secureflow.engines.course.course import Course, JobContext, seconds_now
+from secureflow.engines.course.ending import abandon, report_of, succeed
+from secureflow.engines.course.masked import run_masked_round
 from secureflow.engines.course.sealed import Step, run_sealed_round
-from secureflow.engines.ledger.notes import parse_note
-from secureflow.engines.ledger.witness import quorum_of
-from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Move, Publish, Script, Tell
+from secureflow.engines.script import JSON, Publish, Script, Tell
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import Plan
 from secureflow.engines.training.disclosure import attacks, disclosure
@@ -48,25 +38,12 @@ def federated_training(context: JobContext[TrainingSpec]) -> Script[dict[str, JS
     try:
         return (yield from _whole(course))
     except SecureFlowError as error:
-        yield from _abandon(course, error)
+        yield from abandon(course, error)
         raise
 
 
 def _whole(course: Course[TrainingSpec]) -> Script[dict[str, JSON]]:
-    yield Move("proposed")
-    yield from ask_consent(course)
-    yield Move("approved")
-    course.started = int((yield from seconds_now()))
-    if course.spec.sealed:
-        yield from admit(course, course.parties, need=course.threshold)
-    if course.spec.masked:
-        course.plans = _plans(course)
-        yield from set_up(course)
-    yield Move("admitted")
-    started = {"kind": "job.started", "document": _start_document(course)}
-    yield from record(course, [started])
-    yield from witness_by_charter(course)
-    yield Move("running")
+    yield from begin(course, _plans(course) if course.spec.masked else {})
     initial = initial_model_digest(course.spec)
     last = yield from _train(course, initial)
     return (yield from _finish(course, initial, last))
@@ -178,15 +155,7 @@ def _finish(course: Course[TrainingSpec], initial: str, last: int) -> Script[dic
     model = course.model or {}
     artifact = evaluation.get("artifact") or model.get("artifact", "")
     finished = int((yield from seconds_now()))
-    outcome = {
-        "outcome": "succeeded",
-        "model": model.get("digest"),
-        "metrics": metrics,
-        "contributions": _contributions(course),
-        "rounds": last,
-    }
-    yield from record(course, [{"kind": "job.finished", "document": outcome}])
-    cosigners = yield from _last_cosignatures(course, outcome)
+    cosigners = yield from succeed(course, model=model.get("digest"), metrics=metrics, rounds=last)
     published = yield Publish(
         {
             "digest": model.get("digest", initial),
@@ -206,87 +175,18 @@ def _finish(course: Course[TrainingSpec], initial: str, last: int) -> Script[dic
     return report
 
 
-def _last_cosignatures(
-    course: Course[TrainingSpec], outcome: Mapping[str, JSON]
-) -> Script[list[str]]:
-    need = quorum_of(len(course.parties))
-    body = course.body(outcome=outcome["outcome"], model=course.model, head=course.note)
-    answers = yield Ask(course.parties, "finish", body, need=need, patience=course.patience)
-    text, cosigners = cosigned_note(course.note, answers["replies"], course.spec.keys)
-    if len(cosigners) < need:
-        raise head_not_cosigned(len(cosigners), need, "parties of the roster")
-    course.cosigned = text
-    closing = {"job": course.context.job}
-    yield Ask((_folder(course.spec),), "finish", closing, need=0, patience=course.patience)
-    return sorted(cosigners)
-
-
-def _abandon(course: Course[TrainingSpec], error: SecureFlowError) -> Script[None]:
-    """Tell everybody that the job is over, and leave the reason in the ledger."""
-    code = "cancelled" if error.code == "cancelled" else "failed"
-    outcome = {"outcome": code, "error": error.code, "reason": error.message[:1000]}
-    failures = error.details.get("failures")
-    accused = [*course.accused, *accusations(course, failures or {})]
-    yield from record(course, [*accused, {"kind": "job.finished", "document": outcome}])
-    body = course.body(outcome=code, model=None, head=course.note)
-    everyone = (*course.parties, _folder(course.spec))
-    yield Ask(everyone, "finish", body, need=0, patience=min(5.0, course.patience))
-
-
-def _folder(spec: TrainingSpec) -> str:
-    """Return who adds the updates up."""
-    return ENCLAVE if spec.sealed else AGGREGATOR
-
-
-def _start_document(course: Course[TrainingSpec]) -> dict[str, JSON]:
-    return {
-        "spec": course.context.digest,
-        "roster": list(course.parties),
-        "members": sorted(course.context.members),
-        "protection": course.spec.protection,
-        "tee": course.tee,
-    }
-
-
-def _contributions(course: Course[TrainingSpec]) -> dict[str, JSON]:
-    # Under masks a party's row count is as hidden as its update, under noise as any other figure.
-    hidden = course.spec.masked or course.spec.privacy is not None
-    return {
-        party: {
-            "rounds": course.rounds.get(party, 0),
-            "rows": None if hidden else course.rows.get(party, 0),
-        }
-        for party in course.parties
-    }
-
-
 def _report(
     course: Course[TrainingSpec], last: int, metrics: dict[str, float], cosigners: list[str]
 ) -> dict[str, JSON]:
     context, spec = course.context, course.spec
-    return {
-        "job": context.job,
-        "name": spec.name,
-        "purpose": spec.purpose,
-        "spec_digest": context.digest,
-        "state": "succeeded",
-        "protection": spec.protection,
-        "tee": course.tee,
-        "rounds": last,
-        "stopped_early": last < spec.plan.rounds,
-        "metrics": metrics,
-        "history": course.history,
-        "contributions": _contributions(course),
-        "dropouts": course.dropouts,
-        "privacy": spending(spec, context.accounting, last),
-        "generations": course.generation,
-        "disclosure": disclosure(spec, course.tee),
-        "attacks": attacks(spec, course.tee),
-        "started": course.started,
-        "ledger": {
-            "size": parse_note(course.cosigned).checkpoint.size,
-            "note": course.cosigned,
-            "cosigners": cosigners,
-            "quorum": quorum_of(len(course.parties)),
-        },
-    }
+    return report_of(
+        course,
+        cosigners,
+        rounds=last,
+        stopped_early=last < spec.plan.rounds,
+        metrics=metrics,
+        history=course.history,
+        privacy=spending(spec, context.accounting, last),
+        disclosure=disclosure(spec, course.tee),
+        attacks=attacks(spec, course.tee),
+    )
