@@ -11,13 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.policies import Decision
 from secureflow.domain.projects import Project
+from secureflow.domain.statistics import StatisticsSpec
 from secureflow.domain.users import Token, User
+from secureflow.engines.preparation import Columns
+from secureflow.engines.statistics import OwnBounds
 
 JSON = Any
 T = TypeVar("T")
@@ -347,6 +353,43 @@ class Accountant(Protocol):
         epsilon: float | None = None,
     ) -> dict[str, JSON]:
         """Return `noise`, `epsilon` by conversion, and the Rényi `curve` of one release."""
+
+
+class Statistician(Protocol):
+    """Computes and noises one party's sums (`adapters.statistics`), where its rows are."""
+
+    def noised_sums(
+        self,
+        spec: StatisticsSpec,
+        own: OwnBounds,
+        columns: Columns,
+        units: NDArray[Any] | None,
+        honest: int,
+    ) -> NDArray[np.int64]:
+        """Return the party's vector as `engines.statistics.layout` lays it out, noise included.
+
+        The noise is drawn afresh, from the system's randomness: a second call for the same job
+        would let two answers be averaged. So the caller stores the vector before anything derived
+        from it leaves, and uploads that one again after a crash.
+
+        Args:
+            spec: checked and signed.
+            own: this owner's declaration, which values and units are held to.
+            columns: every column that the spec names. A missing value leaves its row out of the
+                queries that need it; an infinite one counts as the bound; an unknown category as
+                missing. So no row can make the answer fail.
+            units: the unit of each row where units may have several rows, else None: each row is
+                a unit. Rows without one do not count.
+            honest: `honest_shares` of the job's plan.
+
+        Returns:
+            int64, shape `(slots(spec),)`, each within ±`LIMIT`.
+
+        Raises:
+            SecureFlowError: `library_missing`, `missing_column`, `malformed_cell` for text in a
+                number column, `statistics_refused` when the library accounts for more than the
+                spec does.
+        """
 
 
 @dataclass(frozen=True)

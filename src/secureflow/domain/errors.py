@@ -72,6 +72,8 @@ CATALOGUE: dict[str, Category] = {
     "server_untrusted": Category.UNTRUSTED,
     "digest_mismatch": Category.UNTRUSTED,
     "dataset_changed": Category.CONFLICT,
+    "library_missing": Category.UNAVAILABLE,
+    "statistics_refused": Category.FAILED,
     "missing_data": Category.INVALID,
     "missing_moments": Category.INVALID,
     "empty_dataset": Category.INVALID,

@@ -7,18 +7,40 @@ by the centre and compared by each agent with its own configuration, which it en
 
 Every released number is a sum over rows on an integer lattice; the parties' sums are added up under
 masks, so that one noise hides a unit in the total (`engines.statistics`).
+
+A unit is what one *owner* holds of a record or person: at most `contributions` rows. Whoever has
+rows at m parties is hidden by group privacy only, at m times the ε: owners link no identities.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.specs import STRICT, Category, Column, Contributor, Id, Slug, Unit
+from secureflow.kit.errors import SecureFlowError
 
+MAX_SLOTS: Final = 1 << 16
+"""The most numbers that one job may add up."""
+MAX_NOISE: Final = 1_000_000.0
+"""The largest noise multiplier times contributions: beyond it the lattice has no room (and the
+answers no meaning)."""
+MAX_LOCAL_NOISE: Final = 1000.0
+"""The largest noise multiplier of a value on its own: ε of a thousandth."""
+MAX_BOUND: Final = 1e100
+"""Bounds up to this have a square that is finite."""
+FANOUT: Final = 4
+"""Cells under one node of the tree that quantiles are looked for in."""
+FLAT: Final = 64
+"""Up to so many cells a tree does not pay under Laplace noise, whose scale grows with its depth."""
+
+Problem = tuple[str, str, str]
+"""Field, reason, hint."""
 Measure = Literal["count", "sum", "mean", "variance", "quantile", "histogram"]
 Sharing = Literal["shared", "party", "local"]
 
@@ -40,8 +62,9 @@ class StatisticsQuery:
 
     Args:
         name: the key of its answer in the report.
-        measure: `count` (of rows), `sum`, `mean`, `variance`, `quantile` and `histogram` (of a
-            number, over `bins` equal cells of its bounds; of a category, over its categories).
+        measure: `count` (of rows, or of those in which `column` is not missing), `sum`, `mean`,
+            `variance`, `quantile` and `histogram` (of a number, over `bins` equal cells of its
+            bounds; of a category, over its categories).
         column: what is measured; only `count` needs none.
         by: a category column; the measure is told for each of its categories.
         bins: cells of a histogram or of the grid on which quantiles are looked for.
@@ -68,7 +91,8 @@ class StatisticsPrivacy:
             *value* is randomised before it is summed (local differential privacy).
         mechanism: `gaussian` (discrete), or `laplace` where a party or a value carries it alone.
         library: what computes and noises a party's sums.
-        unit: whose presence is hidden.
+        unit: whose presence is hidden. Under `local` it is not: there the *value* of each cell
+            that is asked for is hidden, while presence and the number of rows are not.
         noise_multiplier: z, of each query: σ (Laplace: scale) over the query's sensitivity. Left
             out in a wish, it is calibrated from `epsilon`; a signed spec has it.
         epsilon: the most that the whole job may cost, by `rdp-cks20` at `delta`.
@@ -120,6 +144,10 @@ class StatisticsSpec:
     script: Literal["statistics/1"] = "statistics/1"
     v: Literal[1] = 1
 
+    def column(self, name: str) -> StatisticsColumn:
+        """Return a column of a checked spec."""
+        return next(column for column in self.columns if column.column == name)
+
     @property
     def parties(self) -> tuple[str, ...]:
         """The roster's party names in spec order."""
@@ -139,3 +167,217 @@ class StatisticsSpec:
     def sealed(self) -> bool:
         """No enclave takes part."""
         return False
+
+
+# --- how many numbers are added up -------------------------------------------------------------
+
+
+def groups(spec: StatisticsSpec, query: StatisticsQuery) -> tuple[str, ...]:
+    """Return the categories that the query is told apart by; one empty one without `by`."""
+    return ("",) if query.by is None else spec.column(query.by).categories
+
+
+def cells(spec: StatisticsSpec, query: StatisticsQuery) -> int:
+    """Return the number of cells of a histogram or quantile: bins, or the column's categories."""
+    column = None if query.column is None else spec.column(query.column)
+    return len(column.categories) if column and column.type == "category" else query.bins
+
+
+def tree(privacy: StatisticsPrivacy, bins: int) -> tuple[int, ...]:
+    """Return how many cells each node covers, for each level of a quantile's tree, from 1 upwards.
+
+    Measured by the mean error of a rank over all cells, with the levels made consistent: nodes of 4
+    are within 5 % of the best fanout for Gaussian noise, whose σ grows with the root of the depth
+    (16 cells: 12 % less error than flat; 64: 37 %; 512: 66 %). Laplace noise grows with the depth,
+    so that two levels pay only for more than 64 cells.
+    """
+    if privacy.noise == "local":
+        return (1,)
+    fanout = FANOUT
+    if privacy.mechanism == "laplace":
+        fanout = bins if bins <= FLAT else math.isqrt(bins - 1) + 1
+    widths = [1]
+    while -(-bins // (widths[-1] * fanout)) > 1:
+        widths.append(widths[-1] * fanout)
+    return tuple(widths)
+
+
+def slots_of(spec: StatisticsSpec, query: StatisticsQuery) -> int:
+    """Return how many numbers the query adds up."""
+    local = spec.privacy.noise == "local"
+    if query.measure == "quantile":
+        each = sum(-(-query.bins // width) for width in tree(spec.privacy, query.bins))
+    elif query.measure == "histogram":
+        each = cells(spec, query)
+    else:
+        # Under `local` a sum is taken about the middle of the bounds, so it needs the count too.
+        each = {"count": 1, "sum": 2 if local else 1, "mean": 2, "variance": 3}[query.measure]
+    return each * len(groups(spec, query))
+
+
+# --- what contradicts itself -------------------------------------------------------------------
+
+
+def check_statistics(spec: StatisticsSpec) -> None:
+    """Refuse contradictions that single fields cannot show.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` naming the field and the reason.
+    """
+    rules: tuple[Callable[[StatisticsSpec], Problem | None], ...] = (
+        _roster_rules,
+        _column_rules,
+        _query_rules,
+        _placement_rules,
+        _local_rules,
+        _range_rules,
+    )
+    problem = next((found for rule in rules if (found := rule(spec))), None)
+    if problem:
+        name, reason, hint = problem
+        raise SecureFlowError("contradictory_spec", f"{name}: {reason}.", hint, {"field": name})
+
+
+def _roster_rules(spec: StatisticsSpec) -> Problem | None:
+    if len(spec.roster) < 3:
+        reason = "a sum of fewer than three parties shows each party the others' data"
+        return "roster", reason, "Invite at least a third organisation."
+    if len(set(spec.parties)) != len(spec.roster):
+        return "roster", "a party stands in it twice", "List each organisation once."
+    if len({c.key for c in spec.roster}) != len(spec.roster):
+        return "roster", "two parties have the same signing key", "Each party has its own key."
+    if spec.min_contributors > len(spec.roster):
+        return "min_contributors", "it exceeds the roster", "Lower it or invite more parties."
+    return None
+
+
+def _column_rules(spec: StatisticsSpec) -> Problem | None:
+    names = [column.column for column in spec.columns]
+    asked = {name for query in spec.queries for name in (query.column, query.by)}
+    for column in spec.columns:
+        problem = _column_problem(column)
+        if names.count(column.column) > 1:
+            problem = "it stands in the spec twice", "List each column once."
+        elif column.column not in asked:
+            problem = "no query asks for it", "Leave it out: agents read what is asked for alone."
+        if problem:
+            return f"columns.{column.column}", *problem
+    return None
+
+
+def _column_problem(column: StatisticsColumn) -> tuple[str, str] | None:
+    if column.type == "category":
+        if column.bounds is not None:
+            return "a category has no bounds", "Remove them."
+        once = len(set(column.categories)) == len(column.categories)
+        if not column.categories or not once:
+            return "its categories are missing, or one stands there twice", "List each once."
+        return None
+    return _number_problem(column)
+
+
+def _number_problem(column: StatisticsColumn) -> tuple[str, str] | None:
+    if column.categories:
+        return "a number has no categories", "Remove them."
+    if column.bounds is None:
+        reason = "without bounds one row could change a sum by anything"
+        return reason, "Its owners declare `bounds` in the dataset's configuration."
+    low, high = column.bounds
+    if not -MAX_BOUND <= low < high <= MAX_BOUND:
+        return "low is not below high, or one is beyond 1e100", "Correct the bounds."
+    return None
+
+
+def _query_rules(spec: StatisticsSpec) -> Problem | None:
+    names = [query.name for query in spec.queries]
+    for query in spec.queries:
+        if names.count(query.name) > 1:
+            return f"queries.{query.name}", "two queries have this name", "Rename one."
+        problem = _reference_problem(spec, query) or _measure_problem(spec, query)
+        if problem:
+            field_name, reason, hint = problem
+            return f"queries.{query.name}.{field_name}", reason, hint
+    return None
+
+
+def _reference_problem(spec: StatisticsSpec, query: StatisticsQuery) -> Problem | None:
+    types = {column.column: column.type for column in spec.columns}
+    for field_name, name in (("column", query.column), ("by", query.by)):
+        if name is not None and name not in types:
+            return field_name, f"no column {name!r} is declared", "Ask for a declared column."
+    if query.by is not None and types[query.by] != "category":
+        return "by", "groups are told apart by a category, not by a number", "Use a histogram."
+    if query.by is not None and query.by == query.column:
+        return "by", "it is the measured column itself", "Leave out one of them."
+    if query.column is None and query.measure != "count":
+        return "column", f"a {query.measure} is of a column", "Name it."
+    return None
+
+
+def _measure_problem(spec: StatisticsSpec, query: StatisticsQuery) -> Problem | None:
+    category = query.column is not None and spec.column(query.column).type == "category"
+    if category and query.measure in {"sum", "mean", "variance", "quantile"}:
+        return "measure", f"a category has no {query.measure}", 'Use "count" or "histogram".'
+    if (query.measure == "quantile") != bool(query.quantiles):
+        reason = "exactly the queries of measure quantile say which quantiles"
+        return "quantiles", reason, "Give them there and nowhere else."
+    if len(set(query.quantiles)) != len(query.quantiles):
+        return "quantiles", "one stands there twice", "List each once."
+    return None
+
+
+def _placement_rules(spec: StatisticsSpec) -> Problem | None:
+    privacy = spec.privacy
+    if privacy.unit == "party":
+        reason = "a statistic hides a record (or a person of several rows), not a whole party"
+        return "privacy.unit", reason, 'Use "record".'
+    if privacy.noise == "shared" and privacy.mechanism == "laplace":
+        reason = "shares of Laplace noise do not add up to Laplace noise"
+        return "privacy.mechanism", reason, 'Use "gaussian", or noise "party".'
+    if privacy.noise == "local" and privacy.mechanism == "gaussian":
+        reason = "a category is randomised by its response, which no Gaussian describes"
+        return "privacy.mechanism", reason, 'Use "laplace": ε of each value is 1 / multiplier.'
+    if privacy.library == "pydp" and (privacy.noise, privacy.mechanism) != ("party", "laplace"):
+        reason = "PyDP adds whole Laplace noise to a party's sums and nothing else"
+        hint = 'Use library "opendp", or noise "party" with mechanism "laplace".'
+        return "privacy.library", reason, hint
+    return None
+
+
+def _local_rules(spec: StatisticsSpec) -> Problem | None:
+    if spec.privacy.noise != "local":
+        return None
+    for query in spec.queries:
+        name = f"queries.{query.name}"
+        if query.measure == "count" and (query.by is None or query.column is not None):
+            reason = "local noise hides values: a count of rows would be released as it is"
+            return f"{name}.measure", reason, 'Count `by` a category alone, or use noise "shared".'
+        if query.measure != "count" and query.by is not None:
+            reason = "local noise randomises one value of a row, and this takes two"
+            return f"{name}.by", reason, 'Leave it out, or use noise "shared" or "party".'
+        if query.measure in {"count", "histogram"} and _choices(spec, query) < 2:
+            reason = "a column of one category has no value to hide"
+            return f"{name}.column", reason, "Ask for another column."
+    return None
+
+
+def _range_rules(spec: StatisticsSpec) -> Problem | None:
+    multiplier = spec.privacy.noise_multiplier
+    if multiplier is None:
+        reason = "it is neither given nor calibrated from an epsilon"
+        return "privacy.noise_multiplier", reason, "Give it, or give privacy.epsilon."
+    most = MAX_NOISE / spec.contributions
+    if spec.privacy.noise == "local":
+        most = MAX_LOCAL_NOISE
+    if multiplier > most:
+        reason = f"above {most:g} (at {spec.contributions} rows of one unit) nothing is left"
+        return "privacy.noise_multiplier", reason, "Lower it, or ask for less."
+    slots = sum(slots_of(spec, query) for query in spec.queries)
+    if slots > MAX_SLOTS:
+        reason = f"they add up {slots} numbers, more than {MAX_SLOTS}"
+        return "queries", reason, "Ask for fewer groups, bins or queries."
+    return None
+
+
+def _choices(spec: StatisticsSpec, query: StatisticsQuery) -> int:
+    return len(groups(spec, query)) if query.measure == "count" else cells(spec, query)

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from secureflow.kit.errors import SecureFlowError
 
 Conversion = Literal["rdp-cks20", "rdp-mironov17", "rdp-filter", "pld"]
-Kind = Literal["gaussian", "laplace", "tree"]
+Kind = Literal["gaussian", "laplace", "tree", "response"]
 
 # Fractions near 1 serve large ε, large integers small ε (dp-accounting's own choice).
 ORDERS = np.array(
@@ -54,8 +54,9 @@ class Mechanism:
 
     Args:
         kind: `gaussian`; `laplace`; `tree` (DP-FTRL, Kairouz et al. 2021: one tree of `count`
-            leaves in which each record is at most once).
-        noise: noise multiplier: σ (Laplace: scale) over the sensitivity.
+            leaves in which each record is at most once); `response`: randomised response, or
+            whatever else is (1/noise, 0)-DP by itself. Budgets store kinds: none is ever changed.
+        noise: noise multiplier: σ (Laplace: scale) over the sensitivity; of a response, 1/ε.
         sampling: probability with which each unit enters independently (Poisson); 1 is all.
         count: how many releases.
     """
@@ -71,8 +72,8 @@ class Mechanism:
         Raises:
             SecureFlowError: `invalid_mechanism` naming the field and its range.
         """
-        if self.kind not in {"gaussian", "laplace", "tree"}:
-            raise _invalid("kind", "gaussian, laplace or tree")
+        if self.kind not in {"gaussian", "laplace", "tree", "response"}:
+            raise _invalid("kind", "gaussian, laplace, tree or response")
         if not 1e-3 <= self.noise <= 1e9:
             raise _invalid("noise", "between 0.001 and 1e9")
         if not 0.0 < self.sampling <= 1.0 or (self.sampling < 1.0 and self.kind != "gaussian"):
@@ -167,10 +168,25 @@ def calibrate(
     Raises:
         SecureFlowError: `invalid_mechanism`, `budget_impossible`.
     """
+    return calibrate_charge(
+        (Mechanism("gaussian", 1.0, sampling, count),), target, delta, conversion
+    )
+
+
+def calibrate_charge(
+    charge: Charge, target: float, delta: float, conversion: Conversion = "rdp-cks20"
+) -> float:
+    """Return the least factor on all noise of a charge that brings it within (target, δ).
+
+    Of a charge with noise 1 that is the least noise multiplier. Rounded and cached as above.
+
+    Raises:
+        SecureFlowError: `invalid_mechanism`, `budget_impossible`.
+    """
     _check_delta(delta)
     if not 0.0 < target < math.inf:
         raise _invalid("epsilon", "positive and finite")
-    return _calibrate(target, delta, sampling, count, conversion)
+    return _calibrate(target, delta, charge, conversion)
 
 
 def sum_gap(sigma: float, parties: int) -> float:
@@ -225,6 +241,8 @@ def _single(mechanism: Mechanism) -> tuple[Mechanism, int]:
 
 @lru_cache(maxsize=4096)
 def _renyi_of(mechanism: Mechanism) -> NDArray[np.float64]:
+    if mechanism.kind == "response":
+        return _response(mechanism.noise)
     import dp_accounting
     from dp_accounting import rdp
 
@@ -243,6 +261,22 @@ def _renyi_of(mechanism: Mechanism) -> NDArray[np.float64]:
     return curve
 
 
+def _response(noise: float) -> NDArray[np.float64]:
+    """Return the divergences of binary randomised response with ε = 1/noise.
+
+    Every ε-DP mechanism is a post-processing of it (Kairouz, Oh and Viswanath 2015, Theorem 3.1),
+    so that they bound k-ary response for every k. Laplace noise of the same ε diverges less.
+    """
+    pure = 1.0 / noise
+    if pure < 1e-4:  # the closed form would be rounding errors; Bun and Steinke 2016, Prop. 3.3
+        curve = ORDERS * pure**2 / 2
+    else:
+        log = np.logaddexp(ORDERS * pure, (1 - ORDERS) * pure) - np.logaddexp(0.0, pure)
+        curve = np.minimum(log / (ORDERS - 1), pure)
+    curve.setflags(write=False)
+    return np.asarray(curve, np.float64)
+
+
 def _pld(charge: Sequence[Mechanism]) -> Any:
     import dp_accounting
     from dp_accounting import pld
@@ -250,7 +284,10 @@ def _pld(charge: Sequence[Mechanism]) -> Any:
     accountant = pld.PLDAccountant()
     try:
         for mechanism in charge:
-            accountant.compose(_event(mechanism))
+            if mechanism.kind == "response":
+                _compose_response(accountant, mechanism)
+            else:
+                accountant.compose(_event(mechanism))
     except dp_accounting.UnsupportedEventError as error:
         raise SecureFlowError(
             "invalid_mechanism",
@@ -258,6 +295,17 @@ def _pld(charge: Sequence[Mechanism]) -> Any:
             "Report it under rdp-cks20.",
         ) from error
     return accountant
+
+
+def _compose_response(accountant: Any, mechanism: Mechanism) -> None:
+    """Compose the worst (ε, 0)-DP mechanism: as an event, a response replaces its unit."""
+    from dp_accounting.pld import common
+    from dp_accounting.pld.privacy_loss_distribution import from_privacy_parameters
+
+    parameters = common.DifferentialPrivacyParameters(1.0 / mechanism.noise, 0.0)
+    one = from_privacy_parameters(parameters)
+    # As above, there is no public way; the interval is the accountant's default.
+    accountant._pld = accountant._pld.compose(one.self_compose(mechanism.count))
 
 
 def _event(mechanism: Mechanism) -> Any:
@@ -275,13 +323,10 @@ def _event(mechanism: Mechanism) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _calibrate(
-    target: float, delta: float, sampling: float, count: int, conversion: Conversion
-) -> float:
-    def fits(noise: float) -> bool:
-        return (
-            epsilon((Mechanism("gaussian", noise, sampling, count),), delta, conversion) <= target
-        )
+def _calibrate(target: float, delta: float, charge: Charge, conversion: Conversion) -> float:
+    def fits(factor: float) -> bool:
+        scaled = (replace(one, noise=one.noise * factor) for one in charge)
+        return epsilon(scaled, delta, conversion) <= target
 
     high = _bracket(fits)
     low = high / 2

@@ -42,7 +42,7 @@ class Encoding:
     Args:
         length: the number d of values.
         clip: the largest magnitude; larger values are clamped.
-        bits: q, the resolution: `clip` is 2^q steps (1 … 40).
+        bits: q, the resolution: `clip` is 2^q steps (1 … 50: float64 holds them exactly).
         max_weight: weights above are capped.
         metrics: what is summed beside the values.
         noise_bound: the largest magnitude of one party's noise, in steps (0: no noise).
@@ -62,7 +62,7 @@ class Encoding:
             SecureFlowError: `invalid_encoding`.
         """
         _require("length", self.length, 1, MAX_LENGTH)
-        _require("bits", self.bits, 1, 40)
+        _require("bits", self.bits, 1, 50)
         _require("max_weight", self.max_weight, 1, 1 << 40)
         _require("noise_bound", self.noise_bound, 0, (1 << 53) - 1)
         _require("number of metrics", len(self.metrics), 0, 1 << 14)

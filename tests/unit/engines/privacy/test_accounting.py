@@ -21,7 +21,9 @@ from secureflow.engines.privacy.accounting import (
     ORDERS,
     Mechanism,
     calibrate,
+    calibrate_charge,
     convert,
+    curve,
     delta_at,
     epsilon,
     noise_share,
@@ -220,6 +222,66 @@ def test_shared_noise_covers_rounding_and_colluders() -> None:
 def test_a_sum_of_discrete_gaussians_is_one_from_three_steps_on() -> None:
     assert sum_gap(3.0, 256) < 1e-35
     assert sum_gap(0.5, 2) > 0.01
+
+
+@pytest.mark.parametrize("pure", [0.01, 0.5, 1.0, 4.0])
+@pytest.mark.parametrize("choices", [2, 3, 100])
+def test_a_response_diverges_no_more_than_the_worst_pure_mechanism(
+    pure: float, choices: int
+) -> None:
+    """The closed form for k choices; for two it is reached."""
+    truth = math.exp(pure) / (math.exp(pure) + choices - 1)
+    lie = math.exp(-pure) * truth
+    with np.errstate(all="ignore"):  # at the highest orders; they are left out below
+        moments = truth**ORDERS * lie ** (1 - ORDERS) + lie**ORDERS * truth ** (1 - ORDERS)
+    exact = np.log(moments + (choices - 2) * lie) / (ORDERS - 1)
+    bound = renyi((Mechanism("response", 1 / pure),))
+    shown = np.isfinite(exact)
+    assert (exact[shown] <= bound[shown] * (1 + 1e-9) + 1e-12).all()
+    assert (bound <= pure).all()
+    if choices == 2:
+        np.testing.assert_allclose(bound[shown], exact[shown], rtol=1e-6, atol=1e-10)
+    laplace = renyi((Mechanism("laplace", 1 / pure),))
+    assert (laplace <= bound + 1e-12).all()
+
+
+def test_a_tiny_response_is_bounded_where_the_closed_form_cannot_be_computed() -> None:
+    bound = renyi((Mechanism("response", 1e6),))
+    assert (bound > 0).all()
+    np.testing.assert_allclose(bound, ORDERS * 1e-12 / 2)
+
+
+@pytest.mark.parametrize("pure", [0.1, 1.0, 3.0])
+def test_pld_of_one_response_is_its_closed_form(pure: float) -> None:
+    """δ(ε) of binary response: (e^ε0 − e^ε) / (1 + e^ε0) below ε0, and 0 from there on."""
+    charge = (Mechanism("response", 1 / pure),)
+    at = pure / 2
+    exact = (math.exp(pure) - math.exp(at)) / (1 + math.exp(pure))
+    assert delta_at(charge, at) == pytest.approx(exact, rel=1e-3)
+    assert delta_at(charge, pure * 1.001) == pytest.approx(0.0, abs=1e-12)
+    assert epsilon((Mechanism("response", 1 / pure, 1.0, 3),), 1e-15, "pld") == pytest.approx(
+        3 * pure, rel=1e-3
+    )
+
+
+def test_responses_compose_with_other_noise() -> None:
+    gaussian, response = Mechanism("gaussian", 2.0), Mechanism("response", 2.0, 1.0, 3)
+    for conversion in ("rdp-cks20", "rdp-filter", "pld"):
+        both = epsilon((gaussian, response), 1e-6, conversion)
+        apart = [epsilon((one,), 1e-6, conversion) for one in (gaussian, response)]
+        assert max(apart) < both < sum(apart) * 1.01
+    assert parse_charge([response.as_json()]) == (response,)
+    assert len(curve(response)) == len(ORDERS)
+
+
+def test_a_mixed_charge_is_calibrated_by_one_factor() -> None:
+    charge = (Mechanism("response", 1.0, 1.0, 2), Mechanism("laplace", 1.0, 1.0, 3))
+    factor = calibrate_charge(charge, 1.0, 1e-6)
+    scaled = [Mechanism(m.kind, m.noise * factor, 1.0, m.count) for m in charge]
+    assert 0.99 < epsilon(scaled, 1e-6) <= 1.0
+    assert calibrate_charge((Mechanism("gaussian", 1.0, 0.01, 50),), 1.0, 1e-5) == calibrate(
+        1.0, 1e-5, sampling=0.01, count=50
+    )
 
 
 def test_the_accountant_is_imported_lazily() -> None:

@@ -141,7 +141,7 @@ def test_values_that_are_not_finite_are_refused(bad: float) -> None:
     [
         ("length", 0),
         ("bits", 0),
-        ("bits", 41),
+        ("bits", 51),
         ("max_weight", 0),
         ("clip", 0.0),
         ("clip", np.nan),

@@ -1,0 +1,71 @@
+"""What a statistics job costs, and everything that it releases.
+
+Each query is one release of its own noise. Under `local` a unit has up to k values, each of which
+is answered, so each query counts k times; what is charged there hides a *value* (any cell replaced
+by any other), not whether a row is there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from secureflow.domain.statistics import StatisticsQuery, StatisticsSpec
+from secureflow.engines.privacy.accounting import Charge, Kind, Mechanism
+
+_NOISED = {
+    "count": "count of rows",
+    "sum": "sum",
+    "mean": "sum and count of rows",
+    "variance": "sum, sum of squares and count of rows",
+    "histogram": "count of rows in each cell",
+    "quantile": "counts of rows in each node of a tree over the cells",
+}
+
+
+def charge(spec: StatisticsSpec) -> Charge:
+    """Return what the whole job costs."""
+    privacy = spec.privacy
+    if privacy.noise != "local":
+        return (Mechanism(privacy.mechanism, privacy.multiplier, 1.0, len(spec.queries)),)
+    found: dict[Kind, int] = {}
+    for query in spec.queries:
+        one = _cost(spec, query)
+        found[one.kind] = found.get(one.kind, 0) + one.count
+    return tuple(Mechanism(kind, privacy.multiplier, 1.0, count) for kind, count in found.items())
+
+
+def released(spec: StatisticsSpec) -> tuple[dict[str, Any], ...]:
+    """Return every number that the job releases, with its mechanism and its charge."""
+    rows = [_row(spec, query) for query in spec.queries]
+    if spec.privacy.noise == "local":
+        exact = "not hidden: local noise hides each value, not that there is a row with one"
+        rows.append({"number": "number of rows with a value", "mechanism": exact, "charge": []})
+    rows.append({"number": "how many parties contributed", "mechanism": "public", "charge": []})
+    return tuple(rows)
+
+
+def _row(spec: StatisticsSpec, query: StatisticsQuery) -> dict[str, Any]:
+    privacy = spec.privacy
+    kind = privacy.mechanism.capitalize()
+    if privacy.noise == "local":
+        mechanism = f"discrete {kind} on each value, before it is summed"
+        if _answered(query):
+            mechanism = "k-ary randomised response of each value"
+    else:
+        who = "shared out over the parties" if privacy.noise == "shared" else "whole at each party"
+        mechanism = f"discrete {kind} on the {_NOISED[query.measure]}, {who}"
+    one = _cost(spec, query)
+    return {"number": query.name, "mechanism": mechanism, "charge": [one.as_json()]}
+
+
+def _cost(spec: StatisticsSpec, query: StatisticsQuery) -> Mechanism:
+    privacy = spec.privacy
+    if privacy.noise != "local":
+        return Mechanism(privacy.mechanism, privacy.multiplier)
+    kind: Kind = "response" if _answered(query) else "laplace"
+    return Mechanism(kind, privacy.multiplier, 1.0, spec.contributions)
+
+
+def _answered(query: StatisticsQuery) -> bool:
+    """Tell whether a value is answered by randomised response where noise is local."""
+    return query.measure in {"count", "histogram", "quantile"}
