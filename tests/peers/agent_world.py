@@ -92,7 +92,7 @@ class Worker:
         return self._answer("train")
 
     async def evaluate(
-        self, job: str, model: Path, moments: Sequence[float] | None
+        self, job: str, model: Path, moments: Sequence[float] | None, seed: str
     ) -> dict[str, Any]:
         return self._answer("evaluate")
 

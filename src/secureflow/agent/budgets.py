@@ -85,12 +85,9 @@ class Budgets:
         policy = self._policy(spec)
         if policy is None or spec.privacy is None:
             return None
-        (mechanism,) = charge(spec)
-        quoted = await self._accounting.quote(
-            delta=spec.privacy.delta, sampling=mechanism.sampling, count=mechanism.count,
-            noise=mechanism.noise,
-        )  # fmt: skip
-        cost = float(quoted["epsilon"]["rdp-cks20"])
+        charges = [mechanism.as_json() for mechanism in charge(spec)]
+        quoted = await self._accounting.spent(charges, spec.privacy.delta)
+        cost = float(quoted["rdp-cks20"])
         if spec.privacy.epsilon is not None and cost > spec.privacy.epsilon:
             raise SecureFlowError(
                 "contradictory_spec",

@@ -43,7 +43,7 @@ class Computing(Protocol):
         """Write the float32 delta to `update`; return {sums, seconds}."""
 
     async def evaluate(
-        self, job: str, model: Path, moments: Sequence[float] | None
+        self, job: str, model: Path, moments: Sequence[float] | None, seed: str
     ) -> dict[str, Any]:
         """Return {sums, seconds}."""
 

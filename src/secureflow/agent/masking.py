@@ -204,10 +204,12 @@ class Masking:
         size = 4 * layout.parameters
         parameters = np.frombuffer(held.plaintext[:size], "<f4") if size else np.zeros(0, "<f4")
         sums = np.frombuffer(held.plaintext[size:], "<f8")
-        values, weight, metrics = masked_parts(client.plan, parameters, sums)
+        given = masked_parts(spec, held.stage, client.plan, parameters, sums)  # type: ignore[arg-type]
         buffer = self._sessions.vector(job.job, client.plan.vector_bytes)
         vector = buffer.view(client.plan.ring)
-        frame, digest = client.contribute(values, weight, metrics, None, vector)
+        frame, digest = client.contribute(
+            given.values, given.weight, given.metrics, given.noise, vector
+        )
         return _Masked(frame, buffer.data, digest)
 
     def _commit(

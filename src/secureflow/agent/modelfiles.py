@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 
 from secureflow.agent.context import Fetching
 from secureflow.agent.derivation import recipient_key
@@ -27,7 +28,9 @@ from secureflow.engines.sealing import (
 )
 from secureflow.engines.sealing.stream import CHUNK
 from secureflow.engines.training.encodings import check_mean
-from secureflow.engines.training.models import model_family
+from secureflow.engines.training.models import initial_state
+from secureflow.engines.training.noising import next_state
+from secureflow.engines.training.private import noise_shared
 from secureflow.kit.errors import SecureFlowError
 
 _FLOAT32 = 4
@@ -72,7 +75,7 @@ class ModelFiles:
         return path if path.exists() else None
 
     async def apply(self, job: str, spec: TrainingSpec, step: PublishedStep, base: Path) -> Path:
-        """Fetch a published mean, check it, and write base + mean as the next model's file.
+        """Fetch a published mean, check it, and write what follows from base and mean.
 
         Raises:
             SecureFlowError: the link's, `model_inconsistent`.
@@ -155,7 +158,7 @@ class ModelFiles:
         return folder
 
     def _initial(self, folder: Path, spec: TrainingSpec) -> Path:
-        parameters = model_family(spec).initial(spec)
+        parameters = initial_state(spec)
         path = folder / f"{tensor_digest(parameters)}.model"
         if not path.exists():
             part = path.with_suffix(".part")
@@ -185,7 +188,20 @@ def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: st
     if update.size != spec.parameters:
         raise other_model(digest)
     check_mean(spec, update)
-    part, hasher = path.with_suffix(".part"), blake3()
+    part = path.with_suffix(".part")
+    shared = noise_shared(spec)
+    found = _noised(spec, base, update, part) if shared else _sum(base, update, part)
+    mean.unlink()
+    if found != digest:
+        part.unlink()
+        raise other_model(digest)
+    part.replace(path)
+    _keep_only(path)
+
+
+def _sum(base: Path, update: NDArray[np.float32], part: Path) -> str:
+    """Write base + update, block by block; return its hex BLAKE3."""
+    hasher = blake3()
     with base.open("rb", 0) as source, part.open("wb", 0) as target:
         for start in range(0, update.size, _BLOCK):
             block = update[start : start + _BLOCK]
@@ -193,12 +209,14 @@ def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: st
             data = block.data.cast("B")
             hasher.update(data)
             target.write(data)
-    mean.unlink()
-    if hasher.hexdigest() != digest:
-        part.unlink()
-        raise other_model(digest)
-    part.replace(path)
-    _keep_only(path)
+    return hasher.hexdigest()
+
+
+def _noised(spec: TrainingSpec, base: Path, total: NDArray[np.float32], part: Path) -> str:
+    """Write the state that follows from a noised sum; return its hex BLAKE3."""
+    state = next_state(spec, np.fromfile(base, "<f4"), total.astype(np.float64))
+    state.tofile(part)
+    return tensor_digest(state)
 
 
 def other_model(digest: str) -> SecureFlowError:

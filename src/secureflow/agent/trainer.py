@@ -134,11 +134,12 @@ class Trainer:
         return await self._ask(job, "train", arguments)
 
     async def evaluate(
-        self, job: str, model: Path, moments: Sequence[float] | None
+        self, job: str, model: Path, moments: Sequence[float] | None, seed: str
     ) -> dict[str, Any]:
-        """Return `sums` of stage `evaluate` for a model file, and `seconds`."""
+        """Return `sums` of stage `evaluate` for a model file, and `seconds`; see `train`."""
         sums = None if moments is None else list(moments)
-        return await self._ask(job, "evaluate", {"job": job, "model": str(model), "moments": sums})
+        arguments = {"job": job, "model": str(model), "moments": sums, "seed": seed}
+        return await self._ask(job, "evaluate", arguments)
 
     async def close(self, job: str) -> None:
         """End the job's worker, and its rows in memory with it."""

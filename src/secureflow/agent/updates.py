@@ -21,7 +21,7 @@ from secureflow.agent.records import JobRecord, RoundRecord
 from secureflow.agent.requests import MaskRequest, TrainRequest
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.sealing import SealedUpdate, tensor_digest
-from secureflow.engines.training.models import model_family, update_layout
+from secureflow.engines.training.models import initial_state, update_layout
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -102,11 +102,11 @@ class Updates:
             answer = await self._computing.moments(job.job)
         else:
             path = await self._files.model(job, spec, request.model)
+            seed = training_seed(job.secret, request.stage, model)
             if request.stage == "evaluate":
-                answer = await self._computing.evaluate(job.job, path, moments)
+                answer = await self._computing.evaluate(job.job, path, moments, seed)
             else:
                 update = self._files.begin_update(job.job, layout.parameters)
-                seed = training_seed(job.secret, request.stage, model)
                 answer = await self._computing.train(job.job, path, update, moments, seed)
         sums = _checked_sums(answer, layout.sums, request)
         held = await asyncio.to_thread(
@@ -168,7 +168,7 @@ def initial_digest(spec: TrainingSpec) -> str:
     """Return the hex BLAKE3 of the parameters before the first round."""
     if spec.resume is not None:
         return spec.resume.model
-    return tensor_digest(model_family(spec).initial(spec))
+    return tensor_digest(initial_state(spec))
 
 
 def _checked_sums(answer: Mapping[str, JSON], length: int, request: Asked) -> list[float]:

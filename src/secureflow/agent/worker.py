@@ -105,10 +105,12 @@ class Worker:
         runner = self._runner(job)
         return _timed(lambda: runner.train(Path(model), Path(update), moments, bytes.fromhex(seed)))
 
-    def evaluate(self, job: str, model: str, moments: list[float] | None) -> dict[str, Any]:
+    def evaluate(
+        self, job: str, model: str, moments: list[float] | None, seed: str
+    ) -> dict[str, Any]:
         """Return the sums of stage `evaluate` for a model file."""
         runner = self._runner(job)
-        return _timed(lambda: runner.evaluate(Path(model), moments))
+        return _timed(lambda: runner.evaluate(Path(model), moments, bytes.fromhex(seed)))
 
     def close(self, job: str) -> dict[str, Any]:
         """Forget a job and its rows."""

@@ -80,7 +80,7 @@ class Aggregation:
         total = await self._fold(store, plan, [body["vectors"][party] for party in survivors])
         number = encodings.masked_round(stage, body["round"])
         weight = await asyncio.to_thread(open_sum, plan, number, opened, total)
-        sums = encodings.opened_sums(plan, total, weight)
+        sums = encodings.opened_sums(spec, stage, plan, total, weight)
         answer: dict[str, JSON] = {"model": body["base"]}
         if stage == "train":
             answer = await self._advance(body, spec, plan, total, weight)
@@ -139,13 +139,13 @@ class Aggregation:
         """Return the model that the round started from: kept, initial, or from the blobs."""
         import numpy as np
 
-        from secureflow.engines.training.models import model_family
+        from secureflow.engines.training.models import initial_state
 
         digest, model = self._models.pop(body["job"], ("", None))
         if digest == body["base"]:
             return model
         if body["model"] is None:
-            return await asyncio.to_thread(model_family(spec).initial, spec)
+            return await asyncio.to_thread(initial_state, spec)
         model = np.empty(spec.parameters, np.float32)
         view, at = model.data.cast("B"), 0
         async for chunk in await self._artifacts.open(body["base"]):

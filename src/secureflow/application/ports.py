@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from secureflow.domain.statistics import StatisticsSpec
 from secureflow.domain.users import Token, User
 from secureflow.engines.preparation import Columns
 from secureflow.engines.statistics import OwnBounds
+
+if TYPE_CHECKING:  # it brings NumPy, which a server without jobs does not load
+    from secureflow.engines.privacy.accounting import Charge
 
 JSON = Any
 T = TypeVar("T")
@@ -351,6 +354,7 @@ class Accountant(Protocol):
         count: int,
         noise: float | None = None,
         epsilon: float | None = None,
+        besides: Charge = (),
     ) -> dict[str, JSON]:
         """Return `noise`, `epsilon` by conversion, and the Rényi `curve` of one release."""
 

@@ -45,6 +45,7 @@ class Price:
             "sampling": privacy.sampling,
             "releases": self.rounds * privacy.local_steps,
             "delta": privacy.delta,
+            "metrics_noise": privacy.metrics_noise,
             "epsilon": dict(self.answer["epsilon"]),
             "budget_conversion": "rdp-filter",
         }
@@ -68,12 +69,15 @@ async def price(parts: Mapping[str, Any], accountant: Accountant) -> Price | Non
         return None
     if privacy.noise_multiplier is None and privacy.epsilon is None:
         return None
+    from secureflow.engines.training.private import evaluation_charge  # it brings NumPy
+
     answer = await accountant.quote(
         delta=privacy.delta,
         sampling=privacy.sampling,
         count=plan.rounds * privacy.local_steps,
         noise=privacy.noise_multiplier,
         epsilon=privacy.epsilon,
+        besides=evaluation_charge(privacy),
     )
     priced = Price(replace(privacy, noise_multiplier=answer["noise"]), plan.rounds, answer)
     check_ceiling(privacy, answer["epsilon"][CEILING])

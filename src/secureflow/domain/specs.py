@@ -221,6 +221,12 @@ class TrainingSpec:
 
     @property
     def parameters(self) -> int:
+        """The number of float32 values that rounds move on: the model's, and an adapting bound."""
+        adaptive = self.privacy is not None and self.privacy.adaptive is not None
+        return self.model_parameters + adaptive
+
+    @property
+    def model_parameters(self) -> int:
         """The number of float32 model parameters (features + intercept, or the rehearsal's)."""
         if self.features is None:
             return self.model.parameters

@@ -11,9 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from secureflow.enclave.buffers import Buffers
 from secureflow.enclave.masked import MaskedAccumulator, PublishedMean, open_masked
 from secureflow.enclave.models import Blobs, GlobalModel, load_open, load_sealed
@@ -32,8 +29,9 @@ from secureflow.engines.sealing import (
 )
 from secureflow.engines.secagg import Opened
 from secureflow.engines.training.encodings import masked_round
-from secureflow.engines.training.models import model_family
-from secureflow.engines.training.private import noised_once, seed_of
+from secureflow.engines.training.models import initial_state
+from secureflow.engines.training.noising import noise_of, released_sums, split_sums
+from secureflow.engines.training.private import noised_once, noises_metrics
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -120,8 +118,7 @@ class EnclaveJob:
                 return
             self.rounds.due = self._due(model)
             if not digest:
-                initial = model_family(self.plan.spec).initial(self.plan.spec)
-                self._model = GlobalModel.of(initial)
+                self._model = GlobalModel.of(initial_state(self.plan.spec))
             elif artifact == digest:
                 self._model = await load_open(self._blobs, digest, self.plan.spec.parameters)
             else:
@@ -188,7 +185,7 @@ class EnclaveJob:
             if isinstance(accumulator, MaskedAccumulator):
                 await asyncio.to_thread(accumulator.fold, update.tensors["vector"])
             else:
-                sums, seed = self._without_seed(step, update.sums)
+                sums, seed = split_sums(self.plan.spec, step.stage, update.sums)
                 await asyncio.to_thread(accumulator.fold, update.parameters, sums)
             receipt = upload_receipt(update, at)
             self.rounds.folded(update, commitment, receipt, seed)
@@ -254,7 +251,7 @@ class EnclaveJob:
             step.stage,
             certificate.survivors,
             model.digest,
-            tuple(accumulator.sums().tolist()),
+            tuple(self._sums(step, accumulator)),
         )
         released = Released(certificate.digest, release.sign(self._release_key) | base)
         self.rounds.close(step, released)
@@ -265,25 +262,18 @@ class EnclaveJob:
         if isinstance(accumulator, MaskedAccumulator):
             self._mean = accumulator.advance(self.plan.spec, model)
         elif noised_once(self.plan.spec):
-            model.advance_noised(self.plan.spec, accumulator, self.rounds.noise_seed())
+            model.advance_noised(self.plan.spec, accumulator, self.rounds.noise_seed("train"))
         else:
             model.advance(accumulator)
 
-    def _without_seed(
-        self, step: Step, sums: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], bytes]:
-        """Split an update's sums into what is added up and its seed for the noise."""
-        if self.plan.spec.privacy is None:
-            return sums, b""
-        if sums[0] != 1.0:
-            raise SecureFlowError(
-                "weight_out_of_bounds",
-                f"The update weighs {sums[0]}; under differential privacy each weighs 1.",
-                "A weight that depends on the data would be released without noise.",
-            )
-        if step.stage != "train" or not noised_once(self.plan.spec):
-            return sums, b""
-        return sums[:1], seed_of(sums)
+    def _sums(self, step: Step, accumulator: Accumulator) -> list[float]:
+        """Return what is told beside the model: weight and metrics, noised where the spec says."""
+        spec, sums = self.plan.spec, accumulator.sums()
+        if isinstance(accumulator, MaskedAccumulator):
+            return [float(value) for value in sums]
+        if step.stage == "evaluate" and noised_once(spec) and noises_metrics(spec):
+            sums[1:] += noise_of(spec, step.stage, self.rounds.noise_seed(step.stage))
+        return released_sums(spec, step.stage, sums.tolist())
 
     async def _store(self, step: Step) -> dict[str, JSON]:
         """Store the model if this step puts one out."""

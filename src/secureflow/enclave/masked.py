@@ -32,6 +32,7 @@ class MaskedAccumulator:
 
     def __init__(self, plan: Plan, stage: Stage) -> None:
         self.plan = masked_plan(plan.spec, plan.job, plan.digest, stage)
+        self._spec, self._stage = plan.spec, stage
         self.count = 0
         self._total: Ring = np.zeros(self.plan.encoding.slots, self.plan.ring)
         self._weight = 0
@@ -53,7 +54,7 @@ class MaskedAccumulator:
 
     def sums(self) -> NDArray[np.float64]:
         """Return the opened sums: weight, then metrics."""
-        return np.array(opened_sums(self.plan, self._total, self._weight))
+        return np.array(opened_sums(self._spec, self._stage, self.plan, self._total, self._weight))
 
     def advance(self, spec: TrainingSpec, model: GlobalModel) -> PublishedMean:
         """Move the model on by the mean of the opened sum, and return the mean.

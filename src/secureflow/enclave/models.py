@@ -31,7 +31,7 @@ from secureflow.engines.sealing import (
     seal_key,
     tensor_digest,
 )
-from secureflow.engines.training.private import next_model, noised
+from secureflow.engines.training.noising import next_state, noise_of
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -89,8 +89,8 @@ class GlobalModel:
         """
         if not accumulator.count:
             raise SecureFlowError("nothing_folded", "No update was folded into this round.")
-        total = accumulator.fixed >> accumulator.exponent
-        self.parameters = next_model(spec, self.parameters, noised(spec, total, seed))
+        total = (accumulator.fixed >> accumulator.exponent) + noise_of(spec, "train", seed)
+        self.parameters = next_state(spec, self.parameters, total.astype(np.float64))
         self.digest = tensor_digest(self.parameters)
 
     async def store_open(self, blobs: Blobs) -> dict[str, JSON]:

@@ -20,7 +20,8 @@ from secureflow.engines.secagg.guards import STAGE as MASKED
 from secureflow.engines.secagg.opening import checked_context
 from secureflow.engines.training.encodings import masked_plan, masked_round
 from secureflow.engines.training.models import Stage, update_layout
-from secureflow.engines.training.private import joint_seed, noised_once, norm_cap
+from secureflow.engines.training.noising import joint_seed
+from secureflow.engines.training.private import noised_once, norm_cap
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -118,9 +119,9 @@ class Rounds:
         if seed:
             current.seeds[update.binding.party] = seed
 
-    def noise_seed(self) -> bytes:
+    def noise_seed(self, stage: Stage) -> bytes:
         """Return the seed of the open step's noise: a function of what is folded, and secret."""
-        current = self._open.get("train")
+        current = self._open.get(stage)
         if current is None or set(current.seeds) != set(current.receipts):
             raise AssertionError  # `certified` came first, and every folded update has a seed
         return joint_seed(
@@ -236,7 +237,7 @@ def _accumulator(plan: Plan, stage: Stage) -> Accumulator:
         return MaskedAccumulator(plan, stage)
     limits, layout = plan.spec.limits, update_layout(plan.spec, stage)
     if plan.spec.privacy is not None:
-        return _private_accumulator(plan, layout.parameters)
+        return _private_accumulator(plan, layout.parameters, layout.sums - layout.seeds)
     return FixedPointAccumulator(
         layout.parameters,
         layout.sums,
@@ -247,14 +248,14 @@ def _accumulator(plan: Plan, stage: Stage) -> Accumulator:
     )
 
 
-def _private_accumulator(plan: Plan, parameters: int) -> FixedPointAccumulator:
+def _private_accumulator(plan: Plan, parameters: int, sums: int) -> FixedPointAccumulator:
     """Weights are 1. What is noised here is in lattice steps, which the fold adds exactly."""
     spec = plan.spec
     once = noised_once(spec)
     cap = norm_cap(spec) if once else spec.limits.clip_norm
     return FixedPointAccumulator(
         parameters,
-        1,
+        sums,
         max_weight=1.0,
         total_weight_cap=float(len(spec.roster)),
         clip_norm=cap,

@@ -67,6 +67,7 @@ async def test_others_do_not_see_the_explanation(stage: Stage) -> None:
         ({"features": FEATURES}, "features.age.scale"),
         ({"plan": {"rounds": 10}}, "plan.validation"),
         ({"protection": "secagg"}, "privacy.noise"),
+        ({"privacy": {**PARTS["privacy"], "noise": "shared"}}, "privacy.noise"),
     ],
 )
 async def test_a_contradiction_is_refused_at_submission(

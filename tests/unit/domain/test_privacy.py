@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 from peers.private_jobs import FEATURES, private_spec, private_value
 
+from secureflow.domain.privacy import honest
 from secureflow.domain.specs import TrainingSpec, check, dump, parse
+from secureflow.engines.closing import threshold
+from secureflow.engines.secagg import colluders
 from secureflow.kit.errors import SecureFlowError
 
 PLAN = {"rounds": 3, "validation": 0.0, "learning_rate": 1.0}
+MASKED: dict[str, Any] = {"protection": "secagg"}
 PARTY = {
     "unit": "party",
     "mechanism": "central",
@@ -34,6 +38,21 @@ def test_local_noise_goes_with_masks() -> None:
     check(private_spec({"noise": "local"}, protection="secagg"))
 
 
+def test_shared_noise_goes_with_masks_and_noised_metrics_with_validation_rows() -> None:
+    for protection in ("secagg", "sealed+secagg"):
+        check(private_spec({"noise": "shared"}, protection=protection))
+        check(private_spec({**PARTY, "noise": "shared", "adaptive": {"bit_noise": 2.0}}, **MASKED))
+    plan = {**PLAN, "validation": 0.1}
+    check(private_spec({"metrics_noise": 5.0}, plan=plan))
+    check(private_spec({"metrics_noise": 5.0, "noise": "shared"}, plan=plan, **MASKED))
+
+
+@pytest.mark.parametrize("parties", range(3, 257))
+def test_honest_parties_are_those_of_the_protocol(parties: int) -> None:
+    assert honest(parties) == threshold(parties) - colluders(parties)
+    assert honest(parties) >= 2
+
+
 CONTRADICTIONS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("privacy.mechanism", {"mechanism": "central"}, {}, "another unit"),
     ("privacy.mechanism", {**PARTY, "mechanism": "dp-sgd"}, {}, "another unit"),
@@ -43,7 +62,25 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("privacy.sampling", {**PARTY, "sampling": 0.5}, {}, "all parties"),
     ("privacy.noise", {}, {"protection": "secagg"}, "sees no sum"),
     ("privacy.noise", {}, {"protection": "sealed+secagg"}, "sees no sum"),
-    ("privacy.noise", {"noise": "shared"}, {"protection": "secagg"}, "not offered"),
+    ("privacy.noise", {"noise": "shared"}, {}, "protects a sum only"),
+    ("privacy.noise", {**PARTY, "noise": "shared"}, {}, "protects a sum only"),
+    ("privacy.local_steps", {"noise": "shared", "local_steps": 2}, MASKED, "one step a round"),
+    ("privacy.bits", {"noise": "shared", "bits": 4, "noise_multiplier": 0.1}, MASKED, "narrower"),
+    ("privacy.adaptive", {"adaptive": {}}, {}, "quantile of the records"),
+    (
+        "privacy.adaptive.bit_noise",
+        {**PARTY, "noise_multiplier": 4.0, "adaptive": {"bit_noise": 2.0}},
+        {},
+        "bit alone",
+    ),
+    ("privacy.metrics_noise", {"metrics_noise": 5.0}, {}, "no validation rows"),
+    ("privacy.metrics_noise", {**PARTY, "metrics_noise": 5.0}, {}, "whole party adds"),
+    (
+        "privacy.metrics_noise",
+        {"metrics_noise": 65.0},
+        {"plan": {**PLAN, "validation": 0.1}},
+        "2\\^17",
+    ),
     ("privacy.local_steps", {"local_steps": 2}, {}, "one step a round"),
     ("plan.local_epochs", {}, {"plan": {**PLAN, "local_epochs": 2}}, "own noise"),
     (
@@ -57,7 +94,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "plan.early_stop",
         {},
         {"plan": {**PLAN, "validation": 0.1, "early_stop": {"patience": 2}}},
-        "depend on validation",
+        "depend on each round",
     ),
     ("privacy.rows", {"rows": 0}, {}, "must be public"),
     ("privacy.delta", {"delta": 0.01}, {}, "at random|published whole"),

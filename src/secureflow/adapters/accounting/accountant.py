@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from secureflow.engines.privacy.accounting import Mechanism, learn, learned
+from secureflow.engines.privacy.accounting import Charge, Mechanism, learn, learned
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 
@@ -40,18 +40,28 @@ class ProcessAccountant:
         count: int,
         noise: float | None = None,
         epsilon: float | None = None,
+        besides: Charge = (),
     ) -> dict[str, JSON]:
         """Return what `count` Gaussian releases cost; without `noise`, the least that fits ε.
 
+        Args:
+            delta: δ of every figure.
+            sampling: of the releases.
+            count: how many.
+            noise: their multiplier.
+            epsilon: what everything together may cost, to find the multiplier.
+            besides: what the job releases besides them.
+
         Returns:
-            `noise`; `epsilon`: conversion → ε of all releases; `curve`: Rényi divergences of one.
+            `noise`; `epsilon`: conversion → ε of everything; `curve`: Rényi divergences of one
+            release.
 
         Raises:
             SecureFlowError: `invalid_mechanism`, `budget_impossible`, `accounting_failed`.
         """
         question = {
             "verb": "quote", "delta": delta, "sampling": sampling, "count": count,
-            "noise": noise, "epsilon": epsilon,
+            "noise": noise, "epsilon": epsilon, "besides": [one.as_json() for one in besides],
         }  # fmt: skip
         answer: dict[str, JSON] = await self._ask(question)
         return answer

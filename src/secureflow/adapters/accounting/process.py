@@ -2,7 +2,7 @@
 
     python -I -m secureflow.adapters.accounting.process
 
-Questions (JSON, one line): `quote` {noise | epsilon, sampling, count, delta}, `curves`
+Questions (JSON, one line): `quote` {noise | epsilon, sampling, count, delta, besides}, `curves`
 {mechanisms}, `spent` {charges, delta}. The answer is `{"answer"}` or `{"error"}`.
 """
 
@@ -43,11 +43,14 @@ def answer(line: bytes) -> dict[str, JSON]:
 
 def _quote(question: Mapping[str, JSON]) -> JSON:
     sampling, count, delta = question["sampling"], question["count"], question["delta"]
-    noise = question["noise"]
+    noise, besides = question["noise"], parse_charge(question["besides"])
     if noise is None:
-        noise = calibrate(question["epsilon"], delta, sampling=sampling, count=count)
-    charge = (Mechanism("gaussian", noise, sampling, count),)
-    return {"noise": noise, "epsilon": _epsilon(charge, delta), "curve": curve(charge[0])}
+        noise = calibrate(
+            question["epsilon"], delta, sampling=sampling, count=count, besides=besides
+        )
+    releases = Mechanism("gaussian", noise, sampling, count)
+    spent = _epsilon((releases, *besides), delta)
+    return {"noise": noise, "epsilon": spent, "curve": curve(releases)}
 
 
 def _curves(question: Mapping[str, JSON]) -> JSON:

@@ -18,10 +18,17 @@ from secureflow.engines.preparation import (
     federated_features,
     moment_sums,
     moments_from_sums,
+    split_by_content,
     split_validation,
 )
 from secureflow.engines.training.models import model_family
-from secureflow.engines.training.private import party_delta, private_delta, private_sums
+from secureflow.engines.training.private import (
+    METRIC_UNIT,
+    noises_metrics,
+    party_delta,
+    private_delta,
+    private_sums,
+)
 from secureflow.kit.errors import SecureFlowError
 
 _FLOAT32 = np.dtype("<f4")
@@ -79,10 +86,12 @@ class NumpyRunner:
         self._write(update, self._clipped(delta))
         return self._sums(self._family.metric_sums(self._spec, before, *validation))
 
-    def evaluate(self, model: Path, moments: Sequence[float] | None) -> NDArray[np.float64]:
-        """See `FrameworkRunner.evaluate`; nothing is measured under differential privacy."""
+    def evaluate(
+        self, model: Path, moments: Sequence[float] | None, seed: bytes
+    ) -> NDArray[np.float64]:
+        """See `FrameworkRunner.evaluate`; under differential privacy with noise, or nothing."""
         if self._spec.privacy is not None:
-            return np.ones(1)
+            return self._measured(model, moments, seed)
         if not self._family.needs_data:
             return self._sums(np.zeros(0))
         _, validation = self._matrices(moments)
@@ -92,11 +101,21 @@ class NumpyRunner:
         self, before: NDArray[np.float32], training: _Rows, seed: bytes
     ) -> NDArray[np.float32]:
         if self._spec.privacy is not None and self._spec.privacy.unit == "party":
-            trained = self._family.train(self._spec, before, *training, seed)
-            return party_delta(self._spec, trained - before)
+            model = before[: self._spec.model_parameters]
+            trained = self._family.train(self._spec, model, *training, seed)
+            return party_delta(self._spec, before, trained)
         delta = private_delta(self._spec, before, training, seed)
         local = self._spec.privacy is not None and self._spec.privacy.noise == "local"
         return self._clipped(delta) if local else delta
+
+    def _measured(
+        self, model: Path, moments: Sequence[float] | None, seed: bytes
+    ) -> NDArray[np.float64]:
+        if not noises_metrics(self._spec):
+            return np.ones(1)
+        _, validation = self._matrices(moments)
+        steps = self._family.metric_steps(self._load(model), *validation, METRIC_UNIT)
+        return private_sums(self._spec, seed, steps)
 
     def _split(self, columns: Columns | None) -> None:
         features = self._spec.features
@@ -106,7 +125,7 @@ class NumpyRunner:
                 f"The model family {self._spec.model.family!r} needs a dataset and features.",
                 "Name a dataset for this party and features in the spec.",
             )
-        design_matrix(features, declared_moments(features), columns)  # every row, before round 0
+        prepared = design_matrix(features, declared_moments(features), columns)  # every row
         count = len(columns[features.label.column])
         if count == 0:
             raise SecureFlowError(
@@ -114,7 +133,11 @@ class NumpyRunner:
                 "The party's dataset has no rows.",
                 "Bring a dataset with rows, or leave the job.",
             )
-        parts = split_validation(count, self._spec.plan.seed, self._spec.plan.validation)
+        seed, share = self._spec.plan.seed, self._spec.plan.validation
+        if self._spec.privacy is None:
+            parts = split_validation(count, seed, share)
+        else:
+            parts = split_by_content(*prepared, seed, share)
         self._train_columns, self._valid_columns = (
             {name: columns[name][part] for name in features.columns} for part in parts
         )

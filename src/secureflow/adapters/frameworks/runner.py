@@ -30,5 +30,7 @@ class FrameworkRunner(Protocol):
     ) -> NDArray[np.float64]:
         """Write the update's delta to `update` and return its sums; bit-equal when repeated."""
 
-    def evaluate(self, model: Path, moments: Sequence[float] | None) -> NDArray[np.float64]:
-        """Return the sums of stage `evaluate` on the validation rows."""
+    def evaluate(
+        self, model: Path, moments: Sequence[float] | None, seed: bytes
+    ) -> NDArray[np.float64]:
+        """Return the sums of stage `evaluate` on the validation rows; bit-equal when repeated."""

@@ -16,7 +16,7 @@ from secureflow.engines.preparation.moments import (
     moments_from_sums,
     moments_length,
 )
-from secureflow.engines.preparation.split import split_validation
+from secureflow.engines.preparation.split import split_by_content, split_validation
 
 __all__ = [
     "Columns",
@@ -29,5 +29,6 @@ __all__ = [
     "moment_sums",
     "moments_from_sums",
     "moments_length",
+    "split_by_content",
     "split_validation",
 ]

@@ -121,6 +121,11 @@ def curve(mechanism: Mechanism) -> list[float | None]:
     return [float(d) if math.isfinite(d) else None for d in _renyi_of(single)]
 
 
+def gaussian_curve(noise: float) -> NDArray[np.float64]:
+    """Return the divergences of one Gaussian release of everything: α / 2z² (Mironov 2017)."""
+    return np.asarray(ORDERS / (2.0 * noise**2), np.float64)
+
+
 def learn(mechanism: Mechanism, divergences: Sequence[float | None]) -> None:
     """Take a `curve` that another process computed: this one need not load dp-accounting.
 
@@ -160,25 +165,31 @@ def calibrate(
     sampling: float = 1.0,
     count: int = 1,
     conversion: Conversion = "rdp-cks20",
+    besides: Charge = (),
 ) -> float:
     """Return the least Gaussian noise multiplier whose `count` releases stay within (target, δ).
 
-    The answer is rounded up to 4 digits and cached: the search takes seconds under `pld`.
+    `besides` is released as well, whatever the multiplier. The answer is rounded up to 4 digits
+    and cached: the search takes seconds under `pld`.
 
     Raises:
         SecureFlowError: `invalid_mechanism`, `budget_impossible`.
     """
-    return calibrate_charge(
-        (Mechanism("gaussian", 1.0, sampling, count),), target, delta, conversion
-    )
+    releases = (Mechanism("gaussian", 1.0, sampling, count),)
+    return calibrate_charge(releases, target, delta, conversion, besides)
 
 
 def calibrate_charge(
-    charge: Charge, target: float, delta: float, conversion: Conversion = "rdp-cks20"
+    charge: Charge,
+    target: float,
+    delta: float,
+    conversion: Conversion = "rdp-cks20",
+    besides: Charge = (),
 ) -> float:
     """Return the least factor on all noise of a charge that brings it within (target, δ).
 
-    Of a charge with noise 1 that is the least noise multiplier. Rounded and cached as above.
+    Of a charge with noise 1 that is the least noise multiplier. `besides` is released as well and
+    keeps its noise. Rounded and cached as above.
 
     Raises:
         SecureFlowError: `invalid_mechanism`, `budget_impossible`.
@@ -186,7 +197,7 @@ def calibrate_charge(
     _check_delta(delta)
     if not 0.0 < target < math.inf:
         raise _invalid("epsilon", "positive and finite")
-    return _calibrate(target, delta, charge, conversion)
+    return _calibrate(target, delta, charge, conversion, besides)
 
 
 def sum_gap(sigma: float, parties: int) -> float:
@@ -323,10 +334,12 @@ def _event(mechanism: Mechanism) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _calibrate(target: float, delta: float, charge: Charge, conversion: Conversion) -> float:
+def _calibrate(
+    target: float, delta: float, charge: Charge, conversion: Conversion, besides: Charge
+) -> float:
     def fits(factor: float) -> bool:
         scaled = (replace(one, noise=one.noise * factor) for one in charge)
-        return epsilon(scaled, delta, conversion) <= target
+        return epsilon((*scaled, *besides), delta, conversion) <= target
 
     high = _bracket(fits)
     low = high / 2

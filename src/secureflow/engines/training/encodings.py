@@ -10,18 +10,33 @@ shown different ones mask under different contexts, and nothing opens.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.privacy import METRIC_BITS
+from secureflow.domain.specs import TrainingSpec, dump
 from secureflow.engines.preparation import federated_features
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import Encoding, Metric, Plan
 from secureflow.engines.secagg.encoding import mean_into, metric_sums
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.training.models import Stage, update_layout
+from secureflow.engines.training.noising import (
+    longest_sum,
+    next_state,
+    noise_bound,
+    noise_of,
+    released_sums,
+    split_sums,
+)
+from secureflow.engines.training.private import noise_shared, noises_metrics
 from secureflow.kit.errors import SecureFlowError
 
+_STEP_BITS: Final = 24
+"""Lattice coordinates of an update stay below 2^24 (`domain.privacy.MAX_COORDINATE`)."""
 NORM_TOLERANCE = 1e-4
 """The published mean may exceed the cap by this share: clients clip in float32."""
 
@@ -43,32 +58,91 @@ def masked_plan(spec: TrainingSpec, job: str, spec_digest: str, stage: Stage) ->
     Raises:
         SecureFlowError: `invalid_encoding`, `invalid_roster`, `ring_overflow`.
     """
+    rounds = spec.plan.rounds if stage == "train" else 1
+    dp = {} if spec.privacy is None else dump(spec.privacy)
+    encoding = _encoding(spec, stage)
+    return Plan(f"{job}-{stage}", spec_digest, spec.roster, encoding, rounds, dp)
+
+
+def _encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
     layout = update_layout(spec, stage)
-    encoding = Encoding(
+    if _on_lattice(spec, stage):
+        return _lattice_encoding(spec, stage)
+    return Encoding(
         length=layout.parameters or 1,
         clip=spec.quantisation.clip,
         bits=spec.quantisation.bits,
         max_weight=spec.limits.max_weight,
         metrics=tuple(Metric(f"sum_{n}", layout.per_row) for n in range(1, layout.sums)),
     )
-    rounds = spec.plan.rounds if stage == "train" else 1
-    return Plan(f"{job}-{stage}", spec_digest, spec.roster, encoding, rounds)
+
+
+def _on_lattice(spec: TrainingSpec, stage: Stage) -> bool:
+    """Tell whether what is masked are whole lattice steps already, which must pass unrounded."""
+    return noise_shared(spec) or (noises_metrics(spec) and stage == "evaluate")
+
+
+def _lattice_encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
+    """One ring unit is one lattice step: the clip is 2^bits steps, and a weight is 1."""
+    layout, bits = update_layout(spec, stage), _STEP_BITS
+    metrics = layout.sums - 1 - layout.seeds
+    if metrics:
+        rows = spec.privacy.rows if spec.privacy else 0
+        bits = min(40, max(bits, METRIC_BITS + rows.bit_length()))
+    return Encoding(
+        length=layout.parameters or 1,
+        clip=2.0**bits,
+        bits=bits,
+        metrics=tuple(Metric(f"sum_{n}", 2.0**bits) for n in range(1, 1 + metrics)),
+        noise_bound=noise_bound(spec, stage),
+    )
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """An update as a client masks it; see `secagg.Client.contribute`."""
+
+    values: NDArray[np.float32]
+    weight: int
+    metrics: dict[str, float]
+    noise: NDArray[np.int64] | None
 
 
 def masked_parts(
-    plan: Plan, parameters: NDArray[np.float32], sums: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], int, dict[str, float]]:
-    """Return values, weight and metrics (per unit of weight) of an update."""
-    weight = round(float(sums[0]))
+    spec: TrainingSpec,
+    stage: Stage,
+    plan: Plan,
+    parameters: NDArray[np.float32],
+    sums: NDArray[np.float64],
+) -> Contribution:
+    """Return values, weight, metrics (per unit of weight) and the share of the noise of an update.
+
+    Raises:
+        SecureFlowError: those of `noising.split_sums`.
+    """
+    kept, seed = split_sums(spec, stage, sums)
+    weight = round(float(kept[0]))
     values = parameters if parameters.size else np.zeros(1, np.float32)
-    means = (sums[1:] / max(weight, 1)).tolist()
+    means = (kept[1:] / max(weight, 1)).tolist()
     names = (metric.name for metric in plan.encoding.metrics)
-    return values, weight, dict(zip(names, means, strict=True))
+    noise = _placed(plan, stage, noise_of(spec, stage, seed)) if seed else None
+    return Contribution(values, weight, dict(zip(names, means, strict=True)), noise)
 
 
-def opened_sums(plan: Plan, total: Ring, weight: int) -> list[float]:
+def _placed(plan: Plan, stage: Stage, noise: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Put noise where it belongs: on values or on metrics, never on the weight, which is 1."""
+    encoding = plan.encoding
+    slots = np.zeros(encoding.length + len(encoding.metrics) + 1, np.int64)
+    at = encoding.length if stage == "evaluate" else 0
+    slots[at : at + len(noise)] = noise
+    return slots
+
+
+def opened_sums(
+    spec: TrainingSpec, stage: Stage, plan: Plan, total: Ring, weight: int
+) -> list[float]:
     """Return the release's sums: the total weight, then the metric sums."""
-    return [float(weight), *metric_sums(plan.encoding, total)]
+    return released_sums(spec, stage, [float(weight), *metric_sums(plan.encoding, total)])
 
 
 def apply_mean(
@@ -79,13 +153,18 @@ def apply_mean(
     model: NDArray[np.float32],
     mean: NDArray[np.float32],
 ) -> tuple[str, str]:
-    """Write the mean update, add it to the model in place; return both hex BLAKE3 digests.
+    """Write what is published, move the model by it in place; return both hex BLAKE3 digests.
+
+    Published is the mean update, and under shared noise the noised sum in lattice steps.
 
     Raises:
         SecureFlowError: `model_inconsistent`, `model_not_finite`; the model is unusable then.
     """
-    mean_into(plan.encoding, total, weight, mean)
+    mean_into(plan.encoding, total, 1 if noise_shared(spec) else weight, mean)
     check_mean(spec, mean)
+    if noise_shared(spec):
+        model[:] = next_state(spec, model, mean.astype(np.float64))
+        return tensor_digest(model), tensor_digest(mean)
     with np.errstate(over="ignore"):  # refused by name below
         np.add(model, mean, out=model)
     if not np.isfinite(model).all():
@@ -94,18 +173,21 @@ def apply_mean(
 
 
 def check_mean(spec: TrainingSpec, mean: NDArray[np.float32]) -> None:
-    """Refuse a published mean update that no contributors within the spec's caps can have.
+    """Refuse a published mean update (or noised sum) that no contributors within the caps have.
 
     Raises:
         SecureFlowError: `model_inconsistent`.
     """
-    limits = spec.limits.clip_norm, spec.quantisation.clip
+    if noise_shared(spec):
+        most = clip = longest_sum(spec)
+    else:
+        most, clip = spec.limits.clip_norm, spec.quantisation.clip
     squares, largest = 0.0, 0.0
     for start in range(0, mean.size, 1 << 16):
         block = mean[start : start + (1 << 16)].astype(np.float64)
         squares += float(np.add.reduce(block * block))
         largest = max(largest, float(np.abs(block).max(initial=0.0)))
-    norm, (most, clip) = squares**0.5, limits
+    norm = squares**0.5
     # NaN compares as false: only a finite norm within the caps passes.
     if norm <= most * (1 + NORM_TOLERANCE) and largest <= clip * (1 + NORM_TOLERANCE):
         return

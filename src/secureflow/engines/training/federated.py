@@ -22,7 +22,7 @@ from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import Plan
 from secureflow.engines.training.disclosure import attacks, disclosure
 from secureflow.engines.training.encodings import masked_plan, masked_round, masked_stages
-from secureflow.engines.training.models import model_family
+from secureflow.engines.training.models import initial_state, model_family
 from secureflow.engines.training.spending import epsilon_after, spending
 from secureflow.kit.errors import SecureFlowError
 
@@ -75,7 +75,7 @@ def initial_model_digest(spec: TrainingSpec) -> str:
     """Return the hex BLAKE3 of the parameters before the first round."""
     if spec.resume is not None:
         return spec.resume.model
-    return tensor_digest(model_family(spec).initial(spec))
+    return tensor_digest(initial_state(spec))
 
 
 def needs_moments(spec: TrainingSpec) -> bool:

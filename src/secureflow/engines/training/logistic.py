@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.training.metrics import (
     METRIC_COUNT,
+    PRIVATE_COUNT,
+    binary_metric_steps,
     binary_metric_sums,
+    binary_sums_of_steps,
     summarise_binary,
 )
 from secureflow.kit.errors import SecureFlowError
@@ -28,7 +31,7 @@ class LogisticRegression:
 
     def initial(self, spec: TrainingSpec) -> Vector:
         """Return zeros: the model that says one half everywhere."""
-        return np.zeros(spec.parameters, dtype=np.float32)
+        return np.zeros(spec.model_parameters, dtype=np.float32)
 
     def train(
         self, spec: TrainingSpec, parameters: Vector, inputs: Matrix, labels: Vector, seed: bytes
@@ -75,12 +78,30 @@ class LogisticRegression:
         as sharp for the tiny weights of the first round as for the last model's.
         """
         del spec
-        intercept, norm = float(parameters[-1]), float(np.linalg.norm(parameters[:-1]))
-        return binary_metric_sums(logits(parameters, inputs), labels, intercept, norm)
+        return binary_metric_sums(logits(parameters, inputs), labels, *_spread(parameters))
+
+    def private_metric_count(self) -> int:
+        """Return the length of `metric_steps`."""
+        return PRIVATE_COUNT
+
+    def metric_steps(
+        self, parameters: Vector, inputs: Matrix, labels: Vector, unit: int
+    ) -> NDArray[np.int64]:
+        """Return `metrics.binary_metric_steps` for this model on these rows."""
+        return binary_metric_steps(logits(parameters, inputs), labels, *_spread(parameters), unit)
+
+    def sums_of_steps(self, steps: NDArray[np.float64], unit: int) -> NDArray[np.float64]:
+        """Return what noised steps stand for, as `summarise` takes it."""
+        return binary_sums_of_steps(steps, unit)
 
     def summarise(self, sums: NDArray[np.float64]) -> dict[str, float]:
         """Return `rows`, `loss`, `accuracy`, `auc` of added sums (undefined ones are absent)."""
         return summarise_binary(sums)
+
+
+def _spread(parameters: Vector) -> tuple[float, float]:
+    """Return centre and unit of the logits: the same for everybody who has the model."""
+    return float(parameters[-1]), float(np.linalg.norm(parameters[:-1]))
 
 
 def logits(parameters: Vector, inputs: Matrix) -> Vector:

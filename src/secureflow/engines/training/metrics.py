@@ -18,6 +18,15 @@ METRIC_COUNT = 3 + 2 * BINS
 LOSS_CAP = 32.0
 """Log-loss of one row in nats is capped here, so that one row moves the sum by a known amount."""
 
+PRIVATE_BINS = 16
+"""Score bins per class of sums that are to be noised: the noise of every bin is in the AUC."""
+
+PRIVATE_COUNT = 3 + 2 * PRIVATE_BINS
+"""Length of those sums, in the same order."""
+
+PRIVATE_LOSS_CAP = 4.0
+"""Nats at which one row's loss is capped there: the noise on the loss is proportional to it."""
+
 
 def binary_metric_sums(
     logits: NDArray[np.float32], labels: NDArray[np.float32], centre: float, scale: float
@@ -44,19 +53,53 @@ def binary_metric_sums(
     return sums
 
 
+def binary_metric_steps(
+    logits: NDArray[np.float32],
+    labels: NDArray[np.float32],
+    centre: float,
+    scale: float,
+    unit: int,
+) -> NDArray[np.int64]:
+    """Return the sums of shape (PRIVATE_COUNT,) as whole steps, `unit` of them to a row's most.
+
+    Every row is rounded by itself: one row moves rows, loss, hits and one bin by at most `unit`
+    each, so the L2 sensitivity is exactly 2 · `unit`. Arguments as in `binary_metric_sums`.
+    """
+    z = np.nan_to_num(logits.astype(np.float64), nan=0.0, posinf=1e38, neginf=-1e38)
+    positive = labels > 0.5
+    losses = np.minimum(np.logaddexp(0.0, np.where(positive, -z, z)), PRIVATE_LOSS_CAP)
+    bins = _bins((z - centre) / scale if scale > 0 else np.zeros_like(z)) // (BINS // PRIVATE_BINS)
+    steps = np.empty(PRIVATE_COUNT, np.int64)
+    steps[0] = unit * len(z)
+    steps[1] = np.rint(losses * (unit / PRIVATE_LOSS_CAP)).astype(np.int64).sum()
+    steps[2] = unit * np.count_nonzero((z > 0) == positive)
+    steps[3 : 3 + PRIVATE_BINS] = unit * np.bincount(bins[positive], minlength=PRIVATE_BINS)
+    steps[3 + PRIVATE_BINS :] = unit * np.bincount(bins[~positive], minlength=PRIVATE_BINS)
+    return steps
+
+
+def binary_sums_of_steps(steps: NDArray[np.float64], unit: int) -> NDArray[np.float64]:
+    """Return noised steps as the sums that they stand for."""
+    sums = steps / unit
+    sums[1] *= PRIVATE_LOSS_CAP
+    return sums
+
+
 def summarise_binary(sums: NDArray[np.float64]) -> dict[str, float]:
-    """Return `rows`, `loss`, `accuracy` and `auc` of added metric sums.
+    """Return `rows`, `loss`, `accuracy` and `auc` of added metric sums, exact or noised.
 
     A metric that the rows do not define (no rows; one class only for `auc`) is absent; without
-    sums (a job that releases none) all are.
+    sums (a job that releases none) all are. Noise may have left the range of what it is on.
     """
     if not sums.size:
         return {}
     rows = float(sums[0])
     if rows < 0.5:
         return {"rows": 0.0}
-    metrics = {"rows": rows, "loss": float(sums[1]) / rows, "accuracy": float(sums[2]) / rows}
-    auc = histogram_auc(sums[3 : 3 + BINS], sums[3 + BINS :])
+    loss, hits = max(0.0, float(sums[1])), min(max(0.0, float(sums[2])), rows)
+    metrics = {"rows": rows, "loss": loss / rows, "accuracy": hits / rows}
+    bins = (sums.size - 3) // 2
+    auc = histogram_auc(np.maximum(sums[3 : 3 + bins], 0), np.maximum(sums[3 + bins :], 0))
     return metrics if auc is None else {**metrics, "auc": auc}
 
 

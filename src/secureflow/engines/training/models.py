@@ -10,7 +10,7 @@ An *update* is `delta` (float32 of shape (d,), new − global) and `sums` (float
 | `evaluate` | 0          | the same, for the model handed over                             |
 
 So the metrics of round n's input model cost no further flight. Under differential privacy
-(`private`) there are no metrics, the weight is 1, and `delta` and `sums` are what that module says.
+(`private`) the weight is 1, and `delta` and `sums` are what that module says.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.preparation import moments_length
 from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.engines.training.metrics import LOSS_CAP
-from secureflow.engines.training.private import SEED_WORDS, noised_once
+from secureflow.engines.training.private import SEED_WORDS, draws_noise, noises_metrics
 from secureflow.engines.training.rehearsal import Rehearsal
 
 Stage = Literal["moments", "train", "evaluate"]
@@ -67,6 +67,21 @@ class ModelFamily(Protocol):
     ) -> NDArray[np.float64]:
         """Return float64 (m,) sums over rows that add up over parties."""
 
+    def private_metric_count(self) -> int:
+        """Return the length of `metric_steps`."""
+
+    def metric_steps(
+        self,
+        parameters: NDArray[np.float32],
+        inputs: NDArray[np.float32],
+        labels: NDArray[np.float32],
+        unit: int,
+    ) -> NDArray[np.int64]:
+        """Return metric sums to be noised: whole steps, moved by one row by 2 · `unit` (L2)."""
+
+    def sums_of_steps(self, steps: NDArray[np.float64], unit: int) -> NDArray[np.float64]:
+        """Return what (noised) steps stand for, as `summarise` takes it."""
+
     def summarise(self, sums: NDArray[np.float64]) -> dict[str, float]:
         """Return the named metrics of added sums; a metric that is undefined is absent."""
 
@@ -83,32 +98,49 @@ def model_family(spec: TrainingSpec) -> ModelFamily:
     return FAMILIES[spec.model.family]
 
 
+def initial_state(spec: TrainingSpec) -> NDArray[np.float32]:
+    """Return what rounds start from: the model before round 1, and an adapting clipping norm."""
+    parameters = model_family(spec).initial(spec)
+    if spec.privacy is None or spec.privacy.adaptive is None:
+        return parameters
+    return np.append(parameters, np.float32(spec.privacy.clipping_norm))
+
+
 @dataclass(frozen=True)
 class UpdateLayout:
     """Lengths of an update's parts, known from the spec before anything is allocated.
 
     Args:
         parameters: d, float32 elements of `delta`.
-        sums: k, float64 elements of `sums`.
+        sums: k, float64 elements of `sums`, the seeds at their end included.
         per_row: no single row moves any element of `sums` by more than this.
+        seeds: words of `sums` that are a seed for noise.
     """
 
     parameters: int
     sums: int
     per_row: float
+    seeds: int = 0
 
 
 def update_layout(spec: TrainingSpec, stage: Stage = "train") -> UpdateLayout:
     """Return the layout of this job's updates at a stage."""
     if spec.privacy is not None:
-        seeds = SEED_WORDS if stage == "train" and noised_once(spec) else 0
-        return UpdateLayout(spec.parameters if stage == "train" else 0, 1 + seeds, 1.0)
+        return _private_layout(spec, stage)
     if stage == "moments":
         length = 1 if spec.features is None else moments_length(spec.features)
         return UpdateLayout(0, length, 1.0)
     metrics = model_family(spec).metric_count()
     parameters = spec.parameters if stage == "train" else 0
     return UpdateLayout(parameters, 1 + metrics, LOSS_CAP if metrics else 1.0)
+
+
+def _private_layout(spec: TrainingSpec, stage: Stage) -> UpdateLayout:
+    measured = stage == "evaluate" and noises_metrics(spec)
+    metrics = model_family(spec).private_metric_count() if measured else 0
+    seeds = SEED_WORDS if draws_noise(spec) and (stage == "train" or measured) else 0
+    parameters = spec.parameters if stage == "train" else 0
+    return UpdateLayout(parameters, 1 + metrics + seeds, 1.0, seeds)
 
 
 def update_sums_length(spec: TrainingSpec, stage: Stage = "train") -> int:

@@ -1,44 +1,49 @@
-"""Differentially private rounds: what a party sends, what the sum becomes, what it costs.
+"""Differentially private rounds: what a party sends, and what it costs.
 
-| unit, noise     | `delta` of an update (float32)              | who adds noise, on what          |
-|-----------------|---------------------------------------------|----------------------------------|
-| record, enclave | clipped gradient sum, in lattice steps      | the enclave, once, on the sum    |
-| record, local   | change by `local_steps` steps of DP-SGD     | the party, at each step, full σ  |
-| party, enclave  | clipped change of the model, lattice steps  | the enclave, once, on the sum    |
+| unit, noise     | `delta` of an update (float32)          | who adds noise, on what         |
+|-----------------|-----------------------------------------|---------------------------------|
+| record, enclave | clipped gradient sum, in lattice steps  | the enclave, once, on the sum   |
+| record, shared  | the same                                | each party, σ/√(t−c), when it masks |
+| record, local   | change by `local_steps` DP-SGD steps    | the party, each step, full σ    |
+| party, enclave  | clipped change of the model, in steps   | the enclave, once, on the sum   |
+| party, shared   | the same                                | each party, σ/√(t−c), when it masks |
 
-`sums` is the constant weight 1 and, where the enclave adds the noise, eight words of seed. The
-noise is a function of all contributors' seeds and of what is released: a round that is summed again
-(a restarted enclave, a repeated request) gets the same noise, so it cannot be averaged away, and
-no party knows it alone. Denominators are public. No metric and no row count is released.
+Where the clipping norm adapts, it is the last value of the state that rounds move on, and the last
+slot of `delta` is the bit *my change was within it*, as ±½. Stage `evaluate` measures the final
+model on the validation rows where `metrics_noise` says with which noise.
 
-Everything that a job releases is listed by `released`: nothing else leaves the enclave.
+`sums` is the constant weight 1, metric steps (`evaluate`), and eight words of seed where the
+enclave or the mask adds noise. In the enclave the noise is a function of all contributors' seeds
+and of what is released; a share is one of the party's own seed. So a round that is summed again (a
+restarted enclave, a repeated request) gets the same noise and cannot be averaged away.
+Denominators are public. No row count is released; `noising` is what happens to the sum.
+
+Everything that a job releases is listed by `released`: nothing else leaves.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.privacy import MAX_COORDINATE, Privacy
+from secureflow.domain.privacy import MAX_COORDINATE, METRIC_BITS, Privacy
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.privacy.accounting import Charge, Mechanism
-from secureflow.engines.privacy.clipping import clip_norm
-from secureflow.engines.privacy.dpsgd import DpSgd, apply_sum, gradient_sum, noisy_step
+from secureflow.engines.privacy.clipping import AdaptiveClip, clip_norm
+from secureflow.engines.privacy.dpsgd import DpSgd, gradient_sum, noisy_step
 from secureflow.engines.privacy.gaussian import sample
-from secureflow.kit.canonical import canonical_bytes
-from secureflow.kit.errors import SecureFlowError
 
 Parameters = NDArray[np.float32]
 Vector = NDArray[np.float64]
 
 SEED_WORDS = 8
 """32-bit words of noise seed in an update's `sums`."""
-_WORD = 32
+METRIC_UNIT = 1 << METRIC_BITS
+"""Steps that one row adds at most to a metric's sum."""
 
 
 def privacy_of(spec: TrainingSpec) -> Privacy:
@@ -53,32 +58,68 @@ def noised_once(spec: TrainingSpec) -> bool:
     return spec.privacy is not None and spec.privacy.noise == "enclave"
 
 
+def noise_shared(spec: TrainingSpec) -> bool:
+    """Tell whether every party masks its share of the noise together with its update."""
+    return spec.privacy is not None and spec.privacy.noise == "shared"
+
+
+def draws_noise(spec: TrainingSpec) -> bool:
+    """Tell whether an update brings a seed, from which noise is drawn after it was made."""
+    return noised_once(spec) or noise_shared(spec)
+
+
+def noises_metrics(spec: TrainingSpec) -> bool:
+    """Tell whether the final model is measured under noise."""
+    return spec.privacy is not None and spec.privacy.metrics_noise is not None
+
+
 def charge(spec: TrainingSpec, rounds: int | None = None) -> Charge:
-    """Return what this many rounds of the job cost (default: the whole plan); () without DP."""
+    """Return what this many rounds of the job cost (default: the whole plan); () without DP.
+
+    The evaluation is charged with any round: whether it came is not worth a question. That its
+    rows are none of those that are trained on would make it cheaper; it is not counted on.
+    """
     privacy, count = spec.privacy, spec.plan.rounds if rounds is None else rounds
     if privacy is None or count == 0:
         return ()
     steps = count * privacy.local_steps
-    return (Mechanism("gaussian", privacy.multiplier, privacy.sampling, steps),)
+    models = Mechanism("gaussian", privacy.multiplier, privacy.sampling, steps)
+    return (models, *evaluation_charge(privacy))
+
+
+def evaluation_charge(privacy: Privacy) -> Charge:
+    """Return what the noised evaluation costs; () where nothing is measured."""
+    if privacy.metrics_noise is None:
+        return ()
+    return (Mechanism("gaussian", privacy.metrics_noise),)
 
 
 def released(spec: TrainingSpec) -> tuple[dict[str, Any], ...]:
     """Return every number that the job releases, with its mechanism and its charge."""
-    if spec.privacy is None:
+    privacy = spec.privacy
+    if privacy is None:
         return ()
-    each = [mechanism.as_json() for mechanism in charge(spec, 1)]
-    sums = "gradient sum" if spec.privacy.unit == "record" else "sum of the parties' changes"
+    models, *evaluation = (mechanism.as_json() for mechanism in charge(spec, 1))
+    sums = "gradient sum" if privacy.unit == "record" else "sum of the parties' changes"
     noised = f"discrete Gaussian on the clipped {sums}"
-    if spec.privacy.noise == "local":
+    if privacy.noise == "local":
         noised = "discrete Gaussian on each local step's clipped gradient sum"
-    rows: tuple[tuple[str, str, list[Any]], ...] = (
-        ("model of each round", noised, each),
+    rows: list[tuple[str, str, list[Any]]] = [
+        ("model of each round", noised, [models]),
         ("weight", "public constant", []),
         ("standardisation", "declared bounds", []),
         ("denominator", "declared in the spec", []),
         ("number of rounds", "fixed in the spec", []),
-        ("metrics, row counts", "not released", []),
-    )
+    ]
+    if privacy.adaptive is not None:
+        told = "discrete Gaussian on the sum of the parties' bits, charged with the model"
+        rows.insert(1, ("clipping norm of each round", told, []))
+    if evaluation:
+        told = "discrete Gaussian on rows, losses, hits and score bins of the validation rows"
+        rows.append(("metrics of the final model", told, evaluation))
+        rows.append(("row counts", "not released", []))
+    else:
+        rows.append(("metrics, row counts", "not released", []))
     return tuple({"number": n, "mechanism": m, "charge": c} for n, m, c in rows)
 
 
@@ -96,10 +137,10 @@ def private_delta(
         rows: inputs (n, d - 1) and labels (n,).
         seed: the party's secret seed of this round.
     """
-    privacy, plan = privacy_of(spec), _steps(spec)
+    privacy, plan = privacy_of(spec), dp_sgd(spec)
     inputs, labels = rows[0].astype(np.float64), rows[1].astype(np.float64)
     weights = before.astype(np.float64)
-    if noised_once(spec):
+    if draws_noise(spec):
         total = gradient_sum(weights, inputs, labels, plan, _derived(seed, "sample"))
         return _on_lattice(total, privacy.step)
     for step in range(privacy.local_steps):
@@ -107,90 +148,64 @@ def private_delta(
     return (weights - before).astype(np.float32)
 
 
-def party_delta(spec: TrainingSpec, change: Parameters) -> Parameters:
-    """Return a party-level update's `delta`: the whole change, clipped, in lattice steps."""
-    privacy = privacy_of(spec)
-    return _on_lattice(clip_norm(change.astype(np.float64), privacy.clipping_norm), privacy.step)
-
-
-def private_sums(spec: TrainingSpec, seed: bytes) -> Vector:
-    """Return an update's `sums`: the constant weight, and the seed where the enclave noises."""
-    if not noised_once(spec):
-        return np.ones(1)
-    words = np.frombuffer(_derived(seed, "noise"), "<u4").astype(np.float64)
-    return np.concatenate([np.ones(1), words])
-
-
-# --- at the aggregate ------------------------------------------------------------------------
-
-
-def seed_of(sums: Sequence[float] | Vector) -> bytes:
-    """Read the seed out of an update's `sums`.
-
-    Raises:
-        SecureFlowError: `noise_seed_malformed`.
-    """
-    words = np.asarray(sums[1:], np.float64)
-    whole = words == np.floor(words)
-    if words.shape != (SEED_WORDS,) or not (whole & (words >= 0) & (words < 2.0**_WORD)).all():
-        raise SecureFlowError(
-            "noise_seed_malformed",
-            "The update brings no seed for the noise.",
-            "Use an agent of the same version: noise that somebody else draws protects nobody.",
-        )
-    return words.astype("<u4").tobytes()
-
-
-def joint_seed(seeds: Mapping[str, bytes], **facts: Any) -> bytes:
-    """Return the seed of a release's noise: of all contributors, bound to what is released."""
-    body = {"v": 1, "use": "noise", **facts, "seeds": {p: s.hex() for p, s in seeds.items()}}
-    return hashlib.sha256(canonical_bytes(body)).digest()
-
-
-def noised(spec: TrainingSpec, total: NDArray[np.int64], seed: bytes) -> Vector:
-    """Return the sum with its noise, in the unit of the clipping norm.
+def party_delta(spec: TrainingSpec, before: Parameters, trained: Parameters) -> Parameters:
+    """Return a party-level update's `delta`: the whole change, clipped, in lattice steps.
 
     Args:
-        spec: noised once.
-        total: the exact sum over the contributors, in lattice steps.
-        seed: of this release alone.
+        spec: with `privacy.unit` party.
+        before: the state that the round starts from, float32 (d,) or, with its bound, (d + 1,).
+        trained: the party's model, float32 (d,).
     """
     privacy = privacy_of(spec)
-    noise = sample(privacy.sigma(len(total)), len(total), seed)
-    return np.asarray((total + noise) * privacy.step, np.float64)
+    change = (trained - before[: len(trained)]).astype(np.float64)
+    if privacy.adaptive is None:
+        return _on_lattice(clip_norm(change, privacy.clipping_norm), privacy.step)
+    bound = adaptive_bound(privacy, before)
+    bit = bound.bit(float(np.linalg.norm(change)))
+    within = clip_norm(change, bound.bound) / bound.bound
+    return _on_lattice(np.append(within, bit), privacy.step)
 
 
-def next_model(spec: TrainingSpec, model: Parameters, noised_sum: Vector) -> Parameters:
-    """Return the next model from a noised sum; it touches no data.
+def adaptive_bound(privacy: Privacy, state: Parameters) -> AdaptiveClip:
+    """Return the clipping norm that a state holds as its last value, and how it moves."""
+    adaptive = privacy.adaptive
+    if adaptive is None:
+        raise AssertionError  # the caller asked first
+    return AdaptiveClip(
+        float(state[-1]), adaptive.quantile, adaptive.rate, bit_noise=adaptive.bit_noise
+    )
 
-    Raises:
-        SecureFlowError: `model_not_finite`.
+
+def private_sums(
+    spec: TrainingSpec, seed: bytes, metrics: NDArray[np.int64] | None = None
+) -> Vector:
+    """Return an update's `sums`: the constant weight, metric steps, and a seed for later noise.
+
+    Args:
+        spec: the signed spec.
+        seed: the party's secret seed of this round.
+        metrics: exact metric steps of stage `evaluate`; None in `train`. Where the noise is
+            `local` they are noised here, with the whole σ.
     """
-    weights = model.astype(np.float64)
-    if privacy_of(spec).unit == "party":
-        moved = weights + noised_sum / len(spec.roster)
-    else:
-        moved = apply_sum(weights, noised_sum, _steps(spec))
-    with np.errstate(over="ignore"):  # refused by name below
-        result = moved.astype(np.float32)
-    if not np.isfinite(result).all():
-        raise SecureFlowError(
-            "model_not_finite",
-            "The next model is not finite.",
-            "Lower the learning rate or the noise.",
-        )
-    return result
+    steps = np.zeros(0) if metrics is None else metrics.astype(np.float64)
+    if not draws_noise(spec):
+        width, own = privacy_of(spec).metrics_sigma, _derived(seed, "metrics")
+        return np.append(1.0, steps + sample(width, len(steps), own) if len(steps) else steps)
+    words = np.frombuffer(_derived(seed, "noise"), "<u4").astype(np.float64)
+    return np.concatenate([np.ones(1), steps, words])
 
 
 def norm_cap(spec: TrainingSpec) -> float:
-    """Return the largest L2 norm of one update, in lattice steps where the enclave noises."""
+    """Return the largest L2 norm of one update, in lattice steps where noise is drawn later."""
     privacy = privacy_of(spec)
     units = privacy.rows if privacy.unit == "record" else 1
-    # Rounding to the lattice may add half a step to each coordinate.
-    return units * 2.0**privacy.bits + 0.5 * math.sqrt(spec.parameters)
+    # Rounding to the lattice may add half a step to each coordinate; the bit is ±½ of the ball.
+    ball = units * 2.0**privacy.bits + 0.5 * math.sqrt(spec.parameters)
+    return math.hypot(ball, 2.0 ** (privacy.bits - 1)) if privacy.adaptive else ball
 
 
-def _steps(spec: TrainingSpec) -> DpSgd:
+def dp_sgd(spec: TrainingSpec) -> DpSgd:
+    """Return the parameters of the spec's DP-SGD steps."""
     privacy = privacy_of(spec)
     local = privacy.noise == "local"
     return DpSgd(

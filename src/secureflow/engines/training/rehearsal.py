@@ -19,7 +19,7 @@ class Rehearsal:
 
     def initial(self, spec: TrainingSpec) -> NDArray[np.float32]:
         """Return zeros of the spec's size."""
-        return np.zeros(spec.parameters, dtype=np.float32)
+        return np.zeros(spec.model_parameters, dtype=np.float32)
 
     def train(
         self,
@@ -47,6 +47,26 @@ class Rehearsal:
         """Return an empty array."""
         del spec, parameters, inputs, labels
         return np.zeros(0)
+
+    def private_metric_count(self) -> int:
+        """Return 0."""
+        return 0
+
+    def metric_steps(
+        self,
+        parameters: NDArray[np.float32],
+        inputs: NDArray[np.float32],
+        labels: NDArray[np.float32],
+        unit: int,
+    ) -> NDArray[np.int64]:
+        """Return an empty array."""
+        del parameters, inputs, labels, unit
+        return np.zeros(0, np.int64)
+
+    def sums_of_steps(self, steps: NDArray[np.float64], unit: int) -> NDArray[np.float64]:
+        """Return an empty array."""
+        del unit
+        return steps
 
     def summarise(self, sums: NDArray[np.float64]) -> dict[str, float]:
         """Return no metrics."""

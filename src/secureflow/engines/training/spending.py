@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from secureflow.domain.specs import TrainingSpec
-from secureflow.engines.privacy.accounting import Conversion, convert
+from secureflow.engines.privacy.accounting import Conversion, convert, gaussian_curve
 from secureflow.engines.training.private import charge, released
 
 JSON = Any
@@ -20,12 +20,20 @@ CONVERSION: Final[Conversion] = "rdp-cks20"
 """By which ε so far is told: it needs no library and is never below the exact `pld`."""
 
 
-def epsilon_after(spec: TrainingSpec, accounting: Mapping[str, JSON], rounds: int) -> float:
-    """Return ε of the job's first rounds at its δ (`CONVERSION`), rounded up to 6 digits."""
+def epsilon_after(
+    spec: TrainingSpec, accounting: Mapping[str, JSON], rounds: int, *, evaluated: bool = False
+) -> float:
+    """Return ε of the job's first rounds at its δ (`CONVERSION`), rounded up to 6 digits.
+
+    `evaluated`: with the noised metrics of the final model.
+    """
     if spec.privacy is None or not rounds:
         return 0.0
     curve = np.array([np.inf if d is None else d for d in accounting["curve"]], np.float64)
-    spent = convert(curve * rounds * spec.privacy.local_steps, spec.privacy.delta, CONVERSION)
+    curve = curve * rounds * spec.privacy.local_steps
+    if evaluated and spec.privacy.metrics_noise is not None:
+        curve += gaussian_curve(spec.privacy.metrics_noise)
+    spent = convert(curve, spec.privacy.delta, CONVERSION)
     return float(np.ceil(spent * 1e6) / 1e6)
 
 
@@ -52,7 +60,8 @@ def spending(
         "sampling": privacy.sampling,
         "delta": privacy.delta,
         "rounds": rounds,
-        "epsilon": epsilon_after(spec, accounting, rounds),
+        "metrics_noise": privacy.metrics_noise,
+        "epsilon": epsilon_after(spec, accounting, rounds, evaluated=True),
         "conversion": CONVERSION,
         # Exact figures were computed for the whole plan; fewer rounds cost less.
         "epsilon_pld": accounting["epsilon"]["pld"] if whole else None,

@@ -12,18 +12,15 @@ from peers.private_jobs import PARTIES, private_spec, rows
 
 from secureflow.engines.privacy.accounting import Mechanism
 from secureflow.engines.training.models import update_layout
+from secureflow.engines.training.noising import joint_seed, next_state, noise_of, seed_of
 from secureflow.engines.training.private import (
     SEED_WORDS,
     charge,
-    joint_seed,
-    next_model,
-    noised,
     norm_cap,
     party_delta,
     private_delta,
     private_sums,
     released,
-    seed_of,
 )
 from secureflow.kit.errors import SecureFlowError
 
@@ -71,7 +68,7 @@ def test_sampling_takes_other_records_with_another_seed_and_the_same_with_the_sa
 def test_a_whole_party_moves_the_sum_by_at_most_the_clip() -> None:
     spec = private_spec({**PARTY, "clipping_norm": 0.25})
     assert spec.privacy
-    delta = party_delta(spec, np.full(4, 100.0, np.float32))
+    delta = party_delta(spec, np.zeros(4, np.float32), np.full(4, 100.0, np.float32))
     in_units = float(np.linalg.norm(delta)) * spec.privacy.step
     assert in_units == pytest.approx(0.25, rel=1e-3)
 
@@ -95,7 +92,8 @@ def test_sums_hold_a_constant_weight_and_a_seed_and_nothing_of_the_data() -> Non
     sums = private_sums(spec, SEED)
     assert len(sums) == update_layout(spec, "train").sums == 1 + SEED_WORDS
     assert sums[0] == 1.0
-    assert seed_of(sums) == seed_of(private_sums(spec, SEED)) != seed_of(private_sums(spec, b"x"))
+    own, again, other = (private_sums(spec, seed)[1:] for seed in (SEED, SEED, b"x"))
+    assert seed_of(own) == seed_of(again) != seed_of(other)
     assert update_layout(spec, "evaluate").sums == 1
     local = private_spec({"noise": "local"})
     assert private_sums(local, SEED).tolist() == [1.0]
@@ -107,7 +105,7 @@ def test_sums_hold_a_constant_weight_and_a_seed_and_nothing_of_the_data() -> Non
 )
 def test_an_update_without_a_seed_is_refused(words: list[float]) -> None:
     with pytest.raises(SecureFlowError) as caught:
-        seed_of([1.0, *words])
+        seed_of(words)
     assert caught.value.code == "noise_seed_malformed"
 
 
@@ -122,21 +120,24 @@ def test_noise_depends_on_every_seed_and_on_what_is_released() -> None:
 
 def test_the_noise_on_the_sum_has_the_accounted_width() -> None:
     spec = private_spec({"noise_multiplier": 3.0})
-    total = np.zeros(20_000, np.int64)
-    values = noised(spec, total, SEED)
     assert spec.privacy
-    assert values.std() == pytest.approx(spec.privacy.sigma(20_000) * spec.privacy.step, rel=0.02)
-    assert values.std() >= 3.0 * spec.privacy.clipping_norm
+    values = np.concatenate(
+        [noise_of(spec, "train", bytes([n // 256, n % 256])) for n in range(5000)]
+    )
+    assert values.std() == pytest.approx(spec.privacy.sigma(4), rel=0.02)
+    assert values.std() * spec.privacy.step >= 3.0 * spec.privacy.clipping_norm
 
 
 def test_the_next_model_divides_by_public_numbers_only() -> None:
     spec = private_spec({"sampling": 0.5}, plan={"rounds": 3, "validation": 0, "learning_rate": 2})
-    moved = next_model(spec, np.zeros(4, np.float32), np.full(4, 100.0))
+    steps = 2.0**10  # of one clipping norm
+    moved = next_state(spec, np.zeros(4, np.float32), np.full(4, 100.0 * steps))
     np.testing.assert_allclose(moved, -2 * 100 / (0.5 * 400))
     party = private_spec(PARTY)
-    np.testing.assert_allclose(next_model(party, np.zeros(4, np.float32), np.full(4, 2.0)), 0.5)
+    halves = next_state(party, np.zeros(4, np.float32), np.full(4, 2.0 * steps))
+    np.testing.assert_allclose(halves, 0.5)
     with pytest.raises(SecureFlowError, match="finite"):
-        next_model(party, np.zeros(4, np.float32), np.full(4, 1e300))
+        next_state(party, np.zeros(4, np.float32), np.full(4, 1e300))
 
 
 def test_the_charge_is_every_release_of_the_plan() -> None:

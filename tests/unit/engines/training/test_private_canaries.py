@@ -13,15 +13,8 @@ from peers.private_jobs import private_spec
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.privacy import epsilon
 from secureflow.engines.privacy.audit import best_threshold, count, epsilon_lower_bound
-from secureflow.engines.training.private import (
-    charge,
-    joint_seed,
-    next_model,
-    noised,
-    private_delta,
-    private_sums,
-    seed_of,
-)
+from secureflow.engines.training.noising import joint_seed, next_state, noise_of, split_sums
+from secureflow.engines.training.private import charge, private_delta, private_sums
 
 CANARY = np.array([[50.0, -50.0, 50.0]], np.float32)
 DELTA = 1e-6
@@ -39,8 +32,9 @@ def released(spec: TrainingSpec, run: int, *, present: bool) -> float:
     for number in range(spec.plan.rounds):
         seed = f"{run}/{present}/{number}".encode()
         delta = private_delta(spec, model, (inputs, labels), seed)
-        joint = joint_seed({"bank-a": seed_of(private_sums(spec, seed))}, round=number)
-        model = next_model(spec, model, noised(spec, delta.astype(np.int64), joint))
+        _, own = split_sums(spec, "train", private_sums(spec, seed))
+        joint = joint_seed({"bank-a": own}, round=number)
+        model = next_state(spec, model, delta.astype(np.float64) + noise_of(spec, "train", joint))
     return float(model[:3] @ CANARY[0])
 
 

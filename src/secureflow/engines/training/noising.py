@@ -1,0 +1,160 @@
+"""What happens to the sum of a private round: its noise, and the state that follows from it.
+
+`noise_of` is the whole noise (the enclave adds it once) or a party's share of it (it masks it with
+its update): discrete Gaussian on the integers, a function of a seed alone. `next_state` touches no
+data: everybody who is shown the noised sum computes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.privacy.dpsgd import apply_sum
+from secureflow.engines.privacy.gaussian import sample, support
+from secureflow.engines.training.models import Stage, model_family, update_layout
+from secureflow.engines.training.private import (
+    METRIC_UNIT,
+    SEED_WORDS,
+    Parameters,
+    Vector,
+    adaptive_bound,
+    dp_sgd,
+    noise_shared,
+    norm_cap,
+    privacy_of,
+)
+from secureflow.kit.canonical import canonical_bytes
+from secureflow.kit.errors import SecureFlowError
+
+_WORD = 32
+_BOUNDS = (1e-6, 1e6)
+"""Where an adapting clipping norm stays, as a fixed one must."""
+_TAIL = 12.0
+"""A Gaussian vector of d coordinates is longer than σ(√d + 12) with probability below e^-72."""
+
+
+def split_sums(spec: TrainingSpec, stage: Stage, sums: Vector) -> tuple[Vector, bytes]:
+    """Split an update's `sums` into what is added up and its seed for the noise.
+
+    Raises:
+        SecureFlowError: `weight_out_of_bounds`, `noise_seed_malformed`.
+    """
+    if spec.privacy is None:
+        return sums, b""
+    if sums[0] != 1.0:
+        raise SecureFlowError(
+            "weight_out_of_bounds",
+            f"The update weighs {sums[0]}; under differential privacy each weighs 1.",
+            "A weight that depends on the data would be released without noise.",
+        )
+    seeds = update_layout(spec, stage).seeds
+    if not seeds:
+        return sums, b""
+    return sums[:-seeds], seed_of(sums[-seeds:])
+
+
+def seed_of(words: Sequence[float] | Vector) -> bytes:
+    """Read the seed that an update's `sums` end with.
+
+    Raises:
+        SecureFlowError: `noise_seed_malformed`.
+    """
+    given = np.asarray(words, np.float64)
+    whole = given == np.floor(given)
+    if given.shape != (SEED_WORDS,) or not (whole & (given >= 0) & (given < 2.0**_WORD)).all():
+        raise SecureFlowError(
+            "noise_seed_malformed",
+            "The update brings no seed for the noise.",
+            "Use an agent of the same version: noise that somebody else draws protects nobody.",
+        )
+    return given.astype("<u4").tobytes()
+
+
+def joint_seed(seeds: Mapping[str, bytes], **facts: Any) -> bytes:
+    """Return the seed of a release's noise: of all contributors, bound to what is released."""
+    body = {"v": 1, "use": "noise", **facts, "seeds": {p: s.hex() for p, s in seeds.items()}}
+    return hashlib.sha256(canonical_bytes(body)).digest()
+
+
+def noise_of(spec: TrainingSpec, stage: Stage, seed: bytes) -> NDArray[np.int64]:
+    """Return noise for a release of this stage, in lattice steps: the whole, or a party's share.
+
+    Shape (d,) in `train`, the quantile bit's at the end; one for each metric in `evaluate`.
+    """
+    privacy = privacy_of(spec)
+    part = privacy.share(len(spec.roster))
+    if stage == "evaluate":
+        count = model_family(spec).private_metric_count()
+        return sample(privacy.metrics_sigma * part, count, _derived(seed, "metrics"))
+    dimension = spec.model_parameters
+    noise = sample(privacy.sigma(dimension) * part, dimension, _derived(seed, "sum"))
+    if privacy.adaptive is None:
+        return noise
+    return np.append(noise, sample(privacy.bit_sigma * part, 1, _derived(seed, "bit")))
+
+
+def noise_bound(spec: TrainingSpec, stage: Stage) -> int:
+    """Return the largest magnitude in a party's share; 0 where it masks none."""
+    if not noise_shared(spec):
+        return 0
+    privacy = privacy_of(spec)
+    part = privacy.share(len(spec.roster))
+    if stage == "evaluate":
+        return support(privacy.metrics_sigma * part) if privacy.metrics_noise else 0
+    return support(max(privacy.sigma(spec.model_parameters), privacy.bit_sigma) * part)
+
+
+def released_sums(spec: TrainingSpec, stage: Stage, sums: Sequence[float]) -> list[float]:
+    """Return a release's sums as they are told: weight, then metrics instead of lattice steps."""
+    if spec.privacy is None or stage != "evaluate" or len(sums) == 1:
+        return list(sums)
+    steps = np.array(sums[1:], np.float64)
+    return [sums[0], *model_family(spec).sums_of_steps(steps, METRIC_UNIT).tolist()]
+
+
+def next_state(spec: TrainingSpec, state: Parameters, noised: Vector) -> Parameters:
+    """Return the next state from a noised sum in lattice steps; it touches no data.
+
+    Raises:
+        SecureFlowError: `model_not_finite`.
+    """
+    privacy, parties = privacy_of(spec), len(spec.roster)
+    size = spec.model_parameters
+    weights, total = state[:size].astype(np.float64), noised[:size] * privacy.step
+    if privacy.adaptive is not None:
+        bound = adaptive_bound(privacy, state)
+        after = bound.moved(float(noised[-1]) * privacy.step, parties)
+        moved = np.append(weights + bound.bound * total / parties, np.clip(after.bound, *_BOUNDS))
+    elif privacy.unit == "party":
+        moved = weights + total / parties
+    else:
+        moved = apply_sum(weights, total, dp_sgd(spec))
+    with np.errstate(over="ignore"):  # refused by name below
+        result = moved.astype(np.float32)
+    if not np.isfinite(result).all():
+        raise SecureFlowError(
+            "model_not_finite",
+            "The next model is not finite.",
+            "Lower the learning rate or the noise.",
+        )
+    return result
+
+
+def longest_sum(spec: TrainingSpec) -> float:
+    """Return the L2 norm, in lattice steps, that no noised sum within the caps is longer than."""
+    privacy, parties = privacy_of(spec), len(spec.roster)
+    units = 1 if privacy.unit == "record" else parties  # `rows` counts all parties' records
+    widest = max(privacy.sigma(spec.model_parameters), privacy.bit_sigma)
+    width = widest * privacy.share(parties) * math.sqrt(parties)
+    return units * norm_cap(spec) + width * (math.sqrt(spec.parameters) + _TAIL)
+
+
+def _derived(seed: bytes, use: str) -> bytes:
+    return hashlib.sha256(b"secureflow noise\n" + use.encode() + b"\n" + seed).digest()
