@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from peers.links import until
 
+from secureflow.adapters.artifacts import FileArtifacts
 from secureflow.adapters.link import CredentialFiles, LinkServer
 from secureflow.agent import api
 from secureflow.application.asking import Asking
@@ -31,11 +32,13 @@ from secureflow.demo.processes import stop_all
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.ids import new_id
 from secureflow.domain.specs import TrainingSpec, parse, spec_digest
-from secureflow.engines.course.course import JobContext
+from secureflow.engines.course.course import Course, JobContext, accusations
+from secureflow.engines.ledger.leaves import leaf_from_json, verify
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
 from secureflow.engines.script import ENCLAVE, Ask, Effect, Now, Publish, Record
 from secureflow.engines.training.federated import federated_training
+from secureflow.kit.canonical import canonical_bytes, sha256
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority, make_csr, new_link_key
@@ -102,6 +105,27 @@ class Operator:
         chain = self.authority.issue(make_csr(key), uri, int(time.time()), life=timedelta(hours=1))
         place = self.platform.directory / "minted" / f"{organisation}-{next(self._numbers)}"
         return CredentialFiles.create(place, self.authority.pem, key, chain)
+
+    def blobs(self, vectors_of: str = "") -> FileArtifacts:
+        """Return the centre's blobs, or the masked vectors of a job."""
+        directory = self.platform.server / "artifacts"
+        if not vectors_of:
+            return FileArtifacts(directory)
+        return FileArtifacts(directory / "vectors" / vectors_of, durable=False)
+
+    async def put(self, data: bytes, vectors_of: str = "") -> str:
+        """Put something of the operator's own beside them; return its digest."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield data
+
+        stored = await self.blobs(vectors_of).put(chunks(), limit=len(data))
+        return stored.digest
+
+    async def vector(self, run: Run, party: str) -> bytes:
+        """Return the masked vector that a party has sent in the open round."""
+        digest = run.seen["mask"]["replies"][party]["vector"]
+        return b"".join([chunk async for chunk in await self.blobs(run.job).open(digest)])
 
     def clear_alarm(self, party: str) -> JSON:
         """Play the owner who lets an agent go on; return what the alarm was."""
@@ -177,6 +201,48 @@ class Run:
     def body(self, **more: JSON) -> dict[str, JSON]:
         """Return a request body of this job."""
         return {"job": self.job, "digest": self.digest, **more}
+
+    @property
+    def course(self) -> Course[TrainingSpec]:
+        """What the script knows."""
+        found: Course[TrainingSpec] = self._script.gi_frame.f_locals["course"]
+        return found
+
+    def accused(
+        self,
+        error: SecureFlowError,
+        body: JSON,
+        party: str = "bank-a",
+        against: Sequence[str] = ("server",),
+    ) -> str:
+        """Check that a refusal is a signed accusation; let the course record it; return its code.
+
+        One leaf for each kind of refusal in a round, over the request that provoked it first.
+        """
+        offered = error.details["accusation"]
+        signed, document = leaf_from_json(offered["leaf"]), offered["document"]
+        assert verify(signed, self.spec.keys[party])
+        found = (signed.leaf.kind, signed.leaf.job, signed.leaf.author)
+        assert found == ("accusation", self.job, party)
+        assert (document["code"], document["against"]) == (error.code, list(against))
+        first = self.seen.setdefault(f"{party} {error.code} {document.get('round')}", body)
+        assert sha256(canonical_bytes(first)).hex() == document["evidence"]
+        self.course.accused += accusations(self.course, {party: error.as_json()})
+        return error.code
+
+    async def recorded(self) -> list[tuple[str, str]]:
+        """Go on over the next record and return kind and author of its entries."""
+        while not isinstance(self.effect, Record):
+            await self.step()
+        shown = []
+        for entry in self.effect.entries:
+            if "signed" in entry:
+                leaf = leaf_from_json(entry["signed"]).leaf
+                shown.append((leaf.kind, leaf.author))
+            else:
+                shown.append((str(entry["kind"]), "server"))
+        await self.step()
+        return shown
 
     async def until(self, verb: str, **facts: JSON) -> Ask:
         """Go on honestly until this verb is to be asked, with these facts in its body."""

@@ -137,12 +137,31 @@ async def test_roster_shrinking(run: Run) -> None:
     refused = await refusal(operator.ask(run.job, ENCLAVE, "open", fewer))
     assert refused.code == "approval_mismatch"
     closing = await run.until("close")
-    for survivors, code in (("ab", "survivors_too_few"), ("bcd", "voted_dead")):
-        asked = {**closing.body, **question(run, survivors)}
-        assert (await refusal(operator.ask(run.job, "bank-a", "close", asked))).code == code
-    elsewhere = {**closing.body, "dead": ["bank-x"]}
-    refused = await refusal(operator.ask(run.job, "bank-a", "close", elsewhere))
-    assert refused.code == "dead_inconsistent"
+    shown = [
+        (question(run, "ab"), "survivors_too_few"),
+        (question(run, "bcd"), "voted_dead"),
+        ({"dead": ["bank-x"]}, "dead_inconsistent"),
+    ]
+    for changes, code in shown:
+        asked = {**closing.body, **changes}
+        error = await refusal(operator.ask(run.job, "bank-a", "close", asked))
+        assert run.accused(error, asked) == code
+    entries = await run.recorded()
+    assert [kind for kind, author in entries if author == "bank-a"].count("accusation") == 3
+
+
+async def test_two_dead_lists(run: Run) -> None:
+    """bank-a votes that bank-d is dead; told then that bank-c is, it accuses."""
+    operator = run.operator
+    closing = await run.until("close")
+    split = {**closing.body, **question(run, "abc")}
+    assert (await operator.ask(run.job, "bank-a", "close", split))["vote"]
+    other = {**closing.body, **question(run, "abd")}
+    error = await refusal(operator.ask(run.job, "bank-a", "close", other))
+    assert run.accused(error, other) == "vote_already_cast"
+    entries = await run.recorded()  # three others voted; the round is closed, and this in the log
+    assert ("accusation", "bank-a") in entries
+    assert ("round.closed", "server") in entries
 
 
 async def test_forged_or_replayed_approval(run: Run) -> None:
@@ -192,7 +211,7 @@ async def test_a_model_that_the_enclave_did_not_sign(run: Run) -> None:
     for shown in (swapped, {**swapped, "release": own_key}, {**swapped, "release": None}):
         body = {**training.body, "model": shown}
         refused = await refusal(operator.ask(run.job, "bank-a", "train", body))
-        assert refused.code == "unreleased_model"
+        assert run.accused(refused, body) == "unreleased_model"
     sums = {**model["release"], "sums": [1e9 for _ in model["release"]["sums"]]}
     body = {**training.body, "model": {**model, "release": sums}}
     refused = await refusal(operator.ask(run.job, "bank-a", "train", body))
@@ -210,7 +229,7 @@ async def test_stale_and_replayed_rounds(run: Run) -> None:
     assert again["receipt"] == told["receipt"]
     third = await run.until("train", round=3)
     refused = await refusal(operator.ask(run.job, "bank-a", "train", first.body))
-    assert refused.code == "stale_round"
+    assert run.accused(refused, first.body) == "stale_round"
     old_model = {**third.body, "model": second.body["model"]}
     refused = await refusal(operator.ask(run.job, "bank-a", "train", old_model))
     assert refused.code == "stale_round"

@@ -7,9 +7,8 @@ that accuses. The honest course goes on as long as t parties are left.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,8 @@ import pytest
 import pytest_asyncio
 from peers.operator import Operator, Run, operating, refusal
 
-from secureflow.adapters.artifacts import FileArtifacts
 from secureflow.demo.platform import Platform
 from secureflow.engines.closing import Certificate, Question, Vote
-from secureflow.engines.course.course import Course, accusations
-from secureflow.engines.ledger.leaves import leaf_from_json, verify
 from secureflow.engines.script import AGGREGATOR, Effect, Record
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import Conductor
@@ -36,7 +32,7 @@ from secureflow.engines.secagg.messages import (
     sign_setup,
     unpack,
 )
-from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes, sha256
+from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.crypto import SigningKey
 from tests.survival.world import platform
 
@@ -70,13 +66,7 @@ async def run(operator: Operator) -> AsyncIterator[Run]:
 
 def conductor(run: Run) -> Conductor:
     """Return the operator's own half of the open session."""
-    found: Conductor = course(run).conductors["train"]
-    return found
-
-
-def course(run: Run) -> Course:
-    """Return what the script knows."""
-    found: Course = run._script.gi_frame.f_locals["course"]
+    found: Conductor = run.course.conductors["train"]
     return found
 
 
@@ -86,19 +76,12 @@ def asked(run: Run, party: str = "bank-a", **changes: JSON) -> JSON:
     return {**effect.body, **effect.each.get(party, {}), **changes}
 
 
-async def refused(run: Run, verb: str, body: JSON, party: str = "bank-a") -> str:
+async def refused(
+    run: Run, verb: str, body: JSON, party: str = "bank-a", against: Sequence[str] = ("server",)
+) -> str:
     """Ask, and return the code of the refusal, which must be a signed accusation."""
     error = await refusal(run.operator.ask(run.job, party, verb, body))
-    offered = error.details["accusation"]
-    signed, document = leaf_from_json(offered["leaf"]), offered["document"]
-    assert verify(signed, run.spec.keys[party])
-    assert (signed.leaf.kind, signed.leaf.job, signed.leaf.author) == ("accusation", run.job, party)
-    assert document["code"] == error.code
-    course(run).accused += accusations(course(run), {party: error.as_json()})
-    # One leaf for each kind of refusal in a round, over the request that provoked it first.
-    first = run.seen.setdefault(f"{party} {error.code} {document.get('round')}", body)
-    assert sha256(canonical_bytes(first)).hex() == document["evidence"]
-    return error.code
+    return run.accused(error, body, party, against)
 
 
 def question(run: Run, survivors: str, dead: str | None = None, **changes: JSON) -> Question:
@@ -129,10 +112,12 @@ def opened_begin(run: Run, party: str = "bank-a") -> tuple[Begin, list[bytes]]:
     return message, pieces
 
 
-async def begin_refused(run: Run, begin: Begin, shares: list[bytes]) -> str:
+async def begin_refused(
+    run: Run, begin: Begin, shares: list[bytes], against: Sequence[str] = ("server",)
+) -> str:
     """Show a party another BEGIN and return the code of its refusal."""
     body = asked(run, begin=b64encode(pack(begin, b"".join(shares))))
-    return await refused(run, "mask", body)
+    return await refused(run, "mask", body, against=against)
 
 
 # Whom the operator calls dead.
@@ -150,23 +135,9 @@ async def test_two_dead_lists(run: Run) -> None:
     assert await put(run, question(run, "abcd")) == "vote_already_cast"
     assert await put(run, question(run, "abd")) == "vote_already_cast"
     # Three others are enough; the round closes, and the accusation stands in the ledger.
-    entries = await recorded(run)
+    entries = await run.recorded()
     assert [kind for kind, author in entries if author == "bank-a"].count("accusation") == 1
     assert ("round.closed", "server") in entries
-
-
-async def recorded(run: Run) -> list[tuple[str, str]]:
-    """Go on to the next record and return kind and author of its entries."""
-    while not isinstance(run.effect, Record):
-        await run.step()
-    shown = []
-    for entry in run.effect.entries:
-        if "signed" in entry:
-            leaf = leaf_from_json(entry["signed"]).leaf
-            shown.append((leaf.kind, leaf.author))
-        else:
-            shown.append((str(entry["kind"]), "server"))
-    return shown
 
 
 async def test_double_query_and_shrinking(run: Run) -> None:
@@ -221,6 +192,9 @@ async def test_key_substitution(run: Run) -> None:
     body = run.body(meet={"train": b64encode(pack(fake))}, rounds={"train": 1})
     assert await refused(run, "advance", body) == "forged_key"
     await run.until("answer", round=1)  # what was refused left no trace
+    entries = await run.recorded()  # … but in the ledger, in the order in which it was signed
+    own = [kind for kind, author in entries if author == "bank-a"]
+    assert own == ["accusation", "accusation", "accusation", "update"]
 
 
 def swapped(begin: Begin, at: int, key: RoundKey) -> Begin:
@@ -237,17 +211,53 @@ async def test_a_second_sealing_key(run: Run) -> None:
     second: Setup = sign_setup(key, conductor(run).plan, "bank-b", other)
     assert second.digest != known.digest
     body = run.body(meet={"train": b64encode(pack(Meet((second,))))}, rounds={"train": 1})
-    assert await refused(run, "advance", body) == "setup_changed"
+    assert await refused(run, "advance", body, against=["bank-b"]) == "setup_changed"
 
 
 async def test_swapped_and_reflected_shares(run: Run) -> None:
+    """Which of the two did it, the centre or bank-b, cannot be told: both are named."""
     await run.until("mask", round=1)
     begin, shares = opened_begin(run)
-    assert await begin_refused(run, begin, [shares[1], shares[0], shares[2]]) == "share_unopenable"
+    either = ["server", "bank-b"]
     reflected = conductor(run)._coming[0]["bank-a"].share_for("bank-b")
-    assert await begin_refused(run, begin, [reflected, *shares[1:]]) == "share_unopenable"
     flipped = bytes([shares[0][0] ^ 1]) + shares[0][1:]
-    assert await begin_refused(run, begin, [flipped, *shares[1:]]) == "share_unopenable"
+    for first in (shares[1], reflected, flipped):
+        shown = [first, *shares[1:]]
+        assert await begin_refused(run, begin, shown, against=either) == "share_unopenable"
+
+
+async def test_forged_zero_updates(run: Run) -> None:
+    """n - 1 zero updates in the others' names would leave the victim's alone in the sum."""
+    await run.until("mask", round=1)
+    begin, shares = opened_begin(run)
+    plan = conductor(run).plan
+    mine = SigningKey.generate()
+    # Keys of the operator's own making in the place of everybody else's.
+    forged = [
+        key
+        if key.party == "bank-a"
+        else sign_round_key(mine, conductor(run)._setups[key.party], 0, key.key, key.commitment)
+        for key in begin.keys
+    ]
+    assert await begin_refused(run, Begin(0, tuple(forged)), shares) == "forged_key"
+    # Parties of its own making: the context would hold one real party among minted ones.
+    minted = [
+        key if key.party == "bank-a" else replace(key, party=key.party.replace("bank", "shell"))
+        for key in begin.keys
+    ]
+    assert await begin_refused(run, Begin(0, tuple(minted)), shares) == "other_roster"
+    setup = sign_setup(mine, plan, "bank-b", conductor(run)._setups["bank-b"].key)
+    meet = b64encode(pack(Meet((replace(setup, party="shell-b"),))))
+    body = run.body(meet={"train": meet}, rounds={"train": 1})
+    assert await refused(run, "advance", body) == "unknown_party"
+    # Vectors of zeros beside the victim's true one: its masks stay, and nothing opens.
+    effect: Any = await run.until("sum", round=1)
+    zeros = bytes(plan.vector_bytes)
+    digest = await run.operator.put(zeros, vectors_of=run.job)
+    vectors = {p: d if p == "bank-a" else digest for p, d in effect.body["vectors"].items()}
+    handler = run.operator.courier._local[AGGREGATOR]
+    error = await refusal(handler("sum", {**effect.body, "vectors": vectors}))
+    assert error.code == "sum_inconsistent"
 
 
 async def test_a_roster_of_too_few(run: Run) -> None:
@@ -355,11 +365,11 @@ async def test_an_accusation_that_the_operator_leaves_out(operator: Operator) ->
     run = Run(operator, operator.spec(protection="secagg"))
     await run.until("answer", round=1)
     assert await put(run, question(run, "bcd")) == "voted_dead"
-    known = course(run).accused
+    known = run.course.accused
     run.tamper = lambda effect: without(effect, known)
     try:
         await run.until("sum", round=4)
-        dropped = {(one["party"], one["code"]) for one in course(run).dropouts}
+        dropped = {(one["party"], one["code"]) for one in run.course.dropouts}
         assert ("bank-a", "leaf_missing") in dropped
         await run.give_up()
     finally:
@@ -382,13 +392,8 @@ def named(digest: str) -> JSON:
 
 async def published(run: Run, mean: np.ndarray) -> JSON:
     """Put a mean of the operator's own into its store; return what a step says of it."""
-    directory: Path = run.operator.platform.server / "artifacts"
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield mean.tobytes()
-
-    stored = await FileArtifacts(directory).put(chunks(), limit=mean.nbytes)
+    digest = await run.operator.put(mean.tobytes())
     return {
-        "mean": {"artifact": stored.digest, "size": stored.size},
+        "mean": {"artifact": digest, "size": mean.nbytes},
         "model": tensor_digest(np.zeros(64, np.float32) + mean),
     }

@@ -1,9 +1,14 @@
 """What a party refuses because somebody cheats, it signs: a ledger leaf of kind `accusation`.
 
-The leaf names the refusal and the SHA-256 of the request that was refused; the request itself is
-kept beside the record, to be shown. The leaf travels with the refusal and, like every own leaf,
-with later answers until the log is proven to hold it; a centre that leaves it out is found out.
-One refusal of a kind in a round makes one leaf, however often it is provoked.
+The leaf names the refusal, whom it speaks against and the SHA-256 of the request that was refused;
+the request itself is kept beside the record, to be shown. The leaf travels with the refusal and,
+like every own leaf, with later answers until the log is proven to hold it; a centre that leaves it
+out is found out. One refusal of a kind in a round makes one leaf, however often it is provoked.
+
+Whom a refusal speaks against (`culprits`): the centre, which asked; the party whose *signature*
+stands under what is refused; both, where either can have done it (a sealed share that does not
+open); this organisation itself, where its own record was set back. A refusal that an honest course
+can meet accuses nobody.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ JSON = Any
 ACCUSING: Final = frozenset(
     {
         "active_and_dead",
+        "budget_rolled_back",
         "certificate_forged",
         "certificate_short",
         "dead_inconsistent",
@@ -37,6 +43,7 @@ ACCUSING: Final = frozenset(
         "second_context",
         "setup_changed",
         "share_unopenable",
+        "spec_digest_mismatch",
         "stale_key",
         "stale_round",
         "survivors_too_few",
@@ -51,15 +58,37 @@ ACCUSING: Final = frozenset(
         "weak_key",
     }
 )
-"""Refusals that an honest centre never meets."""
+"""Refusals that an honest course never meets."""
+_SIGNED_BY_A_PARTY: Final = frozenset({"setup_changed", "weak_key"})
+_OWN_RECORD: Final = frozenset({"budget_rolled_back"})
+_CENTRE: Final = "server"
 
 _log = get_logger(__name__)
+
+
+def culprits(error: SecureFlowError, own: str) -> tuple[str, ...]:
+    """Return whom a refusal of the organisation `own` speaks against; nobody most often.
+
+    An update of this party's own that came out otherwise than before, and a release of an enclave
+    generation that this party missed, carry the codes of attacks and are none (`innocent`).
+    """
+    if error.code not in ACCUSING or error.details.get("innocent"):
+        return ()
+    if error.code in _OWN_RECORD:
+        return (own,)
+    signer = str(error.details.get("signer", ""))
+    if error.code in _SIGNED_BY_A_PARTY and signer:
+        return (signer,)
+    return (_CENTRE, signer) if signer else (_CENTRE,)
 
 
 def accuse(
     context: AgentContext, job: JobRecord, verb: str, body: JSON, error: SecureFlowError
 ) -> None:
-    """Sign an accusation and attach it to the error, as `details.accusation`."""
+    """Sign an accusation if the refusal is one; attach it to the error, `details.accusation`."""
+    against = culprits(error, context.party)
+    if not against:
+        return
     facts = {name: body.get(name) for name in ("round", "stage") if name in body}
     key = f"accusation/{job.job}/{error.code}/{facts.get('round')}/{facts.get('stage')}"
     store = context.store
@@ -70,6 +99,7 @@ def accuse(
             "refused": verb,
             "code": error.code,
             "reason": error.message[:1000],
+            "against": list(against),
             "evidence": sha256(evidence).hex(),
             **facts,
         }

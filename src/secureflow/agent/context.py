@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 from secureflow.agent.budgets import LEAF as BUDGET_LEAF
 from secureflow.agent.budgets import Budgets
 from secureflow.agent.charter import CharterDesk
-from secureflow.agent.guards import check_approved
-from secureflow.agent.records import JobRecord, OwnLeaf
+from secureflow.agent.guards import check_approved, check_cosigned
+from secureflow.agent.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.witness import Witness
@@ -109,6 +109,11 @@ class AgentContext:
         """Return an approved job and its spec; see `guards.check_approved`."""
         record = check_approved(self.store.job(job), job, digest, self.clock())
         return record, parse(TrainingSpec, record.spec)
+
+    def check_witnessed(self, note: str, record: RoundRecord, spec: TrainingSpec) -> None:
+        """Refuse to vote in a round under a head that too few cosigned; `guards.check_cosigned`."""
+        first = not self.store.voted_before(record.job, record.round, record.stage)
+        check_cosigned(note, record, spec, self.charter.pinned(), first=first)
 
     def leaf_reply(self, leaf: OwnLeaf) -> dict[str, JSON]:
         """Return a leaf as replies carry it.

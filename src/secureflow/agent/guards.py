@@ -26,11 +26,6 @@ def needs_moments(spec: TrainingSpec) -> bool:
     return spec.features is not None and bool(federated_features(spec.features))
 
 
-def first_step(spec: TrainingSpec) -> tuple[int, str]:
-    """Return (round, stage) with which a job of this spec begins."""
-    return (0, "moments") if needs_moments(spec) else (1, "train")
-
-
 def check_unmasked(spec: TrainingSpec, job: str) -> None:
     """Refuse to send or count plain updates of a job that was approved masked, sealed or not.
 
@@ -260,11 +255,14 @@ def check_masked_moments(
     return _released_sums(request, shown, initial, admissions)
 
 
-def check_cosigned(note: str, record: RoundRecord, spec: TrainingSpec, charter: Charter) -> None:
+def check_cosigned(
+    note: str, record: RoundRecord, spec: TrainingSpec, charter: Charter, *, first: bool
+) -> None:
     """Refuse to vote under a head that a quorum of witnesses has not cosigned.
 
-    The job's first round needs ⌊2M/3⌋+1 of the charter's M members, later ones ⌊2N/3⌋+1 of the
-    roster's N; so two groups cannot be shown two histories.
+    This party's first vote in the job, in whatever round and stage, needs ⌊2M/3⌋+1 of the charter's
+    M members: a centre that leaves a stage out does not come by with less. Later votes need
+    ⌊2N/3⌋+1 of the roster's N. So two groups cannot be shown two histories.
 
     Raises:
         SecureFlowError: `head_not_cosigned`, `ledger_rollback` for a head older than the round's.
@@ -278,7 +276,6 @@ def check_cosigned(note: str, record: RoundRecord, spec: TrainingSpec, charter: 
             "The centre reuses old cosignatures: stop the job.",
         )
     pinned = charter.keys
-    first = (record.round, record.stage) == first_step(spec)
     keys = pinned if first else {party: pinned[party] for party in spec.parties if party in pinned}
     found, needed = parsed.cosigners(keys), quorum_of(len(keys if first else spec.parties))
     if len(found) < needed:
@@ -294,13 +291,17 @@ def check_cosigned(note: str, record: RoundRecord, spec: TrainingSpec, charter: 
 def released(value: object, job: str, spec: str, admissions: Sequence[Admission]) -> Release:
     """Verify a release under the release key of any enclave that this agent verified for the job.
 
+    A party that was away when a generation was admitted cannot tell: that accuses nobody.
+
     Raises:
         SecureFlowError: `release_malformed`, `unreleased_model`.
     """
+    known = {one.generation for one in admissions}
     refusal = SecureFlowError(
         "unreleased_model",
         f"No enclave that this agent verified released this result of {job}.",
         "Refuse it: the centre shows a model or sums that no attested enclave signed.",
+        {"innocent": True} if len(known) < max(known, default=0) else {},
     )
     for admission in admissions:
         try:

@@ -22,7 +22,6 @@ from secureflow.agent.context import AgentContext, Fetching, Uploading
 from secureflow.agent.derivation import update_commitment
 from secureflow.agent.guards import (
     check_admission,
-    check_cosigned,
     check_masked,
     check_masked_moments,
     check_position,
@@ -160,7 +159,7 @@ class Masking:
         record = context.store.round(job.job, request.round, request.stage)
         client = self._sessions.client(job, spec, request.stage)
         if record is not None:
-            check_cosigned(request.cosigned, record, spec, context.charter.pinned())
+            context.check_witnessed(request.cosigned, record, spec)
         frame = b64decode(request.frame, _FRAME_LIMIT)
         answer = await asyncio.to_thread(client.answer, frame)
         await asyncio.to_thread(self._commit_answer, job, request, client, observed)

@@ -18,7 +18,6 @@ from secureflow.agent.context import AgentContext, Uploading
 from secureflow.agent.derivation import update_commitment
 from secureflow.agent.guards import (
     check_admission,
-    check_cosigned,
     check_model,
     check_moments,
     check_position,
@@ -114,7 +113,7 @@ class Rounds:
             voter=context.party, context=expected, roster=spec.keys, least=spec.min_contributors,
         )  # fmt: skip
         if vote is None:
-            check_cosigned(request.cosigned, record, spec, context.charter.pinned())
+            context.check_witnessed(request.cosigned, record, spec)
             vote = cast_vote(question, context.party, context.key)
             await asyncio.to_thread(self._commit_vote, vote, observed)
         return {"vote": vote.as_json()}

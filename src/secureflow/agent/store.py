@@ -232,6 +232,14 @@ class Store:
         )  # fmt: skip
         return None if row is None else json.loads(row["vote"])
 
+    def voted_before(self, job: str, round_number: int, stage: str) -> bool:
+        """Tell whether a vote of the job is on record in another round or stage."""
+        row = self._one(
+            "SELECT 1 FROM votes WHERE job = ? AND NOT (round = ? AND stage = ?)",
+            job, round_number, stage,
+        )  # fmt: skip
+        return row is not None
+
     def add_vote(self, job: str, round_number: int, stage: str, vote: JSON) -> None:
         """Insert the one vote of (job, round, stage)."""
         self._write(

@@ -24,7 +24,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from secureflow.agent.accusations import ACCUSING, accuse
+from secureflow.agent.accusations import accuse
 from secureflow.agent.approvals import Approvals
 from secureflow.agent.attestation import Attestation
 from secureflow.agent.context import AgentContext
@@ -52,7 +52,15 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import job_context
 
 JSON = Any
-Masked = SetupRequest | AdvanceRequest | MaskRequest | AnswerRequest
+Guarded = (
+    AdmitRequest
+    | TrainRequest
+    | CloseRequest
+    | SetupRequest
+    | AdvanceRequest
+    | MaskRequest
+    | AnswerRequest
+)
 Handler = Callable[[JSON, JSON], Awaitable[dict[str, JSON]]]
 
 
@@ -123,7 +131,12 @@ class Agent:
 
     async def _consent(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         del rider
-        return await self._approvals.consent(read(ConsentRequest, body))
+        request = read(ConsentRequest, body)
+        try:
+            return await self._approvals.consent(request)
+        except SecureFlowError as error:
+            await self._accuse(request.job, "consent", body, error)
+            raise
 
     async def _challenge(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         del rider
@@ -134,7 +147,7 @@ class Agent:
     async def _admit(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         del rider
         request = read(AdmitRequest, body)
-        async with self._context.locks[request.job]:
+        async with self._guarded(request, "admit", body):
             job, spec = self._context.approved(request.job, request.digest)
             # Rows that do not fit are found before the first round, not in it.
             await self._updates.prepare(job, spec)
@@ -143,12 +156,12 @@ class Agent:
 
     async def _train(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         request = read(TrainRequest, body)
-        async with self._context.locks[request.job]:
+        async with self._guarded(request, "train", body):
             return await self._rounds.train(request, rider)
 
     async def _close(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         request = read(CloseRequest, body)
-        async with self._context.locks[request.job]:
+        async with self._guarded(request, "close", body):
             return await self._rounds.close(request, rider)
 
     async def _setup(self, body: JSON, rider: JSON) -> dict[str, JSON]:
@@ -174,20 +187,24 @@ class Agent:
             return await self._masking.answer(request, rider)
 
     @asynccontextmanager
-    async def _guarded(self, request: Masked, verb: str, body: JSON) -> AsyncIterator[None]:
+    async def _guarded(self, request: Guarded, verb: str, body: JSON) -> AsyncIterator[None]:
         """One request of a job at a time; a failure leaves only what the record holds.
 
-        What an honest centre never asks is refused with a signed accusation.
+        What an honest course never meets is refused with a signed accusation.
         """
         async with self._context.locks[request.job]:
             try:
                 yield
             except BaseException as error:  # cancellation too: memory may be ahead of the record
                 self._sessions.drop(request.job)
-                job = self._context.store.job(request.job)
-                if isinstance(error, SecureFlowError) and error.code in ACCUSING and job:
-                    await asyncio.to_thread(accuse, self._context, job, verb, body, error)
+                if isinstance(error, SecureFlowError):
+                    await self._accuse(request.job, verb, body, error)
                 raise
+
+    async def _accuse(self, name: str, verb: str, body: JSON, error: SecureFlowError) -> None:
+        job = self._context.store.job(name)
+        if job is not None:
+            await asyncio.to_thread(accuse, self._context, job, verb, body, error)
 
     async def _cosign(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         request = read(CosignRequest, body)

@@ -139,6 +139,7 @@ class Updates:
                     f"model {model[:16]}… in round {other.round}.",
                     "Two different updates from one model would reveal more than their sums: "
                     "check that data and worker are what they were.",
+                    {"innocent": True},
                 )
 
     async def again(

@@ -137,6 +137,7 @@ def _verify(course: Course[Any], evidence: dict[str, JSON], need: int) -> Script
     replies, failures = answers["replies"], answers["failures"]
     if len(replies) < need:
         raise _refused(course, failures)
+    course.drop(0, "admit", failures)
     verdict = next(iter(replies.values()))["verdict"]
     course.tee = verdict.get("title") or verdict.get("tier", "")
     yield from record(course, [e for p, r in replies.items() for e in leaf_entries(course, p, r)])

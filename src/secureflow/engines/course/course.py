@@ -51,7 +51,11 @@ class JobContext(Generic[S]):
 
 @dataclass
 class Course(Generic[S]):
-    """The state of a running job. `plans` are those of its masked sessions, by stage."""
+    """The state of a running job.
+
+    `plans` are those of its masked sessions, by stage; `voted` are the parties whose votes closed a
+    round already; `replies` are the contributions to the open round, whose leaves are not recorded.
+    """
 
     context: JobContext[S]
     plans: Mapping[str, Plan] = field(default_factory=dict)
@@ -61,7 +65,8 @@ class Course(Generic[S]):
     tee: str = ""
     note: str = ""
     cosigned: str = ""
-    closed: int = 0
+    voted: set[str] = field(default_factory=set)
+    replies: Mapping[str, JSON] = field(default_factory=dict)
     model: dict[str, JSON] | None = None
     model_keys: dict[str, JSON] = field(default_factory=dict)
     moments: dict[str, JSON] | None = None
@@ -103,7 +108,8 @@ class Course(Generic[S]):
         return {"job": self.context.job, "digest": self.context.digest, **more}
 
     def drop(self, round_number: int, stage: str, failures: Mapping[str, JSON]) -> None:
-        """Note who dropped out of a round, and why."""
+        """Note who dropped out of a round, and why, and what refusals accuse somebody of."""
+        self.accused += accusations(self, failures)
         for party, error in failures.items():
             self.dropouts.append(
                 {
@@ -167,6 +173,20 @@ def leaf_entries(
                 raise _leaf_forged(party, "does not commit to the document beside it")
         course.recorded.add(signed.hash())
         entries.append(entry)
+    return entries
+
+
+def leaves_left(course: Course[Any]) -> list[dict[str, JSON]]:
+    """Return the entries of a round that will not be closed: what parties signed is recorded too.
+
+    Else a party that was late once would miss its leaf and raise the alarm.
+    """
+    entries: list[dict[str, JSON]] = []
+    for party, reply in course.replies.items():
+        try:
+            entries += leaf_entries(course, party, reply) if reply.get("leaf") else []
+        except SecureFlowError:
+            continue  # the job ends anyhow
     return entries
 
 
@@ -253,17 +273,39 @@ def witness_by_charter(course: Course[Any]) -> Script[None]:
     """Have the newest head cosigned by ⌊2M/3⌋+1 of the charter's M members, or raise."""
     members = course.context.members
     need = quorum_of(len(members))
+    head = course.cosigned or course.note
+    known = parse_note(head).cosigners(members)
+    if len(known) >= need:
+        return
     answers = yield Ask(
-        tuple(sorted(members)),
+        tuple(sorted(members.keys() - known)),
         "cosign",
         {"job": course.context.job, "head": course.note},
-        need=need,
+        need=need - len(known),
         patience=course.patience,
     )
-    text, cosigners = cosigned_note(course.note, answers["replies"], members)
+    text, cosigners = cosigned_note(head, answers["replies"], members)
     if len(cosigners) < need:
         raise head_not_cosigned(len(cosigners), need, "charter members")
     course.cosigned = text
+
+
+def witness_first_votes(course: Course[Any], voters: Iterable[str]) -> Script[None]:
+    """Have the newest head cosigned by the charter where somebody is to vote for the first time.
+
+    That is the job's first opening, a repeated start, and a party that missed the first rounds.
+    Such a party refuses to vote under less; where the others are enough, they go on without it.
+    """
+    asked = set(voters)
+    if asked <= course.voted:
+        return
+    try:
+        yield from witness_by_charter(course)
+    except SecureFlowError as error:
+        if error.code not in {"head_not_cosigned", "too_few_answers"}:
+            raise
+        if len(asked & course.voted) < course.threshold:
+            raise
 
 
 def head_not_cosigned(found: int, need: int, whom: str) -> SecureFlowError:

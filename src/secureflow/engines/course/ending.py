@@ -13,6 +13,7 @@ from secureflow.engines.course.course import (
     accusations,
     cosigned_note,
     head_not_cosigned,
+    leaves_left,
     record,
 )
 from secureflow.engines.ledger.notes import parse_note
@@ -46,7 +47,7 @@ def abandon(course: Course[Any], error: SecureFlowError) -> Script[None]:
     code = "cancelled" if error.code == "cancelled" else "failed"
     outcome = {"outcome": code, "error": error.code, "reason": error.message[:1000]}
     failures = error.details.get("failures")
-    accused = [*course.accused, *accusations(course, failures or {})]
+    accused = [*course.accused, *accusations(course, failures or {}), *leaves_left(course)]
     yield from record(course, [*accused, {"kind": "job.finished", "document": outcome}])
     body = course.body(outcome=code, model=None, head=course.note)
     everyone = (*course.parties, _folder(course))

@@ -21,9 +21,9 @@ from secureflow.domain.specs import dump
 from secureflow.engines.closing import Certificate
 from secureflow.engines.course.course import (
     Course,
-    accusations,
     enclave_lost,
     take_cosignatures,
+    witness_first_votes,
 )
 from secureflow.engines.course.sealed import (
     Step,
@@ -58,7 +58,7 @@ def set_up(course: Course[Any]) -> Script[None]:
     asked = yield Ask(
         course.parties, "setup", course.body(), need=course.threshold, patience=course.patience
     )
-    _note(course, Step(0, "setup"), asked["failures"])
+    course.drop(0, "setup", asked["failures"])
     for party, reply in asked["replies"].items():
         for stage, conductor in course.conductors.items():
             conductor.receive(party, _frame(reply, "setups", stage))
@@ -101,7 +101,7 @@ def _advance(
                 course.conductors[stage].receive(party, _frame(reply, "advances", stage))
             except SecureFlowError as error:
                 failures[party] = error.as_json()
-    _note(course, Step(max(rounds.values()), "advance"), failures)
+    course.drop(max(rounds.values()), "advance", failures)
 
 
 def _bring_back(course: Course[Any], step: Step, conductor: Conductor, number: int) -> Script[None]:
@@ -152,8 +152,9 @@ def _collect(
         if not enclave_lost(course, answers):
             break
         yield from readmit(course)
+    course.replies = replies
     absent = {p: _absent(p) for p in course.parties if p not in frames}
-    _note(course, step, {**absent, **failures})
+    course.drop(step.number, step.stage, {**absent, **failures})
     if len(replies) < course.threshold:
         raise too_few_contributors(course, step, {**absent, **failures})
     take_cosignatures(course, replies)
@@ -186,7 +187,7 @@ def _survivors(
             if course.spec.sealed:
                 raise  # the enclave has added it already: the round cannot do without it
             failures[party] = error.as_json()
-            _note(course, step, {party: failures[party]})
+            course.drop(step.number, step.stage, {party: failures[party]})
     if len(conductor.uploaded) < course.threshold:
         raise too_few_contributors(course, step, failures)
     return vectors
@@ -200,6 +201,7 @@ def _open(course: Course[Any], step: Step, conductor: Conductor) -> Script[None]
     """
     failures: dict[str, JSON] = {}
     conductor.close()
+    yield from witness_first_votes(course, conductor.uploaded)
     flights = 1 if len(conductor.uploaded) == len(conductor.roster) else 2
     for _ in range(flights):
         frames = conductor.requests()
@@ -212,7 +214,7 @@ def _open(course: Course[Any], step: Step, conductor: Conductor) -> Script[None]
                 conductor.receive(party, _frame(reply, "answer"))
             except SecureFlowError as error:
                 failures[party] = error.as_json()
-        _note(course, step, failures)
+        course.drop(step.number, step.stage, failures)
         if flights == 2 and conductor.certificate is None:
             raise _round_lost(course, step, failures)
     if not conductor.complete:
@@ -268,12 +270,6 @@ def _record_round(
     names = ("survivors", "model", "sums_digest", "mean", "signature")
     shown = {k: release[k] for k in names if k in release}
     yield from record_round(course, step, shown, certificate, replies)
-
-
-def _note(course: Course[Any], step: Step, failures: Mapping[str, Any]) -> None:
-    """Remember who dropped out and why, and what refusals accuse somebody of."""
-    course.drop(step.number, step.stage, failures)
-    course.accused += accusations(course, failures)
 
 
 def _frame(reply: Any, *path: str) -> bytes:

@@ -29,7 +29,7 @@ from secureflow.engines.course.course import (
     leaf_entries,
     record,
     take_cosignatures,
-    witness_by_charter,
+    witness_first_votes,
 )
 from secureflow.engines.script import ENCLAVE, JSON, Ask, Script
 from secureflow.kit.errors import SecureFlowError
@@ -91,6 +91,7 @@ def _collect(course: Course[Any], step: Step) -> Script[tuple[dict[str, JSON], d
         if not enclave_lost(course, answers):
             break
         yield from readmit(course)
+    course.replies = replies
     if len(replies) < course.threshold:
         raise too_few_contributors(course, step, failures)
     take_cosignatures(course, replies)
@@ -128,9 +129,11 @@ def _close(
     )  # fmt: skip
     dead = tuple(sorted(set(course.parties) - set(survivors)))
     question = Question(course.context.job, step.number, step.stage, context, survivors, dead)
+    yield from witness_first_votes(course, survivors)
     body = {**course.body(), **question.as_json(), "cosigned": course.cosigned}
     need = course.threshold
     answers = yield Ask(survivors, "close", body, need=need, patience=course.patience)
+    course.drop(step.number, step.stage, answers["failures"])
     votes = []
     for party, reply in answers["replies"].items():
         try:
@@ -183,8 +186,6 @@ def _record_round(
 def readmit(course: Course[Any]) -> Script[None]:
     """Have everybody admit a new enclave in the middle of a round."""
     yield from admit(course, course.parties, need=course.threshold)
-    if not course.closed:  # the start's quorum is the charter's, also for a start repeated
-        yield from witness_by_charter(course)
 
 
 def released(
@@ -251,11 +252,12 @@ def record_round(
         "certificate": certificate.as_json(),
         "generation": course.generation,
     }
-    entries = [e for p, r in replies.items() if r.get("leaf") for e in leaf_entries(course, p, r)]
+    # Accusations first: each came with all leaves that its author had made before it.
     accused, course.accused = course.accused, []
+    entries = [e for p, r in replies.items() if r.get("leaf") for e in leaf_entries(course, p, r)]
     closed = {"kind": "round.closed", "document": document}
-    yield from record(course, [*entries, *accused, closed])
-    course.closed += 1
+    yield from record(course, [*accused, *entries, closed])
+    course.voted |= certificate.votes.keys()
 
 
 def too_few_contributors(

@@ -139,7 +139,8 @@ class Client:
                 continue
             messages.check_statement(self.plan, setup)
             if known is not None or setup.party in fresh:
-                raise _refusal("setup_changed", self.party, f"{setup.party} shows a second key")
+                reason = f"{setup.party} shows a second key"
+                raise _refusal("setup_changed", self.party, reason, signer=setup.party)
             fresh[setup.party] = setup
         agreed = {p: agree(self._sealing, s.key, p) for p, s in fresh.items()}
         self._setups |= fresh
@@ -428,10 +429,10 @@ class Client:
         return messages.pack(Opening(at.number, at.context, ballot), body)
 
 
-def _refusal(code: str, party: str, reason: str) -> SecureFlowError:
+def _refusal(code: str, party: str, reason: str, **details: str) -> SecureFlowError:
     return SecureFlowError(
         code,
         f"{party} refuses: {reason}.",
         "Nothing was revealed; a server that asks this is faulty or hostile.",
-        {"party": party},
+        {"party": party, **details},
     )

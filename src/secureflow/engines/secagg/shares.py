@@ -79,7 +79,10 @@ def agree(private: X25519PrivateKey, public: str, party: str) -> bytes:
         return private.exchange(X25519PublicKey.from_public_bytes(b64decode(public, 64)))
     except ValueError as error:
         raise SecureFlowError(
-            "weak_key", f"{party}'s X25519 key is malformed or of low order.", "", {"party": party}
+            "weak_key",
+            f"{party}'s X25519 key is malformed or of low order.",
+            "",
+            {"party": party, "signer": party},
         ) from error
 
 
@@ -121,5 +124,5 @@ def _unopenable(party: str, reason: str) -> SecureFlowError:
         "share_unopenable",
         f"The share from {party} {reason}.",
         "No mask was made. If it repeats, the party or the server is at fault: leave it out.",
-        {"party": party},
+        {"party": party, "signer": party},
     )

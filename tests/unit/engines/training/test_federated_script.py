@@ -210,6 +210,94 @@ def test_a_head_without_a_quorum_of_cosignatures_stops_the_job() -> None:
     assert caught.value.code == "head_not_cosigned"
 
 
+def test_the_start_is_witnessed_by_the_charter_also_when_it_is_repeated() -> None:
+    """Three of seven members train; the honest parties of `World` vote first under five of them."""
+    for lost_at in (None, 3, 4, 5):
+        world = World(members=4, lose_enclave_at=lost_at)
+        assert drive(world, [])["rounds"] == 3
+
+
+def test_a_start_that_too_few_members_witness_opens_nothing() -> None:
+    world = World(members=4, lose_enclave_at=3)
+    asked: list[str] = []
+
+    def away(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if verb == "cosign" and party in {"bank-e", "bank-f", "bank-g"}:
+            asked.append(party)
+            if asked.count(party) > 1:  # they witnessed the first start, not the repeated one
+                raise SecureFlowError("party_silent", f"{party} is away")
+        return reply
+
+    world.liar = away
+    with pytest.raises(SecureFlowError) as caught:
+        drive(world, [])
+    assert caught.value.code == "too_few_answers"
+    assert world.votes == {}
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_who_votes_for_the_first_time_later_on_votes_under_the_charters_quorum(
+    reachable: bool,
+) -> None:
+    """bank-d misses round 1. If the charter cannot be reached then, the others go on without it."""
+    world = World(count=4, members=4)
+    world.refuse["bank-d", "train"] = SecureFlowError("party_silent", "bank-d is silent")
+
+    def back(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if ("bank-a", 1, "train") in world.votes:
+            world.refuse.pop(("bank-d", "train"), None)
+            if verb == "cosign" and not reachable:
+                raise SecureFlowError("party_silent", f"{party} is away")
+        return reply
+
+    world.liar = back
+    report = drive(world, [])
+    assert report["rounds"] == 3
+    refused = {(d["party"], d["code"]) for d in report["dropouts"] if d["code"] != "party_silent"}
+    assert refused == (set() if reachable else {("bank-d", "head_not_cosigned")})
+    assert any(voter == "bank-d" for voter, *_ in world.votes) == reachable
+
+
+def test_what_was_signed_in_a_round_that_is_never_closed_is_recorded() -> None:
+    """Else a party whose answer was late once misses its leaf, and alarms over an honest end."""
+    world = World(count=4)
+
+    def stop(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if verb == "close" and ("bank-a", 1, "train") in world.votes:
+            world.refuse |= {
+                (p, "close"): SecureFlowError("party_silent", f"{p} is silent") for p in world.keys
+            }
+        return reply
+
+    world.liar = stop
+    with pytest.raises(SecureFlowError, match="silent"):
+        drive(world, [])
+    recorded = [e["signed"] for e in world.entries if "signed" in e]
+    for party, made in world.made.items():
+        assert [one["leaf"] for one in made if one["leaf"] not in recorded] == [], party
+
+
+def test_an_accusation_is_recorded_in_its_authors_order() -> None:
+    """It comes with a refusal, before the update of the same round or after it."""
+    world = World(count=4)
+    offered: dict[str, Any] = {}
+
+    def accuse(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if party != "bank-d" or verb != "close" or offered:
+            return reply
+        offered.update(world._leaf("bank-d", "accusation", {"code": "vote_already_cast"}))
+        details = {"accusation": dict(offered)}
+        raise SecureFlowError("vote_already_cast", "bank-d voted", "", details)
+
+    world.liar = accuse
+    drive(world, [])
+    signed = [e["signed"]["leaf"] for e in world.entries if "signed" in e]
+    kinds = [leaf["kind"] for leaf in signed if leaf["author"] == "bank-d"]
+    assert kinds[:4] == ["approval", "attested", "update", "accusation"]
+    made = [one["leaf"]["leaf"]["kind"] for one in world.made["bank-d"]]
+    assert kinds == made
+
+
 @settings(max_examples=60, deadline=None)
 @given(lost=st.integers(1, 25), silent=st.sampled_from(["bank-a", "bank-d"]), count=st.just(4))
 def test_any_mix_of_losses_ends_in_the_sum_of_survivors_or_a_named_failure(

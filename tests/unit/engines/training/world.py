@@ -17,7 +17,8 @@ from secureflow.engines.closing import Certificate, Question, Vote, verify_certi
 from secureflow.engines.course.course import JobContext
 from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree
-from secureflow.engines.ledger.notes import Checkpoint, cosign, sign_checkpoint
+from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note, sign_checkpoint
+from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.script import ENCLAVE, Ask, Effect, Move, Now, Publish, Record, Tell
 from secureflow.engines.sealing import Release, tensor_digest
 from secureflow.engines.training.models import update_sums_length
@@ -47,9 +48,13 @@ def make_spec(keys: dict[str, SigningKey], rounds: int = 3, **more: Any) -> Trai
 
 @dataclass
 class World:
-    """Honest unless told otherwise. `lose_enclave_at` counts asks to the enclave or for uploads."""
+    """Honest unless told otherwise. `lose_enclave_at` counts asks to the enclave or for uploads.
+
+    `members` are charter members beside the roster's `count`.
+    """
 
     count: int = 3
+    members: int = 0
     rounds: int = 3
     silent: set[str] = field(default_factory=set)
     liar: Callable[[str, str, dict[str, Any]], dict[str, Any]] | None = None
@@ -57,14 +62,16 @@ class World:
     refuse: dict[tuple[str, str], SecureFlowError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        seeds = [bytes([n]) * 32 for n in range(1, self.count + 1)]
-        names = [f"bank-{chr(96 + n)}" for n in range(1, self.count + 1)]
-        self.keys = {n: SigningKey.from_seed(s) for n, s in zip(names, seeds, strict=True)}
+        numbers = range(1, self.count + self.members + 1)
+        self.everybody = {
+            f"bank-{chr(96 + n)}": SigningKey.from_seed(bytes([n]) * 32) for n in numbers
+        }
+        self.keys = dict(list(self.everybody.items())[: self.count])
         self.log_key = SigningKey.from_seed(b"\xff" * 32)
         self.spec = make_spec(self.keys, self.rounds)
         self.digest = spec_digest(self.spec)
         self.context = JobContext(
-            JOB, self.spec, self.digest, {p: k.public for p, k in self.keys.items()}, 2_000_000_000
+            JOB, self.spec, self.digest, self._public(self.everybody), 2_000_000_000
         )
         self.tree = MemoryTree()
         self.entries: list[dict[str, Any]] = []
@@ -79,6 +86,10 @@ class World:
         self.lost_now = False
         self._fresh_enclave()
         self.parameters = np.zeros(8, np.float32)
+
+    @staticmethod
+    def _public(keys: dict[str, SigningKey]) -> dict[str, str]:
+        return {party: key.public for party, key in keys.items()}
 
     def _fresh_enclave(self) -> None:
         self.open = False
@@ -192,13 +203,24 @@ class World:
     def party_close(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
         names = ("job", "round", "stage", "context", "survivors", "dead")
         question = Question.from_json({n: body[n] for n in names})
+        self._check_witnessed(party, question, body["cosigned"])
         first = self.votes.setdefault((party, question.round, question.stage), question)
         assert first == question, "a party was asked for two sets"
         return {"vote": Vote(question, party, self.keys[party].sign("vote", question.body(party)))
                 .as_json()}  # fmt: skip
 
+    def _check_witnessed(self, party: str, question: Question, note: str) -> None:
+        """Refuse as a real agent does: `agent.guards.check_cosigned`."""
+        slot = (party, question.round, question.stage)
+        if slot in self.votes:
+            return
+        first = not any(voter == party for voter, *_ in self.votes)
+        keys = self._public(self.everybody if first else self.keys)
+        if len(parse_note(note).cosigners(keys)) < quorum_of(len(keys)):
+            raise SecureFlowError("head_not_cosigned", f"{party} votes first: {first}")
+
     def party_cosign(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
-        return {"cosignature": cosign(body["head"], party, self.keys[party], 1_800_000_000)}
+        return {"cosignature": cosign(body["head"], party, self.everybody[party], 1_800_000_000)}
 
     party_finish = party_cosign
 
