@@ -45,6 +45,7 @@ LOCAL = [
     },
 ]  # fmt: skip
 SHARED: dict[str, Any] = {"delta": 1e-6, "noise_multiplier": 1.0}
+PERSON = {**SHARED, "unit": "person"}
 PARTY = {**SHARED, "noise": "party"}
 LAPLACE = {**PARTY, "mechanism": "laplace"}
 PYDP = {**LAPLACE, "library": "pydp"}

@@ -379,7 +379,8 @@ class Statistician(Protocol):
         Args:
             spec: checked and signed.
             own: this owner's declaration, which values and units are held to.
-            columns: every column that the spec names. A missing value leaves its row out of the
+            columns: every column that the spec names; where it names none (rows are counted) any
+                one of the dataset, for its length. A missing value leaves its row out of the
                 queries that need it; an infinite one counts as the bound; an unknown category as
                 missing. So no row can make the answer fail.
             units: the unit of each row where units may have several rows, else None: each row is

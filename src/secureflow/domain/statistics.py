@@ -228,6 +228,7 @@ def check_statistics(spec: StatisticsSpec) -> None:
         _roster_rules,
         _column_rules,
         _query_rules,
+        _unit_rules,
         _placement_rules,
         _local_rules,
         _range_rules,
@@ -283,8 +284,11 @@ def _number_problem(column: StatisticsColumn) -> tuple[str, str] | None:
         reason = "without bounds one row could change a sum by anything"
         return reason, "Its owners declare `bounds` in the dataset's configuration."
     low, high = column.bounds
-    if not -MAX_BOUND <= low < high <= MAX_BOUND:
-        return "low is not below high, or one is beyond 1e100", "Correct the bounds."
+    if not -MAX_BOUND <= low < high <= MAX_BOUND or high - low < 1.0 / MAX_BOUND:
+        return (
+            "low is not below high, or they are beyond 1e100 or closer than 1e-100",
+            "Correct the bounds.",
+        )
     return None
 
 
@@ -326,11 +330,19 @@ def _measure_problem(spec: StatisticsSpec, query: StatisticsQuery) -> Problem | 
     return None
 
 
-def _placement_rules(spec: StatisticsSpec) -> Problem | None:
+def _unit_rules(spec: StatisticsSpec) -> Problem | None:
     privacy = spec.privacy
     if privacy.unit == "party":
-        reason = "a statistic hides a record (or a person of several rows), not a whole party"
-        return "privacy.unit", reason, 'Use "record".'
+        reason = "a statistic hides a record, or a person of several rows, not a whole party"
+        return "privacy.unit", reason, 'Use "record" or "person".'
+    if privacy.unit == "record" and spec.contributions > 1:
+        reason = "a record is one row"
+        return "contributions", reason, 'Set it to 1, or privacy.unit to "person".'
+    return None
+
+
+def _placement_rules(spec: StatisticsSpec) -> Problem | None:
+    privacy = spec.privacy
     if privacy.noise == "shared" and privacy.mechanism == "laplace":
         reason = "shares of Laplace noise do not add up to Laplace noise"
         return "privacy.mechanism", reason, 'Use "gaussian", or noise "party".'

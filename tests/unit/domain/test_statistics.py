@@ -12,6 +12,7 @@ from peers.statistics import (
     LOCAL,
     LOCALLY,
     PARTY,
+    PERSON,
     PYDP,
     SHARED,
     statistics_spec,
@@ -32,7 +33,7 @@ KEY = "A" * 43 + "="
 def test_a_sound_spec_passes_and_survives_its_json(
     queries: list[dict[str, Any]], privacy: dict[str, Any]
 ) -> None:
-    spec = statistics_spec(queries, privacy, contributions=3)
+    spec = statistics_spec(queries, privacy | {"unit": "person"}, contributions=3)
     check_statistics(spec)
     assert parse(StatisticsSpec, dump(spec)) == spec
 
@@ -66,6 +67,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
     ("columns.age", _column(bounds=None), "without bounds"),
     ("columns.age", _column(bounds=[5, 5]), "not below"),
     ("columns.age", _column(bounds=[0, 1e101]), "beyond"),
+    ("columns.age", _column(bounds=[0, 1e-300]), "beyond"),
     ("columns.age", _column(categories=["a"]), "no categories"),
     ("columns.sex", _sex(bounds=[0, 1]), "no bounds"),
     ("columns.sex", _sex(categories=[]), "missing"),
@@ -82,6 +84,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
     ("queries.q.quantiles", _query(quantiles=[0.5]), "which quantiles"),
     ("queries.q.quantiles", _query(measure="quantile", quantiles=[0.5, 0.5]), "twice"),
     ("privacy.unit", {"privacy": {**SHARED, "unit": "party"}}, "whole party"),
+    ("contributions", {"contributions": 2}, "one row"),
     ("privacy.mechanism", {"privacy": {**SHARED, "mechanism": "laplace"}}, "do not add up"),
     ("privacy.mechanism", {"privacy": {**LOCALLY, "mechanism": "gaussian"}}, "no Gaussian"),
     ("privacy.library", {"privacy": {**SHARED, "library": "pydp"}}, "PyDP"),
@@ -92,7 +95,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
     ("queries.q.by", _local(by="sex"), "takes two"),
     ("queries.q.column", {"privacy": LOCALLY, **_sex(categories=["f"])}, "no value to hide"),
     ("privacy.noise_multiplier", {"privacy": {"delta": 1e-6, "epsilon": 1.0}}, "calibrated"),
-    ("privacy.noise_multiplier", {"privacy": SHARED | {"noise_multiplier": 2e5},
+    ("privacy.noise_multiplier", {"privacy": PERSON | {"noise_multiplier": 2e5},
                                   "contributions": 6}, "nothing is left"),
     ("privacy.noise_multiplier", {"privacy": LOCALLY | {"noise_multiplier": 1001},
                                   "queries": LOCAL}, "nothing is left"),

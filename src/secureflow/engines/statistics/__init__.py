@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secureflow.engines.statistics.answers import TOO_FEW_ROWS, answers
 from secureflow.engines.statistics.charges import charge, released
 from secureflow.engines.statistics.layout import LIMIT, UNIT, QueryLayout, layout, slots
 from secureflow.engines.statistics.own import OwnBounds
@@ -16,9 +17,11 @@ from secureflow.engines.statistics.plan import (
 __all__ = [
     "LIMIT",
     "STAGE",
+    "TOO_FEW_ROWS",
     "UNIT",
     "OwnBounds",
     "QueryLayout",
+    "answers",
     "charge",
     "honest_shares",
     "layout",

@@ -11,6 +11,7 @@ from typing import Any
 
 from secureflow.domain.statistics import StatisticsQuery, StatisticsSpec
 from secureflow.engines.privacy.accounting import Charge, Kind, Mechanism
+from secureflow.engines.statistics.layout import ANSWERED
 
 _NOISED = {
     "count": "count of rows",
@@ -49,7 +50,7 @@ def _row(spec: StatisticsSpec, query: StatisticsQuery) -> dict[str, Any]:
     kind = privacy.mechanism.capitalize()
     if privacy.noise == "local":
         mechanism = f"discrete {kind} on each value, before it is summed"
-        if _answered(query):
+        if query.measure in ANSWERED:
             mechanism = "k-ary randomised response of each value"
     else:
         who = "shared out over the parties" if privacy.noise == "shared" else "whole at each party"
@@ -62,10 +63,5 @@ def _cost(spec: StatisticsSpec, query: StatisticsQuery) -> Mechanism:
     privacy = spec.privacy
     if privacy.noise != "local":
         return Mechanism(privacy.mechanism, privacy.multiplier)
-    kind: Kind = "response" if _answered(query) else "laplace"
+    kind: Kind = "response" if query.measure in ANSWERED else "laplace"
     return Mechanism(kind, privacy.multiplier, 1.0, spec.contributions)
-
-
-def _answered(query: StatisticsQuery) -> bool:
-    """Tell whether a value is answered by randomised response where noise is local."""
-    return query.measure in {"count", "histogram", "quantile"}

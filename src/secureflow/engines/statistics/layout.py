@@ -20,7 +20,7 @@ are shifted to use both signs: half the error at the same sensitivity.
 Where a party cannot choose which unit has how many rows, its owner's bound does (`own`).
 
 *Local* noise is on each value before it is summed, hence of another kind: a value may be replaced
-by any other, so the width counts twice (`value_scale`), and a cell is answered by k-ary randomised
+by any other, so the width counts twice (`value_width`), and a cell is answered by k-ary randomised
 response (`truth`). Counts of rows are exact there: that number is not hidden.
 """
 
@@ -44,6 +44,8 @@ UNIT: Final = 1 << 20
 """Steps of a value at its bound, and of one row in a count."""
 LIMIT: Final = 1 << 50
 """No party's number exceeds this: a thousand million rows, or 500 σ of the widest noise allowed."""
+ANSWERED: Final = frozenset({"count", "histogram", "quantile"})
+"""Measures of which of a few things a value is: under `local` it is answered at random."""
 _SLACK: Final = 1.0 + 2.0**-20
 """What discrete Laplace noise costs more than continuous (below 1e-9) and libraries round off."""
 
@@ -118,10 +120,22 @@ class QueryLayout:
         return self.scale
 
     @property
+    def answered(self) -> bool:
+        """Whether each value is answered by randomised response, where noise is local."""
+        return self.privacy.noise == "local" and self.query.measure in ANSWERED
+
+    @property
+    def value_width(self) -> int:
+        """How far one value moves what is noised of it, in steps, when it is replaced (`local`).
+
+        u moves by 2; with 2u² − 1 beside it both do. The count is exact.
+        """
+        return 2 * (2 if self.query.measure == "variance" else 1) * UNIT
+
+    @property
     def value_scale(self) -> float:
-        """The Laplace scale of one value's noise, in steps (`local`): a value moves 2·m·UNIT."""
-        parts = 2 if self.query.measure == "variance" else 1  # u and 2u² − 1; the count is exact
-        return self.privacy.multiplier * 2 * parts * UNIT * _SLACK
+        """The Laplace scale of one value's noise, in steps (`local`)."""
+        return self.privacy.multiplier * self.value_width * _SLACK
 
     @property
     def choices(self) -> int:

@@ -1,0 +1,43 @@
+"""Statistics libraries behind one port; OpenDP is the default.
+
+They are imported where a job is computed (the agent's worker process) and nowhere else: OpenDP is a
+library of 260 MB, and neither is part of the core (extra `stats`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secureflow.application.ports import Statistician
+from secureflow.kit.errors import SecureFlowError
+
+LIBRARIES: Final = ("opendp", "pydp")
+
+
+def open_statistician(library: str) -> Statistician:
+    """Return the statistician of a spec's `privacy.library`.
+
+    Raises:
+        SecureFlowError: `library_missing`.
+    """
+    try:
+        if library == "opendp":
+            from secureflow.adapters.statistics.opendp import OpenDpStatistician
+
+            return OpenDpStatistician()
+        if library == "pydp":
+            from secureflow.adapters.statistics.pydp import PyDpStatistician
+
+            return PyDpStatistician()
+    except ImportError as error:
+        raise SecureFlowError(
+            "library_missing",
+            f"The library {library!r} for statistics is not installed at this agent.",
+            "Install it: pip install 'secureflow[stats]'.",
+            {"library": library},
+        ) from error
+    raise SecureFlowError(
+        "library_missing",
+        f"There is no library {library!r} for statistics.",
+        f"Libraries are: {', '.join(LIBRARIES)}.",
+    )

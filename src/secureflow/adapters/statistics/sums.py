@@ -1,0 +1,57 @@
+"""What both libraries share: the vector of a job is filled query by query, slot by slot."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.engines.preparation import Columns
+from secureflow.engines.statistics import LIMIT, OwnBounds, QueryLayout, slots
+from secureflow.engines.statistics.rows import Part, Whole, parts
+from secureflow.kit.errors import SecureFlowError
+
+Fill = Callable[[QueryLayout, tuple[Part, ...]], Whole]
+
+
+def fill(
+    spec: StatisticsSpec,
+    own: OwnBounds,
+    columns: Columns,
+    units: NDArray[Any] | None,
+    noised: Fill,
+) -> Whole:
+    """Return the job's vector, each query's slots from `noised`."""
+    vector = np.zeros(slots(spec), np.int64)
+    # A fresh key: which of a unit's rows count is as unpredictable as the noise.
+    for place, query_parts in parts(spec, own, columns, units, secrets.token_bytes(32)):
+        vector[place.slice] = np.clip(noised(place, query_parts), -LIMIT, LIMIT)
+    return vector
+
+
+def by_slot(place: QueryLayout, query_parts: tuple[Part, ...]) -> Iterator[tuple[int, Whole]]:
+    """Yield each slot of the query that rows add to, and the numbers that they add."""
+    for part in query_parts:
+        order = np.argsort(part.slots, kind="stable")
+        found, starts = np.unique(part.slots[order], return_index=True)
+        groups = np.split(part.numbers[order], starts[1:]) if len(found) else []
+        for slot, numbers in zip(found.tolist(), groups, strict=True):
+            yield slot - place.first, numbers
+
+
+def require(within: bool, what: str) -> None:
+    """Refuse to go on when the library's own account exceeds the spec's.
+
+    Raises:
+        SecureFlowError: `statistics_refused`.
+    """
+    if not within:
+        raise SecureFlowError(
+            "statistics_refused",
+            f"The library accounts for more than the job's charge: {what}.",
+            "Nothing was released. Use the library's version that this release was tested with.",
+        )

@@ -1,0 +1,285 @@
+"""From the opened total to answers: estimates, the noise's standard error, 95 % intervals.
+
+Everything here is post-processing of what is released: it touches no data and costs no ε. The
+errors are those of the noise alone (and, under `local`, of the responses), not of sampling people;
+clamping and rounding are not in them. An answer is `value` null with a `reason` where the noise
+leaves none.
+
+Rows are `{"group", "cell", "quantile", "value", "standard_error", "low", "high", "reason"}`; `cell`
+is a category or `[low, high]`. Variance is that of the population, of values clamped to bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.engines.closing import threshold
+from secureflow.engines.secagg import colluders
+from secureflow.engines.statistics.cells import (
+    monotone,
+    response_counts,
+    response_variance,
+    tree_counts,
+    tree_variance,
+)
+from secureflow.engines.statistics.layout import UNIT, QueryLayout, layout
+
+TOO_FEW_ROWS: Final = "too_few_rows"
+"""The reason of a missing answer: the noised number of rows is not positive."""
+_NORMAL: Final = 1.959964  # 95 % of a normal distribution
+_NOTHING: Final = (-math.inf, math.inf)
+
+Vector = NDArray[np.float64]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """One group's slots in rows (not steps), and what is known of their noise.
+
+    Args:
+        place: the query's layout.
+        values: sums in units of one row or one half-range.
+        error: the noise's standard deviation on each (central noise).
+        bounds: of the measured number column.
+        names: the measured category column's categories.
+    """
+
+    place: QueryLayout
+    values: Vector
+    error: float
+    bounds: tuple[float, float]
+    names: tuple[str, ...]
+
+    @property
+    def local(self) -> bool:
+        return self.place.privacy.noise == "local"
+
+    @property
+    def middle(self) -> float:
+        return (self.bounds[0] + self.bounds[1]) / 2
+
+    @property
+    def half(self) -> float:
+        return (self.bounds[1] - self.bounds[0]) / 2
+
+    def value_error(self, count: float) -> float:
+        """The error of a sum of so many values under noise of their own."""
+        return math.sqrt(2 * max(count, 0.0)) * self.place.value_scale / UNIT
+
+
+def answers(spec: StatisticsSpec, total: NDArray[np.int64], survivors: int) -> list[Row]:
+    """Return the answer to each query, in the order of the spec.
+
+    Args:
+        spec: checked.
+        total: the opened total (`opened_total`).
+        survivors: how many parties are in it: each brought its noise.
+
+    Returns:
+        Per query `{"name", "measure", "column", "by", "rows"}`.
+    """
+    found = []
+    for place in layout(spec):
+        query = place.query
+        rows = [row for part in _groups(spec, place, total, survivors) for row in part]
+        found.append(
+            {
+                "name": query.name,
+                "measure": query.measure,
+                "column": query.column,
+                "by": query.by,
+                "rows": rows,
+            }
+        )
+    return found
+
+
+def noise_error(place: QueryLayout, parties: int, survivors: int) -> float:
+    """Return the standard deviation in steps that noise has in each slot of the total."""
+    one = place.share(threshold(parties) - colluders(parties))
+    if place.privacy.mechanism == "laplace":
+        one *= math.sqrt(2)
+    return one * math.sqrt(survivors)
+
+
+def _groups(
+    spec: StatisticsSpec, place: QueryLayout, total: NDArray[np.int64], survivors: int
+) -> list[list[Row]]:
+    query = place.query
+    column = None if query.column is None else spec.column(query.column)
+    local = spec.privacy.noise == "local"
+    error = 0.0 if local else noise_error(place, len(spec.roster), survivors) / UNIT
+    values = total[place.slice] / UNIT
+    bounds = (column.bounds if column else None) or (0.0, 0.0)
+    names = column.categories if column else ()
+    if local and query.measure == "count":  # the groups are one question: which of them?
+        part = _Slots(place, values, error, bounds, names)
+        named = zip(place.groups, _cells(part), strict=True)
+        return [[{**row, "group": group}] for group, row in named]
+    found = []
+    for at, group in enumerate(place.groups):
+        own = values[at * place.each : (at + 1) * place.each]
+        rows = _MEASURES[query.measure](_Slots(place, own, error, bounds, names))
+        named_group = group if query.by is not None else None
+        found.append([{**row, "group": named_group} for row in rows])
+    return found
+
+
+def _row(
+    value: float | None,
+    error: float | None = None,
+    within: tuple[float, float] = _NOTHING,
+    interval: tuple[float, float] | None = None,
+    **facts: Any,
+) -> Row:
+    """Return a row, value and interval clamped to what is possible."""
+    row: Row = {
+        "group": None, "cell": None, "quantile": None, "value": None,
+        "standard_error": None, "low": None, "high": None, "reason": "",
+    }  # fmt: skip
+    if value is None or error is None:
+        return row | {"reason": TOO_FEW_ROWS} | facts
+    low, high = interval or (value - _NORMAL * error, value + _NORMAL * error)
+    clamped = (min(max(number, within[0]), within[1]) for number in (value, low, high))
+    value, low, high = (float(number) for number in clamped)
+    return row | {"value": value, "standard_error": error, "low": low, "high": high} | facts
+
+
+def _count(part: _Slots) -> list[Row]:
+    return [_row(float(part.values[0]), part.error, (0.0, math.inf))]
+
+
+def _sum(part: _Slots) -> list[Row]:
+    low, high = part.bounds
+    within = (0.0 if low >= 0 else -math.inf, 0.0 if high <= 0 else math.inf)
+    if part.local:
+        centred, count = (float(number) for number in part.values)
+        error = part.half * part.value_error(count)
+        return [_row(part.middle * count + part.half * centred, error, within)]
+    scale = max(abs(low), abs(high))
+    return [_row(float(part.values[0]) * scale, part.error * scale, within)]
+
+
+def _mean(part: _Slots) -> list[Row]:
+    total, count = (float(number) for number in part.values)
+    if count <= 0:
+        return [_row(None)]
+    ratio = total / count
+    error = part.error / count * math.hypot(1.0, ratio)
+    if part.local:
+        error = part.value_error(count) / count
+    return [_ratio(part, part.middle + part.half * ratio, part.half * error, part.bounds)]
+
+
+def _variance(part: _Slots) -> list[Row]:
+    total, squares, count = (float(number) for number in part.values)
+    if count <= 0:
+        return [_row(None)]
+    mean = total / count
+    value = (squares / count + 1) / 2 - mean**2
+    slopes = (-2 * mean, 0.5, 2 * mean**2 - squares / count / 2)  # by total, squares, count
+    error = part.error
+    if part.local:
+        error, slopes = part.value_error(count), (*slopes[:2], 0.0)
+    scale = part.half**2
+    within = (0.0, scale)  # half the values at either bound
+    return [_ratio(part, scale * value, scale * error / count * math.hypot(*slopes), within)]
+
+
+def _ratio(part: _Slots, value: float, error: float, within: tuple[float, float]) -> Row:
+    """Return the row of a quotient by the last slot; it says nothing if that may well be 0."""
+    vague = part.values[-1] <= _NORMAL * part.error
+    return _row(value, error, within, within if vague else None)
+
+
+def _cells(part: _Slots) -> list[Row]:
+    counts, errors = part.values, np.full(len(part.values), part.error)
+    if part.local:
+        truth = part.place.truth
+        counts = response_counts(part.values, truth)
+        weights = np.eye(len(counts))
+        errors = np.sqrt([response_variance(w, part.values, truth) for w in weights])
+    within = (0.0, float(part.values.sum()) if part.local else math.inf)
+    pairs = zip(counts.tolist(), errors.tolist(), strict=True)
+    return [
+        _row(count, error, within, cell=_cell(part, at)) for at, (count, error) in enumerate(pairs)
+    ]
+
+
+def _cell(part: _Slots, at: int) -> str | list[float] | None:
+    if part.place.query.measure == "count":
+        return None
+    return part.names[at] if part.names else _edges(part)[at : at + 2].tolist()
+
+
+def _edges(part: _Slots) -> Vector:
+    return np.linspace(*part.bounds, part.place.cells + 1)
+
+
+def _quantile(part: _Slots) -> list[Row]:
+    place, edges = part.place, _edges(part)
+    truth = place.truth if part.local else 0.0
+    if part.local:
+        counts = response_counts(part.values, truth)
+    else:
+        counts = tree_counts(part.values, place.widths, place.cells)
+    ranks = monotone(np.concatenate([np.zeros(1), np.cumsum(counts)]))
+    ranks -= ranks[0]
+    rows = []
+    for quantile in place.query.quantiles:
+        if ranks[-1] <= 0:
+            rows.append(_row(None, quantile=quantile))
+            continue
+        shares = ranks / ranks[-1]
+        # Σ count below − quantile · Σ count: what noise moves where the quantile is looked for.
+        below = int(np.searchsorted(shares, quantile, side="left"))
+        weights = np.where(np.arange(place.cells) < below, 1 - quantile, -quantile)
+        if part.local:
+            variance = response_variance(weights, part.values, truth)
+        else:
+            variance = tree_variance(weights, place.widths) * part.error**2
+        rows.append(_found(shares, edges, quantile, math.sqrt(variance) / float(ranks[-1])))
+    return rows
+
+
+def _found(shares: Vector, edges: Vector, quantile: float, rank_error: float) -> Row:
+    """Return the quantile and the cells that its rank, give or take, may lie in."""
+    value = float(_inverse(shares, edges, quantile))
+    low = _inverse(shares, edges, max(0.0, quantile - _NORMAL * rank_error))
+    high = _inverse(shares, edges, min(1.0, quantile + _NORMAL * rank_error))
+    first = edges[max(0, int(np.searchsorted(edges, low, side="right")) - 1)]
+    last = edges[min(len(edges) - 1, int(np.searchsorted(edges, high, side="left")))]
+    interval = (min(float(first), value), max(float(last), value))
+    error = (interval[1] - interval[0]) / (2 * _NORMAL)
+    bounds = (float(edges[0]), float(edges[-1]))
+    return _row(value, error, bounds, interval, quantile=quantile)
+
+
+def _inverse(shares: Vector, edges: Vector, share: float) -> float:
+    """Return where the curve reaches a share of all; in the middle of where it rests there."""
+    first = int(np.searchsorted(shares, share, side="left"))
+    last = int(np.searchsorted(shares, share, side="right"))
+    if last > first:  # the curve takes this share exactly, at one edge or from one to another
+        return float((edges[first] + edges[last - 1]) / 2)
+    at = min(max(first, 1), len(edges) - 1)
+    rise = shares[at] - shares[at - 1]
+    inside = (share - shares[at - 1]) / rise if rise > 0 else 0.5
+    return float(edges[at - 1] + inside * (edges[at] - edges[at - 1]))
+
+
+_MEASURES: Final[Mapping[str, Callable[[_Slots], list[Row]]]] = {
+    "count": _count,
+    "sum": _sum,
+    "mean": _mean,
+    "variance": _variance,
+    "histogram": _cells,
+    "quantile": _quantile,
+}

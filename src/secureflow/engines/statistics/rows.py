@@ -1,0 +1,199 @@
+"""What each row adds to which slots: whole numbers of at most `UNIT`, from clamped values.
+
+No row makes this fail, for an error that one row can cause would tell of it: an infinite value
+counts as the bound, a missing one or an unknown category leaves the row out of the queries that
+need it. Only what no conforming source gives (text in a number column, columns of unequal length)
+is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.statistics import StatisticsColumn, StatisticsSpec
+from secureflow.engines.preparation.columns import Columns, column, malformed_cell
+from secureflow.engines.statistics.layout import UNIT, QueryLayout, layout
+from secureflow.engines.statistics.own import OwnBounds, kept_rows
+from secureflow.kit.errors import SecureFlowError
+
+Whole = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One number of each row that counts: the job's slot that it is added to, and the number."""
+
+    slots: Whole
+    numbers: Whole
+
+
+def parts(
+    spec: StatisticsSpec,
+    own: OwnBounds,
+    columns: Columns,
+    units: NDArray[Any] | None,
+    key: bytes,
+) -> Iterator[tuple[QueryLayout, tuple[Part, ...]]]:
+    """Yield what the rows add to each query.
+
+    Args:
+        spec: checked.
+        own: this owner's declaration.
+        columns: every column that the spec names, or any one where it names none.
+        units: the unit of each row, or None where each row is one.
+        key: secret; it chooses among the rows of a unit that has too many (`kept_rows`).
+
+    Raises:
+        SecureFlowError: `missing_column`, `malformed_cell`.
+    """
+    read = _Reader(spec, own, columns, units, key)
+    for place in layout(spec):
+        yield place, read.query(place)
+
+
+def exact_sums(
+    spec: StatisticsSpec,
+    own: OwnBounds,
+    columns: Columns,
+    units: NDArray[Any] | None,
+    key: bytes,
+) -> Whole:
+    """Return a party's sums *without* noise: what rehearsals and tests compare with."""
+    total = np.zeros(sum(place.slots for place in layout(spec)), np.int64)
+    for _, query_parts in parts(spec, own, columns, units, key):
+        for part in query_parts:
+            np.add.at(total, part.slots, part.numbers)
+    return total
+
+
+class _Reader:
+    """The columns of one party, each read once."""
+
+    def __init__(
+        self,
+        spec: StatisticsSpec,
+        own: OwnBounds,
+        columns: Columns,
+        units: NDArray[Any] | None,
+        key: bytes,
+    ) -> None:
+        self._own = own
+        self._spec = spec
+        self._read = {c.column: _read(c, column(columns, c.column)) for c in spec.columns}
+        lengths = {name: len(values) for name, values in self._read.items()}
+        if units is not None:
+            lengths["unit"] = len(units)
+        if not lengths:  # only counts of all rows are asked for: any column tells
+            lengths = {name: len(values) for name, values in columns.items()}
+        if not lengths:
+            raise SecureFlowError(
+                "missing_column",
+                "No column was read, so that rows cannot be counted.",
+                "Read any column of the dataset.",
+            )
+        self._rows = max(lengths.values())
+        for name, length in lengths.items():
+            if length != self._rows:
+                raise malformed_cell(name, length, "the column ends before the others")
+        self._kept = np.ones(self._rows, np.bool_)
+        if units is not None:
+            self._kept = kept_rows(units, min(own.rows_per_unit, spec.contributions), key)
+
+    def query(self, place: QueryLayout) -> tuple[Part, ...]:
+        query = place.query
+        chosen = self._kept.copy()
+        group = np.zeros(self._rows, np.int64)
+        if query.by is not None:
+            group = self._categories(query.by)
+            chosen &= group >= 0
+        if query.column is None:
+            return (_constant(place, group[chosen]),)
+        declared = self._spec.column(query.column)
+        if declared.type == "category":
+            cell = self._categories(query.column)
+            chosen &= cell >= 0
+            return _of_category(place, group[chosen], cell[chosen])
+        raw = self._read[query.column]
+        chosen &= ~np.isnan(raw)
+        values = np.clip(raw[chosen], *self._own.range_of(declared))
+        low, high = declared.bounds or (0.0, 0.0)
+        return _of_number(place, group[chosen], values, low, high)
+
+    def _categories(self, name: str) -> Whole:
+        """Return each row's place among the spec's categories, −1 for missing or unknown."""
+        declared = self._spec.column(name)
+        known = self._own.known(declared)
+        codes = {text: at for at, text in enumerate(declared.categories) if text in known}
+        found = (codes.get(value, -1) for value in self._read[name].tolist())
+        return np.fromiter(found, np.int64, self._rows)
+
+
+def _read(declared: StatisticsColumn, raw: NDArray[Any]) -> NDArray[Any]:
+    if declared.type == "category":
+        # A value that is no text (and perhaps not hashable) is none of the categories.
+        texts = [value if isinstance(value, str) else None for value in raw.tolist()]
+        return np.array(texts, object)
+    try:
+        return np.asarray(raw, np.float64)
+    except (TypeError, ValueError):
+        # `from None`: the original message would quote the cell.
+        raise malformed_cell(declared.column, 0, "the column holds text") from None
+
+
+def _constant(place: QueryLayout, group: Whole, offset: int = 0) -> Part:
+    slots = place.first + group * place.each + offset
+    return Part(slots, np.full(len(group), UNIT, np.int64))
+
+
+def _of_category(place: QueryLayout, group: Whole, cell: Whole) -> tuple[Part, ...]:
+    if place.query.measure == "count":
+        return (_constant(place, group),)
+    return (_cell(place, group, cell),)
+
+
+def _of_number(
+    place: QueryLayout, group: Whole, values: Values, low: float, high: float
+) -> tuple[Part, ...]:
+    measure = place.query.measure
+    if measure == "count":
+        return (_constant(place, group),)
+    if measure in {"histogram", "quantile"}:
+        return _of_cells(place, group, values, low, high)
+    first = place.first + group * place.each
+    if measure == "sum" and place.privacy.noise != "local":
+        return (Part(first, _steps(values / max(abs(low), abs(high)))),)
+    centred = np.clip((values - (low + high) / 2) / ((high - low) / 2), -1.0, 1.0)
+    found = [Part(first, _steps(centred))]
+    if measure == "variance":
+        found.append(Part(first + 1, _steps(2 * centred**2 - 1)))
+    return (*found, _constant(place, group, len(found)))
+
+
+def _of_cells(
+    place: QueryLayout, group: Whole, values: Values, low: float, high: float
+) -> tuple[Part, ...]:
+    share = np.clip((values - low) / (high - low), 0.0, 1.0)
+    cell = np.minimum((share * place.cells).astype(np.int64), place.cells - 1)
+    if place.query.measure == "histogram":
+        return (_cell(place, group, cell),)
+    found, offset = [], 0
+    for width, nodes in zip(place.widths, place.levels, strict=True):
+        found.append(_cell(place, group, cell // width, offset))
+        offset += nodes
+    return tuple(found)
+
+
+def _cell(place: QueryLayout, group: Whole, cell: Whole, offset: int = 0) -> Part:
+    slots = place.first + group * place.each + offset + cell
+    return Part(slots, np.full(len(cell), UNIT, np.int64))
+
+
+def _steps(values: Values) -> Whole:
+    """Round values in [−1, 1] to steps: none exceeds `UNIT`, so rounding adds no sensitivity."""
+    return np.rint(np.clip(values, -1.0, 1.0) * UNIT).astype(np.int64)
