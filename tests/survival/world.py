@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from secureflow.demo.data import dataset_config, demo_features, split_silos
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import PURPOSE, verify_ledger
 from secureflow.domain.jobs import Job
+from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs import Limits, ModelSpec, TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client, JobRequest
@@ -39,7 +41,13 @@ def bank_names(count: int) -> dict[str, str]:
 
 @contextmanager
 def platform(
-    directory: Path, banks: int = 3, *, data: bool = True, mortal: bool = True, **options: Any
+    directory: Path,
+    banks: int = 3,
+    *,
+    data: bool = True,
+    mortal: bool = True,
+    budget: DatasetPrivacy | None = None,
+    **options: Any,
 ) -> Iterator[Platform]:
     """Build a platform, and end it; its logs are shown when something goes wrong."""
     owners = bank_names(banks)
@@ -47,7 +55,7 @@ def platform(
     if data:
         for party, path in zip(owners, split_silos(directory / "data", banks), strict=True):
             pq.write_table(pq.read_table(path).slice(0, ROWS), path)
-            datasets[party] = dataset_config(path)
+            datasets[party] = replace(dataset_config(path), privacy=budget)
     points = directory / "points"
     points.mkdir(parents=True)
     environment = {

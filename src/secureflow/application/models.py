@@ -80,6 +80,7 @@ class Models:
             "features": job.spec.get("features"),
             "plan": job.spec.get("plan"),
             "protection": job.spec.get("protection", ""),
+            "adapts_clipping": bool((job.spec.get("privacy") or {}).get("adaptive")),
             "tee": report.get("tee", ""),
             "spec_digest": job.digest,
         }

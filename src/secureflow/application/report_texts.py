@@ -115,6 +115,12 @@ CHINESE: Final[dict[str, str]] = {
     "every round's model, noised; no row count, no metric, never an update": (
         "每一轮加噪后的模型；看不到行数与指标，永远看不到单个更新"
     ),
+    "the final model, noised; no row count, final metrics with noise, no intermediate model": (
+        "加噪的最终模型与加噪的最终指标；看不到行数与中间模型"
+    ),
+    "every round's model, noised; no row count, final metrics with noise, never an update": (
+        "每一轮加噪后的模型与加噪的最终指标；看不到行数，永远看不到单个更新"
+    ),
     "sums of metrics, every round's model; never an update, no row count of a party": (
         "指标总和与每一轮的模型；永远看不到单个更新，也看不到单方的行数"
     ),

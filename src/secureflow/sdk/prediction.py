@@ -40,7 +40,7 @@ class Model:
                 "Choose a model that a training job released.",
             )
         self.card = file.card
-        self.parameters = file.parameters
+        self.parameters = file.weights
         self.features = file.features
         self._moments = file.moments
 

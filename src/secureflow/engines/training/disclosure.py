@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from secureflow.domain.privacy import honest
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.closing import threshold
 from secureflow.engines.script import JSON
@@ -25,7 +26,7 @@ def disclosure(spec: TrainingSpec, tee: str) -> list[dict[str, JSON]]:
 
 def attacks(spec: TrainingSpec, tee: str) -> list[dict[str, JSON]]:
     """Return the attacks that people ask about: `stopped` is yes, partly or no, and why."""
-    rows = (_reading, _differencing, _sybils, _membership, _averaging, _poisoning)
+    rows = (_reading, _differencing, _sybils, _membership, _averaging, _subtracting, _poisoning)
     return [
         {"attack": attack, "stopped": stopped, "why": why}
         for attack, stopped, why in (row(spec, tee) for row in rows)
@@ -60,9 +61,10 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
 
 def _operator_sees(spec: TrainingSpec) -> str:
     if spec.privacy is not None:
+        metrics = "no metric" if spec.privacy.metrics_noise is None else "final metrics with noise"
         if spec.release.intermediate == "agents":
-            return "the final model, noised; no row count, no metric, no intermediate model"
-        return "every round's model, noised; no row count, no metric, never an update"
+            return f"the final model, noised; no row count, {metrics}, no intermediate model"
+        return f"every round's model, noised; no row count, {metrics}, never an update"
     if spec.masked:
         return "sums of metrics, every round's model; never an update, no row count of a party"
     if spec.release.intermediate == "agents":
@@ -142,6 +144,22 @@ def _averaging(spec: TrainingSpec, tee: str) -> Row:
     if spec.privacy is None:
         return attack, "no", "there is no noise in this job"
     return attack, "yes", "the noise follows from the parties' seeds: repeated, it is the same"
+
+
+def _subtracting(spec: TrainingSpec, tee: str) -> Row:
+    attack = "parties that collude subtract their own noise from what is released"
+    if spec.privacy is None:
+        return attack, "no", "there is no noise in this job"
+    if spec.privacy.noise == "shared":
+        parties = len(spec.roster)
+        least = honest(parties)
+        why = f"the shares of the {least} honest parties that every sum holds make up the noise"
+        return attack, "yes", f"{why}; more than {threshold(parties) - least} colluders get below"
+    if spec.privacy.noise == "local":
+        return attack, "yes", "each party's own noise is the whole noise"
+    if _simulated(spec, tee):
+        return attack, "no", "the TEE is SIMULATED"
+    return attack, "yes", "the enclave draws the noise from a seed of every contributor"
 
 
 def _poisoning(spec: TrainingSpec, tee: str) -> Row:

@@ -69,6 +69,7 @@ def model_card(
         "moments": None if moments is None else [float(value) for value in moments],
         "plan": written["plan"],
         "protection": spec.protection,
+        "adapts_clipping": spec.parameters > spec.model_parameters,
         "metrics": dict(metrics),
         "created": created,
     }
@@ -80,7 +81,7 @@ class ModelFile:
 
     Args:
         card: the JSON card.
-        parameters: float32 of shape (d,), finite.
+        parameters: float32 of shape (d,), finite; one more where the card says `adapts_clipping`.
     """
 
     card: dict[str, Any]
@@ -128,10 +129,16 @@ class ModelFile:
         features = self.features
         if any(low >= high for low, high in (f.bounds for f in features.numeric)):
             raise _invalid("a feature has empty bounds")
-        if len(self.parameters) != features.width + 1:
+        needed = features.width + 1 + bool(self.card.get("adapts_clipping"))
+        if len(self.parameters) != needed:
             found = len(self.parameters)
-            raise _invalid(f"it has {found} parameters, its features need {features.width + 1}")
+            raise _invalid(f"it has {found} parameters, its features need {needed}")
         _ = self.moments
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """The model's own parameters, without the clipping norm of a job that adapted it."""
+        return self.parameters[: self.features.width + 1]
 
     @property
     def features(self) -> FeatureSpec:
