@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--parties", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--epsilon", type=float, default=1.0)
-    parser.add_argument("--protection", default="sealed", choices=["sealed", "secagg"])
+    parser.add_argument("--protection", default="sealed", choices=["sealed", "secagg", "sealed+secagg"])
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="secureflow-") as directory:
         figures = run(Path(directory), chosen)
@@ -77,10 +77,10 @@ def run(directory: Path, chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def private_request(platform: Platform, chosen: argparse.Namespace) -> JobRequest:
-    """Return the private job; under masks every party adds the noise itself."""
+    """Return the private job; under masks the parties share the noise out."""
     known = demo_features()
     plan = TrainingPlan(rounds=chosen.rounds, validation=0.0, learning_rate=4.0)
-    placed: Placement = "enclave" if chosen.protection == "sealed" else "local"
+    placed: Placement = "enclave" if chosen.protection == "sealed" else "shared"
     privacy = Privacy(delta=DELTA, epsilon=chosen.epsilon, rows=ROWS, noise=placed)
     return replace(
         request(platform, plan),
