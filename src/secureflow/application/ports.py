@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
@@ -22,11 +19,14 @@ from secureflow.domain.policies import Decision
 from secureflow.domain.projects import Project
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.domain.users import Token, User
-from secureflow.engines.preparation import Columns
-from secureflow.engines.statistics import OwnBounds
 
-if TYPE_CHECKING:  # it brings NumPy, which a server without jobs does not load
+if TYPE_CHECKING:  # NumPy loads with the first job: a server that only serves stays small
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from secureflow.engines.preparation import Columns
     from secureflow.engines.privacy.accounting import Charge
+    from secureflow.engines.statistics import OwnBounds
 
 JSON = Any
 T = TypeVar("T")
