@@ -15,7 +15,8 @@ from secureflow.agent.context import AgentContext
 from secureflow.agent.inbox import Inbox
 from secureflow.agent.records import JobRecord
 from secureflow.agent.requests import ConsentRequest
-from secureflow.domain.specs import TrainingSpec, dump
+from secureflow.domain.jobspecs import JobSpec
+from secureflow.domain.specs import dump
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
@@ -99,7 +100,7 @@ class Approvals:
         return answer
 
     def _commit(
-        self, request: ConsentRequest, spec: TrainingSpec, expires: int, decided: str
+        self, request: ConsentRequest, spec: JobSpec, expires: int, decided: str
     ) -> dict[str, JSON]:
         context = self._context
         now = context.clock()

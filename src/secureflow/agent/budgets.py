@@ -21,15 +21,19 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.witness import Witness
 from secureflow.application.ports import Accountant
+from secureflow.domain.jobspecs import JobSpec, parse_spec, touches_data
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs import TrainingSpec, parse
+from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.ledger.leaves import leaf_from_json, verify
 from secureflow.engines.privacy import BudgetLedger, Charge, Limit, Mechanism
-from secureflow.engines.training.private import charge
+from secureflow.engines.statistics import charge as statistics_charge
+from secureflow.engines.training.private import charge as training_charge
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
 LEAF: Final = "budget"
+RELEASING: Final = frozenset({"train", "statistics"})
+"""Stages whose noised sums are released; a statistics job has one round of its own."""
 _SCANNED: Final = "budget.scanned"
 _PAGE: Final = 500
 
@@ -75,7 +79,7 @@ class Budgets:
         self._reconciled = False
         self._lock = asyncio.Lock()
 
-    async def foresee(self, job: str, spec: TrainingSpec) -> float | None:
+    async def foresee(self, job: str, spec: JobSpec) -> float | None:
         """Return the job's ε at its own δ, for policies and people; None without DP.
 
         Raises:
@@ -99,7 +103,7 @@ class Budgets:
         await asyncio.to_thread(self._check, job, policy, charge(spec))
         return cost
 
-    async def reserve(self, job: JobRecord, spec: TrainingSpec) -> None:
+    async def reserve(self, job: JobRecord, spec: JobSpec) -> None:
         """Set the job's whole charge aside, once; a job that comes back goes on under it.
 
         Raises:
@@ -173,9 +177,9 @@ class Budgets:
 
     # --- parts ---------------------------------------------------------------------------------
 
-    def _policy(self, spec: TrainingSpec | None) -> DatasetPrivacy | None:
+    def _policy(self, spec: JobSpec | None) -> DatasetPrivacy | None:
         """Return the budget that a job on this organisation's data is charged to."""
-        if spec is None or spec.features is None:
+        if spec is None or not touches_data(spec):
             return None
         name = next(c.dataset for c in spec.roster if c.party == self._settings.organisation)
         policy = self._settings.dataset(name).privacy
@@ -206,7 +210,7 @@ class Budgets:
         return policy
 
     def _made(self, job: JobRecord) -> int:
-        return sum(one.stage == "train" for one in self._store.rounds(job.job))
+        return sum(one.stage in RELEASING for one in self._store.rounds(job.job))
 
     async def _learn(self, policy: DatasetPrivacy, wanted: Charge) -> None:
         """Know every curve that the filter will need: it runs inside a transaction."""
@@ -228,7 +232,9 @@ class Budgets:
             ledger = self._ledger(policy)
             state = ledger.state_of(job.job)
             if state in {"committed", "unknown"}:
-                return  # its updates are drawn from stored seeds: made again, they show nothing new
+                # Updates are drawn from stored seeds, sums are stored themselves: sent again, they
+                # show nothing new.
+                return
             ledger.reserve(job.job, job.job, wanted)
             if state is None:
                 self._witness.leaf(LEAF, job.job, job.digest, ledger.head)
@@ -293,6 +299,13 @@ class Budgets:
             )
 
 
-def _private_spec(job: JobRecord) -> TrainingSpec | None:
+def charge(spec: JobSpec, made: int | None = None) -> Charge:
+    """Return what so many rounds of the job cost (default: the whole plan); () without DP."""
+    if isinstance(spec, StatisticsSpec):
+        return () if made == 0 else statistics_charge(spec)
+    return training_charge(spec, made)
+
+
+def _private_spec(job: JobRecord) -> JobSpec | None:
     """Return the spec of a job with differential privacy."""
-    return None if job.spec.get("privacy") is None else parse(TrainingSpec, job.spec)
+    return None if job.spec.get("privacy") is None else parse_spec(job.spec)

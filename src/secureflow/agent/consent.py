@@ -17,25 +17,34 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from secureflow.agent.columns import check_columns
 from secureflow.agent.inbox import Inbox
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.ports import Policies
 from secureflow.domain.charter import Charter
-from secureflow.domain.schemas import ColumnConfig, DatasetConfig
-from secureflow.domain.specs import TrainingSpec, check, parse, spec_digest
+from secureflow.domain.jobspecs import (
+    JobSpec,
+    check_spec,
+    columns_of,
+    job_digest,
+    parse_spec,
+    touches_data,
+)
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.statistics import StatisticsSpec
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
 
 
-def read_spec(value: JSON, claimed: JSON) -> TrainingSpec:
+def read_spec(value: JSON, claimed: JSON) -> JobSpec:
     """Parse a foreign spec and compare its digest with the claimed one.
 
     Raises:
         SecureFlowError: `invalid_spec`, `contradictory_spec`, `spec_digest_mismatch`.
     """
-    spec = parse(TrainingSpec, value)
-    found = spec_digest(spec)
+    spec = parse_spec(value)
+    found = job_digest(spec)
     if found != claimed:
         raise SecureFlowError(
             "spec_digest_mismatch",
@@ -43,18 +52,18 @@ def read_spec(value: JSON, claimed: JSON) -> TrainingSpec:
             "The server asks for one thing and shows another: do not approve.",
             {"found": found},
         )
-    check(spec)
+    check_spec(spec)
     return spec
 
 
 def check_request(
-    spec: TrainingSpec, *, party: str, key: str, charter: Charter, settings: AgentSettings
+    spec: JobSpec, *, party: str, key: str, charter: Charter, settings: AgentSettings
 ) -> dict[str, JSON]:
     """Refuse what no policy and no person can allow; return what the policies are asked.
 
     Raises:
         SecureFlowError: `charter_mismatch`, `dataset_unknown`, `column_not_granted`,
-            `unknown_category`, `protection_refused`, `too_few_parties`.
+            `unknown_category`, `bounds_too_narrow`, `protection_refused`, `too_few_parties`.
     """
     _check_roster(spec, party, key, charter)
     if spec.protection not in settings.consent.protections:
@@ -70,50 +79,48 @@ def check_request(
             f"job allows {spec.min_contributors}.",
             "Raise min_contributors.",
         )
-    sensitive: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    name = next(one.dataset for one in spec.roster if one.party == party)
-    if spec.features is not None:
-        dataset = settings.dataset(name)
+    dataset = _dataset(spec, party, settings)
+    columns = columns_of(spec)
+    if dataset is not None:
         check_columns(spec, dataset)
-        columns = spec.features.columns
-        sensitive = tuple(one for one in columns if dataset.column(one).sensitive)
     return {
         "kind": spec.kind,
         "submitter": spec.submitter,
-        "dataset": name,
+        "dataset": next(one.dataset for one in spec.roster if one.party == party),
         "project": spec.project,
         "purpose": spec.purpose,
-        "family": spec.model.family,
         "columns": columns,
-        "sensitive": sensitive,
+        "sensitive": tuple(one for one in columns if dataset and dataset.column(one).sensitive),
         "parties": spec.parties,
         "group_size": len(spec.roster),
         "min_contributors": spec.min_contributors,
-        "rounds": spec.plan.rounds,
         "protection": spec.protection,
-        "release": spec.release.intermediate,
+        **_facts(spec),
         "epsilon": None,
     }
 
 
-def check_columns(spec: TrainingSpec, dataset: DatasetConfig) -> None:
-    """Refuse columns, types and categories that do not fit what the owner declared.
+def _dataset(spec: JobSpec, party: str, settings: AgentSettings) -> DatasetConfig | None:
+    if not touches_data(spec):
+        return None
+    return settings.dataset(next(one.dataset for one in spec.roster if one.party == party))
 
-    Raises:
-        SecureFlowError: `column_not_granted`, `unknown_category`.
-    """
-    features = spec.features
-    if features is None:
-        return
-    for numeric in features.numeric:
-        _declared(dataset, numeric.column, {"number"})
-    for categorical in features.categorical:
-        column = _declared(dataset, categorical.column, {"category"})
-        _same_categories(dataset, column, categorical.categories)
-    label = _declared(dataset, features.label.column, {"category", "number", "text"})
-    if label.type == "category" and features.label.positive not in label.categories:
-        raise _unknown_category(dataset, label, features.label.positive)
+
+def _facts(spec: JobSpec) -> dict[str, JSON]:
+    """Return what policies are asked about this kind of job alone."""
+    if isinstance(spec, StatisticsSpec):
+        return {
+            "measures": tuple(sorted({query.measure for query in spec.queries})),
+            "queries": len(spec.queries),
+            "unit": spec.privacy.unit,
+            "contributions": spec.contributions,
+            "noise": spec.privacy.noise,
+        }
+    return {
+        "family": spec.model.family,
+        "rounds": spec.plan.rounds,
+        "release": spec.release.intermediate,
+    }
 
 
 class Consent:
@@ -160,7 +167,7 @@ def refused(job: str, reason: str) -> SecureFlowError:
     )
 
 
-def _check_roster(spec: TrainingSpec, party: str, key: str, charter: Charter) -> None:
+def _check_roster(spec: JobSpec, party: str, key: str, charter: Charter) -> None:
     """Every roster line must be a pinned member with the pinned key; the own line the own key."""
     if spec.keys.get(party) != key:
         raise SecureFlowError(
@@ -181,35 +188,3 @@ def _check_roster(spec: TrainingSpec, party: str, key: str, charter: Charter) ->
                 "a party, and a sum with invented parties reveals the real ones.",
                 {"party": line.party, "charter": charter.digest},
             )
-
-
-def _declared(dataset: DatasetConfig, name: str, types: set[str]) -> ColumnConfig:
-    column = next((one for one in dataset.columns if one.name == name), None)
-    if column is None or column.type not in types:
-        reason = "is not declared" if column is None else f"is declared as {column.type}"
-        raise SecureFlowError(
-            "column_not_granted",
-            f"Column {name!r} of dataset {dataset.name!r} {reason}.",
-            f"Declared are: {', '.join(one.name for one in dataset.columns)}.",
-            {"dataset": dataset.name, "column": name},
-        )
-    return column
-
-
-def _same_categories(dataset: DatasetConfig, column: ColumnConfig, asked: tuple[str, ...]) -> None:
-    """Own categories must all have a place in the spec; else rows would have none."""
-    for category in column.categories:
-        if category not in asked:
-            raise _unknown_category(dataset, column, category)
-
-
-def _unknown_category(
-    dataset: DatasetConfig, column: ColumnConfig, category: str
-) -> SecureFlowError:
-    return SecureFlowError(
-        "unknown_category",
-        f"Category {category!r} of column {column.name!r} in dataset {dataset.name!r} is not in "
-        "both the job's spec and the owner's declaration.",
-        "Give the job the categories that every owner declares.",
-        {"dataset": dataset.name, "column": column.name},
-    )

@@ -17,8 +17,8 @@ from secureflow.agent.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.witness import Witness
+from secureflow.domain.jobspecs import JobSpec, parse_spec, touches_data
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs import TrainingSpec, parse
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
@@ -46,6 +46,9 @@ class Computing(Protocol):
         self, job: str, model: Path, moments: Sequence[float] | None, seed: str
     ) -> dict[str, Any]:
         """Return {sums, seconds}."""
+
+    async def statistics(self, job: str) -> dict[str, Any]:
+        """Return {sums: noised whole numbers, seconds}; each time with fresh noise."""
 
     async def close(self, job: str) -> None:
         """Forget the job's rows."""
@@ -105,12 +108,23 @@ class AgentContext:
         """This organisation's slug."""
         return self.settings.organisation
 
-    def approved(self, job: str, digest: str) -> tuple[JobRecord, TrainingSpec]:
+    def approved(self, job: str, digest: str) -> tuple[JobRecord, JobSpec]:
         """Return an approved job and its spec; see `guards.check_approved`."""
         record = check_approved(self.store.job(job), job, digest, self.clock())
-        return record, parse(TrainingSpec, record.spec)
+        return record, parse_spec(record.spec)
 
-    def check_witnessed(self, note: str, record: RoundRecord, spec: TrainingSpec) -> None:
+    def dataset(self, spec: JobSpec) -> DatasetConfig | None:
+        """Return the own dataset that a job uses, None where it reads no rows.
+
+        Raises:
+            SecureFlowError: `dataset_unknown`.
+        """
+        if not touches_data(spec):
+            return None
+        name = next(one.dataset for one in spec.roster if one.party == self.party)
+        return self.settings.dataset(name)
+
+    def check_witnessed(self, note: str, record: RoundRecord, spec: JobSpec) -> None:
         """Refuse to vote in a round under a head that too few cosigned; `guards.check_cosigned`."""
         first = not self.store.voted_before(record.job, record.round, record.stage)
         check_cosigned(note, record, spec, self.charter.pinned(), first=first)

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from secureflow.agent.records import Admission, JobRecord, RoundRecord
-from secureflow.agent.requests import MaskRequest, ReleasedMoments, TrainRequest
+from secureflow.agent.requests import MaskRequest, ReleasedMoments, TrainingStage, TrainRequest
 from secureflow.domain.charter import Charter
+from secureflow.domain.jobspecs import JobSpec
 from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.preparation import federated_features
 from secureflow.engines.sealing import Release, verify_release
 from secureflow.kit.errors import SecureFlowError
 
-STAGES = {"moments": 0, "train": 1, "evaluate": 2}
+STAGES = {"moments": 0, "train": 1, "statistics": 1, "evaluate": 2}
 
 
 def needs_moments(spec: TrainingSpec) -> bool:
@@ -26,17 +28,29 @@ def needs_moments(spec: TrainingSpec) -> bool:
     return spec.features is not None and bool(federated_features(spec.features))
 
 
-def check_unmasked(spec: TrainingSpec, job: str) -> None:
-    """Refuse to send or count plain updates of a job that was approved masked, sealed or not.
+def check_unmasked(spec: JobSpec, job: str) -> TrainingSpec:
+    """Return the spec; refuse plain updates of a job that was approved masked, sealed or not.
 
     Raises:
         SecureFlowError: `protection_unsupported`.
     """
-    if spec.masked:
+    if spec.masked or isinstance(spec, StatisticsSpec):
         raise _other_protection(spec, job, "no update may leave unmasked")
+    return spec
 
 
-def check_masked(spec: TrainingSpec, job: str) -> None:
+def check_sealed(spec: JobSpec, job: str) -> TrainingSpec:
+    """Return the spec; refuse to speak with an enclave of a job that was approved without one.
+
+    Raises:
+        SecureFlowError: `protection_unsupported`.
+    """
+    if isinstance(spec, StatisticsSpec) or not spec.sealed:
+        raise _other_protection(spec, job, "no enclave takes part in it")
+    return spec
+
+
+def check_masked(spec: JobSpec, job: str) -> None:
     """Refuse the verbs of masked jobs for a job that was approved otherwise.
 
     Raises:
@@ -46,7 +60,7 @@ def check_masked(spec: TrainingSpec, job: str) -> None:
         raise _other_protection(spec, job, "it is not masked")
 
 
-def check_sealed_too(spec: TrainingSpec, request: MaskRequest) -> None:
+def check_sealed_too(spec: JobSpec, request: MaskRequest) -> None:
     """Refuse to send a masked vector to the centre that was approved to be sealed as well.
 
     Raises:
@@ -56,24 +70,52 @@ def check_sealed_too(spec: TrainingSpec, request: MaskRequest) -> None:
         raise _other_protection(spec, request.job, "no vector may leave unsealed")
 
 
-def check_step(spec: TrainingSpec, request: TrainRequest | MaskRequest) -> None:
+def check_step(spec: JobSpec, request: TrainRequest | MaskRequest) -> None:
     """Refuse a step that the approved plan does not hold; under masks no enclave counts them.
 
     Raises:
         SecureFlowError: `stale_round`.
     """
-    last = spec.plan.rounds
-    possible = {
-        "moments": request.round == 0 and needs_moments(spec),
-        "train": 1 <= request.round <= last,
-        "evaluate": 1 <= request.round <= last + 1,
-    }
-    if not possible[request.stage]:
+    if request.round not in _rounds_of(spec, request.stage):
         raise SecureFlowError(
             "stale_round",
             f"The approved plan of {request.job} has no round {request.round} ({request.stage}).",
             "Only what was approved is worked on; more rounds are another job.",
         )
+
+
+def _rounds_of(spec: JobSpec, stage: str) -> range:
+    """Return the rounds that the approved plan has of a stage."""
+    if isinstance(spec, StatisticsSpec):
+        return range(1, 2) if stage == "statistics" else range(0)
+    last = spec.plan.rounds
+    stages = {
+        "moments": range(1 if needs_moments(spec) else 0),
+        "train": range(1, last + 1),
+        "evaluate": range(1, last + 2),
+    }
+    return stages.get(stage, range(0))
+
+
+def check_no_model(request: MaskRequest) -> None:
+    """Refuse a model, means or moments shown with a statistics job: nothing depends on any.
+
+    Raises:
+        SecureFlowError: `invalid_request`.
+    """
+    if request.model is not None or request.moments is not None or request.steps:
+        raise SecureFlowError(
+            "invalid_request",
+            f"The statistics job {request.job} comes with a model, means or moments.",
+            "It has none: the centre must go by the spec that was approved.",
+        )
+
+
+def training_stage(request: TrainRequest | MaskRequest) -> TrainingStage:
+    """Return the stage of a training job's request; `check_step` let no other pass."""
+    if request.stage == "statistics":
+        raise AssertionError
+    return request.stage
 
 
 def check_approved(record: JobRecord | None, job: str, digest: str, now: int) -> JobRecord:
@@ -256,7 +298,7 @@ def check_masked_moments(
 
 
 def check_cosigned(
-    note: str, record: RoundRecord, spec: TrainingSpec, charter: Charter, *, first: bool
+    note: str, record: RoundRecord, spec: JobSpec, charter: Charter, *, first: bool
 ) -> None:
     """Refuse to vote under a head that a quorum of witnesses has not cosigned.
 
@@ -330,7 +372,7 @@ def _released_sums(
     return list(release.sums)
 
 
-def _other_protection(spec: TrainingSpec, job: str, reason: str) -> SecureFlowError:
+def _other_protection(spec: JobSpec, job: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "protection_unsupported",
         f"Job {job} was approved with the protection {spec.protection}: {reason}.",

@@ -3,7 +3,7 @@
 What holds, whenever the agent is killed:
 - the session's state, the round record and its leaf are committed before the vector's first byte is
   sent; the vote is committed, with the state, before the opening is. These are a round's two
-  commits;
+  commits. The noised sums of a statistics job, which nobody can draw again, are in the first one;
 - a request that comes again finds the record: the same update is masked under the same context with
   the same secrets, so the same bytes leave;
 - the next global model is computed here from the published mean (`steps`), and its digest is part
@@ -24,6 +24,7 @@ from secureflow.agent.guards import (
     check_admission,
     check_masked,
     check_masked_moments,
+    check_no_model,
     check_position,
     check_sealed_too,
     check_step,
@@ -34,13 +35,16 @@ from secureflow.agent.requests import AdvanceRequest, AnswerRequest, MaskRequest
 from secureflow.agent.rounds import send_sealed
 from secureflow.agent.sessions import Sessions
 from secureflow.agent.steps import Steps
+from secureflow.agent.tallies import Tallies, sums_of
 from secureflow.agent.updates import Held, Updates
 from secureflow.agent.witness import Observed
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.jobspecs import JobSpec
+from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.course.masked import model_binding
 from secureflow.engines.sealing import vector_manifest
-from secureflow.engines.secagg import Client
-from secureflow.engines.training.encodings import masked_parts, masked_round
+from secureflow.engines.secagg import Client, Plan
+from secureflow.engines.statistics import STAGE, masked_values
+from secureflow.engines.training.encodings import Contribution, masked_parts, masked_round
 from secureflow.engines.training.models import update_layout
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
@@ -64,6 +68,7 @@ class Masking:
     Args:
         context: the party.
         updates: makes updates.
+        tallies: makes noised sums of statistics jobs.
         steps: computes global models.
         sessions: the clients.
         link: takes vectors that only masks protect.
@@ -74,6 +79,7 @@ class Masking:
         self,
         context: AgentContext,
         updates: Updates,
+        tallies: Tallies,
         steps: Steps,
         sessions: Sessions,
         link: Fetching,
@@ -81,6 +87,7 @@ class Masking:
     ) -> None:
         self._context = context
         self._updates = updates
+        self._tallies = tallies
         self._steps = steps
         self._sessions = sessions
         self._link = link
@@ -89,7 +96,7 @@ class Masking:
     async def setup(self, request: SetupRequest) -> dict[str, JSON]:
         """Make this party's sealing keys, once, and show them."""
         job, spec = self._masked_job(request)
-        await self._updates.prepare(job, spec)  # rows that do not fit are found before any round
+        await self._prepare(job, spec)  # rows that do not fit are found before any round
         clients = self._sessions.begin(job, spec)
 
         def keep() -> None:
@@ -123,21 +130,14 @@ class Masking:
         check_sealed_too(spec, request)
         self._admission(job, spec, request)
         observed = await context.witness.observe(request.head, rider)
-        initial = await self._updates.initial_digest(job, spec)
-        target = initial if request.model is None else request.model.digest
-        moments = check_masked_moments(request, spec, initial, context.store.admissions(job.job))
-        await self._steps.reach(job, spec, target, initial, request.steps)
+        target, moments = await self._start(job, spec, request)
         known = context.store.round(job.job, request.round, request.stage)
         newest = context.store.newest_round(job.job)
         record = check_position(known, newest, request, target)
         client = self._sessions.client(job, spec, request.stage)
         await asyncio.to_thread(self._begin, client, request, model_binding(target, moments))
-        if record is None:
-            late = context.witness.earlier(job.job, observed)
-            held = await self._updates.compute(job, spec, request, target, moments)
-        else:
-            late = []
-            held = await self._updates.again(job, spec, request, record, moments)
+        late = [] if record else context.witness.earlier(job.job, observed)
+        held = await self._held(job, spec, request, record, target, moments)
         masked = await asyncio.to_thread(self._mask, client, job, spec, held)
         record = await asyncio.to_thread(
             self._commit, job, request, target, held, masked, observed, late, record
@@ -167,14 +167,52 @@ class Masking:
 
     def _masked_job(
         self, request: SetupRequest | AdvanceRequest | MaskRequest | AnswerRequest
-    ) -> tuple[JobRecord, TrainingSpec]:
+    ) -> tuple[JobRecord, JobSpec]:
         job, spec = self._context.approved(request.job, request.digest)
         check_masked(spec, job.job)
         return job, spec
 
-    def _admission(
-        self, job: JobRecord, spec: TrainingSpec, request: MaskRequest
-    ) -> Admission | None:
+    # --- what differs by kind of job -----------------------------------------------------------
+
+    async def _prepare(self, job: JobRecord, spec: JobSpec) -> None:
+        if isinstance(spec, StatisticsSpec):
+            await self._tallies.prepare(job, spec)
+        else:
+            await self._updates.prepare(job, spec)
+
+    async def _start(
+        self, job: JobRecord, spec: JobSpec, request: MaskRequest
+    ) -> tuple[str, list[float] | None]:
+        """Return what the round's context is bound to: the verified model, and moments.
+
+        A statistics job starts from its spec alone.
+        """
+        if isinstance(spec, StatisticsSpec):
+            check_no_model(request)
+            return job.digest, None
+        initial = await self._updates.initial_digest(job, spec)
+        target = initial if request.model is None else request.model.digest
+        admissions = self._context.store.admissions(job.job)
+        moments = check_masked_moments(request, spec, initial, admissions)
+        await self._steps.reach(job, spec, target, initial, request.steps)
+        return target, moments
+
+    async def _held(
+        self,
+        job: JobRecord,
+        spec: JobSpec,
+        request: MaskRequest,
+        record: RoundRecord | None,
+        model: str,
+        moments: list[float] | None,
+    ) -> Held:
+        if isinstance(spec, StatisticsSpec):
+            return await self._tallies.held(job, spec, record)
+        if record is None:
+            return await self._updates.compute(job, spec, request, model, moments)
+        return await self._updates.again(job, spec, request, record, moments)
+
+    def _admission(self, job: JobRecord, spec: JobSpec, request: MaskRequest) -> Admission | None:
         """Return the verdict on the enclave that the vector is sealed to; None under masks alone.
 
         Raises:
@@ -198,12 +236,8 @@ class Masking:
                 "A round is masked under its own keys.",
             )
 
-    def _mask(self, client: Client, job: JobRecord, spec: TrainingSpec, held: Held) -> _Masked:
-        layout = update_layout(spec, held.stage)  # type: ignore[arg-type]
-        size = 4 * layout.parameters
-        parameters = np.frombuffer(held.plaintext[:size], "<f4") if size else np.zeros(0, "<f4")
-        sums = np.frombuffer(held.plaintext[size:], "<f8")
-        given = masked_parts(spec, held.stage, client.plan, parameters, sums)  # type: ignore[arg-type]
+    def _mask(self, client: Client, job: JobRecord, spec: JobSpec, held: Held) -> _Masked:
+        given = _contribution(client.plan, spec, held)
         buffer = self._sessions.vector(job.job, client.plan.vector_bytes)
         vector = buffer.view(client.plan.ring)
         frame, digest = client.contribute(
@@ -239,7 +273,11 @@ class Masking:
                 "update": update_commitment(job.secret, held.round, held.stage, held.content),
             }
             own = context.witness.leaf("update", job.job, job.digest, document)
-            rows = self._updates.rows(job.job)
+            rows = 0
+            if held.stage == STAGE:
+                context.store.keep_tally(job.job, bytes(held.plaintext))
+            else:
+                rows = self._updates.rows(job.job)
             record = RoundRecord(
                 job.job, held.round, held.stage, model, held.content, rows, held.seconds,
                 observed.checkpoint.size, own.hash,
@@ -253,7 +291,7 @@ class Masking:
     async def _send(
         self,
         job: JobRecord,
-        spec: TrainingSpec,
+        spec: JobSpec,
         request: MaskRequest,
         record: RoundRecord,
         client: Client,
@@ -286,3 +324,14 @@ class Masking:
                 context.store.note(
                     context.clock(), "vote.cast", job.job, **facts, survivors=survivors
                 )
+
+
+def _contribution(plan: Plan, spec: JobSpec, held: Held) -> Contribution:
+    """Return what is held as a client masks it."""
+    if isinstance(spec, StatisticsSpec):
+        return Contribution(masked_values(sums_of(held)), 1, {}, None)
+    layout = update_layout(spec, held.stage)  # type: ignore[arg-type]
+    size = 4 * layout.parameters
+    parameters = np.frombuffer(held.plaintext[:size], "<f4") if size else np.zeros(0, "<f4")
+    sums = np.frombuffer(held.plaintext[size:], "<f8")
+    return masked_parts(spec, held.stage, plan, parameters, sums)  # type: ignore[arg-type]

@@ -20,7 +20,8 @@ Generation = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Note = Annotated[str, Field(max_length=64 << 10)]
 Frame = Annotated[str, Field(max_length=1 << 20)]
 Sealed = Annotated[str, Field(max_length=8192)]
-Stage = Literal["moments", "train", "evaluate"]
+TrainingStage = Literal["moments", "train", "evaluate"]
+Stage = Literal[TrainingStage, "statistics"]
 Sums = Annotated[list[Annotated[float, Field(strict=True)]], Field(max_length=1 << 16)]
 Parties = Annotated[list[Slug], Field(max_length=256)]
 
@@ -105,7 +106,7 @@ class TrainRequest:
     job: JobId
     digest: Digest
     round: Number
-    stage: Stage
+    stage: TrainingStage
     generation: Generation
     head: Note
     uplink: UplinkAddress
@@ -121,7 +122,7 @@ class CloseRequest:
     job: JobId
     digest: Digest
     round: Number
-    stage: Stage
+    stage: TrainingStage
     context: Digest
     survivors: Parties
     dead: Parties

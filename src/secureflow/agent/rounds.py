@@ -55,8 +55,8 @@ class Rounds:
     async def train(self, request: TrainRequest, rider: JSON) -> dict[str, JSON]:
         """Make, record, seal and upload this party's update of a round and stage."""
         context = self._context
-        job, spec = context.approved(request.job, request.digest)
-        check_unmasked(spec, job.job)
+        job, approved = context.approved(request.job, request.digest)
+        spec = check_unmasked(approved, job.job)
         check_step(spec, request)
         admissions = context.store.admissions(job.job)
         admission = check_admission(admissions, request.generation, context.clock())
@@ -96,8 +96,8 @@ class Rounds:
     async def close(self, request: CloseRequest, rider: JSON) -> dict[str, JSON]:
         """Vote, once, on who contributed to a round that this party contributed to."""
         context = self._context
-        job, spec = context.approved(request.job, request.digest)
-        check_unmasked(spec, job.job)
+        job, approved = context.approved(request.job, request.digest)
+        spec = check_unmasked(approved, job.job)
         names = ("job", "round", "stage", "context", "survivors", "dead")
         question = Question.from_json({name: getattr(request, name) for name in names})
         observed = await context.witness.observe(request.cosigned, rider)

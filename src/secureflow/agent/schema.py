@@ -63,4 +63,8 @@ CREATE TABLE budget_events (
 CREATE INDEX budget_events_by_domain ON budget_events (domain, number)
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _MASKED, _BUDGETS)
+_TALLIES = """
+CREATE TABLE tallies (job TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _MASKED, _BUDGETS, _TALLIES)

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from secureflow.agent.context import AgentContext
 from secureflow.agent.records import JobRecord
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.jobspecs import JobSpec
+from secureflow.engines.masked_sums import masked_plan, masked_stages
 from secureflow.engines.secagg import Client
-from secureflow.engines.training.encodings import masked_plan, masked_stages
-from secureflow.engines.training.models import Stage
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -29,7 +28,7 @@ class Sessions:
         self._clients: dict[tuple[str, str], Client] = {}
         self._vectors: dict[str, NDArray[np.uint8]] = {}
 
-    def begin(self, job: JobRecord, spec: TrainingSpec) -> dict[Stage, Client]:
+    def begin(self, job: JobRecord, spec: JobSpec) -> dict[str, Client]:
         """Return a client for each stage, fresh ones where the record holds none."""
         held = {
             stage: self._restored(job, spec, stage) or self._fresh(job, spec, stage)
@@ -38,7 +37,7 @@ class Sessions:
         self._clients |= {(job.job, stage): client for stage, client in held.items()}
         return held
 
-    def client(self, job: JobRecord, spec: TrainingSpec, stage: Stage) -> Client:
+    def client(self, job: JobRecord, spec: JobSpec, stage: str) -> Client:
         """Return the client of a stage.
 
         Raises:
@@ -54,7 +53,7 @@ class Sessions:
         self._clients[job.job, stage] = client
         return client
 
-    def save(self, job: str, stages: Iterable[Stage]) -> None:
+    def save(self, job: str, stages: Iterable[str]) -> None:
         """Put clients' states into the record; the caller holds the transaction."""
         for stage in stages:
             state = self._clients[job, stage].export_state()
@@ -78,12 +77,12 @@ class Sessions:
         self._vectors.pop(job, None)
         self._context.store.forget_sessions(job)
 
-    def _fresh(self, job: JobRecord, spec: TrainingSpec, stage: Stage) -> Client:
+    def _fresh(self, job: JobRecord, spec: JobSpec, stage: str) -> Client:
         plan = masked_plan(spec, job.job, job.digest, stage)
         context = self._context
         return Client(plan, context.party, context.key, least=spec.min_contributors)
 
-    def _restored(self, job: JobRecord, spec: TrainingSpec, stage: Stage) -> Client | None:
+    def _restored(self, job: JobRecord, spec: JobSpec, stage: str) -> Client | None:
         state = self._context.store.session(job.job, stage)
         if state is None:
             return None

@@ -9,7 +9,7 @@
 | `close`     | votes on who contributed                         | `rounds`       |
 | `setup`     | makes keys of a masked job                       | `masking`      |
 | `advance`   | meets the others' keys, gives those of a round   | `masking`      |
-| `mask`      | makes, masks and sends one update                | `masking`      |
+| `mask`      | makes, masks and sends one update, or its sums   | `masking`      |
 | `answer`    | votes, and reveals what opens the sum            | `masking`      |
 | `cosign`    | checks a head of the log and cosigns it          | here           |
 | `finish`    | the same, and forgets the job                    | here           |
@@ -28,6 +28,7 @@ from secureflow.agent.accusations import accuse
 from secureflow.agent.approvals import Approvals
 from secureflow.agent.attestation import Attestation
 from secureflow.agent.context import AgentContext
+from secureflow.agent.guards import check_sealed
 from secureflow.agent.masking import Masking
 from secureflow.agent.modelkeys import ModelKeys
 from secureflow.agent.requests import (
@@ -46,6 +47,7 @@ from secureflow.agent.requests import (
 )
 from secureflow.agent.rounds import Rounds
 from secureflow.agent.sessions import Sessions
+from secureflow.agent.tallies import Tallies
 from secureflow.agent.updates import Updates
 from secureflow.agent.witness import Observed
 from secureflow.kit.errors import SecureFlowError
@@ -72,6 +74,7 @@ class Agent:
         approvals: consent.
         attestation: verdicts on enclaves.
         updates: local training.
+        tallies: local statistics.
         rounds: sealed rounds.
         masking: masked rounds.
         sessions: their state.
@@ -84,6 +87,7 @@ class Agent:
         approvals: Approvals,
         attestation: Attestation,
         updates: Updates,
+        tallies: Tallies,
         rounds: Rounds,
         masking: Masking,
         sessions: Sessions,
@@ -93,6 +97,7 @@ class Agent:
         self._approvals = approvals
         self._attestation = attestation
         self._updates = updates
+        self._tallies = tallies
         self._rounds = rounds
         self._masking = masking
         self._sessions = sessions
@@ -148,7 +153,8 @@ class Agent:
         del rider
         request = read(AdmitRequest, body)
         async with self._guarded(request, "admit", body):
-            job, spec = self._context.approved(request.job, request.digest)
+            job, approved = self._context.approved(request.job, request.digest)
+            spec = check_sealed(approved, job.job)
             # Rows that do not fit are found before the first round, not in it.
             await self._updates.prepare(job, spec)
             reply = await self._attestation.admit(request)
@@ -220,6 +226,7 @@ class Agent:
             self._context.witness.earlier(request.job, observed)
             await asyncio.to_thread(self._keep_end, request, observed)
             await self._updates.forget(request.job)
+            await self._tallies.forget(request.job)
             self._approvals.withdraw(request.job)
         return {"cosignature": self._context.witness.cosign(request.head)}
 
@@ -241,6 +248,7 @@ class Agent:
         with store.transaction():
             self._context.witness.keep(observed)
             self._sessions.forget(request.job)
+            store.forget_tally(request.job)
             job = store.job(request.job)
             if job is not None and not job.outcome:
                 store.finish_job(request.job, request.outcome)

@@ -141,6 +141,14 @@ class Trainer:
         arguments = {"job": job, "model": str(model), "moments": sums, "seed": seed}
         return await self._ask(job, "evaluate", arguments)
 
+    async def statistics(self, job: str) -> dict[str, Any]:
+        """Return `sums` (whole numbers, as `engines.statistics` lays them out), and `seconds`.
+
+        Unlike all others this answer differs each time: its noise is drawn afresh. One that died
+        with its worker was seen by nobody.
+        """
+        return await self._ask(job, "statistics", {"job": job})
+
     async def close(self, job: str) -> None:
         """End the job's worker, and its rows in memory with it."""
         entry = self._jobs.pop(job, None)

@@ -16,6 +16,7 @@ import numpy as np
 
 from secureflow.agent.context import AgentContext, Computing
 from secureflow.agent.derivation import training_seed
+from secureflow.agent.guards import training_stage
 from secureflow.agent.modelfiles import ModelFiles
 from secureflow.agent.records import JobRecord, RoundRecord
 from secureflow.agent.requests import MaskRequest, TrainRequest
@@ -97,7 +98,7 @@ class Updates:
         """Compute the update of a round, from a verified model and verified moments."""
         self._held.pop(job.job, None)  # its buffer is about to be written over
         await self.prepare(job, spec)
-        layout = update_layout(spec, request.stage)
+        layout = update_layout(spec, training_stage(request))
         if request.stage == "moments":
             answer = await self._computing.moments(job.job)
         else:

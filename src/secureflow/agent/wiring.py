@@ -21,6 +21,7 @@ from secureflow.agent.sessions import Sessions
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.steps import Steps
 from secureflow.agent.store import Store
+from secureflow.agent.tallies import Tallies
 from secureflow.agent.tasks import Agent
 from secureflow.agent.updates import Updates
 from secureflow.agent.witness import Witness
@@ -69,6 +70,7 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
     inbox = Inbox(store, clock)
     files = ModelFiles(settings.models, outside.link, party)
     updates = Updates(context, outside.computing, files)
+    tallies = Tallies(context, outside.computing)
     sessions = Sessions(context)
     steps = Steps(context, files)
     agent = Agent(
@@ -76,8 +78,9 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
         Approvals(context, Consent(outside.policies, inbox), inbox),
         Attestation(context, outside.verifier, outside.appraisal),
         updates,
+        tallies,
         Rounds(context, updates, outside.uplink),
-        Masking(context, updates, steps, sessions, outside.link, outside.uplink),
+        Masking(context, updates, tallies, steps, sessions, outside.link, outside.uplink),
         sessions,
         ModelKeys(context, files),
     )

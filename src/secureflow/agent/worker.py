@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment, open_source
+from secureflow.domain.jobspecs import check_spec, parse_spec, touches_data
 from secureflow.domain.schemas import DatasetConfig, row_bucket, with_person
-from secureflow.domain.specs import TrainingSpec, check, parse
+from secureflow.domain.specs import TrainingSpec, parse
+from secureflow.domain.statistics import StatisticsSpec
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
 
@@ -45,6 +47,7 @@ class Worker:
             "moments": self.moments,
             "train": self.train,
             "evaluate": self.evaluate,
+            "statistics": self.statistics,
             "close": self.close,
         }
 
@@ -80,36 +83,38 @@ class Worker:
         self, job: str, spec: dict[str, Any], dataset: dict[str, Any] | None, salt: str
     ) -> dict[str, Any]:
         """Read the spec's columns and no others; prepare a job (again)."""
-        # Lazy: NumPy's share of the start is paid once there is a job.
-        from secureflow.adapters.frameworks import NumpyRunner
-
-        training = parse(TrainingSpec, spec)
-        check(training)
-        columns, commitment = None, ""
-        if training.features is not None and dataset is not None:
-            config = parse(DatasetConfig, dataset, "dataset")
-            columns = open_source(config, self._limits).read(training.features.columns)
+        asked = parse_spec(spec)
+        check_spec(asked)
+        config = None if dataset is None else parse(DatasetConfig, dataset, "dataset")
+        if isinstance(asked, StatisticsSpec):
+            rows, validation = self._count(job, asked, config), 0
+        else:
+            rows, validation = self._run(job, asked, config)
+        commitment = ""
+        if config is not None and touches_data(asked):
             commitment = dataset_commitment(Path(config.path), bytes.fromhex(salt))
-        runner = self._jobs[job] = NumpyRunner(training, columns)
-        rows, validation = runner.rows
         return {"rows": rows, "validation": validation, "commitment": commitment}
+
+    def statistics(self, job: str) -> dict[str, Any]:
+        """Return the noised sums of a statistics job."""
+        return _timed(self._prepared(job).noised_sums)
 
     def moments(self, job: str) -> dict[str, Any]:
         """Return the sums of stage `moments`."""
-        return _timed(self._runner(job).moments)
+        return _timed(self._prepared(job).moments)
 
     def train(
         self, job: str, model: str, update: str, moments: list[float] | None, seed: str
     ) -> dict[str, Any]:
         """Train from the model file, write the update file, return the sums of `train`."""
-        runner = self._runner(job)
+        runner = self._prepared(job)
         return _timed(lambda: runner.train(Path(model), Path(update), moments, bytes.fromhex(seed)))
 
     def evaluate(
         self, job: str, model: str, moments: list[float] | None, seed: str
     ) -> dict[str, Any]:
         """Return the sums of stage `evaluate` for a model file."""
-        runner = self._runner(job)
+        runner = self._prepared(job)
         return _timed(lambda: runner.evaluate(Path(model), moments, bytes.fromhex(seed)))
 
     def close(self, job: str) -> dict[str, Any]:
@@ -117,7 +122,25 @@ class Worker:
         self._jobs.pop(job, None)
         return {}
 
-    def _runner(self, job: str) -> Any:
+    def _run(self, job: str, spec: TrainingSpec, config: DatasetConfig | None) -> tuple[int, int]:
+        # Lazy: NumPy's share of the start is paid once there is a job.
+        from secureflow.adapters.frameworks import NumpyRunner
+
+        columns = None
+        if spec.features is not None and config is not None:
+            columns = open_source(config, self._limits).read(spec.features.columns)
+        runner = self._jobs[job] = NumpyRunner(spec, columns)
+        return runner.rows
+
+    def _count(self, job: str, spec: StatisticsSpec, config: DatasetConfig | None) -> int:
+        from secureflow.agent.counting import Counting
+
+        if config is None:
+            raise SecureFlowError("dataset_unknown", f"The statistics job {job} has no dataset.")
+        self._jobs[job] = Counting(job, spec, config, self._limits)
+        return 0  # how many rows there are is told to nobody, and nothing here needs it
+
+    def _prepared(self, job: str) -> Any:
         if job not in self._jobs:
             raise SecureFlowError(
                 "job_not_prepared",

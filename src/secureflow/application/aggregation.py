@@ -13,6 +13,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from secureflow.application.ports import Artifacts
+from secureflow.domain.jobspecs import parse_spec
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.memory import give_back
@@ -64,47 +67,42 @@ class Aggregation:
 
     async def _sum(self, body: Mapping[str, JSON]) -> dict[str, JSON]:
         # NumPy and the protocol load with the first masked round.
-        from secureflow.domain.specs import TrainingSpec, parse
-        from secureflow.engines.sealing import Release
+        from secureflow.engines.masked_sums import masked_plan
         from secureflow.engines.secagg import Opened, open_sum
-        from secureflow.engines.training import encodings
+        from secureflow.engines.training.encodings import masked_round, opened_sums
 
         job, stage = body["job"], body["stage"]
-        spec = parse(TrainingSpec, body["spec"])
-        plan = encodings.masked_plan(spec, job, body["digest"], stage)
+        spec = parse_spec(body["spec"])
+        plan = masked_plan(spec, job, body["digest"], stage)
         opened = Opened.from_json(body["opened"])
         store = self._vectors.of(job)
         for spent in body["spent"]:
             await store.delete(spent)
         survivors = opened.certificate.survivors
         total = await self._fold(store, plan, [body["vectors"][party] for party in survivors])
-        number = encodings.masked_round(stage, body["round"])
-        weight = await asyncio.to_thread(open_sum, plan, number, opened, total)
-        sums = encodings.opened_sums(spec, stage, plan, total, weight)
+        weight = await asyncio.to_thread(
+            open_sum, plan, masked_round(stage, body["round"]), opened, total
+        )
+        told: dict[str, JSON] = {
+            "round": body["round"], "stage": stage, "survivors": list(survivors),
+        }  # fmt: skip
+        if isinstance(spec, StatisticsSpec):
+            return told | _totals(plan, total, len(survivors))
+        sums = opened_sums(spec, stage, plan, total, weight)
         answer: dict[str, JSON] = {"model": body["base"]}
         if stage == "train":
             answer = await self._advance(body, spec, plan, total, weight)
-        release = Release(
-            job, body["digest"], body["round"], stage, survivors, answer["model"], tuple(sums)
-        )
-        return {
-            "round": release.round,
-            "stage": stage,
-            "survivors": list(survivors),
-            "sums": list(release.sums),
-            "sums_digest": release.sums_digest,
-            **answer,
-        }
+        return told | _released(body, survivors, answer, sums)
 
     async def _fold(self, store: Artifacts, plan: Any, digests: Sequence[str]) -> Any:
         import numpy as np
 
         total = np.zeros(plan.encoding.slots, plan.ring)
-        for digest in digests:
-            if (await store.stat(digest)).size != plan.vector_bytes:
-                raise SecureFlowError("size_mismatch", f"Vector {digest} has another size.")
+        for vector in digests:
+            if (await store.stat(vector)).size != plan.vector_bytes:
+                raise SecureFlowError("size_mismatch", f"Vector {vector} has another size.")
             at, rest = 0, b""
-            async for chunk in await store.open(digest):
+            async for chunk in await store.open(vector):
                 data = rest + chunk if rest else chunk
                 part = np.frombuffer(data, plan.ring, len(data) // plan.ring.itemsize)
                 total[at : at + part.size] += part
@@ -161,3 +159,27 @@ class Aggregation:
                 yield bytes(view[start : start + _CHUNK])
 
         await self._artifacts.put(chunks(), limit=len(view), expect=digest)
+
+
+def _released(
+    body: Mapping[str, JSON],
+    survivors: tuple[str, ...],
+    answer: dict[str, JSON],
+    sums: Sequence[float],
+) -> dict[str, JSON]:
+    """Return what a training round releases, with the digest that the ledger holds."""
+    from secureflow.engines.sealing import Release
+
+    release = Release(
+        body["job"], body["digest"], body["round"], body["stage"], survivors,
+        answer["model"], tuple(sums),
+    )  # fmt: skip
+    return {"sums": list(release.sums), "sums_digest": release.sums_digest, **answer}
+
+
+def _totals(plan: Any, total: Any, survivors: int) -> dict[str, JSON]:
+    """Return the whole numbers of a statistics job's total, and their digest for the ledger."""
+    from secureflow.engines.statistics import opened_total
+
+    totals = opened_total(plan, total, survivors).tolist()
+    return {"totals": totals, "sums_digest": digest(totals)}

@@ -33,6 +33,12 @@ from secureflow.application.ports import (
 from secureflow.application.pricing import Price, price
 from secureflow.application.scripts import course_of, explain
 from secureflow.application.specs import Drafted, draft
+from secureflow.application.statistics import (
+    StatisticsPrice,
+    draft_statistics,
+    price_statistics,
+    with_price,
+)
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.specs import dump
@@ -45,8 +51,12 @@ PAGE: Final = 500
 """Events read at once."""
 MERGE_SECONDS: Final = 0.05
 """A busy job wakes its watchers many times a second; they look this often."""
+STATISTICS: Final = "statistics"
 MAX_OPEN: Final = 100
 """Unfinished jobs of one organisation."""
+
+
+Priced = Price | StatisticsPrice
 
 
 class Driver(Protocol):
@@ -69,6 +79,7 @@ class Wanted:
     datasets: tuple[str, ...]
     parts: Mapping[str, Any] = field(default_factory=dict)
     parties: tuple[str, ...] = ()
+    kind: str = "training"
 
 
 def topic(job: str) -> str:
@@ -100,7 +111,7 @@ class Jobs:
     async def rehearse(self, principal: Principal, wanted: Wanted) -> Submission:
         """Check a submission without making a job (dry run): the same checks, no record."""
         require(principal, "job.submit")
-        priced = await price(wanted.parts, self._accountant)
+        priced = await self._price(principal, wanted)
         async with self._begin() as work:
             drafted = await self._draft(work, principal, wanted, priced)
         return Submission(drafted.digest, dump(drafted.spec), drafted.notes, drafted.details)
@@ -111,11 +122,11 @@ class Jobs:
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `charter_missing`,
                 `charter_mismatch`, `invalid_spec`, `contradictory_spec`, `column_not_granted`,
-                `unknown_column`, `too_many_jobs`.
+                `unknown_column`, `budget_undeclared`, `budget_unit_mismatch`, `too_many_jobs`.
         """
         require(principal, "job.submit")
         now = self._clock()
-        priced = await price(wanted.parts, self._accountant)
+        priced = await self._price(principal, wanted)
         async with self._deeds() as deed:
             drafted = await self._draft(deed.work, principal, wanted, priced)
             await _keep_few(deed.work, principal.organisation)
@@ -251,22 +262,32 @@ class Jobs:
                 return
             await asyncio.sleep(MERGE_SECONDS)
 
+    async def _price(self, principal: Principal, wanted: Wanted) -> Priced | None:
+        """Return what the job costs: it takes seconds, so no unit of work is open meanwhile."""
+        if wanted.kind != STATISTICS:
+            return await price(wanted.parts, self._accountant)
+        async with self._begin() as work:  # what the owners declare decides the noise
+            drafted = await self._draft(work, principal, wanted, None)
+        return await price_statistics(drafted, wanted.parts, self._accountant)
+
     async def _draft(
-        self, work: UnitOfWork, principal: Principal, wanted: Wanted, priced: Price | None
+        self, work: UnitOfWork, principal: Principal, wanted: Wanted, priced: Priced | None
     ) -> Drafted:
         await active_project(work, principal, wanted.project)
-        return await draft(
-            work,
-            project=wanted.project,
-            submitter=principal.name,
-            name=wanted.name,
-            purpose=wanted.purpose,
-            datasets=wanted.datasets,
-            parties=wanted.parties,
-            parts=wanted.parts,
-            now=self._clock(),
-            priced=priced,
-        )
+        shared: dict[str, Any] = {
+            "project": wanted.project,
+            "submitter": principal.name,
+            "name": wanted.name,
+            "purpose": wanted.purpose,
+            "datasets": wanted.datasets,
+            "parts": wanted.parts,
+            "now": self._clock(),
+        }
+        if wanted.kind != STATISTICS:
+            training = None if isinstance(priced, StatisticsPrice) else priced
+            return await draft(work, **shared, parties=wanted.parties, priced=training)
+        drafted = await draft_statistics(work, **shared)
+        return with_price(drafted, priced) if isinstance(priced, StatisticsPrice) else drafted
 
 
 async def visible_job(work: UnitOfWork, principal: Principal, key: str) -> Job:

@@ -358,6 +358,11 @@ class Accountant(Protocol):
     ) -> dict[str, JSON]:
         """Return `noise`, `epsilon` by conversion, and the Rényi `curve` of one release."""
 
+    async def fit(
+        self, charges: Sequence[Mapping[str, JSON]], delta: float, epsilon: float | None = None
+    ) -> dict[str, JSON]:
+        """Return `noise`, the least factor on the charges' noise within (ε, δ), and `epsilon`."""
+
 
 class Statistician(Protocol):
     """Computes and noises one party's sums (`adapters.statistics`), where its rows are."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.application.ports import Accountant
+from secureflow.domain.noise import NoiseWish
 from secureflow.domain.privacy import Privacy
 from secureflow.domain.specs import TrainingPlan, dump, parse
 from secureflow.kit.errors import SecureFlowError
@@ -89,7 +90,7 @@ def with_noise(parts: Mapping[str, Any], priced: Price | None) -> dict[str, Any]
     return dict(parts) if priced is None else {**parts, "privacy": dump(priced.privacy)}
 
 
-def check_ceiling(privacy: Privacy, cost: float) -> None:
+def check_ceiling(privacy: Privacy | NoiseWish, cost: float) -> None:
     """Refuse a job that costs more than it says.
 
     Raises:

@@ -7,19 +7,29 @@ the charter has changed since.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from secureflow.application.pricing import Price
 from secureflow.domain.charter import Charter
 from secureflow.domain.jobs import Job
 from secureflow.domain.specs import TrainingSpec, parse
+from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.script import JSON, Script
 from secureflow.kit.errors import SecureFlowError
 
+Rows = Sequence[Mapping[str, JSON]]
 Factory = Callable[[Job], Script[dict[str, JSON]]]
+Explainer = Callable[[Job, Rows, Rows], dict[str, JSON]]
 
 
-def course_of(charter: Charter, expires: int, priced: Price | None = None) -> dict[str, Any]:
+class Priced(Protocol):
+    """What a job costs, of whatever kind."""
+
+    @property
+    def answer(self) -> Mapping[str, Any]:
+        """The accountant's answer."""
+
+
+def course_of(charter: Charter, expires: int, priced: Priced | None = None) -> dict[str, Any]:
     """Return the facts that a job keeps for its script; `expires` is when approvals lapse."""
     facts = {"charter": charter.digest, "members": charter.keys, "expires": expires}
     return facts if priced is None else {**facts, "accounting": dict(priced.answer)}
@@ -46,31 +56,62 @@ def _training(job: Job) -> Script[dict[str, JSON]]:
     from secureflow.engines.course.course import JobContext
     from secureflow.engines.training.federated import federated_training
 
-    members: Mapping[str, str] = job.progress["members"]
-    spec = parse(TrainingSpec, job.spec)
-    expires = int(job.progress["expires"])
-    accounting = job.progress.get("accounting")
-    return federated_training(JobContext(job.id, spec, job.digest, members, expires, accounting))
+    return federated_training(JobContext(job.id, parse(TrainingSpec, job.spec), **_facts(job)))
 
 
-def explain(job: Job, rounds: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:
+def _statistics(job: Job) -> Script[dict[str, JSON]]:
+    from secureflow.engines.course.course import JobContext
+    from secureflow.engines.statistics.script import federated_statistics
+
+    return federated_statistics(JobContext(job.id, parse(StatisticsSpec, job.spec), **_facts(job)))
+
+
+def _facts(job: Job) -> dict[str, Any]:
+    return {
+        "digest": job.digest,
+        "members": job.progress["members"],
+        "expires": int(job.progress["expires"]),
+        "accounting": job.progress.get("accounting"),
+    }
+
+
+def explain(job: Job, rounds: Rows) -> dict[str, JSON]:
     """Return who could see what of a job, and what it has cost; `rounds` are its round events.
 
     Raises:
         SecureFlowError: `script_changed` for a job of a script that this server does not have.
     """
     script_for(job).close()
-    from secureflow.engines.training.explanation import explanation
-
     report = job.report or {}
-    explained = explanation(
-        parse(TrainingSpec, job.spec),
-        tee=str(report.get("tee", "")),
-        accounting=job.progress.get("accounting"),
-        rounds=rounds,
-        dropouts=report.get("dropouts") or (),
-    )
+    explained = _EXPLAINERS[job.script](job, rounds, report.get("dropouts") or ())
     return {"job": job.id, "name": job.name, "state": job.state.value, **explained}
 
 
-_FACTORIES: Final[dict[str, Factory]] = {"training/1": _training}
+def _explain_training(job: Job, rounds: Rows, dropouts: Rows) -> dict[str, JSON]:
+    from secureflow.engines.training.explanation import explanation
+
+    return explanation(
+        parse(TrainingSpec, job.spec),
+        tee=str((job.report or {}).get("tee", "")),
+        accounting=job.progress.get("accounting"),
+        rounds=rounds,
+        dropouts=dropouts,
+    )
+
+
+def _explain_statistics(job: Job, rounds: Rows, dropouts: Rows) -> dict[str, JSON]:
+    from secureflow.engines.statistics.explanation import explanation
+
+    return explanation(
+        parse(StatisticsSpec, job.spec),
+        accounting=job.progress.get("accounting"),
+        rounds=rounds,
+        dropouts=dropouts,
+    )
+
+
+_FACTORIES: Final[dict[str, Factory]] = {"training/1": _training, "statistics/1": _statistics}
+_EXPLAINERS: Final[dict[str, Explainer]] = {
+    "training/1": _explain_training,
+    "statistics/1": _explain_statistics,
+}

@@ -11,12 +11,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secureflow.application.access import missing
-from secureflow.application.charters import CURRENT
-from secureflow.application.listing import every
 from secureflow.application.ports import UnitOfWork
 from secureflow.application.pricing import Price, with_noise
-from secureflow.domain.charter import Charter, SignedCharter
+from secureflow.application.rosters import (
+    adopted_charter,
+    check_grants,
+    check_smallest,
+    granted_datasets,
+    roster_lines,
+    spare_parties,
+)
+from secureflow.domain.charter import Charter
 from secureflow.domain.datasets import Dataset
+from secureflow.domain.jobspecs import JobSpec
 from secureflow.domain.specs import FeatureSpec, TrainingSpec, check, parse, spec_digest
 from secureflow.engines.ledger.witness import quorum_of
 from secureflow.kit.errors import SecureFlowError
@@ -44,7 +51,7 @@ class Drafted:
     `charter` is the adopted one, which gave the roster its keys; `notes` are warnings for people.
     """
 
-    spec: TrainingSpec
+    spec: JobSpec
     digest: str
     charter: Charter
     notes: tuple[str, ...]
@@ -74,9 +81,9 @@ async def draft(
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `unknown_category`,
             `column_not_granted`.
     """
-    charter = await _charter(work)
-    _check_smallest([*datasets, *parties], parts)
-    chosen = await _granted_datasets(work, project, datasets)
+    charter = await adopted_charter(work)
+    check_smallest([*datasets, *parties], parts)
+    chosen = await granted_datasets(work, project, datasets)
     await _check_parties(work, project, parties)
     spec = parse(
         TrainingSpec,
@@ -85,61 +92,17 @@ async def draft(
             "name": name,
             "purpose": purpose,
             "submitter": submitter,
-            "roster": list(_roster({**dict.fromkeys(parties), **chosen}, charter.keys)),
+            "roster": list(roster_lines({**dict.fromkeys(parties), **chosen}, charter.keys)),
             **{k: part for k, part in with_noise(parts, priced).items() if part is not None},
         },
     )
     check(spec)
     _check_bringing(spec)
     _check_columns(spec, chosen)
-    await _check_grants(work, spec, chosen, now)
+    await check_grants(work, spec, chosen, now)
     await _check_resume(work, spec)
     details = _details(spec) | ({"privacy": priced.facts()} if priced else {})
     return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)), details)
-
-
-def _check_smallest(contributors: Sequence[str], parts: Mapping[str, Any]) -> None:
-    smallest = parts.get("min_contributors")
-    if len(set(contributors)) < 3 or (isinstance(smallest, int) and smallest < 3):
-        name = "datasets" if len(set(contributors)) < 3 else "min_contributors"
-        raise SecureFlowError(
-            "contradictory_spec",
-            f"{name}: a sum of fewer than three parties shows each party the others' data.",
-            "Take datasets of at least three organisations.",
-            {"field": name},
-        )
-
-
-async def _charter(work: UnitOfWork) -> Charter:
-    stored = await work.setting(CURRENT)
-    if stored is None:
-        raise SecureFlowError(
-            "charter_missing",
-            "There is no adopted charter, so no contributor's key is known.",
-            "The operator proposes one, and every member signs it: secureflow charter propose.",
-        )
-    return SignedCharter.from_json(stored).charter
-
-
-async def _granted_datasets(
-    work: UnitOfWork, project: str, keys: Sequence[str]
-) -> dict[str, Dataset]:
-    """Return organisation → dataset; what the project was never granted does not exist for it."""
-    granted = {grant.dataset for grant in await every(work.grants, project=project)}
-    chosen: dict[str, Dataset] = {}
-    for key in keys:
-        dataset = await work.datasets.find(key)
-        if dataset is None or dataset.removed is not None or key not in granted:
-            raise missing("dataset", key)
-        if dataset.organisation in chosen:
-            raise SecureFlowError(
-                "contradictory_spec",
-                f"datasets: {dataset.organisation} stands in it with two datasets.",
-                "Name one dataset for each contributor.",
-                {"field": "datasets"},
-            )
-        chosen[dataset.organisation] = dataset
-    return dict(sorted(chosen.items()))
 
 
 async def _check_parties(work: UnitOfWork, project: str, parties: Sequence[str]) -> None:
@@ -166,21 +129,6 @@ def _check_bringing(spec: TrainingSpec) -> None:
             "Name a granted dataset of each contributor; `parties` is for rehearsals.",
             {"field": "parties"},
         )
-
-
-def _roster(
-    chosen: Mapping[str, Dataset | None], members: Mapping[str, str]
-) -> Iterator[dict[str, str]]:
-    for party, dataset in sorted(chosen.items()):
-        if party not in members:
-            raise SecureFlowError(
-                "charter_mismatch",
-                f"{party} does not stand in the adopted charter.",
-                "The operator proposes a charter with it, and the members sign.",
-                {"party": party},
-            )
-        name = dataset.name if dataset else ""
-        yield {"party": party, "key": members[party], "dataset": name}
 
 
 def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
@@ -239,28 +187,6 @@ def _wanted(features: FeatureSpec | None) -> Iterator[tuple[str, tuple[str, ...]
     yield features.label.column, ("category", "text", "number")
 
 
-async def _check_grants(
-    work: UnitOfWork, spec: TrainingSpec, chosen: Mapping[str, Dataset], now: int
-) -> None:
-    columns = spec.features.columns if spec.features else ()
-    for party, dataset in chosen.items():
-        held = [
-            grant
-            for grant in await every(work.grants, project=spec.project)
-            if grant.dataset == dataset.id and grant.allows((), spec.purpose, now)
-        ]
-        covered = {column for grant in held for column in grant.columns}
-        lacking = [column for column in columns if column not in covered]
-        if not held or lacking:
-            what = f"the columns {', '.join(lacking)}" if held else f"purpose {spec.purpose!r}"
-            raise SecureFlowError(
-                "column_not_granted",
-                f"{party} has not granted {what} of {dataset.name} to this project.",
-                f"Ask a data owner of {party} for a grant, or leave it out.",
-                {"party": party, "dataset": dataset.id, "columns": lacking},
-            )
-
-
 async def _check_resume(work: UnitOfWork, spec: TrainingSpec) -> None:
     if spec.resume is None:
         return
@@ -270,11 +196,8 @@ async def _check_resume(work: UnitOfWork, spec: TrainingSpec) -> None:
 
 
 def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
-    parties = len(spec.roster)
-    needed = max(quorum_of(parties), spec.min_contributors)
-    spare = parties - needed
-    if spare == 0:
-        yield f"A round needs all {parties} contributors: it survives no dropout."
+    if spare_parties(spec) == 0:
+        yield f"A round needs all {len(spec.roster)} contributors: it survives no dropout."
     if spec.sealed:
         yield "Updates are as safe as the enclave: look at its attestation verdict."
     if spec.privacy is None:
@@ -294,13 +217,11 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
 
 
 def _details(spec: TrainingSpec) -> dict[str, Any]:
-    parties = len(spec.roster)
-    needed = max(quorum_of(parties), spec.min_contributors)
     return {
         "parties": list(spec.parties),
         "parameters": spec.parameters,
         "update_bytes": 4 * spec.parameters,
-        "quorum": quorum_of(parties),
-        "dropouts_tolerated": parties - needed,
+        "quorum": quorum_of(len(spec.roster)),
+        "dropouts_tolerated": spare_parties(spec),
         "rounds": spec.plan.rounds,
     }

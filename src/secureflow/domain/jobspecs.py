@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from secureflow.domain.specs import TrainingSpec, dump, parse
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs import TrainingSpec, check, dump, parse
+from secureflow.domain.statistics import StatisticsSpec, check_statistics
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 
@@ -39,3 +39,27 @@ def parse_spec(value: Any) -> JobSpec:
 def job_digest(spec: JobSpec) -> str:
     """Return the hex SHA-256 over the JCS form of the spec with every default written out."""
     return digest(dump(spec))
+
+
+def check_spec(spec: JobSpec) -> None:
+    """Refuse contradictions that single fields cannot show.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` naming the field and the reason.
+    """
+    if isinstance(spec, StatisticsSpec):
+        check_statistics(spec)
+    else:
+        check(spec)
+
+
+def touches_data(spec: JobSpec) -> bool:
+    """Tell whether rows are read at all; a rehearsal reads none."""
+    return isinstance(spec, StatisticsSpec) or spec.features is not None
+
+
+def columns_of(spec: JobSpec) -> tuple[str, ...]:
+    """Return every column that the job touches; counting rows touches none."""
+    if isinstance(spec, StatisticsSpec):
+        return tuple(column.column for column in spec.columns)
+    return spec.features.columns if spec.features else ()

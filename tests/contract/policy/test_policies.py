@@ -35,6 +35,23 @@ def request(**changes: Any) -> dict[str, Any]:
     return {**asked, **changes}
 
 
+def question(**changes: Any) -> dict[str, Any]:
+    """A statistics job's request."""
+    training_only = {"family", "rounds", "release"}
+    asked = {k: v for k, v in request().items() if k not in training_only} | {
+        "kind": "statistics",
+        "columns": ("age",),
+        "measures": ("count", "mean"),
+        "queries": 2,
+        "contributions": 1,
+        "unit": "record",
+        "noise": "shared",
+        "protection": "secagg",
+        "epsilon": 0.25,
+    }
+    return {**asked, **changes}
+
+
 def policies(text: str) -> CedarPolicies:
     return CedarPolicies([Policy("test.cedar", text, "")])
 
@@ -84,28 +101,63 @@ def test_forbid_beats_permit() -> None:
 def test_every_attribute_can_decide(
     condition: str, yes: dict[str, Any], no: dict[str, Any]
 ) -> None:
+    condition = condition.replace("context.epsilon.", "context has epsilon && context.epsilon.")
     one = policies(
-        f"permit(principal, action, resource) when {{ {condition} }};".replace(
-            "context.epsilon.", "context has epsilon && context.epsilon."
-        )
+        f'permit(principal, action == Action::"training", resource) when {{ {condition} }};'
     )
     assert one.decide(request(**yes)).effect == "allow"
     assert one.decide(request(**no)).effect == "ask"
+    assert one.decide(question()).effect == "ask"
+
+
+@pytest.mark.parametrize(
+    ("condition", "no"),
+    [
+        ("context.measures.contains(\"mean\")", {"measures": ("count",)}),
+        ("context.queries <= 2", {"queries": 3}),
+        ("context.contributions == 1", {"contributions": 2}),
+        ("context.unit == \"record\"", {"unit": "person"}),
+        ("context.noise == \"shared\"", {"noise": "local"}),
+        ("context.columns.contains(\"age\")", {"columns": ()}),
+        ("context has epsilon && context.epsilon.lessThan(decimal(\"0.3\"))", {"epsilon": 0.3}),
+    ],
+)  # fmt: skip
+def test_every_attribute_of_statistics_can_decide(condition: str, no: dict[str, Any]) -> None:
+    one = policies(
+        f'permit(principal, action == Action::"statistics", resource) when {{ {condition} }};'
+    )
+    assert one.decide(question()).effect == "allow"
+    assert one.decide(question(**no)).effect == "ask"
+    assert one.decide(request()).effect == "ask"
+
+
+def test_the_shipped_policies_answer_small_statistics() -> None:
+    shipped = CedarPolicies.load(sorted(EXAMPLES.glob("*.cedar")))
+    assert shipped.decide(question()).reasons[0].startswith("small-statistics")
+    assert shipped.decide(question(epsilon=0.6)).effect == "ask"
+    assert shipped.decide(question(sensitive=("age",))).effect == "ask"
+    assert shipped.decide(question(noise="local")).effect == "refuse"
+    assert shipped.decide(question(purpose="direct marketing")).effect == "refuse"
+
+
+def test_a_policy_on_every_kind_may_not_ask_what_only_one_has() -> None:
+    with pytest.raises(SecureFlowError, match="rounds") as error:
+        policies("permit(principal, action, resource) when { context.rounds < 9 };")
+    assert error.value.code == "policy_invalid"
 
 
 def test_a_forbid_that_cannot_be_evaluated_never_opens_the_door() -> None:
     # Long overflow is the one error that the schema cannot exclude beforehand.
     broken = policies(
         "permit(principal, action, resource); forbid(principal, action, resource) "
-        "when { context.rounds * 9223372036854775807 > 0 };"
+        "when { context.group_size * 9223372036854775807 > 0 };"
     )
-    assert broken.decide(request(rounds=2)).effect == "ask"
+    assert broken.decide(request(group_size=2)).effect == "ask"
 
 
 def test_an_unknown_kind_of_job_is_asked() -> None:
     assert (
-        policies("permit(principal, action, resource);").decide(request(kind="statistics")).effect
-        == "ask"
+        policies("permit(principal, action, resource);").decide(request(kind="psi")).effect == "ask"
     )
 
 

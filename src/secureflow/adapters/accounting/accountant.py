@@ -66,6 +66,24 @@ class ProcessAccountant:
         answer: dict[str, JSON] = await self._ask(question)
         return answer
 
+    async def fit(
+        self, charges: Sequence[Mapping[str, JSON]], delta: float, epsilon: float | None = None
+    ) -> dict[str, JSON]:
+        """Return what releases cost together, their noise raised alike until they fit into ε.
+
+        Returns:
+            `noise`: the least factor on all of the charges' noise, 1 without an ε; `epsilon`:
+            conversion → ε of all releases with it.
+
+        Raises:
+            SecureFlowError: `invalid_mechanism`, `budget_impossible`, `accounting_failed`.
+        """
+        listed = [dict(charge) for charge in charges]
+        answer: dict[str, JSON] = await self._ask(
+            {"verb": "fit", "charges": listed, "delta": delta, "epsilon": epsilon}
+        )
+        return answer
+
     async def spent(self, charges: Sequence[Mapping[str, JSON]], delta: float) -> dict[str, JSON]:
         """Return conversion → ε of everything in the charges together."""
         answer: dict[str, JSON] = await self._ask(

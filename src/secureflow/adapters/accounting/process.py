@@ -2,8 +2,9 @@
 
     python -I -m secureflow.adapters.accounting.process
 
-Questions (JSON, one line): `quote` {noise | epsilon, sampling, count, delta, besides}, `curves`
-{mechanisms}, `spent` {charges, delta}. The answer is `{"answer"}` or `{"error"}`.
+Questions (JSON, one line): `quote` {noise | epsilon, sampling, count, delta, besides}, `fit`
+{charges, delta, epsilon | null}, `curves` {mechanisms}, `spent` {charges, delta}. The answer is
+`{"answer"}` or `{"error"}`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from secureflow.adapters.accounting.accountant import MAX_LINE
@@ -19,6 +21,7 @@ from secureflow.engines.privacy.accounting import (
     Charge,
     Mechanism,
     calibrate,
+    calibrate_charge,
     curve,
     epsilon,
     parse_charge,
@@ -53,6 +56,14 @@ def _quote(question: Mapping[str, JSON]) -> JSON:
     return {"noise": noise, "epsilon": spent, "curve": curve(releases)}
 
 
+def _fit(question: Mapping[str, JSON]) -> JSON:
+    charge, delta, noise = parse_charge(question["charges"]), question["delta"], 1.0
+    if question["epsilon"] is not None:
+        noise = calibrate_charge(charge, question["epsilon"], delta)
+        charge = tuple(replace(one, noise=one.noise * noise) for one in charge)
+    return {"noise": noise, "epsilon": _epsilon(charge, delta)}
+
+
 def _curves(question: Mapping[str, JSON]) -> JSON:
     return [curve(mechanism) for mechanism in parse_charge(question["mechanisms"])]
 
@@ -72,6 +83,7 @@ def _epsilon(charge: Charge, delta: float) -> dict[str, float | None]:
 
 _VERBS: Final[Mapping[str, Callable[[Mapping[str, JSON]], JSON]]] = {
     "quote": _quote,
+    "fit": _fit,
     "curves": _curves,
     "spent": _spent,
 }

@@ -45,13 +45,45 @@ action training appliesTo {
     epsilon?: decimal
   }
 };
+action statistics appliesTo {
+  principal: [User],
+  resource: [Dataset],
+  context: {
+    project: String,
+    purpose: String,
+    measures: Set<String>,
+    columns: Set<String>,
+    sensitive: Set<String>,
+    parties: Set<String>,
+    group_size: Long,
+    min_contributors: Long,
+    queries: Long,
+    contributions: Long,
+    unit: String,
+    noise: String,
+    protection: String,
+    dp: Bool,
+    epsilon?: decimal
+  }
+};
 """
 """What a policy can ask about. `columns` includes the label; `sensitive` are those of them that
-the owner marked; `group_size` is the roster's size; `epsilon` is absent when `dp` is false."""
+the owner marked; `group_size` is the roster's size; `epsilon` is absent when `dp` is false, and
+never for statistics. A policy without an action is about both kinds, and may only ask what both
+have."""
 
-_TEXTS = ("project", "purpose", "family", "protection", "release")
-_SETS = ("columns", "sensitive", "parties")
-_NUMBERS = ("group_size", "min_contributors", "rounds")
+_TEXTS = {
+    "training": ("project", "purpose", "family", "protection", "release"),
+    "statistics": ("project", "purpose", "unit", "noise", "protection"),
+}
+_SETS = {
+    "training": ("columns", "sensitive", "parties"),
+    "statistics": ("measures", "columns", "sensitive", "parties"),
+}
+_NUMBERS = {
+    "training": ("group_size", "min_contributors", "rounds"),
+    "statistics": ("group_size", "min_contributors", "queries", "contributions"),
+}
 
 
 class CedarPolicies:
@@ -133,16 +165,17 @@ def _titles(text: str) -> dict[str, str]:
 
 
 def _cedar_request(request: Mapping[str, Any]) -> dict[str, Any]:
-    context: dict[str, Any] = {name: str(request[name]) for name in _TEXTS}
-    context |= {name: sorted(request[name]) for name in _SETS}
-    context |= {name: int(request[name]) for name in _NUMBERS}
+    kind = str(request["kind"])  # of one that the schema does not know, no policy is about
+    context: dict[str, Any] = {name: str(request[name]) for name in _TEXTS.get(kind, ())}
+    context |= {name: sorted(request[name]) for name in _SETS.get(kind, ())}
+    context |= {name: int(request[name]) for name in _NUMBERS.get(kind, ())}
     epsilon = request.get("epsilon")
     context["dp"] = epsilon is not None
     if epsilon is not None:
         context["epsilon"] = {"__extn": {"fn": "decimal", "arg": f"{float(epsilon):.4f}"}}
     return {
         "principal": {"type": "User", "id": str(request["submitter"])},
-        "action": {"type": "Action", "id": str(request["kind"])},
+        "action": {"type": "Action", "id": kind},
         "resource": {"type": "Dataset", "id": str(request["dataset"])},
         "context": context,
     }

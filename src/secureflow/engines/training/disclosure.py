@@ -8,10 +8,8 @@ from collections.abc import Iterator
 
 from secureflow.domain.privacy import honest
 from secureflow.domain.specs import TrainingSpec
-from secureflow.engines.closing import threshold
+from secureflow.engines.course.telling import Row, attack_rows, sight_rows, sybils
 from secureflow.engines.script import JSON
-
-Row = tuple[str, str, str]
 
 
 def disclosure(spec: TrainingSpec, tee: str) -> list[dict[str, JSON]]:
@@ -21,16 +19,13 @@ def disclosure(spec: TrainingSpec, tee: str) -> list[dict[str, JSON]]:
         spec: the signed spec.
         tee: the verdict's tier as the agents saw it (says SIMULATED where it is).
     """
-    return [{"who": who, "sees": sees, "why": why} for who, sees, why in _sights(spec, tee)]
+    return sight_rows(_sights(spec, tee))
 
 
 def attacks(spec: TrainingSpec, tee: str) -> list[dict[str, JSON]]:
     """Return the attacks that people ask about: `stopped` is yes, partly or no, and why."""
     rows = (_reading, _differencing, _sybils, _membership, _averaging, _subtracting, _poisoning)
-    return [
-        {"attack": attack, "stopped": stopped, "why": why}
-        for attack, stopped, why in (row(spec, tee) for row in rows)
-    ]
+    return attack_rows(row(spec, tee) for row in rows)
 
 
 def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
@@ -122,10 +117,7 @@ def _differencing(spec: TrainingSpec, tee: str) -> Row:
 
 def _sybils(spec: TrainingSpec, tee: str) -> Row:
     del tee
-    attack = "the operator adds invented parties and keeps one real one"
-    least = max(threshold(len(spec.roster)), spec.min_contributors)
-    why = f"the roster is pinned members only, and {least} of {len(spec.roster)} must contribute"
-    return attack, "yes", why
+    return sybils(spec)
 
 
 def _membership(spec: TrainingSpec, tee: str) -> Row:

@@ -11,7 +11,7 @@ shown different ones mask under different contexts, and nothing opens.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ def masked_stages(spec: TrainingSpec) -> tuple[Stage, ...]:
     return ("moments", "train", "evaluate") if federated else ("train", "evaluate")
 
 
-def masked_round(stage: Stage, number: int) -> int:
+def masked_round(stage: str, number: int) -> int:
     """Return a round's number within its stage's session, from 0."""
     return number - 1 if stage == "train" else 0
 
@@ -102,7 +102,7 @@ def _lattice_encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
 class Contribution:
     """An update as a client masks it; see `secagg.Client.contribute`."""
 
-    values: NDArray[np.float32]
+    values: NDArray[np.floating[Any]]
     weight: int
     metrics: dict[str, float]
     noise: NDArray[np.int64] | None

@@ -1,0 +1,126 @@
+"""Who takes part in a job and with what: the roster from the charter, datasets that were granted.
+
+The same for every kind of job; whatever is refused here would be refused by an agent too, only
+later and after people were asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from secureflow.application.access import missing
+from secureflow.application.charters import CURRENT
+from secureflow.application.listing import every
+from secureflow.application.ports import UnitOfWork
+from secureflow.domain.charter import Charter, SignedCharter
+from secureflow.domain.datasets import Dataset
+from secureflow.domain.jobspecs import JobSpec, columns_of
+from secureflow.engines.ledger.witness import quorum_of
+from secureflow.kit.errors import SecureFlowError
+
+
+async def adopted_charter(work: UnitOfWork) -> Charter:
+    """Return the charter that gives the roster its keys.
+
+    Raises:
+        SecureFlowError: `charter_missing`.
+    """
+    stored = await work.setting(CURRENT)
+    if stored is None:
+        raise SecureFlowError(
+            "charter_missing",
+            "There is no adopted charter, so no contributor's key is known.",
+            "The operator proposes one, and every member signs it: secureflow charter propose.",
+        )
+    return SignedCharter.from_json(stored).charter
+
+
+def check_smallest(contributors: Sequence[str], parts: Mapping[str, Any]) -> None:
+    """Refuse fewer than three contributors, in the roster or in a round.
+
+    Raises:
+        SecureFlowError: `contradictory_spec`.
+    """
+    smallest = parts.get("min_contributors")
+    if len(set(contributors)) < 3 or (isinstance(smallest, int) and smallest < 3):
+        name = "datasets" if len(set(contributors)) < 3 else "min_contributors"
+        raise SecureFlowError(
+            "contradictory_spec",
+            f"{name}: a sum of fewer than three parties shows each party the others' data.",
+            "Take datasets of at least three organisations.",
+            {"field": name},
+        )
+
+
+async def granted_datasets(
+    work: UnitOfWork, project: str, keys: Sequence[str]
+) -> dict[str, Dataset]:
+    """Return organisation → dataset; what the project was never granted does not exist for it."""
+    granted = {grant.dataset for grant in await every(work.grants, project=project)}
+    chosen: dict[str, Dataset] = {}
+    for key in keys:
+        dataset = await work.datasets.find(key)
+        if dataset is None or dataset.removed is not None or key not in granted:
+            raise missing("dataset", key)
+        if dataset.organisation in chosen:
+            raise SecureFlowError(
+                "contradictory_spec",
+                f"datasets: {dataset.organisation} stands in it with two datasets.",
+                "Name one dataset for each contributor.",
+                {"field": "datasets"},
+            )
+        chosen[dataset.organisation] = dataset
+    return dict(sorted(chosen.items()))
+
+
+def roster_lines(
+    chosen: Mapping[str, Dataset | None], members: Mapping[str, str]
+) -> Iterator[dict[str, str]]:
+    """Yield the spec's roster: party, key, and the dataset's name at its owner.
+
+    Raises:
+        SecureFlowError: `charter_mismatch`.
+    """
+    for party, dataset in sorted(chosen.items()):
+        if party not in members:
+            raise SecureFlowError(
+                "charter_mismatch",
+                f"{party} does not stand in the adopted charter.",
+                "The operator proposes a charter with it, and the members sign.",
+                {"party": party},
+            )
+        name = dataset.name if dataset else ""
+        yield {"party": party, "key": members[party], "dataset": name}
+
+
+async def check_grants(
+    work: UnitOfWork, spec: JobSpec, chosen: Mapping[str, Dataset], now: int
+) -> None:
+    """Refuse columns and purposes that no owner's grant in force covers.
+
+    Raises:
+        SecureFlowError: `column_not_granted` naming the party.
+    """
+    columns = columns_of(spec)
+    for party, dataset in chosen.items():
+        held = [
+            grant
+            for grant in await every(work.grants, project=spec.project)
+            if grant.dataset == dataset.id and grant.allows((), spec.purpose, now)
+        ]
+        covered = {column for grant in held for column in grant.columns}
+        lacking = [column for column in columns if column not in covered]
+        if not held or lacking:
+            what = f"the columns {', '.join(lacking)}" if held else f"purpose {spec.purpose!r}"
+            raise SecureFlowError(
+                "column_not_granted",
+                f"{party} has not granted {what} of {dataset.name} to this project.",
+                f"Ask a data owner of {party} for a grant, or leave it out.",
+                {"party": party, "dataset": dataset.id, "columns": lacking},
+            )
+
+
+def spare_parties(spec: JobSpec) -> int:
+    """Return how many contributors may drop out of a round."""
+    return len(spec.roster) - max(quorum_of(len(spec.roster)), spec.min_contributors)

@@ -1,0 +1,276 @@
+"""From questions to a statistics spec: what the owners declared is filled in, never asked for.
+
+An analyst names datasets, queries and how much they may cost. Bounds, categories, the unit and how
+many of its rows count are the widest of the granted datasets' descriptions; each agent compares
+them with its own configuration again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from secureflow.application.ports import Accountant, UnitOfWork
+from secureflow.application.pricing import CEILING, check_ceiling
+from secureflow.application.rosters import (
+    adopted_charter,
+    check_grants,
+    check_smallest,
+    granted_datasets,
+    roster_lines,
+    spare_parties,
+)
+from secureflow.application.specs import Drafted
+from secureflow.domain.datasets import Dataset
+from secureflow.domain.jobspecs import job_digest
+from secureflow.domain.noise import NoiseWish
+from secureflow.domain.schemas import ColumnConfig
+from secureflow.domain.specs import dump, parse
+from secureflow.domain.statistics import StatisticsSpec, check_statistics, slots_of
+from secureflow.engines.ledger.witness import quorum_of
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+ROWS: Final = 1000
+"""For how many rows of a group a dry run says how wide an answer's interval will be."""
+_LEAST_NOISE: Final = 0.1
+
+
+@dataclass(frozen=True)
+class StatisticsPrice:
+    """A statistics job's cost: the spec with its multiplier, and the accountant's answer."""
+
+    spec: StatisticsSpec
+    answer: Mapping[str, JSON]
+
+    def facts(self) -> dict[str, JSON]:
+        """Return what people are told before anything runs."""
+        from secureflow.engines.statistics import charge
+
+        privacy = self.spec.privacy
+        return {
+            "unit": privacy.unit,
+            "contributions": self.spec.contributions,
+            "mechanism": privacy.mechanism,
+            "noise": privacy.noise,
+            "noise_multiplier": privacy.multiplier,
+            "releases": sum(one.count for one in charge(self.spec)),
+            "delta": privacy.delta,
+            "epsilon": dict(self.answer["epsilon"]),
+            "budget_conversion": "rdp-filter",
+        }
+
+
+async def draft_statistics(
+    work: UnitOfWork,
+    *,
+    project: str,
+    submitter: str,
+    name: str,
+    purpose: str,
+    datasets: Sequence[str],
+    parts: Mapping[str, Any],
+    now: int,
+) -> Drafted:
+    """Fill in the roster and what the owners declared, and check everything that is known here.
+
+    A wish without a multiplier gets the least one for now; `price_statistics` calibrates it.
+
+    Raises:
+        SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
+            `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`,
+            `budget_undeclared`, `budget_unit_mismatch`.
+    """
+    charter = await adopted_charter(work)
+    check_smallest(datasets, parts)
+    chosen = await granted_datasets(work, project, datasets)
+    wish = parse(NoiseWish, parts.get("privacy"), "spec")
+    unit, contributions = _unit(chosen)
+    spec = parse(
+        StatisticsSpec,
+        {
+            "project": project,
+            "name": name,
+            "purpose": purpose,
+            "submitter": submitter,
+            "roster": list(roster_lines(chosen, charter.keys)),
+            "columns": [_column(one, chosen) for one in _asked(parts.get("queries"))],
+            "privacy": {**_with_noise(wish), "unit": unit},
+            "contributions": contributions,
+            **{k: v for k, v in parts.items() if v is not None and k != "privacy"},
+        },
+    )
+    check_statistics(spec)
+    await check_grants(work, spec, chosen, now)
+    return Drafted(spec, job_digest(spec), charter, tuple(_notes(spec, chosen)))
+
+
+async def price_statistics(
+    drafted: Drafted, parts: Mapping[str, Any], accountant: Accountant
+) -> StatisticsPrice:
+    """Return what a drafted job costs, with its multiplier calibrated where none was wished for.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` when it costs more than its own ceiling, or when the
+            calibrated noise leaves nothing; `budget_impossible`, `accounting_failed`.
+    """
+    from secureflow.engines.statistics import charge
+
+    spec = drafted.spec
+    if not isinstance(spec, StatisticsSpec):
+        raise AssertionError  # the caller drafted it here
+    wish = parse(NoiseWish, parts["privacy"], "spec")
+    if wish.noise_multiplier is None and wish.epsilon is not None:
+        charges = [one.as_json() | {"noise": 1.0} for one in charge(spec)]
+        fitted = await accountant.fit(charges, wish.delta, wish.epsilon)
+        noise = max(_LEAST_NOISE, float(fitted["noise"]))
+        spec = replace(spec, privacy=replace(spec.privacy, noise_multiplier=noise))
+        check_statistics(spec)
+    answer = await accountant.fit([one.as_json() for one in charge(spec)], wish.delta)
+    check_ceiling(wish, answer["epsilon"][CEILING])
+    return StatisticsPrice(spec, {"noise": spec.privacy.multiplier, "epsilon": answer["epsilon"]})
+
+
+def with_price(drafted: Drafted, priced: StatisticsPrice) -> Drafted:
+    """Return the draft with the priced noise, if nothing else changed since it was priced.
+
+    Raises:
+        SecureFlowError: `stale_version` when an owner published another declaration meanwhile.
+    """
+    if replace(priced.spec, privacy=_unpriced(drafted)) != drafted.spec:
+        raise SecureFlowError(
+            "stale_version",
+            "A dataset was published anew while the job was priced.",
+            "Ask again: the job is made for what its owners declare now.",
+        )
+    return replace(
+        drafted,
+        spec=priced.spec,
+        digest=job_digest(priced.spec),
+        details={**_details(priced.spec), "privacy": priced.facts()},
+    )
+
+
+def _unpriced(drafted: Drafted) -> Any:
+    return drafted.spec.privacy
+
+
+def _with_noise(wish: NoiseWish) -> dict[str, JSON]:
+    if wish.noise_multiplier is None and wish.epsilon is not None:
+        wish = replace(wish, noise_multiplier=_LEAST_NOISE)
+    return dump(wish)
+
+
+def _asked(queries: Any) -> list[str]:
+    """Return the columns that queries name, each once; what is no query the parser will refuse."""
+    found: dict[str, None] = {}
+    for query in queries if isinstance(queries, Iterable) else ():
+        for part in ("column", "by"):
+            name = query.get(part) if isinstance(query, Mapping) else None
+            if isinstance(name, str):
+                found[name] = None
+    return list(found)
+
+
+def _unit(chosen: Mapping[str, Dataset]) -> tuple[str, int]:
+    """Return the unit of every owner's budget, and the most rows that one has at any of them."""
+    found: dict[str, str] = {}
+    rows = 1
+    for party, dataset in chosen.items():
+        if dataset.privacy is None:
+            raise SecureFlowError(
+                "budget_undeclared",
+                f"{party} has declared no privacy budget for {dataset.name}.",
+                "Its owner declares `privacy` in agent.yaml and publishes the dataset again.",
+                {"party": party, "dataset": dataset.id},
+            )
+        found[party] = dataset.privacy.unit
+        rows = max(rows, dataset.privacy.rows_per_person)
+    if len(set(found.values())) != 1:
+        listed = ", ".join(f"{party} per {unit}" for party, unit in found.items())
+        raise SecureFlowError(
+            "budget_unit_mismatch",
+            f"The owners keep their budgets in different units: {listed}.",
+            "One noise hides one unit: ask datasets of one unit together.",
+            {"units": found},
+        )
+    return next(iter(found.values())), rows
+
+
+def _column(name: str, chosen: Mapping[str, Dataset]) -> dict[str, JSON]:
+    """Return the hull of what every owner declares of a column."""
+    declared = {party: _declared(name, party, dataset) for party, dataset in chosen.items()}
+    kinds = {column.type for column in declared.values()}
+    if len(kinds) > 1 or "text" in kinds:
+        listed = ", ".join(f"{party}: {column.type}" for party, column in declared.items())
+        raise _contradictory(
+            name,
+            f"not every owner declares it as one of number and category ({listed})",
+            "Ask for a column that all declare alike.",
+        )
+    if "category" in kinds:
+        values = dict.fromkeys(v for column in declared.values() for v in column.categories)
+        return {"column": name, "type": "category", "categories": list(values)}
+    bounds = []
+    for party, column in declared.items():
+        if column.bounds is None:
+            raise _contradictory(
+                name,
+                f"{party} declares no bounds for it, so one row could move a sum by anything",
+                "Ask its owner to declare bounds.",
+            )
+        bounds.append(column.bounds)
+    hull = [min(low for low, _ in bounds), max(high for _, high in bounds)]
+    return {"column": name, "type": "number", "bounds": hull}
+
+
+def _declared(name: str, party: str, dataset: Dataset) -> ColumnConfig:
+    for column in dataset.columns:
+        if column.name == name:
+            return column
+    raise SecureFlowError(
+        "unknown_column",
+        f"The dataset {dataset.name} of {party} declares no column {name!r:.130}.",
+        "Use columns that every contributor declares.",
+        {"party": party, "column": name},
+    )
+
+
+def _contradictory(column: str, reason: str, hint: str) -> SecureFlowError:
+    name = f"columns.{column}"
+    return SecureFlowError("contradictory_spec", f"{name}: {reason}.", hint, {"field": name})
+
+
+def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
+    if spare_parties(spec) == 0:
+        yield f"The sum needs all {len(spec.roster)} contributors: it survives no dropout."
+    if spec.privacy.noise == "local":
+        yield "Local noise hides values, not rows: how many rows have a value is told exactly."
+    if spec.privacy.unit == "record":
+        yield "The unit is a record: a person with many records is protected less."
+    else:
+        yield "A person with rows at several owners is protected less: they link no identities."
+    for column in spec.columns:
+        if column.bounds is None:
+            continue
+        for party, dataset in chosen.items():
+            own = _declared(column.column, party, dataset).bounds
+            if own is not None and own != column.bounds:
+                yield (
+                    f"{party} declares {column.column} within [{own[0]:g}, {own[1]:g}]; the noise "
+                    f"fits the widest of all, [{column.bounds[0]:g}, {column.bounds[1]:g}]."
+                )
+
+
+def _details(spec: StatisticsSpec) -> dict[str, Any]:
+    from secureflow.engines.statistics.expectation import expected
+
+    return {
+        "parties": list(spec.parties),
+        "queries": len(spec.queries),
+        "numbers": sum(slots_of(spec, query) for query in spec.queries),
+        "quorum": quorum_of(len(spec.roster)),
+        "dropouts_tolerated": spare_parties(spec),
+        "expected": expected(spec, ROWS),
+    }

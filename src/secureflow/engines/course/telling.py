@@ -1,0 +1,29 @@
+"""Rows of the page that explains a job, and what holds for jobs of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from secureflow.domain.jobspecs import JobSpec
+from secureflow.engines.closing import threshold
+from secureflow.engines.script import JSON
+
+Row = tuple[str, str, str]
+
+
+def sight_rows(rows: Iterable[Row]) -> list[dict[str, JSON]]:
+    """Return who sees what, and why, as JSON."""
+    return [{"who": who, "sees": sees, "why": why} for who, sees, why in rows]
+
+
+def attack_rows(rows: Iterable[Row]) -> list[dict[str, JSON]]:
+    """Return attacks, whether they are stopped, and why, as JSON."""
+    return [{"attack": attack, "stopped": stopped, "why": why} for attack, stopped, why in rows]
+
+
+def sybils(spec: JobSpec) -> Row:
+    """Return what invented parties gain an operator."""
+    attack = "the operator adds invented parties and keeps one real one"
+    least = max(threshold(len(spec.roster)), spec.min_contributors)
+    why = f"the roster is pinned members only, and {least} of {len(spec.roster)} must contribute"
+    return attack, "yes", why

@@ -1,0 +1,62 @@
+"""How wide answers will be, before anything runs: arithmetic on the layout, and no data.
+
+The estimates and errors are those of `answers`, for a total in which each group has so many rows,
+spread evenly over the bounds. Only the noise counts, with every party of the roster in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.engines.statistics.answers import answers
+from secureflow.engines.statistics.layout import UNIT, QueryLayout, layout, slots
+
+
+def expected(spec: StatisticsSpec, rows: int) -> list[dict[str, Any]]:
+    """Return per query the largest standard error among its answers.
+
+    Args:
+        spec: checked.
+        rows: of each group; means, variances and quantiles are the wider the fewer there are.
+
+    Returns:
+        `{"name", "measure", "rows", "standard_error"}`; null where noise leaves no answer.
+    """
+    total = np.zeros(slots(spec), np.int64)
+    for place in layout(spec):
+        total[place.slice] = np.rint(_even(place, rows) * UNIT).astype(np.int64)
+    told = []
+    for answer in answers(spec, total, len(spec.roster)):
+        errors = [row["standard_error"] for row in answer["rows"]]
+        widest = None if None in errors else max(errors)
+        told.append(
+            {
+                "name": answer["name"],
+                "measure": answer["measure"],
+                "rows": rows,
+                "standard_error": widest,
+            }
+        )
+    return told
+
+
+def _even(place: QueryLayout, rows: int) -> NDArray[np.float64]:
+    """Return a query's slots in rows: every group alike, values spread evenly."""
+    if place.cells:
+        return np.tile(_nodes(place) * rows / place.cells, len(place.groups))
+    # Σu = 0, and Σ(2u² − 1) = −1/3 per row.
+    each = {1: [rows], 2: [0.0, rows], 3: [0.0, -rows / 3, rows]}[place.each]
+    return np.tile(np.asarray(each, np.float64), len(place.groups))
+
+
+def _nodes(place: QueryLayout) -> NDArray[np.float64]:
+    """Return how many cells each slot covers."""
+    widths = place.widths or (1,)
+    covered = [
+        np.add.reduceat(np.ones(place.cells), np.arange(0, place.cells, width)) for width in widths
+    ]
+    return np.concatenate(covered)

@@ -1,0 +1,76 @@
+"""A statistics job, top to bottom: consent → keys → one masked round → answers → report.
+
+One sum is opened, once, of everything that was asked; the answers are arithmetic on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.engines.course.beginning import begin
+from secureflow.engines.course.course import Course, JobContext, seconds_now
+from secureflow.engines.course.ending import abandon, report_of, succeed
+from secureflow.engines.course.masked import run_masked_round
+from secureflow.engines.course.sealed import Step
+from secureflow.engines.script import JSON, Script, Tell
+from secureflow.engines.statistics.answers import answers
+from secureflow.engines.statistics.disclosure import attacks, disclosure
+from secureflow.engines.statistics.plan import STAGE, statistics_plan
+from secureflow.engines.statistics.spending import spending
+from secureflow.kit.canonical import digest
+from secureflow.kit.errors import SecureFlowError
+
+ROUND = Step(1, STAGE)
+
+
+def federated_statistics(context: JobContext[StatisticsSpec]) -> Script[dict[str, JSON]]:
+    """Answer the job's queries over every party of the roster; return the report.
+
+    Raises:
+        SecureFlowError: why the job ended without answers; the parties were told and the end is in
+            the ledger.
+    """
+    course = Course(context)
+    try:
+        return (yield from _whole(course))
+    except SecureFlowError as error:
+        yield from abandon(course, error)
+        raise
+
+
+def _whole(course: Course[StatisticsSpec]) -> Script[dict[str, JSON]]:
+    context = course.context
+    yield from begin(course, {STAGE: statistics_plan(context.spec, context.job, context.digest)})
+    began = yield from seconds_now()
+    # Masks are bound to what the round starts from: here that is the spec and nothing else.
+    release = yield from run_masked_round(course, ROUND, context.digest)
+    finished = yield from seconds_now()
+    survivors = list(release["survivors"])
+    answered = answers(context.spec, np.array(release["totals"], np.int64), len(survivors))
+    yield _told(course, survivors, round(finished - began, 3))
+    cosigners = yield from succeed(course, answers=digest(answered), rounds=1)
+    return report_of(
+        course,
+        cosigners,
+        rounds=1,
+        answers=answered,
+        survivors=survivors,
+        totals=digest(release["totals"]),
+        privacy=spending(context.spec, context.accounting, 1),
+        disclosure=disclosure(context.spec),
+        attacks=attacks(context.spec),
+        finished=int(finished),
+    )
+
+
+def _told(course: Course[StatisticsSpec], survivors: list[str], took: float) -> Tell:
+    row: dict[str, Any] = {"round": 1, "survivors": len(survivors), "seconds": took}
+    spent: Mapping[str, JSON] | None = spending(course.spec, course.context.accounting, 1)
+    if spent is not None:
+        row["epsilon"] = spent["epsilon"]
+    data = {**row, "rounds": 1, "stage": STAGE, "parties": survivors}
+    return Tell("round", data, {"round": 1, "rounds": 1})
