@@ -99,6 +99,7 @@ CATALOGUE: dict[str, Category] = {
     "charter_mismatch": Category.CONFLICT,
     "charter_not_signed": Category.CONFLICT,
     "column_not_granted": Category.FORBIDDEN,
+    "bounds_too_narrow": Category.CONFLICT,
     "too_many_jobs": Category.CONFLICT,
     "already_finished": Category.CONFLICT,
     "not_finished": Category.CONFLICT,
