@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from secureflow.domain.privacy import honest
 from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.closing import threshold
 from secureflow.engines.course.telling import Row, attack_rows, sight_rows, sybils
 from secureflow.engines.script import JSON
 
