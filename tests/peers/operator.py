@@ -27,11 +27,12 @@ from secureflow.application.asking import Asking
 from secureflow.application.local import LocalParties
 from secureflow.application.ports import Ledger, Request
 from secureflow.application.recording import pending_leaves
+from secureflow.demo.data import demo_features
 from secureflow.demo.platform import TRUST_DOMAIN, Platform
 from secureflow.demo.processes import stop_all
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.ids import new_id
-from secureflow.domain.specs import TrainingSpec, parse, spec_digest
+from secureflow.domain.specs import TrainingSpec, dump, parse, spec_digest
 from secureflow.engines.course.course import Course, JobContext, accusations
 from secureflow.engines.ledger.leaves import leaf_from_json, verify
 from secureflow.engines.ledger.merkle import MemoryTree
@@ -86,6 +87,27 @@ class Operator:
     async def standing(self) -> None:
         """Wait until every party has dialled in."""
         await until(lambda: all(map(self._stands, (*self.parties, ENCLAVE))))
+
+    def spec_over_rows(
+        self, scale: str, parties: Sequence[str] = (), **changes: JSON
+    ) -> TrainingSpec:
+        """Return the spec of logistic regression over the banks' rows."""
+        features = dump(demo_features())
+        features["numeric"] = [{**one, "scale": scale} for one in features["numeric"]]
+        names = parties or self.parties
+        roster = [{"party": p, "key": self.keys[p], "dataset": "adult"} for p in names]
+        plan = {"rounds": 3, "validation": 0.0, "batch_size": 64}
+        facts = {"roster": roster, "features": features, "plan": plan, "model": {}}
+        return self.spec(**{**facts, **changes})
+
+    async def restart(self, party: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Kill an agent, do something to its files, and start it again."""
+        process = self.platform.processes[party]
+        process.kill()
+        await until(lambda: not self._stands(party))
+        meanwhile()
+        self.platform.start(party, wait=False)
+        await self.standing()
 
     async def lose_enclave(self) -> None:
         """Kill the enclave and start it again."""
@@ -324,6 +346,7 @@ def size_of(note: str) -> int:
 async def operating(platform: Platform) -> AsyncIterator[Operator]:
     """Put the operator in the place of a platform's server."""
     stop_all([platform.processes.pop("server")])
+    platform.stays = True  # from here on this process has gRPC's threads: spawn, do not fork
     settings = ServerSettings.load(Path(platform.server / "server.yaml"))
     async with AsyncExitStack() as stack:
         centre = await open_centre(settings, stack, lambda: False)
