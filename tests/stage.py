@@ -38,6 +38,8 @@ NOW = 1_800_000_000
 ORIGIN = "test.example/log"
 YEAR = 366 * 86_400
 PASSWORD = "correct horse battery"
+ACCOUNTANT = ProcessAccountant()
+"""One for all stages: what it was asked once it knows."""
 BANKS = ("bank-a", "bank-b", "bank-c")
 COLUMNS: list[dict[str, Any]] = [
     {"name": "age", "type": "number", "bounds": [0, 120]},
@@ -192,7 +194,7 @@ def empty_stage(
         bus=bus,
         artifacts=artifacts,
         clock=lambda: now[0],
-        accountant=ProcessAccountant(),
+        accountant=ACCOUNTANT,
     )
     services = make_services(ports, "127.0.0.1:8444", expel=expelled.append, ticks=lambda: ticks[0])
     return Stage(services, database, ledger, driver, bus, artifacts, now, ticks, expelled)

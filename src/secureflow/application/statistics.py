@@ -35,6 +35,8 @@ JSON = Any
 ROWS: Final = 1000
 """For how many rows of a group a dry run says how wide an answer's interval will be."""
 _LEAST_NOISE: Final = 0.1
+_WISHED: Final = ("queries", "limits", "min_contributors")
+"""What an analyst chooses, beside the noise; everything else of a spec is filled in."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ async def draft_statistics(
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`,
             `budget_undeclared`, `budget_unit_mismatch`.
     """
+    _check_wished(parts)
     charter = await adopted_charter(work)
     check_smallest(datasets, parts)
     chosen = await granted_datasets(work, project, datasets)
@@ -98,7 +101,7 @@ async def draft_statistics(
             "columns": [_column(one, chosen) for one in _asked(parts.get("queries"))],
             "privacy": {**_with_noise(wish), "unit": unit},
             "contributions": contributions,
-            **{k: v for k, v in parts.items() if v is not None and k != "privacy"},
+            **{k: parts[k] for k in _WISHED if parts.get(k) is not None},
         },
     )
     check_statistics(spec)
@@ -150,6 +153,16 @@ def with_price(drafted: Drafted, priced: StatisticsPrice) -> Drafted:
         digest=job_digest(priced.spec),
         details={**_details(priced.spec), "privacy": priced.facts()},
     )
+
+
+def _check_wished(parts: Mapping[str, Any]) -> None:
+    for name in sorted(set(parts) - {*_WISHED, "privacy"}):
+        raise SecureFlowError(
+            "invalid_spec",
+            f"The spec is not valid: {name}: no analyst names it.",
+            "Bounds, categories, unit and contributions are what the owners declared.",
+            {"fields": [{"field": name, "problem": "not an analyst's to name"}]},
+        )
 
 
 def _unpriced(drafted: Drafted) -> Any:

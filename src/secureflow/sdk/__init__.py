@@ -5,8 +5,9 @@ from __future__ import annotations
 from secureflow.sdk.client import AsyncClient, Client
 from secureflow.sdk.events import Event
 from secureflow.sdk.profile import Profile, load_profile, save_profile
+from secureflow.sdk.queries import query
 from secureflow.sdk.recipes import common_features
-from secureflow.sdk.views import JobRequest
+from secureflow.sdk.views import JobRequest, StatisticsRequest
 
 __all__ = [
     "AsyncClient",
@@ -14,7 +15,9 @@ __all__ = [
     "Event",
     "JobRequest",
     "Profile",
+    "StatisticsRequest",
     "common_features",
     "load_profile",
+    "query",
     "save_profile",
 ]

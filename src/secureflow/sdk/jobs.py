@@ -7,15 +7,19 @@ from typing import Any, Literal
 
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.jobs import Job
+from secureflow.domain.noise import NoiseWish
 from secureflow.domain.specs import TrainingPlan, dump
+from secureflow.domain.statistics import StatisticsQuery
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
 from secureflow.sdk.events import Subscription
+from secureflow.sdk.queries import queries as parsed
 from secureflow.sdk.recipes import common_features
-from secureflow.sdk.views import DryRun, JobRequest
+from secureflow.sdk.views import DryRun, JobRequest, StatisticsRequest
 
-Asked = JobRequest | Mapping[str, Any]
+Asked = JobRequest | StatisticsRequest | Mapping[str, Any]
+"""A request; a mapping whose `kind` is `statistics` is one for statistics."""
 
 
 class Jobs(Resource[D_co]):
@@ -34,7 +38,7 @@ class Jobs(Resource[D_co]):
     @operation
     def dry_run(self, request: Asked) -> Call[DryRun]:
         """Check a job and see its spec and digest without submitting it."""
-        return verbs.post("/jobs/dry-run", _body(request), answers.value(DryRun))
+        return verbs.post(f"{_path(request)}/dry-run", _body(request), answers.value(DryRun))
 
     @operation
     def train(
@@ -54,6 +58,28 @@ class Jobs(Resource[D_co]):
         ids = tuple(dataset.id for dataset in datasets)
         plan = plan or TrainingPlan()
         return _submission(JobRequest(project, name, purpose, ids, features, plan=plan))
+
+    @operation
+    def statistics(
+        self,
+        project: str,
+        datasets: Sequence[Dataset],
+        queries: Sequence[str | StatisticsQuery],
+        *,
+        epsilon: float,
+        delta: float = 1e-6,
+        name: str = "statistics",
+        purpose: str,
+    ) -> Call[Job]:
+        """Ask several owners' data, e.g. `mean:age:by=sex`, at the price of ε for all queries.
+
+        The answers, with intervals, are in the report. For other noise, and for dry runs, make a
+        `StatisticsRequest`.
+        """
+        ids = tuple(dataset.id for dataset in datasets)
+        wish = NoiseWish(delta, epsilon=epsilon)
+        asked = parsed(queries)
+        return _submission(StatisticsRequest(project, name, purpose, ids, asked, wish))
 
     @stream
     def watch(self, job: str, after: int = 0) -> Subscription:
@@ -120,10 +146,17 @@ def raise_if_unsuccessful(job: Job) -> None:
 
 
 def _submission(request: Asked) -> Call[Job]:
-    return verbs.post("/jobs", _body(request), answers.value(Job))
+    return verbs.post(_path(request), _body(request), answers.value(Job))
+
+
+def _path(request: Asked) -> str:
+    kind = request.get("kind") if isinstance(request, Mapping) else None
+    statistics = isinstance(request, StatisticsRequest) or kind == "statistics"
+    return "/jobs/statistics" if statistics else "/jobs"
 
 
 def _body(request: Asked) -> dict[str, Any]:
-    if isinstance(request, JobRequest):
-        return {name: value for name, value in dump(request).items() if value is not None}
-    return dict(request)
+    if isinstance(request, Mapping):
+        known = request.get("kind") in {"statistics", "training"}
+        return {name: value for name, value in request.items() if name != "kind" or not known}
+    return {name: value for name, value in dump(request).items() if value is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from secureflow.domain.noise import NoiseWish
 from secureflow.domain.privacy import Privacy
 from secureflow.domain.specs import (
     FeatureSpec,
@@ -16,6 +17,7 @@ from secureflow.domain.specs import (
     Resume,
     TrainingPlan,
 )
+from secureflow.domain.statistics import StatisticsLimits, StatisticsQuery
 
 
 @dataclass(frozen=True)
@@ -123,3 +125,21 @@ class JobRequest:
     min_contributors: int = 3
     resume: Resume | None = None
     parties: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StatisticsRequest:
+    """Questions to several owners' data, and how much they may cost.
+
+    Bounds, categories, the unit and how many of its rows count are what the owners declared: no
+    field is for them. `datasets` are dataset ids, one per contributing organisation.
+    """
+
+    project: str
+    name: str
+    purpose: str
+    datasets: tuple[str, ...]
+    queries: tuple[StatisticsQuery, ...]
+    privacy: NoiseWish
+    limits: StatisticsLimits = field(default_factory=StatisticsLimits)
+    min_contributors: int = 3

@@ -18,6 +18,7 @@ from secureflow.server.rest import (
     problems,
     projects,
     session,
+    statistics,
     users,
 )
 from secureflow.server.rest.edge import Edge
@@ -51,7 +52,9 @@ def described_app() -> FastAPI:
     api = APIRouter(prefix=PREFIX)
     api.include_router(session.router)
     api.include_router(organisations.secret_router)
-    for module in (users, organisations, charter, projects, datasets, jobs, models, audit):
+    for module in (users, organisations, charter, projects, datasets, jobs, statistics):
+        api.include_router(module.router)
+    for module in (models, audit):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)
