@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from secureflow.application.ports import Artifacts
+from secureflow.application.ports import Artifacts, Request
 from secureflow.domain.jobspecs import parse_spec
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.kit.canonical import digest
@@ -53,8 +53,8 @@ class Aggregation:
         """Answer `sum` and `finish`.
 
         Raises:
-            SecureFlowError: `unknown_verb`, those of `engines.secagg.open_sum`, `not_found`,
-                `size_mismatch`, `model_inconsistent`, `model_not_finite`.
+            SecureFlowError: `unknown_verb`, those of `engines.secagg.open_sum`, `vector_missing`
+                (details: parties), `model_inconsistent`, `model_not_finite`.
         """
         if verb == "finish":
             self._models.pop(str(body["job"]), None)
@@ -64,6 +64,22 @@ class Aggregation:
         if verb != "sum":
             raise SecureFlowError("unknown_verb", f"The aggregator does not know '{verb}'.")
         return await self._sum(body)
+
+    async def check_arrival(self, request: Request, reply: JSON) -> None:
+        """Take a party's word that its masked vector is here only if it is.
+
+        A party that says so of a vector that never came would else stand in a certificate that
+        nothing can open.
+
+        Raises:
+            SecureFlowError: `vector_missing`.
+        """
+        if request.body.get("uplink") is not None:
+            return  # sealed: the enclave says what it holds
+        vector = reply.get("vector") if isinstance(reply, Mapping) else None
+        size = request.body["vector"]["size"]
+        if not await _holds(self._vectors.of(request.body["job"]), str(vector), size):
+            raise _vector_missing([request.party])
 
     async def _sum(self, body: Mapping[str, JSON]) -> dict[str, JSON]:
         # NumPy and the protocol load with the first masked round.
@@ -79,7 +95,11 @@ class Aggregation:
         for spent in body["spent"]:
             await store.delete(spent)
         survivors = opened.certificate.survivors
-        total = await self._fold(store, plan, [body["vectors"][party] for party in survivors])
+        vectors = {party: body["vectors"][party] for party in survivors}
+        lost = [p for p, v in vectors.items() if not await _holds(store, v, plan.vector_bytes)]
+        if lost:
+            raise _vector_missing(lost)
+        total = await self._fold(store, plan, list(vectors.values()))
         weight = await asyncio.to_thread(
             open_sum, plan, masked_round(stage, body["round"]), opened, total
         )
@@ -99,8 +119,6 @@ class Aggregation:
 
         total = np.zeros(plan.encoding.slots, plan.ring)
         for vector in digests:
-            if (await store.stat(vector)).size != plan.vector_bytes:
-                raise SecureFlowError("size_mismatch", f"Vector {vector} has another size.")
             at, rest = 0, b""
             async for chunk in await store.open(vector):
                 data = rest + chunk if rest else chunk
@@ -183,3 +201,20 @@ def _totals(plan: Any, total: Any, survivors: int) -> dict[str, JSON]:
 
     totals = opened_total(plan, total, survivors).tolist()
     return {"totals": totals, "sums_digest": digest(totals)}
+
+
+async def _holds(store: Artifacts, vector: str, size: int) -> bool:
+    try:
+        return (await store.stat(vector)).size == size
+    except SecureFlowError:
+        return False  # no such blob, or no digest at all
+
+
+def _vector_missing(parties: list[str]) -> SecureFlowError:
+    names = ", ".join(parties)
+    return SecureFlowError(
+        "vector_missing",
+        f"The masked vector that {names} named is not at the centre.",
+        "Its agent is faulty, or the centre's disk has lost it: it is asked for once more.",
+        {"parties": parties},
+    )

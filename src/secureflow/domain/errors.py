@@ -224,6 +224,7 @@ CATALOGUE: dict[str, Category] = {
     "model_inconsistent": Category.UNTRUSTED,
     "not_set_up": Category.CONFLICT,
     "budget_rolled_back": Category.UNTRUSTED,
+    "vector_missing": Category.FAILED,
     "round_lost": Category.FAILED,
     "too_few_openings": Category.FAILED,
     "budget_corrupt": Category.FAILED,

@@ -85,7 +85,10 @@ async def open_centre(
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, await link.start())
     aggregation = Aggregation(artifacts, vectors)
-    asking = Asking(LocalParties(link, {AGGREGATOR: aggregation.handle}), witnessing.cosigned)
+    parties = LocalParties(
+        link, {AGGREGATOR: aggregation.handle}, {"mask": aggregation.check_arrival}
+    )
+    asking = Asking(parties, witnessing.cosigned)
     runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, _Waker(bus))
     stack.push_async_callback(runner.stop)
     services = make_services(

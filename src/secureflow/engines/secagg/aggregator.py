@@ -124,17 +124,20 @@ class Aggregator:
         return messages.pack(Meet(tuple(self._setups[p] for p in self._order(self._setups))))
 
     def ready(self, round_: int) -> tuple[str, ...]:
-        """Return who can take part in a round: keys are here, and all hold all others' shares."""
-        coming = self._coming.get(round_, {})
+        """Return who can take part in a round: keys are here, and all hold all others' shares.
+
+        Of two parties without each other's shares the one goes that did not seal to the other.
+        """
+        coming = {p: set(a.recipients) for p, a in self._coming.get(round_, {}).items()}
         members = set(coming)
         while True:
+            omits = {p: len(members - {p} - coming[p]) for p in members}
             missing = {
-                p: len(members - {p} - set(coming[p].recipients))
-                + sum(p not in coming[q].recipients for q in members - {p})
+                p: (omits[p] + sum(p not in coming[q] for q in members - {p}), omits[p])
                 for p in members
             }
             worst = max(self._order(missing), key=lambda p: missing[p], default=None)
-            if worst is None or not missing[worst]:
+            if worst is None or not missing[worst][0]:
                 return self._order(members)
             members.remove(worst)
 

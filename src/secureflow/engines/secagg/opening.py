@@ -91,6 +91,16 @@ class Conductor(Aggregator):
         """Tell whether the party has shown its sealing key."""
         return party in self._setups
 
+    def behind(self, round_: int) -> tuple[str, ...]:
+        """Return whose keys of a coming round are not here, or are sealed to too few.
+
+        In the steady state nobody's; those of everybody once a newcomer has shown its keys.
+        """
+        coming, known = self._coming.get(round_, {}), set(self._setups)
+        return self._order(
+            p for p in known if p not in coming or not known - {p} <= set(coming[p].recipients)
+        )
+
     def opened(self) -> Opened:
         """Return what opens the sum.
 

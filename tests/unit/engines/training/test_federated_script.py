@@ -9,46 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureflow.engines.script import Record, effect_digest
-from secureflow.engines.training.federated import federated_training
 from secureflow.kit.errors import SecureFlowError
 
-from .world import World
-
-Journal = list[tuple[str, Any, dict[str, Any] | None]]
-
-
-class Crash(BaseException):
-    """The process dies."""
-
-
-def drive(world: World, journal: Journal, die_at: int | None = None) -> dict[str, Any]:
-    """Drive the script as the runner does: replay, perform, journal; optionally die.
-
-    Dying *after* an effect was performed and *before* it was journalled is the hardest place.
-    """
-    script = federated_training(world.context)
-    effect, seq = next(script), 0
-    try:
-        while True:
-            if seq < len(journal):
-                kept, answer, failure = journal[seq]
-                assert kept == effect_digest(effect), f"the script changed at {seq}: {effect}"
-            else:
-                answer = failure = None
-                try:
-                    answer = world.perform(seq, effect)
-                except SecureFlowError as error:
-                    failure = error.as_json()
-                if seq == die_at:
-                    raise Crash
-                journal.append((effect_digest(effect), answer, failure))
-            seq += 1
-            if failure is None:
-                effect = script.send(answer)
-            else:
-                effect = script.throw(SecureFlowError.from_json(failure))
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
+from .world import Crash, Journal, World, drive
 
 
 def test_trains_to_a_report() -> None:

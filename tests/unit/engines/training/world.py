@@ -19,8 +19,19 @@ from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note, sign_checkpoint
 from secureflow.engines.ledger.witness import quorum_of
-from secureflow.engines.script import ENCLAVE, Ask, Effect, Move, Now, Publish, Record, Tell
+from secureflow.engines.script import (
+    ENCLAVE,
+    Ask,
+    Effect,
+    Move,
+    Now,
+    Publish,
+    Record,
+    Tell,
+    effect_digest,
+)
 from secureflow.engines.sealing import Release, tensor_digest
+from secureflow.engines.training.federated import federated_training
 from secureflow.engines.training.models import update_sums_length
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.crypto import SigningKey
@@ -28,6 +39,17 @@ from secureflow.kit.errors import SecureFlowError
 
 ORIGIN = "log.example"
 JOB = "job_0123456789"
+
+
+Journal = list[tuple[str, Any, dict[str, Any] | None]]
+
+
+class Crash(BaseException):
+    """The process dies."""
+
+
+def party_name(place: int) -> str:
+    return f"bank-{chr(97 + place)}" if place < 26 else f"bank-{place}"
 
 
 def make_spec(keys: dict[str, SigningKey], rounds: int = 3, **more: Any) -> TrainingSpec:
@@ -56,19 +78,18 @@ class World:
     count: int = 3
     members: int = 0
     rounds: int = 3
+    protection: str = "sealed"
     silent: set[str] = field(default_factory=set)
     liar: Callable[[str, str, dict[str, Any]], dict[str, Any]] | None = None
     lose_enclave_at: int | None = None
     refuse: dict[tuple[str, str], SecureFlowError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        numbers = range(1, self.count + self.members + 1)
-        self.everybody = {
-            f"bank-{chr(96 + n)}": SigningKey.from_seed(bytes([n]) * 32) for n in numbers
-        }
+        numbers = range(self.count + self.members)
+        self.everybody = {party_name(n): SigningKey.from_seed(bytes([n + 1]) * 32) for n in numbers}
         self.keys = dict(list(self.everybody.items())[: self.count])
         self.log_key = SigningKey.from_seed(b"\xff" * 32)
-        self.spec = make_spec(self.keys, self.rounds)
+        self.spec = make_spec(self.keys, self.rounds, protection=self.protection)
         self.digest = spec_digest(self.spec)
         self.context = JobContext(
             JOB, self.spec, self.digest, self._public(self.everybody), 2_000_000_000
@@ -133,7 +154,7 @@ class World:
     def _ask(self, ask: Ask) -> Any:
         replies: dict[str, Any] = {}
         failures: dict[str, Any] = {}
-        if ask.verb in {"train", "release", "attest", "roll", "open"}:
+        if ask.verb in {"train", "mask", "release", "attest", "roll", "open"}:
             self.enclave_asks += 1
             if self.enclave_asks == self.lose_enclave_at:
                 self._fresh_enclave()
@@ -257,3 +278,33 @@ class World:
     def enclave_finish(self, body: dict[str, Any]) -> dict[str, Any]:
         self._fresh_enclave()
         return {}
+
+
+def drive(world: World, journal: Journal, die_at: int | None = None) -> dict[str, Any]:
+    """Drive the script as the runner does: replay, perform, journal; optionally die.
+
+    Dying *after* an effect was performed and *before* it was journalled is the hardest place.
+    """
+    script = federated_training(world.context)
+    effect, seq = next(script), 0
+    try:
+        while True:
+            if seq < len(journal):
+                kept, answer, failure = journal[seq]
+                assert kept == effect_digest(effect), f"the script changed at {seq}: {effect}"
+            else:
+                answer = failure = None
+                try:
+                    answer = world.perform(seq, effect)
+                except SecureFlowError as error:
+                    failure = error.as_json()
+                if seq == die_at:
+                    raise Crash
+                journal.append((effect_digest(effect), answer, failure))
+            seq += 1
+            if failure is None:
+                effect = script.send(answer)
+            else:
+                effect = script.throw(SecureFlowError.from_json(failure))
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
