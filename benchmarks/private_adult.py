@@ -44,7 +44,9 @@ def main() -> int:
     parser.add_argument("--parties", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--epsilon", type=float, default=1.0)
-    parser.add_argument("--protection", default="sealed", choices=["sealed", "secagg", "sealed+secagg"])
+    parser.add_argument(
+        "--protection", default="sealed", choices=["sealed", "secagg", "sealed+secagg"]
+    )
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="secureflow-") as directory:
         figures = run(Path(directory), chosen)

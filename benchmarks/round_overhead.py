@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.floor import floor_seconds
+from benchmarks.processes import cpu_seconds, loopback_bytes, peak_mb, status_kb
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent, verify_ledger
 from secureflow.domain.specs import Limits, ModelSpec, TrainingPlan
@@ -80,15 +80,20 @@ def _rehearse(
     with platform.client(party) as client:
         job = client.jobs.submit(request).id
         consent(platform, job)
-        cpu, wire, began = cpu_seconds(platform), _loopback_bytes(), time.perf_counter()
+        cpu, wire, began = _cpu_seconds(platform), loopback_bytes(), time.perf_counter()
         client.jobs.wait(job)
         report = client.jobs.report(job)
+    pids = {name: process.pid for name, process in platform.processes.items()}
     return report, {
         "job_seconds": round(time.perf_counter() - began, 2),
-        "cpu_seconds": round(cpu_seconds(platform) - cpu, 2),
-        "wire_mb": round((_loopback_bytes() - wire) / (1 << 20), 1),
-        "server_enclave_rss_mb": round(peak_mb(platform, "server") + peak_mb(platform, "enclave")),
+        "cpu_seconds": round(_cpu_seconds(platform) - cpu, 2),
+        "wire_mb": round((loopback_bytes() - wire) / (1 << 20), 1),
+        "server_enclave_rss_mb": round(peak_mb(pids["server"]) + peak_mb(pids["enclave"])),
     }
+
+
+def _cpu_seconds(platform: Platform) -> float:
+    return sum(cpu_seconds(process.pid) for process in platform.processes.values())
 
 
 def _bundle(platform: Platform, job: str) -> dict[str, Any]:
@@ -99,44 +104,9 @@ def _bundle(platform: Platform, job: str) -> dict[str, Any]:
 def _resting(platform: Platform) -> dict[str, int]:
     """Return the resident MB of each process after the job (an agent without its worker)."""
     return {
-        name: round(_status_kb(process.pid, "VmRSS") / 1024)
+        name: round(status_kb(process.pid, "VmRSS") / 1024)
         for name, process in platform.processes.items()
     }
-
-
-def peak_mb(platform: Platform, name: str) -> float:
-    """Return the peak resident MB of a process."""
-    return _status_kb(platform.processes[name].pid, "VmHWM") / 1024
-
-
-def _status_kb(pid: int, field: str) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1])
-    return 0
-
-
-def cpu_seconds(platform: Platform) -> float:
-    """Return the CPU seconds of every process and of what it waited for."""
-    ticks = 0
-    for process in platform.processes.values():
-        for pid in (process.pid, *_children(process.pid)):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(int(fields[at]) for at in (11, 12, 13, 14))
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in tasks.read_text().split()] if tasks.exists() else []
-
-
-def _loopback_bytes() -> int:
-    for line in Path("/proc/net/dev").read_text().splitlines():
-        name, _, counters = line.partition(":")
-        if name.strip() == "lo":
-            return int(counters.split()[0])
-    return 0
 
 
 def main() -> None:

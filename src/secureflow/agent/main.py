@@ -8,13 +8,15 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import DcapVerifier, code_measurement
 from secureflow.agent.attestation import appraisal_policy
-from secureflow.agent.commands import Commands
+from secureflow.agent.commands import Commands, Describing
+from secureflow.agent.context import Computing
 from secureflow.agent.control import ControlServer
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
@@ -34,8 +36,19 @@ _log = get_logger(__name__)
 _EXIT = {Category.INVALID: 2, Category.NOT_FOUND: 4, Category.CONFLICT: 5}
 
 
-async def serve(settings: AgentSettings) -> None:
+class Training(Computing, Describing, Protocol):
+    """All local computation of an agent (`agent.trainer.Trainer`)."""
+
+    async def stop(self) -> None:
+        """Let go of every job's rows."""
+
+
+async def serve(settings: AgentSettings, training: Training | None = None) -> None:
     """Be this party until cancelled.
+
+    Args:
+        settings: the agent's.
+        training: local computation; without it a warm worker process per job.
 
     Raises:
         SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
@@ -43,7 +56,9 @@ async def serve(settings: AgentSettings) -> None:
     """
     key = read_signing_key(settings)
     with _alone(settings), contextlib.closing(Store(settings.record)) as store:
-        trainer = await Trainer.start(WorkerConfig(memory=settings.worker.memory_mb << 20))
+        trainer = training or await Trainer.start(
+            WorkerConfig(memory=settings.worker.memory_mb << 20)
+        )
         credentials = CredentialFiles(settings.directory)
         credentials()  # `not_enrolled` before anything runs
         uplink = Uplink(credentials)

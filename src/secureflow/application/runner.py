@@ -7,13 +7,15 @@ Rules (ARCHITECTURE.md, "The heart"):
   transaction: one commit per outside effect, none for the effects between;
 - failures and cancellation are journalled and enter by `throw()`, on replay too;
 - an effect that was performed but not journalled is performed again under the same idempotency
-  key `(job, seq)`; the other side answers from its own record.
+  key `(job, seq)`; the other side answers from its own record;
+- a script's own work (signatures of every party, frames for every party) grows with the roster and
+  runs in a thread: the event loop serves people and parties meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -172,38 +174,49 @@ class Runner:
             if course.effect is None:
                 return
             try:
-                course.settle(await self._perform_outside(course))
+                answer = await self._perform_outside(course)
             except SecureFlowError as error:
                 if error.code == "fenced":
                     raise
-                course.settle(failure=error.as_json())
+                await asyncio.to_thread(course.settle, failure=error.as_json())
+            else:
+                await asyncio.to_thread(course.settle, answer)
 
     async def _replayed(self, job: str) -> _Course:
         """Feed the journal to a fresh script."""
         async with self._begin() as unit:
             entity = await unit.jobs.get(job)
             lines = await unit.journal.read(job)
-        course = _Course(job, entity.digest, self._script_for(entity))
+        script = await asyncio.to_thread(self._script_for, entity)  # it may import its engine
+        course = _Course(job, entity.digest, script)
         if "cancel" in entity.progress:
             course.cancel.set()
+        await asyncio.to_thread(self._replay, course, lines)
+        return course
+
+    @staticmethod
+    def _replay(course: _Course, lines: Sequence[Journalled]) -> None:
         course.advance()
         for line in lines:
             if course.effect is None or effect_digest(course.effect) != line.digest:
                 raise SecureFlowError(
                     "script_changed",
-                    f"Job {job} cannot go on: at effect {line.seq} its script asks for something "
-                    "else than the journal says it did.",
+                    f"Job {course.job} cannot go on: at effect {line.seq} its script asks for "
+                    "something else than the journal says it did.",
                     "Run the server version that started the job, or cancel it.",
                 )
             course.seq = line.seq + 1
             course.advance(line.answer, line.failure)
-        return course
 
     async def _make_durable(self, course: _Course) -> None:
         """Commit what happened, perform the effects that need no outside, open the next one."""
         async with self._begin() as unit:
             while course.effect is not None and not isinstance(course.effect, Ask | Record):
-                course.settle(await self._perform_inside(unit, course))
+                answer = await self._perform_inside(unit, course)
+                if isinstance(course.effect, Tell):  # many in a row, and nothing follows from them
+                    course.settle(answer)
+                else:
+                    await asyncio.to_thread(course.settle, answer)
             await self._flush(unit, course)
             if isinstance(course.effect, Ask):
                 effect = course.effect

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from secureflow.application.ports import Ledger
-from secureflow.engines.ledger.notes import attach, parse_note
+from secureflow.engines.ledger.notes import attach, noted_size, parse_note
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
@@ -47,7 +47,7 @@ class Witnessing:
         head = body.get("head") or body.get("cosigned")
         if not isinstance(head, str):
             return {}
-        size = parse_note(head).checkpoint.size
+        size = noted_size(head)  # this server's own note, with hundreds of cosignatures
         old, new = sorted((log_size, size))
         proof = await self._ledger.consistency(old, new) if 0 < old < new else []
         return {

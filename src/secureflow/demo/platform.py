@@ -102,10 +102,9 @@ class Platform:
         self.say("enclave")
         self._make_enclave()
         self.say("agents")
-        for owner in self.parties.values():
-            self._make_agent(owner)
-        for name in ("enclave", *self.parties):
-            self.processes[name].ready()
+        self._make_agents()
+        for process in self.processes.values():
+            process.ready()
         self.say("charter")
         self._make_charter()
         self.say("project")
@@ -181,18 +180,26 @@ class Platform:
         _edit(self.enclave / "enclave.yaml", self.settings.get("enclave", {}))
         self.start("enclave", wait=False)
 
-    def _make_agent(self, owner: Owner) -> None:
+    def _make_agents(self) -> None:
         with self.client() as admin:
-            admin.organisations.create(owner.party, owner.name)
-            roles = [Role.ORGANISATION_ADMIN, Role.DATA_OWNER, Role.DATA_SCIENTIST]
-            admin.users.create(owner.party, owner.password, owner.party, roles, owner.name)
-            token = admin.enrolments.create(owner.party).token
+            for owner in self.parties.values():
+                self._enrol(admin, owner)
+        self._start_agents()
+
+    def _start_agents(self) -> None:
+        for party in self.parties:
+            self.start(party, wait=False)
+
+    def _enrol(self, admin: Client, owner: Owner) -> None:
+        admin.organisations.create(owner.party, owner.name)
+        roles = [Role.ORGANISATION_ADMIN, Role.DATA_OWNER, Role.DATA_SCIENTIST]
+        admin.users.create(owner.party, owner.password, owner.party, roles, owner.name)
+        token = admin.enrolments.create(owner.party).token
         file = self.directory / f"{owner.party}.token"
         file.touch(0o600)
         file.write_text(token)
         api.enroll(owner.directory, token_file=file, server=self.url, name=owner.party)
         _edit(owner.config, self._agent_settings(owner))
-        self.start(owner.party, wait=False)
 
     def _agent_settings(self, owner: Owner) -> dict[str, Any]:
         root = self.enclave / "simulated" / "root.pem"

@@ -124,12 +124,11 @@ class SignedCharter:
 
     def signers(self, keys: Mapping[str, str]) -> frozenset[str]:
         """Return the organisations, among `{organisation: key}`, whose signatures hold."""
-        body = self.charter.json()
+        message = crypto.signed_message("charter", self.charter.json())
         return frozenset(
             organisation
             for organisation, signature in self.signatures.items()
-            if organisation in keys
-            and crypto.verify(keys[organisation], "charter", body, signature)
+            if organisation in keys and crypto.holds(keys[organisation], message, signature)
         )
 
     def json(self) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Canonical JSON (RFC 8785, JCS) and digests over it.
 
 Everything that is signed or hashed as JSON goes through `canonical_bytes`. Integers beyond
-±(2^53-1) and NaN/Infinity have no canonical form and are refused.
+±(2^53-1) and NaN/Infinity have no canonical form and are refused. The centre spells every message
+of every party this way, so strings are escaped by Python's C encoder, many times as fast as the
+`rfc8785` package does it; that package spells the numbers, and a test holds both together.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import binascii
 import hashlib
 import json
 import math
+from collections.abc import Callable
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 import rfc8785
@@ -18,6 +22,7 @@ import rfc8785
 from secureflow.kit.errors import SecureFlowError
 
 MAX_INTEGER: Final = 2**53 - 1
+_WORDS: Final = {None: "null", True: "true", False: "false"}
 
 
 def canonical_bytes(value: Any) -> bytes:
@@ -26,8 +31,10 @@ def canonical_bytes(value: Any) -> bytes:
     Raises:
         SecureFlowError: `not_canonical` when the value has no canonical form.
     """
+    parts: list[str] = []
     try:
-        return rfc8785.dumps(value)
+        _spell(value, parts.append)
+        return "".join(parts).encode("utf-8")  # refuses lone surrogates
     except (rfc8785.CanonicalizationError, RecursionError, UnicodeError) as error:
         raise SecureFlowError(
             "not_canonical",
@@ -93,6 +100,43 @@ def b64decode(text: str, limit: int = 1 << 20) -> bytes:
     if b64encode(data) != text:
         raise SecureFlowError("malformed_base64", "not canonical base64: stray padding or bits")
     return data
+
+
+def _spell(value: Any, add: Callable[[str], None]) -> None:
+    """Add the canonical text of a value piece by piece."""
+    if isinstance(value, str):
+        add(encode_basestring(value))
+    elif isinstance(value, dict):
+        _spell_object(value, add)
+    elif isinstance(value, list | tuple):
+        before = "["
+        for one in value:
+            add(before)
+            _spell(one, add)
+            before = ","
+        add("]" if value else "[]")
+    elif value is None or isinstance(value, bool):
+        add(_WORDS[value])
+    else:
+        add(rfc8785.dumps(value).decode("ascii"))
+
+
+def _spell_object(value: dict[Any, Any], add: Callable[[str], None]) -> None:
+    before = "{"
+    for key in sorted(value, key=_rank):
+        add(before)
+        add(encode_basestring(key))
+        add(":")
+        _spell(value[key], add)
+        before = ","
+    add("}" if value else "{}")
+
+
+def _rank(key: Any) -> bytes:
+    """Return what keys are sorted by: their UTF-16 code units."""
+    if not isinstance(key, str):
+        raise rfc8785.CanonicalizationError("object keys must be strings")
+    return key.encode("utf-16-be")
 
 
 def _malformed(reason: str) -> SecureFlowError:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from secureflow.domain.errors import Category, category
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
-from secureflow.kit.memory import be_frugal
+from secureflow.kit.memory import be_frugal, settle
 from secureflow.kit.process import run_until_told
 from secureflow.kit.version import __version__
 from secureflow.server.centre import Centre, open_centre
@@ -52,6 +52,7 @@ async def serve(settings: ServerSettings) -> None:
         renewing = asyncio.create_task(centre.certificate.keep_fresh())
         stack.callback(renewing.cancel)
         app = create_app(centre.services, settings.rest)
+        settle()
         announce_ready(
             settings.directory,
             {

@@ -374,3 +374,24 @@ async def test_a_cancelled_writer_gives_its_turn_back(database: Database) -> Non
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await kept(database, "users", USER)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {},
+        {"replies": {}},
+        {"replies": {"a": {"x": [1, None, 1e300]}, 'q"': None}},
+        [1],
+        7,
+        "",
+    ],
+)
+async def test_a_journalled_answer_comes_back_as_it_was(database: Database, answer: Any) -> None:
+    line = Journalled(0, "ab" * 32, answer, None if answer is None else {"code": "x", "é": {}})
+    async with database.begin() as unit:
+        await unit.journal.append("job_1", [line])
+        await unit.commit()
+    async with database.begin() as unit:
+        assert await unit.journal.read("job_1") == [line]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from secureflow.domain.users import Role
+from secureflow.kit import crypto
 from secureflow.kit.crypto import SigningKey
 from tests.stage import BANKS, Stage, empty_stage
 from tests.unit.application.refusing import refused
@@ -37,6 +38,24 @@ async def test_the_first_charter_needs_every_member(enrolled: Stage) -> None:
     assert len(current["words"].split()) == 12
     assert await charters.candidate() is None
     assert enrolled.ledger.kinds[-1] == "charter.adopted"
+
+
+async def test_each_signature_of_the_first_charter_is_verified_twice_at_most(
+    enrolled: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it comes and when all are there: not again with each one that follows."""
+    verified: list[str] = []
+    real = crypto.holds
+
+    def noted(public: str, message: bytes, signature: str) -> bool:
+        verified.append(public)
+        return real(public, message, signature)
+
+    monkeypatch.setattr(crypto, "holds", noted)
+    shown = await enrolled.services.charters.propose(enrolled.operator)
+    await enrolled.sign_charter(shown, list(shown["charter"]["members"]))
+    assert await enrolled.services.charters.current() is not None
+    assert len(verified) == 2 * len(BANKS)
 
 
 async def test_a_change_needs_more_than_two_thirds_of_the_pinned_members(stage: Stage) -> None:

@@ -22,7 +22,8 @@ from blake3 import blake3
 from secureflow.application.ports import Artifact
 from secureflow.kit.errors import SecureFlowError
 
-CHUNK: Final = 1 << 20
+CHUNK: Final = 1 << 18
+"""Bytes in memory for each reader: of a new model every party is one, at the same time."""
 _JOB: Final = re.compile(r"[a-z0-9_]{1,64}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -71,7 +72,7 @@ class FileArtifacts:
         return artifact
 
     async def open(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
-        """Return the blob's bytes from the offset, in chunks of at most 1 MiB.
+        """Return the blob's bytes from the offset, in chunks of at most 256 KiB.
 
         Raises:
             SecureFlowError: `not_found`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from secureflow.adapters.database.tables import (
     JOURNAL,
     LOG_SUBMISSIONS,
     OUTBOX,
+    Written,
 )
 from secureflow.application.ports import Event, Journalled, PendingLeaf
 from secureflow.engines.ledger.leaves import parse_leaf
@@ -38,7 +40,7 @@ class SqlJournal:
         """Insert lines; a taken (job, seq) raises `fenced`, and nothing can be committed then."""
         if not lines:
             return
-        rows = [{"job": job, **vars(line)} for line in lines]
+        rows = await asyncio.to_thread(lambda: [_journal_row(job, line) for line in lines])
         if await self._unit.insert_once(JOURNAL, *rows) != len(rows):
             raise self._unit.fail(
                 SecureFlowError(
@@ -48,6 +50,11 @@ class SqlJournal:
                     "Nothing to do: the other replica goes on with the job.",
                 )
             )
+
+
+def _journal_row(job: str, line: Journalled) -> dict[str, Any]:
+    answer, failure = Written.of(line.answer), Written.of(line.failure)
+    return {"job": job, **vars(line), "answer": answer, "failure": failure}
 
 
 class SqlOutbox:

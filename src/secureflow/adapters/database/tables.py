@@ -6,6 +6,7 @@ The schema is made by the migrations; a test holds both together.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,12 +36,38 @@ class JsonText(TypeDecorator[Any]):
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
         """Write compact ASCII JSON; None stays NULL."""
         del dialect
-        return self.dump(value)
+        return value.text if isinstance(value, Written) else self.dump(value)
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
         """Read it back."""
         del dialect
         return None if value is None else json.loads(value)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A JSON value that was written out beforehand.
+
+    The answers of hundreds of parties make a text of megabytes. It is written in a thread, and
+    piece by piece: one call of the C encoder over all of it would hold the interpreter as long.
+    """
+
+    text: str | None
+
+    @classmethod
+    def of(cls, value: Any, depth: int = 2) -> Written:
+        """Write a value, objects down to this depth member by member."""
+        return cls(_pieces(value, depth))
+
+
+def _pieces(value: Any, depth: int) -> str | None:
+    if not depth or not isinstance(value, dict):
+        return JsonText.dump(value)
+    members = (
+        f"{json.dumps(str(key))}:{'null' if one is None else _pieces(one, depth - 1)}"
+        for key, one in value.items()
+    )
+    return "{" + ",".join(members) + "}"
 
 
 def _entity(

@@ -224,7 +224,9 @@ class LinkServer:
             rider = await self._callbacks.rider(request.party, request.body, standing)
             if rider is not None:
                 body["rider"] = rider
-            stream.send(Envelope(request.id, "request", body))
+            # In a thread: it may be long, and every party gets one at the same time.
+            data = await asyncio.to_thread(encode, Envelope(request.id, "request", body))
+            stream.send_encoded(data)
         except SecureFlowError as error:
             self._requests.fail(request.id, request.party, error)
         except Exception as error:  # noqa: BLE001  the edge of a delivery: the asker must hear it

@@ -18,6 +18,9 @@ SILENCE: Final = 30.0
 MAX_WAITING: Final = 4096
 """Most envelopes that wait to be written: a peer that never reads is cut off."""
 
+LONG: Final = 16 * 1024
+"""Bytes from which an envelope takes longer to parse than to hand to a thread."""
+
 _PING: Final = encode(Envelope("", "ping", {}))
 
 
@@ -80,7 +83,10 @@ class Stream:
             raise SecureFlowError(
                 "link_silent", f"The link said nothing for {SILENCE:g} seconds."
             ) from error
-        return decode(data) if isinstance(data, bytes) else None
+        if not isinstance(data, bytes):
+            return None
+        # Long ones in a thread: they come from every party at the same time.
+        return decode(data) if len(data) < LONG else await asyncio.to_thread(decode, data)
 
     async def run(self) -> None:
         """Carry envelopes both ways until the stream ends or is closed.

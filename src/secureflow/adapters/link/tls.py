@@ -17,9 +17,11 @@ ENCLAVE_NAME: Final = "secureflow-enclave"
 """DNS names in the certificates of the two listening roles: whatever the address, a client accepts
 only a certificate of its own CA with the name of the role that it dials. Agents get no name."""
 
-CHUNK: Final = 1 << 20
-"""Most plaintext bytes of one message of a raw byte stream."""
-MAX_MESSAGE: Final = max(CHUNK, MAX_ENVELOPE) + 64 * 1024
+CHUNK: Final = 1 << 18
+"""Bytes of one message of a blob: the centre holds one or two for each party at the same time."""
+MAX_CHUNK: Final = 1 << 20
+"""Most plaintext bytes of one message of any raw byte stream, as sealed updates have them."""
+MAX_MESSAGE: Final = max(MAX_CHUNK, MAX_ENVELOPE) + 64 * 1024
 
 _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE),

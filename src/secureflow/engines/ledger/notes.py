@@ -146,6 +146,18 @@ def parse_note(text: str) -> Note:
     return Note(checkpoint, tuple(_parse_signature(line) for line in lines[4:-1]))
 
 
+def noted_size(text: str) -> int:
+    """Return the size of a note's checkpoint; its signature lines are not looked at.
+
+    Raises:
+        SecureFlowError: `malformed_note`.
+    """
+    lines = text[:MAX_NOTE_BYTES].split("\n", 3)
+    if len(lines) < 4:
+        raise _malformed("it is not three lines, an empty line and at least one signature line")
+    return _parse_checkpoint(lines[0], lines[1], lines[2]).size
+
+
 def is_key_name(name: object) -> bool:
     """Tell whether a name can stand in a signature line: printable, without spaces or `+`."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:

@@ -1,0 +1,57 @@
+"""A platform whose agents are hosted, many to a process (`benchmarks.crowd`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from benchmarks.crowd import crowd
+from secureflow.demo.platform import Platform
+from secureflow.sdk import Client
+from secureflow.sdk.connection import trust
+
+ALLOW_ALL = "permit (principal, action, resource);"
+
+
+class Hosted(Platform):
+    """Server and enclave as processes of their own; the agents share `hosts` processes.
+
+    Args:
+        directory: as for `Platform`.
+        owners: as for `Platform`.
+        hosts: how many processes host the agents.
+        nice: how far they step back for the others.
+    """
+
+    def __init__(
+        self, directory: Path, owners: Mapping[str, str], *, hosts: int, nice: int
+    ) -> None:
+        super().__init__(directory, owners, policy=ALLOW_ALL)
+        self._nice = nice
+        self.crowds = [f"crowd-{n}" for n in range(min(hosts, len(owners)))]
+
+    def client(self, party: str = "") -> Client:
+        """Return a logged-in client; each owner calls from an address of its own.
+
+        The server paces logins by address, and owners are on machines of their own.
+        """
+        if not party:
+            return super().client()
+        place = 2 + list(self.parties).index(party)
+        transport = httpx.HTTPTransport(
+            verify=trust(self.ca), local_address=f"127.0.{place >> 8}.{place & 255}"
+        )
+        client = Client(self.url, transport=transport)
+        client.login(party, self.parties[party].password)
+        return client
+
+    def _start_agents(self) -> None:
+        configs = [owner.config for owner in self.parties.values()]
+        for n, name in enumerate(self.crowds):
+            share = configs[n :: len(self.crowds)]
+            log = self.directory / "logs" / f"{name}.log"
+            process = crowd(self.directory / name, share, nice=self._nice, log=log)
+            self.processes[name] = process
+            process.start(self.environment)
