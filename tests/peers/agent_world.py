@@ -219,11 +219,16 @@ class World:
             ),
         )
 
+    @property
+    def link(self) -> Any:
+        """What the agent has for a centre: this world's blobs and calls."""
+        return self
+
     def open_agent(self) -> None:
         settings = self.settings
         self.store = Store(settings.record)
         outside = Outside(
-            link=self,
+            link=self.link,
             uplink=self.uplink,
             computing=self.worker,
             policies=CedarPolicies([Policy("test.cedar", self.policy, "")]),
