@@ -23,6 +23,7 @@ from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs import Limits, ModelSpec, TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client, JobRequest
+from secureflow.sdk.jobs import Asked
 from tests.survival.entry import DIRECTORY
 from tests.survival.points import Arming, deaths, disarm
 
@@ -121,7 +122,7 @@ def await_end(client: Client, job: str, patience: float = 240.0) -> Job:
 
 
 def run_under(
-    platform: Platform, arming: Arming | None, request: JobRequest | None = None
+    platform: Platform, arming: Arming | None, request: Asked | None = None
 ) -> tuple[Job, list[str]]:
     """Run a job while a process dies again and again; return it and the points of death."""
     points = platform.directory / "points"
@@ -136,7 +137,7 @@ def run_under(
     return job, deaths(points, arming.process) if arming else []
 
 
-def check_story(platform: Platform, job: Job, parties: Sequence[str] = ()) -> None:
+def check_story(platform: Platform, job: Job, parties: Sequence[str] = (), models: int = 1) -> None:
     """Nothing is recorded twice, nothing is missing, and an outsider can verify it."""
     with platform.client("bank-a") as client:
         bundle = client.jobs.bundle(job.id)
@@ -156,7 +157,7 @@ def check_story(platform: Platform, job: Job, parties: Sequence[str] = ()) -> No
     assert updates == {("update", party, *step) for party in parties for step in rounds}
     assert len([deed for deed in deeds if deed[0] == "approval"]) == len(parties)
     assert [deed[0] for deed in deeds].count("job.finished") == 1
-    assert len(versions) == 1, versions
+    assert len(versions) == models, versions
     assert all(count == 1 for count in told.values()), told
 
 

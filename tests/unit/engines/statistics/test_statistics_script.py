@@ -1,0 +1,262 @@
+"""The statistics script without a network: driven whole, crashed everywhere, parties gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from peers.statistics import statistics_value
+
+from secureflow.domain.jobspecs import job_digest
+from secureflow.domain.specs import parse
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.engines.course.course import JobContext
+from secureflow.engines.ledger.notes import cosign
+from secureflow.engines.script import AGGREGATOR, effect_digest
+from secureflow.engines.secagg import Client, Opened, open_sum
+from secureflow.engines.statistics import (
+    UNIT,
+    masked_values,
+    opened_total,
+    slots,
+    statistics_plan,
+)
+from secureflow.engines.statistics.script import federated_statistics
+from secureflow.kit.canonical import b64decode, b64encode, digest
+from secureflow.kit.errors import SecureFlowError
+from tests.unit.engines.training.world import JOB, World
+
+QUERIES = [
+    {"name": "rows", "measure": "count"},
+    {"name": "mean-age", "measure": "mean", "column": "age"},
+]
+ACCOUNTING = {"noise": 1.0, "epsilon": {"pld": 0.5, "rdp-cks20": 0.6, "rdp-filter": 0.7}}
+ROWS = 100
+"""Of each party; all are in the middle of the bounds."""
+
+
+class Crash(BaseException):
+    """The process dies."""
+
+
+class StatisticsWorld(World):
+    """Honest parties with masked sums of a hundred rows each, and the server's own aggregator."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.rounds = 0
+        roster = [{"party": p, "key": k.public, "dataset": "d"} for p, k in self.keys.items()]
+        self.spec: Any = parse(StatisticsSpec, statistics_value(QUERIES, roster=roster))
+        self.digest = job_digest(self.spec)
+        members = self._public(self.everybody)
+        self.context: Any = JobContext(
+            JOB, self.spec, self.digest, members, 2_000_000_000, ACCOUNTING
+        )
+        self.plan = statistics_plan(self.spec, JOB, self.digest)
+        self.clients = {p: Client(self.plan, p, key) for p, key in self.keys.items()}
+        self.vectors: dict[str, np.ndarray] = {}
+        self.folded_by: list[str] = []
+
+    def _one(self, party: str, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+        if party == AGGREGATOR:
+            return getattr(self, f"aggregator_{verb}")(body)  # type: ignore[no-any-return]
+        return super()._one(party, verb, body)
+
+    def party_setup(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert body["digest"] == self.digest
+        return {"setups": {"statistics": b64encode(self.clients[party].setup())}}
+
+    def party_advance(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        client = self.clients[party]
+        client.meet(b64decode(body["meet"]["statistics"], 1 << 20))
+        frame = client.advance(body["rounds"]["statistics"])
+        return {"advances": {"statistics": b64encode(frame)}}
+
+    def party_mask(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        from secureflow.engines.course.masked import model_binding
+
+        assert (body["round"], body["stage"]) == (1, "statistics")
+        assert (body["model"], body["moments"], body["steps"]) == (None, None, [])
+        client = self.clients[party]
+        client.begin(b64decode(body["begin"], 1 << 20), model_binding(self.digest, None))
+        sums = np.zeros(slots(self.spec), np.int64)
+        sums[[0, 2]] = ROWS * UNIT
+        vector = np.empty(self.plan.encoding.slots, self.plan.ring)
+        frame, shown = client.contribute(masked_values(sums), 1, {}, None, vector)
+        self.vectors[shown] = vector
+        line = cosign(body["head"], party, self.keys[party], 1_800_000_000)
+        leaf = self._leaf(party, "update", {"round": 1, "stage": "statistics"})
+        return {"upload": b64encode(frame), "vector": shown, "cosignature": line, **leaf}
+
+    def party_answer(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        frame = b64decode(body["frame"], 1 << 20)
+        return {"answer": b64encode(self.clients[party].answer(frame))}
+
+    def aggregator_sum(self, body: dict[str, Any]) -> dict[str, Any]:
+        opened = Opened.from_json(body["opened"])
+        survivors = opened.certificate.survivors
+        total = np.zeros(self.plan.encoding.slots, self.plan.ring)
+        for party in survivors:
+            total += self.vectors[body["vectors"][party]]
+        open_sum(self.plan, 0, opened, total)
+        totals = opened_total(self.plan, total, len(survivors)).tolist()
+        return {
+            "round": 1, "stage": "statistics", "survivors": list(survivors),
+            "totals": totals, "sums_digest": digest(totals),
+        }  # fmt: skip
+
+    def aggregator_finish(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.vectors.clear()
+        return {}
+
+
+Journal = list[tuple[str, Any, dict[str, Any] | None]]
+
+
+def drive(world: StatisticsWorld, journal: Journal, die_at: int | None = None) -> dict[str, Any]:
+    """Drive as the runner does; dying after an effect and before its journal line is hardest."""
+    script = federated_statistics(world.context)
+    effect, seq = next(script), 0
+    try:
+        while True:
+            if seq < len(journal):
+                kept, answer, failure = journal[seq]
+                assert kept == effect_digest(effect), f"the script changed at {seq}: {effect}"
+            else:
+                answer = failure = None
+                try:
+                    answer = world.perform(seq, effect)
+                except SecureFlowError as error:
+                    failure = error.as_json()
+                if seq == die_at:
+                    raise Crash
+                journal.append((effect_digest(effect), answer, failure))
+            seq += 1
+            if failure is None:
+                effect = script.send(answer)
+            else:
+                effect = script.throw(SecureFlowError.from_json(failure))
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+def kinds(world: StatisticsWorld) -> list[str]:
+    return [e.get("kind") or e["signed"]["leaf"]["kind"] for e in world.entries]
+
+
+def told(report: dict[str, Any]) -> dict[str, Any]:
+    """The report without the log's head, which holds the parties' fresh keys."""
+    return {k: v for k, v in report.items() if k != "ledger"}
+
+
+def values(report: dict[str, Any]) -> list[float]:
+    return [answer["rows"][0]["value"] for answer in report["answers"]]
+
+
+def test_it_answers_and_reports() -> None:
+    world = StatisticsWorld()
+    report = drive(world, [])
+    assert world.states == ["proposed", "approved", "admitted", "running"]
+    assert values(report) == [300.0, 50.0]
+    assert report["survivors"] == ["bank-a", "bank-b", "bank-c"]
+    assert report["contributions"]["bank-a"] == {"rounds": 1, "rows": None}
+    assert (report["privacy"]["epsilon"], report["privacy"]["epsilon_pld"]) == (0.6, 0.5)
+    assert [row["number"] for row in report["privacy"]["released"][:2]] == ["rows", "mean-age"]
+    assert report["ledger"]["cosigners"] == ["bank-a", "bank-b", "bank-c"]
+    assert kinds(world) == [
+        *["approval"] * 3, "job.started", *["update"] * 3, "round.closed", "job.finished",
+    ]  # fmt: skip
+    (event,) = [data for kind, data in world.told if kind == "round"]
+    assert (event["epsilon"], event["parties"]) == (0.6, report["survivors"])
+
+
+def test_the_ledger_holds_what_was_answered() -> None:
+    world = StatisticsWorld()
+    report = drive(world, [])
+    closed, finished = (entry["document"] for entry in world.entries[-2:])
+    assert closed["release"]["sums_digest"] == report["totals"]
+    assert finished["answers"] == digest(report["answers"])
+    assert "totals" not in closed["release"]
+
+
+def test_a_crash_at_every_effect_changes_nothing() -> None:
+    base = StatisticsWorld()
+    journal: Journal = []
+    want = drive(base, journal)
+    for die_at in range(len(journal)):
+        world, kept = StatisticsWorld(), []
+        with pytest.raises(Crash):
+            drive(world, kept, die_at)
+        assert told(drive(world, kept)) == told(want)
+        assert kinds(world) == kinds(base), f"recorded twice or lost at {die_at}"
+        assert world.performed == base.performed
+
+
+@pytest.mark.parametrize("verb", ["setup", "advance", "mask"])
+def test_one_of_four_gone_is_left_out(verb: str) -> None:
+    world = StatisticsWorld(count=4)
+    world.refuse["bank-d", verb] = SecureFlowError("party_silent", "bank-d is silent")
+    report = drive(world, [])
+    assert values(report) == [300.0, 50.0]
+    assert report["contributions"]["bank-d"] == {"rounds": 0, "rows": None}
+    assert {drop["party"] for drop in report["dropouts"]} == {"bank-d"}
+
+
+def test_one_of_four_gone_after_its_sum_is_in_is_counted() -> None:
+    world = StatisticsWorld(count=4)
+    world.refuse["bank-d", "answer"] = SecureFlowError("party_silent", "bank-d is silent")
+    assert values(drive(world, [])) == [400.0, 50.0]
+
+
+def test_fewer_noise_shares_widen_nobodys_interval_falsely() -> None:
+    """The error that is told counts the noise of those who are in the total."""
+    errors = []
+    for silent in ((), ("bank-d",)):
+        world = StatisticsWorld(count=4)
+        for party in silent:
+            world.refuse[party, "mask"] = SecureFlowError("party_silent", "")
+        errors.append(drive(world, [])["answers"][0]["rows"][0]["standard_error"])
+    assert errors[0] / errors[1] == pytest.approx((4 / 3) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("verb", "code"),
+    [
+        ("consent", "too_few_answers"),
+        ("setup", "too_few_answers"),
+        ("mask", "too_few_contributors"),
+        ("answer", "round_lost"),
+    ],
+)
+def test_one_of_three_gone_ends_it_with_its_name(verb: str, code: str) -> None:
+    world = StatisticsWorld()
+    world.refuse["bank-b", verb] = SecureFlowError("party_silent", "bank-b is silent")
+    with pytest.raises(SecureFlowError, match="bank-b") as caught:
+        drive(world, [])
+    assert caught.value.code == code
+    finished = world.entries[-1]
+    assert (finished["kind"], finished["document"]["outcome"]) == ("job.finished", "failed")
+
+
+def test_a_head_without_the_charters_quorum_stops_it_before_any_sum() -> None:
+    def lie(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        return {**reply, "cosignature": ""} if verb == "cosign" and party == "bank-b" else reply
+
+    world = StatisticsWorld(liar=lie)
+    with pytest.raises(SecureFlowError) as caught:
+        drive(world, [])
+    assert caught.value.code == "head_not_cosigned"
+    assert world.vectors == {}
+
+
+def test_a_party_that_masks_garbage_opens_nothing() -> None:
+    def lie(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if verb == "mask" and party == "bank-b":
+            world.vectors[reply["vector"]][:] += 1
+        return reply
+
+    world = StatisticsWorld(liar=lie)
+    with pytest.raises(SecureFlowError) as caught:
+        drive(world, [])
+    assert caught.value.code == "sum_inconsistent"
