@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secureflow.engines.script import Record, effect_digest
+from secureflow.engines.script import ENCLAVE, Record, effect_digest
 from secureflow.kit.errors import SecureFlowError
 
 from .world import Crash, Journal, World, drive
@@ -159,9 +159,39 @@ def test_votes_that_do_not_hold_do_not_count() -> None:
             return {**reply, "vote": vote}
         return reply
 
+    world = World(liar=lie)
     with pytest.raises(SecureFlowError) as caught:
-        drive(World(liar=lie), [])
+        drive(world, [])
     assert caught.value.code == "certificate_short"
+    assert (ENCLAVE, "release") not in world.asked  # found here, not by who would open
+
+
+@pytest.mark.parametrize("how", ["another's name", "another set"])
+def test_one_partys_false_vote_stops_nobody(how: str) -> None:
+    """Signed by itself: for another voter, or on a set that nobody asked about."""
+
+    def lie(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if verb != "close" or party != "bank-d":
+            return reply
+        body = dict(reply["vote"]["body"])
+        if how == "another's name":
+            body["voter"] = "bank-b"
+        else:
+            body |= {"survivors": ["bank-a", "bank-b", "bank-d"], "dead": ["bank-c"]}
+        return {**reply, "vote": {"body": body, "signature": world.keys[party].sign("vote", body)}}
+
+    world = World(count=4, liar=lie)
+    assert drive(world, [])["rounds"] == 3
+
+
+def test_a_release_that_is_refused_ends_the_job_at_once() -> None:
+    """Only an enclave that is gone is admitted anew; one that refuses has its reason."""
+    world = World()
+    world.refuse[ENCLAVE, "release"] = SecureFlowError("survivors_mismatch", "another set")
+    with pytest.raises(SecureFlowError) as caught:
+        drive(world, [])
+    assert caught.value.code == "survivors_mismatch"
+    assert world.asked.count((ENCLAVE, "open")) == 1
 
 
 def test_a_head_without_a_quorum_of_cosignatures_stops_the_job() -> None:
@@ -195,7 +225,18 @@ def test_a_start_that_too_few_members_witness_opens_nothing() -> None:
     with pytest.raises(SecureFlowError) as caught:
         drive(world, [])
     assert caught.value.code == "too_few_answers"
-    assert world.votes == {}
+    assert "close" not in {verb for _, verb in world.asked}
+
+
+def test_cosignatures_that_do_not_hold_witness_no_start() -> None:
+    def lie(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        return {"cosignature": ""} if verb == "cosign" and party > "bank-d" else reply
+
+    world = World(members=4, liar=lie)
+    with pytest.raises(SecureFlowError) as caught:
+        drive(world, [])
+    assert (caught.value.code, caught.value.details["needed"]) == ("head_not_cosigned", 5)
+    assert "train" not in {verb for _, verb in world.asked}
 
 
 @pytest.mark.parametrize("reachable", [True, False])

@@ -103,6 +103,7 @@ class World:
         self.done: dict[int, Any] = {}
         self.votes: dict[tuple[str, int, str], Question] = {}
         self.enclave_asks = 0
+        self.asked: list[tuple[str, str]] = []
         self.performed = 0
         self.lost_now = False
         self._fresh_enclave()
@@ -172,6 +173,7 @@ class World:
         return {"replies": replies, "failures": failures}
 
     def _one(self, party: str, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append((party, verb))
         if party in self.silent:
             raise SecureFlowError("party_silent", f"{party} is silent")
         if (party, verb) in self.refuse:
