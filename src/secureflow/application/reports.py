@@ -22,7 +22,7 @@ _CURVES = ("loss", "auc", "accuracy")
 
 
 def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
-    """Return the HTML page of a report (the JSON of `engines.training.federated`).
+    """Return the HTML page of a report (the JSON of `engines.course.ending`).
 
     Args:
         report: the finished job's report; parts that it lacks are left out of the page.
@@ -62,6 +62,15 @@ def figure(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
 
 
+def place(row: Mapping[str, Any]) -> str:
+    """Write what an answer is of: its group, its cell, its quantile."""
+    cell = row.get("cell")
+    if isinstance(cell, list):
+        cell = " – ".join(f"{edge:g}" for edge in cell)
+    parts = (row.get("group"), cell, row.get("quantile"))
+    return " · ".join(str(part) for part in parts if part not in (None, ""))
+
+
 @functools.cache
 def _template() -> Template:
     environment = Environment(
@@ -71,7 +80,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"both": both, "moment": moment, "figure": figure}
+    environment.filters |= {"both": both, "moment": moment, "figure": figure, "place": place}
     return environment.get_template("report.html.jinja")
 
 

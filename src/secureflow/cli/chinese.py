@@ -269,6 +269,26 @@ CHINESE: Final[dict[str, str]] = {
     "Cancel {what}?": "取消 {what}？",
     "{what} is cancelled.": "已取消 {what}。",
     "Cancel a job.": "取消任务。",
+    "Ask several owners' data for noised statistics.": "向多方数据询问加噪的统计量。",
+    "MEASURE[:COLUMN][:by=COLUMN][:bins=N][:q=Q,Q][:name=NAME]; repeat it.": (
+        "统计量[:列][:by=分组列][:bins=格数][:q=分位,分位][:name=名称]；可重复。"
+    ),
+    "A dataset; repeat it. Default: all granted to the project.": (
+        "数据集；可重复。默认：授予该项目的全部数据集。"
+    ),
+    "What all queries together may cost each owner.": "全部查询合计可消耗每个数据所有者的 ε。",
+    "The noise itself, in place of an epsilon.": "直接给出噪声倍数，代替 ε。",
+    "δ of the whole job; far below one in all rows.": "整个任务的 δ；应远小于总行数分之一。",
+    "shared, party or local: who adds how much noise.": "shared、party 或 local：由谁加多少噪声。",
+    "gaussian or laplace.": "gaussian 或 laplace。",
+    "opendp or pydp.": "opendp 或 pydp。",
+    "What the answers are for, as granted.": "结果的用途，须与授权一致。",
+    "Name of the job.": "任务名称。",
+    "Only say what it would cost.": "只说明代价，不提交。",
+    "Wait for the answers.": "等待结果。",
+    "Standard errors that noise alone would give, with so many rows in each group:": (
+        "每组有这么多行时，仅由噪声带来的标准误："
+    ),
     "Show an ended job's report, or write it as a page.": "显示已结束任务的报告，或写成网页。",
     "Job {job} released no model in round {number}.": "任务 {job} 在第 {number} 轮没有发布模型。",
     "--from needs JOB@ROUND, e.g. job_01jf2k…@12.": "--from 需要“任务@轮次”，例如 job_01jf2k…@12。",
@@ -395,6 +415,16 @@ CHINESE: Final[dict[str, str]] = {
     "progress": "进度",
     "error": "错误",
     "metrics": "指标",
+    "query": "查询",
+    "measure": "统计量",
+    "group": "组",
+    "cell": "格",
+    "quantile": "分位",
+    "value": "值",
+    "low": "下限",
+    "high": "上限",
+    "standard_error": "标准误",
+    "reason": "原因",
     "family": "模型族",
     "index": "序号",
     "author": "作者",

@@ -11,6 +11,7 @@ import typer
 from secureflow.cli.console import Form, Output, confirmed, group, say, show, write
 from secureflow.cli.files import read_mapping, write_text
 from secureflow.cli.session import client
+from secureflow.cli.statistics import show_answers, show_rehearsal, statistics
 from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
 
@@ -61,7 +62,7 @@ def submit(
     with client() as connection:
         request = read_mapping(file) | _resumed(connection, resume)
         if dry_run:
-            show(connection.jobs.dry_run(request), output)
+            show_rehearsal(connection.jobs.dry_run(request), output)
             return
         job = connection.jobs.submit(request)
         if not watch:
@@ -76,8 +77,11 @@ def submit(
 def dry_run(file: RequestFile, resume: From = "", output: Output = Form.TABLE) -> None:
     """Check a job file without submitting it."""
     with client() as connection:
-        rehearsed = connection.jobs.dry_run(read_mapping(file) | _resumed(connection, resume))
-        show(rehearsed, output, ("digest", "notes", "details"))
+        request = read_mapping(file) | _resumed(connection, resume)
+        show_rehearsal(connection.jobs.dry_run(request), output)
+
+
+app.command("statistics", help=t("Ask several owners' data for noised statistics."))(statistics)
 
 
 @app.command("watch", help=t("Follow a job until it has ended; exit code 8 if it failed."))
@@ -116,6 +120,8 @@ def report(
         told = connection.jobs.report(job)
     columns = ("job", "name", "state", "protection", "tee", "rounds", "metrics", "contributions")
     show(told, output, columns)
+    if "answers" in told and output is Form.TABLE:
+        show_answers(told, output)
 
 
 @app.command("explain", help=t("Who could see what of a job, what it cost, what is stopped."))

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from peers.statistics import LOCAL, LOCALLY, SHARED, statistics_spec
 
 import secureflow.application.reports as reports
 from secureflow.application.charts import HEIGHT, WIDTH, chart, nice_steps
 from secureflow.application.report_texts import CHINESE
 from secureflow.domain.specs import ModelSpec, Release, TrainingSpec
+from secureflow.engines.statistics import disclosure as statistics_disclosure
+from secureflow.engines.statistics.spending import spending
 from secureflow.engines.training.disclosure import disclosure
 
 TEMPLATE = Path(reports.__file__).parent / "templates" / "report.html.jinja"
@@ -143,6 +146,70 @@ def test_every_disclosure_is_translated(tee: str, intermediate: Any) -> None:
         told = spec(model=ModelSpec(family), release=Release(intermediate))
         for line in disclosure(told, tee):
             assert {str(line[name]) for name in ("who", "sees", "why")} <= set(CHINESE)
+
+
+ROW = {
+    "group": None, "cell": None, "quantile": None, "value": 812.25, "standard_error": 13.0,
+    "low": 786.7, "high": 837.7, "reason": "",
+}  # fmt: skip
+
+
+def statistics_report(**changes: Any) -> dict[str, Any]:
+    spec = statistics_spec()
+    accounting = {"epsilon": {"pld": 0.5, "rdp-cks20": 0.6, "rdp-filter": 0.7}}
+    told = {
+        "job": "job_00000000",
+        "kind": "statistics",
+        "name": "Ages",
+        "state": "succeeded",
+        "protection": "secagg",
+        "tee": "",
+        "answers": [
+            {"name": "rows", "measure": "count", "column": None, "by": None, "rows": [ROW]},
+            {"name": "ages", "measure": "histogram", "column": "age", "by": "sex", "rows": [
+                {**ROW, "group": "f", "cell": [0.0, 12.5]},
+                {**ROW, "group": "x", "cell": [12.5, 25.0], "value": None, "low": None,
+                 "high": None, "standard_error": None, "reason": "too_few_rows"},
+            ]},
+            {"name": "median", "measure": "quantile", "column": "age", "by": None,
+             "rows": [{**ROW, "quantile": 0.5}]},
+        ],
+        "privacy": spending(spec, accounting, 1),
+        "disclosure": statistics_disclosure.disclosure(spec),
+        "attacks": statistics_disclosure.attacks(spec),
+    }  # fmt: skip
+    return told | changes
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_statistics_are_a_table_of_answers(lang: Any) -> None:
+    page = reports.render(statistics_report(), lang)
+    parser = Balanced()
+    parser.feed(page)
+    assert not parser.open
+    for text in ("812.2500", "786.7000 – 837.7000", "f · 0 – 12.5", "x · 12.5 – 25", "行数过少",
+                 "0.6000 (rdp-cks20", "count of rows", "opendp"):  # fmt: skip
+        assert text in page, text
+    assert "Trusted execution" not in page  # no enclave takes part
+
+
+def test_what_an_answer_says_is_escaped() -> None:
+    evil = "<script>alert(1)</script>"
+    row = {**ROW, "group": evil, "cell": evil, "reason": evil}
+    answer = {"name": evil, "measure": evil, "column": evil, "by": evil, "rows": [row]}
+    assert "<script" not in reports.render(statistics_report(answers=[answer]))
+
+
+@pytest.mark.parametrize("unit", ["record", "person"])
+@pytest.mark.parametrize("noise", [SHARED, LOCALLY])
+def test_every_line_about_statistics_is_translated(unit: str, noise: dict[str, Any]) -> None:
+    queries = LOCAL if noise is LOCALLY else None
+    spec = statistics_spec(queries, {**noise, "unit": unit})
+    for line in statistics_disclosure.disclosure(spec):
+        assert {str(line[name]) for name in ("who", "sees", "why")} <= set(CHINESE)
+    for line in statistics_disclosure.attacks(spec):
+        assert line["attack"] in CHINESE
+        assert line["why"] in CHINESE or "must contribute" in str(line["why"])
 
 
 @given(

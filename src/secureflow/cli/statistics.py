@@ -1,0 +1,124 @@
+"""`secureflow job statistics`: questions on the command line, and how their answers are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from secureflow.cli.console import Form, Output, say, show
+from secureflow.cli.session import client
+from secureflow.cli.texts import t
+
+if TYPE_CHECKING:
+    from secureflow.sdk import Client, StatisticsRequest
+    from secureflow.sdk.views import DryRun
+
+_ANSWER = ("query", "group", "cell", "quantile", "value", "low", "high", "standard_error", "reason")
+_EXPECTED = ("name", "measure", "rows", "standard_error")
+
+Query = Annotated[
+    list[str],
+    typer.Option(
+        "--query",
+        help=t("MEASURE[:COLUMN][:by=COLUMN][:bins=N][:q=Q,Q][:name=NAME]; repeat it."),
+    ),
+]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option("--dataset", help=t("A dataset; repeat it. Default: all granted to the project.")),
+]
+Epsilon = Annotated[
+    float | None, typer.Option(help=t("What all queries together may cost each owner."))
+]
+Multiplier = Annotated[
+    float | None, typer.Option(help=t("The noise itself, in place of an epsilon."))
+]
+Delta = Annotated[float, typer.Option(help=t("δ of the whole job; far below one in all rows."))]
+Noise = Annotated[str, typer.Option(help=t("shared, party or local: who adds how much noise."))]
+Mechanism = Annotated[str, typer.Option(help=t("gaussian or laplace."))]
+Library = Annotated[str, typer.Option(help=t("opendp or pydp."))]
+
+
+def statistics(
+    project: Annotated[str, typer.Option(help=t("Id of the project."))],
+    purpose: Annotated[str, typer.Option(help=t("What the answers are for, as granted."))],
+    query: Query,
+    dataset: Datasets = None,
+    epsilon: Epsilon = None,
+    noise_multiplier: Multiplier = None,
+    delta: Delta = 1e-6,
+    noise: Noise = "shared",
+    mechanism: Mechanism = "gaussian",
+    library: Library = "opendp",
+    name: Annotated[str, typer.Option(help=t("Name of the job."))] = "statistics",
+    dry_run: Annotated[bool, typer.Option(help=t("Only say what it would cost."))] = False,
+    watch: Annotated[bool, typer.Option(help=t("Wait for the answers."))] = False,
+    output: Output = Form.TABLE,
+) -> None:
+    """Ask for statistics."""
+    from secureflow.cli.watching import follow
+    from secureflow.domain.noise import NoiseWish
+    from secureflow.domain.specs import parse
+    from secureflow.sdk import StatisticsRequest
+    from secureflow.sdk.queries import queries
+
+    wish = parse(
+        NoiseWish,
+        {
+            "delta": delta,
+            "noise": noise,
+            "mechanism": mechanism,
+            "library": library,
+            "epsilon": epsilon,
+            "noise_multiplier": noise_multiplier,
+        },
+        "request",
+    )
+    asked = queries(query)
+    with client() as connection:
+        ids = tuple(dataset or [one.id for one in connection.datasets.list(project)])
+        request = StatisticsRequest(project, name, purpose, ids, asked, wish)
+        if dry_run:
+            show_rehearsal(connection.jobs.dry_run(request), output)
+            return
+        _submit(connection, request, follow if watch else None, output)
+
+
+def _submit(connection: Client, request: StatisticsRequest, follow: Any, output: Form) -> None:
+    job = connection.jobs.submit(request)
+    if follow is None:
+        show(job, output, ("id", "name", "state", "digest"))
+        return
+    say(f"{job.id}: {t('submitted')}")
+    follow(connection, job.id)
+    show_answers(connection.jobs.report(job.id), output)
+
+
+def show_rehearsal(told: DryRun, output: Form) -> None:
+    """Write a dry run: the price, and how wide answers will be."""
+    expected = told.details.get("expected")
+    if output is not Form.TABLE or expected is None:
+        show(told, output, ("digest", "notes", "details"))
+        return
+    details = {name: one for name, one in told.details.items() if name != "expected"}
+    show({"digest": told.digest, "notes": told.notes, **details}, output)
+    say(t("Standard errors that noise alone would give, with so many rows in each group:"))
+    show(expected, output, _EXPECTED)
+
+
+def show_answers(report: Mapping[str, Any], output: Form) -> None:
+    """Write the answers of a report with their 95 % intervals."""
+    if output is not Form.TABLE:
+        show(report["answers"], output)
+        return
+    rows = [
+        {"query": answer["name"], **row} for answer in report["answers"] for row in answer["rows"]
+    ]
+    show(rows, output, _filled(rows))
+
+
+def _filled(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns in which any row has something."""
+    return [name for name in _ANSWER if any(row.get(name) not in (None, "") for row in rows)]

@@ -1,0 +1,140 @@
+"""`job statistics`: what is asked of the server, and how answers are shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.test_cli_commands import JOB
+
+ASK = ("job", "statistics", "--project", "prj_0", "--purpose", "research")
+DRY = {
+    "digest": "d" * 64,
+    "spec": {},
+    "notes": ["The sum needs all 3 contributors: it survives no dropout."],
+    "details": {
+        "privacy": {"unit": "record", "noise_multiplier": 7.5, "epsilon": {"rdp-cks20": 0.99}},
+        "expected": [
+            {"name": "count", "measure": "count", "rows": 1000, "standard_error": 13.0},
+            {"name": "mean-age", "measure": "mean", "rows": 1000, "standard_error": None},
+        ],
+    },
+}
+ROW = {
+    "group": None, "cell": None, "quantile": None, "value": 812.25, "standard_error": 13.0,
+    "low": 786.7, "high": 837.7, "reason": "",
+}  # fmt: skip
+ANSWERS = [
+    {"name": "count", "measure": "count", "column": None, "by": None, "rows": [ROW]},
+    {
+        "name": "mean-age", "measure": "mean", "column": "age", "by": "sex",
+        "rows": [
+            {**ROW, "group": "f", "value": 41.5},
+            {**ROW, "group": "x", "value": None, "reason": "too_few_rows"},
+        ],
+    },
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _answers(centre: Any) -> None:
+    datasets = [
+        {"id": f"dst_{n}", "organisation": f"bank-{n}", "name": "people", "title": "People",
+         "columns": [], "rows": "<1k", "commitment": "", "created": 1,
+         "privacy": {"unit": "person", "rows_per_person": 3}}
+        for n in "abc"
+    ]  # fmt: skip
+    centre.answers["GET /datasets?project=prj_0"] = (200, {"items": datasets, "next": ""})
+    centre.answers["GET /datasets/dst_a"] = (200, datasets[0])
+    centre.answers["POST /jobs/statistics/dry-run"] = (200, DRY)
+    centre.answers["POST /jobs/statistics"] = (201, JOB)
+    report = {"job": "job_00000000", "state": "succeeded", "answers": ANSWERS}
+    centre.answers["GET /jobs/job_00000000/report?format=json"] = (200, report)
+
+
+def test_a_dry_run_over_every_granted_dataset(centre: Any, cli: Any) -> None:
+    code, out, err = cli(
+        *ASK, "--query", "count", "--query", "mean:age:by=sex", "--epsilon", 1, "--dry-run"
+    )
+    assert (code, centre.asked[-1][0]) == (0, "POST /jobs/statistics/dry-run")
+    body = centre.asked[-1][2]
+    assert body["datasets"] == ["dst_a", "dst_b", "dst_c"]
+    assert body["queries"][1] == {
+        "name": "mean-age-by-sex", "measure": "mean", "column": "age", "by": "sex", "bins": 64,
+        "quantiles": [],
+    }  # fmt: skip
+    assert (body["privacy"]["epsilon"], body["privacy"]["noise"]) == (1.0, "shared")
+    assert "noise_multiplier=7.5" in out
+    assert "survives no dropout" in out
+    assert [line.split() for line in out.splitlines()[-2:]] == [
+        ["count", "count", "1000", "13"], ["mean-age", "mean", "1000"],
+    ]  # fmt: skip
+    assert "noise alone" in err
+
+
+def test_named_datasets_and_other_noise(centre: Any, cli: Any) -> None:
+    code, out, _ = cli(
+        *ASK, "--query", "count", "--dataset", "dst_a", "--dataset", "dst_b", "--dataset", "dst_c",
+        "--noise", "party", "--mechanism", "laplace", "--library", "pydp",
+        "--noise-multiplier", 3, "--delta", 1e-7, "--name", "rows",
+    )  # fmt: skip
+    assert code == 0
+    assert "job_00000000" in out
+    (asked,) = centre.asked
+    assert asked[2]["privacy"] == {
+        "delta": 1e-7, "noise": "party", "mechanism": "laplace", "library": "pydp",
+        "noise_multiplier": 3.0, "epsilon": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--query", "median:age", "--epsilon", 1),
+        ("--query", "count", "--epsilon", -1),
+        ("--query", "count", "--epsilon", 1, "--noise", "none"),
+    ],
+)
+def test_what_cannot_be_asked_asks_nobody(centre: Any, cli: Any, arguments: Any) -> None:
+    code, _, err = cli(*ASK, *arguments)
+    assert (code, centre.asked) == (2, [])
+    assert err.startswith("invalid_request: ")
+
+
+def test_waiting_shows_the_answers(centre: Any, cli: Any) -> None:
+    centre.answers["GET /jobs/job_00000000/events"] = (200, b"")
+    centre.answers["GET /jobs/job_00000000"] = (200, JOB | {"state": "succeeded"})
+    code, out, err = cli(*ASK, "--query", "count", "--epsilon", 1, "--watch")
+    assert code == 0
+    assert err.startswith("job_00000000: submitted")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["query", "group", "value", "low", "high", "standard_error", "reason"]
+    assert lines[1] == ["count", "812.2", "786.7", "837.7", "13"]
+    assert lines[2][:3] == ["mean-age", "f", "41.5"]
+    assert lines[3][-1] == "too_few_rows"
+
+
+def test_a_report_has_its_answers_below(cli: Any) -> None:
+    code, out, _ = cli("job", "report", "job_00000000")
+    assert code == 0
+    assert "812.2" in out
+    assert json.loads(cli("job", "report", "job_00000000", "-o", "json")[1])["answers"] == ANSWERS
+
+
+def test_a_job_file_may_be_of_statistics(centre: Any, cli: Any, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("kind: statistics\nproject: prj_0\nqueries: [{name: n, measure: count}]\n")
+    assert cli("job", "submit", file)[0] == 0
+    assert centre.asked[-1][0] == "POST /jobs/statistics"
+    assert cli("job", "dry-run", file)[0] == 0
+    assert centre.asked[-1][0] == "POST /jobs/statistics/dry-run"
+    assert centre.asked[-1][2] == {
+        "project": "prj_0", "queries": [{"name": "n", "measure": "count"}],
+    }  # fmt: skip
+
+
+def test_a_dataset_shows_its_unit_and_bound(cli: Any) -> None:
+    assert "kept per person; 3 rows of one count" in cli("data", "show", "dst_a")[2]
