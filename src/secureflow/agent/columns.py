@@ -7,6 +7,7 @@ narrower would let a row of this owner's move a sum by more than the noise was m
 
 from __future__ import annotations
 
+from secureflow.adapters.statistics import check_installed
 from secureflow.domain.jobspecs import JobSpec
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs import TrainingSpec
@@ -18,7 +19,8 @@ def check_columns(spec: JobSpec, dataset: DatasetConfig) -> None:
     """Refuse columns, types, categories and bounds that do not fit what the owner declared.
 
     Raises:
-        SecureFlowError: `column_not_granted`, `unknown_category`, `bounds_too_narrow`.
+        SecureFlowError: `column_not_granted`, `unknown_category`, `bounds_too_narrow`,
+            `library_missing`.
     """
     if isinstance(spec, StatisticsSpec):
         _check_statistics(spec, dataset)
@@ -41,6 +43,7 @@ def _check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
 
 
 def _check_statistics(spec: StatisticsSpec, dataset: DatasetConfig) -> None:
+    check_installed(spec.privacy.library)  # before a person is asked, not when rows are read
     for asked in spec.columns:
         column = _declared(dataset, asked.column, {asked.type})
         if asked.type == "category":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secureflow.domain.noise import NoiseWish
 from secureflow.sdk.client import AsyncClient, Client
 from secureflow.sdk.events import Event
 from secureflow.sdk.profile import Profile, load_profile, save_profile
@@ -14,6 +15,7 @@ __all__ = [
     "Client",
     "Event",
     "JobRequest",
+    "NoiseWish",
     "Profile",
     "StatisticsRequest",
     "common_features",

@@ -229,6 +229,16 @@ async def test_what_no_owner_can_agree_to(
     assert world.store.job(JOB) is None
 
 
+async def test_a_library_that_is_not_here_is_told_before_anybody_is_asked(
+    world: TallyWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secureflow.adapters.statistics.find_spec", lambda _: None)
+    error = await refused(world, "consent", world.consent_body())
+    assert error.code == "library_missing"
+    assert "secureflow[stats]" in error.hint
+    assert world.assembly.inbox.list() == []
+
+
 async def test_wider_bounds_and_more_categories_are_sound(tmp_path: Path) -> None:
     wide = [
         {**COLUMNS[0], "bounds": [-5, 120]},

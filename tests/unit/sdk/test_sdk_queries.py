@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.noise import NoiseWish
+from secureflow.domain.specs import parse
 from secureflow.domain.statistics import StatisticsQuery
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import StatisticsRequest, query
@@ -109,3 +112,11 @@ def test_asking_in_one_call(sdk_server: Any, sdk_job: Any) -> None:
     assert (body["datasets"], body["purpose"]) == (["dst_0"], "research")
     assert [one["name"] for one in body["queries"]] == ["count-by-sex", "mean-age"]
     assert (body["privacy"]["epsilon"], body["privacy"]["delta"]) == (0.5, 1e-6)
+
+
+def test_the_example_is_a_request() -> None:
+    file = Path(__file__).parents[3] / "examples" / "statistics.yaml"
+    value = yaml.safe_load(file.read_text())
+    assert value.pop("kind") == "statistics"
+    asked = parse(StatisticsRequest, value, "request")
+    assert [one.measure for one in asked.queries] == ["count", "mean", "histogram", "quantile"]

@@ -6,6 +6,7 @@ library of 260 MB, and neither is part of the core (extra `stats`).
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Final
 
 from secureflow.application.ports import Statistician
@@ -30,14 +31,28 @@ def open_statistician(library: str) -> Statistician:
 
             return PyDpStatistician()
     except ImportError as error:
-        raise SecureFlowError(
-            "library_missing",
-            f"The library {library!r} for statistics is not installed at this agent.",
-            "Install it: pip install 'secureflow[stats]'.",
-            {"library": library},
-        ) from error
+        raise _missing(library) from error
     raise SecureFlowError(
         "library_missing",
         f"There is no library {library!r} for statistics.",
         f"Libraries are: {', '.join(LIBRARIES)}.",
+    )
+
+
+def check_installed(library: str) -> None:
+    """Refuse a library that is not here, without loading one that is: consent asks it.
+
+    Raises:
+        SecureFlowError: `library_missing`.
+    """
+    if library not in LIBRARIES or find_spec(library) is None:
+        raise _missing(library)
+
+
+def _missing(library: str) -> SecureFlowError:
+    return SecureFlowError(
+        "library_missing",
+        f"The library {library!r} for statistics is not installed at this agent.",
+        "Install it: pip install 'secureflow[stats]'.",
+        {"library": library},
     )
