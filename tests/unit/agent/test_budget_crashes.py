@@ -6,7 +6,9 @@ import random
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,12 +25,17 @@ from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs import TrainingSpec, dump
 from secureflow.engines.privacy import Mechanism, epsilon
 from secureflow.engines.privacy.accounting import curve, learn
+from secureflow.engines.training.private import charge
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.agent import budget_process
 
-SPEC = private_spec({"noise_multiplier": 5.0})
-CHARGE = Mechanism("gaussian", 5.0, 1.0, 3)
 LIMIT = 3.0
+PLANS = ((5.0, 3), (5.0, 1), (3.0, 2), (8.0, 5), (2.0, 1))
+"""Each job's noise multiplier and rounds: most pairs fit into the limit, all together never do."""
+SPECS = tuple(
+    private_spec({"noise_multiplier": noise}, plan={"rounds": rounds, "validation": 0.0})
+    for noise, rounds in PLANS
+)
 _numbers = count()
 
 
@@ -60,13 +67,16 @@ class Leaves:
 
 
 class Breaking:
-    """A connection whose next COMMIT fails: before it took effect, or after."""
+    """A connection whose next COMMIT fails: before it took effect, or after, or by chance."""
 
     def __init__(self, real: sqlite3.Connection) -> None:
         self.real = real
         self.fails = ""
+        self.chance: random.Random | None = None
 
     def execute(self, sql: str, *values: Any) -> Any:
+        if sql == "COMMIT" and self.chance is not None:
+            self.fails = self.chance.choice(["", "", "", "before", "after"])
         if sql != "COMMIT" or not self.fails:
             return self.real.execute(sql, *values)
         when, self.fails = self.fails, ""
@@ -76,6 +86,10 @@ class Breaking:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
+
+
+def spec_of(job: int) -> TrainingSpec:
+    return SPECS[job % len(SPECS)]
 
 
 class Bank:
@@ -95,20 +109,20 @@ class Bank:
         self.budgets = Budgets(settings, self.store, leaves, "", nothing, nothing)
 
     def record(self, job: int) -> JobRecord:
-        return JobRecord(f"{self.domain}/{job}", "d", dump(SPEC), b"", 0, 0)
+        return JobRecord(f"{self.domain}/{job}", "d", dump(spec_of(job)), b"", 0, 0)
 
     def do(self, deed: str, job: int) -> None:
         """Perform one deed of a job as the agent does."""
         record = self.record(job)
         if deed == "reserve":
-            self.budgets._reserve(record, Settings(self.domain).privacy, (CHARGE,))
+            self.budgets._reserve(record, Settings(self.domain).privacy, charge(spec_of(job)))
             return
         with self.store.transaction():
             if deed == "settle":
                 self.budgets.settle(record)
                 return
             rounds = len(self.store.rounds(record.job))
-            if rounds >= 3:
+            if rounds >= spec_of(job).plan.rounds:
                 return
             self.store.add_round(
                 RoundRecord(record.job, rounds + 1, "train", "m", "c", 0, 0.0, 0, "")
@@ -119,7 +133,9 @@ class Bank:
 
 @pytest.fixture(scope="module")
 def bank_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Breaking]]:
-    learn(CHARGE, curve(CHARGE))
+    for spec in SPECS:
+        (mechanism,) = charge(spec)
+        learn(mechanism, curve(mechanism))
     store = Store(tmp_path_factory.mktemp("budget") / "agent.db")
     store._db.execute("PRAGMA synchronous=OFF")  # failures are simulated, not the disk's
     breaking = Breaking(store._db)
@@ -153,6 +169,15 @@ def _interleave(bank: Bank, deeds: list[tuple[str, int, str]]) -> None:
         except sqlite3.OperationalError:
             pass
         bank.breaking.fails = ""
+        assert not bank.released or epsilon(_left(bank), 1e-5, "rdp-filter") <= LIMIT
+
+
+def _left(bank: Bank) -> tuple[Mechanism, ...]:
+    """Return what the releases that left cost together."""
+    return tuple(
+        Mechanism("gaussian", PLANS[int(job.split("/")[1]) % len(PLANS)][0], 1.0, rounds)
+        for job, rounds in bank.released.items()
+    )
 
 
 def _check(bank: Bank) -> None:
@@ -165,7 +190,7 @@ def _check(bank: Bank) -> None:
         charged = {r["job"]: sum(m["count"] for m in r["charge"]) for r in ledger.reservations()}
     for job, rounds in bank.released.items():
         assert charged[job] >= rounds
-    left = tuple(Mechanism("gaussian", 5.0, 1.0, n) for n in bank.released.values())
+    left = _left(bank)
     assert not left or epsilon(left, 1e-5, "rdp-filter") <= LIMIT
     with bank.store.transaction():
         bank.store._write("DELETE FROM leaves")
@@ -191,6 +216,57 @@ def test_ten_thousand_orders(
     bank = Bank(*bank_store)
     _interleave(bank, deeds)
     _check(bank)
+
+
+def _at_once(bank: Bank, seed: int, jobs: int = 10) -> None:
+    """Run jobs side by side, each in a thread of its own as the agent's verbs do, on a bad disk."""
+    start = threading.Barrier(jobs)
+    bank.breaking.chance = random.Random(seed)
+
+    def run(job: int) -> None:
+        start.wait()
+        for deed in ("reserve", *["release"] * 5, "settle"):
+            for _ in range(3):  # whoever asks asks again
+                try:
+                    bank.do(deed, job)
+                except SecureFlowError as error:
+                    if error.code not in {"budget_exceeded", "budget_conflict"}:
+                        raise
+                except sqlite3.OperationalError:
+                    continue
+                break
+
+    with ThreadPoolExecutor(jobs) as pool:
+        for done in [pool.submit(run, job) for job in range(jobs)]:
+            done.result()
+    bank.breaking.chance = None
+    _check(bank)
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("switching")
+def test_jobs_at_once_on_a_failing_disk(bank_store: tuple[Store, Breaking]) -> None:
+    released = 0
+    for seed in range(10):
+        bank = Bank(*bank_store)
+        _at_once(bank, seed)
+        released += len(bank.released)
+    assert released > 10  # it is no test of refusals alone
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.usefixtures("switching")
+def test_many_jobs_at_once(bank_store: tuple[Store, Breaking]) -> None:
+    for seed in range(1000):
+        _at_once(Bank(*bank_store), seed)
 
 
 def _killed_often(directory: Path, kills: int) -> None:

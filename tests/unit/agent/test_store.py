@@ -104,3 +104,15 @@ def test_a_file_that_is_no_record_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SecureFlowError) as error:
         Store(path)
     assert error.value.code == "store_unreadable"
+
+
+def test_a_vote_in_another_round_or_stage_is_one_before(tmp_path: Path) -> None:
+    """The second flight of a party's first closing (the certificate) is still its first."""
+    store = Store(tmp_path / "agent.db")
+    with store.transaction():
+        store.add_vote("job-1", 1, "train", {})
+    assert not store.voted_before("job-1", 1, "train")
+    assert not store.voted_before("job-2", 2, "train")
+    assert store.voted_before("job-1", 2, "train")
+    assert store.voted_before("job-1", 1, "evaluate")
+    store.close()

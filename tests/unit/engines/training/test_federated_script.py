@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
 from secureflow.engines.script import ENCLAVE, Record, effect_digest
 from secureflow.kit.errors import SecureFlowError
 
@@ -150,6 +152,40 @@ def test_what_a_party_did_not_sign_is_refused(liar: Any, code: str) -> None:
     with pytest.raises(SecureFlowError) as caught:
         drive(world, [])
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("field", ["author", "job", "spec"])
+def test_a_leaf_of_another_author_job_or_spec_is_refused(field: str) -> None:
+    """bank-b's own signature stands under it: it is still not bank-b's leaf of this job."""
+
+    def lie(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if verb != "train" or party != "bank-b":
+            return reply
+        leaf = leaf_from_json(reply["leaf"]).leaf
+        other = {"author": "bank-a", "job": "job_another123", "spec": "ab" * 32}[field]
+        signed = sign_leaf(replace(leaf, **{field: other}), world.keys["bank-b"])
+        return {**reply, "leaf": signed.json(), "leaves": []}
+
+    world = World(liar=lie)
+    with pytest.raises(SecureFlowError, match="bank-b") as caught:
+        drive(world, [])
+    assert caught.value.code == "leaf_forged"
+
+
+def test_fewer_folded_updates_than_answers_open_nothing() -> None:
+    """bank-c answered and the enclave holds nothing of it; with bank-d away two are left."""
+
+    def lose(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if verb == "train" and party == "bank-c":
+            world.folded[1, "train"].discard("bank-c")
+        return reply
+
+    world = World(count=4, liar=lose)
+    world.refuse["bank-d", "train"] = SecureFlowError("party_silent", "bank-d is silent")
+    with pytest.raises(SecureFlowError) as caught:
+        drive(world, [])
+    assert caught.value.code == "too_few_contributors"
+    assert "close" not in {verb for _, verb in world.asked}
 
 
 def test_votes_that_do_not_hold_do_not_count() -> None:

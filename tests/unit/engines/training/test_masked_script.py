@@ -189,3 +189,13 @@ def test_the_server_dies_at_every_effect(protection: str) -> None:
         end = course(world, [death])
         # The model may differ by who was there; that it is exact is checked.
         assert not isinstance(end, SecureFlowError), (death, end)
+
+
+def test_who_missed_the_first_round_votes_under_the_charters_quorum() -> None:
+    """bank-d's first vote is in round 2, where four of eight members train: five must witness."""
+    world = MaskedWorld(count=4, members=4, rounds=ROUNDS, faults=[Fault("bank-d", "mask")])
+    report = course(world)
+    assert isinstance(report, dict)
+    assert [len(names) for _, _, names in survivors(world)] == [3, 4, 4]
+    assert ("bank-d", 2, "train") in world.votes
+    assert "head_not_cosigned" not in {drop["code"] for drop in report["dropouts"]}
