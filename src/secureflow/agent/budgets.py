@@ -34,6 +34,8 @@ JSON = Any
 LEAF: Final = "budget"
 RELEASING: Final = frozenset({"train", "statistics"})
 """Stages whose noised sums are released; a statistics job has one round of its own."""
+EVALUATION: Final = "evaluate"
+"""Releases noised metrics, once; also where this party was away while the model was trained."""
 _SCANNED: Final = "budget.scanned"
 _PAGE: Final = 500
 
@@ -128,7 +130,8 @@ class Budgets:
         if spec is None or policy is None:
             return
         ledger = self._ledger(policy)
-        if not ledger.covers(job.job, charge(spec, self._made(job))):
+        rounds, evaluated = self._made(job)
+        if not ledger.covers(job.job, charge(spec, rounds, evaluated=evaluated)):
             raise SecureFlowError(
                 "budget_conflict",
                 f"Nothing is reserved in {policy.domain} that pays for this update of {job.job}.",
@@ -138,9 +141,9 @@ class Budgets:
             ledger.commit(job.job)
 
     def settle(self, job: JobRecord) -> None:
-        """Charge an ended job for the rounds on record; the caller's transaction.
+        """Charge an ended job for what is on record; the caller's transaction.
 
-        A job without any is given back if this process reserved it; else it stays spent.
+        A job without anything is given back if this process reserved it; else it stays spent.
         """
         spec = _private_spec(job)
         policy = self._policy(spec)
@@ -148,10 +151,10 @@ class Budgets:
             return
         ledger = self._ledger(policy)
         state = ledger.state_of(job.job)
-        made = self._made(job)
+        rounds, evaluated = self._made(job)
         if state == "committed":
-            ledger.commit(job.job, charge(spec, made))
-        elif state == "reserved" and made == 0:
+            ledger.commit(job.job, charge(spec, rounds, evaluated=evaluated))
+        elif state == "reserved" and not rounds and not evaluated:
             ledger.void(job.job)
 
     async def report(self) -> list[dict[str, JSON]]:
@@ -209,8 +212,10 @@ class Budgets:
             )
         return policy
 
-    def _made(self, job: JobRecord) -> int:
-        return sum(one.stage in RELEASING for one in self._store.rounds(job.job))
+    def _made(self, job: JobRecord) -> tuple[int, bool]:
+        """Return how many rounds this party sent an update of, and whether it was evaluated."""
+        stages = [one.stage for one in self._store.rounds(job.job)]
+        return sum(one in RELEASING for one in stages), EVALUATION in stages
 
     async def _learn(self, policy: DatasetPrivacy, wanted: Charge) -> None:
         """Know every curve that the filter will need: it runs inside a transaction."""
@@ -299,11 +304,11 @@ class Budgets:
             )
 
 
-def charge(spec: JobSpec, made: int | None = None) -> Charge:
+def charge(spec: JobSpec, made: int | None = None, *, evaluated: bool = False) -> Charge:
     """Return what so many rounds of the job cost (default: the whole plan); () without DP."""
     if isinstance(spec, StatisticsSpec):
         return () if made == 0 else statistics_charge(spec)
-    return training_charge(spec, made)
+    return training_charge(spec, made, evaluated=evaluated)
 
 
 def _private_spec(job: JobRecord) -> JobSpec | None:

@@ -141,6 +141,22 @@ async def test_an_ended_job_costs_the_rounds_on_record(tmp_path: Path) -> None:
     assert 0 < await spent(agent) < whole
 
 
+async def test_an_evaluation_alone_is_charged(tmp_path: Path) -> None:
+    """A party that missed every round but the evaluation released its noised metrics all the same.
+
+    Else a centre could have models measured for nothing, job after job.
+    """
+    plan = {"rounds": 3, "validation": 0.2}
+    agent = world(tmp_path, plan=plan, privacy={**PRIVATE["privacy"], "metrics_noise": 2.0})
+    await agent.admitted()
+    await agent.ask("train", agent.train_body(3, "evaluate"))
+    await finish(agent)
+    (domain,) = await agent.assembly.context.budgets.report()
+    (reservation,) = domain["reservations"]
+    assert [(one["noise"], one["count"]) for one in reservation["charge"]] == [(2.0, 1)]
+    assert domain["spent"] > 0
+
+
 async def test_a_restarted_job_goes_on_and_is_charged_once(tmp_path: Path) -> None:
     agent = world(tmp_path)
     await agent.admitted()

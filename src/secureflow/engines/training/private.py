@@ -73,18 +73,22 @@ def noises_metrics(spec: TrainingSpec) -> bool:
     return spec.privacy is not None and spec.privacy.metrics_noise is not None
 
 
-def charge(spec: TrainingSpec, rounds: int | None = None) -> Charge:
+def charge(spec: TrainingSpec, rounds: int | None = None, *, evaluated: bool = False) -> Charge:
     """Return what this many rounds of the job cost (default: the whole plan); () without DP.
 
-    The evaluation is charged with any round: whether it came is not worth a question. That its
+    The evaluation is charged with any round: whether it came is not worth a question. Without one
+    it is charged if it came (`evaluated`): a party may have missed every round but this. That its
     rows are none of those that are trained on would make it cheaper; it is not counted on.
     """
     privacy, count = spec.privacy, spec.plan.rounds if rounds is None else rounds
-    if privacy is None or count == 0:
+    if privacy is None:
         return ()
+    evaluation = evaluation_charge(privacy) if count or evaluated else ()
+    if count == 0:
+        return evaluation
     steps = count * privacy.local_steps
     models = Mechanism("gaussian", privacy.multiplier, privacy.sampling, steps)
-    return (models, *evaluation_charge(privacy))
+    return (models, *evaluation)
 
 
 def evaluation_charge(privacy: Privacy) -> Charge:
