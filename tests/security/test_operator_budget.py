@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs import TrainingSpec, dump, spec_digest
 from secureflow.engines.course.course import cosigned_note
 from secureflow.engines.course.masked import model_binding
+from secureflow.engines.secagg.messages import pack, unpack
 from secureflow.engines.training.federated import initial_model_digest
 from secureflow.kit.canonical import b64decode, b64encode
 from tests.survival.world import platform
@@ -201,6 +203,44 @@ def restore(copy: Path, directory: Path) -> None:
     """Put an agent's files where others are, or none yet."""
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(copy, directory, ignore=shutil.ignore_patterns("*.sock"))
+
+
+async def test_one_model_over_two_sets(operator: Operator) -> None:
+    """Round 2 from the model of round 1, without bank-d: the difference of the sums is bank-d's.
+
+    From one model a party makes one update with one share of the noise, so the difference would
+    carry 1/(t - c) of the variance that round 2 is charged for.
+    """
+    four = (*THREE, "bank-d")
+    shared = {**PRIVACY, "noise": "shared"}
+    spec = operator.spec_over_rows("bounds", four, protection="secagg", privacy=shared)
+    run = Run(operator, spec)
+    honest = await run.until("mask", round=2)
+    course, conductor = run.course, run.course.conductors["train"]
+    assert course.steps[0]["survivors"] == list(four)
+    conductor._round = None
+    frames = conductor.begin(1, model_binding(initial_model_digest(spec), None))
+    replies = {}
+    for party, frame in frames.items():
+        body = {**honest.body, "model": None, "begin": b64encode(frame), "steps": []}
+        replies[party] = await operator.ask(run.job, party, "mask", body)
+        if party != "bank-d":
+            conductor.receive(party, b64decode(replies[party]["upload"], 1 << 20))
+    conductor.close()
+    note, _ = cosigned_note(honest.body["head"], replies, spec.keys)
+    closing = run.body(round=2, stage="train", cosigned=note)
+    for party, frame in conductor.requests().items():
+        body = {**closing, "frame": b64encode(frame)}
+        error = await refusal(operator.ask(run.job, party, "answer", body))
+        assert run.accused(error, body, party) == "model_repeated"
+        for number in (1, 3):  # put as a question of another round it is none of this one's
+            error = await refusal(operator.ask(run.job, party, "answer", {**body, "round": number}))
+            assert error.code == "stale_round"
+        asked, _ = unpack(conductor.plan, frame)
+        everybody = replace(asked, survivors=four, dead=())  # the sum that they opened before
+        body = {**closing, "frame": b64encode(pack(everybody))}
+        assert (await operator.ask(run.job, party, "answer", body))["answer"]
+    await run.give_up()
 
 
 async def test_moments_that_are_left_out(operator: Operator) -> None:

@@ -167,6 +167,10 @@ async def test_a_question_of_another_round(run: Run) -> None:
     first = question(run, "abcd")
     await run.until("answer", round=2)
     assert await put(run, first) == "stale_round"
+    # A round that is on no record would be voted on under no witnesses at all.
+    frame = b64encode(pack(question(run, "abcd")))
+    unwitnessed = asked(run, frame=frame, round=9, cosigned=run.course.note)
+    assert await refused(run, "answer", unwitnessed) == "stale_round"
 
 
 # Whose keys the operator shows.

@@ -34,6 +34,7 @@ ACCUSING: Final = frozenset(
         "fewer_than_three",
         "forged_key",
         "model_inconsistent",
+        "model_repeated",
         "not_masked",
         "other_job",
         "other_roster",

@@ -6,7 +6,7 @@ tests/security name them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from secureflow.agent.records import Admission, JobRecord, RoundRecord
 from secureflow.agent.requests import MaskRequest, ReleasedMoments, TrainingStage, TrainRequest
@@ -220,6 +220,35 @@ def check_position(
             {"asked": request.round, "newest": newest.round},
         )
     return None
+
+
+def check_one_set(
+    model: str, survivors: Sequence[str], earlier: Mapping[int, Sequence[str]], *, innocent: bool
+) -> None:
+    """Refuse a vote by which one model's updates would open over two sets of contributors.
+
+    From one model a party makes one update, noise and all, in whatever round. Two sums of the same
+    updates over sets that differ in one party differ by that party's update and its own share of
+    the noise alone. t parties voted for the earlier set, so t others for this one do not exist.
+
+    Args:
+        model: hex digest of the model that the round starts from.
+        survivors: whose sum is to be opened now.
+        earlier: the sets that this party voted for in other rounds from the same model.
+        innocent: whether an honest course can come here, as where training has come to rest.
+
+    Raises:
+        SecureFlowError: `model_repeated`.
+    """
+    for number, voted in earlier.items():
+        if set(voted) != set(survivors):
+            raise SecureFlowError(
+                "model_repeated",
+                f"Round {number} started from model {model[:16]}… too, and was opened over other "
+                "contributors.",
+                "Nothing was revealed: the difference of the two sums would be single updates.",
+                {"round": number, **({"innocent": True} if innocent else {})},
+            )
 
 
 def check_model(request: TrainRequest, initial: str, admissions: Sequence[Admission]) -> str:

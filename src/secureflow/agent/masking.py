@@ -13,6 +13,7 @@ What holds, whenever the agent is killed:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from secureflow.agent.guards import (
     check_masked,
     check_masked_moments,
     check_no_model,
+    check_one_set,
     check_position,
     check_sealed_too,
     check_step,
@@ -38,14 +40,17 @@ from secureflow.agent.steps import Steps
 from secureflow.agent.tallies import Tallies, sums_of
 from secureflow.agent.updates import Held, Updates
 from secureflow.agent.witness import Observed
-from secureflow.domain.jobspecs import JobSpec
+from secureflow.domain.jobspecs import JobSpec, touches_data
+from secureflow.domain.specs import TrainingSpec
 from secureflow.domain.statistics import StatisticsSpec
+from secureflow.engines.closing import Vote
 from secureflow.engines.course.masked import model_binding
 from secureflow.engines.sealing import vector_manifest
 from secureflow.engines.secagg import Client, Plan
 from secureflow.engines.statistics import STAGE, masked_values
 from secureflow.engines.training.encodings import Contribution, masked_parts, masked_round
 from secureflow.engines.training.models import update_layout
+from secureflow.engines.training.private import noise_shared
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
 
@@ -162,6 +167,7 @@ class Masking:
             context.check_witnessed(request.cosigned, record, spec)
         frame = b64decode(request.frame, _FRAME_LIMIT)
         answer = await asyncio.to_thread(client.answer, frame)
+        self._check_answered(request, spec, record, client)
         await asyncio.to_thread(self._commit_answer, job, request, client, observed)
         return {"answer": b64encode(answer)}
 
@@ -307,6 +313,32 @@ class Masking:
             self._context, self._uplink, job, record.model, held, manifest, admission,
             request.uplink.address,
         )  # fmt: skip
+
+    def _check_answered(
+        self, request: AnswerRequest, spec: JobSpec, record: RoundRecord | None, client: Client
+    ) -> None:
+        """Refuse to send an answer whose round is not the one that the request was judged by."""
+        if record is None or client.number != masked_round(request.stage, request.round):
+            raise SecureFlowError(
+                "stale_round",
+                f"Round {request.round} ({request.stage}) of {request.job} is put with a question "
+                "of another one.",
+                "What a vote needs, witnesses among it, is told by the round's own record.",
+            )
+        if client.vote is not None:
+            self._check_one_set(spec, record, client.vote.question.survivors)
+
+    def _check_one_set(self, spec: JobSpec, record: RoundRecord, survivors: Sequence[str]) -> None:
+        if not touches_data(spec):
+            return  # its updates are zeros, and its model is the same in every round
+        store, earlier = self._context.store, {}
+        for other in store.rounds_from(record.job, record.stage, record.model):
+            cast = store.vote(other.job, other.round, other.stage)
+            if other.round != record.round and cast is not None:
+                earlier[other.round] = Vote.from_json(cast).question.survivors
+        # Shared noise moves every model on; without it training may come to rest.
+        innocent = not isinstance(spec, TrainingSpec) or not noise_shared(spec)
+        check_one_set(record.model, survivors, earlier, innocent=innocent)
 
     def _commit_answer(
         self, job: JobRecord, request: AnswerRequest, client: Client, observed: Observed

@@ -222,6 +222,7 @@ CATALOGUE: dict[str, Category] = {
     "unexpected_message": Category.UNTRUSTED,
     "sum_inconsistent": Category.UNTRUSTED,
     "model_inconsistent": Category.UNTRUSTED,
+    "model_repeated": Category.UNTRUSTED,
     "not_set_up": Category.CONFLICT,
     "budget_rolled_back": Category.UNTRUSTED,
     "vector_missing": Category.FAILED,
