@@ -232,13 +232,20 @@ class Jobs:
         """
         require(principal, "job.read")
         rounds: list[dict[str, Any]] = []
+        dropouts: list[dict[str, Any]] = []
         after = 0
         async with self._begin() as work:
             job = await visible_job(work, principal, key)
             while events := await work.events.after(key, after, PAGE):
                 rounds += [event.data for event in events if event.kind == "round"]
+                dropouts += [
+                    one
+                    for event in events
+                    if event.kind == "dropouts"
+                    for one in event.data["dropouts"]
+                ]
                 after = events[-1].id
-        return await asyncio.to_thread(explain, job, rounds)
+        return await asyncio.to_thread(explain, job, rounds, dropouts)
 
     async def events(self, principal: Principal, key: str, after: int) -> AsyncIterator[Event]:
         """Yield the job's events with id > `after`, then new ones, until the job is finished.

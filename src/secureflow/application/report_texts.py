@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from secureflow.application.disclosure_texts import DISCLOSED
+
 CHINESE: Final[dict[str, str]] = {
     # headings and labels
     "Job report": "任务报告",
@@ -88,7 +90,6 @@ CHINESE: Final[dict[str, str]] = {
         "自己的数据行、自己的更新，以及每个已发布的模型与总和"
     ),
     "they are its own": "属于自己",
-    "released models and sums over the contributors": "已发布的模型，以及对各贡献方的总和",
     "the plan says so": "计划如此规定",
     "row counts, sums of metrics, the final model; no intermediate model": (
         "行数、指标总和与最终模型；看不到中间模型"
@@ -99,7 +100,6 @@ CHINESE: Final[dict[str, str]] = {
     "updates are sealed to the enclave, past the server": "更新密封到飞地，不经服务器解密",
     "single updates, in memory, while it folds them": "聚合期间内存中的单个更新",
     "it must add them up": "它必须把它们相加",
-    "sealed bytes, sizes and times": "密封后的字节、大小与时间",
     "TLS 1.3 and HPKE seals": "TLS 1.3 与 HPKE 密封",
     "everything that the enclave sees, if it cheats": "如果作弊，可看到飞地所见的一切",
     "the TEE is SIMULATED: it protects nothing from whoever runs the machine": (
@@ -120,9 +120,6 @@ CHINESE: Final[dict[str, str]] = {
     ),
     "every round's model, noised; no row count, final metrics with noise, never an update": (
         "每一轮加噪后的模型与加噪的最终指标；看不到行数，永远看不到单个更新"
-    ),
-    "sums of metrics, every round's model; never an update, no row count of a party": (
-        "指标总和与每一轮的模型；永远看不到单个更新，也看不到单方的行数"
     ),
     "updates are masked: only the sum of a certified set can be opened": (
         "更新已加掩码：只有经认证的集合之和可以打开"
@@ -230,4 +227,4 @@ CHINESE: Final[dict[str, str]] = {
     "masked sums cannot be inspected: who contributed is on record": (
         "加掩码的总和无法检查：但谁作了贡献有记录"
     ),
-}
+} | DISCLOSED

@@ -8,6 +8,7 @@ escaped by the template engine.
 from __future__ import annotations
 
 import functools
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from markupsafe import Markup, escape
 from secureflow.application.charts import Chart, chart
 from secureflow.application.report_texts import CHINESE
 
+_NUMBER = re.compile(r"\d+")
 _CURVES = ("loss", "auc", "accuracy")
 
 
@@ -40,12 +42,21 @@ def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
 def both(english: Any) -> Markup:
     """Return an escaped text in both languages; CSS shows one of them."""
     text = str(english)
-    chinese = CHINESE.get(text)
+    chinese = translated(text)
     if chinese is None:
         return escape(text)
     return Markup('<span class="en">{}</span><span class="zh" lang="zh">{}</span>').format(
         text, chinese
     )
+
+
+def translated(text: str) -> str | None:
+    """Return the Chinese of a text; numbers in it stand as `#` in the table, in their order."""
+    if text in CHINESE:
+        return CHINESE[text]
+    numbers = iter(_NUMBER.findall(text))
+    chinese = CHINESE.get(_NUMBER.sub("#", text))
+    return None if chinese is None else re.sub("#", lambda _: next(numbers), chinese)
 
 
 def moment(seconds: Any) -> str:

@@ -75,15 +75,19 @@ def _facts(job: Job) -> dict[str, Any]:
     }
 
 
-def explain(job: Job, rounds: Rows) -> dict[str, JSON]:
-    """Return who could see what of a job, and what it has cost; `rounds` are its round events.
+def explain(job: Job, rounds: Rows, dropouts: Rows) -> dict[str, JSON]:
+    """Return who could see what of a job, and what it has cost, from its spec and its events.
+
+    Args:
+        job: running or ended.
+        rounds: its rounds.
+        dropouts: who dropped out of which, and why.
 
     Raises:
         SecureFlowError: `script_changed` for a job of a script that this server does not have.
     """
     script_for(job).close()
-    report = job.report or {}
-    explained = _EXPLAINERS[job.script](job, rounds, report.get("dropouts") or ())
+    explained = _EXPLAINERS[job.script](job, rounds, dropouts)
     return {"job": job.id, "name": job.name, "state": job.state.value, **explained}
 
 
@@ -92,7 +96,7 @@ def _explain_training(job: Job, rounds: Rows, dropouts: Rows) -> dict[str, JSON]
 
     return explanation(
         parse(TrainingSpec, job.spec),
-        tee=str((job.report or {}).get("tee", "")),
+        tee=str(job.progress.get("tee", "")),
         accounting=job.progress.get("accounting"),
         rounds=rounds,
         dropouts=dropouts,

@@ -438,6 +438,9 @@ CHINESE: Final[dict[str, str]] = {
     "key": "密钥",
     "signed": "已签名",
     "round": "轮次",
+    "{party} dropped out of round {round} ({stage}): {reason}": (
+        "{party} 在第 {round} 轮（{stage}）掉线：{reason}"
+    ),
     "loss": "损失",
     "accuracy": "准确率",
     "auc": "AUC",

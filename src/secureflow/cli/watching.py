@@ -56,9 +56,17 @@ class Progress:
                 )
             case "party":
                 return "  ".join(str(event.data.get(name, "")) for name in ("party", "state"))
+            case "dropouts":
+                return "\n".join(map(_dropped, event.data.get("dropouts") or ()))
             case "error":
                 return self.reason
         return ""
+
+
+def _dropped(one: dict[str, Any]) -> str:
+    facts = {name: str(one.get(name, "")) for name in ("party", "round", "stage", "reason")}
+    facts["stage"] = t(facts["stage"])
+    return t("{party} dropped out of round {round} ({stage}): {reason}", **facts)
 
 
 def follow(client: Client, job: str) -> None:

@@ -38,15 +38,20 @@ async def test_a_submitted_job_keeps_its_price_and_is_explained(stage: Stage) ->
         for number in (1, 2):
             data = {"round": number, "parties": ["bank-a", "bank-b"]}
             await work.events.append(job.id, "round", stage.now[0], data)
+        gone = [{"party": "bank-c", "round": 1, "stage": "train", "reason": "it is silent"}]
+        await work.events.append(job.id, "dropouts", stage.now[0], {"dropouts": gone})
         await work.commit()
     told = await stage.services.jobs.explain(scientist, job.id)
     assert [row["round"] for row in told["epsilon_per_round"]] == [1, 2]
     assert 0 < told["privacy"]["epsilon"] < 2.0
-    assert {line["party"] for line in told["dropouts"]} == {"bank-c"}
-    ended = {"tee": "SIMULATED SGX", "dropouts": [{"party": "bank-b"}]}
-    await stage.finish(job, state=JobState.SUCCEEDED, report=ended)
+    assert told["dropouts"] == gone
+    assert told["attacks"][0]["why"] == "no enclave is admitted yet: its TEE decides"
+    # What the agents saw when they admitted it is known before the job ends.
+    progress = {**job.progress, "tee": "SIMULATED SGX"}
+    await stage.finish(job, state=JobState.RUNNING, progress=progress)
     told = await stage.services.jobs.explain(scientist, job.id)
-    assert (told["tee"], told["dropouts"]) == ("SIMULATED SGX", [{"party": "bank-b"}])
+    assert (told["state"], told["tee"]) == ("running", "SIMULATED SGX")
+    assert told["attacks"][0]["stopped"] == "no"
 
 
 async def test_others_do_not_see_the_explanation(stage: Stage) -> None:

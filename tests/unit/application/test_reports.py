@@ -10,15 +10,19 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from peers.private_jobs import private_spec
 from peers.statistics import LOCAL, LOCALLY, SHARED, statistics_spec
 
 import secureflow.application.reports as reports
 from secureflow.application.charts import HEIGHT, WIDTH, chart, nice_steps
 from secureflow.application.report_texts import CHINESE
+from secureflow.application.reports import translated
 from secureflow.domain.specs import ModelSpec, Release, TrainingSpec
+from secureflow.engines.privacy.accounting import Mechanism, curve
 from secureflow.engines.statistics import disclosure as statistics_disclosure
 from secureflow.engines.statistics.spending import spending
-from secureflow.engines.training.disclosure import disclosure
+from secureflow.engines.training import spending as training
+from secureflow.engines.training.disclosure import attacks, disclosure
 
 TEMPLATE = Path(reports.__file__).parent / "templates" / "report.html.jinja"
 VOID = {"meta", "input", "line", "path", "circle", "br", "link"}
@@ -125,6 +129,35 @@ def test_a_report_that_lacks_a_part_still_makes_a_page(missing: str) -> None:
     told = report()
     del told[missing]
     assert "</html>" in reports.render(told)
+
+
+def test_a_job_without_an_enclave_is_not_said_to_have_verified_one() -> None:
+    page = reports.render(report(tee="", protection="secagg"))
+    assert "verified the enclave" not in page
+    assert "No enclave took part" in page
+    assert "verified the enclave" in reports.render(report())
+
+
+def test_the_page_tells_what_privacy_cost_and_who_dropped_out() -> None:
+    made = private_spec()
+    accounting = {
+        "curve": curve(Mechanism("gaussian", 2.0)),
+        "epsilon": {"pld": 3.0, "rdp-cks20": 4.0, "rdp-filter": 5.0},
+    }
+    history = [
+        {"round": n, "epsilon": training.epsilon_after(made, accounting, n)} for n in (1, 2, 3)
+    ]
+    told = report(history=history, privacy=training.spending(made, accounting, 3))
+    told["attacks"] = attacks(made, "SIMULATED SGX")
+    page = reports.render(told)
+    for row in history:
+        assert f"{row['epsilon']:,.4f}" in page
+    assert 0 < history[0]["epsilon"] < history[2]["epsilon"]
+    for text in ("rdp-cks20", "δ = 1e-06", "party_silent", "记录", "无响应", "合谋"):
+        assert text in page
+    numbers = translated("the roster is pinned members only, and 3 of 4 must contribute")
+    assert numbers == "名单只含已钉定的成员，且须有 3 方（共 4 方）贡献"
+    assert numbers in page
 
 
 def test_an_empty_report_makes_a_page() -> None:

@@ -210,8 +210,10 @@ async def test_a_submitted_job_keeps_its_price_and_is_explained(stage: Stage) ->
     async with stage.database.begin() as work:
         data = {"round": 1, "parties": ["bank-a", "bank-b"]}
         await work.events.append(job.id, "round", stage.now[0], data)
+        gone = {"dropouts": [{"party": "bank-c"}]}
+        await work.events.append(job.id, "dropouts", stage.now[0], gone)
         await work.commit()
-    await stage.finish(job, state=JobState.SUCCEEDED, report={"dropouts": [{"party": "bank-c"}]})
+    await stage.finish(job, state=JobState.SUCCEEDED, report={})
     told = await stage.services.jobs.explain(scientist, job.id)
     assert 0.9 < told["privacy"]["epsilon"] <= 1.0
     assert told["epsilon_per_round"] == [{"round": 1, "epsilon": told["privacy"]["epsilon"]}]

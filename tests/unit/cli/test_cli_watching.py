@@ -53,6 +53,18 @@ def test_an_error_and_unknown_events_are_taken() -> None:
     assert "bank-b is silent" in text
 
 
+def test_dropouts_are_told_line_by_line() -> None:
+    gone = [
+        {"party": "bank-b", "round": 2, "stage": "train", "reason": "it is silent"},
+        {"party": "bank-c", "round": 2, "stage": "train"},
+    ]
+    line = Progress("job_00000000").line(Event(1, "dropouts", {"dropouts": gone}))
+    assert line.splitlines() == [
+        "bank-b dropped out of round 2 (train): it is silent",
+        "bank-c dropped out of round 2 (train): ",
+    ]
+
+
 @pytest.mark.parametrize(
     ("values", "bars"), [([1.0], "▁"), ([2.0, 2.0], "▁▁"), ([0.0, 0.5, 1.0], "▁▅█")]
 )

@@ -143,7 +143,7 @@ def _verify(course: Course[Any], evidence: dict[str, JSON], need: int) -> Script
     yield from record(course, [e for p, r in replies.items() for e in leaf_entries(course, p, r)])
     yield from _hand_over_model_keys(course, replies)
     for party in replies:
-        yield Tell("party", {"party": party, "state": "admitted"})
+        yield Tell("party", {"party": party, "state": "admitted"}, {"tee": course.tee})
 
 
 def _hand_over_model_keys(course: Course[Any], replies: dict[str, JSON]) -> Script[None]:

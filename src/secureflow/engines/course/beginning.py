@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from secureflow.engines.course.admission import admit, ask_consent
-from secureflow.engines.course.course import Course, record, seconds_now, witness_by_charter
+from secureflow.engines.course.course import (
+    Course,
+    record,
+    seconds_now,
+    tell_dropouts,
+    witness_by_charter,
+)
 from secureflow.engines.course.masked import set_up
 from secureflow.engines.script import JSON, Move, Script
 from secureflow.engines.secagg import Plan
@@ -32,6 +38,7 @@ def begin(course: Course[Any], plans: Mapping[str, Plan]) -> Script[None]:
         course.plans = plans
         yield from set_up(course)
     yield Move("admitted")
+    yield from tell_dropouts(course)
     yield from record(course, [{"kind": "job.started", "document": _document(course)}])
     yield from witness_by_charter(course)
     yield Move("running")

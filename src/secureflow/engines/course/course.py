@@ -14,7 +14,7 @@ from secureflow.engines.closing import threshold
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.engines.ledger.witness import quorum_of
-from secureflow.engines.script import JSON, Ask, Now, Record, Script
+from secureflow.engines.script import JSON, Ask, Now, Record, Script, Tell
 from secureflow.engines.secagg import Conductor, Plan
 from secureflow.kit.errors import SecureFlowError
 
@@ -54,7 +54,8 @@ class Course(Generic[S]):
     """The state of a running job.
 
     `plans` are those of its masked sessions, by stage; `voted` are the parties whose votes closed a
-    round already; `replies` are the contributions to the open round, whose leaves are not recorded.
+    round already; `replies` are the contributions to the open round, whose leaves are not recorded;
+    `told` is how many of the dropouts watchers were told of.
     """
 
     context: JobContext[S]
@@ -73,6 +74,7 @@ class Course(Generic[S]):
     rounds: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     dropouts: list[dict[str, JSON]] = field(default_factory=list)
+    told: int = 0
     history: list[dict[str, JSON]] = field(default_factory=list)
     recorded: set[str] = field(default_factory=set)
     accused: list[dict[str, JSON]] = field(default_factory=list)
@@ -127,6 +129,14 @@ def record(course: Course[Any], entries: Iterable[Mapping[str, JSON]]) -> Script
     answer = yield Record(tuple(entries))
     course.note = answer["note"]
     course.cosigned = ""
+
+
+def tell_dropouts(course: Course[Any]) -> Script[None]:
+    """Tell watchers who dropped out since they were told last, and why."""
+    fresh = course.dropouts[course.told :]
+    course.told = len(course.dropouts)
+    if fresh:
+        yield Tell("dropouts", {"dropouts": fresh})
 
 
 def seconds_now() -> Script[float]:

@@ -15,6 +15,7 @@ from secureflow.engines.course.course import (
     head_not_cosigned,
     leaves_left,
     record,
+    tell_dropouts,
 )
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.ledger.witness import quorum_of
@@ -44,6 +45,7 @@ def succeed(course: Course[Any], **outcome: JSON) -> Script[list[str]]:
 
 def abandon(course: Course[Any], error: SecureFlowError) -> Script[None]:
     """Tell everybody that the job is over, and leave the reason in the ledger."""
+    yield from tell_dropouts(course)
     code = "cancelled" if error.code == "cancelled" else "failed"
     outcome = {"outcome": code, "error": error.code, "reason": error.message[:1000]}
     failures = error.details.get("failures")

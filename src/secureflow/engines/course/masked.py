@@ -137,6 +137,7 @@ def _bring_back(course: Course[Any], step: Step, conductor: Conductor) -> Script
     ready = conductor.ready(step.session)
     absent = {p: failures.get(p) or _absent(p) for p in course.parties if p not in ready}
     if len(ready) < course.threshold:
+        course.drop(step.number, step.stage, absent)
         raise too_few_contributors(course, step, absent)
     return absent
 

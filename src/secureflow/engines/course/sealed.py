@@ -29,6 +29,7 @@ from secureflow.engines.course.course import (
     leaf_entries,
     record,
     take_cosignatures,
+    tell_dropouts,
     witness_first_votes,
 )
 from secureflow.engines.script import ENCLAVE, JSON, Ask, Script
@@ -93,6 +94,7 @@ def _collect(course: Course[Any], step: Step) -> Script[tuple[dict[str, JSON], d
         yield from readmit(course)
     course.replies = replies
     if len(replies) < course.threshold:
+        course.drop(step.number, step.stage, failures)
         raise too_few_contributors(course, step, failures)
     take_cosignatures(course, replies)
     return replies, failures
@@ -257,6 +259,7 @@ def record_round(
     entries = [e for p, r in replies.items() if r.get("leaf") for e in leaf_entries(course, p, r)]
     closed = {"kind": "round.closed", "document": document}
     yield from record(course, [*accused, *entries, closed])
+    yield from tell_dropouts(course)
     course.voted |= certificate.votes.keys()
 
 

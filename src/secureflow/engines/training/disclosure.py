@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from secureflow.domain.privacy import honest
+from secureflow.domain.privacy import Privacy, honest
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.closing import threshold
 from secureflow.engines.course.telling import Row, attack_rows, sight_rows, sybils
+from secureflow.engines.preparation import federated_features
 from secureflow.engines.script import JSON
+from secureflow.engines.training.private import noised_once
 
 
 def disclosure(spec: TrainingSpec, tee: str) -> list[dict[str, JSON]]:
@@ -18,7 +20,8 @@ def disclosure(spec: TrainingSpec, tee: str) -> list[dict[str, JSON]]:
 
     Args:
         spec: the signed spec.
-        tee: the verdict's tier as the agents saw it (says SIMULATED where it is).
+        tee: the verdict's tier as the agents saw it (says SIMULATED where it is); empty while no
+            enclave is admitted.
     """
     return sight_rows(_sights(spec, tee))
 
@@ -30,18 +33,22 @@ def attacks(spec: TrainingSpec, tee: str) -> list[dict[str, JSON]]:
 
 
 def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
-    simulated = _simulated(spec, tee)
     yield (
         "owner",
         "its own rows, its own updates, every released model and sum",
         "they are its own",
     )
-    yield "other parties", "released models and sums over the contributors", "the plan says so"
+    yield (
+        "other parties",
+        "released models and sums over the contributors, and who they are",
+        "the plan says so",
+    )
     yield "operator", _operator_sees(spec), _operator_why(spec)
+    yield "operator", "who takes part, when, and how fast", "it carries the requests"
     if spec.sealed:
         yield "enclave", *_enclave(spec)
-    yield "network", "sealed bytes, sizes and times", "TLS 1.3 and HPKE seals"
-    if simulated and not spec.masked:
+    yield "network", "encrypted bytes, sizes and times", _network_why(spec)
+    if _simulated(spec, tee):
         yield (
             "operator",
             "everything that the enclave sees, if it cheats",
@@ -51,21 +58,32 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
         yield (
             "whoever has the model",
             "what a model can tell about rows (membership, outliers)",
-            _model_why(spec),
+            _model_why(spec, tee),
         )
 
 
 def _operator_sees(spec: TrainingSpec) -> str:
     if spec.privacy is not None:
-        metrics = "no metric" if spec.privacy.metrics_noise is None else "final metrics with noise"
-        if spec.release.intermediate == "agents":
-            return f"the final model, noised; no row count, {metrics}, no intermediate model"
-        return f"every round's model, noised; no row count, {metrics}, never an update"
+        return _operator_sees_noised(spec, spec.privacy)
+    figures = "sums of metrics"
+    if spec.features is not None and federated_features(spec.features):
+        figures += " and of columns (moments)"
     if spec.masked:
-        return "sums of metrics, every round's model; never an update, no row count of a party"
+        told = f"the total row count, {figures}, every round's model"
+        return f"{told}; never an update, no row count of a party"
     if spec.release.intermediate == "agents":
-        return "row counts, sums of metrics, the final model; no intermediate model"
-    return "row counts, sums of metrics, every round's model; never an update"
+        return f"row counts, {figures}, the final model; no intermediate model"
+    return f"row counts, {figures}, every round's model; never an update"
+
+
+def _operator_sees_noised(spec: TrainingSpec, privacy: Privacy) -> str:
+    metrics = "no metric" if privacy.metrics_noise is None else "final metrics with noise"
+    if spec.release.intermediate == "agents":
+        return f"the final model, noised; no row count, {metrics}, no intermediate model"
+    models = "every round's model, noised"
+    if privacy.adaptive is not None:
+        models = "every round's model and clipping norm, noised"
+    return f"{models}; no row count, {metrics}, never an update"
 
 
 def _operator_why(spec: TrainingSpec) -> str:
@@ -76,6 +94,14 @@ def _operator_why(spec: TrainingSpec) -> str:
     return "updates are sealed to the enclave, past the server"
 
 
+def _network_why(spec: TrainingSpec) -> str:
+    if not spec.masked:
+        return "TLS 1.3 and HPKE seals"
+    if spec.sealed:
+        return "TLS 1.3, HPKE seals, and masks under them"
+    return "TLS 1.3, and updates are masked"
+
+
 def _enclave(spec: TrainingSpec) -> tuple[str, str]:
     if spec.masked:
         return "masked updates and their sum", "masks cancel only in the sum"
@@ -84,10 +110,19 @@ def _enclave(spec: TrainingSpec) -> tuple[str, str]:
     return "single updates, in memory, while it folds them", "it must add them up"
 
 
-def _model_why(spec: TrainingSpec) -> str:
+def _model_why(spec: TrainingSpec, tee: str) -> str:
     if spec.privacy is None:
         return "there is no differential privacy in this job"
-    return f"bounded by differential privacy per {spec.privacy.unit}"
+    bound = f"bounded by differential privacy per {spec.privacy.unit}"
+    return f"{bound}, {_BUT_OPERATOR}" if _noise_is_seen(spec, tee) else bound
+
+
+_BUT_OPERATOR = "but not from the operator: the TEE that adds the noise is SIMULATED"
+
+
+def _noise_is_seen(spec: TrainingSpec, tee: str) -> bool:
+    """Tell whether the operator could read the noise, and sums and updates without it."""
+    return noised_once(spec) and _simulated(spec, tee)
 
 
 def _simulated(spec: TrainingSpec, tee: str) -> bool:
@@ -98,22 +133,29 @@ def _reading(spec: TrainingSpec, tee: str) -> Row:
     attack = "the operator reads a single update"
     if spec.masked:
         return attack, "yes", "it is masked; only a certified sum opens"
-    if spec.privacy is not None and spec.privacy.noise == "local":
-        return attack, "yes", "each update carries its party's own noise"
+    local = spec.privacy is not None and spec.privacy.noise == "local"
+    if not tee:
+        return attack, "partly", "no enclave is admitted yet: its TEE decides"
     if _simulated(spec, tee):
-        return attack, "no", "the TEE is SIMULATED"
+        why = "the TEE is SIMULATED"
+        if local:
+            return attack, "partly", f"{why}, but each update carries its party's own noise"
+        return attack, "no", why
     return attack, "yes", "it is sealed to an enclave that each agent verified itself"
 
 
 def _differencing(spec: TrainingSpec, tee: str) -> Row:
-    del tee
     attack = "two sums over sets that differ in one party are subtracted"
     if spec.privacy is None:
         why = "one certified set per round, but another job may have another roster"
         return attack, "partly", why
     if spec.privacy.unit == "party":
-        return attack, "yes", "the noise hides a whole party"
-    return attack, "partly", "the noise hides any record of the difference, not the party's trend"
+        why = "the noise hides a whole party"
+    else:
+        why = "the noise hides any record of the difference, not the party's trend"
+    if _noise_is_seen(spec, tee):
+        return attack, "partly", f"{why}, {_BUT_OPERATOR}"
+    return attack, "yes" if spec.privacy.unit == "party" else "partly", why
 
 
 def _sybils(spec: TrainingSpec, tee: str) -> Row:
@@ -122,20 +164,22 @@ def _sybils(spec: TrainingSpec, tee: str) -> Row:
 
 
 def _membership(spec: TrainingSpec, tee: str) -> Row:
-    del tee
     attack = "somebody tells from the model whether a record was in the data"
     if spec.privacy is None:
         return attack, "no", "there is no differential privacy in this job"
+    if _noise_is_seen(spec, tee):
+        return attack, "partly", f"bounded by ε, {_BUT_OPERATOR}"
     if spec.privacy.unit == "party":
         return attack, "yes", "bounded by ε for everything of a party"
     return attack, "yes", "bounded by ε; a person with many records is protected less"
 
 
 def _averaging(spec: TrainingSpec, tee: str) -> Row:
-    del tee
     attack = "a round is repeated to average its noise away"
     if spec.privacy is None:
         return attack, "no", "there is no noise in this job"
+    if _noise_is_seen(spec, tee):
+        return attack, "no", "the TEE is SIMULATED"
     return attack, "yes", "the noise follows from the parties' seeds: repeated, it is the same"
 
 
@@ -159,5 +203,6 @@ def _poisoning(spec: TrainingSpec, tee: str) -> Row:
     del tee
     attack = "a contributor sends a harmful update"
     if spec.masked:
-        return attack, "partly", "each coordinate is bounded; single updates cannot be inspected"
+        why = "agents refuse a sum beyond the spec's caps; single updates cannot be inspected"
+        return attack, "partly", why
     return attack, "partly", "its norm is bounded; a small steady bias is not noticed"

@@ -27,7 +27,7 @@ def explanation(
         tee: the verdict as the agents saw it; empty while there is none.
         accounting: the accountant's answer for the whole plan, under differential privacy.
         rounds: the journal's events of rounds that released a model, in order.
-        dropouts: who dropped out, where the script says it; else it is told by the rounds.
+        dropouts: the journal's events of who dropped out of which round, and why.
     """
     numbers = [int(row["round"]) for row in rounds]
     last = max(numbers, default=0)
@@ -44,14 +44,5 @@ def explanation(
         "privacy": spending(spec, accounting, last),
         "epsilon_per_round": per_round,
         "rounds": last,
-        "dropouts": list(dropouts) or _missing(spec, rounds),
+        "dropouts": list(dropouts),
     }
-
-
-def _missing(spec: TrainingSpec, rounds: Sequence[Mapping[str, JSON]]) -> list[dict[str, JSON]]:
-    return [
-        {"party": party, "round": row["round"], "stage": "train", "code": "", "reason": ""}
-        for row in rounds
-        for party in spec.parties
-        if party not in row.get("parties", spec.parties)
-    ]

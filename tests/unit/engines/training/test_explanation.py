@@ -41,7 +41,7 @@ def test_without_noise_membership_is_not_stopped_and_with_it_is() -> None:
         (PLAIN, REAL, "yes"),
         (PLAIN, SIMULATED, "no"),
         (PRIVATE, SIMULATED, "no"),
-        (private_spec({"noise": "local"}), SIMULATED, "yes"),
+        (private_spec({"noise": "local"}), SIMULATED, "partly"),
         (replace(PLAIN, protection="secagg"), "", "yes"),
         (replace(PLAIN, protection="sealed+secagg"), SIMULATED, "yes"),
     ],
@@ -64,11 +64,12 @@ def test_epsilon_so_far_and_per_round_come_from_the_journal() -> None:
         {"round": 1, "parties": list(PRIVATE.parties)},
         {"round": 2, "parties": list(PRIVATE.parties[1:])},
     ]
-    told = explanation(PRIVATE, tee=REAL, accounting=ACCOUNTING, rounds=rounds, dropouts=())
+    gone = [{"party": "bank-a", "round": 2, "stage": "train", "code": "party_silent"}]
+    told = explanation(PRIVATE, tee=REAL, accounting=ACCOUNTING, rounds=rounds, dropouts=gone)
     first, second = (row["epsilon"] for row in told["epsilon_per_round"])
     assert 0 < first < second == told["privacy"]["epsilon"]
     assert (told["privacy"]["unit"], told["privacy"]["conversion"]) == ("record", "rdp-cks20")
-    assert [(d["party"], d["round"]) for d in told["dropouts"]] == [("bank-a", 2)]
+    assert told["dropouts"] == gone
 
 
 def test_a_job_without_noise_says_so() -> None:

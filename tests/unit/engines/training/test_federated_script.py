@@ -13,7 +13,7 @@ from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
 from secureflow.engines.script import ENCLAVE, Record, effect_digest
 from secureflow.kit.errors import SecureFlowError
 
-from .world import Crash, Journal, World, drive
+from .world import Crash, Journal, World, drive, told_dropouts
 
 
 def test_trains_to_a_report() -> None:
@@ -71,6 +71,9 @@ def test_one_of_four_gone_the_job_goes_on_with_three() -> None:
     report = drive(world, [])
     assert report["contributions"]["bank-d"] == {"rounds": 0, "rows": 0}
     assert {d["party"] for d in report["dropouts"]} == {"bank-d"}
+    assert told_dropouts(world) == report["dropouts"]
+    assert {d["round"] for d in told_dropouts(world)} == {1, 2, 3, 4}
+    assert world.progress["tee"] == "SIMULATED SGX"
     assert all(row["survivors"] == 3 for row in report["history"])
 
 
@@ -82,6 +85,7 @@ def test_one_of_three_gone_fails_with_its_name() -> None:
     assert caught.value.code == "too_few_contributors"
     assert world.entries[-1]["kind"] == "job.finished"
     assert world.entries[-1]["document"]["outcome"] == "failed"
+    assert [(d["party"], d["round"]) for d in told_dropouts(world)] == [("bank-b", 1)]
 
 
 def test_a_certified_round_that_cannot_be_sealed_again_names_the_party() -> None:

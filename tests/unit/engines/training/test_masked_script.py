@@ -19,7 +19,7 @@ from secureflow.engines.script import AGGREGATOR, ENCLAVE
 from secureflow.kit.errors import SecureFlowError
 
 from .masked_world import VERBS, Fault, MaskedWorld
-from .world import Crash, Journal, drive
+from .world import Crash, Journal, drive, told_dropouts
 
 CLEAN = {"too_few_answers", "too_few_contributors", "round_lost"}
 ROUNDS = 2
@@ -89,6 +89,8 @@ def test_a_round_without_keys_of_enough_parties_names_the_others() -> None:
     end = course(world)
     assert isinstance(end, SecureFlowError)
     assert (end.code, end.details["parties"]) == ("too_few_contributors", gone)
+    told = {(one["party"], one["stage"]) for one in told_dropouts(world)}
+    assert told == {(party, stage) for party in gone for stage in ("advance", "train")}
     check_named(world, end)
 
 
@@ -110,6 +112,7 @@ def test_dropouts_of_eight_at_every_stage(
         return
     assert not isinstance(end, SecureFlowError), end
     assert {d["party"] for d in end["dropouts"]} == set(gone)
+    assert told_dropouts(world) == end["dropouts"]
     rounds = survivors(world)
     assert [stage for stage, _, _ in rounds] == ["train", "train", "evaluate"]
     if not for_good:

@@ -98,6 +98,7 @@ class World:
         self.entries: list[dict[str, Any]] = []
         self.made: dict[str, list[dict[str, Any]]] = {}
         self.told: list[tuple[str, dict[str, Any]]] = []
+        self.progress: dict[str, Any] = {}
         self.states: list[str] = []
         self.models: list[dict[str, Any]] = []
         self.done: dict[int, Any] = {}
@@ -137,6 +138,7 @@ class World:
                 self.states.append(effect.state)
             case Tell():
                 self.told.append((effect.kind, dict(effect.data)))
+                self.progress |= effect.progress
             case Publish():
                 self.models.append(dict(effect.model))
                 return {"model": "mdl_0000000001", "version": len(self.models)}
@@ -280,6 +282,11 @@ class World:
     def enclave_finish(self, body: dict[str, Any]) -> dict[str, Any]:
         self._fresh_enclave()
         return {}
+
+
+def told_dropouts(world: World) -> list[dict[str, Any]]:
+    """Return who dropped out as the job's events say it."""
+    return [one for kind, data in world.told if kind == "dropouts" for one in data["dropouts"]]
 
 
 def drive(world: World, journal: Journal, die_at: int | None = None) -> dict[str, Any]:

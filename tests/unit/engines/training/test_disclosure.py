@@ -1,0 +1,193 @@
+"""Every statement of the explanation, for each protection, place of the noise and kind of TEE.
+
+What is true stands in these tables, independently of how the code words it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+from peers.private_jobs import private_spec
+from peers.statistics import LOCALLY, PERSON, SHARED, statistics_spec
+
+from secureflow.application.reports import translated
+from secureflow.domain.specs import TrainingSpec, check
+from secureflow.engines.statistics import disclosure as statistics
+from secureflow.engines.training.disclosure import attacks, disclosure
+from secureflow.engines.training.private import released
+from secureflow.kit.errors import SecureFlowError
+
+NONE, REAL, SIMULATED = "", "SGX: UpToDate", "SIMULATED SGX"
+PROTECTIONS = ("sealed", "secagg", "sealed+secagg")
+PARTY = {"unit": "party", "mechanism": "central", "party_unit_acknowledged": True}
+NOISES: dict[str, dict[str, Any] | None] = {
+    "plain": None,
+    "enclave": {"noise": "enclave"},
+    "shared": {"noise": "shared"},
+    "local": {"noise": "local"},
+    "party": {"noise": "enclave", **PARTY},
+    "party-shared": {"noise": "shared", **PARTY, "adaptive": {"bit_noise": 5.0}},
+    "measured": {"noise": "enclave", "metrics_noise": 1.0},
+}
+
+
+def spec(protection: str, noise: str, **changes: Any) -> TrainingSpec:
+    """Return a spec that is allowed, or raise."""
+    privacy = NOISES[noise]
+    plan = {"rounds": 3, "learning_rate": 1.0, "validation": 0.2 if noise == "measured" else 0.0}
+    value = {"protection": protection, "plan": plan, **changes}
+    made = private_spec(privacy, **value)
+    if privacy is None:
+        made = replace(made, privacy=None)
+    check(made)
+    return made
+
+
+def allowed() -> Iterator[tuple[str, str, str]]:
+    for protection, noise, intermediate in product(PROTECTIONS, NOISES, ("operator", "agents")):
+        try:
+            spec(protection, noise, release={"intermediate": intermediate})
+        except SecureFlowError:
+            continue
+        yield protection, noise, intermediate
+
+
+ALLOWED = list(allowed())
+EVERY = [
+    (protection, noise, intermediate, tee)
+    for protection, noise, intermediate in ALLOWED
+    for tee in ((REAL, SIMULATED, NONE) if "sealed" in protection else (NONE,))
+]
+
+
+def sees(made: TrainingSpec, who: str, tee: str) -> str:
+    return " / ".join(row["sees"] for row in disclosure(made, tee) if row["who"] == who)
+
+
+def why(made: TrainingSpec, who: str, tee: str) -> str:
+    return " / ".join(row["why"] for row in disclosure(made, tee) if row["who"] == who)
+
+
+def test_the_table_covers_what_a_spec_may_say() -> None:
+    assert {(protection, noise) for protection, noise, _ in ALLOWED} == {
+        *product(("sealed",), ("plain", "enclave", "local", "party", "measured")),
+        *product(("secagg", "sealed+secagg"), ("plain", "shared", "local", "party-shared")),
+    }
+    assert {p for p, _, intermediate in ALLOWED if intermediate == "agents"} == {"sealed"}
+
+
+@pytest.mark.parametrize(("protection", "noise", "intermediate", "tee"), EVERY)
+def test_who_sees_what(protection: str, noise: str, intermediate: str, tee: str) -> None:
+    made = spec(protection, noise, release={"intermediate": intermediate})
+    sealed, masked, simulated = "sealed" in protection, "secagg" in protection, tee == SIMULATED
+    network = why(made, "network", tee)
+    assert "TLS 1.3" in network
+    assert ("HPKE" in network) == sealed
+    assert ("mask" in network) == masked
+    assert sees(made, "network", tee) == "encrypted bytes, sizes and times"
+
+    enclave = sees(made, "enclave", tee)
+    assert bool(enclave) == sealed
+    assert enclave.startswith("single updates") == (sealed and not masked)
+    assert ("noised by their party" in enclave) == (sealed and not masked and noise == "local")
+
+    operator, reason = sees(made, "operator", tee), why(made, "operator", tee)
+    assert ("everything that the enclave sees" in operator) == simulated
+    assert ("masked" in reason) == masked
+    assert ("past the server" in reason) == sealed
+    assert operator.startswith("row counts") == (noise == "plain" and not masked)
+    assert ("the total row count" in operator) == (noise == "plain" and masked)
+    assert ("no row count" in operator) == (noise != "plain" or masked)
+    assert ("no metric" in operator) == (noise not in {"plain", "measured"})
+    assert ("final metrics with noise" in operator) == (noise == "measured")
+    assert ("sums of metrics" in operator) == (noise == "plain")
+    assert ("noised" in operator) == (noise != "plain")
+    assert ("no intermediate model" in operator) == (intermediate == "agents")
+    assert ("every round's model" in operator) == (intermediate == "operator")
+    assert ("clipping norm" in operator) == (noise == "party-shared")
+
+    model = why(made, "whoever has the model", tee)
+    assert ("no differential privacy" in model) == (noise == "plain")
+    assert ("per party" in model) == noise.startswith("party")
+    assert ("not from the operator" in model) == (
+        simulated and noise in {"enclave", "party", "measured"}
+    )
+
+
+def test_moments_are_told_where_there_are_any() -> None:
+    for protection in PROTECTIONS:
+        plain = spec(protection, "plain")
+        assert plain.features
+        numeric = tuple(replace(one, scale="federated") for one in plain.features.numeric)
+        moments = replace(plain, features=replace(plain.features, numeric=numeric))
+        assert "moments" not in sees(plain, "operator", NONE)
+        assert "moments" in sees(moments, "operator", NONE)
+
+
+# Attack → stopped. In the enclave's TEE: real, simulated, none admitted yet; then without one.
+READING = {
+    ("sealed", "plain"): ("yes", "no", "partly"),
+    ("sealed", "enclave"): ("yes", "no", "partly"),
+    ("sealed", "local"): ("yes", "partly", "partly"),
+    ("sealed", "party"): ("yes", "no", "partly"),
+    ("sealed", "measured"): ("yes", "no", "partly"),
+}
+BY_NOISE = {
+    # differencing, membership, averaging, subtracting
+    ("plain", False): ("partly", "no", "no", "no"),
+    ("plain", True): ("partly", "no", "no", "no"),
+    ("enclave", False): ("partly", "yes", "yes", "yes"),
+    ("enclave", True): ("partly", "partly", "no", "no"),
+    ("measured", False): ("partly", "yes", "yes", "yes"),
+    ("measured", True): ("partly", "partly", "no", "no"),
+    ("party", False): ("yes", "yes", "yes", "yes"),
+    ("party", True): ("partly", "partly", "no", "no"),
+    ("shared", False): ("partly", "yes", "yes", "yes"),
+    ("shared", True): ("partly", "yes", "yes", "yes"),
+    ("party-shared", False): ("yes", "yes", "yes", "yes"),
+    ("party-shared", True): ("yes", "yes", "yes", "yes"),
+    ("local", False): ("partly", "yes", "yes", "yes"),
+    ("local", True): ("partly", "yes", "yes", "yes"),
+}
+
+
+@pytest.mark.parametrize(("protection", "noise", "intermediate", "tee"), EVERY)
+def test_what_is_stopped(protection: str, noise: str, intermediate: str, tee: str) -> None:
+    made = spec(protection, noise, release={"intermediate": intermediate})
+    rows = attacks(made, tee)
+    reading, differencing, sybils, *noised, poisoning = (row["stopped"] for row in rows)
+    # Masks hold whatever the TEE is.
+    by_tee = READING.get((protection, noise), ("yes", "yes", "yes"))
+    assert reading == by_tee[(REAL, SIMULATED, NONE).index(tee)]
+    assert (differencing, *noised) == BY_NOISE[noise, tee == SIMULATED]
+    assert (sybils, poisoning) == ("yes", "partly")
+    for row in rows:
+        assert row["stopped"] != "yes" or "SIMULATED" not in row["why"]
+        assert ("enclave" in row["why"]) <= ("sealed" in protection)
+        assert ("mask" in row["why"]) <= ("secagg" in protection)
+
+
+def texts() -> Iterator[str]:
+    for protection, noise, intermediate, tee in EVERY:
+        made = spec(protection, noise, release={"intermediate": intermediate})
+        for row in (*disclosure(made, tee), *attacks(made, tee)):
+            yield from map(str, row.values())
+        for line in released(made):
+            yield from (line["number"], line["mechanism"])
+    for privacy in (SHARED, PERSON, LOCALLY):
+        asked = statistics_spec(privacy=privacy)
+        for row in (*statistics.disclosure(asked), *statistics.attacks(asked)):
+            yield from map(str, row.values())
+
+
+def test_all_of_it_is_there_in_chinese() -> None:
+    for text in set(texts()):
+        chinese = translated(text)
+        assert chinese, text
+        numbers = [part for part in text.replace(";", " ").split() if part.isdecimal()]
+        assert all(number in chinese for number in numbers), text
+        assert "#" not in chinese
