@@ -30,7 +30,7 @@ from scipy import stats
 
 from secureflow.adapters.statistics import open_statistician
 from secureflow.adapters.statistics import opendp as opendp_adapter
-from secureflow.adapters.statistics import pydp as pydp_adapter
+from secureflow.adapters.statistics.sums import fill
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.statistics import LIMIT, UNIT, layout, slots
 from secureflow.engines.statistics.layout import QueryLayout
@@ -92,7 +92,7 @@ def test_noise_is_as_wide_as_promised(
     person = {**privacy, "noise_multiplier": multiplier, "unit": "person"}
     spec = _wide(person, measure, contributions=contributions)
     (place,) = layout(spec)
-    _same_width(place, _noised(spec, _empty()).astype(float))
+    _same_width(place, _noised(spec, _empty(), np.array([], object)).astype(float))
 
 
 def _same_width(place: QueryLayout, noise: np.ndarray) -> None:
@@ -161,26 +161,72 @@ def test_unknown_categories_and_missing_cells_leave_their_rows_out(privacy: dict
 def test_the_widest_noise_stays_within_the_limit(privacy: dict[str, Any]) -> None:
     wide = {**privacy, "noise_multiplier": 100.0, "unit": "person"}
     spec = statistics_spec(EVERY, wide, contributions=10_000)
-    found = _noised(spec, people(100))
+    found = _noised(spec, people(100), np.arange(100.0))
     assert (abs(found) < LIMIT).all()
 
 
-@pytest.mark.parametrize("adapter", [opendp_adapter, pydp_adapter])
-def test_more_than_the_charge_is_refused(adapter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were the layout's noise too small for what is charged, the library's account would show."""
-    privacy = PYDP if adapter is pydp_adapter else PARTY
-    spec = statistics_spec(privacy=privacy)
-    monkeypatch.setattr(QueryLayout, "scale", property(lambda place: 0.99 * place.l2))
+def _refused(spec: StatisticsSpec, honest: int = HONEST) -> None:
+    library = open_statistician(spec.privacy.library)
+    columns = people(10)
     with pytest.raises(SecureFlowError) as refused:
-        _noised(spec, people(10))
+        library.noised_sums(spec, own_bounds(), columns, None, honest)
     assert refused.value.code == "statistics_refused"
+
+
+@pytest.mark.parametrize("privacy", [PARTY, LAPLACE, PYDP], ids=NAMES[1:])
+def test_less_noise_than_charged_is_refused(
+    privacy: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the layout's noise too small for what is charged, the library's account would show."""
+    narrow = property(lambda place: 0.99 * place.privacy.multiplier * place.l2)
+    monkeypatch.setattr(QueryLayout, "scale", narrow)
+    _refused(statistics_spec([EVERY[0]], privacy))
+
+
+def test_a_sum_that_moves_more_than_its_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    wider = opendp_adapter.UNIT * 2
+    monkeypatch.setattr(opendp_adapter, "_clamped_sum", lambda: opendp_adapter.clamped_sum(wider))
+    _refused(statistics_spec())
+
+
+@pytest.mark.parametrize("query", [1, 3, 4])
+def test_local_noise_less_than_charged_is_refused(
+    query: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        QueryLayout, "value_scale", property(lambda place: 0.99 * place.value_width)
+    )
+    monkeypatch.setattr(QueryLayout, "truth", property(lambda place: 0.9))
+    _refused(statistics_spec([LOCAL[query]], LOCALLY))
+
+
+def test_noise_is_not_shared_out_among_more_than_are_certain() -> None:
+    for honest in (0, -1, 4, 5):
+        _refused(statistics_spec(), honest)
+
+
+def test_numbers_beyond_the_limit_are_clamped() -> None:
+    spec = statistics_spec([EVERY[0]])
+    for wild, kept in ((1 << 62, LIMIT), (-(1 << 62), -LIMIT)):
+        found = fill(
+            spec, own_bounds(), people(1), None, HONEST, lambda *_, wild=wild: np.array([wild])
+        )
+        assert found.tolist() == [kept]
+
+
+def test_which_rows_of_a_unit_count_differs_from_call_to_call() -> None:
+    """Rows of 0 and of 100 each: the sum of 200 units' choices has a spread of 7 of them."""
+    quiet = {**PARTY, "noise_multiplier": 0.1, "unit": "person"}
+    spec = statistics_spec([{"name": "s", "measure": "sum", "column": "age"}], quiet)
+    units = np.repeat(np.array([f"p{n}" for n in range(200)], object), 2)
+    columns = {"age": np.tile([0.0, 100.0], 200)}
+    sums = [int(_noised(spec, columns, units)[0]) / UNIT for _ in range(20)]
+    assert np.std(sums) > 3
 
 
 def test_more_honest_shares_than_accounted_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(QueryLayout, "share", lambda place, honest: place.scale / honest)
-    with pytest.raises(SecureFlowError) as refused:
-        _noised(statistics_spec(), people(10))
-    assert refused.value.code == "statistics_refused"
+    _refused(statistics_spec())
 
 
 # --- local noise ---------------------------------------------------------------------------------
@@ -249,11 +295,9 @@ def test_an_unknown_library_is_refused() -> None:
 
 
 def test_pydp_refuses_what_it_cannot_noise() -> None:
-    spec = statistics_spec()
+    spec = statistics_spec([EVERY[0]])
     other = dataclasses.replace(spec, privacy=dataclasses.replace(spec.privacy, library="pydp"))
-    with pytest.raises(SecureFlowError) as refused:
-        _noised(other, people(3))
-    assert refused.value.code == "statistics_refused"
+    _refused(other)
 
 
 def test_libraries_are_imported_only_when_opened() -> None:

@@ -45,7 +45,7 @@ class OpenDpStatistician:
                 return _values(place, query_parts)
             return _central(place, query_parts, honest)
 
-        return fill(spec, own, columns, units, noised)
+        return fill(spec, own, columns, units, honest, noised)
 
 
 def _central(place: QueryLayout, query_parts: tuple[Part, ...], honest: int) -> Whole:
@@ -102,6 +102,11 @@ def _responses(place: QueryLayout, part: Part) -> Whole:
 
 @lru_cache(maxsize=1)
 def _clamped_sum() -> Any:
+    return clamped_sum(UNIT)
+
+
+def clamped_sum(bound: int) -> Any:
+    """Return the library's sum of numbers clamped to ±bound."""
     domain, metric = dp.vector_domain(dp.atom_domain(T="i64")), dp.symmetric_distance()
     library: Any = dp.t  # its `then_` constructors have no types
-    return library.make_clamp(domain, metric, (-UNIT, UNIT)) >> library.then_sum()
+    return library.make_clamp(domain, metric, (-bound, bound)) >> library.then_sum()

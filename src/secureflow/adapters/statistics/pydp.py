@@ -28,12 +28,12 @@ class PyDpStatistician:
         own: OwnBounds,
         columns: Columns,
         units: NDArray[Any] | None,
-        honest: int,  # noqa: ARG002 - each party adds the whole noise
+        honest: int,
     ) -> NDArray[np.int64]:
         """Return the party's vector, noise included (see the port)."""
         whole = (spec.privacy.noise, spec.privacy.mechanism) == ("party", "laplace")
         require(whole, "PyDP knows no other noise than a party's whole Laplace noise")
-        return fill(spec, own, columns, units, _noised)
+        return fill(spec, own, columns, units, honest, _noised)
 
 
 def _noised(place: QueryLayout, query_parts: tuple[Part, ...]) -> Whole:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
-from secureflow.engines.statistics import LIMIT, OwnBounds, QueryLayout, slots
+from secureflow.engines.statistics import LIMIT, OwnBounds, QueryLayout, honest_of, slots
 from secureflow.engines.statistics.rows import Part, Whole, parts
 from secureflow.kit.errors import SecureFlowError
 
@@ -23,9 +23,16 @@ def fill(
     own: OwnBounds,
     columns: Columns,
     units: NDArray[Any] | None,
+    honest: int,
     noised: Fill,
 ) -> Whole:
-    """Return the job's vector, each query's slots from `noised`."""
+    """Return the job's vector, each query's slots from `noised`.
+
+    Raises:
+        SecureFlowError: `statistics_refused` where the noise would be shared out among more than
+            the roster's t − c; those of `parts`.
+    """
+    require(1 <= honest <= honest_of(len(spec.roster)), "more shares of noise than are certain")
     vector = np.zeros(slots(spec), np.int64)
     # A fresh key: which of a unit's rows count is as unpredictable as the noise.
     for place, query_parts in parts(spec, own, columns, units, secrets.token_bytes(32)):

@@ -8,6 +8,7 @@ from secureflow.engines.statistics.layout import LIMIT, UNIT, QueryLayout, layou
 from secureflow.engines.statistics.own import OwnBounds
 from secureflow.engines.statistics.plan import (
     STAGE,
+    honest_of,
     honest_shares,
     masked_values,
     opened_total,
@@ -23,6 +24,7 @@ __all__ = [
     "QueryLayout",
     "answers",
     "charge",
+    "honest_of",
     "honest_shares",
     "layout",
     "masked_values",

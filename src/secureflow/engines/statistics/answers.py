@@ -20,8 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.statistics import StatisticsSpec
-from secureflow.engines.closing import threshold
-from secureflow.engines.secagg import colluders
 from secureflow.engines.statistics.cells import (
     monotone,
     response_counts,
@@ -30,6 +28,7 @@ from secureflow.engines.statistics.cells import (
     tree_variance,
 )
 from secureflow.engines.statistics.layout import UNIT, QueryLayout, layout
+from secureflow.engines.statistics.plan import honest_of
 
 TOO_FEW_ROWS: Final = "too_few_rows"
 """The reason of a missing answer: the noised number of rows is not positive."""
@@ -104,7 +103,7 @@ def answers(spec: StatisticsSpec, total: NDArray[np.int64], survivors: int) -> l
 
 def noise_error(place: QueryLayout, parties: int, survivors: int) -> float:
     """Return the standard deviation in steps that noise has in each slot of the total."""
-    one = place.share(threshold(parties) - colluders(parties))
+    one = place.share(honest_of(parties))
     if place.privacy.mechanism == "laplace":
         one *= math.sqrt(2)
     return one * math.sqrt(survivors)

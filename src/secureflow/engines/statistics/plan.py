@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs import dump
 from secureflow.domain.statistics import StatisticsSpec
+from secureflow.engines.closing import threshold
 from secureflow.engines.secagg import Encoding, Plan, colluders
 from secureflow.engines.secagg.encoding import total_weight
 from secureflow.engines.secagg.masks import Ring
@@ -34,7 +35,12 @@ def statistics_plan(spec: StatisticsSpec, job: str, spec_digest: str) -> Plan:
 
 def honest_shares(plan: Plan) -> int:
     """Return t − c: how many shares of noise are in every opened sum that no colluder knows."""
-    return plan.threshold - colluders(len(plan.roster))
+    return honest_of(len(plan.roster))
+
+
+def honest_of(parties: int) -> int:
+    """Return t − c of a roster of so many."""
+    return threshold(parties) - colluders(parties)
 
 
 def masked_values(vector: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -46,7 +46,7 @@ def parts(
         spec: checked.
         own: this owner's declaration.
         columns: every column that the spec names, or any one where it names none.
-        units: the unit of each row, or None where each row is one.
+        units: the unit of each row; None only where the unit is the record.
         key: secret; it chooses among the rows of a unit that has too many (`kept_rows`).
 
     Raises:
@@ -83,6 +83,12 @@ class _Reader:
         units: NDArray[Any] | None,
         key: bytes,
     ) -> None:
+        if units is None and spec.privacy.unit == "person":
+            raise SecureFlowError(
+                "missing_column",
+                "The job hides persons, but nothing tells whose each row is.",
+                "Declare the column `person` in the dataset's privacy section.",
+            )
         self._own = own
         self._spec = spec
         self._read = {c.column: _read(c, column(columns, c.column)) for c in spec.columns}
@@ -168,7 +174,7 @@ def _of_number(
     first = place.first + group * place.each
     if measure == "sum" and place.privacy.noise != "local":
         return (Part(first, _steps(values / max(abs(low), abs(high)))),)
-    centred = np.clip((values - (low + high) / 2) / ((high - low) / 2), -1.0, 1.0)
+    centred = (values - (low + high) / 2) / ((high - low) / 2)
     found = [Part(first, _steps(centred))]
     if measure == "variance":
         found.append(Part(first + 1, _steps(2 * centred**2 - 1)))

@@ -22,7 +22,7 @@ from peers.statistics import (
 
 from secureflow.engines.statistics import UNIT, OwnBounds, layout, slots
 from secureflow.engines.statistics.own import kept_rows
-from secureflow.engines.statistics.rows import exact_sums
+from secureflow.engines.statistics.rows import _steps, exact_sums
 from secureflow.kit.errors import SecureFlowError
 
 KEY = b"k" * 32
@@ -117,6 +117,33 @@ def test_values_are_held_to_the_owners_bounds_and_never_beyond_the_specs() -> No
         total, count = exact_sums(spec, OwnBounds(bounds=own), columns, None, KEY) / UNIT
         assert count == 2
         assert total == pytest.approx((low - 50) / 50 + (high - 50) / 50, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("own", "held"),
+    [
+        ((20.0, 60.0), (20.0, 60.0)),
+        ((-9.0, 900.0), (0.0, 100.0)),
+        ((150.0, 160.0), (100.0, 100.0)),
+        ((-9.0, -1.0), (0.0, 0.0)),
+    ],
+)
+def test_the_range_of_an_owner_lies_within_the_specs(
+    own: tuple[float, float], held: tuple[float, float]
+) -> None:
+    spec = statistics_spec()
+    assert OwnBounds(bounds={"age": own}).range_of(spec.column("age")) == held
+
+
+def test_no_value_is_more_than_a_unit_whatever_it_was_clamped_to() -> None:
+    values = np.array([1.0 + 1e-5, -1.0 - 1e-5, 1e300, 0.5])
+    assert _steps(values).tolist() == [UNIT, -UNIT, UNIT, UNIT // 2]
+
+
+def test_persons_are_not_hidden_without_knowing_whose_a_row_is() -> None:
+    with pytest.raises(SecureFlowError) as refused:
+        exact_sums(statistics_spec(privacy=PERSON), own_bounds(), people(3), None, KEY)
+    assert refused.value.code == "missing_column"
 
 
 def test_a_category_that_the_owner_does_not_declare_counts_as_missing() -> None:

@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from peers.secagg import Table
-from peers.statistics import EVERY, PARTY, SEXES, SHARED, own_bounds, people, statistics_spec
+from peers.statistics import (
+    EVERY,
+    LAPLACE,
+    LOCAL,
+    LOCALLY,
+    PARTY,
+    SEXES,
+    SHARED,
+    own_bounds,
+    people,
+    statistics_spec,
+)
 
 from secureflow.adapters.statistics import open_statistician
 from secureflow.domain.specs import dump
-from secureflow.engines.privacy.accounting import Mechanism, sum_gap
+from secureflow.engines.privacy.accounting import ORDERS, Mechanism, renyi, sum_gap
 from secureflow.engines.secagg import Aggregator, Client
 from secureflow.engines.secagg.recovery import unmask
 from secureflow.engines.statistics import (
@@ -126,6 +138,48 @@ def test_parties_with_another_privacy_section_open_nothing() -> None:
     )
     with pytest.raises(SecureFlowError):
         outcome()
+
+
+def test_masks_that_did_not_cancel_are_no_total() -> None:
+    table, spec = _table(SHARED)
+    total = np.zeros(table.plan.encoding.slots, table.plan.ring)
+    total[table.plan.encoding.length] = 4  # the parties' weights
+    assert len(opened_total(table.plan, total, 4)) == slots(spec)
+    total[-1] = 1
+    with pytest.raises(SecureFlowError) as refused:
+        opened_total(table.plan, total, 4)
+    assert refused.value.code == "sum_inconsistent"
+
+
+def test_local_noise_charges_each_value_of_a_unit_by_its_own_mechanism() -> None:
+    spec = statistics_spec(LOCAL, {**LOCALLY, "unit": "person"}, contributions=3)
+    assert set(charge(spec)) == {
+        Mechanism("response", 1.0, 1.0, 4 * 3),
+        Mechanism("laplace", 1.0, 1.0, 3 * 3),
+    }
+    rows = released(spec)
+    each = [one for row in rows for one in row["charge"]]
+    assert sum(one["count"] for one in each) == 7 * 3
+    assert "not hidden" in next(
+        row["mechanism"] for row in rows if row["number"].startswith("number of rows")
+    )
+
+
+@pytest.mark.parametrize("multiplier", [0.1, 1.0, 30.0])
+def test_discrete_laplace_noise_diverges_no_more_than_what_is_charged(multiplier: float) -> None:
+    """Its Rényi divergence in closed form, with digits enough; see `layout._SLACK`."""
+    spec = statistics_spec(privacy={**LAPLACE, "noise_multiplier": multiplier})
+    place = layout(spec)[0]
+    charged = renyi(charge(spec)) / len(EVERY)
+    with mpmath.workdps(60):
+        scale, shift = mpmath.mpf(place.scale), place.l1
+        q = mpmath.exp(-1 / scale)
+        for order, most in zip(ORDERS.tolist(), charged.tolist(), strict=True):
+            rate = 2 * mpmath.mpf(order) - 1
+            middle = q**rate * (1 - q ** (rate * (shift - 1))) / (1 - q**rate)
+            ends = (1 + q ** (rate * shift)) / (1 - q)
+            moment = (1 - q) / (1 + q) * q ** ((1 - order) * shift) * (ends + middle)
+            assert float(mpmath.log(moment) / (order - 1)) <= most * (1 + 1e-12)
 
 
 def test_what_is_released_is_what_is_charged() -> None:
