@@ -34,6 +34,7 @@ from secureflow.domain.specs import (
     TrainingPlan,
     TrainingSpec,
     dump,
+    parse,
 )
 from secureflow.engines.training.models import update_sums_length
 from secureflow.kit.errors import SecureFlowError
@@ -303,6 +304,49 @@ def test_an_empty_dataset_is_refused(dataset: DatasetConfig) -> None:
     Path(dataset.path).write_text("x,kind,y\n")
     with pytest.raises(SecureFlowError, match="has no rows"):
         runner(dataset)
+
+
+PARTY = {
+    "unit": "party", "mechanism": "central", "party_unit_acknowledged": True, "delta": 0.01,
+    "noise_multiplier": 1.0,
+}  # fmt: skip
+RECORD = {"delta": 1e-6, "noise_multiplier": 1.0, "rows": 1000}
+
+
+def private(privacy: dict[str, Any], **plan: Any) -> TrainingSpec:
+    """Return a job over the same columns that releases nothing without noise."""
+    value = dump(SPEC)
+    value["features"]["numeric"][0]["scale"] = "bounds"
+    value["plan"] |= {"local_epochs": 1, "validation": 0.0, **plan}
+    return parse(TrainingSpec, {**value, "privacy": privacy})
+
+
+@pytest.mark.parametrize("privacy", [PARTY, RECORD])
+def test_under_privacy_a_party_without_rows_adds_nothing(
+    privacy: dict[str, Any], dataset: DatasetConfig, model: Path, tmp_path: Path
+) -> None:
+    """Whether there is one row or none must not decide whether the job fails."""
+    Path(dataset.path).write_text("x,kind,y\n")
+    made = runner(dataset, private(privacy)).train(model, tmp_path / "update", None, bytes(32))
+    assert made[0] == 1.0
+    assert not np.fromfile(tmp_path / "update", np.float32).any()
+
+
+def test_a_party_whose_training_diverges_adds_nothing(
+    dataset: DatasetConfig, model: Path, tmp_path: Path
+) -> None:
+    """Its failure would tell of its rows without noise: here, whether there are ten of them."""
+    wild = private(PARTY, learning_rate=100.0, batch_size=1)
+    spec = dataclasses.replace(wild, model=ModelSpec(l2=100.0))
+    plain = dataclasses.replace(spec, privacy=None)
+    update = tmp_path / "update"
+    with pytest.raises(SecureFlowError, match="diverged"):
+        runner(dataset, plain).train(model, update, None, bytes(32))
+    runner(dataset, spec).train(model, update, None, bytes(32))
+    assert not np.fromfile(update, np.float32).any()
+    few = Path(dataset.path).read_text().splitlines()[:8]
+    Path(dataset.path).write_text("\n".join(few) + "\n")
+    runner(dataset, plain).train(model, update, None, bytes(32))  # told by success, otherwise
 
 
 @pytest.mark.parametrize(

@@ -102,11 +102,25 @@ class NumpyRunner:
     ) -> NDArray[np.float32]:
         if self._spec.privacy is not None and self._spec.privacy.unit == "party":
             model = before[: self._spec.model_parameters]
-            trained = self._family.train(self._spec, model, *training, seed)
-            return party_delta(self._spec, before, trained)
+            return party_delta(self._spec, before, self._trained(model, training, seed))
         delta = private_delta(self._spec, before, training, seed)
         local = self._spec.privacy is not None and self._spec.privacy.noise == "local"
         return self._clipped(delta) if local else delta
+
+    def _trained(
+        self, model: NDArray[np.float32], training: _Rows, seed: bytes
+    ) -> NDArray[np.float32]:
+        """Train locally; a party whose training diverges changes nothing.
+
+        Its failure would be seen without noise, and a learning rate can be chosen so that it tells
+        of the rows.
+        """
+        try:
+            return self._family.train(self._spec, model, *training, seed)
+        except SecureFlowError as error:
+            if error.code != "training_diverged":
+                raise
+            return model
 
     def _measured(
         self, model: Path, moments: Sequence[float] | None, seed: bytes
@@ -127,7 +141,7 @@ class NumpyRunner:
             )
         prepared = design_matrix(features, declared_moments(features), columns)  # every row
         count = len(columns[features.label.column])
-        if count == 0:
+        if count == 0 and self._spec.privacy is None:  # under it, one row must not decide
             raise SecureFlowError(
                 "empty_dataset",
                 "The party's dataset has no rows.",

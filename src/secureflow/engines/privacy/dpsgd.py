@@ -10,6 +10,7 @@ round; a party that takes more local steps adds the full σ itself (`train`).
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from secureflow.engines.privacy.accounting import Charge, Mechanism, noise_share
-from secureflow.engines.privacy.clipping import Vector, logistic_gradient_sum
+from secureflow.engines.privacy.clipping import Vector, clip_norm, logistic_gradient_sum
 from secureflow.engines.privacy.gaussian import sample
 
 
@@ -69,14 +70,22 @@ def poisson_sample(rows: int, sampling: float, seed: bytes) -> NDArray[np.bool_]
 
 
 def gradient_sum(
-    weights: Vector, features: Vector, labels: Vector, plan: DpSgd, seed: bytes
+    weights: Vector,
+    features: Vector,
+    labels: Vector,
+    plan: DpSgd,
+    seed: bytes,
+    longest: float = math.inf,
 ) -> Vector:
     """Return the clipped gradient sum of one Poisson sample, on the lattice but *without* noise.
 
-    Shapes as in `logistic_gradient_sum`. This is what a party adds its share of noise to.
+    Shapes as in `logistic_gradient_sum`. This is what a party adds its share of noise to. A sum of
+    more than `longest` (L2) is scaled down to it *before* it is rounded: projection on a ball moves
+    no two neighbours apart, so the sensitivity stays.
     """
     chosen = poisson_sample(len(labels), plan.sampling, seed)
     total, _ = logistic_gradient_sum(weights, features[chosen], labels[chosen], plan.clip)
+    total = clip_norm(total, longest)
     return np.rint(total / plan.lattice) * plan.lattice
 
 

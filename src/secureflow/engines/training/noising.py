@@ -150,10 +150,10 @@ def next_state(spec: TrainingSpec, state: Parameters, noised: Vector) -> Paramet
 def longest_sum(spec: TrainingSpec) -> float:
     """Return the L2 norm, in lattice steps, that no noised sum within the caps is longer than."""
     privacy, parties = privacy_of(spec), len(spec.roster)
-    units = 1 if privacy.unit == "record" else parties  # `rows` counts all parties' records
     widest = max(privacy.sigma(spec.model_parameters), privacy.bit_sigma)
     width = widest * privacy.share(parties) * math.sqrt(parties)
-    return units * norm_cap(spec) + width * (math.sqrt(spec.parameters) + _TAIL)
+    # Each party may have more records than are declared of all: none scales its sum below that.
+    return parties * norm_cap(spec) + width * (math.sqrt(spec.parameters) + _TAIL)
 
 
 def _derived(seed: bytes, use: str) -> bytes:

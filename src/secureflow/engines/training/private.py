@@ -145,7 +145,9 @@ def private_delta(
     inputs, labels = rows[0].astype(np.float64), rows[1].astype(np.float64)
     weights = before.astype(np.float64)
     if draws_noise(spec):
-        total = gradient_sum(weights, inputs, labels, plan, _derived(seed, "sample"))
+        # More rows than are declared must not show as an update that is refused (`norm_cap`).
+        longest = privacy.rows * privacy.clipping_norm
+        total = gradient_sum(weights, inputs, labels, plan, _derived(seed, "sample"), longest)
         return _on_lattice(total, privacy.step)
     for step in range(privacy.local_steps):
         weights = noisy_step(weights, inputs, labels, plan, _derived(seed, f"step {step}"))
@@ -161,7 +163,7 @@ def party_delta(spec: TrainingSpec, before: Parameters, trained: Parameters) -> 
         trained: the party's model, float32 (d,).
     """
     privacy = privacy_of(spec)
-    change = (trained - before[: len(trained)]).astype(np.float64)
+    change = trained.astype(np.float64) - before[: len(trained)]  # float32 could overflow
     if privacy.adaptive is None:
         return _on_lattice(clip_norm(change, privacy.clipping_norm), privacy.step)
     bound = adaptive_bound(privacy, before)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from peers.private_jobs import PARTIES, private_spec, rows
 
 from secureflow.engines.privacy.accounting import Mechanism
+from secureflow.engines.training.encodings import check_mean
 from secureflow.engines.training.models import update_layout
 from secureflow.engines.training.noising import joint_seed, next_state, noise_of, seed_of
 from secureflow.engines.training.private import (
@@ -53,6 +54,25 @@ def test_lattice_coordinates_are_whole_and_exact_in_float32() -> None:
     assert (delta == np.rint(delta)).all()
     assert np.abs(delta).max() > 100
     assert float(np.linalg.norm(delta)) <= norm_cap(spec)
+
+
+def test_more_rows_than_are_declared_fail_nowhere() -> None:
+    """A refusal would be seen without noise, and the aggregate's would accuse an honest centre.
+
+    All labels are negative, so that the gradients add up; a party has ten times the rows of all.
+    """
+    spec = private_spec({"noise": "shared"}, protection="secagg")
+    assert spec.privacy
+    cap, most = norm_cap(spec), 2.0**spec.privacy.bits + np.sqrt(spec.parameters)
+    total, before = np.zeros(4), np.full(4, 3.0, np.float32)
+    for number in range(len(PARTIES)):
+        inputs, labels = np.abs(rows(number, 4000)[0]), np.zeros(4000, np.float32)
+        delta = private_delta(spec, before, (inputs, labels), SEED)
+        less = private_delta(spec, before, (inputs[1:], labels[1:]), SEED)
+        assert 0.99 * cap < np.linalg.norm(delta.astype(np.float64)) <= cap
+        assert np.linalg.norm(delta.astype(np.float64) - less) <= most
+        total += delta
+    check_mean(spec, total.astype(np.float32))
 
 
 def test_sampling_takes_other_records_with_another_seed_and_the_same_with_the_same() -> None:
