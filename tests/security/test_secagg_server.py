@@ -16,7 +16,7 @@ from secureflow.engines.closing import Certificate
 from secureflow.engines.secagg import Client, guards, messages
 from secureflow.engines.secagg.framing import Kind
 from secureflow.engines.secagg.masks import add_masks, pair_key, self_key
-from secureflow.engines.secagg.messages import Begin, Meet, sign_round_key, sign_setup
+from secureflow.engines.secagg.messages import SEALED_BYTES, Begin, Meet, sign_round_key, sign_setup
 from secureflow.engines.secagg.shares import seal_pair
 from secureflow.kit.canonical import b64encode
 from secureflow.kit.crypto import SigningKey
@@ -231,6 +231,10 @@ def test_a_stale_round(masked: tuple[Adversary, str]) -> None:
     assert code_of(lambda: server.begin(victim, 0, names)) == "stale_round"
     assert code_of(lambda: server.table.clients[victim].advance(1)) == "stale_round"
     assert 0 not in server.table.clients[victim]._secrets
+    # A round for which it never gave a key.
+    keys = tuple(server.advances[1, name][0].round_key for name in names)
+    ahead = messages.pack(Begin(2, keys), bytes(SEALED_BYTES * (len(names) - 1)))
+    assert code_of(lambda: server.table.clients[victim].begin(ahead, MODEL)) == "stale_round"
 
 
 def test_a_question_before_the_mask(adversary: Adversary) -> None:
@@ -321,6 +325,24 @@ def test_sealing_key_substitution(adversary: Adversary) -> None:
     assert meet(sign_setup(table.keys["org-1"], adversary.plan, "org-1", mine)) == "setup_changed"
     assert meet(dataclasses.replace(genuine, party="org-9")) == "unknown_party"
     assert meet(dataclasses.replace(genuine, job="job_other")) == "other_job"
+
+
+def test_a_party_that_was_never_met(adversary: Adversary) -> None:
+    """Its sealing key was shown to the others only: no share of it could be opened."""
+    server, victim, stranger = adversary, "org-0", "org-1"
+    client = Client(server.plan, victim, server.table.keys[victim])
+    others = [
+        server.table.clients[n]._own for n in server.table.names if n not in (victim, stranger)
+    ]
+    client.meet(messages.pack(Meet(tuple(others))))
+    own, _ = messages.unpack(server.plan, client.advance(0))
+    keys = tuple(
+        own.round_key if n == victim else server.advances[0, n][0].round_key
+        for n in server.table.names
+    )
+    body = b"".join(server.sealed(0, n, victim) for n in server.table.names if n != victim)
+    frame = messages.pack(Begin(0, keys), body)
+    assert code_of(lambda: client.begin(frame, MODEL)) == "unknown_setup"
 
 
 def test_low_order_keys_of_a_colluder() -> None:
