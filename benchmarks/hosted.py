@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,6 +47,12 @@ class Hosted(Platform):
         client = Client(self.url, transport=transport)
         client.login(party, self.parties[party].password)
         return client
+
+    def ports(self) -> set[int]:
+        """Return the ports of the server's link and of the enclave's uplink."""
+        server = json.loads((self.server / "ready.json").read_text())
+        enclave = json.loads((self.enclave / "ready.json").read_text())
+        return {int(facts.rpartition(":")[2]) for facts in (server["link"], enclave["uplink"])}
 
     def _start_agents(self) -> None:
         configs = [owner.config for owner in self.parties.values()]

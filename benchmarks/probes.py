@@ -53,12 +53,16 @@ class Probes:
         client: a logged-in client of a member.
         config: the agent's configuration whose link is called.
         job: the job that is read; the rounds begin when it runs.
+        begun: called when that was seen.
     """
 
-    def __init__(self, client: AsyncClient, config: Path, job: str) -> None:
+    def __init__(
+        self, client: AsyncClient, config: Path, job: str, begun: Callable[[], None]
+    ) -> None:
         self._client = client
         self._settings = AgentSettings.load(config)
         self._job = job
+        self._tell_begun = begun
         self._begun = False
         self._ended = False
         self.rest, self.link = Latencies(), Latencies()
@@ -82,8 +86,10 @@ class Probes:
 
     async def _read_job(self) -> None:
         job = await self._client.jobs.get(self._job)
-        self._begun = self._begun or job.state == JobState.RUNNING
         self._ended = job.state.final
+        if not self._begun and (self._ended or job.state == JobState.RUNNING):
+            self._begun = True
+            self._tell_begun()
 
     async def _repeat(self, into: Latencies, call: Callable[[], Awaitable[JSON]]) -> None:
         await call()  # connections are made by the first one

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import math
 import os
@@ -20,13 +21,16 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 from benchmarks.hosted import Hosted
 from benchmarks.probes import Probes
-from benchmarks.processes import Usage, loopback_bytes, peak_mb, usage
+from benchmarks.processes import Usage, peak_mb, usage
+from benchmarks.wire import carried
 from secureflow.domain.specs import Limits, ModelSpec, Protection, TrainingPlan
 from secureflow.sdk import AsyncClient, JobRequest
 
@@ -68,65 +72,99 @@ def _request(hosted: Hosted, parameters: int, rounds: int, protection: Protectio
 def _rehearse(hosted: Hosted, request: JobRequest) -> dict[str, JSON]:
     first, last = next(iter(hosted.parties)), list(hosted.parties)[-1]
     with hosted.client(first) as client:
-        before, wire, began = _usage(hosted), loopback_bytes(), time.monotonic()
+        taken = [_taken(hosted)]
         job = client.jobs.submit(request).id
-        probes = asyncio.run(_probe(hosted, last, job))
+        probes = asyncio.run(_probe(hosted, last, job, lambda: taken.append(_taken(hosted))))
         client.jobs.wait(job)
-        took = time.monotonic() - began
-        used = {name: now.since(before[name]) for name, now in _usage(hosted).items()}
-        wire = loopback_bytes() - wire
+        taken.append(_taken(hosted))
         report = client.jobs.report(job)
     seconds = [row["seconds"] for row in report["history"]]
+    start, begin, end = taken
     pids = {name: process.pid for name, process in hosted.processes.items()}
     return {
         "rounds": len(seconds),
         "seconds_per_round": round(statistics.median(seconds), 3),
-        "setup_and_end_seconds": round(took - sum(seconds), 2),
         "control": {"rest": probes.rest.as_json(), "link": probes.link.as_json()},
         "peak_mb": {name: round(peak_mb(pids[name])) for name in ("server", "enclave")},
         "hosts_peak_mb": round(sum(peak_mb(pids[name]) for name in hosted.crowds)),
-        "cpu_seconds": {part: round(_cpu(used, part), 2) for part in PARTS},
-        "loop": {name: _loop(used[name]) for name in ("server", "enclave")},
-        "wire_mb": round(wire / (1 << 20), 1),
-        "job_seconds": round(took, 1),
+        "setup": begin.since(start, 1),
+        "per_round": end.since(begin, len(seconds)),
         "load_average": [round(one, 1) for one in os.getloadavg()],
     }
 
 
-async def _probe(hosted: Hosted, party: str, job: str) -> Probes:
+async def _probe(hosted: Hosted, party: str, job: str, begun: Callable[[], None]) -> Probes:
     owner = hosted.parties[party]
     async with AsyncClient(hosted.url, ca=hosted.ca) as client:
         await client.login(owner.party, owner.password)
-        probes = Probes(client, owner.config, job)
+        probes = Probes(client, owner.config, job, begun)
         await probes.run()
     return probes
 
 
-def _usage(hosted: Hosted) -> dict[str, Usage]:
-    return {name: usage(process.pid) for name, process in hosted.processes.items()}
+@dataclass(frozen=True)
+class Taken:
+    """What was used until one moment."""
+
+    at: float
+    wire: int
+    used: Mapping[str, Usage]
+
+    def since(self, before: Taken, rounds: int) -> dict[str, JSON]:
+        """Return what was used since then: by whom, and for each of so many rounds."""
+        used = {name: now.since(before.used[name]) for name, now in self.used.items()}
+        agents = sum(one.cpu for name, one in used.items() if name not in PARTS)
+        cpu = {"server": used["server"].cpu, "enclave": used["enclave"].cpu, "agents": agents}
+        return {
+            "seconds": round((self.at - before.at) / rounds, 3),
+            "cpu_seconds": {part: round(one / rounds, 3) for part, one in cpu.items()},
+            # The server's event loop: at work, and kept from its work by other processes.
+            "loop_seconds": round(used["server"].loop / rounds, 3),
+            "loop_delay_seconds": round(used["server"].delay / rounds, 3),
+            "wire_mb": round((self.wire - before.wire) / (1 << 20) / rounds, 2),
+        }
 
 
-def _cpu(used: Mapping[str, Usage], part: str) -> float:
-    agents = (one.cpu for name, one in used.items() if name not in PARTS)
-    return sum(agents) if part == "agents" else used[part].cpu
-
-
-def _loop(used: Usage) -> dict[str, float]:
-    return {"cpu_seconds": round(used.loop, 2), "delay_seconds": round(used.delay, 2)}
+def _taken(hosted: Hosted) -> Taken:
+    used = {name: usage(process.pid) for name, process in hosted.processes.items()}
+    return Taken(time.monotonic(), carried(hosted.ports()), used)
 
 
 def explain(rows: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:
-    """Return the exponent k of N^k with which each figure grows, fitted over the sizes."""
-    figures = {
-        "seconds_per_round": [row["seconds_per_round"] for row in rows],
-        "wire_mb": [row["wire_mb"] for row in rows],
-        **{f"{part}_cpu": [row["cpu_seconds"][part] for row in rows] for part in PARTS},
-        **{f"{name}_peak_mb": [row["peak_mb"][name] for row in rows] for name in PARTS[:2]},
-        "rest_p95_ms": [row["control"]["rest"]["p95_ms"] for row in rows],
-        "link_p95_ms": [row["control"]["link"]["p95_ms"] for row in rows],
+    """Say how each figure grows: the k of N^k, fitted over the sizes, and its share at the largest.
+
+    A round is everything from the first one's begin to the job's end, divided by the rounds.
+    """
+    places: dict[str, tuple[str, ...]] = {
+        "seconds_per_round": ("seconds_per_round",),
+        "server_peak_mb": ("peak_mb", "server"),
+        "enclave_peak_mb": ("peak_mb", "enclave"),
+        "rest_p95_ms": ("control", "rest", "p95_ms"),
+        "link_p95_ms": ("control", "link", "p95_ms"),
     }
+    for phase in ("setup", "per_round"):
+        places[f"{phase}_wire_mb"] = (phase, "wire_mb")
+        places |= {f"{phase}_{part}_cpu": (phase, "cpu_seconds", part) for part in PARTS}
     sizes = [row["agents"] for row in rows]
-    return {name: exponent(sizes, values) for name, values in figures.items()}
+    found = {
+        name: _growth(sizes, [_figure(row, place) for row in rows])
+        for name, place in places.items()
+    }
+    return {**found, "in_words": _in_words(rows, found)}
+
+
+def _figure(row: JSON, place: Sequence[str]) -> float | None:
+    found: float | None = functools.reduce(getitem, place, row)
+    return found
+
+
+def _growth(sizes: Sequence[int], values: Sequence[float | None]) -> dict[str, float | None]:
+    """Return N^`exponent`, and the slope in units per agent."""
+    points = [(n, v) for n, v in zip(sizes, values, strict=True) if v]
+    slope = None
+    if len({n for n, _ in points}) > 1:
+        slope = round(statistics.linear_regression(*zip(*points, strict=True)).slope, 4)
+    return {"exponent": exponent(sizes, values), "per_agent": slope}
 
 
 def exponent(sizes: Sequence[int], values: Sequence[float | None]) -> float | None:
@@ -134,8 +172,24 @@ def exponent(sizes: Sequence[int], values: Sequence[float | None]) -> float | No
     points = [(math.log(n), math.log(v)) for n, v in zip(sizes, values, strict=True) if v]
     if len({x for x, _ in points}) < 2:
         return None
-    slope, _ = statistics.linear_regression(*zip(*points, strict=True))
-    return round(slope, 2)
+    return round(statistics.linear_regression(*zip(*points, strict=True)).slope, 2)
+
+
+def _in_words(rows: Sequence[Mapping[str, JSON]], found: Mapping[str, JSON]) -> list[str]:
+    """Return a sentence for each part that uses the processor, the largest share first."""
+    if not rows:
+        return []
+    words, last = [], max(rows, key=lambda row: int(row["agents"]))
+    for phase in ("per_round", "setup"):
+        cpu = last[phase]["cpu_seconds"]
+        total = sum(cpu.values()) or 1.0
+        for part in sorted(PARTS, key=lambda part: -cpu[part]):
+            grows = found[f"{phase}_{part}_cpu"]["exponent"]
+            words.append(
+                f"{phase}: {part} {cpu[part]:.2f} CPU s at {last['agents']} agents, "
+                f"{100 * cpu[part] / total:.0f} % of all, growing as N^{grows}"
+            )
+    return words
 
 
 def main() -> None:

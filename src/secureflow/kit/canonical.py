@@ -22,6 +22,8 @@ import rfc8785
 from secureflow.kit.errors import SecureFlowError
 
 MAX_INTEGER: Final = 2**53 - 1
+_AT_ONCE: Final = 4096
+_NO_FORM: Final = (rfc8785.CanonicalizationError, RecursionError, UnicodeError)
 _WORDS: Final = {None: "null", True: "true", False: "false"}
 
 
@@ -35,12 +37,8 @@ def canonical_bytes(value: Any) -> bytes:
     try:
         _spell(value, parts.append)
         return "".join(parts).encode("utf-8")  # refuses lone surrogates
-    except (rfc8785.CanonicalizationError, RecursionError, UnicodeError) as error:
-        raise SecureFlowError(
-            "not_canonical",
-            f"The value has no canonical JSON form: {error}",
-            "Use strings, finite numbers, integers below 2^53, lists and objects.",
-        ) from error
+    except _NO_FORM as error:
+        raise _not_canonical(error) from error
 
 
 def sha256(data: bytes) -> bytes:
@@ -49,8 +47,31 @@ def sha256(data: bytes) -> bytes:
 
 
 def digest(value: Any) -> str:
-    """Return the lowercase hex SHA-256 of the canonical bytes of a JSON value."""
-    return hashlib.sha256(canonical_bytes(value)).hexdigest()
+    """Return the lowercase hex SHA-256 of the canonical bytes of a JSON value.
+
+    They are never in memory as a whole: what a script asks of hundreds of parties is long.
+
+    Raises:
+        SecureFlowError: `not_canonical`.
+    """
+    hasher = hashlib.sha256()
+    parts: list[str] = []
+
+    def take() -> None:
+        hasher.update("".join(parts).encode("utf-8"))
+        parts.clear()
+
+    def add(part: str) -> None:
+        parts.append(part)
+        if len(part) > _AT_ONCE or len(parts) > _AT_ONCE:
+            take()
+
+    try:
+        _spell(value, add)
+        take()
+    except _NO_FORM as error:
+        raise _not_canonical(error) from error
+    return hasher.hexdigest()
 
 
 def parse_json(data: bytes | str, limit: int = 1 << 20) -> Any:
@@ -100,6 +121,14 @@ def b64decode(text: str, limit: int = 1 << 20) -> bytes:
     if b64encode(data) != text:
         raise SecureFlowError("malformed_base64", "not canonical base64: stray padding or bits")
     return data
+
+
+def _not_canonical(error: Exception) -> SecureFlowError:
+    return SecureFlowError(
+        "not_canonical",
+        f"The value has no canonical JSON form: {error}",
+        "Use strings, finite numbers, integers below 2^53, lists and objects.",
+    )
 
 
 def _spell(value: Any, add: Callable[[str], None]) -> None:

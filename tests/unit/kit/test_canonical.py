@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -10,7 +11,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secureflow.kit.canonical import MAX_INTEGER, canonical_bytes, parse_json
+from secureflow.kit.canonical import MAX_INTEGER, canonical_bytes, digest, parse_json
 from secureflow.kit.errors import SecureFlowError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -27,6 +28,12 @@ def test_every_value_is_spelt_as_the_package_spells_it(value: Any) -> None:
     written = canonical_bytes(value)
     assert written == rfc8785.dumps(value)
     assert canonical_bytes(parse_json(written)) == written
+    assert digest(value) == hashlib.sha256(written).hexdigest()
+
+
+@pytest.mark.parametrize("value", ["x" * 10_000, ["é"] * 10_000, {str(n): n for n in range(9000)}])
+def test_the_digest_of_a_long_value_is_that_of_its_bytes(value: Any) -> None:
+    assert digest([value, value]) == hashlib.sha256(rfc8785.dumps([value, value])).hexdigest()
 
 
 def test_every_character_below_the_surrogates_and_one_beyond() -> None:
@@ -67,6 +74,8 @@ def test_what_python_adds_to_json_is_spelt_alike(value: Any) -> None:
 def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
     with pytest.raises(SecureFlowError, match="no canonical JSON form") as refusal:
         canonical_bytes(value)
+    with pytest.raises(SecureFlowError, match="no canonical JSON form"):
+        digest(value)
     assert refusal.value.code == "not_canonical"
 
 

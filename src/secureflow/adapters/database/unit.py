@@ -159,9 +159,10 @@ class SqlUnitOfWork:
         """
         dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
         insert = dialect.insert(table)
-        statement = insert.values(list(rows)).on_conflict_do_nothing()
-        # Of an INSERT the count is else thrown away, and -1 looks like a yes.
-        result = await self.write(statement.execution_options(preserve_rowcount=True))
+        # Of an INSERT the count is else thrown away, and -1 looks like a yes. Rows as parameters:
+        # a statement that spells out hundreds of them is compiled anew each time.
+        statement = insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        result = await self.write(statement, rows)
         return int(result.rowcount)
 
     async def lock_name(self, name: str) -> None:

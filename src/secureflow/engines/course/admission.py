@@ -18,6 +18,8 @@ from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
 
 MAX_GENERATIONS = 64
+EVIDENCE_AT_ONCE = 32
+"""Parties whose evidence comes in one message of at most 1 MiB: 14 KiB each with DCAP."""
 
 
 def ask_consent(course: Course[Any]) -> Script[None]:
@@ -98,10 +100,21 @@ def _admit_once(
     )  # fmt: skip
     nonces = {p: r["nonce"] for p, r in challenges["replies"].items()}
     opened = yield from _open(course, challenges["replies"], sorted(parties) if only else None)
-    body = {"job": course.context.job, "nonces": nonces}
-    attested = yield Ask((ENCLAVE,), "attest", body, patience=course.patience)
+    evidence = yield from _attest(course, nonces)
     course.uplink = opened["uplink"]
-    yield from _verify(course, attested["replies"][ENCLAVE]["evidence"], need)
+    yield from _verify(course, evidence, need)
+
+
+def _attest(course: Course[Any], nonces: dict[str, str]) -> Script[dict[str, JSON]]:
+    """Return each party's evidence; it comes in several answers, as many as a message holds."""
+    evidence: dict[str, JSON] = {}
+    parties = sorted(nonces)
+    for at in range(0, len(parties), EVIDENCE_AT_ONCE):
+        some = {party: nonces[party] for party in parties[at : at + EVIDENCE_AT_ONCE]}
+        body = {"job": course.context.job, "nonces": some}
+        attested = yield Ask((ENCLAVE,), "attest", body, patience=course.patience)
+        evidence |= attested["replies"][ENCLAVE]["evidence"]
+    return evidence
 
 
 def _open(course: Course[Any], challenges: dict[str, JSON], only: list[str] | None) -> Script[Any]:

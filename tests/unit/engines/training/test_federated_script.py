@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secureflow.engines.course import admission
 from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
 from secureflow.engines.script import ENCLAVE, Record, effect_digest
 from secureflow.kit.errors import SecureFlowError
@@ -29,6 +30,25 @@ def test_trains_to_a_report() -> None:
     assert kinds.count("round.closed") == 4  # three trainings and the final evaluation
     assert kinds[-1] == "job.finished"
     assert report["model"]["digest"] == world.models[0]["digest"]
+
+
+def test_evidence_for_many_parties_comes_in_several_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One answer with the evidence of a hundred would be longer than a message may be."""
+    monkeypatch.setattr(admission, "EVIDENCE_AT_ONCE", 2)
+    asked: list[int] = []
+
+    class Noting(World):
+        def enclave_attest(self, body: dict[str, Any]) -> dict[str, Any]:
+            asked.append(len(body["nonces"]))
+            return super().enclave_attest(body)
+
+    report = drive(Noting(count=5), [])
+    assert asked == [2, 2, 1]
+    assert report["model"]["digest"] == drive(World(count=5), [])["model"]["digest"]
+    lost = Noting(count=5, lose_enclave_at=3)  # between two of them: admission begins anew
+    assert drive(lost, [])["generations"] == 2
 
 
 def test_a_crash_at_every_effect_changes_nothing() -> None:

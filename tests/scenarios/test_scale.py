@@ -1,0 +1,56 @@
+"""`benchmarks/scale.py` measures what it says: the fields are there, and the agents took part."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.scale import exponent
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [pytest.mark.xdist_group("scale"), pytest.mark.timeout(300)]
+
+
+@pytest.mark.parametrize("protection", ["sealed", "secagg"])
+def test_a_small_curve_is_measured(protection: str) -> None:
+    command = [sys.executable, "-m", "benchmarks.scale", "--agents", "3", "6", "--rounds", "2"]
+    command += ["--parameters", "1000", "--protection", protection, "--nice", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["parameters"], result["protection"]) == (1000, protection)
+    assert result["load_nice"] == 1
+    assert [row["agents"] for row in result["curve"]] == [3, 6]
+    for row in result["curve"]:
+        _check(row)
+    grows = result["explanation"]
+    assert grows["per_round_wire_mb"]["exponent"] > 0
+    assert grows["server_peak_mb"]["per_agent"] is not None
+    assert [line.split(":")[0] for line in grows["in_words"]] == ["per_round"] * 3 + ["setup"] * 3
+
+
+def _check(row: dict[str, Any]) -> None:
+    assert row["rounds"] == 2
+    assert row["seconds_per_round"] > 0
+    for way in ("rest", "link"):
+        control = row["control"][way]
+        assert control["calls"] > 0
+        assert control["p50_ms"] <= control["p95_ms"] <= control["max_ms"]
+    assert row["peak_mb"]["server"] > 0
+    for phase in ("setup", "per_round"):
+        assert row[phase]["cpu_seconds"].keys() == {"server", "enclave", "agents"}
+        assert row[phase]["cpu_seconds"]["agents"] > 0
+        assert row[phase]["wire_mb"] > 0
+    assert len(row["load_average"]) == 3
+
+
+def test_the_exponent_of_a_power_is_found() -> None:
+    assert exponent([8, 16, 32], [0.5 * n**2 for n in (8, 16, 32)]) == 2.0
+    assert exponent([8, 16, 32], [7.0, 7.0, 7.0]) == 0.0
+    assert exponent([8], [1.0]) is None
+    assert exponent([8, 16], [None, 1.0]) is None
