@@ -1,6 +1,6 @@
 """Ask several organisations' data for statistics, after hearing what they would cost.
 
-`python examples/statistics.py URL CA NAME:PASSWORD PROJECT EPSILON QUERY…`, with queries such as
+`python examples/ask.py URL CA NAME:PASSWORD PROJECT EPSILON QUERY…`, with queries such as
 `count:by=sex` or `mean:age`. Each owner's agent decides, noises its sums, and keeps the budget.
 """
 
