@@ -11,6 +11,7 @@ import pytest
 from peers.agent_world import JOB, ME
 from peers.tally_world import BUDGET, COLUMNS, QUERIES, TallyWorld
 
+from secureflow.agent.budgets import charge
 from secureflow.domain.specs import dump
 from secureflow.engines.secagg import open_sum
 from secureflow.engines.statistics import opened_total
@@ -141,6 +142,11 @@ async def test_a_job_that_ends_before_its_sum_is_not_paid(world: TallyWorld) -> 
     await world.ask("finish", world.body(outcome="failed", model=None, head=world.head()))
     assert events(world) == ["limit", "reserve", "void"]
     assert await spent(world) == 0.0
+
+
+def test_a_round_that_never_came_costs_nothing(world: TallyWorld) -> None:
+    assert charge(world.spec, 0) == ()
+    assert charge(world.spec, 1) == charge(world.spec) != ()
 
 
 async def test_a_restart_between_reserving_and_the_sum_leaves_one_charge(

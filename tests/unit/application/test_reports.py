@@ -20,6 +20,7 @@ from secureflow.application.reports import translated
 from secureflow.domain.specs import ModelSpec, Release, TrainingSpec
 from secureflow.engines.privacy.accounting import Mechanism, curve
 from secureflow.engines.statistics import disclosure as statistics_disclosure
+from secureflow.engines.statistics.charges import released
 from secureflow.engines.statistics.spending import spending
 from secureflow.engines.training import spending as training
 from secureflow.engines.training.disclosure import attacks, disclosure
@@ -241,8 +242,9 @@ def test_every_line_about_statistics_is_translated(unit: str, noise: dict[str, A
     for line in statistics_disclosure.disclosure(spec):
         assert {str(line[name]) for name in ("who", "sees", "why")} <= set(CHINESE)
     for line in statistics_disclosure.attacks(spec):
-        assert line["attack"] in CHINESE
-        assert line["why"] in CHINESE or "must contribute" in str(line["why"])
+        assert all(reports.translated(str(line[name])) for name in ("attack", "stopped", "why"))
+    for row in released(spec):
+        assert reports.translated(row["mechanism"]), row
 
 
 @given(

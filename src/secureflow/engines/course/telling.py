@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from secureflow.domain.jobspecs import JobSpec
+from secureflow.domain.privacy import honest
 from secureflow.engines.closing import threshold
 from secureflow.engines.script import JSON
 
@@ -27,3 +28,17 @@ def sybils(spec: JobSpec) -> Row:
     least = max(threshold(len(spec.roster)), spec.min_contributors)
     why = f"the roster is pinned members only, and {least} of {len(spec.roster)} must contribute"
     return attack, "yes", why
+
+
+def subtracting(spec: JobSpec, noise: str) -> Row:
+    """Return what colluding parties gain from knowing their own noise, where parties add it.
+
+    `noise` is where it is added: `shared` out, or whole by each party or value.
+    """
+    attack = "parties that collude subtract their own noise from what is released"
+    if noise != "shared":
+        return attack, "yes", "each party's own noise is the whole noise"
+    parties = len(spec.roster)
+    least = honest(parties)
+    why = f"the shares of the {least} honest parties that every sum holds make up the noise"
+    return attack, "yes", f"{why}; more than {threshold(parties) - least} colluders get below"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from secureflow.domain.statistics import StatisticsSpec
-from secureflow.engines.course.telling import Row, attack_rows, sight_rows, sybils
+from secureflow.engines.course.telling import Row, attack_rows, sight_rows, subtracting, sybils
 from secureflow.engines.script import JSON
 
 _MASKED = "sums are masked: only the total of a certified set can be opened"
@@ -18,7 +18,10 @@ def disclosure(spec: StatisticsSpec) -> list[dict[str, JSON]]:
 
 def attacks(spec: StatisticsSpec) -> list[dict[str, JSON]]:
     """Return the attacks that people ask about: `stopped` is yes, partly or no, and why."""
-    rows = (_reading, _bounds, _differencing, sybils, _membership, _averaging, _poisoning)
+    rows = (
+        *(_reading, _bounds, _differencing, sybils),
+        *(_membership, _averaging, _subtracting, _poisoning),
+    )
     return attack_rows(row(spec) for row in rows)
 
 
@@ -73,6 +76,10 @@ def _averaging(spec: StatisticsSpec) -> Row:
     attack = "a question is asked again to average its noise away"
     why = "another job is charged again; in this one each agent sends the sums that it stored"
     return attack, "yes", why
+
+
+def _subtracting(spec: StatisticsSpec) -> Row:
+    return subtracting(spec, spec.privacy.noise)
 
 
 def _poisoning(spec: StatisticsSpec) -> Row:

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from secureflow.domain.privacy import Privacy, honest
+from secureflow.domain.privacy import Privacy
 from secureflow.domain.specs import TrainingSpec
-from secureflow.engines.closing import threshold
-from secureflow.engines.course.telling import Row, attack_rows, sight_rows, sybils
+from secureflow.engines.course.telling import Row, attack_rows, sight_rows, subtracting, sybils
 from secureflow.engines.preparation import federated_features
 from secureflow.engines.script import JSON
 from secureflow.engines.training.private import noised_once
@@ -187,13 +186,8 @@ def _subtracting(spec: TrainingSpec, tee: str) -> Row:
     attack = "parties that collude subtract their own noise from what is released"
     if spec.privacy is None:
         return attack, "no", "there is no noise in this job"
-    if spec.privacy.noise == "shared":
-        parties = len(spec.roster)
-        least = honest(parties)
-        why = f"the shares of the {least} honest parties that every sum holds make up the noise"
-        return attack, "yes", f"{why}; more than {threshold(parties) - least} colluders get below"
-    if spec.privacy.noise == "local":
-        return attack, "yes", "each party's own noise is the whole noise"
+    if spec.privacy.noise != "enclave":
+        return subtracting(spec, spec.privacy.noise)
     if _simulated(spec, tee):
         return attack, "no", "the TEE is SIMULATED"
     return attack, "yes", "the enclave draws the noise from a seed of every contributor"
