@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
 
 from secureflow.kit.version import __version__
+from secureflow.server import rest
+from secureflow.server.rest.bodies import StrictRoute
 from secureflow.server.rest.edge import SECURITY_HEADERS
 from secureflow.server.settings import RestSettings
 from tests.stage import Stage
@@ -36,15 +42,18 @@ DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
     [
         ("POST", "/projects", b'{"name": ', 400, "malformed_json"),
         ("POST", "/projects", b"\xff\xfe", 400, "malformed_json"),
-        ("POST", "/projects", b'{"name": "\xc3\x28"}', 400, "malformed_request"),
-        ("POST", "/projects", DEEP, 400, "malformed_request"),
-        ("POST", "/projects", b'{"name": ' + b"9" * 5000 + b"}", 400, "malformed_request"),
+        ("POST", "/projects", b'{"name": "\xc3\x28"}', 400, "malformed_json"),
+        ("POST", "/projects", b'{"name": "a", "purpose": "b", "name": "c"}', 400, "malformed_json"),
+        ("POST", "/login", b'{"name": "a", "password": "b", "name": "c"}', 400, "malformed_json"),
+        ("POST", "/enroll", b'{"token": "a", "token": "b"}', 400, "malformed_json"),
+        ("POST", "/projects", DEEP, 400, "malformed_json"),
+        ("POST", "/projects", b'{"name": ' + b"9" * 5000 + b"}", 400, "malformed_json"),
         ("POST", "/projects", b"", 422, "invalid_request"),
         ("POST", "/projects", b"[]", 422, "invalid_request"),
         ("POST", "/projects", b'{"name": "a", "purpose": "b", "extra": 1}', 422, "invalid_request"),
         ("POST", "/projects", b'{"name": "a\\u0000", "purpose": "b"}', 422, "invalid_request"),
         ("POST", "/projects", b'{"name": "\\ud800", "purpose": "b"}', 422, "invalid_request"),
-        ("POST", "/projects", b'{"name": NaN, "purpose": "b"}', 422, "invalid_request"),
+        ("POST", "/projects", b'{"name": NaN, "purpose": "b"}', 400, "malformed_json"),
         ("POST", "/projects", b"x" * (1 << 20) + b"x", 413, "too_large"),
         ("GET", "/nothing", b"", 404, "not_found"),
         ("GET", "/projects/", b"", 404, "not_found"),
@@ -70,6 +79,15 @@ async def test_bad_input_gets_a_typed_answer(
     principal = api.stage.scientist("bank-a")
     response = await api.call(method, path, principal, content=content, headers=headers)
     assert_problem(response, status, code)
+
+
+def test_every_json_body_is_parsed_strictly() -> None:
+    modules = [import_module(one.name) for one in iter_modules(rest.__path__, f"{rest.__name__}.")]
+    routers = [one for module in modules for one in vars(module).values()]
+    routes = [r for one in routers if isinstance(one, APIRouter) for r in one.routes]
+    taking = [r for r in routes if isinstance(r, APIRoute) and r.body_field is not None]
+    assert len(taking) > 10
+    assert all(isinstance(route, StrictRoute) for route in taking)
 
 
 async def test_a_chunked_body_is_cut_at_the_cap(api: Api) -> None:

@@ -11,23 +11,20 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.server.rest.bodies import Handler, StrictRoute
 from secureflow.server.rest.callers import services_of
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _SHAPE: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
 
-class OnceRoute(APIRoute):
+class OnceRoute(StrictRoute):
     """A route whose POSTs honour `Idempotency-Key`."""
 
     def get_route_handler(self) -> Handler:

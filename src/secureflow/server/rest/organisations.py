@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from secureflow.application.ports import Page, PartyStatus
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
+from secureflow.server.rest.bodies import StrictRoute
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.shapes import (
@@ -27,7 +28,7 @@ from secureflow.server.rest.shapes import (
 )
 
 router = APIRouter(tags=["organisations"], route_class=OnceRoute)
-secret_router = APIRouter(tags=["enrolment"])
+secret_router = APIRouter(tags=["enrolment"], route_class=StrictRoute)
 """Routes whose answers hold a secret: never kept for idempotency."""
 
 

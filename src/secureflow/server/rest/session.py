@@ -9,12 +9,13 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from secureflow.application.ports import Page
 from secureflow.domain.users import Role, Token, User
+from secureflow.server.rest.bodies import StrictRoute
 from secureflow.server.rest.callers import Caller, Use, address_of
 from secureflow.server.rest.shapes import Asked, Key, Listed, OptionalLine, listed
 
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
-router = APIRouter(tags=["session"])
+router = APIRouter(tags=["session"], route_class=StrictRoute)
 
 
 class Account(BaseModel):
