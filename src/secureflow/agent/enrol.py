@@ -57,7 +57,9 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
     parsed = _checked_token(directory, token)
     authority = fetch_authority(server, parsed.ca_fingerprint)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key, link_key = _signing_key(directory / "signing.key"), new_link_key()
+    kept = directory / "signing.key"
+    fresh = not kept.exists()
+    key, link_key = _signing_key(kept), new_link_key()
     csr = make_csr(link_key)
     request = {
         "token": parsed.encode(),
@@ -66,7 +68,13 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
         "key": key.public,
         "signature": key.sign("enrol", proof_body(parsed.id, csr, key.public)),
     }
-    answer = join(server, authority, request)
+    try:
+        answer = join(server, authority, request)
+    except SecureFlowError as error:
+        # A key that was refused is nobody's. After any other failure the centre may know it.
+        if fresh and error.details.get("status", 500) < 500:
+            kept.unlink()
+        raise
     identity, link = _checked_answer(answer, parsed.organisation, name)
     CredentialFiles.create(directory, authority, link_key, str(answer["certificate"]))
     return {

@@ -43,7 +43,7 @@ def join(server: str, authority: str, request: dict[str, JSON]) -> dict[str, JSO
 
     Raises:
         SecureFlowError: `server_unreachable` (also for a certificate of another authority), or
-            the centre's refusal.
+            the centre's refusal (details: status).
     """
     context = ssl.create_default_context(cadata=authority)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -57,6 +57,7 @@ def join(server: str, authority: str, request: dict[str, JSON]) -> dict[str, JSO
             str(answer.get("code", "enrolment_refused")),
             str(answer.get("detail", "The centre refused the enrolment.")),
             str(answer.get("hint", "Ask the operator for a new token.")),
+            {"status": status},
         )
     return answer
 

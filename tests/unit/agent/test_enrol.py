@@ -162,3 +162,15 @@ def test_refusals(centre: Centre, tmp_path: Path) -> None:
     assert code(directory, centre.token(), "https://127.0.0.1:1") == "server_unreachable"
     centre.refusal = {"code": "token_used", "detail": "It was used.", "hint": "Ask again."}
     assert code(directory, centre.token(), url) == "token_used"
+    assert list(directory.iterdir()) == []
+
+
+def test_a_key_that_the_centre_may_know_is_kept(centre: Centre, tmp_path: Path) -> None:
+    """An answer that is lost or wrong says nothing of what the centre has kept."""
+    url, directory = centre.start(), tmp_path / "agent"
+    centre.uri = f"spiffe://{DOMAIN}/org/bank-b/agent/a1"
+    assert code(directory, centre.token(), url) == "certificate_foreign"
+    first = SigningKey.load(directory / "signing.key").public
+    centre.refusal = {"code": "token_used", "detail": "It was used.", "hint": "Ask again."}
+    assert code(directory, centre.token(), url) == "token_used"
+    assert SigningKey.load(directory / "signing.key").public == first
