@@ -257,7 +257,7 @@ CHINESE: Final[dict[str, str]] = {
     "Port of the link.": "链路端口。",
     # jobs
     "Jobs: joint computations.": "任务：联合计算。",
-    "List jobs.": "列出任务。",
+    "List jobs, the newest first.": "列出任务，最新的在前。",
     "Show one job.": "显示一个任务。",
     "Submit a job file.": "提交任务文件。",
     "Check a job file and see the spec that parties would sign.": (
@@ -380,7 +380,9 @@ CHINESE: Final[dict[str, str]] = {
     "End a token.": "作废令牌。",
     "Id of the user.": "用户编号。",
     "Name to log in with.": "登录名。",
-    "First password; asked for when not given.": "初始密码；未给出时会询问。",
+    "File with the first password; `-` reads stdin. It is asked for when not given.": (
+        "存放初始密码的文件；`-` 表示读标准输入。未给出时会询问。"
+    ),
     "What it is for.": "用途说明。",
     "Id of the token.": "令牌编号。",
     # columns and states

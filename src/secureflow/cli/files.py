@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def read_secret(path: Path) -> str:
-    """Return the one line of a password or token file; raises `invalid_file`."""
+    """Return the one line of a password or token file, `-` for stdin; raises `invalid_file`."""
+    if str(path) == "-":
+        return sys.stdin.readline().rstrip("\n")
     return read_bytes(path, 4096).decode("utf-8", "replace").strip()
 
 

@@ -30,7 +30,7 @@ _PROGRESS = ("round", "rounds", "loss", "accuracy", "auc")
 _FACTS = ("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "error")
 
 
-@app.command("list", help=t("List jobs."))
+@app.command("list", help=t("List jobs, the newest first."))
 def list_jobs(
     project: Annotated[str, typer.Option(help=t("Only of this project."))] = "",
     state: Annotated[str, typer.Option(help=t("Only in this state."))] = "",
@@ -38,7 +38,8 @@ def list_jobs(
 ) -> None:
     """List jobs."""
     with client() as connection:
-        show(list(connection.jobs.list(project, state)), output, _COLUMNS)
+        newest = list(connection.jobs.list(project, state))[::-1]
+        show(newest, output, _COLUMNS)
 
 
 @app.command("show", help=t("Show one job."))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +52,4 @@ def logout() -> None:
 def _password(file: Path | None) -> str:
     if file is None:
         return str(typer.prompt(t("Password"), hide_input=True, err=True))
-    if str(file) == "-":
-        return sys.stdin.readline().rstrip("\n")
     return read_secret(file)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.files import read_secret
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 
@@ -50,18 +52,19 @@ def create(
             help="platform-admin | organisation-admin | data-owner | data-scientist | auditor"
         ),
     ] = None,
-    password: Annotated[
-        str | None,
+    password_file: Annotated[
+        Path | None,
         typer.Option(
-            envvar="SECUREFLOW_NEW_PASSWORD",
-            help=t("First password; asked for when not given."),
+            help=t("File with the first password; `-` reads stdin. It is asked for when not given.")
         ),
     ] = None,
     output: Output = Form.TABLE,
 ) -> None:
-    """Create a user."""
-    if password is None:
+    """Create a user. The password stands in no argument: every process could read it there."""
+    if password_file is None:
         password = typer.prompt(t("Password"), hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = read_secret(password_file)
     with client() as connection:
         roles = role or ["data-scientist"]
         show(connection.users.create(name, password, organisation, roles), output)

@@ -42,6 +42,24 @@ def test_results_come_as_table_json_and_yaml(centre: Any, cli: Any) -> None:
     assert centre.asked[0][1]["Authorization"] == "Bearer sft_test"
 
 
+def test_jobs_are_listed_from_the_newest(centre: Any, cli: Any) -> None:
+    older, newer = JOB, JOB | {"id": "job_00000001"}
+    centre.answers["GET /jobs"] = (200, {"items": [older, newer], "next": ""})
+    listed = json.loads(cli("job", "list", "-o", "json")[1])
+    assert [job["id"] for job in listed] == ["job_00000001", "job_00000000"]
+
+
+def test_a_first_password_comes_from_a_file_and_never_from_an_argument(
+    centre: Any, cli: Any, tmp_path: Path
+) -> None:
+    centre.answers["POST /users"] = (201, ACCOUNT)
+    password = tmp_path / "password"
+    password.write_text("hunter2\n")
+    assert cli("user", "create", "ann", "--password-file", password)[0] == 0
+    assert centre.asked[-1][2]["password"] == "hunter2"
+    assert cli("user", "create", "ann", "--password", "hunter2")[0] == 2
+
+
 def test_login_keeps_a_private_profile_and_logout_forgets_the_token(
     centre: Any, cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,7 +246,6 @@ def test_a_project_shows_its_members(centre: Any, cli: Any) -> None:
 def test_a_question_that_nobody_answers_is_an_interrupt(
     centre: Any, cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("SECUREFLOW_NEW_PASSWORD", raising=False)
     monkeypatch.setattr("getpass.getpass", _end_of_input)
     code, out, _ = cli("user", "create", "ann")
     assert (code, out) == (130, "")
