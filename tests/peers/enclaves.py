@@ -204,12 +204,13 @@ class EnclaveWorld:
 
     def question(
         self, survivors: Iterable[str] = PARTIES, *, number: int = 1, stage: Stage = "train",
-        model: str = "",
+        model: str = "", noise: str = "",
     ) -> Question:  # fmt: skip
         """Return the closing question."""
         context = round_context(
-            JOB, number, stage, spec=self.digest, model=model or self.model, roster=PARTIES
-        )
+            JOB, number, stage,
+            spec=self.digest, model=model or self.model, roster=PARTIES, noise=noise,
+        )  # fmt: skip
         alive = tuple(sorted(survivors))
         dead = tuple(sorted(set(PARTIES) - set(alive)))
         return Question(JOB, number, stage, context, alive, dead)

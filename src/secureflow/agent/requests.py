@@ -127,6 +127,7 @@ class CloseRequest:
     survivors: Parties
     dead: Parties
     cosigned: Note
+    noise: Digest | Literal[""] = ""
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class Rounds:
         votes = [] if cast is None else [Vote.from_json(cast)]
         expected = round_context(
             job.job, record.round, record.stage,
-            spec=job.digest, model=record.model, roster=spec.parties,
+            spec=job.digest, model=record.model, roster=spec.parties, noise=request.noise,
         )  # fmt: skip
         vote = may_vote(
             votes, question,

@@ -191,10 +191,11 @@ class EnclaveJob:
             self.rounds.folded(update, commitment, receipt, seed)
             return receipt
 
-    async def roll(self, step: Step) -> list[str]:
-        """Freeze a step and return whose updates it holds."""
+    async def roll(self, step: Step) -> dict[str, JSON]:
+        """Freeze a step and return whose updates it holds, and what binds their noise."""
         async with self._lock:
-            return list(self.rounds.roll(step, self.model.digest))
+            folded = self.rounds.roll(step, self.model.digest)
+            return {"folded": list(folded), "noise": self.rounds.bound(step)}
 
     async def release(
         self, step: Step, certificate: Certificate, opened: Opened | None = None

@@ -20,7 +20,7 @@ from secureflow.engines.secagg.guards import STAGE as MASKED
 from secureflow.engines.secagg.opening import checked_context
 from secureflow.engines.training.encodings import masked_plan, masked_round
 from secureflow.engines.training.models import Stage, update_layout
-from secureflow.engines.training.noising import joint_seed
+from secureflow.engines.training.noising import joint_seed, seed_binding
 from secureflow.engines.training.private import noised_once, norm_cap
 from secureflow.kit.errors import SecureFlowError
 
@@ -129,6 +129,11 @@ class Rounds:
             round=current.step.number, stage=current.step.stage, model=current.model,
         )  # fmt: skip
 
+    def bound(self, step: Step) -> str:
+        """Return what a certificate of this step must bind of the seeds that came with updates."""
+        current = self._open.get(step.stage)
+        return "" if current is None or current.step != step else seed_binding(current.seeds)
+
     def roll(self, step: Step, model: str) -> tuple[str, ...]:
         """Freeze the step and return whose updates are in it.
 
@@ -180,7 +185,7 @@ class Rounds:
         if opened is None:
             context = round_context(
                 plan.job, step.number, step.stage,
-                spec=plan.digest, model=model, roster=plan.spec.parties,
+                spec=plan.digest, model=model, roster=plan.spec.parties, noise=self.bound(step),
             )  # fmt: skip
             return plan.job, step.number, step.stage, context
         masked = masked_plan(plan.spec, plan.job, plan.digest, step.stage)

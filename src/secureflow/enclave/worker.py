@@ -133,7 +133,7 @@ class Worker:
 
     async def _roll(self, body: Body) -> JSON:
         job = self._named(body)
-        return {"folded": await job.roll(_step(body))}
+        return await job.roll(_step(body))
 
     async def _release(self, body: Body) -> JSON:
         job = self._named(body)

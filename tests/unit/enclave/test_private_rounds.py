@@ -32,12 +32,16 @@ async def contribute(world: EnclaveWorld, name: str, plaintext: bytes = b"") -> 
     await world.upload(name, world.seal(name, plaintext or update(world, name)))
 
 
+async def certified(world: EnclaveWorld, names: tuple[str, ...] = PARTIES) -> Any:
+    """Have the parties that are folded vote on themselves and their seeds."""
+    noise = (await world.ask("roll", round=1, stage="train"))["noise"]
+    return world.certificate(world.question(names, noise=noise))
+
+
 async def released(world: EnclaveWorld, names: tuple[str, ...] = PARTIES) -> Any:
     for name in names:
         await contribute(world, name)
-    if len(names) < len(PARTIES):
-        await world.ask("roll", round=1, stage="train")
-    return await world.release(world.certificate(world.question(names)))
+    return await world.release(await certified(world, names))
 
 
 async def test_the_model_carries_noise_and_the_release_no_seed(tmp_path: Path) -> None:
@@ -64,6 +68,37 @@ async def test_a_restarted_enclave_draws_the_same_noise(tmp_path: Path) -> None:
     assert first == again
 
 
+async def test_a_colluders_other_seed_draws_no_second_noise(tmp_path: Path) -> None:
+    """Else operator and bank-d restart the enclave until the average of the releases is exact."""
+    async with enclave_world(tmp_path, **SPEC) as world:
+        for name in PARTIES:
+            await contribute(world, name)
+        votes = await certified(world)
+        first = (await world.release(votes))["model"]
+        for generation, seed in ((2, b"another"), (3, b"")):
+            world.model = world.worker_initial()
+            await world.restart()
+            await world.open(generation=generation)
+            for name in PARTIES:
+                await contribute(
+                    world, name, update(world, name, seed if name == "bank-d" else b"")
+                )
+            if seed:
+                with pytest.raises(SecureFlowError) as caught:
+                    await world.release(votes)
+                assert caught.value.code == "certificate_mismatch"
+        assert (await world.release(votes))["model"] == first
+
+
+async def test_a_certificate_that_binds_no_seeds_opens_nothing(tmp_path: Path) -> None:
+    async with enclave_world(tmp_path, **SPEC) as world:
+        for name in PARTIES:
+            await contribute(world, name)
+        with pytest.raises(SecureFlowError) as caught:
+            await world.release(world.certificate(world.question()))
+        assert caught.value.code == "certificate_mismatch"
+
+
 async def test_each_partys_seed_moves_the_noise(tmp_path: Path) -> None:
     models = set()
     for changed in (None, "bank-c"):
@@ -73,7 +108,7 @@ async def test_each_partys_seed_moves_the_noise(tmp_path: Path) -> None:
                 seed = b"another" if name == changed else name.encode()
                 sums = private_sums(world.spec, seed).tobytes()
                 await contribute(world, name, bytes(delta + sums))
-            answer = await world.release(world.certificate(world.question()))
+            answer = await world.release(await certified(world))
             models.add(world.stored_model(answer["model"]).tobytes())
     assert len(models) == 2
 

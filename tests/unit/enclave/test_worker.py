@@ -91,7 +91,7 @@ async def test_dropouts_are_left_out_exactly(world: EnclaveWorld) -> None:
     alive = PARTIES[:3]
     for name in alive:
         await world.upload(name)
-    assert await world.ask("roll", round=1, stage="train") == {"folded": list(alive)}
+    assert await world.ask("roll", round=1, stage="train") == {"folded": list(alive), "noise": ""}
     late = await refused(world.upload("bank-d"))
     assert late.code == "round_frozen"
     answer = await world.release(world.certificate(world.question(alive)))
@@ -312,7 +312,7 @@ async def test_finish_forgets_everything(world: EnclaveWorld) -> None:
     old = dict(world.public)
     await world.open()
     assert world.public["hpke"] != old["hpke"]
-    assert await world.ask("roll", round=1, stage="train") == {"folded": []}
+    assert await world.ask("roll", round=1, stage="train") == {"folded": [], "noise": ""}
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,14 @@ def threshold(parties: int) -> int:
 
 
 def round_context(
-    job: str, round_number: int, stage: str, *, spec: str, model: str, roster: Sequence[str]
+    job: str,
+    round_number: int,
+    stage: str,
+    *,
+    spec: str,
+    model: str,
+    roster: Sequence[str],
+    noise: str = "",
 ) -> str:
     """Return the hex context of a sealed round: what every contribution of it is bound to.
 
@@ -43,6 +50,8 @@ def round_context(
         spec: hex spec digest.
         model: hex BLAKE3 of the global model that the round starts from.
         roster: the spec's parties; their order has no meaning.
+        noise: where an enclave draws noise from the contributors' seeds, what binds them
+            (`engines.training.noising.seed_binding`). Votes fix it with the set.
     """
     return digest(
         {
@@ -52,6 +61,7 @@ def round_context(
             "spec": spec,
             "model": model,
             "roster": sorted(roster),
+            **({"noise": noise} if noise else {}),
         }
     )
 

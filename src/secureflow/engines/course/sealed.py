@@ -1,6 +1,7 @@
 """One sealed round: upload, close, release. Nothing opens without a closing certificate.
 
-1. every party of the roster uploads its sealed update straight to the enclave;
+1. every party of the roster uploads its sealed update straight to the enclave; where that draws
+   noise, it says what binds the contributors' seeds, and the votes fix it;
 2. the contributor set is put to the vote: t signatures of the spec's roster make the certificate;
 3. the enclave releases on the certificate; the round and its certificate go into the ledger.
 A restarted enclave honours an existing certificate: the certified parties seal the same updates to
@@ -43,12 +44,22 @@ CONTRIBUTING: Final = frozenset({"train", "statistics"})
 class Step:
     """Which round of the job, and which stage it is; `session` counts the rounds of its stage.
 
-    In training: `moments` (0), `train` (1..R), `evaluate` (last).
+    In training: `moments` (0), `train` (1..R), `evaluate` (last). `noised`: an enclave draws noise
+    from seeds that come with the updates.
     """
 
     number: int
     stage: str
     session: int = 0
+    noised: bool = False
+
+
+@dataclass(frozen=True)
+class _Folded:
+    """Whose updates the enclave holds, and what binds their seeds."""
+
+    survivors: tuple[str, ...]
+    noise: str = ""
 
 
 def run_sealed_round(course: Course[Any], step: Step, initial: str) -> Script[dict[str, JSON]]:
@@ -62,9 +73,13 @@ def run_sealed_round(course: Course[Any], step: Step, initial: str) -> Script[di
     Returns:
         The enclave's release: `{round, stage, survivors, model, sums, signature, artifact, …}`.
     """
-    replies, failures = yield from _collect(course, step)
-    survivors = yield from _survivors(course, step, replies, failures)
-    certificate = yield from _close(course, step, survivors, initial)
+    while True:
+        replies, failures = yield from _collect(course, step)
+        folded = yield from _survivors(course, step, replies, failures)
+        if folded is not None:
+            break
+        yield from readmit(course)
+    certificate = yield from _close(course, step, folded, initial)
     release = yield from _release(course, step, certificate)
     yield from _record_round(course, step, release, certificate, replies)
     return release
@@ -102,10 +117,14 @@ def _collect(course: Course[Any], step: Step) -> Script[tuple[dict[str, JSON], d
 
 def _survivors(
     course: Course[Any], step: Step, replies: Mapping[str, Any], failures: Mapping[str, Any]
-) -> Script[tuple[str, ...]]:
-    """Return whose updates the enclave holds; it freezes the round when somebody is missing."""
-    if not failures:
-        return tuple(sorted(replies))
+) -> Script[_Folded | None]:
+    """Return what the enclave holds; it freezes the round where somebody is missing, or for noise.
+
+    None where it was restarted and its noise cannot be told: nobody has voted, so everybody seals
+    to the new one.
+    """
+    if not failures and not step.noised:
+        return _Folded(tuple(sorted(replies)))
     course.drop(step.number, step.stage, failures)
     body = {"job": course.context.job, "round": step.number, "stage": step.stage}
     try:
@@ -114,25 +133,27 @@ def _survivors(
         if error.code not in ENCLAVE_GONE:
             raise
         # It was restarted: the release below finds out and asks the certified set to seal again.
-        return tuple(sorted(replies))
-    folded = tuple(sorted(answers["replies"][ENCLAVE]["folded"]))
+        return None if step.noised else _Folded(tuple(sorted(replies)))
+    answer = answers["replies"][ENCLAVE]
+    folded = tuple(sorted(answer["folded"]))
     if len(folded) < course.threshold:
         raise too_few_contributors(course, step, failures)
-    return folded
+    return _Folded(folded, str(answer.get("noise", "")) if step.noised else "")
 
 
-def _close(
-    course: Course[Any], step: Step, survivors: tuple[str, ...], initial: str
-) -> Script[Certificate]:
+def _close(course: Course[Any], step: Step, folded: _Folded, initial: str) -> Script[Certificate]:
+    survivors = folded.survivors
     model = course.model["digest"] if course.model else initial
     context = round_context(
         course.context.job, step.number, step.stage,
-        spec=course.context.digest, model=model, roster=course.parties,
+        spec=course.context.digest, model=model, roster=course.parties, noise=folded.noise,
     )  # fmt: skip
     dead = tuple(sorted(set(course.parties) - set(survivors)))
     question = Question(course.context.job, step.number, step.stage, context, survivors, dead)
     yield from witness_first_votes(course, survivors)
     body = {**course.body(), **question.as_json(), "cosigned": course.cosigned}
+    if folded.noise:
+        body["noise"] = folded.noise
     need = course.threshold
     answers = yield Ask(survivors, "close", body, need=need, patience=course.patience)
     course.drop(step.number, step.stage, answers["failures"])

@@ -23,6 +23,7 @@ from secureflow.engines.secagg import Plan
 from secureflow.engines.training.disclosure import attacks, disclosure
 from secureflow.engines.training.encodings import masked_plan, masked_round, masked_stages
 from secureflow.engines.training.models import initial_state, model_family
+from secureflow.engines.training.private import noised_once, noises_metrics
 from secureflow.engines.training.spending import epsilon_after, spending
 from secureflow.kit.errors import SecureFlowError
 
@@ -93,7 +94,9 @@ def _train(course: Course[TrainingSpec], initial: str) -> Script[int]:
     for number in range(1, plan.rounds + 1):
         began = yield from seconds_now()
         release = yield from run_round(
-            course, Step(number, "train", masked_round("train", number)), initial
+            course,
+            Step(number, "train", masked_round("train", number), noised_once(course.spec)),
+            initial,
         )
         _take_model(course, release)
         ended = yield from seconds_now()
@@ -150,7 +153,9 @@ def _tell_round(
 def _finish(course: Course[TrainingSpec], initial: str, last: int) -> Script[dict[str, JSON]]:
     """Evaluate, record the end, have it cosigned, publish the model, and report."""
     run_round = run_masked_round if course.spec.masked else run_sealed_round
-    evaluation = yield from run_round(course, Step(last + 1, "evaluate"), initial)
+    noised = noised_once(course.spec) and noises_metrics(course.spec)
+    step = Step(last + 1, "evaluate", noised=noised)
+    evaluation = yield from run_round(course, step, initial)
     metrics = summarise(course.spec, evaluation["sums"])
     model = course.model or {}
     artifact = evaluation.get("artifact") or model.get("artifact", "")

@@ -30,10 +30,11 @@ from secureflow.engines.training.private import (
     norm_cap,
     privacy_of,
 )
-from secureflow.kit.canonical import canonical_bytes
+from secureflow.kit.canonical import canonical_bytes, digest
 from secureflow.kit.errors import SecureFlowError
 
 _WORD = 32
+_BOUND = b"secureflow noise seed\n"
 _BOUNDS = (1e-6, 1e6)
 """Where an adapting clipping norm stays, as a fixed one must."""
 _TAIL = 12.0
@@ -81,6 +82,17 @@ def joint_seed(seeds: Mapping[str, bytes], **facts: Any) -> bytes:
     """Return the seed of a release's noise: of all contributors, bound to what is released."""
     body = {"v": 1, "use": "noise", **facts, "seeds": {p: s.hex() for p, s in seeds.items()}}
     return hashlib.sha256(canonical_bytes(body)).digest()
+
+
+def seed_binding(seeds: Mapping[str, bytes]) -> str:
+    """Return what a closing certificate binds of the seeds, without telling them; "" of none.
+
+    Else a contributor that seals another seed to each restarted enclave has the same sum released
+    under fresh noise, as often as the operator likes.
+    """
+    if not seeds:
+        return ""
+    return digest({p: hashlib.sha256(_BOUND + s).hexdigest() for p, s in seeds.items()})
 
 
 def noise_of(spec: TrainingSpec, stage: Stage, seed: bytes) -> NDArray[np.int64]:

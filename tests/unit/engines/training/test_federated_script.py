@@ -72,6 +72,28 @@ def test_a_changed_script_is_noticed() -> None:
         drive(World(), journal)
 
 
+PRIVATE = {"delta": 1e-6, "noise_multiplier": 2.0, "rows": 400}
+
+
+def test_votes_fix_the_seeds_of_an_enclaves_noise() -> None:
+    """The enclave itself says what binds them, each round; without noise it is not asked."""
+    world = World(privacy=PRIVATE)
+    drive(world, [])  # `enclave_release` compares the context
+    assert world.asked.count((ENCLAVE, "roll")) == 3
+    quiet = World()
+    drive(quiet, [])
+    assert (ENCLAVE, "roll") not in quiet.asked
+
+
+@pytest.mark.parametrize("lost_at", range(1, 25))
+def test_losing_an_enclave_that_draws_noise_gives_the_same_model(lost_at: int) -> None:
+    """Lost before it told of the seeds: nobody has voted, and everybody seals to the new one."""
+    want = drive(World(privacy=PRIVATE), [])
+    world = World(privacy=PRIVATE, lose_enclave_at=lost_at)
+    report = drive(world, [])
+    assert report["model"]["digest"] == want["model"]["digest"]
+
+
 @pytest.mark.parametrize("lost_at", range(1, 22))
 def test_losing_the_enclave_anywhere_gives_the_same_model(lost_at: int) -> None:
     want = drive(World(), [])

@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 
 from secureflow.domain.specs import TrainingSpec, parse, spec_digest
-from secureflow.engines.closing import Certificate, Question, Vote, verify_certificate
+from secureflow.engines.closing import (
+    Certificate,
+    Question,
+    Vote,
+    round_context,
+    verify_certificate,
+)
 from secureflow.engines.course.course import JobContext
 from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree
@@ -31,8 +37,10 @@ from secureflow.engines.script import (
     effect_digest,
 )
 from secureflow.engines.sealing import Release, tensor_digest
-from secureflow.engines.training.federated import federated_training
+from secureflow.engines.training.federated import federated_training, initial_model_digest
 from secureflow.engines.training.models import update_sums_length
+from secureflow.engines.training.noising import seed_binding
+from secureflow.engines.training.private import noised_once
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -83,13 +91,15 @@ class World:
     liar: Callable[[str, str, dict[str, Any]], dict[str, Any]] | None = None
     lose_enclave_at: int | None = None
     refuse: dict[tuple[str, str], SecureFlowError] = field(default_factory=dict)
+    privacy: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         numbers = range(self.count + self.members)
         self.everybody = {party_name(n): SigningKey.from_seed(bytes([n + 1]) * 32) for n in numbers}
         self.keys = dict(list(self.everybody.items())[: self.count])
         self.log_key = SigningKey.from_seed(b"\xff" * 32)
-        self.spec = make_spec(self.keys, self.rounds, protection=self.protection)
+        more = {"protection": self.protection, "privacy": self.privacy}
+        self.spec = make_spec(self.keys, self.rounds, **more)
         self.digest = spec_digest(self.spec)
         self.context = JobContext(
             JOB, self.spec, self.digest, self._public(self.everybody), 2_000_000_000
@@ -105,6 +115,7 @@ class World:
         self.votes: dict[tuple[str, int, str], Question] = {}
         self.enclave_asks = 0
         self.asked: list[tuple[str, str]] = []
+        self.starts: dict[tuple[int, str], str] = {}
         self.performed = 0
         self.lost_now = False
         self._fresh_enclave()
@@ -221,6 +232,8 @@ class World:
             raise SecureFlowError("enclave_lost", "the job is not open")
         key = (body["round"], body["stage"])
         self.folded.setdefault(key, set()).add(party)
+        initial = initial_model_digest(self.spec)
+        self.starts[key] = body["model"]["digest"] if body["model"] else initial
         line = cosign(body["head"], party, self.keys[party], 1_800_000_000)
         document = {"round": body["round"], "stage": body["stage"]}
         return {"rows": 100, "cosignature": line, **self._leaf(party, "update", document)}
@@ -263,7 +276,14 @@ class World:
 
     def enclave_roll(self, body: dict[str, Any]) -> dict[str, Any]:
         self._opened()
-        return {"folded": sorted(self.folded.get((body["round"], body["stage"]), ()))}
+        key = (body["round"], body["stage"])
+        return {"folded": sorted(self.folded.get(key, ())), "noise": self._noise(key)}
+
+    def _noise(self, key: tuple[int, str]) -> str:
+        """Return what binds the seeds of those who are folded: the same seeds at each enclave."""
+        if not noised_once(self.spec) or key[1] != "train":
+            return ""
+        return seed_binding({party: party.encode() for party in self.folded.get(key, ())})
 
     def enclave_release(self, body: dict[str, Any]) -> dict[str, Any]:
         self._opened()
@@ -271,6 +291,11 @@ class World:
         verify_certificate(certificate, self.spec.keys)
         key = (body["round"], body["stage"])
         assert self.folded.get(key) == set(certificate.survivors)
+        context = round_context(
+            JOB, *key, spec=self.digest, model=self.starts[key], roster=self.spec.parties,
+            noise=self._noise(key),
+        )  # fmt: skip
+        assert certificate.question.context == context
         model = np.full(8, body["round"] if body["stage"] == "train" else 0, np.float32)
         length = update_sums_length(self.spec, body["stage"])
         sums = (300.0, *([0.0] * (length - 1)))
