@@ -317,6 +317,7 @@ async def test_a_centre_that_changes_the_spec_after_approval_is_refused(
     changed = TallyWorld(world.directory.parent / "other", spec_changes=changes)
     body = {**world.consent_body(), "spec": dump(changed.spec), "digest": changed.digest}
     assert (await refused(world, "consent", body)).code == "spec_digest_mismatch"
+    assert [leaf.job for leaf in world.store.leaves_of("accusation")] == [JOB]
     assert (await refused(world, "setup", changed.body())).code == "spec_digest_mismatch"
     # The digest of the one with the body of the other is no better.
     lying = {**world.consent_body(), "job": "job_9876543210", "spec": dump(changed.spec)}
