@@ -82,11 +82,14 @@ class Budgets:
         self._lock = asyncio.Lock()
 
     async def foresee(self, job: str, spec: JobSpec) -> float | None:
-        """Return the job's ε at its own δ, for policies and people; None without DP.
+        """Return the job's ε at the owner's δ, for policies and people; None without DP.
+
+        A submitter chooses the δ of the job, and could make its ε look small by it.
 
         Raises:
             SecureFlowError: `privacy_required`, `budget_undeclared`, `budget_unit_mismatch`,
-                `budget_exceeded`, `contradictory_spec` for a job above its own ceiling.
+                `row_count_private`, `budget_exceeded`, `contradictory_spec` for a job above its
+                own ceiling.
         """
         policy = self._policy(spec)
         if policy is None or spec.privacy is None:
@@ -103,7 +106,7 @@ class Budgets:
             )
         await self._learn(policy, charge(spec))
         await asyncio.to_thread(self._check, job, policy, charge(spec))
-        return cost
+        return float((await self._accounting.spent(charges, policy.delta))["rdp-cks20"])
 
     async def reserve(self, job: JobRecord, spec: JobSpec) -> None:
         """Set the job's whole charge aside, once; a job that comes back goes on under it.
@@ -209,6 +212,14 @@ class Budgets:
                 f"{name} is accounted per {policy.unit}, the job protects a {spec.privacy.unit}.",
                 "ε of different units cannot be added: use the unit of the budget.",
                 {"dataset": name, "unit": policy.unit},
+            )
+        if spec.kind == "statistics" and spec.privacy.noise == "local" and not policy.tells_rows:
+            raise SecureFlowError(
+                "row_count_private",
+                f"{self._settings.organisation} does not tell how many rows {name} has, and "
+                "statistics with local noise do.",
+                'Ask with noise "shared" or "party", or ask the owner for `tells_rows: true`.',
+                {"dataset": name},
             )
         return policy
 

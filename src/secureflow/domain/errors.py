@@ -193,6 +193,7 @@ CATALOGUE: dict[str, Category] = {
     "noise_seed_malformed": Category.INVALID,
     "budget_undeclared": Category.FORBIDDEN,
     "budget_unit_mismatch": Category.INVALID,
+    "row_count_private": Category.FORBIDDEN,
     "privacy_required": Category.FORBIDDEN,
     "not_begun": Category.INVALID,
     "second_update": Category.CONFLICT,

@@ -51,6 +51,8 @@ class DatasetPrivacy:
         person: under unit `person`, the column of the file that tells whose a row is. It need not
             be declared: it is read here only.
         rows_per_person: the contribution bound: so many rows of one person count at most.
+        tells_rows: whether statistics with `local` noise are allowed: they hide every value, and
+            tell exactly how many rows have one.
     """
 
     __pydantic_config__ = STRICT
@@ -61,6 +63,7 @@ class DatasetPrivacy:
     required: bool = True
     person: Column | None = None
     rows_per_person: Annotated[int, Field(ge=1, le=10_000)] = 1
+    tells_rows: bool = False
 
 
 @dataclass(frozen=True)

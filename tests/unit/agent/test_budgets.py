@@ -112,6 +112,23 @@ async def test_policies_see_epsilon(tmp_path: Path) -> None:
     assert (await agent.ask("consent", agent.consent_body()))["approval"]
 
 
+@pytest.mark.parametrize(("delta", "allowed"), [(1e-5, True), (1e-15, False)])
+async def test_policies_see_epsilon_at_the_owners_delta(
+    tmp_path: Path, delta: float, allowed: bool
+) -> None:
+    """At the job's own δ, 1e-6, it costs the same 1.72 in both cases."""
+    policy = (
+        "permit(principal, action, resource); forbid(principal, action, resource) when { "
+        'context has epsilon && context.epsilon.greaterThan(decimal("2.0")) };'
+    )
+    budget = {**BUDGET, "delta": delta, "epsilon": 50.0}
+    agent = World(tmp_path, policy=policy, privacy=budget, spec_changes=PRIVATE)
+    if allowed:
+        assert (await agent.ask("consent", agent.consent_body()))["approval"]
+    else:
+        await refused(agent, "consent_refused")
+
+
 async def test_a_clean_end_before_any_update_gives_the_charge_back(tmp_path: Path) -> None:
     agent = world(tmp_path)
     await agent.admitted()

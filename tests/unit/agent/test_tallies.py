@@ -206,6 +206,8 @@ SHIFTED = [{**COLUMNS[0], "bounds": [1, 200]}, COLUMNS[1]]
 MISSING = [COLUMNS[0], {**COLUMNS[1], "categories": ["x"]}]
 RETYPED = [COLUMNS[0], {"column": "job", "type": "number", "bounds": [0, 1]}]
 UNKNOWN = [COLUMNS[0], {"column": "religion", "type": "category", "categories": ["x"]}]
+LOCALLY = {"delta": 1e-6, "noise_multiplier": 5.0, "noise": "local", "mechanism": "laplace"}
+LOCAL = [{"name": "mean-age", "measure": "mean", "column": "age"}]
 COUNT = [QUERIES[0], {"name": "mean-age", "measure": "mean", "column": "age"}]
 BY_RELIGION = [{**QUERIES[1], "by": "religion"}]
 OF_JOB = [QUERIES[0], {"name": "jobs", "measure": "mean", "column": "job"}]
@@ -224,6 +226,7 @@ OF_JOB = [QUERIES[0], {"name": "jobs", "measure": "mean", "column": "job"}]
          "budget_unit_mismatch"),
         ({"privacy": {"delta": 1e-6, "noise_multiplier": 5.0, "epsilon": 0.01}},
          "contradictory_spec"),
+        ({"privacy": LOCALLY, "queries": LOCAL, "columns": COLUMNS[:1]}, "row_count_private"),
         ({"queries": [QUERIES[0], QUERIES[0]], "columns": []}, "contradictory_spec"),
     ],
 )  # fmt: skip
