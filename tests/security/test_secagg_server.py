@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hmac
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,7 @@ from secureflow.engines.secagg import Client, guards, messages
 from secureflow.engines.secagg.framing import Kind
 from secureflow.engines.secagg.masks import add_masks, pair_key, self_key
 from secureflow.engines.secagg.messages import SEALED_BYTES, Begin, Meet, sign_round_key, sign_setup
+from secureflow.engines.secagg.shamir import PRIME
 from secureflow.engines.secagg.shares import seal_pair
 from secureflow.kit.canonical import b64encode
 from secureflow.kit.crypto import SigningKey
@@ -291,6 +293,9 @@ def test_key_substitution(adversary: Adversary) -> None:
         "00" * 32,
     )
     assert _begin_with(server, org_1=other) == "other_job"
+    same_job = dataclasses.replace(table.clients["org-1"]._own, spec="12" * 32)
+    other = sign_round_key(table.keys["org-1"], same_job, 0, mine, "00" * 32)
+    assert _begin_with(server, org_1=other) == "other_job"
     fresh = sign_setup(table.keys["org-1"], server.plan, "org-1", mine)
     moved = sign_round_key(table.keys["org-1"], fresh, 0, genuine.key, genuine.commitment)
     assert _begin_with(server, org_1=moved) == "unknown_setup"
@@ -390,6 +395,11 @@ def test_swapped_and_reflected_shares(adversary: Adversary) -> None:
         "share_unopenable"
     )
     assert begin({n: s[:-1] for n, s in genuine.items()}) == "malformed_frame"
+    colluder = adversary.table.clients["org-4"]  # its own share, and no element of the field
+    setups, key = colluder._setups, adversary.advances[0, "org-4"][0].round_key
+    pair = (PRIME, 1)
+    beyond = seal_pair(colluder._agreed[victim], setups["org-4"], setups[victim], key, pair)
+    assert begin(genuine | {"org-4": beyond}) == "share_unopenable"
     assert adversary.begin(victim, 0, names)
 
 
@@ -427,6 +437,19 @@ def test_masks_have_256_bits_from_the_operating_system(monkeypatch: pytest.Monke
             mask = stream(pair_key(agreed, context, *sorted((name, victim))))
             expected = expected + mask if name > victim else expected - mask
     assert (server.vectors[context, victim][:4096] == expected[:4096]).all()
+
+
+def test_masks_are_bound_to_context_and_names() -> None:
+    """By RFC 5869 alone, apart from the code: a second model or a copied key gives other masks."""
+
+    def hkdf(secret: bytes, *info: str) -> bytes:
+        inner = hmac.digest(bytes(32), secret, "sha256")
+        text = "\n".join(("sf-secagg-1", *info)).encode()
+        return hmac.digest(inner, text + b"\x01", "sha256")
+
+    secret = bytes(range(32))
+    assert pair_key(secret, "c" * 64, "a", "b") == hkdf(secret, "pair", "c" * 64, "a", "b")
+    assert self_key(secret, "c" * 64) == hkdf(secret, "self", "c" * 64)
 
 
 def test_a_colluder_that_copies_a_key_takes_no_mask_away() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureflow.engines.course import admission
+from secureflow.engines.course.course import Course, accusations
 from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
 from secureflow.engines.script import ENCLAVE, Record, effect_digest
 from secureflow.kit.errors import SecureFlowError
@@ -198,6 +199,31 @@ def test_what_a_party_did_not_sign_is_refused(liar: Any, code: str) -> None:
     with pytest.raises(SecureFlowError) as caught:
         drive(world, [])
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("field", ["party", "job", "spec"])
+def test_an_approval_of_another_job_spec_or_party_is_refused(field: str) -> None:
+    """bank-b signed it: for something else."""
+
+    def lie(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if verb != "consent" or party != "bank-b":
+            return reply
+        body = {**reply["approval"]["body"], field: "another"}
+        signature = world.keys["bank-b"].sign("approval", body)
+        return {**reply, "approval": {"body": body, "signature": signature}}
+
+    world = World(liar=lie)
+    with pytest.raises(SecureFlowError, match="bank-b") as caught:
+        drive(world, [])
+    assert caught.value.code == "approval_forged"
+
+
+def test_only_parties_of_the_roster_accuse() -> None:
+    world = World()
+    offered = world._leaf("bank-a", "accusation", {"code": "stale_round"})
+    failure = {"code": "stale_round", "details": {"accusation": offered}}
+    assert accusations(Course(world.context), {ENCLAVE: failure, "bank-b": failure}) == []
+    assert len(accusations(Course(world.context), {"bank-a": failure})) == 1
 
 
 @pytest.mark.parametrize("field", ["author", "job", "spec"])
