@@ -226,6 +226,15 @@ async def test_a_party_that_is_gone_is_waited_for_once(centre: Centre) -> None:
         assert await centre.ask("bank-a", "z", patience=30) is not None
 
 
+async def test_a_person_is_waited_for_also_where_the_party_is_gone(centre: Centre) -> None:
+    """Consent takes days: an agent that is away now is asked when it is back."""
+    assert (await _failure(centre.ask("bank-a", "x", patience=0.05))).code == "party_silent"
+    asking = asyncio.create_task(centre.ask("bank-a", "consent", patience=None))
+    async with party(centre):
+        async with asyncio.timeout(30):
+            assert (await asking)["verb"] == "consent"
+
+
 async def test_withdrawn_requests_end_on_both_sides(centre: Centre) -> None:
     cancelled = asyncio.Event()
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers.agent_world import JOB, ME, World
+from peers.agent_world import JOB, ME, NOW, ORIGIN, World
 
 from secureflow.domain.specs import spec_digest
+from secureflow.engines.ledger.leaves import Leaf, sign_leaf
 from secureflow.engines.training.private import SEED_WORDS
 from secureflow.kit.errors import SecureFlowError
 
@@ -251,6 +252,22 @@ async def test_a_restored_backup_spends_nothing_any_more(tmp_path: Path) -> None
         await agent.admit()
     assert caught.value.code == "budget_rolled_back"
     assert events(agent) == ["limit"]
+
+
+@pytest.mark.parametrize("what", ["forged", "of another kind", "another's"])
+async def test_only_an_own_budget_leaf_says_that_the_record_is_old(
+    tmp_path: Path, what: str
+) -> None:
+    """Else whoever puts a leaf into the log stops an organisation's private jobs for good."""
+    agent = world(tmp_path)
+    await agent.ask("consent", agent.consent_body())
+    party = "bank-b" if what == "another's" else ME
+    kind = "update" if what == "of another kind" else "budget"
+    leaf = Leaf(kind, ORIGIN, party, NOW, "ab" * 32, job="job_another123", spec=agent.digest)
+    key = agent.keys["bank-c"] if what == "forged" else agent.keys[party]
+    agent.entries = [{"index": 0, "leaf": sign_leaf(leaf, key).json()}]
+    assert (await agent.admit())["verdict"]
+    assert events(agent) == ["limit", "reserve"]
 
 
 async def test_a_shortened_list_of_events_is_noticed(tmp_path: Path) -> None:

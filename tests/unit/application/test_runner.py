@@ -7,12 +7,14 @@ import threading
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from secureflow.adapters.database.engine import Database
 from secureflow.application.asking import Asking
-from secureflow.application.ports import Ledger
+from secureflow.application.ports import Journalled, Ledger
 from secureflow.application.runner import Runner
 from secureflow.domain.jobs import Job, JobState
-from secureflow.engines.script import Now, Script
+from secureflow.engines.script import Move, Now, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
 
 JOB = Job("job_1", "prj_1", "bank-a", "credit", "usr_1", "training", "training/1", {}, "ab" * 32,
@@ -49,3 +51,39 @@ async def test_the_loop_serves_while_a_script_works(tmp_path: Path) -> None:
         job = await unit.jobs.get(JOB.id)
     await database.close()
     assert (job.state, job.report) == (JobState.SUCCEEDED, {"served": True})
+
+
+@pytest.mark.parametrize("journalled", ["another effect", "one effect more than there is"])
+async def test_a_script_that_no_longer_fits_its_journal_pauses(
+    tmp_path: Path, journalled: str
+) -> None:
+    """What was answered to one question is never taken for the answer to another."""
+    performed: list[int] = []
+
+    def script(job: Job) -> Script[dict[str, Any]]:
+        del job
+        if journalled == "another effect":
+            performed.append((yield Now()))
+        return {"read": performed}
+
+    database = Database(f"sqlite:///{tmp_path}/test.db")
+    await database.start()
+    ended = asyncio.Event()
+    nobody, no_log = cast("Asking", None), cast("Ledger", None)
+    runner = Runner(
+        database.begin, nobody, no_log, SigningKey.generate(), script, lambda: 0,
+        changed=lambda _: ended.set(),
+    )  # fmt: skip
+    async with database.begin() as unit:
+        await unit.jobs.add(JOB)
+        await unit.journal.append(JOB.id, [Journalled(0, effect_digest(Move("running")), 7)])
+        await unit.commit()
+    runner.start(JOB.id)
+    await ended.wait()
+    await runner.stop()
+    async with database.begin() as unit:
+        job = await unit.jobs.get(JOB.id)
+    await database.close()
+    assert job.state == JobState.PAUSED
+    assert (job.error or {})["code"] == "script_changed"
+    assert performed == []

@@ -51,7 +51,9 @@ def test_reserve_commit_void() -> None:
     budget.commit("r1")
     budget.reserve("r2", "job_2", SMALL)
     assert budget.spent == cost((*LARGE, *SMALL))
+    assert budget.covers("r2", SMALL)
     budget.void("r2")
+    assert not budget.covers("r2", SMALL)
     assert budget.spent == after
     with pytest.raises(SecureFlowError) as refused:
         budget.reserve("r3", "job_3", HUGE)

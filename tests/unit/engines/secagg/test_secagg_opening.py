@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from peers.secagg import MODEL, Table
 
+from secureflow.engines.closing import Certificate, Question, cast_vote
 from secureflow.engines.secagg import Conductor, Opened, open_sum
 from secureflow.engines.secagg.encoding import decode, mean_into
 from secureflow.kit.errors import SecureFlowError
@@ -89,6 +90,10 @@ def _fewer_keys(opened: Opened) -> Opened:
     return replace(opened, keys=opened.keys[:2])
 
 
+def _turned_keys(opened: Opened) -> Opened:
+    return replace(opened, keys=tuple(reversed(opened.keys)))
+
+
 def _forged_key(opened: Opened) -> Opened:
     return replace(opened, keys=(replace(opened.keys[0], commitment="ab" * 32), *opened.keys[1:]))
 
@@ -103,6 +108,7 @@ LIES: list[tuple[Callable[[Opened], Opened], str]] = [
     (_no_secret, "share_mismatch"),
     (_other_model, "certificate_mismatch"),
     (_fewer_keys, "other_roster"),
+    (_turned_keys, "other_roster"),
     (_forged_key, "forged_key"),
     (_short, "certificate_short"),
 ]
@@ -121,6 +127,21 @@ def test_what_opens_a_sum_is_checked(
         open_sum(apart.plan, 0, opened, apart.total)
     assert refused.value.code == code
     assert (apart.total == before).all()
+
+
+def test_a_survivor_outside_the_context_does_not_open() -> None:
+    """t colluders could certify it; the folder finds that nobody masked towards it."""
+    apart = Apart(5)
+    table = apart.table
+    apart.upload(table.names)
+    keys = apart.close().keys[:4]
+    context = apart.plan.context(0, MODEL, [(key.party, key.digest) for key in keys])
+    question = Question(apart.plan.job, 0, "secagg", context, tuple(table.names), ())
+    votes = {n: cast_vote(question, n, table.keys[n]).signature for n in table.names}
+    opened = Opened(MODEL, keys, Certificate(question, votes), {})
+    with pytest.raises(SecureFlowError) as refused:
+        open_sum(apart.plan, 0, opened, apart.total)
+    assert refused.value.code == "other_roster"
 
 
 def test_another_round_or_other_vectors_do_not_open() -> None:
