@@ -222,7 +222,10 @@ def test_only_parties_of_the_roster_accuse() -> None:
     world = World()
     offered = world._leaf("bank-a", "accusation", {"code": "stale_round"})
     failure = {"code": "stale_round", "details": {"accusation": offered}}
-    assert accusations(Course(world.context), {ENCLAVE: failure, "bank-b": failure}) == []
+    leaf = replace(leaf_from_json(offered["leaf"]).leaf, author=ENCLAVE)
+    own = {"leaf": sign_leaf(leaf, world.log_key).json()}
+    enclave = {"code": "stale_round", "details": {"accusation": own}}
+    assert accusations(Course(world.context), {ENCLAVE: enclave, "bank-b": failure}) == []
     assert len(accusations(Course(world.context), {"bank-a": failure})) == 1
 
 
