@@ -13,6 +13,8 @@ from secureflow.demo.platform import Platform
 from secureflow.sdk import Client
 from secureflow.sdk.connection import trust
 
+AGENTS_PER_HOST = 32
+"""So many share an event loop and still say every few seconds that they are there."""
 ALLOW_ALL = "permit (principal, action, resource);"
 
 
@@ -22,7 +24,7 @@ class Hosted(Platform):
     Args:
         directory: as for `Platform`.
         owners: as for `Platform`.
-        hosts: how many processes host the agents.
+        hosts: how many processes host the agents; 0: one for every `AGENTS_PER_HOST`.
         nice: how far they step back for the others.
     """
 
@@ -31,6 +33,7 @@ class Hosted(Platform):
     ) -> None:
         super().__init__(directory, owners, policy=ALLOW_ALL)
         self._nice = nice
+        hosts = hosts or -(-len(owners) // AGENTS_PER_HOST)
         self.crowds = [f"crowd-{n}" for n in range(min(hosts, len(owners)))]
 
     def client(self, party: str = "") -> Client:
@@ -53,6 +56,10 @@ class Hosted(Platform):
         server = json.loads((self.server / "ready.json").read_text())
         enclave = json.loads((self.enclave / "ready.json").read_text())
         return {int(facts.rpartition(":")[2]) for facts in (server["link"], enclave["uplink"])}
+
+    def broken_links(self) -> int:
+        """Return how often a link broke: what is open is then sent again, which costs bytes."""
+        return (self.directory / "logs" / "server.log").read_text().count('"link_closed"')
 
     def _start_agents(self) -> None:
         configs = [owner.config for owner in self.parties.values()]

@@ -1,7 +1,7 @@
 """Control calls while rounds run: how long the centre lets a small request wait.
 
-Two callers, each with its own connection, call every 50 ms: a member's client reads the job over
-REST, and a party asks for the log's newest head over its agent's link (the same channel,
+Two callers, each with its own connection, call ten times a second: a member's client reads the job
+over REST, and a party asks for the log's newest head over its agent's link (the same channel,
 certificate and checks as its agent's calls). Both run in a process of their own, so that the work
 of the crowd's interpreters is not counted as the centre's.
 """
@@ -23,7 +23,7 @@ from secureflow.kit.clock import system_clock
 from secureflow.sdk import AsyncClient
 
 JSON = Any
-PERIOD = 0.05
+PERIOD = 0.1
 
 
 @dataclass

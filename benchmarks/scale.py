@@ -72,7 +72,7 @@ def _request(hosted: Hosted, parameters: int, rounds: int, protection: Protectio
 def _rehearse(hosted: Hosted, request: JobRequest) -> dict[str, JSON]:
     first, last = next(iter(hosted.parties)), list(hosted.parties)[-1]
     with hosted.client(first) as client:
-        taken = [_taken(hosted)]
+        taken, broken = [_taken(hosted)], hosted.broken_links()
         job = client.jobs.submit(request).id
         probes = asyncio.run(_probe(hosted, last, job, lambda: taken.append(_taken(hosted))))
         client.jobs.wait(job)
@@ -89,6 +89,8 @@ def _rehearse(hosted: Hosted, request: JobRequest) -> dict[str, JSON]:
         "hosts_peak_mb": round(sum(peak_mb(pids[name]) for name in hosted.crowds)),
         "setup": begin.since(start, 1),
         "per_round": end.since(begin, len(seconds)),
+        "links_broken": hosted.broken_links() - broken,
+        "hosts": len(hosted.crowds),
         "load_average": [round(one, 1) for one in os.getloadavg()],
     }
 
@@ -198,7 +200,7 @@ def main() -> None:
     parser.add_argument("--agents", type=int, nargs="+", default=[8, 16, 32])
     parser.add_argument("--parameters", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--hosts", type=int, default=2, help="processes that host the agents")
+    parser.add_argument("--hosts", type=int, default=0, help="processes for the agents")
     parser.add_argument("--nice", type=int, default=10, help="how far the agents step back")
     choices = ["sealed", "secagg", "sealed+secagg"]
     parser.add_argument("--protection", choices=choices, default="sealed")
