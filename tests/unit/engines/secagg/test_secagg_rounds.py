@@ -10,6 +10,7 @@ from peers.secagg import MODEL, Table
 
 from secureflow.engines.secagg import Aggregator, Client
 from secureflow.engines.secagg.framing import Kind, decode_frame
+from secureflow.engines.secagg.shamir import PRIME, lagrange
 from secureflow.kit.errors import SecureFlowError
 
 STAGES = ("setup", "advance", "begin", "upload", "vote", "open", "never")
@@ -240,6 +241,23 @@ def test_a_lying_share_is_left_out_or_aborts_by_name() -> None:
                 table.aggregator.result()
             assert lost.value.code == "share_mismatch"
             assert lost.value.details == {"party": table.names[0]}
+
+
+@pytest.mark.parametrize("place", [0, 4])
+def test_a_lie_that_still_gives_32_bytes_is_named(place: int) -> None:
+    """The liar knows the coefficients, and moves the secret by one: a survivor's b, a dead's s."""
+    table = Table(5)
+    table.set_up()
+    table.begin()
+    table.upload(table.names[:4])
+    table.aggregator.close()
+    table.ask()
+    table.ask()
+    shares = table.aggregator._round.shares[table.names[1]]
+    shares[place] = (shares[place] + pow(lagrange([1, 2, 3, 4])[1], -1, PRIME)) % PRIME
+    with pytest.raises(SecureFlowError) as lost:
+        table.aggregator.result()
+    assert (lost.value.code, lost.value.details["party"]) == ("share_mismatch", table.names[place])
 
 
 def test_sixty_four_bit_rings_work_the_same() -> None:
