@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -27,15 +28,8 @@ from secureflow.engines.preparation import (
 )
 from secureflow.engines.privacy import epsilon
 from secureflow.engines.training.logistic import LogisticRegression
-from secureflow.engines.training.private import (
-    charge,
-    joint_seed,
-    next_model,
-    noised,
-    private_delta,
-    private_sums,
-    seed_of,
-)
+from secureflow.engines.training.noising import joint_seed, next_state, noise_of, split_sums
+from secureflow.engines.training.private import charge, private_delta, private_sums
 from secureflow.kit.crypto import SigningKey
 
 test_set.__test__ = False  # type: ignore[attr-defined]
@@ -43,12 +37,15 @@ PARTIES = tuple(f"bank-{letter}" for letter in "abcdefgh")
 ROWS = 32_561
 
 
-def spec(features: FeatureSpec, plan: TrainingPlan, privacy: Privacy | None) -> TrainingSpec:
+def spec(
+    features: FeatureSpec, plan: TrainingPlan, privacy: Privacy | None, **changes: Any
+) -> TrainingSpec:
     keys = (SigningKey.from_seed(p.ljust(32).encode()).public for p in PARTIES)
     roster = tuple(Contributor(p, k, "adult") for p, k in zip(PARTIES, keys, strict=True))
     made = TrainingSpec(
-        "prj_0123456789", "income", "scoring", "t", roster, features, plan=plan, privacy=privacy
-    )
+        "prj_0123456789", "income", "scoring", "t", roster, features, plan=plan,
+        privacy=privacy, **changes,
+    )  # fmt: skip
     check(made)
     return made
 
@@ -59,11 +56,12 @@ def accuracy(model: np.ndarray, rows: tuple[np.ndarray, np.ndarray]) -> float:
 
 
 @pytest.mark.timeout(300)
-def test_record_level_privacy_costs_little(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("noise", "protection"), [("enclave", "sealed"), ("shared", "secagg")])
+def test_record_level_privacy_costs_little(tmp_path: Path, noise: Any, protection: str) -> None:
     silos = [columns_of(pq.read_table(path)) for path in split_silos(tmp_path, 8)]
     assert sum(len(silo["age"]) for silo in silos) == ROWS == adult_rows("train").num_rows
     federated = fedavg(silos)
-    private, spent = dp_sgd(silos)
+    private, spent = dp_sgd(silos, noise, protection)
     assert federated >= 0.840
     assert spent <= 1.0
     assert private >= federated - 0.005
@@ -84,13 +82,13 @@ def fedavg(silos: list[dict[str, np.ndarray]]) -> float:
     return accuracy(model, design_matrix(features, moments, test_set()))
 
 
-def dp_sgd(silos: list[dict[str, np.ndarray]]) -> tuple[float, float]:
-    """The private rounds of eight parties, 100 of them, noised once; accuracy and ε."""
+def dp_sgd(silos: list[dict[str, np.ndarray]], placed: Any, protection: str) -> tuple[float, float]:
+    """The private rounds of eight parties, 100 of them; accuracy and ε."""
     known = demo_features()
     features = replace(known, numeric=tuple(replace(f, scale="bounds") for f in known.numeric))
-    privacy = Privacy(delta=1e-5, noise_multiplier=40.46, rows=ROWS)
+    privacy = Privacy(delta=1e-5, noise_multiplier=40.46, rows=ROWS, noise=placed)
     plan = TrainingPlan(rounds=100, validation=0.0, learning_rate=4.0)
-    job = spec(features, plan, privacy)
+    job = spec(features, plan, privacy, protection=protection)
     moments = declared_moments(features)
     data = [design_matrix(features, moments, silo) for silo in silos]
     model = np.zeros(job.parameters, np.float32)
@@ -99,9 +97,9 @@ def dp_sgd(silos: list[dict[str, np.ndarray]]) -> tuple[float, float]:
         deltas = [
             private_delta(job, model, d, seeds[p]) for p, d in zip(PARTIES, data, strict=True)
         ]
-        joint = joint_seed(
-            {p: seed_of(private_sums(job, s)) for p, s in seeds.items()}, round=number
-        )
-        total = np.sum([delta.astype(np.int64) for delta in deltas], axis=0)
-        model = next_model(job, model, noised(job, total, joint))
+        own = {p: split_sums(job, "train", private_sums(job, s))[1] for p, s in seeds.items()}
+        drawn = own.values() if placed == "shared" else [joint_seed(own, round=number)]
+        parts = [delta.astype(np.int64) for delta in deltas]
+        total = np.sum([*parts, *(noise_of(job, "train", seed) for seed in drawn)], axis=0)
+        model = next_state(job, model, total.astype(np.float64))
     return accuracy(model, design_matrix(features, moments, test_set())), epsilon(charge(job), 1e-5)
