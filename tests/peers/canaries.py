@@ -130,7 +130,7 @@ class Job:
             if party == COLLUDER:
                 known = noise_of(spec, "train", split_sums(spec, "train", sums)[1])
         mean = np.empty(spec.parameters, np.float32)
-        apply_mean(spec, plan, total, len(THREE), model.parameters, mean)
+        model.digest, _ = apply_mean(spec, plan, total, len(THREE), model.parameters, mean)
         moved = -spec.plan.learning_rate * spec.privacy.step / (3 * ROWS)  # type: ignore[union-attr]
         return np.asarray(known * moved, np.float64)
 
