@@ -76,6 +76,14 @@ async def ask(function: Any, *arguments: Any, **options: Any) -> Any:
     return await asyncio.to_thread(function, *arguments, **options)
 
 
+async def linked(config: Path) -> Any:
+    """Return the agent's status once it knows of its link: the centre knows a moment earlier."""
+    for _ in range(1000):
+        if (status := await ask(api.status, config))["link"] == "connected":
+            return status
+    raise AssertionError(status)
+
+
 def test_the_main_process_imports_nothing_heavy() -> None:
     check = (
         "import sys, secureflow.agent.main, secureflow.agent.doctor; "
@@ -93,7 +101,7 @@ async def test_serving_and_ending(tmp_path: Path) -> None:
         await centre.connected("bank-a")
         ready = config.parent / "ready.json"
         assert json.loads(ready.read_text())["party"] == "bank-a"
-        status = await ask(api.status, config)
+        status = await linked(config)
         assert (status["link"], status["charter"], status["alarm"]) == ("connected", None, None)
         hello = centre.hellos[0][1]
         assert (hello["key"], hello["unproved"]) == (status["key"], [])
