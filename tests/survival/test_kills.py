@@ -51,6 +51,11 @@ def test_a_process_killed_at_each_step(
     job, died = run_under(place, Arming(process, kinds))
     assert job.state == "succeeded", (job.error, died[-3:])
     assert len(died) >= fewest, died
+    if kinds:  # from the first step that was met on, each killed it before and after
+        parts = [
+            {point.removesuffix(kind) for point in died if point.endswith(kind)} for kind in kinds
+        ]
+        assert parts[0] ^ parts[1] <= {died[0].removesuffix(kinds[1])}
     assert job.report is not None
     assert job.report["model"]["digest"] == undisturbed
     check_story(place, job)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.privacy import honest as certain
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
-from secureflow.engines.statistics import LIMIT, OwnBounds, QueryLayout, honest_of, slots
+from secureflow.engines.statistics import LIMIT, OwnBounds, QueryLayout, slots
 from secureflow.engines.statistics.rows import Part, Whole, parts
 from secureflow.kit.errors import SecureFlowError
 
@@ -32,7 +33,7 @@ def fill(
         SecureFlowError: `statistics_refused` where the noise would be shared out among more than
             the roster's t − c; those of `parts`.
     """
-    require(1 <= honest <= honest_of(len(spec.roster)), "more shares of noise than are certain")
+    require(1 <= honest <= certain(len(spec.roster)), "more shares of noise than are certain")
     vector = np.zeros(slots(spec), np.int64)
     # A fresh key: which of a unit's rows count is as unpredictable as the noise.
     for place, query_parts in parts(spec, own, columns, units, secrets.token_bytes(32)):

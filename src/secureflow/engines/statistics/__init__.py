@@ -8,7 +8,6 @@ from secureflow.engines.statistics.layout import LIMIT, UNIT, QueryLayout, layou
 from secureflow.engines.statistics.own import OwnBounds
 from secureflow.engines.statistics.plan import (
     STAGE,
-    honest_of,
     honest_shares,
     masked_values,
     opened_total,
@@ -24,7 +23,6 @@ __all__ = [
     "QueryLayout",
     "answers",
     "charge",
-    "honest_of",
     "honest_shares",
     "layout",
     "masked_values",

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.privacy import honest
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.statistics.cells import (
     monotone,
@@ -28,7 +29,6 @@ from secureflow.engines.statistics.cells import (
     tree_variance,
 )
 from secureflow.engines.statistics.layout import UNIT, QueryLayout, layout
-from secureflow.engines.statistics.plan import honest_of
 
 TOO_FEW_ROWS: Final = "too_few_rows"
 """The reason of a missing answer: the noised number of rows is not positive."""
@@ -103,7 +103,7 @@ def answers(spec: StatisticsSpec, total: NDArray[np.int64], survivors: int) -> l
 
 def noise_error(place: QueryLayout, parties: int, survivors: int) -> float:
     """Return the standard deviation in steps that noise has in each slot of the total."""
-    one = place.share(honest_of(parties))
+    one = place.share(honest(parties))
     if place.privacy.mechanism == "laplace":
         one *= math.sqrt(2)
     return one * math.sqrt(survivors)

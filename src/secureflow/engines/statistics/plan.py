@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.privacy import honest
 from secureflow.domain.specs import dump
 from secureflow.domain.statistics import StatisticsSpec
-from secureflow.engines.closing import threshold
-from secureflow.engines.secagg import Encoding, Plan, colluders
+from secureflow.engines.secagg import Encoding, Plan
 from secureflow.engines.secagg.encoding import total_weight
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.statistics.layout import LIMIT, slots
@@ -35,12 +35,7 @@ def statistics_plan(spec: StatisticsSpec, job: str, spec_digest: str) -> Plan:
 
 def honest_shares(plan: Plan) -> int:
     """Return t − c: how many shares of noise are in every opened sum that no colluder knows."""
-    return honest_of(len(plan.roster))
-
-
-def honest_of(parties: int) -> int:
-    """Return t − c of a roster of so many."""
-    return threshold(parties) - colluders(parties)
+    return honest(len(plan.roster))
 
 
 def masked_values(vector: NDArray[np.int64]) -> NDArray[np.float64]:
