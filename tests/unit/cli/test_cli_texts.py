@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import secureflow.cli
+import secureflow.cli.chinese
 from secureflow.cli import texts
 from secureflow.cli.chinese import CHINESE
 from secureflow.cli.main import app
@@ -38,6 +41,14 @@ def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
     assert not used - set(CHINESE)
     sentences = {text for text in CHINESE if " " in text}
     assert not sentences - used
+
+
+def test_no_text_stands_in_two_parts_of_the_catalogue() -> None:
+    parts = [
+        importlib.import_module(f"secureflow.cli.chinese.{found.name}").TEXTS
+        for found in pkgutil.iter_modules(secureflow.cli.chinese.__path__)
+    ]
+    assert sum(map(len, parts)) == len(CHINESE)
 
 
 def test_translations_keep_their_values() -> None:

@@ -1,0 +1,45 @@
+"""The Chinese catalogue of the command line: English text → Chinese text, a module a noun."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secureflow.cli.chinese import (
+    agent,
+    audit,
+    charter,
+    console,
+    data,
+    demo,
+    doctor,
+    jobs,
+    main,
+    models,
+    organisations,
+    processes,
+    projects,
+    users,
+    words,
+)
+
+CHINESE: Final[dict[str, str]] = {
+    english: chinese
+    for module in (
+        agent,
+        audit,
+        charter,
+        console,
+        data,
+        demo,
+        doctor,
+        processes,
+        jobs,
+        main,
+        models,
+        organisations,
+        projects,
+        users,
+        words,
+    )
+    for english, chinese in module.TEXTS.items()
+}

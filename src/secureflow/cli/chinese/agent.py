@@ -1,0 +1,72 @@
+"""Chinese of the command line: agent."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXTS: Final[dict[str, str]] = {
+    "One organisation's agent: data, keys and consent stay here.": (
+        "一个机构的代理：数据、密钥与同意都留在本地。"
+    ),
+    "Requests that wait for a person.": "等待人工处理的请求。",
+    "Datasets that this agent declares.": "本代理声明的数据集。",
+    "The charter that this agent goes by.": "本代理所遵循的章程。",
+    "Next: secureflow agent start --config {path}": (
+        "下一步：secureflow agent start --config {path}"
+    ),
+    "Make keys here and get a certificate with a one-time token.": (
+        "在本地生成密钥，并用一次性令牌换取证书。"
+    ),
+    "Run the agent until SIGTERM.": "运行代理，直到收到 SIGTERM。",
+    "Show the effective settings, secrets masked.": "显示生效的配置，机密内容已遮盖。",
+    "Show link, charter, jobs and ledger of the running agent.": (
+        "显示运行中代理的链路、章程、任务与账本。"
+    ),
+    "Name the leg of the way to the centre that fails.": "逐段检查通往中心的链路，指出出错的一段。",
+    "Show what this agent did.": "显示本代理做过的事。",
+    "List the requests that wait.": "列出等待处理的请求。",
+    "Show one request: who asks for what, and why it waits.": "显示一条请求：谁要什么，为何等待。",
+    "Approve {what}?": "批准 {what}？",
+    "{what} is approved.": "已批准 {what}。",
+    "Approve a request.": "批准一条请求。",
+    "{what} is rejected.": "已拒绝 {what}。",
+    "Reject a request.": "拒绝一条请求。",
+    "{path} has no header line.": "{path} 没有表头行。",
+    "List the declared datasets.": "列出已声明的数据集。",
+    "Who could see what of a job, what it cost, what is stopped.": (
+        "谁能看到任务的哪些内容、消耗了多少隐私预算、挡住了哪些攻击。"
+    ),
+    "Show what of each privacy budget is spent.": "显示各隐私预算的消耗情况。",
+    "Check a dataset against its schema and publish its description.": (
+        "按模式校验数据集，并发布其描述。"
+    ),
+    "{what} is withdrawn.": "已撤回 {what}。",
+    "Withdraw a published description.": "撤回已发布的描述。",
+    "Show the pinned charter and the candidate.": "显示已钉定的章程与候选章程。",
+    "The charter is pinned.": "章程已钉定。",
+    "Go by this charter from now on.": "从现在起遵循这份章程。",
+    "The candidate is signed.": "候选章程已签名。",
+    "Sign the candidate charter with the organisation's key.": "用本机构的密钥签署候选章程。",
+    "Write the pinned charter to this file.": "把已钉定的章程写入此文件。",
+    "No charter is pinned yet.": "尚未钉定任何章程。",
+    "Let the agent go on after an alarm that it raised.": "代理自行报警后，允许其继续运行。",
+    "Go on although the agent raised an alarm?": "代理已报警，仍要继续吗？",
+    "Compare the words with the other members first.": "请先与其他成员核对指纹词。",
+    "The agent's YAML file.": "代理的 YAML 配置文件。",
+    "Id of the request.": "请求编号。",
+    "Words for the log.": "写入记录的说明。",
+    "Do not ask.": "不再询问。",
+    "New directory.": "新目录。",
+    "File with the enrolment token.": "存放注册令牌的文件。",
+    "URL of the server.": "服务器的 URL。",
+    "Name of this agent.": "本代理的名称。",
+    "At most so many.": "最多显示的条数。",
+    "Only of this job.": "仅限此任务。",
+    "Also the decided ones.": "也包括已处理的。",
+    "Name of the dataset in the configuration.": "配置中的数据集名称。",
+    "Its title for people.": "给人看的标题。",
+    "Charter file; default: the server's.": "章程文件；默认取服务器上的。",
+    "The words or digits that you compared with the other members.": (
+        "您与其他成员核对过的指纹词或数字。"
+    ),
+}

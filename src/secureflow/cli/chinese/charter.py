@@ -1,0 +1,41 @@
+"""Chinese of the command line: charter."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXTS: Final[dict[str, str]] = {
+    "The charter: who the organisations are, compared out of band.": (
+        "章程：各机构的身份，须在线下核对。"
+    ),
+    "Show the server's charter and the words to compare.": "显示服务器上的章程与供核对的指纹词。",
+    "Each member now compares the words and signs: secureflow agent charter sign.": (
+        "请各成员核对指纹词后签名：secureflow agent charter sign。"
+    ),
+    "Propose the next version of the charter.": "提出下一版章程。",
+    "Both are the same charter.": "两份是同一章程。",
+    "Say how two charter files differ; exit code 7 if they do.": (
+        "比较两份章程文件；若不同则退出码为 7。"
+    ),
+    "Every member signed it. Compare the words with the other members before pinning it.": (
+        "所有成员均已签名。钉定之前请与其他成员核对指纹词。"
+    ),
+    "Check a charter file's signatures; exit code 7 if some are missing.": (
+        "核对章程文件的签名；缺少签名则退出码为 7。"
+    ),
+    "Compare with the other members, not over this server:": (
+        "请与其他成员核对（不要经由本服务器）："
+    ),
+    "The charters differ.": "两份章程不同。",
+    "It follows the pinned charter.": "它承接已钉定的章程。",
+    "Not signed by: {names}.": "尚未签名：{names}。",
+    "Charter file (JSON).": "章程文件（JSON）。",
+    "The version that waits for signatures.": "等待签名的版本。",
+    "yes": "是",
+    "no": "否",
+    "Also write it to this file.": "同时写入此文件。",
+    "Slug of a member; repeat it. Default: every enrolled organisation.": (
+        "成员机构代号，可重复。默认：所有已注册机构。"
+    ),
+    "The charter known before; the file must follow it.": "先前已知的章程；该文件必须承接它。",
+}

@@ -1,0 +1,55 @@
+"""Chinese of the command line: doctor."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXTS: Final[dict[str, str]] = {
+    "Name the leg of the way to the server that fails.": (
+        "逐段检查通往服务器的链路，指出出错的一段。"
+    ),
+    "port {port} answers in {ms} ms": "端口 {port} 在 {ms} 毫秒内应答",
+    "healthy": "健康",
+    "differs by {seconds} s": "相差 {seconds} 秒",
+    "none: plain http on the loopback interface": "无：回环接口上的明文 http",
+    "No server is named.": "未指定服务器。",
+    "/healthz answers {status}.": "/healthz 返回 {status}。",
+    "Is it a SecureFlow server?": "这是 SecureFlow 服务器吗？",
+    "the server names no time": "服务器未给出时间",
+    "This clock and the server's differ by {seconds} s.": "本机时钟与服务器相差 {seconds} 秒。",
+    "Set the clock (NTP); certificates and approvals depend on it.": (
+        "请校准时钟（NTP）；证书与批准都依赖时钟。"
+    ),
+    "The server is {theirs}, this is {ours}.": "服务器版本为 {theirs}，本机为 {ours}。",
+    "Install the server's version.": "请安装与服务器相同的版本。",
+    "You are not logged in.": "您尚未登录。",
+    "{host} has no address: {reason}.": "{host} 无法解析：{reason}。",
+    "Check the name, the DNS server and the VPN.": "请检查主机名、DNS 服务器与 VPN。",
+    "Port {port} does not answer: {reason}.": "端口 {port} 无应答：{reason}。",
+    "Ask whether the server runs and whether a firewall stands in between.": (
+        "请确认服务器在运行，且中间没有防火墙阻拦。"
+    ),
+    "The certificate is refused: {reason}.": "证书未被接受：{reason}。",
+    "Give the CA file of this server: secureflow login URL --ca FILE.": (
+        "请给出该服务器的 CA 文件：secureflow login URL --ca FILE。"
+    ),
+    "TLS fails: {reason}.": "TLS 失败：{reason}。",
+    "Is it an https port, and does no proxy break TLS open?": (
+        "该端口是 https 吗？中间是否有代理拆解 TLS？"
+    ),
+    "until": "有效至",
+    "profile": "配置",
+    "settings": "配置",
+    "keys": "密钥",
+    "certificate": "证书",
+    "authorisation": "授权",
+    "charter": "章程",
+    "attestation": "远程证明",
+    "alarm": "报警",
+    "name": "名称",
+    "connection": "连接",
+    "server": "服务器",
+    "clock": "时钟",
+    "version": "版本",
+    "login": "登录",
+}

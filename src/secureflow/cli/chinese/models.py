@@ -1,0 +1,21 @@
+"""Chinese of the command line: models."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXTS: Final[dict[str, str]] = {
+    "Released models.": "已发布的模型。",
+    "List models.": "列出模型。",
+    "Show one model.": "显示一个模型。",
+    "Show a model's card.": "显示模型卡片。",
+    "Write a model's parameters and card, checked by digest.": "下载模型参数与卡片，并按摘要校验。",
+    "Predict rows of a CSV file with a downloaded model.": "用已下载的模型预测 CSV 文件中的各行。",
+    "Id of the model.": "模型编号。",
+    "Row {row}, column {name}: {text!r} is no number.": (
+        "第 {row} 行、列 {name}：{text!r} 不是数字。"
+    ),
+    "File to write (safetensors).": "要写入的文件（safetensors）。",
+    "Model file, as `model download` wrote it.": "由 `model download` 写出的模型文件。",
+    "CSV file with a header line.": "带表头的 CSV 文件。",
+}
