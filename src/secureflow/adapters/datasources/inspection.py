@@ -1,0 +1,371 @@
+"""A first draft of a dataset's schema, made from its file for the owner to confirm.
+
+The draft never decides: it proposes a type, bounds or categories for every column that a model can
+use, and says of every other one why it was left out. Bounds are rounded outwards, so that they do
+not tell a row's exact value. Errors and notes name columns and rows and never quote a cell.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv as arrow_csv
+
+from secureflow.domain.schemas import ColumnConfig, DatasetConfig
+from secureflow.kit.errors import SecureFlowError
+
+Format = Literal["csv", "parquet"]
+LeftOut = Literal[
+    "identifier", "text", "mixed", "date", "constant", "empty", "infinite", "kind", "name"
+]
+REASONS: Final[dict[LeftOut, str]] = {
+    "identifier": "it tells rows or persons apart",
+    "text": "it holds free text or too many categories",
+    "mixed": "most of its cells are numbers, some are not",
+    "date": "it holds dates or times; derive an age or a duration from it",
+    "constant": "it has the same value in every row",
+    "empty": "it has no value in any row",
+    "infinite": "it holds infinite numbers",
+    "kind": "its type is neither number nor category",
+    "name": "its name is empty, doubled, too long or not printable",
+}
+"""Why a column was left out, in words that end a sentence."""
+
+MAX_CATEGORIES: Final = 100
+MAX_COLUMNS: Final = 4096
+UNKNOWN: Final = ("?", "NA", "N/A", "n/a", "NULL", "null", "None", "nan", "NaN", "-")
+"""Texts that often stand for an unknown value. One counts as such only where a column that holds it
+holds numbers else (in a column of words NA may be Namibia); an empty cell always does."""
+
+_SENSITIVE = re.compile(
+    r"sex|gender|race|racial|ethnic|religi|faith|nationality|citizen|native|country.of.birth"
+    r"|birth|disab|health|diagnos|disease|political|union.member|orientation|pregnan|criminal"
+    r"|性别|民族|种族|宗教|国籍|籍贯|出生|残疾|健康|疾病|诊断|政治|党派|怀孕",
+    re.IGNORECASE,
+)
+_NAMES_PERSONS = re.compile(
+    r"(^|[^a-z])(id|ids|uuid|guid|key|nr|no|number|num|account|iban|ssn|passport|e?mail|phone|mobile"
+    r"|name|surname|address|index|unnamed: \d+)$|[a-z]I[dD]$"
+    r"|编号|证号|身份证|账号|卡号|户号|序号|姓名|电话|手机|邮箱|地址",
+)
+_DATE = r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?$|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}([T ].*)?$"
+_NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
+_CODE = r"^0\d+$"
+_EXACT = 2.0**53
+_WHOLE_FILE = 512 << 20
+_MAX_NAME, _MAX_CATEGORY = 128, 256
+
+
+@dataclass(frozen=True)
+class ColumnDraft:
+    """What a column of a file looks like.
+
+    Args:
+        name: the column's name in the file.
+        type: what to declare it as, or None for a column that is left out.
+        bounds: of a number column, rounded outwards.
+        categories: of a category column, sorted.
+        missing: how many rows have no value.
+        sensitive: a guess from the name alone.
+        left_out: why it is left out; `REASONS` has the words.
+    """
+
+    name: str
+    type: Literal["number", "category"] | None = None
+    bounds: tuple[float, float] | None = None
+    categories: tuple[str, ...] = ()
+    missing: int = 0
+    sensitive: bool = False
+    left_out: LeftOut | None = None
+
+    @property
+    def nullable(self) -> bool:
+        """Tell whether any row has no value."""
+        return self.missing > 0
+
+    @property
+    def config(self) -> ColumnConfig | None:
+        """The declaration as drafted, or None for a column that is left out."""
+        if self.type is None:
+            return None
+        return ColumnConfig(self.name, self.type, self.categories, self.bounds, self.sensitive)
+
+
+@dataclass(frozen=True)
+class TableDraft:
+    """What a file looks like: its rows, its columns in file order, its texts for unknown values."""
+
+    format: Format
+    rows: int
+    columns: tuple[ColumnDraft, ...]
+    missing: tuple[str, ...] = ("",)
+
+    def dataset(self, name: str, path: Path) -> DatasetConfig:
+        """Return the drafted declaration of a dataset.
+
+        Raises:
+            SecureFlowError: `dataset_unreadable` when no column can be used.
+        """
+        usable = tuple(column.config for column in self.columns if column.config is not None)
+        if not usable:
+            raise _unreadable(path, "no column of it can be used as a number or category")
+        return DatasetConfig(name, str(path), self.format, usable, self.missing)
+
+
+def inspect_file(path: Path, categories: Sequence[str] = ()) -> TableDraft:
+    """Read a CSV or Parquet file (told by its suffix) and draft its schema.
+
+    Args:
+        path: the file; columns are read one after the other when it is large.
+        categories: columns to draft as categories even where they hold numbers, e.g. a label.
+
+    Raises:
+        SecureFlowError: `dataset_unreadable` naming the file and the reason.
+    """
+    kind = file_format(path)
+    try:
+        names = column_names(path, kind)
+        usable = [name for name in names if _usable(name, names)]
+        drafts: dict[str, ColumnDraft] = {}
+        missing = [""]
+        rows = _row_count(path, kind)
+        for name, column in _columns(path, kind, usable):
+            drafts[name] = draft_column(name, column, name in categories, missing)
+            rows = len(column)
+    except (pa.ArrowException, OSError, UnicodeError):
+        # `from None`: the library's message may quote a row.
+        raise _unreadable(path, "it is not a readable file of its kind") from None
+    if not rows:
+        raise _unreadable(path, "it has no row")
+    columns = tuple(drafts.get(name) or ColumnDraft(name, left_out="name") for name in names)
+    return TableDraft(kind, rows, columns, tuple(missing))
+
+
+def file_format(path: Path) -> Format:
+    """Return the format that a file's suffix names.
+
+    Raises:
+        SecureFlowError: `dataset_unreadable` for a missing file or another suffix.
+    """
+    if not path.is_file():
+        raise _unreadable(path, "there is no such file")
+    formats: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+    found = formats.get(path.suffix.lower())
+    if found is None:
+        raise _unreadable(path, "its name ends neither in .csv nor in .parquet")
+    return found
+
+
+def column_names(path: Path, kind: Format) -> list[str]:
+    """Return the file's column names in order, doubled ones too.
+
+    Raises:
+        SecureFlowError: `dataset_unreadable` for more columns than a declaration may have.
+    """
+    if kind == "parquet":
+        names = pq.read_schema(path).names
+    else:
+        with arrow_csv.open_csv(path, parse_options=_parsing()) as head:
+            names = head.schema.names
+    if len(names) > MAX_COLUMNS:
+        raise _unreadable(path, f"it has more than {MAX_COLUMNS} columns")
+    return list(names)
+
+
+def draft_column(
+    name: str, column: pa.ChunkedArray, category: bool = False, missing: list[str] | None = None
+) -> ColumnDraft:
+    """Draft one column from all of its cells.
+
+    Args:
+        name: the column's name.
+        column: its cells; from a CSV file as UTF-8 text.
+        category: draft it as a category also where it holds numbers.
+        missing: texts for an unknown value, extended here by those found beside numbers.
+    """
+    found = _draft(name, _plain(column), category, [""] if missing is None else missing)
+    guess = bool(_SENSITIVE.search(name))
+    return ColumnDraft(**{**found, "name": name, "sensitive": guess})  # type: ignore[arg-type]
+
+
+def round_outwards(low: float, high: float) -> tuple[float, float]:
+    """Return an interval around [low, high] whose ends are round numbers for its width."""
+    span = high - low
+    if not 1e-300 < span < math.inf:
+        return low, high
+    power = math.floor(math.log10(span))
+    step = 10.0**power / (2 if span < 2 * 10.0**power and power > 0 else 1)
+    below, above = math.floor(low / step) * step, math.ceil(high / step) * step
+    # Decimal rounding takes off what binary multiplication leaves; it must not move a bound in.
+    below, above = round(below, 1 - power), round(above, 1 - power)
+    holds = -math.inf < below <= low and high <= above < math.inf
+    return (below, above) if holds else (low, high)
+
+
+def _draft(
+    name: str, column: pa.ChunkedArray, category: bool, missing: list[str]
+) -> dict[str, object]:
+    kind = column.type
+    if pa.types.is_temporal(kind):
+        return {"left_out": "date", "missing": column.null_count}
+    if _numeric(kind):
+        return _categories(name, column) if category else _number(name, column)
+    if not (pa.types.is_string(kind) or pa.types.is_null(kind)):
+        return {"left_out": "kind", "missing": column.null_count}
+    if category:
+        return _categories(name, column)
+    return _text(name, column, missing)
+
+
+def _text(name: str, column: pa.ChunkedArray, missing: list[str]) -> dict[str, object]:
+    """Tell numbers, dates and categories apart in a column of text."""
+    present = pc.drop_null(column)
+    if not len(present):
+        return _left_out("empty", column)
+    trimmed = pc.utf8_trim_whitespace(present)
+    numbers = pc.match_substring_regex(trimmed, _NUMBER)
+    others = pc.unique(trimmed.filter(pc.invert(numbers))).slice(0, len(UNKNOWN) + 1).to_pylist()
+    if pc.any(numbers).as_py() and all(text in UNKNOWN for text in others):
+        if pc.any(pc.match_substring_regex(trimmed, _CODE)).as_py():
+            return _categories(name, column)  # 0123 is a code: as a number it would be 123
+        missing += [text for text in others if text not in missing]
+        unknown = pc.is_in(pc.utf8_trim_whitespace(column), value_set=pa.array(others, pa.string()))
+        values = pc.if_else(unknown, pa.scalar(None, pa.string()), column)
+        return _number(name, pc.utf8_trim_whitespace(values).cast(pa.float64()))
+    if pc.all(pc.match_substring_regex(trimmed, _DATE)).as_py():
+        return _left_out("date", column)
+    if pc.mean(numbers.cast(pa.float64())).as_py() > 0.9:
+        return _left_out("mixed", column)
+    return _categories(name, column)
+
+
+def _number(name: str, column: pa.ChunkedArray) -> dict[str, object]:
+    whole = pa.types.is_integer(column.type)
+    values = column.cast(pa.float64(), safe=False)
+    values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
+    present = pc.drop_null(values)
+    if not len(present):
+        return _left_out("empty", values)
+    if not pc.all(pc.is_finite(present)).as_py():
+        return _left_out("infinite", values)
+    ends = pc.min_max(present).as_py()
+    low, high = ends["min"], ends["max"]
+    if low == high:
+        return _left_out("constant", values)
+    distinct = pc.count_distinct(present).as_py()
+    whole = whole or pc.all(pc.equal(pc.floor(present), present)).as_py()
+    if whole and _counts_rows(name, len(present), distinct, low, high):
+        return _left_out("identifier", values)
+    return {
+        "type": "number",
+        "bounds": round_outwards(low, high),
+        "missing": values.null_count,
+    }
+
+
+def _counts_rows(name: str, present: int, distinct: int, low: float, high: float) -> bool:
+    """Tell whether whole numbers look like row numbers or keys rather than amounts."""
+    if max(abs(low), abs(high)) > _EXACT:
+        return True  # a float64 would not even hold it
+    if _NAMES_PERSONS.search(name):
+        return distinct > MAX_CATEGORIES or distinct == present > 2
+    return distinct == present >= 20 and high - low < 1.1 * present
+
+
+def _categories(name: str, column: pa.ChunkedArray) -> dict[str, object]:
+    words = column.cast(pa.string())
+    present = pc.drop_null(words)
+    present = present.filter(pc.not_equal(present, ""))
+    if not len(present):
+        return _left_out("empty", column)
+    known = pc.unique(present)
+    distinct = len(known)
+    if distinct == 1:
+        return _left_out("constant", column)
+    keyed = distinct > MAX_CATEGORIES and _NAMES_PERSONS.search(name)
+    if keyed or (distinct > 2 and distinct >= 0.9 * len(present)):
+        return _left_out("identifier", column)
+    texts = known.to_pylist() if distinct <= MAX_CATEGORIES else []
+    if not texts or not all(len(text) <= _MAX_CATEGORY and text.isprintable() for text in texts):
+        return _left_out("text", column)
+    missing = len(column) - len(present)
+    return {"type": "category", "categories": tuple(sorted(texts)), "missing": missing}
+
+
+def _left_out(reason: LeftOut, column: pa.ChunkedArray) -> dict[str, object]:
+    return {"left_out": reason, "missing": column.null_count}
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return numbers as they are and every kind of text, truth value and dictionary as strings."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        return column if pa.types.is_nested(kind.value_type) else column.cast(pa.string())
+    texts = (pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    if pa.types.is_boolean(kind) or any(test(kind) for test in texts):
+        return column.cast(pa.string())
+    return column
+
+
+def _numeric(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )
+
+
+def _usable(name: str, names: list[str]) -> bool:
+    named = 0 < len(name) <= _MAX_NAME and name.isprintable() and bool(name.strip())
+    return named and names.count(name) == 1
+
+
+def _columns(
+    path: Path, kind: Format, names: Sequence[str]
+) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """Yield the named columns; one at a time where all of them might not fit into memory."""
+    if kind == "parquet":
+        with pq.ParquetFile(path) as file:
+            for name in names:
+                yield name, file.read(columns=[name])[name]
+        return
+    together = path.stat().st_size <= _WHOLE_FILE
+    for group in [list(names)] if together else [[name] for name in names]:
+        table = read_csv(path, group)
+        for name in group:
+            yield name, table[name]
+
+
+def read_csv(path: Path, names: Sequence[str]) -> pa.Table:
+    """Return the named columns of a CSV file as text, empty cells as null."""
+    converting = arrow_csv.ConvertOptions(
+        column_types={name: pa.string() for name in names},
+        include_columns=list(names),
+        null_values=[""],
+        strings_can_be_null=True,
+    )
+    return arrow_csv.read_csv(path, parse_options=_parsing(), convert_options=converting)
+
+
+def _row_count(path: Path, kind: Format) -> int:
+    return int(pq.read_metadata(path).num_rows) if kind == "parquet" else 0
+
+
+def _parsing() -> arrow_csv.ParseOptions:
+    return arrow_csv.ParseOptions(newlines_in_values=True)
+
+
+def _unreadable(path: Path, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "dataset_unreadable",
+        f"{path.name} cannot be used: {reason}.",
+        "It needs UTF-8, a header line, commas between cells (CSV), or to be a Parquet file.",
+        {"file": path.name},
+    )
