@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 Row = Any
@@ -58,7 +58,7 @@ class JobRecord(_Record):
     job: str
     digest: str
     spec: dict[str, Any]
-    secret: bytes
+    secret: bytes = field(repr=False)
     approved_at: int
     expires: int
     outcome: str = ""

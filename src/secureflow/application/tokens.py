@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing
@@ -36,7 +36,7 @@ _SHAPE: Final = re.compile(r"sft_([0-9a-z]{20})_([A-Za-z0-9_-]{43})")
 class Issued:
     """A fresh token: `text` is shown once and kept nowhere."""
 
-    text: str
+    text: str = field(repr=False)
     token: Token
     user: User
 

@@ -39,7 +39,7 @@ class Owner:
 
     party: str
     name: str
-    password: str
+    password: str = field(repr=False)
     directory: Path
     dataset: DatasetConfig | None = None
     dataset_id: str = ""

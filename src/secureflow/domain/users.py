@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -28,7 +28,7 @@ class User:
     display: str
     organisation: str
     roles: tuple[Role, ...]
-    password: str
+    password: str = field(repr=False)
     created: int
     disabled: bool = False
 

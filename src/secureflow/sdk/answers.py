@@ -82,7 +82,7 @@ def build(of: type[T], body: Any) -> T:
             "invalid_answer",
             f"The server's {of.__name__} does not fit this client: {where}: {first['msg']}.",
             "Use a client and a server of the same version.",
-        ) from error
+        ) from None  # pydantic's own words would show the answer, and with it a token
     return built
 
 

@@ -34,7 +34,7 @@ class Call(Generic[T]):
     path: str
     parse: Callable[[httpx.Response], T]
     params: Mapping[str, str | int] = field(default_factory=dict)
-    body: JSON = None
+    body: JSON = field(default=None, repr=False)
     key: str = ""
 
     @property

@@ -10,13 +10,14 @@ import ipaddress
 import random
 import ssl
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.unsaved import Unsaved
 from secureflow.kit.version import __version__
 from secureflow.sdk import answers
 from secureflow.sdk.calls import Call, Pause, Send, T
@@ -33,11 +34,11 @@ _LONGEST_STREAM_PAUSE = 5.0
 
 
 @dataclass
-class Connection:
+class Connection(Unsaved):
     """Where the server is and who we are: base URL and bearer token."""
 
     url: str
-    token: str = ""
+    token: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         self.url = self.url.rstrip("/")
@@ -73,8 +74,12 @@ class Connection:
             ) from error
 
     def events_request(self, subscription: Subscription) -> httpx.Request:
-        """Build the request that opens or resumes an event stream."""
-        return self.request("GET", subscription.path, extra=subscription.headers())
+        """Build the request that opens or resumes an event stream; raises `timed_out`."""
+        request = self.request("GET", subscription.path, extra=subscription.headers())
+        timeouts = request.extensions["timeout"]
+        longest = min(timeouts["read"], subscription.remaining())
+        request.extensions["timeout"] = {**timeouts, "read": longest}
+        return request
 
 
 def exchange(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
@@ -121,15 +126,16 @@ def reopen(subscription: Subscription, url: str, error: httpx.TransportError | N
 
     Raises:
         SecureFlowError: `unavailable` after too many breaks without an event in between,
-            `server_untrusted` at once.
+            `server_untrusted` at once, `timed_out`.
     """
+    subscription.remaining()
     subscription.forget_partial()
     subscription.failures += 1
     if error is not None:
         reason = answers.unreachable(error, url)
         if subscription.failures >= STREAM_TRIES or reason.code == "server_untrusted":
             raise reason from error
-    return min(pause(subscription.failures), _LONGEST_STREAM_PAUSE)
+    return min(pause(subscription.failures), _LONGEST_STREAM_PAUSE, subscription.remaining())
 
 
 def pause(attempt: int, retry_after: str = "") -> float:

@@ -7,6 +7,8 @@ while the job is in a final state.
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,12 +31,16 @@ class Event:
 
 @dataclass
 class Subscription:
-    """The state of one watcher: where it stands in a job's events, and half an event."""
+    """The state of one watcher: where it stands in a job's events, and half an event.
+
+    `deadline` is the monotonic second after which nobody waits any more.
+    """
 
     job: str
     last: int = 0
     done: bool = False
     failures: int = 0
+    deadline: float = math.inf
     _buffer: bytearray = field(default_factory=bytearray)
     _fields: dict[str, list[str]] = field(default_factory=dict)
     _size: int = 0
@@ -43,6 +49,21 @@ class Subscription:
     def path(self) -> str:
         """The stream's path under the API prefix."""
         return f"/jobs/{self.job}/events"
+
+    def remaining(self) -> float:
+        """Return the seconds that are left.
+
+        Raises:
+            SecureFlowError: `timed_out` when none are.
+        """
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise SecureFlowError(
+                "timed_out",
+                f"Job {self.job} has not ended in time.",
+                f"It goes on: secureflow job watch {self.job}.",
+            )
+        return left
 
     def headers(self) -> dict[str, str]:
         """Return the headers that open the stream after the last event seen."""
@@ -53,8 +74,9 @@ class Subscription:
         """Take bytes as they come; return the events that they complete and that are new.
 
         Raises:
-            SecureFlowError: `malformed_event` when the server sends what no event is.
+            SecureFlowError: `malformed_event` when the server sends what no event is, `timed_out`.
         """
+        self.remaining()
         self._buffer += chunk
         *lines, rest = self._buffer.split(b"\n")
         self._buffer = rest

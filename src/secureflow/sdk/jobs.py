@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Any, Literal
 
 from secureflow.domain.datasets import Dataset
-from secureflow.domain.jobs import Job
+from secureflow.domain.jobs import Job, JobSummary, UnsuccessfulJobError
 from secureflow.domain.noise import NoiseWish
 from secureflow.domain.specs import TrainingPlan, dump
 from secureflow.domain.statistics import StatisticsQuery
-from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
 from secureflow.sdk.events import Subscription
@@ -87,13 +88,15 @@ class Jobs(Resource[D_co]):
         return Subscription(job, after)
 
     @operation
-    def wait(self, job: str) -> Generator[Any, Any, Job]:
-        """Wait until the job has ended and return it.
+    def wait(self, job: str, timeout: float | None = None) -> Generator[Any, Any, Job]:
+        """Wait until the job has ended, at most `timeout` seconds, and return it.
 
         Raises:
-            SecureFlowError: the job's own error if it failed, `cancelled` if it was cancelled.
+            SecureFlowError: `timed_out`; the job goes on.
+            UnsuccessfulJobError: the job's own error if it failed, `cancelled` if it was cancelled.
         """
-        yield Drain(Subscription(job))
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        yield Drain(Subscription(job, deadline=deadline))
         ended = yield from verbs.get(f"/jobs/{job}", Job)
         raise_if_unsuccessful(ended)
         return ended
@@ -124,21 +127,23 @@ class Jobs(Resource[D_co]):
         return verbs.read(f"/jobs/{job}/bundle", answers.document)
 
     @listing
-    def list(self, project: str = "", state: str = "") -> Call[Page[Job]]:
-        """Iterate over the jobs that the caller sees."""
-        return verbs.pages("/jobs", Job, project=project, state=state)
+    def list(self, project: str = "", state: str = "") -> Call[Page[JobSummary]]:
+        """Iterate over summaries of the jobs that the caller sees; `get` returns a whole one."""
+        return verbs.pages("/jobs", JobSummary, project=project, state=state)
 
 
 def raise_if_unsuccessful(job: Job) -> None:
-    """Turn an ended job that did not succeed into its error; its code goes to `details.cause`."""
+    """Turn an ended job that did not succeed into its error.
+
+    Raises:
+        UnsuccessfulJobError: with the job's own code, or `cancelled`; `details` name job and state.
+    """
     if job.state == "succeeded":
         return
     cause = job.error or {}
-    if job.state == "cancelled":
-        reason = cause.get("message") or f"Job {job.id} was cancelled."
-        raise SecureFlowError("cancelled", reason, cause.get("hint", ""), {"job": job.id})
-    raise SecureFlowError(
-        str(cause.get("code") or "job_failed"),
+    cancelled = job.state == "cancelled"
+    raise UnsuccessfulJobError(
+        "cancelled" if cancelled else str(cause.get("code") or "job_failed"),
         str(cause.get("message") or f"Job {job.id} is {job.state}."),
         str(cause.get("hint") or f"See what happened: secureflow job show {job.id}."),
         {**(cause.get("details") or {}), "job": job.id, "state": str(job.state)},

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.unsaved import Unsaved
 
 
 @dataclass(frozen=True)
-class Profile:
+class Profile(Unsaved):
     """The server's URL, the pinned CA file ("" = the system's CAs), the token, whose it is."""
 
     url: str = ""
     ca: str = ""
-    token: str = ""
+    token: str = field(default="", repr=False)
     user: str = ""
 
 

@@ -18,6 +18,7 @@ from secureflow.domain.specs import (
     TrainingPlan,
 )
 from secureflow.domain.statistics import StatisticsLimits, StatisticsQuery
+from secureflow.kit.unsaved import Unsaved
 
 
 @dataclass(frozen=True)
@@ -34,27 +35,27 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Session:
+class Session(Unsaved):
     """A login: the bearer token, its end (unix seconds) and whose it is."""
 
-    token: str
+    token: str = field(repr=False)
     expires: int
     user: Account
 
 
 @dataclass(frozen=True)
-class IssuedToken:
+class IssuedToken(Unsaved):
     """A bearer token of one's own; `token` is shown once, when it is made."""
 
     id: str
     expires: int = 0
     label: str = ""
     created: int = 0
-    token: str = ""
+    token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
-class IssuedEnrolment:
+class IssuedEnrolment(Unsaved):
     """A one-time enrolment token; `token` is shown once, when it is made."""
 
     id: str
@@ -63,7 +64,7 @@ class IssuedEnrolment:
     created: int = 0
     expires: int = 0
     used: int | None = None
-    token: str = ""
+    token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class PartyLink:
     version: str = ""
     log_size: int = 0
     address: str = ""
+    tee: str = ""
+    measurement: str = ""
 
 
 @dataclass(frozen=True)

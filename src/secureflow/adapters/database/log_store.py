@@ -52,7 +52,7 @@ class Candidate:
 
     signed: SignedLeaf
     document: str | None
-    salt: bytes | None
+    salt: bytes | None = field(repr=False)
     arrival: int | None = None
     effect: tuple[str, int] = ("", 0)
     position: int = 0

@@ -70,7 +70,7 @@ class _Round:
     uploaded: set[str] = field(default_factory=set)
     question: Question | None = None
     votes: dict[str, Vote] = field(default_factory=dict)
-    shares: dict[str, list[int]] = field(default_factory=dict)
+    shares: dict[str, list[int]] = field(default_factory=dict, repr=False)
 
     @property
     def roster(self) -> tuple[str, ...]:

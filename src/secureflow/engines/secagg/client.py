@@ -67,7 +67,7 @@ class _Round:
     model: str
     frame: bytes
     keys: tuple[RoundKey, ...]
-    shares: dict[str, tuple[int, int]]
+    shares: dict[str, tuple[int, int]] = field(repr=False)
     uploaded: str = ""
     vote: Vote | None = None
     roster: tuple[str, ...] = field(init=False)

@@ -12,7 +12,7 @@ worthless for any other: each mask is bound to its round's context.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -46,7 +46,7 @@ class Opened:
     model: str
     keys: tuple[RoundKey, ...]
     certificate: Certificate
-    secrets: Mapping[str, bytes]
+    secrets: Mapping[str, bytes] = field(repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form."""

@@ -8,7 +8,7 @@ sum. With more than t answers one liar at a time is found by leaving it out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -32,7 +32,7 @@ class Answers:
 
     keys: tuple[RoundKey, ...]
     survivors: frozenset[str]
-    shares: Mapping[str, Sequence[int]]
+    shares: Mapping[str, Sequence[int]] = field(repr=False)
 
 
 def recover(plan: Plan, answers: Answers) -> tuple[dict[str, bytes], tuple[str, ...]]:

@@ -10,7 +10,7 @@ those two parties can have made it. A share that is swapped or reflected does no
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from cryptography.exceptions import InvalidTag
@@ -30,7 +30,7 @@ _NONCE = bytes(12)
 class RoundSecrets:
     """Mask key s and self-mask seed b of one party and round, from one seed."""
 
-    seed: bytes
+    seed: bytes = field(repr=False)
     threshold: int
     holders: int
 

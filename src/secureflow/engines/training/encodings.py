@@ -10,7 +10,7 @@ shown different ones mask under different contexts, and nothing opens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -102,10 +102,10 @@ def _lattice_encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
 class Contribution:
     """An update as a client masks it; see `secagg.Client.contribute`."""
 
-    values: NDArray[np.floating[Any]]
+    values: NDArray[np.floating[Any]] = field(repr=False)
     weight: int
-    metrics: dict[str, float]
-    noise: NDArray[np.int64] | None
+    metrics: dict[str, float] = field(repr=False)
+    noise: NDArray[np.int64] | None = field(repr=False)
 
 
 def masked_parts(

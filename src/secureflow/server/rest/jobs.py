@@ -12,7 +12,7 @@ from pydantic import Field
 
 from secureflow.application.jobs import Wanted
 from secureflow.application.ports import Submission
-from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.domain.privacy import Privacy
 from secureflow.domain.specs import (
     FeatureSpec,
@@ -91,7 +91,7 @@ class JobRequest(Asked):
         )
 
 
-@router.get("", summary="List jobs", response_model=Listed[Job])
+@router.get("", summary="List jobs", response_model=Listed[JobSummary])
 async def list_jobs(
     use: Use,
     caller: Caller,
@@ -100,7 +100,7 @@ async def list_jobs(
     cursor: Cursor = "",
     limit: Limit = LIMIT,
 ) -> object:
-    """Return the jobs of the caller's projects, oldest first."""
+    """Return summaries of the jobs of the caller's projects, oldest first."""
     page = await use.jobs.list(
         caller, project=project, state=state, cursor=decode_cursor(cursor), limit=limit
     )

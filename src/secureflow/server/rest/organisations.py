@@ -61,7 +61,7 @@ class EnrolmentShown(BaseModel):
     created: int
     expires: int
     used: int | None
-    token: str = ""
+    token: str = Field("", repr=False)
 
 
 class EnrollRequest(Asked):
@@ -71,7 +71,7 @@ class EnrollRequest(Asked):
     SHA-256; an enclave keeps no signing key and may leave both empty.
     """
 
-    token: str = Field(max_length=1024, examples=["sfe_…"])
+    token: str = Field(repr=False, max_length=1024, examples=["sfe_…"])
     csr: str = Field(max_length=16_384, examples=["-----BEGIN CERTIFICATE REQUEST-----…"])
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", examples=["agent-1"])
     key: str = Field("", max_length=64)

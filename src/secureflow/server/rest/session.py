@@ -34,13 +34,13 @@ class LoginRequest(Asked):
     """A name and a password."""
 
     name: str = Field(max_length=64, examples=["ada"])
-    password: Password = Field(examples=["correct horse battery staple"])
+    password: Password = Field(repr=False, examples=["correct horse battery staple"])
 
 
 class Session(BaseModel):
     """A bearer token, shown this once."""
 
-    token: str = Field(examples=["sft_01jf2k…"])
+    token: str = Field(repr=False, examples=["sft_01jf2k…"])
     expires: int = Field(description="Unix seconds")
     user: Account
 
@@ -48,8 +48,8 @@ class Session(BaseModel):
 class PasswordChange(Asked):
     """The old password proves who asks."""
 
-    old: Password
-    new: Password
+    old: Password = Field(repr=False)
+    new: Password = Field(repr=False)
 
 
 class TokenRequest(Asked):
@@ -66,7 +66,7 @@ class TokenShown(BaseModel):
     label: str
     created: int
     expires: int
-    token: str = ""
+    token: str = Field("", repr=False)
 
 
 def account(user: User) -> Account:

@@ -30,7 +30,7 @@ class UserRequest(Asked):
     """A new account. Without an organisation it is the operator's."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$", examples=["ada"])
-    password: Password
+    password: Password = Field(repr=False)
     display: OptionalLine = Field("", examples=["Ada Lovelace"])
     organisation: Reference = Field("", examples=["bank-a"])
     roles: list[Role] = Field(min_length=1, max_length=8, examples=[["data-scientist"]])
@@ -42,7 +42,7 @@ class UserChange(Asked):
     display: OptionalLine | None = None
     roles: list[Role] | None = Field(None, min_length=1, max_length=8)
     disabled: bool | None = None
-    password: Password | None = None
+    password: Password | None = Field(None, repr=False)
 
 
 @router.get("", summary="List users")

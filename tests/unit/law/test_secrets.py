@@ -1,0 +1,112 @@
+"""No object shows a secret: not its repr, not a log line, not a saved session."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import importlib
+import pickle
+import pkgutil
+import pprint
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import secureflow
+from secureflow.sdk import Profile
+from secureflow.sdk.answers import build
+from secureflow.sdk.calls import Call
+from secureflow.sdk.connection import Connection
+from secureflow.sdk.views import Account, IssuedEnrolment, IssuedToken, Session
+
+SOURCE = Path(secureflow.__file__).parent
+SECRET = "sft_canary_2b7e151628aed2a6"
+NAMES = {"token", "secret", "secrets", "password", "old", "new", "salt", "shares", "seeds"}
+BYTES = {"seed", "key"}
+"""Names of fields that are secret when they are bytes."""
+OPEN = {
+    ("application/access.py", "Principal", "token"): "the token's public id",
+    ("application/tokens.py", "Issued", "token"): "the record, which holds a digest",
+    ("engines/training/models.py", "UpdateLayout", "seeds"): "how many words a seed has",
+    ("engines/ledger/bundle_format.py", "BundleEntry", "salt"): "handed out in bundles",
+    ("server/rest/audit.py", "Entry", "salt"): "handed out to who may read the document",
+}
+HOLDERS = (
+    Session(SECRET, 1, Account("usr_1", "sam")),
+    IssuedToken("tok_1", token=SECRET),
+    IssuedEnrolment("enr_1", token=SECRET),
+    Profile("https://c.example", token=SECRET),
+    Connection("https://c.example", SECRET),
+)
+
+
+def _fields() -> Iterator[tuple[tuple[str, str, str], str, str]]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            for field in node.body:
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                    place = (path.relative_to(SOURCE).as_posix(), node.name, field.target.id)
+                    value = ast.unparse(field.value) if field.value else ""
+                    yield place, ast.unparse(field.annotation), value
+
+
+def test_every_field_with_a_secret_is_left_out_of_repr() -> None:
+    shown = {
+        place
+        for place, kind, value in _fields()
+        if (place[2] in NAMES or (place[2] in BYTES and kind.startswith("bytes")))
+        and "repr=False" not in value
+        and "SecretStr" not in kind
+    }
+    assert shown <= set(OPEN), shown - set(OPEN)
+
+
+@pytest.mark.parametrize("holder", HOLDERS, ids=lambda one: type(one).__name__)
+def test_sdk_objects_neither_show_nor_save_their_secret(holder: Any) -> None:
+    told = [repr(holder), str(holder), f"{holder}", pprint.pformat(holder), repr([holder])]
+    assert not [text for text in told if SECRET in text]
+    for save in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError) as refused:
+            save(holder)
+        assert SECRET not in str(refused.value)
+
+
+def test_a_login_call_and_a_broken_answer_show_nothing() -> None:
+    call = Call("POST", "/login", lambda _: None, body={"password": SECRET})
+    assert SECRET not in repr(call)
+    with pytest.raises(secureflow.kit.errors.SecureFlowError) as refused:
+        build(Session, {"token": SECRET, "expires": "never", "user": {}})
+    error: BaseException | None = refused.value
+    while error is not None:
+        assert SECRET not in str(error)
+        assert SECRET not in repr(error)
+        error = error.__cause__
+
+
+def test_request_bodies_show_nothing() -> None:
+    from secureflow.server.rest.session import LoginRequest, PasswordChange
+    from secureflow.server.rest.users import UserChange, UserRequest
+
+    bodies = (
+        LoginRequest(name="sam", password=SECRET),
+        PasswordChange(old=SECRET, new=SECRET),
+        UserChange(password=SECRET),
+        UserRequest(name="sam", password=SECRET, roles=["auditor"]),  # type: ignore[list-item]
+    )
+    assert not [body for body in bodies if SECRET in repr(body) + str(body)]
+
+
+def test_every_module_of_the_sdk_was_looked_at() -> None:
+    import secureflow.sdk
+
+    found = [one.name for one in pkgutil.iter_modules(secureflow.sdk.__path__)]
+    holders = {type(one) for one in HOLDERS}
+    for name in found:
+        module = importlib.import_module(f"secureflow.sdk.{name}")
+        for value in vars(module).values():
+            if isinstance(value, type) and "token" in getattr(value, "__dataclass_fields__", {}):
+                assert value in holders, value
