@@ -28,6 +28,7 @@ from secureflow.domain.charter import SignedCharter
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.joining import check_health
 from secureflow.kit.pki import RevocationList, check_leaf, parse_certificate
 from secureflow.kit.version import __version__
 
@@ -180,6 +181,16 @@ def _certificate(way: Way) -> str:
     return f"{identity} until {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
 
 
+def _server(way: Way) -> str:
+    """Ask the REST address for its health; people and a new enrolment need it."""
+    try:
+        authority = way.known.authority.read_text("ascii")
+    except (OSError, UnicodeError) as error:
+        raise _not_enrolled(way) from error
+    check_health(way.known.server, authority)
+    return f"{way.known.server} is healthy"
+
+
 def _authorisation(way: Way) -> str:
     """Ask the centre who it takes this agent for; a revoked agent learns it here."""
     way.status = asyncio.run(_ask_status(way.known))
@@ -286,6 +297,32 @@ def _attestation(way: Way) -> str:
     return f"hardware only, code {listed}"
 
 
+def _enclave(way: Way) -> str:
+    """Compare what the centre's enclave says of itself with what this agent would accept."""
+    told = way.answered().get("enclave") or {}
+    if not told.get("connected"):
+        return "none is connected: jobs with sealed updates must wait"
+    policy = appraisal_policy(way.known.attestation, code_measurement())
+    simulated, code = told.get("tee") == "SIMULATED", str(told.get("measurement", ""))
+    if simulated and not policy.allow_simulated:
+        raise SecureFlowError(
+            "evidence_not_acceptable",
+            "The centre's enclave is SIMULATED, and this agent accepts none that is.",
+            "Ask the operator for real hardware. For a rehearsal only: attestation.allow_simulated "
+            "and its root in agent.yaml.",
+        )
+    if code not in policy.measurements:
+        raise SecureFlowError(
+            "evidence_not_acceptable",
+            f"The centre's enclave runs code {code[:16]}…, which attestation.measurements does not "
+            "list.",
+            "Install the release that the enclave runs, or list its measurement once reviewed.",
+        )
+    return f"it says that it runs accepted code {code[:16]}…" + (
+        " in a SIMULATED TEE, which protects nothing" if simulated else ""
+    )
+
+
 def _alarm(way: Way) -> str:
     alarm = _fact(way.known.record, "alarm")
     if alarm is not None:
@@ -301,11 +338,13 @@ _LEGS: tuple[_Leg, ...] = (
     ("connection", frozenset({"name"}), _connection),
     ("certificate", frozenset({"settings", "keys"}), _certificate),
     ("TLS", frozenset({"connection", "keys"}), _tls),
+    ("server", frozenset({"settings", "keys"}), _server),
     ("authorisation", frozenset({"TLS", "certificate"}), _authorisation),
     ("clock", frozenset({"authorisation"}), _clock),
     ("version", frozenset({"authorisation"}), _version),
     ("charter", frozenset({"settings", "keys"}), _charter),
     ("attestation", frozenset({"settings"}), _attestation),
+    ("enclave", frozenset({"authorisation", "attestation"}), _enclave),
     ("alarm", frozenset({"settings"}), _alarm),
 )
 """Leg, the legs that it needs, and its check; in the order of the way."""

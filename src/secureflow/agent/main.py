@@ -23,7 +23,7 @@ from secureflow.agent.store import Store
 from secureflow.agent.trainer import Trainer
 from secureflow.agent.wiring import Assembly, Outside, assemble
 from secureflow.agent.worker_process import WorkerConfig
-from secureflow.domain.errors import Category, category
+from secureflow.domain.exits import exit_code
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -33,7 +33,6 @@ from secureflow.kit.process import run_until_told
 from secureflow.kit.version import __version__
 
 _log = get_logger(__name__)
-_EXIT = {Category.INVALID: 2, Category.NOT_FOUND: 4, Category.CONFLICT: 5}
 
 
 class Training(Computing, Describing, Protocol):
@@ -105,7 +104,7 @@ def run(config: Path) -> int:
         run_until_told(serve(settings))
     except SecureFlowError as error:
         sys.stderr.write(f"{error}\n")
-        return _EXIT.get(category(error.code), 6)
+        return exit_code(error.code)
     return 0
 
 

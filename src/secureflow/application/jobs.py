@@ -40,7 +40,7 @@ from secureflow.application.statistics import (
     with_price,
 )
 from secureflow.domain.ids import new_id
-from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.domain.specs import dump
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -174,14 +174,15 @@ class Jobs:
         cursor: str = "",
         limit: int = 50,
     ) -> Page:
-        """Return the jobs that the caller sees."""
+        """Return summaries of the jobs that the caller sees."""
         require(principal, "job.read")
         async with self._begin() as work:
             projects = await visible_projects(work, principal, project)
             if not projects:
                 return Page([])
             equals = {"state": state} if state else {}
-            return await work.jobs.list(cursor=cursor, limit=limit, project=projects, **equals)
+            page = await work.jobs.list(cursor=cursor, limit=limit, project=projects, **equals)
+        return Page([JobSummary.of(job) for job in page.items], page.next)
 
     async def cancel(self, principal: Principal, key: str) -> Job:
         """Cancel a job that the own organisation submitted or contributes to (or as operator).

@@ -129,7 +129,7 @@ class PendingLeaf:
     author: str
     data: bytes
     document: JSON = None
-    salt: bytes | None = None
+    salt: bytes | None = field(default=None, repr=False)
 
 
 class PendingLeaves(Protocol):
@@ -212,7 +212,7 @@ class LogEntry:
     author: str
     at: int
     document: JSON = None
-    salt: bytes | None = None
+    salt: bytes | None = field(default=None, repr=False)
 
 
 class Ledger(Protocol):
@@ -267,7 +267,10 @@ class Request:
 
 @dataclass(frozen=True)
 class PartyStatus:
-    """What the centre knows of a party's link."""
+    """What the centre knows of a party's link; an enclave also says its TEE and its code.
+
+    What it says is a claim for the doctor's eyes: agents believe evidence only.
+    """
 
     party: str
     connected: bool
@@ -275,6 +278,8 @@ class PartyStatus:
     version: str = ""
     log_size: int = 0
     address: str = ""
+    tee: str = ""
+    measurement: str = ""
 
 
 class Courier(Protocol):

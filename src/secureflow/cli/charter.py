@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.console import Form, Output, group, say, show, write
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
@@ -62,7 +62,7 @@ def compare_files(first: File, second: File) -> None:
 
     differences = compare(_signed(read_json(first)).charter, _signed(read_json(second)).charter)
     for line in differences:
-        typer.echo(line)
+        write(line)
     if differences:
         raise SecureFlowError("charter_refused", t("The charters differ."))
     say(t("Both are the same charter."))
@@ -125,4 +125,4 @@ def _show(signed: SignedCharter, output: Form) -> None:
             for one in charter.members]  # fmt: skip
     show(rows, output, ("organisation", "name", "key", "signed"))
     say(t("Compare with the other members, not over this server:"))
-    say(f"  {facts['words']}\n  {facts['digits']}")
+    write(f"  {facts['words']}\n  {facts['digits']}")

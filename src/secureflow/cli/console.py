@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,10 +70,16 @@ def show(value: Any, form: Form, columns: Sequence[str] = ()) -> None:
 
 def fail(error: SecureFlowError) -> None:
     """Write the one line of an error: code, message, hint."""
-    line = typer.style(error.code, fg=typer.colors.RED, bold=True) + f": {error.message}"
+    line = _styled(error.code, fg=typer.colors.RED, bold=True) + f": {error.message}"
     if error.hint:
-        line += f" {typer.style('→', fg=typer.colors.CYAN)} {error.hint}"
+        line += f" {_styled('→', fg=typer.colors.CYAN)} {error.hint}"
     typer.echo(" ".join(line.split("\n")), err=True)
+
+
+def _styled(text: str, **style: Any) -> str:
+    """Return a text in colour, or as it is where the person wants none (no-color.org)."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else typer.style(text, **style)
 
 
 def confirmed(question: str, yes: bool) -> None:
@@ -87,6 +94,27 @@ def confirmed(question: str, yes: bool) -> None:
         raise SecureFlowError("not_confirmed", t("Nobody is there to confirm."), "--yes")
     if not typer.confirm(question, err=True):
         raise SecureFlowError("not_confirmed", t("Nothing was done."))
+
+
+def ask(question: str, option: str) -> str:
+    """Ask for one line.
+
+    Raises:
+        SecureFlowError: `no_terminal` naming the option that answers instead.
+    """
+    _need_terminal(option)
+    return str(typer.prompt(question, err=True))
+
+
+def ask_secret(question: str, option: str, *, twice: bool = False) -> str:
+    """Ask for a secret without showing it; raises as `ask`."""
+    _need_terminal(option)
+    return str(typer.prompt(question, hide_input=True, confirmation_prompt=twice, err=True))
+
+
+def _need_terminal(option: str) -> None:
+    if not sys.stdin.isatty():
+        raise SecureFlowError("no_terminal", t("There is no terminal to ask on."), option)
 
 
 def moment(seconds: Any) -> str:
@@ -129,45 +157,84 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _table(rows: list[Any], columns: Sequence[str]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+    """Write rows side by side, or, where a terminal is too narrow for that, one under another.
 
+    No word is ever folded: an identifier that a person copies stays in one piece. Only sentences
+    wrap, at their spaces.
+    """
     if not rows:
         say(t("Nothing to show."))
         return
     names = list(columns) or list(rows[0])
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(t(name), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(name, row.get(name))) for name in names))
-    _print(table)
+    cells = [[_cell(name, row.get(name)) for name in names] for row in rows]
+    least = [
+        max(_longest_word(text) for text in (t(name), *(row[at] for row in cells)))
+        for at, name in enumerate(names)
+    ]
+    if sum(least) + _GAP * (len(names) - 1) > _width():
+        _records(names, cells)
+        return
+    _print(_side_by_side(names, cells, least))
 
 
-def _lines(value: Any, columns: Sequence[str]) -> None:
+def _side_by_side(names: list[str], cells: list[list[str]], least: list[int]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for name, width in zip(names, least, strict=True):
+        table.add_column(t(name), min_width=width)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _records(names: list[str], cells: list[list[str]]) -> None:
+    """Write each row as lines `name  value`; the terminal itself wraps a value that is longer."""
+    from rich.cells import cell_len
+
+    titles = [t(name) for name in names]
+    widest = max(map(cell_len, titles), default=0)
+    for number, row in enumerate(cells):
+        if number:
+            write("")
+        for title, text in zip(titles, row, strict=True):
+            if text:
+                write(f"{title}{' ' * (widest - cell_len(title) + _GAP)}{text}")
+
+
+def _lines(value: Any, columns: Sequence[str]) -> None:
     if not isinstance(value, dict):
         write(_cell("", value))
         return
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name in columns or value:
-        if name in value:
-            table.add_row(t(name), Text(_cell(name, value[name])))
-    _print(table)
+    names = [name for name in columns or value if name in value]
+    _records(names, [[_cell(name, value[name]) for name in names]])
+
+
+_GAP = 2
+_ENDLESS = 10_000
+"""Columns of a file or a pipe: nothing there is cut, wrapped or padded."""
+
+
+def _longest_word(text: str) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, text.split()), default=0)
+
+
+def _width() -> int:
+    from rich.console import Console
+
+    return Console().width if sys.stdout.isatty() else _ENDLESS
 
 
 def _print(table: Table) -> None:
-    """Print a table; into a file or another program nothing is cut, wrapped or padded."""
     from rich.console import Console
 
     if sys.stdout.isatty():
         Console().print(table)
         return
-    console = Console(width=10_000, force_terminal=False)
+    console = Console(width=_ENDLESS, force_terminal=False)
     with console.capture() as written:
         console.print(table)
     write("\n".join(line.rstrip() for line in written.get().rstrip("\n").split("\n")))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.console import Form, Output, group, say, show, write
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 
@@ -32,10 +32,12 @@ def show_dataset(dataset: Id, output: Output = Form.TABLE) -> None:
     if output is not Form.TABLE:
         show(described, output)
         return
-    say(f"{described.organisation}/{described.name}: {described.title}, {described.rows}")
+    write(f"{described.organisation}/{described.name}: {described.title}, {described.rows}")
     if described.privacy is not None:
         unit, rows = described.privacy.unit, described.privacy.rows_per_person
-        say(t("Its budget is kept per {unit}; {rows} rows of one count.", unit=t(unit), rows=rows))
+        write(
+            t("Its budget is kept per {unit}; {rows} rows of one count.", unit=t(unit), rows=rows)
+        )
     columns = ("name", "type", "categories", "bounds", "sensitive")
     show(list(described.columns), output, columns)
 

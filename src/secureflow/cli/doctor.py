@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from secureflow.cli.console import Form, Output, say, show
+from secureflow.cli.console import Form, Output, show, write
 from secureflow.cli.session import profile
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
@@ -55,7 +55,7 @@ def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
     if output is Form.TABLE:
         for one in found:
             mark = "✓" if one["ok"] else "✗"
-            say(f"{mark} {t(one['leg']):<14} {one['message']}")
+            write(f"{mark} {t(one['leg']):<14} {one['message']}")
     else:
         show(found, output)
     bad = next((one for one in found if not one["ok"]), None)

@@ -85,13 +85,33 @@ def dry_run(file: RequestFile, resume: From = "", output: Output = Form.TABLE) -
 app.command("statistics", help=t("Ask several owners' data for noised statistics."))(statistics)
 
 
-@app.command("watch", help=t("Follow a job until it has ended; exit code 8 if it failed."))
+@app.command(
+    "watch", help=t("Follow a job until it has ended; exit code 8 if it failed or was cancelled.")
+)
 def watch(job: Id) -> None:
     """Follow a job."""
     from secureflow.cli.watching import follow
 
     with client() as connection:
         follow(connection, job)
+
+
+@app.command(
+    "wait",
+    help=t(
+        "Wait for a job and show it; exit code 8 if it failed or was cancelled, 6 if time is up."
+    ),
+)
+def wait(
+    job: Id,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help=t("Seconds to wait at most. Default: to its end."))
+    ] = None,
+    output: Output = Form.TABLE,
+) -> None:
+    """Wait for a job without a word, for programs."""
+    with client() as connection:
+        _show(connection.jobs.wait(job, timeout), output)
 
 
 @app.command("cancel", help=t("Cancel a job."))

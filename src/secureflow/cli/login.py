@@ -7,16 +7,20 @@ from typing import Annotated
 
 import typer
 
-from secureflow.cli.console import moment, say
+from secureflow.cli.console import ask, ask_secret, moment, say
 from secureflow.cli.files import read_secret
 from secureflow.cli.session import client, profile
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 
+NO_TERMINAL = "--password-file FILE (`-` reads stdin)"
+
 
 def login(
-    name: Annotated[str, typer.Option(prompt=t("User name"), help=t("Your user name."))],
     server: Annotated[str, typer.Argument(help=t("URL of the server (default: the last)."))] = "",
+    name: Annotated[
+        str, typer.Option(help=t("Your user name; it is asked for when not given."))
+    ] = "",
     ca: Annotated[Path | None, typer.Option(help=t("PEM file of the only CA to trust."))] = None,
     password_file: Annotated[
         Path | None, typer.Option(help=t("File with the password; `-` reads stdin."))
@@ -30,6 +34,7 @@ def login(
     if not url:
         raise SecureFlowError("invalid_request", t("No server is named."), "secureflow login URL")
     pinned = str(ca.resolve()) if ca else known.ca if url == known.url else ""
+    name = name or ask(t("User name"), "secureflow login --name NAME --password-file FILE")
     with Client(url, ca=pinned or None) as connection:
         session = connection.login(name, _password(password_file))
     kept = save_profile(Profile(url, pinned, session.token, name))
@@ -51,5 +56,5 @@ def logout() -> None:
 
 def _password(file: Path | None) -> str:
     if file is None:
-        return str(typer.prompt(t("Password"), hide_input=True, err=True))
+        return ask_secret(t("Password"), NO_TERMINAL)
     return read_secret(file)

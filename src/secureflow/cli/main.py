@@ -34,9 +34,6 @@ from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.version import __version__
 
-EXIT_INTERNAL = 70
-EXIT_INTERRUPTED = 130
-
 app = group("Organisations that may not share raw data compute together.")
 app.add_typer(demo.app, name="demo")
 app.command("login", help=t("Log in to a server and keep the token."))(login.login)
@@ -81,44 +78,34 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; return the exit code (CONTRACT: docs/cli.md)."""
+    """Run one command; return its exit code (`domain.exits`, docs/cli.md)."""
+    from secureflow.domain.exits import INTERNAL, INTERRUPTED
+
     try:
         app(arguments, prog_name="secureflow")
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         # Only a question that nobody answers (Ctrl-C, Ctrl-D, no terminal) ends with 1.
-        return EXIT_INTERRUPTED if code == 1 else code
+        return INTERRUPTED if code == 1 else code
     except SecureFlowError as error:
         if os.environ.get("SECUREFLOW_DEBUG"):
             raise
         fail(error)
         return exit_code(error)
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return INTERRUPTED
     except Exception as error:  # the process edge: a defect of ours must not look like a traceback
         if os.environ.get("SECUREFLOW_DEBUG"):
             raise
         message = f"{type(error).__name__}: {error}"
         fail(SecureFlowError("internal", message, t("SECUREFLOW_DEBUG=1 shows where.")))
-        return EXIT_INTERNAL
+        return INTERNAL
     return 0
 
 
 def exit_code(error: SecureFlowError) -> int:
-    """Map an error's category to the exit code of docs/cli.md."""
-    from secureflow.domain.errors import Category, category
+    """Return the exit code of an error (domain.exits); a job's own failure is always 8."""
+    from secureflow.domain import exits
+    from secureflow.domain.jobs import UnsuccessfulJobError
 
-    codes = {
-        Category.INVALID: 2,
-        Category.TOO_LARGE: 2,
-        Category.UNAUTHENTICATED: 3,
-        Category.FORBIDDEN: 3,
-        Category.NOT_FOUND: 4,
-        Category.CONFLICT: 5,
-        Category.RATE_LIMITED: 6,
-        Category.UNAVAILABLE: 6,
-        Category.UNTRUSTED: 7,
-        Category.FAILED: 8,
-        Category.INTERNAL: EXIT_INTERNAL,
-    }
-    return codes[category(error.code)]
+    return exits.FAILED if isinstance(error, UnsuccessfulJobError) else exits.exit_code(error.code)

@@ -1,4 +1,4 @@
-"""The command tables of docs/cli.md, made from the commands themselves.
+"""The tables of docs/cli.md: exit codes and commands, made from what the program itself goes by.
 
 `python -m secureflow.cli.reference docs/cli.md` rewrites what follows the page's marker; a test
 says when that was forgotten.
@@ -14,12 +14,22 @@ from typing import Any
 from typer.main import get_command
 
 from secureflow.cli.main import app
+from secureflow.domain.exits import EXITS
 
-MARKER = "## Commands\n"
+MARKER = "## Exit codes\n"
 
 
 def reference() -> str:
-    """Return the tables in Markdown."""
+    """Return what follows the marker in Markdown."""
+    return f"\n{_exits()}\n## Commands\n\n{_commands()}"
+
+
+def _exits() -> str:
+    rows = [f"| {one.code} | {one.meaning} | {', '.join(one.examples)} |" for one in EXITS]
+    return "\n".join(["| code | meaning | examples |", "|--:|---|---|", *rows, ""])
+
+
+def _commands() -> str:
     root = get_command(app)
     sections: list[str] = []
     alone: list[str] = []
@@ -29,7 +39,7 @@ def reference() -> str:
             sections.append(f"\n### {name}\n\n{command.help}\n\n{_table(rows)}")
         else:
             alone.append(_row(name, command))
-    return "\n" + _table(alone) + "".join(sections)
+    return _table(alone) + "".join(sections)
 
 
 def _children(command: Any) -> list[tuple[str, Any]]:

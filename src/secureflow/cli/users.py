@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.console import Form, Output, ask_secret, group, say, show
 from secureflow.cli.files import read_secret
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
@@ -62,7 +62,7 @@ def create(
 ) -> None:
     """Create a user. The password stands in no argument: every process could read it there."""
     if password_file is None:
-        password = typer.prompt(t("Password"), hide_input=True, confirmation_prompt=True, err=True)
+        password = ask_secret(t("Password"), "--password-file FILE (`-` reads stdin)", twice=True)
     else:
         password = read_secret(password_file)
     with client() as connection:
@@ -87,10 +87,18 @@ def enable(user: User) -> None:
 
 
 @app.command("password", help=t("Change your own password."))
-def password() -> None:
+def password(
+    old_file: Annotated[
+        Path | None, typer.Option(help=t("File with the old password. Default: it is asked for."))
+    ] = None,
+    new_file: Annotated[
+        Path | None, typer.Option(help=t("File with the new password. Default: it is asked for."))
+    ] = None,
+) -> None:
     """Change the caller's password."""
-    old = typer.prompt(t("Old password"), hide_input=True, err=True)
-    new = typer.prompt(t("New password"), hide_input=True, confirmation_prompt=True, err=True)
+    files = "--old-file FILE --new-file FILE"
+    old = read_secret(old_file) if old_file else ask_secret(t("Old password"), files)
+    new = read_secret(new_file) if new_file else ask_secret(t("New password"), files, twice=True)
     with client() as connection:
         connection.change_password(old, new)
     say(t("The password is changed."))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from secureflow.kit.errors import SecureFlowError
 
@@ -66,6 +66,50 @@ class Job:
     error: dict[str, Any] | None = None
     report: dict[str, Any] | None = None
     progress: dict[str, Any] = field(default_factory=dict)
+
+
+FIGURES: Final[tuple[str, ...]] = ("round", "rounds", "loss", "accuracy", "auc")
+"""What of a job's progress a list tells."""
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """What a list tells of a job: no spec and no report, which a page of fifty would be full of.
+
+    `error` is `{code, message, hint}` of a failed job; `progress` its newest figures.
+    """
+
+    id: str
+    project: str
+    organisation: str
+    name: str
+    submitter: str
+    kind: str
+    digest: str
+    state: JobState
+    created: int
+    updated: int
+    error: dict[str, str] | None = None
+    progress: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, job: Job) -> JobSummary:
+        """Return the summary of a job."""
+        error = job.error and {
+            part: str(job.error.get(part, "")) for part in ("code", "message", "hint")
+        }
+        figures = {name: job.progress[name] for name in FIGURES if name in job.progress}
+        return cls(
+            job.id, job.project, job.organisation, job.name, job.submitter, job.kind, job.digest,
+            job.state, job.created, job.updated, error or None, figures,
+        )  # fmt: skip
+
+
+class UnsuccessfulJobError(SecureFlowError):
+    """An ended job that did not succeed: its own code, message and hint, and what it is.
+
+    A program that waits can tell it from a failure of the waiting; `details` hold `job`, `state`.
+    """
 
 
 def check_transition(job: str, old: JobState, new: JobState) -> None:

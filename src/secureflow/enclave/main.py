@@ -11,6 +11,7 @@ from typing import Any
 
 from secureflow.adapters.link import CredentialFiles, Link, UplinkServer
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
+from secureflow.domain.exits import exit_code
 from secureflow.enclave.settings import EnclaveSettings
 from secureflow.enclave.worker import Worker
 from secureflow.kit.clock import system_clock
@@ -37,6 +38,11 @@ async def serve(settings: EnclaveSettings) -> None:
     certificate = parse_certificate(credentials().certificate.decode("ascii"))
     identity = SpiffeId.parse(spiffe_id(certificate))
     place = ""
+    attester = _attester(settings)
+    said = {
+        **{"version": __version__, "log_size": 0, "unproved": []},
+        **{"tee": "SIMULATED", "measurement": attester.measurement},
+    }
 
     async def handle(verb: str, body: dict[str, JSON], rider: JSON) -> JSON:
         return await worker.handle(verb, body, rider)  # worker and link need each other
@@ -44,11 +50,11 @@ async def serve(settings: EnclaveSettings) -> None:
     link = Link(
         settings.server,
         credentials,
-        lambda: {"version": __version__, "log_size": 0, "unproved": [], "address": place},
+        lambda: {**said, "address": place},
         handle,
         clock=system_clock,
     )
-    worker = Worker(_attester(settings), link, lambda: place, system_clock)
+    worker = Worker(attester, link, lambda: place, system_clock)
     uplink = UplinkServer(
         f"{settings.uplink.bind}:{settings.uplink.port}",
         credentials,
@@ -74,7 +80,7 @@ def run(config: Path) -> int:
         run_until_told(serve(settings))
     except SecureFlowError as error:
         sys.stderr.write(f"{error}\n")
-        return 2 if error.code.startswith("invalid_") else 6
+        return exit_code(error.code)
     return 0
 
 

@@ -62,6 +62,20 @@ def join(server: str, authority: str, request: dict[str, JSON]) -> dict[str, JSO
     return answer
 
 
+def check_health(server: str, authority: str) -> None:
+    """Ask a server for its health, over TLS that only the pinned authority vouches for.
+
+    Raises:
+        SecureFlowError: `insecure_url`, `server_unreachable`.
+    """
+    context = ssl.create_default_context(cadata=authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    url = checked_url(server)
+    status, _ = _exchange(url, "GET", "/healthz", b"", context)
+    if status != 200:
+        raise _unreachable(url, f"/healthz answers {status}")
+
+
 def checked_url(server: str) -> SplitResult:
     """Refuse a URL over which the token would travel in clear.
 

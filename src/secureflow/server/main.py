@@ -13,7 +13,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from secureflow.domain.errors import Category, category
+from secureflow.domain.exits import exit_code
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal, settle
@@ -74,7 +74,7 @@ def run(config: Path) -> int:
         run_until_told(serve(settings))
     except SecureFlowError as error:
         sys.stderr.write(f"{error}\n")
-        return {Category.INVALID: 2, Category.UNAVAILABLE: 6}.get(category(error.code), 70)
+        return exit_code(error.code)
     return 0
 
 

@@ -207,12 +207,18 @@ class PartyDesk:
         del body
         charter = await services.charters.current()
         note = await services.ledger.head()
+        enclave = services.courier.status(ENCLAVE)
         return {
             "time": self._clock(),
             "version": __version__,
             "party": peer.party,
             "charter": charter.charter.digest if charter else "",
             "ca": self._fingerprint,
+            "enclave": {
+                "connected": enclave.connected,
+                "tee": enclave.tee,
+                "measurement": enclave.measurement,
+            },
             "log": {
                 "origin": services.ledger.origin,
                 "key": services.ledger.public,

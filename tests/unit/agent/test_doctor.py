@@ -14,7 +14,7 @@ import yaml
 from peers.links import DOMAIN, Centre, Pki, now
 
 from secureflow import __version__
-from secureflow.adapters.tee import SimulatedPlatform
+from secureflow.adapters.tee import SimulatedPlatform, code_measurement
 from secureflow.agent.charter import CharterDesk
 from secureflow.agent.doctor import examine
 from secureflow.agent.store import Store
@@ -24,12 +24,16 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import parse_certificate, serial
 
 LOG = SigningKey.generate()
+SIMULATED = {"connected": True, "tee": "SIMULATED", "measurement": code_measurement()}
+FOREIGN = {"connected": True, "tee": "tdx", "measurement": "0" * 64}
 
 
 class Patient:
     """An enrolled agent's directory and the centre that it belongs to."""
 
-    def __init__(self, directory: Path, centre: Centre, pki: Pki, **certificate: Any) -> None:
+    def __init__(
+        self, directory: Path, centre: Centre, pki: Pki, health: str, **certificate: Any
+    ) -> None:
         self.directory = directory
         self.config = directory / "agent.yaml"
         self.centre = centre
@@ -49,7 +53,7 @@ class Patient:
         store.close()
         self.settings: dict[str, Any] = {
             "organisation": "bank-a",
-            "server": "https://centre.example",
+            "server": health,
             "link": centre.address,
             "trust_domain": DOMAIN,
         }
@@ -75,10 +79,19 @@ class Patient:
 async def patient(tmp_path: Path, **certificate: Any) -> AsyncIterator[Patient]:
     pki = Pki(tmp_path / "pki")
     centre = await Centre(pki, tmp_path).start()
+    rest = await asyncio.start_server(_healthy, "127.0.0.1", 0)
+    health = f"http://127.0.0.1:{rest.sockets[0].getsockname()[1]}"
     try:
-        yield Patient(tmp_path / "agent", centre, pki, **certificate)
+        yield Patient(tmp_path / "agent", centre, pki, health, **certificate)
     finally:
+        rest.close()
         await centre.server.stop(0)
+
+
+async def _healthy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    writer.close()
 
 
 async def test_a_healthy_agent(tmp_path: Path) -> None:
@@ -86,8 +99,8 @@ async def test_a_healthy_agent(tmp_path: Path) -> None:
         legs = await sick.legs()
         assert all(one["ok"] for one in legs.values()), legs
         assert list(legs) == [
-            "settings", "keys", "name", "connection", "certificate", "TLS", "authorisation",
-            "clock", "version", "charter", "attestation", "alarm",
+            "settings", "keys", "name", "connection", "certificate", "TLS", "server",
+            "authorisation", "clock", "version", "charter", "attestation", "enclave", "alarm",
         ]  # fmt: skip
         assert "hardware only" in legs["attestation"]["message"]
 
@@ -133,6 +146,10 @@ def _unpin(sick: Patient) -> None:
         ),
         (_set(link="no-such-host.invalid:1"), {"name": "unavailable"}),
         (_set(link="127.0.0.1:1"), {"connection": "unavailable"}),
+        (_set(server="http://127.0.0.1:1"), {"server": "server_unreachable"}),
+        (_set(server="http://centre.example"), {"server": "insecure_url"}),
+        (_answer(enclave=SIMULATED), {"enclave": "evidence_not_acceptable"}),
+        (_answer(enclave=FOREIGN), {"enclave": "evidence_not_acceptable"}),
         (_set(trust_domain="other.example"), {"certificate": "spiffe_foreign"}),
         (_answer(time=now() + 3600), {"clock": "clock_skew"}),
         (_answer(version="99.0"), {"version": "version_mismatch"}),
@@ -188,7 +205,11 @@ async def test_simulated_enclaves_are_called_so(tmp_path: Path) -> None:
     async with patient(tmp_path) as sick:
         root = str(platform / "root.pem")
         sick.settings["attestation"] = {"allow_simulated": True, "roots": [root]}
-        assert "SIMULATED" in (await sick.legs())["attestation"]["message"]
+        sick.status["enclave"] = SIMULATED
+        legs = await sick.legs()
+        assert "SIMULATED" in legs["attestation"]["message"]
+        assert "SIMULATED" in legs["enclave"]["message"]
+        assert legs["enclave"]["ok"]
 
 
 async def test_a_wrong_policy_and_a_missing_file(tmp_path: Path) -> None:

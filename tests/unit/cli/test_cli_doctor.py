@@ -22,16 +22,17 @@ def legs(known: Profile) -> list[tuple[str, bool]]:
 def test_a_healthy_way_is_0(centre: Any, cli: Any) -> None:
     centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
     code, out, err = cli("doctor")
-    assert (code, out) == (0, "")
-    assert len([line for line in err.splitlines() if line.startswith("✓")]) == 8
-    assert "sam bank-a (auditor)" in err
+    assert (code, err) == (0, "")
+    assert len([line for line in out.splitlines() if line.startswith("✓")]) == 8
+    assert "sam bank-a (auditor)" in out
     assert all(one["ok"] for one in json.loads(cli("doctor", "-o", "json")[1]))
 
 
 def test_no_server_named(cli: Any) -> None:
-    code, _, err = cli("doctor")
+    code, out, err = cli("doctor")
     assert code == 2
-    assert "✗ profile" in err
+    assert "✗ profile" in out
+    assert err.startswith("invalid_profile: ")
 
 
 def test_a_name_without_address() -> None:
@@ -56,14 +57,25 @@ def test_something_else_than_a_server(centre: Any) -> None:
 def test_a_token_that_ended(centre: Any, cli: Any) -> None:
     centre.answers["GET /healthz"] = (200, {"version": "0.9.9"})
     centre.answers["GET /me"] = (401, {"code": "unauthenticated", "detail": "It ended."})
-    code, _, err = cli("doctor")
+    code, out, err = cli("doctor")
     assert code == 3
-    assert "✗ login" in err
+    assert "✗ login" in out
+    assert err.startswith("unauthenticated: ")
 
 
 def test_another_version(centre: Any) -> None:
     centre.answers["GET /healthz"] = (200, {"version": "9.0"})
     assert legs(Profile(centre.url, token="x"))[-1] == ("version", False)
+
+
+def test_a_server_that_is_dead_is_6(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("SECUREFLOW_URL", f"http://127.0.0.1:{free.getsockname()[1]}")
+        code, out, err = cli("doctor")
+    assert code == 6
+    assert "✗ connection" in out
+    assert err.startswith("unavailable: ")
 
 
 def test_a_clock_that_is_wrong(centre: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import pkgutil
 import re
 import subprocess
@@ -91,7 +92,7 @@ def test_help_loads_nothing_heavy_and_speaks_chinese() -> None:
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env={"SECUREFLOW_LANG": "zh", "PYTHONIOENCODING": "utf-8"},
+        env=os.environ | {"SECUREFLOW_LANG": "zh", "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
     assert ended.stdout.splitlines()[-1] == "[]"
     assert "任务：联合计算。" in ended.stdout
@@ -102,7 +103,7 @@ def test_the_reference_page_is_current() -> None:
     code = "from secureflow.cli.reference import reference\nprint(reference(), end='')"
     made = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env={"SECUREFLOW_LANG": "en", "PYTHONIOENCODING": "utf-8"},
+        env=os.environ | {"SECUREFLOW_LANG": "en", "PYTHONIOENCODING": "utf-8"},
     ).stdout  # fmt: skip
     how = "python -m secureflow.cli.reference docs/cli.md"
     assert page.read_text().partition(MARKER)[2] == made, how

@@ -36,6 +36,8 @@ OnHello = Callable[[PeerIdentity, dict[str, JSON]], Awaitable[None]]
 Rider = Callable[[str, Mapping[str, JSON], Standing], Awaitable[JSON]]
 """Makes what rides on a request at delivery: (party, body, the party's newest standing)."""
 
+_TOLD = ("version", "address", "tee", "measurement")
+
 _log = get_logger(__name__)
 
 
@@ -198,10 +200,12 @@ class LinkServer:
         self._streams[peer.party] = stream
         self._gone.discard(peer.party)
         self._standings[peer.party] = standing
-        version, address = str(hello.body.get("version", "")), str(hello.body.get("address", ""))
+        told = {name: str(hello.body.get(name, "")) for name in _TOLD}
         self._parties[peer.party] = PartyStatus(
-            peer.party, True, float(self._clock()), version[:64], standing.log_size, address[:256]
-        )
+            peer.party, True, float(self._clock()), log_size=standing.log_size,
+            version=told["version"][:64], address=told["address"][:256],
+            tee=told["tee"][:16], measurement=told["measurement"][:96],
+        )  # fmt: skip
         stream.send(Envelope("", "welcome", {"version": self._version}))
         for request in self._requests.of_party(peer.party):
             self._deliver(request)

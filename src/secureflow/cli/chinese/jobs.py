@@ -12,9 +12,13 @@ TEXTS: Final[dict[str, str]] = {
     "Check a job file and see the spec that parties would sign.": (
         "检查任务文件，并查看各方将要签署的规格。"
     ),
-    "Follow a job until it has ended; exit code 8 if it failed.": (
-        "跟踪任务直到结束；失败则退出码为 8。"
+    "Follow a job until it has ended; exit code 8 if it failed or was cancelled.": (
+        "跟踪任务直到结束；失败或被取消则退出码为 8。"
     ),
+    "Wait for a job and show it; exit code 8 if it failed or was cancelled, 6 if time is up.": (
+        "等待任务结束并显示；失败或被取消则退出码为 8，超时为 6。"
+    ),
+    "Seconds to wait at most. Default: to its end.": "最多等待的秒数。默认：直到结束。",
     "Cancel {what}?": "取消 {what}？",
     "{what} is cancelled.": "已取消 {what}。",
     "Cancel a job.": "取消任务。",

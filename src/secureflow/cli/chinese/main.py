@@ -10,7 +10,7 @@ TEXTS: Final[dict[str, str]] = {
     "Logged out.": "已退出登录。",
     "Password": "密码",
     "User name": "用户名",
-    "Your user name.": "您的用户名。",
+    "Your user name; it is asked for when not given.": "您的用户名；未给出时会询问。",
     "URL of the server (default: the last).": "服务器的 URL（默认：上次使用的）。",
     "PEM file of the only CA to trust.": "唯一信任的 CA 的 PEM 文件。",
     "File with the password; `-` reads stdin.": "存放密码的文件；`-` 表示读标准输入。",

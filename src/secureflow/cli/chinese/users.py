@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
+    "File with the old password. Default: it is asked for.": "旧密码文件。默认：询问。",
+    "File with the new password. Default: it is asked for.": "新密码文件。默认：询问。",
     "People and their roles.": "人员及其角色。",
     "Your own bearer tokens, for programs.": "您自己的、供程序使用的令牌。",
     "List the people that you may see.": "列出您可见的人员。",

@@ -1,0 +1,89 @@
+"""What a process of the platform ends with: one table, by the category of what went wrong.
+
+`docs/cli.md` is made from this table, the command line and the server, enclave and agent processes
+return its codes, and a test walks every one of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from secureflow.domain.errors import Category, category
+
+DONE: Final = 0
+USAGE: Final = 2
+UNAVAILABLE: Final = 6
+FAILED: Final = 8
+INTERNAL: Final = 70
+INTERRUPTED: Final = 130
+
+
+@dataclass(frozen=True)
+class Exit:
+    """One exit code: what it means, which categories of errors end with it, and examples."""
+
+    code: int
+    meaning: str
+    categories: tuple[Category, ...]
+    examples: tuple[str, ...]
+
+
+_C = Category
+EXITS: Final[tuple[Exit, ...]] = (
+    Exit(DONE, "done", (), ()),
+    Exit(
+        USAGE,
+        "wrong usage or invalid input",
+        (_C.INVALID, _C.TOO_LARGE),
+        ("unknown option", "`invalid_spec`", "`invalid_file`", "`not_confirmed`"),
+    ),
+    Exit(
+        3,
+        "not logged in, or not allowed",
+        (_C.UNAUTHENTICATED, _C.FORBIDDEN),
+        ("`unauthenticated`", "`forbidden`", "`not_a_member`"),
+    ),
+    Exit(
+        4,
+        "not found (also what lies outside your projects)",
+        (_C.NOT_FOUND,),
+        ("`not_found`", "`dataset_unknown`"),
+    ),
+    Exit(
+        5,
+        "conflict with the state of things",
+        (_C.CONFLICT,),
+        ("`already_exists`", "`illegal_transition`"),
+    ),
+    Exit(
+        UNAVAILABLE,
+        "unavailable now",
+        (_C.UNAVAILABLE, _C.RATE_LIMITED),
+        ("no connection", "`rate_limited`", "`clock_skew`", "`job wait --timeout` has passed"),
+    ),
+    Exit(
+        7,
+        "verification failed, not to be trusted",
+        (_C.UNTRUSTED,),
+        ("`audit_failed`", "`server_untrusted`", "`model_digest_mismatch`"),
+    ),
+    Exit(
+        FAILED,
+        "the job, or what was asked for, failed",
+        (_C.FAILED,),
+        (
+            "a job that was watched or waited for failed or was cancelled, whatever its reason",
+            "`worker_died`",
+        ),
+    ),
+    Exit(INTERNAL, "a defect of ours", (_C.INTERNAL,), ("`internal`",)),
+    Exit(INTERRUPTED, "interrupted", (), ("Ctrl-C, or a question that nobody answered",)),
+)
+
+_BY_CATEGORY: Final = {kind: one.code for one in EXITS for kind in one.categories}
+
+
+def exit_code(code: str) -> int:
+    """Return the exit code of an error code; an unknown one is of the category `failed`."""
+    return _BY_CATEGORY[category(code)]

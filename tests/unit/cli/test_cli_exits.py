@@ -1,0 +1,97 @@
+"""Every exit code that docs/cli.md lists is walked; results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import secureflow.cli.users
+from secureflow.cli.main import exit_code
+from secureflow.domain.errors import CATALOGUE, Category
+from secureflow.domain.exits import EXITS
+from secureflow.kit.errors import SecureFlowError
+
+JOB = {
+    "id": "job_00000000", "project": "prj_00000000", "organisation": "bank-a", "name": "income",
+    "submitter": "sam", "kind": "training", "script": "training/1", "spec": {}, "digest": "0" * 64,
+    "state": "running", "created": 1_790_000_000, "updated": 1_790_000_000,
+}  # fmt: skip
+DONE = (200, b"id: 1\nevent: done\ndata: {}\n\n")
+_CODE_OF = {kind: code for code, kind in reversed(CATALOGUE.items())}
+DOCUMENTED = [
+    (_CODE_OF[kind], one.code) for one in EXITS for kind in one.categories if kind in _CODE_OF
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [*DOCUMENTED, ("cancelled", 5), ("a_code_of_a_later_server", 8)]
+)
+def test_a_refusal_ends_with_the_code_of_its_category(
+    centre: Any, cli: Any, monkeypatch: pytest.MonkeyPatch, code: str, expected: int
+) -> None:
+    monkeypatch.setattr("secureflow.sdk.drivers.time.sleep", lambda _: None)
+    told = {"code": code, "detail": "Bank A\ndid it.", "hint": "Ask bank A."}
+    centre.answers["GET /jobs/job_00000000"] = (400, told)
+    found, out, err = cli("job", "show", "job_00000000")
+    assert (found, out) == (expected, "")
+    assert err == f"{code}: Bank A did it. → Ask bank A.\n"
+
+
+def test_every_category_and_every_code_has_an_exit_code() -> None:
+    assert {kind for one in EXITS for kind in one.categories} == set(Category)
+    listed = {one.code for one in EXITS}
+    assert {exit_code(SecureFlowError(code, "")) for code in CATALOGUE} <= listed
+    assert len(listed) == len(EXITS)
+
+
+def test_the_page_lists_every_exit_code() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "cli.md").read_text()
+    for one in EXITS:
+        assert f"| {one.code} | {one.meaning} |" in page
+
+
+@pytest.mark.parametrize("cause", [code for code, _ in DOCUMENTED])
+@pytest.mark.parametrize("command", ["watch", "wait"])
+def test_a_job_that_failed_is_8_whatever_its_reason(
+    centre: Any, cli: Any, command: str, cause: str
+) -> None:
+    error = {"code": cause, "message": "Bank B did it.", "hint": "Ask bank B."}
+    centre.answers["GET /jobs/job_00000000/events"] = DONE
+    centre.answers["GET /jobs/job_00000000"] = (200, JOB | {"state": "failed", "error": error})
+    code, out, err = cli("job", command, "job_00000000")
+    assert (code, out) == (8, "")
+    assert err.splitlines()[-1] == f"{cause}: Bank B did it. → Ask bank B."
+
+
+@pytest.mark.parametrize(("state", "expected"), [("succeeded", 0), ("cancelled", 8), ("failed", 8)])
+def test_waiting_shows_the_job_on_stdout(centre: Any, cli: Any, state: str, expected: int) -> None:
+    centre.answers["GET /jobs/job_00000000/events"] = DONE
+    centre.answers["GET /jobs/job_00000000"] = (200, JOB | {"state": state})
+    code, out, err = cli("job", "wait", "job_00000000", "--timeout", 60)
+    assert code == expected
+    assert ("job_00000000" in out, bool(err)) == (state == "succeeded", state != "succeeded")
+
+
+def test_a_job_that_does_not_end_in_time_is_6(centre: Any, cli: Any) -> None:
+    centre.answers["GET /jobs/job_00000000/events"] = (200, b"")
+    centre.answers["GET /jobs/job_00000000"] = (200, JOB)
+    code, out, err = cli("job", "wait", "job_00000000", "--timeout", 0.2)
+    assert (code, out) == (6, "")
+    assert err.startswith("timed_out: ")
+
+
+def test_an_interrupt_is_130(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(secureflow.cli.users, "client", interrupted)
+    assert cli("user", "me")[0] == 130
+
+
+@pytest.mark.parametrize("process", ["server", "enclave", "agent"])
+def test_processes_end_with_the_same_codes(cli: Any, tmp_path: Path, process: str) -> None:
+    code, out, err = cli(process, "start", "--config", tmp_path / "none.yaml")
+    assert (code, out) == (2, "")
+    assert err.startswith("invalid_settings: ")
