@@ -73,7 +73,7 @@ async def test_the_inbox_is_finite(world: World) -> None:
 async def test_what_expired_in_the_inbox_keeps_no_spec(world: World) -> None:
     inbox = Inbox(world.store, lambda: world.now)
     item = inbox.put(JOB, world.digest, dump(world.spec), {"dataset": "d"}, (), world.now)
-    expired = await inbox.decision(item)
+    expired = await inbox.decision(item, JOB, world.digest)
     assert (expired.state, inbox.get(item).spec) == ("expired", {})
     gone = inbox.put("job_9999999999", world.digest, dump(world.spec), {}, (), world.now + 60)
     inbox.withdraw("job_9999999999")

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from typing import Any
 
-from secureflow.agent.consent import Consent, check_request, read_spec
+from secureflow.agent.consent import Allowed, Consent, check_request, read_spec
 from secureflow.agent.context import AgentContext
 from secureflow.agent.inbox import Inbox
 from secureflow.agent.records import JobRecord
@@ -77,7 +77,7 @@ class Approvals:
             stored = self._stored(request)  # the same question may have come twice meanwhile
             if stored is not None:
                 return stored
-            return await asyncio.to_thread(self._commit, request, spec, expires, decided)
+            return await asyncio.to_thread(self._commit, request, spec, decided)
 
     def withdraw(self, job: str) -> None:
         """A job is over: nobody waits for a decision any more."""
@@ -99,11 +99,9 @@ class Approvals:
         answer: dict[str, JSON] | None = store.answer(f"consent/{request.job}")
         return answer
 
-    def _commit(
-        self, request: ConsentRequest, spec: JobSpec, expires: int, decided: str
-    ) -> dict[str, JSON]:
+    def _commit(self, request: ConsentRequest, spec: JobSpec, decided: Allowed) -> dict[str, JSON]:
         context = self._context
-        now = context.clock()
+        now, expires = context.clock(), decided.expires
         body = {
             "job": request.job,
             "spec": request.digest,
@@ -120,9 +118,9 @@ class Approvals:
             leaf = context.witness.leaf("approval", request.job, request.digest, approval)
             reply = {"approval": approval, **context.leaf_reply(leaf)}
             context.store.keep_answer(f"consent/{request.job}", request.job, reply)
-            facts = {"spec": request.digest, "by": decided, "expires": expires}
+            facts = {"spec": request.digest, "by": decided.by, "expires": expires}
             context.store.note(now, "job.approved", request.job, **facts)
-        _log.info("job_approved", job=request.job, by=decided)
+        _log.info("job_approved", job=request.job, by=decided.by)
         return reply
 
     def _note_refusal(self, job: str, error: SecureFlowError) -> None:

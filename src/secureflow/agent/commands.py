@@ -109,8 +109,27 @@ class Commands:
         return [_summary(item) for item in self.assembly.inbox.list(waiting=waiting)]
 
     async def inbox_show(self, item: str) -> dict[str, JSON]:
-        """Return one item: what is asked, why it waits, and the whole spec."""
-        return asdict(self.assembly.inbox.get(item))
+        """Return one item: what is asked, why it waits, the whole spec, and how things stand here.
+
+        `here` is what the owner's own settings add to a decision: `allow_simulated`, and the
+        `budget` that the job's ε is charged to.
+        """
+        found = self.assembly.inbox.shown(item)
+        attestation = self.assembly.context.settings.attestation
+        here = {
+            "allow_simulated": attestation.allow_simulated,
+            "budget": await self._budget(found),
+        }
+        return {**asdict(found), "here": here}
+
+    async def _budget(self, item: InboxItem) -> dict[str, JSON] | None:
+        if item.request.get("epsilon") is None:
+            return None
+        context = self.assembly.context
+        name = str(item.request.get("dataset"))
+        domains = {d.name: d.privacy.domain for d in context.settings.datasets if d.privacy}
+        rows = await context.budgets.report()
+        return next((row for row in rows if row["domain"] == domains.get(name)), None)
 
     async def inbox_approve(self, item: str, reason: str = "") -> dict[str, JSON]:
         """Approve a request."""
@@ -223,7 +242,11 @@ def _summary(item: InboxItem) -> dict[str, JSON]:
     return {
         "id": item.id,
         "job": item.job,
+        "digest": item.digest,
+        "name": item.spec.get("name"),
+        "kind": request.get("kind"),
         "state": item.state,
+        "reason": item.reason,
         "purpose": request.get("purpose"),
         "submitter": request.get("submitter"),
         "dataset": request.get("dataset"),

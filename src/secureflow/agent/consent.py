@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from secureflow.agent.columns import check_columns
@@ -48,7 +49,7 @@ def read_spec(value: JSON, claimed: JSON) -> JobSpec:
     if found != claimed:
         raise SecureFlowError(
             "spec_digest_mismatch",
-            f"The job's spec has digest {found[:16]}…, not {str(claimed)[:16]}… as claimed.",
+            f"The job's spec has digest {found}, not {str(claimed)[:64]} as claimed.",
             "The server asks for one thing and shows another: do not approve.",
             {"found": found},
         )
@@ -123,6 +124,20 @@ def _facts(spec: JobSpec) -> dict[str, JSON]:
     }
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """Who allowed a request, and until when at most.
+
+    Args:
+        by: `a person`, or the policies that permit it, with what they say.
+        expires: unix seconds; under a person's decision what that person was shown, whatever the
+            centre asks for later.
+    """
+
+    by: str
+    expires: int
+
+
 class Consent:
     """Decides requests for data.
 
@@ -137,24 +152,26 @@ class Consent:
 
     async def decide(
         self, job: str, digest: str, spec: JSON, request: Mapping[str, JSON], expires: int
-    ) -> str:
+    ) -> Allowed:
         """Wait until policy or person allows; return who did.
 
         Raises:
-            SecureFlowError: `consent_refused` with the policy's or the person's reason.
+            SecureFlowError: `consent_refused` with the policy's or the person's reason;
+                `inbox_item_changed`.
         """
         decision = self._policies.decide(request)
         if decision.effect == "refuse":
             raise refused(job, "; ".join(decision.reasons))
         if decision.effect == "allow":
-            return "; ".join(decision.reasons)
+            return Allowed(f"policy {'; '.join(decision.reasons)}", expires)
         item = await asyncio.to_thread(
             self._inbox.put, job, digest, spec, dict(request), decision.reasons, expires
         )
-        decided = await self._inbox.decision(item)
+        decided = await self._inbox.decision(item, job, digest)
         if decided.state != "approved":
             raise refused(job, decided.reason or f"it is {decided.state} in the inbox")
-        return f"a person: {decided.reason}" if decided.reason else "a person"
+        by = f"a person: {decided.reason}" if decided.reason else "a person"
+        return Allowed(by, min(expires, decided.expires))
 
 
 def refused(job: str, reason: str) -> SecureFlowError:

@@ -1,8 +1,19 @@
-"""The inbox: requests for data that wait for a person of this organisation."""
+"""The inbox: requests for data that wait for a person of this organisation.
+
+Nothing that a person decides on can change between the moment it is shown and the decision:
+
+- an item's id is the whole SHA-256 over everything that is shown of it: job, spec digest, what is
+  asked, why it waits, and until when an approval lasts. It is recomputed from what is stored, the
+  spec included, when the item is shown, when it is decided, and when the decision is used;
+- a decision names that id in full. A part of one is never accepted, not even where only one item
+  begins with it: whoever chooses the job ids (the operator) can find many that begin alike;
+- a decision is read for a job and a spec digest, and holds for that pair alone.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -17,6 +28,38 @@ JSON = Any
 MAX_WAITING: Final = 256
 """Requests that wait at once. What expired or was withdrawn keeps its summary, not its spec: the
 centre chooses how many it sends, and how long they are."""
+
+
+def item_id(
+    job: str,
+    spec_digest: str,
+    request: Mapping[str, JSON],
+    reasons: Sequence[str],
+    expires: int,
+) -> str:
+    """Return the id of a request: 64 hex digits over all that a person is shown of it."""
+    return digest(
+        {
+            "job": job,
+            "spec": spec_digest,
+            "request": dict(request),
+            "reasons": list(reasons),
+            "expires": expires,
+        }
+    )
+
+
+def checked(item: InboxItem) -> InboxItem:
+    """Return the item if it is what its id says, down to the spec.
+
+    Raises:
+        SecureFlowError: `inbox_item_changed`.
+    """
+    spec = digest(item.spec)
+    found = item_id(item.job, spec, item.request, item.reasons, item.expires)
+    if spec != item.digest or not hmac.compare_digest(found, item.id):
+        raise _changed(item.id, f"what is stored under it has the id {found}")
+    return item
 
 
 class Inbox:
@@ -37,7 +80,7 @@ class Inbox:
         return self._store.inbox(waiting=waiting)
 
     def get(self, item: str) -> InboxItem:
-        """Return one item.
+        """Return one item by its whole id.
 
         Raises:
             SecureFlowError: `not_found`.
@@ -46,10 +89,20 @@ class Inbox:
         if found is None:
             raise SecureFlowError(
                 "not_found",
-                f"The inbox has no item {item!r}.",
-                "`secureflow agent inbox list --all` shows every item.",
+                f"The inbox has no item of the id {item[:80]!r}.",
+                "An id is given whole, all 64 digits of it; `secureflow agent inbox list` shows "
+                "those that wait, `--all` every one.",
             )
         return found
+
+    def shown(self, item: str) -> InboxItem:
+        """Return one item for a person to look at; with its spec, as long as that is kept.
+
+        Raises:
+            SecureFlowError: `not_found`, `inbox_item_changed`.
+        """
+        found = self.get(item)
+        return checked(found) if found.state == "waiting" else found
 
     def put(
         self,
@@ -63,65 +116,59 @@ class Inbox:
         """Insert a request unless this very one (job and spec digest) is there; return its id.
 
         Raises:
-            SecureFlowError: `inbox_full`.
+            SecureFlowError: `inbox_full`, `inbox_item_changed`.
         """
-        # Twelve hex digits are for people's eyes; the item itself holds job and whole digest.
-        item = digest({"job": job, "spec": spec_digest})[:12]
-        if self._store.inbox_item(item) is None:
-            if len(self._store.inbox(waiting=True)) >= MAX_WAITING:
-                raise SecureFlowError(
-                    "inbox_full",
-                    f"{MAX_WAITING} requests wait for a person here; {job} finds no place.",
-                    "Approve or reject some: `secureflow agent inbox list`.",
-                )
+        plain = _plain(request)
+        with self._store.transaction():
+            known = self._store.inbox_request(job, spec_digest)
+            if known is not None:
+                return known.id
+            self._check_room(job)
+            item = item_id(job, spec_digest, plain, reasons, expires)
+            if self._store.inbox_item(item) is not None:
+                raise _changed(item, f"another request than that of {job} is stored under it")
             now = self._clock()
             new = InboxItem(
-                item, job, spec_digest, _plain(request), dict(spec), tuple(reasons),
-                "waiting", now, expires,
-            )  # fmt: skip
-            with self._store.transaction():
-                self._store.put_inbox_item(new)
-                self._store.note(now, "inbox.waiting", job, item=item)
+                item, job, spec_digest, plain, dict(spec), tuple(reasons), "waiting", now, expires
+            )
+            self._store.add_inbox_item(checked(new))
+            self._store.note(now, "inbox.waiting", job, item=item)
         return item
 
     def decide(
         self, item: str, state: Literal["approved", "rejected"], reason: str = ""
     ) -> InboxItem:
-        """Store a person's decision; it is final.
+        """Store a person's decision on exactly what this id was computed over; it is final.
 
         Raises:
-            SecureFlowError: `not_found`, `already_decided`, `expired`.
+            SecureFlowError: `not_found`, `already_decided`, `expired`, `inbox_item_changed`.
         """
-        found = self.get(item)
-        now = self._clock()
-        if found.state != "waiting":
-            raise SecureFlowError(
-                "already_decided",
-                f"Inbox item {item} is already {found.state}.",
-                "A decision stands; a changed job comes as a new item.",
-            )
-        if now >= found.expires:
-            raise SecureFlowError(
-                "expired",
-                f"Inbox item {item} has expired: nobody waits for it any more.",
-                "Let the job be submitted again.",
-            )
-        decided = replace(found, state=state, decided_at=now, reason=reason)
         with self._store.transaction():
-            self._store.put_inbox_item(decided)
-            self._store.note(now, f"inbox.{state}", found.job, item=item, reason=reason)
+            found = self.get(item)
+            now = self._clock()
+            if found.state != "waiting":
+                raise SecureFlowError(
+                    "already_decided",
+                    f"Inbox item {item} is already {found.state}.",
+                    "A decision stands; a changed job comes as a new item.",
+                )
+            if now >= found.expires:
+                raise SecureFlowError(
+                    "expired",
+                    f"Inbox item {item} has expired: nobody waits for it any more.",
+                    "Let the job be submitted again.",
+                )
+            decided = replace(checked(found), state=state, decided_at=now, reason=reason)
+            self._store.decide_inbox_item(decided)
+            facts = {"item": item, "spec": found.digest, "reason": reason}
+            self._store.note(now, f"inbox.{state}", found.job, **facts)
         return decided
 
     def withdraw(self, job: str) -> None:
         """A job is over: its waiting items are closed."""
         waiting = [item for item in self._store.inbox(waiting=True) if item.job == job]
-        if not waiting:
-            return
-        with self._store.transaction():
-            for item in waiting:
-                self._store.put_inbox_item(
-                    replace(item, state="withdrawn", reason="the job is over", spec={})
-                )
+        for item in waiting:
+            self._close(item.id, "withdrawn", "the job is over")
         for item in waiting:
             self.wake(item.id)
 
@@ -130,28 +177,59 @@ class Inbox:
         if item in self._decided:
             self._decided[item].set()
 
-    async def decision(self, item: str) -> InboxItem:
-        """Wait until an item is decided or expired."""
+    async def decision(self, item: str, job: str, spec_digest: str) -> InboxItem:
+        """Wait until the item of this job and spec is decided or expired.
+
+        Raises:
+            SecureFlowError: `not_found`, `inbox_item_changed` for an item of another job or spec.
+        """
         event = self._decided.setdefault(item, asyncio.Event())
         while True:
             event.clear()
             found = self.get(item)
+            if (found.job, found.digest) != (job, spec_digest):
+                raise _changed(item, f"it is not the request of {job} with spec {spec_digest}")
             left = found.expires - self._clock()
+            if found.state == "approved":
+                return checked(found)
             if found.state != "waiting":
                 return found
             if left <= 0:
-                return await asyncio.to_thread(self._expire, found)
+                return await asyncio.to_thread(
+                    self._close, item, "expired", "nobody decided in time"
+                )
             try:
                 await asyncio.wait_for(event.wait(), left)
             except TimeoutError:
                 continue
 
-    def _expire(self, item: InboxItem) -> InboxItem:
-        expired = replace(item, state="expired", reason="nobody decided in time", spec={})
+    def _close(self, item: str, state: Literal["expired", "withdrawn"], reason: str) -> InboxItem:
+        """Close an item that still waits; a decision that came first stands."""
         with self._store.transaction():
-            self._store.put_inbox_item(expired)
-        return expired
+            found = self.get(item)
+            if found.state != "waiting":
+                return found
+            closed = replace(found, state=state, reason=reason, spec={})
+            self._store.decide_inbox_item(closed)
+        return closed
+
+    def _check_room(self, job: str) -> None:
+        if len(self._store.inbox(waiting=True)) >= MAX_WAITING:
+            raise SecureFlowError(
+                "inbox_full",
+                f"{MAX_WAITING} requests wait for a person here; {job} finds no place.",
+                "Approve or reject some: `secureflow agent inbox review`.",
+            )
 
 
 def _plain(request: Mapping[str, JSON]) -> dict[str, JSON]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in request.items()}
+
+
+def _changed(item: str, how: str) -> SecureFlowError:
+    return SecureFlowError(
+        "inbox_item_changed",
+        f"Inbox item {item} is not what its id was computed over: {how}.",
+        "Approve nothing until it is explained: the agent's record was changed, or ids were made "
+        "to collide.",
+    )

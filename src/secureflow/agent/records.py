@@ -141,7 +141,8 @@ class InboxItem(_Record):
     """A request for data that waits for a person.
 
     Args:
-        id: short id for people.
+        id: 64 hex digits over everything that a person is shown (`agent.inbox.item_id`); 12 in
+            what older versions wrote.
         job: job id.
         digest: hex spec digest.
         request: what the policies were asked.

@@ -302,9 +302,24 @@ class Store:
         row = self._one("SELECT * FROM inbox WHERE id = ?", item)
         return None if row is None else InboxItem.from_row(row)
 
-    def put_inbox_item(self, item: InboxItem) -> None:
-        """Insert or replace an inbox item."""
-        self._insert("inbox", item.row(), replace=True)
+    def inbox_request(self, job: str, digest: str) -> InboxItem | None:
+        """Return the item of a job and spec digest; one under a short id of old counts as none."""
+        row = self._one(
+            "SELECT * FROM inbox WHERE job = ? AND digest = ? AND length(id) = 64", job, digest
+        )
+        return None if row is None else InboxItem.from_row(row)
+
+    def add_inbox_item(self, item: InboxItem) -> None:
+        """Insert an inbox item; its id and its (job, spec digest) are unique."""
+        self._insert("inbox", item.row())
+
+    def decide_inbox_item(self, item: InboxItem) -> None:
+        """Store an item's state, time and reason of it, and whether its spec is kept."""
+        row = item.row()
+        self._write(
+            "UPDATE inbox SET state = ?, decided_at = ?, reason = ?, spec = ? WHERE id = ?",
+            *(row[name] for name in ("state", "decided_at", "reason", "spec", "id")),
+        )
 
     # The agent's own log of deeds.
 

@@ -8,24 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
+from secureflow.cli import inbox
 from secureflow.cli.console import Form, Output, confirmed, group, say, show
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 
 app = group("One organisation's agent: data, keys and consent stay here.")
-inbox = group("Requests that wait for a person.")
 data = group("Datasets that this agent declares.")
 charter = group("The charter that this agent goes by.")
-app.add_typer(inbox, name="inbox")
+app.add_typer(inbox.app, name="inbox")
 app.add_typer(data, name="data")
 app.add_typer(charter, name="charter")
 
 Config = Annotated[
     Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
 ]
-Item = Annotated[str, typer.Argument(help=t("Id of the request."))]
-Reason = Annotated[str, typer.Option(help=t("Words for the log."))]
 Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask."))]
 _CONFIG = Path("agent.yaml")
 
@@ -103,47 +101,6 @@ def clear_alarm(
 
     confirmed(t("Go on although the agent raised an alarm?"), yes)
     show(api.clear_alarm(config, reason), output)
-
-
-@inbox.command("list", help=t("List the requests that wait."))
-def list_inbox(
-    every: Annotated[bool, typer.Option("--all", help=t("Also the decided ones."))] = False,
-    config: Config = _CONFIG,
-    output: Output = Form.TABLE,
-) -> None:
-    """List the inbox."""
-    from secureflow.agent import api
-
-    show(api.inbox_list(config, waiting=not every), output)
-
-
-@inbox.command("show", help=t("Show one request: who asks for what, and why it waits."))
-def show_item(item: Item, config: Config = _CONFIG, output: Output = Form.YAML) -> None:
-    """Show a request."""
-    from secureflow.agent import api
-
-    show(api.inbox_show(config, item), output)
-
-
-@inbox.command("approve", help=t("Approve a request."))
-def approve(item: Item, reason: Reason = "", yes: Yes = False, config: Config = _CONFIG) -> None:
-    """Approve a request: the agent signs the approval with the organisation's key."""
-    from secureflow.agent import api
-
-    if not yes:
-        show(api.inbox_show(config, item), Form.YAML)
-    confirmed(t("Approve {what}?", what=item), yes)
-    api.inbox_approve(config, item, reason)
-    say(t("{what} is approved.", what=item))
-
-
-@inbox.command("reject", help=t("Reject a request."))
-def reject(item: Item, reason: Reason = "", config: Config = _CONFIG) -> None:
-    """Reject a request."""
-    from secureflow.agent import api
-
-    api.inbox_reject(config, item, reason)
-    say(t("{what} is rejected.", what=item))
 
 
 @data.command("list", help=t("List the declared datasets."))

@@ -46,6 +46,7 @@ CATALOGUE: dict[str, Category] = {
     "malformed_reply": Category.FAILED,
     "party_busy": Category.UNAVAILABLE,
     "inbox_full": Category.UNAVAILABLE,
+    "inbox_item_changed": Category.UNTRUSTED,
     "cancelled": Category.CONFLICT,
     "script_changed": Category.INTERNAL,
     "unknown_category": Category.INVALID,

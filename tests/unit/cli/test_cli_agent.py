@@ -16,8 +16,6 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """Replace the control socket; the commands' own arguments are what counts here."""
     calls: list[tuple[str, dict[str, Any]]] = []
     answers: dict[str, Any] = {
-        "inbox.list": [{"id": "job_1", "state": "waiting"}],
-        "inbox.show": {"id": "job_1", "why": "no policy allows it"},
         "charter.show": {
             "pinned": {"charter": {"version": 1}, "signatures": {}},
             "candidate": None,
@@ -32,25 +30,6 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
 
     monkeypatch.setattr(api, "control", control)
     return calls
-
-
-def test_the_inbox(cli: Any, asked: Any) -> None:
-    assert "job_1" in cli("agent", "inbox", "list")[1]
-    assert cli("agent", "inbox", "approve", "job_1", "--yes", "--reason", "fine")[0] == 0
-    assert cli("agent", "inbox", "reject", "job_1")[0] == 0
-    assert asked == [
-        ("inbox.list", {"waiting": True}),
-        ("inbox.approve", {"item": "job_1", "reason": "fine"}),
-        ("inbox.reject", {"item": "job_1", "reason": ""}),
-    ]
-
-
-def test_approving_shows_the_request_and_needs_a_yes(cli: Any, asked: Any) -> None:
-    code, out, err = cli("agent", "inbox", "approve", "job_1")
-    assert code == 2
-    assert "no policy allows it" in out
-    assert err.startswith("not_confirmed")
-    assert asked == [("inbox.show", {"item": "job_1"})]
 
 
 def test_signing_a_charter_needs_the_compared_words(cli: Any, asked: Any) -> None:

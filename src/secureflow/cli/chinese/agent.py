@@ -8,7 +8,6 @@ TEXTS: Final[dict[str, str]] = {
     "One organisation's agent: data, keys and consent stay here.": (
         "一个机构的代理：数据、密钥与同意都留在本地。"
     ),
-    "Requests that wait for a person.": "等待人工处理的请求。",
     "Datasets that this agent declares.": "本代理声明的数据集。",
     "The charter that this agent goes by.": "本代理所遵循的章程。",
     "Next: secureflow agent start --config {path}": (
@@ -24,13 +23,6 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "Name the leg of the way to the centre that fails.": "逐段检查通往中心的链路，指出出错的一段。",
     "Show what this agent did.": "显示本代理做过的事。",
-    "List the requests that wait.": "列出等待处理的请求。",
-    "Show one request: who asks for what, and why it waits.": "显示一条请求：谁要什么，为何等待。",
-    "Approve {what}?": "批准 {what}？",
-    "{what} is approved.": "已批准 {what}。",
-    "Approve a request.": "批准一条请求。",
-    "{what} is rejected.": "已拒绝 {what}。",
-    "Reject a request.": "拒绝一条请求。",
     "{path} has no header line.": "{path} 没有表头行。",
     "List the declared datasets.": "列出已声明的数据集。",
     "Who could see what of a job, what it cost, what is stopped.": (
@@ -53,7 +45,6 @@ TEXTS: Final[dict[str, str]] = {
     "Go on although the agent raised an alarm?": "代理已报警，仍要继续吗？",
     "Compare the words with the other members first.": "请先与其他成员核对指纹词。",
     "The agent's YAML file.": "代理的 YAML 配置文件。",
-    "Id of the request.": "请求编号。",
     "Words for the log.": "写入记录的说明。",
     "Do not ask.": "不再询问。",
     "New directory.": "新目录。",
@@ -62,7 +53,6 @@ TEXTS: Final[dict[str, str]] = {
     "Name of this agent.": "本代理的名称。",
     "At most so many.": "最多显示的条数。",
     "Only of this job.": "仅限此任务。",
-    "Also the decided ones.": "也包括已处理的。",
     "Name of the dataset in the configuration.": "配置中的数据集名称。",
     "Its title for people.": "给人看的标题。",
     "Charter file; default: the server's.": "章程文件；默认取服务器上的。",

@@ -1,0 +1,284 @@
+"""One screen on which a person can decide about a request for data.
+
+It fits 80 columns and 24 lines together with the question below it: who asks, for what purpose,
+which columns, what leaves in what form, who takes part, how it is protected, what it costs, who
+could see what. It is made from the spec, whose digest and id are computed again before a word of it
+is shown. What does not fit is shortened, and that is said; `--details` shows everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from secureflow.cli.console import moment
+from secureflow.cli.texts import language, t
+from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    from secureflow.agent.records import InboxItem
+    from secureflow.domain.jobspecs import JobSpec
+
+JSON = Any
+WIDTH, LINES = 80, 22
+"""A terminal's usual size, less the question and the cursor's line."""
+_LONGEST = 400
+"""Of one value, in characters; a terminal line more is shown by `--details` alone."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it will be decided: `item` is what its id was computed over.
+
+    Args:
+        item: the request.
+        told: all that the agent told of it, for `--details`.
+    """
+
+    item: InboxItem
+    told: Mapping[str, JSON]
+
+
+@dataclass
+class _Field:
+    label: str
+    lines: list[str]
+    least: int = 1
+    cut: bool = False
+
+    def shorten(self) -> None:
+        self.lines.pop()
+        self.cut = True
+
+
+def asked(told: Mapping[str, JSON], item: str) -> Asked:
+    """Return a request that the agent told, if it is exactly what this id was computed over.
+
+    Args:
+        told: the agent's answer to `inbox.show`.
+        item: the id that a person named or was shown.
+
+    Raises:
+        SecureFlowError: `inbox_item_changed`; `already_decided` for one that waits no more.
+    """
+    from secureflow.agent.inbox import checked
+    from secureflow.agent.records import InboxItem
+
+    found = InboxItem(**{one.name: told[one.name] for one in fields(InboxItem)})
+    if found.id != item:
+        raise SecureFlowError(
+            "inbox_item_changed",
+            t("The agent showed request {other} in place of {item}.", other=found.id, item=item),
+            "secureflow agent inbox list",
+        )
+    if found.state != "waiting":
+        raise SecureFlowError(
+            "already_decided",
+            t("Request {item} is {state}.", item=item, state=t(found.state)),
+            "secureflow agent inbox list",
+        )
+    return Asked(checked(found), told)
+
+
+def screen(request: Asked, *, width: int = WIDTH, lines: int = LINES) -> list[str]:
+    """Return the lines of the screen: at most so many, none wider than `width` cells."""
+    from rich.cells import cell_len
+
+    rows = list(_rows(request))
+    label = max(cell_len(name) for name, _, _ in rows) + 2
+    shown = [_Field(name, _wrapped(text, width - label), least) for name, text, least in rows]
+    _fit(shown, lines)
+    told = []
+    for field in shown:
+        if field.cut:
+            field.lines[-1] = _ended(field.lines[-1], width - label)
+        for number, line in enumerate(field.lines):
+            head = field.label if number == 0 else ""
+            told.append(head + " " * (label - cell_len(head)) + line)
+    if any(field.cut for field in shown):
+        told.append(t("… is shortened: d or --details shows all of it."))
+    return told
+
+
+def _fit(shown: list[_Field], lines: int) -> None:
+    """Take lines from whatever is longest, down to what each field needs at least."""
+    while sum(len(field.lines) for field in shown) > lines - 1:
+        long = [field for field in shown if len(field.lines) > field.least]
+        if not long:
+            return
+        max(long, key=lambda field: len(field.lines)).shorten()
+
+
+def _rows(request: Asked) -> Iterator[tuple[str, str, int]]:
+    """Yield label, text, and how many lines of it are shown in any case."""
+    from secureflow.domain.jobspecs import parse_spec
+
+    item = request.item
+    here = request.told.get("here") or {}
+    spec = parse_spec(item.spec)
+    yield t("Id"), item.id, 1
+    yield t("Job"), f"{item.job}, {plain(spec.name)}: {_task(spec)}", 1
+    yield t("Asked by"), _asker(spec), 1
+    yield t("Purpose"), plain(spec.purpose), 2
+    yield t("Data"), _data(item), 2
+    yield t("Leaves"), _leaving(spec), 1
+    yield t("Parties"), _parties(spec), 1
+    yield t("Protection"), _protection(spec, here), 1
+    yield t("Privacy"), _privacy(spec, item, here), 1
+    label = t("Seen by")
+    for who, sees in _sights(spec, here):
+        yield label, f"{who}: {sees}", 1
+        label = ""
+    reasons = _and().join(_reason(one) for one in item.reasons)
+    yield t("Waits"), t("{why}; until {when}", why=reasons, when=moment(item.expires)), 1
+
+
+def _reason(why: str) -> str:
+    return t("no policy permits it") if why == "no policy permits it" else plain(why)
+
+
+def _task(spec: JobSpec) -> str:
+    from secureflow.domain.specs import TrainingSpec
+
+    if isinstance(spec, TrainingSpec):
+        family, rounds = spec.model.family, spec.plan.rounds
+        return t("training of {family}, {rounds} rounds", family=family, rounds=rounds)
+    asked_for = ", ".join(
+        f"{query.measure} {plain(query.column or '')}".rstrip()
+        + (f" / {plain(query.by)}" if query.by else "")
+        for query in spec.queries
+    )
+    return t("statistics: {queries}", queries=asked_for)
+
+
+def _asker(spec: JobSpec) -> str:
+    who = {"submitter": plain(spec.submitter), "project": spec.project}
+    return t("{submitter}, in project {project} (the centre says so)", **who)
+
+
+def _data(item: InboxItem) -> str:
+    request = item.request
+    columns = [plain(one) for one in request.get("columns") or ()]
+    sensitive = [plain(one) for one in request.get("sensitive") or ()]
+    others = [one for one in columns if one not in sensitive]
+    told = t("{dataset}, {count} columns", dataset=plain(request.get("dataset")),
+             count=len(columns))  # fmt: skip
+    if sensitive:
+        told += _and() + t("SENSITIVE: {names}", names=", ".join(sensitive))
+    if others:
+        told += _and() + t("others: {names}", names=", ".join(others))
+    return told
+
+
+def _leaving(spec: JobSpec) -> str:
+    from secureflow.domain.specs import TrainingSpec
+
+    if not isinstance(spec, TrainingSpec):
+        return t("noised sums of each query, masked; only their total can be opened")
+    size = {"count": f"{spec.parameters:,}"}
+    if not spec.masked:
+        return t("a round, an update of {count} numbers, sealed; only the sum leaves the enclave",
+                 **size)  # fmt: skip
+    if not spec.sealed:
+        return t("a round, an update of {count} numbers, masked; only the sum can be opened",
+                 **size)  # fmt: skip
+    return t("a round, an update of {count} numbers, masked and sealed; only the sum can be opened",
+             **size)  # fmt: skip
+
+
+def _parties(spec: JobSpec) -> str:
+    from secureflow.engines.closing import threshold
+
+    parties = len(spec.roster)
+    least = max(threshold(parties), spec.min_contributors)
+    names = ", ".join(spec.parties)
+    return t("every sum is over at least {least} of {count}: {names}",
+             least=least, count=parties, names=names)  # fmt: skip
+
+
+def _protection(spec: JobSpec, here: Mapping[str, JSON]) -> str:
+    told = {
+        "sealed": t("updates are sealed to an enclave that this agent verifies"),
+        "secagg": t("updates are masked (SecAgg); no enclave"),
+        "sealed+secagg": t("updates are masked (SecAgg), and sealed to a verified enclave"),
+    }[spec.protection]
+    if spec.sealed and here.get("allow_simulated"):
+        told += _and() + t("a SIMULATED enclave is accepted here and protects nothing")
+    return told
+
+
+def _privacy(spec: JobSpec, item: InboxItem, here: Mapping[str, JSON]) -> str:
+    privacy, epsilon = spec.privacy, item.request.get("epsilon")
+    if privacy is None:
+        return t("NONE: what is released may tell of single rows")
+    told = t("ε {epsilon} per {unit}, {noise} noise",
+             epsilon=_cost(epsilon), unit=t(privacy.unit), noise=t(privacy.noise))  # fmt: skip
+    budget = here.get("budget")
+    if isinstance(budget, Mapping):
+        told += _and() + t("of your {limit}, {spent} is spent (δ {delta})",
+                         limit=f"{budget.get('epsilon'):g}", spent=_cost(budget.get("spent")),
+                         delta=f"{budget.get('delta'):g}")  # fmt: skip
+    return told
+
+
+def _sights(spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:
+    from secureflow.domain.specs import TrainingSpec
+    from secureflow.engines.statistics.disclosure import disclosure as of_statistics
+    from secureflow.engines.training.disclosure import disclosure as of_training
+
+    tee = "SIMULATED" if here.get("allow_simulated") else ""
+    told = of_training(spec, tee) if isinstance(spec, TrainingSpec) else of_statistics(spec)
+    seen = [row for row in told if row["who"] not in {"owner", "network"}]
+    seen.sort(key=lambda row: str(row["who"]))
+    for who, rows in groupby(seen, key=lambda row: str(row["who"])):
+        yield _spoken(who), _and().join(_spoken(str(row["sees"])) for row in rows)
+
+
+def _spoken(english: str) -> str:
+    """Return a text of the report in the person's language."""
+    if language() != "zh":
+        return english
+    from secureflow.application.reports import translated
+
+    return translated(english) or english
+
+
+def plain(value: Any) -> str:
+    """Return a foreign value as one line without anything that moves or hides text."""
+    shown = visible(" ".join(str(value).split()))
+    return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
+
+
+def visible(text: str) -> str:
+    """Return a text with what moves the cursor, turns the direction or is unseen replaced."""
+    return "".join(one if one.isprintable() or one == "\n" else "�" for one in text)
+
+
+def _cost(value: Any) -> str:
+    """Write a cost for people, rounded up to four digits: never less than it is."""
+    from decimal import ROUND_CEILING, Context
+
+    if not isinstance(value, int | float):
+        return "?"
+    up = Context(prec=4, rounding=ROUND_CEILING).create_decimal(repr(value))
+    return f"{float(up):g}"
+
+
+def _and() -> str:
+    return "；" if language() == "zh" else "; "
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    from rich.console import Console
+    from rich.text import Text
+
+    lines = Text(text).wrap(Console(width=width), width, overflow="fold")
+    return [line.plain.rstrip() for line in lines] or [""]
+
+
+def _ended(line: str, width: int) -> str:
+    from rich.cells import set_cell_size
+
+    return set_cell_size(line, width - 1).rstrip() + "…"

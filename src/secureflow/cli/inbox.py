@@ -1,0 +1,176 @@
+"""`secureflow agent inbox`: what waits for a person, shown on one screen and decided as shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from secureflow.cli.console import Form, Output, confirmed, fail, group, moment, say, show, write
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    from secureflow.cli.decision import Asked
+
+app = group("Requests that wait for a person.")
+
+Config = Annotated[
+    Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
+]
+Item = Annotated[str, typer.Argument(help=t("Whole id of the request: 64 digits."))]
+Reason = Annotated[str, typer.Option(help=t("Words for the log."))]
+Details = Annotated[bool, typer.Option("--details", help=t("Show everything, the spec too."))]
+_CONFIG = Path("agent.yaml")
+
+
+@app.command("list", help=t("List the requests that wait."))
+def list_inbox(
+    every: Annotated[bool, typer.Option("--all", help=t("Also the decided ones."))] = False,
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """List the inbox."""
+    from secureflow.agent import api
+
+    found = api.inbox_list(config, waiting=not every)
+    if output is not Form.TABLE:
+        show(found, output)
+        return
+    for one in found:
+        write("\n".join(_listed(one)))
+    if not found:
+        say(t("Nothing waits.") if not every else t("Nothing to show."))
+
+
+@app.command("show", help=t("Show one request on one screen: who asks for what, and who sees it."))
+def show_item(
+    item: Item, details: Details = False, config: Config = _CONFIG, output: Output = Form.TABLE
+) -> None:
+    """Show a request."""
+    from secureflow.agent import api
+    from secureflow.cli.decision import asked, screen
+
+    told = api.inbox_show(config, item)
+    if details or output is not Form.TABLE or told.get("state") != "waiting":
+        show(told, Form.YAML if output is Form.TABLE else output)
+        return
+    write("\n".join(screen(asked(told, item))))
+
+
+@app.command("approve", help=t("Approve a request."))
+def approve(
+    item: Item,
+    reason: Reason = "",
+    yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False,
+    details: Details = False,
+    config: Config = _CONFIG,
+) -> None:
+    """Approve a request: the agent signs the approval with the organisation's key."""
+    from secureflow.agent import api
+
+    if not yes:
+        _present(_asked(config, item), details=details)
+    confirmed(t("Approve exactly this?"), yes)
+    api.inbox_approve(config, item, reason)
+    say(t("{what} is approved.", what=item))
+
+
+@app.command("reject", help=t("Reject a request."))
+def reject(item: Item, reason: Reason = "", config: Config = _CONFIG) -> None:
+    """Reject a request."""
+    from secureflow.agent import api
+
+    api.inbox_reject(config, item, reason)
+    say(t("{what} is rejected.", what=item))
+
+
+@app.command("review", help=t("Go through what waits, one request at a time, and decide."))
+def review(config: Config = _CONFIG) -> None:
+    """Show each request that waits, the oldest first, and decide on exactly what was shown."""
+    from secureflow.agent import api
+
+    if not sys.stdin.isatty():
+        raise SecureFlowError(
+            "not_confirmed",
+            t("Nobody is there to confirm."),
+            "secureflow agent inbox approve ID --yes",
+        )
+    waiting = [one["id"] for one in reversed(api.inbox_list(config, waiting=True))]
+    for number, item in enumerate(waiting, start=1):
+        say(t("\nRequest {number} of {count}", number=number, count=len(waiting)))
+        try:
+            if not _reviewed(config, item):
+                return
+        except SecureFlowError as error:  # decided elsewhere, withdrawn or expired meanwhile
+            if error.code not in {"already_decided", "expired", "not_found"}:
+                raise
+            fail(error)
+    say(t("Nothing more waits.") if waiting else t("Nothing waits."))
+
+
+def _reviewed(config: Path, item: str) -> bool:
+    """Show one request and do what the person says; False ends the review."""
+    from secureflow.agent import api
+
+    request = _asked(config, item)
+    _present(request)
+    while True:
+        question = t("a approve, r reject, s skip, d details, q quit")
+        match typer.prompt(question, err=True).strip().lower():
+            case "a":
+                api.inbox_approve(config, request.item.id)
+                say(t("{what} is approved.", what=request.item.id))
+                return True
+            case "r":
+                reason = typer.prompt(t("Reason, for the submitter"), default="", err=True)
+                api.inbox_reject(config, request.item.id, reason)
+                say(t("{what} is rejected.", what=request.item.id))
+                return True
+            case "s":
+                return True
+            case "d":
+                _present(request, details=True)
+            case "q":
+                return False
+
+
+def _asked(config: Path, item: str) -> Asked:
+    from secureflow.agent import api
+    from secureflow.cli.decision import asked
+
+    return asked(api.inbox_show(config, item), item)
+
+
+def _present(request: Asked, *, details: bool = False) -> None:
+    """Show a request where the question will stand: on stderr."""
+    from secureflow.cli.decision import screen, visible
+
+    if details:
+        import yaml  # only when asked for
+
+        text = yaml.safe_dump(dict(request.told), allow_unicode=True, sort_keys=False)
+        say(visible(text.rstrip()))
+        return
+    say("\n".join(screen(request)))
+
+
+def _listed(one: Mapping[str, Any]) -> list[str]:
+    """Return an item's lines: its whole id alone on one, to be pasted."""
+    from secureflow.cli.decision import plain
+
+    facts = {name: plain(one.get(name) or "") for name in ("job", "name", "purpose", "submitter")}
+    lines = [str(one["id"])]
+    lines.append("  " + t("{job}, {name}: {purpose}, asked by {submitter}", **facts))
+    told = [t(str(one.get("state"))), plain(one.get("dataset") or "")]
+    if one.get("sensitive"):
+        told.append(t("SENSITIVE: {names}", names=", ".join(map(plain, one["sensitive"]))))
+    if one.get("epsilon") is not None:
+        told.append(f"ε {one['epsilon']:.4g}")
+    told.append(t("until {when}", when=moment(one.get("expires"))))
+    if one.get("reason"):
+        told.append(plain(one["reason"]))
+    return [*lines, "  " + ", ".join(filter(None, told))]

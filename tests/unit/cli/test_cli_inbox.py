@@ -1,0 +1,302 @@
+"""The inbox at a terminal: one screen to decide on, and decisions on exactly what it showed."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from secureflow.agent import api
+from secureflow.agent.inbox import item_id
+from secureflow.agent.records import InboxItem
+from secureflow.cli.decision import LINES, WIDTH, asked, screen
+from secureflow.domain.jobspecs import job_digest
+from secureflow.domain.specs import TrainingSpec, dump, parse
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.kit.errors import SecureFlowError
+
+ROSTER = [{"party": f"bank-{c}", "key": c * 43 + "=", "dataset": "customers"} for c in "abc"]
+COMMON = {
+    "project": "prj_0123456789",
+    "name": "credit",
+    "purpose": "credit scoring",
+    "submitter": "usr_alice",
+    "roster": ROSTER,
+}
+TRAINING = {
+    **COMMON,
+    "features": {
+        "label": {"column": "income", "positive": "high"},
+        "numeric": [{"column": "age", "bounds": [0, 100], "scale": "bounds"}],
+        "categorical": [{"column": "job", "categories": ["x", "y"]}],
+    },
+}
+STATISTICS = {
+    **COMMON,
+    "columns": [
+        {"column": "age", "type": "number", "bounds": [0, 100]},
+        {"column": "job", "type": "category", "categories": ["x", "y"]},
+    ],
+    "queries": [{"name": "m", "measure": "mean", "column": "age", "by": "job"}],
+    "privacy": {"delta": 1e-6, "noise_multiplier": 2.0},
+}
+HERE = {"allow_simulated": True, "budget": {"epsilon": 5.0, "spent": 1.25, "delta": 1e-5}}
+
+
+def told(value: dict[str, Any], job: str = "job_0123456789", **request: Any) -> dict[str, Any]:
+    """Return what an agent answers to `inbox.show`."""
+    spec: Any = parse(StatisticsSpec if "queries" in value else TrainingSpec, value)
+    facts: dict[str, Any] = {
+        "dataset": "customers",
+        "columns": ["age", "job", "income"],
+        "sensitive": ["job"],
+        "epsilon": None,
+        **request,
+    }
+    reasons, expires = ("no policy permits it",), 1_800_000_000
+    identity = item_id(job, job_digest(spec), facts, reasons, expires)
+    item = InboxItem(
+        identity, job, job_digest(spec), facts, dump(spec), reasons, "waiting", 1, expires
+    )
+    return {**asdict(item), "reasons": list(reasons), "here": HERE}
+
+
+FIRST, SECOND = told(TRAINING), told(TRAINING, "job_2222222222")
+Calls = list[tuple[str, dict[str, Any]]]
+
+
+class Agent:
+    """Stands in for the control socket: items by id, and what was asked of them."""
+
+    def __init__(self) -> None:
+        self.items = {one["id"]: one for one in (SECOND, FIRST)}
+        self.decided: Calls = []
+
+    def control(self, config: Path, command: str, timeout: float = 0, **arguments: Any) -> Any:
+        if command == "inbox.list":
+            names = ("id", "job", "state", "expires")
+            return [
+                {**{n: one[n] for n in names}, **one["request"], "purpose": one["spec"]["purpose"]}
+                for one in self.items.values()
+            ]
+        if command == "inbox.show":
+            return self.items[arguments["item"]]
+        self.decided.append((command, arguments))
+        return {}
+
+
+@pytest.fixture(name="agent")
+def _agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
+    agent = Agent()
+    monkeypatch.setattr(api, "control", agent.control)
+    return agent
+
+
+@pytest.fixture(name="typing")
+def _typing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Sit at the terminal and type these lines."""
+
+    def types(text: str) -> None:
+        keyboard = io.StringIO(text)
+        monkeypatch.setattr(keyboard, "isatty", lambda: True)
+        monkeypatch.setattr("sys.stdin", keyboard)
+
+    return types
+
+
+# --- the screen ------------------------------------------------------------------------------
+
+
+def lines_of(value: dict[str, Any], **request: Any) -> list[str]:
+    one = told(value, **request)
+    return screen(asked(one, one["id"]))
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_one_screen_holds_what_a_person_decides_on(
+    monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    for value, epsilon in ((TRAINING, None), (STATISTICS, 1.23456)):
+        lines = lines_of(value, epsilon=epsilon)
+        assert len(lines) <= LINES
+        assert max(map(cell_len, lines)) <= WIDTH
+        text = "\n".join(lines)
+        for shown in ("usr_alice", "prj_0123456789", "credit scoring", "customers", "job_01234567",
+                      "bank-a, bank-b, bank-c", "age", "income"):  # fmt: skip
+            assert shown in text, shown
+        assert re.search("(SENSITIVE: |敏感列：)job", text)
+    assert "1.235" in text  # rounded up, never down
+    assert "1.25" in text
+    zh = lang == "zh"
+    assert ("运营方" if zh else "operator") in text
+
+
+def test_the_screen_says_what_is_simulated_and_what_is_not_private() -> None:
+    text = "\n".join(lines_of(TRAINING))
+    assert "NONE: what is released may tell of single rows" in text
+    assert "SIMULATED enclave is accepted here" in text
+    masked = "\n".join(lines_of({**TRAINING, "protection": "secagg"}))
+    assert "masked; only the sum can be opened" in masked
+    assert "SIMULATED" not in masked
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_longest_request_fits_too_and_says_that_it_is_shortened(
+    monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    roster = [
+        {
+            "party": f"organisation-with-a-long-name-{n:04d}",
+            "key": f"{n:043d}=",
+            "dataset": "d" * 64,
+        }
+        for n in range(256)
+    ]
+    value = {
+        **TRAINING,
+        "name": "名" * 200,
+        "purpose": "用途 " * 66,
+        "submitter": "u" * 128,
+        "roster": roster,
+        "protection": "sealed+secagg",
+        "limits": {"max_weight": 1000},
+        "features": {
+            **TRAINING["features"],
+            "numeric": [{"column": f"{'c' * 100}{n}", "bounds": [0, 1]} for n in range(300)],
+        },
+    }
+    columns = [f"{'c' * 100}{n}" for n in range(300)]
+    lines = lines_of(value, columns=columns, sensitive=columns[:200])
+    assert len(lines) <= LINES
+    assert max(map(cell_len, lines)) <= WIDTH
+    assert lines[-1].startswith("…")
+    assert "300" in "\n".join(lines)
+
+
+def test_nothing_on_the_screen_moves_the_cursor_or_turns_the_text() -> None:
+    nasty = "fine\x1b[2J\x1b[1;1H\u202egnirocs\u200b\r\nApproved"
+    value = {**TRAINING, "name": nasty, "purpose": nasty, "submitter": nasty}
+    lines = lines_of(value, columns=[nasty], sensitive=[nasty])
+    assert all(one.isprintable() for one in "".join(lines))
+    assert not any(line.startswith("Approved") for line in lines)
+
+
+# --- what is decided is what was shown -----------------------------------------------------------
+
+
+def swapped(item: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {**item, **changes}
+
+
+def test_what_is_not_what_its_id_says_is_neither_shown_nor_decided(
+    cli: Any, agent: Agent, typing: Any
+) -> None:
+    evil = told({**TRAINING, "purpose": "sell the customers"})
+    for other, code in (
+        (evil, "inbox_item_changed"),  # another item in its place
+        (swapped(evil, id=FIRST["id"]), "inbox_item_changed"),
+        (swapped(FIRST, spec=evil["spec"]), "inbox_item_changed"),
+        (swapped(FIRST, request={**FIRST["request"], "sensitive": []}), "inbox_item_changed"),
+        (swapped(FIRST, state="approved"), "already_decided"),
+    ):
+        agent.items[FIRST["id"]] = other
+        typing("y\n")
+        status, out, err = cli("agent", "inbox", "approve", FIRST["id"])
+        assert status != 0
+        assert f"{code}: " in err
+        assert "sell the customers" not in out + err
+    assert agent.decided == []
+
+
+def test_approving_shows_one_screen_and_sends_the_whole_id(
+    cli: Any, agent: Agent, typing: Any
+) -> None:
+    typing("y\n")
+    status, out, err = cli("agent", "inbox", "approve", FIRST["id"], "--reason", "board")
+    assert (status, out.strip()) == (0, "")
+    assert FIRST["id"] in err
+    assert len(err.splitlines()) <= 24
+    assert agent.decided == [("inbox.approve", {"item": FIRST["id"], "reason": "board"})]
+
+
+def test_approving_needs_a_yes_and_without_a_terminal_an_option(cli: Any, agent: Agent) -> None:
+    status, _, err = cli("agent", "inbox", "approve", FIRST["id"])
+    assert status == 2
+    assert "credit scoring" in err
+    assert "not_confirmed" in err
+    assert agent.decided == []
+    assert cli("agent", "inbox", "approve", FIRST["id"], "--yes")[0] == 0
+    assert agent.decided == [("inbox.approve", {"item": FIRST["id"], "reason": ""})]
+
+
+def test_the_list_shows_ids_whole_on_a_line_of_their_own(cli: Any, agent: Agent) -> None:
+    lines = cli("agent", "inbox", "list")[1].splitlines()
+    assert {FIRST["id"], SECOND["id"]} <= set(lines)
+    assert sum("SENSITIVE: job" in line for line in lines) == 2
+    assert max(map(len, lines)) <= WIDTH
+    agent.items.clear()
+    assert "Nothing waits." in cli("agent", "inbox", "list")[2]
+
+
+def test_details_and_machine_forms_hold_everything(cli: Any, agent: Agent) -> None:
+    assert "credit scoring" in cli("agent", "inbox", "show", FIRST["id"])[1]
+    for options in (("--details",), ("-o", "yaml"), ("-o", "json")):
+        out = cli("agent", "inbox", "show", FIRST["id"], *options)[1]
+        assert "local_epochs" in out
+        assert FIRST["digest"] in out
+
+
+def test_the_review_goes_through_what_waits(cli: Any, agent: Agent, typing: Any) -> None:
+    typing("?\nd\na\nr\nnot for this purpose\n")
+    status, _, err = cli("agent", "inbox", "review")
+    assert status == 0
+    assert "local_epochs" in err  # the details of the first
+    assert agent.decided == [  # the oldest first
+        ("inbox.approve", {"item": FIRST["id"], "reason": ""}),
+        ("inbox.reject", {"item": SECOND["id"], "reason": "not for this purpose"}),
+    ]
+
+
+def test_the_review_can_skip_and_end(cli: Any, agent: Agent, typing: Any) -> None:
+    typing("s\nq\n")
+    assert cli("agent", "inbox", "review")[0] == 0
+    typing("q\n")
+    assert cli("agent", "inbox", "review")[0] == 0
+    assert agent.decided == []
+
+
+def test_the_review_goes_on_after_an_item_that_waits_no_more(
+    cli: Any, agent: Agent, typing: Any
+) -> None:
+    agent.items[FIRST["id"]] = swapped(FIRST, state="withdrawn")
+    typing("a\n")
+    status, _, err = cli("agent", "inbox", "review")
+    assert (status, agent.decided) == (0, [("inbox.approve", {"item": SECOND["id"], "reason": ""})])
+    assert "already_decided" in err
+
+
+def test_the_review_ends_at_an_item_that_was_changed(cli: Any, agent: Agent, typing: Any) -> None:
+    agent.items[FIRST["id"]] = swapped(FIRST, spec=told(STATISTICS)["spec"])
+    typing("a\na\n")
+    assert cli("agent", "inbox", "review")[0] != 0
+    assert agent.decided == []
+
+
+def test_a_review_needs_a_person(cli: Any, agent: Agent) -> None:
+    status, _, err = cli("agent", "inbox", "review")
+    assert (status, agent.decided) == (2, [])
+    assert err.startswith("not_confirmed")
+
+
+def test_an_answer_for_another_id_is_refused() -> None:
+    with pytest.raises(SecureFlowError) as error:
+        asked(FIRST, SECOND["id"])
+    assert error.value.code == "inbox_item_changed"
