@@ -22,17 +22,14 @@ from numpy.typing import NDArray
 from secureflow.domain.privacy import honest
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.statistics.cells import (
-    monotone,
     response_counts,
     response_variance,
-    tree_counts,
-    tree_variance,
 )
-from secureflow.engines.statistics.layout import UNIT, QueryLayout, layout
+from secureflow.engines.statistics.layout import UNIT, QueryLayout, cell_edges, layout
+from secureflow.engines.statistics.quantiles import NORMAL, answered, noised
 
 TOO_FEW_ROWS: Final = "too_few_rows"
 """The reason of a missing answer: the noised number of rows is not positive."""
-_NORMAL: Final = 1.959964  # 95 % of a normal distribution
 _NOTHING: Final = (-math.inf, math.inf)
 
 Vector = NDArray[np.float64]
@@ -146,7 +143,7 @@ def _row(
     }  # fmt: skip
     if value is None or error is None:
         return row | {"reason": TOO_FEW_ROWS} | facts
-    low, high = interval or (value - _NORMAL * error, value + _NORMAL * error)
+    low, high = interval or (value - NORMAL * error, value + NORMAL * error)
     clamped = (min(max(number, within[0]), within[1]) for number in (value, low, high))
     value, low, high = (float(number) for number in clamped)
     return row | {"value": value, "standard_error": error, "low": low, "high": high} | facts
@@ -195,7 +192,7 @@ def _variance(part: _Slots) -> list[Row]:
 
 def _ratio(part: _Slots, value: float, error: float, within: tuple[float, float]) -> Row:
     """Return the row of a quotient by the last slot; it says nothing if that may well be 0."""
-    vague = part.values[-1] <= _NORMAL * part.error
+    vague = part.values[-1] <= NORMAL * part.error
     return _row(value, error, within, within if vague else None)
 
 
@@ -220,58 +217,24 @@ def _cell(part: _Slots, at: int) -> str | list[float] | None:
 
 
 def _edges(part: _Slots) -> Vector:
-    return np.linspace(*part.bounds, part.place.cells + 1)
+    return cell_edges(*part.bounds, part.place.cells)
 
 
 def _quantile(part: _Slots) -> list[Row]:
     place, edges = part.place, _edges(part)
-    truth = place.truth if part.local else 0.0
     if part.local:
-        counts = response_counts(part.values, truth)
+        curve = answered(part.values, place.truth, edges)
     else:
-        counts = tree_counts(part.values, place.widths, place.cells)
-    ranks = monotone(np.concatenate([np.zeros(1), np.cumsum(counts)]))
-    ranks -= ranks[0]
+        curve = noised(part.values, place.widths, edges, part.error)
     rows = []
     for quantile in place.query.quantiles:
-        if ranks[-1] <= 0:
+        if curve.rows <= 0:
             rows.append(_row(None, quantile=quantile))
             continue
-        shares = ranks / ranks[-1]
-        # Σ count below − quantile · Σ count: what noise moves where the quantile is looked for.
-        below = int(np.searchsorted(shares, quantile, side="left"))
-        weights = np.where(np.arange(place.cells) < below, 1 - quantile, -quantile)
-        if part.local:
-            variance = response_variance(weights, part.values, truth)
-        else:
-            variance = tree_variance(weights, place.widths) * part.error**2
-        rows.append(_found(shares, edges, quantile, math.sqrt(variance) / float(ranks[-1])))
+        value, low, high = curve.quantile(quantile)
+        error = (high - low) / (2 * NORMAL)
+        rows.append(_row(value, error, part.bounds, (low, high), quantile=quantile))
     return rows
-
-
-def _found(shares: Vector, edges: Vector, quantile: float, rank_error: float) -> Row:
-    """Return the quantile and the cells that its rank, give or take, may lie in."""
-    value = float(_inverse(shares, edges, quantile))
-    low = _inverse(shares, edges, max(0.0, quantile - _NORMAL * rank_error))
-    high = _inverse(shares, edges, min(1.0, quantile + _NORMAL * rank_error))
-    first = edges[max(0, int(np.searchsorted(edges, low, side="right")) - 1)]
-    last = edges[min(len(edges) - 1, int(np.searchsorted(edges, high, side="left")))]
-    interval = (min(float(first), value), max(float(last), value))
-    error = (interval[1] - interval[0]) / (2 * _NORMAL)
-    bounds = (float(edges[0]), float(edges[-1]))
-    return _row(value, error, bounds, interval, quantile=quantile)
-
-
-def _inverse(shares: Vector, edges: Vector, share: float) -> float:
-    """Return where the curve reaches a share of all; in the middle of where it rests there."""
-    first = int(np.searchsorted(shares, share, side="left"))
-    last = int(np.searchsorted(shares, share, side="right"))
-    if last > first:  # the curve takes this share exactly, at one edge or from one to another
-        return float((edges[first] + edges[last - 1]) / 2)
-    at = min(max(first, 1), len(edges) - 1)
-    rise = shares[at] - shares[at - 1]
-    inside = (share - shares[at - 1]) / rise if rise > 0 else 0.5
-    return float(edges[at - 1] + inside * (edges[at] - edges[at - 1]))
 
 
 _MEASURES: Final[Mapping[str, Callable[[_Slots], list[Row]]]] = {

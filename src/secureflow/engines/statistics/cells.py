@@ -7,6 +7,8 @@ tree has levels: conjugate gradients solve it in a few steps without a matrix.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,9 +28,37 @@ def tree_counts(nodes: Vector, widths: tuple[int, ...], cells: int) -> Vector:
     return _solve(pulled, widths)
 
 
-def tree_variance(weights: Vector, widths: tuple[int, ...]) -> float:
-    """Return the variance of Σ weight · count over the noise variance of one node."""
-    return float(weights @ _solve(weights, widths))
+def prefix_variances(widths: tuple[int, ...], cells: int) -> tuple[Vector, Vector]:
+    """Return how uncertain the least-squares count below each edge is, and how it moves with all.
+
+    With 1ₖ the indicator of the first k cells: 1ₖᵀ(AᵀA)⁻¹1ₖ and 1ₖᵀ(AᵀA)⁻¹1, each of shape
+    (cells + 1,), over the noise variance of one node. Each level above the cells adds 11ᵀ to its
+    blocks, so that the inverse follows level by level (Sherman and Morrison 1950).
+
+    Args:
+        widths: cells under a node of each level, from 1 upwards.
+        cells: how many there are.
+    """
+    edges = np.arange(cells + 1)
+    own, shared = np.zeros(cells + 1), np.zeros(cells + 1)  # of what lies in an edge's own block
+    blocks = np.ones(cells)  # 1ᵀ(AᵀA)⁻¹1 of each block
+    for below, width in pairwise(widths):
+        starts = np.arange(0, len(blocks), width // below)
+        sums = np.add.reduceat(blocks, starts)
+        # An edge at the very end lies in no block, and has nothing before it in one.
+        before = _before(blocks, edges // below, edges // width * (width // below))
+        damped = 1 + np.append(sums, 0.0)[edges // width]
+        own = before + own - (before + shared) ** 2 / damped
+        shared = (before + shared) / damped
+        blocks = sums / (1 + sums)
+    before = _before(blocks, edges // widths[-1], np.zeros(cells + 1, np.int64))
+    return before + own, before + shared
+
+
+def _before(blocks: Vector, at: NDArray[np.int64], start: NDArray[np.int64]) -> Vector:
+    """Return the sum of the blocks from `start` up to `at`."""
+    sums = np.concatenate([np.zeros(1), np.cumsum(blocks)])
+    return np.asarray(sums[at] - sums[start])
 
 
 def response_counts(answers: Vector, truth: float) -> Vector:
@@ -54,11 +84,31 @@ def response_variance(weights: Vector, answers: Vector, truth: float) -> float:
     return max(float(total), 0.0) / (truth - lie) ** 2
 
 
-def monotone(cumulative: Vector) -> Vector:
-    """Return a rising curve midway between the least above and the greatest below."""
-    above = np.maximum.accumulate(cumulative)
-    below = np.minimum.accumulate(cumulative[::-1])[::-1]
-    return np.asarray((above + below) / 2, np.float64)
+def response_prefix_variances(answers: Vector, truth: float, quantile: float) -> Vector:
+    """Return `response_variance` of (count below each edge) − quantile · (all), at each edge.
+
+    Args:
+        answers: how often each cell was answered, in order.
+        truth: the probability of the true answer.
+        quantile: q in [0, 1]: a cell below the edge weighs 1 − q, another −q.
+    """
+    cells = len(answers)
+    lie = (1 - truth) / (cells - 1)
+    # The lie times the sum of weights.
+    shift = np.asarray(lie * (np.arange(cells + 1) - quantile * cells), np.float64)
+    below, above = 1 - quantile, -quantile
+    answered = _split(answers, below**2, above**2)
+    counts = response_counts(answers, truth)
+    true = _split(
+        counts, ((truth - lie) * below + shift) ** 2, ((truth - lie) * above + shift) ** 2
+    )
+    return np.asarray(np.maximum(answered - true, 0.0) / (truth - lie) ** 2)
+
+
+def _split(values: Vector, below: Vector | float, above: Vector | float) -> Vector:
+    """Return at each edge the sum of the values, those below and those above weighed."""
+    sums = np.concatenate([np.zeros(1), np.cumsum(values)])
+    return np.asarray(below * sums + above * (sums[-1] - sums))
 
 
 def _normal(vector: Vector, widths: tuple[int, ...]) -> Vector:

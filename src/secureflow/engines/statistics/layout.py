@@ -30,6 +30,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from secureflow.domain.statistics import (
     StatisticsPrivacy,
     StatisticsQuery,
@@ -177,6 +180,15 @@ def layout(spec: StatisticsSpec) -> tuple[QueryLayout, ...]:
         )
         first += count
     return tuple(found)
+
+
+def cell_edges(low: float, high: float, cells: int) -> NDArray[np.float64]:
+    """Return the edges of equal cells, of shape (cells + 1,): those that an answer names.
+
+    As in `numpy.histogram` a cell holds what is not below its own edge and below the next; the last
+    one holds its upper edge too.
+    """
+    return np.linspace(low, high, cells + 1)
 
 
 def slots(spec: StatisticsSpec) -> int:

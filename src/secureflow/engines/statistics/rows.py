@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.statistics import StatisticsColumn, StatisticsSpec
 from secureflow.engines.preparation.columns import Columns, column, malformed_cell
-from secureflow.engines.statistics.layout import UNIT, QueryLayout, layout
+from secureflow.engines.statistics.layout import UNIT, QueryLayout, cell_edges, layout
 from secureflow.engines.statistics.own import OwnBounds, kept_rows
 from secureflow.kit.errors import SecureFlowError
 
@@ -184,8 +184,9 @@ def _of_number(
 def _of_cells(
     place: QueryLayout, group: Whole, values: Values, low: float, high: float
 ) -> tuple[Part, ...]:
-    share = np.clip((values - low) / (high - low), 0.0, 1.0)
-    cell = np.minimum((share * place.cells).astype(np.int64), place.cells - 1)
+    # In the very edges that the answer names: arithmetic rounds some values into the cell below.
+    edges = cell_edges(low, high, place.cells)
+    cell = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, place.cells - 1)
     if place.query.measure == "histogram":
         return (_cell(place, group, cell),)
     found, offset = [], 0

@@ -26,7 +26,12 @@ from peers.statistics import (
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.statistics import TOO_FEW_ROWS, UNIT, answers, layout, slots
 from secureflow.engines.statistics.answers import noise_error
-from secureflow.engines.statistics.cells import monotone, tree_counts, tree_variance
+from secureflow.engines.statistics.cells import (
+    prefix_variances,
+    response_prefix_variances,
+    response_variance,
+    tree_counts,
+)
 from secureflow.engines.statistics.rows import exact_sums
 
 KEY = b"k" * 32
@@ -70,10 +75,9 @@ def test_without_noise_every_answer_is_the_truth() -> None:
 
 @pytest.mark.parametrize("privacy", [SHARED, PARTY, LAPLACE])
 def test_errors_and_intervals_are_what_noise_makes_of_them(privacy: dict[str, Any]) -> None:
-    """400 simulated releases: the errors agree within 20 %, 95 % intervals hold the truth.
+    """400 simulated releases: the errors agree within 20 %.
 
-    20 % of a standard deviation are 5.6 σ of its estimate (Laplace sums of four: 5), and 0.89 is
-    5.5 σ below 0.95.
+    20 % of a standard deviation are 5.6 σ of its estimate (Laplace sums of four: 5).
     """
     spec, columns = statistics_spec(privacy=privacy), people(3000)
     exact = _total(spec, columns)
@@ -84,12 +88,64 @@ def test_errors_and_intervals_are_what_noise_makes_of_them(privacy: dict[str, An
         for at, row in enumerate(rows):
             seen = [run[name][at] for run in runs]
             values = np.array(_values(seen))
-            inside = np.mean([s["low"] <= row["value"] <= s["high"] for s in seen])
-            assert inside >= 0.89, name
             if name != "median":
                 errors = np.mean([s["standard_error"] for s in seen])
                 assert values.std() == pytest.approx(errors, rel=0.2), name
                 assert abs(values.mean() - row["value"]) < 6 * values.std() / 20
+
+
+EXTREMES = [0.0, 0.001, 0.01, 0.25, 0.5, 0.9, 0.99, 1.0]
+COVERED: list[tuple[dict[str, Any], int]] = [
+    (EVERY[2], 2000),
+    (EVERY[3], 2000),
+    (EVERY[5], 2000),
+    ({**EVERY[6], "column": "age"}, 2000),
+    (EVERY[6], 2000),
+    (EVERY[7], 2000),
+    ({**EVERY[9], "quantiles": EXTREMES}, 400),
+    ({**EVERY[9], "column": "cost", "bins": 256, "quantiles": EXTREMES}, 400),
+]
+"""Queries, and of how many releases the intervals are held against the truth."""
+
+
+@pytest.mark.parametrize("privacy", [SHARED, LAPLACE])
+@pytest.mark.parametrize("rows", [60, 1500])
+def test_every_interval_holds_the_truth_in_93_of_100_releases(
+    privacy: dict[str, Any], rows: int
+) -> None:
+    """2000 releases: 0.93 is 4 σ below 0.95. Those of quantiles hold it nearly always."""
+    rng = np.random.default_rng(rows)
+    columns = people(rows, seed=rows)
+    for query, releases in COVERED:
+        spec = statistics_spec([query], privacy=privacy)
+        exact = _total(spec, columns)
+        truth = [row["value"] for row in answers(spec, exact, 3)[0]["rows"]]
+        if query["measure"] == "quantile":
+            truth = np.quantile(columns[query["column"]], EXTREMES).tolist()
+        inside, told = np.zeros(len(truth)), np.zeros(len(truth))
+        for _ in range(releases):
+            (answer,) = answers(spec, exact + _noise(spec, rng, 3), 3)
+            for at, row in enumerate(answer["rows"]):
+                if row["value"] is not None:
+                    told[at] += 1
+                    inside[at] += row["low"] - 1e-6 <= truth[at] <= row["high"] + 1e-6
+        # One of several small groups may have no answer now and then.
+        assert (told > releases / 2).all()
+        assert (inside / told >= 0.93).all(), (query["name"], inside / told)
+
+
+def test_the_least_and_the_greatest_value_are_never_told_with_certainty() -> None:
+    """Found in the field: a minimum of 0.0 ± 0 where nobody was under 40.8."""
+    query = {**EVERY[9], "quantiles": [0.0, 1.0]}
+    spec = statistics_spec([query])
+    exact = _total(spec, {"age": np.linspace(40.8, 61.0, 800)})
+    rng = np.random.default_rng(4)
+    for _ in range(100):
+        least, greatest = answers(spec, exact + _noise(spec, rng, 3), 3)[0]["rows"]
+        assert (least["low"], greatest["high"]) == (0.0, 100.0)
+        for row in (least, greatest):
+            assert row["standard_error"] > 0
+            assert row["low"] <= row["value"] <= row["high"]
 
 
 def _noise(spec: StatisticsSpec, rng: np.random.Generator, survivors: int) -> np.ndarray:
@@ -110,6 +166,28 @@ def test_three_shares_make_up_the_whole_noise_and_four_a_little_more() -> None:
     assert noise_error(shared, 5, 4) == pytest.approx(shared.scale * np.sqrt(4 / 3))
     assert noise_error(party, 5, 4) == pytest.approx(party.scale * 2)
     assert party.scale == shared.scale == pytest.approx(UNIT, rel=2e-6)
+
+
+@given(
+    st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 500), st.integers(0, 2**32),
+)  # fmt: skip
+@settings(max_examples=1000, deadline=None)
+def test_a_histogram_is_that_of_numpy(low: float, width: float, bins: int, seed: int) -> None:
+    """Values on the edges too: whole numbers in cells of one, the edges themselves, neighbours."""
+    rng = np.random.default_rng(seed)
+    high = low + width
+    edges = np.linspace(low, high, bins + 1)
+    values = np.concatenate(
+        [rng.uniform(low, high, 50), rng.choice(edges, 50), np.nextafter(edges, low)[:20],
+         np.rint(rng.uniform(low, high, 20))]
+    )  # fmt: skip
+    columns = [{"column": "age", "type": "number", "bounds": [low, high]}]
+    query = {"name": "h", "measure": "histogram", "column": "age", "bins": bins}
+    spec = statistics_spec([query], columns=columns)
+    own = own_bounds(bounds={"age": (low, high)})
+    sums = exact_sums(spec, own, {"age": values}, None, KEY)
+    expected = np.histogram(np.clip(values, low, high), bins, (low, high))[0]
+    assert (sums == expected * UNIT).all()
 
 
 def test_what_noise_leaves_no_answer_says_why() -> None:
@@ -139,16 +217,10 @@ def test_a_sum_of_positive_values_is_not_negative() -> None:
     assert row["high"] == 0.0 or row["high"] > 0
 
 
-@given(st.lists(st.integers(0, 1 << 30), min_size=1, max_size=300))
-@settings(max_examples=100, deadline=None)
-def test_monotone_rises_and_leaves_a_rising_curve(steps: list[int]) -> None:
-    rising = np.cumsum(np.array(steps, float))
-    assert (monotone(rising) == rising).all()
-    noisy = rising + np.random.default_rng(len(steps)).normal(0, 1e8, len(steps))
-    assert (np.diff(monotone(noisy)) >= 0).all()
-
-
-@pytest.mark.parametrize(("cells", "widths"), [(10, (1, 4)), (100, (1, 4, 16, 64)), (9, (1, 3))])
+@pytest.mark.parametrize(
+    ("cells", "widths"),
+    [(10, (1, 4)), (100, (1, 4, 16, 64)), (9, (1, 3)), (7, (1,)), (64, (1, 4, 16, 64))],
+)
 def test_the_tree_is_solved_by_least_squares(cells: int, widths: tuple[int, ...]) -> None:
     matrix = np.vstack(
         [
@@ -160,9 +232,20 @@ def test_the_tree_is_solved_by_least_squares(cells: int, widths: tuple[int, ...]
     nodes = np.random.default_rng(cells).normal(100, 30, len(matrix))
     exact = np.linalg.lstsq(matrix, nodes, rcond=None)[0]
     np.testing.assert_allclose(tree_counts(nodes, widths, cells), exact, rtol=1e-7)
-    weights = np.linspace(-1, 1, cells)
-    variance = weights @ np.linalg.inv(matrix.T @ matrix) @ weights
-    assert tree_variance(weights, widths) == pytest.approx(variance, rel=1e-7)
+    inverse = np.linalg.inv(matrix.T @ matrix)
+    prefixes = np.tri(cells + 1, cells, -1)
+    own, shared = prefix_variances(widths, cells)
+    np.testing.assert_allclose(own, np.einsum("ki,ij,kj->k", prefixes, inverse, prefixes))
+    np.testing.assert_allclose(shared, prefixes @ inverse.sum(1))
+
+
+def test_the_variance_of_answered_cells_below_each_edge() -> None:
+    answers_, truth, quantile = np.array([50.0, 20.0, 0.0, 130.0, 7.0]), 0.6, 0.3
+    found = response_prefix_variances(answers_, truth, quantile)
+    for edge in range(6):
+        weights = np.where(np.arange(5) < edge, 1 - quantile, -quantile)
+        expected = response_variance(weights, answers_, truth)
+        assert found[edge] == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 def test_the_largest_tree_is_solved_exactly() -> None:
@@ -182,9 +265,9 @@ def test_a_quantile_lies_where_people_are(quantile: float, at: float) -> None:
     (answer,) = answers(spec, _total(spec, columns), 3)
     row = answer["rows"][0]
     assert row["low"] <= row["value"] <= row["high"]
-    if 0 < quantile < 1:
-        assert row["value"] == pytest.approx(at, abs=0.5)
-        assert (row["low"], row["high"]) == (20.0, 30.0)
+    assert row["value"] == pytest.approx(at, abs=0.5)
+    low, high = (0.0 if quantile == 0 else 20.0), (100.0 if quantile == 1 else 30.0)
+    assert (row["low"], row["high"]) == (low, high)
 
 
 def test_local_answers_are_unbiased_and_as_uncertain_as_they_say() -> None:
@@ -193,7 +276,7 @@ def test_local_answers_are_unbiased_and_as_uncertain_as_they_say() -> None:
     spec, columns = statistics_spec(LOCAL, privacy), people(2000)
     rng = np.random.default_rng(7)
     exact = _total(spec, columns)
-    runs = [_by_name(answers(spec, _responded(spec, exact, rng), 3)) for _ in range(400)]
+    runs = [_by_name(answers(spec, _responded(spec, exact, rng), 3)) for _ in range(1500)]
     age, cost, sex = columns["age"], columns["cost"], columns["sex"]
     truth = {
         "by-sex": [(sex == name).sum() for name in SEXES],
@@ -208,10 +291,10 @@ def test_local_answers_are_unbiased_and_as_uncertain_as_they_say() -> None:
         for at, value in enumerate(exactly):
             seen = [run[name][at] for run in runs]
             inside = np.mean([s["low"] <= value <= s["high"] for s in seen])
-            assert inside >= 0.89, name
+            assert inside >= 0.93, name
             if name != "median":
                 spread = np.std(_values(seen))
-                assert abs(np.mean(_values(seen)) - value) < 6 * spread / 20, name
+                assert abs(np.mean(_values(seen)) - value) < 6 * spread / 1500**0.5, name
                 errors = np.mean([s["standard_error"] for s in seen])
                 assert spread == pytest.approx(errors, rel=0.25), name
 
