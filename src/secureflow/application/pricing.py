@@ -19,6 +19,10 @@ from secureflow.kit.errors import SecureFlowError
 JSON = Any
 CEILING: Final = "rdp-cks20"
 """The conversion by which `privacy.epsilon` is a target and a ceiling."""
+_LEFT_OUT: Final = (
+    "ε by privacy loss distribution was left out: with so little noise, or so many releases, it is "
+    "too large to compute."
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,13 @@ async def price(parts: Mapping[str, Any], accountant: Accountant) -> Price | Non
     priced = Price(replace(privacy, noise_multiplier=answer["noise"]), plan.rounds, answer)
     check_ceiling(privacy, answer["epsilon"][CEILING])
     return priced
+
+
+def notes_on(epsilon: Mapping[str, JSON]) -> tuple[str, ...]:
+    """Return what people are told about the figures (conversion → ε) themselves."""
+    if epsilon["pld"] is not None:
+        return ()
+    return (f"{_LEFT_OUT} ε by {CEILING} is an upper bound.",)
 
 
 def with_noise(parts: Mapping[str, Any], priced: Price | None) -> dict[str, Any]:

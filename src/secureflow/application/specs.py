@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from secureflow.application.access import missing
 from secureflow.application.ports import UnitOfWork
-from secureflow.application.pricing import Price, with_noise
+from secureflow.application.pricing import Price, notes_on, with_noise
 from secureflow.application.rosters import (
     adopted_charter,
     check_grants,
@@ -101,8 +101,11 @@ async def draft(
     _check_columns(spec, chosen)
     await check_grants(work, spec, chosen, now)
     await _check_resume(work, spec)
-    details = _details(spec) | ({"privacy": priced.facts()} if priced else {})
-    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)), details)
+    details, notes = _details(spec), tuple(_notes(spec, chosen))
+    if priced:
+        details["privacy"] = priced.facts()
+        notes += notes_on(priced.answer["epsilon"])
+    return Drafted(spec, spec_digest(spec), charter, notes, details)
 
 
 async def _check_parties(work: UnitOfWork, project: str, parties: Sequence[str]) -> None:

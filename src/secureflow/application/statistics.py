@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.application.ports import Accountant, UnitOfWork
-from secureflow.application.pricing import CEILING, check_ceiling
+from secureflow.application.pricing import CEILING, check_ceiling, notes_on
 from secureflow.application.rosters import (
     adopted_charter,
     check_grants,
@@ -151,6 +151,7 @@ def with_price(drafted: Drafted, priced: StatisticsPrice) -> Drafted:
         drafted,
         spec=priced.spec,
         digest=job_digest(priced.spec),
+        notes=drafted.notes + notes_on(priced.answer["epsilon"]),
         details={**_details(priced.spec), "privacy": priced.facts()},
     )
 

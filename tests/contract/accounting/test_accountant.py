@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from secureflow.adapters.accounting import ProcessAccountant
-from secureflow.adapters.accounting.process import answer
+from secureflow.adapters.accounting.process import MEMORY, SECONDS, answer
 from secureflow.engines.privacy.accounting import Mechanism, epsilon
 from secureflow.kit.errors import SecureFlowError
 
@@ -75,3 +76,47 @@ async def test_a_process_that_says_nothing_is_no_permission(tmp_path: Path, body
 )
 def test_a_malformed_question_is_answered_with_an_error(line: bytes) -> None:
     assert "error" in answer(line)
+
+
+@pytest.mark.parametrize(
+    ("noise", "sampling", "count"),
+    [(0.3, 1.0, 1000), (0.001, 1.0, 1), (0.01, 0.5, 10_000_000), (1e9, 1.0, 10_000_000)],
+)
+async def test_no_plan_makes_it_fail_or_grow(noise: float, sampling: float, count: int) -> None:
+    """Exact figures once took 8.7 GB and minutes, or came out infinite and failed the dry run."""
+    quoted = await ProcessAccountant().quote(
+        delta=1e-5, sampling=sampling, count=count, noise=noise
+    )
+    assert quoted["epsilon"]["rdp-cks20"] >= 0
+    if noise < 1:
+        assert quoted["epsilon"]["pld"] is None
+
+
+def test_the_process_limits_its_memory_and_its_time() -> None:
+    """What it starts under is what it may use: read from the running process itself."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "secureflow.adapters.accounting.process"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin
+        assert process.stdout
+        question = {
+            "verb": "quote", "delta": 1e-5, "sampling": 1.0, "count": 1000, "noise": 0.3,
+            "epsilon": None, "besides": [],
+        }  # fmt: skip
+        process.stdin.write(json.dumps(question).encode() + b"\n")
+        process.stdin.close()
+        first = process.stdout.readline()  # the limits are set before it
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        assert json.loads(first)["answer"]["epsilon"]["pld"] is None
+        assert process.stdout.read() == b""
+    found = {line[:26].strip(): line[26:].split() for line in limits.splitlines()[1:]}
+    assert found["Max address space"][:2] == [str(MEMORY), str(MEMORY)]
+    assert found["Max cpu time"][:2] == [str(SECONDS), str(SECONDS)]
+
+
+async def test_an_answer_that_came_before_the_process_died_counts(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!{sys.executable}\nimport os\nos.write(1, b\'{{"answer": 7}}\\n{{"an\')\n')
+    python.chmod(0o700)
+    assert await ProcessAccountant(str(python)).spent([], 1e-5) == 7

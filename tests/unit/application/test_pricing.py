@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from secureflow.adapters.accounting import ProcessAccountant
-from secureflow.application.pricing import price, with_noise
+from secureflow.application.pricing import notes_on, price, with_noise
 from secureflow.kit.errors import SecureFlowError
 
 WISH = {"delta": 1e-5, "epsilon": 1.0, "rows": 30_000}
@@ -61,3 +61,15 @@ async def test_without_privacy_nobody_is_asked() -> None:
         assert await price(parts, noting) is None
         assert with_noise(parts, None) == parts
     assert noting.asked == []
+
+
+async def test_a_loss_distribution_too_large_to_compute_is_left_out_and_that_is_said() -> None:
+    wish = {**WISH, "epsilon": None, "noise_multiplier": 0.1}
+    priced = await price({"privacy": wish, "plan": {"rounds": 1000}}, Noting())
+    assert priced
+    epsilon = priced.facts()["epsilon"]
+    assert epsilon["pld"] is None
+    assert epsilon["rdp-cks20"] > 1e4
+    (note,) = notes_on(epsilon)
+    assert "left out" in note
+    assert notes_on({**epsilon, "pld": 0.9}) == ()

@@ -121,21 +121,38 @@ class ProcessAccountant:
             stdin=pipe,
             stdout=pipe,
             env=_ENVIRONMENT,
+            limit=MAX_LINE,
         )
         try:
-            async with asyncio.timeout(PATIENCE):
-                output, _ = await process.communicate(line + b"\n")
-            answer = parse_json(output, MAX_LINE)
-        except (TimeoutError, SecureFlowError) as error:
-            raise SecureFlowError(
-                "accounting_failed",
-                "The privacy accounting gave no answer, so nothing is spent or started.",
-                "Try again; if it repeats, lower the number of rounds or raise the sampling rate.",
-            ) from error
+            lines = await _lines(process, line)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        try:
+            answer = parse_json(lines[-1], MAX_LINE)  # the exact one, if it came
+        except (IndexError, SecureFlowError) as error:
+            raise SecureFlowError(
+                "accounting_failed",
+                "The privacy accounting gave no answer, so nothing is spent or started.",
+                "Try again; if it repeats, lower the number of rounds or raise the noise.",
+            ) from error
         if not isinstance(answer, dict) or not answer.keys() & {"answer", "error"}:
             raise SecureFlowError("accounting_failed", "The privacy accounting gave no answer.")
         return answer
+
+
+async def _lines(process: asyncio.subprocess.Process, question: bytes) -> list[bytes]:
+    """Ask, and return the whole lines that come within `PATIENCE`."""
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError  # it was started with pipes
+    found: list[bytes] = []
+    # A process that ends early, or says more than a line may hold, has said what it has said.
+    with contextlib.suppress(TimeoutError, OSError, ValueError):
+        async with asyncio.timeout(PATIENCE):
+            process.stdin.write(question + b"\n")
+            await process.stdin.drain()
+            process.stdin.close()
+            while (line := await process.stdout.readline()).endswith(b"\n"):
+                found.append(line)
+    return found

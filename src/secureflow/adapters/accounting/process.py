@@ -1,16 +1,20 @@
-"""The accounting process: one question on stdin, one answer on stdout, and it is gone.
+"""The accounting process: one question on stdin, one or two answers on stdout, and it is gone.
 
     python -I -m secureflow.adapters.accounting.process
 
 Questions (JSON, one line): `quote` {noise | epsilon, sampling, count, delta, besides}, `fit`
-{charges, delta, epsilon | null}, `curves` {mechanisms}, `spent` {charges, delta}. The answer is
-`{"answer"}` or `{"error"}`.
+{charges, delta, epsilon | null}, `curves` {mechanisms}, `spent` {charges, delta}. An answer is
+`{"answer"}` or `{"error"}`, one a line. The first has Rényi figures only; a second one repeats it
+with the exact `pld`. A privacy loss distribution may need any amount of memory and time (little
+noise, many releases), so the process gets little of both, and may end after its first line.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
+import resource
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -30,18 +34,44 @@ from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
+MEMORY: Final = 1 << 30
+"""Bytes of address space; what is loaded takes 0.4 GB of it."""
+SECONDS: Final = 20
+"""Of processor time, which other load on the machine does not use up."""
 
 
 def answer(line: bytes) -> dict[str, JSON]:
-    """Answer one question; a wrong one is answered with its error."""
+    """Answer one question by Rényi divergence; a wrong one is answered with its error."""
     try:
         question = parse_json(line, MAX_LINE)
-        return {"answer": _VERBS[question["verb"]](question)}
+        found = _VERBS[question["verb"]](question)
+        json.dumps(found, allow_nan=False)
     except SecureFlowError as error:
         return {"error": error.as_json()}
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         reason = f"The accounting cannot answer: {type(error).__name__}."
-        return {"error": SecureFlowError("accounting_failed", reason).as_json()}
+        hint = "Raise the noise, or ask for fewer releases."
+        return {"error": SecureFlowError("accounting_failed", reason, hint).as_json()}
+    return {"answer": found}
+
+
+def exact(line: bytes, first: Mapping[str, JSON]) -> dict[str, JSON] | None:
+    """Return the answer with ε by privacy loss distribution; None where there is no such figure."""
+    question, told = parse_json(line, MAX_LINE), first["answer"]
+    if question["verb"] == "curves":
+        return None
+    charge = _charge(question, told)
+    if any(mechanism.kind == "tree" for mechanism in charge):
+        return None
+    try:
+        found = epsilon(charge, question["delta"], "pld")
+    except (MemoryError, OverflowError, ValueError):
+        return None
+    if not math.isfinite(found):
+        return None
+    figures = told if question["verb"] == "spent" else told["epsilon"]
+    figures["pld"] = found
+    return {"answer": told}
 
 
 def _quote(question: Mapping[str, JSON]) -> JSON:
@@ -54,6 +84,16 @@ def _quote(question: Mapping[str, JSON]) -> JSON:
     releases = Mechanism("gaussian", noise, sampling, count)
     spent = _epsilon((releases, *besides), delta)
     return {"noise": noise, "epsilon": spent, "curve": curve(releases)}
+
+
+def _charge(question: Mapping[str, JSON], told: Mapping[str, JSON]) -> Charge:
+    """Return what an answered question was about."""
+    if question["verb"] == "quote":
+        releases = Mechanism("gaussian", told["noise"], question["sampling"], question["count"])
+        return (releases, *parse_charge(question["besides"]))
+    charge = parse_charge(question["charges"])
+    factor = told["noise"] if question["verb"] == "fit" else 1.0
+    return tuple(replace(one, noise=one.noise * factor) for one in charge)
 
 
 def _fit(question: Mapping[str, JSON]) -> JSON:
@@ -73,9 +113,8 @@ def _spent(question: Mapping[str, JSON]) -> JSON:
 
 
 def _epsilon(charge: Charge, delta: float) -> dict[str, float | None]:
-    exact = not any(mechanism.kind == "tree" for mechanism in charge)
     return {
-        "pld": epsilon(charge, delta, "pld") if exact else None,
+        "pld": None if charge else 0.0,
         "rdp-cks20": epsilon(charge, delta) if charge else 0.0,
         "rdp-filter": epsilon(charge, delta, "rdp-filter") if charge else 0.0,
     }
@@ -93,8 +132,19 @@ def main() -> None:
     """Answer the line on stdin."""
     # dp-accounting warns of each order that it leaves out; an order left out only raises ε.
     logging.disable(logging.WARNING)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     line = sys.stdin.buffer.readline(MAX_LINE + 1)
-    sys.stdout.write(json.dumps(answer(line), allow_nan=False) + "\n")
+    first = answer(line)
+    _say(first)
+    if second := exact(line, first) if "answer" in first else None:
+        _say(second)
+
+
+def _say(told: Mapping[str, JSON]) -> None:
+    sys.stdout.write(json.dumps(told, allow_nan=False) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
