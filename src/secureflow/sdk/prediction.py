@@ -3,8 +3,10 @@
     model = Model.load("income.safetensors", card)
     model.predict_proba([{"age": 41, "workclass": "Private", …}])
 
-Rows come as columns (name to array or list), a pyarrow table, a pandas frame, or a list of dicts.
-A missing value is None or NaN; a column that the model does not use is ignored.
+Rows come as columns (name to array or list), a pyarrow table, a pandas frame (NumPy, nullable or
+Arrow-backed), or a list of dicts. A missing value is None, NaN, or pandas' NA; a column that the
+model does not use is ignored. Whole numbers and booleans of a category are read as the agents read
+them: as the text `1` or `true`; so is 1.0, as which pandas writes a 1 beside a missing cell.
 """
 
 from __future__ import annotations
@@ -73,7 +75,11 @@ class Model:
 
     def inputs(self, rows: Any) -> NDArray[np.float32]:
         """Return the prepared inputs, float32 of shape (rows, width)."""
-        return feature_matrix(self.features, self._moments, _columns(rows, self._wanted()))
+        columns = _columns(rows, self._wanted())
+        for feature in self.features.categorical:
+            if feature.column in columns:
+                columns[feature.column] = _texts(columns[feature.column])
+        return feature_matrix(self.features, self._moments, columns)
 
     def to_sklearn(self) -> Any:
         """Return the same model as a fitted scikit-learn estimator over `inputs`.
@@ -112,10 +118,31 @@ def _cells(values: Any) -> NDArray[Any]:
         return values
     if isinstance(values, str) or not hasattr(values, "__len__"):
         raise _invalid_rows("a column is a single value")
-    # NaN (the only value unequal to itself) is how pandas writes a missing text.
     cells = np.empty(len(values), dtype=object)
-    cells[:] = [None if value is None or value != value else value for value in values]  # noqa: PLR0124
+    cells[:] = [None if _missing(value) else value for value in values]
     return cells
+
+
+def _missing(value: Any) -> bool:
+    """Tell None, NaN and NaT (the values unequal to themselves), and NA, which compares to NA."""
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)  # noqa: PLR0124
+
+
+def _texts(cells: NDArray[Any]) -> NDArray[Any]:
+    """Return the cells of a category as the agents' data sources do (`datasources.conform`)."""
+    texts = np.empty(len(cells), dtype=object)
+    texts[:] = [_text(value) for value in cells.tolist()]
+    return texts
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, int | np.integer):
+        return str(value)
+    if isinstance(value, float | np.floating):
+        return None if np.isnan(value) else str(int(value)) if value.is_integer() else value
+    return value
 
 
 def _invalid_rows(reason: str) -> SecureFlowError:

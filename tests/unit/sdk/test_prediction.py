@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from secureflow.adapters.datasources import open_source
+from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs import (
     CategoricalFeature,
     Contributor,
@@ -78,6 +82,65 @@ def test_every_form_of_rows_gives_the_agents_very_numbers(
 ) -> None:
     model, expected = trained
     assert model.log_odds(rows).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("backend", [None, "numpy_nullable", "pyarrow"])
+def test_every_kind_of_pandas_frame_gives_the_agents_very_numbers(
+    trained: tuple[Model, np.ndarray], backend: Any
+) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pandas.DataFrame([{name: row.get(name) for name in COLUMNS} for row in ROWS])
+    if backend is not None:
+        frame = frame.convert_dtypes(dtype_backend=backend)
+        assert frame["age"].isna().any()
+    model, expected = trained
+    assert model.log_odds(frame).tobytes() == expected.tobytes()
+
+
+CODED = FeatureSpec(
+    Label("income", "1"),
+    (NumericFeature("age", (0.0, 100.0), "bounds"),),
+    (
+        CategoricalFeature("branch", ("1", "2", "30"), missing="indicator"),
+        CategoricalFeature("member", ("false", "true"), missing="indicator"),
+    ),
+)
+
+
+def test_numbers_and_booleans_of_a_category_are_what_the_agent_trained_on(tmp_path: Path) -> None:
+    """The file is read by the agent's data source, and the same values predicted in each form."""
+    values: dict[str, list[Any]] = {
+        "age": [20, 65, 30, 44], "branch": [1, 30, None, 2], "member": [True, False, True, None],
+        "income": [1, 0, 0, 1],
+    }  # fmt: skip
+    pq.write_table(pa.table(values), tmp_path / "coded.parquet")
+    declared = (
+        ColumnConfig("age", "number", bounds=(0.0, 100.0)),
+        ColumnConfig("branch", "category", categories=("1", "2", "30")),
+        ColumnConfig("member", "category", categories=("false", "true")),
+        ColumnConfig("income", "category", categories=("0", "1")),
+    )
+    path = str(tmp_path / "coded.parquet")
+    read = open_source(DatasetConfig("coded", path, "parquet", declared)).read(CODED.columns)
+    moments = moments_from_sums(CODED, moment_sums(CODED, read))
+    X, y = design_matrix(CODED, moments, read)
+    spec, family = replace(SPEC, features=CODED), LogisticRegression()
+    parameters = family.train(spec, family.initial(spec), X, y, b"seed")
+    card = model_card(spec, parameters, moments=None, metrics={}, created=1)
+    model, expected = Model(ModelFile(card, parameters)), logits(parameters, X)
+    rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    forms: list[Any] = [values, pa.table(values), rows]
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pandas.DataFrame(values)
+    assert frame["branch"].dtype == float  # a whole number beside a missing one
+    forms += [
+        frame,
+        *(frame.convert_dtypes(dtype_backend=b) for b in ("numpy_nullable", "pyarrow")),
+    ]
+    for form in forms:
+        assert model.log_odds(form).tobytes() == expected.tobytes()
+    plain = {"age": np.array([20]), "branch": np.array([1]), "member": np.array([True])}
+    assert model.log_odds(plain).tobytes() == expected[:1].tobytes()
 
 
 def test_probabilities_and_classes(trained: tuple[Model, np.ndarray]) -> None:
