@@ -199,8 +199,10 @@ def test_an_owner_says_no(place: Platform) -> None:
         ended = await_end(client, job.id)
     assert ended.state == "failed"
     assert ended.error is not None
-    assert "bank-b" in ended.error["message"]
-    assert "not for this purpose" in ended.error["message"]
+    assert ended.error["code"] == "consent_refused"
+    assert ended.error["message"].startswith("bank-b refused: not for this purpose.")
+    (refusal,) = ended.error["details"]["refusals"]
+    assert (refusal["party"], refusal["reason"]) == ("bank-b", "not for this purpose")
 
 
 def test_everything_restarts_between_two_jobs(place: Platform) -> None:

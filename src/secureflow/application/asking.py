@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from secureflow.application.disapprovals import disapproval
 from secureflow.application.ports import Courier, Request
 from secureflow.application.replies import checked_reply
 from secureflow.engines.script import JSON, Ask
@@ -38,8 +39,9 @@ class Asking:
         """Return `{"replies", "failures"}` by party.
 
         Raises:
-            SecureFlowError: `too_few_answers` (details: failures), the party's own error for a
-                single party that must answer, or `cancelled`.
+            SecureFlowError: `too_few_answers` (details: failures), `consent_refused` (details:
+                refusals too), the party's own error for a single party that must answer, or
+                `cancelled`.
         """
         waiting = asyncio.create_task(self._gather(job, seq, ask))
         cancelling = asyncio.create_task(cancel.wait())
@@ -55,7 +57,7 @@ class Asking:
             cancelling.cancel()
         need = len(ask.to) if ask.need is None else ask.need
         if len(replies) < need:
-            raise _too_few(ask, need, failures)
+            raise _too_few(ask, need, replies, failures)
         await self._pass_on_cosignatures(ask, replies)
         return {"replies": replies, "failures": failures}
 
@@ -101,7 +103,11 @@ def _request(job: str, seq: int, ask: Ask, party: str) -> Request:
     return Request(f"{job}/{seq}/{party}", party, ask.verb, body, ask.patience)
 
 
-def _too_few(ask: Ask, need: int, failures: dict[str, JSON]) -> SecureFlowError:
+def _too_few(
+    ask: Ask, need: int, replies: dict[str, JSON], failures: dict[str, JSON]
+) -> SecureFlowError:
+    if ask.verb == "consent":
+        return disapproval(ask.to, replies, failures)
     if len(ask.to) == 1 and failures:
         return SecureFlowError.from_json(next(iter(failures.values())))
     reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())

@@ -172,7 +172,15 @@ def _show(job: Job, output: Form) -> None:
         show(job, output)
         return
     progress = {name: job.progress[name] for name in _PROGRESS if name in job.progress}
-    show({**vars(job), "progress": progress}, output, _FACTS)
+    show({**vars(job), "progress": progress, "error": _why(job.error)}, output, _FACTS)
+
+
+def _why(error: dict[str, Any] | None) -> str | None:
+    """Return why a job ended, as the line that an error is everywhere; details are for programs."""
+    if not error:
+        return None
+    hint = f" → {error['hint']}" if error.get("hint") else ""
+    return f"{error.get('code', '')}: {error.get('message', '')}{hint}"
 
 
 def _resumed(connection: Any, start: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,20 +29,33 @@ class Progress:
     rounds: int = 0
     parties: dict[str, str] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    repeated: bool = False
+    """Whether the newest error was told already, as the reason of the state before it."""
 
     def take(self, event: Event) -> None:
         """Take one event; unknown kinds change nothing."""
         data = event.data
         match event.kind:
             case "state":
-                self.state, self.reason = str(data.get("state", "")), str(data.get("reason") or "")
+                self.state = str(data.get("state", ""))
+                self.reason = "" if self.ended else str(data.get("reason") or "")
             case "party":
                 self.parties[str(data.get("party", "?"))] = str(data.get("state", ""))
             case "round":
                 self.rounds = int(data.get("rounds") or 0)
                 self.history.append(data)
             case "error":
-                self.reason = str(data.get("message") or data.get("code") or "")
+                for one in _refusals(data):
+                    if one.get("refused"):
+                        self.parties[str(one.get("party", "?"))] = "refused"
+                message = str(data.get("message") or data.get("code") or "")
+                self.repeated = self.ended or message == self.reason
+                self.reason = "" if self.ended else message
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ended without success: the command's own error says why, once."""
+        return self.state in {"failed", "cancelled"}
 
     def line(self, event: Event) -> str:
         """Return the plain line of an event that was taken, or nothing."""
@@ -59,8 +73,15 @@ class Progress:
             case "dropouts":
                 return "\n".join(map(_dropped, event.data.get("dropouts") or ()))
             case "error":
-                return self.reason
+                return "" if self.repeated else self.reason
         return ""
+
+
+def _refusals(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return who refused, and why, of a job that ended without consent."""
+    details = data.get("details")
+    found = details.get("refusals") if isinstance(details, Mapping) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _dropped(one: dict[str, Any]) -> str:

@@ -5,8 +5,9 @@ journal of answers rebuilds its exact state in a fresh generator. Failures and c
 `throw()` as `SecureFlowError` (codes below), on replay too. Effects are JSON: their digest stands
 in the journal beside the answer, and a replay that yields another effect stops the job.
 
-Codes that enter by `throw()`: `too_few_answers` (details: failures by party), `cancelled`,
-and for an `Ask` of one party with need 1 the party's own error.
+Codes that enter by `throw()`: `too_few_answers` (details: failures by party), `cancelled`, for
+`consent` also `consent_refused` (details: refusals by party, code and reason), and for an `Ask` of
+one party with need 1 the party's own error.
 """
 
 from __future__ import annotations

@@ -140,6 +140,17 @@ def test_submit_and_watch_to_a_failure(centre: Any, cli: Any, tmp_path: Path) ->
     assert err.splitlines()[-1] == "round_lost: bank-b lost round 2. → Submit again."
 
 
+def test_showing_a_job_says_why_it_ended_in_one_sentence(centre: Any, cli: Any) -> None:
+    message = "bank-b refused: not for this purpose. bank-a had approved."
+    error = {"code": "consent_refused", "message": message, "hint": "Ask the data owner.",
+             "details": {"failures": {"bank-b": {"message": message}}}}  # fmt: skip
+    centre.answers["GET /jobs/job_00000000"] = (200, JOB | {"state": "failed", "error": error})
+    out = cli("job", "show", "job_00000000")[1]
+    assert f"consent_refused: {message} → Ask the data owner." in out
+    assert out.count("not for this purpose") == 1
+    assert "details" in cli("job", "show", "job_00000000", "-o", "json")[1]
+
+
 def test_continuing_takes_the_models_digest_from_the_ledger(
     centre: Any, cli: Any, tmp_path: Path
 ) -> None:

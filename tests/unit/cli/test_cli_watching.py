@@ -53,6 +53,41 @@ def test_an_error_and_unknown_events_are_taken() -> None:
     assert "bank-b is silent" in text
 
 
+REFUSAL = {
+    "code": "consent_refused",
+    "message": "bank-b refused: not for this purpose. bank-a had approved.",
+    "details": {"refusals": [{"party": "bank-b", "code": "consent_refused", "refused": True}]},
+}
+
+
+def told(*events: tuple[str, dict[str, Any]]) -> list[str]:
+    """Return the plain lines of events."""
+    progress, lines = Progress("job_00000000"), []
+    for number, (kind, data) in enumerate(events, 1):
+        progress.take(Event(number, kind, data))
+        lines.append(progress.line(Event(number, kind, data)))
+    return [line for line in lines if line]
+
+
+def test_why_a_job_ended_is_left_to_the_error_that_ends_the_command() -> None:
+    ending = (
+        ("state", {"state": "failed", "reason": REFUSAL["message"]}),
+        ("error", REFUSAL),
+        ("done", {"state": "failed"}),
+    )
+    assert told(*ending) == ["failed"]
+    text = drawn(fed(*ending))
+    assert "bank-b: refused" in text
+    assert "not for this purpose" not in text
+
+
+def test_why_a_job_pauses_is_told_once() -> None:
+    why = "Job job_00000000 cannot go on."
+    lines = told(("state", {"state": "paused", "reason": why}), ("error", {"message": why}))
+    assert lines == [f"paused  {why}"]
+    assert told(("error", {"message": why}), ("error", {"message": why})) == [why]
+
+
 def test_dropouts_are_told_line_by_line() -> None:
     gone = [
         {"party": "bank-b", "round": 2, "stage": "train", "reason": "it is silent"},

@@ -73,6 +73,7 @@ TEXTS: Final[dict[str, str]] = {
     "draft": "草稿",
     "proposed": "待批准",
     "approved": "已批准",
+    "refused": "已拒绝",
     "admitted": "已准入",
     "running": "运行中",
     "paused": "已暂停",

@@ -1,0 +1,103 @@
+"""Who refused, and why: in one sentence a party, and in the details for programs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from secureflow.application.asking import Asking
+from secureflow.application.ports import Request
+from secureflow.engines.script import Ask
+from secureflow.kit.errors import SecureFlowError
+
+PARTIES = ("bank-a", "bank-b", "bank-c")
+NO = SecureFlowError(
+    "consent_refused",
+    "Job job_1 was refused: not for this purpose.",
+    "Change the job accordingly, or ask the data owner.",
+    {"reason": "not for this purpose"},
+)
+
+
+class Courier:
+    """Answers as the parties would; a party without an answer says nothing until it is cut off."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self._answers = answers
+        self._answered = asyncio.Event()
+
+    async def ask(self, request: Request) -> Any:
+        answer = self._answers.get(request.party)
+        if answer is None:
+            await asyncio.Event().wait()
+        if isinstance(answer, SecureFlowError):
+            await self._answered.wait()  # those who agree are faster
+            raise answer
+        self._answered.set()
+        return answer
+
+    async def withdraw(self, job: str) -> None:
+        return
+
+
+async def refused(**answers: Any) -> SecureFlowError:
+    async def cosigned(*_: str) -> None:
+        return
+
+    named = {name.replace("_", "-"): answer for name, answer in answers.items()}
+    courier: Any = Courier(named)
+    ask = Ask(PARTIES, "consent", {}, patience=None)
+    with pytest.raises(SecureFlowError) as error:
+        await Asking(courier, cosigned).perform("job_1", 0, ask, asyncio.Event())
+    return error.value
+
+
+async def test_a_refusal_says_who_and_why_once() -> None:
+    error = await refused(bank_a={"approval": {}}, bank_b=NO)
+    assert error.code == "consent_refused"
+    assert error.message == (
+        "bank-b refused: not for this purpose. bank-a had approved. bank-c had not decided."
+    )
+    assert error.hint == NO.hint
+    assert error.details["refusals"] == [
+        {
+            "party": "bank-b",
+            "code": "consent_refused",
+            "reason": "not for this purpose",
+            "refused": True,
+        }
+    ]
+    assert error.details["failures"]["bank-b"]["code"] == "consent_refused"  # for accusations
+
+
+async def test_what_no_person_decided_is_told_with_its_code() -> None:
+    over = SecureFlowError("budget_exceeded", "The budget of visits has ε = 0.1 left.")
+    error = await refused(bank_a={"approval": {}}, bank_b=over)
+    assert error.code == "consent_refused"
+    assert error.message.startswith(
+        "bank-b refused (budget_exceeded): The budget of visits has ε = 0.1 left."
+    )
+
+
+async def test_an_agent_that_could_not_answer_did_not_refuse() -> None:
+    full = SecureFlowError("inbox_full", "256 requests wait for a person here.")
+    error = await refused(bank_a={"approval": {}}, bank_b=full)
+    assert error.code == "too_few_answers"
+    assert error.message.startswith("bank-b could not answer (inbox_full): 256 requests wait")
+    assert error.details["refusals"][0]["refused"] is False
+    malformed = await refused(bank_a={"approval": {}, "leaves": 7})
+    assert malformed.code == "too_few_answers"
+    assert "bank-a could not answer (malformed_reply)" in malformed.message
+
+
+async def test_what_a_party_says_is_one_line_of_bounded_length() -> None:
+    nasty = "no\x1b[2J\n\u202eyes\r" + "x" * 10_000
+    words = SecureFlowError("made_up", nasty, nasty, {"reason": nasty})
+    error = await refused(bank_a={"approval": {}}, bank_b=words)
+    for text in (error.message, error.hint, error.details["refusals"][0]["reason"]):
+        assert text.isprintable()
+        assert len(text) < 500
+    assert error.details["refusals"][0]["code"] == "internal"
