@@ -131,7 +131,7 @@ class Charters:
                 raise SecureFlowError(
                     "signature_refused",
                     f"The signature does not hold under the key of {organisation}.",
-                    "Sign with the key that the agent enrolled: secureflow charter sign.",
+                    "Sign with the key that the agent enrolled: secureflow agent charter sign.",
                 )
             signed = SignedCharter(draft.charter, {**draft.signatures, organisation: signature})
             await _keep(deed, signed, pinned, organisation)

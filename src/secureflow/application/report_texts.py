@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from secureflow.application.disclosure_texts import DISCLOSED
@@ -152,4 +153,15 @@ _SHARED: Final[dict[str, str]] = {
     "Released": "发布内容",
 }
 
+_NUMBER = re.compile(r"\d+")
+
 CHINESE: Final[dict[str, str]] = _SHARED | DISCLOSED | STATISTICS
+
+
+def translated(text: str) -> str | None:
+    """Return the Chinese of a text; numbers in it stand as `#` in the table, in their order."""
+    if text in CHINESE:
+        return CHINESE[text]
+    numbers = iter(_NUMBER.findall(text))
+    chinese = CHINESE.get(_NUMBER.sub("#", text))
+    return None if chinese is None else re.sub("#", lambda _: next(numbers), chinese)

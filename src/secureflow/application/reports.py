@@ -8,7 +8,6 @@ escaped by the template engine.
 from __future__ import annotations
 
 import functools
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -17,9 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from secureflow.application.charts import Chart, chart
-from secureflow.application.report_texts import CHINESE
+from secureflow.application.report_texts import translated
 
-_NUMBER = re.compile(r"\d+")
 _CURVES = ("loss", "auc", "accuracy")
 
 
@@ -48,15 +46,6 @@ def both(english: Any) -> Markup:
     return Markup('<span class="en">{}</span><span class="zh" lang="zh">{}</span>').format(
         text, chinese
     )
-
-
-def translated(text: str) -> str | None:
-    """Return the Chinese of a text; numbers in it stand as `#` in the table, in their order."""
-    if text in CHINESE:
-        return CHINESE[text]
-    numbers = iter(_NUMBER.findall(text))
-    chinese = CHINESE.get(_NUMBER.sub("#", text))
-    return None if chinese is None else re.sub("#", lambda _: next(numbers), chinese)
 
 
 def moment(seconds: Any) -> str:

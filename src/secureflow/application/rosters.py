@@ -31,7 +31,7 @@ async def adopted_charter(work: UnitOfWork) -> Charter:
         raise SecureFlowError(
             "charter_missing",
             "There is no adopted charter, so no contributor's key is known.",
-            "The operator proposes one, and every member signs it: secureflow charter propose.",
+            "The operator proposes one, and every member signs it: secureflow charter draft.",
         )
     return SignedCharter.from_json(stored).charter
 

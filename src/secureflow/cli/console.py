@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from secureflow.cli.texts import t
+from secureflow.cli.texts import explained, said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
@@ -70,9 +70,10 @@ def show(value: Any, form: Form, columns: Sequence[str] = ()) -> None:
 
 def fail(error: SecureFlowError) -> None:
     """Write the one line of an error: code, message, hint."""
-    line = _styled(error.code, fg=typer.colors.RED, bold=True) + f": {error.message}"
+    line = _styled(error.code, fg=typer.colors.RED, bold=True)
+    line += f": {explained(error.code, error.message)}"
     if error.hint:
-        line += f" {_styled('→', fg=typer.colors.CYAN)} {error.hint}"
+        line += f" {_styled('→', fg=typer.colors.CYAN)} {said(error.hint)}"
     typer.echo(" ".join(line.split("\n")), err=True)
 
 

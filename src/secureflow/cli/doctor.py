@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from secureflow.cli.console import Form, Output, show, write
 from secureflow.cli.session import profile
-from secureflow.cli.texts import t
+from secureflow.cli.texts import explained, said, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.version import __version__
 
@@ -55,13 +55,14 @@ def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
     if output is Form.TABLE:
         for one in found:
             mark = "✓" if one["ok"] else "✗"
-            write(f"{mark} {t(one['leg']):<14} {one['message']}")
+            write(f"{mark} {t(one['leg']):<14} {said(one['message'])}")
     else:
         show(found, output)
     bad = next((one for one in found if not one["ok"]), None)
     if bad is not None:
         code = str(bad.get("code") or "unavailable")
-        raise SecureFlowError(code, f"{t(bad['leg'])}: {bad['message']}", bad.get("hint", ""))
+        message = f"{t(bad['leg'])}: {explained(code, bad['message'])}"
+        raise SecureFlowError(code, message, said(bad.get("hint", "")))
 
 
 def examine(known: Profile) -> Iterator[dict[str, Any]]:

@@ -146,10 +146,16 @@ def report(
 
 
 @app.command("explain", help=t("Who could see what of a job, what it cost, what is stopped."))
-def explain(job: Id, output: Output = Form.YAML) -> None:
+def explain(job: Id, output: Output = Form.TABLE) -> None:
     """Explain a job."""
+    from secureflow.cli.explaining import show_explanation
+
     with client() as connection:
-        show(connection.jobs.explain(job), output)
+        told = connection.jobs.explain(job)
+    if output is Form.TABLE:
+        show_explanation(told)
+    else:
+        show(told, output)
 
 
 @app.command("bundle", help=t("Write a job's audit bundle."))

@@ -9,7 +9,7 @@ import typer
 
 from secureflow.cli.console import Form, Output, say, show
 from secureflow.cli.session import client
-from secureflow.cli.texts import t
+from secureflow.cli.texts import said, t
 
 if TYPE_CHECKING:
     from secureflow.sdk import Client, StatisticsRequest
@@ -100,10 +100,11 @@ def show_rehearsal(told: DryRun, output: Form) -> None:
     """Write a dry run: the price, and how wide answers will be."""
     expected = told.details.get("expected")
     if output is not Form.TABLE or expected is None:
-        show(told, output, ("digest", "notes", "details"))
+        notes = [*map(said, told.notes)] if output is Form.TABLE else told.notes
+        show({**vars(told), "notes": notes}, output, ("digest", "notes", "details"))
         return
     details = {name: one for name, one in told.details.items() if name != "expected"}
-    show({"digest": told.digest, "notes": told.notes, **details}, output)
+    show({"digest": told.digest, "notes": [*map(said, told.notes)], **details}, output)
     say(t("Standard errors that noise alone would give, with so many rows in each group:"))
     show(expected, output, _EXPECTED)
 

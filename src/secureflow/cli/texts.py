@@ -1,7 +1,8 @@
-"""The language that people read: English in the code, Chinese in the catalogue beside it.
+"""The language that people read: English in the code, Chinese in the catalogues beside it.
 
 `t` works like gettext: the English text is the key, so the code reads without the catalogue and a
-missing translation shows English. Chosen by `SECUREFLOW_LANG`, else by the locale's variables.
+missing translation shows English. `said` is for what other processes wrote in English. Chosen by
+`SECUREFLOW_LANG`, else by the locale's variables.
 """
 
 from __future__ import annotations
@@ -22,3 +23,32 @@ def t(english: str, **values: object) -> str:
     """Return the text in the chosen language, with `{named}` values filled in."""
     text = CHINESE.get(english, english) if language() == "zh" else english
     return text.format(**values) if values else text
+
+
+def said(english: str) -> str:
+    """Return a text of another process in the chosen language, or as it is."""
+    if language() != "zh":
+        return english
+    from secureflow.application.report_texts import translated
+    from secureflow.cli.told import chinese_of
+
+    return chinese_of(english) or translated(english) or english
+
+
+def explained(code: str, message: str) -> str:
+    """Return an error's message in the chosen language.
+
+    Where no template fits, the Chinese sentence of the code precedes the English, which has the
+    values of the case. A message of the command line itself is Chinese already.
+    """
+    text = said(message)
+    if language() != "zh" or text != message or message.endswith(_ENDS):
+        return text
+    from secureflow.domain.error_texts import CHINESE as SENTENCES
+
+    sentence = SENTENCES.get(code)
+    return f"{sentence}：{message}" if sentence else message
+
+
+_ENDS = ("。", "？", "！")
+"""How a Chinese sentence ends, and no English one."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from secureflow.cli.console import say
-from secureflow.cli.texts import t
+from secureflow.cli.texts import explained, said, t
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,7 +38,7 @@ class Progress:
         match event.kind:
             case "state":
                 self.state = str(data.get("state", ""))
-                self.reason = "" if self.ended else str(data.get("reason") or "")
+                self.reason = "" if self.ended else said(str(data.get("reason") or ""))
             case "party":
                 self.parties[str(data.get("party", "?"))] = str(data.get("state", ""))
             case "round":
@@ -48,7 +48,8 @@ class Progress:
                 for one in _refusals(data):
                     if one.get("refused"):
                         self.parties[str(one.get("party", "?"))] = "refused"
-                message = str(data.get("message") or data.get("code") or "")
+                code = str(data.get("code") or "")
+                message = explained(code, str(data.get("message") or code))
                 self.repeated = self.ended or message == self.reason
                 self.reason = "" if self.ended else message
 
@@ -86,7 +87,7 @@ def _refusals(data: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _dropped(one: dict[str, Any]) -> str:
     facts = {name: str(one.get(name, "")) for name in ("party", "round", "stage", "reason")}
-    facts["stage"] = t(facts["stage"])
+    facts |= {"stage": t(facts["stage"]), "reason": said(facts["reason"])}
     return t("{party} dropped out of round {round} ({stage}): {reason}", **facts)
 
 

@@ -185,7 +185,7 @@ def accept_change(pinned: Charter, candidate: SignedCharter) -> Charter:
             "charter_not_signed",
             f"Charter version {new.version} has valid signatures of {len(signers)} of the "
             f"{len(pinned.members)} pinned members; it needs more than two thirds.",
-            "Ask the missing members to sign it: secureflow charter sign.",
+            "Ask the missing members to sign it: secureflow agent charter sign.",
             {"signed": sorted(signers), "missing": sorted(pinned.keys.keys() - signers)},
         )
     return new

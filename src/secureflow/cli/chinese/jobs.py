@@ -19,6 +19,11 @@ TEXTS: Final[dict[str, str]] = {
         "等待任务结束并显示；失败或被取消则退出码为 8，超时为 6。"
     ),
     "Seconds to wait at most. Default: to its end.": "最多等待的秒数。默认：直到结束。",
+    "Who could see what": "谁能看到什么",
+    "What is stopped": "挡住了哪些攻击",
+    "What it cost": "隐私代价",
+    "What is released": "发布内容",
+    "Who dropped out": "掉线记录",
     "Cancel {what}?": "取消 {what}？",
     "{what} is cancelled.": "已取消 {what}。",
     "Cancel a job.": "取消任务。",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,6 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from secureflow.domain.error_texts import CHINESE
 from secureflow.domain.errors import Category, category
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -34,6 +36,8 @@ _STATUS: Final = {
 }
 _BY_CODE: Final = {"malformed_json": 400, "malformed_request": 400, "method_not_allowed": 405}
 
+_WEIGHT: Final = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+
 _log = get_logger(__name__)
 
 
@@ -41,7 +45,10 @@ class Problem(BaseModel):
     """What went wrong, for people (`detail`, `hint`) and for programs (`code`, `details`)."""
 
     type: str = Field(examples=["urn:secureflow:problem:not_found"])
-    title: str = Field(examples=["Not Found"])
+    title: str = Field(
+        description="What the code means; in Chinese where `Accept-Language` prefers it",
+        examples=["Not Found"],
+    )
     status: int = Field(examples=[404])
     detail: str = Field(examples=["There is no job 'job_01…' that you can see."])
     code: str = Field(examples=["not_found"])
@@ -56,18 +63,35 @@ def status_of(code: str) -> int:
 
 
 def problem(
-    error: SecureFlowError, instance: str, headers: Mapping[str, str] | None = None
+    error: SecureFlowError,
+    instance: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    languages: str = "",
 ) -> Response:
-    """Return an error as a problem+json answer."""
+    """Return an error as a problem+json answer.
+
+    Only the title has a language, as RFC 9457 (3.1.3) allows: `detail` and `hint` stay English,
+    so that logs, tickets and clients of any language quote the same words.
+
+    Args:
+        error: what happened.
+        instance: the path that was asked.
+        headers: more headers of the answer.
+        languages: the request's `Accept-Language`.
+    """
     status = status_of(error.code)
     told = dict(headers or {})
+    chinese = CHINESE.get(error.code) if prefers_chinese(languages) else None
+    if chinese:
+        told["Content-Language"] = "zh"
     if status == HTTPStatus.UNAUTHORIZED:
         told["WWW-Authenticate"] = "Bearer"
     if "retry_after" in error.details:
         told["Retry-After"] = str(error.details["retry_after"])
     body = Problem(
         type=f"urn:secureflow:problem:{error.code}",
-        title=HTTPStatus(status).phrase,
+        title=chinese or HTTPStatus(status).phrase,
         status=status,
         detail=error.message,
         code=error.code,
@@ -78,6 +102,21 @@ def problem(
     return JSONResponse(body.model_dump(), status, told, media_type=MEDIA_TYPE)
 
 
+def prefers_chinese(languages: str) -> bool:
+    """Tell whether an `Accept-Language` (RFC 9110, 12.5.4) puts Chinese before English.
+
+    What cannot be read counts as English; only the first ranges of a long header are looked at.
+    """
+    best = {"zh": 0.0, "en": 0.0}
+    for one in languages[:512].lower().split(",")[:16]:
+        tag, *parameters = (part.strip() for part in one.split(";"))
+        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        family = tag.partition("-")[0]
+        if family in best and _WEIGHT.fullmatch(weight):
+            best[family] = max(best[family], float(weight))
+    return best["zh"] > best["en"]
+
+
 def install(app: FastAPI) -> None:
     """Make every failure of the app a problem: its own, FastAPI's, Starlette's, and defects."""
     app.add_exception_handler(SecureFlowError, _known)
@@ -86,9 +125,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _defect)
 
 
+def _answer(
+    request: Request, error: SecureFlowError, headers: Mapping[str, str] | None = None
+) -> Response:
+    languages = request.headers.get("Accept-Language", "")
+    return problem(error, request.url.path, headers, languages=languages)
+
+
 async def _known(request: Request, error: Exception) -> Response:
     assert isinstance(error, SecureFlowError)  # noqa: S101  registered for exactly this
-    return problem(error, request.url.path)
+    return _answer(request, error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -99,7 +145,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     ][:MAX_FIELDS]
     if any(one["type"] == "json_invalid" for one in error.errors()):
         told = SecureFlowError("malformed_json", "The body is not JSON.", "Send valid JSON.")
-        return problem(told, request.url.path)
+        return _answer(request, told)
     first = fields[0]
     told = SecureFlowError(
         "invalid_request",
@@ -107,7 +153,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
         "Correct the named field; `details.fields` lists every one.",
         {"fields": fields},
     )
-    return problem(told, request.url.path)
+    return _answer(request, told)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -127,7 +173,7 @@ async def _http(request: Request, error: Exception) -> Response:
     }.get(error.status_code)
     if told is None:
         told = SecureFlowError("invalid_request", str(error.detail), "")
-    return problem(told, path, error.headers)
+    return _answer(request, told, error.headers)
 
 
 async def _defect(request: Request, error: Exception) -> Response:
@@ -137,4 +183,4 @@ async def _defect(request: Request, error: Exception) -> Response:
         "The server met a defect.",
         "Tell the operator the X-Request-Id; the log has the trace.",
     )
-    return problem(told, request.url.path)
+    return _answer(request, told)

@@ -1,0 +1,40 @@
+"""`job explain` for people: who could see what, what is stopped, what it cost, who dropped out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from secureflow.cli.console import Form, show, write
+from secureflow.cli.texts import said, t
+
+_HEAD: Final = ("protection", "tee", "rounds")
+_COST: Final = (
+    *("unit", "contributions", "mechanism", "noise", "noise_multiplier", "clipping_norm"),
+    *("sampling", "metrics_noise", "library", "delta", "epsilon", "epsilon_pld"),
+)
+_DROPPED: Final = ("party", "round", "stage", "reason")
+
+
+def show_explanation(told: Mapping[str, Any]) -> None:
+    """Write an explanation as tables; the JSON and YAML forms hold more."""
+    show({name: _spoken(told.get(name)) for name in _HEAD if told.get(name)}, Form.TABLE)
+    _section(t("Who could see what"), told.get("disclosure"), ("who", "sees", "why"))
+    _section(t("What is stopped"), told.get("attacks"), ("attack", "stopped", "why"))
+    if privacy := told.get("privacy"):
+        write(f"\n{t('What it cost')}")
+        facts = {n: _spoken(privacy[n]) for n in _COST if privacy.get(n) is not None}
+        show(facts, Form.TABLE)
+        _section(t("What is released"), privacy.get("released"), ("number", "mechanism"))
+    _section(t("Who dropped out"), told.get("dropouts"), _DROPPED)
+
+
+def _section(title: str, rows: Any, columns: Sequence[str]) -> None:
+    if not rows:
+        return
+    write(f"\n{title}")
+    show([{name: _spoken(row.get(name)) for name in columns} for row in rows], Form.TABLE, columns)
+
+
+def _spoken(value: Any) -> Any:
+    return said(value) if isinstance(value, str) else value

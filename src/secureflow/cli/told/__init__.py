@@ -1,0 +1,47 @@
+"""The Chinese of what other processes say: errors and hints of the server, findings of the doctor.
+
+The command line's own texts go through `cli.texts.t`, where the English is the key. What a server
+or an agent sends has its values filled in already, so here a template is the key, with `{}` where
+a value stands; the Chinese names the values by their place, `{0}`, `{1}`. A text that fits no
+template is shown in English, an error after the Chinese sentence of its code
+(`domain.error_texts`). A test says when a template is none any more.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Final
+
+from secureflow.cli.told import doctor, hints, notes, refusals
+
+TOLD: Final[dict[str, str]] = doctor.TEXTS | hints.TEXTS | notes.TEXTS | refusals.TEXTS
+LONGEST: Final = 4000
+"""Characters of a text that is looked at: it may come from anybody."""
+
+
+def chinese_of(text: str) -> str | None:
+    """Return the Chinese of an English text, or None where no template fits."""
+    if text in TOLD:
+        return TOLD[text]
+    if len(text) > LONGEST:
+        return None
+    for shape, chinese in _shapes():
+        found = shape.fullmatch(text)
+        if found is not None:
+            return chinese.format(*found.groups())
+    return None
+
+
+@functools.cache
+def _shapes() -> list[tuple[re.Pattern[str], str]]:
+    """Return the templates with values as patterns, the most telling first."""
+    with_values = sorted(
+        (template for template in TOLD if "{}" in template),
+        key=lambda template: len(template.replace("{}", "")),
+        reverse=True,
+    )
+    return [
+        (re.compile("(.+?)".join(map(re.escape, template.split("{}"))), re.DOTALL), TOLD[template])
+        for template in with_values
+    ]

@@ -1,0 +1,113 @@
+"""Chinese of what `agent doctor` finds (`agent.doctor`)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXTS: Final[dict[str, str]] = {
+    "{}: {} datasets": "{0}：{1} 个数据集",
+    "signing key {}": "签名密钥 {0}",
+    "port {} answers in {} ms": "端口 {0} 在 {1} 毫秒内应答",
+    "{}, the server's certificate holds until {}": "{0}，服务器证书有效至 {1}",
+    "{} until {} UTC": "{0}，有效至 {1} UTC",
+    "{} is healthy": "{0} 健康",
+    "the centre knows this agent as {}": "中心认定本代理为 {0}",
+    "differs by {} s": "相差 {0} 秒",
+    "version {} with {} members, {}…": "版本 {0}，{1} 个成员，{2}…",
+    "SIMULATED enclaves are accepted: they protect nothing. Code {}": (
+        "接受模拟（SIMULATED）飞地：它们不提供任何保护。代码 {0}"
+    ),
+    "hardware only, code {}": "仅接受硬件，代码 {0}",
+    "none is connected: jobs with sealed updates must wait": (
+        "没有飞地在线：使用密封更新的任务须等待"
+    ),
+    "it says that it runs accepted code {}…{}": "它自称运行已接受的代码 {0}…{1}",
+    "none": "无",
+    "The doctor does not answer {}.": "检查程序不应答 {0}。",
+    "{} holds no link certificate.": "{0} 中没有链路证书。",
+    "{} holds no readable signing key.": "{0} 中没有可读的签名密钥。",
+    "Enrol first: secureflow agent enroll DIR --token-file FILE --server URL.": (
+        "请先注册：secureflow agent enroll DIR --token-file FILE --server URL。"
+    ),
+    "The link certificate is for {}, agent.yaml says {}.": (
+        "链路证书属于 {0}，而 agent.yaml 写的是 {1}。"
+    ),
+    "Correct `organisation`, or enrol with a token for it.": (
+        "请更正 `organisation`，或用该机构的令牌注册。"
+    ),
+    "The centre takes this agent for {}.": "中心把本代理认作 {0}。",
+    "Ask the operator which organisation the agent was enrolled for.": (
+        "请询问运营方：本代理是为哪个机构注册的。"
+    ),
+    "This clock and the centre's differ by {} s.": "本机时钟与中心相差 {0} 秒。",
+    "Set the clock (NTP): certificates, verdicts and approvals depend on it.": (
+        "请校准时钟（NTP）：证书、结论与批准都依赖时钟。"
+    ),
+    "The centre is {}, this agent is {}.": "中心版本为 {0}，本代理为 {1}。",
+    "Install the centre's major version.": "请安装与中心相同的主版本。",
+    "No charter is pinned: this agent knows no other member.": (
+        "尚未钉定章程：本代理不认识任何其他成员。"
+    ),
+    'Compare the fingerprint by telephone, then: secureflow agent charter pin --confirm "WORDS"': (
+        '请用电话核对指纹，然后执行：secureflow agent charter pin --confirm "WORDS"'
+    ),
+    "The pinned charter does not name this agent's signing key for {}: nobody would believe its "
+    "signatures.": "已钉定的章程没有为 {0} 列出本代理的签名密钥：没有人会相信它的签名。",
+    "Put the key back from its backup, or agree on a new charter with the present key.": (
+        "请从备份恢复密钥，或以当前密钥商定新章程。"
+    ),
+    "The centre goes by charter {}…, pinned is {}….": "中心采用章程 {0}…，已钉定的是 {1}…。",
+    "See the differences: secureflow agent charter show. Pin the newer version if enough members "
+    "signed it.": ("查看差异：secureflow agent charter show。若签名的成员足够，请钉定较新的版本。"),
+    "The centre keeps another log than the one that the charter names.": (
+        "中心所用的日志不是章程所指的那一份。"
+    ),
+    "Do not go on: compare the charter's log key with the other members.": (
+        "请停止：与其他成员核对章程中的日志密钥。"
+    ),
+    "attestation.measurements is empty: every enclave is refused.": (
+        "attestation.measurements 为空：所有飞地都会被拒绝。"
+    ),
+    "List the reviewed code's measurement, or `installed`.": (
+        "请列出已审阅代码的度量值，或写 `installed`。"
+    ),
+    "The centre's enclave is SIMULATED, and this agent accepts none that is.": (
+        "中心的飞地是模拟的（SIMULATED），而本代理不接受模拟飞地。"
+    ),
+    "Ask the operator for real hardware. For a rehearsal only: attestation.allow_simulated and its "
+    "root in agent.yaml.": (
+        "请要求运营方使用真实硬件。仅演练：在 agent.yaml 设 attestation.allow_simulated 及其根。"
+    ),
+    "The centre's enclave runs code {}…, which attestation.measurements does not list.": (
+        "中心的飞地运行代码 {0}…，不在 attestation.measurements 之列。"
+    ),
+    "Install the release that the enclave runs, or list its measurement once reviewed.": (
+        "请安装飞地所运行的版本，或在审阅后列出其度量值。"
+    ),
+    "There are no settings.": "没有配置。",
+    "The file of dataset {} is not there: {}.": "数据集 {0} 的文件不存在：{1}。",
+    "Correct its path in agent.yaml.": "请更正 agent.yaml 中的路径。",
+    "{} can be read by others.": "{0} 可被他人读取。",
+    "chmod 600 {}, and think about who may have read it.": (
+        "请执行 chmod 600 {0}，并考虑谁可能已读过它。"
+    ),
+    "{} has no address: {}.": "{0} 无法解析：{1}。",
+    "Check `link` in agent.yaml, the DNS server and the VPN.": (
+        "请检查 agent.yaml 中的 `link`、DNS 服务器与 VPN。"
+    ),
+    "Port {} of {} does not answer: {}.": "{1} 的端口 {0} 无应答：{2}。",
+    "Ask whether the server runs, and whether a firewall lets this machine dial out.": (
+        "请确认服务器在运行，且防火墙允许本机向外连接。"
+    ),
+    "The server's certificate is refused: {}.": "服务器证书未被接受：{0}。",
+    "It is not of the authority that the enrolment token named. A proxy that breaks TLS open must "
+    "let this address through; otherwise tell the operator.": (
+        "它不属于注册令牌所指的 CA。拆解 TLS 的代理须放行此地址；否则请告知运营方。"
+    ),
+    "TLS fails: {}.": "TLS 失败：{0}。",
+    "Is it the link's port (gRPC), and does no proxy stand in between?": (
+        "这是链路端口（gRPC）吗？中间是否有代理？"
+    ),
+    "The centre does not answer.": "中心没有应答。",
+    "Look at the server's log.": "请查看服务器日志。",
+}

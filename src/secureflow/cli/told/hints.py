@@ -1,0 +1,150 @@
+"""Chinese of hints: the next step that an error names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXTS: Final[dict[str, str]] = {
+    # application
+    "List the {}s that you can see; membership and grants decide it.": (
+        "请列出您可见的 {0}；可见与否取决于成员资格与授权。"
+    ),
+    "It takes one of the roles: {}. Ask an administrator of your organisation.": (
+        "需要以下角色之一：{0}。请联系本机构的管理员。"
+    ),
+    "An organisation admin accepts the invitation first.": "须先由机构管理员接受邀请。",
+    "Each member enrols its agent first: secureflow agent enroll.": (
+        "各成员须先注册代理：secureflow agent enroll。"
+    ),
+    "Look at the candidate again and sign that.": "请重新查看候选章程并对其签名。",
+    "Grant declared columns only.": "只能授权已声明的列。",
+    "Watch it: secureflow job watch {}.": "跟踪：secureflow job watch {0}。",
+    "It goes on: secureflow job watch {}.": "任务仍在继续：secureflow job watch {0}。",
+    "See what happened: secureflow job show {}.": "查看经过：secureflow job show {0}。",
+    "Wait for some to end, or cancel them.": "请等待一些任务结束，或取消它们。",
+    "Ask {}.": "请联系 {0}。",
+    "Enrol again with a new token from the operator.": "请向运营方索取新令牌并重新注册。",
+    "Enrol with `secureflow agent enroll` on the machine that holds the key.": (
+        "请在持有密钥的机器上用 `secureflow agent enroll` 注册。"
+    ),
+    "Use lowercase letters, digits and hyphens, not {}.": (
+        "请用小写字母、数字与连字符，不要用 {0}。"
+    ),
+    "Ask the operator for a new one; each serves once.": "请向运营方索取新的；每个只能用一次。",
+    "Make a fresh key at the agent: one key, one vote.": "请在代理处生成新密钥：一把密钥，一票。",
+    "Revoke it if it is lost, and enrol under another name.": "若已丢失请吊销，并以另一名称注册。",
+    "Revoke it first: an organisation has one agent.": "请先吊销它：每个机构只有一个代理。",
+    "Take a longer one; a phrase of four random words is good.": (
+        "请用更长的密码；四个随机词组成的短语就很好。"
+    ),
+    "Leave privacy.noise_multiplier out to have it calibrated, or raise privacy.epsilon.": (
+        "请去掉 privacy.noise_multiplier 以自动校准，或提高 privacy.epsilon。"
+    ),
+    "Its agent is faulty or of another version: ask the organisation.": (
+        "其代理有故障或版本不同：请联系该机构。"
+    ),
+    "The operator proposes one, and every member signs it: secureflow charter draft.": (
+        "由运营方提出，各成员签名：secureflow charter draft。"
+    ),
+    "Take datasets of at least three organisations.": "请选用至少三个机构的数据集。",
+    "Name one dataset for each contributor.": "每个贡献方请只指定一个数据集。",
+    "The operator proposes a charter with it, and the members sign.": (
+        "由运营方提出包含它的章程，并由成员签名。"
+    ),
+    "Ask a data owner of {} for a grant, or leave it out.": (
+        "请向 {0} 的数据所有者申请授权，或去掉它。"
+    ),
+    "Run the server version that started the job, or cancel it.": (
+        "请运行启动该任务的服务器版本，或取消任务。"
+    ),
+    "Name a granted dataset of each contributor; `parties` is for rehearsals.": (
+        "请为每个贡献方指定已授权的数据集；`parties` 仅用于演练。"
+    ),
+    "Give the job the categories that every owner declares.": "请在任务中使用各方都声明的类别。",
+    "Invite it, and let it accept.": "请邀请它，并由它接受。",
+    "Use columns that every contributor declares.": "请使用每个贡献方都声明的列。",
+    "Use the column as its owner declares it.": "请按所有者的声明使用该列。",
+    "Ask again: the job is made for what its owners declare now.": (
+        "请重新提交：任务按所有者当前的声明生成。"
+    ),
+    "Bounds, categories, unit and contributions are what the owners declared.": (
+        "范围、类别、单位与贡献数均以所有者的声明为准。"
+    ),
+    "One noise hides one unit: ask datasets of one unit together.": (
+        "一种噪声只保护一种单位：请只把同一单位的数据集放在一起查询。"
+    ),
+    "Its owner declares `privacy` in agent.yaml and publishes the dataset again.": (
+        "请其所有者在 agent.yaml 中声明 `privacy` 并重新发布数据集。"
+    ),
+    "Wait {} s and try again.": "请等待 {0} 秒后重试。",
+    "Check both; a disabled account cannot log in either.": "请检查二者；被停用的账户也无法登录。",
+    "Log in (POST /api/v1/login) and send `Authorization: Bearer sft_…`.": (
+        "请登录：secureflow login URL --ca FILE。"
+    ),
+    "Log in again.": "请重新登录。",
+    "Give the operator's people the role platform-admin and no organisation.": (
+        "运营方人员应为 platform-admin 角色且不属于任何机构。"
+    ),
+    "Make another platform admin first.": "请先设立另一位平台管理员。",
+    "Use up to 64 lowercase letters, digits and . _ @ -": "请用最多 64 个小写字母、数字与 . _ @ -",
+    "Choose another one.": "请另选一个。",
+    "Log in again and repeat the change.": "请重新登录后再次修改。",
+    # server.rest
+    "Send less at once.": "请减少单次发送的内容。",
+    "Take a fresh key for each new request.": "每个新请求请使用新的键。",
+    "Correct the named field; `details.fields` lists every one.": (
+        "请更正所指字段；`details.fields` 列出了全部字段。"
+    ),
+    "Tell the operator the X-Request-Id; the log has the trace.": (
+        "请把 X-Request-Id 告知运营方；日志中有详情。"
+    ),
+    "Send valid JSON.": "请发送有效的 JSON。",
+    "See the Allow header for what is.": "可用方法见 Allow 标头。",
+    # sdk
+    "Check that the URL is a SecureFlow server and that no proxy stands in between.": (
+        "请确认该 URL 是 SecureFlow 服务器，且中间没有代理。"
+    ),
+    "Check the URL and that the server runs; `secureflow doctor` names the leg that fails.": (
+        "请检查 URL 与服务器是否运行；`secureflow doctor` 会指出出错的一段。"
+    ),
+    "Give the CA file of this server (`--ca`), as its operator published it.": (
+        "请用 `--ca` 给出运营方公布的 CA 文件。"
+    ),
+    "Try again; `secureflow doctor` names the leg that fails.": (
+        "请重试；`secureflow doctor` 会指出出错的一段。"
+    ),
+    "Use a client and a server of the same version.": "请使用相同版本的客户端与服务器。",
+    "Use https://HOST[:PORT] (plain http only to a loopback address).": (
+        "请用 https://HOST[:PORT]（明文 http 仅限回环地址）。"
+    ),
+    "Give the PEM file that the server's operator published.": "请给出运营方公布的 PEM 文件。",
+    "Do not use it; ask the operator which of the two the ledger holds.": (
+        "请勿使用；请询问运营方账本中是哪一个。"
+    ),
+    "Choose a model that a training job released.": "请选用训练任务发布的模型。",
+    "Log in again: secureflow login URL --ca FILE.": "请重新登录：secureflow login URL --ca FILE。",
+    "Compare the declarations: secureflow data show DATASET.": (
+        "请比较各自的声明：secureflow data show DATASET。"
+    ),
+    "It holds: {}.": "它的取值有：{0}。",
+    "A feature is a number with bounds or a category, declared alike by every owner.": (
+        "特征须是各方声明一致的、有范围的数值或类别。"
+    ),
+    # joining and the agent's edge
+    "Check the URL, and whether the server runs with a certificate of its own authority.": (
+        "请检查 URL，以及服务器是否使用其自有 CA 的证书运行。"
+    ),
+    "The token is a secret: use https (http only on the same machine).": (
+        "令牌是机密：请用 https（仅同一台机器可用 http）。"
+    ),
+    "Copy the whole line that the operator gave you.": "请完整复制运营方给您的那一行。",
+    "It may be stopping, or it runs as another user.": "它可能正在停止，或以另一用户运行。",
+    "See the agent's log.": "请查看代理日志。",
+    "Start it: secureflow agent start --config FILE. It must run as your user.": (
+        "请启动：secureflow agent start --config FILE。它必须以您的用户运行。"
+    ),
+    "Command line and agent must be of one version.": "命令行与代理的版本必须一致。",
+    "Ask the operator for a token for your organisation.": "请向运营方索取本机构的令牌。",
+    "Its certificate renews itself. To enrol anew, move link.pem and ca.pem away; signing.key "
+    "stays.": "其证书会自动续期。要重新注册，请移走 link.pem 与 ca.pem；signing.key 保留。",
+}

@@ -1,0 +1,34 @@
+"""Chinese of the remarks of a dry run (`application.specs`, `application.statistics`)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXTS: Final[dict[str, str]] = {
+    "A round needs all {} contributors: it survives no dropout.": (
+        "每一轮都需要全部 {0} 个贡献方：任何一方掉线都无法继续。"
+    ),
+    "The sum needs all {} contributors: it survives no dropout.": (
+        "求和需要全部 {0} 个贡献方：任何一方掉线都无法继续。"
+    ),
+    "Updates are as safe as the enclave: look at its attestation verdict.": (
+        "更新的安全取决于飞地：请查看其远程证明结论。"
+    ),
+    "Without differential privacy, sums over rosters that differ in few parties reveal the "
+    "difference.": "未使用差分隐私时，名单只差少数几方的多个总和会泄露其差值。",
+    "{} declares values of {} that the job does not list: {}.": (
+        "{0} 声明的 {1} 含有任务未列出的取值：{2}。"
+    ),
+    "Local noise hides values, not rows: how many rows have a value is told exactly.": (
+        "本地噪声隐藏数值而不隐藏行：有值的行数会被准确透露。"
+    ),
+    "The unit is a record: a person with many records is protected less.": (
+        "保护单位是记录：拥有多条记录的人得到的保护较弱。"
+    ),
+    "A person with rows at several owners is protected less: they link no identities.": (
+        "在多个数据所有者处都有数据的人得到的保护较弱：各方之间不关联身份。"
+    ),
+    "{} declares {} within [{}, {}]; the noise fits the widest of all, [{}, {}].": (
+        "{0} 声明 {1} 在 [{2}, {3}] 内；噪声按其中最宽的范围 [{4}, {5}] 计算。"
+    ),
+}

@@ -1,0 +1,177 @@
+"""Whoever reads Chinese is told everything in Chinese: refusals, hints, findings, explanations."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+import secureflow
+from secureflow.cli.main import app
+from secureflow.cli.told import TOLD, chinese_of, doctor, hints, notes, refusals
+from secureflow.domain.error_texts import CHINESE
+from secureflow.domain.errors import CATALOGUE
+
+SOURCE = Path(secureflow.__file__).parent
+CJK = re.compile(r"[\u4e00-\u9fff]")
+NOTES = ("application/specs.py", "application/statistics.py")
+
+
+@pytest.fixture(autouse=True)
+def _chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+
+
+def _template(node: ast.AST) -> str:
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(one.value if isinstance(one, ast.Constant) else "{}" for one in node.values)
+    if isinstance(node, ast.BinOp):
+        return _template(node.left) + (_template(node.right) or "{}")
+    return ""
+
+
+def _texts(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if text := _template(node):
+            yield text
+
+
+def _sentences_of_the_doctor() -> set[str]:
+    tree = ast.parse((SOURCE / "agent" / "doctor.py").read_text())
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Return) and node.value is not None:
+            found.add(_template(node.value))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "SecureFlowError":
+            found |= {_template(argument) for argument in node.args[1:3]}
+    return {text for text in found if text.replace("{}", "").strip(" →/:.…")}
+
+
+def test_every_error_code_has_its_chinese_sentence() -> None:
+    assert set(CATALOGUE) - set(CHINESE) == set(), "add them to domain/error_texts.py"
+    assert set(CHINESE) - set(CATALOGUE) == set()
+    assert all(CJK.search(sentence) for sentence in CHINESE.values())
+
+
+def test_no_template_is_left_over() -> None:
+    said = {text for path in SOURCE.rglob("*.py") if "told" not in path.parts
+            for text in _texts(path)}  # fmt: skip
+    left = set(TOLD) - said
+    assert not left, "nothing says this any more: mend or remove it in cli/told/"
+    parts = (doctor.TEXTS, hints.TEXTS, notes.TEXTS, refusals.TEXTS)
+    assert sum(map(len, parts)) == len(TOLD)
+
+
+def test_templates_keep_their_values() -> None:
+    for english, chinese in TOLD.items():
+        places = sorted(int(place) for place in re.findall(r"{(\d+)}", chinese))
+        assert places == list(range(english.count("{}"))), english
+
+
+def test_the_doctor_and_a_dry_run_say_nothing_without_chinese() -> None:
+    remarks = {
+        text
+        for name in NOTES
+        for node in ast.walk(ast.parse((SOURCE / name).read_text()))
+        if isinstance(node, ast.Yield) and node.value is not None
+        for text in [_template(node.value)]
+        if " " in text
+    }
+    unsaid = [text for text in _sentences_of_the_doctor() | remarks
+              if chinese_of(text.replace("{}", "7")) is None]  # fmt: skip
+    assert remarks
+    assert not unsaid, "add them to cli/told/"
+
+
+def test_values_come_through_and_strangers_do_not() -> None:
+    assert chinese_of("There is no job 'job_1' that you can see.") == "没有您可见的 job 'job_1'。"
+    assert chinese_of("The dataset a{b} declares no column c.") == "数据集 a{b} 没有声明列 c。"
+    assert chinese_of("Nobody has translated this.") is None
+    assert chinese_of("x" * 100_000) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (
+            {
+                "code": "forbidden",
+                "detail": "sam may not do this (job.cancel).",
+                "hint": "Ask ann.",
+            },
+            "forbidden: sam 无权执行此操作（job.cancel）。 → 请联系 ann。\n",
+        ),
+        (
+            {"code": "budget_exceeded", "detail": "Bank A has 0.1 left.", "hint": ""},
+            "budget_exceeded: 超出隐私预算：Bank A has 0.1 left.\n",
+        ),
+        ({"code": "of_later", "detail": "Who knows.", "hint": ""}, "of_later: Who knows.\n"),
+    ],
+)
+def test_a_servers_error_is_told_in_chinese(
+    centre: Any, cli: Any, told: dict[str, str], expected: str
+) -> None:
+    centre.answers["GET /jobs/job_00000000"] = (403, told)
+    assert cli("job", "show", "job_00000000")[2] == expected
+
+
+def test_our_own_error_is_not_told_twice(cli: Any) -> None:
+    assert (
+        cli("user", "me")[2] == "unauthenticated: 您尚未登录。 → secureflow login URL --ca FILE\n"
+    )
+
+
+def test_an_explanation_is_a_screen_in_chinese(centre: Any, cli: Any) -> None:
+    told = {
+        "protection": "secagg", "tee": "", "rounds": 2, "privacy": None, "dropouts": [],
+        "disclosure": [
+            {"who": "operator", "sees": "masked updates and their sum",
+             "why": "masks cancel only in the sum"},
+        ],
+        "attacks": [
+            {"attack": "the operator reads a single update", "stopped": "yes",
+             "why": "it is masked; only a certified sum opens"},
+        ],
+    }  # fmt: skip
+    centre.answers["GET /jobs/job_00000000/explain"] = (200, told)
+    code, out, _ = cli("job", "explain", "job_00000000")
+    assert code == 0
+    for text in (
+        "谁能看到什么",
+        "运营方",
+        "加掩码的更新及其总和",
+        "运营方读取单个更新",
+        "安全聚合",
+    ):
+        assert text in out
+    assert not re.search(r"[a-z]{3,} [a-z]{3,}", out)
+
+
+def test_every_command_that_a_text_names_exists() -> None:
+    """A hint that names a command which is none leads nowhere."""
+    root = get_command(app)
+    named = {
+        found
+        for path in SOURCE.rglob("*.py")
+        for text in _texts(path)
+        for found in re.findall(r"\bsecureflow ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*){0,2})", text)
+    }
+    wrong = set()
+    for line in named:
+        command: Any = root
+        for word in line.split():
+            children = getattr(command, "commands", {})
+            if not children:
+                break  # words of the sentence, or arguments
+            if word not in children:
+                wrong.add(line)
+                break
+            command = children[word]
+    assert not wrong

@@ -1,0 +1,37 @@
+"""A problem's title is Chinese where the request prefers it; its words for logs stay English."""
+
+from __future__ import annotations
+
+import pytest
+
+from secureflow.server.rest.problems import prefers_chinese
+from tests.unit.server.conftest import Api
+
+
+@pytest.mark.parametrize(
+    ("languages", "chinese"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", True),
+        ("zh", True),
+        ("fr, zh-Hant;q=0.2", True),
+        ("en-GB,en;q=0.9,zh;q=0.8", False),
+        ("zh;q=0", False),
+        ("zh;q=nan", False),
+        ("zh;q=9", False),
+        ("", False),
+        ("*", False),
+        (",;=," * 10_000, False),
+    ],
+)
+def test_the_preferred_language(languages: str, chinese: bool) -> None:
+    assert prefers_chinese(languages) is chinese
+
+
+async def test_a_title_has_the_language_that_was_asked_for(api: Api) -> None:
+    english = await api.call("GET", "/me")
+    chinese = await api.call("GET", "/me", headers={"Accept-Language": "zh-CN"})
+    assert english.json()["title"] == "Unauthorized"
+    assert chinese.json()["title"] == "尚未登录，或登录已失效"
+    assert chinese.headers["content-language"] == "zh"
+    assert "content-language" not in english.headers
+    assert chinese.json() == english.json() | {"title": chinese.json()["title"]}
