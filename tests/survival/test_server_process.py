@@ -39,11 +39,12 @@ def token(directory: Path) -> EnrolmentToken:
 class Process:
     """One run of the server; `facts` is the line that it announced on stdout."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, log: Path = Path(os.devnull)) -> None:
         command = START + f"sys.exit(run(Path({str(directory / 'server.yaml')!r})))"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        with log.open("w") as told:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=told
+            )
         assert self.process.stdout is not None
         self.facts = json.loads(self.process.stdout.readline())
         context = ssl.create_default_context(cafile=str(directory / "ca" / "ca.pem"))

@@ -27,15 +27,27 @@ class Throttle:
         level = self._level(key)
         if level < 1.0:
             return (1.0 - level) / self._rate
-        self._buckets[key] = (level - 1.0, self._ticks())
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > self._keys:
-            self._buckets.popitem(last=False)
+        self._set(key, level - 1.0)
         return 0.0
+
+    def charge(self, key: str, amount: float) -> None:
+        """Take what was used already, even below empty: later ones wait for it."""
+        self._set(key, self._level(key) - amount)
+
+    def give_back(self, key: str) -> None:
+        """Put one back that turned out not to count."""
+        if key in self._buckets:
+            self._set(key, min(self._burst, self._level(key) + 1.0))
 
     def forget(self, key: str) -> None:
         """Fill the key's bucket again."""
         self._buckets.pop(key, None)
+
+    def _set(self, key: str, level: float) -> None:
+        self._buckets[key] = (level, self._ticks())
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > self._keys:
+            self._buckets.popitem(last=False)
 
     def _level(self, key: str) -> float:
         level, since = self._buckets.get(key, (self._burst, self._ticks()))

@@ -19,7 +19,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal
 from secureflow.kit.pki import SpiffeId, parse_certificate, spiffe_id
-from secureflow.kit.process import run_until_told
+from secureflow.kit.process import raise_descriptors, run_until_told
 from secureflow.kit.version import __version__
 
 JSON = Any
@@ -77,6 +77,7 @@ def run(config: Path) -> int:
     try:
         settings = EnclaveSettings.load(config)
         configure_logging("enclave", form=settings.log.form, level=settings.log.level)
+        raise_descriptors()
         run_until_told(serve(settings))
     except SecureFlowError as error:
         sys.stderr.write(f"{error}\n")

@@ -19,6 +19,8 @@ from typing import Any, Final, Literal
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from secureflow.kit.faults import Calm
+
 Form = Literal["json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -57,6 +59,7 @@ def configure_logging(process: str, *, form: Form = "console", level: Level = "i
             ],
         )
     )
+    handler.addFilter(Calm())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -17,7 +17,7 @@ from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.artifacts import FileArtifacts, ScratchFiles
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.adapters.link import LinkServer
+from secureflow.adapters.link import Bounds, LinkServer
 from secureflow.adapters.messaging import InProcessBus
 from secureflow.application.aggregation import Aggregation
 from secureflow.application.asking import Asking
@@ -81,6 +81,7 @@ async def open_centre(
         artifacts,
         clock=clock,
         version=__version__,
+        bounds=Bounds(settings.link.max_connections, settings.link.handshake_seconds),
     )
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, await link.start())

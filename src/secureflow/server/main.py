@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import sys
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -15,17 +17,25 @@ from starlette.types import ASGIApp
 
 from secureflow.domain.exits import exit_code
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.faults import Faults
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal, settle
-from secureflow.kit.process import run_until_told
+from secureflow.kit.process import raise_descriptors, run_until_told
 from secureflow.kit.version import __version__
-from secureflow.server.centre import Centre, open_centre
+from secureflow.server.centre import open_centre
+from secureflow.server.connections import Connections
+from secureflow.server.listener import Listener
+from secureflow.server.protocol import RestProtocol
 from secureflow.server.rest.app import create_app
-from secureflow.server.settings import ServerSettings
+from secureflow.server.settings import RestSettings, ServerSettings
 
 STREAM_SECONDS: Final = 1
 """How long open streams get to end when the server stops."""
 BACKLOG: Final = 512
+OWN_DESCRIPTORS: Final = 256
+"""Kept for the database, artifacts, child processes and logs."""
+MOST_SMALL: Final = 128
+"""Connections that there are in any case."""
 
 _log = get_logger(__name__)
 
@@ -46,6 +56,7 @@ async def serve(settings: ServerSettings) -> None:
         SecureFlowError: `address_unavailable`, or what `open_centre` raises.
     """
     stop = asyncio.Event()
+    settings = fitting(settings, raise_descriptors())
     async with contextlib.AsyncExitStack() as stack:
         listener = stack.enter_context(_listen(settings))
         centre = await open_centre(settings, stack, stop.is_set)
@@ -62,7 +73,7 @@ async def serve(settings: ServerSettings) -> None:
                 "version": __version__,
             },
         )
-        await _serve_rest(app, centre, listener, stop)
+        await serve_rest(app, settings.rest, centre.certificate.context, listener, stop)
 
 
 def run(config: Path) -> int:
@@ -78,27 +89,68 @@ def run(config: Path) -> int:
     return 0
 
 
-async def _serve_rest(
-    app: ASGIApp, centre: Centre, listener: socket.socket, stop: asyncio.Event
+def fitting(settings: ServerSettings, descriptors: int) -> ServerSettings:
+    """Return the settings with no more connections than the process has descriptors for.
+
+    REST, the link, and everything else (database, artifacts, the accountant) have shares of their
+    own, so that none of them can take what the others need.
+    """
+    rest, link = settings.rest.connections, settings.link
+    free = max(descriptors - OWN_DESCRIPTORS, MOST_SMALL)
+    if rest.most + link.max_connections <= free:
+        return settings
+    most = min(rest.most, free // 2)
+    _log.warning("descriptors_few", limit=descriptors, rest_connections=most)
+    rest = rest.model_copy(
+        update={
+            "most": most,
+            "unknown": min(rest.unknown, most // 2),
+            "of_address": min(rest.of_address, most // 4),
+        }
+    )
+    link = link.model_copy(update={"max_connections": min(link.max_connections, free - most)})
+    changed = {"rest": settings.rest.model_copy(update={"connections": rest}), "link": link}
+    return settings.model_copy(update=changed)
+
+
+async def serve_rest(
+    app: ASGIApp,
+    settings: RestSettings,
+    context: ssl.SSLContext,
+    listening: socket.socket,
+    stop: asyncio.Event,
 ) -> None:
+    """Serve REST on a listening socket until cancelled; `stop` is set before anything closes."""
     config = uvicorn.Config(
         app,
+        http=RestProtocol,
         log_config=None,
         access_log=False,
         lifespan="off",
         ws="none",
-        proxy_headers=False,  # else anybody could claim any address, and escape the rates
+        proxy_headers=False,  # the edge reads them, from listed proxies only
         server_header=False,
         timeout_graceful_shutdown=STREAM_SECONDS,
     )
     config.load()
-    config.ssl = centre.certificate.context
-    server = _Rest(config)
-    serving = asyncio.create_task(server.serve([listener]))
+    server, faults = _Rest(config), Faults(_log)
+    connections = Connections(settings.connections, time.monotonic, faults)
+    listener = Listener(
+        listening,
+        context,
+        lambda place: RestProtocol(config, server.server_state, connections, place),
+        connections,
+        settings.connections,
+        settings.proxies,
+        faults,
+    )
+    serving = asyncio.create_task(server.serve([]))
+    listener.start()
     try:
         await asyncio.shield(serving)
     finally:
         stop.set()
+        listener.stop()
         server.should_exit = True
         await serving
 
@@ -108,6 +160,7 @@ def _listen(settings: ServerSettings) -> socket.socket:
     bind, port = settings.rest.bind, settings.rest.port
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setblocking(False)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((bind, port))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr
+from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from secureflow.kit.logging import Form, Level
@@ -15,22 +15,77 @@ from secureflow.kit.settings import ProcessSettings, Section
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
+class ConnectionSettings(Section):
+    """How many connections REST keeps open, and how long it waits for what they have to say.
+
+    A connection is *unknown* until a request on it has shown a valid token; from then on it counts
+    for its user, and the address no longer matters. Where a limit is reached, the connection whose
+    caller has been waited for longest makes room: nobody who comes is turned away for those who
+    only hold on.
+
+    Args:
+        most: open at the same time, in all.
+        unknown: of these, by callers that are not known yet.
+        of_address: of the unknown, from one address (IPv6: one /64).
+        of_user: of one user.
+        handshakes_per_second: TLS handshakes begun; addresses take turns.
+        handshake_seconds: for the first byte, and again for the handshake.
+        header_seconds: for the whole head of a request.
+        body_seconds: for the rest of a request, and for a caller to read what it is sent.
+    """
+
+    most: Annotated[int, Field(ge=16)] = 2048
+    unknown: Annotated[int, Field(ge=8)] = 1024
+    of_address: Annotated[int, Field(ge=4)] = 512
+    of_user: Annotated[int, Field(ge=2)] = 64
+    handshakes_per_second: Annotated[float, Field(ge=1)] = 250.0
+    handshake_seconds: Annotated[float, Field(gt=0)] = 10.0
+    header_seconds: Annotated[float, Field(gt=0)] = 10.0
+    body_seconds: Annotated[float, Field(gt=0)] = 30.0
+
+
 class RestSettings(Section):
-    """The REST API. Port 0 picks a free one; rates are per token, five times that per address."""
+    """The REST API. Port 0 picks a free one; rates are per user, five times that per address.
+
+    Args:
+        max_body_bytes: of a request's body; login and enrolment take far less.
+        max_body_values: names and values in a body, those in strings included.
+        max_streams: event streams that one user may keep open.
+        proxies: networks of reverse proxies. What they say in `X-Forwarded-For` is believed, and
+            their connections count for nobody; from anybody else the header is not read.
+        metrics_token: what a scraper from another machine shows as its bearer token. Without one
+            `/metrics` answers this machine only.
+    """
 
     bind: str = "127.0.0.1"
     port: Port = 8443
     rate_per_second: Annotated[float, Field(gt=0)] = 50.0
     burst: Annotated[int, Field(ge=1)] = 200
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20
+    max_body_values: Annotated[int, Field(ge=1000)] = 100_000
+    max_streams: Annotated[int, Field(ge=1)] = 16
+    proxies: tuple[IPvAnyNetwork, ...] = ()
+    metrics_token: Annotated[SecretStr, Field(min_length=16)] | None = None
+    connections: ConnectionSettings = ConnectionSettings()
 
 
 class LinkSettings(Section):
-    """The gRPC link that agents and the enclave dial; `public` is what they are told to dial."""
+    """The gRPC link that agents and the enclave dial; `public` is what they are told to dial.
+
+    Args:
+        max_connections: open at the same time; beyond it newcomers are closed at once.
+        handshake_seconds: until a connection has shown a certificate of the own CA.
+        calls_per_second: calls of one organisation, and blobs that it begins to move.
+        burst: so many at once.
+    """
 
     bind: str = "127.0.0.1"
     port: Port = 8444
     public: str = ""
+    max_connections: Annotated[int, Field(ge=16)] = 2048
+    handshake_seconds: Annotated[float, Field(gt=0)] = 10.0
+    calls_per_second: Annotated[float, Field(gt=0)] = 20.0
+    burst: Annotated[int, Field(ge=1)] = 200
 
 
 class DatabaseSettings(Section):

@@ -145,7 +145,7 @@ async def test_every_answer_carries_the_security_headers(api: Api) -> None:
     assert response.headers["x-request-id"] != "no good id"
 
 
-async def test_tokens_and_addresses_have_a_rate(stage: Stage) -> None:
+async def test_users_and_addresses_have_a_rate(stage: Stage) -> None:
     api = Api(stage, RestSettings(rate_per_second=0.001, burst=3))
     text = await stage.bearer(stage.operator)
     headers = {"Authorization": f"Bearer {text}"}
@@ -154,10 +154,44 @@ async def test_tokens_and_addresses_have_a_rate(stage: Stage) -> None:
     body = assert_problem(await api.call("GET", "/me", headers=headers), 429, "rate_limited")
     response = await api.call("GET", "/me", headers=headers)
     assert response.headers["retry-after"] == str(body["details"]["retry_after"])
-    for _ in range(10):
+    other = {"Authorization": f"Bearer {await stage.bearer(stage.operator)}"}  # of the same user
+    await api.call("GET", "/me", headers=other)
+    assert_problem(await api.call("GET", "/me", headers=other), 429, "rate_limited")
+    for _ in range(15):
         assert (await api.call("GET", "/ca")).status_code == 200
     assert_problem(await api.call("GET", "/ca"), 429, "rate_limited")
     assert (await api.http.get("/healthz")).status_code == 200
+
+
+async def test_who_is_known_does_not_wait_for_strangers_at_the_same_address(stage: Stage) -> None:
+    api = Api(stage, RestSettings(rate_per_second=0.001, burst=3))
+    text = await stage.bearer(stage.operator)
+    headers = {"Authorization": f"Bearer {text}"}
+    assert (await api.call("GET", "/me", headers=headers)).status_code == 200
+    while (await api.call("GET", "/ca")).status_code == 200:
+        pass
+    guess = {"Authorization": f"Bearer {text[:-1]}{'A' if text[-1] != 'A' else 'B'}"}
+    assert_problem(await api.call("GET", "/me", headers=guess), 429, "rate_limited")
+    assert (await api.call("GET", "/me", headers=headers)).status_code == 200
+    assert (await api.call("POST", "/logout", headers=headers)).status_code == 204
+    assert_problem(await api.call("GET", "/me", headers=headers), 429, "rate_limited")  # its own
+    other = await stage.bearer(stage.admin("bank-a"))
+    known = {"Authorization": f"Bearer {other}"}
+    assert_problem(await api.call("GET", "/me", headers=known), 429, "rate_limited")  # not yet
+
+
+async def test_only_a_listed_proxy_names_the_address(stage: Stage) -> None:
+    slow = {"rate_per_second": 0.001, "burst": 1}
+    forged = [{"X-Forwarded-For": f"192.0.2.{n}"} for n in range(20)]
+    direct = Api(stage, RestSettings.model_validate(slow))
+    codes = [(await direct.call("GET", "/ca", headers=one)).status_code for one in forged]
+    assert codes.count(200) == 5
+    behind = Api(stage, RestSettings.model_validate({**slow, "proxies": ["127.0.0.1/32"]}))
+    codes = [(await behind.call("GET", "/ca", headers=one)).status_code for one in forged]
+    assert codes.count(200) == 20
+    same = [{"X-Forwarded-For": f"192.0.2.{n}, 203.0.113.9"} for n in range(20)]
+    codes = [(await behind.call("GET", "/ca", headers=one)).status_code for one in same]
+    assert codes.count(200) == 5
 
 
 async def test_a_defect_is_a_problem_without_its_trace(

@@ -9,6 +9,8 @@ import os
 
 # Here, because gRPC reads its environment once, when it is first imported.
 os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-PSK-AES256-CBC-SHA"
+# Its C core would write a line for every handshake that a stranger breaks off.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 from secureflow.adapters.link.blobs import Chunked, Source
 from secureflow.adapters.link.credentials import CredentialFiles, Credentials
@@ -16,12 +18,13 @@ from secureflow.adapters.link.identity import PeerIdentity
 from secureflow.adapters.link.messages import Standing
 from secureflow.adapters.link.party import Link
 from secureflow.adapters.link.server import Callbacks, LinkServer
-from secureflow.adapters.link.tls import ENCLAVE_NAME, SERVER_NAME
+from secureflow.adapters.link.tls import ENCLAVE_NAME, SERVER_NAME, Bounds
 from secureflow.adapters.link.uplink import Uplink, UplinkHandler, UplinkServer
 
 __all__ = [
     "ENCLAVE_NAME",
     "SERVER_NAME",
+    "Bounds",
     "Callbacks",
     "Chunked",
     "CredentialFiles",

@@ -21,7 +21,7 @@ from secureflow.adapters.link.messages import Standing, answer, failure, parse_f
 from secureflow.adapters.link.refusals import refuse
 from secureflow.adapters.link.requests import OpenRequests, silent
 from secureflow.adapters.link.streams import Stream
-from secureflow.adapters.link.tls import identity, listen, new_server
+from secureflow.adapters.link.tls import DEFAULT, Bounds, identity, listen, new_server
 from secureflow.application.ports import Artifacts, PartyStatus, Request
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -64,6 +64,7 @@ class LinkServer:
         artifacts: the blobs behind `Data`.
         clock: unix seconds.
         version: told to parties in the welcome.
+        bounds: what strangers may take up.
     """
 
     def __init__(
@@ -76,12 +77,14 @@ class LinkServer:
         *,
         clock: Clock,
         version: str = "",
+        bounds: Bounds = DEFAULT,
     ) -> None:
         self._bind = bind
         self._credentials = credentials
         self._callbacks = callbacks
         self._clock = clock
         self._version = version
+        self._bounds = bounds
         self._gate = Gate(trust_domain, callbacks.authorise, clock)
         self._data = DataService(self._gate, artifacts, callbacks.may_read, callbacks.may_write)
         self._requests = OpenRequests(self._deliver)
@@ -98,7 +101,7 @@ class LinkServer:
         Raises:
             SecureFlowError: `address_unavailable`.
         """
-        server = new_server()
+        server = new_server(self._bounds)
         rpc = grpc.method_handlers_generic_handler(
             "secureflow.wire.v1.Link",
             {

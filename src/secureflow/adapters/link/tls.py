@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
@@ -21,6 +22,8 @@ CHUNK: Final = 1 << 18
 """Bytes of one message of a blob: the centre holds one or two for each party at the same time."""
 MAX_CHUNK: Final = 1 << 20
 """Most plaintext bytes of one message of any raw byte stream, as sealed updates have them."""
+STREAMS: Final = 32
+"""RPCs of one connection at a time: a party has its stream, a call or two, and a blob each way."""
 MAX_MESSAGE: Final = max(MAX_CHUNK, MAX_ENVELOPE) + 64 * 1024
 
 _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
@@ -36,9 +39,35 @@ _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
 )
 
 
-def new_server() -> grpc.aio.Server:
+@dataclass(frozen=True)
+class Bounds:
+    """What a listening port gives strangers.
+
+    Args:
+        connections: open at the same time; the next one is closed unread.
+        handshake_seconds: until a connection has shown its certificate and its HTTP/2 settings.
+        idle_seconds: how long a connection may be open without an RPC.
+    """
+
+    connections: int = 1024
+    handshake_seconds: float = 10.0
+    idle_seconds: float = 600.0
+
+
+DEFAULT: Final = Bounds()
+
+
+def new_server(bounds: Bounds) -> grpc.aio.Server:
     """Return a server with the options of every link."""
-    return grpc.aio.server(options=_OPTIONS)
+    return grpc.aio.server(
+        options=(
+            *_OPTIONS,
+            ("grpc.max_allowed_incoming_connections", bounds.connections),
+            ("grpc.server_handshake_timeout_ms", int(1000 * bounds.handshake_seconds)),
+            ("grpc.max_connection_idle_ms", int(1000 * bounds.idle_seconds)),
+            ("grpc.max_concurrent_streams", STREAMS),
+        )
+    )
 
 
 def listen(server: grpc.aio.Server, bind: str, current: Callable[[], Credentials]) -> int:

@@ -18,7 +18,15 @@ from secureflow.adapters.link.backoff import Backoff
 from secureflow.adapters.link.credentials import Credentials
 from secureflow.adapters.link.identity import Context, Gate, PeerIdentity
 from secureflow.adapters.link.refusals import answered, refuse
-from secureflow.adapters.link.tls import ENCLAVE_NAME, identity, listen, new_server, open_channel
+from secureflow.adapters.link.tls import (
+    DEFAULT,
+    ENCLAVE_NAME,
+    Bounds,
+    identity,
+    listen,
+    new_server,
+    open_channel,
+)
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import canonical_bytes, parse_json, sha256
 from secureflow.kit.clock import Clock
@@ -55,6 +63,7 @@ class UplinkServer:
         trust_domain: the SPIFFE trust domain of every peer.
         handler: opens and folds.
         clock: unix seconds.
+        bounds: what strangers may take up.
     """
 
     def __init__(
@@ -65,10 +74,12 @@ class UplinkServer:
         handler: UplinkHandler,
         *,
         clock: Clock,
+        bounds: Bounds = DEFAULT,
     ) -> None:
         self._bind = bind
         self._credentials = credentials
         self._handler = handler
+        self._bounds = bounds
         self._gate = Gate(trust_domain, _authorise_agent, clock)
         self._server: grpc.aio.Server | None = None
 
@@ -78,7 +89,7 @@ class UplinkServer:
         Raises:
             SecureFlowError: `address_unavailable`.
         """
-        server = new_server()
+        server = new_server(self._bounds)
         rpc = grpc.method_handlers_generic_handler(
             "secureflow.wire.v1.Uplink",
             {

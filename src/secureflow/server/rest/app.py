@@ -23,6 +23,7 @@ from secureflow.server.rest import (
 )
 from secureflow.server.rest.edge import Edge
 from secureflow.server.rest.openapi import describe
+from secureflow.server.rest.rates import Rates
 from secureflow.server.services import Services
 from secureflow.server.settings import RestSettings
 
@@ -33,7 +34,9 @@ def create_app(services: Services, settings: RestSettings) -> FastAPI:
     """Return the REST API over the use cases."""
     app = described_app()
     app.state.services = services
-    app.add_middleware(Edge, settings=settings, metrics=services.metrics)
+    app.state.rates = rates = Rates(settings)
+    app.state.settings = settings
+    app.add_middleware(Edge, settings=settings, metrics=services.metrics, rates=rates)
     return app
 
 

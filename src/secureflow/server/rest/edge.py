@@ -17,14 +17,16 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from secureflow.application.throttle import Throttle, too_fast
+from secureflow.application.throttle import too_fast
+from secureflow.kit.addresses import UNKNOWN, caller_address, source_of
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.metrics import Metrics
 from secureflow.server.rest.problems import problem
+from secureflow.server.rest.rates import Rates
 from secureflow.server.settings import RestSettings
 
 UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-_TOKEN: Final = re.compile(r"Bearer (sft_[0-9a-z]{20})_[A-Za-z0-9_-]{43}")
+BEARER: Final = "Bearer "
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ESCAPED_CONTROL: Final = re.compile(rb"%(?:0[0-9A-Fa-f]|1[0-9A-Fa-f]|7[Ff])")
@@ -52,13 +54,14 @@ class _Exchange:
 class Edge:
     """Wraps the app (ASGI middleware)."""
 
-    def __init__(self, app: ASGIApp, settings: RestSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: RestSettings, metrics: Metrics, rates: Rates
+    ) -> None:
         self._app = app
         self._cap = settings.max_body_bytes
+        self._proxies = settings.proxies
         self._metrics = metrics
-        rate, burst = settings.rate_per_second, settings.burst
-        self._by_token = Throttle(rate, burst, time.monotonic)
-        self._by_address = Throttle(5 * rate, 5 * burst, time.monotonic)
+        self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -66,6 +69,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        scope["client"] = self._client(scope, headers)
         exchange = _Exchange(_request_id(headers), time.monotonic())
         told = self._told(scope, send, exchange)
         with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
@@ -87,11 +91,15 @@ class Edge:
             return self._too_large()
         if scope["path"] in UNLIMITED:
             return None
-        wait = self._by_address.take((scope.get("client") or ("unknown",))[0])
-        token = _TOKEN.fullmatch(headers.get("authorization", ""))
-        if not wait and token:
-            wait = self._by_token.take(token[1])
+        authorization = headers.get("authorization", "")
+        token = authorization.removeprefix(BEARER) if authorization.startswith(BEARER) else ""
+        wait = self._rates.arrive(source_of(scope["client"][0]), token)
         return too_fast(wait) if wait else None
+
+    def _client(self, scope: Scope, headers: Headers) -> tuple[str, int]:
+        """Return where the request comes from: what a listed proxy says, else its peer."""
+        address, port = scope.get("client") or (UNKNOWN, 0)
+        return caller_address(address, headers.getlist("x-forwarded-for"), self._proxies), port
 
     def _capped(self, receive: Receive) -> Receive:
         """Count what arrives: a chunked body has no length to refuse by."""

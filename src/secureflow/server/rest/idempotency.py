@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
-from secureflow.server.rest.callers import services_of
+from secureflow.server.rest.callers import authenticate, services_of
 
 _SHAPE: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -50,7 +50,7 @@ class OnceRoute(StrictRoute):
 
 async def _user(request: Request) -> str:
     text = request.headers.get("authorization", "").removeprefix("Bearer ")
-    return (await services_of(request).tokens.authenticate(text)).user
+    return (await authenticate(request, text)).user
 
 
 async def _answer(request: Request, inner: Handler, user: str, key: str) -> Response:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from secureflow.application.ports import Page
 from secureflow.domain.users import Role, Token, User
 from secureflow.server.rest.bodies import StrictRoute
-from secureflow.server.rest.callers import Caller, Use, address_of
+from secureflow.server.rest.callers import Caller, Use, address_of, recognise
 from secureflow.server.rest.shapes import Asked, Key, Listed, OptionalLine, listed
 
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -92,6 +92,7 @@ def _shown(token: Token, text: str = "") -> TokenShown:
 async def login(body: LoginRequest, request: Request, use: Use) -> Session:
     """Return a bearer token for 12 hours."""
     issued = await use.tokens.login(body.name, body.password, address_of(request))
+    recognise(request, issued.text, issued.user.id)
     return Session(token=issued.text, expires=issued.token.expires, user=account(issued.user))
 
 

@@ -1,0 +1,198 @@
+"""Which connections stay: limits for strangers per address, for people per user.
+
+A place is *idle* while the server waits for its caller (for a handshake, a request, or for an
+answer to be read), and *busy* while the caller waits for the server. Only idle ones make room.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from secureflow.kit.clock import Ticks
+from secureflow.kit.faults import Faults
+from secureflow.server.settings import ConnectionSettings
+
+PROXY: Final = "proxy"
+
+
+class Phase(StrEnum):
+    """What a connection waits for; all but the last wait for the caller."""
+
+    HANDSHAKE = "handshake"
+    HEAD = "head"
+    BODY = "body"
+    READING = "reading"
+    ANSWER = "answer"
+
+
+@dataclass(eq=False)
+class Place:
+    """One connection's place among the others.
+
+    Args:
+        source: the address, as limits count it.
+        drop: closes the connection at once.
+        since: when the phase began, in monotonic seconds.
+        user: whose it is; empty for a stranger.
+    """
+
+    source: str
+    drop: Callable[[], None]
+    since: float
+    phase: Phase = Phase.HANDSHAKE
+    user: str = ""
+    gone: bool = False
+
+
+@dataclass
+class _Pool:
+    """Places that are counted together; the idle ones by how long they have been so."""
+
+    size: int = 0
+    idle: OrderedDict[Place, None] = field(default_factory=OrderedDict)
+
+    def oldest(self) -> Place | None:
+        return next(iter(self.idle), None)
+
+
+class Connections:
+    """Gives places and takes them back.
+
+    Args:
+        limits: how many, and how long.
+        ticks: monotonic seconds.
+        faults: told of what had to make room or was too slow.
+    """
+
+    def __init__(self, limits: ConnectionSettings, ticks: Ticks, faults: Faults) -> None:
+        self._limits = limits
+        self._ticks = ticks
+        self._faults = faults
+        self._all: OrderedDict[Place, None] = OrderedDict()
+        self._strangers = _Pool()
+        self._known = _Pool()
+        self._groups: dict[tuple[str, str], _Pool] = {}
+        self._patience: dict[Phase, float] = {
+            Phase.HANDSHAKE: limits.handshake_seconds,
+            Phase.HEAD: limits.header_seconds,
+            Phase.BODY: limits.body_seconds,
+            Phase.READING: limits.body_seconds,
+        }
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def unknown(self) -> int:
+        """How many belong to nobody that is known."""
+        return self._strangers.size
+
+    def admit(self, source: str, drop: Callable[[], None], *, proxy: bool = False) -> Place | None:
+        """Give a newcomer a place, or None where nobody can make room.
+
+        Args:
+            source: the address, as limits count it.
+            drop: closes the connection at once.
+            proxy: a listed reverse proxy, which many people share.
+        """
+        place = Place(source, drop, self._ticks(), user=PROXY if proxy else "")
+        if not proxy:
+            self._make_room(self._groups.get(("", source)), self._limits.of_address)
+            if not self._make_room(self._strangers, self._limits.unknown):
+                self._refuse()
+                return None
+        if len(self._all) >= self._limits.most and not self.shed():
+            self._refuse()
+            return None
+        self._all[place] = None
+        self._enter(place)
+        return place
+
+    def turn(self, place: Place, phase: Phase, *, anew: bool = False) -> None:
+        """Note what the connection waits for now; `anew` begins its time again."""
+        if place.gone or (place.phase is phase and not anew):
+            return
+        place.phase, place.since = phase, self._ticks()
+        for pool in self._pools(place):
+            pool.idle.pop(place, None)
+            if phase is not Phase.ANSWER:
+                pool.idle[place] = None
+
+    def belongs(self, place: Place, user: str) -> bool:
+        """Count the connection for a user whose token it showed; False where they have too many."""
+        if place.gone or place.user in {user, PROXY}:
+            return True
+        if not self._make_room(self._groups.get(("user", user)), self._limits.of_user):
+            return False
+        self._leave(place)
+        place.user = user
+        self._enter(place)
+        return True
+
+    def leave(self, place: Place) -> None:
+        """Take the place of a closed connection back; harmless when it was taken before."""
+        if not place.gone:
+            place.gone = True
+            del self._all[place]
+            self._leave(place)
+
+    def shed(self) -> bool:
+        """Let the connection go that idles longest, a stranger's first; False if none idles."""
+        place = self._strangers.oldest() or self._known.oldest()
+        if place is None:
+            return False
+        self._evict(place)
+        return True
+
+    def expire(self) -> None:
+        """Close the connections that have been waited for too long."""
+        now = self._ticks()
+        for place in list(self._all):
+            patience = self._patience.get(place.phase)
+            if patience is not None and now - place.since > patience and not place.gone:
+                self._faults.note("connection_too_slow", phase=place.phase.value)
+                self._drop(place)
+
+    def _make_room(self, pool: _Pool | None, most: int) -> bool:
+        while pool is not None and pool.size >= most:
+            place = pool.oldest()
+            if place is None:
+                return False
+            self._evict(place)
+        return True
+
+    def _evict(self, place: Place) -> None:
+        self._faults.note("connection_made_room", phase=place.phase.value, open=len(self._all))
+        self._drop(place)
+
+    def _drop(self, place: Place) -> None:
+        self.leave(place)
+        place.drop()
+
+    def _refuse(self) -> None:
+        self._faults.note("connection_refused", open=len(self._all), unknown=self.unknown)
+
+    def _pools(self, place: Place) -> tuple[_Pool, _Pool]:
+        return self._groups[_group(place)], self._known if place.user else self._strangers
+
+    def _enter(self, place: Place) -> None:
+        self._groups.setdefault(_group(place), _Pool())
+        for pool in self._pools(place):
+            pool.size += 1
+            if place.phase is not Phase.ANSWER:
+                pool.idle[place] = None
+
+    def _leave(self, place: Place) -> None:
+        for pool in self._pools(place):
+            pool.size -= 1
+            pool.idle.pop(place, None)
+        if not self._groups[_group(place)].size:
+            del self._groups[_group(place)]
+
+
+def _group(place: Place) -> tuple[str, str]:
+    return ("user", place.user) if place.user else ("", place.source)

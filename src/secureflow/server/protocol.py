@@ -1,0 +1,76 @@
+"""Uvicorn's HTTP/1.1 with a place among the connections: it says what each one waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any, cast
+
+from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from secureflow.server.connections import Connections, Phase, Place
+from secureflow.server.rest.callers import BELONGS
+
+
+class RestProtocol(H11Protocol):
+    """One connection.
+
+    Args:
+        config: uvicorn's.
+        state: uvicorn's.
+        connections: hears what the connection waits for.
+        place: the connection's.
+    """
+
+    def __init__(
+        self, config: Config, state: ServerState, connections: Connections, place: Place
+    ) -> None:
+        super().__init__(config, state, {BELONGS: partial(connections.belongs, place)})
+        self._connections = connections
+        self._place = place
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._place.drop = transport.abort
+        if self._place.gone:  # it made room in the moment in which its handshake ended
+            transport.abort()
+        self._turn(anew=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        super().connection_lost(exc)
+        self._connections.leave(self._place)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in."""
+        super().data_received(data)
+        self._turn()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._turn(anew=True)
+
+    def pause_writing(self) -> None:
+        """Wait for the caller to read."""
+        super().pause_writing()
+        self._turn()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        self._turn()
+
+    def _turn(self, *, anew: bool = False) -> None:
+        self._connections.turn(self._place, self._phase(), anew=anew)
+
+    def _phase(self) -> Phase:
+        if self.flow.write_paused:
+            return Phase.READING
+        cycle = cast("Any", self.cycle)  # None before the first request
+        if cycle is None or cycle.response_complete:
+            return Phase.HEAD
+        return Phase.BODY if cycle.more_body else Phase.ANSWER
