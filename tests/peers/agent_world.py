@@ -195,7 +195,7 @@ class World:
         self.assembly: Assembly
         self.store: Store
         self.open_agent()
-        self.assembly.context.charter.pin(SignedCharter(self.charter), self.charter.digest)
+        self.assembly.context.charter.pin(self.signed_charter, self.charter.digest)
 
     # The agent.
 
@@ -203,6 +203,13 @@ class World:
     def charter(self) -> Charter:
         members = tuple(Member(n, n.title(), k.public) for n, k in self.all_keys.items())
         return Charter(1, "example.org", ORIGIN, self.log_key.public, members)
+
+    @property
+    def signed_charter(self) -> SignedCharter:
+        signed = SignedCharter(self.charter)
+        for name, key in self.all_keys.items():
+            signed = signed.sign(name, key)
+        return signed
 
     @property
     def settings(self) -> AgentSettings:

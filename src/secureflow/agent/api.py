@@ -93,8 +93,8 @@ def charter_pin(config: Path, charter: JSON, confirm: str) -> dict[str, JSON]:
     return dict(control(config, "charter.pin", charter=charter, confirm=confirm))
 
 
-def charter_sign(config: Path, confirm: str = "") -> dict[str, JSON]:
-    """Sign the centre's candidate and send the signature."""
+def charter_sign(config: Path, confirm: str) -> dict[str, JSON]:
+    """Sign the candidate that these words, digits or digest name, and send the signature."""
     return dict(control(config, "charter.sign", confirm=confirm))
 
 

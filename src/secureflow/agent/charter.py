@@ -1,18 +1,19 @@
 """The pinned charter: who the other organisations are, by this organisation's own comparison.
 
 The first charter is pinned only by a person who names what was compared out of band: its
-fingerprint (words or digits) or the digest of the file. A later version counts when more than two
-thirds of the *pinned* members signed it. What the server says is a candidate, never a truth.
+fingerprint (words or digits) or the digest of the file; and only once every member has signed it. A
+later version counts when more than two thirds of the *pinned* members signed it. Signing takes a
+person who names what was compared, too. What the server says is a candidate, never a truth.
 """
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from secureflow.agent.store import Store
-from secureflow.domain.charter import Charter, SignedCharter, accept_change, compare
+from secureflow.domain.charter import Charter, SignedCharter, accept_change, accept_first, compare
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -20,6 +21,10 @@ from secureflow.kit.errors import SecureFlowError
 JSON = Any
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 _FACT = "charter"
+HOW_TO_PIN: Final = (
+    "Compare the words with every other member by telephone and sign: secureflow agent charter "
+    'sign --confirm "WORDS"; once all have signed: secureflow agent charter pin --confirm "WORDS"'
+)
 
 
 class CharterDesk:
@@ -50,10 +55,14 @@ class CharterDesk:
             raise SecureFlowError(
                 "charter_not_pinned",
                 f"{self._party} has not pinned a charter yet, so it knows no other member.",
-                "Compare the fingerprint with the other organisations by telephone, then run "
-                "`secureflow agent charter pin`.",
+                HOW_TO_PIN,
             )
         return signed.charter
+
+    def holds(self, candidate: SignedCharter) -> bool:
+        """Tell whether this very charter is the pinned one."""
+        signed = self._signed()
+        return signed is not None and signed.charter == candidate.charter
 
     def describe(self, candidate: SignedCharter | None) -> dict[str, JSON]:
         """Return both signed charters, what people compare, and how they differ."""
@@ -75,7 +84,8 @@ class CharterDesk:
         Args:
             candidate: the charter to pin.
             confirmation: for the first one, its fingerprint as words or digits, or its hex
-                digest, typed by a person. A change needs signatures instead.
+                digest, typed by a person, besides every member's signature. A change needs
+                signatures alone.
 
         Raises:
             SecureFlowError: `charter_not_confirmed`, `charter_mismatch` (this organisation's own
@@ -86,6 +96,7 @@ class CharterDesk:
         pinned = self._signed()
         if pinned is None:
             _check_confirmation(charter, confirmation)
+            accept_first(candidate)
         else:
             accept_change(pinned.charter, candidate)
         with self._store.transaction():
@@ -95,21 +106,20 @@ class CharterDesk:
         self._kept = candidate
         return charter
 
-    def sign(self, candidate: SignedCharter, confirmation: str = "") -> dict[str, JSON]:
+    def sign(self, candidate: SignedCharter, confirmation: str) -> dict[str, JSON]:
         """Sign a candidate as a member; return what the server collects: digest and signature.
 
         Args:
             candidate: the charter that waits for signatures.
-            confirmation: what a person compared; checked where it is given.
+            confirmation: what a person compared, or the digest of what it was shown.
 
         Raises:
-            SecureFlowError: `charter_mismatch` when the own key is not in it, or when it does not
-                follow the pinned version.
+            SecureFlowError: `charter_not_confirmed`; `charter_mismatch` when the own key is not in
+                it, or when it does not follow the pinned version.
         """
         charter = candidate.charter
         self._check_own_key(charter)
-        if confirmation:
-            _check_confirmation(charter, confirmation)
+        _check_confirmation(charter, confirmation)
         signed = self._signed()
         if signed is not None:
             pinned = signed.charter
@@ -139,7 +149,7 @@ class CharterDesk:
             what = "another signing key for" if listed else "no member"
             raise SecureFlowError(
                 "charter_mismatch",
-                f"The charter of digest {charter.digest[:16]}… names {what} {self._party}.",
+                f"The charter of digest {charter.digest} names {what} {self._party}.",
                 "Do not pin it. Ask the operator for a charter with the key that "
                 "`secureflow agent status` shows.",
                 {"own": self._key.public, "listed": listed},
@@ -164,6 +174,6 @@ def _check_confirmation(charter: Charter, confirmation: str) -> None:
             "charter_not_confirmed",
             "The typed fingerprint is not that of the charter that the server shows."
             if typed
-            else "The first charter is pinned only with its fingerprint, compared out of band.",
-            "Read the words to another member by telephone; do not copy them from this screen.",
+            else "It takes the charter's fingerprint, compared out of band.",
+            "Read the words to every other member by telephone; do not copy them from this screen.",
         )

@@ -144,13 +144,16 @@ class Commands:
         return _summary(decided)
 
     async def charter_show(self) -> dict[str, JSON]:
-        """Return the pinned charter, the centre's newest one, and the differences."""
-        newest = await self._newest() if self.link.connected.is_set() else None
-        return await asyncio.to_thread(self.assembly.context.charter.describe, newest)
+        """Return the pinned charter, the one to pin or sign next, and the differences."""
+        following = await self._following() if self.link.connected.is_set() else None
+        return await asyncio.to_thread(self.assembly.context.charter.describe, following)
 
     async def charter_pin(self, charter: JSON = None, confirm: str = "") -> dict[str, JSON]:
         """Pin a charter: the given one, or the centre's."""
-        signed = SignedCharter.from_json(charter) if charter is not None else await self._newest()
+        if charter is not None:
+            signed: SignedCharter | None = SignedCharter.from_json(charter)
+        else:
+            signed = await self._following() or await self._adopted()
         if signed is None:
             raise _no_charter()
         pinned = await asyncio.to_thread(self.assembly.context.charter.pin, signed, confirm)
@@ -160,10 +163,9 @@ class Commands:
             "members": list(pinned.keys),
         }
 
-    async def charter_sign(self, confirm: str = "") -> dict[str, JSON]:
-        """Sign the centre's candidate and send the signature."""
-        known = await self._charters()
-        signed = known.get("candidate") or known.get("current")
+    async def charter_sign(self, confirm: str) -> dict[str, JSON]:
+        """Sign what `charter.show` calls the candidate, and send the signature."""
+        signed = await self._following()
         if signed is None:
             raise _no_charter()
         body = await asyncio.to_thread(self.assembly.context.charter.sign, signed, confirm)
@@ -232,9 +234,19 @@ class Commands:
                 found[name] = SignedCharter.from_json(parts)
         return found
 
-    async def _newest(self) -> SignedCharter | None:
+    async def _adopted(self) -> SignedCharter | None:
+        return (await self._charters()).get("current")
+
+    async def _following(self) -> SignedCharter | None:
+        """Return the charter to act on next: the centre's, if it is not pinned, else its candidate.
+
+        What is shown, what is signed and what is pinned is this one.
+        """
         known = await self._charters()
-        return known.get("current") or known.get("candidate")
+        current = known.get("current")
+        if current is not None and not self.assembly.context.charter.holds(current):
+            return current
+        return known.get("candidate")
 
 
 def _summary(item: InboxItem) -> dict[str, JSON]:
@@ -263,6 +275,6 @@ def _summary(item: InboxItem) -> dict[str, JSON]:
 def _no_charter() -> SecureFlowError:
     return SecureFlowError(
         "charter_missing",
-        "The centre has no charter yet.",
-        "The operator drafts it once every organisation is enrolled: secureflow charter draft.",
+        "The centre has no charter that waits for this agent.",
+        "The operator drafts one once every organisation is enrolled: secureflow charter draft.",
     )

@@ -22,6 +22,7 @@ from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import code_measurement
 from secureflow.agent.attestation import appraisal_policy
+from secureflow.agent.charter import HOW_TO_PIN
 from secureflow.agent.main import read_signing_key, verifier
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.charter import SignedCharter
@@ -252,8 +253,7 @@ def _charter(way: Way) -> str:
         raise SecureFlowError(
             "charter_not_pinned",
             "No charter is pinned: this agent knows no other member.",
-            "Compare the fingerprint by telephone, then: secureflow agent charter pin "
-            '--confirm "WORDS"',
+            HOW_TO_PIN,
         )
     charter = SignedCharter.from_json(kept).charter
     ours = [one.key for one in charter.members if one.organisation == way.known.organisation]
@@ -268,7 +268,7 @@ def _charter(way: Way) -> str:
     if theirs and theirs != charter.digest:
         raise SecureFlowError(
             "charter_mismatch",
-            f"The centre goes by charter {str(theirs)[:16]}…, pinned is {charter.digest[:16]}….",
+            f"The centre goes by charter {str(theirs)[:64]}, pinned is {charter.digest}.",
             "See the differences: secureflow agent charter show. Pin the newer version if enough "
             "members signed it.",
         )
@@ -279,13 +279,13 @@ def _charter(way: Way) -> str:
             "The centre keeps another log than the one that the charter names.",
             "Do not go on: compare the charter's log key with the other members.",
         )
-    return f"version {charter.version} with {len(charter.members)} members, {charter.digest[:16]}…"
+    return f"version {charter.version} with {len(charter.members)} members, {charter.digest}"
 
 
 def _attestation(way: Way) -> str:
     policy = appraisal_policy(way.known.attestation, code_measurement())
     verifier(way.known)
-    listed = ", ".join(f"{one[:16]}…" for one in policy.measurements)
+    listed = ", ".join(policy.measurements)
     if not listed:
         raise SecureFlowError(
             "invalid_settings",

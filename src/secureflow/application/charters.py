@@ -14,7 +14,7 @@ from secureflow.application.access import Principal, missing, require
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.listing import every
 from secureflow.application.ports import Begin, UnitOfWork
-from secureflow.domain.charter import Charter, Member, SignedCharter, accept_change
+from secureflow.domain.charter import Charter, Member, SignedCharter, accept_change, accept_first
 from secureflow.kit import crypto
 from secureflow.kit.errors import SecureFlowError
 
@@ -106,7 +106,9 @@ class Charters:
         return await self.add_signature(organisation, digest, signature)
 
     async def add_signature(self, organisation: str, digest: str, signature: str) -> dict[str, Any]:
-        """Add a signature to the candidate and adopt it when they suffice.
+        """Add a signature to the candidate and adopt it when they suffice, or to the adopted one.
+
+        A change is adopted before everybody has signed; who signs it later is counted by newcomers.
 
         Raises:
             SecureFlowError: `not_found` without a candidate, `charter_mismatch` for another
@@ -114,26 +116,23 @@ class Charters:
         """
         async with self._deeds() as deed:
             draft = await _stored(deed.work, CANDIDATE)
+            pinned = await _stored(deed.work, CURRENT)
+            if pinned is not None and pinned.charter.digest == digest:
+                signed = _with(pinned, pinned.charter.keys, organisation, signature)
+                deed.record("charter.signed", {"digest": digest, "organisation": organisation})
+                await deed.work.set_setting(CURRENT, signed.json())
+                return await described(signed)
             if draft is None:
                 raise missing("charter", "candidate")
             if draft.charter.digest != digest:
                 raise SecureFlowError(
                     "charter_mismatch",
-                    f"The signature of {organisation} is for charter {digest[:16]}…, the "
-                    f"candidate is {draft.charter.digest[:16]}….",
+                    f"The signature of {organisation} is for charter {digest[:64]}, the "
+                    f"candidate is {draft.charter.digest}.",
                     "Look at the candidate again and sign that.",
                 )
-            pinned = await _stored(deed.work, CURRENT)
             keys = {**(pinned.charter.keys if pinned else {}), **draft.charter.keys}
-            body = draft.charter.json()
-            key = keys.get(organisation)
-            if key is None or not crypto.verify(key, "charter", body, signature):
-                raise SecureFlowError(
-                    "signature_refused",
-                    f"The signature does not hold under the key of {organisation}.",
-                    "Sign with the key that the agent enrolled: secureflow agent charter sign.",
-                )
-            signed = SignedCharter(draft.charter, {**draft.signatures, organisation: signature})
+            signed = _with(draft, keys, organisation, signature)
             await _keep(deed, signed, pinned, organisation)
         return await described(signed)
 
@@ -165,18 +164,30 @@ async def described(signed: SignedCharter) -> dict[str, Any]:
 
 
 def _suffices(signed: SignedCharter, pinned: SignedCharter | None) -> bool:
-    """All members found the first charter; more than 2/3 of the pinned one change it."""
-    if pinned is None:
-        keys = signed.charter.keys
-        # Counted first: else each of N signatures would have all the earlier ones verified again.
-        return keys.keys() <= signed.signatures.keys() and signed.signers(keys) == keys.keys()
+    """Every member signs the first charter; more than 2/3 of the pinned one's change it."""
     try:
-        accept_change(pinned.charter, signed)
+        if pinned is None:
+            accept_first(signed)
+        else:
+            accept_change(pinned.charter, signed)
     except SecureFlowError as error:
         if error.code != "charter_not_signed":
             raise
         return False
     return True
+
+
+def _with(
+    signed: SignedCharter, keys: Mapping[str, str], organisation: str, signature: str
+) -> SignedCharter:
+    key = keys.get(organisation)
+    if key is None or not crypto.verify(key, "charter", signed.charter.json(), signature):
+        raise SecureFlowError(
+            "signature_refused",
+            f"The signature does not hold under the key of {organisation}.",
+            "Sign with the key that the agent enrolled: secureflow agent charter sign.",
+        )
+    return SignedCharter(signed.charter, {**signed.signatures, organisation: signature})
 
 
 async def _keep(

@@ -190,19 +190,12 @@ def sign(
     confirm: Annotated[
         str, typer.Option(help=t("The words or digits that you compared with the other members."))
     ] = "",
-    yes: Yes = False,
     config: Config = _CONFIG,
     output: Output = Form.TABLE,
 ) -> None:
-    """Sign the candidate."""
+    """Sign the candidate whose words were compared; without them it is shown, and asked."""
     from secureflow.agent import api
+    from secureflow.cli.comparing import compared
 
-    if not confirm and not yes:
-        show(api.charter_show(config), Form.YAML)
-        raise SecureFlowError(
-            "not_confirmed",
-            t("Compare the words with the other members first."),
-            'secureflow agent charter sign --confirm "WORDS"',
-        )
-    show(api.charter_sign(config, confirm), output)
+    show(api.charter_sign(config, confirm or compared(config)), output)
     say(t("The candidate is signed."))

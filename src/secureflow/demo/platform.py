@@ -217,7 +217,7 @@ class Platform:
         with self.client() as admin:
             words = admin.charter.draft().words
         for owner in self.parties.values():
-            api.charter_sign(owner.config)
+            api.charter_sign(owner.config, words)
         for owner in self.parties.values():
             api.charter_pin(owner.config, None, words)
 

@@ -1,9 +1,9 @@
 """The charter: who the organisations are, compared out of band once and then pinned.
 
 It holds the log's origin and key and every member's name and Ed25519 signing key. The operator
-hands it round but cannot change it: people compare its fingerprint on both screens, and after
-that a new version counts only with the signatures of more than two thirds of the *pinned*
-version's members (SECURITY.md, "Identity: the charter").
+hands it round but cannot change it: people compare its fingerprint on both screens and every member
+signs it (`accept_first`); after that a new version counts only with the signatures of more than two
+thirds of the *pinned* version's members (`accept_change`; SECURITY.md, "Identity: the charter").
 """
 
 from __future__ import annotations
@@ -156,6 +156,47 @@ class SignedCharter:
         return cls.from_json(canonical.parse_json(data, _MAX_CHARTER_BYTES))
 
 
+def accept_first(candidate: SignedCharter) -> Charter:
+    """Return the charter that somebody may pin who has none yet, once its words were compared.
+
+    Version 1 needs the signature of every member: an agent signs only a charter that names its own
+    key and whose words a person compared, so nobody is a member who has not agreed, and no part of
+    the members goes by a charter that the others were not shown. A later version, which a newcomer
+    pins first, needs those of more than two thirds of the members that it names: one member that is
+    gone must not keep newcomers out. Signatures never stand in for the comparison: whoever invents
+    a member's key can sign with it (docs/adr/0006).
+
+    Raises:
+        SecureFlowError: `charter_not_signed` naming who has not signed.
+    """
+    charter = candidate.charter
+    keys = charter.keys
+    # Counted first: else each of N signatures would have all the earlier ones verified again.
+    offered = keys.keys() & candidate.signatures.keys()
+    enough = _all if charter.version == 1 else _most
+    signers = candidate.signers(keys) if enough(len(offered), len(keys)) else frozenset(offered)
+    if not enough(len(signers), len(keys)):
+        needed = "every one" if charter.version == 1 else "more than two thirds"
+        missing = sorted(keys.keys() - signers)
+        raise SecureFlowError(
+            "charter_not_signed",
+            f"Charter version {charter.version} is signed by {len(signers)} of its {len(keys)} "
+            f"members; it needs {needed}. Missing: {', '.join(missing)}.",
+            "Each of them compares the words and runs `secureflow agent charter sign`; pin it "
+            "after that.",
+            {"signed": sorted(signers), "missing": missing},
+        )
+    return charter
+
+
+def _all(signed: int, members: int) -> bool:
+    return signed == members
+
+
+def _most(signed: int, members: int) -> bool:
+    return 3 * signed > 2 * members
+
+
 def accept_change(pinned: Charter, candidate: SignedCharter) -> Charter:
     """Return the charter to pin next; the pinned one again when the candidate is the same.
 
@@ -180,7 +221,7 @@ def accept_change(pinned: Charter, candidate: SignedCharter) -> Charter:
             "Another trust domain is another consortium: pin its charter afresh.",
         )
     signers = candidate.signers(pinned.keys)
-    if 3 * len(signers) <= 2 * len(pinned.members):
+    if not _most(len(signers), len(pinned.members)):
         raise SecureFlowError(
             "charter_not_signed",
             f"Charter version {new.version} has valid signatures of {len(signers)} of the "

@@ -21,6 +21,14 @@ def charter(*names: str, version: int = 1, previous: str = "") -> Charter:
     return Charter(version, "example.org", "log.example", LOG.public, members, previous)
 
 
+def signed(one: Charter, *names: str) -> SignedCharter:
+    """Return the charter with the signatures of these members; by default, of all."""
+    made = SignedCharter(one)
+    for name in names or sorted(one.keys):
+        made = made.sign(name, KEYS[name])
+    return made
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> CharterDesk:
     return CharterDesk(Store(tmp_path / "agent.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
@@ -31,7 +39,7 @@ def code(error: pytest.ExceptionInfo[SecureFlowError]) -> str:
 
 
 def test_the_first_charter_needs_what_was_compared(desk: CharterDesk) -> None:
-    first = SignedCharter(charter())
+    first = signed(charter())
     with pytest.raises(SecureFlowError) as error:
         desk.pinned()
     assert code(error) == "charter_not_pinned"
@@ -47,7 +55,7 @@ def test_words_digits_or_digest_confirm(tmp_path: Path, form: str) -> None:
     desk = CharterDesk(Store(tmp_path / "a.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
     first = charter()
     typed = first.digest if form == "digest" else first.fingerprint_words(form)  # type: ignore[arg-type]
-    desk.pin(SignedCharter(first), f"  {typed.upper()}\n")
+    desk.pin(signed(first), f"  {typed.upper()}\n")
     assert desk.pinned() == first
 
 
@@ -62,13 +70,45 @@ def test_a_charter_with_another_own_key_is_never_pinned_or_signed(desk: CharterD
             desk.pin(SignedCharter(wrong), wrong.digest)
         assert code(error) == "charter_mismatch"
         with pytest.raises(SecureFlowError) as error:
-            desk.sign(SignedCharter(wrong))
+            desk.sign(SignedCharter(wrong), wrong.digest)
         assert code(error) == "charter_mismatch"
+
+
+@pytest.mark.parametrize("names", [("bank-a",), ("bank-a", "bank-b")])
+def test_the_first_charter_needs_every_members_signature(
+    desk: CharterDesk, names: tuple[str, ...]
+) -> None:
+    first = charter("bank-a", "bank-b", "bank-c")
+    few = signed(first, *names)
+    foreign = few.sign("bank-c", KEYS["bank-d"])  # a signature of somebody else is none
+    for candidate in (few, foreign, SignedCharter(first)):
+        with pytest.raises(SecureFlowError) as error:
+            desk.pin(candidate, first.digest)
+        assert code(error) == "charter_not_signed"
+    assert "bank-c" in error.value.details["missing"]
+    assert "secureflow agent charter sign" in error.value.hint
+    with pytest.raises(SecureFlowError):
+        desk.pinned()
+    with pytest.raises(SecureFlowError) as error:
+        desk.pin(signed(first), "words that nobody compared")  # nor do signatures alone suffice
+    assert code(error) == "charter_not_confirmed"
+    desk.pin(signed(first), first.digest)
+    assert desk.pinned() == first
+
+
+def test_a_newcomer_pins_a_later_version_with_most_members_signatures(desk: CharterDesk) -> None:
+    names = ("bank-a", "bank-b", "bank-c", "bank-d")
+    second = charter(*names, version=2, previous="1" * 64)
+    with pytest.raises(SecureFlowError) as error:
+        desk.pin(signed(second, "bank-b", "bank-c"), second.digest)
+    assert code(error) == "charter_not_signed"
+    desk.pin(signed(second, "bank-b", "bank-c", "bank-d"), second.digest)
+    assert desk.pinned() == second
 
 
 def test_a_change_needs_more_than_two_thirds_of_the_pinned_members(desk: CharterDesk) -> None:
     first = charter("bank-a", "bank-b", "bank-c")
-    desk.pin(SignedCharter(first), first.digest)
+    desk.pin(signed(first), first.digest)
     second = SignedCharter(
         charter("bank-a", "bank-b", "bank-c", "bank-d", version=2, previous=first.digest)
     )
@@ -84,25 +124,26 @@ def test_a_change_needs_more_than_two_thirds_of_the_pinned_members(desk: Charter
 
 def test_a_version_that_does_not_follow_is_refused(desk: CharterDesk) -> None:
     first = charter()
-    desk.pin(SignedCharter(first), first.digest)
+    desk.pin(signed(first), first.digest)
     stray = SignedCharter(charter("bank-a", "bank-c", version=2, previous="0" * 64))
     for name in ("bank-a", "bank-b"):
         stray = stray.sign(name, KEYS[name])
     for act in (desk.pin, desk.sign):
         with pytest.raises(SecureFlowError) as error:
-            act(stray)
+            act(stray, stray.charter.digest)
         assert code(error) == "charter_mismatch"
 
 
 def test_signing_and_what_is_shown(desk: CharterDesk) -> None:
     first = charter()
-    with pytest.raises(SecureFlowError) as error:
-        desk.sign(SignedCharter(first), "other words")
-    assert code(error) == "charter_not_confirmed"
-    signed = desk.sign(SignedCharter(first), first.fingerprint_words())
-    assert crypto.verify(KEYS["bank-a"].public, "charter", first.json(), signed["signature"])
-    assert signed["digest"] == first.digest
-    desk.pin(SignedCharter(first), first.digest)
+    for typed in ("", " ", "other words", first.digest[:63], first.fingerprint_words()[:-4]):
+        with pytest.raises(SecureFlowError) as error:
+            desk.sign(SignedCharter(first), typed)
+        assert code(error) == "charter_not_confirmed"
+    own = desk.sign(SignedCharter(first), first.fingerprint_words())
+    assert crypto.verify(KEYS["bank-a"].public, "charter", first.json(), own["signature"])
+    assert own["digest"] == first.digest
+    desk.pin(signed(first), first.digest)
     second = SignedCharter(charter("bank-a", "bank-c", version=2, previous=first.digest))
     shown = desk.describe(second)
     assert SignedCharter.from_json(shown["pinned"]).charter == first
@@ -116,5 +157,5 @@ def test_the_pinned_charter_survives(tmp_path: Path) -> None:
     for attempt in range(2):
         desk = CharterDesk(Store(tmp_path / "a.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
         if attempt == 0:
-            desk.pin(SignedCharter(first), first.digest)
+            desk.pin(signed(first), first.digest)
         assert desk.pinned() == first

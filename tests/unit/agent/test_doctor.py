@@ -49,7 +49,8 @@ class Patient:
         self.charter = Charter(1, DOMAIN, "log.example", LOG.public, members)
         store = Store(directory / "agent.db")
         desk = CharterDesk(store, "bank-a", self.key, now)
-        desk.pin(SignedCharter(self.charter), self.charter.digest)
+        signed = SignedCharter(self.charter).sign("bank-a", self.key)
+        desk.pin(signed, self.charter.digest)
         store.close()
         self.settings: dict[str, Any] = {
             "organisation": "bank-a",

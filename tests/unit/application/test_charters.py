@@ -71,6 +71,29 @@ async def test_a_change_needs_more_than_two_thirds_of_the_pinned_members(stage: 
     assert after.charter.digest == shown["digest"]
 
 
+async def test_members_may_sign_what_is_adopted_already(stage: Stage) -> None:
+    """A change is adopted before all have signed; newcomers count who signs it later."""
+    charters = stage.services.charters
+    before = await charters.current()
+    assert before is not None
+    shown = await charters.propose(stage.operator, list(BANKS))
+    late = BANKS[-1]
+    for name in before.charter.keys.keys() - {late}:
+        early = stage.keys[name].sign("charter", shown["charter"])
+        await charters.sign(stage.operator, name, shown["digest"], early)
+    adopted = await charters.current()
+    assert adopted is not None
+    assert adopted.charter.digest == shown["digest"]
+    assert late not in adopted.signatures
+    signature = stage.keys[late].sign("charter", shown["charter"])
+    with refused("signature_refused"):
+        forged = SigningKey.generate().sign("charter", shown["charter"])
+        await charters.sign(stage.operator, late, shown["digest"], forged)
+    after = await charters.sign(stage.operator, late, shown["digest"], signature)
+    assert late in after["signatures"]
+    assert await charters.candidate() is None
+
+
 async def test_a_signature_must_hold_and_be_for_this_candidate(enrolled: Stage) -> None:
     charters = enrolled.services.charters
     shown = await charters.propose(enrolled.operator)

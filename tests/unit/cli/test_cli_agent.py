@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 import pytest
 
 from secureflow.agent import api
+from secureflow.domain.charter import Charter, Member
+from secureflow.kit.crypto import SigningKey
+
+MEMBERS = tuple(Member(f"bank-{n}", n, SigningKey.generate().public) for n in "abc")
+CHARTER = Charter(1, "example.org", "log.example", SigningKey.generate().public, MEMBERS)
 
 
 @pytest.fixture(name="asked")
@@ -18,7 +24,7 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     answers: dict[str, Any] = {
         "charter.show": {
             "pinned": {"charter": {"version": 1}, "signatures": {}},
-            "candidate": None,
+            "candidate": {"charter": CHARTER.json(), "signatures": {}},
         },
         "data.publish": {"id": "dst_00000000"},
         "log": [{"at": 1, "what": "charter.pinned"}],
@@ -33,10 +39,31 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_signing_a_charter_needs_the_compared_words(cli: Any, asked: Any) -> None:
-    assert cli("agent", "charter", "sign")[0] == 2
+    """Without them and without a terminal the words are shown, and nothing is signed."""
+    status, _, err = cli("agent", "charter", "sign")
+    assert status == 2
+    assert CHARTER.fingerprint_words() in err
+    assert err.splitlines()[-1].startswith("not_confirmed: ")
     assert [command for command, _ in asked] == ["charter.show"]
+    assert cli("agent", "charter", "sign", "--yes")[0] == 2  # there is no way around them
     assert cli("agent", "charter", "sign", "--confirm", "acorn actor")[0] == 0
     assert asked[-1] == ("charter.sign", {"confirm": "acorn actor"})
+    assert [command for command, _ in asked] == ["charter.show", "charter.sign"]
+
+
+@pytest.mark.parametrize(("typed", "signed"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_at_a_terminal_what_was_shown_is_what_is_signed(
+    cli: Any, asked: Any, monkeypatch: pytest.MonkeyPatch, typed: str, signed: bool
+) -> None:
+    keyboard = io.StringIO(typed)
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    status, _, err = cli("agent", "charter", "sign")
+    assert CHARTER.digest in err
+    assert MEMBERS[0].key in err
+    assert (status == 0) == signed
+    signing = [("charter.sign", {"confirm": CHARTER.digest})] if signed else []
+    assert asked == [("charter.show", {}), *signing]
 
 
 def test_pinning_takes_the_servers_charter_or_a_file(cli: Any, asked: Any, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ TEXTS: Final[dict[str, str]] = {
     "Say how two charter files differ; exit code 7 if they do.": (
         "比较两份章程文件；若不同则退出码为 7。"
     ),
-    "Every member signed it. Compare the words with the other members before pinning it.": (
-        "所有成员均已签名。钉定之前请与其他成员核对指纹词。"
+    "Enough members signed it. Compare the words with every member before pinning it.": (
+        "签名的成员已足够。钉定之前请与每个成员核对指纹词。"
     ),
     "Check a charter file's signatures; exit code 7 if some are missing.": (
         "核对章程文件的签名；缺少签名则退出码为 7。"
@@ -28,7 +28,6 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "The charters differ.": "两份章程不同。",
     "It follows the pinned charter.": "它承接已钉定的章程。",
-    "Not signed by: {names}.": "尚未签名：{names}。",
     "Charter file (JSON).": "章程文件（JSON）。",
     "The version that waits for signatures.": "等待签名的版本。",
     "yes": "是",
@@ -38,4 +37,12 @@ TEXTS: Final[dict[str, str]] = {
         "成员机构代号，可重复。默认：所有已注册机构。"
     ),
     "The charter known before; the file must follow it.": "先前已知的章程；该文件必须承接它。",
+    "No charter waits for a signature.": "没有等待签名的章程。",
+    "Charter version {version} of {domain}, digest {digest}": (
+        "章程第 {version} 版，{domain}，摘要 {digest}"
+    ),
+    "differs from the pinned one: {what}": "与已钉定的章程不同：{what}",
+    "Did every other member read out these words, by telephone or in a room?": (
+        "其他每个成员都已通过电话或当面念过这些词吗？"
+    ),
 }

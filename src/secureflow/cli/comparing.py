@@ -1,0 +1,47 @@
+"""Signing a charter at a terminal: the words are shown, and what was shown is what is signed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from secureflow.cli.console import confirmed, say
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+
+def compared(config: Path) -> str:
+    """Show the charter that would be signed, and return its digest once a person says yes.
+
+    Raises:
+        SecureFlowError: `charter_missing`; `not_confirmed`, also where nobody is at a terminal.
+    """
+    from secureflow.agent import api
+    from secureflow.domain.charter import SignedCharter
+
+    told = api.charter_show(config)
+    if not told.get("candidate"):
+        raise SecureFlowError(
+            "charter_missing",
+            t("No charter waits for a signature."),
+            "secureflow agent charter show",
+        )
+    charter = SignedCharter.from_json(told["candidate"]).charter
+    say(t("Charter version {version} of {domain}, digest {digest}",
+          version=charter.version, domain=charter.trust_domain, digest=charter.digest))  # fmt: skip
+    for member in charter.members:
+        say(f"  {member.organisation}  {member.name}  {member.key}")
+    for line in told.get("differences") or ():
+        say(t("differs from the pinned one: {what}", what=line))
+    say(t("Compare with the other members, not over this server:"))
+    say(f"  {charter.fingerprint_words('en')}\n  {charter.fingerprint_words('zh')}")
+    if not sys.stdin.isatty():
+        raise SecureFlowError(
+            "not_confirmed",
+            t("Compare the words with the other members first."),
+            'secureflow agent charter sign --confirm "WORDS"',
+        )
+    confirmed(
+        t("Did every other member read out these words, by telephone or in a room?"), yes=False
+    )
+    return charter.digest
