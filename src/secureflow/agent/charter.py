@@ -23,7 +23,8 @@ Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 _FACT = "charter"
 HOW_TO_PIN: Final = (
     "Compare the words with every other member by telephone and sign: secureflow agent charter "
-    'sign --confirm "WORDS"; once all have signed: secureflow agent charter pin --confirm "WORDS"'
+    'sign --confirm "WORDS"; once all have signed: secureflow agent charter pin '
+    '--confirm "WORDS"'
 )
 
 

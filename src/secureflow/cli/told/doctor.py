@@ -13,7 +13,7 @@ TEXTS: Final[dict[str, str]] = {
     "{} is healthy": "{0} 健康",
     "the centre knows this agent as {}": "中心认定本代理为 {0}",
     "differs by {} s": "相差 {0} 秒",
-    "version {} with {} members, {}…": "版本 {0}，{1} 个成员，{2}…",
+    "version {} with {} members, {}": "版本 {0}，{1} 个成员，{2}",
     "SIMULATED enclaves are accepted: they protect nothing. Code {}": (
         "接受模拟（SIMULATED）飞地：它们不提供任何保护。代码 {0}"
     ),
@@ -48,15 +48,19 @@ TEXTS: Final[dict[str, str]] = {
     "No charter is pinned: this agent knows no other member.": (
         "尚未钉定章程：本代理不认识任何其他成员。"
     ),
-    'Compare the fingerprint by telephone, then: secureflow agent charter pin --confirm "WORDS"': (
-        '请用电话核对指纹，然后执行：secureflow agent charter pin --confirm "WORDS"'
+    "Compare the words with every other member by telephone and sign: secureflow agent charter "
+    'sign --confirm "WORDS"; once all have signed: secureflow agent charter pin '
+    '--confirm "WORDS"': (
+        "请用电话与其他每个成员核对指纹词并签名："
+        'secureflow agent charter sign --confirm "WORDS"；全部成员签名后：'
+        'secureflow agent charter pin --confirm "WORDS"'
     ),
     "The pinned charter does not name this agent's signing key for {}: nobody would believe its "
     "signatures.": "已钉定的章程没有为 {0} 列出本代理的签名密钥：没有人会相信它的签名。",
     "Put the key back from its backup, or agree on a new charter with the present key.": (
         "请从备份恢复密钥，或以当前密钥商定新章程。"
     ),
-    "The centre goes by charter {}…, pinned is {}….": "中心采用章程 {0}…，已钉定的是 {1}…。",
+    "The centre goes by charter {}, pinned is {}.": "中心采用章程 {0}，已钉定的是 {1}。",
     "See the differences: secureflow agent charter show. Pin the newer version if enough members "
     "signed it.": ("查看差异：secureflow agent charter show。若签名的成员足够，请钉定较新的版本。"),
     "The centre keeps another log than the one that the charter names.": (

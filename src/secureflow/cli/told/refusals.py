@@ -15,8 +15,8 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "Job {} was cancelled.": "任务 {0} 已被取消。",
     "No enrolled agent of: {}.": "以下机构没有已注册的代理：{0}。",
-    "The signature of {} is for charter {}…, the candidate is {}….": (
-        "{0} 的签名针对章程 {1}…，而候选章程是 {2}…。"
+    "The signature of {} is for charter {}, the candidate is {}.": (
+        "{0} 的签名针对章程 {1}，而候选章程是 {2}。"
     ),
     "The signature does not hold under the key of {}.": "该签名用 {0} 的密钥验证不通过。",
     "The dataset {} declares no column {}.": "数据集 {0} 没有声明列 {1}。",
