@@ -14,6 +14,11 @@ _SHARED: Final[dict[str, str]] = {
     "Outcome": "结果",
     "Model": "模型",
     "Metrics": "指标",
+    "noised": "已加噪",
+    "Differential privacy put noise on these figures, the row count too. What they are without "
+    "noise lies within ± 95 times in 100.": (
+        "差分隐私给这些数值（包括行数）加了噪声；无噪声的真值有 95% 的可能落在 ± 范围内。"
+    ),
     "Rounds": "各轮",
     "Contributions": "各方贡献",
     "Who could see what": "谁能看到什么",

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from secureflow.application.charts import Chart, chart
+from secureflow.application.figures import figure, metrics_told
 from secureflow.application.report_texts import translated
 
 _CURVES = ("loss", "auc", "accuracy")
@@ -30,6 +31,7 @@ def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
     """
     return _template().render(
         report=report,
+        metrics=metrics_told(report),
         lang=lang,
         simulated="SIMULATED" in str(report.get("tee", "")).upper(),
         charts=_charts(report.get("history") or []),
@@ -53,13 +55,6 @@ def moment(seconds: Any) -> str:
     if not isinstance(seconds, int | float) or not seconds:
         return ""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
-
-
-def figure(value: Any) -> str:
-    """Write a number for people: up to four decimals, thousands grouped."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "" if value is None else str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
 
 
 def place(row: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from secureflow.cli.cards import show_metrics
 from secureflow.cli.console import Form, Output, confirmed, group, say, show, write
 from secureflow.cli.files import read_mapping, write_text
 from secureflow.cli.session import client
@@ -139,9 +140,11 @@ def report(
             say(t("Written to {path}.", path=html))
             return
         told = connection.jobs.report(job)
-    columns = ("job", "name", "state", "protection", "tee", "rounds", "metrics", "contributions")
-    show(told, output, columns)
-    if "answers" in told and output is Form.TABLE:
+    show(told, output, ("job", "name", "state", "protection", "tee", "rounds", "contributions"))
+    if output is not Form.TABLE:
+        return
+    show_metrics(told)
+    if "answers" in told:
         show_answers(told, output)
 
 

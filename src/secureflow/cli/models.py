@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from secureflow.cli.cards import show_card, show_metrics
 from secureflow.cli.console import Form, Output, group, say, show
 from secureflow.cli.files import read_bytes
 from secureflow.cli.session import client
@@ -17,7 +18,7 @@ from secureflow.kit.errors import SecureFlowError
 app = group("Released models.")
 
 Id = Annotated[str, typer.Argument(help=t("Id of the model."))]
-_COLUMNS = ("id", "name", "version", "family", "metrics", "job", "created")
+_COLUMNS = ("id", "name", "version", "family", "job", "created")
 
 
 @app.command("list", help=t("List models."))
@@ -33,17 +34,24 @@ def list_models(
 
 @app.command("show", help=t("Show one model."))
 def show_model(model: Id, output: Output = Form.TABLE) -> None:
-    """Show a model."""
-    columns = (*_COLUMNS, "digest", "artifact", "parents")
+    """Show a model; its metrics come with the noise that is in them."""
+    columns = (*_COLUMNS, "parents", "artifact", "digest")
     with client() as connection:
-        show(connection.models.get(model), output, columns)
+        found = connection.models.get(model)
+        card = connection.models.card(found.id) if output is Form.TABLE else {}
+    show(found, output, columns)
+    show_metrics(card)
 
 
 @app.command("card", help=t("Show a model's card."))
-def card(model: Id, output: Output = Form.YAML) -> None:
+def card(model: Id, output: Output = Form.TABLE) -> None:
     """Show a model card."""
     with client() as connection:
-        show(connection.models.card(model), output)
+        told = connection.models.card(model)
+    if output is Form.TABLE:
+        show_card(told)
+    else:
+        show(told, output)
 
 
 @app.command("download", help=t("Write a model's parameters and card, checked by digest."))

@@ -269,3 +269,14 @@ def test_axis_steps_span_the_values(low: float, span: float) -> None:
     assert 2 <= len(steps) <= 7
     assert steps[0] <= low + slack
     assert steps[-1] >= low + span - slack
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_noised_metrics_are_shown_with_their_noise(lang: str) -> None:
+    metrics = {"rows": 9768.317, "auc": 0.87654}
+    noised = report(metrics=metrics, metrics_errors={"rows": 32.0, "auc": 0.0012})
+    page = reports.render(noised, "zh" if lang == "zh" else "en")
+    for text in ("9,768 ± 63", "0.8765 ± 0.0024", "noised", "已加噪", "95 times in 100", "95%"):
+        assert text in page
+    assert "9,768.3" not in page
+    assert "已加噪" not in reports.render(report(metrics=metrics))

@@ -24,6 +24,9 @@ TEXTS: Final[dict[str, str]] = {
     "What it cost": "隐私代价",
     "What is released": "发布内容",
     "Who dropped out": "掉线记录",
+    "Every value is noised; low and high hold the one without noise 95 times in 100.": (
+        "所有数值均已加噪；无噪声的真值有 95% 的可能落在下限与上限之间。"
+    ),
     "Cancel {what}?": "取消 {what}？",
     "{what} is cancelled.": "已取消 {what}。",
     "Cancel a job.": "取消任务。",

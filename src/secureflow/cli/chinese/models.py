@@ -5,6 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
+    "noised": "已加噪",
+    "none": "无",
+    "± holds the value without noise 95 times in 100; the row count has noise too.": (
+        "无噪声的真值有 95% 的可能落在 ± 范围内；行数同样加了噪声。"
+    ),
+    "{family}: how likely is {column} = {positive}": "{family}：{column} = {positive} 的可能性",
+    " and {count} more": " 等，另有 {count} 个",
+    "no differential privacy": "未使用差分隐私",
+    "ε = {epsilon:g}, δ = {delta:g} for each {unit}; {mechanism}, noise by {noise}": (
+        "ε = {epsilon:g}，δ = {delta:g}，以{unit}为单位；{mechanism}，加噪位置：{noise}"
+    ),
+    "{run} of {planned} rounds": "已运行 {run} 轮，计划 {planned} 轮",
     "Released models.": "已发布的模型。",
     "List models.": "列出模型。",
     "Show one model.": "显示一个模型。",

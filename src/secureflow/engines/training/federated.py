@@ -23,6 +23,7 @@ from secureflow.engines.secagg import Plan
 from secureflow.engines.training.disclosure import attacks, disclosure
 from secureflow.engines.training.encodings import masked_plan, masked_round, masked_stages
 from secureflow.engines.training.models import initial_state, model_family
+from secureflow.engines.training.noising import metric_errors
 from secureflow.engines.training.private import noised_once, noises_metrics
 from secureflow.engines.training.spending import epsilon_after, spending
 from secureflow.kit.errors import SecureFlowError
@@ -171,7 +172,8 @@ def _finish(course: Course[TrainingSpec], initial: str, last: int) -> Script[dic
             "card": {"moments": course.moments and course.moments["sums"]},
         }
     )
-    report = _report(course, last, metrics, cosigners)
+    errors = metric_errors(course.spec, evaluation["sums"], len(evaluation["survivors"]))
+    report = _report(course, last, metrics, cosigners) | {"metrics_errors": errors}
     report |= {"finished": finished, "evaluation": _public(evaluation)}
     report["model"] = {"digest": model.get("digest"), "artifact": artifact} | {
         "id": published["model"],

@@ -16,6 +16,7 @@ from secureflow.engines.training.metrics import (
     binary_metric_steps,
     binary_metric_sums,
     binary_sums_of_steps,
+    noise_errors,
     summarise_binary,
 )
 from secureflow.kit.errors import SecureFlowError
@@ -97,6 +98,10 @@ class LogisticRegression:
     def summarise(self, sums: NDArray[np.float64]) -> dict[str, float]:
         """Return `rows`, `loss`, `accuracy`, `auc` of added sums (undefined ones are absent)."""
         return summarise_binary(sums)
+
+    def noise_errors(self, sums: NDArray[np.float64], sigma: float) -> dict[str, float]:
+        """Return the standard errors that noise of `sigma` rows gives what `summarise` returns."""
+        return noise_errors(sums, sigma)
 
 
 def _spread(parameters: Vector) -> tuple[float, float]:

@@ -103,6 +103,37 @@ def summarise_binary(sums: NDArray[np.float64]) -> dict[str, float]:
     return metrics if auc is None else {**metrics, "auc": auc}
 
 
+def noise_errors(sums: NDArray[np.float64], sigma: float) -> dict[str, float]:
+    """Return how far noise alone may have moved each metric of `summarise_binary`.
+
+    The standard error to first order in the noise (delta method): every sum carries independent
+    noise of one standard deviation, on the loss times `PRIVATE_LOSS_CAP`. With F, G the shares of
+    the other class below and above a bin, ∂AUC/∂p_i = (F_i − AUC)/P and ∂AUC/∂n_j = (G_j − AUC)/N.
+
+    Args:
+        sums: noised sums of shape (PRIVATE_COUNT,), rows first.
+        sigma: the noise's standard deviation in rows.
+    """
+    metrics = summarise_binary(sums)
+    rows = metrics.get("rows", 0.0)
+    errors = {name: sigma for name in metrics if name == "rows"}
+    if rows <= 0:
+        return errors
+    errors["loss"] = sigma * float(np.hypot(PRIVATE_LOSS_CAP, metrics["loss"])) / rows
+    errors["accuracy"] = sigma * float(np.hypot(1.0, metrics["accuracy"])) / rows
+    if "auc" in metrics:
+        bins = (sums.size - 3) // 2
+        positives, negatives = np.maximum(sums[3 : 3 + bins], 0), np.maximum(sums[3 + bins :], 0)
+        all_positive, all_negative = positives.sum(), negatives.sum()
+        below = (np.cumsum(negatives) - negatives / 2) / all_negative
+        above = 1.0 - (np.cumsum(positives) - positives / 2) / all_positive
+        moved = np.concatenate(
+            [(below - metrics["auc"]) / all_positive, (above - metrics["auc"]) / all_negative]
+        )
+        errors["auc"] = sigma * float(np.linalg.norm(moved))
+    return errors
+
+
 def histogram_auc(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> float | None:
     """Return P(score of a positive > score of a negative) + ½ P(equal), or None with one class.
 

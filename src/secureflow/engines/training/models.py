@@ -85,6 +85,9 @@ class ModelFamily(Protocol):
     def summarise(self, sums: NDArray[np.float64]) -> dict[str, float]:
         """Return the named metrics of added sums; a metric that is undefined is absent."""
 
+    def noise_errors(self, sums: NDArray[np.float64], sigma: float) -> dict[str, float]:
+        """Return each metric's standard error under noise of `sigma` rows on every sum."""
+
 
 FAMILIES: dict[str, ModelFamily] = {
     "logistic_regression": LogisticRegression(),

@@ -131,6 +131,23 @@ def released_sums(spec: TrainingSpec, stage: Stage, sums: Sequence[float]) -> li
     return [sums[0], *model_family(spec).sums_of_steps(steps, METRIC_UNIT).tolist()]
 
 
+def metric_errors(spec: TrainingSpec, sums: Sequence[float], parties: int) -> dict[str, float]:
+    """Return the standard errors that the noise of the final metrics gives them.
+
+    Args:
+        spec: the signed spec.
+        sums: what `released_sums` returned: weight, then metrics.
+        parties: how many contributed. Where each adds noise, that of all is in the sum.
+    """
+    if spec.privacy is None or not spec.privacy.metrics_noise or len(sums) == 1:
+        return {}
+    privacy = spec.privacy
+    parts = 1.0 if privacy.noise == "enclave" else privacy.share(len(spec.roster)) * parties**0.5
+    sigma = privacy.metrics_sigma * parts / METRIC_UNIT
+    found = model_family(spec).noise_errors(np.array(sums[1:], np.float64), sigma)
+    return {name: float(f"{error:.3g}") for name, error in found.items()}
+
+
 def next_state(spec: TrainingSpec, state: Parameters, noised: Vector) -> Parameters:
     """Return the next state from a noised sum in lattice steps; it touches no data.
 

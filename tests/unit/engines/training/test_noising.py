@@ -23,6 +23,7 @@ from secureflow.engines.training.encodings import apply_mean, masked_parts, mask
 from secureflow.engines.training.models import Stage, initial_state, model_family, update_layout
 from secureflow.engines.training.noising import (
     longest_sum,
+    metric_errors,
     next_state,
     noise_bound,
     noise_of,
@@ -320,3 +321,20 @@ def test_share_and_whole_noise_differ_only_by_the_share() -> None:
     width = once.privacy.sigma(4)
     assert (noise_of(once, "train", seed) == sample(width, 4, own)).all()
     assert (noise_of(shared, "train", seed) == sample(width * part, 4, own)).all()
+
+
+@pytest.mark.parametrize(
+    ("noise", "parties", "variance"),
+    [("enclave", 4, 1.0), ("shared", 4, 2.0), ("shared", 3, 1.5), ("local", 4, 4.0)],
+)
+def test_the_errors_count_the_noise_of_everybody_who_adds_some(
+    noise: str, parties: int, variance: float
+) -> None:
+    """z = 8 moves a row's sums by 2: the count alone has an error of 16, times what is added."""
+    spec = parse(TrainingSpec, private_value({"noise": noise, "metrics_noise": 8.0}))
+    sums = [1.0, *np.zeros(model_family(spec).private_metric_count())]
+    errors = metric_errors(spec, sums, parties)
+    assert errors["rows"] == pytest.approx(16 * math.sqrt(variance), rel=0.01)
+    assert metric_errors(spec, [1.0], parties) == {}
+    silent = parse(TrainingSpec, private_value({"noise": noise}))
+    assert metric_errors(silent, sums, parties) == {}

@@ -1,0 +1,106 @@
+"""A model card for people: what the model is for, from whom it learned, how good, how protected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from secureflow.cli.console import Form, moment, show, write
+from secureflow.cli.texts import said, t
+
+_SHOWN = 12
+"""Features of a kind that are named one by one."""
+
+
+def show_card(card: Mapping[str, Any]) -> None:
+    """Write a card as a page; its JSON and YAML forms hold everything."""
+    write(f"{card.get('name', '')}  v{card.get('version', '?')}  {card.get('id', '')}\n")
+    show({name: text for name, text in _facts(card).items() if text}, Form.TABLE)
+    show_metrics(card)
+    write("")
+    show({name: card[name] for name in ("spec_digest", "digest") if card.get(name)}, Form.TABLE)
+
+
+def show_metrics(told: Mapping[str, Any]) -> None:
+    """Write the metrics of a report or a card; noised ones with their ± and as noised."""
+    from secureflow.application.figures import metrics_told
+
+    metrics = metrics_told(told)
+    if not metrics:
+        return
+    write("")
+    show(
+        [
+            {
+                "metric": t(one.name),
+                "value": one.text,
+                "noise": t("noised") if one.noised else "",
+            }
+            for one in metrics
+        ],
+        Form.TABLE,
+        ("metric", "value", "noise") if any(one.noised for one in metrics) else ("metric", "value"),
+    )
+    if any(one.noised for one in metrics):
+        write(t("± holds the value without noise 95 times in 100; the row count has noise too."))
+
+
+def _facts(card: Mapping[str, Any]) -> dict[str, str]:
+    features = card.get("features") or {}
+    return {
+        "purpose": str(card.get("purpose") or ""),
+        "task": _task(card, features.get("label") or {}),
+        "numbers": _listed([one["column"] for one in features.get("numeric") or ()]),
+        "category": _listed(
+            [
+                f"{one['column']} ({len(one.get('categories') or ())})"
+                for one in features.get("categorical") or ()
+            ]
+        ),
+        "owners": ", ".join(card.get("contributors") or ()),
+        "privacy": _privacy(card.get("privacy")),
+        "protection": said(str(card.get("protection") or "")),
+        "tee": str(card.get("tee") or "") or t("none"),
+        "training": _training(card),
+        "created": moment(card.get("created")),
+        "job": str(card.get("job") or ""),
+        "project": str(card.get("project") or ""),
+        "parents": ", ".join(card.get("parents") or ()),
+    }
+
+
+def _task(card: Mapping[str, Any], label: Mapping[str, Any]) -> str:
+    family = str(card.get("family") or "").replace("_", " ")
+    if not label:
+        return family
+    return t(
+        "{family}: how likely is {column} = {positive}",
+        family=family, column=label.get("column"), positive=label.get("positive"),
+    )  # fmt: skip
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) <= _SHOWN:
+        return ", ".join(names)
+    return ", ".join(names[:_SHOWN]) + t(" and {count} more", count=len(names) - _SHOWN)
+
+
+def _privacy(privacy: Mapping[str, Any] | None) -> str:
+    if not privacy:
+        return t("no differential privacy")
+    return t(
+        "ε = {epsilon:g}, δ = {delta:g} for each {unit}; {mechanism}, noise by {noise}",
+        epsilon=privacy.get("epsilon") or 0.0,
+        delta=privacy.get("delta") or 0.0,
+        unit=said(str(privacy.get("unit") or "?")),
+        mechanism=privacy.get("mechanism") or "?",
+        noise=said(str(privacy.get("noise") or "?")),
+    )
+
+
+def _training(card: Mapping[str, Any]) -> str:
+    plan = card.get("plan") or {}
+    run, planned = card.get("rounds"), plan.get("rounds")
+    if not planned:
+        return ""
+    return t("{run} of {planned} rounds", run="?" if run is None else run, planned=planned)

@@ -1,0 +1,32 @@
+"""Figures for people: noised ones with ±, counts whole, nothing to more digits than it has."""
+
+from __future__ import annotations
+
+import pytest
+
+from secureflow.application.figures import between, metrics_told
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "whole", "text"),
+    [
+        (812.25, 13.0, True, "812 ± 25"),
+        (10_234.6, 1_200.0, True, "10,200 ± 2,400"),
+        (10_234.6, 0.2, True, "10,235 ± 0"),
+        (0.843219, 0.0061, False, "0.843 ± 0.012"),
+        (0.843219, 61.0, False, "0 ± 120"),
+        (41.7, 1e-12, False, "41.700000 ± 0.000000"),
+    ],
+)
+def test_a_noised_figure(value: float, error: float, whole: bool, text: str) -> None:
+    assert between(value, error, whole=whole) == text
+
+
+def test_metrics_of_a_job_without_noise_are_plain() -> None:
+    told = metrics_told({"metrics": {"rows": 6514.0, "auc": 0.91234567}})
+    assert [(one.text, one.noised) for one in told] == [("6,514", False), ("0.9123", False)]
+
+
+def test_an_earlier_report_without_errors_is_still_called_noised() -> None:
+    told = metrics_told({"metrics": {"rows": 6514.3}, "privacy": {"metrics_noise": 4.0}})
+    assert [(one.text, one.noised) for one in told] == [("6,514", True)]

@@ -1,0 +1,82 @@
+"""Model cards and reports for people: noised figures with ±, digests last, no raw sums."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+PRIVACY = {"unit": "record", "mechanism": "gaussian", "noise": "shared", "epsilon": 1.25,
+           "delta": 1e-6, "metrics_noise": 4.0}  # fmt: skip
+CARD = {
+    "moments": [float(n) for n in range(69)],
+    "id": "mdl_00000000", "name": "default risk", "version": 2, "family": "logistic_regression",
+    "digest": "d" * 64, "spec_digest": "e" * 64, "job": "job_00000000", "project": "prj_00000000",
+    "created": 1_790_000_000, "purpose": "credit-scoring", "parents": [], "protection": "secagg",
+    "contributors": ["bank-a", "bank-b", "bank-c"], "tee": "", "rounds": 12,
+    "plan": {"rounds": 40, "learning_rate": 0.1},
+    "features": {
+        "label": {"column": "income", "positive": ">50K"},
+        "numeric": [{"column": "age", "bounds": [17, 90]}],
+        "categorical": [{"column": "sex", "categories": ["f", "m"]}],
+    },
+    "metrics": {"rows": 9768.317, "loss": 0.41234, "accuracy": 0.80312, "auc": 0.87654},
+    "metrics_errors": {}, "privacy": None,
+}  # fmt: skip
+ERRORS = {"rows": 32.0, "loss": 0.0131, "accuracy": 0.00421, "auc": 0.0012}
+NOISED = {"privacy": PRIVACY, "metrics_errors": ERRORS}
+_SHOWN = ["id", "project", "job", "name", "version", "digest", "family", "metrics", "created"]
+MODEL = {name: CARD[name] for name in _SHOWN}
+
+
+@pytest.fixture(autouse=True)
+def _served(centre: Any) -> None:
+    centre.answers["GET /models/mdl_00000000/card"] = (200, CARD | NOISED)
+    centre.answers["GET /models/mdl_00000000"] = (200, MODEL | {"artifact": "f" * 64})
+    centre.answers["GET /models"] = (200, {"items": [MODEL | {"artifact": "f" * 64}]})
+    report = {"job": "job_00000000", "state": "succeeded", "metrics": CARD["metrics"], **NOISED}
+    centre.answers["GET /jobs/job_00000000/report?format=json"] = (200, report)
+
+
+def test_a_card_reads_from_the_purpose_to_the_digest(cli: Any) -> None:
+    code, out, err = cli("model", "card", "mdl_00000000")
+    assert (code, err) == (0, "")
+    wanted = ["default risk  v2", "credit-scoring", "income = >50K", "age", "sex (2)",
+              "bank-a, bank-b, bank-c", "ε = 1.25", "secagg", "12 of 40 rounds",
+              "d" * 64]  # fmt: skip
+    places = [out.index(text) for text in wanted]
+    assert places == sorted(places)
+    assert "67.0" not in out  # the moments are for programs
+    assert json.loads(cli("model", "card", "mdl_00000000", "-o", "json")[1]) == CARD | NOISED
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("model", "card", "mdl_00000000"), ("model", "show", "mdl_00000000"),
+     ("job", "report", "job_00000000")],
+)  # fmt: skip
+def test_noised_metrics_are_told_with_their_noise(cli: Any, command: tuple[str, ...]) -> None:
+    out = cli(*command)[1]
+    for text in ("9,768 ± 63", "0.412 ± 0.026", "0.8031 ± 0.0083", "0.8765 ± 0.0024", "noised"):
+        assert text in out
+    assert "9768.3" not in out
+
+
+def test_figures_without_noise_are_not_called_noised(centre: Any, cli: Any) -> None:
+    centre.answers["GET /models/mdl_00000000/card"] = (200, CARD)
+    out = cli("model", "card", "mdl_00000000")[1]
+    assert "noised" not in out
+    assert "±" not in out
+    assert "no differential privacy" in out
+
+
+def test_a_list_of_models_tells_no_metric_without_its_noise(cli: Any) -> None:
+    assert "0.87" not in cli("model", "list")[1]
+
+
+def test_a_card_in_chinese(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    out = cli("model", "card", "mdl_00000000")[1]
+    for text in ("数据所有者", "已加噪", "行数", "安全聚合", "任务规格摘要"):
+        assert text in out
