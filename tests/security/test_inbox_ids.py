@@ -9,6 +9,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -201,13 +202,31 @@ async def test_a_decision_is_not_overwritten_by_what_comes_after(world: World) -
     assert (await refusal(asking)).code == "consent_refused"
 
 
+def logged(world: World, deed: str) -> dict[str, Any]:
+    return next(dict(one["facts"]) for one in world.store.deeds() if one["deed"] == deed)
+
+
 async def test_the_log_says_what_was_decided_and_by_what(tmp_path: Path) -> None:
-    notes = '@id("scoring") @reason("as the board allowed")'
-    world = World(tmp_path / "agent", policy=f"{notes} permit(principal, action, resource);")
-    await world.ask("consent", world.consent_body())
-    deed = next(one for one in world.store.deeds() if one["deed"] == "job.approved")
-    assert deed["facts"]["by"] == "policy scoring: as the board allowed"
-    assert deed["facts"]["spec"] == world.digest
+    notes = '@id("scoring") @reason("as the board said")'
+    for verb, deed, by in (
+        ("permit", "job.approved", "policy scoring: as the board said"),
+        ("forbid", "job.refused", "policy"),
+    ):
+        text = f"{notes} {verb}(principal, action, resource);"
+        world = World(tmp_path / verb, policy=text)
+        with suppress(SecureFlowError):
+            await world.ask("consent", world.consent_body())
+        assert logged(world, deed)["by"] == by
+        world.store.close()
+    world = World(tmp_path / "person", policy="")
+    asking = asyncio.create_task(world.ask("consent", world.consent_body()))
+    (item,) = await waiting(world)
+    await commands(world).inbox_reject(item.id, "not this year")
+    await refusal(asking)
+    assert logged(world, "job.refused")["by"] == "a person"
+    assert logged(world, "inbox.rejected") == {
+        "item": item.id, "spec": world.digest, "reason": "not this year",
+    }  # fmt: skip
     world.store.close()
 
 

@@ -125,5 +125,6 @@ class Approvals:
 
     def _note_refusal(self, job: str, error: SecureFlowError) -> None:
         with self._context.store.transaction():
-            facts = {"code": error.code, "reason": error.message}
+            by = error.details.get("by", "the agent's own rules")
+            facts = {"code": error.code, "by": by, "reason": error.message}
             self._context.store.note(self._context.clock(), "job.refused", job, **facts)

@@ -161,7 +161,7 @@ class Consent:
         """
         decision = self._policies.decide(request)
         if decision.effect == "refuse":
-            raise refused(job, "; ".join(decision.reasons))
+            raise refused(job, "; ".join(decision.reasons), "policy")
         if decision.effect == "allow":
             return Allowed(f"policy {'; '.join(decision.reasons)}", expires)
         item = await asyncio.to_thread(
@@ -169,18 +169,19 @@ class Consent:
         )
         decided = await self._inbox.decision(item, job, digest)
         if decided.state != "approved":
-            raise refused(job, decided.reason or f"it is {decided.state} in the inbox")
+            by = "a person" if decided.state == "rejected" else "nobody"
+            raise refused(job, decided.reason or f"it is {decided.state} in the inbox", by)
         by = f"a person: {decided.reason}" if decided.reason else "a person"
         return Allowed(by, min(expires, decided.expires))
 
 
-def refused(job: str, reason: str) -> SecureFlowError:
-    """Return the error of a refusal."""
+def refused(job: str, reason: str, by: str) -> SecureFlowError:
+    """Return the error of a refusal by a `policy`, `a person`, or `nobody` in time."""
     return SecureFlowError(
         "consent_refused",
         f"Job {job} was refused: {reason}.",
         "Change the job accordingly, or ask the data owner.",
-        {"reason": reason},
+        {"reason": reason, "by": by},
     )
 
 

@@ -214,11 +214,11 @@ def _privacy(spec: JobSpec, item: InboxItem, here: Mapping[str, JSON]) -> str:
     if privacy is None:
         return t("NONE: what is released may tell of single rows")
     told = t("ε {epsilon} per {unit}, {noise} noise",
-             epsilon=_cost(epsilon), unit=t(privacy.unit), noise=t(privacy.noise))  # fmt: skip
+             epsilon=cost(epsilon), unit=t(privacy.unit), noise=t(privacy.noise))  # fmt: skip
     budget = here.get("budget")
     if isinstance(budget, Mapping):
         told += _and() + t("of your {limit}, {spent} is spent (δ {delta})",
-                         limit=f"{budget.get('epsilon'):g}", spent=_cost(budget.get("spent")),
+                         limit=f"{budget.get('epsilon'):g}", spent=cost(budget.get("spent")),
                          delta=f"{budget.get('delta'):g}")  # fmt: skip
     return told
 
@@ -256,7 +256,7 @@ def visible(text: str) -> str:
     return "".join(one if one.isprintable() or one == "\n" else "�" for one in text)
 
 
-def _cost(value: Any) -> str:
+def cost(value: Any) -> str:
     """Write a cost for people, rounded up to four digits: never less than it is."""
     from decimal import ROUND_CEILING, Context
 

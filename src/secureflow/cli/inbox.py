@@ -160,7 +160,7 @@ def _present(request: Asked, *, details: bool = False) -> None:
 
 def _listed(one: Mapping[str, Any]) -> list[str]:
     """Return an item's lines: its whole id alone on one, to be pasted."""
-    from secureflow.cli.decision import plain
+    from secureflow.cli.decision import cost, plain
 
     facts = {name: plain(one.get(name) or "") for name in ("job", "name", "purpose", "submitter")}
     lines = [str(one["id"])]
@@ -169,7 +169,7 @@ def _listed(one: Mapping[str, Any]) -> list[str]:
     if one.get("sensitive"):
         told.append(t("SENSITIVE: {names}", names=", ".join(map(plain, one["sensitive"]))))
     if one.get("epsilon") is not None:
-        told.append(f"ε {one['epsilon']:.4g}")
+        told.append(f"ε {cost(one['epsilon'])}")
     told.append(t("until {when}", when=moment(one.get("expires"))))
     if one.get("reason"):
         told.append(plain(one["reason"]))

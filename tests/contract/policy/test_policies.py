@@ -183,3 +183,37 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
         with pytest.raises(SecureFlowError, match=name) as error:
             CedarPolicies.load([tmp_path / name])
         assert error.value.code == "policy_unreadable"
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "limit", "allowed"),
+    [
+        (1.0, "1.0", True),
+        (0.1, "0.1", True),  # what is written the same is the same
+        (1.00001, "1.0", False),
+        (1.00004, "1.0", False),  # four digits, rounded to the nearest, would be 1.0000
+        (0.29999, "0.3", True),
+        (5e-324, "0.0", False),
+        (1e300, "922337203685477.0", False),
+        (float("inf"), "1.0", False),
+        (float("nan"), "1.0", False),
+    ],
+)
+def test_an_epsilon_is_rounded_up_never_down(epsilon: float, limit: str, allowed: bool) -> None:
+    most = f'context has epsilon && context.epsilon.lessThanOrEqual(decimal("{limit}"))'
+    decision = policies(f"permit(principal, action, resource) when {{ {most} }};").decide(
+        request(epsilon=epsilon)
+    )
+    assert decision.effect == ("allow" if allowed else "ask")
+
+
+def test_a_decision_names_the_policy_or_its_place_in_which_file() -> None:
+    """The agent's log keeps these words: whoever reads it finds the line that decided."""
+    named = Policy("named.cedar", '@id("mine") @reason("as agreed")\nforbid(principal, action, '
+                   'resource) when { context.purpose == "ads" };', "")  # fmt: skip
+    plain = Policy("plain.cedar", 'permit(principal, action, resource) when { context.dp };\n'
+                   "permit(principal, action, resource) when { !context.dp };", "")  # fmt: skip
+    both = CedarPolicies([named, plain])
+    assert both.decide(request()).reasons == ("plain.cedar, policy 2",)
+    assert both.decide(request(epsilon=1.0)).reasons == ("plain.cedar, policy 1",)
+    assert both.decide(request(purpose="ads")).reasons == ("mine: as agreed",)

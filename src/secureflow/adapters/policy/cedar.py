@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from decimal import ROUND_CEILING, Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from secureflow.domain.policies import Decision, Policy
 from secureflow.kit.errors import SecureFlowError
 
 MAX_POLICY_BYTES = 1 << 20
+_DIGIT = Decimal("0.0001")
+_LARGEST = Decimal("922337203685477.5807")
+"""Of a Cedar decimal."""
 
 SCHEMA = """
 entity User, Dataset;
@@ -69,8 +73,9 @@ action statistics appliesTo {
 """
 """What a policy can ask about. `columns` includes the label; `sensitive` are those of them that
 the owner marked; `group_size` is the roster's size; `epsilon` is absent when `dp` is false, and
-never for statistics. A policy without an action is about both kinds, and may only ask what both
-have."""
+never for statistics, and it is rounded up to Cedar's four digits. The principal is the submitter as
+the *centre* names it: nothing that the owner holds proves it, so a policy must not rest on it
+alone. A policy without an action is about both kinds, and may only ask what both have."""
 
 _TEXTS = {
     "training": ("project", "purpose", "family", "protection", "release"),
@@ -100,7 +105,7 @@ class CedarPolicies:
         text = "\n".join(policy.text for policy in self.policies)
         self._set = cedarpy.PolicySet.from_str(text)
         self._schema = cedarpy.Schema.from_str(SCHEMA)
-        self._titles = _titles(text)
+        self._titles = _titles(self.policies)
 
     @classmethod
     def load(cls, paths: Iterable[Path]) -> CedarPolicies:
@@ -153,14 +158,18 @@ def _check(policy: Policy) -> None:
         )
 
 
-def _titles(text: str) -> dict[str, str]:
-    """Map Cedar's policy names (`policy0`) to what people read: `@id: @reason`."""
-    listed = json.loads(cedarpy.policies_to_json_str(text))["staticPolicies"]
-    titles = {}
-    for name, policy in listed.items():
-        notes = policy.get("annotations") or {}
-        parts = [str(notes[key]) for key in ("id", "reason") if notes.get(key)]
-        titles[name] = ": ".join(parts) or name
+def _titles(policies: Iterable[Policy]) -> dict[str, str]:
+    """Map Cedar's policy names (`policy0`) to what people read: `@id: @reason`, or which of a file.
+
+    Cedar numbers the policies of all texts in one row, in their order.
+    """
+    titles: dict[str, str] = {}
+    for one in policies:
+        listed = json.loads(cedarpy.policies_to_json_str(one.text))["staticPolicies"]
+        for number in range(len(listed)):
+            notes = listed[f"policy{number}"].get("annotations") or {}
+            parts = [str(notes[key]) for key in ("id", "reason") if notes.get(key)]
+            titles[f"policy{len(titles)}"] = ": ".join(parts) or f"{one.name}, policy {number + 1}"
     return titles
 
 
@@ -172,13 +181,20 @@ def _cedar_request(request: Mapping[str, Any]) -> dict[str, Any]:
     epsilon = request.get("epsilon")
     context["dp"] = epsilon is not None
     if epsilon is not None:
-        context["epsilon"] = {"__extn": {"fn": "decimal", "arg": f"{float(epsilon):.4f}"}}
+        context["epsilon"] = {"__extn": {"fn": "decimal", "arg": _rounded_up(float(epsilon))}}
     return {
         "principal": {"type": "User", "id": str(request["submitter"])},
         "action": {"type": "Action", "id": kind},
         "resource": {"type": "Dataset", "id": str(request["dataset"])},
         "context": context,
     }
+
+
+def _rounded_up(epsilon: float) -> str:
+    """Write ε as Cedar's decimal (four digits, 64 bits), never smaller than it is."""
+    if not epsilon < float(_LARGEST):  # infinite, or no number: as large as there is
+        return str(_LARGEST)
+    return str(Decimal(repr(epsilon)).quantize(_DIGIT, rounding=ROUND_CEILING))
 
 
 def _unreadable(path: Path, reason: str) -> SecureFlowError:
