@@ -45,7 +45,7 @@ def accusation(world: World, error: SecureFlowError, verb: str, body: Any) -> di
     )
     assert commitment(bytes.fromhex(offered["salt"]), document) == signed.leaf.commitment
     assert (document["refused"], document["code"]) == (verb, error.code)
-    kept = world.settings.evidence / f"accusation-{document['evidence'][:16]}.json"
+    kept = world.settings.evidence / f"accusation-{document['evidence']}.json"
     assert sha256(kept.read_bytes()).hex() == document["evidence"]
     assert json.loads(kept.read_bytes()) == json.loads(canonical_bytes(body))
     return dict(document)

@@ -116,4 +116,4 @@ def accuse(
 
 def _keep(directory: Path, name: str, evidence: bytes) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (directory / f"accusation-{name[:16]}.json").write_bytes(evidence)
+    (directory / f"accusation-{name}.json").write_bytes(evidence)

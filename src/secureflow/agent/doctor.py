@@ -314,11 +314,10 @@ def _enclave(way: Way) -> str:
     if code not in policy.measurements:
         raise SecureFlowError(
             "evidence_not_acceptable",
-            f"The centre's enclave runs code {code[:16]}…, which attestation.measurements does not "
-            "list.",
+            f"The centre's enclave runs code {code}, which attestation.measurements does not list.",
             "Install the release that the enclave runs, or list its measurement once reviewed.",
         )
-    return f"it says that it runs accepted code {code[:16]}…" + (
+    return f"it says that it runs accepted code {code}" + (
         " in a SIMULATED TEE, which protects nothing" if simulated else ""
     )
 

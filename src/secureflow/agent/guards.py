@@ -134,7 +134,7 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
     if record.digest != digest:
         raise SecureFlowError(
             "spec_digest_mismatch",
-            f"Job {job} was approved with spec {record.digest[:16]}…, not {digest[:16]}….",
+            f"Job {job} was approved with spec {record.digest}, not {digest[:64]}.",
             "An approval covers one spec; a changed spec is another job.",
             {"approved": record.digest, "named": digest},
         )

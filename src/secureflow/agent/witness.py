@@ -241,7 +241,7 @@ class Witness:
             "fraud_proof": fraud_proof(known, shown, key),
         }
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = sha256((known + shown).encode()).hex()[:16]
+        name = sha256((known + shown).encode()).hex()
         path = self._directory / f"{error.code}-{name}.json"
         if len(list(self._directory.iterdir())) < MAX_EVIDENCE_FILES:
             path.write_text(json.dumps(record, indent=1) + "\n")
@@ -272,7 +272,7 @@ def _load_view(kept: JSON, charter: Charter) -> WitnessView:
 
 
 def _missing(job: str, leaves: list[OwnLeaf], checkpoint: Checkpoint) -> SecureFlowError:
-    listed = ", ".join(f"{leaf.kind} {leaf.hash[:12]}…" for leaf in leaves)
+    listed = ", ".join(f"{leaf.kind} {leaf.hash}" for leaf in leaves)
     return SecureFlowError(
         "leaf_missing",
         f"The log at size {checkpoint.size} does not hold this organisation's own entries of job "

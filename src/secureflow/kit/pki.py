@@ -236,7 +236,7 @@ def pin_authority(pem: str, fingerprint: str) -> str:
     if found != fingerprint:
         raise SecureFlowError(
             "ca_mismatch",
-            f"The server shows CA {found[:16]}…, the enrolment token names {fingerprint[:16]}….",
+            f"The server shows CA {found}, the enrolment token names {fingerprint}.",
             "Do not go on: someone may sit between you and the server. Ask for a new token.",
         )
     return parse_certificate(pem).public_bytes(serialization.Encoding.PEM).decode("ascii")

@@ -176,7 +176,7 @@ def _refusal(text: str) -> SecureFlowError:
 def _unknown_root(der: bytes) -> SecureFlowError:
     return not_authentic(
         "root",
-        f"The quote's chain ends in the unknown root {sha256(der).hex()[:16]}….",
+        f"The quote's chain ends in the unknown root {sha256(der).hex()}.",
         "It is neither Intel's root nor the SIMULATED root in this agent's own file.",
     )
 

@@ -79,7 +79,7 @@ class SnpVerifier:
             root = sha256(ark.public_bytes(serialization.Encoding.DER)).hex()
             product = self._roots.get(root)
             if product is None:
-                raise not_authentic("root", f"The ARK {root[:16]}… is no pinned AMD root.")
+                raise not_authentic("root", f"The ARK {root} is no pinned AMD root.")
             until = _check_chain(leaf, ask, ark, now)
             if "crl" in collateral:
                 until = min(until, _check_crl(collateral, (leaf, ask), ark, now))

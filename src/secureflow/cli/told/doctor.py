@@ -21,7 +21,7 @@ TEXTS: Final[dict[str, str]] = {
     "none is connected: jobs with sealed updates must wait": (
         "没有飞地在线：使用密封更新的任务须等待"
     ),
-    "it says that it runs accepted code {}…{}": "它自称运行已接受的代码 {0}…{1}",
+    "it says that it runs accepted code {}{}": "它自称运行已接受的代码 {0}{1}",
     "none": "无",
     "The doctor does not answer {}.": "检查程序不应答 {0}。",
     "{} holds no link certificate.": "{0} 中没有链路证书。",
@@ -82,8 +82,8 @@ TEXTS: Final[dict[str, str]] = {
     "root in agent.yaml.": (
         "请要求运营方使用真实硬件。仅演练：在 agent.yaml 设 attestation.allow_simulated 及其根。"
     ),
-    "The centre's enclave runs code {}…, which attestation.measurements does not list.": (
-        "中心的飞地运行代码 {0}…，不在 attestation.measurements 之列。"
+    "The centre's enclave runs code {}, which attestation.measurements does not list.": (
+        "中心的飞地运行代码 {0}，不在 attestation.measurements 之列。"
     ),
     "Install the release that the enclave runs, or list its measurement once reviewed.": (
         "请安装飞地所运行的版本，或在审阅后列出其度量值。"

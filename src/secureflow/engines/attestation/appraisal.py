@@ -135,7 +135,7 @@ def _check_technology(claims: Claims, policy: AppraisalPolicy) -> None:
         raise _not_acceptable("tee", f"{claims.tee} is none of {', '.join(policy.allowed_tees)}.")
     if policy.trust_roots and claims.root not in policy.trust_roots:
         raise _not_acceptable(
-            "root", f"The evidence's root {claims.root[:16]}… is no accepted trust root."
+            "root", f"The evidence's root {claims.root} is no accepted trust root."
         )
 
 
@@ -149,11 +149,11 @@ def _check_code(claims: Claims, policy: AppraisalPolicy) -> None:
     if claims.measurement not in policy.measurements:
         raise _not_acceptable(
             "measurement",
-            f"The enclave runs code {claims.measurement[:16]}…, which this agent has not pinned.",
+            f"The enclave runs code {claims.measurement}, which this agent has not pinned.",
             "Compare versions with the operator; pin the new measurement only after review.",
         )
     if policy.signers and claims.signer not in policy.signers:
-        raise _not_acceptable("signer", f"The enclave's signer is {claims.signer[:16]}….")
+        raise _not_acceptable("signer", f"The enclave's signer is {claims.signer}.")
     if claims.svn < policy.min_svn:
         raise _not_acceptable("svn", f"The security version is {claims.svn} < {policy.min_svn}.")
 

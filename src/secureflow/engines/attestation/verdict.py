@@ -60,7 +60,7 @@ class Verdict:
     def title(self) -> str:
         """A short name for tables: `SIMULATED SGX …` or `Intel SGX …`."""
         name = f"SIMULATED {self.tee.upper()}" if self.simulated else _TEE_NAMES[self.tee]
-        return f"{name} {self.measurement[:16]}"
+        return f"{name} {self.measurement}"
 
     @property
     def text(self) -> str:

@@ -173,6 +173,16 @@ def test_not_acceptable(leg: str, facts: Claims, policy: AppraisalPolicy) -> Non
     assert error.value.details == {"stage": "acceptable", "leg": leg}
 
 
+@pytest.mark.parametrize("leg", ["root", "measurement", "signer"])
+def test_what_an_owner_may_pin_is_shown_whole(leg: str) -> None:
+    """Half a measurement that is compared, or copied into a setting, is somebody else's code."""
+    *_, (facts, policy) = ((facts, policy) for name, facts, policy in NOT_ACCEPTABLE if name == leg)
+    with pytest.raises(SecureFlowError) as error:
+        verdict(facts, policy=policy)
+    assert getattr(facts, leg) in error.value.message
+    assert verdict().title.endswith(claims().measurement)
+
+
 @pytest.mark.parametrize(
     ("facts", "policy"),
     [
