@@ -26,9 +26,10 @@ from secureflow.application.ports import (
     Recorded,
     Request,
 )
+from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
-from secureflow.engines.ledger.notes import Checkpoint, attach, sign_checkpoint
+from secureflow.engines.ledger.notes import Checkpoint, attach, parse_note, sign_checkpoint
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -254,6 +255,18 @@ class MemoryLedger:
             raise not_found(f"head of size {size}")
         note = sign_checkpoint(Checkpoint(self.origin, size, self._tree.root(size)), self._key)
         return attach(note, self._lines.get(size, []))
+
+    async def witnessed(self, index: int, names: Iterable[str]) -> str | None:
+        wanted, counts = set(names), {}
+        for size in self._lines:
+            signatures = parse_note(await self.note(size)).signatures
+            counts[size] = len({one.name for one in signatures} & wanted) if size > index else 0
+        best = min(counts, key=lambda size: (-counts[size], size), default=0)
+        return await self.note(best) if counts.get(best) else None
+
+    async def end(self, job: str, author: str) -> End:
+        found = [e for e in self.log if (e.job, e.author) == (job, author)]
+        return End(len(found), found[-1].hash.hex() if found else "")
 
     async def cosign(self, size: int, lines: Iterable[str]) -> None:
         self._lines.setdefault(size, []).extend(lines)

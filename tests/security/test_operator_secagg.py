@@ -369,7 +369,7 @@ async def test_an_accusation_that_the_operator_leaves_out(operator: Operator) ->
     run = Run(operator, operator.spec(protection="secagg"))
     await run.until("answer", round=1)
     assert await put(run, question(run, "bcd")) == "voted_dead"
-    known = run.course.accused
+    known = list(run.course.waiting)
     run.tamper = lambda effect: without(effect, known)
     try:
         await run.until("sum", round=4)

@@ -4,6 +4,8 @@ The leaf names the refusal, whom it speaks against and the SHA-256 of the reques
 the request itself is kept beside the record, to be shown. The leaf travels with the refusal and,
 like every own leaf, with later answers until the log is proven to hold it; a centre that leaves it
 out is found out. One refusal of a kind in a round makes one leaf, however often it is provoked.
+Once the party has ended the job (`engines.ledger.ends`) it signs nothing in it any more: then the
+evidence stays beside the record.
 
 Whom a refusal speaks against (`culprits`): the centre, which asked; the party whose *signature*
 stands under what is refused; both, where either can have done it (a sealed share that does not
@@ -105,13 +107,16 @@ def accuse(
             **facts,
         }
         with store.transaction():
-            leaf = context.witness.leaf("accusation", job.job, job.digest, document)
-            known = {"leaf": leaf.hash}
+            known = {"leaf": ""}
+            if not job.outcome:
+                leaf = context.witness.leaf("accusation", job.job, job.digest, document)
+                known["leaf"] = leaf.hash
             store.keep_answer(key, job.job, known)
             store.note(context.clock(), "accused", job.job, code=error.code, **facts)
         _keep(context.settings.evidence, document["evidence"], evidence)
         _log.error("accusation", job=job.job, code=error.code, message=error.message)
-    error.details["accusation"] = context.leaf_reply(store.leaf(known["leaf"]))
+    if known["leaf"]:
+        error.details["accusation"] = context.leaf_reply(store.leaf(known["leaf"]))
 
 
 def _keep(directory: Path, name: str, evidence: bytes) -> None:

@@ -230,7 +230,7 @@ class FinishRequest:
     __pydantic_config__ = STRICT
     job: JobId
     digest: Digest
-    outcome: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
+    outcome: Literal["succeeded", "failed", "cancelled"]
     head: Note
     model: dict[str, Any] | None = None
 

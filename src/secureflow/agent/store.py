@@ -23,6 +23,7 @@ from typing import Any
 
 from secureflow.agent.records import Admission, InboxItem, JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.schema import MIGRATIONS
+from secureflow.engines.ledger.ends import End
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -130,6 +131,12 @@ class Store:
         """Return the hash of the newest own leaf of the job, else of all, else empty."""
         row = self._one("SELECT hash FROM leaves ORDER BY job = ? DESC, number DESC LIMIT 1", job)
         return "" if row is None else str(row["hash"])
+
+    def end(self, job: str) -> End:
+        """Return how many own leaves the job has, and the last one's hash."""
+        row = self._one("SELECT count(*) AS count FROM leaves WHERE job = ?", job)
+        count = 0 if row is None else int(row["count"])
+        return End(count, self.last_leaf(job)) if count else End()
 
     def add_leaf(self, leaf: OwnLeaf) -> None:
         """Append an own leaf."""

@@ -12,7 +12,7 @@
 | `mask`      | makes, masks and sends one update, or its sums   | `masking`      |
 | `answer`    | votes, and reveals what opens the sum            | `masking`      |
 | `cosign`    | checks a head of the log and cosigns it          | here           |
-| `finish`    | the same, and forgets the job                    | here           |
+| `finish`    | the same, signs its end and forgets the job      | here           |
 
 Requests of one job are worked on one after the other; `consent` waits outside of that lock.
 """
@@ -50,6 +50,7 @@ from secureflow.agent.sessions import Sessions
 from secureflow.agent.tallies import Tallies
 from secureflow.agent.updates import Updates
 from secureflow.agent.witness import Observed
+from secureflow.domain.jobspecs import parse_spec
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import job_context
 
@@ -216,6 +217,9 @@ class Agent:
         request = read(CosignRequest, body)
         observed = await self._context.witness.observe(request.head, rider)
         await asyncio.to_thread(self._keep, observed)
+        job = self._context.store.job(request.job) if request.job else None
+        if job is not None and job.outcome:
+            self._context.witness.check_ended(request.job, observed)
         return {"cosignature": self._context.witness.cosign(request.head)}
 
     async def _finish(self, body: JSON, rider: JSON) -> dict[str, JSON]:
@@ -224,11 +228,11 @@ class Agent:
             self._check_same_spec(request)
             observed = await self._context.witness.observe(request.head, rider)
             self._context.witness.earlier(request.job, observed)
-            await asyncio.to_thread(self._keep_end, request, observed)
+            signed = await asyncio.to_thread(self._keep_end, request, observed)
             await self._updates.forget(request.job)
             await self._tallies.forget(request.job)
             self._approvals.withdraw(request.job)
-        return {"cosignature": self._context.witness.cosign(request.head)}
+        return {"cosignature": self._context.witness.cosign(request.head), **signed}
 
     def _check_same_spec(self, request: FinishRequest) -> None:
         job = self._context.store.job(request.job)
@@ -243,15 +247,24 @@ class Agent:
         with self._context.store.transaction():
             self._context.witness.keep(observed)
 
-    def _keep_end(self, request: FinishRequest, observed: Observed) -> None:
+    def _keep_end(self, request: FinishRequest, observed: Observed) -> dict[str, JSON]:
+        """Settle the job, once, and return the leaf with which this party ends it."""
         store, now = self._context.store, self._context.clock()
         with store.transaction():
             self._context.witness.keep(observed)
             self._sessions.forget(request.job)
             store.forget_tally(request.job)
             job = store.job(request.job)
-            if job is not None and not job.outcome:
+            if job is None:
+                return {}  # it was never approved: there is nothing to end
+            key = f"finish/{request.job}"
+            if not job.outcome:
                 store.finish_job(request.job, request.outcome)
                 self._context.budgets.settle(job)
                 model = (request.model or {}).get("digest")
                 store.note(now, "job.finished", request.job, outcome=request.outcome, model=model)
+                if parse_spec(job.spec).closes:
+                    leaf = self._context.witness.finish(job.job, job.digest, request.outcome)
+                    store.keep_answer(key, job.job, leaf.hash)
+            known = store.answer(key)
+            return {} if known is None else self._context.leaf_reply(store.leaf(known))

@@ -24,6 +24,7 @@ from secureflow.agent.records import OwnLeaf
 from secureflow.agent.riders import Rider, parse_proof, parse_rider
 from secureflow.agent.store import Store
 from secureflow.domain.charter import Charter
+from secureflow.engines.ledger.ends import FINISHED, finished_document
 from secureflow.engines.ledger.leaves import SALT_BYTES, Leaf, commitment, sign_leaf
 from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
 from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note
@@ -156,6 +157,31 @@ class Witness:
         if missing:
             raise self._alarm(_missing(job, missing, observed.checkpoint))
         return late
+
+    def finish(self, job: str, spec: str, outcome: str) -> OwnLeaf:
+        """Sign this party's end of a job: how far its leaves go; the caller's transaction."""
+        document = finished_document(outcome, self._store.end(job))
+        return self.leaf(FINISHED, job, spec, document)
+
+    def check_ended(self, job: str, observed: Observed) -> None:
+        """Refuse to cosign a head over a job's end that leaves own leaves of the job out.
+
+        It is no alarm: the answer to `finish` may have come too late. But whoever is listed without
+        its own end has not witnessed that.
+
+        Raises:
+            SecureFlowError: `end_left_out`.
+        """
+        out = [leaf for leaf in self._store.unproved(job) if leaf.hash not in observed.proved]
+        if out:
+            raise SecureFlowError(
+                "end_left_out",
+                f"The log at size {observed.checkpoint.size} closes job {job} without "
+                f"{len(out)} of the leaves that {self._party} signed in it.",
+                "An audit bundle calls what is left out not provable; `secureflow agent log` shows "
+                "the entries. It may be that the answer came too late: ask the operator.",
+                {"leaves": [leaf.hash for leaf in out]},
+            )
 
     def cosign(self, head: str) -> str:
         """Return this party's cosignature line for a head that was observed and kept."""

@@ -15,6 +15,7 @@ from secureflow.application.jobs import visible_job
 from secureflow.application.ports import Begin, Ledger, LogEntry, UnitOfWork
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.jobs import Job
+from secureflow.engines.ledger.ends import CLOSED, SERVER
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
@@ -86,9 +87,10 @@ class Audit:
         async with self._begin() as work:
             job = await visible_job(work, principal, key)
             charter = await _charter_of(work, job)
-        note = await self._note_of(job)
+        story = await self._ledger.story(key)
+        note = await self._note_of(job, story)
         size = parse_note(note).checkpoint.size
-        told = [entry for entry in await self._ledger.story(key) if entry.index < size]
+        told = [entry for entry in story if entry.index < size]
         return {
             "v": 1,
             "origin": self._ledger.origin,
@@ -100,8 +102,17 @@ class Audit:
             "entries": [await self._entry(e, size, opened=e.job == key) for e in told],
         }
 
-    async def _note_of(self, job: Job) -> str:
-        """Return the head that the roster cosigned at the job's end, else the newest one."""
+    async def _note_of(self, job: Job, story: Sequence[LogEntry]) -> str:
+        """Return the first head over the job's end that most of the roster cosigned.
+
+        That is the one that they were asked for at the end, or a later one where somebody was away
+        then. Else the head that the report names, or the newest one.
+        """
+        ends = [e.index for e in story if (e.job, e.author, e.kind) == (job.id, SERVER, CLOSED)]
+        parties = [line["party"] for line in job.spec["roster"]]
+        witnessed = await self._ledger.witnessed(ends[-1], parties) if ends else None
+        if witnessed is not None:
+            return witnessed
         ending = (job.report or {}).get("ledger", {})
         if isinstance(ending.get("size"), int):
             return await self._ledger.note(ending["size"])

@@ -19,6 +19,7 @@ from secureflow.domain.policies import Decision
 from secureflow.domain.projects import Project
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.domain.users import Token, User
+from secureflow.engines.ledger.ends import End
 
 if TYPE_CHECKING:  # NumPy loads with the first job: a server that only serves stays small
     import numpy as np
@@ -232,6 +233,15 @@ class Ledger(Protocol):
 
     async def note(self, size: int) -> str:
         """Return the signed checkpoint of this size with its cosignatures (`not_found`)."""
+
+    async def witnessed(self, index: int, names: Iterable[str]) -> str | None:
+        """Return the note, of those that hold an index, which most of the names cosigned.
+
+        The smallest of several; None where none of them cosigned any.
+        """
+
+    async def end(self, job: str, author: str) -> End:
+        """Return how many leaves of a job the log holds of an author, and the last one's hash."""
 
     async def cosign(self, size: int, lines: Iterable[str]) -> None:
         """Store verified cosignature lines for the checkpoint of this size."""

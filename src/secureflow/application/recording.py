@@ -1,7 +1,8 @@
 """From a `Record` effect to the leaves that wait for their number.
 
 The server's own entries are signed with the log key over a fresh salt; a party's leaf goes in
-exactly as the party signed it.
+exactly as the party signed it. The entry that closes a job gets the server's own line and names the
+server's last leaf of the job as the one before it: only here is known how the log holds them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from secureflow.application.ports import PendingLeaf
+from secureflow.engines.ledger.ends import CLOSED, SERVER, End, line
 from secureflow.engines.ledger.leaves import (
     SALT_BYTES,
     Leaf,
@@ -20,8 +22,6 @@ from secureflow.engines.ledger.leaves import (
 )
 from secureflow.engines.script import Record
 from secureflow.kit.crypto import SigningKey
-
-SERVER = "server"
 
 
 def server_leaf(
@@ -33,12 +33,13 @@ def server_leaf(
     *,
     job: str = "",
     spec: str = "",
+    prev: str = "",
     seq: int = 0,
     position: int = 0,
 ) -> PendingLeaf:
     """Sign one of the server's own deeds; `document` stays beside the log under its salt."""
     salt = secrets.token_bytes(SALT_BYTES)
-    leaf = Leaf(kind, origin, SERVER, at, commitment(salt, document), job=job, spec=spec)
+    leaf = Leaf(kind, origin, SERVER, at, commitment(salt, document), job, spec, prev)
     signed = sign_leaf(leaf, key)
     return PendingLeaf(job, seq, position, kind, SERVER, signed.data(), document, salt)
 
@@ -51,8 +52,12 @@ def pending_leaves(
     key: SigningKey,
     spec: str,
     at: int,
+    own: End,
 ) -> list[PendingLeaf]:
-    """Return the leaves of a `Record` in its order; `spec` is the job's spec digest.
+    """Return the leaves of a `Record` in its order.
+
+    `spec` is the job's spec digest, `own` how far the server's leaves of the job go in the log; the
+    entry that closes a job comes without others of the server's.
 
     Raises:
         SecureFlowError: `malformed_leaf` for a party's leaf that is none.
@@ -63,12 +68,24 @@ def pending_leaves(
             if "signed" in entry:
                 yield _foreign(job, seq, position, entry)
             else:
+                closing = entry["kind"] == CLOSED
+                document = _with_own(entry["document"], own) if closing else entry["document"]
                 yield server_leaf(
-                    entry["kind"], entry["document"], origin, key, at,
-                    job=job, spec=spec, seq=seq, position=position,
+                    entry["kind"], document, origin, key, at,
+                    job=job, spec=spec, prev=own.last if closing else "",
+                    seq=seq, position=position,
                 )  # fmt: skip
 
     return list(leaves())
+
+
+def closes(effect: Record) -> bool:
+    """Tell whether a `Record` holds the entry that closes its job."""
+    return any(entry.get("kind") == CLOSED for entry in effect.entries)
+
+
+def _with_own(document: Mapping[str, Any], own: End) -> dict[str, Any]:
+    return {**document, "ends": [*document["ends"], line(SERVER, own)]}
 
 
 def _foreign(job: str, seq: int, position: int, entry: Mapping[str, Any]) -> PendingLeaf:

@@ -21,11 +21,12 @@ from typing import Any, cast
 
 from secureflow.application.asking import Asking
 from secureflow.application.listing import every
-from secureflow.application.ports import Begin, Journalled, Ledger, UnitOfWork
-from secureflow.application.recording import pending_leaves
+from secureflow.application.ports import Begin, Journalled, Ledger, PendingLeaf, UnitOfWork
+from secureflow.application.recording import closes, pending_leaves
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, check_transition
 from secureflow.domain.models import Model
+from secureflow.engines.ledger.ends import SERVER, End
 from secureflow.engines.script import (
     JSON,
     Ask,
@@ -189,8 +190,8 @@ class Runner:
             lines = await unit.journal.read(job)
         script = await asyncio.to_thread(self._script_for, entity)  # it may import its engine
         course = _Course(job, entity.digest, script)
-        if "cancel" in entity.progress:
-            course.cancel.set()
+        if "cancel" in entity.progress and not any(map(_cancels, lines)):
+            course.cancel.set()  # told once: its clean-up is not cancelled again, on replay neither
         await asyncio.to_thread(self._replay, course, lines)
         return course
 
@@ -222,19 +223,24 @@ class Runner:
                 effect = course.effect
                 await unit.outbox.put(course.job, course.seq, effect.verb, effect.to)
             elif isinstance(course.effect, Record):
-                leaves = pending_leaves(
-                    course.job,
-                    course.seq,
-                    course.effect,
-                    self._ledger.origin,
-                    self._log_key,
-                    course.spec,
-                    self._now_ms() // 1000,
-                )
-                await unit.leaves.submit(leaves)
+                await unit.leaves.submit(await self._leaves(course, course.effect))
             else:
                 await self._end(unit, course)
             await unit.commit()
+
+    async def _leaves(self, course: _Course, effect: Record) -> list[PendingLeaf]:
+        # A job's own effects and its proposal have their numbers before its next effect begins.
+        own = await self._ledger.end(course.job, SERVER) if closes(effect) else End()
+        return pending_leaves(
+            course.job,
+            course.seq,
+            effect,
+            self._ledger.origin,
+            self._log_key,
+            course.spec,
+            self._now_ms() // 1000,
+            own,
+        )
 
     async def _flush(self, unit: UnitOfWork, course: _Course) -> None:
         if course.undurable:
@@ -316,3 +322,7 @@ class Runner:
                 await self._event(unit, job, "error", error.as_json())
                 await unit.commit()
         self._changed(job)
+
+
+def _cancels(line: Journalled) -> bool:
+    return line.failure is not None and line.failure.get("code") == "cancelled"

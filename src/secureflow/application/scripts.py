@@ -114,8 +114,15 @@ def _explain_statistics(job: Job, rounds: Rows, dropouts: Rows) -> dict[str, JSO
     )
 
 
-_FACTORIES: Final[dict[str, Factory]] = {"training/1": _training, "statistics/1": _statistics}
+_FACTORIES: Final[dict[str, Factory]] = {
+    "training/1": _training,
+    "training/2": _training,
+    "statistics/1": _statistics,
+    "statistics/2": _statistics,
+}
 _EXPLAINERS: Final[dict[str, Explainer]] = {
     "training/1": _explain_training,
+    "training/2": _explain_training,
     "statistics/1": _explain_statistics,
+    "statistics/2": _explain_statistics,
 }

@@ -196,13 +196,18 @@ class TrainingSpec:
     min_contributors: Annotated[int, Field(ge=3, le=256)] = 3
     resume: Resume | None = None
     kind: Literal["training"] = "training"
-    script: Literal["training/1"] = "training/1"
+    script: Literal["training/1", "training/2"] = "training/2"
     v: Literal[1] = 1
 
     @property
     def parties(self) -> tuple[str, ...]:
         """The roster's party names in spec order."""
         return tuple(c.party for c in self.roster)
+
+    @property
+    def closes(self) -> bool:
+        """Whether the script ends with what each author signed last; version 1 did not."""
+        return self.script != "training/1"
 
     @property
     def masked(self) -> bool:

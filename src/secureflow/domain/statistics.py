@@ -141,7 +141,7 @@ class StatisticsSpec:
     min_contributors: Annotated[int, Field(ge=3, le=256)] = 3
     protection: Literal["secagg"] = "secagg"
     kind: Literal["statistics"] = "statistics"
-    script: Literal["statistics/1"] = "statistics/1"
+    script: Literal["statistics/1", "statistics/2"] = "statistics/2"
     v: Literal[1] = 1
 
     def column(self, name: str) -> StatisticsColumn:
@@ -152,6 +152,11 @@ class StatisticsSpec:
     def parties(self) -> tuple[str, ...]:
         """The roster's party names in spec order."""
         return tuple(c.party for c in self.roster)
+
+    @property
+    def closes(self) -> bool:
+        """Whether the script ends with what each author signed last; version 1 did not."""
+        return self.script != "statistics/1"
 
     @property
     def keys(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from secureflow.application.ports import Ledger, LogEntry, PendingLeaf, Recorded
 from secureflow.domain.charter import Charter, Member
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.ledger.bundle_format import BundleEntry, bundle_json
+from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import Leaf, SignedLeaf, commitment, parse_leaf, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree, verify_consistency, verify_inclusion
 from secureflow.engines.ledger.notes import attach, cosign, parse_note
@@ -224,6 +225,27 @@ async def test_cosignatures_ride_on_their_head(ledger: SqlLedger) -> None:
         await ledger.cosign(2, ["junk\n"])
 
 
+async def test_the_head_that_most_witnessed_and_how_far_an_author_goes(ledger: SqlLedger) -> None:
+    heads = [await ledger.append(notes(1, n)) for n in range(4)]
+    lines = [[cosign(head.note, name, key, 5) for name, key in BANKS.items()] for head in heads]
+    assert await ledger.witnessed(0, BANKS) is None
+    await ledger.cosign(2, lines[1])
+    await ledger.cosign(3, lines[2][:1])
+    assert await ledger.witnessed(0, BANKS) == await ledger.note(2)
+    assert await ledger.witnessed(1, BANKS) == await ledger.note(2)
+    assert await ledger.witnessed(2, BANKS) == await ledger.note(3)
+    assert await ledger.witnessed(2, ["bank-z"]) is None
+    await ledger.cosign(4, lines[3])
+    assert await ledger.witnessed(0, BANKS) == await ledger.note(2), "the first of several"
+    assert await ledger.witnessed(2, BANKS) == await ledger.note(4)
+    leaves = [signed(n, job="job_1", author=author) for n, author in
+              enumerate(("server", "bank-a", "server"), start=9)]  # fmt: skip
+    await ledger.append([pending(leaf) for leaf in leaves])
+    assert await ledger.end("job_1", "server") == End(2, leaves[2].hash())
+    assert await ledger.end("job_1", "bank-a") == End(1, leaves[1].hash())
+    assert await ledger.end("job_1", "bank-b") == await ledger.end("job_2", "server") == End()
+
+
 async def test_many_callers_share_few_commits(ledger: SqlLedger) -> None:
     async def one(n: int) -> Recorded:
         return await ledger.append(notes(1, n))
@@ -408,8 +430,9 @@ async def test_a_story_from_the_database_verifies_offline(ledger: SqlLedger) -> 
         note = await ledger.head()
         bundle = bundle_json(note=note, job=job, spec=SPEC, charter=charter.digest, entries=entries)
         verdict = verify_bundle(bundle, charter)
-        assert verdict.failures == ()
-        assert verdict.ok
+        assert (verdict.status, verdict.failures) == ("unfinished", ())
+        assert "the centre's end (job.closed) is not there" in verdict.missing[0]
+        assert verdict.cosigners == tuple(BANKS)
 
 
 async def test_a_forged_prev_pulls_nobody_elses_leaf_into_a_story(ledger: SqlLedger) -> None:

@@ -11,6 +11,7 @@ from blake3 import blake3
 from peers.agent_world import JOB, ME, NOW, World
 
 from secureflow.engines.closing import Vote
+from secureflow.engines.ledger.ends import End, read_finished
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.engines.sealing import (
@@ -85,6 +86,14 @@ async def test_a_whole_job(world: World) -> None:
     assert all(verify(signed, key) for signed in leaves)
     for before, after in itertools.pairwise(leaves):
         assert after.leaf.prev == before.hash()
+    ended = leaf_of(finished)
+    assert (ended.leaf.kind, ended.leaf.prev) == ("finished", leaves[-1].hash())
+    assert read_finished(finished["document"]) == ("succeeded", End(6, leaves[-1].hash()))
+    assert [leaf.hash for leaf in world.store.unproved()] == [ended.hash()]
+    world.record(finished)
+    closing = {"job": JOB, "head": world.head()}
+    closed = await world.ask("cosign", closing)
+    assert parse_note(attach(closing["head"], [closed["cosignature"]])).cosigners({ME: key})
     assert world.store.unproved() == []
     deeds = [deed["deed"] for deed in world.store.deeds()]
     assert deeds.count("update.made") == 4
@@ -299,6 +308,35 @@ async def test_a_finished_job_is_over(world: World) -> None:
     job = world.store.job(JOB)
     assert job is not None
     assert job.secret == b""
+
+
+async def test_a_party_does_not_witness_an_end_that_leaves_it_out(world: World) -> None:
+    """It is no alarm, since its answer may have come too late; and it signs no other end."""
+    await world.admitted()
+    await world.round(1)
+    body = world.body(outcome="failed", model=None, head=world.head())
+    ended = await world.ask("finish", body)
+    without = world.record()
+    error = await refused(world, "cosign", {"job": JOB, "head": without})
+    assert error.code == "end_left_out"
+    assert error.details["leaves"] == [leaf_of(ended).hash()]
+    world.reopen()
+    again = await world.ask("finish", {**body, "outcome": "succeeded", "head": world.head()})
+    assert leaf_of(again) == leaf_of(ended)
+    assert (await world.ask("cosign", {"job": JOB, "head": world.record(again)}))["cosignature"]
+
+
+async def test_nothing_is_signed_in_a_job_after_its_end(world: World) -> None:
+    """What is refused then leaves its evidence beside the record, and no leaf."""
+    await world.admitted()
+    train = world.train_body()
+    await world.ask("train", train)
+    ended = await world.ask("finish", world.body(outcome="failed", model=None, head=world.head()))
+    error = await refused(world, "train", {**train, "digest": "ab" * 32})
+    assert (error.code, "accusation" in error.details) == ("spec_digest_mismatch", False)
+    assert world.store.last_leaf(JOB) == leaf_of(ended).hash()
+    assert len(list(world.assembly.context.settings.evidence.iterdir())) == 1
+    assert "accused" in [deed["deed"] for deed in world.store.deeds()]
 
 
 async def test_unknown_verbs_and_bodies_are_refused(world: World) -> None:

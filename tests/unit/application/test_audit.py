@@ -5,12 +5,22 @@ from dataclasses import replace
 from typing import Any
 
 from secureflow.application.ports import PendingLeaf
+from secureflow.application.recording import pending_leaves
 from secureflow.domain.jobs import Job
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.bundle import verify_bundle
+from secureflow.engines.ledger.ends import (
+    CLOSED,
+    FINISHED,
+    SERVER,
+    End,
+    closed_document,
+    finished_document,
+)
 from secureflow.engines.ledger.leaves import Leaf, commitment, parse_leaf, sign_leaf
 from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
 from secureflow.engines.ledger.notes import cosign, parse_note
+from secureflow.engines.script import Record
 from tests.stage import BANKS, Stage
 from tests.unit.application.refusing import refused
 
@@ -79,26 +89,47 @@ async def test_entries_of_a_foreign_job_do_not_exist(stage: Stage) -> None:
     assert commitment(bytes.fromhex(own[0]["salt"]), document) == leaf.commitment
 
 
-def party_leaf(stage: Stage, party: str, job: Job, prev: str, seq: int, **document: Any) -> Any:
+def party_leaf(
+    stage: Stage, party: str, job: Job, prev: str, seq: int, kind: str = "approval", **document: Any
+) -> Any:
     salt = secrets.token_bytes(32)
     leaf = Leaf(
-        "approval", stage.ledger.origin, party, stage.now[0], commitment(salt, document),
+        kind, stage.ledger.origin, party, stage.now[0], commitment(salt, document),
         job=job.id, spec=job.digest, prev=prev,
     )  # fmt: skip
     signed = sign_leaf(leaf, stage.keys[party])
     return signed, PendingLeaf(job.id, seq, 0, leaf.kind, party, signed.data(), document, salt)
 
 
+async def closing(stage: Stage, job: Job, ends: dict[str, End]) -> list[PendingLeaf]:
+    close = Record(({"kind": CLOSED, "document": closed_document("succeeded", ends)},))
+    own = await stage.ledger.end(job.id, SERVER)
+    return pending_leaves(
+        job.id, 99, close, stage.ledger.origin, stage.ledger._key, job.digest, stage.now[0], own
+    )
+
+
 async def finished_job(stage: Stage) -> Job:
-    """Let bank-a sign leaves of two jobs in turn, and the roster cosign the end of the first."""
+    """Let bank-a sign leaves of two jobs in turn, and the roster end the first and cosign that."""
     job = await stage.services.jobs.get(stage.operator, stage.ids["job"])
     other = replace(job, id="job_00000000000000000000")
     one, leaf = party_leaf(stage, "bank-a", job, "", 0, step=1)
     await stage.submit_leaves([leaf])
     two, leaf = party_leaf(stage, "bank-a", other, one.hash(), 1, step="another job's secret")
     await stage.submit_leaves([leaf])
-    _, leaf = party_leaf(stage, "bank-a", job, two.hash(), 2, step=3)
+    step, leaf = party_leaf(stage, "bank-a", job, two.hash(), 2, step=3)
     await stage.submit_leaves([leaf])
+    ends = {"bank-a": End(2, step.hash())}
+    for n, bank in enumerate(BANKS[1:]):
+        approval, leaf = party_leaf(stage, bank, job, "", 3 + n)
+        await stage.submit_leaves([leaf])
+        ends[bank] = End(1, approval.hash())
+    for n, (bank, end) in enumerate(ends.items()):
+        document = finished_document("succeeded", end)
+        own, leaf = party_leaf(stage, bank, job, end.last, 10 + n, FINISHED, **document)
+        await stage.submit_leaves([leaf])
+        ends[bank] = end.after(own.hash())
+    await stage.submit_leaves(await closing(stage, job, ends))
     size = parse_note(await stage.ledger.head()).checkpoint.size
     note = await stage.ledger.note(size)
     lines = [cosign(note, bank, stage.keys[bank], stage.now[0]) for bank in BANKS]
@@ -117,8 +148,26 @@ async def test_the_bundle_verifies_offline(stage: Stage) -> None:
     assert verdict.ok, verdict.failures
     assert verdict.cosigners == BANKS
     assert "another job's secret" not in str(bundle)
-    assert len(bundle["entries"]) == 4
+    assert len(bundle["entries"]) == 1 + 3 + 2 + 3 + 1
+    assert {end.author for end in verdict.authors if end.provable} == {SERVER, *BANKS}
     assert verify_bundle(bundle, None).status == "consistent, unauthenticated"
+
+
+async def test_a_bundle_stands_under_the_head_that_most_witnessed(stage: Stage) -> None:
+    """Who was away at the end cosigns a later head; a head before the end is never taken."""
+    job = await finished_job(stage)
+    await stage.publish("bank-a", "later")
+    size = parse_note(await stage.ledger.head()).checkpoint.size
+    for at in (size, 1):
+        note = await stage.ledger.note(at)
+        lines = [cosign(note, bank, key, stage.now[0]) for bank, key in stage.keys.items()]
+        await stage.ledger.cosign(at, lines)
+    stage.ledger._lines[size - 1] = stage.ledger._lines[size - 1][:1]
+    bundle = await stage.services.audit.bundle(stage.operator, job.id)
+    assert parse_note(bundle["note"]).checkpoint.size == size
+    charter = await stage.services.charters.current()
+    assert charter is not None
+    assert verify_bundle(bundle, charter.charter).ok
 
 
 async def test_the_bundle_names_the_charter_of_the_submission(stage: Stage) -> None:

@@ -203,7 +203,7 @@ async def test_a_declaration_that_changes_while_the_job_is_priced(stage: Stage) 
 async def test_a_submitted_job_keeps_its_price_and_is_explained(stage: Stage) -> None:
     scientist = stage.scientist("bank-a")
     job = await stage.services.jobs.submit(scientist, wanted(stage))
-    assert (job.kind, job.script) == ("statistics", "statistics/1")
+    assert (job.kind, job.script) == ("statistics", "statistics/2")
     told = await stage.services.jobs.explain(scientist, job.id)
     assert (told["rounds"], told["privacy"]["epsilon"], told["tee"]) == (0, 0.0, "")
     assert told["privacy"]["charge"] == []

@@ -28,6 +28,7 @@ from secureflow.adapters.database.tables import (
 )
 from secureflow.application.ports import LogEntry, PendingLeaf, Recorded
 from secureflow.engines.ledger import merkle
+from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.kit.crypto import SigningKey
@@ -126,6 +127,29 @@ class SqlLedger:
     async def note(self, size: int) -> str:
         """Return the signed checkpoint of this size with its cosignatures (`not_found`)."""
         return await self._cosigned(sa.select(sa.literal(size)))
+
+    async def witnessed(self, index: int, names: Iterable[str]) -> str | None:
+        """Return the note, of those that hold an index, which most of the names cosigned.
+
+        The smallest of several; None where none of them cosigned any.
+        """
+        table = LOG_COSIGNATURES
+        query = sa.select(table.c.size).where(table.c.size > index, table.c.name.in_(list(names)))
+        query = query.group_by(table.c.size).order_by(sa.func.count().desc(), table.c.size)
+        row = (await self._read(query.limit(1))).first()
+        return None if row is None else await self.note(row.size)
+
+    async def end(self, job: str, author: str) -> End:
+        """Return how many leaves of a job the log holds of an author, and the last one's hash."""
+        table = LOG_LEAVES
+        many, newest = sa.func.count().label("many"), sa.func.max(table.c.number).label("newest")
+        query: Any = sa.select(many, newest)
+        query = query.where(table.c.job == job, table.c.author == author)
+        row = (await self._read(query)).one()
+        if row.newest is None:
+            return End()
+        last = await self._read(sa.select(table.c.hash).where(table.c.number == row.newest))
+        return End(row.many, bytes(last.scalar_one()).hex())
 
     async def cosign(self, size: int, lines: Iterable[str]) -> None:
         """Store verified cosignature lines for the checkpoint of this size; one per name.

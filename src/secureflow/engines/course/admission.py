@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from secureflow.domain.specs import dump
-from secureflow.engines.course.course import ENCLAVE_GONE, Course, leaf_entries, record
+from secureflow.engines.course.course import ENCLAVE_GONE, Course, record, take_leaves
 from secureflow.engines.script import ENCLAVE, JSON, Ask, Script, Tell
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
@@ -30,8 +30,8 @@ def ask_consent(course: Course[Any]) -> Script[None]:
     for party, reply in answers["replies"].items():
         check_approval(course, party, reply.get("approval"))
         course.approvals[party] = reply["approval"]
-    entries = [e for p, r in answers["replies"].items() for e in leaf_entries(course, p, r)]
-    yield from record(course, entries)
+    take_leaves(course, answers["replies"])
+    yield from record(course, [])
     for party in course.parties:
         yield Tell("party", {"party": party, "state": "approved"})
 
@@ -153,7 +153,8 @@ def _verify(course: Course[Any], evidence: dict[str, JSON], need: int) -> Script
     course.drop(0, "admit", failures)
     verdict = next(iter(replies.values()))["verdict"]
     course.tee = verdict.get("title") or verdict.get("tier", "")
-    yield from record(course, [e for p, r in replies.items() for e in leaf_entries(course, p, r)])
+    take_leaves(course, replies)
+    yield from record(course, [])
     yield from _hand_over_model_keys(course, replies)
     for party in replies:
         yield Tell("party", {"party": party, "state": "admitted"}, {"tee": course.tee})

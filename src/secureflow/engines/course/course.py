@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from secureflow.domain.jobspecs import JobSpec
 from secureflow.engines.closing import threshold
+from secureflow.engines.ledger.ends import FINISHED, End, read_finished
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.engines.ledger.witness import quorum_of
@@ -55,7 +56,8 @@ class Course(Generic[S]):
 
     `plans` are those of its masked sessions, by stage; `voted` are the parties whose votes closed a
     round already; `replies` are the contributions to the open round, whose leaves are not recorded;
-    `told` is how many of the dropouts watchers were told of.
+    `told` is how many of the dropouts watchers were told of; `waiting` are parties' leaves that the
+    next entry of the ledger takes along, `ends` how far each party's leaves go with them.
     """
 
     context: JobContext[S]
@@ -77,7 +79,8 @@ class Course(Generic[S]):
     told: int = 0
     history: list[dict[str, JSON]] = field(default_factory=list)
     recorded: set[str] = field(default_factory=set)
-    accused: list[dict[str, JSON]] = field(default_factory=list)
+    waiting: list[dict[str, JSON]] = field(default_factory=list)
+    ends: dict[str, End] = field(default_factory=dict)
     conductors: dict[str, Conductor] = field(default_factory=dict)
     steps: list[dict[str, JSON]] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)
@@ -111,7 +114,7 @@ class Course(Generic[S]):
 
     def drop(self, round_number: int, stage: str, failures: Mapping[str, JSON]) -> None:
         """Note who dropped out of a round, and why, and what refusals accuse somebody of."""
-        self.accused += accusations(self, failures)
+        self.waiting += accusations(self, failures)
         for party, error in failures.items():
             self.dropouts.append(
                 {
@@ -125,8 +128,12 @@ class Course(Generic[S]):
 
 
 def record(course: Course[Any], entries: Iterable[Mapping[str, JSON]]) -> Script[None]:
-    """Append entries to the ledger; the head becomes the course's newest, not yet cosigned."""
-    answer = yield Record(tuple(entries))
+    """Append entries to the ledger; the head becomes the course's newest, not yet cosigned.
+
+    The parties' leaves that wait go before them, in the order in which they came.
+    """
+    waiting, course.waiting = course.waiting, []
+    answer = yield Record((*waiting, *entries))
     course.note = answer["note"]
     course.cosigned = ""
 
@@ -159,45 +166,69 @@ def enclave_lost(course: Course[Any], answers: Mapping[str, Any]) -> bool:
     return any(course.alone[party] <= MAX_LONE_LOSSES for party in lost)
 
 
+def take_leaves(course: Course[Any], replies: Mapping[str, Any]) -> None:
+    """Let the leaves in parties' replies wait for the next entry of the ledger.
+
+    Raises:
+        SecureFlowError: `leaf_forged`, `malformed_leaf`; those taken before still wait.
+    """
+    for party, reply in replies.items():
+        course.waiting += leaf_entries(course, party, reply)
+
+
 def leaf_entries(
     course: Course[Any], party: str, reply: Mapping[str, Any]
 ) -> list[dict[str, JSON]]:
-    """Take a party's signed leaves out of its reply, oldest first, but for those recorded before.
+    """Take a party's signed leaves out of its reply, oldest first, but for those taken before.
 
     A party offers all of its leaves of the job that it has no proof of: a round that is not closed
     yet may hold one that the reply's own leaf names as the one before it.
 
     Raises:
-        SecureFlowError: `leaf_forged` when a leaf is not this party's over this job's spec, or
-            the document that comes with it is not what it commits to.
+        SecureFlowError: `leaf_forged` when a leaf is not this party's over this job's spec, the
+            document that comes with it is not what it commits to, or an end of the party's counts
+            other leaves than it showed; then nothing of the reply is taken.
     """
     entries: list[dict[str, JSON]] = []
+    hashes: list[str] = []
+    end = course.ends.get(party, End())
     for offered in (*reply.get("leaves", ()), reply):
         signed = _own_leaf(course, party, offered)
-        if signed.hash() in course.recorded:
+        if signed.hash() in course.recorded or signed.hash() in hashes:
             continue
         entry: dict[str, JSON] = {"signed": signed.json()}
         if offered.get("salt"):
             entry |= {"document": offered.get("document"), "salt": offered["salt"]}
             if not _is_committed(signed, entry["document"], entry["salt"]):
                 raise _leaf_forged(party, "does not commit to the document beside it")
-        course.recorded.add(signed.hash())
+        if signed.leaf.kind == FINISHED:
+            _check_end(party, signed, entry.get("document"), end)
+        end = end.after(signed.hash())
+        hashes.append(signed.hash())
         entries.append(entry)
+    course.recorded.update(hashes)
+    course.ends[party] = end
     return entries
 
 
-def leaves_left(course: Course[Any]) -> list[dict[str, JSON]]:
-    """Return the entries of a round that will not be closed: what parties signed is recorded too.
+def _check_end(party: str, signed: SignedLeaf, document: JSON, shown: End) -> None:
+    """Refuse an end that would make every bundle of the job look cut."""
+    read = read_finished(document)
+    if read is None or read[1] != shown or signed.leaf.prev != shown.last:
+        raise _leaf_forged(party, "is an end that counts other leaves than it showed")
 
-    Else a party that was late once would miss its leaf and raise the alarm.
+
+def take_leaves_left(course: Course[Any], replies: Mapping[str, Any]) -> None:
+    """Take the leaves of a job that is over; replies with others than they should be are left out.
+
+    That holds for a round that will not be closed: a party that was late once would else miss its
+    leaf and raise the alarm.
     """
-    entries: list[dict[str, JSON]] = []
-    for party, reply in course.replies.items():
+    for party, reply in replies.items():
         try:
-            entries += leaf_entries(course, party, reply) if reply.get("leaf") else []
-        except SecureFlowError:
-            continue  # the job ends anyhow
-    return entries
+            course.waiting += leaf_entries(course, party, reply) if reply.get("leaf") else []
+        except SecureFlowError as error:
+            course.drop(0, "finish", {party: error.as_json()})
 
 
 def _own_leaf(course: Course[Any], party: str, offered: Any) -> SignedLeaf:

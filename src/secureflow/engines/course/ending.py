@@ -1,11 +1,16 @@
 """How every job ends: the outcome in the ledger, cosigned by a quorum, and what each report tells.
 
-A job that fails ends too: everybody is told, and the reason stays in the ledger.
+A job that fails ends too: everybody is told, and the reason stays in the ledger. After the outcome
+come the ends (`engines.ledger.ends`): each party that can be reached signs how far its own leaves
+go, the centre signs the same of all, and whoever answered cosigns that head. Once the centre's end
+is recorded nothing may fail any more, so that no job has two of them: a cancellation that comes
+during an end changes nothing, and a party that is silent stays without its own end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from secureflow.engines.course.course import (
@@ -13,10 +18,11 @@ from secureflow.engines.course.course import (
     accusations,
     cosigned_note,
     head_not_cosigned,
-    leaves_left,
     record,
+    take_leaves_left,
     tell_dropouts,
 )
+from secureflow.engines.ledger.ends import CLOSED, End, closed_document
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Script
@@ -38,9 +44,12 @@ def succeed(course: Course[Any], **outcome: JSON) -> Script[list[str]]:
     if len(cosigners) < need:
         raise head_not_cosigned(len(cosigners), need, "parties of the roster")
     course.cosigned = text
+    yield from _close(course, "succeeded", answers, course.patience)
+    # If too few cosigned the ends, a later head makes up for it: the outcome was witnessed before.
+    course.cosigned = course.cosigned or text
     closing = {"job": course.context.job}
-    yield Ask((_folder(course),), "finish", closing, need=0, patience=course.patience)
-    return sorted(cosigners)
+    yield from _ask_all(Ask((_folder(course),), "finish", closing, patience=course.patience))
+    return sorted(parse_note(course.cosigned).cosigners(course.spec.keys))
 
 
 def abandon(course: Course[Any], error: SecureFlowError) -> Script[None]:
@@ -49,11 +58,52 @@ def abandon(course: Course[Any], error: SecureFlowError) -> Script[None]:
     code = "cancelled" if error.code == "cancelled" else "failed"
     outcome = {"outcome": code, "error": error.code, "reason": error.message[:1000]}
     failures = error.details.get("failures")
-    accused = [*course.accused, *accusations(course, failures or {}), *leaves_left(course)]
-    yield from record(course, [*accused, {"kind": "job.finished", "document": outcome}])
+    course.waiting += accusations(course, failures or {})
+    take_leaves_left(course, course.replies)
+    yield from record(course, [{"kind": "job.finished", "document": outcome}])
     body = course.body(outcome=code, model=None, head=course.note)
     everyone = (*course.parties, _folder(course))
-    yield Ask(everyone, "finish", body, need=0, patience=min(5.0, course.patience))
+    patience = min(5.0, course.patience)
+    answers = yield from _ask_all(Ask(everyone, "finish", body, patience=patience))
+    yield from _close(course, code, answers, patience)
+
+
+def _close(
+    course: Course[Any], outcome: str, answers: Mapping[str, Any], patience: float
+) -> Script[None]:
+    """Record the ends and have the head over them cosigned by those who signed theirs.
+
+    Args:
+        course: the job, its outcome recorded.
+        outcome: `succeeded`, `failed` or `cancelled`.
+        answers: to `finish`.
+        patience: as of an `Ask`.
+    """
+    if not course.spec.closes:
+        return
+    parties = course.parties
+    replies = {party: answers["replies"][party] for party in parties if party in answers["replies"]}
+    course.waiting += accusations(course, answers["failures"])
+    take_leaves_left(course, replies)
+    ends = {party: course.ends.get(party, End()) for party in parties}
+    yield from record(course, [{"kind": CLOSED, "document": closed_document(outcome, ends)}])
+    body = {"job": course.context.job, "head": course.note}
+    answers = yield from _ask_all(Ask(tuple(replies), "cosign", body, patience=patience))
+    text, cosigners = cosigned_note(course.note, answers["replies"], course.spec.keys)
+    if len(cosigners) >= quorum_of(len(parties)):
+        course.cosigned = text
+
+
+def _ask_all(ask: Ask) -> Script[Mapping[str, Any]]:
+    """Ask, and take what comes: a job that ends goes on ending, also when it is cancelled."""
+    nothing: Mapping[str, Any] = {"replies": {}, "failures": {}}
+    if not ask.to:
+        return nothing
+    try:
+        answers: Mapping[str, Any] = yield replace(ask, need=0)
+    except SecureFlowError:
+        return nothing
+    return answers
 
 
 def contributions(course: Course[Any]) -> dict[str, JSON]:

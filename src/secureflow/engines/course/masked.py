@@ -133,7 +133,7 @@ def _bring_back(course: Course[Any], step: Step, conductor: Conductor) -> Script
     behind = conductor.behind(step.session)
     if behind:
         failures |= yield from _advance(course, behind, {step.stage: step.session})
-    course.accused += accusations(course, failures)
+    course.waiting += accusations(course, failures)
     ready = conductor.ready(step.session)
     absent = {p: failures.get(p) or _absent(p) for p in course.parties if p not in ready}
     if len(ready) < course.threshold:

@@ -27,9 +27,9 @@ from secureflow.engines.course.course import (
     ENCLAVE_GONE,
     Course,
     enclave_lost,
-    leaf_entries,
     record,
     take_cosignatures,
+    take_leaves,
     tell_dropouts,
     witness_first_votes,
 )
@@ -275,11 +275,9 @@ def record_round(
         "certificate": certificate.as_json(),
         "generation": course.generation,
     }
-    # Accusations first: each came with all leaves that its author had made before it.
-    accused, course.accused = course.accused, []
-    entries = [e for p, r in replies.items() if r.get("leaf") for e in leaf_entries(course, p, r)]
-    closed = {"kind": "round.closed", "document": document}
-    yield from record(course, [*accused, *entries, closed])
+    # Accusations wait already: each came with all leaves that its author had made before it.
+    take_leaves(course, {party: reply for party, reply in replies.items() if reply.get("leaf")})
+    yield from record(course, [{"kind": "round.closed", "document": document}])
     yield from tell_dropouts(course)
     course.voted |= certificate.votes.keys()
 

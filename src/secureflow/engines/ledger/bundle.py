@@ -11,9 +11,14 @@ The verifier believes nothing that the bundle says of itself:
   opened `attested` leaves, so that at least one of them is honest;
 - the leaves of an author form an unbroken chain: dropping, inserting or reordering one shows,
   and an organisation's first leaf of the job is its approval, so that the start is known;
+- the ends are there and count what is there (`ends`), so that nothing was cut off after the last
+  leaf; for whom only the centre's word says so is told;
 - each leaf is in the tree under the head, the log signed the head, and a quorum of the roster
   that the *signed spec* names cosigned it.
 Without a charter all this can only be consistent with itself, which a forger can make too.
+
+The verdict is `broken` when something contradicts, else `unfinished` when something is not there
+(an end, a cosignature), else `consistent, unauthenticated` without a charter, else `verified`.
 """
 
 from __future__ import annotations
@@ -26,28 +31,31 @@ from typing import Any, Literal
 from secureflow.domain.charter import Charter
 from secureflow.engines.ledger import leaves
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry, parse_bundle
+from secureflow.engines.ledger.ends import ENCLAVE, SERVER, AuthorEnd, judge_ends
 from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
 from secureflow.engines.ledger.witness import colluders_of, quorum_of
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 
-SERVER = "server"
-ENCLAVE = "enclave"
-
-Status = Literal["verified", "consistent, unauthenticated", "failed"]
+Status = Literal["verified", "unfinished", "broken", "consistent, unauthenticated"]
 
 
 @dataclass(frozen=True)
 class BundleVerdict:
-    """What the audit found. `ok` only when a charter was given and nothing failed.
+    """What the audit found. `ok` only when the status is `verified`.
 
-    `failures` name the entry and what is wrong with it; `cosigners` are the roster members whose
-    cosignatures under the head hold, `quorum` how many it takes.
+    `failures` name the entry and what is wrong with it, `missing` what a whole story would hold;
+    `outcome` is how the job ended by the centre's end, `authors` how each one's leaves end;
+    `cosigners` are the roster members whose cosignatures under the head hold, `quorum` how many it
+    takes.
     """
 
     ok: bool
     status: Status
     failures: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    outcome: str = ""
+    authors: tuple[AuthorEnd, ...] = ()
     entries: int = 0
     size: int = 0
     cosigners: tuple[str, ...] = ()
@@ -59,26 +67,44 @@ def verify_bundle(bundle_json: Any, charter: Charter | None) -> BundleVerdict:
     try:
         bundle = parse_bundle(bundle_json)
     except SecureFlowError as error:
-        return BundleVerdict(False, "failed", (error.message,))
+        return BundleVerdict(False, "broken", (error.message,))
+    ends = judge_ends(bundle)
     failures = [*_story_failures(bundle), *_entry_failures(bundle)]
-    failures += [*_chain_failures(bundle), *_consent_failures(bundle)]
+    failures += [*_chain_failures(bundle), *_consent_failures(bundle), *ends.broken]
+    missing = list(ends.missing)
     cosigners: frozenset[str] = frozenset()
+    quorum = quorum_of(len(bundle.roster))
     if charter is None:
         failures += _self_signed_failures(bundle)
     else:
         failures += _author_failures(bundle, charter)
         failures += _head_failures(bundle, charter)
         cosigners = bundle.note.cosigners(_roster_keys(bundle, charter))
-    status: Status = "verified" if charter else "consistent, unauthenticated"
+        if len(cosigners) < quorum:
+            missing.append(
+                f"the head has {len(cosigners)} valid cosignatures of the roster, not {quorum}"
+            )
+    status = _status(failures, missing, charter)
     return BundleVerdict(
-        ok=charter is not None and not failures,
-        status="failed" if failures else status,
+        ok=status == "verified",
+        status=status,
         failures=tuple(failures),
+        missing=tuple(missing),
+        outcome=ends.outcome,
+        authors=tuple(ends.authors),
         entries=len(bundle.entries),
         size=bundle.note.checkpoint.size,
         cosigners=tuple(sorted(cosigners)),
-        quorum=quorum_of(len(bundle.roster)),
+        quorum=quorum,
     )
+
+
+def _status(failures: list[str], missing: list[str], charter: Charter | None) -> Status:
+    if failures:
+        return "broken"
+    if missing:
+        return "unfinished"
+    return "consistent, unauthenticated" if charter is None else "verified"
 
 
 def _story_failures(bundle: Bundle) -> Iterator[str]:
@@ -129,22 +155,24 @@ def _chain_failures(bundle: Bundle) -> Iterator[str]:
     server numbers the log itself and need not chain, but a link that it makes must hold.
     """
     chains: defaultdict[tuple[str, str], list[BundleEntry]] = defaultdict(list)
+    known: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for entry in bundle.entries:
         leaf = entry.signed.leaf
+        known[leaf.author, entry.signed.key].add(entry.signed.hash())
         if leaf.prev or leaf.author != SERVER:
             chains[leaf.author, entry.signed.key].append(entry)
-    for chain in chains.values():
-        yield from _path_failures(chain, bundle.job)
+    for author, chain in chains.items():
+        yield from _path_failures(chain, known[author], bundle.job)
 
 
-def _path_failures(chain: list[BundleEntry], job: str) -> Iterator[str]:
-    known = {entry.signed.hash() for entry in chain}
+def _path_failures(chain: list[BundleEntry], known: set[str], job: str) -> Iterator[str]:
     following: dict[str, BundleEntry] = {}
     for entry in chain:
         if entry.signed.leaf.prev in following:
             yield f"{entry.title}: another leaf of its author has the same prev, or it stands twice"
         following[entry.signed.leaf.prev] = entry
-    first, *gaps = (entry for entry in chain if entry.signed.leaf.prev not in known)
+    unknown = [entry for entry in chain if entry.signed.leaf.prev not in known]
+    first, gaps = (unknown or chain)[0], unknown[1:]  # the server's may hang on one without a link
     if first.signed.leaf.author == ENCLAVE and first.signed.leaf.prev:
         yield f"{first.title}: this enclave key's first leaf is missing"
     for entry in gaps:
@@ -229,20 +257,16 @@ def _attested(bundle: Bundle) -> Iterable[BundleEntry]:
 
 
 def _head_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
-    """Is the head the pinned log's, and cosigned by a quorum of the spec's roster?"""
+    """Is the head the pinned log's, and is the roster the charter's?"""
     if bundle.charter != charter.digest:
         yield "the bundle was made under another charter than the one given"
     if bundle.origin != charter.origin:
         yield f"the bundle is of the log {bundle.origin}; the charter names {charter.origin}"
     if not bundle.note.verify_log(charter.log_key):
         yield "the head is not signed by the charter's log key"
-    keys = _roster_keys(bundle, charter)
     for party, key in bundle.contributors:
         if charter.keys.get(party) != key:
             yield f"roster member {party} does not stand in the charter with the spec's key"
-    cosigners, quorum = bundle.note.cosigners(keys), quorum_of(len(bundle.roster))
-    if len(cosigners) < quorum:
-        yield f"the head has {len(cosigners)} valid cosignatures of the roster, not {quorum}"
 
 
 def _roster_keys(bundle: Bundle, charter: Charter) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A world without a network: real signatures, votes, leaves and log; toy updates.
 
 It answers a script's effects as honest parties and an honest enclave would, and can be told to
-lose the enclave, silence a party, or let one lie.
+lose the enclave, silence a party, or let one lie. Its log is a real one: `bundle` can be audited.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
-from secureflow.domain.specs import TrainingSpec, parse, spec_digest
+from secureflow.application import recording
+from secureflow.application.ports import PendingLeaf
+from secureflow.domain.charter import Charter, Member
+from secureflow.domain.specs import TrainingSpec, dump, parse, spec_digest
 from secureflow.engines.closing import (
     Certificate,
     Question,
@@ -21,9 +25,11 @@ from secureflow.engines.closing import (
     verify_certificate,
 )
 from secureflow.engines.course.course import JobContext
-from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
-from secureflow.engines.ledger.merkle import MemoryTree
-from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note, sign_checkpoint
+from secureflow.engines.ledger.bundle_format import BundleEntry, bundle_json
+from secureflow.engines.ledger.ends import FINISHED, SERVER, End, finished_document
+from secureflow.engines.ledger.leaves import Leaf, commitment, leaf_from_json, parse_leaf, sign_leaf
+from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
+from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, parse_note, sign_checkpoint
 from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.script import (
     ENCLAVE,
@@ -41,7 +47,6 @@ from secureflow.engines.training.federated import federated_training, initial_mo
 from secureflow.engines.training.models import update_sums_length
 from secureflow.engines.training.noising import seed_binding
 from secureflow.engines.training.private import noised_once
-from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -106,6 +111,15 @@ class World:
         )
         self.tree = MemoryTree()
         self.entries: list[dict[str, Any]] = []
+        self.log: list[PendingLeaf] = []
+        self.heads: dict[int, str] = {}
+        self.charter = Charter(
+            1, "consortium.example", ORIGIN, self.log_key.public,
+            tuple(Member(p, p.title(), key.public) for p, key in self.everybody.items()),
+        )  # fmt: skip
+        with patch.object(recording.secrets, "token_bytes", bytes):
+            proposed = recording.server_leaf("job.proposed", {}, ORIGIN, self.log_key, 1, job=JOB)
+        self._log([proposed])
         self.made: dict[str, list[dict[str, Any]]] = {}
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.progress: dict[str, Any] = {}
@@ -135,7 +149,7 @@ class World:
         if seq in self.done:
             return self.done[seq]
         self.performed += 1
-        answer = self._perform(effect)
+        answer = self._record(seq, effect) if isinstance(effect, Record) else self._perform(effect)
         self.done[seq] = answer
         return answer
 
@@ -143,8 +157,6 @@ class World:
         match effect:
             case Ask():
                 return self._ask(effect)
-            case Record():
-                return self._record(effect)
             case Move():
                 self.states.append(effect.state)
             case Tell():
@@ -157,13 +169,42 @@ class World:
                 return 1_800_000_000_000 + 10 * self.performed
         return None
 
-    def _record(self, effect: Record) -> Any:
-        for entry in effect.entries:
-            self.entries.append(dict(entry))
-            self.tree.append(canonical_bytes({k: v for k, v in entry.items() if k != "salt"}))
-        size = len(self.entries)
+    def _record(self, seq: int, effect: Record) -> Any:
+        """Number leaves as the server does; with salts that are the same in every run."""
+        self.entries += map(dict, effect.entries)
+        own = [leaf for leaf in self.log if leaf.author == SERVER]
+        end = End(len(own), leaf_hash(own[-1].data).hex())
+        with patch.object(recording.secrets, "token_bytes", bytes):
+            self._log(
+                recording.pending_leaves(
+                    JOB, seq, effect, ORIGIN, self.log_key, self.digest, 1_800_000_000, end
+                )
+            )
+        size = len(self.log)
         checkpoint = Checkpoint(ORIGIN, size, self.tree.root())
-        return {"note": sign_checkpoint(checkpoint, self.log_key), "size": size, "indices": []}
+        note = self.heads[size] = sign_checkpoint(checkpoint, self.log_key)
+        return {"note": note, "size": size, "indices": []}
+
+    def _log(self, leaves: list[PendingLeaf]) -> None:
+        self.log += leaves
+        self.tree.append(*(leaf.data for leaf in leaves))
+
+    def bundle(self) -> dict[str, Any]:
+        """Write the job's audit bundle, as `application.audit` does, under its last head."""
+        size = len(self.log)
+        return bundle_json(
+            note=self.heads[size],
+            job=JOB,
+            spec=dump(self.spec),
+            charter=self.charter.digest,
+            entries=[
+                BundleEntry(
+                    index, parse_leaf(leaf.data), tuple(self.tree.inclusion_proof(index)),
+                    leaf.document, leaf.salt,
+                )
+                for index, leaf in enumerate(self.log)
+            ],
+        )  # fmt: skip
 
     def _ask(self, ask: Ask) -> Any:
         replies: dict[str, Any] = {}
@@ -178,12 +219,19 @@ class World:
                 replies[party] = self._one(party, ask.verb, body)
             except SecureFlowError as error:
                 failures[party] = error.as_json()
+            else:
+                self._keep_cosignature(ask, replies[party])
         need = len(ask.to) if ask.need is None else ask.need
         if len(replies) < need:
             if len(ask.to) == 1:
                 raise SecureFlowError.from_json(next(iter(failures.values())))
             raise SecureFlowError("too_few_answers", str(failures), "", {"failures": failures})
         return {"replies": replies, "failures": failures}
+
+    def _keep_cosignature(self, ask: Ask, reply: dict[str, Any]) -> None:
+        if ask.verb in {"cosign", "finish"} and reply.get("cosignature"):
+            size = parse_note(ask.body["head"]).checkpoint.size
+            self.heads[size] = attach(self.heads[size], [reply["cosignature"]])
 
     def _one(self, party: str, verb: str, body: dict[str, Any]) -> dict[str, Any]:
         self.asked.append((party, verb))
@@ -197,17 +245,23 @@ class World:
         return self.liar(party, verb, reply) if self.liar else reply  # type: ignore[no-any-return]
 
     def _leaf(self, party: str, kind: str, document: Any) -> dict[str, Any]:
+        """Sign the next leaf of a party, or give the one that it signed for the same deed."""
+        made = self.made.setdefault(party, [])
+        for known in made:
+            if (known["leaf"]["leaf"]["kind"], known["document"]) == (kind, document):
+                return {**known, "leaves": list(made)}
         salt = b"\x07" * 32
         leaf = Leaf(
             kind, ORIGIN, party, 1_800_000_000, commitment(salt, document),
-            job=JOB, spec=self.digest,
+            job=JOB, spec=self.digest, prev=self._end(party).last,
         )  # fmt: skip
         signed = sign_leaf(leaf, self.keys[party])
-        offered = {"leaf": signed.json(), "document": document, "salt": salt.hex()}
-        made = self.made.setdefault(party, [])
-        if offered not in made:
-            made.append(offered)
-        return {**offered, "leaves": list(made)}
+        made.append({"leaf": signed.json(), "document": document, "salt": salt.hex()})
+        return {**made[-1], "leaves": list(made)}
+
+    def _end(self, party: str) -> End:
+        made = self.made.get(party, [])
+        return End(len(made), leaf_from_json(made[-1]["leaf"]).hash() if made else "")
 
     def party_consent(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
         approval = {
@@ -260,7 +314,15 @@ class World:
     def party_cosign(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
         return {"cosignature": cosign(body["head"], party, self.everybody[party], 1_800_000_000)}
 
-    party_finish = party_cosign
+    def party_finish(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        line = self.party_cosign(party, body)
+        made = self.made.get(party, [])
+        if not made:
+            return line  # it approved nothing
+        if made[-1]["leaf"]["leaf"]["kind"] == FINISHED:
+            return {**line, **made[-1], "leaves": list(made)}
+        document = finished_document(body["outcome"], self._end(party))
+        return {**line, **self._leaf(party, FINISHED, document)}
 
     def enclave_open(self, body: dict[str, Any]) -> dict[str, Any]:
         self.open, self.only = True, body["expected"]

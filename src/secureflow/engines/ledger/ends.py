@@ -1,0 +1,290 @@
+"""How a job's story ends: what each author signs last, and what its absence means.
+
+A chain of leaves shows what is missing between two of them; only an *end* shows that nothing is
+missing after the last. Both kinds of it are leaves with a document:
+
+- a party, told that the job is over, signs `finished`: `{outcome, count, last}`, how many leaves
+  it signed in this job and the hash of the last one. It signs nothing in the job afterwards;
+- the centre then signs `job.closed`: `{outcome, ends: [{author, key, count, last}]}`, a line for
+  every party of the roster, whether it could be reached or not, for itself, and for each enclave
+  key that signed. Nothing of the centre's follows it. A head over it is cosigned last.
+
+So a story without `job.closed` is *unfinished*, and one that holds fewer leaves than an end counts
+was cut. For a party that signed `finished` both ends must agree. For one that did not (it was
+dropped, or away) there is the centre's word alone, fixed under the cosigned head: what that party
+signed later, or what the centre left out of the log at its end, is *not provable* by this bundle.
+A quorum of the roster must have signed its own end: a centre that closes a job a second time, to
+cut somebody off, cannot cut more parties than a quorum leaves over, and each of them is named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
+from secureflow.engines.ledger.witness import quorum_of
+
+SERVER: Final = "server"
+ENCLAVE: Final = "enclave"
+FINISHED: Final = "finished"
+CLOSED: Final = "job.closed"
+MAX_ENDS: Final = 1024
+"""Lines of a close: a roster has at most 256 parties, a job at most 64 enclaves."""
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_OUTCOMES: Final = frozenset({"succeeded", "failed", "cancelled"})
+_LINE: Final = {"author", "key", "count", "last"}
+
+Chain = tuple[str, str]
+"""An author and, for an enclave, the key that it signs with; else an empty text."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How many leaves an author signed in a job, and the hex hash of the last ("" for none)."""
+
+    count: int = 0
+    last: str = ""
+
+    def after(self, leaf: str) -> End:
+        """Return the end after one more leaf."""
+        return End(self.count + 1, leaf)
+
+
+@dataclass(frozen=True)
+class AuthorEnd:
+    """What a bundle shows of one author.
+
+    `count` and `last` are the leaves that it holds of the author in the job, `signed` tells whether
+    the author's own end is the last of them, `provable` whether anything that it signed later would
+    have shown: not for a party whose end is the centre's word.
+    """
+
+    author: str
+    key: str
+    count: int
+    last: str
+    signed: bool
+    provable: bool
+
+
+@dataclass
+class Judgement:
+    """What the ends tell: contradictions, what is not there, and each author's end."""
+
+    broken: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    authors: list[AuthorEnd] = field(default_factory=list)
+    outcome: str = ""
+
+
+def finished_document(outcome: str, end: End) -> dict[str, Any]:
+    """Return what a party's `finished` leaf says; `end` is of its leaves before this one."""
+    return {"outcome": outcome, "count": end.count, "last": end.last}
+
+
+def closed_document(outcome: str, ends: Mapping[str, End]) -> dict[str, Any]:
+    """Return what the centre's `job.closed` leaf says, without the centre's own line."""
+    return {"outcome": outcome, "ends": [line(author, end) for author, end in ends.items()]}
+
+
+def line(author: str, end: End) -> dict[str, Any]:
+    """Return one author's line of a close."""
+    return {"author": author, "key": "", "count": end.count, "last": end.last}
+
+
+def read_finished(document: Any) -> tuple[str, End] | None:
+    """Read a party's end: its outcome, and the leaves before it; None for what is none."""
+    if not isinstance(document, dict) or set(document) != {"outcome", "count", "last"}:
+        return None
+    end = _end(document)
+    return None if end is None or document["outcome"] not in _OUTCOMES else (
+        document["outcome"], end
+    )  # fmt: skip
+
+
+def read_closed(document: Any) -> tuple[str, list[tuple[Chain, End]]] | None:
+    """Read the centre's end: the outcome, and each author's end; None for what is none."""
+    if not isinstance(document, dict) or set(document) != {"outcome", "ends"}:
+        return None
+    listed = document["ends"]
+    if not isinstance(listed, list) or len(listed) > MAX_ENDS:
+        return None
+    if document["outcome"] not in _OUTCOMES:
+        return None
+    ends: list[tuple[Chain, End]] = []
+    for one in listed:
+        end = _end(one) if isinstance(one, dict) and set(one) == _LINE else None
+        if end is None or not isinstance(one["author"], str) or not isinstance(one["key"], str):
+            return None
+        ends.append(((one["author"], one["key"]), end))
+    return document["outcome"], ends
+
+
+def judge_ends(bundle: Bundle) -> Judgement:
+    """Judge whether a bundle's story is whole: every end is there and counts what is there."""
+    found = Judgement()
+    own = [entry for entry in bundle.entries if entry.signed.leaf.job == bundle.job]
+    closes = [e for e in own if (e.signed.leaf.author, e.signed.leaf.kind) == (SERVER, CLOSED)]
+    if not closes:
+        found.missing.append(
+            "the centre's end (job.closed) is not there: the job goes on, it ran before ends were "
+            "recorded, or the end was cut off"
+        )
+        _tell(found, bundle, _chains(own), {})
+        return found
+    found.broken += [f"{again.title}: the job is closed twice" for again in closes[1:]]
+    close = closes[0]
+    chains = _chains(entry for entry in own if entry.index < close.index)
+    lines = _lines_of(found, close)
+    if lines is not None:
+        _compare(found, bundle, close, chains, lines)
+    ended = _tell(found, bundle, chains, _late(found, own, close))
+    if ended < quorum_of(len(bundle.roster)):
+        found.missing.append(
+            f"{ended} parties of the roster signed their end, not {quorum_of(len(bundle.roster))}: "
+            "for the others there is only the centre's word"
+        )
+    return found
+
+
+def _lines_of(found: Judgement, close: BundleEntry) -> dict[Chain, End] | None:
+    if close.salt is None:
+        found.missing.append(f"{close.title}: the end comes without its document")
+        return None
+    read = read_closed(close.document)
+    if read is None:
+        found.broken.append(f"{close.title}: its document is no end of a job")
+        return None
+    found.outcome, ends = read
+    lines = dict(ends)
+    if len(lines) != len(ends):
+        found.broken.append(f"{close.title}: it counts an author twice")
+    return lines
+
+
+def _compare(
+    found: Judgement,
+    bundle: Bundle,
+    close: BundleEntry,
+    chains: Mapping[Chain, list[BundleEntry]],
+    lines: Mapping[Chain, End],
+) -> None:
+    """Hold the leaves that are there to the centre's end."""
+    wanted: dict[Chain, None] = dict.fromkeys([(SERVER, ""), *((p, "") for p in bundle.roster)])
+    for chain in wanted | dict.fromkeys(chains):
+        if chain not in lines:
+            found.broken.append(f"{close.title}: it has no line for {_name(chain)}")
+    for chain, end in lines.items():
+        have = _end_of(chains.get(chain, []))
+        if have.count < end.count:
+            found.broken.append(
+                f"{_name(chain)}: {have.count} leaves are there, the centre's end counts "
+                f"{end.count}: leaves were cut off"
+            )
+        elif have != end:
+            found.broken.append(
+                f"{_name(chain)}: {have.count} leaves up to {have.last or 'none'} are there, the "
+                f"centre's end counts {end.count} up to {end.last or 'none'}"
+            )
+    centre = lines.get((SERVER, ""))
+    if centre is not None and close.signed.leaf.prev != centre.last:
+        found.broken.append(f"{close.title}: it does not follow the leaf that it counts last")
+
+
+def _late(found: Judgement, own: list[BundleEntry], close: BundleEntry) -> dict[Chain, str]:
+    """Return the first leaf of each party that stands after the close; others may not do so."""
+    late: dict[Chain, str] = {}
+    for entry in own:
+        if entry.index <= close.index:
+            continue
+        if entry.signed.leaf.author in (SERVER, ENCLAVE):
+            found.broken.append(f"{entry.title}: it stands after the job's end")
+        else:
+            late.setdefault(_chain(entry), entry.title)
+    return late
+
+
+def _tell(
+    found: Judgement,
+    bundle: Bundle,
+    chains: Mapping[Chain, list[BundleEntry]],
+    late: Mapping[Chain, str],
+) -> int:
+    """Tell each author's end; return how many parties signed one that fits the outcome.
+
+    A party may have been told of a success that failed at the last step; the reverse fits nothing.
+    """
+    named: dict[Chain, None] = dict.fromkeys((p, "") for p in bundle.roster)
+    ended = 0
+    for chain in named | dict.fromkeys(chains) | dict.fromkeys(late):
+        entries = chains.get(chain, [])
+        party = chain[0] not in (SERVER, ENCLAVE)
+        outcome = _own_end(found, chain, entries) if party else None
+        if outcome is not None and chain in late:
+            found.broken.append(f"{late[chain]}: its author had signed its own end before")
+        ended += outcome in (found.outcome or None, "succeeded")
+        end = _end_of(entries)
+        signed = outcome is not None if party else bool(found.outcome)
+        author, key = chain
+        found.authors.append(AuthorEnd(author, key, end.count, end.last, signed, signed))
+    return ended
+
+
+def _own_end(found: Judgement, chain: Chain, entries: list[BundleEntry]) -> str | None:
+    """Return the outcome that a party's own end tells, None where there is none that holds."""
+    for entry in entries[:-1]:
+        if entry.signed.leaf.kind == FINISHED:
+            found.broken.append(f"{entry.title}: its author signed more after its own end")
+            return None
+    last = entries[-1] if entries else None
+    if last is None or last.signed.leaf.kind != FINISHED:
+        return None
+    if last.salt is None:
+        found.missing.append(f"{last.title}: the end comes without its document")
+        return None
+    read = read_finished(last.document)
+    if read is None:
+        found.broken.append(f"{last.title}: its document is no end")
+        return None
+    outcome, end = read
+    if end != _end_of(entries[:-1]) or last.signed.leaf.prev != end.last:
+        found.broken.append(
+            f"{last.title}: {_name(chain)} counts {end.count} leaves of its own up to "
+            f"{end.last or 'none'}, {len(entries) - 1} are there"
+        )
+        return None
+    return outcome
+
+
+def _chains(entries: Iterator[BundleEntry] | list[BundleEntry]) -> dict[Chain, list[BundleEntry]]:
+    chains: defaultdict[Chain, list[BundleEntry]] = defaultdict(list)
+    for entry in entries:
+        chains[_chain(entry)].append(entry)
+    return dict(chains)
+
+
+def _chain(entry: BundleEntry) -> Chain:
+    author = entry.signed.leaf.author
+    return author, entry.signed.key if author == ENCLAVE else ""
+
+
+def _name(chain: Chain) -> str:
+    return f"{chain[0]} ({chain[1]})" if chain[1] else chain[0]
+
+
+def _end_of(entries: list[BundleEntry]) -> End:
+    return End(len(entries), entries[-1].signed.hash() if entries else "")
+
+
+def _end(value: Mapping[str, Any]) -> End | None:
+    count, last = value["count"], value["last"]
+    if type(count) is not int or not 0 <= count < 1 << 53 or not isinstance(last, str):
+        return None
+    if bool(count) != bool(last) or (last and not _DIGEST.fullmatch(last)):
+        return None
+    return End(count, last)
