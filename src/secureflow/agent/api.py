@@ -58,6 +58,11 @@ def log(config: Path, *, job: str = "", limit: int = 100) -> list[dict[str, JSON
     return list(control(config, "log", job=job, limit=limit))
 
 
+def leaves(config: Path, *, job: str) -> list[dict[str, JSON]]:
+    """Return the ledger leaves that the agent signed in a job, oldest first."""
+    return list(control(config, "leaves", job=job))
+
+
 def clear_alarm(config: Path, reason: str) -> dict[str, JSON]:
     """Let the agent go on after an alarm of its own."""
     return dict(control(config, "alarm.clear", reason=reason))

@@ -54,6 +54,7 @@ class Commands:
         return {
             "status": self.status,
             "log": self.log,
+            "leaves": self.leaves,
             "alarm.clear": self.clear_alarm,
             "inbox.list": self.inbox_list,
             "inbox.show": self.inbox_show,
@@ -94,6 +95,14 @@ class Commands:
     async def log(self, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
         """Return this agent's deeds, newest first."""
         return self.assembly.context.store.deeds(job=job, limit=min(limit, 10_000))
+
+    async def leaves(self, job: str) -> list[dict[str, JSON]]:
+        """Return the ledger leaves that this agent signed in a job, oldest first."""
+        found = self.assembly.context.store.leaves(job)
+        return [
+            {"kind": one.kind, "hash": one.hash, "proved": bool(one.proved), **one.bundle}
+            for one in found
+        ]
 
     async def clear_alarm(self, reason: str) -> dict[str, JSON]:
         """Let the agent go on after an alarm; the owner says why."""

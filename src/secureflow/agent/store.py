@@ -153,6 +153,11 @@ class Store:
         """Tell whether an own leaf is on record."""
         return self._one("SELECT 1 FROM leaves WHERE hash = ?", leaf) is not None
 
+    def leaves(self, job: str) -> list[OwnLeaf]:
+        """Return the own leaves of a job, oldest first."""
+        rows = self._all("SELECT * FROM leaves WHERE job = ? ORDER BY number", job)
+        return [OwnLeaf.from_row(row) for row in rows]
+
     def leaves_of(self, kind: str) -> list[OwnLeaf]:
         """Return own leaves of a kind, oldest first."""
         rows = self._all("SELECT * FROM leaves WHERE kind = ? ORDER BY number", kind)

@@ -178,8 +178,8 @@ class Witness:
                 "end_left_out",
                 f"The log at size {observed.checkpoint.size} closes job {job} without "
                 f"{len(out)} of the leaves that {self._party} signed in it.",
-                "An audit bundle calls what is left out not provable; `secureflow agent log` shows "
-                "the entries. It may be that the answer came too late: ask the operator.",
+                "An audit bundle calls what is left out not provable; `secureflow agent leaves` "
+                "shows it. It may be that the answer came too late: ask the operator.",
                 {"leaves": [leaf.hash for leaf in out]},
             )
 
@@ -304,6 +304,6 @@ def _missing(job: str, leaves: list[OwnLeaf], checkpoint: Checkpoint) -> SecureF
         f"The log at size {checkpoint.size} does not hold this organisation's own entries of job "
         f"{job}: {listed}.",
         "The centre leaves out what was recorded: stop, and tell the other members. "
-        "`secureflow agent log` shows the entries.",
+        "`secureflow agent leaves JOB` shows the entries.",
         {"leaves": [leaf.hash for leaf in leaves], "size": checkpoint.size},
     )

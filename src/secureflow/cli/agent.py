@@ -89,6 +89,18 @@ def log(
     show(api.log(config, job=job, limit=limit), output)
 
 
+@app.command("leaves", help=t("Show the ledger leaves that this agent signed in a job."))
+def leaves(
+    job: Annotated[str, typer.Argument(help=t("Id of the job."))],
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Show own leaves; as JSON they can be held against a bundle: `audit verify --held`."""
+    from secureflow.agent import api
+
+    show(api.leaves(config, job=job), output, ("kind", "hash", "proved"))
+
+
 @app.command("clear-alarm", help=t("Let the agent go on after an alarm that it raised."))
 def clear_alarm(
     reason: Annotated[str, typer.Option(help=t("Words for the log."))],

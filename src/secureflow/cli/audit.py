@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from secureflow.cli.console import Form, Output, group, say, show
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.session import client
-from secureflow.cli.texts import t
+from secureflow.cli.texts import said, t
 from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    from secureflow.engines.ledger.bundle import BundleVerdict
 
 app = group("Read the ledger, and verify a job's story offline.")
 
@@ -55,32 +58,105 @@ def export(
     say(t("Written to {path}.", path=file))
 
 
-@app.command("verify", help=t("Verify a bundle offline; exit code 7 unless it is authentic."))
+@app.command(
+    "verify", help=t("Verify a bundle offline; exit code 7 unless it is whole and authentic.")
+)
 def verify(
     bundle: Annotated[Path, typer.Argument(help=t("Audit bundle (JSON)."))],
     charter: Annotated[
         Path | None, typer.Option(help=t("The charter that you pinned (JSON file)."))
     ] = None,
+    held: Annotated[
+        Path | None,
+        typer.Option(
+            help=t("Leaves that a party kept (agent leaves JOB -o json): are they in it?")
+        ),
+    ] = None,
     output: Output = Form.TABLE,
 ) -> None:
     """Verify an audit bundle without any server.
 
-    Without a charter the bundle can only be consistent with itself, which a forger manages too:
-    then the exit code is 7 as well.
+    Its status is `verified` (exit code 0), `unfinished` where an end or a cosignature is not there,
+    `broken` where something contradicts, or `consistent, unauthenticated` without a charter, which
+    a forger manages too (all 7).
     """
     from secureflow.domain.charter import SignedCharter
     from secureflow.engines.ledger.bundle import verify_bundle
 
     pinned = None if charter is None else SignedCharter.from_json(read_json(charter)).charter
-    verdict = verify_bundle(read_json(bundle), pinned)
-    columns = ("status", "entries", "size", "cosigners", "quorum")
-    show(verdict, output, columns)
+    kept = None if held is None else read_json(held)
+    verdict = verify_bundle(read_json(bundle), pinned, kept)
+    if output is Form.TABLE:
+        _show(verdict)
+    else:
+        show(verdict, output)
+    for reason in (*verdict.failures, *verdict.missing):
+        say(f"  - {said(reason)}")
     if verdict.ok:
-        say(t("Verified: every entry is signed, chained, included and cosigned."))
+        say(
+            t("Verified: every entry is signed, chained, included and cosigned, and no end is cut.")
+        )
         return
-    for failure in verdict.failures:
-        say(f"  - {failure}")
-    hint = "" if charter else t("Give the charter that you pinned: --charter FILE.")
-    raise SecureFlowError(
-        "audit_failed", t("The bundle is not verified: {status}.", status=verdict.status), hint
+    raise _not_verified(verdict.status)
+
+
+def _not_verified(status: str) -> SecureFlowError:
+    if status == "broken":
+        code = "audit_failed"
+        hint = t("Keep it: show it to the other members, and ask the operator for another.")
+    elif status == "unfinished":
+        code = "audit_unfinished"
+        hint = t("If the job has ended, export it again when its members are online.")
+    else:
+        code = "audit_unauthenticated"
+        hint = t("Give the charter that you pinned: --charter FILE.")
+    return SecureFlowError(
+        code, t("The bundle is not verified: {status}.", status=_word(status)), hint
     )
+
+
+def _word(status: str) -> str:
+    """Return a status in the chosen language."""
+    words = {
+        "verified": t("verified"),
+        "unfinished": t("unfinished"),
+        "broken": t("broken"),
+        "consistent, unauthenticated": t("consistent, unauthenticated"),
+        "in the story": t("in the story"),
+        "contradicts": t("contradicts"),
+        "not provable": t("not provable"),
+        "foreign": t("foreign"),
+    }
+    return words[status]
+
+
+def _show(verdict: BundleVerdict) -> None:
+    """Write a verdict for people: what was found, then how each author's leaves end."""
+    facts = {
+        "status": _word(verdict.status),
+        "outcome": t(verdict.outcome),
+        "entries": verdict.entries,
+        "size": verdict.size,
+        "cosigners": list(verdict.cosigners),
+        "quorum": verdict.quorum,
+    }
+    show(facts, Form.TABLE)
+    ends = [
+        {
+            "author": f"{end.author} {end.key}".strip(),
+            "leaves": end.count,
+            "last": end.last,
+            "ended": t("signed its end") if end.signed else t("the centre's word"),
+            "later": t("would show") if end.provable else t("not provable"),
+        }
+        for end in verdict.authors
+    ]
+    if ends:
+        show(ends, Form.TABLE)
+    held = [
+        {"author": one.author, "kind": one.kind, "leaf": one.hash, "held": _word(one.standing)}
+        | {"reason": said(one.reason)}
+        for one in verdict.held
+    ]
+    if held:
+        show(held, Form.TABLE, ("author", "kind", "held", "leaf", "reason"))

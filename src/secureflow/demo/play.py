@@ -97,7 +97,7 @@ def verify_ledger(platform: Platform, bundle: dict[str, Any]) -> dict[str, Any]:
         "verified": verdict.ok,
         "cosigners": len(verdict.cosigners),
     }
-    return facts if verdict.ok else {**facts, "failures": list(verdict.failures)}
+    return facts if verdict.ok else {**facts, "failures": [*verdict.failures, *verdict.missing]}
 
 
 def accuracy_and_auc(labels: NDArray[np.bool_], scores: NDArray[np.floating]) -> dict[str, float]:

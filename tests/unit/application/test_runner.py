@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,11 +12,12 @@ import pytest
 
 from secureflow.adapters.database.engine import Database
 from secureflow.application.asking import Asking
-from secureflow.application.ports import Journalled, Ledger
+from secureflow.application.ports import Journalled, Ledger, Request
 from secureflow.application.runner import Runner
 from secureflow.domain.jobs import Job, JobState
-from secureflow.engines.script import Move, Now, Script, effect_digest
+from secureflow.engines.script import Ask, Move, Now, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
 
 JOB = Job("job_1", "prj_1", "bank-a", "credit", "usr_1", "training", "training/1", {}, "ab" * 32,
           JobState.RUNNING, 5, 6)  # fmt: skip
@@ -87,3 +89,58 @@ async def test_a_script_that_no_longer_fits_its_journal_pauses(
     assert job.state == JobState.PAUSED
     assert (job.error or {})["code"] == "script_changed"
     assert performed == []
+
+
+class Courier:
+    """Parties that answer everything; `asked` are the verbs."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def ask(self, request: Request) -> dict[str, Any]:
+        self.asked.append(request.verb)
+        return {}
+
+    async def withdraw(self, job: str) -> None:
+        del job
+
+
+async def test_a_cancelled_job_goes_on_cleaning_up_after_a_restart(tmp_path: Path) -> None:
+    """The server was killed between the cancellation and the ends: they are asked for all the same.
+
+    A cancellation that came in a second time would cut off what the parties sign at the end.
+    """
+    answers: list[Any] = []
+
+    def script(job: Job) -> Script[dict[str, Any]]:
+        del job
+        try:
+            yield Ask(("bank-a",), "train")
+        except SecureFlowError as error:
+            answers.append((yield Ask(("bank-a",), "finish", need=0)))
+            raise error from None
+        return {}
+
+    database = Database(f"sqlite:///{tmp_path}/test.db")
+    await database.start()
+    ended, courier = asyncio.Event(), Courier()
+    asking = Asking(cast("Any", courier), cast("Any", None))
+    runner = Runner(
+        database.begin, asking, cast("Ledger", None), SigningKey.generate(), script, lambda: 0,
+        changed=lambda _: ended.set() if answers else None,
+    )  # fmt: skip
+    told = SecureFlowError("cancelled", "Job job_1 was cancelled.").as_json()
+    line = Journalled(0, effect_digest(Ask(("bank-a",), "train")), None, told)
+    async with database.begin() as unit:
+        await unit.jobs.add(replace(JOB, progress={"cancel": "usr_1"}))
+        await unit.journal.append(JOB.id, [line])
+        await unit.commit()
+    runner.start(JOB.id)
+    await ended.wait()
+    await runner.stop()
+    async with database.begin() as unit:
+        job = await unit.jobs.get(JOB.id)
+    await database.close()
+    assert answers == [{"replies": {"bank-a": {}}, "failures": {}}]
+    assert courier.asked == ["finish"]
+    assert job.state == JobState.CANCELLED

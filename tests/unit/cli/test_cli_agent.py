@@ -28,6 +28,7 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         },
         "data.publish": {"id": "dst_00000000"},
         "log": [{"at": 1, "what": "charter.pinned"}],
+        "leaves": [{"kind": "approval", "hash": "ab" * 32, "proved": True, "leaf": {}}],
     }
 
     def control(config: Path, command: str, timeout: float = 0, **arguments: Any) -> Any:
@@ -89,6 +90,8 @@ def test_publishing_log_and_status(cli: Any, asked: Any) -> None:
     assert asked[-1] == ("data.publish", {"name": "customers", "title": "customers"})
     assert "charter.pinned" in cli("agent", "log", "--job", "job_1", "--limit", 5)[1]
     assert asked[-1] == ("log", {"job": "job_1", "limit": 5})
+    assert "ab" * 32 in cli("agent", "leaves", "job_1")[1]
+    assert asked[-1] == ("leaves", {"job": "job_1"})
     assert cli("agent", "status")[0] == 0
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.engines.training.export import ModelFile, model_digest
-from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, HONEST, LOG, STORY
+from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, HONEST, JOB, LOG, STORY
 
 
 @pytest.fixture(name="files")
@@ -32,6 +32,53 @@ def test_an_honest_bundle_under_the_pinned_charter_is_0(cli: Any, files: Any) ->
     assert code == 0
     assert "verified" in out
     assert "Verified" in err
+    for text in ("succeeded", "bank-a", "server", "signed its end", STORY.signed[-2].hash()):
+        assert text in out
+    code, out, _ = cli(
+        "audit", "verify", files["bundle"], "--charter", files["charter"], "-o", "json"
+    )
+    told = json.loads(out)
+    assert (code, told["status"], told["outcome"]) == (0, "verified", "succeeded")
+    assert {end["author"] for end in told["authors"]} == {"server", "enclave", *BANKS}
+
+
+def test_a_bundle_whose_end_is_cut_off_is_7_and_unfinished(cli: Any, files: Any) -> None:
+    """Old bundles, without ends, read the same."""
+    files["bundle"].write_text(json.dumps({**HONEST, "entries": HONEST["entries"][:-1]}))
+    code, out, err = cli("audit", "verify", files["bundle"], "--charter", files["charter"])
+    assert code == 7
+    assert "unfinished" in out
+    assert "not provable" in out
+    assert "audit_unfinished" in err
+    assert "the end was cut off" in err
+
+
+def test_a_verdict_is_told_in_chinese(
+    cli: Any, files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    _, out, _ = cli("audit", "verify", files["bundle"], "--charter", files["charter"])
+    assert "验证通过" in out
+    assert "已签署结尾" in out
+    files["bundle"].write_text(json.dumps({**HONEST, "entries": HONEST["entries"][:-1]}))
+    _, out, err = cli("audit", "verify", files["bundle"], "--charter", files["charter"])
+    assert "未完结" in out
+    assert "没有协调中心的结尾" in err
+
+
+def test_own_leaves_are_held_against_a_bundle(cli: Any, files: Any, tmp_path: Path) -> None:
+    held = tmp_path / "held.json"
+    own = [{"leaf": one.json()} for one in STORY.signed if one.leaf.author == "bank-a"]
+    held.write_text(json.dumps(own))
+    command = ("audit", "verify", files["bundle"], "--charter", files["charter"], "--held", held)
+    code, out, _ = cli(*command)
+    assert code == 0
+    assert out.count("in the story") == len(
+        [one for one in own if one["leaf"]["leaf"]["job"] == JOB]
+    )
+    assert out.count("foreign") == 1
+    held.write_text("{}")
+    assert cli(*command)[0] == 2
 
 
 def test_without_a_charter_it_is_7(cli: Any, files: Any) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
+    "Show the ledger leaves that this agent signed in a job.": (
+        "显示本代理在某任务中签署的账本叶子。"
+    ),
     "One organisation's agent: data, keys and consent stay here.": (
         "一个机构的代理：数据、密钥与同意都留在本地。"
     ),

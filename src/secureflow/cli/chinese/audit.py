@@ -12,12 +12,40 @@ TEXTS: Final[dict[str, str]] = {
     "Write a job's audit bundle.": "导出任务的审计包。",
     "Give the charter that you pinned: --charter FILE.": "请给出您钉定的章程：--charter FILE。",
     "The bundle is not verified: {status}.": "审计包未通过验证：{status}。",
-    "Verify a bundle offline; exit code 7 unless it is authentic.": (
-        "离线验证审计包；不真实则退出码为 7。"
+    "Verify a bundle offline; exit code 7 unless it is whole and authentic.": (
+        "离线验证审计包；不完整或不真实则退出码为 7。"
     ),
-    "Verified: every entry is signed, chained, included and cosigned.": (
-        "验证通过：每个条目均已签名、成链、收录并联署。"
+    "Verified: every entry is signed, chained, included and cosigned, and no end is cut.": (
+        "验证通过：每个条目均已签名、成链、收录并联署，且无人的末尾被截去。"
     ),
+    "Leaves that a party kept (agent leaves JOB -o json): are they in it?": (
+        "某参与方自己保存的叶子（agent leaves JOB -o json）：审计包中有没有？"
+    ),
+    "Keep it: show it to the other members, and ask the operator for another.": (
+        "请保留此审计包，给其他成员看，并向运营方另要一份。"
+    ),
+    "If the job has ended, export it again when its members are online.": (
+        "若任务已结束，请在成员在线时重新导出。"
+    ),
+    "verified": "验证通过",
+    "unfinished": "未完结",
+    "broken": "有矛盾",
+    "consistent, unauthenticated": "自洽但未经认证",
+    "outcome": "结果",
+    "leaves": "叶子数",
+    "leaf": "叶子",
+    "last": "最后的叶子",
+    "ended": "结尾",
+    "later": "此后所签",
+    "signed its end": "已签署结尾",
+    "the centre's word": "仅凭协调中心所言",
+    "would show": "会显现",
+    "not provable": "无法证明",
+    "held": "自存叶子",
+    "in the story": "在审计包中",
+    "contradicts": "相矛盾",
+    "foreign": "不属于此任务",
+    "proved": "已证明收录",
     "First index.": "起始序号。",
     "Id of the job.": "任务编号。",
     "File to write.": "要写入的文件。",

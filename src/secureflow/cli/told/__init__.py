@@ -13,9 +13,11 @@ import functools
 import re
 from typing import Final
 
-from secureflow.cli.told import doctor, hints, notes, refusals
+from secureflow.cli.told import doctor, findings, hints, notes, refusals
 
-TOLD: Final[dict[str, str]] = doctor.TEXTS | hints.TEXTS | notes.TEXTS | refusals.TEXTS
+TOLD: Final[dict[str, str]] = (
+    doctor.TEXTS | findings.TEXTS | hints.TEXTS | notes.TEXTS | refusals.TEXTS
+)
 LONGEST: Final = 4000
 """Characters of a text that is looked at: it may come from anybody."""
 

@@ -32,6 +32,7 @@ from secureflow.domain.charter import Charter
 from secureflow.engines.ledger import leaves
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry, parse_bundle
 from secureflow.engines.ledger.ends import ENCLAVE, SERVER, AuthorEnd, judge_ends
+from secureflow.engines.ledger.held import HeldLeaf, judge_held
 from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
 from secureflow.engines.ledger.witness import colluders_of, quorum_of
 from secureflow.kit.canonical import digest
@@ -45,9 +46,9 @@ class BundleVerdict:
     """What the audit found. `ok` only when the status is `verified`.
 
     `failures` name the entry and what is wrong with it, `missing` what a whole story would hold;
-    `outcome` is how the job ended by the centre's end, `authors` how each one's leaves end;
-    `cosigners` are the roster members whose cosignatures under the head hold, `quorum` how many it
-    takes.
+    `outcome` is how the job ended by the centre's end, `authors` how each one's leaves end, `held`
+    what leaves are worth that authors kept; `cosigners` are the roster members whose cosignatures
+    under the head hold, `quorum` how many it takes.
     """
 
     ok: bool
@@ -56,14 +57,21 @@ class BundleVerdict:
     missing: tuple[str, ...] = ()
     outcome: str = ""
     authors: tuple[AuthorEnd, ...] = ()
+    held: tuple[HeldLeaf, ...] = ()
     entries: int = 0
     size: int = 0
     cosigners: tuple[str, ...] = ()
     quorum: int = 0
 
 
-def verify_bundle(bundle_json: Any, charter: Charter | None) -> BundleVerdict:
-    """Judge a foreign bundle. Total: whatever it is, the answer is a verdict."""
+def verify_bundle(bundle_json: Any, charter: Charter | None, held: Any = None) -> BundleVerdict:
+    """Judge a foreign bundle. Total: whatever it is, the answer is a verdict.
+
+    `held` is a foreign list of leaves that their authors kept, to be held against it.
+
+    Raises:
+        SecureFlowError: only for `held` that is none: `malformed_bundle`, `malformed_leaf`.
+    """
     try:
         bundle = parse_bundle(bundle_json)
     except SecureFlowError as error:
@@ -72,6 +80,9 @@ def verify_bundle(bundle_json: Any, charter: Charter | None) -> BundleVerdict:
     failures = [*_story_failures(bundle), *_entry_failures(bundle)]
     failures += [*_chain_failures(bundle), *_consent_failures(bundle), *ends.broken]
     missing = list(ends.missing)
+    keys = dict(bundle.contributors) if charter is None else _roster_keys(bundle, charter)
+    kept = judge_held(bundle, ends.authors, keys, [] if held is None else held)
+    failures += [f"{one.title}: {one.reason}" for one in kept if one.standing == "contradicts"]
     cosigners: frozenset[str] = frozenset()
     quorum = quorum_of(len(bundle.roster))
     if charter is None:
@@ -92,6 +103,7 @@ def verify_bundle(bundle_json: Any, charter: Charter | None) -> BundleVerdict:
         missing=tuple(missing),
         outcome=ends.outcome,
         authors=tuple(ends.authors),
+        held=tuple(kept),
         entries=len(bundle.entries),
         size=bundle.note.checkpoint.size,
         cosigners=tuple(sorted(cosigners)),

@@ -470,6 +470,83 @@ def test_a_success_needs_parties_that_were_told_of_one() -> None:
     assert world.spec.parties
 
 
+# What a party kept of its own, held against the bundle.
+
+
+def held_by(world: World, party: str) -> list[dict[str, Any]]:
+    return [dict(one) for one in world.made[party]]
+
+
+def hold(world: World, bundle: Bundle, held: Any) -> BundleVerdict:
+    return verify_bundle(json.loads(json.dumps(bundle)), world.charter, held)
+
+
+def test_own_leaves_that_are_in_the_story() -> None:
+    world = story("sealed", "accusation")
+    verdict = hold(world, world.bundle(), held_by(world, "bank-d"))
+    assert verdict.ok
+    assert {one.standing for one in verdict.held} == {"in the story"}
+    assert [one.kind for one in verdict.held][-1] == "accusation"
+
+
+def test_a_leaf_that_a_dropped_party_kept_is_not_provable() -> None:
+    """The accusation never reached the log, or was signed afterwards: nobody can tell."""
+    world = story("sealed", "accusation")
+    forger = Forger(world)
+    forger.log = [leaf for leaf in forger.log if leaf.kind != "accusation"]
+    forger.close(under_count(world, "bank-d", ("accusation",)))
+    verdict = hold(world, forger.bundle(), held_by(world, "bank-d"))
+    assert verdict.ok
+    assert [one.standing for one in verdict.held if one.kind == "accusation"] == ["not provable"]
+
+
+def test_a_leaf_with_its_place_in_the_log_convicts_the_centre() -> None:
+    """The centre's end leaves out what stands in the log before it: any member can prove that."""
+    world = story("sealed", "accusation")
+    forger = Forger(world)
+    forger.close(under_count(world, "bank-d", ("accusation",)))
+    whole = forger.bundle()
+    place = next(
+        at for at, e in enumerate(whole["entries"]) if e["leaf"]["leaf"]["kind"] == "accusation"
+    )
+    cut = without(whole, place)
+    assert judge(world, cut).ok, "the bundle alone does not show it"
+    kept = whole["entries"][place]
+    verdict = hold(world, cut, [kept])
+    assert verdict.status == "broken"
+    assert "before the job's end, which left it out" in verdict.failures[0]
+    for wrong in ({"index": kept["index"] + 1}, {"proof": []}, {"proof": ["x"]}, {"index": None}):
+        assert hold(world, cut, [kept | wrong]).held[0].standing == "not provable"
+
+
+def test_a_leaf_that_its_authors_own_end_does_not_count_convicts_the_author() -> None:
+    world = story("sealed", "success")
+    other = Forger(world)
+    other.party("bank-d", "accusation", world._end("bank-d").last, {"code": "x"})
+    kept = {"leaf": parse_leaf(other.log[-1].data).json()}
+    verdict = hold(world, world.bundle(), [kept])
+    assert (verdict.status, verdict.held[0].standing) == ("broken", "contradicts")
+    assert "the end that bank-d signed does not count it" in verdict.failures[0]
+    assert verify_bundle(world.bundle(), None, [kept]).status == "broken"
+
+
+def test_leaves_of_other_jobs_keys_and_authors_are_worth_nothing() -> None:
+    world = story("sealed", "dropped")
+    forger = Forger(world)
+    forger.party("bank-d", "accusation", "", {}, job="job_other")
+    elsewhere = parse_leaf(forger.log[-1].data)
+    forger.party("bank-d", "accusation", "", {})
+    forged = replace(parse_leaf(forger.log[-1].data), key=world.log_key.public)
+    centres = parse_leaf(world.log[0].data)
+    for leaf in (elsewhere, forged, centres):
+        (found,) = hold(world, world.bundle(), [{"leaf": leaf.json()}]).held
+        assert found.standing == "foreign"
+    for junk in ({}, [None], [{}], "x", [{"leaf": {}}]):
+        with pytest.raises(SecureFlowError) as refused:
+            hold(world, world.bundle(), junk)
+        assert refused.value.code in {"malformed_bundle", "malformed_leaf"}
+
+
 # How the script makes the ends.
 
 

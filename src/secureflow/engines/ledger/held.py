@@ -1,0 +1,116 @@
+"""What a party kept of its own, held against a bundle: does the story have it, and if not, why?
+
+A bundle proves what is in it. A party that was dropped, or left out, still has its signed leaves
+(`secureflow agent leaves JOB`); this tells what they are worth beside the bundle:
+
+- `in the story`: the bundle has this very leaf;
+- `contradicts`: the leaf cannot stand beside the bundle. With an inclusion proof under the bundle's
+  own head, from before the job's end, the *centre's* end left it out; or the author's own end does
+  not count it, so the *author* signed two stories;
+- `not provable`: the author never signed its end, so nobody can tell whether it signed this in time
+  and the centre left it out, or signed it afterwards;
+- `foreign`: no leaf of this job that a party of its roster signed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from secureflow.engines.ledger.bundle_format import MAX_ENTRIES, MAX_PROOF, Bundle
+from secureflow.engines.ledger.ends import CLOSED, SERVER, AuthorEnd
+from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
+from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
+from secureflow.kit.errors import SecureFlowError
+
+Standing = Literal["in the story", "contradicts", "not provable", "foreign"]
+
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class HeldLeaf:
+    """What a leaf that its author kept is worth beside a bundle; `reason` says why."""
+
+    author: str
+    kind: str
+    hash: str
+    standing: Standing
+    reason: str = ""
+
+    @property
+    def title(self) -> str:
+        """How failures name this leaf."""
+        return f"the leaf {self.hash} ({self.kind} by {self.author})"
+
+
+def judge_held(
+    bundle: Bundle, ends: list[AuthorEnd], keys: Mapping[str, str], value: Any
+) -> list[HeldLeaf]:
+    """Judge a foreign list of leaves: `[{leaf: {leaf, key, signature}, index?, proof?, …}]`.
+
+    Args:
+        bundle: the story.
+        ends: what `ends.judge_ends` told of it.
+        keys: party → base64 key, by charter or, without one, by the spec's roster.
+        value: the list; other members of its objects are not looked at.
+
+    Raises:
+        SecureFlowError: `malformed_bundle`, `malformed_leaf`.
+    """
+    if not isinstance(value, list) or len(value) > MAX_ENTRIES:
+        raise _malformed(f"they are no list of at most {MAX_ENTRIES}")
+    there = {entry.signed.hash() for entry in bundle.entries}
+    ended = {end.author for end in ends if end.signed}
+    return [_judge(bundle, there, ended, keys, one) for one in value]
+
+
+def _judge(
+    bundle: Bundle, there: set[str], ended: set[str], keys: Mapping[str, str], value: Any
+) -> HeldLeaf:
+    if not isinstance(value, dict):
+        raise _malformed("one of them is no object")
+    signed = leaf_from_json(value.get("leaf"))
+    leaf = signed.leaf
+
+    def found(standing: Standing, reason: str = "") -> HeldLeaf:
+        return HeldLeaf(leaf.author, leaf.kind, signed.hash(), standing, reason)
+
+    key = keys.get(leaf.author)
+    if leaf.job != bundle.job or leaf.origin != bundle.origin or leaf.author not in bundle.roster:
+        return found("foreign", "it belongs to another job, log or author")
+    if key is None or not verify(signed, key):
+        return found("foreign", f"the key of {leaf.author} did not sign it")
+    if signed.hash() in there:
+        return found("in the story")
+    if _stood_before_the_end(bundle, signed, value):
+        return found("contradicts", "it stands in the log before the job's end, which left it out")
+    if leaf.author in ended:
+        return found("contradicts", f"the end that {leaf.author} signed does not count it")
+    return found("not provable", f"{leaf.author} signed no end: the centre's word stands alone")
+
+
+def _stood_before_the_end(bundle: Bundle, signed: SignedLeaf, value: dict[str, Any]) -> bool:
+    index, proof = value.get("index"), value.get("proof")
+    if type(index) is not int or not isinstance(proof, list) or len(proof) > MAX_PROOF:
+        return False
+    if not all(isinstance(one, str) and _HASH.fullmatch(one) for one in proof):
+        return False
+    closes = [
+        entry.index
+        for entry in bundle.entries
+        if (entry.signed.leaf.author, entry.signed.leaf.kind) == (SERVER, CLOSED)
+    ]
+    head, path = bundle.note.checkpoint, [bytes.fromhex(one) for one in proof]
+    proven = verify_inclusion(leaf_hash(signed.data()), index, head.size, path, head.root)
+    return proven and bool(closes) and index < closes[0]
+
+
+def _malformed(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "malformed_bundle",
+        f"The leaves to hold against the bundle are malformed: {reason}.",
+        "Write them with: secureflow agent leaves JOB -o json.",
+    )
