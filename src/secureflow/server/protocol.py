@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
+import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from secureflow.server.connections import Connections, Phase, Place
 from secureflow.server.rest.callers import BELONGS
+
+CRUMB: Final = 512
+MOST_CRUMBS: Final = 256
+"""Pieces of a body with fewer than `CRUMB` bytes that one request may come in."""
+
+
+class _Wire(h11.Connection):
+    """HTTP/1.1 without bodies in crumbs: each chunk costs the same, and may be one byte long."""
+
+    _crumbs = 0
+
+    def next_event(self) -> Any:
+        """Return the next event, as h11 does."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._crumbs = 0
+        elif isinstance(event, h11.Data) and len(event.data) < CRUMB:
+            self._crumbs += 1
+            if self._crumbs > MOST_CRUMBS:
+                raise h11.RemoteProtocolError("the body comes in crumbs")
+        return event
 
 
 class RestProtocol(H11Protocol):
@@ -30,6 +52,7 @@ class RestProtocol(H11Protocol):
         super().__init__(config, state, {BELONGS: partial(connections.belongs, place)})
         self._connections = connections
         self._place = place
+        self.conn = _Wire(h11.SERVER)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -63,6 +86,13 @@ class RestProtocol(H11Protocol):
         """Go on."""
         super().resume_writing()
         self._turn()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say that this is not HTTP, or hang up where an answer is under way already."""
+        if self._phase() is Phase.HEAD and self.conn.our_state is h11.IDLE:
+            super().send_400_response(msg)
+        else:
+            self.transport.abort()
 
     def _turn(self, *, anew: bool = False) -> None:
         self._connections.turn(self._place, self._phase(), anew=anew)

@@ -62,7 +62,7 @@ class RestSettings(Section):
     rate_per_second: Annotated[float, Field(gt=0)] = 50.0
     burst: Annotated[int, Field(ge=1)] = 200
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20
-    max_body_values: Annotated[int, Field(ge=1000)] = 100_000
+    max_body_values: Annotated[int, Field(ge=1000)] = 50_000
     max_streams: Annotated[int, Field(ge=1)] = 16
     proxies: tuple[IPvAnyNetwork, ...] = ()
     metrics_token: Annotated[SecretStr, Field(min_length=16)] | None = None

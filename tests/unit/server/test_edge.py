@@ -34,7 +34,8 @@ def assert_problem(response: Any, status: int, code: str) -> dict[str, Any]:
     return body
 
 
-DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+def deep(levels: int) -> bytes:
+    return b'{"a":' * levels + b"1" + b"}" * levels
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,10 @@ DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
         ("POST", "/projects", b'{"name": "a", "purpose": "b", "name": "c"}', 400, "malformed_json"),
         ("POST", "/login", b'{"name": "a", "password": "b", "name": "c"}', 400, "malformed_json"),
         ("POST", "/enroll", b'{"token": "a", "token": "b"}', 400, "malformed_json"),
-        ("POST", "/projects", DEEP, 400, "malformed_json"),
+        ("POST", "/projects", deep(100_000), 413, "too_large"),
+        ("POST", "/projects", deep(20_000), 400, "malformed_json"),
+        ("POST", "/projects", deep(33), 400, "malformed_json"),
+        ("POST", "/projects", deep(31), 422, "invalid_request"),
         ("POST", "/projects", b'{"name": ' + b"9" * 5000 + b"}", 400, "malformed_json"),
         ("POST", "/projects", b"", 422, "invalid_request"),
         ("POST", "/projects", b"[]", 422, "invalid_request"),

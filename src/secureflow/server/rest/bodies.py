@@ -1,36 +1,171 @@
-"""Request bodies say one thing: JSON with a name twice in an object is refused.
+"""Request bodies: read after their sender is known, within bounds, parsed once, strictly.
 
-Which of the two values counts differs from parser to parser, so a proxy or a log could read another
-request than the one that is carried out.
+JSON with a name twice in an object is refused: which of the two values counts differs from parser
+to parser, so a proxy or a log could read another request than the one that is carried out.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import TypeAdapter, ValidationError
 
+from secureflow.application.access import Principal
 from secureflow.kit.canonical import parse_json
+from secureflow.kit.errors import SecureFlowError
+from secureflow.server.rest.callers import authenticate, bearer_of, caller_of, rates_of
+from secureflow.server.settings import RestSettings
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
-_LIMIT: Final = 64 << 20  # the edge has bounded the body before
+OPEN_BYTES: Final = 32 * 1024
+"""Of a body whose sender shows no token: enrolment has a CSR of at most 16 KiB in it."""
+MAX_DEPTH: Final = 32
+LARGE: Final = 16 * 1024
+"""Bytes from which a body is parsed and validated in a thread."""
+MANY_PROBLEMS: Final = 100
+"""Beyond so many a large body's problems are not listed: each costs more than its value did."""
+TURN: Final = 1000
+"""Names and values of a body that count as one more request of its sender."""
+
+
+def at_most(size: int) -> Callable[[_Endpoint], _Endpoint]:
+    """Say how many bytes an endpoint's body may have, where it is far less than others'."""
+
+    def mark(endpoint: _Endpoint) -> _Endpoint:
+        endpoint.__dict__["most_bytes"] = size
+        return endpoint
+
+    return mark
+
+
+class Parsed(Request):
+    """A request whose body was read and parsed already."""
+
+    def __init__(self, request: Request, text: bytes, value: Any) -> None:
+        super().__init__(request.scope, request.receive)
+        self._text = text
+        self._value = value
+
+    async def body(self) -> bytes:
+        """Return the bytes."""
+        return self._text
+
+    async def json(self) -> Any:
+        """Return the value."""
+        return self._value
 
 
 class StrictRoute(APIRoute):
-    """A route whose JSON bodies are parsed strictly."""
+    """A route whose body is read last: first it is known who sends it, and that they may."""
 
     def get_route_handler(self) -> Handler:
         """Wrap the handler that FastAPI makes."""
-        inner = super().get_route_handler()
+        inner = self.innermost()
         if self.body_field is None:
             return inner
+        private = _asks_who_calls(self.dependant)
+        bound: int | None = getattr(self.endpoint, "most_bytes", None if private else OPEN_BYTES)
+        asked: Any = self.body_field.field_info.annotation
+        model: TypeAdapter[Any] = TypeAdapter(asked)
 
         async def strict(request: Request) -> Response:
-            if body := await request.body():
-                parse_json(body, _LIMIT)
-            return await inner(request)
+            settings: RestSettings = request.app.state.settings
+            caller = await authenticate(request, bearer_of(request)) if private else None
+            text = await _read(
+                request, min(bound or settings.max_body_bytes, settings.max_body_bytes)
+            )
+            if not text:
+                return await inner(Parsed(request, text, None))
+            _check_size(text, settings.max_body_values, caller, request)
+            if len(text) < LARGE:
+                return await inner(Parsed(request, text, _parse(text)))
+            value = await asyncio.to_thread(_parse_large, text, model)
+            return await inner(Parsed(request, text, value))
 
         return strict
+
+    def innermost(self) -> Handler:
+        """Return what handles a request whose body is known."""
+        return super().get_route_handler()
+
+
+def _asks_who_calls(dependant: Dependant) -> bool:
+    return dependant.call is caller_of or any(map(_asks_who_calls, dependant.dependencies))
+
+
+async def _read(request: Request, most: int) -> bytes:
+    """Return the body, or refuse it as soon as it is known to be too long."""
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length[:20]) > most:
+        raise too_large(most)
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise too_large(most)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _check_size(text: bytes, most: int, caller: Principal | None, request: Request) -> None:
+    """Refuse a body of too many names and values, before any of them is made."""
+    values = sum(map(text.count, (b",", b":", b"[", b"{")))
+    if values > most:
+        raise SecureFlowError(
+            "too_large",
+            f"The body holds more than {most} names and values.",
+            "Send less at once.",
+            {"limit": most},
+        )
+    if caller is not None and values >= TURN:
+        rates_of(request).charge(caller.user, values / TURN)
+
+
+def _parse_large(text: bytes, model: TypeAdapter[Any]) -> Any:
+    """Return the model, or the bare value where FastAPI is to say what is wrong with it."""
+    value = _parse(text)
+    try:
+        return model.validate_python(value)
+    except ValidationError as error:
+        if error.error_count() > MANY_PROBLEMS:
+            raise SecureFlowError(
+                "invalid_request",
+                f"The request is not valid, in {error.error_count()} places.",
+                "Compare it with the API's description; is it the right file?",
+            ) from None
+        return value
+
+
+def _parse(text: bytes) -> Any:
+    value = parse_json(text, len(text))
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [one for inner in level for one in _inside(inner)]
+        if not level:
+            return value
+    raise SecureFlowError(
+        "malformed_json", f"The JSON text is nested deeper than {MAX_DEPTH} levels."
+    )
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def too_large(most: int) -> SecureFlowError:
+    """Return the refusal of a body of more than `most` bytes."""
+    return SecureFlowError(
+        "too_large",
+        f"The body has more than {most} bytes.",
+        "Send less at once.",
+        {"limit": most},
+    )

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from secureflow.application.access import Principal
 from secureflow.kit.addresses import UNKNOWN, source_of
@@ -48,6 +49,12 @@ async def caller_of(
     if known is None:
         known = await authenticate(request, credentials.credentials if credentials else "")
     return known
+
+
+def bearer_of(request: Request) -> str:
+    """Return the bearer token that a request carries, or nothing."""
+    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+    return token if scheme.lower() == "bearer" else ""
 
 
 async def authenticate(request: Request, token: str) -> Principal:

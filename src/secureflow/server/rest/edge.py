@@ -21,6 +21,7 @@ from secureflow.application.throttle import too_fast
 from secureflow.kit.addresses import UNKNOWN, caller_address, source_of
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.metrics import Metrics
+from secureflow.server.rest.bodies import too_large
 from secureflow.server.rest.problems import problem
 from secureflow.server.rest.rates import Rates
 from secureflow.server.settings import RestSettings
@@ -88,7 +89,7 @@ class Edge:
             )
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > self._cap:
-            return self._too_large()
+            return too_large(self._cap)
         if scope["path"] in UNLIMITED:
             return None
         authorization = headers.get("authorization", "")
@@ -129,14 +130,6 @@ class Edge:
             await send(message)
 
         return told
-
-    def _too_large(self) -> SecureFlowError:
-        return SecureFlowError(
-            "too_large",
-            f"The body has more than {self._cap} bytes.",
-            "Send less at once.",
-            {"limit": self._cap},
-        )
 
 
 def _request_id(headers: Headers) -> str:

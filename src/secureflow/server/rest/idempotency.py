@@ -17,9 +17,10 @@ from weakref import WeakValueDictionary
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
+from secureflow.application.access import Principal
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
-from secureflow.server.rest.callers import authenticate, services_of
+from secureflow.server.rest.callers import authenticate, bearer_of, services_of
 
 _SHAPE: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -27,9 +28,9 @@ _SHAPE: Final = re.compile(r"[\x21-\x7e]{1,128}")
 class OnceRoute(StrictRoute):
     """A route whose POSTs honour `Idempotency-Key`."""
 
-    def get_route_handler(self) -> Handler:
-        """Wrap the handler that FastAPI makes."""
-        inner = super().get_route_handler()
+    def innermost(self) -> Handler:
+        """Answer again what was answered, else let FastAPI handle it."""
+        inner = super().innermost()
         locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
         async def once(request: Request) -> Response:
@@ -49,8 +50,8 @@ class OnceRoute(StrictRoute):
 
 
 async def _user(request: Request) -> str:
-    text = request.headers.get("authorization", "").removeprefix("Bearer ")
-    return (await authenticate(request, text)).user
+    known: Principal | None = getattr(request.state, "caller", None)
+    return (known or await authenticate(request, bearer_of(request))).user
 
 
 async def _answer(request: Request, inner: Handler, user: str, key: str) -> Response:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, StringConstraints
 
 from secureflow.application.ports import Page
 from secureflow.domain.users import Role, Token, User
-from secureflow.server.rest.bodies import StrictRoute
+from secureflow.server.rest.bodies import StrictRoute, at_most
 from secureflow.server.rest.callers import Caller, Use, address_of, recognise
 from secureflow.server.rest.shapes import Asked, Key, Listed, OptionalLine, listed
 
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+LOGIN_BYTES: Final = 4096
+"""A name and a password, however they are escaped."""
 
 router = APIRouter(tags=["session"], route_class=StrictRoute)
 
@@ -89,6 +92,7 @@ def _shown(token: Token, text: str = "") -> TokenShown:
 
 
 @router.post("/login", summary="Log in")
+@at_most(LOGIN_BYTES)
 async def login(body: LoginRequest, request: Request, use: Use) -> Session:
     """Return a bearer token for 12 hours."""
     issued = await use.tokens.login(body.name, body.password, address_of(request))

@@ -1,0 +1,169 @@
+"""Bodies are read after their sender is known, within bounds, and parsed once."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import h11
+import pytest
+from starlette.requests import Request
+
+from secureflow.server.protocol import MOST_CRUMBS, _Wire
+from secureflow.server.rest import bodies
+from secureflow.server.rest.session import LOGIN_BYTES
+from secureflow.server.settings import RestSettings
+from tests.stage import FEATURES, Stage
+from tests.unit.server.conftest import Api
+from tests.unit.server.test_edge import assert_problem
+
+PROJECT = {"name": "n", "purpose": "p"}
+JSON_TYPE = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def parses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that notes the thread of every parse of a body, by whatever parser."""
+    threads: list[int] = []
+    parser = bodies.parse_json
+
+    def parse(*given: Any) -> Any:
+        threads.append(threading.get_ident())
+        return parser(*given)
+
+    async def starlettes(request: Request) -> Any:
+        threads.append(threading.get_ident())
+        return json.loads(await request.body())
+
+    monkeypatch.setattr(bodies, "parse_json", parse)
+    monkeypatch.setattr(Request, "json", starlettes)
+    return threads
+
+
+class Watched:
+    """A body that notes that somebody reads it."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.read = 0
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        self.read += 1
+        yield self.text
+
+
+@pytest.mark.parametrize("path", ["/projects", "/jobs", "/me/password", "/tokens", "/enrolments"])
+@pytest.mark.parametrize("token", ["", "Bearer sft_" + "0" * 20 + "_" + "a" * 43, "Basic YTpi"])
+async def test_without_a_token_no_byte_is_read(
+    api: Api, parses: list[int], path: str, token: str
+) -> None:
+    headers = JSON_TYPE | ({"Authorization": token} if token else {})
+    for more in ({}, {"Idempotency-Key": "k"}):
+        body = Watched(b"[" + b"[]," * 300_000 + b"[]]")
+        answer = await api.call("POST", path, content=body.stream(), headers=headers | more)
+        assert_problem(answer, 401, "unauthenticated")
+        assert body.read == 0
+    assert parses == []
+
+
+async def test_a_body_is_parsed_once(api: Api, parses: list[int]) -> None:
+    scientist = api.stage.scientist("bank-a")
+    for n, headers in enumerate(({}, {"Idempotency-Key": "once"}, {"Idempotency-Key": "once"}), 1):
+        answer = await api.call("POST", "/projects", scientist, json=PROJECT, headers=headers)
+        assert answer.status_code == 201
+        assert len(parses) == n
+    assert set(parses) == {threading.get_ident()}
+
+
+async def test_a_large_one_is_parsed_off_the_loop(api: Api, parses: list[int]) -> None:
+    stage = api.stage
+    banks = ("bank-a", "bank-b", "bank-c")
+    body = {
+        "project": stage.ids["project"],
+        "name": "n",
+        "purpose": "credit-scoring",
+        "datasets": [stage.ids[f"{bank}.dataset"] for bank in banks],
+        "features": FEATURES,
+    }
+    text = json.dumps(body).encode() + b" " * bodies.LARGE
+    answer = await api.call(
+        "POST", "/jobs/dry-run", stage.scientist("bank-a"), content=text, headers=JSON_TYPE
+    )
+    assert answer.status_code == 200, answer.text
+    assert len(parses) == 1
+    assert parses[0] != threading.get_ident()
+    assert answer.json()["spec"]["name"] == "n"
+    wrong = json.dumps({**body, "surprise": 1}).encode() + b" " * bodies.LARGE
+    answer = await api.call(
+        "POST", "/jobs/dry-run", stage.scientist("bank-a"), content=wrong, headers=JSON_TYPE
+    )
+    told = assert_problem(answer, 422, "invalid_request")
+    assert told["details"]["fields"][0]["field"] == "body.surprise"
+
+
+@pytest.mark.parametrize(
+    ("path", "most"), [("/login", LOGIN_BYTES), ("/enroll", bodies.OPEN_BYTES)]
+)
+async def test_strangers_may_send_little(api: Api, parses: list[int], path: str, most: int) -> None:
+    async def crumbs() -> AsyncIterator[bytes]:
+        for _ in range(most // 1024 + 1):
+            yield b" " * 1024
+
+    for content in (b" " * (most + 1), crumbs()):  # with a length, and without
+        answer = await api.call("POST", path, content=content, headers=JSON_TYPE)
+        assert assert_problem(answer, 413, "too_large")["details"] == {"limit": most}
+    assert parses == []
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"1,", b'"":1,', b"{},", b"[[],[]],"])
+async def test_too_many_values_are_refused_before_any_is_made(
+    api: Api, parses: list[int], piece: bytes
+) -> None:
+    text = b"[" + piece * ((1 << 20) // len(piece) - 1) + b"0]"
+    answer = await api.call(
+        "POST", "/projects", api.stage.scientist("bank-a"), content=text, headers=JSON_TYPE
+    )
+    assert_problem(answer, 413, "too_large")
+    assert parses == []
+
+
+async def test_the_problems_of_a_large_body_are_counted_and_not_listed(api: Api) -> None:
+    keys = ",".join(f'"key-{n}":1' for n in range(10_000))
+    answer = await api.call(
+        "POST", "/projects", api.stage.scientist("bank-a"), content=f"{{{keys}}}".encode(),
+        headers=JSON_TYPE,
+    )  # fmt: skip
+    told = assert_problem(answer, 422, "invalid_request")
+    assert "10002 places" in told["detail"]
+    assert told["details"] == {}
+
+
+async def test_a_dear_body_counts_as_several_requests(stage: Stage) -> None:
+    api = Api(stage, RestSettings(rate_per_second=0.001, burst=30))
+    token = {"Authorization": f"Bearer {await stage.bearer(stage.scientist('bank-a'))}"}
+    keys = ",".join(f'"key-{n}":1' for n in range(10_000))
+    text = f"{{{keys}}}".encode()
+    answer = await api.call("POST", "/projects", content=text, headers=JSON_TYPE | token)
+    assert answer.status_code == 422
+    codes = [(await api.call("GET", "/me", headers=token)).status_code for _ in range(12)]
+    assert codes.count(200) == 9  # the request was one turn, and its 20,000 separators were 20
+
+
+def test_a_body_in_crumbs_is_cut_off() -> None:
+    def fed(piece: bytes, count: int) -> _Wire:
+        wire = _Wire(h11.SERVER)
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunk = f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
+        wire.receive_data(head + chunk * count)
+        return wire
+
+    large = fed(b"x" * 1024, 1000)
+    while large.next_event() is not h11.NEED_DATA:
+        pass
+    small = fed(b"x", 1000)
+    for _ in range(1 + MOST_CRUMBS):
+        assert small.next_event() is not h11.NEED_DATA
+    with pytest.raises(h11.RemoteProtocolError):
+        small.next_event()
