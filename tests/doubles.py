@@ -386,6 +386,10 @@ class SilentCourier:
     def status(self, party: str) -> PartyStatus:
         return PartyStatus(party, connected=False, last_progress=0.0)
 
+    @property
+    def connected(self) -> int:
+        return 0
+
     async def withdraw(self, job: str) -> None:
         return
 

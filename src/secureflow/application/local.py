@@ -51,6 +51,11 @@ class LocalParties:
         """See `ports.Courier`."""
         return self.remote.status(party)
 
+    @property
+    def connected(self) -> int:
+        """See `ports.Courier`."""
+        return self.remote.connected
+
     async def withdraw(self, job: str) -> None:
         """See `ports.Courier`; local work ends with its asker."""
         await self.remote.withdraw(job)

@@ -306,6 +306,10 @@ class Courier(Protocol):
     def status(self, party: str) -> PartyStatus:
         """Return the party's link status."""
 
+    @property
+    def connected(self) -> int:
+        """How many parties have an open link."""
+
     async def withdraw(self, job: str) -> None:
         """Forget the job's open requests and tell parties to stop (cancellation)."""
 

@@ -36,6 +36,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority
 from secureflow.kit.version import __version__
 from secureflow.server.certificate import ServerCertificate
+from secureflow.server.metrics import Metrics
 from secureflow.server.rpc import PartyDesk
 from secureflow.server.services import Readiness, Services
 from secureflow.server.settings import ServerSettings
@@ -43,6 +44,8 @@ from secureflow.server.wiring import Ports, make_services
 
 LINK_GRACE = 0.5
 """Seconds that open calls get when the link stops."""
+READY_SECONDS = 1.0
+"""How long an answer to who asks for readiness stands: anybody may ask, as often as they like."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ async def open_centre(
     authority = Authority.load(settings.ca)
     certificate = ServerCertificate(settings.tls, authority, settings.host, clock)
     database, ledger = await open_ledger(settings, key, stack)
-    artifacts, bus = FileArtifacts(settings.artifacts), InProcessBus()
+    artifacts, bus, metrics = FileArtifacts(settings.artifacts), InProcessBus(), Metrics()
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
     vectors = ScratchFiles(settings.artifacts / "vectors")
     desk = PartyDesk(
@@ -90,7 +93,7 @@ async def open_centre(
         link, {AGGREGATOR: aggregation.handle}, {"mask": aggregation.check_arrival}
     )
     asking = Asking(parties, witnessing.cosigned)
-    runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, _Waker(bus))
+    runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, _Waker(bus, metrics))
     stack.push_async_callback(runner.stop)
     services = make_services(
         Ports(
@@ -109,6 +112,7 @@ async def open_centre(
         expel=lambda agent: link.disconnect(agent.party, revoked(agent.id)),
         readiness=_readiness(database, ledger),
         stopping=stopping,
+        metrics=metrics,
     )
     desk.open(services)
     await runner.resume_all()
@@ -147,22 +151,32 @@ def log_key(path: Path) -> SigningKey:
 class _Waker:
     """Wakes the watchers of a job; the runner does not wait for them."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, metrics: Metrics) -> None:
         self._bus = bus
+        self._metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __call__(self, job: str) -> None:
+        self._metrics.job_changed(job)
         task = asyncio.ensure_future(self._bus.publish(topic(job)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
 def _readiness(database: Database, ledger: SqlLedger) -> Readiness:
+    """Return what tells which parts work; whoever asks again at once gets the same answer."""
+    asked, told, asking = -READY_SECONDS, dict[str, bool](), asyncio.Lock()
+
     async def readiness() -> dict[str, bool]:
-        return {
-            "database": await _works(_read(database)),
-            "ledger": await _works(ledger.head()),
-        }
+        nonlocal asked, told
+        async with asking:
+            if time.monotonic() - asked >= READY_SECONDS:
+                told = {
+                    "database": await _works(_read(database)),
+                    "ledger": await _works(ledger.head()),
+                }
+                asked = time.monotonic()
+            return told
 
     return readiness
 

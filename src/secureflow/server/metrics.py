@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter as Tally
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from secureflow.application.listing import every
 from secureflow.application.ports import Begin, Courier, Ledger
-from secureflow.domain.jobs import JobState
+from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.ledger.notes import parse_note
 
 _OPEN = tuple(state for state in JobState if not state.final)
+MOST_CHANGED: Final = 10_000
+"""Jobs that are noted between two scrapes; where there were more, all are counted anew."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
 class Metrics:
     """The server's metrics.
 
-    Requests are counted as they happen; what the database knows is read when somebody asks.
+    Everything is counted as it happens. The unfinished jobs are read once, at the first scrape;
+    after that a scrape reads only the jobs that have changed since the one before.
     """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._unfinished: dict[str, tuple[JobState, int]] | None = None
+        self._changed: set[str] = set()
         self.requests = Counter(
             "secureflow_http_requests_total",
             "REST requests by operation and status",
@@ -54,21 +60,43 @@ class Metrics:
         self.requests.labels(operation, str(status)).inc()
         self.seconds.labels(operation).observe(seconds)
 
+    def job_changed(self, job: str) -> None:
+        """Note that a job is new, or not what it was."""
+        self._changed.add(job)
+        if len(self._changed) > MOST_CHANGED:
+            self._unfinished = None
+            self._changed.clear()
+
     async def render(self, begin: Begin, courier: Courier, ledger: Ledger) -> bytes:
         """Return the exposition text (version 0.0.4)."""
-        async with begin() as work:
-            jobs = await every(work.jobs, state=[state.value for state in _OPEN])
-            parties = {agent.party for agent in await every(work.agents) if agent.revoked is None}
-        self._count_jobs([job.state for job in jobs])
-        self._rounds.set(sum(_round(job.progress.get("round")) for job in jobs))
-        self._parties.set(sum(courier.status(party).connected for party in parties))
+        unfinished = await self._jobs_now(begin)
+        states = Tally(state for state, _ in unfinished.values())
+        for state in _OPEN:
+            self._jobs.labels(state.value).set(states[state])
+        self._rounds.set(sum(rounds for _, rounds in unfinished.values()))
+        self._parties.set(courier.connected)
         self._ledger.set(parse_note(await ledger.head()).checkpoint.size)
         return generate_latest(self._registry)
 
-    def _count_jobs(self, states: Sequence[JobState]) -> None:
-        for state in _OPEN:
-            self._jobs.labels(state.value).set(states.count(state))
+    async def _jobs_now(self, begin: Begin) -> dict[str, tuple[JobState, int]]:
+        changed, self._changed = self._changed, set()
+        before, self._unfinished = self._unfinished, None  # it stays so where reading fails
+        async with begin() as work:
+            if before is None:
+                jobs = await every(work.jobs, state=[state.value for state in _OPEN])
+            else:
+                found = [await work.jobs.find(job) for job in sorted(changed)]
+                jobs = [job for job in found if job is not None]
+        unfinished = before or {}
+        for job in jobs:
+            if job.state.final:
+                unfinished.pop(job.id, None)
+            else:
+                unfinished[job.id] = (job.state, _round(job))
+        self._unfinished = unfinished
+        return unfinished
 
 
-def _round(value: object) -> int:
+def _round(job: Job) -> int:
+    value = job.progress.get("round")
     return value if isinstance(value, int) else 0

@@ -55,6 +55,7 @@ def make_services(
     readiness: Readiness = always_ready,
     stopping: Callable[[], bool] = lambda: False,
     ticks: Ticks = time.monotonic,
+    metrics: Metrics | None = None,
 ) -> Services:
     """Return the use cases over the ports.
 
@@ -65,6 +66,7 @@ def make_services(
         readiness: tells which parts work.
         stopping: tells long streams to end.
         ticks: paces login attempts.
+        metrics: what the world behind the ports tells of its jobs already.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     deeds = Deeds(begin, ledger, ports.log_key, clock)
@@ -84,6 +86,6 @@ def make_services(
         audit=Audit(begin, ledger),
         courier=ports.courier,
         ledger=ledger,
-        metrics=Metrics(),
+        metrics=metrics or Metrics(),
         readiness=readiness,
     )

@@ -8,15 +8,19 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
+from secureflow.domain.jobs import JobState
 from secureflow.kit.version import __version__
 from secureflow.server import rest
+from secureflow.server.metrics import MOST_CHANGED, Metrics
 from secureflow.server.rest.bodies import StrictRoute
 from secureflow.server.rest.edge import SECURITY_HEADERS
 from secureflow.server.settings import RestSettings
+from tests.doubles import MemoryStore
 from tests.stage import Stage
 from tests.unit.server.conftest import FAST, Api
 
@@ -232,3 +236,65 @@ async def test_unready_parts_are_named(stage: Stage) -> None:
     object.__setattr__(stage.services, "readiness", readiness)
     response = await Api(stage, FAST).http.get("/readyz")
     assert (response.status_code, json.loads(response.text)["ledger"]) == (503, False)
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+async def test_metrics_are_for_this_machine(api: Api, header: str) -> None:
+    assert (await api.http.get("/metrics")).status_code == 200
+    passed_on = await api.http.get("/metrics", headers={header: "127.0.0.1"})
+    assert_problem(passed_on, 401, "unauthenticated")
+    transport = httpx.ASGITransport(api.app, client=("192.0.2.7", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="https://test") as other:
+        assert_problem(await other.get("/metrics"), 401, "unauthenticated")
+
+
+async def test_metrics_have_a_token_of_their_own(stage: Stage) -> None:
+    api = Api(stage, RestSettings.model_validate({"metrics_token": "scrape-scrape-scrape"}))
+    for token in ("", "wrong", await stage.bearer(stage.operator)):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        assert_problem(await api.http.get("/metrics", headers=headers), 401, "unauthenticated")
+    transport = httpx.ASGITransport(api.app, client=("192.0.2.7", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="https://test") as other:
+        headers = {"Authorization": "Bearer scrape-scrape-scrape"}
+        assert (await other.get("/metrics", headers=headers)).status_code == 200
+
+
+async def test_a_scrape_reads_what_changed_and_nothing_else(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = api.stage
+    first = (await api.http.get("/metrics")).text
+    assert 'secureflow_jobs{state="running"} 1.0' in first
+    listed: list[str] = []
+    found: list[str] = []
+    lists, finds = MemoryStore.list, MemoryStore.find
+
+    async def noting_list(self: MemoryStore, **how: Any) -> Any:
+        listed.append(self._name)
+        return await lists(self, **how)
+
+    async def noting_find(self: MemoryStore, key: str) -> Any:
+        found.append(key)
+        return await finds(self, key)
+
+    monkeypatch.setattr(MemoryStore, "list", noting_list)
+    monkeypatch.setattr(MemoryStore, "find", noting_find)
+    async with stage.database.begin() as work:
+        job = await work.jobs.get(stage.ids["outsider.job"])
+    await stage.finish(job, state=JobState.SUCCEEDED)
+    stage.services.metrics.job_changed(job.id)
+    text = (await api.http.get("/metrics")).text
+    assert 'secureflow_jobs{state="running"} 0.0' in text
+    assert 'secureflow_jobs{state="proposed"} 1.0' in text
+    assert (listed, found) == ([], [job.id])
+    await api.http.get("/metrics")
+    assert (listed, found) == ([], [job.id])
+
+
+def test_jobs_that_change_between_two_scrapes_are_bounded() -> None:
+    metrics = Metrics()
+    metrics._unfinished = {}
+    for n in range(3 * MOST_CHANGED):
+        metrics.job_changed(f"job-{n}")
+    assert metrics._unfinished is None  # all are counted anew
+    assert not metrics._changed

@@ -143,6 +143,11 @@ class LinkServer:
         """Return the party's link status; an unknown party is not connected."""
         return self._parties.get(party, PartyStatus(party, connected=False, last_progress=0.0))
 
+    @property
+    def connected(self) -> int:
+        """How many parties have an open link."""
+        return len(self._streams)
+
     async def withdraw(self, job: str) -> None:
         """End the job's open requests and tell their parties to stop."""
         for party in self._requests.withdraw(job):

@@ -26,7 +26,7 @@ from secureflow.server.rest.problems import problem
 from secureflow.server.rest.rates import Rates
 from secureflow.server.settings import RestSettings
 
-UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+UNLIMITED: Final = frozenset({"/healthz", "/readyz"})
 BEARER: Final = "Bearer "
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")

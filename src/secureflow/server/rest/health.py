@@ -1,13 +1,21 @@
-"""Liveness, readiness, metrics: for supervisors, without a token, saying nothing of anybody."""
+"""Liveness, readiness, metrics: for supervisors, saying nothing of anybody.
+
+Metrics are for this machine, or for who shows the token that the settings have for it.
+"""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+import hmac
+
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from secureflow.kit.addresses import is_loopback
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.version import __version__
-from secureflow.server.rest.callers import Use
+from secureflow.server.rest.callers import Use, bearer_of
+from secureflow.server.settings import RestSettings
 
 router = APIRouter(tags=["health"])
 
@@ -31,7 +39,23 @@ async def get_readiness(use: Use) -> Response:
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
-async def get_metrics(use: Use) -> Response:
-    """Return counts and sizes in Prometheus text format."""
+async def get_metrics(request: Request, use: Use) -> Response:
+    """Return counts and sizes in Prometheus text format: to this machine, or for its token."""
+    if not _may_scrape(request):
+        raise SecureFlowError(
+            "unauthenticated",
+            "Metrics are for this machine only, or for who shows their token.",
+            "Set SECUREFLOW_SERVER__REST__METRICS_TOKEN and send it as the bearer token.",
+        )
     text = await use.metrics.render(use.begin, use.courier, use.ledger)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+def _may_scrape(request: Request) -> bool:
+    settings: RestSettings = request.app.state.settings
+    if settings.metrics_token is not None:
+        token = settings.metrics_token.get_secret_value()
+        return hmac.compare_digest(bearer_of(request).encode(), token.encode())
+    # What a proxy on this machine passes on comes from elsewhere, whether it is listed or not.
+    passed_on = {"forwarded", "x-forwarded-for", "x-real-ip", "via"} & set(request.headers)
+    return request.client is not None and is_loopback(request.client.host) and not passed_on

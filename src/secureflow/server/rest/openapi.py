@@ -73,6 +73,8 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
         told |= _CALLED
     if operation["operationId"] == "login":
         told["401"] = "Name and password do not fit together"
+    if operation["operationId"] == "get_metrics":
+        told["401"] = "Not this machine, and no valid token for metrics"
     if method != "get" or "report" in operation["operationId"]:
         told |= _WRITING
     for status, description in told.items():
