@@ -1,7 +1,8 @@
 """Datasets: descriptions that agents publish, and the grants by which owners let projects use them.
 
 The rows stay at the agent, which checks every use again by its own rules: a grant here is what
-lets others see the description and ask.
+lets others see the description and ask. A name keeps its id for ever, also when it was withdrawn in
+between, so job files stay right; what a description newly lets through, no earlier grant covers.
 """
 
 from __future__ import annotations
@@ -48,6 +49,21 @@ class Description:
     privacy: PublicPrivacy | None = None
 
 
+@dataclass(frozen=True)
+class Published:
+    """A dataset as published, and its grants in force: untouched, with fewer columns, ended."""
+
+    dataset: Dataset
+    kept: int = 0
+    reduced: int = 0
+    ended: int = 0
+
+    @property
+    def id(self) -> str:
+        """The dataset's id."""
+        return self.dataset.id
+
+
 class Datasets:
     """Use cases around dataset descriptions and grants."""
 
@@ -56,8 +72,11 @@ class Datasets:
         self._deeds = deeds
         self._clock = clock
 
-    async def publish(self, organisation: str, body: Mapping[str, Any]) -> Dataset:
+    async def publish(self, organisation: str, body: Mapping[str, Any]) -> Published:
         """Take a description in from the organisation's agent; the same name replaces it.
+
+        A withdrawn name comes back under its old id, without its grants. Where a column now lets
+        more through (`Dataset.widened`), or is gone, the grants lose it.
 
         Raises:
             SecureFlowError: `invalid_dataset` naming the field.
@@ -77,19 +96,26 @@ class Datasets:
                 privacy=said.privacy,
             )
             if dataset == old:
-                return old
+                return await self._reduce_grants(deed, dataset, frozenset())
             await (deed.work.datasets.save(dataset) if old else deed.work.datasets.add(dataset))
+            lost = old.widened(dataset) if old else frozenset[str]()
+            published = await self._reduce_grants(deed, dataset, lost)
             document = {"dataset": dataset.id, "name": said.name, "commitment": said.commitment}
             deed.record("dataset.published", {**document, "organisation": organisation})
-        return dataset
+        return published
 
     async def unpublish(self, organisation: str, name: str) -> None:
         """Take a description back on the agent's word."""
         async with self._deeds() as deed:
-            dataset = await _named(deed.work, organisation, name)
-            if dataset is None:
-                raise missing("dataset", name)
+            dataset = await _living(deed.work, organisation, name)
             await self._remove(deed, dataset, by="agent")
+
+    async def uses(self, organisation: str, name: str) -> dict[str, int]:
+        """Return how many `grants` a withdrawal would end, and of how many `projects`."""
+        async with self._begin() as work:
+            dataset = await _living(work, organisation, name)
+            grants = await self._in_force(work, dataset)
+        return {"grants": len(grants), "projects": len({one.project for one in grants})}
 
     async def get(self, principal: Principal, key: str) -> Dataset:
         """Return a dataset of the caller's organisation, or granted to one of its projects."""
@@ -205,6 +231,27 @@ class Datasets:
         grants = await every(work.grants, project=projects)
         return {g.dataset for g in grants if g.revoked is None and now < g.expires}
 
+    async def _in_force(self, work: UnitOfWork, dataset: Dataset) -> Sequence[Grant]:
+        now = self._clock()
+        grants = await every(work.grants, dataset=dataset.id)
+        return [one for one in grants if one.revoked is None and now < one.expires]
+
+    async def _reduce_grants(self, deed: Deed, dataset: Dataset, lost: frozenset[str]) -> Published:
+        """Take columns out of the grants in force; one that has none left is revoked."""
+        reduced = ended = 0
+        grants = await self._in_force(deed.work, dataset)
+        for grant in grants:
+            left = tuple(column for column in grant.columns if column not in lost)
+            if left == grant.columns:
+                continue
+            reduced, ended = reduced + bool(left), ended + (not left)
+            revoked = None if left else self._clock()
+            later = replace(grant, columns=left or grant.columns, revoked=revoked)
+            await deed.work.grants.save(later)
+            kind = "grant.reduced" if left else "grant.revoked"
+            deed.record(kind, _grant_document(later, "agent"))
+        return Published(dataset, len(grants) - reduced - ended, reduced, ended)
+
     async def _remove(self, deed: Deed, dataset: Dataset, *, by: str) -> None:
         now = self._clock()
         await deed.work.datasets.save(replace(dataset, removed=now))
@@ -216,10 +263,16 @@ class Datasets:
 
 
 async def _named(work: UnitOfWork, organisation: str, name: str) -> Dataset | None:
-    for dataset in await every(work.datasets, organisation=organisation):
-        if dataset.name == name and dataset.removed is None:
-            return dataset
-    return None
+    """Return the dataset of this name: the living one, else the one that was withdrawn last."""
+    known = [d for d in await every(work.datasets, organisation=organisation) if d.name == name]
+    return max(known, key=lambda one: (one.removed is None, one.removed or 0), default=None)
+
+
+async def _living(work: UnitOfWork, organisation: str, name: str) -> Dataset:
+    dataset = await _named(work, organisation, name)
+    if dataset is None or dataset.removed is not None:
+        raise missing("dataset", name)
+    return dataset
 
 
 def _check_grant(dataset: Dataset, columns: Sequence[str], expires: int, now: int) -> None:

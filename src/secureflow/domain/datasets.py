@@ -27,6 +27,21 @@ class Dataset:
     removed: int | None = None
     privacy: PublicPrivacy | None = None
 
+    def widened(self, later: Dataset) -> frozenset[str]:
+        """Return the columns that a later description of this dataset lets more of through.
+
+        That is: another type, wider bounds, further categories, newly sensitive, or not described
+        any more; every column, if more rows of one person count or another unit is protected.
+        """
+        now = {column.name: column for column in later.columns}
+        if self.privacy is not None and not _as_strict(self.privacy, later.privacy):
+            return frozenset(column.name for column in self.columns)
+        return frozenset(
+            column.name
+            for column in self.columns
+            if column.name not in now or not _within(column, now[column.name])
+        )
+
 
 @dataclass(frozen=True)
 class Grant:
@@ -48,3 +63,20 @@ class Grant:
         in_force = self.revoked is None and now < self.expires
         purposes = not self.purposes or purpose in self.purposes
         return in_force and purposes and set(columns) <= set(self.columns)
+
+
+def _within(old: ColumnConfig, new: ColumnConfig) -> bool:
+    """Tell whether everything that the new declaration lets through, the old one did."""
+    if new.type != old.type or (new.sensitive and not old.sensitive):
+        return False
+    if not set(new.categories) <= set(old.categories):
+        return False
+    if old.bounds is None:
+        return True
+    return new.bounds is not None and (
+        old.bounds[0] <= new.bounds[0] and new.bounds[1] <= old.bounds[1]
+    )
+
+
+def _as_strict(old: PublicPrivacy, new: PublicPrivacy | None) -> bool:
+    return new is not None and new.unit == old.unit and new.rows_per_person <= old.rows_per_person

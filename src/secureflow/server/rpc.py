@@ -117,6 +117,7 @@ class PartyDesk:
             "certificate.renew": _renew,
             "dataset.publish": _publish,
             "dataset.remove": _remove,
+            "dataset.uses": _uses,
             "charter.get": _charter,
             "charter.sign": _sign,
             "audit.head": _head,
@@ -240,7 +241,13 @@ async def _renew(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 
 
 async def _publish(services: Services, peer: PeerIdentity, body: Body) -> JSON:
-    return {"id": (await services.datasets.publish(_organisation(peer), body)).id}
+    told = await services.datasets.publish(_organisation(peer), body)
+    grants = {"kept": told.kept, "reduced": told.reduced, "ended": told.ended}
+    return {"id": told.dataset.id, "grants": grants}
+
+
+async def _uses(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    return await services.datasets.uses(_organisation(peer), _text(body, "name", 64))
 
 
 async def _remove(services: Services, peer: PeerIdentity, body: Body) -> JSON:

@@ -24,11 +24,11 @@ async def test_publishing_again_keeps_the_id(stage: Stage) -> None:
     before = len(stage.ledger.log)
     assert await datasets.publish("bank-a", GOOD) == first
     assert len(stage.ledger.log) == before
-    second = await datasets.publish("bank-a", {**GOOD, "rows": "5k-10k"})
+    second = (await datasets.publish("bank-a", {**GOOD, "rows": "5k-10k"})).dataset
     assert (second.id, second.rows) == (first.id, "5k-10k")
     assert (await datasets.publish("bank-b", GOOD)).id != first.id
     privacy = {"unit": "person", "rows_per_person": 3}
-    third = await datasets.publish("bank-a", {**GOOD, "privacy": privacy})
+    third = (await datasets.publish("bank-a", {**GOOD, "privacy": privacy})).dataset
     assert (third.id, third.privacy) == (first.id, PublicPrivacy("person", 3))
 
 
@@ -105,6 +105,69 @@ async def test_only_owners_grant_and_only_what_they_declare(stage: Stage) -> Non
     with refused("forbidden"):
         await grant(stage, stage.scientist("bank-a"))
     assert (await grant(stage, owner)).columns == ("age",)
+
+
+async def test_a_withdrawn_name_comes_back_under_its_id_without_its_grants(stage: Stage) -> None:
+    datasets, key = stage.services.datasets, stage.ids["bank-a.dataset"]
+    scientist = stage.scientist("bank-b")
+    before = await datasets.get(stage.owner("bank-a"), key)
+    assert await datasets.uses("bank-a", "customers") == {"grants": 1, "projects": 1}
+    await datasets.unpublish("bank-a", "customers")
+    with refused("not_found"):
+        await datasets.uses("bank-a", "customers")
+    stage.now[0] += 60
+    assert await stage.publish("bank-a") == key
+    assert await datasets.get(stage.owner("bank-a"), key) == before
+    with refused("not_found"):  # being back is no grant
+        await datasets.get(scientist, key)
+    assert await datasets.uses("bank-a", "customers") == {"grants": 0, "projects": 0}
+    await stage.grant("bank-a", key, stage.ids["project"])
+    assert (await datasets.get(scientist, key)).id == key
+
+
+WIDER: list[tuple[dict[str, Any], set[str]]] = [
+    ({"age": {"bounds": [-1, 120]}}, {"age"}),
+    ({"age": {"bounds": [0, 121]}}, {"age"}),
+    ({"age": {"bounds": None}}, {"age"}),
+    ({"age": {"bounds": [18, 60]}}, set()),
+    ({"job": {"categories": ["clerk", "farmer", "nurse"]}}, {"job"}),
+    ({"job": {"categories": ["clerk"]}}, set()),
+    ({"job": {"type": "text", "categories": []}}, {"job"}),
+    ({"job": {"sensitive": True}}, {"job"}),
+    ({"income": {"sensitive": False}}, set()),
+    ({"income": None}, {"income"}),
+]
+
+
+@pytest.mark.parametrize(("change", "lost"), WIDER)
+async def test_what_lets_more_through_needs_a_new_grant(
+    stage: Stage, change: dict[str, Any], lost: set[str]
+) -> None:
+    columns = [{**one, **(change.get(one["name"], {}) or {})} for one in COLUMNS]
+    columns = [one for one in columns if change.get(one["name"], {}) is not None]
+    columns.append({"name": "new", "type": "number", "bounds": [0, 1]})
+    datasets = stage.services.datasets
+    body = {**GOOD, "name": "customers", "columns": columns}
+    told = await datasets.publish("bank-a", body)
+    grants = (await datasets.grants(stage.owner("bank-a"))).items
+    (grant,) = [one for one in grants if one.dataset == told.id]
+    assert set(grant.columns) == {"age", "job", "income"} - lost
+    assert (told.kept, told.reduced, told.ended) == (not lost, bool(lost), 0)
+    assert stage.ledger.kinds.count("grant.reduced") == bool(lost)
+    # The column that is gone may come back, and is granted anew then.
+    await datasets.publish("bank-a", {**GOOD, "name": "customers", "columns": COLUMNS})
+    grants = (await datasets.grants(stage.owner("bank-a"))).items
+    assert {c for g in grants if g.dataset == told.id for c in g.columns}.isdisjoint(lost)
+
+
+async def test_a_weaker_protection_of_persons_ends_the_grants(stage: Stage) -> None:
+    datasets = stage.services.datasets
+    body = {**GOOD, "name": "customers", "columns": COLUMNS}
+    one, two = ({"unit": "person", "rows_per_person": rows} for rows in (1, 2))
+    assert (await datasets.publish("bank-a", {**body, "privacy": two})).kept == 1
+    assert (await datasets.publish("bank-a", {**body, "privacy": one})).kept == 1
+    assert (await datasets.publish("bank-a", {**body, "privacy": two})).ended == 1
+    assert stage.ledger.kinds[-2:] == ["grant.revoked", "dataset.published"]
 
 
 async def test_revoking_is_for_the_owner(stage: Stage) -> None:
