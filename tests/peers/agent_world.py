@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from secureflow.adapters.accounting import ProcessAccountant
+from secureflow.adapters.datasources import dataset_commitment
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import DcapVerifier, SimulatedAttester, SimulatedPlatform
 from secureflow.agent.attestation import appraisal_policy
+from secureflow.agent.publications import declaration, keep_lineage
 from secureflow.agent.settings import AgentSettings, AttestationSettings, ConsentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.wiring import Assembly, Outside, assemble
@@ -47,6 +49,7 @@ JOB = "job_0123456789"
 ORIGIN = "log.example"
 ME = "bank-a"
 WIDTH = 2
+SALT = b"\x07" * 32
 ALLOW = "permit(principal, action, resource);"
 ACCOUNTANT = ProcessAccountant()
 """One for all worlds: what it was asked once it knows."""
@@ -73,7 +76,12 @@ class Worker:
         self.noise = 0.0
 
     async def prepare(
-        self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None
+        self,
+        job: str,
+        spec: Mapping[str, Any],
+        dataset: DatasetConfig | None,
+        salt: bytes | None = None,
+        commitment: str = "",
     ) -> dict[str, Any]:
         self.calls.append("prepare")
         return {"rows": 40, "validation": 4}
@@ -196,6 +204,7 @@ class World:
         self.store: Store
         self.open_agent()
         self.assembly.context.charter.pin(self.signed_charter, self.charter.digest)
+        self.publish()
 
     # The agent.
 
@@ -212,6 +221,25 @@ class World:
         return signed
 
     @property
+    def data(self) -> Path:
+        """The file of the one dataset; the toy worker reads no rows of it."""
+        return self.directory / "customers.csv"
+
+    @property
+    def declared(self) -> dict[str, Any]:
+        return {**DATASET, "path": str(self.data), "privacy": self.privacy}
+
+    def publish(self, text: str = "age,job,income\n41,x,low\n") -> None:
+        """Write the file, and what the agent keeps of having published it."""
+        self.data.write_text(text)
+        (dataset,) = self.settings.datasets
+        commitment = dataset_commitment(self.data, SALT)
+        fact = {"id": "dst_1", "salt": SALT.hex(), "commitment": commitment}
+        with self.store.transaction():
+            self.store.set_fact("dataset/customers", {**fact, **declaration(dataset)})
+            keep_lineage(self.store, dataset)
+
+    @property
     def settings(self) -> AgentSettings:
         return AgentSettings(
             directory=self.directory,
@@ -219,7 +247,7 @@ class World:
             server="https://centre.example",
             link="centre.example:1",
             trust_domain="example.org",
-            datasets=(parse(DatasetConfig, {**DATASET, "privacy": self.privacy}, "dataset"),),
+            datasets=(parse(DatasetConfig, self.declared, "dataset"),),
             consent=ConsentSettings(protections=("sealed", "sealed+secagg")),
             attestation=AttestationSettings(
                 allow_simulated=self.allow_simulated, measurements=("ab" * 32,)

@@ -45,7 +45,14 @@ class Counting:
         self.length = length
         self.asked: DatasetConfig | None = None
 
-    async def prepare(self, job: str, spec: Any, dataset: DatasetConfig | None) -> dict[str, Any]:
+    async def prepare(
+        self,
+        job: str,
+        spec: Any,
+        dataset: DatasetConfig | None,
+        salt: bytes | None = None,
+        commitment: str = "",
+    ) -> dict[str, Any]:
         self.calls.append("prepare")
         self.asked = dataset
         return {"rows": 0, "validation": 0}

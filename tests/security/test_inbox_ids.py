@@ -57,7 +57,7 @@ async def waiting(world: World, number: int = 1) -> list[InboxItem]:
 
 def commands(world: World) -> Commands:
     nothing: Any = SimpleNamespace()
-    return Commands(world.assembly, nothing, nothing)
+    return Commands(world.assembly, nothing, nothing, nothing, nothing)
 
 
 async def refusal(awaitable: Any) -> SecureFlowError:

@@ -5,6 +5,7 @@ Functions block. All but `enroll` and `doctor` speak to the running agent throug
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,14 @@ def doctor(config: Path) -> list[dict[str, JSON]]:
 def status(config: Path) -> dict[str, JSON]:
     """Return how the running agent stands."""
     return dict(control(config, "status"))
+
+
+def reload(config: Path, *, preview: bool = False, agreed: Sequence[JSON] = ()) -> dict[str, JSON]:
+    """Bring the edited settings into force, or (`preview`) tell what they would change.
+
+    `agreed` are the previewed changes of `budgets` that the owner agreed to.
+    """
+    return dict(control(config, "reload", preview=preview, agreed=list(agreed)))
 
 
 def log(config: Path, *, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
@@ -111,6 +120,11 @@ def data_list(config: Path) -> list[dict[str, JSON]]:
 def data_publish(config: Path, name: str, title: str = "") -> dict[str, JSON]:
     """Check a dataset and publish its description; returns its `id`."""
     return dict(control(config, "data.publish", READING, name=name, title=title))
+
+
+def data_uses(config: Path, name: str) -> dict[str, int]:
+    """Return how many grants, projects, requests and approved jobs a dataset is used by."""
+    return dict(control(config, "data.uses", name=name))
 
 
 def data_remove(config: Path, name: str) -> dict[str, JSON]:

@@ -13,6 +13,7 @@ from typing import Any
 from secureflow.agent.consent import Allowed, Consent, check_request, read_spec
 from secureflow.agent.context import AgentContext
 from secureflow.agent.inbox import Inbox
+from secureflow.agent.publications import Publication
 from secureflow.agent.records import JobRecord
 from secureflow.agent.requests import ConsentRequest
 from secureflow.domain.jobspecs import JobSpec
@@ -43,21 +44,17 @@ class Approvals:
         """Approve or refuse; waits while a person is asked.
 
         Raises:
-            SecureFlowError: see `agent.consent`; `spec_digest_mismatch` when this job id was
-                approved with another spec; `approval_expired`.
+            SecureFlowError: see `agent.consent`; `dataset_not_published`, `declaration_changed`;
+                `spec_digest_mismatch` when this job id was approved with another spec;
+                `approval_expired`.
         """
         context = self._context
         stored = self._stored(request)
         if stored is not None:
             return stored
         spec = read_spec(request.spec, request.digest)
-        asked = check_request(
-            spec,
-            party=context.party,
-            key=context.key.public,
-            charter=context.charter.pinned(),
-            settings=context.settings,
-        )
+        asked, publication = self._check(spec)
+        facts = dict(asked)
         asked["epsilon"] = await context.budgets.foresee(request.job, spec)
         expires = min(request.expires, context.clock() + context.settings.consent.max_age)
         if expires <= context.clock():
@@ -77,7 +74,21 @@ class Approvals:
             stored = self._stored(request)  # the same question may have come twice meanwhile
             if stored is not None:
                 return stored
-            return await asyncio.to_thread(self._commit, request, spec, decided)
+            if self._check(spec) != (facts, publication):
+                raise _changed(request.job)
+            return await asyncio.to_thread(self._commit, request, spec, decided, publication)
+
+    def _check(self, spec: JobSpec) -> tuple[dict[str, JSON], Publication | None]:
+        """Return what the policies are asked, and the publication of the data that is asked for."""
+        context = self._context
+        asked = check_request(
+            spec,
+            party=context.party,
+            key=context.key.public,
+            charter=context.charter.pinned(),
+            settings=context.settings,
+        )
+        return asked, context.publication(spec)
 
     def withdraw(self, job: str) -> None:
         """A job is over: nobody waits for a decision any more."""
@@ -99,7 +110,13 @@ class Approvals:
         answer: dict[str, JSON] | None = store.answer(f"consent/{request.job}")
         return answer
 
-    def _commit(self, request: ConsentRequest, spec: JobSpec, decided: Allowed) -> dict[str, JSON]:
+    def _commit(
+        self,
+        request: ConsentRequest,
+        spec: JobSpec,
+        decided: Allowed,
+        publication: Publication | None,
+    ) -> dict[str, JSON]:
         context = self._context
         now, expires = context.clock(), decided.expires
         body = {
@@ -111,8 +128,9 @@ class Approvals:
         }
         approval = {"body": body, "signature": context.key.sign("approval", body)}
         record = JobRecord(
-            request.job, request.digest, dump(spec), secrets.token_bytes(32), now, expires
-        )
+            request.job, request.digest, dump(spec), secrets.token_bytes(32), now, expires,
+            declared=None if publication is None else publication.as_json(),
+        )  # fmt: skip
         with context.store.transaction():
             context.store.add_job(record)
             leaf = context.witness.leaf("approval", request.job, request.digest, approval)
@@ -128,3 +146,11 @@ class Approvals:
             by = error.details.get("by", "the agent's own rules")
             facts = {"code": error.code, "by": by, "reason": error.message}
             self._context.store.note(self._context.clock(), "job.refused", job, **facts)
+
+
+def _changed(job: str) -> SecureFlowError:
+    return SecureFlowError(
+        "declaration_changed",
+        f"What {job} asks for was declared or published anew while the request waited.",
+        "An approval covers what was asked: submit the job again.",
+    )

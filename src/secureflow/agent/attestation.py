@@ -60,6 +60,10 @@ class Attestation:
         self._verifier = verifier
         self._policy = policy
 
+    def go_by(self, verifier: EvidenceVerifier, policy: AppraisalPolicy) -> None:
+        """Judge by other values from now on; verdicts that were given stand until they expire."""
+        self._verifier, self._policy = verifier, policy
+
     async def challenge(self, request: ChallengeRequest) -> dict[str, JSON]:
         """Return this party's nonce for a generation, and the key that models are sealed to."""
         context = self._context

@@ -16,16 +16,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from secureflow.agent.inforce import InForce
+from secureflow.agent.publications import Publication
 from secureflow.agent.records import JobRecord
-from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.witness import Witness
 from secureflow.application.ports import Accountant
-from secureflow.domain.jobspecs import JobSpec, parse_spec, touches_data
-from secureflow.domain.schemas import DatasetPrivacy
+from secureflow.domain.jobspecs import JobSpec, dataset_name, parse_spec, touches_data
+from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.ledger.leaves import leaf_from_json, verify
-from secureflow.engines.privacy import BudgetLedger, Charge, Limit, Mechanism
+from secureflow.engines.privacy import BudgetLedger, Charge, Limit, Mechanism, unit_fixed
 from secureflow.engines.statistics import charge as statistics_charge
 from secureflow.engines.training.private import charge as training_charge
 from secureflow.kit.errors import SecureFlowError
@@ -54,7 +55,8 @@ class Budgets:
     """The budgets of every privacy domain that the agent's datasets declare.
 
     Args:
-        settings: whose datasets name their domains.
+        settings: what is declared now; limits are always the present ones, whatever a running job
+            was approved under.
         store: the durable record.
         witness: signs leaves.
         key: this organisation's public signing key.
@@ -64,7 +66,7 @@ class Budgets:
 
     def __init__(
         self,
-        settings: AgentSettings,
+        settings: InForce,
         store: Store,
         witness: Witness,
         key: str,
@@ -115,7 +117,7 @@ class Budgets:
             SecureFlowError: those of `foresee`; `budget_rolled_back`, `budget_conflict` for a job
                 that gave its reservation back.
         """
-        policy = self._policy(spec)
+        policy = self._policy(spec, job)
         if policy is None:
             return
         await self._reconcile()
@@ -129,7 +131,7 @@ class Budgets:
             SecureFlowError: `budget_conflict` when what is on record is more than is reserved.
         """
         spec = _private_spec(job)
-        policy = self._policy(spec)
+        policy = self._policy(spec, job)
         if spec is None or policy is None:
             return
         ledger = self._ledger(policy)
@@ -149,7 +151,7 @@ class Budgets:
         A job without anything is given back if this process reserved it; else it stays spent.
         """
         spec = _private_spec(job)
-        policy = self._policy(spec)
+        policy = self._policy(spec, job)
         if spec is None or policy is None:
             return
         ledger = self._ledger(policy)
@@ -159,6 +161,41 @@ class Budgets:
             ledger.commit(job.job, charge(spec, rounds, evaluated=evaluated))
         elif state == "reserved" and not rounds and not evaluated:
             ledger.void(job.job)
+
+    def changes(self, datasets: Sequence[DatasetConfig]) -> list[dict[str, JSON]]:
+        """Return the limits that these declarations would change: `{domain, before, after, grows}`.
+
+        Raises:
+            SecureFlowError: `budget_unit_fixed`.
+        """
+        told = {}
+        for policy in (one.privacy for one in datasets if one.privacy):
+            kept = self._kept_limit(policy.domain)
+            if kept is not None and kept.unit != policy.unit:
+                raise unit_fixed(policy.domain, kept.unit, policy.unit)
+            if kept is not None and (kept.epsilon, kept.delta) != (policy.epsilon, policy.delta):
+                told[policy.domain] = {
+                    "domain": policy.domain,
+                    "before": {"epsilon": kept.epsilon, "delta": kept.delta},
+                    "after": {"epsilon": policy.epsilon, "delta": policy.delta},
+                    "grows": policy.epsilon > kept.epsilon or policy.delta > kept.delta,
+                }
+        return [told[domain] for domain in sorted(told)]
+
+    def take_limits(self, now: int) -> list[dict[str, JSON]]:
+        """Enter changed limits into the domains' chains, which the next own leaf commits to.
+
+        Returns:
+            The changes, which are in the agent's log as well (`budget.limit`).
+        """
+        with self._store.transaction():
+            changes = self.changes(self._settings.datasets)
+            for one in changes:
+                policies = (known.privacy for known in self._settings.datasets)
+                policy = next(p for p in policies if p and p.domain == one["domain"])
+                self._ledger(policy)
+                self._store.note(now, "budget.limit", "", **one)
+        return changes
 
     async def report(self) -> list[dict[str, JSON]]:
         """Return every domain's limit, ε spent by each conversion, and reservations."""
@@ -183,12 +220,12 @@ class Budgets:
 
     # --- parts ---------------------------------------------------------------------------------
 
-    def _policy(self, spec: JobSpec | None) -> DatasetPrivacy | None:
-        """Return the budget that a job on this organisation's data is charged to."""
+    def _policy(self, spec: JobSpec | None, job: JobRecord | None = None) -> DatasetPrivacy | None:
+        """Return the budget that a job is charged to: as declared when it was approved, or now."""
         if spec is None or not touches_data(spec):
             return None
-        name = next(c.dataset for c in spec.roster if c.party == self._settings.organisation)
-        policy = self._settings.dataset(name).privacy
+        name = dataset_name(spec, self._settings.organisation)
+        policy = self._declared(name, job).privacy
         if spec.privacy is None:
             if policy is not None and policy.required:
                 raise SecureFlowError(
@@ -222,6 +259,11 @@ class Budgets:
                 {"dataset": name},
             )
         return policy
+
+    def _declared(self, name: str, job: JobRecord | None) -> DatasetConfig:
+        if job is None or job.declared is None:
+            return self._settings.dataset(name)
+        return Publication.from_json(job.declared).dataset
 
     def _made(self, job: JobRecord) -> tuple[int, bool]:
         """Return how many rounds this party sent an update of, and whether it was evaluated."""
@@ -268,8 +310,8 @@ class Budgets:
         """
         domain = policy.domain
         self._store.undo(lambda: self._ledgers.pop(domain, None))
+        limit = self._limit(policy)
         if domain not in self._ledgers:
-            limit = Limit(domain, policy.unit, policy.epsilon, policy.delta)
             events = self._store.budget_events(domain)
             ledger = BudgetLedger(
                 limit, events, lambda event: self._store.add_budget_event(domain, event)
@@ -277,7 +319,24 @@ class Budgets:
             own = self._store.leaves_of(LEAF)
             ledger.reconcile([one.bundle["document"] for one in own])
             self._ledgers[domain] = ledger
+        self._ledgers[domain].go_by(limit)
         return self._ledgers[domain]
+
+    def _limit(self, policy: DatasetPrivacy) -> Limit:
+        """Return the domain's limit as it is declared now, else as it was last."""
+        declared = (one.privacy for one in self._settings.datasets)
+        now = next((one for one in declared if one and one.domain == policy.domain), None)
+        kept = None if now else self._kept_limit(policy.domain)
+        used = now or policy
+        return kept or Limit(policy.domain, policy.unit, used.epsilon, used.delta)
+
+    def _kept_limit(self, domain: str) -> Limit | None:
+        """Return the newest limit on record."""
+        limits = [one for one in self._store.budget_events(domain) if one["kind"] == "limit"]
+        if not limits:
+            return None
+        last = limits[-1]
+        return Limit(last["domain"], last["unit"], last["epsilon"], last["delta"])
 
     async def _reconcile(self) -> None:
         """Look for own budget leaves in the log that this record does not hold."""

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from secureflow.agent.clockwatch import ClockWatch
 from secureflow.agent.context import Fetching
 from secureflow.agent.control import Command
+from secureflow.agent.publications import check_lineage, declaration, differs, keep_lineage
 from secureflow.agent.records import InboxItem
+from secureflow.agent.reload import Reload
 from secureflow.agent.wiring import Assembly
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import DatasetConfig
@@ -24,8 +27,10 @@ JSON = Any
 class Describing(Protocol):
     """Reads a whole dataset (`agent.trainer.Trainer`)."""
 
-    async def describe(self, dataset: DatasetConfig, salt: bytes) -> dict[str, Any]:
-        """Return `name`, `columns`, `rows`, `bucket`, `commitment`."""
+    async def describe(
+        self, dataset: DatasetConfig, salt: bytes, known: tuple[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Return `name`, `columns`, `rows`, `bucket`, `salt`, `commitment`."""
 
 
 class Linked(Fetching, Protocol):
@@ -43,16 +48,21 @@ class Commands:
         assembly: the agent.
         link: its link.
         describing: reads datasets.
+        reloading: compares the settings with their file.
+        watch: knows how the clocks differ.
     """
 
     assembly: Assembly
     link: Linked
     describing: Describing
+    reloading: Reload
+    watch: ClockWatch
 
     def table(self) -> Mapping[str, Command]:
         """Return the commands by name."""
         return {
             "status": self.status,
+            "reload": self.reload,
             "log": self.log,
             "leaves": self.leaves,
             "alarm.clear": self.clear_alarm,
@@ -65,6 +75,7 @@ class Commands:
             "charter.sign": self.charter_sign,
             "data.list": self.data_list,
             "data.publish": self.data_publish,
+            "data.uses": self.data_uses,
             "data.remove": self.data_remove,
             "data.budget": self.data_budget,
         }
@@ -81,6 +92,8 @@ class Commands:
             "fingerprint": fingerprint(context.key.public),
             "link": "connected" if self.link.connected.is_set() else "down",
             "trouble": trouble and trouble.as_json(),
+            "settings": await self.reloading.difference(),
+            "clock_skew": self.watch.skew,
             "charter": kept and context.charter.pinned().digest,
             "log_size": context.witness.log_size,
             "unproved": len(context.witness.unproved()),
@@ -91,6 +104,12 @@ class Commands:
                 for job in context.store.jobs(20)
             ],
         }
+
+    async def reload(self, preview: bool = False, agreed: JSON = ()) -> dict[str, JSON]:
+        """Bring the edited file into force, or only tell what it would change."""
+        if preview:
+            return await self.reloading.preview()
+        return await self.reloading.apply(list(agreed))
 
     async def log(self, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
         """Return this agent's deeds, newest first."""
@@ -183,17 +202,21 @@ class Commands:
 
     async def data_list(self) -> list[dict[str, JSON]]:
         """Return the declared datasets and what of them is published."""
-        store = self.assembly.context.store
-        return [
-            {
-                "name": dataset.name,
-                "format": dataset.format,
-                "path": dataset.path,
-                "columns": len(dataset.columns),
-                "published": (store.fact(f"dataset/{dataset.name}") or {}).get("id", ""),
-            }
-            for dataset in self.assembly.context.settings.datasets
-        ]
+        return [self._listed(dataset) for dataset in self.assembly.context.settings.datasets]
+
+    def _listed(self, dataset: DatasetConfig) -> dict[str, JSON]:
+        kept = self.assembly.context.store.fact(f"dataset/{dataset.name}") or {}
+        state = "declared"
+        if kept:
+            state = "edited since" if differs(kept, dataset) else "published"
+        return {
+            "name": dataset.name,
+            "format": dataset.format,
+            "path": dataset.path,
+            "columns": len(dataset.columns),
+            "state": state,
+            "published": kept.get("id", ""),
+        }
 
     async def data_publish(self, name: str, title: str = "") -> dict[str, JSON]:
         """Check a dataset row by row and publish its description; rows stay here.
@@ -201,27 +224,47 @@ class Commands:
         The answer has the exact count as well (`counted`); what is published has the bucket.
         """
         context = self.assembly.context
+        await self.reloading.check_read(name)
         dataset = context.settings.dataset(name)
-        salt = secrets.token_bytes(32)
-        found = await self.describing.describe(dataset, salt)
+        check_lineage(context.store, dataset)
+        kept = context.store.fact(f"dataset/{name}") or {}
+        known = (kept["salt"], kept["commitment"]) if kept else None
+        found = await self.describing.describe(dataset, secrets.token_bytes(32), known)
+        declared = declaration(dataset)
         description = {
             "name": name,
-            "title": title or name,
-            "columns": dataset.public_schema(),
+            "title": title or kept.get("title") or name,
+            "columns": declared["columns"],
             "rows": found["bucket"],
             "commitment": found["commitment"],
-            "privacy": dataset.public_privacy(),
+            "privacy": declared["privacy"],
         }
         answer = await self.link.call("dataset.publish", description)
-        published = {"id": str(answer["id"]), "salt": salt.hex(), **description}
+        published = {"id": str(answer["id"]), "salt": found["salt"], **description}
         with context.store.transaction():
-            context.store.set_fact(f"dataset/{name}", published)
+            fact = {**published, "reading": declared["reading"]}
+            context.store.set_fact(f"dataset/{name}", fact)
+            keep_lineage(context.store, dataset)
             facts = {"name": name, "id": published["id"], "commitment": found["commitment"]}
             context.store.note(context.clock(), "dataset.published", "", **facts)
-        return {"id": published["id"], **description, "counted": found["rows"]}
+        told = {"id": published["id"], **description, "counted": found["rows"]}
+        return {**told, "grants": _counts(answer.get("grants"), "kept", "reduced", "ended")}
+
+    async def data_uses(self, name: str) -> dict[str, JSON]:
+        """Return what a withdrawal ends and what goes on: grants, requests, approved jobs."""
+        context = self.assembly.context
+        answer = await self.link.call("dataset.uses", {"name": name})
+        declared = [one.declared for one in context.store.jobs(10_000) if not one.outcome]
+        mine = [one for one in declared if one and one["dataset"]["name"] == name]
+        waiting = [i for i in self.assembly.inbox.list() if i.request.get("dataset") == name]
+        counts = _counts(answer, "grants", "projects")
+        return {**counts, "waiting": len(waiting), "approved": len(mine)}
 
     async def data_remove(self, name: str) -> dict[str, JSON]:
-        """Withdraw a description."""
+        """Withdraw a description: its grants end, new requests are refused, approved jobs go on.
+
+        The name keeps its id and its privacy domain, should it be published again.
+        """
         context = self.assembly.context
         await self.link.call("dataset.remove", {"name": name})
         with context.store.transaction():
@@ -279,6 +322,13 @@ def _summary(item: InboxItem) -> dict[str, JSON]:
         "at": item.at,
         "expires": item.expires,
     }
+
+
+def _counts(answer: JSON, *names: str) -> dict[str, int]:
+    """Return numbers of a foreign answer; what is none counts as 0."""
+    given = answer if isinstance(answer, dict) else {}
+    found = {name: given.get(name) for name in names}
+    return {name: one if type(one) is int and one >= 0 else 0 for name, one in found.items()}
 
 
 def _no_charter() -> SecureFlowError:

@@ -27,11 +27,11 @@ from secureflow.domain.jobspecs import (
     JobSpec,
     check_spec,
     columns_of,
+    dataset_name,
     job_digest,
     parse_spec,
     touches_data,
 )
-from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.kit.errors import SecureFlowError
 
@@ -80,14 +80,14 @@ def check_request(
             f"job allows {spec.min_contributors}.",
             "Raise min_contributors.",
         )
-    dataset = _dataset(spec, party, settings)
+    dataset = settings.dataset(dataset_name(spec, party)) if touches_data(spec) else None
     columns = columns_of(spec)
     if dataset is not None:
         check_columns(spec, dataset)
     return {
         "kind": spec.kind,
         "submitter": spec.submitter,
-        "dataset": next(one.dataset for one in spec.roster if one.party == party),
+        "dataset": dataset_name(spec, party),
         "project": spec.project,
         "purpose": spec.purpose,
         "columns": columns,
@@ -99,12 +99,6 @@ def check_request(
         **_facts(spec),
         "epsilon": None,
     }
-
-
-def _dataset(spec: JobSpec, party: str, settings: AgentSettings) -> DatasetConfig | None:
-    if not touches_data(spec):
-        return None
-    return settings.dataset(next(one.dataset for one in spec.roster if one.party == party))
 
 
 def _facts(spec: JobSpec) -> dict[str, JSON]:
@@ -150,6 +144,10 @@ class Consent:
         self._policies = policies
         self._inbox = inbox
 
+    def go_by(self, policies: Policies) -> None:
+        """Decide by other rules from now on; what was allowed before stays allowed."""
+        self._policies = policies
+
     async def decide(
         self, job: str, digest: str, spec: JSON, request: Mapping[str, JSON], expires: int
     ) -> Allowed:
@@ -171,6 +169,9 @@ class Consent:
         if decided.state != "approved":
             by = "a person" if decided.state == "rejected" else "nobody"
             raise refused(job, decided.reason or f"it is {decided.state} in the inbox", by)
+        decision = self._policies.decide(request)  # they may have been reloaded meanwhile
+        if decision.effect == "refuse":
+            raise refused(job, "; ".join(decision.reasons), "policy")
         by = f"a person: {decided.reason}" if decided.reason else "a person"
         return Allowed(by, min(expires, decided.expires))
 

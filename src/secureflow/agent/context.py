@@ -13,11 +13,13 @@ from secureflow.agent.budgets import LEAF as BUDGET_LEAF
 from secureflow.agent.budgets import Budgets
 from secureflow.agent.charter import CharterDesk
 from secureflow.agent.guards import check_approved, check_cosigned
+from secureflow.agent.inforce import InForce
+from secureflow.agent.publications import Publication, published
 from secureflow.agent.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.witness import Witness
-from secureflow.domain.jobspecs import JobSpec, parse_spec, touches_data
+from secureflow.domain.jobspecs import JobSpec, dataset_name, parse_spec, touches_data
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.clock import Clock
@@ -30,9 +32,14 @@ class Computing(Protocol):
     """Local computation on the rows (`agent.trainer.Trainer`)."""
 
     async def prepare(
-        self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None
+        self,
+        job: str,
+        spec: Mapping[str, Any],
+        dataset: DatasetConfig | None,
+        salt: bytes | None = None,
+        commitment: str = "",
     ) -> dict[str, Any]:
-        """Read and check the rows."""
+        """Read and check the rows of the file that is committed to."""
 
     async def moments(self, job: str) -> dict[str, Any]:
         """Return {sums, seconds}."""
@@ -93,7 +100,7 @@ class JobLocks:
 class AgentContext:
     """One party: its name, key, files, record, witness and charter."""
 
-    settings: AgentSettings
+    inforce: InForce = field(repr=False)
     key: SigningKey = field(repr=False)
     store: Store = field(repr=False)
     charter: CharterDesk = field(repr=False)
@@ -106,23 +113,49 @@ class AgentContext:
     @property
     def party(self) -> str:
         """This organisation's slug."""
-        return self.settings.organisation
+        return self.inforce.organisation
+
+    @property
+    def settings(self) -> AgentSettings:
+        """The settings that count now; a reload replaces them as a whole."""
+        return self.inforce.settings
 
     def approved(self, job: str, digest: str) -> tuple[JobRecord, JobSpec]:
         """Return an approved job and its spec; see `guards.check_approved`."""
         record = check_approved(self.store.job(job), job, digest, self.clock())
         return record, parse_spec(record.spec)
 
-    def dataset(self, spec: JobSpec) -> DatasetConfig | None:
-        """Return the own dataset that a job uses, None where it reads no rows.
+    def publication(self, spec: JobSpec) -> Publication | None:
+        """Return the own dataset that a spec names, as published; None where it reads no rows.
 
         Raises:
-            SecureFlowError: `dataset_unknown`.
+            SecureFlowError: `dataset_unknown`, `dataset_not_published`, `declaration_changed`.
         """
         if not touches_data(spec):
             return None
-        name = next(one.dataset for one in spec.roster if one.party == self.party)
-        return self.settings.dataset(name)
+        dataset = self.settings.dataset(dataset_name(spec, self.party))
+        return published(self.store, self.party, dataset)
+
+    def pinned(self, job: JobRecord, spec: JobSpec) -> Publication | None:
+        """Return the publication that a job was approved under; None where it reads no rows.
+
+        Raises:
+            SecureFlowError: those of `publication`, for a job of an agent that kept none yet.
+        """
+        if job.declared is None:
+            return self.publication(spec)
+        return Publication.from_json(job.declared)
+
+    async def unchanged(self, job: JobRecord, spec: JobSpec) -> Publication | None:
+        """Return `pinned` after a look at the file: before the job reads a row or is charged.
+
+        Raises:
+            SecureFlowError: `dataset_changed`, `dataset_unreadable`, and those of `pinned`.
+        """
+        publication = self.pinned(job, spec)
+        if publication is not None:
+            await asyncio.to_thread(publication.check_file)
+        return publication
 
     def check_witnessed(self, note: str, record: RoundRecord, spec: JobSpec) -> None:
         """Refuse to vote in a round under a head that too few cosigned; `guards.check_cosigned`."""
@@ -143,4 +176,11 @@ class AgentContext:
         return {**leaf.bundle, "leaves": waiting}
 
 
-__all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading"]
+def reading(publication: Publication | None) -> tuple[DatasetConfig | None, bytes | None, str]:
+    """Return the arguments of `Computing.prepare` that say which file is read."""
+    if publication is None:
+        return None, None, ""
+    return publication.dataset, bytes.fromhex(publication.salt), publication.commitment
+
+
+__all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading", "reading"]

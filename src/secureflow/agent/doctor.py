@@ -23,7 +23,10 @@ from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import code_measurement
 from secureflow.agent.attestation import appraisal_policy
 from secureflow.agent.charter import HOW_TO_PIN
+from secureflow.agent.clockwatch import MAX_SKEW
+from secureflow.agent.control import call
 from secureflow.agent.main import read_signing_key, verifier
+from secureflow.agent.publications import Publication, differs
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.charter import SignedCharter
 from secureflow.kit.canonical import parse_json
@@ -36,8 +39,6 @@ from secureflow.kit.version import __version__
 JSON = Any
 PATIENCE = 10.0
 """Seconds that one leg may take."""
-MAX_SKEW = 120
-"""Seconds by which the clocks may differ before certificates and approvals suffer."""
 
 
 @dataclass
@@ -322,6 +323,43 @@ def _enclave(way: Way) -> str:
     )
 
 
+def _running(way: Way) -> str:
+    """Ask the running agent whether it goes by this file; one that does not run is no fault."""
+    try:
+        told = call(way.known.socket, "status", {}, PATIENCE)
+    except SecureFlowError as error:
+        if error.code == "agent_not_running":
+            return "no agent runs here"
+        raise
+    settings = told["settings"]
+    edited = ", ".join([*settings["changed"], *settings["restart"]])
+    if settings["state"] != "same":
+        raise SecureFlowError(
+            "settings_edited",
+            f"The running agent does not go by {way.config} as it is now: {edited}.",
+            "Bring it into force: secureflow agent reload. It names what needs a restart.",
+        )
+    return "the running agent goes by this file"
+
+
+def _data(way: Way) -> str:
+    """Compare declarations and files with what was published."""
+    known = 0
+    for dataset in way.known.datasets:
+        kept = _fact(way.known.record, f"dataset/{dataset.name}")
+        if kept is None:
+            continue
+        known += 1
+        if differs(kept, dataset):
+            raise SecureFlowError(
+                "declaration_changed",
+                f"{dataset.name} is declared otherwise than it was published: jobs are refused.",
+                f"Publish it again: secureflow agent data publish {dataset.name}.",
+            )
+        Publication(dataset, kept["salt"], kept["commitment"]).check_file()
+    return f"{known} of {len(way.known.datasets)} datasets are published, their files unchanged"
+
+
 def _alarm(way: Way) -> str:
     alarm = _fact(way.known.record, "alarm")
     if alarm is not None:
@@ -344,6 +382,8 @@ _LEGS: tuple[_Leg, ...] = (
     ("charter", frozenset({"settings", "keys"}), _charter),
     ("attestation", frozenset({"settings"}), _attestation),
     ("enclave", frozenset({"authorisation", "attestation"}), _enclave),
+    ("running", frozenset({"settings"}), _running),
+    ("data", frozenset({"settings"}), _data),
     ("alarm", frozenset({"settings"}), _alarm),
 )
 """Leg, the legs that it needs, and its check; in the order of the way."""

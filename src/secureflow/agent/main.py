@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -15,9 +16,12 @@ from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import DcapVerifier, code_measurement
 from secureflow.agent.attestation import appraisal_policy
+from secureflow.agent.clockwatch import ClockWatch
 from secureflow.agent.commands import Commands, Describing
 from secureflow.agent.context import Computing
 from secureflow.agent.control import ControlServer
+from secureflow.agent.publications import check_lineage
+from secureflow.agent.reload import Reload, Rules
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.trainer import Trainer
@@ -29,7 +33,7 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal
-from secureflow.kit.process import run_until_told
+from secureflow.kit.process import Hangup, run_until_told
 from secureflow.kit.version import __version__
 
 _log = get_logger(__name__)
@@ -42,57 +46,78 @@ class Training(Computing, Describing, Protocol):
         """Let go of every job's rows."""
 
 
-async def serve(settings: AgentSettings, training: Training | None = None) -> None:
+async def serve(
+    settings: AgentSettings,
+    training: Training | None = None,
+    config: Path | None = None,
+    hangup: Hangup | None = None,
+) -> None:
     """Be this party until cancelled.
 
     Args:
         settings: the agent's.
         training: local computation; without it a warm worker process per job.
+        config: the file of the settings, which a reload reads again; by default `agent.yaml`.
+        hangup: what SIGHUP does; it is made to reload.
 
     Raises:
         SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
-            `simulated_root_refused`.
+            `simulated_root_refused`, `privacy_fixed`.
     """
     key = read_signing_key(settings)
     with _alone(settings), contextlib.closing(Store(settings.record)) as store:
+        for dataset in settings.datasets:
+            check_lineage(store, dataset)
         trainer = training or await Trainer.start(
             WorkerConfig(memory=settings.worker.memory_mb << 20)
         )
-        credentials = CredentialFiles(settings.directory)
-        credentials()  # `not_enrolled` before anything runs
-        uplink = Uplink(credentials)
-        link = Link(
-            settings.link,
-            credentials,
-            lambda: _hello(assembly),
-            lambda verb, body, rider: assembly.agent.handle(verb, body, rider),  # noqa: PLW0108  made later
-            clock=system_clock,
-        )
-        assembly = assemble(
-            settings,
-            key,
-            store,
-            Outside(
-                link=link,
-                uplink=uplink,
-                computing=trainer,
-                policies=CedarPolicies.load(settings.consent.policies),
-                verifier=verifier(settings),
-                appraisal=appraisal_policy(settings.attestation, code_measurement()),
-                accounting=ProcessAccountant(),
-                clock=system_clock,
-            ),
-        )
-        control = ControlServer(settings.socket, Commands(assembly, link, trainer).table())
+        link, uplink, assembly = _put_together(settings, key, store, trainer)
+        reload = Reload(config or settings.directory / "agent.yaml", assembly, rules)
+        take_limits(assembly)
+        watch = ClockWatch(link, system_clock)
+        commands = Commands(assembly, link, trainer, reload, watch)
+        control = ControlServer(settings.socket, commands.table())
+        looking = asyncio.create_task(watch.run())
         try:
             await control.start()
             facts = {"process": "agent", "party": settings.organisation, "version": __version__}
+            if hangup is not None:
+                reload.listen(hangup)
             announce_ready(settings.directory, {**facts, "socket": str(settings.socket)})
             await link.run()
         finally:
+            looking.cancel()
             await control.stop()
             await trainer.stop()
             await uplink.close()
+
+
+def _put_together(
+    settings: AgentSettings, key: SigningKey, store: Store, trainer: Training
+) -> tuple[Link, Uplink, Assembly]:
+    read = rules(settings)
+    credentials = CredentialFiles(settings.directory)
+    credentials()  # `not_enrolled` before anything runs
+    uplink = Uplink(credentials)
+    link = Link(
+        settings.link,
+        credentials,
+        lambda: _hello(assembly),
+        lambda verb, body, rider: assembly.agent.handle(verb, body, rider),  # noqa: PLW0108  made later
+        clock=system_clock,
+    )
+    outside = Outside(
+        link=link,
+        uplink=uplink,
+        computing=trainer,
+        policies=read.policies,
+        verifier=read.verifier,
+        appraisal=read.appraisal,
+        accounting=ProcessAccountant(),
+        clock=system_clock,
+    )
+    assembly = assemble(settings, key, store, outside)
+    return link, uplink, assembly
 
 
 def run(config: Path) -> int:
@@ -101,11 +126,39 @@ def run(config: Path) -> int:
     try:
         settings = AgentSettings.load(config)
         configure_logging("agent", form=settings.log_form, level=settings.log_level)
-        run_until_told(serve(settings))
+        hangup = Hangup()
+        run_until_told(serve(settings, config=config, hangup=hangup), hangup)
     except SecureFlowError as error:
         sys.stderr.write(f"{error}\n")
         return exit_code(error.code)
     return 0
+
+
+def rules(settings: AgentSettings) -> Rules:
+    """Read what settings name: policies, roots, measurements.
+
+    Raises:
+        SecureFlowError: `policy_unreadable`, `policy_invalid`, `simulated_root_refused`.
+    """
+    return Rules(
+        CedarPolicies.load(settings.consent.policies),
+        verifier(settings),
+        appraisal_policy(settings.attestation, code_measurement()),
+    )
+
+
+def take_limits(assembly: Assembly) -> None:
+    """Take budget limits that were edited while no agent ran, and say so.
+
+    A budget that cannot be read is no reason not to start: the job that needs it says why.
+    """
+    try:
+        changes = assembly.context.budgets.take_limits(assembly.context.clock())
+    except SecureFlowError as error:
+        _log.error("budget_refused", message=str(error))
+        return
+    for one in changes:
+        _log.warning("budget_limit_changed", **one)
 
 
 def verifier(settings: AgentSettings) -> DcapVerifier:

@@ -52,9 +52,11 @@ class JobRecord(_Record):
         approved_at: unix seconds.
         expires: unix seconds after which the approval no longer counts.
         outcome: empty while the job goes on.
+        declared: the publication that it was approved under (`publications.Publication`); None
+            where it reads no rows.
     """
 
-    _json = ("spec",)
+    _json = ("spec", "declared")
     job: str
     digest: str
     spec: dict[str, Any]
@@ -62,6 +64,7 @@ class JobRecord(_Record):
     approved_at: int
     expires: int
     outcome: str = ""
+    declared: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

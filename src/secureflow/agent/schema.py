@@ -76,4 +76,15 @@ CREATE UNIQUE INDEX inbox_by_request ON inbox (job, digest) WHERE length(id) = 6
 """Ids of 12 digits could be made to collide: what waits under one is closed and asked again, and
 what was decided under one stays to be read, and decides nothing any more."""
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _MASKED, _BUDGETS, _TALLIES, _WHOLE_IDS)
+_DECLARED = """
+ALTER TABLE jobs ADD COLUMN declared TEXT NOT NULL DEFAULT 'null'
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    _FIRST,
+    _MASKED,
+    _BUDGETS,
+    _TALLIES,
+    _WHOLE_IDS,
+    _DECLARED,
+)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.agent.columns import check_columns
-from secureflow.agent.context import AgentContext, Computing
+from secureflow.agent.context import AgentContext, Computing, reading
 from secureflow.agent.records import JobRecord, RoundRecord
 from secureflow.agent.updates import Held
 from secureflow.domain.statistics import StatisticsSpec
@@ -43,17 +43,17 @@ class Tallies:
         """Reserve the budget and have the rows read and checked, once.
 
         Raises:
-            SecureFlowError: `budget_…`, those of `check_columns` (the owner may have changed the
-                declaration since), `library_missing`; what is wrong with the data, naming row and
+            SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`, those of
+                `check_columns`, `library_missing`; what is wrong with the data, naming row and
                 column.
         """
         if job.job in self._prepared:
             return
-        dataset = self._context.dataset(spec)
-        if dataset is not None:
-            check_columns(spec, dataset)
+        pinned = await self._context.unchanged(job, spec)
+        if pinned is not None:
+            check_columns(spec, pinned.dataset)
         await self._context.budgets.reserve(job, spec)
-        await self._computing.prepare(job.job, job.spec, dataset)
+        await self._computing.prepare(job.job, job.spec, *reading(pinned))
         self._prepared.add(job.job)
 
     async def held(self, job: JobRecord, spec: StatisticsSpec, record: RoundRecord | None) -> Held:

@@ -51,18 +51,26 @@ class Trainer:
         """Return a trainer; processes start with the first request of each job."""
         return cls(config or WorkerConfig())
 
-    async def describe(self, dataset: DatasetConfig, salt: bytes) -> dict[str, Any]:
+    async def describe(
+        self, dataset: DatasetConfig, salt: bytes, known: tuple[str, str] | None = None
+    ) -> dict[str, Any]:
         """Read a whole dataset against its declaration, in a process of its own.
 
+        Args:
+            dataset: its declaration.
+            salt: 32 fresh bytes.
+            known: salt and commitment (hex) of an earlier publication, kept if the file is the
+                same.
+
         Returns:
-            `name`, `columns` (public schema), `rows`, `bucket`, `commitment` (hex, under the
-            32-byte salt). `rows` is for the owner; a description shows the bucket.
+            `name`, `columns` (public schema), `rows`, `bucket`, `salt` and `commitment` (hex).
+            `rows` and `salt` are for the owner; a description shows the bucket.
 
         Raises:
             SecureFlowError: `schema_mismatch` and the other refusals of `DataSource.read`;
-                `worker_died`.
+                `dataset_changed` while it was read; `worker_died`.
         """
-        arguments = {"dataset": dump(dataset), "salt": salt.hex()}
+        arguments = {"dataset": dump(dataset), "salt": salt.hex(), "known": known and list(known)}
         for _ in range(2):
             process = await WorkerProcess.start(self._config)
             try:
@@ -79,8 +87,17 @@ class Trainer:
         spec: Mapping[str, Any],
         dataset: DatasetConfig | None,
         salt: bytes | None = None,
+        commitment: str = "",
     ) -> dict[str, Any]:
         """Read the columns that the spec names and check every row; repeating it reads again.
+
+        Args:
+            job: job id.
+            spec: the job's spec.
+            dataset: the declaration, None where the job reads no rows.
+            salt: of the commitment, 32 bytes.
+            commitment: hex; a file with another one is refused, now and whenever a new process
+                has to read it again. Empty: nothing is compared.
 
         Returns:
             `rows` and `validation` (row counts) and the file's `commitment` under the salt.
@@ -93,6 +110,7 @@ class Trainer:
             "spec": dict(spec),
             "dataset": None if dataset is None else dump(dataset),
             "salt": salt.hex() if salt else NO_SALT,
+            "commitment": commitment,
         }
         entry = self._jobs.setdefault(job, _Job(arguments, asyncio.Lock()))
         entry.preparation, entry.prepared = arguments, None

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from secureflow.agent.context import AgentContext, Computing
+from secureflow.agent.context import AgentContext, Computing, reading
 from secureflow.agent.derivation import training_seed
 from secureflow.agent.guards import training_stage
 from secureflow.agent.modelfiles import ModelFiles
@@ -64,15 +64,13 @@ class Updates:
         """Reserve the budget, have the rows read and checked, once; return how many to tell.
 
         Raises:
-            SecureFlowError: `budget_…`, `privacy_required`; what is wrong with the data, naming row
-                and column.
+            SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`,
+                `privacy_required`; what is wrong with the data, naming row and column.
         """
         if job.job not in self._rows:
+            pinned = await self._context.unchanged(job, spec)
             await self._context.budgets.reserve(job, spec)
-            settings = self._context.settings
-            name = next(one.dataset for one in spec.roster if one.party == self._context.party)
-            dataset = None if spec.features is None else settings.dataset(name)
-            answer = await self._computing.prepare(job.job, job.spec, dataset)
+            answer = await self._computing.prepare(job.job, job.spec, *reading(pinned))
             # Under differential privacy the exact number of rows is not told either.
             self._rows[job.job] = 0 if spec.privacy is not None else int(answer["rows"])
         return self._rows[job.job]

@@ -13,6 +13,7 @@ from secureflow.agent.charter import CharterDesk
 from secureflow.agent.consent import Consent
 from secureflow.agent.context import AgentContext, Computing, Fetching, Uploading
 from secureflow.agent.inbox import Inbox
+from secureflow.agent.inforce import InForce
 from secureflow.agent.masking import Masking
 from secureflow.agent.modelfiles import ModelFiles
 from secureflow.agent.modelkeys import ModelKeys
@@ -54,6 +55,8 @@ class Assembly:
     agent: Agent
     context: AgentContext
     inbox: Inbox
+    consent: Consent
+    attestation: Attestation
 
 
 def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Outside) -> Assembly:
@@ -65,18 +68,21 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
         return await outside.link.call(kind, dict(body))
 
     witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
-    budgets = Budgets(settings, store, witness, key.public, outside.accounting, call)
-    context = AgentContext(settings, key, store, charter, witness, clock, budgets)
+    inforce = InForce(settings)
+    budgets = Budgets(inforce, store, witness, key.public, outside.accounting, call)
+    context = AgentContext(inforce, key, store, charter, witness, clock, budgets)
     inbox = Inbox(store, clock)
     files = ModelFiles(settings.models, outside.link, party)
     updates = Updates(context, outside.computing, files)
     tallies = Tallies(context, outside.computing)
     sessions = Sessions(context)
+    consent = Consent(outside.policies, inbox)
+    attestation = Attestation(context, outside.verifier, outside.appraisal)
     steps = Steps(context, files)
     agent = Agent(
         context,
-        Approvals(context, Consent(outside.policies, inbox), inbox),
-        Attestation(context, outside.verifier, outside.appraisal),
+        Approvals(context, consent, inbox),
+        attestation,
         updates,
         tallies,
         Rounds(context, updates, outside.uplink),
@@ -84,4 +90,4 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
         sessions,
         ModelKeys(context, files),
     )
-    return Assembly(agent, context, inbox)
+    return Assembly(agent, context, inbox, consent, attestation)

@@ -21,8 +21,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from secureflow.adapters.datasources import SourceLimits, dataset_commitment, open_source
-from secureflow.domain.jobspecs import check_spec, parse_spec, touches_data
+from secureflow.adapters.datasources import (
+    SourceLimits,
+    changed,
+    commit,
+    dataset_commitment,
+    file_digest,
+    open_source,
+    still_written,
+)
+from secureflow.domain.jobspecs import JobSpec, check_spec, parse_spec, touches_data
 from secureflow.domain.schemas import DatasetConfig, row_bucket, with_person
 from secureflow.domain.specs import TrainingSpec, parse
 from secureflow.domain.statistics import StatisticsSpec
@@ -67,33 +75,60 @@ class Worker:
             result = {"error": _failure("worker_failed", f"a {type(error).__name__} inside")}
         return json.dumps({"id": number, **result}, allow_nan=False).encode() + b"\n"
 
-    def describe(self, dataset: dict[str, Any], salt: str) -> dict[str, Any]:
-        """Read a dataset against its declaration; return what may be published about it."""
+    def describe(
+        self, dataset: dict[str, Any], salt: str, known: list[str] | None = None
+    ) -> dict[str, Any]:
+        """Read a dataset against its declaration; return what may be published about it.
+
+        The file is hashed before and after its rows are read: what was checked is what is
+        committed to, also where somebody is still writing it. `known` is the salt and commitment
+        of an earlier publication: the same file keeps them.
+        """
         config = parse(DatasetConfig, dataset, "dataset")
-        rows = open_source(with_person(config), self._limits).describe().rows
+        source = open_source(with_person(config), self._limits)
+        digest = file_digest(Path(config.path))
+        rows = source.describe().rows
+        if file_digest(Path(config.path)) != digest:
+            raise still_written(config.name)
+        if known is not None and commit(digest, bytes.fromhex(known[0])) == known[1]:
+            salt = known[0]
         return {
             "name": config.name,
             "columns": config.public_schema(),
             "rows": rows,
             "bucket": row_bucket(rows),
-            "commitment": dataset_commitment(Path(config.path), bytes.fromhex(salt)),
+            "salt": salt,
+            "commitment": commit(digest, bytes.fromhex(salt)),
         }
 
     def prepare(
-        self, job: str, spec: dict[str, Any], dataset: dict[str, Any] | None, salt: str
+        self,
+        job: str,
+        spec: dict[str, Any],
+        dataset: dict[str, Any] | None,
+        salt: str,
+        commitment: str = "",
     ) -> dict[str, Any]:
-        """Read the spec's columns and no others; prepare a job (again)."""
+        """Read the spec's columns and no others; prepare a job (again).
+
+        A file that is not the committed one while it is read says nothing else about itself:
+        `dataset_changed` goes before any complaint about a row. Without a commitment nothing is
+        compared.
+        """
         asked = parse_spec(spec)
         check_spec(asked)
         config = None if dataset is None else parse(DatasetConfig, dataset, "dataset")
-        if isinstance(asked, StatisticsSpec):
-            rows, validation = self._count(job, asked, config), 0
-        else:
-            rows, validation = self._run(job, asked, config)
-        commitment = ""
-        if config is not None and touches_data(asked):
-            commitment = dataset_commitment(Path(config.path), bytes.fromhex(salt))
-        return {"rows": rows, "validation": validation, "commitment": commitment}
+        touched = config if touches_data(asked) else None
+        found = ""
+        try:
+            rows, validation = self._load(job, asked, config)
+        finally:
+            if touched is not None and Path(touched.path).is_file():
+                found = dataset_commitment(Path(touched.path), bytes.fromhex(salt))
+            if touched is not None and commitment and found != commitment:
+                self._jobs.pop(job, None)
+                raise changed(touched.name)
+        return {"rows": rows, "validation": validation, "commitment": found}
 
     def statistics(self, job: str) -> dict[str, Any]:
         """Return the noised sums of a statistics job."""
@@ -121,6 +156,11 @@ class Worker:
         """Forget a job and its rows."""
         self._jobs.pop(job, None)
         return {}
+
+    def _load(self, job: str, spec: JobSpec, config: DatasetConfig | None) -> tuple[int, int]:
+        if isinstance(spec, StatisticsSpec):
+            return self._count(job, spec, config), 0
+        return self._run(job, spec, config)
 
     def _run(self, job: str, spec: TrainingSpec, config: DatasetConfig | None) -> tuple[int, int]:
         # Lazy: NumPy's share of the start is paid once there is a job.

@@ -8,17 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from secureflow.cli import inbox
+from secureflow.cli import inbox, owndata
 from secureflow.cli.console import Form, Output, confirmed, group, say, show
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 
 app = group("One organisation's agent: data, keys and consent stay here.")
-data = group("Datasets that this agent declares.")
 charter = group("The charter that this agent goes by.")
 app.add_typer(inbox.app, name="inbox")
-app.add_typer(data, name="data")
+app.add_typer(owndata.app, name="data")
 app.add_typer(charter, name="charter")
 
 Config = Annotated[
@@ -64,7 +63,64 @@ def status(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     """Show the agent's status."""
     from secureflow.agent import api
 
-    show(api.status(config), output)
+    told = api.status(config)
+    if output is Form.TABLE:
+        told["settings"] = _standing(told["settings"])
+        told["clock_skew"] = _clocks(told.get("clock_skew"))
+    show(told, output)
+
+
+@app.command("reload", help=t("Bring the edited settings into force, without a restart."))
+def reload(yes: Yes = False, config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """Reload agent.yaml; a privacy budget grows only with a yes."""
+    from secureflow.agent import api
+
+    told = api.reload(config, preview=True)
+    for one in told["budgets"]:
+        before, after = one["before"], one["after"]
+        say(
+            t(
+                "Budget {domain}: ε {before} at δ {old} → ε {after} at δ {new}",
+                domain=one["domain"],
+                before=before["epsilon"],
+                old=before["delta"],
+                after=after["epsilon"],
+                new=after["delta"],
+            )
+        )
+    if any(one["grows"] for one in told["budgets"]):
+        confirmed(t("A privacy budget grows; what it reveals cannot be taken back. Go on?"), yes)
+    told = api.reload(config, agreed=told["budgets"])
+    show(told, output, ("changed", "restart"))
+    if not told["changed"]:
+        say(t("Nothing that can be reloaded was edited."))
+    if told["restart"]:
+        say(t("These need a restart: {names}.", names=", ".join(told["restart"])))
+    for one in api.data_list(config):
+        if one["state"] == "edited since":
+            say(t("Publish it again: secureflow agent data publish {name}", name=one["name"]))
+
+
+def _clocks(skew: int | None) -> str:
+    if skew is None:
+        return t("not compared yet")
+    if abs(skew) <= 120:
+        return t("differs by {seconds} s", seconds=skew)
+    return t("differs by {seconds} s: set the clock (NTP)", seconds=skew)
+
+
+def _standing(settings: dict[str, Any]) -> str:
+    """Say in a line how the file stands to what is in force."""
+    if settings["state"] == "invalid":
+        return t("the file does not load: {reason}", reason=settings["problem"]["message"])
+    parts = []
+    if settings["changed"]:
+        names = ", ".join(settings["changed"])
+        parts.append(t("edited, not in force: {names} (secureflow agent reload)", names=names))
+    if settings["restart"]:
+        names = ", ".join(settings["restart"])
+        parts.append(t("edited, needs a restart: {names}", names=names))
+    return "; ".join(parts) or t("as in the file")
 
 
 @app.command("doctor", help=t("Name the leg of the way to the centre that fails."))
@@ -113,48 +169,6 @@ def clear_alarm(
 
     confirmed(t("Go on although the agent raised an alarm?"), yes)
     show(api.clear_alarm(config, reason), output)
-
-
-@data.command("list", help=t("List the declared datasets."))
-def list_data(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
-    """List declared datasets."""
-    from secureflow.agent import api
-
-    show(api.data_list(config), output)
-
-
-@data.command("publish", help=t("Check a dataset against its schema and publish its description."))
-def publish(
-    name: Annotated[str, typer.Argument(help=t("Name of the dataset in the configuration."))],
-    title: Annotated[str, typer.Option(help=t("Its title for people."))] = "",
-    config: Config = _CONFIG,
-    output: Output = Form.TABLE,
-) -> None:
-    """Publish a dataset's description; rows stay here."""
-    from secureflow.agent import api
-
-    show(api.data_publish(config, name, title or name), output)
-
-
-@data.command("remove", help=t("Withdraw a published description."))
-def remove(
-    name: Annotated[str, typer.Argument(help=t("Name of the dataset in the configuration."))],
-    config: Config = _CONFIG,
-) -> None:
-    """Withdraw a description."""
-    from secureflow.agent import api
-
-    api.data_remove(config, name)
-    say(t("{what} is withdrawn.", what=name))
-
-
-@data.command("budget", help=t("Show what of each privacy budget is spent."))
-def budget(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
-    """Show privacy budgets."""
-    from secureflow.agent import api
-
-    columns = ("domain", "unit", "epsilon", "delta", "spent")
-    show(api.data_budget(config), output, columns)
 
 
 @charter.command("show", help=t("Show the pinned charter and the candidate."))

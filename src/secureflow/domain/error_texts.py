@@ -326,4 +326,9 @@ CHINESE: Final[dict[str, str]] = {
     "database_unavailable": "数据库不可用",
     "database_busy": "数据库正忙",
     "invalid_database_url": "数据库地址无效",
+    "dataset_not_published": "数据集尚未发布，或已撤回",
+    "declaration_changed": "数据集的声明在发布之后有改动",
+    "privacy_fixed": "已发布数据集的隐私域与单位不能更改",
+    "budget_grows": "隐私预算将增大，须由所有者确认",
+    "settings_edited": "配置文件已修改，代理尚未采用",
 }

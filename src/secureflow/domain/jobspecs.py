@@ -58,6 +58,11 @@ def touches_data(spec: JobSpec) -> bool:
     return isinstance(spec, StatisticsSpec) or spec.features is not None
 
 
+def dataset_name(spec: JobSpec, party: str) -> str:
+    """Return the name of the dataset that a party of the roster brings; empty for none."""
+    return next(one.dataset for one in spec.roster if one.party == party)
+
+
 def columns_of(spec: JobSpec) -> tuple[str, ...]:
     """Return every column that the job touches; counting rows touches none."""
     if isinstance(spec, StatisticsSpec):

@@ -1,14 +1,18 @@
 """What a process of the platform may open, and how it ends.
 
-Told by SIGTERM or SIGINT, it lets go of what it serves.
+Told by SIGTERM or SIGINT, it lets go of what it serves. SIGHUP never ends it without a word: it
+asks for a reload of the settings where a process can do that, and is answered in the log
+elsewhere. A terminal that went away sends it too: a process that was started in it and not
+shielded (nohup) ends as on SIGTERM, since nobody could end it otherwise.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from secureflow.kit.logging import get_logger
@@ -30,20 +34,52 @@ def raise_descriptors() -> int:
     return wanted
 
 
-def run_until_told(serving: Coroutine[Any, Any, None]) -> None:
+class Hangup:
+    """What SIGHUP asks for: nothing, until somebody says what."""
+
+    def __init__(self) -> None:
+        self._reload: Callable[[], object] | None = None
+        self._shielded = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        self._terminals = [one for one in (0, 1, 2) if _is_terminal(one)]
+
+    def reloads(self, deed: Callable[[], object]) -> None:
+        """Say what a reload is; it is called on the event loop."""
+        self._reload = deed
+
+    def received(self, end: Callable[[], object]) -> None:
+        """Answer the signal; `end` is called if the terminal is gone."""
+        gone = any(not _is_terminal(one) for one in self._terminals)
+        if gone and not self._shielded:
+            _log.warning("hangup", message="the terminal was closed: stopping")
+            end()
+        elif self._reload is not None:
+            self._reload()
+        else:
+            _log.warning("hangup", message="settings are read at the start: restart to apply them")
+
+
+def run_until_told(serving: Coroutine[Any, Any, None], hangup: Hangup | None = None) -> None:
     """Run a coroutine in a fresh event loop until it ends or the process is told to stop.
 
     Whatever `serving` raises comes through; being told to stop is no error.
     """
-    asyncio.run(_until_told(serving))
+    asyncio.run(_until_told(serving, hangup or Hangup()))
 
 
-async def _until_told(serving: Coroutine[Any, Any, None]) -> None:
+async def _until_told(serving: Coroutine[Any, Any, None], hangup: Hangup) -> None:
     task = asyncio.create_task(serving)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
+    loop.add_signal_handler(signal.SIGHUP, hangup.received, task.cancel)
     try:
         await task
     except asyncio.CancelledError:
         _log.info("stopped")
+
+
+def _is_terminal(handle: int) -> bool:
+    try:
+        return os.isatty(handle)
+    except OSError:
+        return False

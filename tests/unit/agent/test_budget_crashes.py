@@ -51,6 +51,7 @@ class Settings:
 
     def __init__(self, domain: str) -> None:
         self.privacy = DatasetPrivacy(domain, LIMIT, 1e-5)
+        self.datasets = (Dataset(self.privacy),)
 
     def dataset(self, name: str) -> Dataset:
         return Dataset(self.privacy)

@@ -61,7 +61,7 @@ def _commands(tmp_path: Path, centre: Centre) -> Commands:
     assembly: Any = SimpleNamespace(context=SimpleNamespace(charter=desk))
     link: Any = centre
     describing: Any = SimpleNamespace()
-    return Commands(assembly, link, describing)
+    return Commands(assembly, link, describing, describing, describing)
 
 
 def digest_of(told: dict[str, Any]) -> str:

@@ -14,11 +14,16 @@ import yaml
 from peers.links import DOMAIN, Centre, Pki, now
 
 from secureflow import __version__
+from secureflow.adapters.datasources import dataset_commitment
 from secureflow.adapters.tee import SimulatedPlatform, code_measurement
+from secureflow.agent import doctor
 from secureflow.agent.charter import CharterDesk
 from secureflow.agent.doctor import examine
+from secureflow.agent.publications import declaration
 from secureflow.agent.store import Store
 from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs import parse
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import parse_certificate, serial
@@ -101,7 +106,8 @@ async def test_a_healthy_agent(tmp_path: Path) -> None:
         assert all(one["ok"] for one in legs.values()), legs
         assert list(legs) == [
             "settings", "keys", "name", "connection", "certificate", "TLS", "server",
-            "authorisation", "clock", "version", "charter", "attestation", "enclave", "alarm",
+            "authorisation", "clock", "version", "charter", "attestation", "enclave",
+            "running", "data", "alarm",
         ]  # fmt: skip
         assert "hardware only" in legs["attestation"]["message"]
 
@@ -211,6 +217,39 @@ async def test_simulated_enclaves_are_called_so(tmp_path: Path) -> None:
         assert "SIMULATED" in legs["attestation"]["message"]
         assert "SIMULATED" in legs["enclave"]["message"]
         assert legs["enclave"]["ok"]
+
+
+async def test_a_file_or_declaration_other_than_the_published_one_is_told(tmp_path: Path) -> None:
+    async with patient(tmp_path) as sick:
+        rows = sick.directory / "rows.csv"
+        rows.write_text("age\n41\n")
+        column = {"name": "age", "type": "number", "bounds": [0, 100]}
+        dataset = {"name": "people", "path": "rows.csv", "format": "csv", "columns": [column]}
+        sick.settings["datasets"] = [dataset]
+        assert "0 of 1" in (await sick.legs())["data"]["message"]
+        commitment = dataset_commitment(rows, b"s" * 32)
+        config = parse(DatasetConfig, dataset, "dataset")
+        fact = {"salt": (b"s" * 32).hex(), "commitment": commitment, **declaration(config)}
+        with contextlib.closing(Store(sick.directory / "agent.db")) as store, store.transaction():
+            store.set_fact("dataset/people", fact)
+        assert "1 of 1" in (await sick.legs())["data"]["message"]
+        rows.write_text("age\n41\n7\n")
+        assert await sick.failed() == {"data": "dataset_changed"}
+        column["bounds"] = [0, 50]
+        assert await sick.failed() == {"data": "declaration_changed"}
+
+
+async def test_a_running_agent_that_goes_by_other_settings_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"state": "edited", "changed": ["datasets.people"], "restart": ["link"]}
+    async with patient(tmp_path) as sick:
+        monkeypatch.setattr(doctor, "call", lambda *_: {"settings": told})
+        legs = await sick.legs()
+        assert legs["running"]["code"] == "settings_edited"
+        assert "datasets.people, link" in legs["running"]["message"]
+        monkeypatch.setattr(doctor, "call", lambda *_: {"settings": {**told, "state": "same"}})
+        assert await sick.failed() == {}
 
 
 async def test_a_wrong_policy_and_a_missing_file(tmp_path: Path) -> None:

@@ -9,15 +9,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from peers.links import DOMAIN, Centre, Pki, until
 
-from secureflow.agent import api
+from secureflow.agent import api, clockwatch
 from secureflow.agent.main import serve
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.crypto import SigningKey
@@ -95,6 +97,25 @@ def test_the_main_process_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def narrow(config: Path) -> None:
+    settings = yaml.safe_load(config.read_text())
+    settings["datasets"][0]["columns"][0]["bounds"] = [0, 50]
+    config.write_text(yaml.safe_dump(settings))
+
+
+async def edited_while_it_runs(config: Path) -> None:
+    """Status and publishing say so; a reload brings it into force."""
+    assert (await ask(api.status, config))["settings"]["state"] == "same"
+    narrow(config)
+    assert (await ask(api.status, config))["settings"]["changed"] == ["datasets.people"]
+    with pytest.raises(SecureFlowError) as error:
+        await ask(api.data_publish, config, "people")
+    assert error.value.code == "settings_edited"
+    assert (await ask(api.reload, config, preview=True))["changed"] == ["datasets.people"]
+    assert (await ask(api.reload, config))["changed"] == ["datasets.people"]
+    assert (await ask(api.data_list, config))[0]["state"] == "edited since"
+
+
 async def test_serving_and_ending(tmp_path: Path) -> None:
     async with enrolled(tmp_path) as (config, centre):
         running = asyncio.create_task(serve(AgentSettings.load(config)))
@@ -116,6 +137,13 @@ async def test_serving_and_ending(tmp_path: Path) -> None:
         sent = next(body for _, kind, body in centre.calls if kind == "dataset.publish")
         assert sent.keys() == {"name", "title", "columns", "rows", "commitment", "privacy"}
         assert (await ask(api.data_list, config))[0]["published"] == "dst_1"
+        assert (await ask(api.data_list, config))[0]["state"] == "published"
+        await edited_while_it_runs(config)
+        assert published["grants"] == {"kept": 0, "reduced": 0, "ended": 0}
+        centre.answer_call = lambda _, kind, body: {"grants": 2, "projects": 1, "evil": "\x1b[2J"}
+        uses = {"grants": 2, "projects": 1, "waiting": 0, "approved": 0}
+        assert await ask(api.data_uses, config, "people") == uses
+        centre.answer_call = lambda _, kind, body: {}
         await ask(api.data_remove, config, "people")
         assert (await ask(api.data_list, config))[0]["published"] == ""
         with pytest.raises(SecureFlowError) as error:
@@ -123,6 +151,7 @@ async def test_serving_and_ending(tmp_path: Path) -> None:
         assert error.value.code == "charter_missing"
         assert [deed["deed"] for deed in await ask(api.log, config)] == [
             "dataset.removed",
+            "settings.reloaded",
             "dataset.published",
         ]
         running.cancel()
@@ -141,21 +170,44 @@ async def test_a_real_process_opens_no_port_and_obeys_sigterm(tmp_path: Path) ->
             str(config),
             env={**os.environ, "SECUREFLOW_AGENT__LOG_FORM": "json"},
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
         )
         try:
             assert process.stdout is not None
+            assert process.stderr is not None
             line = json.loads(await process.stdout.readline())
             assert (line["event"], line["pid"]) == ("ready", process.pid)
             await centre.connected("bank-a")
             assert listening(process.pid) == set()
             assert listening(os.getpid()) != set()  # the centre's port: the check can see one
+            text = config.read_text().replace("people", "others")
+            config.write_text(text)
+            process.send_signal(signal.SIGHUP)
+            while b"settings_reloaded" not in (said := await process.stderr.readline()):
+                assert said
+            assert (await ask(api.data_list, config))[0]["name"] == "others"
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), 5) == 0
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+
+async def test_a_wrong_clock_is_noticed_while_the_agent_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned = asyncio.Event()
+    log = SimpleNamespace(warning=lambda event, **_: warned.set() if event == "clock_skew" else 0)
+    monkeypatch.setattr(clockwatch, "_log", log)
+    async with enrolled(tmp_path) as (config, centre):
+        ahead = int(time.time()) + 7200
+        centre.answer_call = lambda _, kind, body: {"time": ahead} if kind == "status" else {}
+        running = asyncio.create_task(serve(AgentSettings.load(config)))
+        await asyncio.wait_for(warned.wait(), 60)
+        assert 7000 < (await ask(api.status, config))["clock_skew"] <= 7200
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_an_agent_outlives_its_centre(tmp_path: Path) -> None:

@@ -26,7 +26,6 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
             "pinned": {"charter": {"version": 1}, "signatures": {}},
             "candidate": {"charter": CHARTER.json(), "signatures": {}},
         },
-        "data.publish": {"id": "dst_00000000"},
         "log": [{"at": 1, "what": "charter.pinned"}],
         "leaves": [{"kind": "approval", "hash": "ab" * 32, "proved": True, "leaf": {}}],
     }
@@ -85,14 +84,11 @@ def test_an_alarm_is_cleared_only_with_a_reason_and_a_yes(cli: Any, asked: Any) 
     assert cli("agent", "clear-alarm", "--reason", "explained", "--yes")[0] == 0
 
 
-def test_publishing_log_and_status(cli: Any, asked: Any) -> None:
-    assert "dst_00000000" in cli("agent", "data", "publish", "customers")[1]
-    assert asked[-1] == ("data.publish", {"name": "customers", "title": "customers"})
+def test_log_and_status(cli: Any, asked: Any) -> None:
     assert "charter.pinned" in cli("agent", "log", "--job", "job_1", "--limit", 5)[1]
     assert asked[-1] == ("log", {"job": "job_1", "limit": 5})
     assert "ab" * 32 in cli("agent", "leaves", "job_1")[1]
     assert asked[-1] == ("leaves", {"job": "job_1"})
-    assert cli("agent", "status")[0] == 0
 
 
 def test_an_agent_that_does_not_run_is_named(cli: Any, tmp_path: Path) -> None:

@@ -6,7 +6,14 @@ reads configurations, stays small.
 
 from __future__ import annotations
 
-from secureflow.adapters.datasources.commitment import dataset_commitment, file_digest
+from secureflow.adapters.datasources.commitment import (
+    changed,
+    check_unchanged,
+    commit,
+    dataset_commitment,
+    file_digest,
+    still_written,
+)
 from secureflow.adapters.datasources.source import (
     DataSource,
     Description,
@@ -18,7 +25,11 @@ __all__ = [
     "DataSource",
     "Description",
     "SourceLimits",
+    "changed",
+    "check_unchanged",
+    "commit",
     "dataset_commitment",
     "file_digest",
     "open_source",
+    "still_written",
 ]

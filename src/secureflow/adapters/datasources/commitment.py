@@ -11,6 +11,8 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from secureflow.kit.errors import SecureFlowError
+
 SALT_BYTES = 32
 
 
@@ -25,7 +27,57 @@ def dataset_commitment(path: Path, salt: bytes) -> str:
     Raises:
         ValueError: the salt has another length.
     """
+    return commit(file_digest(path), salt)
+
+
+def commit(digest: bytes, salt: bytes) -> str:
+    """Return the hex commitment to a file of this digest; see `dataset_commitment`."""
     if len(salt) != SALT_BYTES:
         message = f"the salt has {len(salt)} bytes, not {SALT_BYTES}"
         raise ValueError(message)
-    return hashlib.sha256(salt + file_digest(path)).hexdigest()
+    return hashlib.sha256(salt + digest).hexdigest()
+
+
+def check_unchanged(dataset: str, path: Path, salt: bytes, commitment: str) -> None:
+    """Refuse a file that is not the one committed to, in words that say nothing of its rows.
+
+    Raises:
+        SecureFlowError: `dataset_changed`, `dataset_unreadable`.
+    """
+    try:
+        found = dataset_commitment(path, salt)
+    except OSError:
+        raise unreadable(dataset) from None
+    if found != commitment:
+        raise changed(dataset)
+
+
+def changed(dataset: str) -> SecureFlowError:
+    """Return the error for a file that is not the one committed to."""
+    return SecureFlowError(
+        "dataset_changed",
+        f"The file of dataset {dataset!r} is not the one that its owner published.",
+        "Its owner brings the file back, or publishes it again (secureflow agent data publish) and "
+        "has the job submitted again.",
+        {"dataset": dataset},
+    )
+
+
+def unreadable(dataset: str) -> SecureFlowError:
+    """Return the error for a file that is not there."""
+    return SecureFlowError(
+        "dataset_unreadable",
+        f"The file of dataset {dataset!r} is not there or is not a file.",
+        "Check `path` in the agent's configuration.",
+        {"dataset": dataset},
+    )
+
+
+def still_written(dataset: str) -> SecureFlowError:
+    """Return the error for a file that changed while it was read to be published."""
+    return SecureFlowError(
+        "dataset_changed",
+        f"The file of dataset {dataset!r} changed while it was read.",
+        "Publish it when nobody writes it any more: write another file and rename it into place.",
+        {"dataset": dataset},
+    )

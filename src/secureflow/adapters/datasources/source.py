@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from secureflow.adapters.datasources.commitment import unreadable
 from secureflow.domain.schemas import DatasetConfig, check_dataset
 from secureflow.kit.errors import SecureFlowError
 
@@ -62,12 +63,7 @@ def open_source(config: DatasetConfig, limits: SourceLimits | None = None) -> Da
     limits = limits or SourceLimits()
     path = Path(config.path)
     if not path.is_file():
-        raise SecureFlowError(
-            "dataset_unreadable",
-            f"The file of dataset {config.name!r} is not there or is not a file.",
-            "Check `path` in the agent's configuration.",
-            {"dataset": config.name},
-        )
+        raise unreadable(config.name)
     size = path.stat().st_size
     if size > limits.max_bytes:
         raise SecureFlowError(

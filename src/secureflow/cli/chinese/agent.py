@@ -11,7 +11,6 @@ TEXTS: Final[dict[str, str]] = {
     "One organisation's agent: data, keys and consent stay here.": (
         "一个机构的代理：数据、密钥与同意都留在本地。"
     ),
-    "Datasets that this agent declares.": "本代理声明的数据集。",
     "The charter that this agent goes by.": "本代理所遵循的章程。",
     "Next: secureflow agent start --config {path}": (
         "下一步：secureflow agent start --config {path}"
@@ -27,16 +26,9 @@ TEXTS: Final[dict[str, str]] = {
     "Name the leg of the way to the centre that fails.": "逐段检查通往中心的链路，指出出错的一段。",
     "Show what this agent did.": "显示本代理做过的事。",
     "{path} has no header line.": "{path} 没有表头行。",
-    "List the declared datasets.": "列出已声明的数据集。",
     "Who could see what of a job, what it cost, what is stopped.": (
         "谁能看到任务的哪些内容、消耗了多少隐私预算、挡住了哪些攻击。"
     ),
-    "Show what of each privacy budget is spent.": "显示各隐私预算的消耗情况。",
-    "Check a dataset against its schema and publish its description.": (
-        "按模式校验数据集，并发布其描述。"
-    ),
-    "{what} is withdrawn.": "已撤回 {what}。",
-    "Withdraw a published description.": "撤回已发布的描述。",
     "Show the pinned charter and the candidate.": "显示已钉定的章程与候选章程。",
     "The charter is pinned.": "章程已钉定。",
     "Go by this charter from now on.": "从现在起遵循这份章程。",
@@ -56,10 +48,29 @@ TEXTS: Final[dict[str, str]] = {
     "Name of this agent.": "本代理的名称。",
     "At most so many.": "最多显示的条数。",
     "Only of this job.": "仅限此任务。",
-    "Name of the dataset in the configuration.": "配置中的数据集名称。",
-    "Its title for people.": "给人看的标题。",
     "Charter file; default: the server's.": "章程文件；默认取服务器上的。",
     "The words or digits that you compared with the other members.": (
         "您与其他成员核对过的指纹词或数字。"
     ),
+    "Bring the edited settings into force, without a restart.": "使修改后的配置生效，无需重启。",
+    "Budget {domain}: ε {before} at δ {old} → ε {after} at δ {new}": (
+        "预算 {domain}：ε {before}（δ {old}）→ ε {after}（δ {new}）"
+    ),
+    "A privacy budget grows; what it reveals cannot be taken back. Go on?": (
+        "隐私预算将增大；已透露的内容无法收回。继续吗？"
+    ),
+    "Nothing that can be reloaded was edited.": "没有可重新加载的修改。",
+    "These need a restart: {names}.": "以下修改需要重启才能生效：{names}。",
+    "Publish it again: secureflow agent data publish {name}": (
+        "请重新发布：secureflow agent data publish {name}"
+    ),
+    "the file does not load: {reason}": "配置文件无法加载：{reason}",
+    "edited, not in force: {names} (secureflow agent reload)": (
+        "已修改但未生效：{names}（secureflow agent reload）"
+    ),
+    "edited, needs a restart: {names}": "已修改，需要重启：{names}",
+    "as in the file": "与文件一致",
+    "not compared yet": "尚未比较",
+    "differs by {seconds} s: set the clock (NTP)": "相差 {seconds} 秒：请校准时钟（NTP）",
+    "clock_skew": "时钟",
 }

@@ -46,6 +46,7 @@ TEXTS: Final[dict[str, str]] = {
     "charter": "章程",
     "attestation": "远程证明",
     "alarm": "报警",
+    "data": "数据",
     "name": "名称",
     "connection": "连接",
     "server": "服务器",

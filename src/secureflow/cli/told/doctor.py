@@ -114,4 +114,21 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "The centre does not answer.": "中心没有应答。",
     "Look at the server's log.": "请查看服务器日志。",
+    "no agent runs here": "此处没有运行中的代理",
+    "the running agent goes by this file": "运行中的代理与此文件一致",
+    "The running agent does not go by {} as it is now: {}.": (
+        "运行中的代理尚未采用 {0} 的当前内容：{1}。"
+    ),
+    "Bring it into force: secureflow agent reload. It names what needs a restart.": (
+        "使其生效：secureflow agent reload。它会指出哪些需要重启。"
+    ),
+    "{} is declared otherwise than it was published: jobs are refused.": (
+        "{0} 的声明与已发布的不同：任务会被拒绝。"
+    ),
+    "Publish it again: secureflow agent data publish {}.": (
+        "请重新发布：secureflow agent data publish {0}。"
+    ),
+    "{} of {} datasets are published, their files unchanged": (
+        "{1} 个数据集中已发布 {0} 个，文件均未改变"
+    ),
 }

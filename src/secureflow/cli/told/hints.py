@@ -147,4 +147,26 @@ TEXTS: Final[dict[str, str]] = {
     "Ask the operator for a token for your organisation.": "请向运营方索取本机构的令牌。",
     "Its certificate renews itself. To enrol anew, move link.pem and ca.pem away; signing.key "
     "stays.": "其证书会自动续期。要重新注册，请移走 link.pem 与 ca.pem；signing.key 保留。",
+    # an owner's data and settings
+    "At {}: secureflow agent data publish {}; then submit again.": (
+        "在 {0}：secureflow agent data publish {1}；然后重新提交。"
+    ),
+    "Its owner brings the file back, or publishes it again (secureflow agent data publish) and "
+    "has the job submitted again.": (
+        "由所有者恢复该文件，或重新发布（secureflow agent data publish）并请人重新提交任务。"
+    ),
+    "Publish it when nobody writes it any more: write another file and rename it into place.": (
+        "请在写入完成后再发布：先写另一个文件，再改名替换。"
+    ),
+    "What the data has revealed stays revealed: put domain, unit and person back. Other data "
+    "takes another name.": (
+        "数据已透露的内容无法收回：请恢复 domain、unit 与 person。其他数据请另取名称。"
+    ),
+    "What is revealed cannot be taken back: secureflow agent reload asks, and confirms it.": (
+        "已透露的内容无法收回：请用 secureflow agent reload 确认。"
+    ),
+    "Bring the file into force first: secureflow agent reload.": (
+        "请先使文件生效：secureflow agent reload。"
+    ),
+    "Give the new one another name: --name NAME.": "请为新数据集另取名称：--name NAME。",
 }

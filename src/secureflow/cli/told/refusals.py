@@ -120,4 +120,19 @@ TEXTS: Final[dict[str, str]] = {
     "The agent has no command {}.": "代理没有命令 {0}。",
     "The token invites an enclave, not an agent.": "该令牌邀请的是飞地，而不是代理。",
     "{} holds an enrolled agent.": "{0} 中已有注册的代理。",
+    # an owner's data and settings
+    "{} has not published the dataset {}, or withdrew it.": (
+        "{0} 尚未发布数据集 {1}，或已将其撤回。"
+    ),
+    "{} has changed its declaration of {} since it published the dataset.": (
+        "{0} 在发布数据集之后修改了 {1} 的声明。"
+    ),
+    "The file of dataset {} is not the one that its owner published.": (
+        "数据集 {0} 的文件不是其所有者所发布的那一份。"
+    ),
+    "The file of dataset {} changed while it was read.": "数据集 {0} 的文件在读取时被改动。",
+    "The privacy budget of dataset {} is kept in {}; the settings say {}.": (
+        "数据集 {0} 的隐私预算记在 {1}；而配置中为：{2}。"
+    ),
+    "The privacy budget of {} would grow.": "{0} 的隐私预算将会增大。",
 }

@@ -9,7 +9,7 @@ from secureflow.engines.privacy.accounting import (
     noise_share,
     parse_charge,
 )
-from secureflow.engines.privacy.budget import BudgetLedger, Limit, reserve_all
+from secureflow.engines.privacy.budget import BudgetLedger, Limit, reserve_all, unit_fixed
 from secureflow.engines.privacy.clipping import AdaptiveClip, clip_norm
 from secureflow.engines.privacy.dpsgd import DpSgd
 
@@ -27,4 +27,5 @@ __all__ = [
     "noise_share",
     "parse_charge",
     "reserve_all",
+    "unit_fixed",
 ]

@@ -87,15 +87,23 @@ class BudgetLedger:
         for reservation in self._reservations.values():
             if reservation.state == "reserved":
                 reservation.state = "unknown"
-        if not events or self.limit != limit:
-            if events and self.limit.unit != limit.unit:
-                raise SecureFlowError(
-                    "budget_unit_fixed",
-                    f"{limit.domain} is accounted per {self.limit.unit}, not per {limit.unit}.",
-                    "The unit of a domain is fixed once: ε of different units cannot be added.",
-                )
-            self.limit = limit
+        if not events:
             self._store(limit.as_json())
+        self.go_by(limit)
+
+    def go_by(self, limit: Limit) -> None:
+        """Take another limit of the owner's; it is one more event of the chain.
+
+        Raises:
+            SecureFlowError: `budget_unit_fixed`.
+        """
+        if self.limit == limit:
+            return
+        if self.limit.unit != limit.unit:
+            raise unit_fixed(limit.domain, self.limit.unit, limit.unit)
+        self._check_settled()
+        self._store(limit.as_json())
+        self.limit = limit
 
     # --- the three deeds -----------------------------------------------------------------------
 
@@ -365,6 +373,15 @@ def _covers(reserved: Charge, released: Charge) -> bool:
             return False
         left.remove(fit)
     return True
+
+
+def unit_fixed(domain: str, unit: PrivacyUnit, wanted: PrivacyUnit) -> SecureFlowError:
+    """Return the error for a domain that shall be accounted in another unit."""
+    return SecureFlowError(
+        "budget_unit_fixed",
+        f"{domain} is accounted per {unit}, not per {wanted}.",
+        "The unit of a domain is fixed once: ε of different units cannot be added.",
+    )
 
 
 def _conflict(reservation: str, reason: str) -> SecureFlowError:

@@ -1,0 +1,137 @@
+"""A drafted declaration as the YAML that its owner reads, corrects and keeps."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from secureflow.cli.texts import t
+
+if TYPE_CHECKING:
+    from secureflow.adapters.datasources.inspection import ColumnDraft, TableDraft
+
+
+def block(draft: TableDraft, name: str, path: str) -> list[str]:
+    """Return the lines of one entry of `datasets:`, not indented.
+
+    Args:
+        draft: what the file looks like.
+        name: the dataset's name.
+        path: the file, as agent.yaml is to name it.
+
+    Raises:
+        SecureFlowError: `dataset_unreadable` when no column can be used.
+    """
+    draft.dataset(name, Path(path))
+    lines = [f"- name: {_yaml(name)}", f"  path: {_yaml(path)}", f"  format: {draft.format}"]
+    if draft.missing != ("",):
+        lines.append(f"  missing: {_yaml(list(draft.missing))}")
+    lines.append("  columns:")
+    if any(column.bounds for column in draft.columns):
+        lines.append(
+            f"    # {t('Bounds come from the rows: put what the quantity can be at all.')}"
+        )
+    lines += [_column(column) for column in draft.columns if column.type is not None]
+    left = [column for column in draft.columns if column.left_out is not None]
+    if left:
+        lines.append(f"  # {t('Left out; declare one by hand if jobs need it:')}")
+    for one in left:
+        lines.append(f"  #   {_word(one.name)}: {_reason(one.left_out)}")
+    lines.append(
+        f"  # {t('Without a budget, jobs with differential privacy are refused. Decide it:')}"
+    )
+    lines.append(f"  # privacy: {_yaml(_privacy(draft, name))}")
+    return lines
+
+
+def remarks(draft: TableDraft) -> Iterator[str]:
+    """Yield what the owner should know before confirming the draft."""
+    rows, columns = draft.rows, len(draft.columns)
+    yield t(
+        "{rows} rows, {columns} columns; nothing was sent anywhere.", rows=rows, columns=columns
+    )
+    if any(column.bounds for column in draft.columns):
+        yield t(
+            "Bounds taken from the data are data: everybody who sees the description learns "
+            "roughly what your smallest and largest rows are, and a row that comes later may not "
+            "fit. Put what the quantity can be at all (an age: 0 to 120), without looking."
+        )
+    listed = [column.name for column in draft.columns if column.categories]
+    if listed:
+        yield t(
+            "Categories are published as they stand: take out what names somebody ({names}).",
+            names=", ".join(listed),
+        )
+    sensitive = [column.name for column in draft.columns if column.sensitive and column.type]
+    if sensitive:
+        yield t(
+            "Marked sensitive by their names alone, so check the others too: {names}.",
+            names=", ".join(sensitive),
+        )
+
+
+def slug(stem: str) -> str:
+    """Return a dataset name made of a file's: small letters, digits and dashes."""
+    plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
+    return plain[:40].strip("-") or "data"
+
+
+def _column(column: ColumnDraft) -> str:
+    said: dict[str, Any] = {"name": column.name, "type": column.type}
+    if column.bounds is not None:
+        said["bounds"] = [_number(one) for one in column.bounds]
+    if column.categories:
+        said["categories"] = list(column.categories)
+    if column.sensitive:
+        said["sensitive"] = True
+    notes = []
+    if column.bounds is not None:
+        notes.append(t("to be confirmed"))
+    if column.nullable:
+        notes.append(t("has missing values"))
+    if column.sensitive:
+        notes.append(t("sensitive by its name"))
+    note = f"  # {'; '.join(notes)}" if notes else ""
+    return f"    - {_yaml(said)}{note}"
+
+
+def _reason(left_out: str | None) -> str:
+    reasons = {
+        "identifier": t("it tells rows or persons apart"),
+        "text": t("free text, or too many different values for categories"),
+        "mixed": t("most of its cells are numbers, some are not"),
+        "date": t("dates or times: derive an age or a duration"),
+        "constant": t("the same value in every row"),
+        "empty": t("no value in any row"),
+        "infinite": t("it holds infinite numbers"),
+        "name": t("its name is empty, doubled, too long or not printable"),
+    }
+    return reasons.get(left_out or "", t("neither numbers nor categories"))
+
+
+def _privacy(draft: TableDraft, name: str) -> dict[str, Any]:
+    """Return a budget to start from: δ well below one in the number of rows."""
+    power = max(5, math.ceil(math.log10(draft.rows)) + 1)
+    return {"domain": name, "unit": "record", "epsilon": 3.0, "delta": float(f"1e-{power}")}
+
+
+def _number(value: float) -> float | int:
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+
+
+def _yaml(value: Any) -> str:
+    """Return a value on one line, whatever characters it has."""
+    text = yaml.safe_dump(
+        value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf
+    )
+    return text.removesuffix("...\n").strip()
+
+
+def _word(name: str) -> str:
+    return name if name.isprintable() and name.strip() else json.dumps(name)

@@ -1,0 +1,145 @@
+"""`secureflow agent data`: an owner's own datasets, from the first look at a file to withdrawal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from secureflow.cli.console import Form, Output, confirmed, group, say, show, write
+from secureflow.cli.texts import t
+
+app = group("Datasets that this agent declares.")
+
+Config = Annotated[
+    Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
+]
+Name = Annotated[str, typer.Argument(help=t("Name of the dataset in the configuration."))]
+Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask."))]
+_CONFIG = Path("agent.yaml")
+
+
+@app.command("inspect", help=t("Draft a dataset's declaration from its file; nothing is sent."))
+def inspect(
+    file: Annotated[Path, typer.Argument(help=t("CSV or Parquet file."))],
+    name: Annotated[str, typer.Option(help=t("Name of the dataset. Default: the file's."))] = "",
+    category: Annotated[
+        list[str] | None,
+        typer.Option(help=t("A column of numbers to declare as categories, such as a label.")),
+    ] = None,
+    into: Annotated[
+        bool, typer.Option("--write", help=t("Add it to the agent's YAML file."))
+    ] = False,
+    yes: Yes = False,
+    config: Config = _CONFIG,
+) -> None:
+    """Draft a declaration; the agent need not run."""
+    from secureflow.adapters.datasources.inspection import inspect_file
+    from secureflow.cli.drafting import block, remarks, slug
+
+    draft = inspect_file(file, category or ())
+    called = name or slug(file.stem)
+    lines = block(draft, called, _from(file, config))
+    write("\n".join(lines))
+    for one in remarks(draft):
+        say(one)
+    if not into:
+        say(t("Paste it under `datasets:` in agent.yaml, or add --write."))
+        return
+    from secureflow.agent.declaring import add_dataset
+
+    confirmed(t("Add it to {path}?", path=config), yes)
+    add_dataset(config, called, lines)
+    say(t("{what} stands in {path}: confirm its bounds there.", what=called, path=config))
+    say(
+        t(
+            "Next: secureflow agent reload (or agent start), then "
+            "secureflow agent data publish {name}",
+            name=called,
+        )
+    )
+
+
+@app.command("list", help=t("List the declared datasets."))
+def list_data(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """List declared datasets."""
+    from secureflow.agent import api
+
+    columns = ("name", "state", "published", "columns", "path")
+    show(api.data_list(config), output, columns)
+
+
+@app.command("publish", help=t("Check a dataset against its schema and publish its description."))
+def publish(
+    name: Name,
+    title: Annotated[str, typer.Option(help=t("Its title for people."))] = "",
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Publish a dataset's description; rows stay here."""
+    from secureflow.agent import api
+
+    told = api.data_publish(config, name, title)
+    if output is not Form.TABLE:
+        show(told, output)
+        return
+    shown = {**told, "columns": len(told["columns"])}
+    show(shown, output, ("id", "name", "title", "rows", "counted", "columns", "commitment"))
+    say(
+        t(
+            "Others see the bucket of rows, never the count; {id} is its name in jobs.",
+            id=told["id"],
+        )
+    )
+    _tell_grants(told)
+
+
+def _tell_grants(told: dict[str, Any]) -> None:
+    grants = told["grants"]
+    if grants["reduced"] or grants["ended"]:
+        say(
+            t(
+                "Some columns now let more through, or are gone: {reduced} grants lost them, "
+                "{ended} ended, {kept} are as before. Grant anew what shall be used.",
+                **grants,
+            )
+        )
+    if not grants["kept"]:
+        say(t('Next: secureflow data grant {id} PROJECT --purpose "…"', id=told["id"]))
+
+
+@app.command("remove", help=t("Withdraw a published description."))
+def remove(name: Name, yes: Yes = False, config: Config = _CONFIG) -> None:
+    """Withdraw a description; its grants end."""
+    from secureflow.agent import api
+
+    uses = api.data_uses(config, name)
+    say(
+        t(
+            "This ends {grants} grants of {projects} projects and refuses {waiting} requests that "
+            "wait; {approved} jobs that were approved go on.",
+            **uses,
+        )
+    )
+    confirmed(t("Withdraw {what}?", what=name), yes)
+    api.data_remove(config, name)
+    say(t("{what} is withdrawn.", what=name))
+    say(t("Published again it keeps its id and its privacy budget; its grants do not come back."))
+
+
+@app.command("budget", help=t("Show what of each privacy budget is spent."))
+def budget(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """Show privacy budgets."""
+    from secureflow.agent import api
+
+    columns = ("domain", "unit", "epsilon", "delta", "spent")
+    show(api.data_budget(config), output, columns)
+
+
+def _from(file: Path, config: Path) -> str:
+    """Return the file's path as agent.yaml names it: relative to its own directory if inside."""
+    path, base = file.resolve(), config.resolve().parent
+    if config.exists() and path.is_relative_to(base):
+        return str(path.relative_to(base))
+    return str(path)

@@ -1,0 +1,328 @@
+"""Settings that are edited while the agent runs: what comes into force, and what never does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from peers.agent_world import ALLOW, JOB, ME, World
+
+from secureflow.adapters.policy import CedarPolicies
+from secureflow.agent import reload
+from secureflow.agent.publications import check_lineage
+from secureflow.agent.reload import Reload, Rules
+from secureflow.agent.settings import AgentSettings
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.process import Hangup
+
+BUDGET = {"domain": "customers", "epsilon": 5.0, "delta": 1e-5}
+PRIVATE = {
+    "plan": {"rounds": 3, "validation": 0.0},
+    "privacy": {"delta": 1e-6, "noise_multiplier": 5.0, "rows": 1000},
+}
+FORBID = "forbid(principal, action, resource);"
+
+
+class Owner(World):
+    """An agent whose settings stand in a file, which its owner edits."""
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "agent.yaml"
+
+    @property
+    def settings(self) -> AgentSettings:
+        if not self.config.exists():
+            self.write()
+        return AgentSettings.load(self.config)
+
+    def written(self) -> dict[str, Any]:
+        return {
+            "directory": ".",
+            "organisation": ME,
+            "server": "https://centre.example",
+            "link": "centre.example:1",
+            "trust_domain": "example.org",
+            "datasets": [self.declared],
+            "consent": {"protections": ["sealed", "sealed+secagg"]},
+            "attestation": {"allow_simulated": True, "measurements": ["ab" * 32]},
+        }
+
+    def write(self, **changes: Any) -> None:
+        self.config.write_text(yaml.safe_dump({**self.written(), **changes}))
+
+    def edit(self, column: int | None = None, **changes: Any) -> None:
+        """Change the dataset, or one of its columns."""
+        if column is None:
+            dataset = {**self.declared, **changes}
+        else:
+            columns = [dict(one) for one in self.declared["columns"]]
+            columns[column] |= changes
+            dataset = {**self.declared, "columns": columns}
+        self.write(datasets=[dataset])
+
+    def open_agent(self) -> None:
+        super().open_agent()
+        self.reload = Reload(self.config, self.assembly, self.rules)
+
+    def rules(self, settings: AgentSettings) -> Rules:
+        policies = CedarPolicies.load(settings.consent.policies)
+        attestation = self.assembly.attestation
+        if not settings.consent.policies:
+            policies = self.assembly.consent._policies  # type: ignore[assignment]
+        return Rules(policies, attestation._verifier, attestation._policy)
+
+    @property
+    def inforce(self) -> AgentSettings:
+        return self.assembly.context.settings
+
+    async def refused(self, **more: Any) -> str:
+        """A reload that is refused changes nothing at all."""
+        before, events = self.inforce, self.store.budget_events("customers")
+        with pytest.raises(SecureFlowError) as caught:
+            await self.reload.apply(**more)
+        assert self.inforce is before
+        assert self.store.budget_events("customers") == events
+        assert not self.deeds("settings.reloaded")
+        return caught.value.code
+
+    def deeds(self, deed: str) -> list[dict[str, Any]]:
+        return [one["facts"] for one in self.store.deeds() if one["deed"] == deed]
+
+
+async def test_an_edit_comes_into_force_and_is_noted(tmp_path: Path) -> None:
+    owner = Owner(tmp_path)
+    same = {"state": "same", "changed": [], "restart": [], "problem": None}
+    assert await owner.reload.difference() == same
+    other = {**owner.declared, "name": "more"}
+    consent = {"protections": ["sealed"], "max_age": 60}
+    owner.write(datasets=[owner.declared, other], consent=consent, link="centre.example:2")
+    found = await owner.reload.difference()
+    changed = ["datasets.more", "consent.protections", "consent.max_age"]
+    assert (found["state"], found["changed"], found["restart"]) == ("edited", changed, ["link"])
+    await owner.reload.apply()
+    assert owner.inforce.dataset("more").name == "more"
+    assert owner.inforce.consent.max_age == 60
+    assert owner.inforce.link == "centre.example:1"  # needs a restart, and is not half in force
+    assert owner.deeds("settings.reloaded") == [{"changed": changed, "restart": ["link"]}]
+    found = await owner.reload.difference()
+    assert (found["state"], found["changed"], found["restart"]) == ("edited", [], ["link"])
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"datasets": "none"}, "invalid_settings"),
+        ({"consent": {"min_contributors": 1}}, "invalid_settings"),
+        ({"consent": {"policies": ["gone.cedar"], "max_age": 60}}, "policy_unreadable"),
+        ({"organisation": "bank-b"}, "invalid_settings"),
+        ({"directory": ".."}, "invalid_settings"),
+        ({"misspelt": 1}, "invalid_settings"),
+    ],
+)
+async def test_an_invalid_file_changes_nothing(
+    tmp_path: Path, change: dict[str, Any], code: str
+) -> None:
+    owner = Owner(tmp_path / "a")
+    owner.write(**change)
+    assert await owner.refused() == code
+    found = await owner.reload.difference()
+    assert (found["state"], found["problem"]["code"]) == ("invalid", code)
+    with pytest.raises(SecureFlowError) as caught:
+        await owner.reload.check_read("customers")
+    assert caught.value.code == "settings_edited"
+
+
+@pytest.mark.parametrize(
+    "privacy",
+    [
+        {**BUDGET, "domain": "fresh"},
+        {**BUDGET, "unit": "person", "person": "customer"},
+        None,
+    ],
+)
+async def test_domain_and_unit_of_a_known_dataset_stay(
+    tmp_path: Path, privacy: dict[str, Any] | None
+) -> None:
+    owner = Owner(tmp_path, privacy=BUDGET)
+    owner.edit(privacy=privacy)
+    assert await owner.refused() == "privacy_fixed"
+    owner.write(datasets=[])
+    await owner.reload.apply()
+    with owner.store.transaction():
+        owner.store.set_fact("dataset/customers", None)  # as a withdrawal does
+    owner.edit(privacy=privacy)
+    with pytest.raises(SecureFlowError) as caught:
+        await owner.reload.apply()
+    assert caught.value.code == "privacy_fixed"
+    with pytest.raises(SecureFlowError) as caught:  # what a start looks at
+        check_lineage(owner.store, AgentSettings.load(owner.config).datasets[0])
+    assert caught.value.code == "privacy_fixed"
+
+
+async def test_a_dataset_that_was_not_published_yet_is_known_too(tmp_path: Path) -> None:
+    owner = Owner(tmp_path, privacy=BUDGET)
+    with owner.store.transaction():
+        owner.store.set_fact("lineage/customers", None)
+    owner.edit(privacy={**BUDGET, "domain": "fresh"})
+    assert await owner.refused() == "privacy_fixed"
+
+
+async def test_a_domain_that_another_dataset_joins_keeps_its_unit(tmp_path: Path) -> None:
+    owner = Owner(tmp_path, privacy=BUDGET, spec_changes=PRIVATE)
+    await owner.admitted()
+    privacy = {**BUDGET, "unit": "person", "person": "customer"}
+    owner.write(datasets=[{**owner.declared, "name": "joined", "privacy": privacy}])
+    assert await owner.refused() == "budget_unit_fixed"
+
+
+async def test_a_budget_grows_only_with_the_owners_word(tmp_path: Path) -> None:
+    owner = Owner(tmp_path, privacy=BUDGET, spec_changes=PRIVATE)
+    await owner.admitted()
+    owner.edit(privacy={**BUDGET, "epsilon": 8.0})
+    assert await owner.refused() == "budget_grows"
+    preview = await owner.reload.preview()
+    (change,) = preview["budgets"]
+    assert (change["before"]["epsilon"], change["after"]["epsilon"]) == (5.0, 8.0)
+    owner.edit(privacy={**BUDGET, "epsilon": 9.0})  # after the owner saw the preview
+    assert await owner.refused(agreed=preview["budgets"]) == "budget_grows"
+    owner.edit(privacy={**BUDGET, "epsilon": 8.0})
+    await owner.reload.apply(preview["budgets"])
+    assert owner.store.budget_events("customers")[-1]["epsilon"] == 8.0
+    assert owner.deeds("budget.limit") == [change]
+
+
+async def test_a_lower_budget_counts_at_once_and_no_running_job_raises_it_again(
+    tmp_path: Path,
+) -> None:
+    owner = Owner(tmp_path, privacy=BUDGET, spec_changes=PRIVATE)
+    await owner.admitted()
+    owner.edit(privacy={**BUDGET, "epsilon": 0.5})
+    await owner.reload.apply()
+    await owner.round(1)  # approved under the larger one, reserved, and spent
+    limits = [e["epsilon"] for e in owner.store.budget_events("customers") if e["kind"] == "limit"]
+    assert limits == [5.0, 0.5]
+    with pytest.raises(SecureFlowError) as caught:
+        await owner.ask("consent", {**owner.consent_body(), "job": "job_9876543210"})
+    assert caught.value.code == "budget_exceeded"
+    owner.write(datasets=[])  # also where nothing declares the domain any more
+    await owner.reload.apply()
+    await owner.round(2)
+    kinds = [event["kind"] for event in owner.store.budget_events("customers")]
+    assert kinds == ["limit", "reserve", "limit", "commit"]
+
+
+async def test_an_approved_job_keeps_its_declaration(tmp_path: Path) -> None:
+    owner = Owner(tmp_path)
+    owner.record(await owner.ask("consent", owner.consent_body()))
+    asked: list[Any] = []
+    prepare = owner.worker.prepare
+
+    async def prepared(job: str, spec: Any, dataset: Any, *rest: Any) -> dict[str, Any]:
+        asked.append(dataset)
+        return await prepare(job, spec, dataset, *rest)
+
+    owner.worker.prepare = prepared  # type: ignore[method-assign]
+    owner.edit(0, bounds=[0, 50])
+    await owner.reload.apply()
+    owner.write(datasets=[])
+    await owner.reload.apply()
+    await owner.admit()
+    assert [one.column("age").bounds for one in asked] == [(0.0, 100.0)]
+
+
+async def test_what_was_edited_is_asked_for_only_when_it_is_published(tmp_path: Path) -> None:
+    owner = Owner(tmp_path)
+    for column, change in ((0, {"bounds": [0, 50]}), (1, {"sensitive": False})):
+        owner.edit(column, **change)
+        await owner.reload.apply()
+        with pytest.raises(SecureFlowError) as caught:
+            await owner.ask("consent", owner.consent_body())
+        assert caught.value.code == "declaration_changed"
+    owner.edit()
+    await owner.reload.apply()
+    await owner.ask("consent", owner.consent_body())
+
+
+async def waiting(owner: Owner) -> tuple[asyncio.Task[Any], str]:
+    asking = asyncio.create_task(owner.ask("consent", owner.consent_body()))
+    while not owner.assembly.inbox.list():  # noqa: ASYNC110  a commit in a thread tells nobody
+        await asyncio.sleep(0.001)
+    return asking, owner.assembly.inbox.list()[0].id
+
+
+async def approve(owner: Owner, asking: asyncio.Task[Any], item: str) -> str:
+    owner.assembly.inbox.decide(item, "approved", "")
+    owner.assembly.inbox.wake(item)
+    with pytest.raises(SecureFlowError) as caught:
+        await asking
+    assert owner.store.job(JOB) is None
+    return caught.value.code
+
+
+async def test_a_person_who_approves_what_was_edited_meanwhile_approves_nothing(
+    tmp_path: Path,
+) -> None:
+    owner = Owner(tmp_path, policy="")
+    asking, item = await waiting(owner)
+    owner.edit(0, sensitive=True)
+    await owner.reload.apply()
+    owner.publish()
+    assert await approve(owner, asking, item) == "declaration_changed"
+
+
+async def test_a_policy_that_forbids_meanwhile_stands_above_a_person(tmp_path: Path) -> None:
+    owner = Owner(tmp_path, policy="")
+    asking, item = await waiting(owner)
+    (tmp_path / "no.cedar").write_text(FORBID)
+    owner.write(consent={**owner.written()["consent"], "policies": ["no.cedar"]})
+    await owner.reload.apply()
+    assert await approve(owner, asking, item) == "consent_refused"
+
+
+async def test_the_text_of_a_policy_file_is_part_of_the_settings(tmp_path: Path) -> None:
+    owner = Owner(tmp_path, policy="")
+    rules = tmp_path / "rules.cedar"
+    rules.write_text(FORBID)
+    owner.write(consent={**owner.written()["consent"], "policies": ["rules.cedar"]})
+    await owner.reload.apply()
+    with pytest.raises(SecureFlowError) as caught:
+        await owner.ask("consent", owner.consent_body())
+    assert caught.value.code == "consent_refused"
+    rules.write_text(ALLOW)
+    assert (await owner.reload.difference())["changed"] == [str(rules)]
+    await owner.reload.apply()
+    await owner.ask("consent", owner.consent_body())
+
+
+def note(log: list[Any]) -> Any:
+    return lambda event, **facts: log.append((event, facts))
+
+
+async def test_hangup_reloads_and_a_refusal_is_told_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = Owner(tmp_path, privacy=BUDGET, spec_changes=PRIVATE)
+    await owner.admitted()
+    log: list[Any] = []
+    monkeypatch.setattr(reload, "_log", SimpleNamespace(error=note(log), info=note(log)))
+    hangup = Hangup()
+    owner.reload.listen(hangup)
+
+    async def hang_up() -> None:
+        hangup.received(lambda: None)
+        while owner.reload._tasks:  # noqa: ASYNC110  it is over when it says so
+            await asyncio.sleep(0)
+
+    owner.edit(privacy={**BUDGET, "epsilon": 8.0})
+    await hang_up()
+    assert "budget of customers would grow" in str(log)
+    assert owner.inforce.datasets[0].privacy.epsilon == 5.0  # type: ignore[union-attr]
+    owner.edit(0, bounds=[0, 50])
+    await hang_up()
+    assert owner.inforce.dataset("customers").column("age").bounds == (0.0, 50.0)
+    assert [event for event, _ in log] == ["settings_refused", "settings_reloaded"]

@@ -1,0 +1,217 @@
+"""An owner's own data: a draft from a file, publishing, withdrawing, edited settings."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from secureflow.agent import api
+from secureflow.agent.declaring import with_dataset
+from secureflow.agent.settings import AgentSettings
+from secureflow.kit.errors import SecureFlowError
+
+HEAD = """\
+# Mine.
+organisation: bank-a
+server: https://c.example
+link: c.example:1
+trust_domain: x.example
+"""
+TAIL = """
+# Who may ask.
+consent:
+  max_age: 60   # a minute
+"""
+PUBLISHED: dict[str, Any] = {
+    "id": "dst_00000000",
+    "name": "customers",
+    "title": "Customers",
+    "rows": "1k-5k",
+    "counted": 1234,
+    "columns": [{"name": f"column_{n}"} for n in range(23)],
+    "commitment": "ab" * 32,
+    "grants": {"kept": 0, "reduced": 0, "ended": 0},
+}
+GROWS = {
+    "domain": "customers",
+    "before": {"epsilon": 3.0, "delta": 1e-6},
+    "after": {"epsilon": 5.0, "delta": 1e-6},
+    "grows": True,
+}
+
+
+@pytest.fixture(name="answers")
+def _answers() -> dict[str, Any]:
+    return {
+        "data.publish": PUBLISHED,
+        "data.uses": {"grants": 3, "projects": 2, "waiting": 1, "approved": 4},
+        "data.list": [{"name": "customers", "state": "edited since"}],
+        "reload": {"changed": ["datasets.customers"], "restart": ["link"], "budgets": []},
+        "status": {"settings": {"state": "same", "changed": [], "restart": [], "problem": None}},
+    }
+
+
+@pytest.fixture(name="asked")
+def _asked(
+    monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]
+) -> list[tuple[str, dict[str, Any]]]:
+    calls: list[tuple[str, dict[str, Any]]] = []
+
+    def control(config: Path, command: str, timeout: float = 0, **arguments: Any) -> Any:
+        calls.append((command, arguments))
+        return answers.get(command, {})
+
+    monkeypatch.setattr(api, "control", control)
+    return calls
+
+
+@pytest.fixture(name="table")
+def _table(tmp_path: Path) -> Path:
+    draw = random.Random(7)
+    path = tmp_path / "data" / "Bank Customers.csv"
+    path.parent.mkdir()
+    lines = [
+        f"{9000 + 3 * n},{draw.randint(17, 89)},{draw.choice('MF')},{draw.choice('?123456789')},"
+        f"{draw.randint(0, 1)}"
+        for n in range(200)
+    ]
+    path.write_text("\n".join(["customer_id,age,sex,hours,default", *lines]) + "\n")
+    return path
+
+
+def test_a_draft_is_yaml_for_the_settings_and_sends_nothing(
+    cli: Any, asked: Any, table: Path
+) -> None:
+    code, out, err = cli("agent", "data", "inspect", table, "--category", "default")
+    assert code == 0
+    (entry,) = yaml.safe_load(out)
+    assert (entry["name"], entry["path"]) == ("bank-customers", str(table))
+    assert (entry["format"], entry["missing"]) == ("csv", ["", "?"])
+    assert entry["columns"] == [
+        {"name": "age", "type": "number", "bounds": [10, 90]},
+        {"name": "sex", "type": "category", "categories": ["F", "M"], "sensitive": True},
+        {"name": "hours", "type": "number", "bounds": [1, 9]},
+        {"name": "default", "type": "category", "categories": ["0", "1"]},
+    ]
+    assert "bounds: [10, 90]}  # to be confirmed" in out
+    assert "# to be confirmed; has missing values" in out
+    assert "#   customer_id: it tells rows or persons apart" in out
+    assert "# privacy: {domain: bank-customers, unit: record" in out
+    assert "Bounds taken from the data are data" in err
+    assert not asked
+
+
+BARE = """\
+datasets:
+- name: old
+  path: o.csv
+  format: csv
+  columns: [{name: a, type: number}]
+  # privacy: later
+"""
+DEEP = """\
+datasets:
+    - name: old
+      path: o.csv
+      format: csv
+      columns:
+        - name: a
+          type: number
+
+"""
+
+
+@pytest.mark.parametrize("declared", ["", "datasets: []\n", "datasets: []  # none\n", BARE, DEEP])
+def test_writing_adds_to_the_settings_and_keeps_what_else_is_there(
+    cli: Any, asked: Any, table: Path, declared: str
+) -> None:
+    config = table.parent.parent / "agent.yaml"
+    config.write_text(HEAD + declared + TAIL)
+    config.chmod(0o640)
+    arguments = ("agent", "data", "inspect", table, "--config", config, "--write")
+    assert cli(*arguments)[0] == 2  # nobody is there to confirm
+    assert config.read_text() == HEAD + declared + TAIL
+    assert cli(*arguments, "--yes")[0] == 0
+    text = config.read_text()
+    assert text.startswith(HEAD)
+    for line in (HEAD + declared + TAIL).splitlines():
+        assert line.removeprefix("datasets: []") in text
+    settings = AgentSettings.load(config)
+    names = [one.name for one in settings.datasets]
+    assert names == (["old"] if "old" in declared else []) + ["bank-customers"]
+    assert settings.datasets[-1].path == str(table)
+    assert "path: data/Bank Customers.csv" in text
+    assert settings.consent.max_age == 60
+    assert config.stat().st_mode & 0o777 == 0o640
+    assert cli(*arguments, "--yes")[0] == 5  # the name is taken
+    assert config.read_text() == text
+    assert [one.name for one in config.parent.iterdir() if "partial" in one.name] == []
+
+
+def test_an_entry_goes_below_the_comments_of_the_one_above_it() -> None:
+    text = "datasets:\n  - name: a\n    # of a\n\n# of others\nconsent: {}\n"
+    expected = "datasets:\n  - name: a\n    # of a\n  - name: b\n\n# of others\nconsent: {}\n"
+    assert with_dataset(text, ["- name: b"]) == expected
+    with pytest.raises(SecureFlowError, match="brackets"):
+        with_dataset("datasets: [{name: a}]\n", ["- name: b"])
+
+
+def test_publishing_shows_what_fits_on_a_screen(cli: Any, asked: Any, answers: Any) -> None:
+    code, out, err = cli("agent", "data", "publish", "customers")
+    assert code == 0
+    assert asked[-1] == ("data.publish", {"name": "customers", "title": ""})
+    assert "column_22" not in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "dst_00000000" in out
+    assert "secureflow data grant dst_00000000 PROJECT" in err
+    assert "column_22" in cli("agent", "data", "publish", "customers", "-o", "json")[1]
+    answers["data.publish"] = {**PUBLISHED, "grants": {"kept": 1, "reduced": 2, "ended": 3}}
+    err = cli("agent", "data", "publish", "customers")[2]
+    assert "2 grants lost them, 3 ended, 1 are as before" in err
+
+
+def test_withdrawing_says_what_it_ends_and_needs_a_yes(cli: Any, asked: Any) -> None:
+    code, _, err = cli("agent", "data", "remove", "customers")
+    assert code == 2
+    assert "3 grants of 2 projects and refuses 1 requests that wait; 4 jobs" in err
+    assert [command for command, _ in asked] == ["data.uses"]
+    assert cli("agent", "data", "remove", "customers", "--yes")[0] == 0
+    assert asked[-1] == ("data.remove", {"name": "customers"})
+
+
+def test_reloading_tells_what_changed_and_what_is_left(cli: Any, asked: Any) -> None:
+    code, out, err = cli("agent", "reload")
+    assert code == 0
+    assert "datasets.customers" in out
+    assert "need a restart: link" in err
+    assert "secureflow agent data publish customers" in err
+    assert [a for c, a in asked if c == "reload"] == [
+        {"preview": True, "agreed": []},
+        {"preview": False, "agreed": []},
+    ]
+
+
+def test_a_budget_grows_only_after_a_yes(cli: Any, asked: Any, answers: Any) -> None:
+    answers["reload"] = {**answers["reload"], "budgets": [GROWS]}
+    code, _, err = cli("agent", "reload")
+    assert code == 2
+    assert "Budget customers: ε 3.0 at δ 1e-06 → ε 5.0 at δ 1e-06" in err
+    assert len(asked) == 1
+    assert cli("agent", "reload", "--yes")[0] == 0
+    assert ("reload", {"preview": False, "agreed": [GROWS]}) in asked
+
+
+def test_status_says_how_the_file_stands(cli: Any, asked: Any, answers: Any) -> None:
+    assert "as in the file" in cli("agent", "status")[1]
+    settings = {"changed": ["datasets.a"], "restart": ["link"], "problem": None, "state": "edited"}
+    answers["status"] = {"settings": settings}
+    out = cli("agent", "status")[1]
+    assert "edited, not in force: datasets.a" in out
+    assert "needs a restart: link" in out
+    problem = {"message": "x is wrong"}
+    answers["status"] = {"settings": {**settings, "state": "invalid", "problem": problem}}
+    assert "does not load: x is wrong" in cli("agent", "status")[1]

@@ -1,0 +1,79 @@
+"""SIGHUP never ends a process without a word."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+PROGRAM = """
+import asyncio, sys
+from secureflow.kit.logging import configure_logging
+from secureflow.kit.process import Hangup, run_until_told
+
+async def serve(hangup):
+    if "reload" in sys.argv:
+        hangup.reloads(lambda: sys.stderr.write("reloading\\n"))
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+configure_logging("test", form="json")
+hangup = Hangup()
+run_until_told(serve(hangup), hangup)
+"""
+
+
+def started(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, **options}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, **pipes)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+def ended(process: subprocess.Popen[bytes]) -> bytes:
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0
+    return said or b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"), [((), b"restart to apply"), (("reload",), b"reloading")]
+)
+def test_hangup_is_answered_and_survived(arguments: tuple[str, ...], word: bytes) -> None:
+    process = started(*arguments)
+    process.send_signal(signal.SIGHUP)
+    assert process.stderr is not None
+    assert word in process.stderr.readline()
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert b"stopped" in ended(process)
+
+
+def test_a_closed_terminal_ends_what_was_started_in_it() -> None:
+    terminal, end = pty.openpty()
+    process = started("reload", stdin=end)
+    os.close(end)
+    os.close(terminal)
+    process.send_signal(signal.SIGHUP)  # its session's leader passes it on
+    assert b"the terminal was closed" in ended(process)
+
+
+def test_a_shielded_process_outlives_its_terminal() -> None:
+    terminal, end = pty.openpty()
+    process = started(
+        "reload", stdin=end, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    )
+    os.close(end)
+    os.close(terminal)
+    process.send_signal(signal.SIGHUP)
+    assert process.stderr is not None
+    assert b"reloading" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    ended(process)
