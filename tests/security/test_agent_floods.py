@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from peers.agent_world import JOB, ORIGIN, World
 
 from secureflow.adapters.link.desk import MAX_OPEN, Desk
 from secureflow.adapters.link.messages import Standing
+from secureflow.agent.commands import Commands
+from secureflow.agent.control import MAX_LINE
 from secureflow.agent.inbox import MAX_WAITING, Inbox
 from secureflow.agent.witness import MAX_EVIDENCE_FILES
 from secureflow.domain.specs import dump
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
+from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.wire import Envelope
 
@@ -68,6 +72,33 @@ async def test_the_inbox_is_finite(world: World) -> None:
     assert inbox.get(again).spec == spec
     inbox.decide(again, "rejected")
     inbox.put("job_9999999999", world.digest, spec, {}, (), world.now + 60)
+
+
+async def test_the_inbox_can_be_listed_however_long_its_requests_are(world: World) -> None:
+    """Else a centre that fills it keeps the owner from seeing, and rejecting, what fills it."""
+    inbox, listing = world.assembly.inbox, Commands(world.assembly, *2 * [cast("Any", None)])
+    long = dict.fromkeys(("purpose", "submitter", "dataset"), "名" * 200)
+    columns = {name: ["列" * 128] * 4096 for name in ("columns", "sensitive")}
+    request = {**long, **columns, "kind": "training", "parties": ["p" * 63] * 256, "epsilon": 0.1}
+    spec = {**dump(world.spec), "name": "名" * 200}
+    inbox.put(JOB, digest(spec), spec, request, (), world.now + 60)
+    (line,) = await listing.inbox_list()
+    assert len(json.dumps(line)) * 500 < MAX_LINE
+    assert (line["columns"], line["sensitive"][-1], line["parties"]) == (4096, "… 4088", 256)
+
+
+async def test_a_decided_item_leaves_nothing_in_memory(world: World) -> None:
+    inbox = world.assembly.inbox
+    for number in range(20):
+        job = f"job_{number:010d}"
+        item = inbox.put(job, world.digest, dump(world.spec), {}, (), world.now + 60)
+        waiting = asyncio.create_task(inbox.decision(item, job, world.digest))
+        await asyncio.sleep(0)
+        inbox.decide(item, "rejected")
+        inbox.wake(item)
+        assert (await waiting).state == "rejected"
+    gc.collect()
+    assert len(inbox._decided) == 0
 
 
 async def test_what_expired_in_the_inbox_keeps_no_spec(world: World) -> None:

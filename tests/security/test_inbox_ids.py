@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from peers.agent_world import JOB, NOW, World
+from peers.tally_world import TallyWorld
 
 from secureflow.agent import inbox as inbox_module
 from secureflow.agent.commands import Commands
@@ -24,6 +25,7 @@ from secureflow.agent.inbox import Inbox, item_id
 from secureflow.agent.records import InboxItem
 from secureflow.agent.schema import MIGRATIONS
 from secureflow.agent.store import Store
+from secureflow.cli.decision import asked, screen
 from secureflow.domain.jobspecs import job_digest
 from secureflow.domain.specs import dump
 from secureflow.kit.errors import SecureFlowError
@@ -129,6 +131,26 @@ async def test_items_that_collide_never_lend_each_other_a_decision(
     for job, named in ((twin, digest), (JOB, digest), (twin, world.digest)):
         error = await refusal(world.assembly.inbox.decision(item.id, job, named))
         assert error.code == "inbox_item_changed"
+
+
+@pytest.mark.parametrize("kind", [World, TallyWorld])
+async def test_what_the_agent_shows_is_what_the_screen_computes_again(
+    tmp_path: Path, kind: Any
+) -> None:
+    """Through the socket, with an ε, for every kind of job: the id comes out the same."""
+    world = kind(tmp_path / "agent", policy="")
+    asking = asyncio.create_task(world.ask("consent", world.consent_body()))
+    (item,) = await waiting(world)
+    told = json.loads(json.dumps(await commands(world).inbox_show(item.id)))
+    request = asked(told, item.id)
+    assert request.item == item
+    text = "\n".join(screen(request))
+    private = item.request["epsilon"] is not None
+    assert private == (kind is TallyWorld)
+    assert ("is spent" in text) == private
+    await commands(world).inbox_approve(request.item.id)
+    assert (await asking)["approval"]["body"]["spec"] == item.digest
+    world.store.close()
 
 
 # --- between show and decide ------------------------------------------------------------------

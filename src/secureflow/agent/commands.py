@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from secureflow.agent.clockwatch import ClockWatch
 from secureflow.agent.context import Fetching
@@ -22,6 +22,10 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.version import __version__
 
 JSON = Any
+_NAMED: Final = 8
+_LONGEST: Final = 40
+"""Sensitive columns in the inbox's list, and characters of each: with many requests of many columns
+the list must still fit the socket's line, or nobody could see, and reject, what fills it."""
 
 
 class Describing(Protocol):
@@ -301,6 +305,13 @@ class Commands:
         return known.get("candidate")
 
 
+def _first(names: Sequence[str]) -> list[str]:
+    """Return as much of a list as a line of a list has room for; what is left out is said."""
+    rest = len(names) - _NAMED
+    short = [one if len(one) <= _LONGEST else f"{one[:_LONGEST]}…" for one in names[:_NAMED]]
+    return [*short, f"… {rest}"] if rest > 0 else short
+
+
 def _summary(item: InboxItem) -> dict[str, JSON]:
     request = item.request
     return {
@@ -314,11 +325,10 @@ def _summary(item: InboxItem) -> dict[str, JSON]:
         "purpose": request.get("purpose"),
         "submitter": request.get("submitter"),
         "dataset": request.get("dataset"),
-        "columns": request.get("columns"),
-        "sensitive": request.get("sensitive"),
+        "columns": len(request.get("columns") or ()),
+        "sensitive": _first(request.get("sensitive") or ()),
         "epsilon": request.get("epsilon"),
-        "parties": request.get("parties"),
-        "reasons": list(item.reasons),
+        "parties": len(request.get("parties") or ()),
         "at": item.at,
         "expires": item.expires,
     }

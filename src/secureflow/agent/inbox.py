@@ -17,6 +17,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
+from weakref import WeakValueDictionary
 
 from secureflow.agent.records import InboxItem
 from secureflow.agent.store import Store
@@ -73,10 +74,11 @@ class Inbox:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._decided: dict[str, asyncio.Event] = {}
+        # An event lives as long as somebody waits for it: the centre chooses how many items come.
+        self._decided: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
     def list(self, *, waiting: bool = True) -> list[InboxItem]:
-        """Return items, newest first."""
+        """Return items, newest first, the decided ones only as far as the newest 500."""
         return self._store.inbox(waiting=waiting)
 
     def get(self, item: str) -> InboxItem:
@@ -174,8 +176,9 @@ class Inbox:
 
     def wake(self, item: str) -> None:
         """Tell those who wait that an item was decided (on the event loop)."""
-        if item in self._decided:
-            self._decided[item].set()
+        event = self._decided.get(item)
+        if event is not None:
+            event.set()
 
     async def decision(self, item: str, job: str, spec_digest: str) -> InboxItem:
         """Wait until the item of this job and spec is decided or expired.

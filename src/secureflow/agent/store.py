@@ -302,11 +302,12 @@ class Store:
 
     # The inbox: requests that wait for a person.
 
-    def inbox(self, *, waiting: bool = False) -> list[InboxItem]:
+    def inbox(self, *, waiting: bool = False, limit: int = 500) -> list[InboxItem]:
         """Return inbox items, newest first."""
         rows = self._all(
-            "SELECT * FROM inbox WHERE NOT ?1 OR state = 'waiting' ORDER BY number DESC", waiting
-        )
+            "SELECT * FROM inbox WHERE NOT ?1 OR state = 'waiting' ORDER BY number DESC LIMIT ?2",
+            waiting, limit,
+        )  # fmt: skip
         return [InboxItem.from_row(row) for row in rows]
 
     def inbox_item(self, item: str) -> InboxItem | None:
