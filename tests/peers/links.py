@@ -73,6 +73,7 @@ class Centre:
         self.pki = pki
         self.artifacts = FileArtifacts(directory / "blobs")
         self.revoked: set[str] = set()
+        self.revoked_lately: list[str] = []
         self.hellos: list[tuple[str, JSON]] = []
         self.calls: list[tuple[str, str, JSON]] = []
         self.greeted = asyncio.Event()
@@ -93,6 +94,7 @@ class Centre:
             rider=self._rider,
             may_read=self._may_read,
             may_write=self._may_write,
+            revoked=self._revoked,
         )
         domain = self.pki.authority.trust_domain
         return LinkServer(
@@ -136,6 +138,9 @@ class Centre:
         if spiffe.role == "server":
             raise SecureFlowError("forbidden", "A server is no party.")
         return PeerIdentity(spiffe.organisation or "enclave", spiffe, serial)
+
+    async def _revoked(self) -> list[str]:
+        return self.revoked_lately
 
     async def _on_hello(self, peer: PeerIdentity, hello: JSON) -> None:
         if self.refuse_hello:

@@ -32,6 +32,7 @@ from secureflow.domain.charter import SignedCharter
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.hostport import parse_address
 from secureflow.kit.joining import check_health
 from secureflow.kit.pki import RevocationList, check_leaf, parse_certificate
 from secureflow.kit.version import __version__
@@ -93,8 +94,8 @@ def _settings(way: Way) -> str:
                 f"The file of dataset {dataset.name} is not there: {dataset.path}.",
                 "Correct its path in agent.yaml.",
             )
-    way.host, _, port = way.settings.link.rpartition(":")
-    way.host, way.port = way.host.strip("[]"), int(port)
+    place = parse_address(way.settings.link, "link")
+    way.host, way.port = place.host, place.port
     return f"{way.config}: {len(way.settings.datasets)} datasets"
 
 

@@ -15,19 +15,16 @@ from secureflow.adapters.link import CredentialFiles
 from secureflow.kit.crypto import SigningKey, fingerprint
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.joining import fetch_authority, join
-from secureflow.kit.pki import SpiffeId, make_csr, new_link_key, parse_certificate, spiffe_id
+from secureflow.kit.joining import Joined, fetch_authority, join, joined
+from secureflow.kit.pki import make_csr, new_link_key
+from secureflow.kit.settings import settings_text
 
 JSON = Any
 
-_SETTINGS = """\
-# Written by `secureflow agent enroll`; configs/agent.example.yaml explains every setting.
-directory: .
-organisation: {organisation}
-name: {name}
-server: {server}
-link: {link}
-trust_domain: {trust_domain}
+_HEAD = (
+    "# Written by `secureflow agent enroll`; configs/agent.example.yaml explains every setting.\n"
+)
+_TAIL = """\
 
 # Declare data here, then: secureflow agent data publish NAME
 datasets: []
@@ -51,8 +48,8 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
 
     Raises:
         SecureFlowError: `token_malformed`, `token_other_kind`, `already_enrolled`,
-            `insecure_url`, `server_unreachable`, `ca_mismatch`, `certificate_foreign`, or the
-            centre's refusal.
+            `insecure_url`, `server_unreachable`, `ca_mismatch`, `certificate_foreign`,
+            `invalid_answer`, `invalid_address`, or the centre's refusal.
     """
     parsed = _checked_token(directory, token)
     authority = fetch_authority(server, parsed.ca_fingerprint)
@@ -75,31 +72,31 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
         if fresh and error.details.get("status", 500) < 500:
             kept.unlink()
         raise
-    identity, link = _checked_answer(answer, parsed.organisation, name)
-    CredentialFiles.create(directory, authority, link_key, str(answer["certificate"]))
+    given = joined(answer, authority, ("agent", parsed.organisation, name))
+    CredentialFiles.create(directory, authority, link_key, given.certificate)
     return {
         "organisation": parsed.organisation,
-        "spiffe": str(identity),
-        "link": link,
-        "config": str(_write_settings(directory, identity, server, link)),
+        "spiffe": str(given.identity),
+        "link": given.link,
+        "config": str(_write_settings(directory, given, server)),
         "key": key.public,
         "fingerprint": fingerprint(key.public),
     }
 
 
-def _write_settings(directory: Path, identity: SpiffeId, server: str, link: str) -> Path:
+def _write_settings(directory: Path, given: Joined, server: str) -> Path:
     """Write agent.yaml, unless the owner has one."""
     config = directory / "agent.yaml"
+    values = {
+        "directory": ".",
+        "organisation": given.identity.organisation,
+        "name": given.identity.name,
+        "server": server,
+        "link": given.link,
+        "trust_domain": given.identity.trust_domain,
+    }
     if not config.exists():
-        config.write_text(
-            _SETTINGS.format(
-                organisation=identity.organisation,
-                name=identity.name,
-                server=server,
-                link=link,
-                trust_domain=identity.trust_domain,
-            )
-        )
+        config.write_text(settings_text(values, _HEAD) + _TAIL)
     return config
 
 
@@ -129,20 +126,3 @@ def _signing_key(path: Path) -> SigningKey:
     key = SigningKey.generate()
     key.save(path)
     return key
-
-
-def _checked_answer(answer: dict[str, JSON], organisation: str, name: str) -> tuple[SpiffeId, str]:
-    """Refuse a certificate that names somebody else."""
-    certificate, link = answer.get("certificate"), answer.get("link")
-    if not isinstance(certificate, str) or not isinstance(link, str) or ":" not in link:
-        raise SecureFlowError(
-            "invalid_answer", "The centre's answer to the enrolment is incomplete."
-        )
-    identity = SpiffeId.parse(spiffe_id(parse_certificate(certificate)))
-    if (identity.role, identity.organisation, identity.name) != ("agent", organisation, name):
-        raise SecureFlowError(
-            "certificate_foreign",
-            f"The centre's certificate is for {identity}, not for agent {name} of {organisation}.",
-            "Tell the operator; the token is used up.",
-        )
-    return identity, link

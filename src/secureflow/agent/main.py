@@ -33,6 +33,7 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal
+from secureflow.kit.plain import shown
 from secureflow.kit.process import Hangup, run_until_told
 from secureflow.kit.version import __version__
 
@@ -129,7 +130,7 @@ def run(config: Path) -> int:
         hangup = Hangup()
         run_until_told(serve(settings, config=config, hangup=hangup), hangup)
     except SecureFlowError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{shown(str(error))}\n")
         return exit_code(error.code)
     return 0
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field
 
 from secureflow.domain.specs import Digest, Slug, parse
+from secureflow.kit.hostport import HostPort
 
 JSON = Any
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class UplinkAddress:
     """Where the enclave takes updates."""
 
     __pydantic_config__ = STRICT
-    address: Annotated[str, Field(min_length=1, max_length=300)]
+    address: HostPort
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pydantic_settings import SettingsConfigDict
 from secureflow.domain.schemas import DatasetConfig, check_dataset
 from secureflow.domain.specs import Protection, Slug
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.hostport import HostPort
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
 
@@ -70,7 +71,7 @@ class AgentSettings(ProcessSettings):
     organisation: Slug
     name: Annotated[str, Field(min_length=1, max_length=63)] = "agent"
     server: Annotated[str, Field(pattern=r"^https?://")]
-    link: Annotated[str, Field(pattern=r"^.+:[0-9]{1,5}$")]
+    link: HostPort
     trust_domain: str
     datasets: tuple[DatasetConfig, ...] = ()
     consent: ConsentSettings = ConsentSettings()

@@ -28,6 +28,7 @@ from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.ids import new_id
 from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
 from secureflow.domain.specs import STRICT, Digest, Slug, parse
+from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 
@@ -42,7 +43,7 @@ class Description:
 
     __pydantic_config__ = STRICT
     name: Slug
-    title: Annotated[str, Field(max_length=200)]
+    title: Annotated[str, Field(max_length=200), ONE_LINE]
     columns: Annotated[tuple[ColumnConfig, ...], Field(min_length=1, max_length=4096)]
     rows: Annotated[str, Field(pattern=f"^{_BUCKET.pattern}$")]
     commitment: Digest

@@ -22,7 +22,14 @@ from secureflow.kit import crypto
 from secureflow.kit.clock import Clock
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import Authority, ca_fingerprint, parse_certificate, serial
+from secureflow.kit.pki import (
+    CLOCK_SKEW,
+    PARTY_LIFE,
+    Authority,
+    ca_fingerprint,
+    parse_certificate,
+    serial,
+)
 from secureflow.kit.spiffe import SpiffeId
 
 ENCLAVE: Final = "enclave"
@@ -234,6 +241,15 @@ class Organisations:
         if agent is None or agent.revoked is not None:
             raise revoked(spiffe)
         return agent
+
+    async def revoked_lately(self) -> Sequence[str]:
+        """Return revoked SPIFFE ids that a certificate may still be valid for: what enclaves,
+        whose door the centre does not keep, must know.
+        """
+        since = self._clock() - int((PARTY_LIFE + CLOCK_SKEW).total_seconds())
+        async with self._begin() as work:
+            agents = await every(work.agents)
+        return [agent.id for agent in agents if agent.revoked is not None and agent.revoked > since]
 
     async def parties(self, principal: Principal, courier: Courier) -> Sequence[PartyStatus]:
         """Return link statuses of the enclave, the own organisation, and fellow members."""

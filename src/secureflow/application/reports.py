@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from secureflow.application.charts import Chart, chart
 from secureflow.application.figures import figure, metrics_told
 from secureflow.application.report_texts import translated
+from secureflow.kit.plain import shown
 
 _CURVES = ("loss", "auc", "accuracy")
 
@@ -29,6 +30,7 @@ def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
         report: the finished job's report; parts that it lacks are left out of the page.
         lang: the language shown first; the page can switch.
     """
+    report = _visible(report)
     return _template().render(
         report=report,
         metrics=metrics_told(report),
@@ -37,6 +39,15 @@ def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
         charts=_charts(report.get("history") or []),
         columns=_columns(report.get("history") or []),
     )
+
+
+def _visible(value: Any) -> Any:
+    """Escape what would turn text round or hide in it: the template engine escapes only markup."""
+    if isinstance(value, str):
+        return shown(value, several=True)
+    if isinstance(value, Mapping):
+        return {_visible(name): _visible(one) for name, one in value.items()}
+    return [_visible(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def both(english: Any) -> Markup:

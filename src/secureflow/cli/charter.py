@@ -13,6 +13,7 @@ from secureflow.cli.files import read_json, write_text
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 
 if TYPE_CHECKING:
     from secureflow.domain.charter import SignedCharter
@@ -62,7 +63,7 @@ def compare_files(first: File, second: File) -> None:
 
     differences = compare(_signed(read_json(first)).charter, _signed(read_json(second)).charter)
     for line in differences:
-        write(line)
+        write(shown(line))
     if differences:
         raise SecureFlowError("charter_refused", t("The charters differ."))
     say(t("Both are the same charter."))

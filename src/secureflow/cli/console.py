@@ -16,6 +16,7 @@ import typer
 
 from secureflow.cli.texts import explained, said, t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import escaped_json, hidden, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,12 +40,12 @@ def group(help_text: str) -> typer.Typer:
 
 def say(text: str) -> None:
     """Tell the person something on stderr."""
-    typer.echo(text, err=True)
+    typer.echo(shown(text, several=True), err=True)
 
 
 def write(text: str) -> None:
-    """Write a result as it is to stdout."""
-    typer.echo(text)
+    """Write a result to stdout; only hidden characters are escaped."""
+    typer.echo(shown(text, several=True))
 
 
 def show(value: Any, form: Form, columns: Sequence[str] = ()) -> None:
@@ -57,11 +58,9 @@ def show(value: Any, form: Form, columns: Sequence[str] = ()) -> None:
     """
     plain = _plain(value)
     if form is Form.JSON:
-        write(json.dumps(plain, ensure_ascii=False, indent=2))
+        write(escaped_json(json.dumps(plain, ensure_ascii=False, indent=2)))
     elif form is Form.YAML:
-        import yaml  # only when asked for
-
-        write(yaml.safe_dump(plain, allow_unicode=True, sort_keys=False).rstrip())
+        write(_yaml(plain))
     elif isinstance(plain, list):
         _table(plain, columns)
     else:
@@ -70,11 +69,12 @@ def show(value: Any, form: Form, columns: Sequence[str] = ()) -> None:
 
 def fail(error: SecureFlowError) -> None:
     """Write the one line of an error: code, message, hint."""
-    line = _styled(error.code, fg=typer.colors.RED, bold=True)
-    line += f": {explained(error.code, error.message)}"
-    if error.hint:
-        line += f" {_styled('→', fg=typer.colors.CYAN)} {said(error.hint)}"
-    typer.echo(" ".join(line.split("\n")), err=True)
+    message, hint = (shown(" ".join(text.split("\n"))) for text in (error.message, error.hint))
+    line = _styled(shown(error.code), fg=typer.colors.RED, bold=True)
+    line += f": {explained(error.code, message)}"
+    if hint:
+        line += f" {_styled('→', fg=typer.colors.CYAN)} {said(hint)}"
+    typer.echo(line, err=True)
 
 
 def _styled(text: str, **style: Any) -> str:
@@ -93,7 +93,7 @@ def confirmed(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise SecureFlowError("not_confirmed", t("Nobody is there to confirm."), "--yes")
-    if not typer.confirm(question, err=True):
+    if not typer.confirm(shown(question, several=True), err=True):
         raise SecureFlowError("not_confirmed", t("Nothing was done."))
 
 
@@ -137,6 +137,22 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _yaml(plain: Any) -> str:
+    """Return YAML in which hidden characters are escapes of quoted strings: it reads back equal."""
+    import yaml  # only when asked for
+
+    class Dumper(yaml.SafeDumper):
+        """Quotes what has to be escaped."""
+
+    def quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        style = '"' if hidden(text.replace("\n", "")) else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, quoted)
+    text = yaml.dump(plain, Dumper=Dumper, allow_unicode=True, sort_keys=False)
+    return shown(text.rstrip(), several=True)
+
+
 _TIMES = frozenset({"created", "expires", "updated", "used", "since", "revoked", "at", "removed"})
 
 
@@ -167,7 +183,7 @@ def _table(rows: list[Any], columns: Sequence[str]) -> None:
         say(t("Nothing to show."))
         return
     names = list(columns) or list(rows[0])
-    cells = [[_cell(name, row.get(name)) for name in names] for row in rows]
+    cells = [[shown(_cell(name, row.get(name))) for name in names] for row in rows]
     least = [
         max(_longest_word(text) for text in (t(name), *(row[at] for row in cells)))
         for at, name in enumerate(names)
@@ -184,7 +200,7 @@ def _side_by_side(names: list[str], cells: list[list[str]], least: list[int]) ->
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for name, width in zip(names, least, strict=True):
-        table.add_column(t(name), min_width=width)
+        table.add_column(Text(shown(t(name))), min_width=width)
     for row in cells:
         table.add_row(*map(Text, row))
     return table
@@ -194,14 +210,16 @@ def _records(names: list[str], cells: list[list[str]]) -> None:
     """Write each row as lines `name  value`; the terminal itself wraps a value that is longer."""
     from rich.cells import cell_len
 
-    titles = [t(name) for name in names]
+    titles = [shown(t(name)) for name in names]
     widest = max(map(cell_len, titles), default=0)
     for number, row in enumerate(cells):
         if number:
             write("")
         for title, text in zip(titles, row, strict=True):
             if text:
-                write(f"{title}{' ' * (widest - cell_len(title) + _GAP)}{text}")
+                # A value of several lines stays beside its name: it forges no line of its own.
+                value = text.replace("\n", "\n" + " " * (widest + _GAP))
+                write(f"{title}{' ' * (widest - cell_len(title) + _GAP)}{value}")
 
 
 def _lines(value: Any, columns: Sequence[str]) -> None:
@@ -209,7 +227,7 @@ def _lines(value: Any, columns: Sequence[str]) -> None:
         write(_cell("", value))
         return
     names = [name for name in columns or value if name in value]
-    _records(names, [[_cell(name, value[name]) for name in names]])
+    _records(names, [[shown(_cell(name, value[name]), several=True) for name in names]])
 
 
 _GAP = 2

@@ -8,8 +8,10 @@ missing translation shows English. `said` is for what other processes wrote in E
 from __future__ import annotations
 
 import os
+from pathlib import PurePath
 
 from secureflow.cli.chinese import CHINESE
+from secureflow.kit.plain import shown
 
 
 def language() -> str:
@@ -22,7 +24,12 @@ def language() -> str:
 def t(english: str, **values: object) -> str:
     """Return the text in the chosen language, with `{named}` values filled in."""
     text = CHINESE.get(english, english) if language() == "zh" else english
-    return text.format(**values) if values else text
+    return text.format(**{name: _plain(one) for name, one in values.items()}) if values else text
+
+
+def _plain(value: object) -> object:
+    """A name or text that is filled in stays within its line."""
+    return shown(str(value)) if isinstance(value, str | PurePath) else value
 
 
 def said(english: str) -> str:

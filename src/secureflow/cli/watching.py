@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from secureflow.cli.console import say
 from secureflow.cli.texts import explained, said, t
+from secureflow.kit.plain import shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,19 +38,19 @@ class Progress:
         data = event.data
         match event.kind:
             case "state":
-                self.state = str(data.get("state", ""))
-                self.reason = "" if self.ended else said(str(data.get("reason") or ""))
+                self.state = _told(data, "state")
+                self.reason = "" if self.ended else said(_told(data, "reason"))
             case "party":
-                self.parties[str(data.get("party", "?"))] = str(data.get("state", ""))
+                self.parties[_told(data, "party") or "?"] = _told(data, "state")
             case "round":
                 self.rounds = int(data.get("rounds") or 0)
                 self.history.append(data)
             case "error":
                 for one in _refusals(data):
                     if one.get("refused"):
-                        self.parties[str(one.get("party", "?"))] = "refused"
-                code = str(data.get("code") or "")
-                message = explained(code, str(data.get("message") or code))
+                        self.parties[_told(one, "party") or "?"] = "refused"
+                code = _told(data, "code")
+                message = explained(code, _told(data, "message") or code)
                 self.repeated = self.ended or message == self.reason
                 self.reason = "" if self.ended else message
 
@@ -70,7 +71,7 @@ class Progress:
                     if isinstance(event.data.get(name), float)
                 )
             case "party":
-                return "  ".join(str(event.data.get(name, "")) for name in ("party", "state"))
+                return "  ".join(_told(event.data, name) for name in ("party", "state"))
             case "dropouts":
                 return "\n".join(map(_dropped, event.data.get("dropouts") or ()))
             case "error":
@@ -83,6 +84,11 @@ def _refusals(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     details = data.get("details")
     found = details.get("refusals") if isinstance(details, Mapping) else None
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _told(data: Mapping[str, Any], name: str) -> str:
+    """Return a text of an event as one line without hidden characters."""
+    return shown(str(data.get(name) or ""))
 
 
 def _dropped(one: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from secureflow.demo.play import Outcome
+from secureflow.kit.plain import shown
 
 _STEPS = {
     "server": "Starting the coordination centre",
@@ -65,7 +66,7 @@ class Screen:
                 self._rows = data.get("rows", {})
                 self._states.update(dict.fromkeys(data.get("parties", ()), "trained"))
             case "error":
-                self.console.print(f"[red]{data.get('message', '')}[/]")
+                self.console.print(Text(shown(str(data.get("message", ""))), style="red"))
         self._refresh()
 
     def outcome(self, outcome: Outcome) -> None:

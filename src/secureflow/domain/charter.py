@@ -18,6 +18,7 @@ from typing import Any, Literal
 from secureflow.domain.words import WORDS
 from secureflow.kit import canonical, crypto
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import hidden
 
 MAX_MEMBERS = 1000
 RESERVED = frozenset({"server", "enclave", "aggregator"})
@@ -288,7 +289,7 @@ def _check_member(member: Member) -> None:
     slug, name = member.organisation, member.name
     if not isinstance(slug, str) or not _ORGANISATION.fullmatch(slug) or slug in RESERVED:
         raise _malformed(f"{slug!r:.80} cannot name an organisation")
-    if not isinstance(name, str) or not 1 <= len(name) <= 200 or not name.isprintable():
+    if not isinstance(name, str) or not 1 <= len(name) <= 200 or hidden(name):
         raise _malformed(f"the name of {slug} is no printable text of at most 200 characters")
     _check_key(member.key, f"the key of {slug}")
 

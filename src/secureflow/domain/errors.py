@@ -113,6 +113,7 @@ CATALOGUE: dict[str, Category] = {
     "idempotency_conflict": Category.CONFLICT,
     "method_not_allowed": Category.INVALID,
     "fenced": Category.CONFLICT,
+    "invalid_address": Category.INVALID,
     "invalid_url": Category.INVALID,
     "invalid_ca": Category.INVALID,
     "invalid_answer": Category.INTERNAL,

@@ -13,17 +13,20 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from secureflow.domain.privacy import Privacy, privacy_problem
+from secureflow.domain.texts import ONE_LINE, STORED
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 
 STRICT = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Column = Annotated[str, Field(min_length=1, max_length=128)]
-Category = Annotated[str, Field(max_length=256)]
+Column = Annotated[str, Field(min_length=1, max_length=128), ONE_LINE]
+Category = Annotated[str, Field(max_length=256), ONE_LINE]
+Title = Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
+UserId = Annotated[str, Field(max_length=128), ONE_LINE]
 Id = Annotated[str, Field(pattern=r"^[a-z]{2,4}_[0-9a-z]{8,40}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Key = Annotated[str, Field(min_length=44, max_length=44)]
+Key = Annotated[str, Field(min_length=44, max_length=44), ONE_LINE]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
 Protection = Literal["sealed", "secagg", "sealed+secagg"]
@@ -36,7 +39,7 @@ class Contributor:
     __pydantic_config__ = STRICT
     party: Slug
     key: Key
-    dataset: Annotated[str, Field(max_length=64)] = ""
+    dataset: Annotated[str, Field(max_length=64), ONE_LINE] = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Label:
 
     __pydantic_config__ = STRICT
     column: Column
-    positive: Annotated[str, Field(max_length=256)]
+    positive: Category
 
 
 @dataclass(frozen=True)
@@ -181,9 +184,9 @@ class TrainingSpec:
 
     __pydantic_config__ = STRICT
     project: Id
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    purpose: Annotated[str, Field(min_length=1, max_length=200)]
-    submitter: Annotated[str, Field(max_length=128)]
+    name: Title
+    purpose: Title
+    submitter: UserId
     roster: Annotated[tuple[Contributor, ...], Field(min_length=1, max_length=256)]
     features: FeatureSpec | None = None
     model: ModelSpec = field(default_factory=ModelSpec)
@@ -250,14 +253,17 @@ def _adapter(of: type[Any]) -> TypeAdapter[Any]:
     return _ADAPTERS[of]
 
 
-def parse(of: type[_T], value: Any, what: str = "spec") -> _T:
+def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False) -> _T:
     """Build a domain dataclass from foreign JSON, naming the first wrong field.
+
+    What was `stored` may hold texts that are refused today; it is read, and shown escaped.
 
     Raises:
         SecureFlowError: `invalid_<what>` with `details.fields` listing every wrong field.
     """
     try:
-        return _adapter(of).validate_python(value)  # type: ignore[no-any-return]
+        context = STORED if stored else None
+        return _adapter(of).validate_python(value, context=context)  # type: ignore[no-any-return]
     except ValidationError as error:
         fields = [
             {"field": ".".join(map(str, e["loc"])) or what, "problem": e["msg"]}

@@ -22,7 +22,17 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from secureflow.domain.budgets import PrivacyUnit
-from secureflow.domain.specs import STRICT, Category, Column, Contributor, Id, Slug, Unit
+from secureflow.domain.specs import (
+    STRICT,
+    Category,
+    Column,
+    Contributor,
+    Id,
+    Slug,
+    Title,
+    Unit,
+    UserId,
+)
 from secureflow.kit.errors import SecureFlowError
 
 MAX_SLOTS: Final = 1 << 16
@@ -129,9 +139,9 @@ class StatisticsSpec:
 
     __pydantic_config__ = STRICT
     project: Id
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    purpose: Annotated[str, Field(min_length=1, max_length=200)]
-    submitter: Annotated[str, Field(max_length=128)]
+    name: Title
+    purpose: Title
+    submitter: UserId
     roster: Annotated[tuple[Contributor, ...], Field(min_length=1, max_length=256)]
     columns: Annotated[tuple[StatisticsColumn, ...], Field(max_length=4096)]
     queries: Annotated[tuple[StatisticsQuery, ...], Field(min_length=1, max_length=256)]

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.tee import SimulatedPlatform
+from secureflow.enclave.settings import no_attester
 from secureflow.kit.clock import Clock, system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.joining import fetch_authority, join
+from secureflow.kit.joining import fetch_authority, join, joined
 from secureflow.kit.pki import make_csr, new_link_key
-
-JSON = Any
+from secureflow.kit.settings import settings_text
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,17 @@ def enrol(
         token: text of the one-time token.
         server: URL of the centre's REST API.
         name: the enclave's name in its SPIFFE id.
-        simulated: also make a SIMULATED platform in `directory/simulated`.
+        simulated: make a SIMULATED platform in `directory/simulated`; nothing else can attest yet.
         clock: unix seconds.
 
     Raises:
-        SecureFlowError: `token_malformed`, `token_other_kind`, `server_unreachable`,
-            `ca_mismatch`, `insecure_url`, `already_enrolled`, or the centre's refusal.
+        SecureFlowError: `no_tee` without `simulated` (the token is not used then),
+            `token_malformed`, `token_other_kind`, `server_unreachable`, `ca_mismatch`,
+            `insecure_url`, `already_enrolled`, `certificate_foreign`, `invalid_answer`,
+            `invalid_address`, or the centre's refusal.
     """
+    if not simulated:
+        raise no_attester()
     parsed = EnrolmentToken.parse(token)
     if parsed.kind != "enclave":
         raise SecureFlowError("token_other_kind", "The token invites an agent, not an enclave.")
@@ -71,22 +75,18 @@ def enrol(
         "key": proof.public,
         "signature": proof.sign("enrol", proof_body(parsed.id, csr, proof.public)),
     }
-    answer = _checked(join(server, ca, request), server)
-    CredentialFiles.create(directory, ca, key, answer["certificate"])
-    if simulated:
-        SimulatedPlatform.create(directory / "simulated", clock())
+    given = joined(join(server, ca, request), ca, ("enclave", "", name))
+    CredentialFiles.create(directory, ca, key, given.certificate)
+    SimulatedPlatform.create(directory / "simulated", clock())
     config = directory / "enclave.yaml"
-    config.write_text(_configuration(answer["link"], simulated=simulated))
-    return Enrolled(answer["spiffe"], answer["link"], config)
+    if not config.exists():
+        config.write_text(settings_text(_SETTINGS | {"server": given.link}))
+    return Enrolled(str(given.identity), given.link, config)
 
 
-def _configuration(link: str, *, simulated: bool) -> str:
-    platform = "simulated: simulated\n" if simulated else ""
-    return f"directory: .\nserver: {link}\n{platform}uplink:\n  bind: 127.0.0.1\n  port: 0\n"
-
-
-def _checked(answer: dict[str, JSON], server: str) -> dict[str, str]:
-    wanted = ("certificate", "spiffe", "link")
-    if not all(isinstance(answer.get(field), str) for field in wanted):
-        raise SecureFlowError("server_unreachable", f"{server} gives no enrolment.")
-    return {field: answer[field] for field in wanted}
+_SETTINGS: Final = {
+    "directory": ".",
+    "server": "",
+    "simulated": "simulated",
+    "uplink": {"bind": "127.0.0.1", "port": 0},
+}

@@ -12,13 +12,15 @@ from typing import Any
 from secureflow.adapters.link import CredentialFiles, Link, UplinkServer
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.domain.exits import exit_code
-from secureflow.enclave.settings import EnclaveSettings
+from secureflow.enclave.settings import EnclaveSettings, no_attester
 from secureflow.enclave.worker import Worker
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.hostport import parse_address
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal
 from secureflow.kit.pki import SpiffeId, parse_certificate, spiffe_id
+from secureflow.kit.plain import shown
 from secureflow.kit.process import raise_descriptors, run_until_told
 from secureflow.kit.version import __version__
 
@@ -61,6 +63,7 @@ async def serve(settings: EnclaveSettings) -> None:
         identity.trust_domain,
         worker.uploads,
         clock=system_clock,
+        revoked=lambda: link.revoked,
     )
     port = await uplink.start()
     place = _public(settings, port)
@@ -80,23 +83,22 @@ def run(config: Path) -> int:
         raise_descriptors()
         run_until_told(serve(settings))
     except SecureFlowError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{shown(str(error))}\n")
         return exit_code(error.code)
     return 0
 
 
 def _attester(settings: EnclaveSettings) -> SimulatedAttester:
     if settings.simulated is None:
-        raise SecureFlowError(
-            "no_tee",
-            "This machine offers no TEE that the enclave can use.",
-            "For development and demos name a SIMULATED platform (`enclave init --simulated`).",
-        )
+        raise no_attester()
     _log.warning("tee_simulated", message="SIMULATED TEE: it protects nothing from the operator")
     return SimulatedAttester(SimulatedPlatform.load(settings.simulated))
 
 
 def _public(settings: EnclaveSettings, port: int) -> str:
     """Return the address that agents are told."""
-    public = settings.uplink.public or settings.uplink.bind
-    return public if public.rpartition(":")[2].isdigit() else f"{public}:{port}"
+    public, what = settings.uplink.public or settings.uplink.bind, "uplink.public"
+    try:
+        return str(parse_address(public, what))
+    except SecureFlowError:
+        return str(parse_address(f"{public}:{port}", what))

@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.hostport import HostPort
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
 
@@ -42,7 +44,21 @@ class EnclaveSettings(ProcessSettings):
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_ENCLAVE__")
 
     directory: Path = Path()
-    server: str = "127.0.0.1:8444"
+    server: HostPort = "127.0.0.1:8444"
     simulated: Path | None = None
     uplink: UplinkSettings = UplinkSettings()
     log: LogSettings = LogSettings()
+
+
+def no_attester() -> SecureFlowError:
+    """Return the refusal of everything but a SIMULATED platform: no attester for hardware exists.
+
+    Agents can appraise SGX, TDX and SEV-SNP evidence; what is missing is the enclave's end of it.
+    """
+    return SecureFlowError(
+        "no_tee",
+        "This version has no attester for hardware (SGX, TDX, SEV-SNP): an enclave can show "
+        "evidence of a SIMULATED platform only.",
+        "For development and demos: `secureflow enclave init --simulated`. Against an operator use "
+        "protection secagg, which needs no enclave.",
+    )

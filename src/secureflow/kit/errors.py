@@ -5,8 +5,15 @@ Edges (REST, gRPC, CLI) map it once. Codes live in `secureflow.domain.errors`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, Self
+
+from secureflow.kit.plain import shown
+
+MAX_FOREIGN: Final = 8192
+"""The most characters of a message or hint that is taken from somebody else."""
+_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class SecureFlowError(Exception):
@@ -42,6 +49,17 @@ class SecureFlowError(Exception):
         }
 
     @classmethod
+    def foreign(cls, code: Any, message: Any, hint: Any = "", details: Any = None) -> Self:
+        """Build an error that somebody else tells of: bounded, and nothing hidden in its texts."""
+        known = isinstance(code, str) and _CODE.fullmatch(code)
+        return cls(
+            str(code) if known else "internal",
+            _one_line(message),
+            _one_line(hint),
+            details if isinstance(details, Mapping) else None,
+        )
+
+    @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SecureFlowError:
         """Rebuild an error from `as_json`; missing parts become empty strings."""
         return cls(
@@ -50,3 +68,7 @@ class SecureFlowError(Exception):
             str(value.get("hint", "")),
             value.get("details") or {},
         )
+
+
+def _one_line(text: Any) -> str:
+    return shown(" ".join(str(text)[:MAX_FOREIGN].split("\n")))

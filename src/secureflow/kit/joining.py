@@ -2,19 +2,29 @@
 
 The token carries the fingerprint of the link's authority. The first request may go to anybody:
 what answers must show exactly that authority, and the token is sent only over a connection that
-is verified under it. Standard library only: the enclave measures what it imports.
+is verified under it. What comes back is a stranger's text until `joined` has checked it: nothing of
+it is formatted into a file before. Standard library only: the enclave measures what it imports.
 """
 
 from __future__ import annotations
 
 import http.client
 import ssl
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import pin_authority
+from secureflow.kit.hostport import parse_address
+from secureflow.kit.pki import (
+    SpiffeId,
+    issued_chain,
+    parse_certificate,
+    pin_authority,
+    spiffe_id,
+)
+from secureflow.kit.plain import hidden
 
 JSON = Any
 TIMEOUT: Final = 30.0
@@ -53,10 +63,10 @@ def join(server: str, authority: str, request: dict[str, JSON]) -> dict[str, JSO
     if not isinstance(answer, dict):
         raise _unreachable(url, "it gives no enrolment")
     if status not in {200, 201}:
-        raise SecureFlowError(
-            str(answer.get("code", "enrolment_refused")),
-            str(answer.get("detail", "The centre refused the enrolment.")),
-            str(answer.get("hint", "Ask the operator for a new token.")),
+        raise SecureFlowError.foreign(
+            answer.get("code", "enrolment_refused"),
+            answer.get("detail", "The centre refused the enrolment."),
+            answer.get("hint", "Ask the operator for a new token."),
             {"status": status},
         )
     return answer
@@ -76,13 +86,63 @@ def check_health(server: str, authority: str) -> None:
         raise _unreachable(url, f"/healthz answers {status}")
 
 
+@dataclass(frozen=True)
+class Joined:
+    """What the centre's answer gives a newcomer, every part checked.
+
+    Args:
+        identity: what the certificate says, which is what was asked for.
+        certificate: PEM of the leaf and the pinned authority, nothing else.
+        link: `host:port` of the centre's link.
+    """
+
+    identity: SpiffeId
+    certificate: str
+    link: str
+
+
+def joined(answer: dict[str, JSON], authority: str, wanted: tuple[str, str, str]) -> Joined:
+    """Check the answer to an enrolment before anything of it is kept.
+
+    Args:
+        answer: the centre's.
+        authority: PEM of the pinned authority.
+        wanted: (role, organisation, name) that the certificate must be for.
+
+    Raises:
+        SecureFlowError: `invalid_answer`, `invalid_address`, `certificate_malformed`,
+            `certificate_foreign`, `spiffe_malformed`.
+    """
+    certificate, link = answer.get("certificate"), answer.get("link")
+    if not isinstance(certificate, str) or not isinstance(link, str):
+        raise SecureFlowError(
+            "invalid_answer", "The centre's answer to the enrolment is incomplete."
+        )
+    place = parse_address(link, "The link address in the centre's answer")
+    chain = issued_chain(certificate, authority)
+    identity = SpiffeId.parse(spiffe_id(parse_certificate(chain)))
+    if (identity.role, identity.organisation, identity.name) != wanted:
+        role, organisation, name = wanted
+        raise SecureFlowError(
+            "certificate_foreign",
+            f"The centre's certificate is for {identity}, not for {role} {name}"
+            + (f" of {organisation}." if organisation else "."),
+            "Tell the operator; the token is used up.",
+        )
+    return Joined(identity, chain, str(place))
+
+
 def checked_url(server: str) -> SplitResult:
     """Refuse a URL over which the token would travel in clear.
 
     Raises:
         SecureFlowError: `insecure_url`.
     """
-    url = urlsplit(server)
+    try:
+        url = urlsplit("" if hidden(server) else server)
+        url.port  # noqa: B018  reading it checks it
+    except ValueError:
+        url = urlsplit("")
     secure = url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)
     if not secure or not url.hostname:
         raise SecureFlowError(

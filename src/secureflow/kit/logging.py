@@ -20,6 +20,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from secureflow.kit.faults import Calm
+from secureflow.kit.plain import shown
 
 Form = Literal["json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -29,6 +30,7 @@ _SECRET_NAMES: Final = re.compile(
     r"(?i)(^|[_.-])(password|passwd|secret|token|authorization|cookie|seed|private_?key)s?$"
 )
 _TOKENS: Final = re.compile(r"\b(sft_[0-9a-z]+_|sfe_)[A-Za-z0-9_-]{16,}")
+_SEVERAL: Final = frozenset({"exception", "stack"})
 _QUIET: Final = ("aiosqlite", "asyncio", "grpc", "httpcore", "httpx", "uvicorn.access", "alembic")
 
 
@@ -131,4 +133,13 @@ def _named(process: str) -> Processor:
 def _renderer(form: Form) -> Processor:
     if form == "json":
         return structlog.processors.JSONRenderer(sort_keys=True)
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    return lambda logger, method, event: console(logger, method, _visible(event))
+
+
+def _visible(event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape hidden characters of foreign texts (JSON escapes them itself)."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = shown(value, several=name in _SEVERAL)
+    return event

@@ -221,6 +221,28 @@ def parse_certificate(pem: str) -> x509.Certificate:
         ) from error
 
 
+def issued_chain(pem: str, ca_pem: str) -> str:
+    """Return the PEM of a foreign chain's leaf and of the CA, if the CA issued the leaf.
+
+    Only these two are written again: what else stands in the text (a key, a comment, another
+    certificate) never reaches a file.
+
+    Raises:
+        SecureFlowError: `certificate_malformed`, `certificate_foreign`.
+    """
+    leaf, ca = parse_certificate(pem), parse_certificate(ca_pem)
+    try:
+        leaf.verify_directly_issued_by(ca)
+    except (InvalidSignature, ValueError, TypeError) as error:
+        raise SecureFlowError(
+            "certificate_foreign",
+            "The certificate that the server sent is not issued by the link's authority.",
+            "Tell the operator; somebody may sit between you and the server.",
+        ) from error
+    form = serialization.Encoding.PEM
+    return (leaf.public_bytes(form) + ca.public_bytes(form)).decode("ascii")
+
+
 def ca_fingerprint(pem: str) -> str:
     """Return the hex SHA-256 of a CA certificate's DER bytes (what an enrolment token carries)."""
     return sha256(parse_certificate(pem).public_bytes(serialization.Encoding.DER)).hex()

@@ -87,6 +87,16 @@ class ProcessSettings(BaseSettings):
         return plain
 
 
+def settings_text(values: Mapping[str, Any], head: str = "") -> str:
+    """Return a settings file that reads back as exactly these values.
+
+    Args:
+        values: plain JSON values; whatever a text holds, it stays one value.
+        head: lines before them.
+    """
+    return head + yaml.safe_dump(dict(values), sort_keys=False)
+
+
 def anchored(model: _Model, base: Path) -> _Model:
     """Return the model with every relative path inside it made absolute from `base`."""
     changes = {

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
+from secureflow.domain.texts import STORED
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.calls import Page
 
@@ -74,7 +75,7 @@ def build(of: type[T], body: Any) -> T:
         SecureFlowError: `invalid_answer` naming the first field that does not fit.
     """
     try:
-        built: T = TypeAdapter(of).validate_python(body)
+        built: T = TypeAdapter(of).validate_python(body, context=STORED)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or of.__name__
@@ -94,9 +95,8 @@ def problem(response: httpx.Response) -> SecureFlowError:
         body = None
     if isinstance(body, dict) and isinstance(body.get("code"), str):
         message = body.get("detail") or body.get("title") or body["code"]
-        details = body.get("details")
-        details = details if isinstance(details, dict) else {}
-        return SecureFlowError(body["code"], str(message), str(body.get("hint") or ""), details)
+        hint = body.get("hint") or ""
+        return SecureFlowError.foreign(body["code"], message, hint, body.get("details"))
     code = _BY_STATUS.get(response.status_code, "internal")
     return SecureFlowError(
         code,

@@ -33,6 +33,7 @@ from secureflow.engines.script import AGGREGATOR
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.hostport import parse_address
 from secureflow.kit.pki import Authority
 from secureflow.kit.version import __version__
 from secureflow.server.certificate import ServerCertificate
@@ -64,7 +65,7 @@ async def open_centre(
 
     Raises:
         SecureFlowError: `ca_unreadable`, `key_unreadable`, `database_unavailable`,
-            `database_newer`, `address_unavailable`, `fenced`.
+            `database_newer`, `address_unavailable`, `invalid_address`, `fenced`.
     """
     clock, key = system_clock, log_key(settings.log_key)
     authority = Authority.load(settings.ca)
@@ -109,7 +110,7 @@ async def open_centre(
             ProcessAccountant(),
         ),
         address,
-        expel=lambda agent: link.disconnect(agent.party, revoked(agent.id)),
+        expel=lambda agent: link.expel(agent.party, agent.id, revoked(agent.id)),
         readiness=_readiness(database, ledger),
         stopping=stopping,
         metrics=metrics,
@@ -201,6 +202,6 @@ def _now_ms() -> int:
 def _public(settings: ServerSettings, port: int) -> str:
     """Return the address that newcomers are told: as configured, else host and port."""
     if settings.link.public:
-        return settings.link.public
+        return str(parse_address(settings.link.public, "link.public"))
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{host}:{port}"
+    return str(parse_address(f"{host}:{port}", "host"))

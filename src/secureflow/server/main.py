@@ -20,6 +20,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.faults import Faults
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal, settle
+from secureflow.kit.plain import shown
 from secureflow.kit.process import raise_descriptors, run_until_told
 from secureflow.kit.version import __version__
 from secureflow.server.centre import open_centre
@@ -84,7 +85,7 @@ def run(config: Path) -> int:
         configure_logging("server", form=settings.log.form, level=settings.log.level)
         run_until_told(serve(settings))
     except SecureFlowError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{shown(str(error))}\n")
         return exit_code(error.code)
     return 0
 

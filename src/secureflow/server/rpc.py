@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import ca_fingerprint
+from secureflow.kit.plain import shown
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.version import __version__
 from secureflow.server.services import Services
@@ -138,6 +139,7 @@ class PartyDesk:
             rider=self.rider,
             may_read=self.may_read,
             may_write=self.may_write,
+            revoked=self.revoked,
         )
 
     async def authorise(self, spiffe: SpiffeId, serial: str) -> PeerIdentity:
@@ -145,6 +147,10 @@ class PartyDesk:
         services = await self._services
         agent = await services.organisations.admitted(str(spiffe))
         return PeerIdentity(agent.party, spiffe, serial)
+
+    async def revoked(self) -> Sequence[str]:
+        """Return the SPIFFE ids whose certificates may be valid still though they are revoked."""
+        return await (await self._services).organisations.revoked_lately()
 
     async def hello(self, peer: PeerIdentity, body: dict[str, JSON]) -> None:
         """Look at a party's greeting.
@@ -169,7 +175,9 @@ class PartyDesk:
                     raise revoked(agent.id)
                 await work.agents.save(replace(current, address=address))
                 await work.commit()
-        _log.info("party_connected", party=peer.party, version=str(body.get("version", ""))[:64])
+        _log.info(
+            "party_connected", party=peer.party, version=shown(str(body.get("version", ""))[:64])
+        )
 
     async def call(self, peer: PeerIdentity, kind: str, body: dict[str, JSON]) -> JSON:
         """Answer a call.

@@ -6,11 +6,23 @@ import asyncio
 import ssl
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import grpc.aio
 import pytest
 from peers.links import Centre, Cutter, Party, Pki, echo, now, party, until
 
-from secureflow.adapters.link import CredentialFiles, Credentials
+from secureflow.adapters.link import (
+    ENCLAVE_NAME,
+    CredentialFiles,
+    Credentials,
+    PeerIdentity,
+    Uplink,
+    UplinkServer,
+)
+from secureflow.adapters.link.refusals import refusal
+from secureflow.adapters.link.tls import identity, open_channel
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, serial
 
@@ -273,3 +285,158 @@ def test_keys_are_for_their_owner_only(pki: Pki) -> None:
     credentials.request()
     for path in credentials._directory.glob("link.*"):
         assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_renewal_changes_neither_name_nor_authority(pki: Pki, tmp_path: Path) -> None:
+    """And nothing but the leaf and the authority of the answer is written."""
+    credentials = pki.agent("bank-a")
+    before, uri = credentials(), f"spiffe://{pki.authority.trust_domain}/org/bank-a/agent/a1"
+    csr = credentials.request()
+    others = {
+        uri: Pki(tmp_path / "other").authority,
+        uri.replace("bank-a", "bank-b"): pki.authority,
+    }
+    for name, authority in others.items():
+        with pytest.raises(SecureFlowError) as caught:
+            credentials.install(authority.issue(csr, name, now()))
+        assert caught.value.code == "certificate_foreign"
+        assert credentials() == before
+    credentials.install("allow: all\n" + pki.authority.issue(csr, uri, now()))
+    assert credentials() != before
+    assert b"allow" not in credentials().key + credentials().certificate
+
+
+# --- the uplink: the enclave's own door ----------------------------------------------------------
+
+
+class Door:
+    """An uplink server that a test enclave listens with, and who came through."""
+
+    def __init__(self, enclave: Party, credentials: CredentialFiles, domain: str) -> None:
+        self.came: list[str] = []
+        self.server = UplinkServer(
+            "127.0.0.1:0",
+            credentials,
+            domain,
+            self,
+            clock=now,
+            revoked=lambda: enclave.link.revoked,
+        )
+
+    async def offer(self, peer: PeerIdentity, offer: dict[str, object]) -> dict[str, object]:
+        del offer
+        self.came.append(peer.party)
+        return {"state": "accepted", "receipt": {}}
+
+    async def receive(self, *_: object) -> dict[str, object]:
+        raise AssertionError
+
+
+async def _knock(address: str, credentials: CredentialFiles) -> str:
+    """Offer nothing in particular; return the refusal's code, or nothing."""
+    channel = open_channel(address, credentials(), ENCLAVE_NAME)
+    try:
+        await channel.unary_unary("/secureflow.wire.v1.Uplink/Offer", identity, identity)(b"{}")
+    except grpc.aio.AioRpcError as failure:
+        return refusal(failure, "the enclave").code
+    finally:
+        await channel.close()
+    return ""
+
+
+async def test_the_enclave_refuses_whom_the_centre_has_revoked(centre: Centre) -> None:
+    """A certificate lives 24 hours; the enclave hears of a revocation over its own link."""
+    a, b = centre.pki.agent("bank-a"), centre.pki.agent("bank-b")
+    domain = centre.pki.authority.trust_domain
+    spiffe = {name: f"spiffe://{domain}/org/{name}/agent/a1" for name in ("bank-a", "bank-b")}
+    centre.revoked_lately.append(spiffe["bank-b"])  # before the enclave dialled in
+    credentials = centre.pki.enclave()
+    enclave = Party(centre.address, credentials, echo).start()
+    await enclave.link.connected.wait()
+    door = Door(enclave, credentials, domain)
+    address = f"127.0.0.1:{await door.server.start()}"
+    assert await _knock(address, b) == "certificate_revoked"
+    assert await _knock(address, a) == ""
+    reason = SecureFlowError("certificate_revoked", "bank-a's agent was shut out.")
+    centre.server.expel("bank-a", spiffe["bank-a"], reason)
+    await until(lambda: spiffe["bank-a"] in enclave.link.revoked)
+    assert await _knock(address, a) == "certificate_revoked"
+    assert door.came == ["bank-a"]
+    await door.server.stop(0)
+    await enclave.stop()
+
+
+async def test_only_enclaves_are_told_who_is_revoked(centre: Centre) -> None:
+    centre.revoked_lately.append("spiffe://consortium.example/org/bank-b/agent/a1")
+    peer = Party(centre.address, centre.pki.agent("bank-a"), echo).start()
+    await peer.link.connected.wait()
+    centre.server.expel("bank-c", "spiffe://x.example/server", SecureFlowError("forbidden", ""))
+    assert await peer.link.call("status", {}) == {}
+    assert peer.link.revoked == frozenset()
+    await peer.stop()
+
+
+# --- addresses that the centre names --------------------------------------------------------------
+
+
+async def test_nothing_but_a_host_and_a_port_is_dialled(pki: Pki, tmp_path: Path) -> None:
+    """`unix:` and the other schemes of gRPC would reach what listens on this machine only."""
+    knocks: list[object] = []
+    path = tmp_path / "local.sock"
+    local = await asyncio.start_unix_server(lambda _, writer: knocks.append(writer), path)
+    uplink = Uplink(pki.agent("bank-a"))
+    update: Any = SimpleNamespace(header_bytes=b"", header=SimpleNamespace(binding=_Binding))
+    for address in (f"unix:{path}", f"unix://{path}", "dns:///localhost:1", "localhost", "x\n:1"):
+        with pytest.raises(SecureFlowError) as caught:
+            await uplink.send(address, update, "")
+        assert caught.value.code == "invalid_address"
+        assert str(path) not in str(caught.value)
+        with pytest.raises(SecureFlowError):
+            open_channel(address, pki.agent("bank-a")(), ENCLAVE_NAME)
+    assert knocks == []
+    local.close()
+    await uplink.close()
+
+
+class _Binding:
+    job, round, stage, party = "job_1", 1, "train", "bank-a"
+
+
+async def test_the_centre_hears_no_word_of_the_transport(pki: Pki, tmp_path: Path) -> None:
+    """A closed port, a port without TLS, a foreign TLS and a name without address: one answer."""
+
+    async def shout(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        writer.close()
+
+    plain = await asyncio.start_server(shout, "127.0.0.1", 0)
+    foreign = await Centre(Pki(tmp_path / "foreign"), tmp_path).start()
+    ports = (1, plain.sockets[0].getsockname()[1], foreign.port)
+    uplink = Uplink(pki.agent("bank-a"))
+    update: Any = SimpleNamespace(header_bytes=b"", header=SimpleNamespace(binding=_Binding))
+    told = []
+    for address in (*(f"127.0.0.1:{port}" for port in ports), "no-such-host.invalid:1"):
+        with pytest.raises(SecureFlowError) as caught:
+            await uplink.send(address, update, "")
+        told.append(caught.value.as_json())
+    assert told[1:] == told[:-1]
+    assert told[0]["code"] == "link_broken"
+    assert told[0]["details"] == {}
+    assert "127.0.0.1" not in str(told)
+    await uplink.close()
+    plain.close()
+    await foreign.server.stop(0)
+
+
+async def test_a_party_names_only_an_address(centre: Centre) -> None:
+    """What an enclave says of itself is dialled by every agent."""
+    for address in ("unix:/run/x", "a\x1b:1", 7, {"a": 1}):
+        credentials = centre.pki.enclave()
+        peer = Party(centre.address, credentials, echo)
+        peer.standing = {**peer.standing, "address": address}
+        peer.start()
+        await until(lambda peer=peer: peer.link.trouble)
+        assert peer.link.trouble is not None
+        assert peer.link.trouble.code == "invalid_address"
+        await peer.stop()
+    assert centre.hellos == []

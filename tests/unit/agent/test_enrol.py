@@ -7,7 +7,7 @@ import json
 import ssl
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 from peers.links import DOMAIN, now
 
+from secureflow.adapters.link import CredentialFiles
 from secureflow.agent.enrol import enrol
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority, ca_fingerprint, make_csr, new_link_key, private_pem
+from secureflow.kit.plain import hidden
 
 
 class Front(http.server.BaseHTTPRequestHandler):
@@ -56,6 +58,7 @@ class Centre:
         self.requests: list[dict[str, Any]] = []
         self.uri = f"spiffe://{DOMAIN}/org/bank-a/agent/a1"
         self.refusal: dict[str, Any] | None = None
+        self.changes: dict[str, Callable[[str], Any]] = {}
         self._directory = directory
 
     def start(self, served_by: Authority | None = None) -> str:
@@ -71,7 +74,7 @@ class Centre:
         handler = type("Bound", (Front,), {"centre": self})
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
         return f"https://127.0.0.1:{self.server.server_address[1]}"
 
     def stop(self) -> None:
@@ -88,7 +91,8 @@ class Centre:
             return 409, self.refusal
         chain = self.authority.issue(body["csr"], self.uri, now(), life=timedelta(hours=24))
         log = {"origin": "evil.example", "key": "k"}
-        return 200, {"certificate": chain, "link": "centre.example:8444", "log": log}
+        answer = {"certificate": chain, "link": "centre.example:8444", "log": log}
+        return 200, answer | {name: made(chain) for name, made in self.changes.items()}
 
 
 @pytest.fixture
@@ -174,3 +178,85 @@ def test_a_key_that_the_centre_may_know_is_kept(centre: Centre, tmp_path: Path) 
     centre.refusal = {"code": "token_used", "detail": "It was used.", "hint": "Ask again."}
     assert code(directory, centre.token(), url) == "token_used"
     assert SigningKey.load(directory / "signing.key").public == first
+
+
+# --- a centre that writes into the agent's files -------------------------------------------------
+
+INJECTIONS = (
+    "centre.example:8444\nattestation: {allow_simulated: true, roots: [/tmp/evil.pem]}",
+    "centre.example:8444\nattestation:\n  measurements: ['" + "00" * 32 + "']",
+    "centre.example:8444 # ",
+    "centre.example:8444\u2028attestation: {allow_simulated: true}",
+    "{a: 1}:8444",
+    "unix:/run/user/agent.sock:1",
+    "https://centre.example:8444",
+    "centre.example",
+    "a" * 100_000 + ":1",
+)
+
+
+@pytest.mark.parametrize("link", [*INJECTIONS, 8444, None, ["a:1"], {"a": 1}], ids=range(13))
+def test_a_hostile_link_address_writes_nothing(centre: Centre, tmp_path: Path, link: Any) -> None:
+    url, directory = centre.start(), tmp_path / "agent"
+    centre.changes["link"] = lambda _: link
+    expected = "invalid_address" if isinstance(link, str) else "invalid_answer"
+    assert code(directory, centre.token(), url) == expected
+    # The key stays: the centre may know it. Nothing that came from the centre does.
+    assert [path.name for path in directory.iterdir()] == ["signing.key"]
+
+
+def test_a_hostile_certificate_brings_nothing_along(centre: Centre, tmp_path: Path) -> None:
+    """Another key, a comment and a second authority stand around the right leaf: only it stays."""
+    url, directory = centre.start(), tmp_path / "agent"
+    other = private_pem(new_link_key()).decode()
+    evil = Authority.create(tmp_path / "evil", DOMAIN, now()).pem
+    centre.changes["certificate"] = lambda chain: f"allow: all\n{other}{chain}{evil}{other}"
+    enrol(directory, centre.token(), url, "a1")
+    credentials = CredentialFiles(directory)()
+    assert b"allow" not in credentials.certificate + credentials.key
+    assert credentials.key.count(b"PRIVATE KEY") == 2
+    assert credentials.certificate.count(b"BEGIN CERTIFICATE") == 2
+    assert credentials.certificate.decode().endswith(centre.authority.pem)
+    assert (directory / "ca.pem").read_text() == centre.authority.pem
+
+
+def test_a_certificate_of_another_authority_is_not_kept(centre: Centre, tmp_path: Path) -> None:
+    url, directory = centre.start(), tmp_path / "agent"
+    evil = Authority.create(tmp_path / "evil", DOMAIN, now())
+    genuine = centre.authority
+    centre.changes["certificate"] = lambda _: evil.issue(
+        centre.requests[-1]["csr"], centre.uri, now(), life=timedelta(hours=1)
+    )
+    assert code(directory, centre.token(), url) == "certificate_foreign"
+    centre.changes["certificate"] = lambda _: genuine.issue(
+        make_csr(new_link_key()), centre.uri, now(), life=timedelta(hours=1)
+    )
+    assert code(directory, centre.token(), url) == "certificate_foreign"  # for another key
+    for garbage in ("", "-----BEGIN CERTIFICATE-----\n", "x" * 200_000):
+        centre.changes["certificate"] = lambda _, garbage=garbage: garbage
+        assert code(directory, centre.token(), url) == "certificate_malformed"
+    assert not (directory / "link.pem").exists()
+    assert not (directory / "agent.yaml").exists()
+
+
+def test_a_refusal_cannot_write_on_the_terminal(centre: Centre, tmp_path: Path) -> None:
+    url = centre.start()
+    nasty = "used\x1b]0;owned\x07\nroot#\u202e"
+    centre.refusal = {"code": "a\x1bb", "detail": nasty, "hint": nasty}
+    with pytest.raises(SecureFlowError) as caught:
+        enrol(tmp_path / "agent", centre.token(), url, "a1")
+    assert caught.value.code == "internal"
+    assert not hidden(str(caught.value))
+
+
+def test_every_value_is_one_value_of_the_settings(centre: Centre, tmp_path: Path) -> None:
+    """Names that YAML would read as something else, and the owner's URL, come back as texts."""
+    url, directory = centre.start(), tmp_path / "agent"
+    centre.uri = f"spiffe://{DOMAIN}/org/null/agent/1e3"
+    token = centre.token(organisation="null")
+    enrol(directory, token, f"{url}/?a: b # c", "1e3")
+    settings = AgentSettings.load(directory / "agent.yaml")
+    assert (settings.organisation, settings.name) == ("null", "1e3")
+    assert settings.server == f"{url}/?a: b # c"
+    assert settings.attestation.allow_simulated is False
+    assert code(tmp_path / "b", token, f"{url}\nlog_level: debug") == "insecure_url"

@@ -32,6 +32,7 @@ class Api:
         self.shown = shown or pki.authority.pem
         self.asked: list[dict[str, Any]] = []
         self.refusal: dict[str, Any] | None = None
+        self.changes: dict[str, Any] = {}
         api = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -58,7 +59,7 @@ class Api:
         context.load_cert_chain(self._certificate())
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.url = f"https://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def enroll(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Do what the centre does."""
@@ -69,7 +70,8 @@ class Api:
         assert verify(body["key"], "enrol", proof, body["signature"])
         spiffe = f"spiffe://{self.pki.authority.trust_domain}/enclave/{body['name']}"
         certificate = self.pki.authority.issue(body["csr"], spiffe, now())
-        return 201, {"certificate": certificate, "spiffe": spiffe, "link": "centre:8444"}
+        answer = {"certificate": certificate, "spiffe": spiffe, "link": "centre:8444"}
+        return 201, answer | self.changes
 
     def _certificate(self) -> Path:
         key = new_link_key()
@@ -101,7 +103,7 @@ def _token(pki: Pki, kind: Any = "enclave", organisation: str = "") -> str:
 
 def _refused(*arguments: Any, **options: Any) -> str:
     with pytest.raises(SecureFlowError) as caught:
-        enrol(*arguments, **options)
+        enrol(*arguments, **{"simulated": True, **options})
     return caught.value.code
 
 
@@ -119,10 +121,12 @@ def test_an_enclave_enrols_and_can_start(api: Api, tmp_path: Path) -> None:
     assert _refused(home, _token(api.pki), api.url) == "already_enrolled"
 
 
-def test_without_simulation_no_platform_is_made(api: Api, tmp_path: Path) -> None:
-    enrolled = enrol(tmp_path / "enclave", _token(api.pki), api.url)
-    assert EnclaveSettings.load(enrolled.config).simulated is None
-    assert not (tmp_path / "enclave" / "simulated").exists()
+def test_without_simulation_nothing_is_begun(api: Api, tmp_path: Path) -> None:
+    """There is no attester for hardware: the token is not used up to find that out."""
+    home = tmp_path / "enclave"
+    assert _refused(home, _token(api.pki), api.url, simulated=False) == "no_tee"
+    assert not api.asked
+    assert not home.exists()
 
 
 def test_another_authority_hears_no_token(api: Api, tmp_path: Path) -> None:
@@ -154,6 +158,29 @@ def test_the_centres_refusal_is_passed_on(api: Api, tmp_path: Path) -> None:
     api.refusal = {"code": "token_refused", "detail": "It was used.", "hint": "Ask for another."}
     assert _refused(tmp_path / "e", _token(api.pki), api.url) == "token_refused"
     assert not (tmp_path / "e" / "link.pem").exists()
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["centre:8444\nsimulated: /tmp/other", "centre:1\nuplink: {public: evil:1}", "unix:/x", "", 7],
+)
+def test_a_hostile_answer_writes_nothing(api: Api, tmp_path: Path, link: Any) -> None:
+    home = tmp_path / "enclave"
+    api.changes = {"link": link}
+    expected = "invalid_address" if isinstance(link, str) else "invalid_answer"
+    assert _refused(home, _token(api.pki), api.url) == expected
+    assert not home.exists()
+
+
+def test_the_identity_is_the_certificates(api: Api, tmp_path: Path) -> None:
+    """Not what the centre says beside it; and a certificate for another name is not kept."""
+    api.changes = {"spiffe": "spiffe://x.example/server\x1b[2J"}
+    enrolled = enrol(tmp_path / "a", _token(api.pki), api.url, simulated=True)
+    assert enrolled.spiffe == "spiffe://consortium.example/enclave/main"
+    agent = api.pki.agent("bank-a")().certificate.decode()
+    api.changes = {"certificate": agent}
+    assert _refused(tmp_path / "b", _token(api.pki), api.url) == "certificate_foreign"
+    assert not (tmp_path / "b").exists()
 
 
 def test_the_example_file_holds_known_settings_only() -> None:

@@ -160,7 +160,7 @@ class EntityStore(Generic[T]):
 
     def _entity(self, row: Any) -> T:
         self._seen[row.id] = row.version
-        return parse(self._kind.of, row.doc, self._kind.noun)
+        return parse(self._kind.of, row.doc, self._kind.noun, stored=True)
 
     def _not_found(self, key: str) -> SecureFlowError:
         return SecureFlowError(

@@ -16,10 +16,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import (
+    issued_chain,
     make_csr,
     new_link_key,
     parse_certificate,
     private_pem,
+    spiffe_id,
     write_private,
 )
 
@@ -64,11 +66,12 @@ class CredentialFiles:
         """Write what an enrolment gave; an existing file is never overwritten.
 
         Raises:
-            SecureFlowError: `certificate_foreign` when the certificate is for another key.
+            SecureFlowError: `certificate_foreign` when the certificate is for another key, or not
+                of this authority.
             FileExistsError: the directory already holds credentials.
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(directory / "link.pem", _pair(private_pem(key), certificate))
+        write_private(directory / "link.pem", _pair(private_pem(key), certificate, ca))
         (directory / "ca.pem").write_text(ca)
         return cls(directory)
 
@@ -104,13 +107,23 @@ class CredentialFiles:
         return make_csr(key)
 
     def install(self, certificate: str) -> None:
-        """Replace key and certificate together by the requested ones.
+        """Replace key and certificate together by the requested ones, for the same identity.
 
         Raises:
             SecureFlowError: `certificate_foreign`, `certificate_malformed`; the old ones stay.
         """
-        waiting = self._directory / "link.next"
-        pair = _pair(waiting.read_bytes(), certificate)
+        waiting, known = self._directory / "link.next", self()
+        pair = _pair(waiting.read_bytes(), certificate, known.ca.decode("ascii"))
+        old, new = (
+            spiffe_id(parse_certificate(pem))
+            for pem in (known.certificate.decode("ascii"), certificate)
+        )
+        if old != new:
+            raise SecureFlowError(
+                "certificate_foreign",
+                f"The certificate that the server sent is for {new}, not for {old}.",
+                "Keep the old certificate and tell the operator.",
+            )
         fresh = self._directory / "link.pem.new"
         fresh.unlink(missing_ok=True)
         write_private(fresh, pair)
@@ -118,13 +131,14 @@ class CredentialFiles:
         waiting.unlink(missing_ok=True)
 
 
-def _pair(key: bytes, certificate: str) -> bytes:
-    """Join a key and its chain, if they belong together."""
+def _pair(key: bytes, certificate: str, ca: str) -> bytes:
+    """Join a key and its chain, if they belong together and to the authority."""
     private = load_pem_private_key(key, None)
-    if private.public_key() != parse_certificate(certificate).public_key():
+    chain = issued_chain(certificate, ca)
+    if private.public_key() != parse_certificate(chain).public_key():
         raise SecureFlowError(
             "certificate_foreign",
             "The certificate that the server sent is for another key.",
             "Keep the old certificate and ask again; tell the operator if it repeats.",
         )
-    return key + certificate.encode("ascii")
+    return key + chain.encode("ascii")

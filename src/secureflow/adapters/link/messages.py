@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.spiffe import SpiffeId
 from secureflow.wire import Envelope
 
 JSON = Any
@@ -68,9 +69,11 @@ def parse_error(value: JSON) -> SecureFlowError:
     """Read a foreign error; what is malformed in it is left out."""
     if not isinstance(value, dict):
         return SecureFlowError("malformed_failure", "The other end failed and did not say why.")
-    details = value.get("details")
-    return SecureFlowError.from_json(
-        {**value, "details": details if isinstance(details, dict) else {}}
+    return SecureFlowError.foreign(
+        value.get("code", "internal"),
+        value.get("message", ""),
+        value.get("hint", ""),
+        value.get("details"),
     )
 
 
@@ -90,6 +93,17 @@ def parse_failure(body: Mapping[str, JSON]) -> tuple[SecureFlowError, Standing]:
         SecureFlowError: `malformed_standing`.
     """
     return parse_error(body.get("error")), Standing.parse(body)
+
+
+def parse_revoked(value: JSON) -> frozenset[str]:
+    """Read the SPIFFE ids that the centre has revoked.
+
+    Raises:
+        SecureFlowError: `malformed_request`, `spiffe_malformed`.
+    """
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise SecureFlowError("malformed_request", "The list of revoked parties is none.")
+    return frozenset(str(SpiffeId.parse(one)) for one in value)
 
 
 def _is_hash(value: JSON) -> bool:

@@ -19,7 +19,7 @@ from secureflow.adapters.link.backoff import Backoff
 from secureflow.adapters.link.blobs import Source, fetch, store
 from secureflow.adapters.link.credentials import CredentialFiles
 from secureflow.adapters.link.desk import Desk, Handle
-from secureflow.adapters.link.messages import Standing, parse_error
+from secureflow.adapters.link.messages import Standing, parse_error, parse_revoked
 from secureflow.adapters.link.refusals import answered
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
@@ -74,6 +74,8 @@ class Link:
         """Set while the centre has welcomed this party."""
         self.trouble: SecureFlowError | None = None
         """Why the link does not stand now."""
+        self.revoked: frozenset[str] = frozenset()
+        """SPIFFE ids that the centre says it has revoked (told to enclaves); none comes back."""
 
     async def run(self) -> None:
         """Keep the link open until cancelled."""
@@ -151,6 +153,7 @@ class Link:
         await stream.write(Envelope("", "hello", self._hello()))
         welcome = await stream.read()
         if welcome is not None and welcome.kind == "welcome":
+            self.revoked |= parse_revoked(welcome.body.get("revoked", []))
             self._backoff.reset()
             self.trouble = None
             self.connected.set()
@@ -177,6 +180,8 @@ class Link:
             job = str(envelope.body.get("job", ""))
             self._desk.withdraw(job)
             self._withdrawn(job)
+        elif envelope.kind == "revoked":
+            self.revoked |= parse_revoked(envelope.body.get("revoked"))
         else:
             raise SecureFlowError("unknown_kind", f"The server sent an unknown '{envelope.kind}'.")
 

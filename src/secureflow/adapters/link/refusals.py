@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 import grpc
 import grpc.aio
 
+from secureflow.adapters.link.messages import parse_error
 from secureflow.domain.errors import Category, category
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
@@ -75,7 +76,7 @@ def refusal(failure: grpc.aio.AioRpcError, whom: str) -> SecureFlowError:
     except SecureFlowError:
         value = None
     if isinstance(value, dict) and isinstance(value.get("code"), str):
-        return SecureFlowError.from_json(value)
+        return parse_error(value)
     status = failure.code()
     return SecureFlowError(
         "link_broken",

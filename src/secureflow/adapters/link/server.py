@@ -7,7 +7,7 @@ once, and again after each reconnect until it is answered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,9 @@ from secureflow.adapters.link.tls import DEFAULT, Bounds, identity, listen, new_
 from secureflow.application.ports import Artifacts, PartyStatus, Request
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.hostport import parse_address
 from secureflow.kit.logging import get_logger
+from secureflow.kit.plain import shown
 from secureflow.wire import Envelope, decode, encode
 
 JSON = Any
@@ -36,9 +38,13 @@ OnHello = Callable[[PeerIdentity, dict[str, JSON]], Awaitable[None]]
 Rider = Callable[[str, Mapping[str, JSON], Standing], Awaitable[JSON]]
 """Makes what rides on a request at delivery: (party, body, the party's newest standing)."""
 
-_TOLD = ("version", "address", "tee", "measurement")
+_TOLD = ("version", "tee", "measurement")
 
 _log = get_logger(__name__)
+
+
+async def _nobody() -> Sequence[str]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class Callbacks:
     rider: Rider
     may_read: MayRead
     may_write: MayWrite
+    revoked: Callable[[], Awaitable[Sequence[str]]] = _nobody
 
 
 class LinkServer:
@@ -93,6 +100,7 @@ class LinkServer:
         self._standings: dict[str, Standing] = {}
         self._pushes: set[asyncio.Task[None]] = set()
         self._gone: set[str] = set()
+        self._enclaves: set[str] = set()
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> int:
@@ -159,6 +167,13 @@ class LinkServer:
         if stream := self._streams.get(party):
             stream.close(reason)
 
+    def expel(self, party: str, spiffe: str, reason: SecureFlowError) -> None:
+        """Cut a revoked party off, and tell enclaves to refuse it at their own door."""
+        self.disconnect(party, reason)
+        for enclave in self._enclaves:
+            if stream := self._streams.get(enclave):
+                stream.send(Envelope("", "revoked", {"revoked": [spiffe]}))
+
     async def _call(self, data: bytes, context: Context) -> bytes:
         peer = await self._gate.admit(context)
         try:
@@ -195,7 +210,9 @@ class LinkServer:
         hello = await stream.read()
         if hello is None or hello.kind != "hello":
             raise SecureFlowError("hello_missing", f"{peer.party} did not begin with a hello.")
-        standing = Standing.parse(hello.body)
+        standing, address = Standing.parse(hello.body), hello.body.get("address", "")
+        if address != "":
+            address = str(parse_address(address, f"The uplink address of {peer.party}"))
         await self._callbacks.on_hello(peer, hello.body)
         self.disconnect(
             peer.party,
@@ -208,13 +225,18 @@ class LinkServer:
         self._streams[peer.party] = stream
         self._gone.discard(peer.party)
         self._standings[peer.party] = standing
-        told = {name: str(hello.body.get(name, "")) for name in _TOLD}
+        told = {name: shown(str(hello.body.get(name, ""))[:96]) for name in _TOLD}
         self._parties[peer.party] = PartyStatus(
             peer.party, True, float(self._clock()), log_size=standing.log_size,
-            version=told["version"][:64], address=told["address"][:256],
-            tee=told["tee"][:16], measurement=told["measurement"][:96],
+            version=told["version"][:64], address=address,
+            tee=told["tee"][:16], measurement=told["measurement"],
         )  # fmt: skip
-        stream.send(Envelope("", "welcome", {"version": self._version}))
+        greeting: dict[str, JSON] = {"version": self._version}
+        if peer.spiffe.role == "enclave":
+            # Listed after the stream is known: what is revoked meanwhile is told over it as well.
+            self._enclaves.add(peer.party)
+            greeting["revoked"] = list(await self._callbacks.revoked())
+        stream.send(Envelope("", "welcome", greeting))
         for request in self._requests.of_party(peer.party):
             self._deliver(request)
 

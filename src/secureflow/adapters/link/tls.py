@@ -11,6 +11,7 @@ import grpc.aio
 
 from secureflow.adapters.link.credentials import Credentials
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.hostport import parse_address
 from secureflow.wire import MAX_ENVELOPE
 
 SERVER_NAME: Final = "secureflow-server"
@@ -108,9 +109,13 @@ def listen(server: grpc.aio.Server, bind: str, current: Callable[[], Credentials
 
 
 def open_channel(address: str, credentials: Credentials, name: str) -> grpc.aio.Channel:
-    """Open a mutually authenticated channel to a role (`SERVER_NAME` or `ENCLAVE_NAME`)."""
+    """Open a mutually authenticated channel to a role (`SERVER_NAME` or `ENCLAVE_NAME`).
+
+    Raises:
+        SecureFlowError: `invalid_address` for everything but host:port.
+    """
     return grpc.aio.secure_channel(
-        address,
+        parse_address(address).target,
         grpc.ssl_channel_credentials(credentials.ca, credentials.key, credentials.certificate),
         options=(
             *_OPTIONS,

@@ -8,7 +8,7 @@ chunks, then the trailer. What protects an update is its seal, not this pipe.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Container
 from typing import Any, Final, Protocol
 
 import grpc
@@ -31,6 +31,7 @@ from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import canonical_bytes, parse_json, sha256
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import SpiffeId
 
 JSON = Any
@@ -38,8 +39,12 @@ MAX_OFFER: Final = 4096
 MAX_START: Final = 1 << 20
 _OFFER: Final = "/secureflow.wire.v1.Uplink/Offer"
 _SEND: Final = "/secureflow.wire.v1.Uplink/Send"
+MAX_CHANNELS: Final = 16
+"""Addresses that stay connected: the centre names them, so it must not fill the table."""
 _TRIES: Final = 4
 _AGAIN: Final = {"link_broken", "upload_stalled"}
+
+_log = get_logger(__name__)
 
 
 class UplinkHandler(Protocol):
@@ -64,6 +69,7 @@ class UplinkServer:
         handler: opens and folds.
         clock: unix seconds.
         bounds: what strangers may take up.
+        revoked: returns the SPIFFE ids that the centre has revoked, as far as it is known here.
     """
 
     def __init__(
@@ -75,12 +81,14 @@ class UplinkServer:
         *,
         clock: Clock,
         bounds: Bounds = DEFAULT,
+        revoked: Callable[[], Container[str]] = frozenset,
     ) -> None:
         self._bind = bind
         self._credentials = credentials
         self._handler = handler
         self._bounds = bounds
-        self._gate = Gate(trust_domain, _authorise_agent, clock)
+        self._revoked = revoked
+        self._gate = Gate(trust_domain, self._authorise, clock)
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> int:
@@ -107,6 +115,18 @@ class UplinkServer:
         """Stop listening and cut what is under way."""
         if self._server is not None:
             await self._server.stop(grace)
+
+    async def _authorise(self, spiffe: SpiffeId, serial: str) -> PeerIdentity:
+        """Admit every agent that is not revoked: the signed spec decides who may send what."""
+        if spiffe.role != "agent":
+            raise SecureFlowError("forbidden", f"{spiffe} is no agent and uploads nothing.")
+        if str(spiffe) in self._revoked():
+            raise SecureFlowError(
+                "certificate_revoked",
+                f"{spiffe} has been revoked.",
+                "Enrol again with a new token from the operator.",
+            )
+        return PeerIdentity(spiffe.organisation, spiffe, serial)
 
     async def _offer(self, data: bytes, context: Context) -> bytes:
         peer = await self._gate.admit(context)
@@ -153,7 +173,8 @@ class Uplink:
             commitment: hex salted digest of the plaintext, as the party's ledger leaf says it.
 
         Raises:
-            SecureFlowError: the enclave's refusal, or `link_broken`.
+            SecureFlowError: the enclave's refusal, `invalid_address`, or `link_broken` in words
+                that tell nothing of this party's network.
         """
         upload = _Upload(update, commitment)
         backoff = Backoff()
@@ -163,7 +184,7 @@ class Uplink:
                     return await upload.try_once(await self._channel(address))
             except SecureFlowError as error:
                 if error.code not in _AGAIN or upload.fruitless >= _TRIES:
-                    raise
+                    raise _unreachable(error, address) from error
             await backoff.wait()
 
     async def close(self) -> None:
@@ -179,6 +200,9 @@ class Uplink:
             return known[1]
         if known is not None:
             await known[1].close()
+        elif len(self._channels) >= MAX_CHANNELS:
+            _, oldest = self._channels.pop(next(iter(self._channels)))
+            await oldest.close()
         channel = open_channel(address, credentials, ENCLAVE_NAME)
         self._channels[address] = (credentials, channel)
         return channel
@@ -241,8 +265,13 @@ def _parse(data: bytes) -> dict[str, JSON]:
     return value
 
 
-async def _authorise_agent(spiffe: SpiffeId, serial: str) -> PeerIdentity:
-    """Admit every agent of the trust domain: the signed spec decides who may send what."""
-    if spiffe.role != "agent":
-        raise SecureFlowError("forbidden", f"{spiffe} is no agent and uploads nothing.")
-    return PeerIdentity(spiffe.organisation, spiffe, serial)
+def _unreachable(error: SecureFlowError, address: str) -> SecureFlowError:
+    """Keep the transport's words here: told to the centre, they would scan this network for it."""
+    if error.code != "link_broken":
+        return error
+    _log.warning("uplink_broken", address=address, message=error.message, **error.details)
+    return SecureFlowError(
+        "link_broken",
+        "The enclave cannot be reached under the address that the centre names.",
+        "This agent's own log says why.",
+    )

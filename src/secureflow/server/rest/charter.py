@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from secureflow.domain.texts import ONE_LINE
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.shapes import Asked, Slug
@@ -35,7 +36,7 @@ class SignatureRequest(Asked):
 
     organisation: Slug
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
-    signature: str = Field(max_length=128)
+    signature: Annotated[str, ONE_LINE] = Field(max_length=128)
 
 
 @router.get("", summary="Get the charter")

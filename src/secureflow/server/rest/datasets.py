@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field, StringConstraints
 
 from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.texts import ONE_LINE
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.shapes import (
@@ -23,7 +24,7 @@ from secureflow.server.rest.shapes import (
     listed,
 )
 
-ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128), ONE_LINE]
 
 router = APIRouter(tags=["datasets"], route_class=OnceRoute)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from secureflow.application.ports import Page, PartyStatus
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
+from secureflow.domain.texts import ONE_LINE, SEVERAL_LINES
 from secureflow.server.rest.bodies import StrictRoute
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
@@ -71,11 +72,13 @@ class EnrollRequest(Asked):
     SHA-256; an enclave keeps no signing key and may leave both empty.
     """
 
-    token: str = Field(repr=False, max_length=1024, examples=["sfe_…"])
-    csr: str = Field(max_length=16_384, examples=["-----BEGIN CERTIFICATE REQUEST-----…"])
+    token: Annotated[str, ONE_LINE] = Field(repr=False, max_length=1024, examples=["sfe_…"])
+    csr: Annotated[str, SEVERAL_LINES] = Field(
+        max_length=16_384, examples=["-----BEGIN CERTIFICATE REQUEST-----…"]
+    )
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", examples=["agent-1"])
-    key: str = Field("", max_length=64)
-    signature: str = Field("", max_length=128)
+    key: Annotated[str, ONE_LINE] = Field("", max_length=64)
+    signature: Annotated[str, ONE_LINE] = Field("", max_length=128)
 
 
 class LogIdentity(BaseModel):

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, StringConstraints
 
 from secureflow.application.ports import Page
+from secureflow.domain.texts import ONE_LINE
 from secureflow.domain.users import Role, Token, User
 from secureflow.server.rest.bodies import StrictRoute, at_most
 from secureflow.server.rest.callers import Caller, Use, address_of, recognise
@@ -36,7 +37,7 @@ class Account(BaseModel):
 class LoginRequest(Asked):
     """A name and a password."""
 
-    name: str = Field(max_length=64, examples=["ada"])
+    name: Annotated[str, ONE_LINE] = Field(max_length=64, examples=["ada"])
     password: Password = Field(repr=False, examples=["correct horse battery staple"])
 
 

@@ -8,17 +8,19 @@ from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from secureflow.application.ports import Page
+from secureflow.domain.texts import ONE_LINE, SEVERAL_LINES
 from secureflow.kit.paging import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, decode_cursor, encode_cursor
 
 T = TypeVar("T")
 
-_NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_CONTROL)]
-OptionalLine = Annotated[str, StringConstraints(max_length=200, pattern=_NO_CONTROL)]
-Paragraph = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200), ONE_LINE]
+OptionalLine = Annotated[str, StringConstraints(max_length=200), ONE_LINE]
+Paragraph = Annotated[str, StringConstraints(max_length=4000), SEVERAL_LINES]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Reference = Annotated[str, StringConstraints(max_length=128, pattern=_NO_CONTROL)]
-Key = Annotated[str, Path(max_length=512, description="The object's id", examples=["job_01jf2k"])]
+Reference = Annotated[str, StringConstraints(max_length=128), ONE_LINE]
+Key = Annotated[
+    str, ONE_LINE, Path(max_length=512, description="The object's id", examples=["job_01jf2k"])
+]
 Cursor = Annotated[
     str, Query(max_length=MAX_CURSOR, description="`next` of the page before; empty at first")
 ]

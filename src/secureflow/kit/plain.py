@@ -1,0 +1,120 @@
+"""Plain text: what a name or a text may hold, and how a foreign one is shown.
+
+A control character can move a terminal's cursor, a bidirectional one turns a line round, a
+zero-width one makes two names look alike, a line separator forges a second line. None of them
+belongs into a name or text that comes from somebody else: refused where it comes in (`line`,
+`lines`), and written as a visible escape wherever it is shown (`shown`), since stored data may be
+older than this rule. The set: Unicode's categories Cc, Cs, Zl, Zp, its bidirectional controls,
+and its default ignorable code points (Unicode 16, DerivedCoreProperties).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_RANGES: Final = (
+    (0x00, 0x1F),
+    (0x7F, 0x9F),
+    (0xAD, 0xAD),
+    (0x34F, 0x34F),
+    (0x61C, 0x61C),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x200B, 0x200F),
+    (0x2028, 0x202E),
+    (0x2060, 0x206F),
+    (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
+    (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0),
+    (0xFFF0, 0xFFFB),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+    (0xE0000, 0xE0FFF),
+)
+_SURROGATES: Final = (0xD800, 0xDFFF)
+_NEWLINE: Final = 0x0A
+
+
+def _class(ranges: tuple[tuple[int, int], ...]) -> str:
+    return "".join(chr(a) if a == b else f"{chr(a)}-{chr(b)}" for a, b in ranges)
+
+
+_BUT_NEWLINE: Final = ((0x00, 0x09), (0x0B, 0x1F), *_RANGES[1:])
+
+LINE_PATTERN: Final = f"^[^{_class(_RANGES)}]*$"
+"""The rule of `line` as a regular expression that Python, ECMAScript and Rust read alike."""
+LINES_PATTERN: Final = f"^[^{_class(_BUT_NEWLINE)}]*$"
+"""The rule of `lines`."""
+
+_IN_LINE: Final = re.compile(f"[{_class((*_RANGES, _SURROGATES))}]")
+_IN_LINES: Final = re.compile(f"[{_class((*_BUT_NEWLINE, _SURROGATES))}]")
+
+
+def line(text: str) -> str:
+    """Return a text of one line as it is.
+
+    Raises:
+        ValueError: it holds a character that cannot be seen; the message names the first one.
+    """
+    return _checked(text, _IN_LINE)
+
+
+def lines(text: str) -> str:
+    """Return a text of several lines, each ended by a plain newline (CR LF becomes one).
+
+    Raises:
+        ValueError: it holds another character that cannot be seen.
+    """
+    return _checked(text.replace("\r\n", "\n"), _IN_LINES)
+
+
+def shown(text: str, *, several: bool = False) -> str:
+    r"""Return a text in which every hidden character is a visible escape (`\x1b`, `\u202e`).
+
+    Args:
+        text: foreign.
+        several: whether newlines are meant; else they are escaped too.
+    """
+    return (_IN_LINES if several else _IN_LINE).sub(_escape, text)
+
+
+def escaped_json(text: str) -> str:
+    r"""Return JSON text whose hidden characters, newlines aside, are written as `\uXXXX`.
+
+    They stand inside of strings only, so the value stays the same.
+    """
+    return _IN_LINES.sub(_json_escape, text)
+
+
+def hidden(text: str) -> bool:
+    """Tell whether a text holds a character that `line` refuses."""
+    return _IN_LINE.search(text) is not None
+
+
+def _checked(text: str, refused: re.Pattern[str]) -> str:
+    found = refused.search(text)
+    if found:
+        place = found.start() + 1
+        message = f"character {place} (U+{ord(found[0]):04X}) is a control or invisible one"
+        raise ValueError(message)
+    return text
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code == _NEWLINE:
+        return "\\n"
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code <= 0xFFFF:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
