@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from secureflow.cli.console import moment
 from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 
 if TYPE_CHECKING:
     from secureflow.agent.records import InboxItem
@@ -247,13 +248,13 @@ def _spoken(english: str) -> str:
 
 def plain(value: Any) -> str:
     """Return a foreign value as one line without anything that moves or hides text."""
-    shown = visible(" ".join(str(value).split()))
-    return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
+    line = shown(" ".join(str(value).split()))
+    return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 
 def visible(text: str) -> str:
-    """Return a text with what moves the cursor, turns the direction or is unseen replaced."""
-    return "".join(one if one.isprintable() or one == "\n" else "�" for one in text)
+    """Return a text in which what moves the cursor, turns the text or is unseen is escaped."""
+    return shown(text, several=True)
 
 
 def cost(value: Any) -> str:

@@ -51,7 +51,7 @@ HERE = {"allow_simulated": True, "budget": {"epsilon": 5.0, "spent": 1.25, "delt
 
 def told(value: dict[str, Any], job: str = "job_0123456789", **request: Any) -> dict[str, Any]:
     """Return what an agent answers to `inbox.show`."""
-    spec: Any = parse(StatisticsSpec if "queries" in value else TrainingSpec, value)
+    spec: Any = parse(StatisticsSpec if "queries" in value else TrainingSpec, value, stored=True)
     facts: dict[str, Any] = {
         "dataset": "customers",
         "columns": ["age", "job", "income"],
