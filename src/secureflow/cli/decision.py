@@ -118,7 +118,7 @@ def _rows(request: Asked) -> Iterator[tuple[str, str, int]]:
 
     item = request.item
     here = request.told.get("here") or {}
-    spec = parse_spec(item.spec)
+    spec = parse_spec(item.spec, stored=True)
     yield t("Id"), item.id, 1
     yield t("Job"), f"{item.job}, {plain(spec.name)}: {_task(spec)}", 1
     yield t("Asked by"), _asker(spec), 1

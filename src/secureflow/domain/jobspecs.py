@@ -18,8 +18,8 @@ KINDS: Final[Mapping[str, type[TrainingSpec] | type[StatisticsSpec]]] = {
 }
 
 
-def parse_spec(value: Any) -> JobSpec:
-    """Build a spec from foreign JSON; its `kind` says which (default: training).
+def parse_spec(value: Any, *, stored: bool = False) -> JobSpec:
+    """Build a spec from foreign (or `stored`) JSON; `kind` says which (default: training).
 
     Raises:
         SecureFlowError: `invalid_spec`.
@@ -33,7 +33,7 @@ def parse_spec(value: Any) -> JobSpec:
             f"Kinds are: {', '.join(KINDS)}.",
             {"fields": [{"field": "kind", "problem": "unknown"}]},
         )
-    return parse(of, value)
+    return parse(of, value, stored=stored)
 
 
 def job_digest(spec: JobSpec) -> str:
