@@ -39,7 +39,7 @@ def disapproval(
     hint = next((str(one["hint"]) for one in failures.values() if one.get("hint")), "")
     return SecureFlowError(
         "consent_refused" if no else "too_few_answers",
-        " ".join(_sentences(refusals, sorted(replies), undecided)),
+        _sentence(refusals, sorted(replies), undecided),
         _one_line(hint),
         {
             "verb": "consent",
@@ -65,25 +65,31 @@ def _refusal(party: str, error: Mapping[str, JSON]) -> dict[str, JSON]:
     }
 
 
-def _sentences(
+def _sentence(
     refusals: Sequence[Mapping[str, Any]], approved: Sequence[str], undecided: Sequence[str]
-) -> list[str]:
-    told = []
-    for one in refusals[:_NAMED]:
-        did = "refused" if one["refused"] else "could not answer"
-        code = "" if one["code"] == "consent_refused" else f" ({one['code']})"
-        told.append(f"{one['party']} {did}{code}: {one['reason'].rstrip('.')}.")
-    if len(refusals) > _NAMED:
-        told.append(f"So did {len(refusals) - _NAMED} more.")
-    for names, state in ((approved, "had approved"), (undecided, "had not decided")):
-        if names:
-            told.append(f"{_listed(names)} {state}.")
-    return told
+) -> str:
+    """Say it in one sentence of few forms: each of them stands in the Chinese catalogue."""
+    first, *more = refusals
+    party, code = first["party"], first["code"]
+    why = ". ".join([first["reason"].rstrip("."), *(_also(one) for one in more[: _NAMED - 1])])
+    if len(more) >= _NAMED:
+        why += f". So {len(more) - _NAMED + 1} more"
+    yes, open_ = _listed(approved), _listed(undecided)
+    if not first["refused"]:
+        return f"{party} could not answer ({code}): {why}. Approved: {yes}; undecided: {open_}."
+    if code != "consent_refused":
+        return f"{party} refused ({code}): {why}. Approved: {yes}; undecided: {open_}."
+    return f"{party} refused: {why}. Approved: {yes}; undecided: {open_}."
+
+
+def _also(one: Mapping[str, Any]) -> str:
+    did = "refused" if one["refused"] else "could not answer"
+    return f"{one['party']} {did} ({one['code']}): {one['reason'].rstrip('.')}"
 
 
 def _listed(names: Sequence[str]) -> str:
     rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    return (", ".join(names[:_NAMED]) or "–") + (f" + {rest}" if rest > 0 else "")
 
 
 def _one_line(text: Any) -> str:

@@ -13,7 +13,7 @@ from secureflow.cli.console import Form, Output, confirmed, group, say, show, wr
 from secureflow.cli.files import read_mapping, write_text
 from secureflow.cli.session import client
 from secureflow.cli.statistics import show_answers, show_rehearsal, statistics
-from secureflow.cli.texts import language, t
+from secureflow.cli.texts import explained, language, said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
@@ -188,8 +188,8 @@ def _why(error: dict[str, Any] | None) -> str | None:
     """Return why a job ended, as the line that an error is everywhere; details are for programs."""
     if not error:
         return None
-    hint = f" → {error['hint']}" if error.get("hint") else ""
-    return f"{error.get('code', '')}: {error.get('message', '')}{hint}"
+    code, message, hint = (str(error.get(name) or "") for name in ("code", "message", "hint"))
+    return f"{code}: {explained(code, message)}" + (f" → {said(hint)}" if hint else "")
 
 
 def _resumed(connection: Any, start: str) -> dict[str, Any]:

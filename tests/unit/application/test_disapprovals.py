@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from secureflow.application.asking import Asking
+from secureflow.application.disapprovals import disapproval
 from secureflow.application.ports import Request
+from secureflow.cli.texts import explained
 from secureflow.engines.script import Ask
 from secureflow.kit.errors import SecureFlowError
 
@@ -59,7 +61,7 @@ async def test_a_refusal_says_who_and_why_once() -> None:
     error = await refused(bank_a={"approval": {}}, bank_b=NO)
     assert error.code == "consent_refused"
     assert error.message == (
-        "bank-b refused: not for this purpose. bank-a had approved. bank-c had not decided."
+        "bank-b refused: not for this purpose. Approved: bank-a; undecided: bank-c."
     )
     assert error.hint == NO.hint
     assert error.details["refusals"] == [
@@ -91,6 +93,26 @@ async def test_an_agent_that_could_not_answer_did_not_refuse() -> None:
     malformed = await refused(bank_a={"approval": {}, "leaves": 7})
     assert malformed.code == "too_few_answers"
     assert "bank-a could not answer (malformed_reply)" in malformed.message
+
+
+async def test_every_owner_that_refused_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = SecureFlowError("inbox_full", "No place.")
+    error = disapproval(
+        PARTIES, {}, {"bank-b": NO.as_json(), "bank-c": full.as_json(), "bank-a": NO.as_json()}
+    )
+    assert error.code == "consent_refused"
+    assert error.message == (
+        "bank-a refused: not for this purpose. bank-b refused (consent_refused): not for this "
+        "purpose. bank-c could not answer (inbox_full): No place. Approved: –; undecided: –."
+    )
+    crowd = tuple(f"bank-{number:03d}" for number in range(256))
+    error = disapproval(crowd, {}, dict.fromkeys(crowd, NO.as_json()))
+    assert len(error.message) < 2000
+    assert len(error.details["refusals"]) == 256
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    one = disapproval(PARTIES, {"bank-a": {}}, {"bank-b": NO.as_json()})
+    shown = explained(one.code, one.message)
+    assert shown == "bank-b 拒绝了：not for this purpose。已同意：bank-a；未决定：bank-c。"
 
 
 async def test_what_a_party_says_is_one_line_of_bounded_length() -> None:

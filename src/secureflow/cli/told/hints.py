@@ -169,4 +169,5 @@ TEXTS: Final[dict[str, str]] = {
         "请先使文件生效：secureflow agent reload。"
     ),
     "Give the new one another name: --name NAME.": "请为新数据集另取名称：--name NAME。",
+    "Change the job accordingly, or ask the data owner.": "请相应修改任务，或联系数据所有者。",
 }

@@ -13,6 +13,13 @@ TEXTS: Final[dict[str, str]] = {
     "{} of {} parties can answer '{}', {} are needed. {}": (
         "{1} 个参与方中有 {0} 个能应答“{2}”，需要 {3} 个。{4}"
     ),
+    "{} refused: {}. Approved: {}; undecided: {}.": ("{0} 拒绝了：{1}。已同意：{2}；未决定：{3}。"),
+    "{} refused ({}): {}. Approved: {}; undecided: {}.": (
+        "{0} 拒绝了（{1}）：{2}。已同意：{3}；未决定：{4}。"
+    ),
+    "{} could not answer ({}): {}. Approved: {}; undecided: {}.": (
+        "{0} 无法答复（{1}）：{2}。已同意：{3}；未决定：{4}。"
+    ),
     "Job {} was cancelled.": "任务 {0} 已被取消。",
     "No enrolled agent of: {}.": "以下机构没有已注册的代理：{0}。",
     "The signature of {} is for charter {}, the candidate is {}.": (
