@@ -9,7 +9,7 @@ import typer
 
 from secureflow.cli.console import ask, ask_secret, moment, say
 from secureflow.cli.files import read_secret
-from secureflow.cli.session import client, profile
+from secureflow.cli.session import client, place, profile
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 
@@ -25,11 +25,14 @@ def login(
     password_file: Annotated[
         Path | None, typer.Option(help=t("File with the password; `-` reads stdin."))
     ] = None,
+    context: Annotated[
+        str, typer.Option(help=t("Keep the token in this context; the chosen one stays chosen."))
+    ] = "",
 ) -> None:
     """Log in to a server and keep the token."""
     from secureflow.sdk import Client, Profile, save_profile
 
-    known = profile()
+    known = profile(context)
     url = server or known.url
     if not url:
         raise SecureFlowError("invalid_request", t("No server is named."), "secureflow login URL")
@@ -37,9 +40,11 @@ def login(
     name = name or ask(t("User name"), "secureflow login --name NAME --password-file FILE")
     with Client(url, ca=pinned or None) as connection:
         session = connection.login(name, _password(password_file))
-    kept = save_profile(Profile(url, pinned, session.token, name))
+    kept = save_profile(Profile(url, pinned, session.token, name), place(context))
     say(t("Logged in as {name} until {until}.", name=name, until=moment(session.expires)))
     say(t("The token is kept in {path}.", path=kept))
+    if context:
+        say(t("Next: secureflow context use {name}", name=context))
 
 
 def logout() -> None:
@@ -50,7 +55,7 @@ def logout() -> None:
 
     with client() as connection:
         connection.logout()
-    save_profile(replace(load_profile(), token=""))
+    save_profile(replace(load_profile(place()), token=""), place())
     say(t("Logged out."))
 
 

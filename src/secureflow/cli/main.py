@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextvars import copy_context
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from secureflow.cli import (
     agent,
     audit,
     charter,
+    contexts,
     datasets,
     demo,
     doctor,
@@ -27,6 +29,7 @@ from secureflow.cli import (
     organisations,
     projects,
     server,
+    session,
     users,
 )
 from secureflow.cli.console import fail, group
@@ -38,6 +41,7 @@ app = group("Organisations that may not share raw data compute together.")
 app.add_typer(demo.app, name="demo")
 app.command("login", help=t("Log in to a server and keep the token."))(login.login)
 app.command("logout", help=t("End the session and forget the token."))(login.logout)
+app.add_typer(contexts.app, name="context")
 app.add_typer(users.app, name="user")
 app.add_typer(users.tokens, name="token")
 app.add_typer(organisations.app, name="org")
@@ -68,8 +72,12 @@ def _options(
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help=t("Show the version.")),
     ] = False,
+    context: Annotated[
+        str, typer.Option(metavar="NAME", help=t("Speak as the user of this context."))
+    ] = "",
 ) -> None:
     del version
+    session.NAMED.set(context)
 
 
 def main() -> None:
@@ -79,6 +87,10 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; return its exit code (`domain.exits`, docs/cli.md)."""
+    return copy_context().run(_run, arguments)
+
+
+def _run(arguments: list[str]) -> int:
     from secureflow.domain.exits import INTERNAL, INTERRUPTED
 
     try:

@@ -1,8 +1,10 @@
-"""The client that commands use: from the profile, overridden by the environment."""
+"""The client that commands use: from the context's profile, overridden by the environment."""
 
 from __future__ import annotations
 
 import os
+from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from secureflow.cli.texts import t
@@ -12,13 +14,29 @@ if TYPE_CHECKING:
     from secureflow.sdk import Client, Profile
 
 
-def profile() -> Profile:
+NAMED: ContextVar[str] = ContextVar("NAMED", default="")
+"""The context of `secureflow --context`, for the one command that runs."""
+
+
+def context(named: str = "") -> str:
+    """Return the context that a command is for: its own option, else `secureflow --context`."""
+    return named or NAMED.get()
+
+
+def place(named: str = "") -> Path:
+    """Return the profile file of the command's context."""
+    from secureflow.sdk.profile import profile_path
+
+    return profile_path(context(named))
+
+
+def profile(named: str = "") -> Profile:
     """Return the kept profile with SECUREFLOW_URL, _CA and _TOKEN laid over it."""
     from dataclasses import replace
 
     from secureflow.sdk.profile import load_profile
 
-    kept = load_profile()
+    kept = load_profile(place(named))
     given = {
         name: value
         for name in ("url", "ca", "token")

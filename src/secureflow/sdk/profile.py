@@ -1,19 +1,28 @@
-"""The profile: which server, under which CA, with which token. A 0600 JSON file of the user.
+"""Profiles: which server, under which CA, with which token. Each is a 0600 JSON file of the user.
 
-It is found at `SECUREFLOW_PROFILE`, else at `secureflow/profile.json` under the XDG configuration
-directory.
+A person who works as several users, or on several servers, has a profile per *context*. The one
+that counts is named by `SECUREFLOW_CONTEXT`, else by `secureflow context use`, else it is
+`default`. Profiles stand in `secureflow/` under the XDG configuration directory: `profile.json` is
+the default one, `contexts/NAME.json` the others, `context` holds the name of the chosen one.
+`SECUREFLOW_PROFILE` names one file in place of all that.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import stat
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Final
 
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.unsaved import Unsaved
+
+DEFAULT: Final = "default"
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True)
@@ -26,20 +35,93 @@ class Profile(Unsaved):
     user: str = ""
 
 
-def profile_path() -> Path:
-    """Return where the profile stands."""
-    named = os.environ.get("SECUREFLOW_PROFILE")
+def profile_path(context: str = "") -> Path:
+    """Return where the profile of a context stands; by default that of the chosen one.
+
+    Raises:
+        SecureFlowError: `invalid_profile` for what names no context.
+    """
+    single = os.environ.get("SECUREFLOW_PROFILE")
+    if single and context:
+        raise SecureFlowError(
+            "invalid_profile",
+            f"SECUREFLOW_PROFILE names one profile file, so there is no context {context!r}.",
+            "Unset SECUREFLOW_PROFILE to work with contexts.",
+        )
+    if single:
+        return Path(single)
+    name = checked_name(context or current_context())
+    return _folder() / "profile.json" if name == DEFAULT else _folder() / f"contexts/{name}.json"
+
+
+def current_context() -> str:
+    """Return the chosen context's name."""
+    named = os.environ.get("SECUREFLOW_CONTEXT")
     if named:
-        return Path(named)
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(base) / "secureflow" / "profile.json"
+        return named
+    try:
+        return (_folder() / "context").read_text("ascii").strip() or DEFAULT
+    except (OSError, UnicodeError):
+        return DEFAULT
+
+
+def use_context(name: str) -> None:
+    """Choose a context for this user's later commands and clients.
+
+    Raises:
+        SecureFlowError: `not_found` for one that nobody logged in to.
+    """
+    if checked_name(name) not in contexts():
+        raise SecureFlowError(
+            "not_found",
+            f"There is no context {name!r}.",
+            f"secureflow login URL --context {name}, or see: secureflow context list",
+        )
+    _write(_folder() / "context", name + "\n")
+
+
+def contexts() -> tuple[str, ...]:
+    """Return the names of all contexts that have a profile."""
+    found = {path.stem for path in (_folder() / "contexts").glob("*.json")}
+    named = {name for name in found if _NAME.fullmatch(name)} - {DEFAULT}
+    first = {DEFAULT} if (_folder() / "profile.json").exists() else set()
+    return tuple(sorted(named | first))
+
+
+def remove_context(name: str) -> None:
+    """Forget a context with its token; who had chosen it is on the default one.
+
+    Raises:
+        SecureFlowError: `not_found`.
+    """
+    path = profile_path(checked_name(name))
+    try:
+        path.unlink()
+    except FileNotFoundError as error:
+        raise SecureFlowError(
+            "not_found", f"There is no context {name!r}.", "secureflow context list"
+        ) from error
+    chosen = _folder() / "context"
+    if chosen.exists() and chosen.read_text("ascii", "replace").strip() == name:
+        chosen.unlink()
+
+
+def checked_name(name: str) -> str:
+    """Return a context's name, which is part of a path; raises `invalid_profile`."""
+    if not _NAME.fullmatch(name):
+        raise SecureFlowError(
+            "invalid_profile",
+            f"{name[:80]!r} cannot name a context.",
+            "Use lowercase letters, digits and . _ -",
+        )
+    return name
 
 
 def load_profile(path: Path | None = None) -> Profile:
     """Read the profile; a missing file is an empty profile.
 
     Raises:
-        SecureFlowError: `invalid_profile`.
+        SecureFlowError: `invalid_profile`; `key_exposed` when others can read its token.
     """
     path = path or profile_path()
     try:
@@ -51,20 +133,36 @@ def load_profile(path: Path | None = None) -> Profile:
     names = set(asdict(Profile()))
     if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
         raise _invalid(path, "it is no JSON object of texts")
-    return Profile(**{name: value[name] for name in names & set(value)})
+    profile = Profile(**{name: value[name] for name in names & set(value)})
+    if profile.token and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise SecureFlowError(
+            "key_exposed",
+            f"{path} can be read by others.",
+            f"chmod 600 {path}, and think about who may have read it.",
+        )
+    return profile
 
 
 def save_profile(profile: Profile, path: Path | None = None) -> Path:
     """Write the profile with mode 0600, atomically; return where."""
     path = path or profile_path()
+    _write(path, json.dumps(asdict(profile), indent=2))
+    return path
+
+
+def _folder() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(base) / "secureflow"
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
-        json.dump(asdict(profile), file, indent=2)
+        file.write(text)
     part.replace(path)
-    return path
 
 
 def _invalid(path: Path, reason: str) -> SecureFlowError:

@@ -56,8 +56,8 @@ class Centre:
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECUREFLOW_PROFILE", str(tmp_path / "home" / "profile.json"))
     monkeypatch.setenv("SECUREFLOW_LANG", "en")
-    for name in ("SECUREFLOW_URL", "SECUREFLOW_TOKEN", "SECUREFLOW_CA", "SECUREFLOW_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("URL", "TOKEN", "CA", "DEBUG", "CONTEXT"):
+        monkeypatch.delenv(f"SECUREFLOW_{name}", raising=False)
 
 
 @pytest.fixture(name="centre")

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import secureflow.cli.users
-from secureflow.sdk.profile import load_profile, profile_path
+from secureflow.sdk.profile import Profile, load_profile, profile_path, save_profile
 
 ACCOUNT = {"id": "usr_00000000", "name": "sam", "organisation": "bank-a", "roles": ["auditor"]}
 JOB = {
@@ -86,7 +86,7 @@ def test_a_token_is_not_sent_to_another_server(
 ) -> None:
     monkeypatch.delenv("SECUREFLOW_TOKEN")
     profile_path().parent.mkdir()
-    profile_path().write_text('{"url": "https://other.example", "token": "sft_other"}')
+    save_profile(Profile("https://other.example", token="sft_other"))
     assert cli("user", "me")[0] == 3
     assert not centre.asked
 
