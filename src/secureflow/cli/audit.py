@@ -10,6 +10,7 @@ import typer
 
 from secureflow.cli.console import Form, Output, group, say, show
 from secureflow.cli.files import read_json, write_text
+from secureflow.cli.names import named
 from secureflow.cli.session import client
 from secureflow.cli.texts import said, t
 from secureflow.kit.errors import SecureFlowError
@@ -39,7 +40,8 @@ def entries(
     """List log entries."""
     found: list[dict[str, Any]] = []
     with client() as connection:
-        for entry in connection.audit.entries(job, start):
+        within = named(connection, "job", job) if job else ""
+        for entry in connection.audit.entries(within, start):
             found.append(entry)
             if len(found) == limit:
                 break
@@ -48,12 +50,12 @@ def entries(
 
 @app.command("export", help=t("Write a job's audit bundle."))
 def export(
-    job: Annotated[str, typer.Argument(help=t("Id of the job."))],
+    job: Annotated[str, typer.Argument(help=t("Id or name of the job."))],
     file: Annotated[Path, typer.Argument(help=t("File to write."))],
 ) -> None:
     """Write a job's audit bundle."""
     with client() as connection:
-        bundle = connection.audit.bundle(job)
+        bundle = connection.audit.bundle(named(connection, "job", job))
     write_text(file, json.dumps(bundle, ensure_ascii=False) + "\n")
     say(t("Written to {path}.", path=file))
 

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from secureflow.cli.console import Form, Output, group, say, show, write
+from secureflow.cli.names import decided, named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 
 app = group("Dataset descriptions, and who may use them.")
 
-Id = Annotated[str, typer.Argument(help=t("Id of the dataset."))]
+Id = Annotated[str, typer.Argument(help=t("Id or name of the dataset, or ORGANISATION/NAME."))]
 InProject = Annotated[str, typer.Option("--project", help=t("Only of this project."))]
 
 
@@ -21,14 +22,15 @@ def list_datasets(project: InProject = "", output: Output = Form.TABLE) -> None:
     """List datasets."""
     columns = ("id", "organisation", "name", "title", "rows", "created")
     with client() as connection:
-        show(list(connection.datasets.list(project)), output, columns)
+        within = named(connection, "project", project) if project else ""
+        show(list(connection.datasets.list(within)), output, columns)
 
 
 @app.command("show", help=t("Show a dataset's declared columns."))
 def show_dataset(dataset: Id, output: Output = Form.TABLE) -> None:
     """Show a dataset."""
     with client() as connection:
-        described = connection.datasets.get(dataset)
+        described = connection.datasets.get(named(connection, "dataset", dataset))
     if output is not Form.TABLE:
         show(described, output)
         return
@@ -45,7 +47,7 @@ def show_dataset(dataset: Id, output: Output = Form.TABLE) -> None:
 @app.command("grant", help=t("Let a project use a dataset of yours."))
 def grant(
     dataset: Id,
-    project: Annotated[str, typer.Argument(help=t("Id of the project."))],
+    project: Annotated[str, typer.Argument(help=t("Id or name of the project."))],
     column: Annotated[
         list[str] | None, typer.Option(help=t("A column; repeat it. Default: all columns."))
     ] = None,
@@ -53,11 +55,15 @@ def grant(
         list[str] | None, typer.Option(help=t("A purpose; repeat it. Default: any purpose."))
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help=t("How long it lasts."))] = 90,
+    yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False,
     output: Output = Form.TABLE,
 ) -> None:
     """Grant a project the use of a dataset."""
     with client() as connection:
-        granted = connection.datasets.grant(dataset, project, column or (), purpose or (), days)
+        question = t("Grant {project} the use of {dataset}?")
+        given = {"dataset": dataset, "project": project}
+        what, whom = decided(connection, question, yes, **given)
+        granted = connection.datasets.grant(what, whom, column or (), purpose or (), days)
         show(granted, output)
 
 
@@ -66,7 +72,8 @@ def grants(project: InProject = "", output: Output = Form.TABLE) -> None:
     """List grants."""
     columns = ("id", "dataset", "organisation", "project", "purposes", "expires", "revoked")
     with client() as connection:
-        show(list(connection.grants.list(project)), output, columns)
+        within = named(connection, "project", project) if project else ""
+        show(list(connection.grants.list(within)), output, columns)
 
 
 @app.command("revoke", help=t("Withdraw a grant."))

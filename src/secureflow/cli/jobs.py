@@ -11,6 +11,7 @@ import typer
 from secureflow.cli.cards import show_metrics
 from secureflow.cli.console import Form, Output, confirmed, group, say, show, write
 from secureflow.cli.files import read_mapping, write_text
+from secureflow.cli.names import named, named_all
 from secureflow.cli.session import client
 from secureflow.cli.statistics import show_answers, show_rehearsal, statistics
 from secureflow.cli.texts import explained, language, said, t
@@ -18,10 +19,11 @@ from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
     from secureflow.domain.jobs import Job
+    from secureflow.sdk import Client
 
 app = group("Jobs: joint computations.")
 
-Id = Annotated[str, typer.Argument(help=t("Id of the job."))]
+Id = Annotated[str, typer.Argument(help=t("Id or name of the job."))]
 RequestFile = Annotated[Path, typer.Argument(help=t("Job file (YAML or JSON)."))]
 From = Annotated[
     str, typer.Option("--from", help=t("Continue from another job's round: JOB@ROUND."))
@@ -39,7 +41,8 @@ def list_jobs(
 ) -> None:
     """List jobs."""
     with client() as connection:
-        newest = list(connection.jobs.list(project, state))[::-1]
+        within = named(connection, "project", project) if project else ""
+        newest = list(connection.jobs.list(within, state))[::-1]
         show(newest, output, _COLUMNS)
 
 
@@ -47,7 +50,7 @@ def list_jobs(
 def show_job(job: Id, output: Output = Form.TABLE) -> None:
     """Show a job."""
     with client() as connection:
-        _show(connection.jobs.get(job), output)
+        _show(connection.jobs.get(named(connection, "job", job)), output)
 
 
 @app.command("submit", help=t("Submit a job file."))
@@ -62,7 +65,7 @@ def submit(
     from secureflow.cli.watching import follow
 
     with client() as connection:
-        request = read_mapping(file) | _resumed(connection, resume)
+        request = _request(connection, file, resume)
         if dry_run:
             show_rehearsal(connection.jobs.dry_run(request), output)
             return
@@ -79,7 +82,7 @@ def submit(
 def dry_run(file: RequestFile, resume: From = "", output: Output = Form.TABLE) -> None:
     """Check a job file without submitting it."""
     with client() as connection:
-        request = read_mapping(file) | _resumed(connection, resume)
+        request = _request(connection, file, resume)
         show_rehearsal(connection.jobs.dry_run(request), output)
 
 
@@ -94,7 +97,7 @@ def watch(job: Id) -> None:
     from secureflow.cli.watching import follow
 
     with client() as connection:
-        follow(connection, job)
+        follow(connection, named(connection, "job", job))
 
 
 @app.command(
@@ -112,7 +115,7 @@ def wait(
 ) -> None:
     """Wait for a job without a word, for programs."""
     with client() as connection:
-        _show(connection.jobs.wait(job, timeout), output)
+        _show(connection.jobs.wait(named(connection, "job", job), timeout), output)
 
 
 @app.command("cancel", help=t("Cancel a job."))
@@ -120,10 +123,11 @@ def cancel(
     job: Id, yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False
 ) -> None:
     """Cancel a job."""
-    confirmed(t("Cancel {what}?", what=job), yes)
     with client() as connection:
-        connection.jobs.cancel(job)
-    say(t("{what} is cancelled.", what=job))
+        key = named(connection, "job", job)
+        confirmed(t("Cancel {what}?", what=key), yes)
+        connection.jobs.cancel(key)
+    say(t("{what} is cancelled.", what=key))
 
 
 @app.command("report", help=t("Show an ended job's report, or write it as a page."))
@@ -134,6 +138,7 @@ def report(
 ) -> None:
     """Show or save a report."""
     with client() as connection:
+        job = named(connection, "job", job)
         if html is not None:
             lang = "zh" if language() == "zh" else "en"
             write_text(html, connection.jobs.report_html(job, "zh" if lang == "zh" else "en"))
@@ -154,7 +159,7 @@ def explain(job: Id, output: Output = Form.TABLE) -> None:
     from secureflow.cli.explaining import show_explanation
 
     with client() as connection:
-        told = connection.jobs.explain(job)
+        told = connection.jobs.explain(named(connection, "job", job))
     if output is Form.TABLE:
         show_explanation(told)
     else:
@@ -168,7 +173,7 @@ def bundle(
 ) -> None:
     """Write the audit bundle."""
     with client() as connection:
-        text = json.dumps(connection.jobs.bundle(job), ensure_ascii=False)
+        text = json.dumps(connection.jobs.bundle(named(connection, "job", job)), ensure_ascii=False)
     if save is None:
         write(text)
         return
@@ -192,7 +197,18 @@ def _why(error: dict[str, Any] | None) -> str | None:
     return f"{code}: {explained(code, message)}" + (f" → {said(hint)}" if hint else "")
 
 
-def _resumed(connection: Any, start: str) -> dict[str, Any]:
+def _request(connection: Client, file: Path, resume: str) -> dict[str, Any]:
+    """Return the request of a job file; `project` and `datasets` in it may be names."""
+    request = read_mapping(file) | _resumed(connection, resume)
+    if isinstance(project := request.get("project"), str):
+        request["project"] = named(connection, "project", project)
+    datasets = request.get("datasets")
+    if isinstance(datasets, list) and all(isinstance(one, str) for one in datasets):
+        request["datasets"] = list(named_all(connection, "dataset", datasets))
+    return request
+
+
+def _resumed(connection: Client, start: str) -> dict[str, Any]:
     """Turn JOB@ROUND into the `resume` field: the digest is the one that the ledger recorded."""
     if not start:
         return {}

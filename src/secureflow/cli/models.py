@@ -11,13 +11,14 @@ import typer
 from secureflow.cli.cards import show_card, show_metrics
 from secureflow.cli.console import Form, Output, group, say, show
 from secureflow.cli.files import read_bytes
+from secureflow.cli.names import named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 
 app = group("Released models.")
 
-Id = Annotated[str, typer.Argument(help=t("Id of the model."))]
+Id = Annotated[str, typer.Argument(help=t("Id or name of the model, or NAME@VERSION."))]
 _COLUMNS = ("id", "name", "version", "family", "job", "created")
 
 
@@ -29,7 +30,9 @@ def list_models(
 ) -> None:
     """List models."""
     with client() as connection:
-        show(list(connection.models.list(project, job)), output, _COLUMNS)
+        within = named(connection, "project", project) if project else ""
+        of = named(connection, "job", job) if job else ""
+        show(list(connection.models.list(within, of)), output, _COLUMNS)
 
 
 @app.command("show", help=t("Show one model."))
@@ -37,7 +40,7 @@ def show_model(model: Id, output: Output = Form.TABLE) -> None:
     """Show a model; its metrics come with the noise that is in them."""
     columns = (*_COLUMNS, "parents", "artifact", "digest")
     with client() as connection:
-        found = connection.models.get(model)
+        found = connection.models.get(named(connection, "model", model))
         card = connection.models.card(found.id) if output is Form.TABLE else {}
     show(found, output, columns)
     show_metrics(card)
@@ -47,7 +50,7 @@ def show_model(model: Id, output: Output = Form.TABLE) -> None:
 def card(model: Id, output: Output = Form.TABLE) -> None:
     """Show a model card."""
     with client() as connection:
-        told = connection.models.card(model)
+        told = connection.models.card(named(connection, "model", model))
     if output is Form.TABLE:
         show_card(told)
     else:
@@ -61,7 +64,7 @@ def download(
 ) -> None:
     """Download a model."""
     with client() as connection:
-        connection.models.download(model, path)
+        connection.models.download(named(connection, "model", model), path)
     say(t("Written to {path}.", path=path))
 
 

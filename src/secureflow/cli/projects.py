@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from secureflow.cli.console import Form, Output, group, show
+from secureflow.cli.names import decided, named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 app = group("Projects and their members.")
 
-Id = Annotated[str, typer.Argument(help=t("Id of the project."))]
+Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask."))]
+Id = Annotated[str, typer.Argument(help=t("Id or name of the project."))]
 
 
 @app.command("list", help=t("List your projects."))
@@ -34,7 +36,7 @@ def list_projects(output: Output = Form.TABLE) -> None:
 def show_project(project: Id, output: Output = Form.TABLE) -> None:
     """Show a project."""
     with client() as connection:
-        _show(connection.projects.get(project), output)
+        _show(connection.projects.get(named(connection, "project", project)), output)
 
 
 @app.command("create", help=t("Found a project."))
@@ -53,25 +55,29 @@ def create(
 def invite(
     project: Id,
     organisation: Annotated[str, typer.Argument(help=t("Slug of the organisation."))],
+    yes: Yes = False,
     output: Output = Form.TABLE,
 ) -> None:
     """Invite an organisation."""
     with client() as connection:
-        _show(connection.projects.invite(project, organisation), output)
+        (key,) = decided(connection, t("Invite into {project}?"), yes, project=project)
+        _show(connection.projects.invite(key, organisation), output)
 
 
 @app.command("accept", help=t("Accept an invitation."))
-def accept(project: Id, output: Output = Form.TABLE) -> None:
+def accept(project: Id, yes: Yes = False, output: Output = Form.TABLE) -> None:
     """Accept an invitation."""
     with client() as connection:
-        _show(connection.projects.accept(project), output)
+        (key,) = decided(connection, t("Join {project}?"), yes, project=project)
+        _show(connection.projects.accept(key), output)
 
 
 @app.command("leave", help=t("Leave a project, or decline an invitation."))
-def leave(project: Id, output: Output = Form.TABLE) -> None:
+def leave(project: Id, yes: Yes = False, output: Output = Form.TABLE) -> None:
     """Leave a project."""
     with client() as connection:
-        _show(connection.projects.leave(project), output)
+        (key,) = decided(connection, t("Leave {project}?"), yes, project=project)
+        _show(connection.projects.leave(key), output)
 
 
 def _show(project: Project, output: Form) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from secureflow.cli.console import Form, Output, say, show, write
+from secureflow.cli.names import named, named_all
 from secureflow.cli.session import client
 from secureflow.cli.texts import said, t
 
@@ -43,7 +44,7 @@ Library = Annotated[str, typer.Option(help=t("opendp or pydp."))]
 
 
 def statistics(
-    project: Annotated[str, typer.Option(help=t("Id of the project."))],
+    project: Annotated[str, typer.Option(help=t("Id or name of the project."))],
     purpose: Annotated[str, typer.Option(help=t("What the answers are for, as granted."))],
     query: Query,
     dataset: Datasets = None,
@@ -79,8 +80,10 @@ def statistics(
     )
     asked = queries(query)
     with client() as connection:
-        ids = tuple(dataset or [one.id for one in connection.datasets.list(project)])
-        request = StatisticsRequest(project, name, purpose, ids, asked, wish)
+        within = named(connection, "project", project)
+        given = named_all(connection, "dataset", dataset or ())
+        ids = given or tuple(one.id for one in connection.datasets.list(within))
+        request = StatisticsRequest(within, name, purpose, ids, asked, wish)
         if dry_run:
             show_rehearsal(connection.jobs.dry_run(request), output)
             return

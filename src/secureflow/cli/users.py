@@ -9,6 +9,7 @@ import typer
 
 from secureflow.cli.console import Form, Output, ask_secret, group, say, show
 from secureflow.cli.files import read_secret
+from secureflow.cli.names import decided, named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 
@@ -18,7 +19,8 @@ tokens = group("Your own bearer tokens, for programs.")
 _COLUMNS = ("id", "name", "organisation", "roles", "disabled", "created")
 _TOKEN_COLUMNS = ("id", "label", "created", "expires")
 
-User = Annotated[str, typer.Argument(help=t("Id of the user."))]
+Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask."))]
+User = Annotated[str, typer.Argument(help=t("Id or name of the user."))]
 
 
 @app.command("list", help=t("List the people that you may see."))
@@ -39,7 +41,7 @@ def me(output: Output = Form.TABLE) -> None:
 def show_user(user: User, output: Output = Form.TABLE) -> None:
     """Show a user."""
     with client() as connection:
-        show(connection.users.get(user), output)
+        show(connection.users.get(named(connection, "user", user)), output)
 
 
 @app.command("create", help=t("Create a user."))
@@ -71,19 +73,21 @@ def create(
 
 
 @app.command("disable", help=t("Lock a user out."))
-def disable(user: User) -> None:
+def disable(user: User, yes: Yes = False) -> None:
     """Disable a user."""
     with client() as connection:
-        connection.users.change(user, disabled=True)
-    say(t("{what} is disabled.", what=user))
+        (key,) = decided(connection, t("Lock out {user}?"), yes, user=user)
+        connection.users.change(key, disabled=True)
+    say(t("{what} is disabled.", what=key))
 
 
 @app.command("enable", help=t("Let a disabled user in again."))
-def enable(user: User) -> None:
+def enable(user: User, yes: Yes = False) -> None:
     """Enable a user."""
     with client() as connection:
-        connection.users.change(user, disabled=False)
-    say(t("{what} is enabled.", what=user))
+        (key,) = decided(connection, t("Let in {user}?"), yes, user=user)
+        connection.users.change(key, disabled=False)
+    say(t("{what} is enabled.", what=key))
 
 
 @app.command("password", help=t("Change your own password."))

@@ -47,7 +47,7 @@ TEXTS: Final[dict[str, str]] = {
     "foreign": "不属于此任务",
     "proved": "已证明收录",
     "First index.": "起始序号。",
-    "Id of the job.": "任务编号。",
+    "Id or name of the job.": "任务编号或名称。",
     "File to write.": "要写入的文件。",
     "Audit bundle (JSON).": "审计包（JSON）。",
     "The charter that you pinned (JSON file).": "您钉定的章程（JSON 文件）。",

@@ -23,7 +23,7 @@ TEXTS: Final[dict[str, str]] = {
     "Show a model's card.": "显示模型卡片。",
     "Write a model's parameters and card, checked by digest.": "下载模型参数与卡片，并按摘要校验。",
     "Predict rows of a CSV file with a downloaded model.": "用已下载的模型预测 CSV 文件中的各行。",
-    "Id of the model.": "模型编号。",
+    "Id or name of the model, or NAME@VERSION.": "模型编号或名称，或“名称@版本”。",
     "Row {row}, column {name}: {text!r} is no number.": (
         "第 {row} 行、列 {name}：{text!r} 不是数字。"
     ),

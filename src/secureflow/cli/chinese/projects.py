@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
+    "Invite into {project}?": "邀请加入 {project}？",
+    "Join {project}?": "加入 {project}？",
+    "Leave {project}?": "退出 {project}？",
     "Projects and their members.": "项目及其成员。",
     "List your projects.": "列出您的项目。",
     "Show one project.": "显示一个项目。",

@@ -24,7 +24,9 @@ TEXTS: Final[dict[str, str]] = {
     "List your tokens.": "列出您的令牌。",
     "Make a token; its text is shown only now.": "生成令牌；内容只显示这一次。",
     "End a token.": "作废令牌。",
-    "Id of the user.": "用户编号。",
+    "Id or name of the user.": "用户编号或名称。",
+    "Lock out {user}?": "停用 {user}？",
+    "Let in {user}?": "重新启用 {user}？",
     "Name to log in with.": "登录名。",
     "File with the first password; `-` reads stdin. It is asked for when not given.": (
         "存放初始密码的文件；`-` 表示读标准输入。未给出时会询问。"

@@ -1,0 +1,125 @@
+"""Names where an id is asked for: a name counts when it is that of one thing that one may see.
+
+An id is always taken as an id, so nobody can give a thing the id of another one as its name. A name
+of several things is an error that lists them with whole ids. What a name was taken for is said;
+where something is decided by it (granted, cancelled, joined) the person confirms the id first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from secureflow.cli.console import confirmed, say
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    from secureflow.sdk import Client
+
+_LISTED: Final = 20
+
+
+@dataclass(frozen=True)
+class _Noun:
+    """How ids of a kind begin, how things are listed, what they are called, how one is shown."""
+
+    prefix: str
+    listed: Callable[[Client], Iterable[Any]]
+    names: Callable[[Any], tuple[str, ...]]
+    shown: Callable[[Any], str]
+
+
+_NOUNS: Final[Mapping[str, _Noun]] = {
+    "project": _Noun(
+        "prj_",
+        lambda client: client.projects.list(),
+        lambda one: (one.name,),
+        lambda one: f"{one.name} ({one.organisation})",
+    ),
+    "dataset": _Noun(
+        "dst_",
+        lambda client: client.datasets.list(),
+        lambda one: (one.name, one.title, f"{one.organisation}/{one.name}"),
+        lambda one: f"{one.organisation}/{one.name}: {one.title}",
+    ),
+    "job": _Noun(
+        "job_",
+        lambda client: client.jobs.list(),
+        lambda one: (one.name,),
+        lambda one: f"{one.name} ({one.organisation}, {t(one.state)})",
+    ),
+    "model": _Noun(
+        "mdl_",
+        lambda client: client.models.list(),
+        lambda one: (one.name, f"{one.name}@{one.version}"),
+        lambda one: f"{one.name}@{one.version}",
+    ),
+    "user": _Noun(
+        "usr_",
+        lambda client: client.users.list(),
+        lambda one: (one.name,),
+        lambda one: f"{one.name} ({one.organisation or t('operator')})",
+    ),
+}
+
+
+def named(client: Client, noun: str, given: str) -> str:
+    """Return the id of what is named, and say it when it was not given as an id.
+
+    Raises:
+        SecureFlowError: `not_found`, `ambiguous_name`.
+    """
+    return _found(client, noun, given)[0]
+
+
+def named_all(client: Client, noun: str, given: Iterable[str]) -> tuple[str, ...]:
+    """Return the id of each; see `named`."""
+    return tuple(named(client, noun, one) for one in given)
+
+
+def decided(client: Client, question: str, yes: bool, **given: str) -> tuple[str, ...]:
+    """Return the ids of what a decision is about; names are confirmed with the ids they stand for.
+
+    Args:
+        client: the person's client.
+        question: what is decided, in the person's language, with a `{noun}` for each thing.
+        yes: whether `--yes` was given.
+        given: noun → id or name.
+
+    Raises:
+        SecureFlowError: `not_found`, `ambiguous_name`, `not_confirmed`.
+    """
+    found = {noun: _found(client, noun, one) for noun, one in given.items()}
+    if any(by_name for _, by_name in found.values()):
+        confirmed(question.format(**{noun: key for noun, (key, _) in found.items()}), yes)
+    return tuple(key for key, _ in found.values())
+
+
+def _found(client: Client, noun: str, given: str) -> tuple[str, bool]:
+    kind = _NOUNS[noun]
+    if re.fullmatch(f"{kind.prefix}[0-9a-z]+", given):
+        return given, False
+    fitting = [one for one in kind.listed(client) if given in kind.names(one)]
+    if not fitting:
+        raise SecureFlowError(
+            "not_found",
+            t("You see no {noun} that is called {name!r}.", noun=t(noun), name=given[:80]),
+            f"secureflow {_COMMAND.get(noun, noun)} list",
+        )
+    if len(fitting) > 1:
+        listed = "; ".join(f"{one.id} {kind.shown(one)}" for one in fitting[:_LISTED])
+        facts = {"count": len(fitting), "name": given[:80], "listed": listed}
+        raise SecureFlowError(
+            "ambiguous_name",
+            t("{count} things are called {name!r}: {listed}.", **facts),
+            t("Give the id."),
+            {"candidates": [one.id for one in fitting[:_LISTED]]},
+        )
+    say(t("{name} is {id}.", name=kind.shown(fitting[0]), id=fitting[0].id))
+    return str(fitting[0].id), True
+
+
+_COMMAND: Final = {"dataset": "data"}
