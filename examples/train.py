@@ -24,7 +24,15 @@ def train(scientist: Client, owners: list[Client]) -> Model:
             if dataset.organisation == organisation:
                 owner.datasets.grant(dataset.id, project.id)
     datasets = list(scientist.datasets.list(project.id))
-    job = scientist.jobs.train(project.id, datasets, "income", ">50K", purpose=project.purpose)
+    job = scientist.jobs.train(
+        project.id,
+        datasets,
+        "income",
+        ">50K",
+        purpose=project.purpose,
+        protection="sealed+secagg",  # masked, and sealed to the attested enclave
+        # privacy=Privacy(delta=1e-6, epsilon=3, rows=30_000, noise="shared"): ε for every record
+    )
     for event in scientist.jobs.watch(job.id):
         print(event.kind, event.data)
     report = scientist.jobs.report(job.id)

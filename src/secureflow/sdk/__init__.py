@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from secureflow.domain.noise import NoiseWish
+from secureflow.domain.privacy import Privacy
+from secureflow.domain.specs import Protection, TrainingPlan
 from secureflow.sdk.client import AsyncClient, Client
 from secureflow.sdk.events import Event
 from secureflow.sdk.profile import Profile, load_profile, save_profile
@@ -16,8 +18,11 @@ __all__ = [
     "Event",
     "JobRequest",
     "NoiseWish",
+    "Privacy",
     "Profile",
+    "Protection",
     "StatisticsRequest",
+    "TrainingPlan",
     "common_features",
     "load_profile",
     "query",

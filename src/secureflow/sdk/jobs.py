@@ -10,7 +10,8 @@ from typing import Any, Literal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.jobs import Job, JobSummary, UnsuccessfulJobError
 from secureflow.domain.noise import NoiseWish
-from secureflow.domain.specs import TrainingPlan, dump
+from secureflow.domain.privacy import Privacy
+from secureflow.domain.specs import Protection, TrainingPlan, dump
 from secureflow.domain.statistics import StatisticsQuery
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
@@ -53,12 +54,39 @@ class Jobs(Resource[D_co]):
         purpose: str,
         leave_out: Collection[str] = (),
         plan: TrainingPlan | None = None,
+        protection: Protection = "sealed",
+        privacy: Privacy | None = None,
     ) -> Call[Job]:
-        """Submit logistic regression on the columns declared alike, without sensitive ones."""
-        features = common_features(datasets, label, positive, leave_out)
+        """Submit logistic regression on the columns declared alike, without sensitive ones.
+
+        Args:
+            project: id of the project.
+            datasets: one granted dataset of each contributor.
+            label: the target column.
+            positive: the value of the label that counts as class 1.
+            name: name of the job and of its model.
+            purpose: what the model is for, as granted.
+            leave_out: columns not to use.
+            plan: the schedule; under differential privacy the default measures nothing unless
+                `privacy.metrics_noise` says with which noise.
+            protection: what hides single updates: `sealed` to the enclave, `secagg` by masks, both.
+            privacy: differential privacy, e.g. `Privacy(delta=1e-6, epsilon=3, rows=30_000)`, with
+                `noise="shared"` under masks; numbers are then scaled to their declared bounds.
+
+        Raises:
+            SecureFlowError: as `common_features`, or the server's refusal.
+        """
+        features = common_features(
+            datasets, label, positive, leave_out, bounded=privacy is not None
+        )
         ids = tuple(dataset.id for dataset in datasets)
-        plan = plan or TrainingPlan()
-        return _submission(JobRequest(project, name, purpose, ids, features, plan=plan))
+        unmeasured = privacy is not None and privacy.metrics_noise is None
+        plan = plan or (TrainingPlan(validation=0.0) if unmeasured else TrainingPlan())
+        request = JobRequest(
+            project, name, purpose, ids, features,
+            plan=plan, protection=protection, privacy=privacy,
+        )  # fmt: skip
+        return _submission(request)
 
     @operation
     def statistics(

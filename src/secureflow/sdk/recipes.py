@@ -17,6 +17,7 @@ def common_features(
     leave_out: Collection[str] = (),
     *,
     sensitive: bool = False,
+    bounded: bool = False,
 ) -> FeatureSpec:
     """Use every column that all datasets declare alike: numbers standardised, categories one-hot.
 
@@ -26,6 +27,8 @@ def common_features(
         positive: the value that counts as class 1.
         leave_out: columns not to use.
         sensitive: also use columns that any owner declares sensitive.
+        bounded: scale numbers to their declared bounds; differential privacy needs it, for sums
+            over the data that standardising takes are released without noise.
 
     Raises:
         SecureFlowError: `unknown_column` when the label is not declared alike everywhere,
@@ -48,7 +51,9 @@ def common_features(
     kept_out = {label, *leave_out} if sensitive else {label, *leave_out, *_sensitive(datasets)}
     columns = [column for name, column in shared.items() if name not in kept_out]
     numeric = tuple(
-        NumericFeature(c.name, c.bounds) for c in columns if c.type == "number" and c.bounds
+        NumericFeature(c.name, c.bounds, "bounds" if bounded else "federated")
+        for c in columns
+        if c.type == "number" and c.bounds
     )
     categorical = tuple(
         CategoricalFeature(c.name, c.categories) for c in columns if c.type == "category"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -12,7 +14,7 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs import dump, parse
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk import JobRequest, common_features
+from secureflow.sdk import JobRequest, Privacy, common_features
 
 COLUMNS = (
     ColumnConfig("age", "number", bounds=(0, 100)),
@@ -66,3 +68,45 @@ def test_the_example_job_file_is_a_valid_request() -> None:
     assert request.features is not None
     assert request.features.width == 10
     assert dump(request)["plan"]["early_stop"] == {"patience": 5, "min_delta": 0.0001}
+
+
+PRIVACY = Privacy(delta=1e-6, epsilon=3.0, rows=30_000, noise="shared")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_training_says_how_it_is_protected(
+    sdk_server: type, sdk_job: dict[str, object], asynchronous: bool
+) -> None:
+    server = sdk_server(httpx.Response(201, json=sdk_job))
+    asked = {"purpose": "credit", "protection": "secagg", "privacy": PRIVACY}
+    arguments = ("prj_00000000", [dataset()], "income", ">50K")
+    if asynchronous:
+        await server.async_client().jobs.train(*arguments, **asked)
+    else:
+        server.client().jobs.train(*arguments, **asked)
+    body = json.loads(server.requests[0].content)
+    assert body["protection"] == "secagg"
+    assert body["privacy"] == dump(PRIVACY)
+    assert {feature["scale"] for feature in body["features"]["numeric"]} == {"bounds"}
+    assert body["plan"]["validation"] == 0.0
+
+
+def test_training_without_privacy_standardises_and_measures(
+    sdk_server: type, sdk_job: dict[str, object]
+) -> None:
+    server = sdk_server(httpx.Response(201, json=sdk_job))
+    server.client().jobs.train("prj_0", [dataset()], "income", ">50K", purpose="credit")
+    body = json.loads(server.requests[0].content)
+    assert (body["protection"], "privacy" in body) == ("sealed", False)
+    assert {feature["scale"] for feature in body["features"]["numeric"]} == {"federated"}
+    assert body["plan"]["validation"] > 0
+
+
+def test_metrics_are_measured_where_their_noise_is_named(
+    sdk_server: type, sdk_job: dict[str, object]
+) -> None:
+    server = sdk_server(httpx.Response(201, json=sdk_job))
+    measured = replace(PRIVACY, metrics_noise=4.0)
+    client = server.client()
+    client.jobs.train("prj_0", [dataset()], "income", ">50K", purpose="x", privacy=measured)
+    assert json.loads(server.requests[0].content)["plan"]["validation"] > 0

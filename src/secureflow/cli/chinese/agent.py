@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
+    "Id of the job.": "任务编号。",
     "Show the ledger leaves that this agent signed in a job.": (
         "显示本代理在某任务中签署的账本叶子。"
     ),
