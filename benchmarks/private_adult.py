@@ -20,6 +20,7 @@ from typing import Any
 from secureflow.agent import api
 from secureflow.demo.data import (
     LABEL,
+    PURPOSE,
     dataset_config,
     demo_features,
     demo_plan,
@@ -27,7 +28,7 @@ from secureflow.demo.data import (
     test_set,
 )
 from secureflow.demo.platform import Platform
-from secureflow.demo.play import PURPOSE, accuracy_and_auc
+from secureflow.demo.scores import score
 from secureflow.domain.privacy import Placement, Privacy
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs import TrainingPlan
@@ -108,10 +109,11 @@ def trained(client: Client, wanted: JobRequest) -> dict[str, Any]:
     report = client.jobs.report(job.id)
     rows = test_set()
     scores = client.models.load(report["model"]["id"]).predict_proba(rows)[:, 1]
-    measured = accuracy_and_auc(rows[LABEL.column] == LABEL.positive, scores)
+    measured = score(rows[LABEL.column] == LABEL.positive, scores)
     spent = report.get("privacy") or {}
     return {
-        **{name: round(value, 4) for name, value in measured.items()},
+        "accuracy": round(measured.accuracy, 4),
+        "auc": round(measured.auc, 4),
         "rounds": report["rounds"],
         "seconds": round(seconds, 1),
         "epsilon": spent.get("epsilon_planned"),

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.demo.data import dataset_config, split_silos
+from secureflow.demo.data import adult_study
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import play
 from secureflow.domain.specs import Limits, ModelSpec, Quantisation, Release
 from secureflow.kit.errors import SecureFlowError
-from tests.survival.world import await_end, bank_names, check_story, platform, rehearsal, verified
+from tests.survival.world import await_end, check_story, platform, rehearsal, verified
 
 pytestmark = [pytest.mark.xdist_group("masked-platform"), pytest.mark.timeout(300)]
 PATIENCE = 10.0  # seconds without a sign of life: far more than a busy machine needs
@@ -31,19 +31,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 @pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
 def test_the_demo_reaches_its_bar_under_masks(tmp_path: Path, protection: str) -> None:
-    owners = bank_names(3)
-    silos = split_silos(tmp_path / "data", 3)
-    datasets = {party: dataset_config(path) for party, path in zip(owners, silos, strict=True)}
-    with Platform(tmp_path / "p", owners, datasets) as built:
+    study = adult_study(tmp_path / "data", 3, rounds=25)
+    with Platform(tmp_path / "p", study.owners, study.datasets) as built:
         built.build()
         told: list[dict[str, object]] = []
         outcome = play(
-            built, 25, lambda kind, data: told.append(data) if kind == "round" else None,
+            built, study, lambda kind, data: told.append(data) if kind == "round" else None,
             protection,  # type: ignore[arg-type]
         )  # fmt: skip
     assert outcome.accuracy >= 0.840
     assert outcome.ledger["verified"]
     assert ("SIMULATED" in outcome.tee) == (protection == "sealed+secagg")
+    assert len(outcome.comparison.together.curve) == 25  # every round's model was released
     assert all(not row["rows"] for row in told)  # a party's row count is as hidden as its update
 
 

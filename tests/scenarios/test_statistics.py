@@ -16,9 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from secureflow.agent import api
-from secureflow.demo.data import dataset_config, split_silos
+from secureflow.demo.data import PURPOSE, dataset_config, split_silos
 from secureflow.demo.platform import Platform
-from secureflow.demo.play import PURPOSE
 from secureflow.domain.jobs import Job
 from secureflow.domain.noise import NoiseWish
 from secureflow.domain.schemas import DatasetPrivacy

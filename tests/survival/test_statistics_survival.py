@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from secureflow.agent import api
+from secureflow.demo.data import PURPOSE
 from secureflow.demo.platform import Platform
-from secureflow.demo.play import PURPOSE
 from secureflow.domain.noise import NoiseWish
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.sdk import StatisticsRequest, query

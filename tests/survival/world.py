@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from secureflow.demo.data import dataset_config, demo_features, split_silos
+from secureflow.demo.data import PURPOSE, dataset_config, demo_features, split_silos
 from secureflow.demo.platform import Platform
-from secureflow.demo.play import PURPOSE, verify_ledger
+from secureflow.demo.play import verify_ledger
 from secureflow.domain.jobs import Job
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs import Limits, ModelSpec, TrainingPlan

@@ -1,13 +1,28 @@
-"""The geometry of a small line chart; the report's template draws it as inline SVG."""
+"""The geometry of small line charts; a report's template draws them as inline SVG."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 320.0, 180.0
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 12.0, 26.0
+Points = Sequence[tuple[float, float]]
+"""(round, value) pairs, rounds growing, all finite."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The picture's size and the margins around the plotted area, in pixels."""
+
+    width: float = 320.0
+    height: float = 180.0
+    left: float = 46.0
+    right: float = 10.0
+    top: float = 12.0
+    bottom: float = 26.0
+
+
+SMALL = Frame()
 
 
 @dataclass(frozen=True)
@@ -19,8 +34,28 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Chart:
+class Curve:
     """A curve in pixels: `path` is an SVG path, `last` the place of its newest point."""
+
+    name: str
+    path: str
+    last: tuple[float, float]
+    value: float
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Curves on the same axes."""
+
+    frame: Frame
+    curves: tuple[Curve, ...]
+    across: tuple[Tick, ...]
+    up: tuple[Tick, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One curve on axes of its own."""
 
     name: str
     path: str
@@ -30,35 +65,48 @@ class Chart:
     up: tuple[Tick, ...]
 
 
-def chart(name: str, points: Sequence[tuple[float, float]]) -> Chart:
+def chart(name: str, points: Points) -> Chart:
     """Lay out a curve over rounds.
 
     Args:
         name: what is drawn.
-        points: at least two of (round, value), rounds growing, all finite.
+        points: at least two.
     """
-    rounds, values = [x for x, _ in points], [y for _, y in points]
+    drawn = plot({name: points})
+    (curve,) = drawn.curves
+    return Chart(name, curve.path, curve.last, curve.value, drawn.across, drawn.up)
+
+
+def plot(lines: Mapping[str, Points], frame: Frame = SMALL, marks: Sequence[float] = ()) -> Plot:
+    """Lay out several curves over the same rounds.
+
+    Args:
+        lines: name → at least one point; over all lines at least two rounds.
+        frame: size and margins.
+        marks: rounds to mark on the axis across; by default the first and the last.
+    """
+    rounds = [x for points in lines.values() for x, _ in points]
+    values = [y for points in lines.values() for _, y in points]
     steps = nice_steps(min(values), max(values))
     low, high = steps[0], steps[-1]
-    first, last = rounds[0], rounds[-1]
+    first, last = min(rounds), max(rounds)
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = (x - first) / ((last - first) or 1.0)
         up = (y - low) / (high - low)
         return (
-            round(LEFT + across * (WIDTH - LEFT - RIGHT), 1),
-            round(HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM), 1),
+            round(frame.left + across * (frame.width - frame.left - frame.right), 1),
+            round(frame.height - frame.bottom - up * (frame.height - frame.top - frame.bottom), 1),
         )
 
-    pixels = [place(x, y) for x, y in points]
-    path = "M" + " L".join(f"{x} {y}" for x, y in pixels)
-    digits = max(0, -math.floor(math.log10(steps[1] - steps[0])))
-    return Chart(
-        name=name,
-        path=path,
-        last=pixels[-1],
-        value=values[-1],
-        across=tuple(Tick(place(x, low)[0], f"{x:g}") for x in dict.fromkeys((first, last))),
+    step = steps[1] - steps[0]
+    digits = next((d for d in range(12) if math.isclose(step, round(step, d))), 12)
+    return Plot(
+        frame=frame,
+        curves=tuple(_curve(name, points, place) for name, points in lines.items()),
+        across=tuple(
+            Tick(place(x, low)[0], f"{x:g}") for x in dict.fromkeys(marks or (first, last))
+        ),
         up=tuple(Tick(place(first, y)[1], f"{y:.{digits}f}") for y in steps),
     )
 
@@ -72,3 +120,32 @@ def nice_steps(low: float, high: float, count: int = 4) -> list[float]:
     start = math.floor(low / step + 1e-9)
     end = max(start + 1, math.ceil(high / step - 1e-9))
     return [round(i * step, 12) for i in range(start, end + 1)]
+
+
+def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Return heights for labels: in the places' order, `gap` apart where [low, high] has room.
+
+    Args:
+        places: where each label would like to stand.
+        gap: the least distance between two.
+        low: the smallest height.
+        high: the largest.
+    """
+    gap = min(gap, (high - low) / max(1, len(places) - 1))
+    order = sorted(range(len(places)), key=places.__getitem__)
+    heights = [0.0] * len(places)
+    below = low - gap
+    for at in order:
+        below = heights[at] = max(places[at], below + gap)
+    above = high + gap
+    for at in reversed(order):
+        above = heights[at] = min(heights[at], above - gap)
+    return [round(height, 1) for height in heights]
+
+
+def _curve(
+    name: str, points: Points, place: Callable[[float, float], tuple[float, float]]
+) -> Curve:
+    pixels = [place(x, y) for x, y in points]
+    path = "M" + " L".join(f"{x} {y}" for x, y in pixels)
+    return Curve(name, path, pixels[-1], points[-1][1])

@@ -12,7 +12,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    Environment,
+    PackageLoader,
+    StrictUndefined,
+    Template,
+)
 from markupsafe import Markup, escape
 
 from secureflow.application.charts import Chart, chart
@@ -30,15 +37,33 @@ def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
         report: the finished job's report; parts that it lacks are left out of the page.
         lang: the language shown first; the page can switch.
     """
+    return _template().render(**contents(report, lang))
+
+
+def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dict[str, Any]:
+    """Return what the page's template, or one that extends it, is filled with."""
     report = _visible(report)
-    return _template().render(
-        report=report,
-        metrics=metrics_told(report),
-        lang=lang,
-        simulated="SIMULATED" in str(report.get("tee", "")).upper(),
-        charts=_charts(report.get("history") or []),
-        columns=_columns(report.get("history") or []),
+    return {
+        "report": report,
+        "metrics": metrics_told(report),
+        "lang": lang,
+        "simulated": "SIMULATED" in str(report.get("tee", "")).upper(),
+        "charts": _charts(report.get("history") or []),
+        "columns": _columns(report.get("history") or []),
+    }
+
+
+def environment(*loaders: BaseLoader) -> Environment:
+    """Return the template engine of the page; further loaders hold templates that extend it."""
+    made = Environment(
+        loader=ChoiceLoader([*loaders, PackageLoader("secureflow.application")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    made.filters |= {"both": both, "moment": moment, "figure": figure, "place": place}
+    return made
 
 
 def _visible(value: Any) -> Any:
@@ -54,10 +79,13 @@ def both(english: Any) -> Markup:
     """Return an escaped text in both languages; CSS shows one of them."""
     text = str(english)
     chinese = translated(text)
-    if chinese is None:
-        return escape(text)
+    return escape(text) if chinese is None else in_both(text, chinese)
+
+
+def in_both(english: str, chinese: str) -> Markup:
+    """Return a text in both languages, each escaped."""
     return Markup('<span class="en">{}</span><span class="zh" lang="zh">{}</span>').format(
-        text, chinese
+        english, chinese
     )
 
 
@@ -79,15 +107,7 @@ def place(row: Mapping[str, Any]) -> str:
 
 @functools.cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("secureflow.application"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"both": both, "moment": moment, "figure": figure, "place": place}
-    return environment.get_template("report.html.jinja")
+    return environment().get_template("report.html.jinja")
 
 
 def _charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from secureflow.cli.texts import t
+from secureflow.cli.texts import language, t
 
 app = typer.Typer(
     help=t("Train one model with several organisations on this machine."),
@@ -21,10 +21,24 @@ _HERE = Path(".demo")
 Protection = Literal["sealed", "secagg", "sealed+secagg"]
 
 
+Table = Annotated[
+    Path | None, typer.Option(help=t("Your own table instead of UCI Adult: CSV or Parquet."))
+]
+By = Annotated[
+    str, typer.Option(help=t("Sort by this column and cut, so that the owners' rows are unlike."))
+]
+
+
 @app.callback()
 def run(
     context: typer.Context,
-    parties: Annotated[int, typer.Option(min=3, max=16, help=t("How many organisations."))] = 3,
+    data: Table = None,
+    label: Annotated[str, typer.Option(help=t("The column of the table to predict."))] = "",
+    positive: Annotated[str, typer.Option(help=t("Its value that is to be predicted."))] = "",
+    by: By = "",
+    parties: Annotated[
+        int, typer.Option("--parties", "--split", min=3, max=16, help=t("How many organisations."))
+    ] = 3,
     rounds: Annotated[int, typer.Option(min=1, max=1000, help=t("At most so many rounds."))] = 40,
     json: Annotated[bool, typer.Option("--json", help=t("End with one line of JSON."))] = False,
     keep: Annotated[bool, typer.Option("--keep", help=t("Leave the platform running."))] = False,
@@ -32,22 +46,31 @@ def run(
     protection: Annotated[
         Protection,
         typer.Option(help=t("How single updates are hidden.")),
-    ] = "sealed",
+    ] = "sealed+secagg",
 ) -> None:
     """Run the demo, unless a subcommand is named."""
     if context.invoked_subcommand is not None:
         return
+    if bool(data) != bool(label):
+        raise typer.BadParameter(t("--data and --label belong together."))
+    if positive and not data:
+        raise typer.BadParameter(t("--positive needs --data and --label."))
     from secureflow.demo import launcher
+    from secureflow.demo.own_table import OwnTable
 
-    code = launcher.run(
+    own = OwnTable(data, label, positive, by or None) if data else None
+    wishes = launcher.Wishes(
+        directory=directory,
         parties=parties,
         rounds=rounds,
+        protection=protection,
+        own=own,
+        by=by,
         json=json,
         keep=keep,
-        directory=directory,
-        protection=protection,
+        language="zh" if language() == "zh" else "en",
     )
-    raise typer.Exit(code)
+    raise typer.Exit(launcher.run(wishes))
 
 
 @app.command("stop", help=t("End a demo that was left running."))
@@ -55,4 +78,4 @@ def stop(directory: Directory = _HERE) -> None:
     """End a kept demo."""
     from secureflow.demo import launcher
 
-    raise typer.Exit(launcher.stop(directory))
+    raise typer.Exit(launcher.stop(directory, "zh" if language() == "zh" else "en"))

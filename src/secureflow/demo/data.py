@@ -1,21 +1,28 @@
-"""The demo's data and job: UCI Adult split into silos that differ, and the spec parts to train on.
+"""The demo's own data and job: UCI Adult in shares by age, and what to train on them.
 
-The silos are what organisations really have: of unequal size, each with its own clientele. Each
-party prefers one direction in the plane of education and age, and high incomes follow education,
-so label, education and age are skewed at once.
+The first bank's clients are young, the last one's old: income, schooling and working hours differ
+with age, so the shares are unlike in every one of them. The split looks at `age` and at no other
+column, the label least of all; the test rows are the official ones and cover all ages.
 """
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from secureflow.demo.study import (
+    Columns,
+    Cutting,
+    Study,
+    columns_of,
+    make_shares,
+    unknown_column,
+)
+from secureflow.demo.words import Words
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs import (
     CategoricalFeature,
@@ -26,10 +33,11 @@ from secureflow.domain.specs import (
 )
 
 ADULT = Path(__file__).parent / "adult" / "adult.parquet"
+PURPOSE = "credit scoring"
 LABEL = Label(column="income", positive=">50K")
 SENSITIVE = frozenset({"race", "sex", "native-country"})
-SKEW = 1.0
-"""Strength of the parties' preferences; 0 would make the silos alike."""
+BY = "age"
+SEED = 7
 
 _BOUNDS: dict[str, tuple[float, float]] = {
     "age": (16, 100),
@@ -56,31 +64,58 @@ def adult_rows(fold: str) -> pa.Table:
     return table.filter(pc.equal(table["fold"], fold)).drop_columns(["fold"])
 
 
-def test_set() -> dict[str, NDArray[Any]]:
+def test_set() -> Columns:
     """Return the official test rows as columns (float64 with NaN; object `str` with None)."""
     return columns_of(adult_rows("test"))
 
 
-def columns_of(table: pa.Table) -> dict[str, NDArray[Any]]:
-    """Return a table as the columns that `engines.preparation` reads."""
-    return {name: _values(table[name]) for name in table.column_names}
+def adult_study(directory: Path, parties: int = 3, rounds: int = 40, by: str = BY) -> Study:
+    """Cut the training rows into the banks' shares and return all that the demo compares.
 
-
-def split_silos(directory: Path, parties: int = 3, seed: int = 7) -> list[Path]:
-    """Write the training rows as one Parquet file per party and return the paths.
-
-    Sizes grow from party to party by half up to a factor of twelve overall (three parties:
-    about 21, 32 and 47%). Equal arguments give equal files.
+    Sizes grow from bank to bank by half up to a factor of twelve overall (three banks: 21, 32 and
+    47%). Equal arguments give equal files.
     """
+    table, features = adult_rows("train"), demo_features()
+    cutting = Cutting(bank_names(parties), by, table[by], SEED)
+    shares, edges = make_shares(directory, table, features, cutting)
+    return Study(
+        title="income > 50K",
+        source="UCI Adult",
+        purpose=PURPOSE,
+        features=features,
+        plan=demo_plan(rounds),
+        shares=shares,
+        datasets={share.party: dataset_config(share.path) for share in shares},
+        test=test_set(),
+        by=by,
+        edges=edges,
+        seed=SEED,
+    )
+
+
+def adult_column(name: str, say: Words) -> str:
+    """Return a column that the demo's data can be cut by: this one, or `age` if it is empty.
+
+    Raises:
+        SecureFlowError: `unknown_column`.
+    """
+    known = [field for field in pq.read_schema(ADULT).names if field not in {LABEL.column, "fold"}]
+    if name and name not in known:
+        raise unknown_column(name, known, say)
+    return name or BY
+
+
+def bank_names(parties: int) -> dict[str, str]:
+    """Return the banks: party → display name."""
+    return {f"bank-{chr(97 + n)}": f"Bank {chr(65 + n)}" for n in range(parties)}
+
+
+def split_silos(directory: Path, parties: int = 3, seed: int = SEED) -> list[Path]:
+    """Write the training rows as one Parquet file per party, cut by age; return the paths."""
     table = adult_rows("train")
-    owners = _owners(table, parties, seed)
-    directory.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for party in range(parties):
-        path = directory / f"silo-{party + 1}.parquet"
-        pq.write_table(table.filter(pa.array(owners == party)), path, compression="zstd")
-        paths.append(path)
-    return paths
+    cutting = Cutting(bank_names(parties), BY, table[BY], seed)
+    shares, _ = make_shares(directory, table, demo_features(), cutting)
+    return [share.path for share in shares]
 
 
 def dataset_config(path: Path, name: str = "adult") -> DatasetConfig:
@@ -98,6 +133,7 @@ def dataset_config(path: Path, name: str = "adult") -> DatasetConfig:
     return DatasetConfig(name, str(path), "parquet", tuple(columns))
 
 
+@functools.cache
 def adult_categories() -> dict[str, tuple[str, ...]]:
     """Return the sorted categories of every text column over train and test."""
     table = pq.read_table(ADULT).drop_columns(["fold"])
@@ -124,31 +160,3 @@ def demo_features() -> FeatureSpec:
 def demo_plan(rounds: int = 40) -> TrainingPlan:
     """Return the demo's schedule: many rounds of one local epoch, against drift of unlike silos."""
     return TrainingPlan(rounds=rounds, local_epochs=1, batch_size=256, learning_rate=0.1)
-
-
-def _owners(table: pa.Table, parties: int, seed: int) -> NDArray[np.int64]:
-    """Draw each row's party: softmax of preference · traits, calibrated to the sizes."""
-    income = pc.equal(table[LABEL.column], LABEL.positive).to_numpy().astype(np.float64)
-    education, age, income = (
-        (values - values.mean()) / values.std()
-        for values in (table["education-num"].to_numpy(), table["age"].to_numpy(), income)
-    )
-    angles = 2 * np.pi * np.arange(parties) / parties
-    preference = SKEW * (
-        np.outer(education + income / 2, np.cos(angles)) + np.outer(age, np.sin(angles))
-    )
-    sizes = np.geomspace(1, min(1.5 ** (parties - 1), 12), parties)
-    offsets = np.zeros(parties)
-    for _ in range(100):  # fixed point: the mean probability of each party becomes its share
-        chances = np.exp(preference + offsets)
-        chances /= chances.sum(axis=1, keepdims=True)
-        offsets += np.log(sizes / sizes.sum() / chances.mean(axis=0))
-    draws = np.random.Generator(np.random.PCG64(seed)).random((len(age), 1))
-    owners: NDArray[np.int64] = (draws > chances.cumsum(axis=1)[:, :-1]).sum(axis=1)
-    return owners
-
-
-def _values(column: pa.ChunkedArray) -> NDArray[Any]:
-    if pa.types.is_string(column.type):
-        return np.array(column.to_pylist(), dtype=object)
-    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)

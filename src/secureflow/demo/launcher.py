@@ -1,4 +1,4 @@
-"""`secureflow demo`: three banks, one model, one command.
+"""`secureflow demo`: three owners, one model, one command.
 
 Everything lives below one directory, on free ports; children end with the demo unless it is told
 to keep them, and a demo that was kept is ended before a new one takes its place.
@@ -15,78 +15,113 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from secureflow.demo.data import dataset_config, split_silos
+from secureflow.demo.data import adult_column, adult_study
+from secureflow.demo.own_table import OwnTable, load
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import Outcome, play
 from secureflow.demo.processes import kill_group
 from secureflow.demo.screen import Screen
+from secureflow.demo.words import Language, Words
 from secureflow.domain.specs import Protection
 from secureflow.kit.errors import SecureFlowError
 
 STATE = "demo.json"
 
 
-def run(
-    *,
-    parties: int,
-    rounds: int,
-    json: bool,
-    keep: bool,
-    directory: Path,
-    protection: Protection = "sealed",
-) -> int:
-    """Play the whole demo and return the process's exit code.
+@dataclass(frozen=True)
+class Wishes:
+    """What the visitor asks for.
 
     Args:
-        parties: how many banks, 3 to 16.
+        directory: the demo's own directory; what an earlier demo left there is replaced.
+        parties: how many owners, 3 to 16.
         rounds: at most so many rounds.
+        protection: what hides single updates: an enclave, masks, or both.
+        own: the visitor's own table; UCI Adult without it.
+        by: the column that UCI Adult is cut by; its age when empty.
         json: end with one line of JSON on stdout.
         keep: leave the platform running and say how to look around.
-        directory: the demo's own directory; what an earlier demo left there is replaced.
-        protection: what hides single updates: an enclave, masks, or both.
+        language: of what people read.
     """
-    directory = directory.resolve()
-    with _claimed(directory):
-        return _run(parties, rounds, json, keep, directory, protection)
+
+    directory: Path
+    parties: int = 3
+    rounds: int = 40
+    protection: Protection = "sealed+secagg"
+    own: OwnTable | None = None
+    by: str = ""
+    json: bool = False
+    keep: bool = False
+    language: Language = "en"
 
 
-def _run(
-    parties: int, rounds: int, json: bool, keep: bool, directory: Path, protection: Protection
-) -> int:
-    _make_room(directory)
+def run(wishes: Wishes) -> int:
+    """Play the whole demo and return the process's exit code.
+
+    Raises:
+        SecureFlowError: `directory_in_use`, or why the visitor's table does not fit.
+    """
+    wishes = replace(wishes, directory=wishes.directory.resolve())
+    with _claimed(wishes.directory):
+        return _run(wishes)
+
+
+def _run(wishes: Wishes) -> int:
+    directory, say = wishes.directory, Words(wishes.language)
+    if wishes.own is not None and wishes.own.path.resolve().is_relative_to(directory):
+        raise SecureFlowError(
+            "directory_in_use",
+            f"{wishes.own.path} lies in the directory that the demo empties.",
+            "Move the file, or name another directory: --directory.",
+        )
+    # Before anything of an earlier demo is taken away.
+    own = load(wishes.own, wishes.parties, say) if wishes.own else None
+    by = adult_column(wishes.by, say) if own is None else ""
+    _make_room(directory, say)
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have had SIGINT ignored
         signal.signal(number, _interrupt)
-    owners = {f"bank-{chr(97 + n)}": f"Bank {chr(65 + n)}" for n in range(parties)}
-    silos = split_silos(directory / "data", parties)
-    datasets = {p: dataset_config(path) for p, path in zip(owners, silos, strict=True)}
-    with Screen(list(owners)) as screen:
-        platform = Platform(directory, owners, datasets, stays=keep, say=screen.step)
+    data = directory / "data"
+    if own is None:
+        study = adult_study(data, wishes.parties, wishes.rounds, by)
+    else:
+        study = own.study(data, wishes.rounds)
+    with Screen(study, say) as screen:
+        screen.opening()
+        platform = Platform(
+            directory,
+            study.owners,
+            study.datasets,
+            purpose=study.purpose,
+            stays=wishes.keep,
+            say=screen.step,
+        )
         try:
             platform.build()
-            outcome = play(platform, rounds, screen.event, protection)
+            outcome = play(platform, study, screen.event, wishes.protection, wishes.language)
         except BaseException:  # Ctrl-C too: no child is left behind
             platform.stop()
             raise
     screen.outcome(outcome)
-    if json:
+    if wishes.json:
         sys.stdout.write(outcome.line() + "\n")
         sys.stdout.flush()
-    if keep:
-        _leave(platform)
+    if wishes.keep:
+        _leave(platform, say)
     else:
         platform.stop()
     return _code(outcome)
 
 
-def stop(directory: Path) -> int:
+def stop(directory: Path, language: Language = "en") -> int:
     """End a demo that was kept, or what is left of one; return 0 also when there is none."""
-    directory = directory.resolve()
+    directory, say = directory.resolve(), Words(language)
     pids = _processes(directory)
     (directory / STATE).unlink(missing_ok=True)
     if not pids:
-        sys.stderr.write(f"No demo is running in {directory}.\n")
+        sys.stderr.write(say("No demo is running in {directory}.", directory=directory) + "\n")
         return 0
     for pid in pids:
         kill_group(pid, signal.SIGTERM)
@@ -97,7 +132,7 @@ def stop(directory: Path) -> int:
                 kill_group(pid, signal.SIGKILL)
             break
         time.sleep(0.05)
-    sys.stderr.write("The demo has ended.\n")
+    sys.stderr.write(say("The demo has ended.") + "\n")
     return 0
 
 
@@ -120,7 +155,7 @@ def _claimed(directory: Path) -> Iterator[None]:
         os.close(held)
 
 
-def _make_room(directory: Path) -> None:
+def _make_room(directory: Path, say: Words) -> None:
     """End what an earlier demo left and empty its directory; refuse a directory of other things."""
     if any(directory.iterdir()) and not (directory / "data").exists():
         raise SecureFlowError(
@@ -129,12 +164,12 @@ def _make_room(directory: Path) -> None:
             "Name another directory: --directory.",
         )
     if _processes(directory):
-        stop(directory)
+        stop(directory, say.language)
     for entry in directory.iterdir():  # the directory itself stays: it carries the claim
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
-def _leave(platform: Platform) -> None:
+def _leave(platform: Platform, say: Words) -> None:
     pids = {name: process.pid for name, process in platform.processes.items()}
     state = {"processes": pids, "url": platform.url}
     (platform.directory / STATE).write_text(jsonlib.dumps(state, indent=2))
@@ -145,10 +180,10 @@ def _leave(platform: Platform) -> None:
         jsonlib.dumps({o.party: o.password for o in platform.parties.values()}, indent=2)
     )
     sys.stderr.write(
-        f"\nThe platform keeps running. Look around:\n"
-        f"  export SECUREFLOW_PROFILE={platform.directory / 'profile.json'}   # login makes it\n"
+        f"\n{say('The platform keeps running. Look around:')}\n"
+        f"  export SECUREFLOW_PROFILE={platform.directory / 'profile.json'}\n"
         f"  secureflow login {platform.url} --ca {platform.ca} --name {owner.party}"
-        f"   # passwords: {password}\n"
+        f"   # {say('passwords: {file}', file=password)}\n"
         f"  secureflow job list\n"
         f"  secureflow agent inbox list --config {owner.config}\n"
         f"  secureflow audit verify {platform.directory / 'bundle.json'} "

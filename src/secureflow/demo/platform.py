@@ -59,6 +59,7 @@ class Platform:
         owners: party → display name.
         datasets: party → the dataset that its agent declares (none for rehearsals).
         policy: Cedar text of every owner's consent policy; without it a person is asked.
+        purpose: what the project is for.
         stays: whether the processes outlive this one.
         say: told of each step, for people.
         entry: process kind → command in place of `-m secureflow` (tests inject kill points).
@@ -68,6 +69,7 @@ class Platform:
     owners: Mapping[str, str]
     datasets: Mapping[str, DatasetConfig] = field(default_factory=dict)
     policy: str = ""
+    purpose: str = "credit scoring"
     stays: bool = False
     say: Callable[[str], None] = lambda _: None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -224,7 +226,7 @@ class Platform:
     def _make_project(self) -> None:
         first, *others = self.parties.values()
         with self.client(first.party) as client:
-            project = client.projects.create("demo", "credit scoring")
+            project = client.projects.create("demo", self.purpose)
             self.project = project.id
             for owner in others:
                 client.projects.invite(project.id, owner.party)

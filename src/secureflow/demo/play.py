@@ -1,7 +1,7 @@
-"""The demo's story: a data scientist trains an income model with every bank's consent.
+"""The demo's story: a data scientist trains a model with every owner's consent.
 
-The result is measured as an outsider would: the released model is downloaded, applied to the
-official test rows, and the ledger is verified offline against the charter.
+The result is measured as an outsider would: the released model is downloaded, applied to rows that
+nobody trained on, and the ledger is verified offline against the charter.
 """
 
 from __future__ import annotations
@@ -16,45 +16,90 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.agent import api
-from secureflow.demo.data import LABEL, demo_features, demo_plan, test_set
+from secureflow.demo import page
+from secureflow.demo.comparison import Comparison, Line, compare
 from secureflow.demo.platform import Platform
+from secureflow.demo.study import Study
+from secureflow.demo.words import Language
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.specs import Protection
 from secureflow.engines.ledger.bundle import verify_bundle
+from secureflow.engines.training.export import ModelFile, model_digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client, JobRequest
 
-PURPOSE = "credit scoring"
 CONSENT_SECONDS = 60.0
+MODEL = "model.safetensors"
 
 Watch = Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the demo prints as JSON; `seconds` is the training time, consent to report."""
+    """What the demo prints as JSON.
+
+    Args:
+        accuracy: of the released model on the test rows.
+        auc: likewise.
+        rounds: how many were run.
+        seconds: training time, consent to report.
+        protection: what hid single updates.
+        model_digest: hex BLAKE3 of the released parameters.
+        ledger: size, verdict and cosigners of the verified ledger.
+        tee: the enclave's TEE; empty where none took part.
+        report: the HTML page.
+        comparison: each owner alone, all together, all rows in one place.
+        study: what was trained on, in short.
+    """
 
     accuracy: float
     auc: float
     rounds: int
     seconds: float
+    protection: str
     model_digest: str
     ledger: dict[str, Any]
     tee: str
     report: str
+    comparison: Comparison
+    study: Study
 
     def line(self) -> str:
-        """Return the one line of JSON."""
-        return json.dumps(asdict(self))
+        """Return the one line of JSON: figures without the curves."""
+        told = {
+            name: getattr(self, name)
+            for name in ("accuracy", "auc", "rounds", "seconds", "protection", "model_digest")
+        }
+        lines, found = self.comparison.alone, self.comparison
+        told |= {"ledger": self.ledger, "tee": self.tee, "report": self.report}
+        told |= {
+            "test_rows": found.test_rows,
+            "alone": {
+                share.party: {
+                    "rows": share.rows,
+                    "positive": round(share.positives, 4),
+                    **_figures(lines[share.party]),
+                }
+                for share in self.study.shares
+            },
+            "federated": _figures(found.together),
+            "pooled": _figures(found.pooled),
+            "gain": {"over": found.best_alone, **_rounded(asdict(found.gain))},
+        }
+        return json.dumps(told, ensure_ascii=False, allow_nan=False)
 
 
 def play(
-    platform: Platform, rounds: int, watch: Watch, protection: Protection = "sealed"
+    platform: Platform,
+    study: Study,
+    watch: Watch,
+    protection: Protection = "sealed+secagg",
+    language: Language = "en",
 ) -> Outcome:
-    """Submit, consent, train, verify; `watch` is told every event of the job."""
+    """Submit, consent, train, verify, compare; `watch` is told every event of the job."""
     party = next(iter(platform.parties))
     with platform.client(party) as client:
-        job = client.jobs.submit(_request(platform, rounds, protection)).id
+        job = client.jobs.submit(_request(platform, study, protection)).id
         watch("submitted", {"job": job})
         consent(platform, job)
         began = time.monotonic()
@@ -62,7 +107,8 @@ def play(
             watch(event.kind, event.data)
         client.jobs.wait(job)
         seconds = time.monotonic() - began
-        return _outcome(platform, client, job, seconds)
+        watch("comparing", {})
+        return _outcome(platform, study, client, job, seconds, language)
 
 
 def consent(platform: Platform, job: str) -> None:
@@ -100,52 +146,81 @@ def verify_ledger(platform: Platform, bundle: dict[str, Any]) -> dict[str, Any]:
     return facts if verdict.ok else {**facts, "failures": [*verdict.failures, *verdict.missing]}
 
 
-def accuracy_and_auc(labels: NDArray[np.bool_], scores: NDArray[np.floating]) -> dict[str, float]:
-    """Return accuracy at 0.5 and the exact AUC (Mann-Whitney, ties count half)."""
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
-    auc = (ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * negatives)
-    return {"accuracy": float(((scores > 0.5) == labels).mean()), "auc": float(auc)}
+def released_models(
+    platform: Platform, bundle: dict[str, Any]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield (round, parameters) of each training round, from the operator's own store.
+
+    The ledger names the model of every round; an open one's address is its digest.
+    """
+    for entry in bundle["entries"]:
+        document = entry.get("document") or {}
+        if entry["leaf"]["leaf"]["kind"] != "round.closed" or document.get("stage") != "train":
+            continue
+        digest = document["release"]["model"]
+        path = platform.server / "artifacts" / digest[:2] / digest
+        if path.is_file():
+            parameters = np.frombuffer(path.read_bytes(), np.dtype("<f4")).astype(np.float32)
+            if model_digest(parameters) == digest:
+                yield int(document["round"]), parameters
 
 
-def _request(platform: Platform, rounds: int, protection: Protection) -> JobRequest:
+def _request(platform: Platform, study: Study, protection: Protection) -> JobRequest:
     datasets = tuple(owner.dataset_id for owner in platform.parties.values())
     return JobRequest(
         project=platform.project,
-        name="income",
-        purpose=PURPOSE,
+        name=study.title,
+        purpose=study.purpose,
         datasets=datasets,
-        features=demo_features(),
-        plan=demo_plan(rounds),
+        features=study.features,
+        plan=study.plan,
         protection=protection,
     )
 
 
-def _outcome(platform: Platform, client: Client, job: str, seconds: float) -> Outcome:
-    report = client.jobs.report(job)
-    bundle = client.jobs.bundle(job)
-    model = client.models.load(report["model"]["id"])
-    rows = test_set()
-    score = accuracy_and_auc(rows[LABEL.column] == LABEL.positive, model.predict_proba(rows)[:, 1])
-    for name, text in _files(client, job, report, bundle):
+def _outcome(
+    platform: Platform, study: Study, client: Client, job: str, seconds: float, language: Language
+) -> Outcome:
+    report, bundle = client.jobs.report(job), client.jobs.bundle(job)
+    path = client.models.download(report["model"]["id"], platform.directory / MODEL)
+    model = ModelFile.from_bytes(path.read_bytes())
+    released = dict(released_models(platform, bundle)) | {report["rounds"]: model.weights}
+    comparison = compare(study, released, model.moments)
+    for name, text in _files(report, bundle, study, comparison, language):
         (platform.directory / name).write_text(text)
     return Outcome(
-        accuracy=round(score["accuracy"], 4),
-        auc=round(score["auc"], 4),
+        accuracy=round(comparison.together.score.accuracy, 4),
+        auc=round(comparison.together.score.auc, 4),
         rounds=report["rounds"],
         seconds=round(seconds, 2),
+        protection=report["protection"],
         model_digest=report["model"]["digest"],
         ledger=verify_ledger(platform, bundle),
         tee=report["tee"],
         report=str(platform.directory / "report.html"),
+        comparison=comparison,
+        study=study,
     )
 
 
 def _files(
-    client: Client, job: str, report: dict[str, Any], bundle: dict[str, Any]
+    report: dict[str, Any],
+    bundle: dict[str, Any],
+    study: Study,
+    comparison: Comparison,
+    language: Language,
 ) -> Iterator[tuple[str, str]]:
-    yield "report.html", client.jobs.report_html(job)
+    yield "report.html", page.render(report, study, comparison, language)
     yield "report.json", json.dumps(report, indent=2, ensure_ascii=False)
     yield "bundle.json", json.dumps(bundle, indent=2, ensure_ascii=False)
+
+
+def _figures(line: Line) -> dict[str, Any]:
+    best = round(line.best, 4)
+    return {**_rounded(asdict(line.score)), "best_round": best, "seeds": _rounded(line.seeds)}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return [round(part, 4) for part in value] if isinstance(value, tuple) else round(value, 4)

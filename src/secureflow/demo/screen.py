@@ -8,28 +8,29 @@ from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape as escape_markup
 from rich.table import Table
 from rich.text import Text
 
+from secureflow.demo.comparison import Line
 from secureflow.demo.play import Outcome
+from secureflow.demo.study import Study
+from secureflow.demo.words import Words
 from secureflow.kit.plain import shown
 
-_STEPS = {
-    "server": "Starting the coordination centre",
-    "enclave": "Enrolling the enclave (SIMULATED TEE: genuine formats, no protection)",
-    "agents": "Enrolling one agent per bank: keys are made there",
-    "charter": "Signing and pinning the charter (this script plays all owners)",
-    "project": "Founding the project, publishing and granting datasets",
-}
+EVERY = 10
+"""Off a terminal, of the rounds after the second only every so-manieth gets a line."""
 
 
 class Screen:
-    """Shows steps, rounds and parties as they come."""
+    """Shows shares, steps, rounds and parties as they come, and the result."""
 
-    def __init__(self, parties: list[str]) -> None:
-        self.console = Console(stderr=True)
-        self._states = dict.fromkeys(parties, "enrolled")
-        self._rows: dict[str, int] = {}
+    def __init__(self, study: Study, say: Words) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._study = study
+        self._say = say
+        self._names = {party: say(name) for party, name in study.owners.items()}
+        self._states = dict.fromkeys(study.owners, "enrolled")
         self._round: dict[str, Any] = {}
         self._state = ""
         self._live: Live | None = None
@@ -47,54 +48,146 @@ class Screen:
         if self._live is not None:
             self._live.stop()
 
+    def opening(self) -> None:
+        """Show what will be trained on, and what it is not safe for."""
+        say, study = self._say, self._study
+        told = say(
+            "{owners} owners train one model together: {title} ({source}).",
+            owners=len(study.shares),
+            title=study.title,
+            source=study.source,
+        )
+        self._print(f"[bold]{_visible(told)}[/]")
+        for share in study.shares:
+            means = "  ".join(
+                f"{say('mean {column}', column=name)} {mean:,.4g}"
+                for name, mean in list(share.means.items())[:1]
+            )
+            rows = say("{rows} rows", rows=f"{share.rows:,}")
+            positive = say("{share} positive", share=f"{share.positives:.1%}")
+            self._print(_visible(f"  {self._names[share.party]}  {rows:>12}  {positive}  {means}"))
+        if study.by:
+            self._print(_visible(say("  cut by {column}, unlike on purpose", column=study.by)))
+        else:
+            self._print(say("  dealt at random; --by COLUMN makes the shares unlike"))
+        if study.left_out:
+            named = [f"{name} ({say(reason)})" for name, reason in study.left_out.items()]
+            self._print(_visible(say("  left out: {columns}", columns="; ".join(named))))
+
     def step(self, name: str) -> None:
         """Show that a step of the set-up begins."""
+        say = self._say
+        steps = {
+            "server": say("Starting the coordination centre"),
+            "enclave": say("Enrolling the enclave: SIMULATED TEE, a rehearsal without protection"),
+            "agents": say("Enrolling one agent per owner: keys are made there"),
+            "charter": say("Signing and pinning the charter (this script plays all owners)"),
+            "project": say("Founding the project, publishing and granting datasets"),
+            "comparing": say("Training each owner alone and all rows in one place, to compare"),
+        }
         elapsed = time.monotonic() - self._began
-        self.console.print(f"[dim]{elapsed:5.1f}s[/]  {_STEPS.get(name, name)}")
+        self._print(f"[dim]{elapsed:5.1f}s[/]  {_visible(steps.get(name, name))}")
 
     def event(self, kind: str, data: dict[str, Any]) -> None:
         """Take in an event of the job."""
         match kind:
             case "submitted":
-                self.console.print(f"        Job {data['job']} waits for every owner's approval")
+                told = self._say("Job {job} waits for every owner's approval", job=data["job"])
+                self._print(f"        {_visible(told)}")
+            case "comparing":
+                self.step(kind)
+                return
             case "state":
                 self._state = data["state"]
             case "party":
                 self._states[data["party"]] = data["state"]
             case "round":
                 self._round = data
-                self._rows = data.get("rows", {})
                 self._states.update(dict.fromkeys(data.get("parties", ()), "trained"))
             case "error":
                 self.console.print(Text(shown(str(data.get("message", ""))), style="red"))
         self._refresh()
 
     def outcome(self, outcome: Outcome) -> None:
-        """Show the end: figures, files, and whether the ledger held."""
-        table = Table(show_header=False, box=None, padding=(0, 2))
-        ledger = outcome.ledger
-        table.add_row("accuracy (test set)", f"{outcome.accuracy:.4f}")
-        table.add_row("AUC (test set)", f"{outcome.auc:.4f}")
-        table.add_row("rounds", str(outcome.rounds))
-        table.add_row("training", f"{outcome.seconds:.1f} s")
-        table.add_row("model (BLAKE3)", outcome.model_digest)
-        table.add_row("TEE", outcome.tee)
-        table.add_row("report", outcome.report)
-        self.console.print()
-        self.console.print(table)
-        if ledger["verified"]:
-            self.console.print(
-                f"[green]Ledger verified[/]: {ledger['size']} entries, "
-                f"cosigned by {ledger['cosigners']} parties, checked against the charter."
+        """Show the end: what it was worth, what protected it, whether the ledger held."""
+        say, ledger = self._say, outcome.ledger
+        rows = f"{outcome.comparison.test_rows:,}"
+        self._print("")
+        self._print(say("On {rows} test rows that nobody trained on:", rows=rows))
+        self.console.print(self._comparison(outcome))
+        self._print(f"[bold]{_visible(self._verdict(outcome))}[/]")
+        if outcome.comparison.suspicious:
+            self._print(
+                f"[yellow]{say('So high an AUC is rare: does a column tell the label?')}[/]"
             )
+        self._print("")
+        for line in self._protection(outcome):
+            self._print(line)
+        if ledger["verified"]:
+            told = say(
+                "{size} entries, cosigned by {parties} parties, checked against the charter.",
+                size=ledger["size"],
+                parties=ledger["cosigners"],
+            )
+            self._print(f"[green]{say('Ledger verified')}[/]: {told}")
         else:
-            self.console.print("[red]The ledger does NOT hold:[/]", *ledger.get("failures", ()))
+            self._print(f"[red]{say('The ledger does NOT hold:')}[/]")
+            for failure in ledger.get("failures", ()):
+                self._print(_visible(f"  {failure}"))
+        self._print(f"{say('Report')}: {_visible(outcome.report)}")
+
+    def _comparison(self, outcome: Outcome) -> Table:
+        say, found = self._say, outcome.comparison
+        table = Table(box=None, padding=(0, 2), show_edge=False)
+        table.add_column("")
+        for title in ("AUC", say("accuracy")):
+            table.add_column(title, justify="right")
+        for party, line in found.alone.items():
+            table.add_row(f"{self._names[party]} {say('alone')}", *_figures(line))
+        table.add_row(say("Together"), *_figures(found.together), style="bold cyan")
+        table.add_row(say("All rows in one place"), *_figures(found.pooled), style="dim")
+        return table
+
+    def _verdict(self, outcome: Outcome) -> str:
+        say, found = self._say, outcome.comparison
+        values = {
+            "best": self._names[found.best_alone],
+            "gain": f"{found.gain.auc:.4f}",
+            "margin": f"{found.gain.margin:.4f}",
+        }
+        if found.gain.sign > 0:
+            return say("Together beats the best alone ({best}) by {gain} ± {margin} AUC.", **values)
+        if found.gain.sign < 0:
+            return say(
+                "Here the best alone ({best}) beats the joint model ({gain} ± {margin} AUC).",
+                **values,
+            )
+        return say(
+            "These rows cannot tell the joint model from the best alone "
+            "({best}; {gain} ± {margin} AUC).",
+            **values,
+        )
+
+    def _protection(self, outcome: Outcome) -> list[str]:
+        say, lines = self._say, []
+        if "secagg" in outcome.protection:
+            lines.append(say("Masks: only sums could be opened; this protects without any TEE."))
+        if outcome.tee:
+            tee = say("Seal: {tee}. It rehearses a TEE and protects nothing here.", tee=outcome.tee)
+            lines.append(f"[yellow]{_visible(tee)}[/]")
+        lines.append(
+            "[yellow]"
+            + say("One script played the operator and all owners: use no data that matters.")
+            + "[/]"
+        )
+        return lines
 
     def _refresh(self) -> None:
         if not self.console.is_terminal:
-            if self._round:
-                self.console.print(self._line())
-                self._round = {}
+            number, last = self._round.get("round", 0), self._round.get("rounds", 0)
+            if number and (number <= 2 or number % EVERY == 0 or number == last):
+                self._print(self._line())
+            self._round = {}
             return
         if self._live is None:
             self._live = Live(console=self.console, refresh_per_second=8)
@@ -104,14 +197,30 @@ class Screen:
     def _line(self) -> str:
         row = self._round
         if not row:
-            return self._state
+            return self._say(self._state)
         figures = "  ".join(
-            f"{name} {row[name]:.4f}" for name in ("loss", "accuracy", "auc") if name in row
+            f"{self._say(name)} {row[name]:.4f}"
+            for name in ("loss", "accuracy", "auc")
+            if name in row
         )
-        return f"        round {row['round']}/{row['rounds']}  {figures}  {row['seconds']:.2f} s"
+        rounds = self._say("round {round}/{rounds}", round=row["round"], rounds=row["rounds"])
+        return f"        {rounds}  {figures}  {row['seconds']:.2f} s"
 
     def _table(self) -> Table:
-        table = Table("party", "state", "rows", box=None, padding=(0, 2), show_edge=False)
+        say = self._say
+        table = Table(say("party"), say("state"), box=None, padding=(0, 2), show_edge=False)
         for party, state in self._states.items():
-            table.add_row(party, state, str(self._rows.get(party, "")))
+            table.add_row(self._names[party], say(state))
         return table
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True)
+
+
+def _figures(line: Line) -> tuple[str, str]:
+    return f"{line.score.auc:.4f}", f"{line.score.accuracy:.1%}"
+
+
+def _visible(text: str) -> str:
+    """Return a text that neither the console's markup nor the terminal takes for orders."""
+    return escape_markup(shown(text))

@@ -61,6 +61,8 @@ CATALOGUE: dict[str, Category] = {
     "schema_mismatch": Category.INVALID,
     "dataset_unreadable": Category.FAILED,
     "dataset_too_large": Category.TOO_LARGE,
+    "unsuitable_label": Category.INVALID,
+    "unsuitable_table": Category.INVALID,
     "invalid_model": Category.INVALID,
     "model_digest_mismatch": Category.UNTRUSTED,
     "missing_extra": Category.FAILED,

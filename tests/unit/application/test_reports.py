@@ -14,7 +14,7 @@ from peers.private_jobs import private_spec
 from peers.statistics import LOCAL, LOCALLY, SHARED, statistics_spec
 
 import secureflow.application.reports as reports
-from secureflow.application.charts import HEIGHT, WIDTH, chart, nice_steps
+from secureflow.application.charts import SMALL, chart, nice_steps
 from secureflow.application.report_texts import CHINESE
 from secureflow.application.reports import translated
 from secureflow.domain.specs import ModelSpec, Release, TrainingSpec
@@ -256,8 +256,8 @@ def test_curves_stay_inside_their_chart(values: list[float]) -> None:
     drawn = chart("loss", [(float(n), value) for n, value in enumerate(values)])
     numbers = [float(n) for n in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", drawn.path)]
     assert len(numbers) == 2 * len(values)
-    assert all(0 <= x <= WIDTH for x in numbers[::2])
-    assert all(0 <= y <= HEIGHT for y in numbers[1::2])
+    assert all(0 <= x <= SMALL.width for x in numbers[::2])
+    assert all(0 <= y <= SMALL.height for y in numbers[1::2])
     assert len({tick.text for tick in drawn.up}) == len(drawn.up)
 
 

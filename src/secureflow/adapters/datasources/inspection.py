@@ -180,6 +180,19 @@ def column_names(path: Path, kind: Format) -> list[str]:
     return list(names)
 
 
+def read_column(path: Path, kind: Format, name: str) -> pa.ChunkedArray:
+    """Return one column as it is drafted: numbers and times as they are, the rest as text.
+
+    Raises:
+        SecureFlowError: `dataset_unreadable`.
+    """
+    try:
+        ((_, column),) = _columns(path, kind, [name])
+        return _plain(column)
+    except (pa.ArrowException, OSError, UnicodeError):
+        raise _unreadable(path, f"its column {name!r} cannot be read") from None
+
+
 def draft_column(
     name: str, column: pa.ChunkedArray, category: bool = False, missing: list[str] | None = None
 ) -> ColumnDraft:

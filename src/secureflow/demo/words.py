@@ -1,0 +1,22 @@
+"""The language that the demo speaks to people: English in the code, Chinese in `demo.chinese`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from secureflow.demo.chinese import TEXTS
+
+Language = Literal["en", "zh"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """Texts in one language: `say("… {name} …", name=value)`."""
+
+    language: Language = "en"
+
+    def __call__(self, english: str, **values: object) -> str:
+        """Return the text in the language, with `{named}` values filled in."""
+        text = TEXTS.get(english, english) if self.language == "zh" else english
+        return text.format(**values) if values else text
