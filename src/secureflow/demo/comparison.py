@@ -45,12 +45,12 @@ class Line:
     Args:
         score: of the last model on the test rows.
         curve: (round, AUC) after each round, which alone is one pass over the rows; from 1.
-        seeds: lowest and highest AUC of the last model over other orders of the rows.
+        orders: lowest and highest AUC of the last model over other orders of the rows.
     """
 
     score: Score
     curve: tuple[tuple[int, float], ...]
-    seeds: tuple[float, float]
+    orders: tuple[float, float]
 
     @property
     def best(self) -> float:

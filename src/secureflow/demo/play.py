@@ -217,7 +217,7 @@ def _files(
 
 def _figures(line: Line) -> dict[str, Any]:
     best = round(line.best, 4)
-    return {**_rounded(asdict(line.score)), "best_round": best, "seeds": _rounded(line.seeds)}
+    return {**_rounded(asdict(line.score)), "best_round": best, "orders": _rounded(line.orders)}
 
 
 def _rounded(value: Any) -> Any:

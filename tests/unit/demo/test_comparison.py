@@ -62,7 +62,7 @@ def test_other_orders_of_the_rows_move_no_figure_by_more_than_they_say(
     comparison: Comparison,
 ) -> None:
     for line in (*comparison.alone.values(), comparison.together, comparison.pooled):
-        low, high = line.seeds
+        low, high = line.orders
         assert low - 0.01 < line.score.auc < high + 0.01
         assert high - low < 0.01
         assert [number for number, _ in line.curve] == list(range(1, 41))

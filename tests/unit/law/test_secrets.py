@@ -30,6 +30,7 @@ OPEN = {
     ("application/access.py", "Principal", "token"): "the token's public id",
     ("application/tokens.py", "Issued", "token"): "the record, which holds a digest",
     ("engines/training/models.py", "UpdateLayout", "seeds"): "how many words a seed has",
+    ("demo/study.py", "Study", "shares"): "who has which rows of the demo's table",
     ("engines/ledger/bundle_format.py", "BundleEntry", "salt"): "handed out in bundles",
     ("server/rest/audit.py", "Entry", "salt"): "handed out to who may read the document",
 }
