@@ -46,6 +46,8 @@ CHINESE: Final[dict[str, str]] = {
     "schema_mismatch": "数据与声明的模式不符",
     "dataset_unreadable": "数据集无法读取",
     "dataset_too_large": "数据集过大",
+    "unsuitable_label": "该列不适合作为预测目标",
+    "unsuitable_table": "该表不适合用于演示",
     "invalid_model": "模型无效",
     "model_digest_mismatch": "模型摘要不符，不可使用",
     "missing_extra": "缺少可选依赖包",
