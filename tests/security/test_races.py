@@ -11,6 +11,7 @@ import pytest
 from secureflow.adapters.link import PeerIdentity
 from secureflow.application.organisations import ENCLAVE
 from secureflow.application.passwords import Passwords
+from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.users import Role
 from secureflow.kit.pki import make_csr, new_link_key
@@ -92,7 +93,15 @@ async def test_a_greeting_does_not_undo_a_revocation(
     enrolled = await organisations.enroll(text, make_csr(new_link_key()), "main", "", "")
     witnessing = Witnessing(stage.ledger, stage.services.charters.keys)
     clock = lambda: stage.now[0]  # noqa: E731
-    desk = PartyDesk(witnessing, organisations.ca, 1, clock, stage.artifacts, None)  # type: ignore[arg-type]
+    desk = PartyDesk(
+        witnessing,
+        organisations.ca,
+        1,
+        clock,
+        stage.artifacts,
+        None,
+        Throttle(1.0, 100, lambda: 0.0),
+    )  # type: ignore[arg-type]
     desk.open(stage.services)
     admitted = organisations.admitted
 

@@ -7,7 +7,7 @@ none of that is trusted: each agent checks the spec against its own charter, gra
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -248,7 +248,9 @@ class Jobs:
                 after = events[-1].id
         return await asyncio.to_thread(explain, job, rounds, dropouts)
 
-    async def events(self, principal: Principal, key: str, after: int) -> AsyncIterator[Event]:
+    async def events(
+        self, principal: Principal, key: str, after: int
+    ) -> AsyncGenerator[Event, None]:
         """Yield the job's events with id > `after`, then new ones, until the job is finished.
 
         Raises:

@@ -34,6 +34,11 @@ class Throttle:
         """Take what was used already, even below empty: later ones wait for it."""
         self._set(key, self._level(key) - amount)
 
+    def pace(self, key: str, amount: float) -> float:
+        """Take what was used already; return how long to pause before the next, in seconds."""
+        self.charge(key, amount)
+        return max(0.0, -self._level(key) / self._rate)
+
     def give_back(self, key: str) -> None:
         """Put one back that turned out not to count."""
         if key in self._buckets:

@@ -123,6 +123,14 @@ class Tokens:
             raise SecureFlowError("token_expired", "The token has expired.", "Log in again.")
         return Principal(user.id, user.name, user.organisation, frozenset(user.roles), token.id)
 
+    async def holds(self, principal: Principal) -> bool:
+        """Tell whether the token that the caller came with would still be let in."""
+        async with self._begin() as work:
+            token = await work.tokens.find(principal.token)
+            user = await work.users.find(principal.user)
+            active = user is not None and await _active(work, user)
+        return active and token is not None and self._clock() < token.expires
+
     async def logout(self, principal: Principal) -> None:
         """Forget the token that the caller used."""
         await self.revoke(principal, principal.token)

@@ -28,6 +28,7 @@ from secureflow.application.organisations import revoked
 from secureflow.application.ports import Bus
 from secureflow.application.runner import Runner
 from secureflow.application.scripts import script_for
+from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
 from secureflow.engines.script import AGGREGATOR
 from secureflow.kit.clock import system_clock
@@ -75,7 +76,13 @@ async def open_centre(
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
     vectors = ScratchFiles(settings.artifacts / "vectors")
     desk = PartyDesk(
-        witnessing, authority.pem, settings.max_artifact_bytes, clock, artifacts, vectors
+        witnessing,
+        authority.pem,
+        settings.max_artifact_bytes,
+        clock,
+        artifacts,
+        vectors,
+        Throttle(settings.link.calls_per_second, settings.link.burst, time.monotonic),
     )
     link = LinkServer(
         f"{settings.link.bind}:{settings.link.port}",

@@ -18,6 +18,7 @@ from secureflow.application.access import Principal
 from secureflow.application.aggregation import Scratch
 from secureflow.application.organisations import ENCLAVE, revoked
 from secureflow.application.ports import Artifacts
+from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.notes import parse_note
@@ -95,6 +96,7 @@ class PartyDesk:
         clock: unix seconds.
         artifacts: where the enclave stores models.
         vectors: where agents store masked vectors.
+        turns: paces the agents of each organisation; the enclave is the operator's own.
     """
 
     def __init__(
@@ -105,10 +107,12 @@ class PartyDesk:
         clock: Clock,
         artifacts: Artifacts,
         vectors: Scratch,
+        turns: Throttle,
     ) -> None:
         self._witnessing = witnessing
         self._artifacts = artifacts
         self._vectors = vectors
+        self._turns = turns
         self._fingerprint = ca_fingerprint(ca)
         self._max_blob = max_blob
         self._clock = clock
@@ -143,7 +147,13 @@ class PartyDesk:
         )
 
     async def authorise(self, spiffe: SpiffeId, serial: str) -> PeerIdentity:
-        """Return the peer behind a certificate; raises `certificate_revoked`."""
+        """Return the peer behind a certificate: asked at the start of every RPC.
+
+        Raises:
+            SecureFlowError: `certificate_revoked`, or `rate_limited`.
+        """
+        if spiffe.role == "agent" and (wait := self._turns.take(spiffe.organisation)):
+            raise too_fast(wait)
         services = await self._services
         agent = await services.organisations.admitted(str(spiffe))
         return PeerIdentity(agent.party, spiffe, serial)

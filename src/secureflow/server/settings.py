@@ -75,7 +75,8 @@ class LinkSettings(Section):
     Args:
         max_connections: open at the same time; beyond it newcomers are closed at once.
         handshake_seconds: until a connection has shown a certificate of the own CA.
-        calls_per_second: calls of one organisation, and blobs that it begins to move.
+        calls_per_second: calls of one organisation's agents, links that they open, and blobs that
+            they begin to move. A job needs a few per round.
         burst: so many at once.
     """
 
@@ -84,8 +85,8 @@ class LinkSettings(Section):
     public: str = ""
     max_connections: Annotated[int, Field(ge=16)] = 2048
     handshake_seconds: Annotated[float, Field(gt=0)] = 10.0
-    calls_per_second: Annotated[float, Field(gt=0)] = 20.0
-    burst: Annotated[int, Field(ge=1)] = 200
+    calls_per_second: Annotated[float, Field(gt=0)] = 50.0
+    burst: Annotated[int, Field(ge=1)] = 500
 
 
 class DatabaseSettings(Section):

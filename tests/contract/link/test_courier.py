@@ -11,6 +11,7 @@ from secureflow.adapters.link import party as party_module
 from secureflow.adapters.link import streams
 from secureflow.application.ports import Request
 from secureflow.kit.errors import SecureFlowError
+from secureflow.wire import Envelope, encode
 
 
 async def _failure(awaitable: JSON) -> SecureFlowError:
@@ -357,6 +358,49 @@ async def test_a_failing_rider_fails_the_request_and_not_the_link(centre: Centre
         assert (await _failure(centre.ask("bank-a", "x", seq=2))).code == "internal"
         centre.riders = lambda *_: None
         assert (await centre.ask("bank-a", "x", seq=3))["rider"] is None
+
+
+async def test_every_message_of_a_party_takes_a_turn(centre: Centre) -> None:
+    taken: list[tuple[str, float]] = []
+
+    class Turns:
+        def pace(self, key: str, amount: float) -> float:
+            taken.append((key, amount))
+            return 0.0
+
+    centre.server._pace = Turns()  # type: ignore[assignment]
+    async with party(centre):
+        assert (await centre.ask("bank-a", "train", {"text": "x" * 128 * 1024}))["verb"] == "train"
+    assert [key for key, _ in taken] == ["bank-a"] * len(taken)
+    hello, answer = taken[0][1], taken[-1][1]
+    assert 1 < hello < 1.1
+    assert 3 < answer < 3.1
+
+
+async def test_a_peer_that_floods_is_read_no_faster() -> None:
+    read, paused = 0, asyncio.Event()
+
+    class Flood:
+        async def read(self) -> bytes:
+            nonlocal read
+            read += 1
+            return encode(Envelope("", "ping", {}))
+
+        async def write(self, message: bytes) -> None:
+            raise AssertionError
+
+    def pace(_: int) -> float:
+        if read < 10:
+            return 0.0
+        paused.set()
+        return 3600.0
+
+    running = asyncio.create_task(streams.Stream(Flood(), lambda _: None, pace).run())
+    await paused.wait()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert read == 10
+    running.cancel()
 
 
 async def test_many_parties_at_once(centre: Centre) -> None:

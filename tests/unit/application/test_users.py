@@ -35,7 +35,9 @@ async def test_the_first_admin_logs_in_and_is_recognised(founded: Stage) -> None
 
 async def test_neither_password_nor_token_is_stored(founded: Stage) -> None:
     text = await login(founded)
-    stored = str(founded.database.tables) + str(founded.ledger.log)
+    rows = founded.database.tables.rows.values()
+    fields = [vars(row) for table in rows for row in table.values()]  # their repr hides secrets
+    stored = str(fields) + str(founded.database.tables) + str(founded.ledger.log)
     assert PASSWORD not in stored
     assert text.split("_", 2)[-1] not in stored  # the secret itself may hold underscores
     assert "$argon2id$" in stored
@@ -211,3 +213,31 @@ async def test_people_are_invisible_across_organisations(stage: Stage) -> None:
     assert (await users.get(me, me.user)).name == me.name
     with refused("forbidden"):
         await users.get(me, stage.admin("bank-a").user)
+
+
+async def test_who_logged_in_from_an_address_does_not_wait_for_who_guesses_there(
+    founded: Stage,
+) -> None:
+    tokens = founded.services.tokens
+    tokens._by_address._burst = 3.0
+    for _ in range(10):  # what is right costs nothing
+        await login(founded)
+    for number in range(3):
+        with refused("bad_credentials"):
+            await login(founded, f"name-{number}")
+    with refused("rate_limited"):
+        await login(founded, "name-4")
+    await login(founded)
+    with refused("bad_credentials"):
+        await login(founded, password="wrong password!")
+    await login(founded)
+
+
+async def test_what_the_login_remembers_is_bounded(
+    founded: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secureflow.application.tokens.FAMILIAR", 3)
+    tokens = founded.services.tokens
+    for number in range(6):
+        await tokens.login("root", PASSWORD, f"10.0.0.{number}")
+    assert list(tokens._familiar) == [f"root\n10.0.0.{number}" for number in (3, 4, 5)]

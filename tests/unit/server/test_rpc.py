@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from secureflow.adapters.link import PeerIdentity, Standing
+from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
 from secureflow.engines.ledger.merkle import verify_consistency
 from secureflow.engines.ledger.notes import parse_note
@@ -60,6 +61,7 @@ async def desk(stage: Stage) -> Desk:
         lambda: stage.now[0],
         stage.artifacts,
         JobStores(),
+        Throttle(1.0, 10, lambda: stage.ticks[0]),
     )
     desk.open(services)
     return Desk(stage, desk)
@@ -210,3 +212,22 @@ async def test_a_rider_proves_the_head_that_the_request_names(desk: Desk) -> Non
     rider = await desk.desk.rider("bank-a", {"head": head}, Standing(4, (leaf, "00" * 32)))
     assert (rider["consistency"]["from"], rider["consistency"]["to"]) == (4, size)
     assert [one["index"] for one in rider["inclusion"]] == [2]
+
+
+async def test_an_organisation_has_so_many_turns_and_takes_none_from_others(desk: Desk) -> None:
+    own = SpiffeId.parse(desk.stage.ids["bank-a.agent"])
+    other = SpiffeId.parse(desk.stage.ids["bank-b.agent"])
+    second = SpiffeId("test.example", "agent", "bank-a", "agent-2")  # the same organisation
+    for _ in range(10):
+        await desk.desk.authorise(own, "1")
+    for spiffe in (own, second):
+        with refused("rate_limited"):
+            await desk.desk.authorise(spiffe, "1")
+    await desk.desk.authorise(other, "1")
+    desk.stage.ticks[0] += 1.0
+    await desk.desk.authorise(own, "1")
+    with refused("rate_limited"):
+        await desk.desk.authorise(own, "1")
+    for _ in range(50):  # the operator's own is not paced: it is refused here for another reason
+        with refused("certificate_revoked"):
+            await desk.desk.authorise(ENCLAVE, "1")

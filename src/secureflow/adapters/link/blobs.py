@@ -35,6 +35,7 @@ class Way(Protocol):
 _GET: Final = "/secureflow.wire.v1.Data/Get"
 _PUT: Final = "/secureflow.wire.v1.Data/Put"
 _TRIES: Final = 3
+_PASSING: Final = {"link_broken", "rate_limited"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ async def store(way: Way, source: Source, digest: str) -> None:
 
 async def _again(error: SecureFlowError, tries: int, backoff: Backoff, way: Way) -> None:
     """Wait before the next try, or give up."""
-    if error.code != "link_broken" or tries >= _TRIES:
+    if error.code not in _PASSING or tries >= _TRIES:
         raise error
     await backoff.wait()
     await way.standing()

@@ -7,9 +7,10 @@ once, and again after each reconnect until it is answered.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -23,6 +24,7 @@ from secureflow.adapters.link.requests import OpenRequests, silent
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import DEFAULT, Bounds, identity, listen, new_server
 from secureflow.application.ports import Artifacts, PartyStatus, Request
+from secureflow.application.throttle import Throttle
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
@@ -39,6 +41,12 @@ Rider = Callable[[str, Mapping[str, JSON], Standing], Awaitable[JSON]]
 """Makes what rides on a request at delivery: (party, body, the party's newest standing)."""
 
 _TOLD = ("version", "tee", "measurement")
+
+MESSAGES_PER_SECOND: Final = 200.0
+"""Of one organisation on its stream; a job needs a few per round, and a ping every five seconds."""
+MESSAGES_AT_ONCE: Final = 2000
+UNIT: Final = 64 * 1024
+"""Bytes of a message that count as one message more."""
 
 _log = get_logger(__name__)
 
@@ -101,6 +109,7 @@ class LinkServer:
         self._pushes: set[asyncio.Task[None]] = set()
         self._gone: set[str] = set()
         self._enclaves: set[str] = set()
+        self._pace = Throttle(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE, time.monotonic)
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> int:
@@ -189,7 +198,12 @@ class LinkServer:
 
     async def _connect(self, _: Any, context: Context) -> None:
         peer = await self._gate.admit(context)
-        stream = Stream(context, lambda envelope: self._receive(peer.party, envelope))
+        pace = self._pace if peer.spiffe.role == "agent" else None
+        stream = Stream(
+            context,
+            lambda envelope: self._receive(peer.party, envelope),
+            lambda size: pace.pace(peer.party, 1 + size / UNIT) if pace else 0.0,
+        )
         try:
             await self._welcome(peer, stream)
             expired = SecureFlowError("certificate_not_valid_now", "Your certificate has expired.")

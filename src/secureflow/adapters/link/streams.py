@@ -40,11 +40,19 @@ class Stream:
     Args:
         pipe: a gRPC call or servicer context.
         receive: called with every envelope but pings, in order.
+        pace: told the bytes of every message that came; returns how many seconds to pause before
+            the next one is read. The peer is held up by flow control then, and nobody else.
     """
 
-    def __init__(self, pipe: Pipe, receive: Callable[[Envelope], None]) -> None:
+    def __init__(
+        self,
+        pipe: Pipe,
+        receive: Callable[[Envelope], None],
+        pace: Callable[[int], float] = lambda _: 0.0,
+    ) -> None:
         self._pipe = pipe
         self._receive = receive
+        self._pace = pace
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
         self._closed: asyncio.Future[SecureFlowError | None] = (
             asyncio.get_running_loop().create_future()
@@ -85,6 +93,8 @@ class Stream:
             ) from error
         if not isinstance(data, bytes):
             return None
+        if pause := self._pace(len(data)):
+            await asyncio.sleep(pause)
         # Long ones in a thread: they come from every party at the same time.
         return decode(data) if len(data) < LONG else await asyncio.to_thread(decode, data)
 

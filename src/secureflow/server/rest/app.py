@@ -24,6 +24,7 @@ from secureflow.server.rest import (
 from secureflow.server.rest.edge import Edge
 from secureflow.server.rest.openapi import describe
 from secureflow.server.rest.rates import Rates
+from secureflow.server.rest.streams import Streams
 from secureflow.server.services import Services
 from secureflow.server.settings import RestSettings
 
@@ -36,6 +37,7 @@ def create_app(services: Services, settings: RestSettings) -> FastAPI:
     app.state.services = services
     app.state.rates = rates = Rates(settings)
     app.state.settings = settings
+    app.state.streams = Streams(settings.max_streams)
     app.add_middleware(Edge, settings=settings, metrics=services.metrics, rates=rates)
     return app
 

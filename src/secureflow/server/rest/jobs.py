@@ -39,6 +39,7 @@ from secureflow.server.rest.shapes import (
     decode_cursor,
     listed,
 )
+from secureflow.server.rest.streams import Counted, while_let_in
 
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
@@ -131,7 +132,7 @@ async def cancel_job(key: Key, use: Use, caller: Caller) -> Job:
     return await use.jobs.cancel(caller, key)
 
 
-async def _watched(key: Key, use: Use, caller: Caller) -> str:
+async def _watched(key: Key, use: Use, caller: Counted) -> str:
     """Refuse before the stream begins: afterwards no status can tell."""
     await use.jobs.get(caller, key)
     return key
@@ -152,9 +153,11 @@ async def watch_job(
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream the job's events (`state`, `party`, `round`, `error`, `done`) until it is finished.
 
-    A broken stream is resumed with `Last-Event-ID`.
+    A broken stream is resumed with `Last-Event-ID`. It ends, too, soon after the caller's token
+    does.
     """
-    async for event in use.jobs.events(caller, key, max(after, int(last or 0))):
+    events = use.jobs.events(caller, key, max(after, int(last or 0)))
+    async for event in while_let_in(events, lambda: use.tokens.holds(caller)):
         yield ServerSentEvent(id=str(event.id), event=event.kind, data=event.data)
 
 
