@@ -41,7 +41,7 @@ from secureflow.server.certificate import ServerCertificate
 from secureflow.server.metrics import Metrics
 from secureflow.server.rpc import PartyDesk
 from secureflow.server.services import Readiness, Services
-from secureflow.server.settings import ServerSettings
+from secureflow.server.settings import LinkSettings, ServerSettings
 from secureflow.server.wiring import Ports, make_services
 
 LINK_GRACE = 0.5
@@ -84,16 +84,7 @@ async def open_centre(
         vectors,
         Throttle(settings.link.calls_per_second, settings.link.burst, time.monotonic),
     )
-    link = LinkServer(
-        f"{settings.link.bind}:{settings.link.port}",
-        certificate.credentials,
-        authority.trust_domain,
-        desk.callbacks(),
-        artifacts,
-        clock=clock,
-        version=__version__,
-        bounds=Bounds(settings.link.max_connections, settings.link.handshake_seconds),
-    )
+    link = _make_link(settings.link, certificate, authority.trust_domain, desk, artifacts)
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, await link.start())
     aggregation = Aggregation(artifacts, vectors)
@@ -125,6 +116,25 @@ async def open_centre(
     desk.open(services)
     await runner.resume_all()
     return Centre(services, certificate, address)
+
+
+def _make_link(
+    settings: LinkSettings,
+    certificate: ServerCertificate,
+    trust_domain: str,
+    desk: PartyDesk,
+    artifacts: FileArtifacts,
+) -> LinkServer:
+    return LinkServer(
+        f"{settings.bind}:{settings.port}",
+        certificate.credentials,
+        trust_domain,
+        desk.callbacks(),
+        artifacts,
+        clock=system_clock,
+        version=__version__,
+        bounds=Bounds(settings.max_connections, settings.handshake_seconds),
+    )
 
 
 async def open_ledger(
