@@ -18,6 +18,7 @@ from alembic.util.exc import CommandError
 from secureflow.adapters.database.connections import WriteTurn, async_engine, driver_url
 from secureflow.adapters.database.unit import SqlUnitOfWork
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.installing import install_hint
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x5EC0F10
@@ -30,12 +31,19 @@ class Database:
         url: `sqlite:///path/to/file` or `postgresql://user@host/name`.
 
     Raises:
-        SecureFlowError: `invalid_database_url`.
+        SecureFlowError: `invalid_database_url`, `library_missing`.
     """
 
     def __init__(self, url: str) -> None:
         self.url = driver_url(url)
-        self.engine = async_engine(self.url)
+        try:
+            self.engine = async_engine(self.url)
+        except ImportError as error:
+            raise SecureFlowError(
+                "library_missing",
+                f"The driver of {self.url.get_backend_name()} databases is not installed.",
+                install_hint("postgres"),
+            ) from error
         self.turn = WriteTurn(exclusive=self.url.get_backend_name() == "sqlite")
 
     async def start(self) -> None:

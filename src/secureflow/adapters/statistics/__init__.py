@@ -11,6 +11,7 @@ from typing import Final
 
 from secureflow.application.ports import Statistician
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.installing import install_hint
 
 LIBRARIES: Final = ("opendp", "pydp")
 
@@ -53,6 +54,6 @@ def _missing(library: str) -> SecureFlowError:
     return SecureFlowError(
         "library_missing",
         f"The library {library!r} for statistics is not installed at this agent.",
-        "Install it: pip install 'secureflow[stats]'.",
+        install_hint("stats"),
         {"library": library},
     )

@@ -26,6 +26,7 @@ from secureflow.engines.preparation import (
 )
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.installing import install_hint
 
 TENSOR = "parameters"
 """The one tensor: float32, shape (parameters,); weights in design-matrix order, then intercept."""
@@ -211,7 +212,7 @@ def to_sklearn(card: Mapping[str, Any], parameters: NDArray[np.float32]) -> Any:
         raise SecureFlowError(
             "missing_extra",
             "scikit-learn is not installed.",
-            "Install the extra: pip install 'secureflow[sklearn]'.",
+            install_hint("sklearn"),
         ) from None
     if card.get("family") != "logistic_regression":
         raise _invalid(f"the family {card.get('family')!r} has no scikit-learn counterpart")

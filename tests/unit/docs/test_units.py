@@ -1,0 +1,77 @@
+"""The systemd units: what they start exists, they are hardened, and systemd takes them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from secureflow.cli.main import app
+from secureflow.domain.exits import EXITS
+
+FOLDER = Path(__file__).resolve().parents[3] / "deploy" / "systemd"
+UNITS = sorted(FOLDER.glob("*.service"))
+HARDENED = {
+    "NoNewPrivileges": "yes", "ProtectSystem": "strict", "ProtectHome": "yes", "PrivateTmp": "yes",
+    "PrivateDevices": "yes", "RestrictNamespaces": "yes", "CapabilityBoundingSet": "",
+    "StateDirectoryMode": "0700", "UMask": "0077", "LimitCORE": "0", "Restart": "on-failure",
+}  # fmt: skip
+
+
+def _settings(unit: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r"^(\w+)=(.*)$", unit.read_text(), re.MULTILINE):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def test_there_is_one_for_each_process() -> None:
+    assert [unit.stem for unit in UNITS] == [
+        "secureflow-agent",
+        "secureflow-enclave",
+        "secureflow-server",
+    ]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_is_hardened_and_starts_what_exists(unit: Path) -> None:
+    settings = _settings(unit)
+    assert {name: settings.get(name, [None])[0] for name in HARDENED} == HARDENED
+    (start,) = settings["ExecStart"]
+    _, *words = start.split()
+    command: Any = get_command(app)
+    for word in words[: words.index("--config")]:
+        command = command.commands[word]
+    assert "--config" in {option for one in command.params for option in one.opts}
+    (state,), (user,) = settings["StateDirectory"], settings["User"]
+    assert state == user == unit.stem
+    assert words[-1].startswith(f"/var/lib/{state}/")
+    assert f"u {user} " in (FOLDER / "secureflow.sysusers.conf").read_text().replace("  ", " ")
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_only_what_a_person_must_mend_is_not_tried_again(unit: Path) -> None:
+    (codes,) = _settings(unit)["RestartPreventExitStatus"]
+    listed = {one.code for one in EXITS}
+    assert set(map(int, codes.split())) <= listed
+    assert not {"6", "8", "70"} & set(codes.split())  # these pass, or are worth another try
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_systemd_takes_it(unit: Path, tmp_path: Path) -> None:
+    program = tmp_path / "secureflow"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    text = unit.read_text().replace("/opt/secureflow/bin/secureflow", str(program))
+    here = tmp_path / unit.name
+    here.write_text(text.replace("secureflow-server.service", "network-online.target"))
+    ended = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", here], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
