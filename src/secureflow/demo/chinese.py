@@ -196,6 +196,7 @@ _SCREEN: Final[dict[str, str]] = {
     "passwords: {file}": "密码：{file}",
 }
 _REFUSALS: Final[dict[str, str]] = {
+    "its values are too long, or characters hide in them": "其值过长，或含有不可见字符",
     "The table has no usable column {name}.": "表中没有可用的列 {name}。",
     "Name one of its columns: {names}.": "请指定其中一列：{names}。",
     "its cells are neither words nor numbers": "其单元格既不是文字也不是数字",

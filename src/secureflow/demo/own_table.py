@@ -20,6 +20,7 @@ from secureflow.adapters.datasources.inspection import (
     MAX_CATEGORIES,
     REASONS,
     TableDraft,
+    can_be_declared,
     inspect_file,
     read_column,
 )
@@ -170,14 +171,15 @@ def _positive(asked: OwnTable, words: pa.ChunkedArray, say: Words) -> str:
 def _label_problem(positive: str, known: list[str], say: Words) -> tuple[str, str] | None:
     """Return what is wrong with a label of these values, and what would help."""
     values = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
-    if not known:
-        return say("it has no value in any row"), ""
-    if len(known) == 1:
-        return say("it has the same value in every row"), ""
+    if len(known) < 2:
+        same, none = "it has the same value in every row", "it has no value in any row"
+        return say(same if known else none), ""
     if len(known) > MAX_CATEGORIES:
         return say("it has {count} values", count=len(known)), say(
             "Add a column of two values to the table, e.g. above or below a bound."
         )
+    if not all(map(can_be_declared, known)):
+        return say("its values are too long, or characters hide in them"), ""
     if positive and positive not in known:
         return say("no row has the value {value} in it", value=repr(positive)), say(
             "Name one of its values: --positive VALUE (found: {values}).", values=values

@@ -136,6 +136,15 @@ def test_too_few_rows_and_too_small_shares_are_refused(path: Path, tmp_path: Pat
     assert "--by" in refusal.hint
 
 
+def test_hidden_characters_are_refused_in_a_label_and_left_out_elsewhere(tmp_path: Path) -> None:
+    table = cells()
+    table["default"] = [word and f"{word}\u202e" for word in table["default"]]
+    table["region"] = [word and f"{word}\x1b[2J" for word in table["region"]]
+    hiding = written(tmp_path / "hiding.csv", table)
+    assert refused(OwnTable(hiding, "default")).code == "unsuitable_label"
+    assert "region" not in load(OwnTable(hiding, "outcome", "bad"), 3, Words()).features.columns
+
+
 def test_a_table_without_any_usable_column_is_refused(tmp_path: Path) -> None:
     table = {name: cells()[name] for name in ("customer_id", "opened", "default")}
     refusal = refused(OwnTable(written(tmp_path / "bare.csv", table), "default"))

@@ -21,6 +21,7 @@ from pyarrow import csv as arrow_csv
 
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import hidden
 
 Format = Literal["csv", "parquet"]
 LeftOut = Literal[
@@ -307,7 +308,7 @@ def _categories(name: str, column: pa.ChunkedArray) -> dict[str, object]:
     if keyed or (distinct > 2 and distinct >= 0.9 * len(present)):
         return _left_out("identifier", column)
     texts = known.to_pylist() if distinct <= MAX_CATEGORIES else []
-    if not texts or not all(len(text) <= _MAX_CATEGORY and text.isprintable() for text in texts):
+    if not texts or not all(can_be_declared(text) for text in texts):
         return _left_out("text", column)
     missing = len(column) - len(present)
     return {"type": "category", "categories": tuple(sorted(texts)), "missing": missing}
@@ -336,7 +337,7 @@ def _numeric(kind: pa.DataType) -> bool:
 
 
 def _usable(name: str, names: list[str]) -> bool:
-    named = 0 < len(name) <= _MAX_NAME and name.isprintable() and bool(name.strip())
+    named = bool(name.strip()) and len(name) <= _MAX_NAME and can_be_declared(name)
     return named and names.count(name) == 1
 
 
@@ -354,6 +355,11 @@ def _columns(
         table = read_csv(path, group)
         for name in group:
             yield name, table[name]
+
+
+def can_be_declared(text: str) -> bool:
+    """Tell whether a text can stand in a declaration: not too long, nothing hidden in it."""
+    return len(text) <= _MAX_CATEGORY and not hidden(text)
 
 
 def read_csv(path: Path, names: Sequence[str]) -> pa.Table:
