@@ -76,7 +76,7 @@ async def test_the_inbox_is_finite(world: World) -> None:
 
 async def test_the_inbox_can_be_listed_however_long_its_requests_are(world: World) -> None:
     """Else a centre that fills it keeps the owner from seeing, and rejecting, what fills it."""
-    inbox, listing = world.assembly.inbox, Commands(world.assembly, *2 * [cast("Any", None)])
+    inbox, listing = world.assembly.inbox, Commands(world.assembly, *4 * [cast("Any", None)])
     long = dict.fromkeys(("purpose", "submitter", "dataset"), "名" * 200)
     columns = {name: ["列" * 128] * 4096 for name in ("columns", "sensitive")}
     request = {**long, **columns, "kind": "training", "parties": ["p" * 63] * 256, "epsilon": 0.1}

@@ -30,6 +30,8 @@ from secureflow.domain.jobspecs import job_digest
 from secureflow.domain.specs import dump
 from secureflow.kit.errors import SecureFlowError
 
+PATIENCE = 30.0
+"""Seconds after which a test that waits for what never comes fails, instead of waiting on."""
 EVIL_JOB = "job_9999999999"
 
 
@@ -52,8 +54,9 @@ def evil_body(world: World, job: str = JOB, **more: Any) -> dict[str, Any]:
 
 
 async def waiting(world: World, number: int = 1) -> list[InboxItem]:
-    while len(world.assembly.inbox.list()) < number:  # noqa: ASYNC110  a commit tells nobody
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(PATIENCE):
+        while len(world.assembly.inbox.list()) < number:  # noqa: ASYNC110  a commit tells nobody
+            await asyncio.sleep(0.001)
     return world.assembly.inbox.list()
 
 
@@ -64,7 +67,7 @@ def commands(world: World) -> Commands:
 
 async def refusal(awaitable: Any) -> SecureFlowError:
     with pytest.raises(SecureFlowError) as error:
-        await awaitable
+        await asyncio.wait_for(awaitable, PATIENCE)
     return error.value
 
 
@@ -200,6 +203,39 @@ async def test_what_is_stored_is_computed_again_when_a_decision_is_used(world: W
     error = await refusal(world.ask("consent", world.consent_body()))
     assert error.code == "inbox_item_changed"
     assert world.store.job(JOB) is None
+
+
+async def test_a_decision_does_not_outlive_what_was_declared_when_it_was_made(world: World) -> None:
+    """Approved while nobody asked; then the owner publishes its data anew, and is asked again."""
+    asking = asyncio.create_task(world.ask("consent", world.consent_body()))
+    (item,) = await waiting(world)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await commands(world).inbox_approve(item.id)
+    world.reopen()
+    world.publish("age,job,income\n41,x,low\n7,y,high\n")
+    again = asyncio.create_task(world.ask("consent", world.consent_body()))
+    (fresh,) = await waiting(world)
+    assert fresh.id != item.id
+    assert not again.done()
+    assert world.store.job(JOB) is None
+    # And what still waits when it is published anew is closed, and wakes who waited for it.
+    world.publish()
+    third = asyncio.create_task(world.ask("consent", world.consent_body()))
+    assert (await refusal(again)).code == "consent_refused"
+    assert world.assembly.inbox.get(fresh.id).state == "withdrawn"
+    # What is declared as it was is what was approved: that decision stands.
+    assert (await third)["approval"]["body"]["expires"] == item.expires
+
+
+async def test_what_was_closed_waits_again_when_it_is_what_is_asked(world: World) -> None:
+    inbox, spec, later = world.assembly.inbox, dump(world.spec), NOW + 60
+    first = inbox.put(JOB, world.digest, spec, {"commitment": "a"}, (), later)
+    second = inbox.put(JOB, world.digest, spec, {"commitment": "b"}, (), later)
+    assert [one.id for one in inbox.list()] == [second]
+    assert inbox.put(JOB, world.digest, spec, {"commitment": "a"}, (), later) == first
+    assert [(one.id, one.spec) for one in inbox.list()] == [(first, spec)]
+    assert (await commands(world).inbox_approve(first))["state"] == "approved"
 
 
 async def test_an_approval_lasts_no_longer_than_the_person_was_shown(world: World) -> None:

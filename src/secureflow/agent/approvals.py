@@ -56,6 +56,7 @@ class Approvals:
         asked, publication = self._check(spec)
         facts = dict(asked)
         asked["epsilon"] = await context.budgets.foresee(request.job, spec)
+        asked["commitment"] = publication and publication.commitment
         expires = min(request.expires, context.clock() + context.settings.consent.max_age)
         if expires <= context.clock():
             raise SecureFlowError(

@@ -165,6 +165,7 @@ class Consent:
         item = await asyncio.to_thread(
             self._inbox.put, job, digest, spec, dict(request), decision.reasons, expires
         )
+        self._inbox.look_again()  # an older question about the same job may have been closed by it
         decided = await self._inbox.decision(item, job, digest)
         if decided.state != "approved":
             by = "a person" if decided.state == "rejected" else "nobody"

@@ -26,6 +26,7 @@ from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
+_ANEW: Final = "the data was declared or published anew: it is asked again"
 MAX_WAITING: Final = 256
 """Requests that wait at once. What expired or was withdrawn keeps its summary, not its spec: the
 centre chooses how many it sends, and how long they are."""
@@ -115,7 +116,10 @@ class Inbox:
         reasons: Sequence[str],
         expires: int,
     ) -> str:
-        """Insert a request unless this very one (job and spec digest) is there; return its id.
+        """Insert a request unless this very one is there; return its id.
+
+        One of the same job and spec that asks for the same is this very one, whatever time the
+        centre names. What the owner declared anew meanwhile is asked anew: nobody has seen it yet.
 
         Raises:
             SecureFlowError: `inbox_full`, `inbox_item_changed`.
@@ -123,19 +127,31 @@ class Inbox:
         plain = _plain(request)
         with self._store.transaction():
             known = self._store.inbox_request(job, spec_digest)
-            if known is not None:
+            if known is not None and known.request == plain:
                 return known.id
-            self._check_room(job)
-            item = item_id(job, spec_digest, plain, reasons, expires)
-            if self._store.inbox_item(item) is not None:
-                raise _changed(item, f"another request than that of {job} is stored under it")
+            if known is not None and known.state == "waiting":
+                self._store.decide_inbox_item(_closed(known, "withdrawn", _ANEW))
             now = self._clock()
+            item = item_id(job, spec_digest, plain, reasons, expires)
             new = InboxItem(
                 item, job, spec_digest, plain, dict(spec), tuple(reasons), "waiting", now, expires
             )
-            self._store.add_inbox_item(checked(new))
-            self._store.note(now, "inbox.waiting", job, item=item)
+            self._insert(checked(new))
         return item
+
+    def _insert(self, new: InboxItem) -> None:
+        """Have an item wait; one that was decided as just this, earlier, stays decided."""
+        same = self._store.inbox_item(new.id)
+        if same is not None and (same.job, same.digest) != (new.job, new.digest):
+            raise _changed(new.id, f"another request than that of {new.job} is stored under it")
+        if same is not None and same.state != "withdrawn":
+            return
+        self._check_room(new.job)
+        if same is None:
+            self._store.add_inbox_item(new)
+        else:  # what was declared anew was put back
+            self._store.decide_inbox_item(new)
+        self._store.note(new.at, "inbox.waiting", new.job, item=new.id)
 
     def decide(
         self, item: str, state: Literal["approved", "rejected"], reason: str = ""
@@ -180,6 +196,11 @@ class Inbox:
         if event is not None:
             event.set()
 
+    def look_again(self) -> None:
+        """Have everybody who waits look whether its item still does (on the event loop)."""
+        for event in list(self._decided.values()):
+            event.set()
+
     async def decision(self, item: str, job: str, spec_digest: str) -> InboxItem:
         """Wait until the item of this job and spec is decided or expired.
 
@@ -212,7 +233,7 @@ class Inbox:
             found = self.get(item)
             if found.state != "waiting":
                 return found
-            closed = replace(found, state=state, reason=reason, spec={})
+            closed = _closed(found, state, reason)
             self._store.decide_inbox_item(closed)
         return closed
 
@@ -223,6 +244,10 @@ class Inbox:
                 f"{MAX_WAITING} requests wait for a person here; {job} finds no place.",
                 "Approve or reject some: `secureflow agent inbox review`.",
             )
+
+
+def _closed(item: InboxItem, state: Literal["expired", "withdrawn"], reason: str) -> InboxItem:
+    return replace(item, state=state, reason=reason, spec={})
 
 
 def _plain(request: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -71,7 +71,7 @@ _WHOLE_IDS = """
 UPDATE inbox SET state = 'withdrawn', spec = '{}',
     reason = 'it waited under a short id of an older version, and is asked again under a whole one'
     WHERE state = 'waiting' AND length(id) <> 64;
-CREATE UNIQUE INDEX inbox_by_request ON inbox (job, digest) WHERE length(id) = 64
+CREATE INDEX inbox_by_request ON inbox (job, digest) WHERE length(id) = 64
 """
 """Ids of 12 digits could be made to collide: what waits under one is closed and asked again, and
 what was decided under one stays to be read, and decides nothing any more."""

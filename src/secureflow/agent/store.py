@@ -316,14 +316,16 @@ class Store:
         return None if row is None else InboxItem.from_row(row)
 
     def inbox_request(self, job: str, digest: str) -> InboxItem | None:
-        """Return the item of a job and spec digest; one under a short id of old counts as none."""
+        """Return the newest item of a job and spec; one under a short id of old counts as none."""
         row = self._one(
-            "SELECT * FROM inbox WHERE job = ? AND digest = ? AND length(id) = 64", job, digest
-        )
+            "SELECT * FROM inbox WHERE job = ? AND digest = ? AND length(id) = 64 "
+            "ORDER BY number DESC LIMIT 1",
+            job, digest,
+        )  # fmt: skip
         return None if row is None else InboxItem.from_row(row)
 
     def add_inbox_item(self, item: InboxItem) -> None:
-        """Insert an inbox item; its id and its (job, spec digest) are unique."""
+        """Insert an inbox item; its id is unique."""
         self._insert("inbox", item.row())
 
     def decide_inbox_item(self, item: InboxItem) -> None:
