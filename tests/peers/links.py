@@ -170,6 +170,7 @@ class Party:
         address: str,
         credentials: CredentialFiles,
         handle: Callable[[str, JSON, JSON], Awaitable[JSON]],
+        clock: Callable[[], int] = now,
     ) -> None:
         self.handled: list[tuple[str, JSON, JSON]] = []
         self.standing: JSON = {"log_size": 0, "unproved": []}
@@ -177,7 +178,7 @@ class Party:
         self._handle = handle
         self.link = Link(
             address, credentials, self._hello, self._work,
-            clock=now, withdrawn=self.withdrawn.append,
+            clock=clock, whose="bank-a", withdrawn=self.withdrawn.append,
         )  # fmt: skip
         self._task: asyncio.Task[None] | None = None
 
@@ -294,7 +295,8 @@ async def party(
     """A connected party of a centre."""
     handle = options.pop("handle", echo)
     address = options.pop("address", centre.address)
-    peer = Party(address, centre.pki.agent(organisation, **options), handle).start()
+    clock = options.pop("clock", now)
+    peer = Party(address, centre.pki.agent(organisation, **options), handle, clock).start()
     try:
         await peer.link.connected.wait()
         yield peer

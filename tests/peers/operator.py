@@ -34,6 +34,7 @@ from secureflow.domain.charter import SignedCharter
 from secureflow.domain.ids import new_id
 from secureflow.domain.specs import TrainingSpec, dump, parse, spec_digest
 from secureflow.engines.course.course import Course, JobContext, accusations
+from secureflow.engines.ledger.ends import SERVER
 from secureflow.engines.ledger.leaves import leaf_from_json, verify
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
@@ -316,7 +317,7 @@ class Run:
         operator = self.operator
         leaves = pending_leaves(
             self.job, self._seq, effect, operator.ledger.origin, operator.log_key, self.digest,
-            int(time.time()),
+            int(time.time()), await operator.ledger.end(self.job, SERVER),
         )  # fmt: skip
         recorded = await operator.ledger.append(leaves)
         return {"note": recorded.note, "size": recorded.size, "indices": list(recorded.indices)}

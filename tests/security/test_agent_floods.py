@@ -49,7 +49,7 @@ async def test_requests_beyond_a_number_are_refused_at_once() -> None:
         await release.wait()
         return {}
 
-    desk, sent = Desk(handle, Standing), Sent()
+    desk, sent = Desk(handle, Standing, lambda error: error), Sent()
     desk.attach(sent)  # type: ignore[arg-type]
     for number in range(MAX_OPEN + 3):
         desk.take(Envelope(f"job_{number}/1/a", "request", {"verb": "consent", "body": {}}))

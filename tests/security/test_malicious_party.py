@@ -11,6 +11,7 @@ import pytest
 from secureflow.application.asking import Asking
 from secureflow.application.ports import PartyStatus, Request
 from secureflow.application.recording import pending_leaves
+from secureflow.engines.ledger.ends import End
 from secureflow.engines.script import Ask, Record
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.training.test_federated_script import drive
@@ -74,7 +75,9 @@ def test_a_leafs_document_is_what_it_commits_to(changes: dict[str, JSON]) -> Non
     assert caught.value.code == "leaf_forged"
     for number, entry in enumerate(world.entries):  # whatever is recorded can be stored
         record = Record((entry,))
-        pending_leaves("job_1", number, record, "log.example", world.log_key, world.digest, 1)
+        pending_leaves(
+            "job_1", number, record, "log.example", world.log_key, world.digest, 1, End()
+        )
 
 
 class Parties:

@@ -23,14 +23,13 @@ from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import code_measurement
 from secureflow.agent.attestation import appraisal_policy
 from secureflow.agent.charter import HOW_TO_PIN
-from secureflow.agent.clockwatch import MAX_SKEW
 from secureflow.agent.control import call
 from secureflow.agent.main import read_signing_key, verifier
 from secureflow.agent.publications import Publication, differs
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.charter import SignedCharter
 from secureflow.kit.canonical import parse_json
-from secureflow.kit.clock import system_clock
+from secureflow.kit.clock import MAX_SKEW, system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.joining import check_health

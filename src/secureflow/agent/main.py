@@ -75,7 +75,7 @@ async def serve(
         link, uplink, assembly = _put_together(settings, key, store, trainer)
         reload = Reload(config or settings.directory / "agent.yaml", assembly, rules)
         take_limits(assembly)
-        watch = ClockWatch(link, system_clock)
+        watch = ClockWatch(link)
         commands = Commands(assembly, link, trainer, reload, watch)
         control = ControlServer(settings.socket, commands.table())
         looking = asyncio.create_task(watch.run())
@@ -106,6 +106,7 @@ def _put_together(
         lambda: _hello(assembly),
         lambda verb, body, rider: assembly.agent.handle(verb, body, rider),  # noqa: PLW0108  made later
         clock=system_clock,
+        whose=settings.organisation,
     )
     outside = Outside(
         link=link,

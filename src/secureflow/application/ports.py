@@ -279,7 +279,8 @@ class Request:
 class PartyStatus:
     """What the centre knows of a party's link; an enclave also says its TEE and its code.
 
-    What it says is a claim for the doctor's eyes: agents believe evidence only.
+    What it says is a claim for the doctor's eyes: agents believe evidence only. `clock_ahead` are
+    the seconds by which its clock was ahead of this one when it dialled in.
     """
 
     party: str
@@ -290,6 +291,7 @@ class PartyStatus:
     address: str = ""
     tee: str = ""
     measurement: str = ""
+    clock_ahead: int | None = None
 
 
 class Courier(Protocol):

@@ -102,9 +102,11 @@ def reload(yes: Yes = False, config: Config = _CONFIG, output: Output = Form.TAB
 
 
 def _clocks(skew: int | None) -> str:
+    from secureflow.kit.clock import differ
+
     if skew is None:
         return t("not compared yet")
-    if abs(skew) <= 120:
+    if not differ(skew):
         return t("differs by {seconds} s", seconds=skew)
     return t("differs by {seconds} s: set the clock (NTP)", seconds=skew)
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from secureflow.cli.console import Form, Output, show, write
 from secureflow.cli.session import profile
 from secureflow.cli.texts import explained, said, t
+from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.version import __version__
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 10.0
 """Seconds that one leg may take."""
-MAX_SKEW = 120
-"""Seconds by which the clocks may differ before certificates and approvals suffer."""
 
 
 @dataclass

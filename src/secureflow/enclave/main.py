@@ -55,6 +55,7 @@ async def serve(settings: EnclaveSettings) -> None:
         lambda: {**said, "address": place},
         handle,
         clock=system_clock,
+        whose="the enclave",
     )
     worker = Worker(attester, link, lambda: place, system_clock)
     uplink = UplinkServer(

@@ -79,6 +79,7 @@ class PartyLink:
     address: str = ""
     tee: str = ""
     measurement: str = ""
+    clock_ahead: int | None = None
 
 
 @dataclass(frozen=True)

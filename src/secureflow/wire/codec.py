@@ -4,8 +4,8 @@ Kinds on the long-lived stream (`Connect`):
 
 | kind       | from   | id      | body                                                           |
 |------------|--------|---------|----------------------------------------------------------------|
-| `hello`    | party  | empty   | {version, log_size, unproved: [leaf hash], address?, key?}     |
-| `welcome`  | server | empty   | {version}                                                      |
+| `hello`    | party  | empty   | {version, log_size, unproved: [leaf hash], time, address?, key?} |
+| `welcome`  | server | empty   | {version, time}                                                |
 | `request`  | server | request | {verb, body, rider?}                                           |
 | `reply`    | party  | request | {body, log_size, unproved}                                     |
 | `failure`  | party  | request | {error, log_size, unproved}                                    |

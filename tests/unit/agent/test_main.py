@@ -19,6 +19,7 @@ import pytest
 import yaml
 from peers.links import DOMAIN, Centre, Pki, until
 
+from secureflow.adapters.link import party as party_module
 from secureflow.agent import api, clockwatch
 from secureflow.agent.main import serve
 from secureflow.agent.settings import AgentSettings
@@ -198,8 +199,11 @@ async def test_a_wrong_clock_is_noticed_while_the_agent_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warned = asyncio.Event()
-    log = SimpleNamespace(warning=lambda event, **_: warned.set() if event == "clock_skew" else 0)
-    monkeypatch.setattr(clockwatch, "_log", log)
+    log = SimpleNamespace(
+        warning=lambda event, **_: warned.set() if event == "clock_differs" else 0
+    )
+    monkeypatch.setattr(party_module, "_log", log)
+    monkeypatch.setattr(clockwatch, "INTERVAL", 0.05)
     async with enrolled(tmp_path) as (config, centre):
         ahead = int(time.time()) + 7200
         centre.answer_call = lambda _, kind, body: {"time": ahead} if kind == "status" else {}

@@ -37,11 +37,18 @@ class Desk:
     Args:
         handle: answers requests.
         standing: how far the party has verified the log, as of now.
+        explained: adds to a refusal what the link knows of its cause.
     """
 
-    def __init__(self, handle: Handle, standing: Callable[[], Standing]) -> None:
+    def __init__(
+        self,
+        handle: Handle,
+        standing: Callable[[], Standing],
+        explained: Callable[[SecureFlowError], SecureFlowError],
+    ) -> None:
         self._handle = handle
         self._standing = standing
+        self._explained = explained
         self._stream: Stream | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._answered: OrderedDict[str, JSON | SecureFlowError] = OrderedDict()
@@ -93,7 +100,7 @@ class Desk:
             verb, body, rider = _parse(request)
             outcome = await self._handle(verb, body, rider)
         except SecureFlowError as error:
-            outcome = error
+            outcome = self._explained(error)
         except Exception:  # noqa: BLE001  the edge of a request: the centre must hear of a defect
             _log.exception("request_failed", request=request.id)
             hint = "The party's log has the trace."

@@ -3,6 +3,8 @@
 `Link.run` keeps one stream open for the life of the process. Handlers run as tasks, one per
 request id; they outlive a broken link, and their answers wait for the next one. A request that
 comes again while it is worked on is not started twice; one that was answered is answered again.
+Both ends say what time it is when they meet; a refusal that a wrong clock causes names the
+difference.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from secureflow.adapters.link.messages import Standing, parse_error, parse_revok
 from secureflow.adapters.link.refusals import answered
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
-from secureflow.kit.clock import Clock
+from secureflow.kit.clock import Clock, ahead_of, differ, difference, naming_clocks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.wire import Envelope, decode, encode
@@ -48,6 +50,7 @@ class Link:
         hello: tells who this party is and how far it has verified the log.
         handle: answers requests: (verb, body, rider) → body, or raises `SecureFlowError`.
         clock: unix seconds.
+        whose: how errors name this party.
         withdrawn: told of each job whose requests were withdrawn (its tasks are cancelled).
     """
 
@@ -59,14 +62,16 @@ class Link:
         handle: Handle,
         *,
         clock: Clock,
+        whose: str = "this party",
         withdrawn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._address = address
         self._credentials = credentials
         self._hello = hello
         self._clock = clock
+        self._whose = whose
         self._withdrawn = withdrawn
-        self._desk = Desk(handle, lambda: Standing.parse(hello()))
+        self._desk = Desk(handle, lambda: Standing.parse(hello()), self._explained)
         self._channel: grpc.aio.Channel | None = None
         self._backoff = Backoff()
         self._renewed = False
@@ -76,6 +81,8 @@ class Link:
         """Why the link does not stand now."""
         self.revoked: frozenset[str] = frozenset()
         """SPIFFE ids that the centre says it has revoked (told to enclaves); none comes back."""
+        self.clock_ahead: int | None = None
+        """Seconds by which this clock was ahead of the centre's when they met last."""
 
     async def run(self) -> None:
         """Keep the link open until cancelled."""
@@ -128,6 +135,14 @@ class Link:
         """Wait until the centre has welcomed this party."""
         await self.connected.wait()
 
+    def compare(self, theirs: JSON) -> None:
+        """Compare this clock with the centre's time; say so in the log if they differ much."""
+        ahead = ahead_of(theirs, self._clock())
+        self.clock_ahead = self.clock_ahead if ahead is None else ahead
+        if ahead is not None and differ(ahead):
+            said = difference(self._whose, ahead)
+            _log.warning("clock_differs", message=f"{said} Set the one that is wrong (NTP).")
+
     async def close(self) -> None:
         """Hang up: for a link that was only asked something and never ran."""
         await self._hang_up()
@@ -150,13 +165,17 @@ class Link:
         self._renewed = False
 
     async def _greet(self, stream: Stream) -> None:
-        await stream.write(Envelope("", "hello", self._hello()))
+        await stream.write(Envelope("", "hello", {"time": self._clock(), **self._hello()}))
         welcome = await stream.read()
         if welcome is not None and welcome.kind == "welcome":
             self.revoked |= parse_revoked(welcome.body.get("revoked", []))
             self._backoff.reset()
             self.trouble = None
+            self.compare(welcome.body.get("time"))
             self.connected.set()
+
+    def _explained(self, error: SecureFlowError) -> SecureFlowError:
+        return naming_clocks(error, self._whose, self.clock_ahead)
 
     @contextlib.asynccontextmanager
     async def _attended(self, stream: Stream) -> AsyncIterator[None]:

@@ -25,7 +25,7 @@ from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import DEFAULT, Bounds, identity, listen, new_server
 from secureflow.application.ports import Artifacts, PartyStatus, Request
 from secureflow.application.throttle import Throttle
-from secureflow.kit.clock import Clock
+from secureflow.kit.clock import Clock, ahead_of, differ, difference
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.logging import get_logger
@@ -244,8 +244,9 @@ class LinkServer:
             peer.party, True, float(self._clock()), log_size=standing.log_size,
             version=told["version"][:64], address=address,
             tee=told["tee"][:16], measurement=told["measurement"],
+            clock_ahead=self._compared(peer.party, hello.body.get("time")),
         )  # fmt: skip
-        greeting: dict[str, JSON] = {"version": self._version}
+        greeting: dict[str, JSON] = {"version": self._version, "time": self._clock()}
         if peer.spiffe.role == "enclave":
             # Listed after the stream is known: what is revoked meanwhile is told over it as well.
             self._enclaves.add(peer.party)
@@ -253,6 +254,15 @@ class LinkServer:
         stream.send(Envelope("", "welcome", greeting))
         for request in self._requests.of_party(peer.party):
             self._deliver(request)
+
+    def _compared(self, party: str, theirs: JSON) -> int | None:
+        behind = ahead_of(theirs, self._clock())
+        if behind is None:
+            return None
+        if differ(behind):
+            said = f"{difference(party, -behind)} Set the one that is wrong (NTP)."
+            _log.warning("clock_differs", party=party, message=said)
+        return -behind
 
     def _forget(self, party: str, stream: Stream) -> None:
         if self._streams.get(party) is stream:

@@ -17,6 +17,7 @@ TEXTS: Final[dict[str, str]] = {
     "party": "参与方",
     "connected": "在线",
     "log_size": "日志条数",
+    "clock_ahead": "时钟快（秒）",
     "address": "地址",
     "purpose": "用途",
     "purposes": "用途",

@@ -1,0 +1,83 @@
+"""Two clocks that differ are noticed where the machines meet, and blamed where it hurts."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from peers.links import JSON, Centre, Party, now, party
+
+from secureflow.adapters.link import party as party_module
+from secureflow.adapters.link import server as server_module
+from secureflow.kit.errors import SecureFlowError
+
+HOURS = 7200
+
+
+@pytest.fixture(name="warned")
+def _warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    said: list[str] = []
+
+    def warning(event: str, **facts: Any) -> None:
+        if event == "clock_differs":
+            said.append(f"{facts.get('party', 'itself')}: {facts['message']}")
+
+    log = SimpleNamespace(warning=warning, info=lambda *_, **__: None)
+    monkeypatch.setattr(party_module, "_log", log)
+    monkeypatch.setattr(server_module, "_log", log)
+    return said
+
+
+async def expired(verb: str, body: JSON, rider: JSON) -> JSON:
+    del body, rider
+    raise SecureFlowError(verb, "It has expired.")
+
+
+async def refusal(centre: Centre, code: str, seq: int) -> SecureFlowError:
+    with pytest.raises(SecureFlowError) as caught:
+        await centre.ask("bank-a", code, seq=seq)
+    return caught.value
+
+
+async def test_a_clock_two_hours_ahead_is_told_at_both_ends(
+    centre: Centre, warned: list[str]
+) -> None:
+    def clock() -> int:
+        return now() + HOURS
+
+    async with party(centre, clock=clock, handle=expired) as peer:
+        assert peer.link.clock_ahead is not None
+        assert abs(peer.link.clock_ahead - HOURS) < 120
+        known = centre.server.status("bank-a").clock_ahead
+        assert known is not None
+        assert abs(known - HOURS) < 120
+        assert len(warned) == 2
+        assert {line.split(":")[0] for line in warned} == {"bank-a", "itself"}
+        assert all("ahead of the centre's" in line for line in warned)
+        error = await refusal(centre, "approval_expired", 1)
+        assert "The clock of bank-a is " in error.message
+        assert error.details["clock_ahead"] == peer.link.clock_ahead
+        assert (await refusal(centre, "not_found", 2)).message == "It has expired."
+
+
+async def test_clocks_that_agree_are_not_mentioned(centre: Centre, warned: list[str]) -> None:
+    async with party(centre, handle=expired) as peer:
+        known = centre.server.status("bank-a").clock_ahead
+        assert known is not None
+        assert peer.link.clock_ahead is not None
+        assert max(abs(known), abs(peer.link.clock_ahead)) < 120
+        assert warned == []
+        assert (await refusal(centre, "approval_expired", 1)).message == "It has expired."
+
+
+@pytest.mark.parametrize("junk", [None, "now", -1])
+async def test_a_time_that_is_none_is_not_compared(
+    centre: Centre, warned: list[str], monkeypatch: pytest.MonkeyPatch, junk: JSON
+) -> None:
+    """From a party of an older version, or one that lies: it is no reason to refuse the link."""
+    hello = {"version": "1", "time": junk, "log_size": 0, "unproved": []}
+    monkeypatch.setattr(Party, "_hello", lambda _: hello)
+    async with party(centre):
+        assert centre.server.status("bank-a").clock_ahead is None
+        assert warned == []
