@@ -18,6 +18,7 @@ from blake3 import blake3
 from secureflow.application.ports import (
     Artifact,
     Event,
+    Filter,
     Journalled,
     LogEntry,
     Page,
@@ -26,6 +27,7 @@ from secureflow.application.ports import (
     Recorded,
     Request,
 )
+from secureflow.domain.datasets import Dataset, Grant
 from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
@@ -35,13 +37,13 @@ from secureflow.kit.errors import SecureFlowError
 
 FILTERS: dict[str, tuple[str, ...]] = {
     "users": ("name", "organisation"),
-    "tokens": ("user", "digest"),
+    "tokens": ("user", "digest", "unexpired"),
     "organisations": (),
-    "enrolments": ("organisation", "digest"),
+    "enrolments": ("organisation", "digest", "unexpired"),
     "agents": ("organisation", "party", "kind", "key"),
-    "projects": ("organisation", "member"),
-    "datasets": ("organisation",),
-    "grants": ("project", "dataset", "organisation"),
+    "projects": ("organisation", "member", "active"),
+    "datasets": ("id", "organisation", "name", "state"),
+    "grants": ("project", "dataset", "organisation", "state", "unexpired"),
     "jobs": ("project", "organisation", "state", "digest"),
     "models": ("project", "job", "name"),
 }
@@ -77,24 +79,37 @@ class MemoryStore:
             raise not_found(entity.id)
         self._rows[entity.id] = entity
 
-    async def list(
-        self, *, cursor: str = "", limit: int = 100, **equals: str | Sequence[str]
-    ) -> Page:
-        for name in equals:
-            assert name in FILTERS[self._name], f"{self._name} has no filter {name}"
-        found = [
-            row
-            for key, row in sorted(self._rows.items())
-            if key > cursor and all(_matches(row, n, wanted) for n, wanted in equals.items())
-        ]
+    async def remove(self, key: str) -> None:
+        self._rows.pop(key, None)
+
+    async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
+        found = [row for key, row in self._found(equals) if key > cursor]
         more = found[limit - 1].id if len(found) > limit else ""
         return Page(found[:limit], more)
 
+    async def count(self, **equals: Filter) -> int:
+        return len(self._found(equals))
 
-def _matches(row: Any, name: str, wanted: str | Sequence[str]) -> bool:
+    def _found(self, equals: Mapping[str, Filter]) -> list[tuple[str, Any]]:
+        for name in equals:
+            assert name in FILTERS[self._name], f"{self._name} has no filter {name}"
+        return [
+            (key, row)
+            for key, row in sorted(self._rows.items())
+            if all(_matches(row, name, wanted) for name, wanted in equals.items())
+        ]
+
+
+def _matches(row: Any, name: str, wanted: Filter) -> bool:
+    if isinstance(wanted, int):
+        return bool(row.expires > wanted)
     values = [wanted] if isinstance(wanted, str) else list(wanted)
-    if name == "member":
-        return any(row.has_member(value, active=False) for value in values)
+    if name in {"member", "active"}:
+        return any(row.has_member(value, active=name == "active") for value in values)
+    if isinstance(row, Dataset | Grant) and name == "state":
+        gone = row.removed if isinstance(row, Dataset) else row.revoked
+        living = "published" if isinstance(row, Dataset) else "granted"
+        return (living if gone is None else "gone") in values
     return str(getattr(row, name)) in values
 
 
@@ -149,6 +164,15 @@ class MemoryUnit:
 
     async def set_setting(self, name: str, value: Any) -> None:
         self.tables.settings[name] = value
+
+    async def lock(self, name: str) -> None:
+        return
+
+    async def sweep(self, now: int) -> int:
+        gone = {key for key, token in self.tables.rows["tokens"].items() if token.expires <= now}
+        for key in gone:
+            del self.tables.rows["tokens"][key]
+        return len(gone)
 
 
 class _Journal:
@@ -211,7 +235,9 @@ class _Answers:
     async def find(self, user: str, key: str) -> tuple[str, int, Any] | None:
         return self._tables.answers.get((user, key))
 
-    async def remember(self, user: str, key: str, request: str, status: int, body: Any) -> None:
+    async def remember(
+        self, user: str, key: str, request: str, status: int, body: Any, at: int
+    ) -> None:
         self._tables.answers.setdefault((user, key), (request, status, body))
 
 

@@ -15,6 +15,7 @@ from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.application.access import Principal
 from secureflow.application.jobs import Wanted
 from secureflow.application.ports import PendingLeaf
+from secureflow.application.quotas import Quotas
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.models import Model
@@ -175,7 +176,11 @@ class Stage:
 
 
 def empty_stage(
-    directory: Path, key: SigningKey | None = None, database: Any = None, ledger: Any = None
+    directory: Path,
+    key: SigningKey | None = None,
+    database: Any = None,
+    ledger: Any = None,
+    quotas: Quotas | None = None,
 ) -> Stage:
     """Return a platform without anybody on it, in memory or over the given database and log."""
     key = key or SigningKey.generate()
@@ -196,13 +201,19 @@ def empty_stage(
         clock=lambda: now[0],
         accountant=ACCOUNTANT,
     )
-    services = make_services(ports, "127.0.0.1:8444", expel=expelled.append, ticks=lambda: ticks[0])
+    services = make_services(
+        ports,
+        "127.0.0.1:8444",
+        expel=expelled.append,
+        ticks=lambda: ticks[0],
+        quotas=quotas or Quotas(),
+    )
     return Stage(services, database, ledger, driver, bus, artifacts, now, ticks, expelled)
 
 
-async def two_worlds(directory: Path) -> Stage:
+async def two_worlds(directory: Path, quotas: Quotas | None = None) -> Stage:
     """Return the stage in memory with both worlds on it."""
-    return await populated(empty_stage(directory))
+    return await populated(empty_stage(directory, quotas=quotas))
 
 
 async def populated(stage: Stage) -> Stage:

@@ -13,7 +13,6 @@ The file is as secret as the signing key beside it: it holds the per-job secrets
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +24,7 @@ from secureflow.agent.records import Admission, InboxItem, JobRecord, OwnLeaf, R
 from secureflow.agent.schema import MIGRATIONS
 from secureflow.engines.ledger.ends import End
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.private import keep_private
 
 JSON = Any
 
@@ -40,7 +40,7 @@ class Store:
         self._lock = threading.RLock()
         self._undo: list[Callable[[], object]] = []
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            keep_private(path)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):

@@ -140,11 +140,13 @@ async def active_project(work: UnitOfWork, principal: Principal, key: str) -> Pr
     return project
 
 
-async def visible_projects(work: UnitOfWork, principal: Principal, only: str = "") -> list[str]:
-    """Return the ids of projects that decide what the caller sees, or just the one asked for.
+async def seen_projects(
+    work: UnitOfWork, principal: Principal, only: str = ""
+) -> dict[str, list[str]] | None:
+    """Return the filter by project for lists of what the caller sees; None when that is nothing.
 
-    An organisation sees what belongs to projects in which it is *active*; an invitation shows the
-    project, not yet its work.
+    It is empty for the operator, who sees all. An organisation sees what belongs to projects in
+    which it is *active*; an invitation shows the project, not yet its work.
 
     Raises:
         SecureFlowError: `not_found` for a project that the caller cannot see.
@@ -152,13 +154,13 @@ async def visible_projects(work: UnitOfWork, principal: Principal, only: str = "
     if only:
         project = await visible_project(work, principal, only)
         shown = principal.operator or project.has_member(principal.organisation)
-        return [project.id] if shown else []
+        return {"project": [project.id]} if shown else None
     if principal.operator:
-        return [project.id for project in await every(work.projects)]
+        return {}
     if not principal.organisation:
-        return []
-    mine = await every(work.projects, member=principal.organisation)
-    return [project.id for project in mine if project.has_member(principal.organisation)]
+        return None
+    mine = await every(work.projects, active=principal.organisation)
+    return {"project": [project.id for project in mine]} if mine else None
 
 
 async def sees_work_of(work: UnitOfWork, principal: Principal, project: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from secureflow.application.access import Principal, require, visible_projects
+from secureflow.application.access import Principal, require, seen_projects
 from secureflow.application.charters import CURRENT
 from secureflow.application.jobs import visible_job
 from secureflow.application.ports import Begin, Ledger, LogEntry, UnitOfWork
@@ -140,7 +140,8 @@ class _Sight:
 
     @classmethod
     async def of(cls, work: UnitOfWork, principal: Principal) -> _Sight:
-        return cls(principal, set(await visible_projects(work, principal)))
+        seen = await seen_projects(work, principal) or {}
+        return cls(principal, set(seen.get("project", ())))
 
     async def sees(self, work: UnitOfWork, entry: LogEntry) -> bool:
         if self._principal.operator or self._principal.acts_for(entry.author):

@@ -19,11 +19,13 @@ from secureflow.application.access import (
     active_project,
     missing,
     require,
-    visible_projects,
+    seen_projects,
+    sees_work_of,
 )
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.listing import every
 from secureflow.application.ports import Begin, Page, UnitOfWork
+from secureflow.application.quotas import Quotas
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.ids import new_id
 from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
@@ -68,10 +70,11 @@ class Published:
 class Datasets:
     """Use cases around dataset descriptions and grants."""
 
-    def __init__(self, begin: Begin, deeds: Deeds, clock: Clock) -> None:
+    def __init__(self, begin: Begin, deeds: Deeds, clock: Clock, quotas: Quotas) -> None:
         self._begin = begin
         self._deeds = deeds
         self._clock = clock
+        self._quotas = quotas
 
     async def publish(self, organisation: str, body: Mapping[str, Any]) -> Published:
         """Take a description in from the organisation's agent; the same name replaces it.
@@ -80,10 +83,11 @@ class Datasets:
         more through (`Dataset.widened`), or is gone, the grants lose it.
 
         Raises:
-            SecureFlowError: `invalid_dataset` naming the field.
+            SecureFlowError: `invalid_dataset` naming the field; `quota_exceeded`.
         """
         said = parse(Description, dict(body), "dataset")
         async with self._deeds() as deed:
+            await deed.work.lock(f"datasets/{organisation}")  # one that comes twice is one
             old = await _named(deed.work, organisation, said.name)
             dataset = Dataset(
                 id=old.id if old else new_id("dst"),
@@ -98,6 +102,8 @@ class Datasets:
             )
             if dataset == old:
                 return await self._reduce_grants(deed, dataset, frozenset())
+            if old is None or old.removed is not None:
+                await self._quotas.another_dataset(deed.work, organisation)
             await (deed.work.datasets.save(dataset) if old else deed.work.datasets.add(dataset))
             lost = old.widened(dataset) if old else frozenset[str]()
             published = await self._reduce_grants(deed, dataset, lost)
@@ -131,16 +137,17 @@ class Datasets:
         require(principal, "dataset.read")
         async with self._begin() as work:
             if principal.operator and not project:
-                page = await work.datasets.list(cursor=cursor, limit=limit)
-                return Page([d for d in page.items if d.removed is None], page.next)
+                return await work.datasets.list(cursor=cursor, limit=limit, state="published")
             keys = await self._granted(work, principal, project)
             if not project and principal.organisation:
-                own = await every(work.datasets, organisation=principal.organisation)
-                keys |= {dataset.id for dataset in own}
-            found = [await work.datasets.find(key) for key in sorted(k for k in keys if k > cursor)]
-        living = [dataset for dataset in found if dataset and dataset.removed is None]
-        more = living[limit - 1].id if len(living) > limit else ""
-        return Page(list(living[:limit]), more)
+                own = principal.organisation
+                mine = await every(work.datasets, organisation=own, state="published")
+                keys |= {dataset.id for dataset in mine}
+            if not keys:
+                return Page([])
+            return await work.datasets.list(
+                cursor=cursor, limit=limit, id=sorted(keys), state="published"
+            )
 
     async def remove(self, principal: Principal, key: str) -> None:
         """Take a description of the own organisation back; its grants end."""
@@ -186,6 +193,7 @@ class Datasets:
                 created=now,
                 expires=expires,
             )
+            await self._quotas.another_grant(deed.work, dataset.organisation, now)
             await deed.work.grants.add(grant)
             deed.record("grant.created", _grant_document(grant, principal.user))
         return grant
@@ -196,10 +204,10 @@ class Datasets:
         """Return the grants of the projects that the caller sees."""
         require(principal, "grant.read")
         async with self._begin() as work:
-            projects = await visible_projects(work, principal, project)
-            if not projects:
+            seen = await seen_projects(work, principal, project)
+            if seen is None:
                 return Page([])
-            return await work.grants.list(cursor=cursor, limit=limit, project=projects)
+            return await work.grants.list(cursor=cursor, limit=limit, **seen)
 
     async def revoke(self, principal: Principal, key: str) -> Grant:
         """End an own grant; running jobs finish under the approvals that the agents signed."""
@@ -220,22 +228,23 @@ class Datasets:
             raise missing("dataset", key)
         if principal.operator or principal.acts_for(dataset.organisation):
             return dataset
-        if key not in await self._granted(work, principal, ""):
-            raise missing("dataset", key)
-        return dataset
+        now = self._clock()
+        grants = await every(work.grants, dataset=key, state="granted", unexpired=now)
+        for project in {grant.project for grant in grants}:
+            if await sees_work_of(work, principal, project):
+                return dataset
+        raise missing("dataset", key)
 
     async def _granted(self, work: UnitOfWork, principal: Principal, project: str) -> set[str]:
-        projects = await visible_projects(work, principal, project)
-        if not projects:
+        seen = await seen_projects(work, principal, project)
+        if seen is None:
             return set()
-        now = self._clock()
-        grants = await every(work.grants, project=projects)
-        return {g.dataset for g in grants if g.revoked is None and now < g.expires}
+        grants = await every(work.grants, state="granted", unexpired=self._clock(), **seen)
+        return {grant.dataset for grant in grants}
 
     async def _in_force(self, work: UnitOfWork, dataset: Dataset) -> Sequence[Grant]:
         now = self._clock()
-        grants = await every(work.grants, dataset=dataset.id)
-        return [one for one in grants if one.revoked is None and now < one.expires]
+        return await every(work.grants, dataset=dataset.id, state="granted", unexpired=now)
 
     async def _reduce_grants(self, deed: Deed, dataset: Dataset, lost: frozenset[str]) -> Published:
         """Take columns out of the grants in force; one that has none left is revoked."""
@@ -256,16 +265,15 @@ class Datasets:
     async def _remove(self, deed: Deed, dataset: Dataset, *, by: str) -> None:
         now = self._clock()
         await deed.work.datasets.save(replace(dataset, removed=now))
-        for grant in await every(deed.work.grants, dataset=dataset.id):
-            if grant.revoked is None:
-                await deed.work.grants.save(replace(grant, revoked=now))
+        for grant in await every(deed.work.grants, dataset=dataset.id, state="granted"):
+            await deed.work.grants.save(replace(grant, revoked=now))
         document = {"dataset": dataset.id, "organisation": dataset.organisation, "by": by}
         deed.record("dataset.removed", document)
 
 
 async def _named(work: UnitOfWork, organisation: str, name: str) -> Dataset | None:
     """Return the dataset of this name: the living one, else the one that was withdrawn last."""
-    known = [d for d in await every(work.datasets, organisation=organisation) if d.name == name]
+    known = await every(work.datasets, organisation=organisation, name=name)
     return max(known, key=lambda one: (one.removed is None, one.removed or 0), default=None)
 
 

@@ -16,11 +16,10 @@ from secureflow.application.access import (
     active_project,
     missing,
     require,
+    seen_projects,
     sees_work_of,
-    visible_projects,
 )
 from secureflow.application.deeds import Deeds
-from secureflow.application.listing import every
 from secureflow.application.ports import (
     Accountant,
     Begin,
@@ -31,6 +30,7 @@ from secureflow.application.ports import (
     UnitOfWork,
 )
 from secureflow.application.pricing import Price, price
+from secureflow.application.quotas import Quotas
 from secureflow.application.scripts import course_of, explain
 from secureflow.application.specs import Drafted, draft
 from secureflow.application.statistics import (
@@ -52,8 +52,6 @@ PAGE: Final = 500
 MERGE_SECONDS: Final = 0.05
 """A busy job wakes its watchers many times a second; they look this often."""
 STATISTICS: Final = "statistics"
-MAX_OPEN: Final = 100
-"""Unfinished jobs of one organisation."""
 
 
 Priced = Price | StatisticsPrice
@@ -98,6 +96,7 @@ class Jobs:
         bus: Bus,
         clock: Clock,
         accountant: Accountant,
+        quotas: Quotas,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._begin = begin
@@ -106,6 +105,7 @@ class Jobs:
         self._bus = bus
         self._clock = clock
         self._accountant = accountant
+        self._quotas = quotas
         self._stopping = stopping
 
     async def rehearse(self, principal: Principal, wanted: Wanted) -> Submission:
@@ -129,7 +129,7 @@ class Jobs:
         priced = await self._price(principal, wanted)
         async with self._deeds() as deed:
             drafted = await self._draft(deed.work, principal, wanted, priced)
-            await _keep_few(deed.work, principal.organisation)
+            await self._quotas.another_job(deed.work, principal.organisation)
             job = Job(
                 id=new_id("job"),
                 project=wanted.project,
@@ -177,11 +177,11 @@ class Jobs:
         """Return summaries of the jobs that the caller sees."""
         require(principal, "job.read")
         async with self._begin() as work:
-            projects = await visible_projects(work, principal, project)
-            if not projects:
+            seen = await seen_projects(work, principal, project)
+            if seen is None:
                 return Page([])
             equals = {"state": state} if state else {}
-            page = await work.jobs.list(cursor=cursor, limit=limit, project=projects, **equals)
+            page = await work.jobs.list(cursor=cursor, limit=limit, **seen, **equals)
         return Page([JobSummary.of(job) for job in page.items], page.next)
 
     async def cancel(self, principal: Principal, key: str) -> Job:
@@ -310,14 +310,3 @@ async def visible_job(work: UnitOfWork, principal: Principal, key: str) -> Job:
     if job is None or not await sees_work_of(work, principal, job.project):
         raise missing("job", key)
     return job
-
-
-async def _keep_few(work: UnitOfWork, organisation: str) -> None:
-    states = [state.value for state in JobState if not state.final]
-    living = await every(work.jobs, organisation=organisation, state=states)
-    if len(living) >= MAX_OPEN:
-        raise SecureFlowError(
-            "too_many_jobs",
-            f"{organisation} already has {len(living)} unfinished jobs.",
-            "Wait for some to end, or cancel them.",
-        )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeVar
 
-from secureflow.application.ports import Page, Store
+from secureflow.application.ports import Filter, Page, Store
 
 T = TypeVar("T")
 EMPTY = Page([])
 
 
-async def every(store: Store[T], **equals: str | Sequence[str]) -> list[T]:
+async def every(store: Store[T], **equals: Filter) -> list[T]:
     """Return all entities that match, page by page."""
     items: list[T] = []
     cursor = ""
@@ -23,7 +22,7 @@ async def every(store: Store[T], **equals: str | Sequence[str]) -> list[T]:
             return items
 
 
-async def first(store: Store[T], **equals: str | Sequence[str]) -> T | None:
+async def first(store: Store[T], **equals: Filter) -> T | None:
     """Return the first entity that matches, if any."""
     page = await store.list(cursor="", limit=1, **equals)
     return page.items[0] if page.items else None

@@ -9,8 +9,8 @@ from secureflow.application.access import (
     Principal,
     missing,
     require,
+    seen_projects,
     sees_work_of,
-    visible_projects,
 )
 from secureflow.application.jobs import visible_job
 from secureflow.application.ports import Artifacts, Begin, Page
@@ -51,11 +51,11 @@ class Models:
         async with self._begin() as work:
             if job:
                 project = project or (await visible_job(work, principal, job)).project
-            projects = await visible_projects(work, principal, project)
-            if not projects:
+            seen = await seen_projects(work, principal, project)
+            if seen is None:
                 return Page([])
             equals = {"job": job} if job else {}
-            return await work.models.list(cursor=cursor, limit=limit, project=projects, **equals)
+            return await work.models.list(cursor=cursor, limit=limit, **seen, **equals)
 
     async def card(self, principal: Principal, key: str) -> dict[str, Any]:
         """Return the model card: what it is, how it was made, what it was measured to do."""

@@ -15,6 +15,7 @@ from secureflow.application.access import Principal, missing, require
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.listing import every, first
 from secureflow.application.ports import Begin, Courier, Page, PartyStatus, UnitOfWork
+from secureflow.application.quotas import Quotas
 from secureflow.domain.charter import RESERVED
 from secureflow.domain.ids import new_id
 from secureflow.domain.organisations import Agent, AgentKind, Enrolment, Organisation
@@ -71,6 +72,7 @@ class Organisations:
         authority: Authority,
         centre: Centre,
         clock: Clock,
+        quotas: Quotas,
         expel: Callable[[Agent], None] = lambda _: None,
     ) -> None:
         self._begin = begin
@@ -78,6 +80,7 @@ class Organisations:
         self._authority = authority
         self._centre = centre
         self._clock = clock
+        self._quotas = quotas
         self._expel = expel
 
     @property
@@ -126,7 +129,7 @@ class Organisations:
         """Make a one-time enrolment token; its text is shown once and kept nowhere.
 
         Raises:
-            SecureFlowError: `forbidden`, `not_found`, `invalid_request`.
+            SecureFlowError: `forbidden`, `not_found`, `invalid_request`, `quota_exceeded`.
         """
         require(principal, "enrolment.create")
         if not principal.operator and (kind == "enclave" or not principal.acts_for(organisation)):
@@ -151,6 +154,7 @@ class Organisations:
             token.id, kind, organisation, token.secret_digest, now, now + ENROLMENT_SECONDS
         )
         async with self._deeds() as deed:
+            await self._quotas.another_enrolment(deed.work, organisation, now)
             await deed.work.enrolments.add(enrolment)
             document = {"enrolment": token.id, "kind": kind, "organisation": organisation, "by": by}
             deed.record("enrolment.created", document)
@@ -255,10 +259,11 @@ class Organisations:
         """Return link statuses of the enclave, the own organisation, and fellow members."""
         require(principal, "agent.read")
         async with self._begin() as work:
-            agents = [agent for agent in await every(work.agents) if agent.revoked is None]
-            fellows = await _fellows(work, principal)
-        known = {agent.party for agent in agents}
-        shown = known if principal.operator else known & (fellows | {ENCLAVE})
+            wanted = {}
+            if not principal.operator:
+                wanted["party"] = sorted(await _fellows(work, principal) | {ENCLAVE})
+            agents = await every(work.agents, **wanted)
+        shown = {agent.party for agent in agents if agent.revoked is None}
         return [courier.status(party) for party in sorted(shown)]
 
     def _identity(self, token: EnrolmentToken, name: str) -> SpiffeId:
@@ -311,6 +316,8 @@ def _check_proof(token: EnrolmentToken, csr: str, key: str, signature: str) -> N
 async def _admit(work: UnitOfWork, agent: Agent) -> None:
     """Add the agent, or let it back in; one living agent per organisation, one owner per key."""
     if agent.kind == "agent":
+        await work.lock(f"agents/{agent.organisation}")
+        await work.lock(f"keys/{agent.key}")
         for other in await every(work.agents, organisation=agent.organisation):
             if other.revoked is None and other.id != agent.id:
                 raise SecureFlowError(
@@ -343,7 +350,6 @@ async def _fellows(work: UnitOfWork, principal: Principal) -> set[str]:
     """Return the organisations that share an active project with the caller's, and itself."""
     if not principal.organisation:
         return set()
-    mine = await every(work.projects, member=principal.organisation)
-    shared = [project for project in mine if project.has_member(principal.organisation)]
+    shared = await every(work.projects, active=principal.organisation)
     members = {m.organisation for project in shared for m in project.members if m.state == "active"}
     return members | {principal.organisation}

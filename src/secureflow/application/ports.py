@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # NumPy loads with the first job: a server that only serves s
 
 JSON = Any
 T = TypeVar("T")
+Filter = str | int | Sequence[str]
+"""What a list asks of a column (`Store.list`)."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,18 @@ class Store(Protocol[T]):
     async def save(self, entity: T) -> None:
         """Replace the entity of this id; it must exist (`not_found`)."""
 
-    async def list(
-        self, *, cursor: str = "", limit: int = 100, **equals: str | Sequence[str]
-    ) -> Page:
+    async def remove(self, key: str) -> None:
+        """Forget the entity of this id; none there is no error."""
+
+    async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
         """Return entities ordered by id after the cursor.
 
-        `equals` filters on indexed columns: a string must equal, a sequence must contain.
+        `equals` filters on indexed columns: a string must equal, a sequence must contain. The
+        number `unexpired` leaves out what has expired at that time.
         """
+
+    async def count(self, **equals: Filter) -> int:
+        """Return how many entities match; arguments as of `list`."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +153,10 @@ class Idempotency(Protocol):
     async def find(self, user: str, key: str) -> tuple[str, int, JSON] | None:
         """Return (request digest, status, body) if the key was used."""
 
-    async def remember(self, user: str, key: str, request: str, status: int, body: JSON) -> None:
-        """Store the first answer."""
+    async def remember(
+        self, user: str, key: str, request: str, status: int, body: JSON, at: int
+    ) -> None:
+        """Store the first answer, and when it was given."""
 
 
 class UnitOfWork(Protocol):
@@ -174,6 +183,20 @@ class UnitOfWork(Protocol):
 
     async def set_setting(self, name: str, value: JSON) -> None:
         """Store a platform-wide JSON value."""
+
+    async def lock(self, name: str) -> None:
+        """Let units of work that lock this name go on one after another, until they commit.
+
+        What is read after it is what they left. So a rule over several entities (a quota, one agent
+        of an organisation) holds when two ask at once, on whichever database and replica.
+        """
+
+    async def sweep(self, now: int) -> int:
+        """Forget what nobody can use any more; return how many rows that were.
+
+        Expired tokens; enrolments a month after they were used or expired; idempotent answers
+        after a day.
+        """
 
     async def commit(self) -> None:
         """Make everything of this block durable."""

@@ -15,6 +15,7 @@ from secureflow.application.access import (
 from secureflow.application.deeds import Deeds
 from secureflow.application.listing import every
 from secureflow.application.ports import Begin, Page, UnitOfWork
+from secureflow.application.quotas import Quotas
 from secureflow.domain.ids import new_id
 from secureflow.domain.projects import Membership, MemberState, Project
 from secureflow.kit.clock import Clock
@@ -24,15 +25,20 @@ from secureflow.kit.errors import SecureFlowError
 class Projects:
     """Use cases around projects and their members."""
 
-    def __init__(self, begin: Begin, deeds: Deeds, clock: Clock) -> None:
+    def __init__(self, begin: Begin, deeds: Deeds, clock: Clock, quotas: Quotas) -> None:
         self._begin = begin
         self._deeds = deeds
         self._clock = clock
+        self._quotas = quotas
 
     async def create(
         self, principal: Principal, *, name: str, purpose: str, description: str = ""
     ) -> Project:
-        """Found a project; the caller's organisation is its first member."""
+        """Found a project; the caller's organisation is its first member.
+
+        Raises:
+            SecureFlowError: `forbidden`, `quota_exceeded`.
+        """
         require(principal, "project.create")
         now = self._clock()
         founder = Membership(principal.organisation, "active", now)
@@ -46,6 +52,7 @@ class Projects:
             description=description,
         )
         async with self._deeds() as deed:
+            await self._quotas.another_project(deed.work, project.organisation)
             await deed.work.projects.add(project)
             document = {"project": project.id, "purpose": purpose, "by": principal.user}
             deed.record("project.created", {**document, "organisation": project.organisation})
@@ -70,7 +77,7 @@ class Projects:
         """Invite an organisation; only the founder invites.
 
         Raises:
-            SecureFlowError: `forbidden`, `not_found`, `already_exists`.
+            SecureFlowError: `forbidden`, `not_found`, `already_exists`, `quota_exceeded`.
         """
         require(principal, "project.invite")
         async with self._deeds() as deed:
@@ -87,6 +94,7 @@ class Projects:
                 raise SecureFlowError(
                     "already_exists", f"{organisation} is already a member or invited."
                 )
+            await self._quotas.another_invitation(deed.work, project)
             project = self._with(project, organisation, "invited")
             await deed.work.projects.save(project)
             document = {"project": key, "organisation": organisation, "by": principal.user}
@@ -123,10 +131,11 @@ class Projects:
 
     async def _end_grants(self, work: UnitOfWork, organisation: str, project: str) -> Sequence[str]:
         ended = []
-        for grant in await every(work.grants, project=project):
-            if grant.organisation == organisation and grant.revoked is None:
-                await work.grants.save(replace(grant, revoked=self._clock()))
-                ended.append(grant.id)
+        for grant in await every(
+            work.grants, project=project, organisation=organisation, state="granted"
+        ):
+            await work.grants.save(replace(grant, revoked=self._clock()))
+            ended.append(grant.id)
         return ended
 
     def _with(self, project: Project, organisation: str, state: MemberState) -> Project:

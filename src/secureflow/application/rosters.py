@@ -57,7 +57,7 @@ async def granted_datasets(
     work: UnitOfWork, project: str, keys: Sequence[str]
 ) -> dict[str, Dataset]:
     """Return organisation → dataset; what the project was never granted does not exist for it."""
-    granted = {grant.dataset for grant in await every(work.grants, project=project)}
+    granted = {g.dataset for g in await every(work.grants, project=project, dataset=keys)}
     chosen: dict[str, Dataset] = {}
     for key in keys:
         dataset = await work.datasets.find(key)
@@ -106,8 +106,8 @@ async def check_grants(
     for party, dataset in chosen.items():
         held = [
             grant
-            for grant in await every(work.grants, project=spec.project)
-            if grant.dataset == dataset.id and grant.allows((), spec.purpose, now)
+            for grant in await every(work.grants, project=spec.project, dataset=dataset.id)
+            if grant.allows((), spec.purpose, now)
         ]
         covered = {column for grant in held for column in grant.columns}
         lacking = [column for column in columns if column not in covered]

@@ -28,8 +28,6 @@ from secureflow.kit.errors import SecureFlowError
 
 LOGIN_SECONDS: Final = 12 * 3600
 MAX_SECONDS: Final = 90 * 86_400
-MAX_TOKENS: Final = 50
-"""Of one user at a time; login beyond it forgets the oldest."""
 
 GUESSES: Final = 400
 """Failed logins at once from one address; after that one a second."""
@@ -56,12 +54,16 @@ class Tokens:
         passwords: checks them.
         clock: dates tokens.
         ticks: paces guessing.
+        most: tokens of one user at a time; one more forgets the oldest.
     """
 
-    def __init__(self, begin: Begin, passwords: Passwords, clock: Clock, ticks: Ticks) -> None:
+    def __init__(
+        self, begin: Begin, passwords: Passwords, clock: Clock, ticks: Ticks, most: int
+    ) -> None:
         self._begin = begin
         self._passwords = passwords
         self._clock = clock
+        self._most = most
         self._by_name = Throttle(1 / 30, 5, ticks)
         self._by_address = Throttle(1.0, GUESSES, ticks)
         self._familiar: OrderedDict[str, None] = OrderedDict()
@@ -144,16 +146,16 @@ class Tokens:
     async def list(self, principal: Principal) -> list[Token]:
         """Return the caller's own tokens, digests left out."""
         async with self._begin() as work:
-            mine = await every(work.tokens, user=principal.user)
-        return [replace(token, digest="") for token in mine if not _dead(token)]
+            mine = await every(work.tokens, user=principal.user, unexpired=self._clock())
+        return [replace(token, digest="") for token in mine]
 
     async def revoke(self, principal: Principal, key: str) -> None:
         """Forget one of the caller's tokens (`not_found` for anybody else's)."""
         async with self._begin() as work:
             token = await work.tokens.find(key)
-            if token is None or token.user != principal.user or _dead(token):
+            if token is None or token.user != principal.user:
                 raise missing("token", key)
-            await work.tokens.save(killed(token))
+            await work.tokens.remove(key)
             await work.commit()
 
     async def _issue(self, user: User, seconds: int, label: str) -> Issued:
@@ -161,9 +163,11 @@ class Tokens:
         secret = secrets.token_urlsafe(32)
         token = Token(new_id("tok"), user.id, _digest(secret), now, now + seconds, label)
         async with self._begin() as work:
-            living = [t for t in await every(work.tokens, user=user.id) if t.expires > now]
-            for old in living[: max(0, len(living) + 1 - MAX_TOKENS)]:
-                await work.tokens.save(killed(old))
+            await work.lock(f"tokens/{user.id}")
+            living = await every(work.tokens, user=user.id, unexpired=now)
+            living.sort(key=lambda token: (token.created, token.id))
+            for old in living[: max(0, len(living) + 1 - self._most)]:
+                await work.tokens.remove(old.id)
             await work.tokens.add(token)
             # Since the password was checked it may have been changed, or the account disabled; who
             # did that ended the tokens that there were, and not this one.
@@ -171,15 +175,6 @@ class Tokens:
                 raise _bad_credentials()
             await work.commit()
         return Issued(f"sft_{token.id.removeprefix('tok_')}_{secret}", token, user)
-
-
-def killed(token: Token) -> Token:
-    """Return the token as one that opens nothing any more."""
-    return replace(token, digest=f"revoked {token.id}", expires=0)
-
-
-def _dead(token: Token) -> bool:
-    return token.expires == 0
 
 
 async def _active(work: UnitOfWork, user: User) -> bool:

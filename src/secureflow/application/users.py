@@ -16,7 +16,7 @@ from secureflow.application.deeds import Deeds
 from secureflow.application.listing import every, first
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports import Begin, Page, UnitOfWork
-from secureflow.application.tokens import killed
+from secureflow.application.quotas import Quotas
 from secureflow.domain.ids import new_id
 from secureflow.domain.users import Role, User
 from secureflow.kit.clock import Clock
@@ -28,11 +28,14 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 class Users:
     """Use cases around accounts."""
 
-    def __init__(self, begin: Begin, deeds: Deeds, passwords: Passwords, clock: Clock) -> None:
+    def __init__(
+        self, begin: Begin, deeds: Deeds, passwords: Passwords, clock: Clock, quotas: Quotas
+    ) -> None:
         self._begin = begin
         self._deeds = deeds
         self._passwords = passwords
         self._clock = clock
+        self._quotas = quotas
 
     async def create_first(self, name: str, password: str) -> User:
         """Make the first platform admin, on the machine itself (`server init`).
@@ -43,6 +46,7 @@ class Users:
         hashed = await self._passwords.hash(password)
         user = self._new(name, name, "", (Role.PLATFORM_ADMIN,), hashed)
         async with self._deeds() as deed:
+            await deed.work.lock("administrators")
             if await first(deed.work.users):
                 raise SecureFlowError("already_exists", "The platform already has users.")
             await deed.work.users.add(user)
@@ -63,7 +67,7 @@ class Users:
 
         Raises:
             SecureFlowError: `forbidden`, `invalid_name`, `invalid_roles`, `weak_password`,
-                `not_found` (organisation), `already_exists`.
+                `not_found` (organisation), `already_exists`, `quota_exceeded`.
         """
         require(principal, "user.create")
         if not principal.operator and not principal.acts_for(organisation):
@@ -73,6 +77,7 @@ class Users:
         async with self._deeds() as deed:
             if organisation and await deed.work.organisations.find(organisation) is None:
                 raise missing("organisation", organisation)
+            await self._quotas.another_user(deed.work, organisation)
             if await first(deed.work.users, name=name):
                 raise SecureFlowError(
                     "already_exists", f"The user name {name} is taken.", "Choose another one."
@@ -120,6 +125,8 @@ class Users:
         require(principal, "user.update")
         hashed = await self._passwords.hash(password) if password is not None else None
         async with self._deeds() as deed:
+            # Two administrators who disable one another at once must not both succeed.
+            await deed.work.lock("administrators")
             old = await _seen(deed.work, principal, key)
             new = replace(
                 old,
@@ -212,8 +219,8 @@ async def _keep_an_administrator(work: UnitOfWork, old: User, new: User) -> None
 
 async def _end_tokens(work: UnitOfWork, user: str, but: str = "") -> None:
     for token in await every(work.tokens, user=user):
-        if token.id != but and token.expires:
-            await work.tokens.save(killed(token))
+        if token.id != but:
+            await work.tokens.remove(token.id)
 
 
 def _document(user: User, *, by: str) -> dict[str, object]:

@@ -109,6 +109,7 @@ CATALOGUE: dict[str, Category] = {
     "column_not_granted": Category.FORBIDDEN,
     "bounds_too_narrow": Category.CONFLICT,
     "too_many_jobs": Category.CONFLICT,
+    "quota_exceeded": Category.CONFLICT,
     "already_finished": Category.CONFLICT,
     "not_finished": Category.CONFLICT,
     "no_report": Category.CONFLICT,

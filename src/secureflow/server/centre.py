@@ -29,6 +29,7 @@ from secureflow.application.ports import Bus
 from secureflow.application.runner import Runner
 from secureflow.application.scripts import script_for
 from secureflow.application.throttle import Throttle
+from secureflow.application.sweeping import keep_swept
 from secureflow.application.witnessing import Witnessing
 from secureflow.engines.script import AGGREGATOR
 from secureflow.kit.clock import system_clock
@@ -112,8 +113,10 @@ async def open_centre(
         readiness=_readiness(database, ledger),
         stopping=stopping,
         metrics=metrics,
+        quotas=settings.quotas,
     )
     desk.open(services)
+    stack.callback(asyncio.create_task(keep_swept(database.begin, clock)).cancel)
     await runner.resume_all()
     return Centre(services, certificate, address)
 

@@ -89,10 +89,11 @@ async def _populate(settings: ServerSettings, authority: Authority) -> dict[str,
     password = secrets.token_urlsafe(18)
     async with AsyncExitStack() as stack:
         database, ledger = await open_ledger(settings, key, stack)
+        quotas = settings.quotas
         deeds = Deeds(database.begin, ledger, key, clock)
-        await Users(database.begin, deeds, Passwords(), clock).create_first(ADMIN, password)
+        await Users(database.begin, deeds, Passwords(), clock, quotas).create_first(ADMIN, password)
         centre = Centre("", ledger.origin, ledger.public)
-        organisations = Organisations(database.begin, deeds, authority, centre, clock)
+        organisations = Organisations(database.begin, deeds, authority, centre, clock, quotas)
         _, token = await organisations.make_token("enclave", "", "init")
     return {"admin.password": password, "enclave.token": token}
 

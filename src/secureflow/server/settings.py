@@ -9,6 +9,7 @@ from urllib.parse import quote
 from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from secureflow.application.quotas import Quotas
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
 
@@ -118,6 +119,7 @@ class ServerSettings(ProcessSettings):
         tls: directory of the server's own certificate, renewed by itself.
         artifacts: directory of content-addressed blobs.
         max_artifact_bytes: the largest blob that a party may store.
+        quotas: what one organisation may have at a time.
     """
 
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_SERVER__")
@@ -134,6 +136,7 @@ class ServerSettings(ProcessSettings):
     link: LinkSettings = LinkSettings()
     database: DatabaseSettings = DatabaseSettings()
     log: LogSettings = LogSettings()
+    quotas: Quotas = Quotas()
 
     @property
     def database_url(self) -> str:

@@ -16,6 +16,7 @@ from secureflow.application.organisations import Centre, Organisations
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports import Accountant, Artifacts, Begin, Bus, Courier, Ledger
 from secureflow.application.projects import Projects
+from secureflow.application.quotas import Quotas
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users
 from secureflow.domain.organisations import Agent
@@ -24,6 +25,8 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.pki import Authority
 from secureflow.server.metrics import Metrics
 from secureflow.server.services import Readiness, Services
+
+DEFAULT_QUOTAS = Quotas()
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def make_services(
     stopping: Callable[[], bool] = lambda: False,
     ticks: Ticks = time.monotonic,
     metrics: Metrics | None = None,
+    quotas: Quotas = DEFAULT_QUOTAS,
 ) -> Services:
     """Return the use cases over the ports.
 
@@ -67,6 +71,7 @@ def make_services(
         stopping: tells long streams to end.
         ticks: paces login attempts.
         metrics: what the world behind the ports tells of its jobs already.
+        quotas: what one organisation may have at a time.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     deeds = Deeds(begin, ledger, ports.log_key, clock)
@@ -75,13 +80,13 @@ def make_services(
     trust_domain = ports.authority.trust_domain
     return Services(
         begin=begin,
-        tokens=Tokens(begin, passwords, clock, ticks),
-        users=Users(begin, deeds, passwords, clock),
-        organisations=Organisations(begin, deeds, ports.authority, centre, clock, expel),
+        tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
+        users=Users(begin, deeds, passwords, clock, quotas),
+        organisations=Organisations(begin, deeds, ports.authority, centre, clock, quotas, expel),
         charters=Charters(begin, deeds, trust_domain, ledger.origin, ledger.public),
-        projects=Projects(begin, deeds, clock),
-        datasets=Datasets(begin, deeds, clock),
-        jobs=Jobs(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, stopping),
+        projects=Projects(begin, deeds, clock, quotas),
+        datasets=Datasets(begin, deeds, clock, quotas),
+        jobs=Jobs(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, quotas, stopping),
         models=Models(begin, ports.artifacts),
         audit=Audit(begin, ledger),
         courier=ports.courier,

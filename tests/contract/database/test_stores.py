@@ -38,9 +38,9 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
      {"organisation": "bank-a", "party": "bank-a", "kind": "agent", "key": "KEY"}),
     ("projects", PROJECT, {"organisation": "bank-a", "member": "bank-b"}),
     ("datasets", Dataset("dst_1", "bank-a", "adult", "Adult", (COLUMN,), "10k-50k", "ab" * 32, 5),
-     {"organisation": "bank-a"}),
+     {"organisation": "bank-a", "name": "adult", "state": "published", "id": "dst_1"}),
     ("grants", Grant("grt_1", "dst_1", "bank-a", "prj_1", ("age",), (), "usr_1", 5, 9),
-     {"project": "prj_1", "dataset": "dst_1", "organisation": "bank-a"}),
+     {"project": "prj_1", "dataset": "dst_1", "organisation": "bank-a", "state": "granted"}),
     ("jobs", JOB, {"project": "prj_1", "organisation": "bank-a", "state": "draft",
                    "digest": "ab" * 32}),
     ("models", Model("mdl_1", "prj_1", "job_1", "credit", 1, "ab" * 32, "cd" * 32, "logistic",
@@ -199,6 +199,12 @@ async def test_only_present_members_find_a_project(database: Database) -> None:
         for member, found in (("bank-a", 1), ("bank-b", 1), ("bank-c", 0), ("bank", 0),
                               ("bank%", 0), ("bank_a", 0), ("", 0)):  # fmt: skip
             assert len((await unit.projects.list(member=member)).items) == found, member
+            assert await unit.projects.count(member=member) == found
+        assert await unit.projects.count(active="bank-a") == 1
+        assert await unit.projects.count(active="bank-b") == 0  # only invited
+        left = tuple(replace(member, state="left") for member in PROJECT.members)
+        await unit.projects.save(replace(PROJECT, members=left))
+        assert await unit.projects.count(member=["bank-a", "bank-b"]) == 0
 
 
 async def test_the_journal_is_a_fence(database: Database) -> None:
@@ -323,13 +329,13 @@ async def test_a_setting_that_changed_meanwhile_is_not_overwritten(database: Dat
 async def test_an_idempotency_key_keeps_the_first_answer(database: Database) -> None:
     async with database.begin() as unit:
         assert await unit.idempotency.find("usr_1", "k") is None
-        await unit.idempotency.remember("usr_1", "k", "ab", 201, {"id": "job_1"})
+        await unit.idempotency.remember("usr_1", "k", "ab", 201, {"id": "job_1"}, 7)
         await unit.commit()
     async with database.begin() as unit:
         assert await unit.idempotency.find("usr_1", "k") == ("ab", 201, {"id": "job_1"})
         assert await unit.idempotency.find("usr_2", "k") is None
         with pytest.raises(SecureFlowError) as caught:
-            await unit.idempotency.remember("usr_1", "k", "cd", 201, None)
+            await unit.idempotency.remember("usr_1", "k", "cd", 201, None, 8)
         assert code_of(caught) == "fenced"
 
 

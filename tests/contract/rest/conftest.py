@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +31,9 @@ class Live:
 class _Thread:
     """Builds the platform, serves it, and ends it, all on one event loop."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, url: str) -> None:
         self._directory = directory
+        self._url = url
         self._ready = threading.Event()
         self._server: uvicorn.Server | None = None
         self.live: Live | None = None
@@ -50,7 +51,7 @@ class _Thread:
         self.thread.join(30)
 
     async def _serve(self) -> None:
-        database = Database(f"sqlite:///{self._directory / 'test.db'}")
+        database = Database(self._url)
         await database.start()
         key = SigningKey.generate()
         ledger = SqlLedger(database, key, ORIGIN)
@@ -84,5 +85,14 @@ async def _all_round(stage: Stage) -> object:
 
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with _Thread(tmp_path_factory.mktemp("live")) as live:
+    directory = tmp_path_factory.mktemp("live")
+    with _Thread(directory, f"sqlite:///{directory / 'test.db'}") as live:
+        yield live
+
+
+@pytest.fixture(scope="session")
+def live_on_postgres(
+    tmp_path_factory: pytest.TempPathFactory, empty_postgres: Callable[[], str]
+) -> Iterator[Live]:
+    with _Thread(tmp_path_factory.mktemp("live"), empty_postgres()) as live:
         yield live

@@ -38,11 +38,20 @@ OPERATIONS = sorted(RULES.keys() - {"logout"})  # it would end the token of all 
 ALL_HEALTH = list(HealthCheck)
 
 
-@pytest.fixture(scope="session")
-def described(live: Live) -> Any:
+def description_of(live: Live) -> Any:
     # The token is not generated: `call` always sends the good one, `ignored_auth` tests bad ones.
     config = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}})
     return schemathesis.openapi.from_url(f"{live.url}/api/v1/openapi.json", config=config)
+
+
+@pytest.fixture(scope="session")
+def described(live: Live) -> Any:
+    return description_of(live)
+
+
+@pytest.fixture(scope="session")
+def described_on_postgres(live_on_postgres: Live) -> Any:
+    return description_of(live_on_postgres)
 
 
 def checked(
@@ -82,6 +91,18 @@ def test_invalid_requests_are_refused_as_described(
     check = checked(described, live, operation, GenerationMode.NEGATIVE)
     bounds = settings(
         max_examples=12, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
+    )
+    bounds(check)()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_over_postgresql_requests_are_answered_alike(
+    described_on_postgres: Any, live_on_postgres: Live, operation: str
+) -> None:
+    check = checked(described_on_postgres, live_on_postgres, operation, GenerationMode.POSITIVE)
+    bounds = settings(
+        max_examples=4, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
     )
     bounds(check)()
 

@@ -116,3 +116,12 @@ def test_a_vote_in_another_round_or_stage_is_one_before(tmp_path: Path) -> None:
     assert store.voted_before("job-1", 2, "train")
     assert store.voted_before("job-1", 1, "evaluate")
     store.close()
+
+
+def test_the_record_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    path.touch(0o644)
+    store = Store(path)
+    modes = {one.name: one.stat().st_mode & 0o777 for one in tmp_path.iterdir()}
+    store.close()
+    assert set(modes.values()) == {0o600}

@@ -164,13 +164,6 @@ async def test_a_replay_is_told_the_charter_of_the_submission(stage: Stage) -> N
     assert next(script_for(job)) == first
 
 
-async def test_open_jobs_are_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secureflow.application.jobs.MAX_OPEN", 1)
-    with refused("too_many_jobs"):
-        await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted())
-    await stage.services.jobs.submit(stage.scientist("bank-b"), stage.wanted())
-
-
 async def test_cancelling_is_for_contributors(stage: Stage) -> None:
     jobs = stage.services.jobs
     key = stage.ids["job"]

@@ -81,7 +81,8 @@ def driver_url(text: str) -> URL:
 
 def async_engine(url: URL) -> AsyncEngine:
     """Return the engine that the event loop uses."""
-    engine = create_async_engine(url)
+    # No error text, and so no log, ever quotes what was to be stored.
+    engine = create_async_engine(url, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     return engine
@@ -93,10 +94,17 @@ def sync_engine(url: URL) -> sa.Engine:
     Compiled statements take their parameters by name over both drivers.
     """
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
+        return sa.create_engine(
+            url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True
+        )
     url = url.set(drivername="sqlite+pysqlite")
     engine = sa.create_engine(
-        url, pool_size=1, max_overflow=0, pool_reset_on_return=None, paramstyle="named"
+        url,
+        pool_size=1,
+        max_overflow=0,
+        pool_reset_on_return=None,
+        paramstyle="named",
+        hide_parameters=True,
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine

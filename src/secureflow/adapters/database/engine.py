@@ -19,6 +19,7 @@ from secureflow.adapters.database.connections import WriteTurn, async_engine, dr
 from secureflow.adapters.database.unit import SqlUnitOfWork
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.installing import install_hint
+from secureflow.kit.private import keep_private
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x5EC0F10
@@ -54,13 +55,16 @@ class Database:
                 `database_unavailable` when it cannot be opened.
         """
         try:
+            if self.url.get_backend_name() == "sqlite" and self.url.database:
+                keep_private(Path(self.url.database))
             async with self.engine.connect() as connection:
                 await connection.run_sync(_migrate)
                 await connection.commit()
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error.orig
             raise SecureFlowError(
                 "database_unavailable",
-                f"The database {self.url.render_as_string()} cannot be opened: {error.orig}",
+                f"The database {self.url.render_as_string()} cannot be opened: {reason}",
                 "Check the path or address, the permissions and that the service runs.",
             ) from error
 

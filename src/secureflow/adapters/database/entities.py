@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
 from secureflow.adapters.database import tables
-from secureflow.application.ports import Page
+from secureflow.application.ports import Filter, Page
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
@@ -26,18 +26,18 @@ T = TypeVar("T")
 MAX_PAGE = 1000
 
 
-def _member_list(project: Any) -> str:
-    """Return ` org-a org-b `: slugs have no spaces, so a padded slug is found exactly."""
-    present = (m.organisation for m in project.members if m.state in ("invited", "active"))
-    return f" {' '.join(sorted(present))} "
-
-
-_DERIVED: Mapping[tuple[str, str], Callable[[Any], str]] = {("projects", "member"): _member_list}
+_DERIVED: Mapping[tuple[str, str], Callable[[Any], str]] = {
+    ("datasets", "state"): lambda dataset: "published" if dataset.removed is None else "removed",
+    ("grants", "state"): lambda grant: "granted" if grant.revoked is None else "revoked",
+}
+"""Filter columns that are no field of the entity."""
+_MEMBERS: Mapping[str, tuple[str, ...]] = {"member": ("active", "invited"), "active": ("active",)}
+"""Filters on projects by organisation: which states of a membership count."""
 
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """Which dataclass lives in which table; every column but id, version, doc is a filter."""
+    """Which dataclass lives in which table; every column but version and doc is a filter."""
 
     of: type[T]
     noun: str
@@ -45,16 +45,24 @@ class Kind(Generic[T]):
 
     @property
     def filters(self) -> list[str]:
-        """The names of the filter columns."""
-        return [c.name for c in self.table.columns if c.name not in ("id", "version", "doc")]
+        """The names of the columns that `list` can ask for an equal value."""
+        return [c.name for c in self.table.columns if c.name not in ("version", "doc", "expires")]
 
-    def columns(self, entity: T) -> dict[str, str]:
+    @property
+    def expiring(self) -> bool:
+        """Whether these entities expire."""
+        return "expires" in self.table.c
+
+    def columns(self, entity: T) -> dict[str, Any]:
         """Return the filter columns of an entity."""
         derived = {column: make for (table, column), make in _DERIVED.items() if table == self.name}
-        return {
+        found: dict[str, Any] = {
             name: derived[name](entity) if name in derived else str(getattr(entity, name))
             for name in self.filters
         }
+        if self.expiring:
+            found["expires"] = entity.expires  # type: ignore[attr-defined]
+        return found
 
     @property
     def name(self) -> str:
@@ -107,6 +115,7 @@ class EntityStore(Generic[T]):
                 "Choose another name, or change the one that exists.",
             )
         self._seen[key] = 1
+        await self._link(entity)
 
     async def save(self, entity: T) -> None:
         """Replace the entity of this id.
@@ -125,6 +134,7 @@ class EntityStore(Generic[T]):
         if changed.rowcount:
             if key in self._seen:
                 self._seen[key] += 1
+            await self._link(entity)
             return
         if await self.find(key) is None:
             raise self._not_found(key)
@@ -134,29 +144,62 @@ class EntityStore(Generic[T]):
             "Read it again and repeat the change.",
         )
 
-    async def list(
-        self, *, cursor: str = "", limit: int = 100, **equals: str | Sequence[str]
-    ) -> Page:
+    async def remove(self, key: str) -> None:
+        """Forget the entity of this id; none there is no error."""
+        await self._unit.write(sa.delete(self._table).where(self._table.c.id == key))
+        self._seen.pop(key, None)
+
+    async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
         """Return entities ordered by id after the cursor; `equals` filters on indexed columns."""
         table = self._table
         limit = max(1, min(limit, MAX_PAGE))
-        query = sa.select(table).where(table.c.id > cursor).order_by(table.c.id).limit(limit + 1)
-        for name, wanted in equals.items():
-            query = query.where(self._condition(name, wanted))
+        query = sa.select(table).where(*self._conditions(equals))
+        query = query.where(table.c.id > cursor).order_by(table.c.id).limit(limit + 1)
         rows = (await self._unit.read(query)).all()
         following = str(rows[limit - 1].id) if len(rows) > limit else ""
         return Page([self._entity(row) for row in rows[:limit]], following)
 
-    def _condition(self, name: str, wanted: str | Sequence[str]) -> sa.ColumnElement[bool]:
+    async def count(self, **equals: Filter) -> int:
+        """Return how many entities match; arguments as of `list`."""
+        query = sa.select(sa.func.count()).select_from(self._table)
+        found = await self._unit.read(query.where(*self._conditions(equals)))
+        return int(found.scalar_one())
+
+    def _conditions(self, equals: Mapping[str, Filter]) -> Iterator[sa.ColumnElement[bool]]:
+        for name, wanted in equals.items():
+            if not isinstance(wanted, int):
+                yield self._condition(name, [wanted] if isinstance(wanted, str) else list(wanted))
+            elif name == "unexpired" and self._kind.expiring:
+                yield self._table.c.expires > wanted
+            else:
+                raise self._no_filter(name)
+
+    def _condition(self, name: str, values: Sequence[str]) -> sa.ColumnElement[bool]:
+        if self._kind.name == "projects" and name in _MEMBERS:
+            link = tables.MEMBERSHIPS
+            mine = sa.select(link.c.project).where(
+                link.c.organisation.in_(values), link.c.state.in_(_MEMBERS[name])
+            )
+            return self._table.c.id.in_(mine)
         if name not in self._kind.filters:
-            message = f"{self._kind.name} has no filter column {name}"
-            raise TypeError(message)
-        column = self._table.c[name]
-        values = [wanted] if isinstance(wanted, str) else list(wanted)
-        if (self._kind.name, name) in _DERIVED:
-            found = [column.contains(f" {value} ", autoescape=True) for value in values]
-            return sa.or_(sa.false(), *found)
-        return column.in_(values)
+            raise self._no_filter(name)
+        return self._table.c[name].in_(values)
+
+    async def _link(self, entity: Any) -> None:
+        """Keep a project's memberships where lists find them; its own row was written before."""
+        if not isinstance(entity, Project):
+            return
+        link = tables.MEMBERSHIPS
+        await self._unit.write(sa.delete(link).where(link.c.project == entity.id))
+        rows = [
+            {"project": entity.id, "organisation": one.organisation, "state": one.state}
+            for one in entity.members
+        ]
+        if rows:
+            await self._unit.write(sa.insert(link), rows)
+
+    def _no_filter(self, name: str) -> TypeError:
+        return TypeError(f"{self._kind.name} has no filter column {name}")
 
     def _entity(self, row: Any) -> T:
         self._seen[row.id] = row.version

@@ -93,7 +93,7 @@ class SqlEvents:
 
     async def append(self, job: str, kind: str, at: int, data: Mapping[str, Any]) -> int:
         """Store and return the event's id."""
-        await self._unit.lock_name(f"events/{job}")
+        await self._unit.lock(f"events/{job}")
         row = {"job": job, "kind": kind, "at": at, "data": dict(data)}
         result = await self._unit.write(sa.insert(EVENTS).values(row).returning(EVENTS.c.id))
         return int(result.scalar_one())
@@ -139,9 +139,13 @@ class SqlIdempotency:
         row = (await self._unit.read(query)).first()
         return None if row is None else (row.request, row.status, row.body)
 
-    async def remember(self, user: str, key: str, request: str, status: int, body: Any) -> None:
+    async def remember(
+        self, user: str, key: str, request: str, status: int, body: Any, at: int
+    ) -> None:
         """Store the first answer; of two at once the second fails with `fenced`."""
-        row = {"user": user, "key": key, "request": request, "status": status, "body": body}
+        row = {
+            "user": user, "key": key, "request": request, "status": status, "body": body, "at": at,
+        }  # fmt: skip
         if not await self._unit.insert_once(IDEMPOTENCY, row):
             raise self._unit.fail(
                 SecureFlowError(

@@ -71,12 +71,15 @@ def _pieces(value: Any, depth: int) -> str | None:
 
 
 def _entity(
-    name: str, *indexed: str, unique: tuple[str, ...] = (), plain: tuple[str, ...] = ()
+    name: str, *indexed: str, unique: tuple[str, ...] = (), expiring: bool = False
 ) -> sa.Table:
-    """Return an entity's table; each named column can be filtered on, with or without an index."""
-    columns = [sa.Column(column, sa.Text, nullable=False, index=True) for column in indexed]
+    """Return an entity's table; each named column can be filtered on."""
+    columns: list[sa.Column[Any]] = [
+        sa.Column(column, sa.Text, nullable=False, index=True) for column in indexed
+    ]
     columns += [sa.Column(column, sa.Text, nullable=False, unique=True) for column in unique]
-    columns += [sa.Column(column, sa.Text, nullable=False) for column in plain]
+    if expiring:
+        columns.append(sa.Column("expires", BIG, nullable=False, index=True))
     return sa.Table(
         name,
         METADATA,
@@ -88,15 +91,25 @@ def _entity(
 
 
 USERS = _entity("users", "organisation", unique=("name",))
-TOKENS = _entity("tokens", "user", unique=("digest",))
+TOKENS = _entity("tokens", "user", unique=("digest",), expiring=True)
 ORGANISATIONS = _entity("organisations")
-ENROLMENTS = _entity("enrolments", "organisation", unique=("digest",))
+ENROLMENTS = _entity("enrolments", "organisation", unique=("digest",), expiring=True)
 AGENTS = _entity("agents", "organisation", "party", "kind", "key")
-PROJECTS = _entity("projects", "organisation", plain=("member",))
-DATASETS = _entity("datasets", "organisation")
-GRANTS = _entity("grants", "project", "dataset", "organisation")
+PROJECTS = _entity("projects", "organisation")
+DATASETS = _entity("datasets", "organisation", "name", "state")
+GRANTS = _entity("grants", "project", "dataset", "organisation", "state", expiring=True)
 JOBS = _entity("jobs", "project", "organisation", "state", "digest")
 MODELS = _entity("models", "project", "job", "name")
+
+MEMBERSHIPS = sa.Table(
+    "memberships",
+    METADATA,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("organisation", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Index("ix_memberships_organisation", "organisation", "state", "project"),
+)
+"""Who is in which project, from the projects' documents: lists ask by organisation."""
 
 SETTINGS = sa.Table(
     "settings",
@@ -145,6 +158,7 @@ IDEMPOTENCY = sa.Table(
     sa.Column("request", sa.Text, nullable=False),
     sa.Column("status", sa.Integer, nullable=False),
     sa.Column("body", JsonText),
+    sa.Column("at", BIG, nullable=False, index=True),
 )
 
 LOG_HEAD = sa.Table(
@@ -162,7 +176,7 @@ LOG_SUBMISSIONS = sa.Table(
     METADATA,
     sa.Column("arrival", BIG, primary_key=True),
     sa.Column("job", sa.Text, nullable=False),
-    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("seq", BIG, nullable=False),  # 53 random bits for deeds that belong to no job
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("number", BIG),
     sa.Column("data", sa.LargeBinary),

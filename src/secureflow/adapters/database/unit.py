@@ -9,7 +9,7 @@ in `database_busy`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -25,7 +25,7 @@ from secureflow.adapters.database.records import (
     SqlOutbox,
     SqlPendingLeaves,
 )
-from secureflow.adapters.database.tables import SETTINGS
+from secureflow.adapters.database.tables import ENROLMENTS, IDEMPOTENCY, SETTINGS, TOKENS
 from secureflow.application.ports import (
     Events,
     Idempotency,
@@ -43,6 +43,10 @@ from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
 
 Row = Mapping[str, Any]
+ENROLMENT_KEPT: Final = 30 * 86_400
+"""Seconds that an expired enrolment stays: lists still tell why an agent cannot join."""
+ANSWERS_KEPT: Final = 86_400
+"""Seconds in which a repeated POST gets its first answer."""
 
 
 class SqlUnitOfWork:
@@ -165,12 +169,23 @@ class SqlUnitOfWork:
         result = await self.write(statement, rows)
         return int(result.rowcount)
 
-    async def lock_name(self, name: str) -> None:
-        """Let units of work that lock this name commit one after another."""
+    async def lock(self, name: str) -> None:
+        """Let units of work that lock this name go on one after another, until they commit."""
         await self._begin_writing()
         if not self._turn.exclusive:
             lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))
             await self._open.execute(sa.select(lock))
+
+    async def sweep(self, now: int) -> int:
+        """Forget what nobody can use any more; return how many rows that were."""
+        gone = 0
+        for column, since in (
+            (TOKENS.c.expires, now),
+            (ENROLMENTS.c.expires, now - ENROLMENT_KEPT),
+            (IDEMPOTENCY.c.at, now - ANSWERS_KEPT),
+        ):
+            gone += (await self.write(sa.delete(column.table).where(column <= since))).rowcount
+        return gone
 
     def fail(self, error: SecureFlowError) -> SecureFlowError:
         """Note that this unit of work must not be committed any more; return the error."""

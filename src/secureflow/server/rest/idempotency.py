@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import re
+import time
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -74,6 +75,8 @@ async def _answer(request: Request, inner: Handler, user: str, key: str) -> Resp
     if 200 <= response.status_code < 300:
         async with begin() as work:
             body = json.loads(bytes(response.body)) if response.body else None
-            await work.idempotency.remember(user, key, wanted, response.status_code, body)
+            await work.idempotency.remember(
+                user, key, wanted, response.status_code, body, int(time.time())
+            )
             await work.commit()
     return response

@@ -1,0 +1,112 @@
+"""How much one member may have of what lists, locks and queries carry for everybody.
+
+A quota is counted under a lock of its owner's name: two requests at once do not both take the last
+place. Nothing that exists is taken away when a quota is lowered; there is only nothing new.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from secureflow.application.listing import every
+from secureflow.application.ports import UnitOfWork
+from secureflow.domain.jobs import JobState
+from secureflow.domain.projects import Project
+from secureflow.domain.specs import STRICT
+from secureflow.kit.errors import SecureFlowError
+
+Limit = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """The most that one organisation may have at a time; of one user: tokens.
+
+    Args:
+        projects: that it founded and that are not closed.
+        members: of one project, invited ones included.
+        invitations: that it sent and that nobody has answered.
+        datasets: that it publishes.
+        grants: in force.
+        jobs: unfinished.
+        users: accounts, disabled ones included.
+        enrolments: unused and not expired.
+        tokens: of one user; login beyond it forgets the oldest.
+    """
+
+    __pydantic_config__ = STRICT
+    projects: Limit = 200
+    members: Limit = 256
+    invitations: Limit = 500
+    datasets: Limit = 500
+    grants: Limit = 2000
+    jobs: Limit = 100
+    users: Limit = 2000
+    enrolments: Limit = 50
+    tokens: Limit = 50
+
+    async def another_project(self, work: UnitOfWork, organisation: str) -> None:
+        """Refuse one more project (`quota_exceeded`)."""
+        await work.lock(f"quota/{organisation}")
+        founded = await work.projects.count(organisation=organisation)
+        self._keep(organisation, "projects", founded, self.projects)
+
+    async def another_invitation(self, work: UnitOfWork, project: Project) -> None:
+        """Refuse one more member of the project, or one more open invitation by its founder."""
+        founder = project.organisation
+        await work.lock(f"quota/{founder}")
+        present = sum(member.state != "left" for member in project.members)
+        self._keep(project.id, "members", present, self.members)
+        founded = await every(work.projects, organisation=founder)
+        waiting = sum(member.state == "invited" for one in founded for member in one.members)
+        self._keep(founder, "open invitations", waiting, self.invitations)
+
+    async def another_dataset(self, work: UnitOfWork, organisation: str) -> None:
+        """Refuse one more published dataset."""
+        await work.lock(f"quota/{organisation}")
+        published = await work.datasets.count(organisation=organisation, state="published")
+        self._keep(organisation, "datasets", published, self.datasets)
+
+    async def another_grant(self, work: UnitOfWork, organisation: str, now: int) -> None:
+        """Refuse one more grant in force."""
+        await work.lock(f"quota/{organisation}")
+        held = await work.grants.count(organisation=organisation, state="granted", unexpired=now)
+        self._keep(organisation, "grants in force", held, self.grants)
+
+    async def another_job(self, work: UnitOfWork, organisation: str) -> None:
+        """Refuse one more unfinished job (`too_many_jobs`)."""
+        await work.lock(f"quota/{organisation}")
+        states = [state.value for state in JobState if not state.final]
+        living = await work.jobs.count(organisation=organisation, state=states)
+        if living >= self.jobs:
+            raise SecureFlowError(
+                "too_many_jobs",
+                f"{organisation} already has {living} unfinished jobs.",
+                "Wait for some to end, or cancel them.",
+            )
+
+    async def another_user(self, work: UnitOfWork, organisation: str) -> None:
+        """Refuse one more account of an organisation; the operator's own are not counted."""
+        if organisation:
+            await work.lock(f"quota/{organisation}")
+            accounts = await work.users.count(organisation=organisation)
+            self._keep(organisation, "accounts", accounts, self.users)
+
+    async def another_enrolment(self, work: UnitOfWork, organisation: str, now: int) -> None:
+        """Refuse one more enrolment token that somebody could still use."""
+        await work.lock(f"quota/{organisation}")
+        listed = await every(work.enrolments, organisation=organisation, unexpired=now)
+        unused = sum(one.used is None for one in listed)
+        self._keep(organisation or "the operator", "unused enrolments", unused, self.enrolments)
+
+    def _keep(self, owner: str, noun: str, held: int, most: int) -> None:
+        if held >= most:
+            raise SecureFlowError(
+                "quota_exceeded",
+                f"{owner} already has {held} {noun}; the quota is {most}.",
+                "End some that are not needed, or ask the operator to raise the quota.",
+                {"quota": most},
+            )

@@ -1,0 +1,36 @@
+"""The sweeper: once an hour, what nobody can use any more is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from secureflow.application.ports import Begin
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+
+INTERVAL: Final = 3600.0
+
+_log = get_logger(__name__)
+
+
+async def sweep(begin: Begin, clock: Clock) -> int:
+    """Forget expired tokens, dead enrolments and old idempotent answers; return how many."""
+    async with begin() as work:
+        gone = await work.sweep(clock())
+        await work.commit()
+    return gone
+
+
+async def keep_swept(begin: Begin, clock: Clock, interval: float = INTERVAL) -> None:
+    """Sweep now and every `interval` seconds, until cancelled."""
+    while True:
+        try:
+            gone = await sweep(begin, clock)
+        except SecureFlowError as error:  # a busy database; the next time does it
+            _log.warning("sweep_failed", code=error.code)
+        else:
+            if gone:
+                _log.info("swept", rows=gone)
+        await asyncio.sleep(interval)

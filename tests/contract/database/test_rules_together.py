@@ -1,0 +1,122 @@
+"""Rules over several entities hold when two ask at once, over every database and two replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.entities import EntityStore
+from secureflow.adapters.database.log import SqlLedger
+from secureflow.application.quotas import Quotas
+from secureflow.domain.organisations import Enrolment
+from secureflow.domain.users import Role
+from secureflow.kit.errors import SecureFlowError
+from tests.contract.database.conftest import LOG_KEY
+from tests.stage import PASSWORD, Stage, empty_stage
+
+PATIENCE = 1.0
+"""Seconds; without the lock the second one is there much sooner."""
+
+
+@pytest.fixture
+async def stages(
+    database: Database, another: Callable[[], Database], ledger: SqlLedger, tmp_path: Path
+) -> list[Stage]:
+    """One platform, served by two replicas."""
+    quotas = Quotas(projects=1, datasets=1)
+    found = [
+        empty_stage(tmp_path / str(n), LOG_KEY, base, ledger, quotas)
+        for n, base in enumerate((database, another()))
+    ]
+    first, second = found
+    await first.add_person("", Role.PLATFORM_ADMIN)
+    await first.services.organisations.create(first.operator, "bank-a", "Bank A")
+    await first.add_person("bank-a", Role.ORGANISATION_ADMIN)
+    second.people, second.keys = first.people, first.keys
+    return found
+
+
+@pytest.fixture
+def meeting(monkeypatch: pytest.MonkeyPatch, stages: list[Stage]) -> None:
+    """Whoever is about to write waits a moment for the other: both have looked by then.
+
+    With the lock the other one cannot come so far, and the wait runs out.
+    """
+    del stages  # they are made before anybody waits
+    arrived: list[asyncio.Event] = []
+
+    def waiting(method: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def wait(store: EntityStore[object], entity: object) -> None:
+            if not isinstance(entity, Enrolment):  # the token of each; the rule comes after it
+                arrived.append(asyncio.Event())
+            if len(arrived) == 2:
+                arrived[0].set()
+            elif len(arrived) == 1:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(arrived[0].wait(), PATIENCE)
+            await method(store, entity)
+
+        return wait
+
+    monkeypatch.setattr(EntityStore, "add", waiting(EntityStore.add))
+    monkeypatch.setattr(EntityStore, "save", waiting(EntityStore.save))
+
+
+async def together(*asked: Awaitable[object]) -> list[str]:
+    """Run them at once; return the codes of those that were refused."""
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    codes = []
+    for answer in answers:
+        if isinstance(answer, SecureFlowError):
+            codes.append(answer.code)
+        elif isinstance(answer, BaseException):
+            raise answer
+    return codes
+
+
+@pytest.mark.usefixtures("meeting")
+async def test_an_organisation_gets_one_agent(stages: list[Stage]) -> None:
+    """Both redeem a token of their own, with the same key, at the same time."""
+    # The CA is one file of the platform; each replica of this test has its own.
+    codes = await together(*(stage.enrol("bank-a", f"agent-{n}") for n, stage in enumerate(stages)))
+    assert codes == ["already_exists"]
+    async with stages[0].database.begin() as work:
+        assert await work.agents.count(organisation="bank-a") == 1
+
+
+async def test_an_administrator_stays(stages: list[Stage], request: pytest.FixtureRequest) -> None:
+    first, second = stages
+    other = await first.services.users.create(
+        first.operator, name="second", password=PASSWORD, display="", organisation="",
+        roles=[Role.PLATFORM_ADMIN],
+    )  # fmt: skip
+    request.getfixturevalue("meeting")
+    them = replace(first.operator, user=other.id, name="second")
+    codes = await together(
+        first.services.users.update(first.operator, other.id, disabled=True),
+        second.services.users.update(them, first.operator.user, disabled=True),
+    )
+    assert codes == ["last_administrator"]
+
+
+@pytest.mark.usefixtures("meeting")
+async def test_the_last_place_is_taken_once(stages: list[Stage]) -> None:
+    admin = stages[0].admin("bank-a")
+    codes = await together(
+        *(stage.services.projects.create(admin, name="P", purpose="p") for stage in stages)
+    )
+    assert codes == ["quota_exceeded"]
+
+
+@pytest.mark.usefixtures("meeting")
+async def test_a_dataset_is_published_once(stages: list[Stage]) -> None:
+    """The same agent's publication, come twice, is one dataset and one place."""
+    assert await together(*(stage.publish("bank-a") for stage in stages)) == []
+    async with stages[0].database.begin() as work:
+        assert await work.datasets.count(organisation="bank-a") == 1
