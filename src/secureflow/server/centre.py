@@ -88,11 +88,7 @@ async def open_centre(
     link = _make_link(settings.link, certificate, authority.trust_domain, desk, artifacts)
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, await link.start())
-    aggregation = Aggregation(artifacts, vectors)
-    parties = LocalParties(
-        link, {AGGREGATOR: aggregation.handle}, {"mask": aggregation.check_arrival}
-    )
-    asking = Asking(parties, witnessing.cosigned)
+    asking = Asking(_parties(link, Aggregation(artifacts, vectors)), witnessing.cosigned)
     runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, _Waker(bus, metrics))
     stack.push_async_callback(runner.stop)
     services = make_services(
@@ -116,11 +112,12 @@ async def open_centre(
         quotas=settings.quotas,
     )
     desk.open(services)
-    stack.callback(asyncio.create_task(keep_swept(database.begin, clock)).cancel)
+    stack.push_async_callback(_ended, asyncio.create_task(keep_swept(database.begin, clock)))
     await runner.resume_all()
     return Centre(services, certificate, address)
 
 
+<<<<<<< HEAD
 def _make_link(
     settings: LinkSettings,
     certificate: ServerCertificate,
@@ -138,6 +135,18 @@ def _make_link(
         version=__version__,
         bounds=Bounds(settings.max_connections, settings.handshake_seconds),
     )
+=======
+def _parties(link: LinkServer, aggregation: Aggregation) -> LocalParties:
+    """Return the parties behind the link, and the aggregator of masked sums here."""
+    here = {AGGREGATOR: aggregation.handle}
+    return LocalParties(link, here, {"mask": aggregation.check_arrival})
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """End a background task, and wait until it has: it may be at the database."""
+    task.cancel()
+    await asyncio.wait([task])
+>>>>>>> c58cbe9 (Wait for the sweeper before the database closes)
 
 
 async def open_ledger(
