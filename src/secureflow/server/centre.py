@@ -28,8 +28,8 @@ from secureflow.application.organisations import revoked
 from secureflow.application.ports import Bus
 from secureflow.application.runner import Runner
 from secureflow.application.scripts import script_for
-from secureflow.application.throttle import Throttle
 from secureflow.application.sweeping import keep_swept
+from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
 from secureflow.engines.script import AGGREGATOR
 from secureflow.kit.clock import system_clock
@@ -117,7 +117,6 @@ async def open_centre(
     return Centre(services, certificate, address)
 
 
-<<<<<<< HEAD
 def _make_link(
     settings: LinkSettings,
     certificate: ServerCertificate,
@@ -135,7 +134,8 @@ def _make_link(
         version=__version__,
         bounds=Bounds(settings.max_connections, settings.handshake_seconds),
     )
-=======
+
+
 def _parties(link: LinkServer, aggregation: Aggregation) -> LocalParties:
     """Return the parties behind the link, and the aggregator of masked sums here."""
     here = {AGGREGATOR: aggregation.handle}
@@ -146,7 +146,6 @@ async def _ended(task: asyncio.Task[None]) -> None:
     """End a background task, and wait until it has: it may be at the database."""
     task.cancel()
     await asyncio.wait([task])
->>>>>>> c58cbe9 (Wait for the sweeper before the database closes)
 
 
 async def open_ledger(
