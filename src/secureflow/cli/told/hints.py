@@ -170,4 +170,7 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "Give the new one another name: --name NAME.": "请为新数据集另取名称：--name NAME。",
     "Change the job accordingly, or ask the data owner.": "请相应修改任务，或联系数据所有者。",
+    "End some that are not needed, or ask the operator to raise the quota.": (
+        "请先结束不再需要的对象，或请运营方提高配额。"
+    ),
 }

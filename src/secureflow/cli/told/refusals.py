@@ -30,6 +30,7 @@ TEXTS: Final[dict[str, str]] = {
     "A grant ends in the future, at most five years from now.": ("授权须在将来到期，且最长五年。"),
     "Job {} is {}; its report comes at the end.": "任务 {0} 的状态为 {1}；结束后才有报告。",
     "{} already has {} unfinished jobs.": "{0} 已有 {1} 个未结束的任务。",
+    "{} already has {} {}; the quota is {}.": "{0} 已有 {1} 个 {2}；配额为 {3}。",
     "{} neither submitted {} nor contributes to it.": "{0} 既未提交也未参与 {1}。",
     "Job {} is already {}.": "任务 {0} 已处于 {1} 状态。",
     "{} is not enrolled, or has been revoked.": "{0} 未注册，或已被吊销。",
