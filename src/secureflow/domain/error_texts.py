@@ -88,7 +88,7 @@ CHINESE: Final[dict[str, str]] = {
     "charter_not_signed": "章程的签名不足",
     "column_not_granted": "该列未获授权",
     "bounds_too_narrow": "取值范围比声明的更窄",
-    "quota_exceeded": "该机构在此类对象上的配额已用满。",
+    "quota_exceeded": "配额已用满",
     "too_many_jobs": "未结束的任务过多",
     "already_finished": "任务已经结束",
     "not_finished": "任务尚未结束",
