@@ -318,9 +318,9 @@ def _enclave(way: Way) -> str:
             f"The centre's enclave runs code {code}, which attestation.measurements does not list.",
             "Install the release that the enclave runs, or list its measurement once reviewed.",
         )
-    return f"it says that it runs accepted code {code}" + (
-        " in a SIMULATED TEE, which protects nothing" if simulated else ""
-    )
+    if simulated:
+        return f"it says that it runs accepted code {code} in a SIMULATED TEE: no protection"
+    return f"it says that it runs accepted code {code}"
 
 
 def _running(way: Way) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from secureflow.sdk import Profile
 
+_LEG = 14
+"""Columns of a leg's name."""
 PATIENCE = 10.0
 """Seconds that one leg may take."""
 
@@ -50,11 +52,14 @@ def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
     Raises:
         SecureFlowError: the first failed leg's.
     """
+    from rich.cells import cell_len
+
     found = list(findings)
     if output is Form.TABLE:
         for one in found:
             mark = "✓" if one["ok"] else "✗"
-            write(f"{mark} {t(one['leg']):<14} {said(one['message'])}")
+            leg = t(one["leg"])
+            write(f"{mark} {leg}{' ' * (_LEG - cell_len(leg))} {said(one['message'])}")
     else:
         show(found, output)
     bad = next((one for one in found if not one["ok"]), None)

@@ -34,6 +34,15 @@ _SEVERAL: Final = frozenset({"exception", "stack"})
 _QUIET: Final = ("aiosqlite", "asyncio", "grpc", "httpcore", "httpx", "uvicorn.access", "alembic")
 
 
+def _unconfigured(*_: object) -> structlog.PrintLogger:
+    """Log to stderr where nobody has configured anything: stdout is a command's result."""
+    return structlog.PrintLogger(sys.stderr)
+
+
+if not structlog.is_configured():
+    structlog.configure(logger_factory=_unconfigured)
+
+
 def configure_logging(process: str, *, form: Form = "console", level: Level = "info") -> None:
     """Set up logging of this process: own lines and those of libraries look the same."""
     shared: list[Processor] = [

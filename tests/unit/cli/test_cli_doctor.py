@@ -10,6 +10,7 @@ import pytest
 
 from secureflow.cli import doctor
 from secureflow.cli.doctor import examine
+from secureflow.kit.logging import get_logger
 from secureflow.sdk import Profile
 
 ME = {"id": "usr_00000000", "name": "sam", "organisation": "bank-a", "roles": ["auditor"]}
@@ -66,6 +67,19 @@ def test_a_token_that_ended(centre: Any, cli: Any) -> None:
 def test_another_version(centre: Any) -> None:
     centre.answers["GET /healthz"] = (200, {"version": "9.0"})
     assert legs(Profile(centre.url, token="x"))[-1] == ("version", False)
+
+
+def test_what_is_logged_meanwhile_stays_out_of_the_result(
+    centre: Any, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def logging(known: Profile) -> list[dict[str, Any]]:
+        get_logger("doctor").warning("tee_simulated")
+        return [{"leg": "clock", "ok": True, "code": "", "message": known.url, "hint": ""}]
+
+    monkeypatch.setattr(doctor, "examine", logging)
+    _, out, err = cli("doctor", "-o", "json")
+    assert json.loads(out)[0]["leg"] == "clock"
+    assert "tee_simulated" in err
 
 
 def test_a_server_that_is_dead_is_6(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:

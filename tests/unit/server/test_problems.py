@@ -35,3 +35,8 @@ async def test_a_title_has_the_language_that_was_asked_for(api: Api) -> None:
     assert chinese.headers["content-language"] == "zh"
     assert "content-language" not in english.headers
     assert chinese.json() == english.json() | {"title": chinese.json()["title"]}
+
+
+async def test_the_edge_speaks_it_too(api: Api) -> None:
+    refused = await api.call("GET", "/me%01", headers={"Accept-Language": "zh"})
+    assert (refused.status_code, refused.json()["title"]) == (400, "请求格式有误")

@@ -21,7 +21,10 @@ TEXTS: Final[dict[str, str]] = {
     "none is connected: jobs with sealed updates must wait": (
         "没有飞地在线：使用密封更新的任务须等待"
     ),
-    "it says that it runs accepted code {}{}": "它自称运行已接受的代码 {0}{1}",
+    "it says that it runs accepted code {}": "它自称运行已接受的代码 {0}",
+    "it says that it runs accepted code {} in a SIMULATED TEE: no protection": (
+        "它自称在模拟（SIMULATED）TEE 中运行已接受的代码 {0}：不提供任何保护"
+    ),
     "none": "无",
     "The doctor does not answer {}.": "检查程序不应答 {0}。",
     "{} holds no link certificate.": "{0} 中没有链路证书。",

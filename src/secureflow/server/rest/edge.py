@@ -76,7 +76,9 @@ class Edge:
         with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
             refusal = self._refusal(scope, headers)
             if refusal is not None:
-                await problem(refusal, scope["path"])(scope, receive, told)
+                languages = headers.get("accept-language", "")
+                answer = problem(refusal, scope["path"], languages=languages)
+                await answer(scope, receive, told)
                 return
             await self._app(scope, self._capped(receive), told)
 
