@@ -41,6 +41,9 @@ def appraisal_policy(settings: AttestationSettings, installed: str) -> Appraisal
         allowed_platform=settings.allowed_platform,
         max_age_s=settings.max_age,
         allow_simulated=settings.allow_simulated,
+        references=tuple(
+            one.reference() for kind in (settings.sgx, settings.tdx, settings.snp) for one in kind
+        ),
     )
 
 

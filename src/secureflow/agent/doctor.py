@@ -286,12 +286,13 @@ def _charter(way: Way) -> str:
 def _attestation(way: Way) -> str:
     policy = appraisal_policy(way.known.attestation, code_measurement())
     verifier(way.known)
-    listed = ", ".join(policy.measurements)
+    references = (f"a reference of {one.tee}" for one in policy.references)
+    listed = ", ".join((*policy.measurements, *references))
     if not listed:
         raise SecureFlowError(
             "invalid_settings",
-            "attestation.measurements is empty: every enclave is refused.",
-            "List the reviewed code's measurement, or `installed`.",
+            "attestation names neither measurements nor references: every enclave is refused.",
+            "List the reviewed code's measurement, or `installed`, or a reference of its hardware.",
         )
     if policy.allow_simulated:
         return f"SIMULATED enclaves are accepted: they protect nothing. Code {listed}"

@@ -8,13 +8,14 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
-from secureflow.adapters.tee import DcapVerifier, code_measurement
+from secureflow.adapters.tee import TeeVerifier, code_measurement
 from secureflow.agent.attestation import appraisal_policy
 from secureflow.agent.clockwatch import ClockWatch
 from secureflow.agent.commands import Commands, Describing
@@ -163,15 +164,17 @@ def take_limits(assembly: Assembly) -> None:
         _log.warning("budget_limit_changed", **one)
 
 
-def verifier(settings: AgentSettings) -> DcapVerifier:
+def verifier(settings: AgentSettings) -> TeeVerifier:
     """Return the verifier of evidence; a simulated root counts only with the owner's word.
 
     Raises:
         SecureFlowError: `simulated_root_refused`.
     """
     attestation = settings.attestation
+    floors = {str(product): floor.tcb for product, floor in attestation.snp_minimum_tcb.items()}
+    make = partial(TeeVerifier, minimum_tcb=floors, without_crl=attestation.snp_without_crl)
     if not attestation.allow_simulated or not attestation.roots:
-        return DcapVerifier()
+        return make()
     path = attestation.roots[0]
     try:
         root = path.read_text()
@@ -182,7 +185,7 @@ def verifier(settings: AgentSettings) -> DcapVerifier:
             "Correct `attestation.roots` in agent.yaml.",
         ) from error
     _log.warning("tee_simulated", message="SIMULATED enclaves protect nothing from the operator")
-    return DcapVerifier(root)
+    return make(root)
 
 
 def read_signing_key(settings: AgentSettings) -> SigningKey:

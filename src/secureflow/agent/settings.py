@@ -12,6 +12,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from secureflow.agent.references import (
+    AmdProduct,
+    SgxReference,
+    SnpReference,
+    TcbFloor,
+    TdxReference,
+)
 from secureflow.domain.schemas import DatasetConfig, check_dataset
 from secureflow.domain.specs import Protection, Slug
 from secureflow.kit.errors import SecureFlowError
@@ -20,6 +27,7 @@ from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
 
 DAY = 86_400
+_MEASUREMENT = r"^(?:[0-9a-f]{64}|[0-9a-f]{96}(?::[0-9a-f]{96}){4}|[0-9a-f]{96})$"
 
 
 class ConsentSettings(Section):
@@ -38,16 +46,25 @@ class ConsentSettings(Section):
 class AttestationSettings(Section):
     """Which enclaves this organisation trusts.
 
-    `measurements` are hex code measurements, or `installed`: that of this very installation.
-    Intel's root is built in; a simulated TEE needs its root (a PEM file in `roots`) *and*
-    `allow_simulated`. `max_age` is how long a verdict lasts, `nonce_age` how old the
-    nonce of fresh evidence may be, both in seconds.
+    `measurements` are hex code measurements (SGX: MRENCLAVE; SEV-SNP: the launch measurement; TDX:
+    MRTD and RTMR0 to 3 joined by colons), or `installed`: that of this very installation, which
+    only a SIMULATED enclave has. `sgx`, `tdx` and `snp` are reference values in the vendors' own
+    words; code that fits a measurement or one of them is accepted. SEV-SNP needs the lowest
+    firmware versions of the product in `snp_minimum_tcb`, and AMD's revocation list unless
+    `snp_without_crl`. Intel's and AMD's roots are built in; a simulated TEE needs its root (a PEM
+    file in `roots`) *and* `allow_simulated`. `max_age` is how long a verdict lasts, `nonce_age` how
+    old the nonce of fresh evidence may be, both in seconds.
     """
 
     allow_simulated: bool = False
-    measurements: (
-        Literal["installed"] | tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64,96}$")], ...]
-    ) = "installed"
+    measurements: Literal["installed"] | tuple[Annotated[str, Field(pattern=_MEASUREMENT)], ...] = (
+        "installed"
+    )
+    sgx: Annotated[tuple[SgxReference, ...], Field(max_length=64)] = ()
+    tdx: Annotated[tuple[TdxReference, ...], Field(max_length=64)] = ()
+    snp: Annotated[tuple[SnpReference, ...], Field(max_length=64)] = ()
+    snp_minimum_tcb: dict[AmdProduct, TcbFloor] = Field(default_factory=dict)
+    snp_without_crl: bool = False
     roots: Annotated[tuple[Path, ...], Field(max_length=1)] = ()
     tcb_statuses: tuple[str, ...] = ("UpToDate", "SWHardeningNeeded")
     denied_advisories: tuple[str, ...] = ()

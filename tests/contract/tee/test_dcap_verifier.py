@@ -20,6 +20,8 @@ from secureflow.adapters.tee import (
     DcapVerifier,
     SimulatedAttester,
     SimulatedPlatform,
+    _dcap_errors,
+    _pck,
     code_measurement,
 )
 from secureflow.adapters.tee.dcap import INTEL_ROOT
@@ -29,9 +31,11 @@ from secureflow.engines.attestation import (
     Evidence,
     appraise,
     attest,
+    not_authentic,
     report_data,
     runtime_data,
 )
+from secureflow.engines.attestation.claims import HINTS
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority
 
@@ -145,6 +149,49 @@ def test_absurd_times_are_refused() -> None:
 def test_incomplete_evidence(changes: dict[str, Any]) -> None:
     code, _ = refusal(VERIFIER, replace(EVIDENCE, **changes))
     assert code == "evidence_not_authentic"
+
+
+def test_another_platforms_collateral_is_called_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signed by the same authority, for another model: not the quote is wrong."""
+    monkeypatch.setattr(_pck, "FMSPC", bytes(6))
+    foreign = replace(EVIDENCE, collateral=PLATFORM.collateral(NOW))
+    assert refusal(VERIFIER, foreign) == ("evidence_not_authentic", "collateral_mismatch")
+
+
+LIBRARY = {
+    "Verification failed: Fmspc mismatch": "collateral_mismatch",
+    "SGX quote with non-SGX TCB info in the collateral": "collateral_mismatch",
+    "Failed to decode TcbInfo": "collateral_format",
+    "Failed to decode quote": "quote_format",
+    "Unsupported DCAP quote version": "quote_format",
+    "Unknown QE vendor ID": "quote_format",
+    "QE MRSIGNER mismatch: expected 00, got 11": "quoting_enclave",
+    "QE report hash mismatch": "quote_signature",
+    "Signature is invalid for qe_identity in quote_collateral": "collateral_signature",
+    "No matching TCB level found": "tcb",
+    "SEPT_VE_DISABLE is not enabled": "attributes",
+    "Failed to verify certificate chain: UnknownIssuer": "certificate_chain",
+    "something that a later library says of \x1b[2J": "quote",
+}
+
+
+@pytest.mark.parametrize("text", LIBRARY)
+def test_the_librarys_words_name_the_leg_and_reach_nobody(text: str) -> None:
+    told = _dcap_errors.refusal(text)
+    assert told.details == {"stage": "authentic", "leg": LIBRARY[text]}
+    for word in ("mismatch", "Fmspc", "UnknownIssuer", "\x1b", "SEPT", "MRSIGNER", "TcbInfo"):
+        assert word not in f"{told} {told.details}".replace("collateral_mismatch", "")
+
+
+def test_honest_hardware_is_not_called_no_tee() -> None:
+    """What is stale, of another machine or out of date says nothing against the hardware."""
+    suspicious = {leg for leg, hint in HINTS.items() if "no TEE" in hint}
+    assert suspicious == {
+        *("root", "quote_signature", "report_signature", "collateral_signature"),
+        *("quoting_enclave", "attributes", "chip"),
+    }
+    for leg in ("quote", "quote_format", "collateral_format", "crl", "tcb", "collateral_expired"):
+        assert "no TEE" not in not_authentic(leg, "x").hint
 
 
 SIGNED = 48 + 384

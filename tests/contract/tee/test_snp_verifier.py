@@ -112,7 +112,7 @@ def report(**changes: Any) -> bytes:
 
 
 def evidence(blob: bytes | None = None, **collateral: Any) -> Evidence:
-    chain = {"vcek": leaf(), "ask": ASK, "ark": ARK, **collateral}
+    chain = {"vcek": leaf(), "ask": ASK, "ark": ARK, "crl": crl(), **collateral}
     encoded = {
         name: b64encode(one.public_bytes(DER) if isinstance(one, x509.Certificate) else one)
         for name, one in chain.items()
@@ -133,7 +133,7 @@ def leg(shown: Evidence, verifier: SnpVerifier = VERIFIER, now: int = NOW) -> st
 
 
 def test_genuine_format_under_a_simulated_root() -> None:
-    claims = VERIFIER.verify(evidence(crl=crl()), NOW)
+    claims = VERIFIER.verify(evidence(), NOW)
     assert claims.simulated
     assert (claims.tee, claims.measurement, claims.svn) == ("sev-snp", CODE, 5)
     assert claims.report_data == report_data(RUNTIME).hex()
@@ -187,7 +187,7 @@ def test_broken_chains() -> None:
 
 
 def test_dates() -> None:
-    assert leg(evidence(), now=NOW - 2 * 86_400) == "certificate_expired"
+    assert leg(evidence(), now=NOW - 2 * 86_400) == "certificate_not_yet_valid"
     assert leg(evidence(vcek=leaf(days=1)), now=NOW + 86_400) == "certificate_expired"
 
 
@@ -197,6 +197,36 @@ def test_revocation() -> None:
     assert leg(evidence(crl=crl(days=-3))) == "collateral_expired"
     assert leg(evidence(crl=crl(days=3))) == "collateral_expired"
     assert leg(evidence(crl=b"x")) == "certificate_format"
+
+
+def test_without_the_list_of_revoked_keys_nothing_is_proven() -> None:
+    """A missing list is not an empty one; only the owner's own word lets it be."""
+    bare = evidence(crl=None)
+    assert leg(bare) == "crl"
+    with pytest.raises(SecureFlowError) as error:
+        VERIFIER.verify(bare, NOW)
+    assert "snp_without_crl" in error.value.hint
+    assert "no TEE" not in error.value.hint
+    lenient = SnpVerifier({"SIMULATED": TCB}, ROOT, without_crl=True)
+    claims = lenient.verify(bare, NOW)
+    assert claims.unchecked == ("revocation",)
+    checked = lenient.verify(evidence(), NOW)
+    assert checked.unchecked == ()
+    assert (claims.valid_until or 0) > (checked.valid_until or 0) == NOW + 86_400
+    assert leg(evidence(crl=crl(revoked=ASK.serial_number)), lenient) == "revoked"
+    # A changed report is called that, whatever else is missing.
+    changed = bytearray(bare.blob)
+    changed[0x90] ^= 1
+    assert leg(replace(bare, blob=bytes(changed))) == "report_signature"
+
+
+def test_what_the_report_says_is_told_in_amds_words() -> None:
+    told = VERIFIER.verify(evidence(report(policy=1 << 20 | 0x0137, vmpl=2)), NOW)
+    assert told.registers["measurement"] == CODE
+    assert told.registers["chip_id"] == CHIP.hex()
+    assert told.registers["vmpl"] == "02"
+    assert told.numbers == {"guest_svn": 5, "policy_abi": 0x0137}
+    assert told.flags == {"smt", "single_socket"}
 
 
 def test_the_key_belongs_to_chip_and_tcb() -> None:
@@ -289,7 +319,7 @@ def test_dispatch_by_format() -> None:
         VERIFIER.verify(replace(evidence(), format="dcap"), NOW)
 
 
-GOOD = evidence(crl=crl())
+GOOD = evidence()
 
 
 def fuzz(seed: int) -> None:
@@ -358,12 +388,13 @@ def vector() -> Evidence:
 @real
 @ignore_serial
 def test_real_milan_report() -> None:
-    claims = SnpVerifier(MILAN).verify(vector(), THEN)  # type: ignore[arg-type]
+    assert leg(vector(), SnpVerifier(MILAN), THEN) == "crl"  # type: ignore[arg-type]
+    claims = SnpVerifier(MILAN, without_crl=True).verify(vector(), THEN)  # type: ignore[arg-type]
     assert not claims.simulated
     assert (claims.tcb_status, claims.debug) == ("UpToDate", False)
     assert claims.measurement.startswith("a1f3930413247bb3")
     assert claims.svn == 4
-    raised = SnpVerifier({"Milan": (0, 3, 0, 8, 116)})
+    raised = SnpVerifier({"Milan": (0, 3, 0, 8, 116)}, without_crl=True)
     assert raised.verify(vector(), THEN).tcb_status == "OutOfDate"
 
 
@@ -382,6 +413,6 @@ def test_real_report_with_another_vcek_or_time() -> None:
     shown = vector()
     other = {**(shown.collateral or {}), "vcek": b64encode(leaf().public_bytes(DER))}
     assert leg(replace(shown, collateral=other), SnpVerifier()) == "certificate_chain"
-    for year in (2020, 2031):
+    for year, expected in ((2020, "certificate_not_yet_valid"), (2031, "certificate_expired")):
         then = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
-        assert leg(shown, SnpVerifier(), then) == "certificate_expired"
+        assert leg(shown, SnpVerifier(), then) == expected

@@ -6,6 +6,7 @@ Only parsing: nothing here is authentic before `SnpVerifier` has checked the sig
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -17,9 +18,28 @@ VERSIONS: Final = range(2, 6)
 
 _ECDSA_P384_SHA384: Final = 1
 _COMPONENT: Final = 72
-_MIGRATABLE: Final = 1 << 18
-_DEBUG: Final = 1 << 19
+POLICY_FLAGS: Final = {
+    "smt": 1 << 16,
+    "migrate_ma": 1 << 18,
+    "debug": 1 << 19,
+    "single_socket": 1 << 20,
+    "cxl_allow": 1 << 21,
+    "mem_aes_256_xts": 1 << 22,
+    "rapl_dis": 1 << 23,
+    "ciphertext_hiding": 1 << 24,
+    "page_swap_disable": 1 << 25,
+}
+"""Bits of the guest's policy (AMD 56860, table 10)."""
 _SMT_ENABLED: Final = 1 << 0
+_REGISTERS: Final = {
+    "family_id": (0x10, 0x20),
+    "image_id": (0x20, 0x30),
+    "measurement": (0x90, 0xC0),
+    "host_data": (0xC0, 0xE0),
+    "id_key_digest": (0xE0, 0x110),
+    "author_key_digest": (0x110, 0x140),
+    "chip_id": (0x1A0, 0x1E0),
+}
 _SIGNERS: Final = {0: "vcek", 1: "vlek"}
 
 Tcb = tuple[int, int, int, int, int]
@@ -31,14 +51,13 @@ class SnpReport:
     """The fields that decide; numbers little-endian, digests as hex."""
 
     guest_svn: int
-    debug: bool
-    migratable: bool
+    policy: frozenset[str]
+    policy_abi: int
     smt_enabled: bool
     vmpl: int
     signer: Literal["vcek", "vlek"]
     report_data: str
-    measurement: str
-    author_key: str
+    registers: Mapping[str, str]
     reported_tcb: bytes
     chip_id: bytes
     signed: bytes
@@ -69,14 +88,14 @@ def parse_report(data: bytes) -> SnpReport:
     )
     return SnpReport(
         guest_svn=guest_svn,
-        debug=bool(policy & _DEBUG),
-        migratable=bool(policy & _MIGRATABLE),
+        policy=frozenset(name for name, bit in POLICY_FLAGS.items() if policy & bit),
+        policy_abi=policy & 0xFFFF,
         smt_enabled=bool(platform & _SMT_ENABLED),
         vmpl=vmpl,
         signer="vcek" if signer == "vcek" else "vlek",
         report_data=data[0x50:0x90].hex(),
-        measurement=data[0x90:0xC0].hex(),
-        author_key=data[0x110:0x140].hex(),
+        registers={name: data[start:end].hex() for name, (start, end) in _REGISTERS.items()}
+        | {"vmpl": f"{vmpl:02x}"},
         reported_tcb=data[0x180:0x188],
         chip_id=data[0x1A0:0x1E0],
         signed=data[:SIGNED_LENGTH],

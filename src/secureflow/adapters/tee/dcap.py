@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
+from secureflow.adapters.tee._dcap_errors import refusal
 from secureflow.engines.attestation import Claims, Evidence, not_authentic
 from secureflow.kit.canonical import canonical_bytes, sha256
 from secureflow.kit.errors import SecureFlowError
@@ -24,38 +25,24 @@ from secureflow.kit.errors import SecureFlowError
 INTEL_ROOT: Final = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
 """Hex SHA-256 of the Intel SGX Root CA's DER (what dcap-qvl pins)."""
 
-# The library's errors are plain texts: known beginnings name the leg, everything else is `quote`.
-_LEGS: Final = (
-    ("TCBInfo expired", "collateral_expired"),
-    ("QEIdentity expired", "collateral_expired"),
-    ("QE Identity expired", "collateral_expired"),
-    ("CrlExpired", "collateral_expired"),
-    ("CertExpired", "certificate_expired"),
-    ("CertNotValidYet", "certificate_not_yet_valid"),
-    ("TCBInfo issue date is in the future", "collateral_not_yet_valid"),
-    ("QEIdentity issue date is in the future", "collateral_not_yet_valid"),
-    ("QE Identity issue date is in the future", "collateral_not_yet_valid"),
-    ("Failed to verify certificate chain", "certificate_chain"),
-    ("Signature is invalid for qe_report", "quote_signature"),
-    ("Signature is invalid for", "collateral_signature"),
-    ("Unsupported QE Identity", "collateral_mismatch"),
-    ("No matching TCB level found", "tcb"),
-    ("TCB status is invalid", "tcb"),
-    ("ISV enclave report signature is invalid", "quote_signature"),
-    ("QE report hash mismatch", "quote_signature"),
-    ("Debug mode is enabled", "debug"),
-    ("Failed to decode quote", "quote_format"),
-    ("Failed to parse", "collateral_format"),
-)
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 _END: Final = b"-----END CERTIFICATE-----"
-_PREFIX: Final = "Verification failed: "
-_HINTS: Final = {
-    "collateral_expired": "The operator fetches fresh collateral; compare both clocks as well.",
-    "collateral_not_yet_valid": "Compare the clocks of this machine and of the enclave.",
-    "certificate_chain": "A certificate is revoked, out of date, or not issued under the root.",
-}
 _PLATFORM: Final = ("dynamic_platform", "cached_keys", "smt_enabled")
+_TDX_REGISTERS: Final = {
+    "mrtd": "mr_td",
+    "rtmr0": "rt_mr0",
+    "rtmr1": "rt_mr1",
+    "rtmr2": "rt_mr2",
+    "rtmr3": "rt_mr3",
+    "mrseam": "mr_seam",
+    "mrsignerseam": "mr_signer_seam",
+    "mrconfigid": "mr_config_id",
+    "mrowner": "mr_owner",
+    "mrownerconfig": "mr_owner_config",
+    "td_attributes": "td_attributes",
+    "xfam": "xfam",
+}
+"""What settings call a register → what the library does; the first five identify the code."""
 _SGX_DEBUG: Final = 0x02
 _TD_DEBUG: Final = 0x01
 
@@ -98,7 +85,7 @@ class DcapVerifier:
         except (ValueError, OverflowError, SecureFlowError) as error:
             if root is None and named is not None and sha256(named).hex() != INTEL_ROOT:
                 raise _unknown_root(named) from error
-            raise _refusal(str(error)) from error
+            raise refusal(str(error)) from error
         return _claims(report, root, now)
 
 
@@ -118,12 +105,12 @@ def _named_root(quote: bytes) -> bytes | None:
 def _claims(report: dict[str, Any], root: bytes | None, now: int) -> Claims:
     # The library accepts CRLs from the future: a clock that is wrong must not pass unseen.
     if max(report["latest_issue_date"], report["qe_iden_latest_issue_date"]) > now:
-        raise _refusal("TCBInfo issue date is in the future")
+        raise refusal("TCBInfo issue date is in the future")
     pck = report["platform"]["pck"]
     tcb = report["tcb"]
     ends = (report["earliest_expiration_date"], report["qe_iden_earliest_expiration_date"])
     return Claims(
-        **_identity(report["report"]),
+        **_identity(report["report"], tcb["eval_data_number"]),
         simulated=root is not None,
         tcb_status=str(tcb["status"]),
         advisories=tuple(sorted(tcb["advisory_ids"])),
@@ -133,7 +120,7 @@ def _claims(report: dict[str, Any], root: bytes | None, now: int) -> Claims:
     )
 
 
-def _identity(report: dict[str, Any]) -> dict[str, Any]:
+def _identity(report: dict[str, Any], evaluation: int) -> dict[str, Any]:
     ((kind, body),) = report.items()
     if kind == "SgxEnclave":
         return {
@@ -143,41 +130,37 @@ def _identity(report: dict[str, Any]) -> dict[str, Any]:
             "svn": body["isv_svn"],
             "debug": bool(bytes.fromhex(body["attributes"])[0] & _SGX_DEBUG),
             "report_data": body["report_data"],
+            "registers": {
+                "mrenclave": body["mr_enclave"],
+                "mrsigner": body["mr_signer"],
+                "attributes": body["attributes"],
+            },
+            "numbers": {
+                "isv_prod_id": body["isv_prod_id"],
+                "isv_svn": body["isv_svn"],
+                "tcb_evaluation": evaluation,
+            },
         }
     if kind in {"TD10", "TD15"}:
         body = body.get("base", body)
-        registers = ("mr_td", "rt_mr0", "rt_mr1", "rt_mr2", "rt_mr3")
         return {
             "tee": "tdx",
-            "measurement": ":".join(body[register] for register in registers),
+            "measurement": ":".join(body[name] for name in list(_TDX_REGISTERS.values())[:5]),
             "signer": body["mr_signer_seam"],
             "svn": 0,
             "debug": bool(bytes.fromhex(body["td_attributes"])[0] & _TD_DEBUG),
             "report_data": body["report_data"],
+            "registers": {name: body[field] for name, field in _TDX_REGISTERS.items()},
+            "numbers": {"tcb_evaluation": evaluation},
         }
-    raise not_authentic("quote_format", f"A report of kind {kind} is not known.")
-
-
-def _refusal(text: str) -> SecureFlowError:
-    reason = " ".join(text.removeprefix(_PREFIX).split())[:300]
-    leg = next((leg for beginning, leg in _LEGS if reason.startswith(beginning)), "quote")
-    if leg == "debug":
-        return SecureFlowError(
-            "evidence_not_acceptable",
-            "The enclave runs in debug mode: its host can read it.",
-            "Ask the operator for a production enclave.",
-            {"stage": "acceptable", "leg": "debug"},
-        )
-    return not_authentic(
-        leg, f"The quote does not verify: {reason}.", _HINTS.get(leg, ""), reason=reason
-    )
+    raise not_authentic("quote_format", "A report of this kind is not known.")
 
 
 def _unknown_root(der: bytes) -> SecureFlowError:
     return not_authentic(
         "root",
-        f"The quote's chain ends in the unknown root {sha256(der).hex()}.",
-        "It is neither Intel's root nor the SIMULATED root in this agent's own file.",
+        f"The quote's chain ends in the unknown root {sha256(der).hex()}: neither Intel's nor the "
+        "SIMULATED one in this agent's own file.",
     )
 
 

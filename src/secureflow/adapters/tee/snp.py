@@ -51,11 +51,17 @@ class SnpVerifier:
         minimum_tcb: product (`Milan`, `Genoa`, `Turin`, `SIMULATED`) → lowest (FMC, boot loader,
             TEE, SNP, microcode) that counts as up to date.
         simulated_root: PEM of an ARK whose name says SIMULATED, from the agent's own file.
+        without_crl: accept evidence that came without AMD's revocation list; the claims say so.
     """
 
     def __init__(
-        self, minimum_tcb: Mapping[str, Tcb] | None = None, simulated_root: str | None = None
+        self,
+        minimum_tcb: Mapping[str, Tcb] | None = None,
+        simulated_root: str | None = None,
+        *,
+        without_crl: bool = False,
     ) -> None:
+        self._without_crl = without_crl
         self._minimum = dict(minimum_tcb or {})
         self._roots = dict(ROOTS)
         if simulated_root is not None:
@@ -64,8 +70,8 @@ class SnpVerifier:
     def verify(self, evidence: Evidence, now: int) -> Claims:
         """Return what the report proves at this time (Unix seconds).
 
-        The collateral is `{"vcek", "ask", "ark"}` (base64 DER; `vcek` also holds a VLEK) and
-        optionally `crl`, the ARK's.
+        The collateral is `{"vcek", "ask", "ark", "crl"}` (base64 DER; `vcek` also holds a VLEK;
+        `crl` is the ARK's). Without the list nobody knows whether the chain still counts.
 
         Raises:
             SecureFlowError: `evidence_not_authentic`.
@@ -81,20 +87,23 @@ class SnpVerifier:
             if product is None:
                 raise not_authentic("root", f"The ARK {root} is no pinned AMD root.")
             until = _check_chain(leaf, ask, ark, now)
-            if "crl" in collateral:
+            unchecked = () if "crl" in collateral else ("revocation",)
+            if not unchecked:
                 until = min(until, _check_crl(collateral, (leaf, ask), ark, now))
             tcb = _check_binding(report, leaf, product)
         except _UNREADABLE as error:
-            reason = str(error)[:200]
-            raise not_authentic("certificate_format", f"Unreadable collateral: {reason}") from error
+            message = "A certificate or list that came with the report cannot be read."
+            raise not_authentic("certificate_format", message) from error
         _check_signature(report, leaf)
+        if unchecked and not self._without_crl:
+            raise _no_crl()
         return Claims(
             tee="sev-snp",
             simulated=product == "SIMULATED",
-            measurement=report.measurement,
-            signer=report.author_key,
+            measurement=report.registers["measurement"],
+            signer=report.registers["author_key_digest"],
             svn=report.guest_svn,
-            debug=report.debug,
+            debug="debug" in report.policy,
             report_data=report.report_data,
             tcb_status=self._status(product, tcb),
             advisories=(),
@@ -102,9 +111,13 @@ class SnpVerifier:
             valid_until=until,
             platform={
                 "smt_enabled": report.smt_enabled,
-                "migratable": report.migratable,
+                "migratable": "migrate_ma" in report.policy,
                 "lower_privilege": report.vmpl > 0,
             },
+            registers=report.registers,
+            numbers={"guest_svn": report.guest_svn, "policy_abi": report.policy_abi},
+            flags=report.policy,
+            unchecked=unchecked,
         )
 
     def _status(self, product: str, tcb: Tcb) -> str:
@@ -115,6 +128,15 @@ class SnpVerifier:
         return "UpToDate" if reached else "OutOfDate"
 
 
+def _no_crl() -> SecureFlowError:
+    return not_authentic(
+        "crl",
+        "The report came without AMD's list of revoked keys.",
+        "Nothing was sent. The operator staples the list of AMD's key server; without it, only "
+        "`attestation.snp_without_crl: true` in this agent's own settings accepts.",
+    )
+
+
 def _check_chain(
     leaf: x509.Certificate, ask: x509.Certificate, ark: x509.Certificate, now: int
 ) -> int:
@@ -123,15 +145,17 @@ def _check_chain(
         try:
             child.verify_directly_issued_by(issuer)
         except (InvalidSignature, ValueError, TypeError) as error:
-            name = child.subject.rfc4514_string()[:100]
-            raise not_authentic("certificate_chain", f"{name} is not issued by its CA.") from error
+            message = "A certificate of the report's chain is not issued by its CA."
+            raise not_authentic("certificate_chain", message) from error
         if (
             not child.not_valid_before_utc.timestamp()
             <= now
             < child.not_valid_after_utc.timestamp()
         ):
+            early = now < child.not_valid_before_utc.timestamp()
             raise not_authentic(
-                "certificate_expired", f"A certificate is not valid at {now}.", "Compare clocks."
+                "certificate_not_yet_valid" if early else "certificate_expired",
+                f"A certificate of the report's chain is not valid at {now}.",
             )
     if not ask.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
         raise not_authentic("certificate_chain", "The intermediate certificate is no CA.")

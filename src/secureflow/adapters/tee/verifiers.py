@@ -16,14 +16,22 @@ class TeeVerifier:
     Args:
         simulated_root: PEM of a SIMULATED SGX root, from the agent's own file.
         minimum_tcb: SEV-SNP floors by product (see `SnpVerifier`).
+        without_crl: accept SEV-SNP evidence without AMD's revocation list.
+
+    Raises:
+        SecureFlowError: `simulated_root_refused`.
     """
 
     def __init__(
-        self, simulated_root: str | None = None, minimum_tcb: Mapping[str, Tcb] | None = None
+        self,
+        simulated_root: str | None = None,
+        minimum_tcb: Mapping[str, Tcb] | None = None,
+        *,
+        without_crl: bool = False,
     ) -> None:
         self._by_format: dict[str, EvidenceVerifier] = {
             "dcap": DcapVerifier(simulated_root),
-            "snp-report": SnpVerifier(minimum_tcb),
+            "snp-report": SnpVerifier(minimum_tcb, without_crl=without_crl),
         }
 
     def verify(self, evidence: Evidence, now: int) -> Claims:

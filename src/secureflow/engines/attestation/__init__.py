@@ -10,6 +10,7 @@ from secureflow.engines.attestation.evidence import (
     runtime_data,
 )
 from secureflow.engines.attestation.policy import AppraisalPolicy
+from secureflow.engines.attestation.references import Reference
 from secureflow.engines.attestation.verdict import Verdict
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Claims",
     "Evidence",
     "EvidenceVerifier",
+    "Reference",
     "Verdict",
     "appraise",
     "attest",

@@ -23,6 +23,10 @@ from secureflow.engines.attestation.verdict import Verdict
 from secureflow.kit.errors import SecureFlowError
 
 CLOCK_SKEW: Final = 300
+_NO_FLOOR: Final = (
+    "AMD gives no verdict on firmware: name the lowest versions of the product that you accept in "
+    "attestation.snp_minimum_tcb."
+)
 
 
 @dataclass(frozen=True)
@@ -140,22 +144,40 @@ def _check_technology(claims: Claims, policy: AppraisalPolicy) -> None:
 
 
 def _check_code(claims: Claims, policy: AppraisalPolicy) -> None:
-    if not policy.measurements:
+    if claims.measurement not in policy.measurements:
+        _check_references(claims, policy)
+    if policy.signers and claims.signer not in policy.signers:
+        raise _not_acceptable("signer", f"The enclave's signer is {claims.signer}.")
+    if claims.svn < policy.min_svn:
+        raise _not_acceptable("svn", f"The security version is {claims.svn} < {policy.min_svn}.")
+
+
+def _check_references(claims: Claims, policy: AppraisalPolicy) -> None:
+    """Accept code that fits a reference value, or say what is nearest and does not fit."""
+    if not policy.measurements and not policy.references:
         raise _not_acceptable(
             "measurement",
             "This agent has no reference value for the enclave's code.",
             "Pin the measurement of the code that you reviewed in the agent's own settings.",
         )
-    if claims.measurement not in policy.measurements:
+    missed = [one.mismatch(claims) for one in policy.references if one.tee == claims.tee]
+    if None in missed:
+        return
+    hint = "Compare versions with the operator; pin the new measurement only after review."
+    first = next((one for one in missed if one), None)
+    if first is None:
         raise _not_acceptable(
             "measurement",
             f"The enclave runs code {claims.measurement}, which this agent has not pinned.",
-            "Compare versions with the operator; pin the new measurement only after review.",
+            hint,
         )
-    if policy.signers and claims.signer not in policy.signers:
-        raise _not_acceptable("signer", f"The enclave's signer is {claims.signer}.")
-    if claims.svn < policy.min_svn:
-        raise _not_acceptable("svn", f"The security version is {claims.svn} < {policy.min_svn}.")
+    reason = f"{first.name} is {first.found}, accepted is {first.accepted}"
+    more = f", and none of {len(missed) - 1} other reference values fits" if missed[1:] else ""
+    raise _not_acceptable(
+        first.leg,
+        f"The {claims.tee} enclave does not fit this agent's reference values: {reason}{more}.",
+        hint,
+    )
 
 
 def _check_platform(claims: Claims, policy: AppraisalPolicy) -> None:
@@ -164,7 +186,9 @@ def _check_platform(claims: Claims, policy: AppraisalPolicy) -> None:
             "tcb",
             f"The platform is {claims.tcb_status} ({', '.join(claims.advisories) or 'no advisory'})"
             f"; accepted is {', '.join(policy.tcb_statuses) or 'nothing'}.",
-            "The operator updates firmware and microcode, or you accept the state explicitly.",
+            _NO_FLOOR
+            if claims.tcb_status == "Unknown"
+            else "The operator updates firmware and microcode, or you accept the state explicitly.",
         )
     denied = sorted(set(claims.advisories) & set(policy.denied_advisories))
     if denied:
@@ -198,6 +222,8 @@ def _reasons(claims: Claims) -> tuple[str, ...]:
         reasons.append(f"The platform is {claims.tcb_status}.")
     if claims.advisories:
         reasons.append(f"Open advisories: {', '.join(claims.advisories)}.")
+    if claims.unchecked:
+        reasons.append(f"Not checked, by this agent's settings: {', '.join(claims.unchecked)}.")
     return tuple(reasons)
 
 

@@ -33,6 +33,10 @@ class Claims:
         valid_until: Unix seconds at which the collateral ends, or None.
         platform: facts that a policy must allow when true (`dynamic_platform`, `cached_keys`,
             `smt_enabled`, `migratable`).
+        registers: everything measured, hex, in the vendor's words (`mrtd`, `host_data`, …).
+        numbers: versions and ids in the vendor's words (`isv_svn`, `guest_svn`, …).
+        flags: what the guest's own policy allows or demands (SEV-SNP).
+        unchecked: what the owner let the verifier leave out; a verdict says it.
     """
 
     tee: str
@@ -47,6 +51,10 @@ class Claims:
     root: str
     valid_until: int | None
     platform: Mapping[str, bool] = field(default_factory=dict, hash=False)
+    registers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    numbers: Mapping[str, int] = field(default_factory=dict, hash=False)
+    flags: frozenset[str] = frozenset()
+    unchecked: tuple[str, ...] = ()
 
 
 class EvidenceVerifier(Protocol):
@@ -60,11 +68,43 @@ class EvidenceVerifier(Protocol):
 STAGE_AUTHENTIC: Final = "authentic"
 
 
+_SUSPICIOUS: Final = "Nothing was sent: without this proof it may be no TEE at all."
+_STALE: Final = "Nothing was sent. The operator fetches fresh collateral; compare both clocks too."
+_CLOCKS: Final = "Nothing was sent. Compare the clocks of this machine and of the enclave."
+_OTHER: Final = (
+    "Nothing was sent. The operator staples the collateral of the machine that made the evidence."
+)
+_UPDATE: Final = "Nothing was sent. The operator updates firmware and microcode, then tries again."
+_VERSION: Final = "Nothing was sent. Ask the operator which enclave and hardware runs."
+_CHAIN: Final = (
+    "Nothing was sent. The machine's certificate may be revoked: the operator asks its vendor."
+)
+_REVOKED: Final = "Nothing was sent. Its vendor has revoked the machine: the operator replaces it."
+HINTS: Final = {
+    "root": _SUSPICIOUS,
+    "quote_signature": _SUSPICIOUS,
+    "report_signature": _SUSPICIOUS,
+    "collateral_signature": _SUSPICIOUS,
+    "quoting_enclave": _SUSPICIOUS,
+    "attributes": _SUSPICIOUS,
+    "chip": _SUSPICIOUS,
+    "certificate_chain": _CHAIN,
+    "revoked": _REVOKED,
+    "certificate_expired": _STALE,
+    "certificate_not_yet_valid": _CLOCKS,
+    "collateral_expired": _STALE,
+    "collateral_not_yet_valid": _CLOCKS,
+    "collateral_mismatch": _OTHER,
+    "tcb": _UPDATE,
+}
+"""The next step after a failed leg; a leg that is not here says nothing about the hardware."""
+
+
 def not_authentic(leg: str, message: str, hint: str = "", **details: Any) -> SecureFlowError:
     """Return the error of the first stage; `leg` names the part that failed."""
     return SecureFlowError(
         "evidence_not_authentic",
         message,
-        hint or "Do not send anything: this may not be a TEE at all.",
+        hint or HINTS.get(leg, _VERSION),
         {"stage": STAGE_AUTHENTIC, "leg": leg, **details},
     )

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from secureflow.engines.attestation.evidence import TEES
+from secureflow.engines.attestation.references import Reference
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 
@@ -33,7 +34,8 @@ class AppraisalPolicy:
     """What an agent accepts of an enclave.
 
     Args:
-        measurements: accepted identities of the code, as in `Claims.measurement`; none = refuse.
+        measurements: accepted identities of the code, as in `Claims.measurement`.
+        references: accepted enclaves in the vendors' words. Neither them nor measurements: refuse.
         allowed_tees: accepted technologies.
         signers: accepted signers; empty = any signer of an accepted measurement.
         min_svn: lowest security version.
@@ -57,6 +59,7 @@ class AppraisalPolicy:
     max_age_s: int = 86_400
     allow_debug: bool = False
     allow_simulated: bool = False
+    references: tuple[Reference, ...] = ()
 
     def __post_init__(self) -> None:
         for name, shape in _LISTS.items():
@@ -70,13 +73,14 @@ class AppraisalPolicy:
                 raise _malformed(name)
         if not all(isinstance(getattr(self, name), bool) for name in _FLAGS):
             raise _malformed("allow_debug or allow_simulated")
+        if not all(isinstance(one, Reference) for one in self.references):
+            raise _malformed("references")
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-        }
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in plain.items()}
+        return plain | {"references": [one.as_json() for one in self.references]}
 
     @classmethod
     def from_json(cls, value: Any) -> AppraisalPolicy:
@@ -91,6 +95,10 @@ class AppraisalPolicy:
         given: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in value.items()
         }
+        try:
+            given["references"] = tuple(map(Reference.from_json, given.get("references", ())))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise _malformed("references") from error
         return cls(**given)
 
     @property
