@@ -22,7 +22,13 @@ def init(
     token_file: Annotated[Path, typer.Option(help=t("File with the enrolment token."))],
     server: Annotated[str, typer.Option(help=t("URL of the server."))],
     simulated: Annotated[
-        bool, typer.Option(help=t("Use the SIMULATED TEE: it protects nothing from the operator."))
+        bool,
+        typer.Option(
+            help=t(
+                "Use the SIMULATED TEE, the only one that this version can attest: it protects "
+                "nothing from the operator."
+            )
+        ),
     ] = False,
     output: Output = Form.TABLE,
 ) -> None:

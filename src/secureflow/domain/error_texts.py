@@ -285,7 +285,7 @@ CHINESE: Final[dict[str, str]] = {
     "evidence_unknown": "没有对应的证据",
     "model_conflict": "模型冲突",
     "already_released": "该轮已经发布过",
-    "no_tee": "本机没有可用的可信执行环境",
+    "no_tee": "本版本只能为模拟平台出具证明，尚无硬件可信执行环境的证明程序",
     "model_mismatch": "模型不符",
     "protection_unsupported": "不支持该保护方式",
     "approvals_missing": "缺少批准",

@@ -12,8 +12,9 @@ TEXTS: Final[dict[str, str]] = {
     "Enrol an enclave with its one-time token.": "用一次性令牌注册飞地。",
     "Run the enclave until SIGTERM.": "运行飞地，直到收到 SIGTERM。",
     "The process's YAML file.": "该进程的 YAML 配置文件。",
-    "Use the SIMULATED TEE: it protects nothing from the operator.": (
-        "使用模拟（SIMULATED）TEE：对运营方不提供任何保护。"
+    "Use the SIMULATED TEE, the only one that this version can attest: it protects "
+    "nothing from the operator.": (
+        "使用模拟（SIMULATED）TEE（本版本唯一能出具证明的 TEE）：对运营方不提供任何保护。"
     ),
     "The coordination centre.": "协调中心。",
     "Next: secureflow server start --config {path}": (

@@ -72,11 +72,11 @@ TEXTS: Final[dict[str, str]] = {
     "Do not go on: compare the charter's log key with the other members.": (
         "请停止：与其他成员核对章程中的日志密钥。"
     ),
-    "attestation.measurements is empty: every enclave is refused.": (
-        "attestation.measurements 为空：所有飞地都会被拒绝。"
+    "attestation names neither measurements nor references: every enclave is refused.": (
+        "attestation 中既没有度量值也没有参考值：所有飞地都会被拒绝。"
     ),
-    "List the reviewed code's measurement, or `installed`.": (
-        "请列出已审阅代码的度量值，或写 `installed`。"
+    "List the reviewed code's measurement, or `installed`, or a reference of its hardware.": (
+        "请列出已审阅代码的度量值，或写 `installed`，或写其硬件的参考值。"
     ),
     "The centre's enclave is SIMULATED, and this agent accepts none that is.": (
         "中心的飞地是模拟的（SIMULATED），而本代理不接受模拟飞地。"
