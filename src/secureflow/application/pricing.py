@@ -6,7 +6,7 @@ calibration takes seconds, so it is done before a unit of work is opened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -19,10 +19,6 @@ from secureflow.kit.errors import SecureFlowError
 JSON = Any
 CEILING: Final = "rdp-cks20"
 """The conversion by which `privacy.epsilon` is a target and a ceiling."""
-_LEFT_OUT: Final = (
-    "ε by privacy loss distribution was left out: with so little noise, or so many releases, it is "
-    "too large to compute."
-)
 
 
 @dataclass(frozen=True)
@@ -89,11 +85,13 @@ async def price(parts: Mapping[str, Any], accountant: Accountant) -> Price | Non
     return priced
 
 
-def notes_on(epsilon: Mapping[str, JSON]) -> tuple[str, ...]:
-    """Return what people are told about the figures (conversion → ε) themselves."""
-    if epsilon["pld"] is not None:
-        return ()
-    return (f"{_LEFT_OUT} ε by {CEILING} is an upper bound.",)
+def notes_on(epsilon: Mapping[str, JSON]) -> Iterator[str]:
+    """Yield what people are told about the figures (conversion → ε) themselves."""
+    if epsilon["pld"] is None:
+        yield (
+            "ε by privacy loss distribution was left out: with so little noise, or so many "
+            f"releases, it is too large to compute. ε by {CEILING} is an upper bound."
+        )
 
 
 def with_noise(parts: Mapping[str, Any], priced: Price | None) -> dict[str, Any]:

@@ -104,7 +104,7 @@ async def draft(
     details, notes = _details(spec), tuple(_notes(spec, chosen))
     if priced:
         details["privacy"] = priced.facts()
-        notes += notes_on(priced.answer["epsilon"])
+        notes += tuple(notes_on(priced.answer["epsilon"]))
     return Drafted(spec, spec_digest(spec), charter, notes, details)
 
 

@@ -151,7 +151,7 @@ def with_price(drafted: Drafted, priced: StatisticsPrice) -> Drafted:
         drafted,
         spec=priced.spec,
         digest=job_digest(priced.spec),
-        notes=drafted.notes + notes_on(priced.answer["epsilon"]),
+        notes=(*drafted.notes, *notes_on(priced.answer["epsilon"])),
         details={**_details(priced.spec), "privacy": priced.facts()},
     )
 

@@ -19,7 +19,7 @@ from secureflow.domain.errors import CATALOGUE
 
 SOURCE = Path(secureflow.__file__).parent
 CJK = re.compile(r"[\u4e00-\u9fff]")
-NOTES = ("application/specs.py", "application/statistics.py")
+NOTES = ("application/specs.py", "application/statistics.py", "application/pricing.py")
 
 
 @pytest.fixture(autouse=True)

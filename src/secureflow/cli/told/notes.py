@@ -31,4 +31,8 @@ TEXTS: Final[dict[str, str]] = {
     "{} declares {} within [{}, {}]; the noise fits the widest of all, [{}, {}].": (
         "{0} 声明 {1} 在 [{2}, {3}] 内；噪声按其中最宽的范围 [{4}, {5}] 计算。"
     ),
+    "ε by privacy loss distribution was left out: with so little noise, or so many releases, it is "
+    "too large to compute. ε by {} is an upper bound.": (
+        "未给出按隐私损失分布计算的 ε：噪声太小或发布次数太多，计算量过大。按 {0} 计算的 ε 是上界。"
+    ),
 }
