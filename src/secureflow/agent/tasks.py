@@ -50,7 +50,7 @@ from secureflow.agent.sessions import Sessions
 from secureflow.agent.tallies import Tallies
 from secureflow.agent.updates import Updates
 from secureflow.agent.witness import Observed
-from secureflow.domain.jobspecs import parse_spec
+from secureflow.domain.specs import closes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import job_context
 
@@ -263,7 +263,7 @@ class Agent:
                 self._context.budgets.settle(job)
                 model = (request.model or {}).get("digest")
                 store.note(now, "job.finished", request.job, outcome=request.outcome, model=model)
-                if parse_spec(job.spec).closes:
+                if closes(str(job.spec.get("script", ""))):
                     leaf = self._context.witness.finish(job.job, job.digest, request.outcome)
                     store.keep_answer(key, job.job, leaf.hash)
             known = store.answer(key)

@@ -209,8 +209,8 @@ class TrainingSpec:
 
     @property
     def closes(self) -> bool:
-        """Whether the script ends with what each author signed last; version 1 did not."""
-        return self.script != "training/1"
+        """Whether the job ends with what each author signed last."""
+        return closes(self.script)
 
     @property
     def masked(self) -> bool:
@@ -276,6 +276,11 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
             "Correct the named field; `details.fields` lists every one.",
             {"fields": fields},
         ) from error
+
+
+def closes(script: str) -> bool:
+    """Tell whether a script ends with what each author signed last; the first versions did not."""
+    return not script.endswith("/1")
 
 
 def dump(value: Any) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from secureflow.domain.specs import (
     Title,
     Unit,
     UserId,
+    closes,
 )
 from secureflow.kit.errors import SecureFlowError
 
@@ -165,8 +166,8 @@ class StatisticsSpec:
 
     @property
     def closes(self) -> bool:
-        """Whether the script ends with what each author signed last; version 1 did not."""
-        return self.script != "statistics/1"
+        """Whether the job ends with what each author signed last."""
+        return closes(self.script)
 
     @property
     def keys(self) -> dict[str, str]:

@@ -417,6 +417,17 @@ def test_a_job_is_closed_once_and_nothing_of_the_centres_follows() -> None:
     assert "after the job's end" in "\n".join(judge(world, more.bundle()).failures)
 
 
+@pytest.mark.parametrize("prev", ["", "11" * 32, "first"])
+def test_the_centres_end_follows_the_centres_last_leaf(prev: str) -> None:
+    world = story("sealed", "success")
+    forger = Forger(world)
+    document = forger.log.pop().document
+    first = parse_leaf(world.log[0].data).hash()
+    forger.sign(CLOSED, document, first if prev == "first" else prev)
+    failures = judge(world, forger.bundle()).failures
+    assert any("it does not follow the leaf that it counts last" in one for one in failures)
+
+
 def test_what_a_dropped_party_signs_later_is_not_provable() -> None:
     world = story("sealed", "dropped")
     late = Forger(world)
