@@ -75,6 +75,9 @@ class Worker:
         self.closed: list[str] = []
         self.noise = 0.0
 
+    async def check(self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None) -> None:
+        self.calls.append("check")
+
     async def prepare(
         self,
         job: str,

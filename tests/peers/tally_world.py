@@ -45,6 +45,10 @@ class Counting:
         self.length = length
         self.asked: DatasetConfig | None = None
 
+    async def check(self, job: str, spec: Any, dataset: DatasetConfig | None) -> None:
+        self.calls.append("check")
+        self.asked = dataset
+
     async def prepare(
         self,
         job: str,

@@ -1,11 +1,13 @@
-"""The privacy budgets of this organisation's data: reserve before running, spend with the record.
+"""The privacy budgets of this organisation's data: reserve before running, spend before reading.
 
 What holds, whenever the agent is killed and whatever the centre asks:
 - a job whose noise would bring a domain above its owner's limit is refused before anything runs;
-- the charge is on disk before the first update is made; it becomes *spent* in the very transaction
-  that records the first update, which is before its first byte is sent;
-- it is given back only while nothing was made, by the process that reserved it; after a restart an
-  open reservation counts as spent. A job that ends early is charged for the rounds on record;
+- the charge is on disk before the first row is read: it becomes *spent* in the transaction that
+  notes "rows are about to be read for (job, round, stage)". That note is made once, for places that
+  the approved plan has and no others: repeating, killing or failing a round costs nothing more;
+- it is given back only while no row was read, by the process that reserved it; after a restart an
+  open reservation counts as spent. A job that ends early is charged for the rounds that rows were
+  read for, whether anything came of them or not;
 - each reservation is an own ledger leaf. Before a process first reserves, it looks through the log
   for own leaves that its record lacks: then a backup was restored, and nothing is spent any more.
 """
@@ -124,11 +126,35 @@ class Budgets:
         await self._learn(policy, charge(spec))
         await asyncio.to_thread(self._reserve, job, policy, charge(spec))
 
-    def spend(self, job: JobRecord) -> None:
-        """Mark the charge as spent, after the record of an update; the caller's transaction.
+    def begin_reading(self, job: JobRecord, place: tuple[int, str], model: str) -> None:
+        """Note that rows are about to be read for a (round, stage), and spend its charge.
+
+        The same place again, from the same model, is the same reading.
 
         Raises:
-            SecureFlowError: `budget_conflict` when what is on record is more than is reserved.
+            SecureFlowError: `update_already_sealed` for another model: each would be another
+                question on the same charge; `budget_conflict`.
+        """
+        store = self._store
+        with store.transaction():
+            known = store.reading(job.job, *place)
+            if known is None:
+                store.add_reading(job.job, *place, model)
+            elif known != model:
+                raise SecureFlowError(
+                    "update_already_sealed",
+                    f"Rows were read for round {place[0]} ({place[1]}) of {job.job} from another "
+                    "model.",
+                    "One round, one model, one update: the centre shows two models.",
+                    {"trained": known, "shown": model},
+                )
+            self.spend(job)
+
+    def spend(self, job: JobRecord) -> None:
+        """Mark the charge as spent for what rows were read for; the caller's transaction.
+
+        Raises:
+            SecureFlowError: `budget_conflict` when that is more than is reserved.
         """
         spec = _private_spec(job)
         policy = self._policy(spec, job)
@@ -139,16 +165,16 @@ class Budgets:
         if not ledger.covers(job.job, charge(spec, rounds, evaluated=evaluated)):
             raise SecureFlowError(
                 "budget_conflict",
-                f"Nothing is reserved in {policy.domain} that pays for this update of {job.job}.",
+                f"Nothing is reserved in {policy.domain} that pays for reading rows for {job.job}.",
                 "The job was settled or given back: submit a new one.",
             )
         if ledger.state_of(job.job) != "committed":
             ledger.commit(job.job)
 
     def settle(self, job: JobRecord) -> None:
-        """Charge an ended job for what is on record; the caller's transaction.
+        """Charge an ended job for what rows were read for; the caller's transaction.
 
-        A job without anything is given back if this process reserved it; else it stays spent.
+        A job that read none is given back if this process reserved it; else it stays spent.
         """
         spec = _private_spec(job)
         policy = self._policy(spec, job)
@@ -157,9 +183,10 @@ class Budgets:
         ledger = self._ledger(policy)
         state = ledger.state_of(job.job)
         rounds, evaluated = self._made(job)
+        released = charge(spec, rounds, evaluated=evaluated)
         if state == "committed":
-            ledger.commit(job.job, charge(spec, rounds, evaluated=evaluated))
-        elif state == "reserved" and not rounds and not evaluated:
+            ledger.commit(job.job, released)
+        elif state == "reserved" and not released:
             ledger.void(job.job)
 
     def changes(self, datasets: Sequence[DatasetConfig]) -> list[dict[str, JSON]]:
@@ -266,8 +293,12 @@ class Budgets:
         return Publication.from_json(job.declared).dataset
 
     def _made(self, job: JobRecord) -> tuple[int, bool]:
-        """Return how many rounds this party sent an update of, and whether it was evaluated."""
-        stages = [one.stage for one in self._store.rounds(job.job)]
+        """Return how many rounds rows were read for, and whether the evaluation was one.
+
+        What is on record counts too: a version before this one noted no readings.
+        """
+        places = {(one.round, one.stage) for one in self._store.rounds(job.job)}
+        stages = [stage for _, stage in places.union(self._store.readings(job.job))]
         return sum(one in RELEASING for one in stages), EVALUATION in stages
 
     async def _learn(self, policy: DatasetPrivacy, wanted: Charge) -> None:

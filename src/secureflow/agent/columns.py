@@ -1,17 +1,17 @@
 """What a job may ask of a dataset: columns, types, categories, bounds as their owner declared them.
 
-A statistics job's bounds and `contributions` decide how much noise hides a row, so each agent
-compares them with its *own* declaration. Wider than that is sound (the noise fits the widest);
-narrower would let a row of this owner's move a sum by more than the noise was made for.
+A job's bounds and `contributions` decide how much one row weighs, so each agent compares them with
+its *own* declaration, by one rule for every kind of job (`domain.bounds`).
 """
 
 from __future__ import annotations
 
 from secureflow.adapters.statistics import check_installed
-from secureflow.domain.jobspecs import JobSpec
+from secureflow.domain.bounds import Bounds, refusal, told
+from secureflow.domain.jobspecs import JobSpec, columns_of
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs import TrainingSpec
-from secureflow.domain.statistics import StatisticsColumn, StatisticsSpec
+from secureflow.domain.statistics import StatisticsSpec
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -19,27 +19,55 @@ def check_columns(spec: JobSpec, dataset: DatasetConfig) -> None:
     """Refuse columns, types, categories and bounds that do not fit what the owner declared.
 
     Raises:
-        SecureFlowError: `column_not_granted`, `unknown_category`, `bounds_too_narrow`,
-            `library_missing`.
+        SecureFlowError: `column_not_granted`, `unknown_category`, `malformed_label`,
+            `library_missing`; of a job with differential privacy `bounds_undeclared`,
+            `bounds_too_narrow`, `bounds_too_wide`.
     """
+    for name, asked in _bounds_of(spec):
+        column = _declared(dataset, name, {"number"})
+        if spec.privacy is not None:
+            _check_bounds(dataset, column, asked)
     if isinstance(spec, StatisticsSpec):
         _check_statistics(spec, dataset)
     else:
         _check_features(spec, dataset)
 
 
+def columns_read(spec: JobSpec, dataset: DatasetConfig) -> tuple[str, ...]:
+    """Return what the worker reads: the job's columns, and the owner's own of whose a row is."""
+    person = dataset.privacy.person if dataset.privacy else None
+    # Counting rows touches no column; how many there are is told by any.
+    names = columns_of(spec) or (dataset.columns[0].name,)
+    if person is None or not isinstance(spec, StatisticsSpec):
+        return names
+    return tuple(dict.fromkeys((*names, person)))
+
+
+def differing_bounds(spec: JobSpec, dataset: DatasetConfig) -> tuple[str, ...]:
+    """Return in words, column by column, where the job's bounds are not the owner's."""
+    words = (told(name, dataset.column(name).bounds, asked) for name, asked in _bounds_of(spec))
+    return tuple(one for one in words if one)
+
+
+def _bounds_of(spec: JobSpec) -> list[tuple[str, Bounds]]:
+    if isinstance(spec, StatisticsSpec):
+        return [(one.column, one.bounds) for one in spec.columns if one.bounds is not None]
+    numeric = spec.features.numeric if spec.features else ()
+    return [(one.column, one.bounds) for one in numeric]
+
+
 def _check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
     features = spec.features
     if features is None:
         return
-    for numeric in features.numeric:
-        _declared(dataset, numeric.column, {"number"})
     for categorical in features.categorical:
         column = _declared(dataset, categorical.column, {"category"})
         _same_categories(dataset, column, categorical.categories)
     label = _declared(dataset, features.label.column, {"category", "number", "text"})
     if label.type == "category" and features.label.positive not in label.categories:
         raise _unknown_category(dataset, label, features.label.positive)
+    if label.type == "number":
+        features.label.number()
 
 
 def _check_statistics(spec: StatisticsSpec, dataset: DatasetConfig) -> None:
@@ -48,8 +76,6 @@ def _check_statistics(spec: StatisticsSpec, dataset: DatasetConfig) -> None:
         column = _declared(dataset, asked.column, {asked.type})
         if asked.type == "category":
             _same_categories(dataset, column, asked.categories)
-        else:
-            _check_bounds(dataset, column, asked)
     privacy = dataset.privacy
     if privacy is not None and privacy.rows_per_person > spec.contributions:
         raise SecureFlowError(
@@ -61,19 +87,16 @@ def _check_statistics(spec: StatisticsSpec, dataset: DatasetConfig) -> None:
         )
 
 
-def _check_bounds(dataset: DatasetConfig, column: ColumnConfig, asked: StatisticsColumn) -> None:
-    own, wide = column.bounds, asked.bounds
-    if own is not None and wide is not None and wide[0] <= own[0] and own[1] <= wide[1]:
-        return
-    has = "no bounds" if own is None else f"the bounds [{own[0]:g}, {own[1]:g}]"
-    raise SecureFlowError(
-        "bounds_too_narrow",
-        f"Column {column.name!r} of dataset {dataset.name!r} has {has}, which do not lie within "
-        "those that the job's noise was made for.",
-        "The centre fills in bounds from the descriptions: declare them, and publish the dataset "
-        "again.",
-        {"dataset": dataset.name, "column": column.name},
-    )
+def _check_bounds(dataset: DatasetConfig, column: ColumnConfig, asked: Bounds) -> None:
+    code, reason = refusal(column.bounds, asked)
+    if code:
+        raise SecureFlowError(
+            code,
+            f"Column {column.name!r} of dataset {dataset.name!r} {reason}.",
+            "Take the bounds that the dataset's description declares; its owner may have to "
+            "declare them, and publish the dataset again.",
+            {"dataset": dataset.name, "column": column.name},
+        )
 
 
 def _declared(dataset: DatasetConfig, name: str, types: set[str]) -> ColumnConfig:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from secureflow.agent.columns import check_columns
+from secureflow.agent.columns import check_columns, differing_bounds
 from secureflow.agent.inbox import Inbox
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.ports import Policies
@@ -64,7 +64,7 @@ def check_request(
 
     Raises:
         SecureFlowError: `charter_mismatch`, `dataset_unknown`, `column_not_granted`,
-            `unknown_category`, `bounds_too_narrow`, `protection_refused`, `too_few_parties`.
+            `protection_refused`, `too_few_parties`; those of `check_columns`.
     """
     _check_roster(spec, party, key, charter)
     if spec.protection not in settings.consent.protections:
@@ -96,6 +96,7 @@ def check_request(
         "group_size": len(spec.roster),
         "min_contributors": spec.min_contributors,
         "protection": spec.protection,
+        "differing_bounds": () if dataset is None else differing_bounds(spec, dataset),
         **_facts(spec),
         "epsilon": None,
     }

@@ -31,6 +31,9 @@ JSON = Any
 class Computing(Protocol):
     """Local computation on the rows (`agent.trainer.Trainer`)."""
 
+    async def check(self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None) -> None:
+        """Refuse what cannot be computed, without a look at rows."""
+
     async def prepare(
         self,
         job: str,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.agent.columns import columns_read
 from secureflow.domain.jobspecs import columns_of, job_digest
 from secureflow.domain.schemas import DatasetConfig, with_person
 from secureflow.domain.statistics import StatisticsSpec
@@ -63,12 +64,11 @@ def own_bounds(config: DatasetConfig) -> OwnBounds:
 def _read(
     spec: StatisticsSpec, config: DatasetConfig, limits: SourceLimits
 ) -> tuple[Columns, NDArray[Any] | None]:
-    """Return the columns and whose each row is, of one reading of the file."""
-    # Counting rows touches no column; how many there are is told by any.
-    names = columns_of(spec) or (config.columns[0].name,)
+    """Return the columns and whose each row is, of one reading of the file; no cell is refused."""
+    source = open_source(with_person(config), limits, tolerant=True)
+    read = source.read(columns_read(spec, config))
     person = config.privacy.person if config.privacy else None
-    wanted = names if person is None else tuple(dict.fromkeys((*names, person)))
-    read = open_source(with_person(config), limits).read(wanted)
+    names = columns_of(spec) or (config.columns[0].name,)
     return {name: read[name] for name in names}, None if person is None else read[person]
 
 

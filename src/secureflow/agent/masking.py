@@ -289,7 +289,6 @@ class Masking:
                 observed.checkpoint.size, own.hash,
             )  # fmt: skip
             context.store.add_round(record)
-            context.budgets.spend(job)
             facts = {"round": held.round, "stage": held.stage, "rows": rows}
             context.store.note(context.clock(), "update.masked", job.job, **facts)
         return record

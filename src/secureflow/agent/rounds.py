@@ -147,7 +147,6 @@ class Rounds:
                 self._updates.rows(job.job), held.seconds, observed.checkpoint.size, own.hash,
             )  # fmt: skip
             context.store.add_round(record)
-            context.budgets.spend(job)
             facts = {"round": held.round, "stage": held.stage, "rows": record.rows}
             context.store.note(
                 context.clock(), "update.made", job.job, **facts, generation=request.generation

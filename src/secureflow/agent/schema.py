@@ -80,6 +80,13 @@ _DECLARED = """
 ALTER TABLE jobs ADD COLUMN declared TEXT NOT NULL DEFAULT 'null'
 """
 
+_READINGS = """
+CREATE TABLE readings (
+    job TEXT NOT NULL, round INTEGER NOT NULL, stage TEXT NOT NULL, model TEXT NOT NULL,
+    PRIMARY KEY (job, round, stage)
+) WITHOUT ROWID
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -87,4 +94,5 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _TALLIES,
     _WHOLE_IDS,
     _DECLARED,
+    _READINGS,
 )

@@ -4,7 +4,8 @@ Rules:
 - everything that leaves the agent as a promise (approval, leaf, vote, cosignature) is in this
   file, committed, before it is sent;
 - one deed is one transaction: `with store.transaction(): …`. Writers demand an open one, so a
-  stray write cannot commit by itself, and a round costs exactly two commits;
+  stray write cannot commit by itself, and a round costs exactly two commits (a private one three:
+  rows are paid for before they are read);
 - calls block for a disk flush: `asyncio.to_thread` carries transactions, reads are immediate.
 
 The file is as secret as the signing key beside it: it holds the per-job secrets.
@@ -299,6 +300,25 @@ class Store:
         """Append an event to a privacy domain."""
         text = json.dumps(dict(event), allow_nan=False)
         self._write("INSERT INTO budget_events (domain, event) VALUES (?, ?)", domain, text)
+
+    # Readings: rows were, or were about to be, read for a private round.
+
+    def readings(self, job: str) -> list[tuple[int, str]]:
+        """Return each (round, stage) of a job that rows were read for."""
+        rows = self._all("SELECT round, stage FROM readings WHERE job = ?", job)
+        return [(int(row["round"]), str(row["stage"])) for row in rows]
+
+    def reading(self, job: str, round_number: int, stage: str) -> str | None:
+        """Return the model from which rows were read at this place, or None."""
+        row = self._one(
+            "SELECT model FROM readings WHERE job = ? AND round = ? AND stage = ?",
+            job, round_number, stage,
+        )  # fmt: skip
+        return None if row is None else str(row["model"])
+
+    def add_reading(self, job: str, round_number: int, stage: str, model: str) -> None:
+        """Insert a reading; (job, round, stage) is unique."""
+        self._write("INSERT INTO readings VALUES (?, ?, ?, ?)", job, round_number, stage, model)
 
     # The inbox: requests that wait for a person.
 

@@ -1,9 +1,9 @@
 """A party's noised sums of a statistics job: drawn once, kept, and deleted with the job.
 
 The library's noise cannot be made again from a seed. So the vector is on this organisation's disk,
-in the transaction of the round's record and of its charge, before the first byte that derives from
-it is sent; a request that comes again masks exactly that vector. What was drawn and lost before
-that transaction was seen by nobody.
+in the transaction of the round's record, before the first byte that derives from it is sent; a
+request that comes again masks exactly that vector. What was drawn and lost before that transaction
+was seen by nobody, and was charged before its rows were read (`paid_reading`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from secureflow.agent.columns import check_columns
 from secureflow.agent.context import AgentContext, Computing, reading
+from secureflow.agent.reading import paid_reading
 from secureflow.agent.records import JobRecord, RoundRecord
 from secureflow.agent.updates import Held
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.sealing import tensor_digest
-from secureflow.engines.statistics import LIMIT, slots
+from secureflow.engines.statistics import LIMIT, STAGE, slots
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -40,12 +41,11 @@ class Tallies:
         self._prepared: set[str] = set()
 
     async def prepare(self, job: JobRecord, spec: StatisticsSpec) -> None:
-        """Reserve the budget and have the rows read and checked, once.
+        """Reserve the budget and have everything checked that can be without rows, once.
 
         Raises:
             SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`, those of
-                `check_columns`, `library_missing`; what is wrong with the data, naming row and
-                column.
+                `check_columns`, `library_missing`; what is wrong with the file, naming a column.
         """
         if job.job in self._prepared:
             return
@@ -53,14 +53,16 @@ class Tallies:
         if pinned is not None:
             check_columns(spec, pinned.dataset)
         await self._context.budgets.reserve(job, spec)
-        await self._computing.prepare(job.job, job.spec, *reading(pinned))
+        dataset = None if pinned is None else pinned.dataset
+        await self._computing.check(job.job, job.spec, dataset)
         self._prepared.add(job.job)
 
     async def held(self, job: JobRecord, spec: StatisticsSpec, record: RoundRecord | None) -> Held:
         """Return the recorded sums, or draw them if there is no record of the round yet.
 
         Raises:
-            SecureFlowError: those of `prepare`; `state_unreadable` for a record without its sums.
+            SecureFlowError: those of `prepare` and `paid_reading`; `state_unreadable` for a record
+                without its sums.
         """
         if record is not None:
             kept = self._context.store.tally(job.job)
@@ -73,8 +75,12 @@ class Tallies:
                 )
             return _held(kept, record.seconds)
         await self.prepare(job, spec)
-        answer = await self._computing.statistics(job.job)
-        return _held(_checked(answer, slots(spec)), float(answer["seconds"]))
+        async with paid_reading(self._context, job, spec, (1, STAGE), job.digest):
+            pinned = self._context.pinned(job, spec)
+            await self._computing.prepare(job.job, job.spec, *reading(pinned))
+            answer = await self._computing.statistics(job.job)
+            vector = _checked(answer, slots(spec))
+        return _held(vector, float(answer["seconds"]))
 
     async def forget(self, job: str) -> None:
         """Drop the rows of a job that is over; the stored sums go with its record's end."""

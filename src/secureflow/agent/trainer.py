@@ -81,6 +81,25 @@ class Trainer:
                 await process.kill()
         raise _died("describe")
 
+    async def check(self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None) -> None:
+        """Refuse what spec, declaration and the file's columns decide; no row is looked at.
+
+        Raises:
+            SecureFlowError: `schema_mismatch` naming the column, `dataset_unreadable`,
+                `library_missing`; `worker_died`.
+        """
+        arguments = {
+            "job": job,
+            "spec": dict(spec),
+            "dataset": None if dataset is None else dump(dataset),
+        }
+        self._jobs.setdefault(job, _Job({**arguments, "salt": NO_SALT}, asyncio.Lock()))
+        try:
+            await self._ask(job, "check", arguments)
+        except SecureFlowError:
+            await self.close(job)
+            raise
+
     async def prepare(
         self,
         job: str,
@@ -200,7 +219,7 @@ class Trainer:
         if entry.process is None:
             process = await WorkerProcess.start(self._config)
             try:
-                if verb != "prepare":
+                if verb not in {"check", "prepare"}:
                     again = await process.request("prepare", entry.preparation)
                     if entry.prepared not in (None, again):
                         raise _changed(job)

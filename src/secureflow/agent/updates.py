@@ -10,19 +10,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from secureflow.agent.columns import check_columns
 from secureflow.agent.context import AgentContext, Computing, reading
 from secureflow.agent.derivation import training_seed
 from secureflow.agent.guards import training_stage
 from secureflow.agent.modelfiles import ModelFiles
+from secureflow.agent.reading import paid_reading
 from secureflow.agent.records import JobRecord, RoundRecord
-from secureflow.agent.requests import MaskRequest, TrainRequest
+from secureflow.agent.requests import MaskRequest, TrainingStage, TrainRequest
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.sealing import SealedUpdate, tensor_digest
 from secureflow.engines.training.models import initial_state, update_layout
+from secureflow.engines.training.private import reads_rows
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -58,22 +62,33 @@ class Updates:
         self._files = files
         self._held: dict[str, Held] = {}
         self._rows: dict[str, int] = {}
+        self._read: set[str] = set()
         self._initial: dict[str, str] = {}
 
-    async def prepare(self, job: JobRecord, spec: TrainingSpec) -> int:
-        """Reserve the budget, have the rows read and checked, once; return how many to tell.
+    async def prepare(self, job: JobRecord, spec: TrainingSpec) -> None:
+        """Reserve the budget; have everything checked, once, that can be before a round.
+
+        Under differential privacy no row is looked at yet: that is to be paid (`paid_reading`).
+        Else rows that do not fit are found here.
 
         Raises:
             SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`,
-                `privacy_required`; what is wrong with the data, naming row and column.
+                `privacy_required`, those of `check_columns`; what is wrong with the data, naming
+                column and (without differential privacy) row.
         """
-        if job.job not in self._rows:
-            pinned = await self._context.unchanged(job, spec)
-            await self._context.budgets.reserve(job, spec)
+        if job.job in self._rows:
+            return
+        pinned = await self._context.unchanged(job, spec)
+        if pinned is not None:
+            check_columns(spec, pinned.dataset)
+        await self._context.budgets.reserve(job, spec)
+        if spec.privacy is not None:
+            dataset = None if pinned is None else pinned.dataset
+            await self._computing.check(job.job, job.spec, dataset)
+            self._rows[job.job] = 0  # the exact number of rows is not told either
+        else:
             answer = await self._computing.prepare(job.job, job.spec, *reading(pinned))
-            # Under differential privacy the exact number of rows is not told either.
-            self._rows[job.job] = 0 if spec.privacy is not None else int(answer["rows"])
-        return self._rows[job.job]
+            self._rows[job.job] = int(answer["rows"])
 
     def rows(self, job: str) -> int:
         """Return the rows behind the job's updates, once it is prepared."""
@@ -96,24 +111,44 @@ class Updates:
         """Compute the update of a round, from a verified model and verified moments."""
         self._held.pop(job.job, None)  # its buffer is about to be written over
         await self.prepare(job, spec)
-        layout = update_layout(spec, training_stage(request))
-        if request.stage == "moments":
-            answer = await self._computing.moments(job.job)
+        stage = training_stage(request)
+        layout = update_layout(spec, stage)
+        if not reads_rows(spec, stage):
+            answer: Mapping[str, JSON] = {"sums": [1.0], "seconds": 0.0}
+            sums = _checked_sums(answer, layout.sums, request)
         else:
-            path = await self._files.model(job, spec, request.model)
-            seed = training_seed(job.secret, request.stage, model)
-            if request.stage == "evaluate":
-                answer = await self._computing.evaluate(job.job, path, moments, seed)
-            else:
-                update = self._files.begin_update(job.job, layout.parameters)
-                answer = await self._computing.train(job.job, path, update, moments, seed)
-        sums = _checked_sums(answer, layout.sums, request)
+            path = None if stage == "moments" else await self._files.model(job, spec, request.model)
+            async with paid_reading(self._context, job, spec, (request.round, stage), model):
+                answer = await self._computed(job, spec, stage, path, model, moments)
+                sums = _checked_sums(answer, layout.sums, request)
         held = await asyncio.to_thread(
             self._hold, job, request, layout.parameters, sums, float(answer["seconds"])
         )
         self._check_one_update(job, request, model, held.content)
         self._held[job.job] = held
         return held
+
+    async def _computed(
+        self,
+        job: JobRecord,
+        spec: TrainingSpec,
+        stage: TrainingStage,
+        path: Path | None,
+        model: str,
+        moments: list[float] | None,
+    ) -> Mapping[str, JSON]:
+        """Have the worker compute; a private job's rows are read now, once, and not before."""
+        if spec.privacy is not None and job.job not in self._read:
+            pinned = self._context.pinned(job, spec)
+            await self._computing.prepare(job.job, job.spec, *reading(pinned))
+            self._read.add(job.job)
+        if path is None:
+            return await self._computing.moments(job.job)
+        seed = training_seed(job.secret, stage, model)
+        if stage == "evaluate":
+            return await self._computing.evaluate(job.job, path, moments, seed)
+        update = self._files.begin_update(job.job, update_layout(spec, stage).parameters)
+        return await self._computing.train(job.job, path, update, moments, seed)
 
     def _hold(
         self,
@@ -159,6 +194,7 @@ class Updates:
         """Drop everything of a job that is over."""
         self._held.pop(job, None)
         self._rows.pop(job, None)
+        self._read.discard(job)
         self._initial.pop(job, None)
         await self._computing.close(job)
         await asyncio.to_thread(self._files.forget, job)

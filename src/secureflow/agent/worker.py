@@ -30,7 +30,8 @@ from secureflow.adapters.datasources import (
     open_source,
     still_written,
 )
-from secureflow.domain.jobspecs import JobSpec, check_spec, parse_spec, touches_data
+from secureflow.agent.columns import columns_read
+from secureflow.domain.jobspecs import JobSpec, check_spec, columns_of, parse_spec, touches_data
 from secureflow.domain.schemas import DatasetConfig, row_bucket, with_person
 from secureflow.domain.specs import TrainingSpec, parse
 from secureflow.domain.statistics import StatisticsSpec
@@ -51,6 +52,7 @@ class Worker:
         self._jobs: dict[str, Any] = {}
         self._verbs: dict[str, Callable[..., Any]] = {
             "describe": self.describe,
+            "check": self.check,
             "prepare": self.prepare,
             "moments": self.moments,
             "train": self.train,
@@ -101,6 +103,22 @@ class Worker:
             "commitment": commit(digest, bytes.fromhex(salt)),
         }
 
+    def check(
+        self, job: str, spec: dict[str, Any], dataset: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Refuse what can be refused of a private job without a look at rows."""
+        asked = parse_spec(spec)
+        check_spec(asked)
+        config = _declaration(job, asked, dataset)
+        if config is not None:
+            source = open_source(with_person(config), self._limits, tolerant=True)
+            source.check(columns_read(asked, config))
+        if isinstance(asked, StatisticsSpec):
+            from secureflow.adapters.statistics import open_statistician
+
+            open_statistician(asked.privacy.library)
+        return {}
+
     def prepare(
         self,
         job: str,
@@ -111,23 +129,24 @@ class Worker:
     ) -> dict[str, Any]:
         """Read the spec's columns and no others; prepare a job (again).
 
+        Under differential privacy nothing that stands in a row is refused (`datasources.tolerant`).
+
         A file that is not the committed one while it is read says nothing else about itself:
         `dataset_changed` goes before any complaint about a row. Without a commitment nothing is
         compared.
         """
         asked = parse_spec(spec)
         check_spec(asked)
-        config = None if dataset is None else parse(DatasetConfig, dataset, "dataset")
-        touched = config if touches_data(asked) else None
+        config = _declaration(job, asked, dataset)
         found = ""
         try:
             rows, validation = self._load(job, asked, config)
         finally:
-            if touched is not None and Path(touched.path).is_file():
-                found = dataset_commitment(Path(touched.path), bytes.fromhex(salt))
-            if touched is not None and commitment and found != commitment:
+            if config is not None and Path(config.path).is_file():
+                found = dataset_commitment(Path(config.path), bytes.fromhex(salt))
+            if config is not None and commitment and found != commitment:
                 self._jobs.pop(job, None)
-                raise changed(touched.name)
+                raise changed(config.name)
         return {"rows": rows, "validation": validation, "commitment": found}
 
     def statistics(self, job: str) -> dict[str, Any]:
@@ -167,8 +186,9 @@ class Worker:
         from secureflow.adapters.frameworks import NumpyRunner
 
         columns = None
-        if spec.features is not None and config is not None:
-            columns = open_source(config, self._limits).read(spec.features.columns)
+        if config is not None:
+            source = open_source(config, self._limits, tolerant=spec.privacy is not None)
+            columns = source.read(columns_of(spec))
         runner = self._jobs[job] = NumpyRunner(spec, columns)
         return runner.rows
 
@@ -176,7 +196,7 @@ class Worker:
         from secureflow.agent.counting import Counting
 
         if config is None:
-            raise SecureFlowError("dataset_unknown", f"The statistics job {job} has no dataset.")
+            raise AssertionError  # `_declaration` refused it
         self._jobs[job] = Counting(job, spec, config, self._limits)
         return 0  # how many rows there are is told to nobody, and nothing here needs it
 
@@ -188,6 +208,14 @@ class Worker:
                 "Prepare the job before it computes.",
             )
         return self._jobs[job]
+
+
+def _declaration(job: str, spec: JobSpec, dataset: dict[str, Any] | None) -> DatasetConfig | None:
+    if dataset is not None and touches_data(spec):
+        return parse(DatasetConfig, dataset, "dataset")
+    if isinstance(spec, StatisticsSpec):
+        raise SecureFlowError("dataset_unknown", f"The statistics job {job} has no dataset.")
+    return None  # a family that reads rows says what it lacks
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, worker: Worker) -> None:

@@ -21,6 +21,7 @@ from secureflow.application.rosters import (
     roster_lines,
     spare_parties,
 )
+from secureflow.domain.bounds import refusal, told
 from secureflow.domain.charter import Charter
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.jobspecs import JobSpec
@@ -79,7 +80,7 @@ async def draft(
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `unknown_category`,
-            `column_not_granted`.
+            `column_not_granted`, `bounds_too_narrow`, `bounds_too_wide`, `bounds_undeclared`.
     """
     charter = await adopted_charter(work)
     check_smallest([*datasets, *parties], parts)
@@ -154,6 +155,23 @@ def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
                     {"field": f"features.{column}", "party": party},
                 )
         _check_categories(spec.features, party, dataset)
+        _check_bounds(spec, party, dataset)
+
+
+def _check_bounds(spec: TrainingSpec, party: str, dataset: Dataset) -> None:
+    """Refuse early what the owner's agent would refuse under differential privacy."""
+    if spec.privacy is None or spec.features is None:
+        return
+    declared = {one.name: one.bounds for one in dataset.columns}
+    for numeric in spec.features.numeric:
+        code, reason = refusal(declared[numeric.column], numeric.bounds)
+        if code:
+            raise SecureFlowError(
+                code,
+                f"{numeric.column} in the dataset {dataset.name} of {party} {reason}.",
+                "Take the bounds that its owner declares, or let the owner declare some.",
+                {"party": party, "column": numeric.column},
+            )
 
 
 def _check_categories(features: FeatureSpec | None, party: str, dataset: Dataset) -> None:
@@ -208,6 +226,11 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             "Without differential privacy, sums over rosters that differ in few parties "
             "reveal the difference."
         )
+    for numeric in spec.features.numeric if spec.features else ():
+        for party, dataset in chosen.items():
+            own = {one.name: one.bounds for one in dataset.columns}[numeric.column]
+            if differs := told(numeric.column, own, numeric.bounds):
+                yield f"{party}: {differs}."
     for categorical in spec.features.categorical if spec.features else ():
         for party, dataset in chosen.items():
             declared = {c.name: c.categories for c in dataset.columns}[categorical.column]

@@ -22,6 +22,7 @@ from secureflow.application.rosters import (
     spare_parties,
 )
 from secureflow.application.specs import Drafted
+from secureflow.domain.bounds import refusal, told
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.jobspecs import job_digest
 from secureflow.domain.noise import NoiseWish
@@ -226,6 +227,10 @@ def _column(name: str, chosen: Mapping[str, Dataset]) -> dict[str, JSON]:
     if "category" in kinds:
         values = dict.fromkeys(v for column in declared.values() for v in column.categories)
         return {"column": name, "type": "category", "categories": list(values)}
+    return {"column": name, "type": "number", "bounds": _hull(name, declared)}
+
+
+def _hull(name: str, declared: Mapping[str, ColumnConfig]) -> tuple[float, float]:
     bounds = []
     for party, column in declared.items():
         if column.bounds is None:
@@ -235,8 +240,17 @@ def _column(name: str, chosen: Mapping[str, Dataset]) -> dict[str, JSON]:
                 "Ask its owner to declare bounds.",
             )
         bounds.append(column.bounds)
-    hull = [min(low for low, _ in bounds), max(high for _, high in bounds)]
-    return {"column": name, "type": "number", "bounds": hull}
+    hull = (min(low for low, _ in bounds), max(high for _, high in bounds))
+    for party, column in declared.items():
+        code, reason = refusal(column.bounds, hull)
+        if code:
+            raise SecureFlowError(
+                code,
+                f"{name} of {party} {reason}: that is the widest of all owners.",
+                "Ask owners together whose bounds are of one magnitude, or let them declare such.",
+                {"party": party, "column": name},
+            )
+    return hull
 
 
 def _declared(name: str, party: str, dataset: Dataset) -> ColumnConfig:
@@ -270,11 +284,8 @@ def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]
             continue
         for party, dataset in chosen.items():
             own = _declared(column.column, party, dataset).bounds
-            if own is not None and own != column.bounds:
-                yield (
-                    f"{party} declares {column.column} within [{own[0]:g}, {own[1]:g}]; the noise "
-                    f"fits the widest of all, [{column.bounds[0]:g}, {column.bounds[1]:g}]."
-                )
+            if differs := told(column.column, own, column.bounds):
+                yield f"{party}: {differs}; the noise fits the widest of all."
 
 
 def _details(spec: StatisticsSpec) -> dict[str, Any]:

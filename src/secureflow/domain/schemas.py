@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.specs import STRICT, Category, Column, Slug
 from secureflow.kit.errors import SecureFlowError
@@ -26,7 +27,8 @@ class ColumnConfig:
         name: the column's name in the file.
         type: `number` (float64), `category` (one of `categories`) or `text`.
         categories: every value that a category column may hold.
-        bounds: closed interval of a number column, in its own unit; no row may lie outside.
+        bounds: closed interval of a number column, in its own unit; a dataset with a row outside is
+            not published. Private jobs clamp to it, and are refused where none is declared.
         sensitive: personal or protected; shown at approval, and to be granted on its own.
     """
 
@@ -199,6 +201,4 @@ def _problem(column: ColumnConfig) -> str:
         return "only a category column has categories"
     if column.bounds and column.type != "number":
         return "only a number column has bounds"
-    if column.bounds and column.bounds[0] >= column.bounds[1]:
-        return "the lower bound is not below the upper"
-    return ""
+    return bounds_problem(column.bounds) if column.bounds else ""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.privacy import Privacy, privacy_problem
 from secureflow.domain.texts import ONE_LINE, STORED
 from secureflow.kit.canonical import digest
@@ -49,6 +50,22 @@ class Label:
     __pydantic_config__ = STRICT
     column: Column
     positive: Category
+
+    def number(self) -> float:
+        """Return `positive` for a column of numbers.
+
+        Raises:
+            SecureFlowError: `malformed_label`.
+        """
+        try:
+            return float(self.positive)
+        except ValueError:
+            raise SecureFlowError(
+                "malformed_label",
+                f"The label column {self.column!r} is numeric, but its positive value is text.",
+                "Name the number that stands for the positive class.",
+                {"column": self.column},
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -333,8 +350,9 @@ def _feature_rules(spec: TrainingSpec) -> _Problem:
     if not features.width:
         return "features", "there is no feature", "Name at least one numeric or categorical column."
     for numeric in features.numeric:
-        if numeric.bounds[0] >= numeric.bounds[1]:
-            return f"features.{numeric.column}.bounds", "low is not below high", "Swap them."
+        problem = bounds_problem(numeric.bounds)
+        if problem:
+            return f"features.{numeric.column}.bounds", problem, "Take the owners' declared bounds."
     for categorical in features.categorical:
         if len(set(categorical.categories)) != len(categorical.categories):
             name = f"features.{categorical.column}.categories"

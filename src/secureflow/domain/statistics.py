@@ -21,6 +21,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.specs import (
     STRICT,
@@ -43,8 +44,6 @@ MAX_NOISE: Final = 1_000_000.0
 answers no meaning)."""
 MAX_LOCAL_NOISE: Final = 1000.0
 """The largest noise multiplier of a value on its own: ε of a thousandth."""
-MAX_BOUND: Final = 1e100
-"""Bounds up to this have a square that is finite."""
 FANOUT: Final = 4
 """Cells under one node of the tree that quantiles are looked for in."""
 FLAT: Final = 64
@@ -299,13 +298,8 @@ def _number_problem(column: StatisticsColumn) -> tuple[str, str] | None:
     if column.bounds is None:
         reason = "without bounds one row could change a sum by anything"
         return reason, "Its owners declare `bounds` in the dataset's configuration."
-    low, high = column.bounds
-    if not -MAX_BOUND <= low < high <= MAX_BOUND or high - low < 1.0 / MAX_BOUND:
-        return (
-            "low is not below high, or they are beyond 1e100 or closer than 1e-100",
-            "Correct the bounds.",
-        )
-    return None
+    problem = bounds_problem(column.bounds)
+    return (problem, "Correct the bounds.") if problem else None
 
 
 def _query_rules(spec: StatisticsSpec) -> Problem | None:

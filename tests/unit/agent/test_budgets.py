@@ -202,7 +202,7 @@ async def test_what_was_settled_pays_for_no_further_round(tmp_path: Path) -> Non
     assert len(agent.uplink.sent) == 1
 
 
-async def test_a_record_that_does_not_commit_spends_nothing(
+async def test_a_record_that_does_not_commit_is_charged_for_its_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = world(tmp_path)
@@ -214,7 +214,8 @@ async def test_a_record_that_does_not_commit_spends_nothing(
     monkeypatch.setattr(agent.store, "add_round", full)
     with pytest.raises(SecureFlowError, match="full"):
         await agent.ask("train", agent.train_body())
-    assert events(agent) == ["limit", "reserve"]  # neither record nor commit
+    assert events(agent) == ["limit", "reserve", "commit"]  # before rows were read
+    assert agent.store.rounds(JOB) == []
     assert agent.uplink.sent == []
     monkeypatch.undo()
     await agent.round(1)

@@ -90,7 +90,7 @@ async def test_a_killed_agent_sends_the_same_bytes_for_one_charge(world: TallyWo
 async def test_a_draw_that_was_not_recorded_is_not_sent(
     world: TallyWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The transaction fails: nothing left, nothing is spent, and the next draw is the only one."""
+    """The transaction fails: nothing left, the next draw is the only one, one charge pays both."""
     await world.consented()
     frames = await world.met()
 
@@ -102,8 +102,9 @@ async def test_a_draw_that_was_not_recorded_is_not_sent(
         with pytest.raises(OSError, match="space"):
             await world.ask("mask", world.mask_body(frames))
     assert (world.vectors.sent, world.store.tally(JOB)) == ([], None)
-    assert events(world) == ["limit", "reserve"]
+    assert events(world) == ["limit", "reserve", "commit"]
     await world.ask("mask", world.mask_body(frames))
+    assert events(world) == ["limit", "reserve", "commit"]
     assert len(world.counting.drawn) == 2
     assert world.store.tally(JOB) == np.array(world.counting.drawn[1], "<i8").tobytes()
 

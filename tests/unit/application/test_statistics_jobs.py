@@ -74,7 +74,10 @@ async def test_bounds_and_categories_are_the_widest_of_all_owners(stage: Stage) 
          "categories": ["clerk", "farmer", "maid"]},
     ]  # fmt: skip
     told = await stage.services.jobs.rehearse(stage.scientist("bank-a"), wanted(stage))
-    assert any("bank-a declares age within [0, 120]" in note for note in told.notes)
+    assert any(
+        "bank-a: age: the job takes [-1, 120], the owner declares [0, 120]" in note
+        for note in told.notes
+    )
 
 
 async def test_unit_and_contributions_are_the_owners(stage: Stage) -> None:

@@ -5,77 +5,145 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from secureflow.adapters.datasources.conform import conform, mismatch
-from secureflow.adapters.datasources.source import Description, SourceLimits
+from secureflow.adapters.datasources.source import Description, SourceLimits, too_large
+from secureflow.adapters.datasources.tolerant import latin_cells, tolerate
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.kit.errors import SecureFlowError
+
+_BOM = b"\xef\xbb\xbf"
+_LARGEST_BLOCK = (1 << 31) - 1
 
 
 class CsvSource:
     """A `DataSource` over one CSV file."""
 
-    def __init__(self, config: DatasetConfig, limits: SourceLimits) -> None:
+    def __init__(
+        self, config: DatasetConfig, limits: SourceLimits, *, tolerant: bool = False
+    ) -> None:
         self._config = config
         self._limits = limits
+        self._tolerant = tolerant
 
     def describe(self) -> Description:
         """See `DataSource.describe`."""
         names = tuple(column.name for column in self._config.columns)
         return Description(len(self.read(names)[names[0]]), names)
 
-    def read(self, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """See `DataSource.read`."""
-        declared = [self._config.column(name) for name in columns]
+    def check(self, columns: Sequence[str]) -> None:
+        """See `DataSource.check`."""
+        for name in columns:
+            self._config.column(name)
         try:
-            table = self._table(columns)
-        except (pa.ArrowException, OSError, UnicodeError):
-            raise self._unreadable() from None  # Arrow's message quotes the row
-        if table.num_rows > self._limits.max_rows:
-            raise SecureFlowError(
-                "dataset_too_large",
-                f"Dataset {self._config.name!r} has {table.num_rows} rows.",
-                "Raise the agent's limit, or split the dataset.",
-                {"dataset": self._config.name},
-            )
-        name = self._config.name
-        return {c.name: conform(name, c, table[c.name]) for c in declared}
-
-    def _table(self, columns: Sequence[str]) -> pa.Table:
-        reading = arrow_csv.ReadOptions(use_threads=False)
-        parsing = arrow_csv.ParseOptions(newlines_in_values=True)
-        with arrow_csv.open_csv(self._config.path, reading, parsing) as head:
-            header = head.schema.names
+            header = _header(Path(self._config.path))
+        except (OSError, UnicodeError, csv.Error):
+            raise self._no_csv() from None
+        if not header:
+            raise self._no_csv()
         for name in columns:
             if header.count(name) != 1:
                 reason = "the header has it twice" if name in header else "it is not in the header"
                 raise mismatch(self._config.name, name, None, reason)
-        converting = arrow_csv.ConvertOptions(
-            # Binary: invalid UTF-8 and bad numbers are then found with their row.
-            column_types={name: pa.binary() for name in columns},
-            include_columns=list(columns),
-            null_values=list(self._config.missing),
-            strings_can_be_null=True,
-        )
-        return arrow_csv.read_csv(self._config.path, reading, parsing, converting)
+
+    def read(self, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """See `DataSource.read`."""
+        self.check(columns)
+        try:
+            table = self._tolerant_table(columns) if self._tolerant else self._table(columns)
+        except (pa.ArrowException, OSError, UnicodeError):
+            raise self._unreadable() from None  # Arrow's message quotes the row
+        if table.num_rows > self._limits.max_rows:
+            raise too_large(self._config.name)
+        declared = [self._config.column(name) for name in columns]
+        if self._tolerant:
+            return {c.name: tolerate(c, latin_cells(table[c.name])) for c in declared}
+        return {c.name: conform(self._config.name, c, table[c.name]) for c in declared}
+
+    def _table(self, columns: Sequence[str]) -> pa.Table:
+        reading = arrow_csv.ReadOptions(use_threads=False)
+        parsing = arrow_csv.ParseOptions(newlines_in_values=True)
+        missing = list(self._config.missing)
+        return arrow_csv.read_csv(self._config.path, reading, parsing, _as_bytes(columns, missing))
+
+    def _tolerant_table(self, columns: Sequence[str]) -> pa.Table:
+        """Read with rows of another length left out; every byte is a character meanwhile.
+
+        One block: in several, a cell that is longer than one is an error.
+        """
+        path = Path(self._config.path)
+        block = min(2 * path.stat().st_size + 1, _LARGEST_BLOCK)
+        reading = arrow_csv.ReadOptions(use_threads=False, block_size=block, encoding="latin-1")
+        parsing = arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=_left_out)
+        missing = [text.encode().decode("latin-1") for text in self._config.missing]
+        converting = _as_bytes([_latin(name) for name in columns], missing)
+        try:
+            with path.open("rb") as file:
+                if file.read(len(_BOM)) != _BOM:
+                    file.seek(0)
+                table = arrow_csv.read_csv(file, reading, parsing, converting)
+        except pa.ArrowInvalid:
+            if _has_rows(path):
+                raise
+            table = pa.table({_latin(name): pa.array([], pa.binary()) for name in columns})
+        return pa.table({name: table[_latin(name)] for name in columns})
 
     def _unreadable(self) -> SecureFlowError:
-        found = _first_ragged_row(Path(self._config.path))
+        found = None if self._tolerant else _first_ragged_row(Path(self._config.path))
         if found is None:
-            return SecureFlowError(
-                "dataset_unreadable",
-                f"The file of dataset {self._config.name!r} is not a readable CSV file.",
-                "It needs a header line, commas, and quotes around cells that hold either.",
-                {"dataset": self._config.name},
-            )
+            return self._no_csv()
         row, cells, expected = found
         reason = f"the row has {cells} cells, the header {expected}"
         return mismatch(self._config.name, self._config.columns[-1].name, row, reason)
+
+    def _no_csv(self) -> SecureFlowError:
+        return SecureFlowError(
+            "dataset_unreadable",
+            f"The file of dataset {self._config.name!r} is not a readable CSV file.",
+            "It needs a header line, commas, and quotes around cells that hold either.",
+            {"dataset": self._config.name},
+        )
+
+
+def _as_bytes(columns: Sequence[str], missing: Sequence[str]) -> arrow_csv.ConvertOptions:
+    return arrow_csv.ConvertOptions(
+        # Binary: invalid UTF-8 and bad numbers are then found with their row.
+        column_types={name: pa.binary() for name in columns},
+        include_columns=list(columns),
+        null_values=list(missing),
+        strings_can_be_null=True,
+    )
+
+
+def _left_out(row: arrow_csv.InvalidRow) -> Literal["skip"]:
+    del row
+    return "skip"
+
+
+def _latin(text: str) -> str:
+    """Return UTF-8 text as it looks where its bytes are taken for ISO 8859-1."""
+    return text.encode().decode("latin-1")
+
+
+def _header(path: Path) -> list[str]:
+    """Return the header's cells: what stands in rows, UTF-8 or not, decides nothing."""
+    with path.open(newline="", encoding="latin-1") as file:
+        if file.read(len(_BOM)) != _BOM.decode("latin-1"):
+            file.seek(0)
+        cells = next((row for row in csv.reader(file) if row), [])
+    return [cell.encode("latin-1").decode("utf-8") for cell in cells]
+
+
+def _has_rows(path: Path) -> bool:
+    with path.open(newline="", encoding="latin-1") as file:
+        rows = (row for row in csv.reader(file) if row)
+        next(rows, None)
+        return next(rows, None) is not None
 
 
 def _first_ragged_row(path: Path) -> tuple[int, int, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,17 +40,44 @@ class DataSource(Protocol):
             SecureFlowError: as `read`.
         """
 
+    def check(self, columns: Sequence[str]) -> None:
+        """Refuse columns that the file does not have, or has twice; no row is looked at.
+
+        Raises:
+            SecureFlowError: `schema_mismatch` naming the column; `unknown_column`;
+                `dataset_unreadable`.
+        """
+
     def read(self, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return these columns, each of shape (rows,); no other column is read.
 
+        A tolerant source refuses no cell: what does not fit counts as `tolerant` says.
+
         Raises:
-            SecureFlowError: `schema_mismatch` naming row (from 1) and column; `unknown_column`;
+            SecureFlowError: those of `check`; `schema_mismatch` naming row (from 1) and column;
                 `dataset_unreadable`; `dataset_too_large`.
         """
 
 
-def open_source(config: DatasetConfig, limits: SourceLimits | None = None) -> DataSource:
-    """Return the adapter for the declared format after checking declaration and file size.
+def too_large(dataset: str) -> SecureFlowError:
+    """Return the error for more rows or bytes than are read; how many there are is not told."""
+    return SecureFlowError(
+        "dataset_too_large",
+        f"Dataset {dataset!r} has more rows or bytes than are read.",
+        "Raise the agent's limits, or split the dataset.",
+        {"dataset": dataset},
+    )
+
+
+def open_source(
+    config: DatasetConfig, limits: SourceLimits | None = None, *, tolerant: bool = False
+) -> DataSource:
+    """Return the adapter for the declared format after checking declaration and file.
+
+    Args:
+        config: the owner's declaration.
+        limits: what is read at most.
+        tolerant: under differential privacy, where no cell may make the reading fail.
 
     Raises:
         SecureFlowError: `contradictory_schema`, `dataset_unreadable` or `dataset_too_large`.
@@ -64,14 +91,8 @@ def open_source(config: DatasetConfig, limits: SourceLimits | None = None) -> Da
     path = Path(config.path)
     if not path.is_file():
         raise unreadable(config.name)
-    size = path.stat().st_size
-    if size > limits.max_bytes:
-        raise SecureFlowError(
-            "dataset_too_large",
-            f"The file of dataset {config.name!r} has {size} bytes; {limits.max_bytes} are read.",
-            "Raise the agent's limit, or split the dataset.",
-            {"dataset": config.name},
-        )
-    adapters: dict[str, Callable[[DatasetConfig, SourceLimits], DataSource]]
-    adapters = {"csv": CsvSource, "parquet": ParquetSource}
-    return adapters[config.format](config, limits)
+    if path.stat().st_size > limits.max_bytes:
+        raise too_large(config.name)
+    if config.format == "csv":
+        return CsvSource(config, limits, tolerant=tolerant)
+    return ParquetSource(config, limits, tolerant=tolerant)

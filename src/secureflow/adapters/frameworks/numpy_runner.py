@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs import FeatureSpec, TrainingSpec
 from secureflow.engines.preparation import (
     Columns,
+    EncodedRows,
     Moments,
+    chosen_by_content,
     declared_moments,
     design_matrix,
+    encode_rows,
     federated_features,
     moment_sums,
     moments_from_sums,
-    split_by_content,
     split_validation,
 )
 from secureflow.engines.training.models import model_family
@@ -33,19 +35,22 @@ from secureflow.kit.errors import SecureFlowError
 
 _FLOAT32 = np.dtype("<f4")
 _Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
+_PrivateRows = tuple[EncodedRows, NDArray[np.float32]]
 _NOTHING: _Rows = (np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
 
 
 class NumpyRunner:
     """A `FrameworkRunner` for one job.
 
+    Under differential privacy nothing that stands in a row makes it fail (`preparation.encoded`).
+
     Args:
         spec: the job's spec.
         columns: the rows of the party's dataset; None for a family that reads none.
 
     Raises:
-        SecureFlowError: `missing_data`, `empty_dataset`, or what `design_matrix` finds wrong with
-            a row, so that a job fails before its first round.
+        SecureFlowError: `missing_data`, and without differential privacy `empty_dataset` or what
+            `design_matrix` finds wrong with a row, so that a job fails before its first round.
     """
 
     def __init__(self, spec: TrainingSpec, columns: Columns | None) -> None:
@@ -54,6 +59,7 @@ class NumpyRunner:
         self._train_columns: Columns = {}
         self._valid_columns: Columns = {}
         self._prepared: tuple[Moments, _Rows, _Rows] | None = None
+        self._private_rows: tuple[_PrivateRows, _PrivateRows] | None = None
         self._rows = (1, 0)  # the weight of a party that brings no rows
         self._zeroed: set[Path] = set()
         if self._family.needs_data:
@@ -78,10 +84,10 @@ class NumpyRunner:
             self._write_zeros(update)
             return self._sums(np.zeros(0))
         before = self._load(model)
-        training, validation = self._matrices(moments)
-        if self._spec.privacy is not None:
-            self._write(update, self._private(before, training, seed))
+        if self._private_rows is not None:
+            self._write(update, self._private(before, self._private_rows[0], seed))
             return private_sums(self._spec, seed)
+        training, validation = self._matrices(moments)
         delta = self._family.train(self._spec, before, *training, seed) - before
         self._write(update, self._clipped(delta))
         return self._sums(self._family.metric_sums(self._spec, before, *validation))
@@ -91,14 +97,14 @@ class NumpyRunner:
     ) -> NDArray[np.float64]:
         """See `FrameworkRunner.evaluate`; under differential privacy with noise, or nothing."""
         if self._spec.privacy is not None:
-            return self._measured(model, moments, seed)
+            return self._measured(model, seed)
         if not self._family.needs_data:
             return self._sums(np.zeros(0))
         _, validation = self._matrices(moments)
         return self._sums(self._family.metric_sums(self._spec, self._load(model), *validation))
 
     def _private(
-        self, before: NDArray[np.float32], training: _Rows, seed: bytes
+        self, before: NDArray[np.float32], training: _PrivateRows, seed: bytes
     ) -> NDArray[np.float32]:
         if self._spec.privacy is not None and self._spec.privacy.unit == "party":
             model = before[: self._spec.model_parameters]
@@ -108,7 +114,7 @@ class NumpyRunner:
         return self._clipped(delta) if local else delta
 
     def _trained(
-        self, model: NDArray[np.float32], training: _Rows, seed: bytes
+        self, model: NDArray[np.float32], training: _PrivateRows, seed: bytes
     ) -> NDArray[np.float32]:
         """Train locally; a party whose training diverges changes nothing.
 
@@ -122,13 +128,14 @@ class NumpyRunner:
                 raise
             return model
 
-    def _measured(
-        self, model: Path, moments: Sequence[float] | None, seed: bytes
-    ) -> NDArray[np.float64]:
-        if not noises_metrics(self._spec):
+    def _measured(self, model: Path, seed: bytes) -> NDArray[np.float64]:
+        if self._private_rows is None or not noises_metrics(self._spec):
             return np.ones(1)
-        _, validation = self._matrices(moments)
-        steps = self._family.metric_steps(self._load(model), *validation, METRIC_UNIT)
+        inputs, labels = self._private_rows[1]
+        parameters, unit = self._load(model), METRIC_UNIT
+        steps = np.zeros(self._family.private_metric_count(), np.int64)
+        for rows in inputs.blocks():
+            steps += self._family.metric_steps(parameters, inputs[rows], labels[rows], unit)
         return private_sums(self._spec, seed, steps)
 
     def _split(self, columns: Columns | None) -> None:
@@ -139,23 +146,33 @@ class NumpyRunner:
                 f"The model family {self._spec.model.family!r} needs a dataset and features.",
                 "Name a dataset for this party and features in the spec.",
             )
-        prepared = design_matrix(features, declared_moments(features), columns)  # every row
+        if self._spec.privacy is not None:
+            self._split_privately(features, columns)
+            return
+        design_matrix(features, declared_moments(features), columns)  # every row
         count = len(columns[features.label.column])
-        if count == 0 and self._spec.privacy is None:  # under it, one row must not decide
+        if count == 0:
             raise SecureFlowError(
                 "empty_dataset",
                 "The party's dataset has no rows.",
                 "Bring a dataset with rows, or leave the job.",
             )
-        seed, share = self._spec.plan.seed, self._spec.plan.validation
-        if self._spec.privacy is None:
-            parts = split_validation(count, seed, share)
-        else:
-            parts = split_by_content(*prepared, seed, share)
+        parts = split_validation(count, self._spec.plan.seed, self._spec.plan.validation)
         self._train_columns, self._valid_columns = (
             {name: columns[name][part] for name in features.columns} for part in parts
         )
         self._rows = (len(parts[0]), len(parts[1]))
+
+    def _split_privately(self, features: FeatureSpec, columns: Columns) -> None:
+        inputs, labels = encode_rows(features, declared_moments(features), columns)
+        seed, share = self._spec.plan.seed, self._spec.plan.validation
+        chosen = np.zeros(len(labels), np.bool_)
+        for rows in inputs.blocks():
+            chosen[rows] = chosen_by_content(inputs[rows], labels[rows], seed, share)
+        train, valid = np.flatnonzero(~chosen), np.flatnonzero(chosen)
+        parts = ((inputs.only(part), labels[part]) for part in (train, valid))
+        self._private_rows = next(parts), next(parts)
+        self._rows = (len(train), len(valid))
 
     def _matrices(self, sums: Sequence[float] | None) -> tuple[_Rows, _Rows]:
         features = self._spec.features

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from secureflow.engines.preparation.columns import Columns
 from secureflow.engines.preparation.design import design_matrix, feature_matrix, label_vector
+from secureflow.engines.preparation.encoded import EncodedRows, encode_rows
 from secureflow.engines.preparation.moments import (
     Moments,
     declared_moments,
@@ -16,13 +17,20 @@ from secureflow.engines.preparation.moments import (
     moments_from_sums,
     moments_length,
 )
-from secureflow.engines.preparation.split import split_by_content, split_validation
+from secureflow.engines.preparation.split import (
+    chosen_by_content,
+    split_by_content,
+    split_validation,
+)
 
 __all__ = [
     "Columns",
+    "EncodedRows",
     "Moments",
+    "chosen_by_content",
     "declared_moments",
     "design_matrix",
+    "encode_rows",
     "feature_matrix",
     "federated_features",
     "label_vector",

@@ -65,7 +65,7 @@ def label_vector(label: Label, columns: Columns) -> NDArray[np.float32]:
     """
     values = column(columns, label.column)
     if values.dtype.kind in "fiu":
-        missing, positive = np.isnan(values), values == _numeric_positive(label)
+        missing, positive = np.isnan(values), values == label.number()
     else:
         missing = np.fromiter((v is None for v in values), dtype=bool, count=len(values))
         positive = values == label.positive
@@ -109,15 +109,3 @@ def _unknown_category(feature: CategoricalFeature, row: int) -> SecureFlowError:
         f"Declare it among the {len(feature.categories)} categories, or correct the row.",
         {"row": row, "column": feature.column},
     )
-
-
-def _numeric_positive(label: Label) -> float:
-    try:
-        return float(label.positive)
-    except ValueError:
-        raise SecureFlowError(
-            "malformed_label",
-            f"The label column {label.column!r} is numeric, but its positive value is text.",
-            "Name the number that stands for the positive class.",
-            {"column": label.column},
-        ) from None

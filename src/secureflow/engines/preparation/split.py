@@ -44,16 +44,25 @@ def split_by_content(
         seed: the plan's seed.
         share: expected validation share in [0, 0.5].
     """
+    chosen = chosen_by_content(inputs, labels, seed, share)
+    (train,), (valid,) = np.nonzero(~chosen), np.nonzero(chosen)
+    return train, valid
+
+
+def chosen_by_content(
+    inputs: NDArray[np.float32], labels: NDArray[np.float32], seed: int, share: float
+) -> NDArray[np.bool_]:
+    """Tell which rows go to the validation part; arguments as in `split_by_content`.
+
+    A row's answer depends on that row alone, so it may be asked for a few rows at a time.
+    """
     # Multiply-and-add hashing of vectors (Dietzfelbinger 1996) under the seed's coefficients.
     draws = np.random.Generator(np.random.PCG64(seed))
-    mixed = np.zeros(len(labels), np.uint64)
-    for column in (*inputs.T, labels):
-        shift, factor = draws.integers(0, 1 << 64, 2, np.uint64)
-        cells = np.ascontiguousarray(column, "<f4").view("<u4").astype(np.uint64)
-        mixed += (cells + shift) * (factor | np.uint64(1))
+    coefficients = draws.integers(0, 1 << 64, (inputs.shape[1] + 1, 2), np.uint64)
+    shifts, factors = coefficients[:, 0], coefficients[:, 1] | np.uint64(1)
+    cells = np.column_stack([inputs, labels]).astype("<f4").view("<u4").astype(np.uint64)
+    mixed = ((cells + shifts) * factors).sum(axis=1, dtype=np.uint64)
     for bits, factor in zip((30, 27), _MIXERS, strict=True):
         mixed = (mixed ^ (mixed >> np.uint64(bits))) * factor
     mixed ^= mixed >> np.uint64(31)
-    chosen = mixed < np.uint64(int(share * 2.0**64))
-    (train,), (valid,) = np.nonzero(~chosen), np.nonzero(chosen)
-    return train, valid
+    return np.asarray(mixed < np.uint64(int(share * 2.0**64)))

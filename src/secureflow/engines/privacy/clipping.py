@@ -30,9 +30,12 @@ def logistic_gradient_sum(
 
     Returns:
         The sum, shape (d + 1,): adding or removing a row moves it by at most `clip`; and how many
-        gradients were not clipped (a number that is *not* private).
+        gradients were not clipped (a number that is *not* private). It is finite: a row whose
+        logit is no number (weights that overflow) has no gradient and adds nothing.
     """
-    residual = sigmoid(features @ weights[:-1] + weights[-1]) - labels
+    with np.errstate(over="ignore", invalid="ignore"):
+        residual = sigmoid(features @ weights[:-1] + weights[-1]) - labels
+    residual = np.where(np.isfinite(residual), residual, 0.0)
     # The intercept's input is 1.
     norms = np.abs(residual) * np.sqrt(np.einsum("ij,ij->i", features, features) + 1.0)
     factor = np.minimum(1.0, clip / np.maximum(norms, 1e-300))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -59,20 +60,33 @@ class DpSgd:
 
 def poisson_sample(rows: int, sampling: float, seed: bytes) -> NDArray[np.bool_]:
     """Return the mask of the rows that enter, each with probability `sampling` independently."""
+    if sampling >= 1.0:
+        return np.ones(rows, np.bool_)
     key = hashlib.sha256(b"secureflow poisson sample\n" + seed).digest()
     stream = (
         Cipher(algorithms.AES256(key), modes.CTR(bytes(16))).encryptor().update(bytes(8 * rows))
     )
-    if sampling >= 1.0:
-        return np.ones(rows, np.bool_)
     # Rounded down to 2^-64: never more than what is accounted for.
     return np.frombuffer(stream, "<u8") < np.uint64(int(sampling * 2.0**64))
 
 
+class RowSource(Protocol):
+    """A design matrix whose rows are made when they are asked for."""
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.float32]:
+        """Return these rows, shape (len(rows), d)."""
+
+
+Features = NDArray[np.floating[Any]] | RowSource
+"""Inputs of shape (n, d), held or made."""
+BLOCK_CELLS: Final = 1 << 22
+"""Cells that are in memory as float64 at a time, however many rows and columns there are."""
+
+
 def gradient_sum(
     weights: Vector,
-    features: Vector,
-    labels: Vector,
+    features: Features,
+    labels: NDArray[np.floating[Any]],
     plan: DpSgd,
     seed: bytes,
     longest: float = math.inf,
@@ -83,14 +97,22 @@ def gradient_sum(
     more than `longest` (L2) is scaled down to it *before* it is rounded: projection on a ball moves
     no two neighbours apart, so the sensitivity stays.
     """
-    chosen = poisson_sample(len(labels), plan.sampling, seed)
-    total, _ = logistic_gradient_sum(weights, features[chosen], labels[chosen], plan.clip)
+    chosen = np.flatnonzero(poisson_sample(len(labels), plan.sampling, seed))
+    total, size = np.zeros(len(weights)), max(1, BLOCK_CELLS // len(weights))
+    for start in range(0, len(chosen), size):
+        rows = chosen[start : start + size]
+        inputs, targets = features[rows].astype(np.float64), labels[rows].astype(np.float64)
+        total += logistic_gradient_sum(weights, inputs, targets, plan.clip)[0]
     total = clip_norm(total, longest)
     return np.rint(total / plan.lattice) * plan.lattice
 
 
 def noisy_step(
-    weights: Vector, features: Vector, labels: Vector, plan: DpSgd, seed: bytes
+    weights: Vector,
+    features: Features,
+    labels: NDArray[np.floating[Any]],
+    plan: DpSgd,
+    seed: bytes,
 ) -> Vector:
     """Return the weights after one step with the full noise."""
     sigma = noise_share(plan.noise, plan.clip, len(weights), plan.lattice, 1)

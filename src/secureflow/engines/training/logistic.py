@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.metrics import (
     METRIC_COUNT,
     PRIVATE_COUNT,
@@ -35,7 +36,12 @@ class LogisticRegression:
         return np.zeros(spec.model_parameters, dtype=np.float32)
 
     def train(
-        self, spec: TrainingSpec, parameters: Vector, inputs: Matrix, labels: Vector, seed: bytes
+        self,
+        spec: TrainingSpec,
+        parameters: Vector,
+        inputs: Matrix | EncodedRows,
+        labels: Vector,
+        seed: bytes,
     ) -> Vector:
         """Return the parameters after the plan's local epochs, bit-equal for equal arguments.
 

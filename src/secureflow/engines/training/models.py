@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs import TrainingSpec
-from secureflow.engines.preparation import moments_length
+from secureflow.engines.preparation import EncodedRows, moments_length
 from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.engines.training.metrics import LOSS_CAP
 from secureflow.engines.training.private import SEED_WORDS, draws_noise, noises_metrics
@@ -49,7 +49,7 @@ class ModelFamily(Protocol):
         self,
         spec: TrainingSpec,
         parameters: NDArray[np.float32],
-        inputs: NDArray[np.float32],
+        inputs: NDArray[np.float32] | EncodedRows,
         labels: NDArray[np.float32],
         seed: bytes,
     ) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from secureflow.engines.privacy.dpsgd import apply_sum
 from secureflow.engines.privacy.gaussian import sample, support
 from secureflow.engines.training.models import Stage, model_family, update_layout
 from secureflow.engines.training.private import (
+    BOUNDS,
     METRIC_UNIT,
     SEED_WORDS,
     Parameters,
@@ -35,8 +36,6 @@ from secureflow.kit.errors import SecureFlowError
 
 _WORD = 32
 _BOUND = b"secureflow noise seed\n"
-_BOUNDS = (1e-6, 1e6)
-"""Where an adapting clipping norm stays, as a fixed one must."""
 _TAIL = 12.0
 """A Gaussian vector of d coordinates is longer than σ(√d + 12) with probability below e^-72."""
 
@@ -160,7 +159,7 @@ def next_state(spec: TrainingSpec, state: Parameters, noised: Vector) -> Paramet
     if privacy.adaptive is not None:
         bound = adaptive_bound(privacy, state)
         after = bound.moved(float(noised[-1]) * privacy.step, parties)
-        moved = np.append(weights + bound.bound * total / parties, np.clip(after.bound, *_BOUNDS))
+        moved = np.append(weights + bound.bound * total / parties, np.clip(after.bound, *BOUNDS))
     elif privacy.unit == "party":
         moved = weights + total / parties
     else:

@@ -34,7 +34,7 @@ from secureflow.domain.privacy import MAX_COORDINATE, METRIC_BITS, Privacy
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.privacy.accounting import Charge, Mechanism
 from secureflow.engines.privacy.clipping import AdaptiveClip, clip_norm
-from secureflow.engines.privacy.dpsgd import DpSgd, gradient_sum, noisy_step
+from secureflow.engines.privacy.dpsgd import DpSgd, Features, gradient_sum, noisy_step
 from secureflow.engines.privacy.gaussian import sample
 
 Parameters = NDArray[np.float32]
@@ -42,6 +42,8 @@ Vector = NDArray[np.float64]
 
 SEED_WORDS = 8
 """32-bit words of noise seed in an update's `sums`."""
+BOUNDS = (float(np.float32(1e-6)), float(np.float32(1e6)))
+"""Where an adapting clipping norm stays, as a fixed one must."""
 METRIC_UNIT = 1 << METRIC_BITS
 """Steps that one row adds at most to a metric's sum."""
 
@@ -71,6 +73,11 @@ def draws_noise(spec: TrainingSpec) -> bool:
 def noises_metrics(spec: TrainingSpec) -> bool:
     """Tell whether the final model is measured under noise."""
     return spec.privacy is not None and spec.privacy.metrics_noise is not None
+
+
+def reads_rows(spec: TrainingSpec, stage: str) -> bool:
+    """Tell whether an update of this stage depends on rows: a final model may go unmeasured."""
+    return spec.privacy is None or stage != "evaluate" or noises_metrics(spec)
 
 
 def charge(spec: TrainingSpec, rounds: int | None = None, *, evaluated: bool = False) -> Charge:
@@ -131,9 +138,11 @@ def released(spec: TrainingSpec) -> tuple[dict[str, Any], ...]:
 
 
 def private_delta(
-    spec: TrainingSpec, before: Parameters, rows: tuple[Parameters, Parameters], seed: bytes
+    spec: TrainingSpec, before: Parameters, rows: tuple[Features, Parameters], seed: bytes
 ) -> Parameters:
     """Return a record-level update's `delta`, see the table; a pure function of its arguments.
+
+    It is finite, whatever the rows: local steps that leave float32 change nothing at all.
 
     Args:
         spec: with `privacy.unit` record.
@@ -142,16 +151,17 @@ def private_delta(
         seed: the party's secret seed of this round.
     """
     privacy, plan = privacy_of(spec), dp_sgd(spec)
-    inputs, labels = rows[0].astype(np.float64), rows[1].astype(np.float64)
     weights = before.astype(np.float64)
     if draws_noise(spec):
         # More rows than are declared must not show as an update that is refused (`norm_cap`).
         longest = privacy.rows * privacy.clipping_norm
-        total = gradient_sum(weights, inputs, labels, plan, _derived(seed, "sample"), longest)
+        total = gradient_sum(weights, *rows, plan, _derived(seed, "sample"), longest)
         return _on_lattice(total, privacy.step)
-    for step in range(privacy.local_steps):
-        weights = noisy_step(weights, inputs, labels, plan, _derived(seed, f"step {step}"))
-    return (weights - before).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in range(privacy.local_steps):
+            weights = noisy_step(weights, *rows, plan, _derived(seed, f"step {step}"))
+        delta = (weights - before).astype(np.float32)
+    return delta if np.isfinite(delta).all() else np.zeros_like(delta)
 
 
 def party_delta(spec: TrainingSpec, before: Parameters, trained: Parameters) -> Parameters:
@@ -164,6 +174,8 @@ def party_delta(spec: TrainingSpec, before: Parameters, trained: Parameters) -> 
     """
     privacy = privacy_of(spec)
     change = trained.astype(np.float64) - before[: len(trained)]  # float32 could overflow
+    if not np.isfinite(change).all():
+        change = np.zeros_like(change)
     if privacy.adaptive is None:
         return _on_lattice(clip_norm(change, privacy.clipping_norm), privacy.step)
     bound = adaptive_bound(privacy, before)
@@ -177,9 +189,9 @@ def adaptive_bound(privacy: Privacy, state: Parameters) -> AdaptiveClip:
     adaptive = privacy.adaptive
     if adaptive is None:
         raise AssertionError  # the caller asked first
-    return AdaptiveClip(
-        float(state[-1]), adaptive.quantile, adaptive.rate, bit_noise=adaptive.bit_noise
-    )
+    # A job that resumes starts from whatever state it names.
+    bound = float(np.clip(np.nan_to_num(state[-1]), *BOUNDS))
+    return AdaptiveClip(bound, adaptive.quantile, adaptive.rate, bit_noise=adaptive.bit_noise)
 
 
 def private_sums(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.preparation import EncodedRows
 
 
 class Rehearsal:
@@ -25,7 +26,7 @@ class Rehearsal:
         self,
         spec: TrainingSpec,
         parameters: NDArray[np.float32],
-        inputs: NDArray[np.float32],
+        inputs: NDArray[np.float32] | EncodedRows,
         labels: NDArray[np.float32],
         seed: bytes,
     ) -> NDArray[np.float32]:

@@ -1,0 +1,99 @@
+"""Bounds of a number column: which are sane, and how a job's compare with their owner's.
+
+A job's bounds decide how much one value weighs. Its owner's declaration is what they are measured
+by, in training and statistics alike:
+
+| a job's bounds …                            | with a privacy part   | without |
+|---------------------------------------------|-----------------------|---------|
+| are the owner's                             | accepted              | accepted |
+| hold the owner's, up to 1,000 times as wide | accepted, told        | accepted, told |
+| do not hold the owner's                     | `bounds_too_narrow`   | accepted, told |
+| are wider than that                         | `bounds_too_wide`     | accepted, told |
+| of a column without declared bounds         | `bounds_undeclared`   | accepted, told |
+
+*Told*: in the dry run, and in what the owner's policy and people decide on. Under differential
+privacy bounds that somebody else chooses would be an instrument: so narrow, or so wide, that what a
+single value does in floating point shows beyond the noise.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Literal
+
+Bounds = tuple[float, float]
+Verdict = Literal["same", "wider", "narrower", "too_wide", "undeclared"]
+
+MAX_BOUND: Final = 1e100
+"""Bounds up to this have a square that is finite, and a middle and a half-range that are exact
+enough."""
+LEAST_WIDTH: Final = 1e-9
+"""Least width, over the larger magnitude of the two: some millions of float64 lie between them."""
+MAX_WIDENING: Final = 1000.0
+"""How many times as wide as the owner's a private job's bounds may be."""
+REFUSED: Final[dict[Verdict, str]] = {
+    "narrower": "bounds_too_narrow",
+    "too_wide": "bounds_too_wide",
+    "undeclared": "bounds_undeclared",
+}
+"""What a job with a privacy part is refused with."""
+_SLACK: Final = 1.0 + 1e-9
+
+
+def bounds_problem(bounds: Bounds) -> str:
+    """Return why no number can be scaled to the bounds, or nothing."""
+    low, high = bounds
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "a bound is not finite"
+    if low >= high:
+        return "the lower bound is not below the upper"
+    largest = max(abs(low), abs(high))
+    if largest > MAX_BOUND:
+        return f"a bound is beyond ±{MAX_BOUND:g}"
+    if high - low < max(largest * LEAST_WIDTH, 1 / MAX_BOUND):
+        return "the bounds are so close that float64 hardly tells the values between them apart"
+    return ""
+
+
+def compare(own: Bounds | None, asked: Bounds) -> Verdict:
+    """Return how a job's bounds stand to those that the owner declared (None: it declared none)."""
+    if own is None:
+        return "undeclared"
+    if not (asked[0] <= own[0] and own[1] <= asked[1]):
+        return "narrower"
+    if asked[1] - asked[0] > (own[1] - own[0]) * MAX_WIDENING * _SLACK:
+        return "too_wide"
+    return "same" if asked == own else "wider"
+
+
+def told(column: str, own: Bounds | None, asked: Bounds) -> str:
+    """Return in words how a job's bounds of a column differ from the owner's; "" where not."""
+    if compare(own, asked) == "same":
+        return ""
+    declared = "declares none" if own is None else f"declares {interval(own)}"
+    return f"{column}: the job takes {interval(asked)}, the owner {declared}"
+
+
+def refusal(own: Bounds | None, asked: Bounds) -> tuple[str, str]:
+    """Return code and reason for which a private job is refused; ("", "") where it is not."""
+    verdict = compare(own, asked)
+    code = REFUSED.get(verdict, "")
+    if own is None:
+        return code, "has no declared bounds, and noise needs them"
+    reasons = {
+        "narrower": f"has the bounds {interval(own)}, which do not lie within the job's "
+        f"{interval(asked)}",
+        "too_wide": f"has the bounds {interval(own)}; the job's {interval(asked)} are more than "
+        f"{MAX_WIDENING:,.0f} times as wide",
+    }
+    return code, reasons.get(verdict, "")
+
+
+def interval(bounds: Bounds) -> str:
+    """Return bounds as people read them, every digit of them."""
+    return f"[{_number(bounds[0])}, {_number(bounds[1])}]"
+
+
+def _number(value: float) -> str:
+    number = float(value)
+    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
