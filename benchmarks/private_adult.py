@@ -24,6 +24,7 @@ from secureflow.demo.data import (
     dataset_config,
     demo_features,
     demo_plan,
+    private_features,
     split_silos,
     test_set,
 )
@@ -81,13 +82,12 @@ def run(directory: Path, chosen: argparse.Namespace) -> dict[str, Any]:
 
 def private_request(platform: Platform, chosen: argparse.Namespace) -> JobRequest:
     """Return the private job; under masks the parties share the noise out."""
-    known = demo_features()
     plan = TrainingPlan(rounds=chosen.rounds, validation=0.0, learning_rate=4.0)
     placed: Placement = "enclave" if chosen.protection == "sealed" else "shared"
     privacy = Privacy(delta=DELTA, epsilon=chosen.epsilon, rows=ROWS, noise=placed)
     return replace(
         request(platform, plan),
-        features=replace(known, numeric=tuple(replace(f, scale="bounds") for f in known.numeric)),
+        features=private_features(),
         privacy=privacy,
         protection=chosen.protection,
     )

@@ -27,7 +27,7 @@ from secureflow.application.asking import Asking
 from secureflow.application.local import LocalParties
 from secureflow.application.ports import Ledger, Request
 from secureflow.application.recording import pending_leaves
-from secureflow.demo.data import demo_features
+from secureflow.demo.data import demo_features, private_features
 from secureflow.demo.platform import TRUST_DOMAIN, Platform
 from secureflow.demo.processes import stop_all
 from secureflow.domain.charter import SignedCharter
@@ -93,8 +93,7 @@ class Operator:
         self, scale: str, parties: Sequence[str] = (), **changes: JSON
     ) -> TrainingSpec:
         """Return the spec of logistic regression over the banks' rows."""
-        features = dump(demo_features())
-        features["numeric"] = [{**one, "scale": scale} for one in features["numeric"]]
+        features = dump(private_features() if scale == "bounds" else demo_features())
         names = parties or self.parties
         roster = [{"party": p, "key": self.keys[p], "dataset": "adult"} for p in names]
         plan = {"rounds": 3, "validation": 0.0, "batch_size": 64}

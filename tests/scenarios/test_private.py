@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from secureflow.agent import api
-from secureflow.demo.data import demo_features
+from secureflow.demo.data import private_features
 from secureflow.demo.platform import Platform
 from secureflow.domain.privacy import AdaptiveClipping, Privacy
 from secureflow.domain.schemas import DatasetPrivacy
@@ -53,12 +53,10 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 def request(place: Platform, privacy: Privacy, rounds: int = 2, **changes: Any) -> JobRequest:
-    known = demo_features()
-    features = replace(known, numeric=tuple(replace(f, scale="bounds") for f in known.numeric))
     plan = TrainingPlan(
         rounds=rounds, learning_rate=1.0, validation=0.3 if privacy.metrics_noise else 0.0
     )
-    return training(place, plan, features=features, privacy=privacy, **changes)
+    return training(place, plan, features=private_features(), privacy=privacy, **changes)
 
 
 def spent(place: Platform, job: str) -> list[list[dict[str, Any]]]:

@@ -8,6 +8,7 @@ column, the label least of all; the test rows are the official ones and cover al
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -155,6 +156,12 @@ def demo_features() -> FeatureSpec:
             for name in _FEATURE_CATEGORIES
         ),
     )
+
+
+def private_features() -> FeatureSpec:
+    """Return the demo's features for a private job: scaled to the bounds that owners declare."""
+    numeric = tuple(NumericFeature(name, _BOUNDS[name], "bounds") for name in _FEATURE_BOUNDS)
+    return replace(demo_features(), numeric=numeric)
 
 
 def demo_plan(rounds: int = 40) -> TrainingPlan:

@@ -8,17 +8,16 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from peers.accounting import Analytic
 from peers.agent_world import World
 
 from secureflow.agent.records import JobRecord, RoundRecord
 from secureflow.domain.specs import TrainingSpec, dump
 from secureflow.engines.privacy import BudgetLedger, Mechanism
-from secureflow.engines.privacy.accounting import ORDERS, learn
 from secureflow.kit.errors import SecureFlowError
 
 LIMIT = 12.0
@@ -28,26 +27,17 @@ PRIVATE: dict[str, Any] = {
 }
 
 
-class Gaussian:
-    """Rényi divergences of a Gaussian without sampling, α/2z²: no need for the accountant."""
-
-    async def learn(self, mechanisms: Sequence[Mechanism]) -> None:
-        """Know them."""
-        for mechanism in mechanisms:
-            learn(mechanism, (ORDERS / (2 * mechanism.noise**2)).tolist())
-
-
 def world(directory: Path) -> World:
     """Open the agent on its directory."""
     privacy = {"domain": "customers", "epsilon": LIMIT, "delta": 1e-5}
-    return World(directory, privacy=privacy, spec_changes=PRIVATE, accounting=Gaussian())
+    return World(directory, privacy=privacy, spec_changes=PRIVATE, accounting=Analytic())
 
 
 def opened(directory: Path) -> tuple[TrainingSpec, BudgetLedger]:
     """Return the budget as a new process finds it."""
     agent = world(directory)
     budgets = agent.assembly.context.budgets
-    asyncio.run(Gaussian().learn([Mechanism("gaussian", 5.0)]))
+    asyncio.run(Analytic().learn([Mechanism("gaussian", 5.0)]))
     policy = agent.settings.datasets[0].privacy
     assert policy
     with agent.store.transaction():

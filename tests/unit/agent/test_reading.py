@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.accounting import Analytic
 from peers.agent_world import JOB, ME, World
 from peers.tally_world import TallyWorld
 
 from secureflow.agent.budgets import charge
-from secureflow.engines.privacy.accounting import epsilon, parse_charge
 from secureflow.kit.errors import SecureFlowError
-from tests.unit.agent.budget_process import Gaussian
 
 BUDGET = {"domain": "customers", "epsilon": 5.0, "delta": 1e-5}
 PRIVATE: dict[str, Any] = {
@@ -30,16 +29,6 @@ CAUSES = [
     SecureFlowError("worker_failed", "The training worker failed: a ZeroDivisionError inside."),
     SecureFlowError("dataset_too_large", "Dataset 'customers' has more rows or bytes."),
 ]
-
-
-class Analytic(Gaussian):
-    """Also quotes: everything here is Gaussian without sampling."""
-
-    async def spent(self, charges: Sequence[Mapping[str, Any]], delta: float) -> dict[str, Any]:
-        mechanisms = parse_charge(list(charges))
-        await self.learn(mechanisms)
-        conversions = ("rdp-cks20", "rdp-filter")
-        return {name: epsilon(mechanisms, delta, name) for name in conversions}  # type: ignore[arg-type]
 
 
 def world(directory: Path) -> World:

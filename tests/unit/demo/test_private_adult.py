@@ -15,6 +15,7 @@ from secureflow.demo.data import (
     columns_of,
     demo_features,
     demo_plan,
+    private_features,
     split_silos,
     test_set,
 )
@@ -84,8 +85,7 @@ def fedavg(silos: list[dict[str, np.ndarray]]) -> float:
 
 def dp_sgd(silos: list[dict[str, np.ndarray]], placed: Any, protection: str) -> tuple[float, float]:
     """The private rounds of eight parties, 100 of them; accuracy and ε."""
-    known = demo_features()
-    features = replace(known, numeric=tuple(replace(f, scale="bounds") for f in known.numeric))
+    features = private_features()
     privacy = Privacy(delta=1e-5, noise_multiplier=40.46, rows=ROWS, noise=placed)
     plan = TrainingPlan(rounds=100, validation=0.0, learning_rate=4.0)
     job = spec(features, plan, privacy, protection=protection)

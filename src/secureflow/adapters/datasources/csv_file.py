@@ -142,8 +142,11 @@ def _header(path: Path) -> list[str]:
 def _has_rows(path: Path) -> bool:
     with path.open(newline="", encoding="latin-1") as file:
         rows = (row for row in csv.reader(file) if row)
-        next(rows, None)
-        return next(rows, None) is not None
+        try:
+            next(rows, None)
+            return next(rows, None) is not None
+        except csv.Error:  # a cell longer than that reader takes: there is a row
+            return True
 
 
 def _first_ragged_row(path: Path) -> tuple[int, int, int] | None:
