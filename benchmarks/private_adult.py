@@ -82,7 +82,7 @@ def run(directory: Path, chosen: argparse.Namespace) -> dict[str, Any]:
 
 def private_request(platform: Platform, chosen: argparse.Namespace) -> JobRequest:
     """Return the private job; under masks the parties share the noise out."""
-    plan = TrainingPlan(rounds=chosen.rounds, validation=0.0, learning_rate=4.0)
+    plan = TrainingPlan(rounds=chosen.rounds, validation=0.0, learning_rate=6.0)
     placed: Placement = "enclave" if chosen.protection == "sealed" else "shared"
     privacy = Privacy(delta=DELTA, epsilon=chosen.epsilon, rows=ROWS, noise=placed)
     return replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,3 +112,31 @@ def test_a_step_has_the_noise_that_is_accounted() -> None:
     steps = np.array([noisy_step(W, X, Y, plan, n.to_bytes(32, "big")) for n in range(2000)])
     wanted = plan.noise * (plan.clip + math.sqrt(5) * plan.lattice) / plan.rows
     assert steps.std(axis=0) == pytest.approx([wanted] * 5, rel=0.08)
+
+
+def test_a_row_without_a_logit_has_no_gradient() -> None:
+    """Weights that overflow against one row's inputs: that row adds nothing, the others stay."""
+    weights = np.array([1e308, 1e308, 1e308, 0.0])
+    features = np.array([[1.0, 1.0, -1.0], [1.0, -1.0, 0.0], [1.0, 1.0, 1.0]])
+    labels = np.zeros(3)
+    whole, _ = logistic_gradient_sum(weights, features, labels, 1.0)
+    assert np.isfinite(whole).all()
+    with np.errstate(over="ignore", invalid="ignore"):
+        lost = ~np.isfinite(features @ weights[:-1])
+    assert lost.any()
+
+
+def test_memory_does_not_grow_with_rows_times_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a submitter could find the number of columns at which one row more is too many."""
+    whole = gradient_sum(W, X, Y, DpSgd(1.0, 1.0, 0.5, 1, len(Y), 0.1), bytes(32))
+    monkeypatch.setattr("secureflow.engines.privacy.dpsgd.BLOCK_CELLS", 3 * X.shape[1])
+    seen = []
+
+    class Rows:
+        def __getitem__(self, rows: Any) -> Any:
+            seen.append(len(rows))
+            return X[rows].astype(np.float32)
+
+    parts = gradient_sum(W, Rows(), Y, DpSgd(1.0, 1.0, 0.5, 1, len(Y), 0.1), bytes(32))
+    assert max(seen) <= 3 < len(seen)
+    assert parts == pytest.approx(whole, abs=1e-3)

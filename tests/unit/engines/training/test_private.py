@@ -19,6 +19,7 @@ from secureflow.engines.training.private import (
     charge,
     norm_cap,
     party_delta,
+    privacy_of,
     private_delta,
     private_sums,
     released,
@@ -173,3 +174,26 @@ def test_every_released_number_names_its_mechanism() -> None:
     assert all(row["mechanism"] for row in table)
     charged = [row for row in table if row["charge"]]
     assert [row["number"] for row in charged] == ["model of each round"]
+
+
+def test_local_steps_that_overflow_change_nothing() -> None:
+    """Weights grow a thousandfold with each step: whether they end as numbers must not be seen."""
+    spec = private_spec(
+        {"noise": "local", "local_steps": 200, "clipping_norm": 1e6},
+        plan={"rounds": 1, "validation": 0.0, "learning_rate": 100.0},
+        model={"l2": 10.0},
+    )
+    before = np.full(4, 1e30, np.float32)
+    assert not private_delta(spec, before, rows(1), SEED).any()
+
+
+@pytest.mark.parametrize("norm", [0.0, -1.0, np.nan, np.inf, 1e-40])
+def test_a_state_that_names_no_norm_makes_no_update_fail(norm: float) -> None:
+    """A job resumes from whatever state it names; a change of nothing at all must look like any."""
+    party = {"unit": "party", "mechanism": "central", "party_unit_acknowledged": True}
+    spec = private_spec({**party, "rows": 0, "adaptive": {"bit_noise": 10.0}})
+    state = np.array([0, 0, 0, 0, norm], np.float32)
+    for trained in (np.zeros(4, np.float32), np.ones(4, np.float32)):
+        delta = party_delta(spec, state, trained)
+        assert np.isfinite(delta).all()
+        assert np.abs(delta[:-1]).max() <= 2.0 ** privacy_of(spec).bits
