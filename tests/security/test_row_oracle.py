@@ -500,7 +500,7 @@ class InProcess:
     async def check(self, job: str, spec: Any, dataset: DatasetConfig | None) -> None:
         self._ask("check", **self._facts(job, spec, dataset))
 
-    async def prepare(self, job: str, spec: Any, dataset: DatasetConfig | None) -> Any:
+    async def prepare(self, job: str, spec: Any, dataset: DatasetConfig | None, *_: Any) -> Any:
         return self._ask("prepare", **self._facts(job, spec, dataset), salt="00" * 32)
 
     async def train(self, job: str, model: Path, update: Path, moments: Any, seed: str) -> Any:
