@@ -21,7 +21,7 @@ from secureflow.application.rosters import (
     roster_lines,
     spare_parties,
 )
-from secureflow.domain.bounds import refusal, told
+from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.charter import Charter
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.jobspecs import JobSpec
@@ -226,11 +226,7 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             "Without differential privacy, sums over rosters that differ in few parties "
             "reveal the difference."
         )
-    for numeric in spec.features.numeric if spec.features else ():
-        for party, dataset in chosen.items():
-            own = {one.name: one.bounds for one in dataset.columns}[numeric.column]
-            if differs := told(numeric.column, own, numeric.bounds):
-                yield f"{party}: {differs}."
+    yield from _differing_bounds(spec, chosen)
     for categorical in spec.features.categorical if spec.features else ():
         for party, dataset in chosen.items():
             declared = {c.name: c.categories for c in dataset.columns}[categorical.column]
@@ -240,6 +236,18 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
                     f"{party} declares values of {categorical.column} that the job does not "
                     f"list: {', '.join(extra[:5])}."
                 )
+
+
+def _differing_bounds(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
+    for numeric in spec.features.numeric if spec.features else ():
+        for party, dataset in chosen.items():
+            own = {one.name: one.bounds for one in dataset.columns}[numeric.column]
+            taken = interval(numeric.bounds)
+            if own is None:
+                yield f"{party} declares no bounds of {numeric.column}; the job takes {taken}."
+            elif own != numeric.bounds:
+                within = interval(own)
+                yield f"{party} declares {numeric.column} within {within}; the job takes {taken}."
 
 
 def _details(spec: TrainingSpec) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from secureflow.application.rosters import (
     spare_parties,
 )
 from secureflow.application.specs import Drafted
-from secureflow.domain.bounds import refusal, told
+from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.jobspecs import job_digest
 from secureflow.domain.noise import NoiseWish
@@ -284,8 +284,11 @@ def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]
             continue
         for party, dataset in chosen.items():
             own = _declared(column.column, party, dataset).bounds
-            if differs := told(column.column, own, column.bounds):
-                yield f"{party}: {differs}; the noise fits the widest of all."
+            if own is not None and own != column.bounds:
+                yield (
+                    f"{party} declares {column.column} within {interval(own)}; the noise fits the "
+                    f"widest of all, {interval(column.bounds)}."
+                )
 
 
 def _details(spec: StatisticsSpec) -> dict[str, Any]:

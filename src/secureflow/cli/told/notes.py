@@ -28,11 +28,13 @@ TEXTS: Final[dict[str, str]] = {
     "A person with rows at several owners is protected less: they link no identities.": (
         "在多个数据所有者处都有数据的人得到的保护较弱：各方之间不关联身份。"
     ),
-    "{} declares {} within [{}, {}]; the noise fits the widest of all, [{}, {}].": (
-        "{0} 声明 {1} 在 [{2}, {3}] 内；噪声按其中最宽的范围 [{4}, {5}] 计算。"
+    "{} declares {} within {}; the noise fits the widest of all, {}.": (
+        "{0} 声明 {1} 在 {2} 内；噪声按其中最宽的范围 {3} 计算。"
     ),
     "ε by privacy loss distribution was left out: with so little noise, or so many releases, it is "
     "too large to compute. ε by {} is an upper bound.": (
         "未给出按隐私损失分布计算的 ε：噪声太小或发布次数太多，计算量过大。按 {0} 计算的 ε 是上界。"
     ),
+    "{} declares {} within {}; the job takes {}.": "{0} 声明 {1} 在 {2} 内；该作业取 {3}。",
+    "{} declares no bounds of {}; the job takes {}.": "{0} 没有为 {1} 声明范围；该作业取 {2}。",
 }
