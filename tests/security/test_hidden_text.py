@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from secureflow.agent.requests import UplinkAddress
 from secureflow.application.datasets import Description
+from secureflow.application.replies import checked_reply
 from secureflow.application.reports import render
 from secureflow.cli import console, texts, watching
 from secureflow.domain.charter import Member, SignedCharter
@@ -159,6 +160,16 @@ def test_foreign_errors_are_one_plain_line() -> None:
     assert (told.code, told.message, told.hint) == ("internal", "a b\\u202ec", "d\\x07")
     assert told.details == {}
     assert len(SecureFlowError.foreign("x", "a" * 100_000).message) < 10_000
+
+
+def test_a_verdict_that_a_party_tells_of_is_plain() -> None:
+    """It stands in everybody's report."""
+    verdict = {"title": "SIMULATED SGX", "reasons": ["fine"], "expires": 1}
+    assert checked_reply("admit", "bank-a", {"verdict": verdict})
+    for nasty in ({**verdict, "title": "a\x1b[2J"}, {**verdict, "reasons": ["a\u202eb"]}):
+        with pytest.raises(SecureFlowError) as caught:
+            checked_reply("admit", "bank-a", {"verdict": nasty})
+        assert caught.value.code == "malformed_reply"
 
 
 # --- what is stored, or told by a centre that does not keep to the rule ---------------------------

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from secureflow.engines.script import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import hidden
 
 _Check = Callable[[Any], bool]
 
@@ -22,6 +23,19 @@ def _text(longest: int) -> _Check:
 
 def _object(value: Any) -> bool:
     return isinstance(value, dict)
+
+
+def _shown_object(value: Any) -> bool:
+    """Tell whether it is an object whose texts, which people see, hide nothing."""
+    return isinstance(value, dict) and _plain(value)
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return not hidden(value)
+    if isinstance(value, dict):
+        return all(_plain(name) and _plain(one) for name, one in value.items())
+    return all(map(_plain, value)) if isinstance(value, list) else True
 
 
 def _objects(value: Any) -> bool:
@@ -35,7 +49,7 @@ def _count(value: Any) -> bool:
 _NEEDED: Final[Mapping[str, Mapping[str, _Check]]] = {
     "consent": {"approval": _object},
     "challenge": {"nonce": _text(64), "recipient": _text(8192), "signature": _text(128)},
-    "admit": {"verdict": _object},
+    "admit": {"verdict": _shown_object},
     "close": {"vote": _object},
 }
 _POSSIBLE: Final[Mapping[str, _Check]] = {
