@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, Final
 
 from secureflow.application.access import (
@@ -46,7 +47,10 @@ class Models:
         cursor: str = "",
         limit: int = 50,
     ) -> Page:
-        """Return the models that the caller sees, optionally of one project or job."""
+        """Return the models that the caller sees, optionally of one project or job.
+
+        Their `card` is left empty: what it holds grows with the features, and `card` tells it.
+        """
         require(principal, "model.read")
         async with self._begin() as work:
             if job:
@@ -55,7 +59,8 @@ class Models:
             if seen is None:
                 return Page([])
             equals = {"job": job} if job else {}
-            return await work.models.list(cursor=cursor, limit=limit, **seen, **equals)
+            page = await work.models.list(cursor=cursor, limit=limit, **seen, **equals)
+        return Page([replace(model, card={}) for model in page.items], page.next)
 
     async def card(self, principal: Principal, key: str) -> dict[str, Any]:
         """Return the model card: what it is, how it was made, what it was measured to do."""

@@ -80,7 +80,7 @@ def test_a_login_call_and_a_broken_answer_show_nothing() -> None:
     call = Call("POST", "/login", lambda _: None, body={"password": SECRET})
     assert SECRET not in repr(call)
     with pytest.raises(secureflow.kit.errors.SecureFlowError) as refused:
-        build(Session, {"token": SECRET, "expires": "never", "user": {}})
+        build(Session, {"token": SECRET})
     error: BaseException | None = refused.value
     while error is not None:
         assert SECRET not in str(error)

@@ -35,7 +35,7 @@ async def list_models(
     cursor: Cursor = "",
     limit: Limit = LIMIT,
 ) -> object:
-    """Return the models of the caller's projects (of one project or job)."""
+    """Return the models of the caller's projects (of one project or job), their cards left out."""
     page = await use.models.list(
         caller, project=project, job=job, cursor=decode_cursor(cursor), limit=limit
     )
