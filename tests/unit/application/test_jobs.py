@@ -8,7 +8,7 @@ import pytest
 
 from secureflow.application.jobs import Wanted
 from secureflow.application.scripts import script_for
-from secureflow.domain.jobs import JobState
+from secureflow.domain.jobs import JobState, JobSummary
 from secureflow.domain.specs import TrainingSpec, parse, spec_digest
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.leaves import parse_leaf
@@ -42,7 +42,8 @@ async def test_a_dry_run_makes_nothing(stage: Stage) -> None:
     assert told.details["dropouts_tolerated"] == 0
     assert any("no dropout" in note for note in told.notes)
     assert (len(stage.ledger.log), stage.driver.started) == before
-    assert len((await stage.services.jobs.list(stage.operator)).items) == 2
+    listed = (await stage.services.jobs.list(stage.operator)).items
+    assert [type(one) for one in listed] == [JobSummary] * 2  # a list holds no spec and no report
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def test_ids_stay_in_one_piece_on_a_terminal_of_80_columns(centre: Any) -> None:
     for job in JOBS:
         assert job["id"] in shown
     assert JOBS[0]["project"] in shown
+    assert max(map(len, shown.splitlines())) <= 80  # else the terminal itself would fold a row
 
 
 def test_errors_have_no_colour_where_none_is_wanted() -> None:
