@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from secureflow.adapters.datasources import open_source
+from secureflow.demo import own_table
 from secureflow.demo.own_table import OwnTable, load
 from secureflow.demo.words import Words
 from secureflow.kit.errors import SecureFlowError
@@ -134,6 +135,19 @@ def test_too_few_rows_and_too_small_shares_are_refused(path: Path, tmp_path: Pat
     refusal = refused(OwnTable(path, "default", by="region"), 9)
     assert refusal.code == "unsuitable_table"
     assert "--by" in refusal.hint
+
+
+def test_too_few_of_a_class_to_test_on_and_too_many_cells_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = cells()
+    table["default"] = ["yes" if n < 20 else "no" for n in range(ROWS)]
+    rare = written(tmp_path / "rare.csv", table)
+    refusal = refused(OwnTable(rare, "default"))
+    assert refusal.code == "unsuitable_table"
+    assert "10 of each class" in refusal.hint
+    monkeypatch.setattr(own_table, "MOST_CELLS", 1000)
+    assert refused(OwnTable(rare, "outcome", "bad")).code == "dataset_too_large"
 
 
 def test_hidden_characters_are_refused_in_a_label_and_left_out_elsewhere(tmp_path: Path) -> None:
