@@ -193,8 +193,11 @@ async def test_a_record_that_was_set_back(operator: Operator) -> None:
     # The others go on; whoever reads the log learns why bank-e does not.
     await run.until("close", round=1)
     assert sorted(run.seen["train"]["replies"]) == sorted(THREE)
-    entries = await run.recorded()
+    await run.recorded()
+    found = await operator.ledger.entries(job=run.job)
+    entries = [(entry.kind, entry.author) for entry in found]
     assert ("accusation", "bank-e") in entries
+    assert ("update", "bank-a") in entries
     assert ("update", "bank-e") not in entries
     await run.give_up()
 
