@@ -197,7 +197,7 @@ class Budgets:
         """
         told = {}
         for policy in (one.privacy for one in datasets if one.privacy):
-            kept = self._kept_limit(policy.domain)
+            kept = self._kept_limit(policy.domain) or self._declared_limit(policy.domain)
             if kept is not None and kept.unit != policy.unit:
                 raise unit_fixed(policy.domain, kept.unit, policy.unit)
             if kept is not None and (kept.epsilon, kept.delta) != (policy.epsilon, policy.delta):
@@ -209,20 +209,19 @@ class Budgets:
                 }
         return [told[domain] for domain in sorted(told)]
 
-    def take_limits(self, now: int) -> list[dict[str, JSON]]:
-        """Enter changed limits into the domains' chains, which the next own leaf commits to.
+    def take_limits(self, changes: Sequence[Mapping[str, JSON]], now: int) -> None:
+        """Enter changed limits, which are declared now, into their domains' chains.
 
-        Returns:
-            The changes, which are in the agent's log as well (`budget.limit`).
+        The next own leaf commits to them, and they are in the agent's log (`budget.limit`).
         """
+        if not changes:
+            return
+        declared = {one.privacy.domain: one.privacy for one in self._settings.datasets
+                    if one.privacy}  # fmt: skip
         with self._store.transaction():
-            changes = self.changes(self._settings.datasets)
             for one in changes:
-                policies = (known.privacy for known in self._settings.datasets)
-                policy = next(p for p in policies if p and p.domain == one["domain"])
-                self._ledger(policy)
+                self._ledger(declared[one["domain"]])
                 self._store.note(now, "budget.limit", "", **one)
-        return changes
 
     async def report(self) -> list[dict[str, JSON]]:
         """Return every domain's limit, ε spent by each conversion, and reservations."""
@@ -355,11 +354,15 @@ class Budgets:
 
     def _limit(self, policy: DatasetPrivacy) -> Limit:
         """Return the domain's limit as it is declared now, else as it was last."""
-        declared = (one.privacy for one in self._settings.datasets)
-        now = next((one for one in declared if one and one.domain == policy.domain), None)
-        kept = None if now else self._kept_limit(policy.domain)
+        now = self._declared_limit(policy.domain) or self._kept_limit(policy.domain)
         used = now or policy
-        return kept or Limit(policy.domain, policy.unit, used.epsilon, used.delta)
+        return Limit(policy.domain, policy.unit, used.epsilon, used.delta)
+
+    def _declared_limit(self, domain: str) -> Limit | None:
+        """Return the limit that the settings declare now."""
+        declared = (one.privacy for one in self._settings.datasets)
+        policy = next((one for one in declared if one and one.domain == domain), None)
+        return policy and Limit(domain, policy.unit, policy.epsilon, policy.delta)
 
     def _kept_limit(self, domain: str) -> Limit | None:
         """Return the newest limit on record."""

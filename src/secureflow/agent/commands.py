@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -260,9 +261,8 @@ class Commands:
         answer = await self.link.call("dataset.uses", {"name": name})
         declared = [one.declared for one in context.store.jobs(10_000) if not one.outcome]
         mine = [one for one in declared if one and one["dataset"]["name"] == name]
-        waiting = [i for i in self.assembly.inbox.list() if i.request.get("dataset") == name]
         counts = _counts(answer, "grants", "projects")
-        return {**counts, "waiting": len(waiting), "approved": len(mine)}
+        return {**counts, "waiting": len(self._waiting_for(name)), "approved": len(mine)}
 
     async def data_remove(self, name: str) -> dict[str, JSON]:
         """Withdraw a description: its grants end, new requests are refused, approved jobs go on.
@@ -274,7 +274,14 @@ class Commands:
         with context.store.transaction():
             context.store.set_fact(f"dataset/{name}", None)
             context.store.note(context.clock(), "dataset.removed", "", name=name)
+        for item in self._waiting_for(name):
+            with contextlib.suppress(SecureFlowError):  # decided or expired meanwhile
+                await self.inbox_reject(item.id, "the dataset was withdrawn")
         return {"name": name}
+
+    def _waiting_for(self, dataset: str) -> list[InboxItem]:
+        waiting = self.assembly.inbox.list()
+        return [item for item in waiting if item.request.get("dataset") == dataset]
 
     async def data_budget(self) -> list[dict[str, JSON]]:
         """Return what each privacy domain has spent of its budget."""

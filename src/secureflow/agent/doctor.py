@@ -333,6 +333,8 @@ def _running(way: Way) -> str:
             return "no agent runs here"
         raise
     settings = told["settings"]
+    if settings["problem"] is not None:
+        raise SecureFlowError.from_json(settings["problem"])
     edited = ", ".join([*settings["changed"], *settings["restart"]])
     if settings["state"] != "same":
         raise SecureFlowError(
@@ -358,7 +360,7 @@ def _data(way: Way) -> str:
                 f"Publish it again: secureflow agent data publish {dataset.name}.",
             )
         Publication(dataset, kept["salt"], kept["commitment"]).check_file()
-    return f"{known} of {len(way.known.datasets)} datasets are published, their files unchanged"
+    return f"{known} of {len(way.known.datasets)} datasets are published, and unchanged since"
 
 
 def _alarm(way: Way) -> str:

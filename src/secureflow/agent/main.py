@@ -155,8 +155,10 @@ def take_limits(assembly: Assembly) -> None:
 
     A budget that cannot be read is no reason not to start: the job that needs it says why.
     """
+    context = assembly.context
     try:
-        changes = assembly.context.budgets.take_limits(assembly.context.clock())
+        changes = context.budgets.changes(context.settings.datasets)
+        context.budgets.take_limits(changes, context.clock())
     except SecureFlowError as error:
         _log.error("budget_refused", message=str(error))
         return

@@ -157,10 +157,11 @@ class Reload:
         parts = {name: getattr(read.settings, name) for name in RELOADED}
         self._inforce.replace(before.model_copy(update=parts))
         try:
-            context.budgets.take_limits(context.clock())
-            with context.store.transaction():
-                facts = {name: told[name] for name in ("changed", "restart")}
-                context.store.note(context.clock(), "settings.reloaded", "", **facts)
+            context.budgets.take_limits(told["budgets"], context.clock())
+            if told["changed"]:
+                with context.store.transaction():
+                    facts = {name: told[name] for name in ("changed", "restart")}
+                    context.store.note(context.clock(), "settings.reloaded", "", **facts)
         except BaseException:  # whatever it was, nothing has changed then
             self._inforce.replace(before)
             raise

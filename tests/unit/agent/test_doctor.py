@@ -242,12 +242,21 @@ async def test_a_file_or_declaration_other_than_the_published_one_is_told(tmp_pa
 async def test_a_running_agent_that_goes_by_other_settings_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = {"state": "edited", "changed": ["datasets.people"], "restart": ["link"]}
+    told: dict[str, Any] = {
+        "state": "edited",
+        "changed": ["datasets.people"],
+        "restart": ["link"],
+        "problem": None,
+    }
     async with patient(tmp_path) as sick:
         monkeypatch.setattr(doctor, "call", lambda *_: {"settings": told})
         legs = await sick.legs()
         assert legs["running"]["code"] == "settings_edited"
         assert "datasets.people, link" in legs["running"]["message"]
+        problem = SecureFlowError("privacy_fixed", "The domain stays.").as_json()
+        invalid = {**told, "state": "invalid", "problem": problem}
+        monkeypatch.setattr(doctor, "call", lambda *_: {"settings": invalid})
+        assert await sick.failed() == {"running": "privacy_fixed"}
         monkeypatch.setattr(doctor, "call", lambda *_: {"settings": {**told, "state": "same"}})
         assert await sick.failed() == {}
 

@@ -13,6 +13,7 @@ from peers.agent_world import ALLOW, JOB, ME, World
 
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent import reload
+from secureflow.agent.commands import Commands
 from secureflow.agent.publications import check_lineage
 from secureflow.agent.reload import Reload, Rules
 from secureflow.agent.settings import AgentSettings
@@ -24,6 +25,7 @@ PRIVATE = {
     "plan": {"rounds": 3, "validation": 0.0},
     "privacy": {"delta": 1e-6, "noise_multiplier": 5.0, "rows": 1000},
 }
+OTHER = "job_9876543210"
 FORBID = "forbid(principal, action, resource);"
 
 
@@ -196,6 +198,15 @@ async def test_a_budget_grows_only_with_the_owners_word(tmp_path: Path) -> None:
     assert owner.deeds("budget.limit") == [change]
 
 
+async def test_a_budget_that_was_never_charged_grows_no_more_silently(tmp_path: Path) -> None:
+    owner = Owner(tmp_path, privacy=BUDGET)
+    owner.edit(privacy={**BUDGET, "delta": 1e-4})
+    assert await owner.refused() == "budget_grows"
+    await owner.reload.apply((await owner.reload.preview())["budgets"])
+    (limit,) = owner.store.budget_events("customers")
+    assert limit["delta"] == 1e-4
+
+
 async def test_a_lower_budget_counts_at_once_and_no_running_job_raises_it_again(
     tmp_path: Path,
 ) -> None:
@@ -207,7 +218,7 @@ async def test_a_lower_budget_counts_at_once_and_no_running_job_raises_it_again(
     limits = [e["epsilon"] for e in owner.store.budget_events("customers") if e["kind"] == "limit"]
     assert limits == [5.0, 0.5]
     with pytest.raises(SecureFlowError) as caught:
-        await owner.ask("consent", {**owner.consent_body(), "job": "job_9876543210"})
+        await owner.ask("consent", {**owner.consent_body(), "job": OTHER})
     assert caught.value.code == "budget_exceeded"
     owner.write(datasets=[])  # also where nothing declares the domain any more
     await owner.reload.apply()
@@ -273,6 +284,39 @@ async def test_a_person_who_approves_what_was_edited_meanwhile_approves_nothing(
     await owner.reload.apply()
     owner.publish()
     assert await approve(owner, asking, item) == "declaration_changed"
+
+
+async def test_a_withdrawal_refuses_what_waits_and_lets_approved_jobs_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = Owner(tmp_path, policy="")
+    asking, item = await waiting(owner)
+    nothing: Any = None
+    commands = Commands(owner.assembly, owner.link, nothing, owner.reload, nothing)
+
+    async def call(kind: str, body: dict[str, Any]) -> Any:
+        return {"grants": 3, "projects": 2}
+
+    monkeypatch.setattr(owner, "call", call)
+    uses = {"grants": 3, "projects": 2, "waiting": 1, "approved": 0}
+    assert await commands.data_uses("customers") == uses
+    await commands.data_remove("customers")
+    with pytest.raises(SecureFlowError, match="withdrawn"):
+        await asking
+    assert owner.assembly.inbox.get(item).state == "rejected"
+    owner.publish()
+    asking = asyncio.create_task(owner.ask("consent", {**owner.consent_body(), "job": OTHER}))
+    while not owner.assembly.inbox.list():  # noqa: ASYNC110  a commit in a thread tells nobody
+        await asyncio.sleep(0.001)
+    await commands.inbox_approve(owner.assembly.inbox.list()[0].id)
+    await asking
+    assert (await commands.data_uses("customers"))["approved"] == 1
+    await commands.data_remove("customers")
+    job = owner.store.job(OTHER)
+    assert job is not None
+    pinned = await owner.assembly.context.unchanged(job, owner.spec)
+    assert pinned is not None
+    assert pinned.dataset.name == "customers"
 
 
 async def test_a_policy_that_forbids_meanwhile_stands_above_a_person(tmp_path: Path) -> None:

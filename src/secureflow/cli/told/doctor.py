@@ -131,7 +131,7 @@ TEXTS: Final[dict[str, str]] = {
     "Publish it again: secureflow agent data publish {}.": (
         "请重新发布：secureflow agent data publish {0}。"
     ),
-    "{} of {} datasets are published, their files unchanged": (
-        "{1} 个数据集中已发布 {0} 个，文件均未改变"
+    "{} of {} datasets are published, and unchanged since": (
+        "{1} 个数据集中已发布 {0} 个，之后均无改变"
     ),
 }
