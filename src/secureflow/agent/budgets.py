@@ -362,7 +362,9 @@ class Budgets:
         """Return the limit that the settings declare now."""
         declared = (one.privacy for one in self._settings.datasets)
         policy = next((one for one in declared if one and one.domain == domain), None)
-        return policy and Limit(domain, policy.unit, policy.epsilon, policy.delta)
+        if policy is None:
+            return None
+        return Limit(domain, policy.unit, policy.epsilon, policy.delta)
 
     def _kept_limit(self, domain: str) -> Limit | None:
         """Return the newest limit on record."""
