@@ -302,7 +302,7 @@ async def test_a_withdrawal_refuses_what_waits_and_lets_approved_jobs_go_on(
     assert await commands.data_uses("customers") == uses
     await commands.data_remove("customers")
     with pytest.raises(SecureFlowError, match="withdrawn"):
-        await asking
+        await asyncio.wait_for(asking, 60)
     assert owner.assembly.inbox.get(item).state == "rejected"
     owner.publish()
     asking = asyncio.create_task(owner.ask("consent", {**owner.consent_body(), "job": OTHER}))
