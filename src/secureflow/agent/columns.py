@@ -44,7 +44,7 @@ def columns_read(spec: JobSpec, dataset: DatasetConfig) -> tuple[str, ...]:
 
 
 def differing_bounds(spec: JobSpec, dataset: DatasetConfig) -> tuple[str, ...]:
-    """Return in words, column by column, where the job's bounds are not the owner's."""
+    """Return, column by column, the owner's bounds and the job's where they differ."""
     words = (told(name, dataset.column(name).bounds, asked) for name, asked in _bounds_of(spec))
     return tuple(one for one in words if one)
 

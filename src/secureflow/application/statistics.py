@@ -274,7 +274,10 @@ def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]
     if spare_parties(spec) == 0:
         yield f"The sum needs all {len(spec.roster)} contributors: it survives no dropout."
     if spec.privacy.noise == "local":
-        yield "Local noise hides values, not rows: how many rows have a value is told exactly."
+        yield (
+            "Local noise hides which value a cell has: in how many rows a column is filled is told "
+            "exactly, and so is whether a certain row's cell is empty."
+        )
     if spec.privacy.unit == "record":
         yield "The unit is a record: a person with many records is protected less."
     else:

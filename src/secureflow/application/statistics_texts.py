@@ -61,8 +61,10 @@ _SHOWN: Final[dict[str, str]] = {
     "masked bytes, sizes and times": "加掩码的字节、大小与时间",
     "TLS 1.3": "TLS 1.3",
     "whoever has the answers": "持有答案的人",
-    "how many rows have a value, exactly": "有值的行的准确数目",
-    "local noise hides values, not that there is a row": "本地噪声只隐藏取值，不隐藏某行的存在",
+    "how many rows have a value, exactly, in each column asked": "所问的每一列中有值的行的准确数目",
+    "local noise hides which value a cell has, not that there is a row nor that a cell is empty": (
+        "本地噪声只隐藏单元格取何值，不隐藏某行的存在，也不隐藏某个单元格为空"
+    ),
     "what noised totals can tell about rows": "加噪总和可能透露的行信息",
     "bounded by differential privacy per person": "以个人为单位的差分隐私加以限制",
     "the operator reads a single party's sums": "运营方读取单方的总和",
@@ -106,8 +108,8 @@ _SHOWN: Final[dict[str, str]] = {
     ),
     "k-ary randomised response of each value": "对每个取值作 k 元随机应答",
     "discrete Laplace on each value, before it is summed": "求和之前对每个取值加离散拉普拉斯噪声",
-    "not hidden: local noise hides each value, not that there is a row with one": (
-        "未隐藏：本地噪声隐藏每个取值，不隐藏有取值的行的存在"
+    "not hidden: local noise hides which value a cell has, not that it has one": (
+        "未隐藏：本地噪声隐藏单元格取何值，不隐藏它是否有值"
     ),
     "number of rows with a value": "有取值的行数",
     "how many parties contributed": "贡献方的数目",

@@ -124,6 +124,8 @@ def _rows(request: Asked) -> Iterator[tuple[str, str, int]]:
     yield t("Asked by"), _asker(spec), 1
     yield t("Purpose"), plain(spec.purpose), 2
     yield t("Data"), _data(item), 2
+    if differing := item.request.get("differing_bounds"):
+        yield t("Bounds"), _differing(differing), 1
     yield t("Leaves"), _leaving(spec), 1
     yield t("Parties"), _parties(spec), 1
     yield t("Protection"), _protection(spec, here), 1
@@ -171,6 +173,11 @@ def _data(item: InboxItem) -> str:
     if others:
         told += _and() + t("others: {names}", names=", ".join(others))
     return told
+
+
+def _differing(bounds: Iterable[str]) -> str:
+    told = ", ".join(plain(one) for one in bounds)
+    return t("not as you declare them: {bounds}", bounds=told)
 
 
 def _leaving(spec: JobSpec) -> str:

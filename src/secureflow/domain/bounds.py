@@ -67,11 +67,10 @@ def compare(own: Bounds | None, asked: Bounds) -> Verdict:
 
 
 def told(column: str, own: Bounds | None, asked: Bounds) -> str:
-    """Return in words how a job's bounds of a column differ from the owner's; "" where not."""
+    """Return the owner's bounds of a column and the job's where they differ, else ""."""
     if compare(own, asked) == "same":
         return ""
-    declared = "declares none" if own is None else f"declares {interval(own)}"
-    return f"{column}: the job takes {interval(asked)}, the owner {declared}"
+    return f"{column}: {'–' if own is None else interval(own)} → {interval(asked)}"
 
 
 def refusal(own: Bounds | None, asked: Bounds) -> tuple[str, str]:

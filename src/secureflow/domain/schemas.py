@@ -53,8 +53,9 @@ class DatasetPrivacy:
         person: under unit `person`, the column of the file that tells whose a row is. It need not
             be declared: it is read here only.
         rows_per_person: the contribution bound: so many rows of one person count at most.
-        tells_rows: whether statistics with `local` noise are allowed: they hide every value, and
-            tell exactly how many rows have one.
+        tells_rows: whether statistics with `local` noise are allowed. They hide which value a cell
+            has, and tell exactly, for each column asked, in how many rows it is not empty: whether
+            a certain row's cell is filled is no secret then.
     """
 
     __pydantic_config__ = STRICT

@@ -261,7 +261,7 @@ def test_each_value_has_noise_of_its_own(measure: str, noised: int) -> None:
     total, law = float((scaled**2).sum()), stats.chi2(runs * noised)
     # Sums of 50 Laplace values have an excess kurtosis of 0.06: the margin is 10 %.
     assert law.ppf(RARE / 2) * 0.9 < total < law.ppf(1 - RARE / 2) * 1.1
-    assert place.value_scale == pytest.approx((4 if noised == 2 else 2) * UNIT, rel=1e-5)
+    assert place.value_scale == pytest.approx((3.125 if noised == 2 else 2) * UNIT, rel=1e-5)
 
 
 def test_local_answers_of_every_measure_come_near_the_truth() -> None:

@@ -83,3 +83,25 @@ async def test_a_contradiction_is_refused_at_submission(
         await stage.services.jobs.submit(stage.scientist("bank-a"), wanted)
     assert caught.value.code == "contradictory_spec"
     assert caught.value.details["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("bounds", "code"),
+    [([17, 65], "bounds_too_narrow"), ([0, 200_000], "bounds_too_wide"), ([-1, 130], "")],
+)
+async def test_a_private_jobs_bounds_are_held_to_the_owners(
+    stage: Stage, bounds: list[float], code: str
+) -> None:
+    """Without noise the same bounds are taken, and the dry run tells where they differ."""
+    numeric = [{**NUMERIC[0], "bounds": bounds}]
+    parts = {**PARTS, "features": {**FEATURES, "numeric": numeric}}
+    wanted = stage.wanted(parts=parts)
+    if code:
+        with refused(code):
+            await stage.services.jobs.rehearse(stage.scientist("bank-a"), wanted)
+    else:
+        await stage.services.jobs.rehearse(stage.scientist("bank-a"), wanted)
+    plain = stage.wanted(parts={**parts, "privacy": None})
+    told = await stage.services.jobs.rehearse(stage.scientist("bank-a"), plain)
+    taken = f"bank-a declares age within [0, 120]; the job takes [{bounds[0]}, {bounds[1]}]."
+    assert taken in told.notes

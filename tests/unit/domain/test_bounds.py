@@ -66,4 +66,5 @@ def test_a_jobs_bounds_against_the_owners(
 
 def test_every_digit_is_told() -> None:
     """Bounds that differ in the last digit must not read alike."""
-    assert "0.30000000000000004" in told("age", (0.0, 0.3), (0.0, 0.1 + 0.2))
+    assert told("age", (0, 0.3), (0, 0.1 + 0.2)) == "age: [0, 0.3] → [0, 0.30000000000000004]"
+    assert told("age", None, (1e300, 2e300)) == "age: – → [1e+300, 2e+300]"

@@ -38,6 +38,8 @@ TEXTS: Final[dict[str, str]] = {
     "Asked by": "提交者",
     "Purpose": "用途",
     "Data": "数据",
+    "Bounds": "范围",
+    "not as you declare them: {bounds}": "与您的声明不同：{bounds}",
     "Leaves": "送出内容",
     "Parties": "参与方",
     "Protection": "保护方式",

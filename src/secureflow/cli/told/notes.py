@@ -19,8 +19,9 @@ TEXTS: Final[dict[str, str]] = {
     "{} declares values of {} that the job does not list: {}.": (
         "{0} 声明的 {1} 含有任务未列出的取值：{2}。"
     ),
-    "Local noise hides values, not rows: how many rows have a value is told exactly.": (
-        "本地噪声隐藏数值而不隐藏行：有值的行数会被准确透露。"
+    "Local noise hides which value a cell has: in how many rows a column is filled is told "
+    "exactly, and so is whether a certain row's cell is empty.": (
+        "本地噪声只隐藏单元格取何值：某列有多少行有值会被准确透露，因此某行的单元格是否为空也会被透露。"
     ),
     "The unit is a record: a person with many records is protected less.": (
         "保护单位是记录：拥有多条记录的人得到的保护较弱。"

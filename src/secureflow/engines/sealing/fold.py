@@ -6,8 +6,15 @@ contributed, never on who came first. The exponent s is the largest that cannot 
 
     total_weight_cap · max_abs · 2^s ≤ 2^61,
 
-which leaves half the range for the roundings (1/2 each). The mean's error per element is below
-contributions · 2^(-s-1) / total weight.
+which leaves half the range for the roundings: to a whole number (1/2 each), and before that of the
+float64 product, which is exact for whole weights up to 2^29 and else off by 2^-53 of itself (below
+2^8 each). In taking the mean, the sum, the total weight, its inverse and their product are rounded,
+by 2^-53 each. So with total weight W the mean's error per element, before it is added to a float32,
+is below
+
+    contributions · 2^(-s-1) / W + 6 · 2^-53 · (the largest magnitude folded),
+
+and the second term is what fractional weights cost.
 """
 
 from __future__ import annotations

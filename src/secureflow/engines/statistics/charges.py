@@ -39,7 +39,7 @@ def released(spec: StatisticsSpec) -> tuple[dict[str, Any], ...]:
     """Return every number that the job releases, with its mechanism and its charge."""
     rows = [_row(spec, query) for query in spec.queries]
     if spec.privacy.noise == "local":
-        exact = "not hidden: local noise hides each value, not that there is a row with one"
+        exact = "not hidden: local noise hides which value a cell has, not that it has one"
         rows.append({"number": "number of rows with a value", "mechanism": exact, "charge": []})
     rows.append({"number": "how many parties contributed", "mechanism": "public", "charge": []})
     return tuple(rows)

@@ -8,6 +8,9 @@ from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.course.telling import Row, attack_rows, sight_rows, subtracting, sybils
 from secureflow.engines.script import JSON
 
+_LOCAL = (
+    "local noise hides which value a cell has, not that there is a row nor that a cell is empty"
+)
 _MASKED = "sums are masked: only the total of a certified set can be opened"
 
 
@@ -33,8 +36,8 @@ def _sights(spec: StatisticsSpec) -> Iterator[Row]:
     if spec.privacy.noise == "local":
         yield (
             "whoever has the answers",
-            "how many rows have a value, exactly",
-            "local noise hides values, not that there is a row",
+            "how many rows have a value, exactly, in each column asked",
+            _LOCAL,
         )
     yield (
         "whoever has the answers",
@@ -65,7 +68,7 @@ def _differencing(spec: StatisticsSpec) -> Row:
 def _membership(spec: StatisticsSpec) -> Row:
     attack = f"somebody tells from the answers whether a {spec.privacy.unit} was in the data"
     if spec.privacy.noise == "local":
-        return attack, "no", "local noise hides values, not that there is a row"
+        return attack, "no", _LOCAL
     if spec.privacy.unit == "person":
         return attack, "yes", "bounded by ε; a person with rows at several owners less"
     return attack, "yes", "bounded by ε; a person with many records is protected less"

@@ -131,9 +131,13 @@ class QueryLayout:
     def value_width(self) -> int:
         """How far one value moves what is noised of it, in steps, when it is replaced (`local`).
 
-        u moves by 2; with 2u² − 1 beside it both do. The count is exact.
+        u moves by 2 at most. With 2u² − 1 beside it both move by |u − v|·(1 + 2·|u + v|) together,
+        where |u − v| + |u + v| ≤ 2: at most 25/8, from u = 1 to v = −1/4. Rounding adds half a step
+        to each of the four numbers. The count is exact.
         """
-        return 2 * (2 if self.query.measure == "variance" else 1) * UNIT
+        if self.query.measure == "variance":
+            return 25 * UNIT // 8 + 2
+        return 2 * UNIT
 
     @property
     def value_scale(self) -> float:

@@ -292,3 +292,39 @@ def test_pool_takes_back_only_its_own() -> None:
     with pytest.raises(SecureFlowError) as error:
         pool.give(buffer)
     assert code(error) == "buffer_foreign"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1 << 32), st.integers(1, 8), st.sampled_from([1e-3, 0.37, 1.0, 999.9]))
+def test_the_stated_error_holds_for_fractional_weights(
+    seed: int, parties: int, most: float
+) -> None:
+    """Weights capped to `max_weight` are fractions, whose products float64 rounds."""
+    rng, d = np.random.default_rng(seed), 40
+    total = accumulator(d, max_weight=most, total_weight_cap=most * parties)
+    weighted, weights, largest = [Fraction(0)] * d, Fraction(0), 0.0
+    for _ in range(parties):
+        weight = float(rng.uniform(most / 2, most))
+        parameters = (rng.standard_normal(d) * 10.0 ** rng.integers(-6, 2)).astype(np.float32)
+        total.fold(parameters, np.array([weight, 0.0]))
+        weights += Fraction(weight)
+        weighted = [a + Fraction(weight) * Fraction(float(x)) for a, x in
+                    zip(weighted, parameters, strict=True)]  # fmt: skip
+        largest = max(largest, float(np.abs(parameters).max()))
+    factor = math.ldexp(1.0 / total.weight, -total.exponent)
+    means = [Fraction(float(np.float64(fixed) * factor)) for fixed in total.fixed]
+    rounded = Fraction(parties) / 2 ** (total.exponent + 1) / weights
+    bound = rounded + 6 * Fraction(largest) / 2**53
+    errors = [abs(mean - sum_ / weights) for mean, sum_ in zip(means, weighted, strict=True)]
+    assert max(errors) < bound
+
+
+def test_fractional_weights_exceed_the_bound_for_whole_ones() -> None:
+    """Why the second term is there: a product of 24 and 53 bits is no float64."""
+    weight, value = 1.0 - 2.0**-53, np.float32(1.0 - 2.0**-24)
+    total = accumulator(1, max_weight=1.0, total_weight_cap=1.0, clip_norm=1.0, max_abs=1.0)
+    total.fold(np.array([value]), np.array([weight, 0.0]))
+    mean = Fraction(float(np.float64(total.fixed[0]) * math.ldexp(1 / weight, -total.exponent)))
+    error = abs(mean - Fraction(float(value)))
+    rounded = Fraction(1) / 2 ** (total.exponent + 1) / Fraction(weight)
+    assert rounded < error < rounded + 6 * Fraction(float(value)) / 2**53

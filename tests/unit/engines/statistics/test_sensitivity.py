@@ -105,6 +105,20 @@ def test_replacing_a_value_moves_what_is_noised_of_it_by_no_more_than_its_width(
         assert np.abs(values).sum() <= place.value_width
 
 
+@pytest.mark.parametrize("measure", ["sum", "mean", "variance"])
+def test_the_width_of_a_value_is_no_wider_than_it_need_be(measure: str) -> None:
+    """All pairs of 129 values: the farthest pair moves by the width, but for its rounding."""
+    query = {"name": "q", "measure": measure, "column": "age"}
+    spec = statistics_spec([query], LOCALLY)
+    (place,) = layout(spec)
+    ages = np.linspace(0, 100, 129)
+    found = np.array([
+        exact_sums(spec, own_bounds(), {"age": np.array([age])}, None, KEY)[:-1] for age in ages
+    ])  # fmt: skip
+    widest = int(np.abs(found[:, None] - found[None]).sum(axis=2).max())
+    assert widest <= place.value_width <= widest + 4
+
+
 def test_values_are_held_to_the_owners_bounds_and_never_beyond_the_specs() -> None:
     queries = [{"name": "m", "measure": "mean", "column": "age"}]
     spec = statistics_spec(queries)
