@@ -99,7 +99,7 @@ def test_the_example_trains_a_model_that_predicts(place: Platform) -> None:
         model = example.train(clients[0], clients)
     for client in clients:
         client.close()
-    rows = columns_of(pq.read_table(place.directory / "data" / "silo-1.parquet"))
+    rows = columns_of(pq.read_table(place.directory / "data" / "share-1.parquet"))
     scores = model.predict_proba(rows)
     assert scores.shape == (300, 2)
     assert ((scores[:, 1] > 0.5) == (rows[LABEL.column] == LABEL.positive)).mean() > 0.6
