@@ -1,13 +1,16 @@
 """Bounds on what one unit can change: per-example and per-party clipping, and an adaptive bound.
 
 `logistic_gradient_sum` clips each example's gradient without ever building the matrix of them: the
-gradient of example i is (p_i − y_i)·x_i, so its norm is |p_i − y_i|·‖x_i‖.
+gradient of example i is (p_i − y_i)·x_i, so its norm is |p_i − y_i|·‖x_i‖. What a row is worth is
+computed from that row alone, to the last bit (`row_products`): else removing one row would move
+others, and the clipping would bound nothing.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 from secureflow.kit.errors import SecureFlowError
 
 Vector = NDArray[np.float64]
+_Float = TypeVar("_Float", bound=np.floating[Any])
 
 
 def logistic_gradient_sum(
@@ -34,13 +38,24 @@ def logistic_gradient_sum(
         logit is no number (weights that overflow) has no gradient and adds nothing.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        residual = sigmoid(features @ weights[:-1] + weights[-1]) - labels
+        residual = sigmoid(row_products(features, weights[:-1]) + weights[-1]) - labels
     residual = np.where(np.isfinite(residual), residual, 0.0)
     # The intercept's input is 1.
     norms = np.abs(residual) * np.sqrt(np.einsum("ij,ij->i", features, features) + 1.0)
     factor = np.minimum(1.0, clip / np.maximum(norms, 1e-300))
     scaled = residual * factor
     return np.append(scaled @ features, scaled.sum()), int(np.count_nonzero(norms <= clip))
+
+
+def row_products(rows: NDArray[_Float], weights: NDArray[_Float]) -> NDArray[_Float]:
+    """Return rows @ weights, shape (n,), in which no row's product depends on the other rows.
+
+    A matrix product of a BLAS rounds a row by where it stands and by how many there are. Somebody
+    who chooses the weights (a job can resume from any model) can make that rounding decide a row's
+    class, of as many rows as change their place when one is removed.
+    """
+    products: NDArray[_Float] = np.einsum("ij,j->i", np.ascontiguousarray(rows), weights)
+    return products
 
 
 def sigmoid(logits: Vector) -> Vector:

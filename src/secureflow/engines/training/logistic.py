@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
+from secureflow.engines.privacy.clipping import row_products
 from secureflow.engines.training.metrics import (
     METRIC_COUNT,
     PRIVATE_COUNT,
@@ -94,8 +95,9 @@ class LogisticRegression:
     def metric_steps(
         self, parameters: Vector, inputs: Matrix, labels: Vector, unit: int
     ) -> NDArray[np.int64]:
-        """Return `metrics.binary_metric_steps` for this model on these rows."""
-        return binary_metric_steps(logits(parameters, inputs), labels, *_spread(parameters), unit)
+        """Return `metrics.binary_metric_steps` for this model on these rows, each by itself."""
+        scores = row_products(inputs, parameters[:-1]) + parameters[-1]
+        return binary_metric_steps(scores, labels, *_spread(parameters), unit)
 
     def sums_of_steps(self, steps: NDArray[np.float64], unit: int) -> NDArray[np.float64]:
         """Return what noised steps stand for, as `summarise` takes it."""

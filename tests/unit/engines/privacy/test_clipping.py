@@ -18,6 +18,7 @@ from secureflow.engines.privacy.clipping import (
     sigmoid,
 )
 from secureflow.engines.privacy.dpsgd import DpSgd, gradient_sum, noisy_step, poisson_sample, train
+from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.kit.errors import SecureFlowError
 
 RNG = np.random.default_rng(5)
@@ -140,3 +141,54 @@ def test_memory_does_not_grow_with_rows_times_columns(monkeypatch: pytest.Monkey
     parts = gradient_sum(W, Rows(), Y, DpSgd(1.0, 1.0, 0.5, 1, len(Y), 0.1), bytes(32))
     assert max(seen) <= 3 < len(seen)
     assert parts == pytest.approx(whole, abs=1e-3)
+
+
+def rounding_decides(width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a row, and weights by which nothing but rounding decides the class of its kind."""
+    draws = np.random.default_rng(seed)
+    row = draws.uniform(-1, 1, width).astype(np.float32).astype(np.float64)
+    weights = draws.normal(size=width) * 10.0 ** draws.integers(20, 29, width)
+    return row, np.append(weights, -(np.tile(row, (64, 1)) @ weights)[0])
+
+
+@pytest.mark.parametrize("width", [9, 12, 30, 101])
+def test_no_rows_gradient_depends_on_where_it_stands_or_who_else_is_there(width: int) -> None:
+    """Of equal rows one is removed: the others keep their class, which rounding alone decides."""
+    for seed in range(20):
+        row, weights = rounding_decides(width, seed)
+        for count in range(2, 10):
+            rows, labels = np.tile(row, (count, 1)), np.zeros(count)
+            whole, _ = logistic_gradient_sum(weights, rows, labels, 1.0)
+            without, _ = logistic_gradient_sum(weights, rows[1:], labels[1:], 1.0)
+            assert np.linalg.norm(whole - without) <= 1.0 + 1e-9
+            alone, _ = logistic_gradient_sum(weights, rows[:1], labels[:1], 1.0)
+            assert np.allclose(whole, count * alone, atol=1e-9)
+
+
+def test_a_whole_step_moves_by_one_clip_however_many_blocks_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("secureflow.engines.privacy.dpsgd.BLOCK_CELLS", 31 * 5)
+    row, weights = rounding_decides(30, 3)
+    # Positives stand where a block ends: the row that is removed moves them all from there.
+    rows, labels = np.tile(row, (400, 1)), np.tile([0.0, 0.0, 0.0, 0.0, 1.0], 80)
+    plan = DpSgd(1.0, 0.1, 1.0, 1, 400, 0.1)
+    moved = gradient_sum(weights, rows, labels, plan, bytes(32)) - gradient_sum(
+        weights, rows[1:], labels[1:], plan, bytes(32)
+    )
+    assert np.linalg.norm(moved) <= plan.clip + math.sqrt(len(weights)) * plan.lattice
+
+
+def test_no_rows_metrics_depend_on_where_it_stands_or_who_else_is_there() -> None:
+    family = LogisticRegression()
+    for seed in range(20):
+        draws = np.random.default_rng(seed)
+        row = draws.uniform(-1, 1, 30).astype(np.float32)
+        weights = (draws.normal(size=30) * 10.0 ** draws.integers(0, 9, 30)).astype(np.float32)
+        middle = (np.tile(row, (64, 1)) @ weights)[0]
+        model = np.append(weights, -middle).astype(np.float32)
+        alone = family.metric_steps(model, row[None], np.zeros(1, np.float32), 1024)
+        for count in range(2, 10):
+            rows = np.tile(row, (count, 1))
+            found = family.metric_steps(model, rows, np.zeros(count, np.float32), 1024)
+            assert (found == count * alone).all()
