@@ -217,7 +217,7 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(SecureFlowError) as caught:
         to_sklearn(CARD, PARAMETERS)
     assert caught.value.code == "missing_extra"
-    assert "secureflow[sklearn]" in caught.value.hint
+    assert "[sklearn]" in caught.value.hint
 
 
 def test_a_card_is_canonical_json_without_data() -> None:
