@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,3 +192,24 @@ def test_commitments_bind_the_file_and_hide_it(tmp_path: Path) -> None:
 def test_declaring_a_source_does_not_import_pyarrow() -> None:
     code = "import sys, secureflow.adapters.datasources as d; sys.exit('pyarrow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_file_that_is_cut_short_while_it_is_hashed_kills_nobody(tmp_path: Path) -> None:
+    """An agent hashes the file before each job; its owner's export may be writing it just then."""
+    path = tmp_path / "rows.csv"
+    path.touch()
+    os.truncate(path, 1 << 30)
+    hashing = (
+        "import sys; from pathlib import Path\n"
+        "from secureflow.adapters.datasources.commitment import file_digest\n"
+        "print('begins', flush=True); print(file_digest(Path(sys.argv[1])).hex())"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", hashing, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "begins\n"
+    time.sleep(0.05)  # within the file: it takes many times as long
+    os.truncate(path, 4096)
+    assert len(child.communicate()[0].strip()) == 64
+    assert child.returncode == 0
