@@ -67,7 +67,7 @@ async def test_another_file_is_refused_before_a_row_is_read_and_costs_nothing(
     assert world.store.leaves_of("budget") == []
     world.publish()  # the same file is back
     await begin(world)
-    assert "prepare" in world.worker.calls
+    assert world.worker.calls == ["check"]
 
 
 async def test_a_file_that_is_published_after_the_approval_is_not_what_was_approved(
