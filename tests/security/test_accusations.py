@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, ME, World
 
-from secureflow.agent.accusations import ACCUSING, culprits
+from secureflow.agent.accusations import ACCUSING, accuse, culprits
 from secureflow.domain.specs import dump, spec_digest
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
 from secureflow.kit.canonical import canonical_bytes, sha256
@@ -153,6 +153,21 @@ async def test_an_own_update_that_came_out_otherwise_accuses_nobody(world: World
     assert error.code == "update_already_sealed"
     assert "accusation" not in error.details
     assert world.store.leaves_of("accusation") == []
+
+
+async def test_an_end_that_comes_during_a_refusal_is_the_last_leaf_all_the_same(
+    world: World,
+) -> None:
+    """`consent` is refused outside of the lock: a leaf after the end would convict its party."""
+    await world.admitted()
+    before = world.store.job(JOB)
+    assert before is not None
+    await world.ask("finish", world.body(outcome="failed", model=None, head=world.head()))
+    error = SecureFlowError("spec_digest_mismatch", "Another spec.")
+    accuse(world.assembly.context, before, "consent", world.consent_body(), error)
+    assert [one.kind for one in world.store.leaves(JOB)][-1] == "finished"
+    assert world.store.leaves_of("accusation") == []
+    assert "accusation" not in error.details
 
 
 async def test_what_an_honest_course_meets_accuses_nobody(world: World) -> None:

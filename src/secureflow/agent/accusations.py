@@ -108,7 +108,8 @@ def accuse(
         }
         with store.transaction():
             known = {"leaf": ""}
-            if not job.outcome:
+            now = store.job(job.job)  # as it is by now: its end may have come meanwhile
+            if now is not None and not now.outcome:
                 leaf = context.witness.leaf("accusation", job.job, job.digest, document)
                 known["leaf"] = leaf.hash
             store.keep_answer(key, job.job, known)
