@@ -8,6 +8,9 @@ TEXTS: Final[dict[str, str]] = {
     "the head is of the log {}, not {}": "日志头属于日志 {0}，而非 {1}",
     "no entry belongs to job {}": "没有条目属于任务 {0}",
     "the roster is not the one in the spec": "名单与规格中的不符",
+    "a roster of one: whoever colludes with the centre would be its only witness": (
+        "名单只有一方：与中心串通者就是它唯一的见证"
+    ),
     "{}: it binds another spec than the bundle's": "{0}：它绑定的规格与审计包的不同",
     "{}: entries are not in rising order": "{0}：条目未按升序排列",
     "{}: it was signed for the log {}": "{0}：它是为日志 {1} 签署的",

@@ -127,6 +127,10 @@ def _story_failures(bundle: Bundle) -> Iterator[str]:
         yield f"no entry belongs to job {bundle.job}"
     if [party for party, _ in bundle.contributors] != list(bundle.roster):
         yield "the roster is not the one in the spec"
+    if quorum_of(len(bundle.roster)) <= colluders_of(len(bundle.roster)):
+        # The spec, too, is a forger's: one member that helps the centre could be a roster of its
+        # own, and the only witness of a log that nobody else has seen.
+        yield "a roster of one: whoever colludes with the centre would be its only witness"
     spec = digest(bundle.spec)
     for entry in bundle.entries:
         leaf = entry.signed.leaf

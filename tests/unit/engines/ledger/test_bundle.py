@@ -383,6 +383,22 @@ def test_a_shrunken_roster_does_not_lower_the_quorum() -> None:
     assert "it binds another spec" in failures(bundle)
 
 
+def test_one_member_and_the_centre_tell_no_story_of_their_own() -> None:
+    """They write another spec for the job's id, whose roster is that member: its own quorum."""
+    spec = SPEC | {"roster": SPEC["roster"][:1]}
+    alone = [deed for deed in honest_deeds() if deed.author in ("server", "bank-a")]
+    deeds = [
+        replace(deed, changes=(("spec", digest(spec)),)) if deed.job == JOB else deed
+        for deed in alone
+        if deed.kind != "attested"
+    ]
+    story = Story(deeds)
+    bundle = story.bundle(story.note(cosigners=("bank-a",)), spec=spec)
+    assert failures(bundle) == (
+        "a roster of one: whoever colludes with the centre would be its only witness"
+    )
+
+
 def test_a_roster_key_that_is_not_the_charters_is_named() -> None:
     roster = [dict(line) for line in SPEC["roster"]]
     roster[3]["key"] = EVIL.public
