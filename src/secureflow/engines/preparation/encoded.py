@@ -70,11 +70,15 @@ class EncodedRows:
         """Return these rows, encoded."""
         return EncodedRows(self.numeric[rows], self.codes[rows], self.widths)
 
+    @property
+    def block(self) -> int:
+        """How many rows of the design matrix are made at a time."""
+        return max(1, BLOCK_CELLS // max(self.width, 1))
+
     def blocks(self) -> Iterator[Index]:
         """Yield the indices of all rows, so many at a time that a block stays small."""
-        size = max(1, BLOCK_CELLS // max(self.width, 1))
-        for start in range(0, len(self), size):
-            yield np.arange(start, min(start + size, len(self)))
+        for start in range(0, len(self), self.block):
+            yield np.arange(start, min(start + self.block, len(self)))
 
 
 def encode_rows(

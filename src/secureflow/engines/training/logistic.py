@@ -59,11 +59,10 @@ class LogisticRegression:
                 order = shuffles.permutation(len(labels))
                 for start in range(0, len(labels), plan.batch_size):
                     rows = order[start : start + plan.batch_size]
-                    batch = inputs[rows]
-                    residual = probabilities(batch @ weights + intercept) - labels[rows]
+                    slope, shift = _gradient(weights, intercept, inputs, labels, rows)
                     step = rate / np.float32(len(rows))
-                    weights -= step * (residual @ batch) + (rate * decay) * weights
-                    intercept -= step * residual.sum()
+                    weights -= step * slope + (rate * decay) * weights
+                    intercept -= step * shift
         trained = np.append(weights, intercept).astype(np.float32)
         if not np.isfinite(trained).all():
             raise SecureFlowError(
@@ -110,6 +109,29 @@ class LogisticRegression:
     def noise_errors(self, sums: NDArray[np.float64], sigma: float) -> dict[str, float]:
         """Return the standard errors that noise of `sigma` rows gives what `summarise` returns."""
         return noise_errors(sums, sigma)
+
+
+def _gradient(
+    weights: Vector,
+    intercept: np.float32,
+    inputs: Matrix | EncodedRows,
+    labels: Vector,
+    rows: NDArray[np.int64],
+) -> tuple[Vector, np.float32]:
+    """Return the summed gradient of the log loss on a batch: of the weights, of the intercept.
+
+    Rows of a private job are made a block at a time: a job chooses its batches and how wide its
+    rows are, and a process that ends for want of memory would tell how many rows there are.
+    """
+    size = inputs.block if isinstance(inputs, EncodedRows) else len(rows)
+    slope, shift = np.zeros_like(weights), np.float32(0.0)
+    for start in range(0, len(rows), max(size, 1)):
+        some = rows[start : start + size]
+        block = inputs[some]
+        residual = probabilities(block @ weights + intercept) - labels[some]
+        slope += residual @ block
+        shift += residual.sum()
+    return slope, shift
 
 
 def _spread(parameters: Vector) -> tuple[float, float]:

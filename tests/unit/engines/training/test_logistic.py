@@ -13,6 +13,7 @@ from secureflow.domain.specs import (
     TrainingPlan,
     TrainingSpec,
 )
+from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.engines.training.models import FAMILIES, update_layout, update_sums_length
 from secureflow.kit.errors import SecureFlowError
@@ -119,3 +120,30 @@ def test_the_rehearsal_hands_its_parameters_back() -> None:
     assert model.shape == (9,)
     assert family.train(rehearsal, model, *nothing, b"s") is model
     assert family.metric_sums(rehearsal, model, *nothing).shape == (family.metric_count(),)
+
+
+class Counted(EncodedRows):
+    """Encoded rows that note how many of them are made at once."""
+
+    made: list[int] = []  # noqa: RUF012 - one test's
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        self.made.append(len(rows))
+        return super().__getitem__(rows)
+
+
+def test_no_batch_of_a_private_job_is_wider_in_memory_than_a_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A job chooses batches and widths: memory that ends would tell a party's number of rows."""
+    monkeypatch.setattr("secureflow.engines.preparation.encoded.BLOCK_CELLS", 7 * 4)
+    X, y = rows(300, 3)
+    codes = np.where(X[:, :1] > 0, 2, -1).astype(np.int32)
+    kept = Counted(X, codes, (4,))
+    one_hot = np.zeros((300, 4), np.float32)
+    one_hot[X[:, 0] > 0, 2] = 1.0
+    asked = spec(7, dataclasses.replace(PLAN, batch_size=1 << 20))
+    whole = FAMILY.train(asked, np.zeros(8, np.float32), np.hstack([X, one_hot]), y, b"s")
+    parts = FAMILY.train(asked, np.zeros(8, np.float32), kept, y, b"s")
+    assert max(Counted.made) == 4
+    assert np.allclose(whole, parts, atol=1e-6)
