@@ -42,11 +42,20 @@ class Rehearsing:
     def __init__(self) -> None:
         self._sizes: dict[str, int] = {}
 
+    async def check(self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None) -> None:
+        """Take what `prepare` takes."""
+        await self.prepare(job, spec, dataset)
+
     async def prepare(
-        self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None
+        self,
+        job: str,
+        spec: Mapping[str, Any],
+        dataset: DatasetConfig | None,
+        salt: bytes | None = None,
+        commitment: str = "",
     ) -> dict[str, Any]:
         """Take a job that reads no rows; its party weighs 1."""
-        del dataset
+        del dataset, salt, commitment
         training = parse(TrainingSpec, dict(spec))
         if model_family(training).needs_data:
             raise _missing_data()
@@ -78,9 +87,11 @@ class Rehearsing:
         del job
         raise _missing_data()
 
-    async def describe(self, dataset: DatasetConfig, salt: bytes) -> dict[str, Any]:
+    async def describe(
+        self, dataset: DatasetConfig, salt: bytes, known: tuple[str, str] | None = None
+    ) -> dict[str, Any]:
         """Refuse: there is no dataset."""
-        del dataset, salt
+        del dataset, salt, known
         raise _missing_data()
 
     async def close(self, job: str) -> None:

@@ -60,7 +60,7 @@ def _measure(platform: Platform, asked: argparse.Namespace) -> dict[str, JSON]:
     pid = platform.processes["server"].pid
     ready = json.loads((platform.server / "ready.json").read_text())
     rest, link = ready["rest"].removeprefix("https://"), ready["link"]
-    rows = {}
+    rows: dict[str, Any] = {}
     with _callers(platform) as round_of_calls:
 
         def row() -> dict[str, JSON]:

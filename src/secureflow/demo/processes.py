@@ -7,21 +7,25 @@ process that started them (Linux: PR_SET_PDEATHSIG), unless they are meant to st
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from secureflow.kit.errors import SecureFlowError
 
-_PR_SET_PDEATHSIG = 1
 START_SECONDS = 60.0
+_BIND = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, which exec keeps
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class Process:
@@ -67,13 +71,12 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(
-                self.command,
+                self.command if self.stays else _bound(self.command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env={**os.environ, **(environment or {})},
-                preexec_fn=None if self.stays else _die_with_parent(),  # noqa: PLW1509  no threads
             )
 
     def ready(self, patience: float = START_SECONDS) -> dict[str, Any]:
@@ -150,8 +153,13 @@ def kill_group(pid: int, how: signal.Signals) -> None:
         os.killpg(pid, how)
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def _bound(command: Sequence[str]) -> list[str]:
+    """Return the command, run by a child that asks to end with this process, where Linux can.
+
+    The child asks by itself, before it becomes the command: code run between fork and exec
+    (`preexec_fn`) makes the fork handlers of libraries with threads run there, and gRPC's kill
+    one child in six.
+    """
     if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _BIND, str(os.getpid()), *command]

@@ -1,0 +1,94 @@
+"""Children of a local platform: they start beside gRPC's threads, and end with who started them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+
+from secureflow.demo.processes import Process
+
+READY = "import sys, pathlib; pathlib.Path(sys.argv[1], 'ready.json').write_text('{}')"
+STARTER = """
+import sys, time
+from pathlib import Path
+from secureflow.demo.processes import Process
+here = Path(sys.argv[1])
+child = Process("child", ("-c", "import time; time.sleep(600)"), here, here / "log")
+child.start()
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+async def test_children_start_where_grpc_is_at_work(tmp_path: Path) -> None:
+    """Its fork handlers, run between fork and exec, would kill one child in six."""
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        busy = [asyncio.create_task(_calls(channel)) for _ in range(3)]
+        try:
+            for number in range(40):
+                await asyncio.to_thread(_start_one, tmp_path / str(number))
+        finally:
+            for one in busy:
+                one.cancel()
+            await asyncio.gather(*busy, return_exceptions=True)
+            await server.stop(None)
+
+
+async def _calls(channel: grpc.aio.Channel) -> None:
+    call = channel.unary_unary("/none/none")
+    while True:
+        with contextlib.suppress(grpc.RpcError):
+            await call(b"")
+
+
+def _start_one(directory: Path) -> None:
+    directory.mkdir()
+    child = Process(
+        "child", ("-I", "-S", "-c", READY, str(directory)), directory, directory / "log"
+    )
+    child.start()
+    assert child.wait(30) == 0
+    assert child.tail() == ""
+    assert json.loads((directory / "ready.json").read_text()) == {}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs PR_SET_PDEATHSIG")
+def test_a_child_ends_with_who_started_it(tmp_path: Path) -> None:
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert starter.stdin is not None
+    assert starter.stdout is not None
+    child = int(starter.stdout.readline())
+    os.kill(child, 0)
+    starter.kill()
+    starter.wait()
+    starter.stdin.close()
+    starter.stdout.close()
+    deadline = time.monotonic() + 30
+    while _runs(child):
+        assert time.monotonic() < deadline, "the child was left behind"
+        time.sleep(0.02)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
