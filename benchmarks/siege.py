@@ -18,6 +18,7 @@ import time
 
 HALF_HELLO = bytes.fromhex("160301020001")
 """The beginning of a TLS record that announces more than ever comes."""
+PATIENCE = 60.0  # seconds
 
 
 class Siege:
@@ -85,6 +86,7 @@ def main() -> None:
     parser.add_argument("--half", type=int, default=200)
     parser.add_argument("--address", default="127.0.0.66")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--most", type=int, help="wait until the other end has closed down to it")
     asked = parser.parse_args()
     host, _, port = asked.target.rpartition(":")
     siege = Siege((host, int(port)), asked.address)
@@ -94,6 +96,8 @@ def main() -> None:
     for _ in range(asked.half):
         siege.half()
     closed = len(siege.closed(0.1))
+    while asked.most and len(siege) > asked.most and time.monotonic() - began < PATIENCE:
+        closed += len(siege.closed(0.1))
     seconds = round(time.monotonic() - began, 2)
     print(json.dumps({"event": "held", "open": len(siege), "closed": closed, "seconds": seconds}))
     sys.stdout.flush()
