@@ -9,11 +9,13 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
 import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
 
 from secureflow.agent.requests import UplinkAddress
 from secureflow.application.datasets import Description
@@ -222,6 +224,24 @@ def test_errors_questions_and_events_are_shown_escaped(
     own = re.sub(r"\x1b\[[0-9;]*m", "", told.err)  # the colours are ours, where there are any
     assert not plain.hidden(own.replace("\n", ""))
     assert "owned" in own
+
+
+def test_the_live_picture_of_a_job_is_escaped() -> None:
+    """A centre writes the events; in a terminal they are drawn and not said."""
+    names = ("round", "rounds", "loss", "accuracy", "auc", "survivors", "seconds")
+    markup = "[link=https://evil.example]" + NASTY
+    progress = watching.Progress("job_1")
+    for kind, told in (("round", NASTY), ("round", markup), ("party", NASTY), ("state", NASTY)):
+        data = dict.fromkeys((*names, "party", "state", "reason"), told)
+        progress.take(Event(id=1, kind=kind, data=data))
+    drawn = Console(file=StringIO(), force_terminal=True, color_system=None, width=10_000)
+    drawn.print(watching.picture(progress))
+    assert isinstance(drawn.file, StringIO)
+    # Bold and the like are the console's own.
+    text = re.sub(r"\x1b\[[0-9;]*m", "", drawn.file.getvalue())
+    assert not plain.hidden(text.replace("\n", ""))
+    assert "[link=" in text
+    assert "owned" in text
 
 
 def test_logs_are_escaped(capsys: Any) -> None:

@@ -43,7 +43,8 @@ class Progress:
             case "party":
                 self.parties[_told(data, "party") or "?"] = _told(data, "state")
             case "round":
-                self.rounds = int(data.get("rounds") or 0)
+                planned = data.get("rounds")
+                self.rounds = planned if type(planned) is int else 0
                 self.history.append(data)
             case "error":
                 for one in _refusals(data):
@@ -164,13 +165,20 @@ def sparkline(values: list[float]) -> str:
 
 def _rounds(progress: Progress) -> RenderableType:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("round", "loss", "accuracy", "auc", "survivors", "seconds"):
+    names = ("round", "loss", "accuracy", "auc", "survivors", "seconds")
+    for name in names:
         table.add_column(t(name), justify="right")
     for row in progress.history[-_SHOWN_ROUNDS:]:
-        cells = (row.get(n) for n in ("round", "loss", "accuracy", "auc", "survivors", "seconds"))
-        table.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v or "") for v in cells))
+        # What is no number is a stranger's text: neither terminal nor markup takes its orders.
+        table.add_row(
+            *(
+                f"{row[name]:.4f}" if isinstance(row.get(name), float) else Text(_told(row, name))
+                for name in names
+            )
+        )
     return table
 
 
