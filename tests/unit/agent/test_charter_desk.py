@@ -96,6 +96,14 @@ def test_the_first_charter_needs_every_members_signature(
     assert desk.pinned() == first
 
 
+def test_most_signatures_do_not_stand_for_all_of_a_first_charter(desk: CharterDesk) -> None:
+    first = charter("bank-a", "bank-b", "bank-c", "bank-d")
+    with pytest.raises(SecureFlowError) as error:
+        desk.pin(signed(first, "bank-a", "bank-b", "bank-c"), first.digest)
+    assert code(error) == "charter_not_signed"
+    assert error.value.details["missing"] == ["bank-d"]
+
+
 def test_a_newcomer_pins_a_later_version_with_most_members_signatures(desk: CharterDesk) -> None:
     names = ("bank-a", "bank-b", "bank-c", "bank-d")
     second = charter(*names, version=2, previous="1" * 64)
