@@ -74,7 +74,7 @@ def _numbers(declared: ColumnConfig, column: pa.Array) -> NDArray[Any]:
 
 
 def _texts(declared: ColumnConfig, column: pa.Array) -> NDArray[Any]:
-    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+    if pa.types.is_floating(column.type):
         column = _digits(column)
     values = _utf8(column) if _is_text(column.type) else column.cast(pa.string(), safe=False)
     if declared.type == "category":
@@ -122,4 +122,6 @@ def _is_text(kind: pa.DataType) -> bool:
         or pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
         or pa.types.is_fixed_size_binary(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_binary_view(kind)
     )
