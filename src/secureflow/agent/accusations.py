@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from secureflow.agent.context import AgentContext
 from secureflow.agent.records import JobRecord
+from secureflow.engines.ledger.bundle import ACCUSATION
 from secureflow.kit.canonical import canonical_bytes, sha256
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -110,7 +111,7 @@ def accuse(
             known = {"leaf": ""}
             now = store.job(job.job)  # as it is by now: its end may have come meanwhile
             if now is not None and not now.outcome:
-                leaf = context.witness.leaf("accusation", job.job, job.digest, document)
+                leaf = context.witness.leaf(ACCUSATION, job.job, job.digest, document)
                 known["leaf"] = leaf.hash
             store.keep_answer(key, job.job, known)
             store.note(context.clock(), "accused", job.job, code=error.code, **facts)

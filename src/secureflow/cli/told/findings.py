@@ -53,6 +53,7 @@ TEXTS: Final[dict[str, str]] = {
     "centre's word": "名单中只有 {0} 方签署了结尾，需要 {1} 方：其余仅凭协调中心所言",
     "{}: the job is closed twice": "{0}：任务被结束了两次",
     "{}: the end comes without its document": "{0}：结尾没有附上文档",
+    "{}: the accusation comes without its document": "{0}：指控没有附上文档",
     "{}: its document is no end of a job": "{0}：其文档不是任务的结尾",
     "{}: its document is no end": "{0}：其文档不是结尾",
     "{}: it counts an author twice": "{0}：同一作者被计了两次",

@@ -18,7 +18,8 @@ The verifier believes nothing that the bundle says of itself:
 Without a charter all this can only be consistent with itself, which a forger can make too.
 
 The verdict is `broken` when something contradicts, else `unfinished` when something is not there
-(an end, a cosignature), else `consistent, unauthenticated` without a charter, else `verified`.
+(an end, a cosignature, what an accusation says), else `consistent, unauthenticated` without a
+charter, else `verified`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from secureflow.domain.charter import Charter
 from secureflow.engines.ledger import leaves
@@ -37,6 +38,8 @@ from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
 from secureflow.engines.ledger.witness import colluders_of, quorum_of
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
+
+ACCUSATION: Final = "accusation"
 
 Status = Literal["verified", "unfinished", "broken", "consistent, unauthenticated"]
 
@@ -79,7 +82,7 @@ def verify_bundle(bundle_json: Any, charter: Charter | None, held: Any = None) -
     ends = judge_ends(bundle)
     failures = [*_story_failures(bundle), *_entry_failures(bundle)]
     failures += [*_chain_failures(bundle), *_consent_failures(bundle), *ends.broken]
-    missing = list(ends.missing)
+    missing = [*ends.missing, *_silenced(bundle)]
     keys = dict(bundle.contributors) if charter is None else _roster_keys(bundle, charter)
     kept = judge_held(bundle, ends.authors, keys, [] if held is None else held)
     failures += [f"{one.title}: {one.reason}" for one in kept if one.standing == "contradicts"]
@@ -160,6 +163,14 @@ def _opens(entry: BundleEntry) -> bool:
     if entry.salt is None:
         return True
     return leaves.commitment(entry.salt, entry.document) == entry.signed.leaf.commitment
+
+
+def _silenced(bundle: Bundle) -> Iterator[str]:
+    """Does every accusation say whom it accuses of what? The accused may have exported this."""
+    for entry in bundle.entries:
+        leaf = entry.signed.leaf
+        if leaf.job == bundle.job and leaf.kind == ACCUSATION and entry.salt is None:
+            yield f"{entry.title}: the accusation comes without its document"
 
 
 def _chain_failures(bundle: Bundle) -> Iterator[str]:

@@ -240,6 +240,19 @@ def test_an_end_without_its_document_is_none(kind: str) -> None:
         assert "comes without its document" in verdict.missing[0]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_accusation_without_its_document_is_noticed(kind: str) -> None:
+    """Its leaf stands in the accuser's chain; the accused centre would rather not say the rest."""
+    world = story(kind, "accusation")
+    bundle = copy.deepcopy(world.bundle())
+    (entry,) = (e for e in bundle["entries"] if e["leaf"]["leaf"]["kind"] == "accusation")
+    assert judge(world, bundle).ok
+    del entry["document"], entry["salt"]
+    verdict = judge(world, bundle)
+    assert verdict.status == "unfinished"
+    assert "the accusation comes without its document" in verdict.missing[0]
+
+
 # What a centre can write that holds the log's key.
 
 
