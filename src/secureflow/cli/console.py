@@ -177,30 +177,46 @@ def _table(rows: list[Any], columns: Sequence[str]) -> None:
     """Write rows side by side, or, where a terminal is too narrow for that, one under another.
 
     No word is ever folded: an identifier that a person copies stays in one piece. Only sentences
-    wrap, at their spaces.
+    wrap, at their spaces or, in Chinese, anywhere.
     """
     if not rows:
         say(t("Nothing to show."))
         return
     names = list(columns) or list(rows[0])
     cells = [[shown(_cell(name, row.get(name))) for name in names] for row in rows]
-    least = [
-        max(_longest_word(text) for text in (t(name), *(row[at] for row in cells)))
-        for at, name in enumerate(names)
-    ]
-    if sum(least) + _GAP * (len(names) - 1) > _width():
+    columns = [(t(name), *(row[at] for row in cells)) for at, name in enumerate(names)]
+    widths = _shared_out(columns, _width() - _GAP * (len(names) - 1))
+    if not widths:
         _records(names, cells)
         return
-    _print(_side_by_side(names, cells, least))
+    _print(_side_by_side(names, cells, widths))
 
 
-def _side_by_side(names: list[str], cells: list[list[str]], least: list[int]) -> Table:
+def _shared_out(columns: list[tuple[str, ...]], room: int) -> list[int]:
+    """Return each column's width, or nothing where no such widths fit.
+
+    The table's own way of shrinking columns cuts off what stands in the last ones.
+    """
+    from rich.cells import cell_len
+
+    widths = [max(map(_longest_word, column)) for column in columns]
+    wanted = [max(map(cell_len, column)) for column in columns]
+    if sum(widths) > room:
+        return []
+    for at in sorted(range(len(columns)), key=lambda at: wanted[at] - widths[at]):
+        left = sum(wanted[one] > widths[one] for one in range(len(columns))) or 1
+        spare = room - sum(widths)
+        widths[at] += min(wanted[at] - widths[at], spare // left)
+    return widths
+
+
+def _side_by_side(names: list[str], cells: list[list[str]], widths: list[int]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
-    for name, width in zip(names, least, strict=True):
-        table.add_column(Text(shown(t(name))), min_width=width)
+    for name, width in zip(names, widths, strict=True):
+        table.add_column(Text(shown(t(name))), width=width, overflow="fold")
     for row in cells:
         table.add_row(*map(Text, row))
     return table
@@ -231,14 +247,26 @@ def _lines(value: Any, columns: Sequence[str]) -> None:
 
 
 _GAP = 2
+_FOLDED = 16
+"""Cells that a column of Chinese sentences has at least."""
 _ENDLESS = 10_000
 """Columns of a file or a pipe: nothing there is cut, wrapped or padded."""
 
 
 def _longest_word(text: str) -> int:
+    """Return the cells of a text's longest word; a Chinese sentence has none and folds anywhere."""
     from rich.cells import cell_len
 
-    return max(map(cell_len, text.split()), default=0)
+    return max((min(cell_len(word), _longest_part(word)) for word in text.split()), default=0)
+
+
+def _longest_part(word: str) -> int:
+    from rich.cells import cell_len
+
+    if word.isascii():
+        return len(word)
+    plain = "".join(one if cell_len(one) < 2 else " " for one in word).split()
+    return max(_FOLDED, *map(cell_len, plain), 0)
 
 
 def _width() -> int:

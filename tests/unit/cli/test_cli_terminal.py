@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from secureflow.cli import console
 
@@ -77,3 +79,37 @@ def test_a_wide_table_stands_side_by_side_and_a_narrow_one_below(
     monkeypatch.setattr(console, "_width", lambda: 6)
     console.show(rows, console.Form.TABLE)
     assert capsys.readouterr().out == "id    a\nname  first\n\nid    b\nname  second\n"
+
+
+@pytest.mark.parametrize("width", [76, 80, 90, 100])
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_table_that_fits_by_its_words_loses_no_character(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int, lang: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    monkeypatch.setattr(console, "_width", lambda: width)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    rows = [
+        {"id": "dst_1m8g5sh0nbn5p1xs4ndc", "organisation": "bank-a", "name": "customers",
+         "title": title, "rows": "1k-5k", "created": 1_790_000_000}
+        for title in ("Retail customers", "零售客户", "loans of three years")
+    ]  # fmt: skip
+    console.show(rows, console.Form.TABLE)
+    written = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert max(map(cell_len, written.splitlines())) <= width
+    for row in rows:
+        for text in (row["id"], *console.moment(row["created"]).split(), *str(row["title"]).split()):
+            assert text in written
+
+
+def test_chinese_sentences_fold_inside_their_column(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_width", lambda: 80)
+    sentence = "自己的数据行、自己的更新，以及每个已发布的模型与总和" * 3
+    console.show([{"who": "运营方", "sees": sentence, "why": sentence}], console.Form.TABLE)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["who", "sees", "why"], "side by side, not one under another"
+    assert max(map(cell_len, lines)) <= 80
+    assert sum(line.count("数据行") + line.count("数") for line in lines) >= 6
