@@ -89,7 +89,7 @@ CHINESE: Final[dict[str, str]] = {
     "charter_not_signed": "章程的签名不足",
     "column_not_granted": "该列未获授权",
     "bounds_too_narrow": "取值范围比声明的更窄",
-    "bounds_too_wide": "作业给出的范围比数据所有者声明的范围宽一千倍以上",
+    "bounds_too_wide": "任务给出的范围比数据所有者声明的范围宽一千倍以上",
     "bounds_undeclared": "数据所有者没有为该列声明范围",
     "quota_exceeded": "配额已用满",
     "too_many_jobs": "未结束的任务过多",

@@ -13,10 +13,10 @@ import functools
 import re
 from typing import Final
 
-from secureflow.cli.told import doctor, findings, hints, notes, refusals
+from secureflow.cli.told import doctor, findings, hints, notes, owners, refusals
 
 TOLD: Final[dict[str, str]] = (
-    doctor.TEXTS | findings.TEXTS | hints.TEXTS | notes.TEXTS | refusals.TEXTS
+    doctor.TEXTS | findings.TEXTS | hints.TEXTS | notes.TEXTS | owners.TEXTS | refusals.TEXTS
 )
 LONGEST: Final = 4000
 """Characters of a text that is looked at: it may come from anybody."""
@@ -31,8 +31,18 @@ def chinese_of(text: str) -> str | None:
     for shape, chinese in _shapes():
         found = shape.fullmatch(text)
         if found is not None:
-            return chinese.format(*found.groups())
+            return chinese.format(*map(_inner, found.groups()))
     return None
+
+
+def _inner(value: str) -> str:
+    """Return a value in Chinese where it is a text of ours: the reason in a sentence."""
+    if value in TOLD:
+        return TOLD[value]
+    for shape, chinese in _shapes():
+        if not chinese.endswith("。") and (found := shape.fullmatch(value)):
+            return chinese.format(*found.groups())
+    return value
 
 
 @functools.cache

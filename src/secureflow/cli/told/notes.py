@@ -36,6 +36,6 @@ TEXTS: Final[dict[str, str]] = {
     "too large to compute. ε by {} is an upper bound.": (
         "未给出按隐私损失分布计算的 ε：噪声太小或发布次数太多，计算量过大。按 {0} 计算的 ε 是上界。"
     ),
-    "{} declares {} within {}; the job takes {}.": "{0} 声明 {1} 在 {2} 内；该作业取 {3}。",
-    "{} declares no bounds of {}; the job takes {}.": "{0} 没有为 {1} 声明范围；该作业取 {2}。",
+    "{} declares {} within {}; the job takes {}.": "{0} 声明 {1} 在 {2} 内；该任务取 {3}。",
+    "{} declares no bounds of {}; the job takes {}.": "{0} 没有为 {1} 声明范围；该任务取 {2}。",
 }

@@ -1,0 +1,204 @@
+"""Chinese of what an owner and an operator meet at their own machine: data, settings, consent."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXTS: Final[dict[str, str]] = {
+    # files of data
+    "{} cannot be used: {}.": "{0} 无法使用：{1}。",
+    "there is no such file": "没有这个文件",
+    "it is no file": "它不是文件",
+    "it has no row": "其中没有数据行",
+    "it is not a readable file of its kind": "它不是可读的该类文件",
+    "its name ends neither in .csv nor in .parquet": "文件名既不以 .csv 也不以 .parquet 结尾",
+    "no column of it can be used as a number or category": "没有任何列可用作数字或类别",
+    "Check the path.": "请检查路径。",
+    "Rename it by what it holds, or export it as CSV in UTF-8.": (
+        "请按内容改名，或导出为 UTF-8 编码的 CSV。"
+    ),
+    "It needs UTF-8, a header line, commas between cells (CSV), or to be a Parquet file.": (
+        "需要 UTF-8 编码、有表头、以逗号分隔的 CSV，或 Parquet 文件。"
+    ),
+    "{} has no column {}.": "{0} 没有列 {1}。",
+    "Its columns are: {}{}.": "其中的列有：{0}{1}。",
+    "The file of dataset {} is not there or is not a file.": "数据集 {0} 的文件不存在或不是文件。",
+    "Check `path` in the agent's configuration.": "请检查代理配置中的 `path`。",
+    "Dataset {} does not fit its declared schema: {}: {}.": "数据集 {0} 与其声明不符：{1}：{2}。",
+    "Correct the file or the declaration in the agent's configuration.": (
+        "请更正文件，或代理配置中的声明。"
+    ),
+    "The file of dataset {} is not a readable CSV file.": "数据集 {0} 的文件不是可读的 CSV 文件。",
+    "It needs a header line, commas, and quotes around cells that hold either.": (
+        "需要表头、逗号分隔，含逗号或换行的单元格须加引号。"
+    ),
+    "The file of dataset {} is not a readable Parquet file.": (
+        "数据集 {0} 的文件不是可读的 Parquet 文件。"
+    ),
+    "Check the file and the declared format.": "请检查文件与所声明的格式。",
+    "Dataset {} has more rows or bytes than are read.": "数据集 {0} 的行数或字节数超出读取上限。",
+    "Raise the agent's limits, or split the dataset.": "请提高代理的上限，或拆分数据集。",
+    "{} has no dataset {}.": "{0} 没有数据集 {1}。",
+    "Declare it in agent.yaml under `datasets`, or name one that is declared.": (
+        "请在 agent.yaml 的 `datasets` 下声明，或指定已声明的数据集。"
+    ),
+    "Dataset {}, column {}: {}.": "数据集 {0}，列 {1}：{2}。",
+    "Dataset {}, privacy: {}.": "数据集 {0}，隐私：{1}。",
+    "Correct the declaration in the agent's configuration.": "请更正代理配置中的声明。",
+    # settings and policies
+    "Known: {}.": "已知的有：{0}。",
+    "See the example in configs/.": "请参照 configs/ 中的示例。",
+    "Take it out and set {}, or name a file that holds it.": (
+        "请将其移出并设置 {0}，或写出存放它的文件。"
+    ),
+    "Correct the named field.": "请更正所指的字段。",
+    "Correct the named line.": "请更正所指的行。",
+    "Give the path of the YAML file with --config.": "请用 --config 给出 YAML 文件的路径。",
+    "{} was edited since this agent read it{}": "{0} 在本代理读取之后被修改{1}",
+    "The policy file {} cannot be read: {}.": "无法读取策略文件 {0}：{1}。",
+    "The policy file {} is not valid: {}": "策略文件 {0} 无效：{1}",
+    "Correct `consent.policies` in agent.yaml.": "请更正 agent.yaml 中的 `consent.policies`。",
+    "Correct the file; `secureflow agent doctor` checks it again.": (
+        "请更正该文件；`secureflow agent doctor` 会再次检查。"
+    ),
+    "The simulated root {} cannot be read: {}.": "无法读取模拟平台的根证书 {0}：{1}。",
+    "Correct `attestation.roots` in agent.yaml.": "请更正 agent.yaml 中的 `attestation.roots`。",
+    "An agent already runs in {}.": "{0} 中已有代理在运行。",
+    "Stop it first: one organisation has one agent.": "请先停止它：每个机构只有一个代理。",
+    "{} declares a dataset {} already.": "{0} 已声明数据集 {1}。",
+    "{} cannot be written: {}.": "无法写入 {0}：{1}。",
+    "`datasets` stand in brackets, where no entry can be added.": (
+        "`datasets` 写在方括号内，无法添加条目。"
+    ),
+    "Write them as a list with dashes, or paste the entry yourself.": (
+        "请改写为短横线列表，或自行粘贴该条目。"
+    ),
+    "The token file {} cannot be read: {}.": "无法读取令牌文件 {0}：{1}。",
+    "Give the path of the file that the operator handed over: --token-file.": (
+        "请用 --token-file 给出运营方所交文件的路径。"
+    ),
+    "The agent's record {} cannot be opened: {}.": "无法打开代理的记录 {0}：{1}。",
+    "Check the directory's owner and free space; never delete the record: it holds this "
+    "organisation's votes.": (
+        "请检查目录的属主与剩余空间；切勿删除该记录：其中保存着本机构的投票。"
+    ),
+    # charter
+    "Charter version {} is signed by {} of its {} members; it needs {}. Missing: {}.": (
+        "章程第 {0} 版由其 {2} 个成员中的 {1} 个签署；需要：{3}。缺少：{4}。"
+    ),
+    "every one": "全部",
+    "more than two thirds": "三分之二以上",
+    "Each of them compares the words and runs `secureflow agent charter sign`; pin it after "
+    "that.": "请各方核对指纹词并运行 `secureflow agent charter sign`；之后再钉定。",
+    "Charter version {} has valid signatures of {} of the {} pinned members; it needs more than "
+    "two thirds.": ("章程第 {0} 版有已钉定的 {2} 个成员中 {1} 个的有效签名；需要三分之二以上。"),
+    "Charter version {} does not follow the pinned version {}.": (
+        "章程第 {0} 版不是已钉定的第 {1} 版的后续版本。"
+    ),
+    "Pin the versions in between first.": "请先钉定中间的各版本。",
+    "Read the words to every other member by telephone; do not copy them from this screen.": (
+        "请通过电话向其他每个成员读出指纹词；不要从本屏幕复制。"
+    ),
+    "The charter of digest {} names {} {}.": "摘要为 {0} 的章程写的是 {1} {2}。",
+    "{} has not pinned a charter yet, so it knows no other member.": (
+        "{0} 尚未钉定章程，因此不认识任何其他成员。"
+    ),
+    "The centre has no charter that waits for this agent.": "中心没有等待本代理签署的章程。",
+    "The operator drafts one once every organisation is enrolled: secureflow charter draft.": (
+        "各机构都注册之后由运营方起草：secureflow charter draft。"
+    ),
+    # consent
+    "The inbox has no item of the id {}.": "收件箱中没有编号为 {0} 的请求。",
+    "An id is given whole, all 64 digits of it; `secureflow agent inbox list` shows those that "
+    "wait, `--all` every one.": (
+        "编号须完整给出，共 64 位；`secureflow agent inbox list` 列出等待中的，`--all` 列出全部。"
+    ),
+    "Inbox item {} has expired: nobody waits for it any more.": "请求 {0} 已过期：已无人等待。",
+    "Let the job be submitted again.": "请让对方重新提交任务。",
+    "Inbox item {} is not what its id was computed over: {}.": "请求 {0} 的内容与其编号不符：{1}。",
+    "Approve nothing until it is explained: the agent's record was changed, or ids were made to "
+    "collide.": "查明之前请勿批准任何请求：代理的记录被改动，或编号被人为制造碰撞。",
+    "Inbox item {} is already {}.": "请求 {0} 已处理：{1}。",
+    "A decision stands; a changed job comes as a new item.": (
+        "决定不可更改；修改后的任务会作为新请求到来。"
+    ),
+    "{} requests wait for a person here; {} finds no place.": (
+        "此处已有 {0} 条请求等待处理；{1} 没有位置了。"
+    ),
+    "Approve or reject some: `secureflow agent inbox review`.": (
+        "请先批准或拒绝一些：`secureflow agent inbox review`。"
+    ),
+    "Job {} was refused: {}.": "任务 {0} 被拒绝：{1}。",
+    "{} lets {} into jobs with differential privacy only: its budget would mean nothing "
+    "otherwise.": "{0} 只允许 {1} 用于差分隐私任务：否则其预算没有意义。",
+    "Add a privacy part to the job.": "请在任务中加上 privacy 部分。",
+    "{} does not take part in jobs protected by {}.": "{0} 不参加以 {1} 保护的任务。",
+    "Submit it with one of: {}.": "请改用以下之一提交：{0}。",
+    "{} opens no sum of fewer than {} parties; the job allows {}.": (
+        "{0} 不打开少于 {1} 方的总和；该任务允许 {2} 方。"
+    ),
+    "Raise min_contributors.": "请提高 min_contributors。",
+    "Declare `privacy: {domain, unit, epsilon, delta}` of the dataset in agent.yaml.": (
+        "请在 agent.yaml 中为该数据集声明 `privacy: {domain, unit, epsilon, delta}`。"
+    ),
+    # queries
+    "Write MEASURE[:COLUMN][:by=COLUMN][:bins=N][:q=Q,Q][:name=NAME].": (
+        "请写成 MEASURE[:COLUMN][:by=COLUMN][:bins=N][:q=Q,Q][:name=NAME]。"
+    ),
+    "{} is no measure ({})": "{0} 不是统计量（{1}）",
+    "{} is not understood": "无法理解 {0}",
+    # the demo
+    "Another demo is at work in {}.": "另一个演示正在使用 {0}。",
+    "Wait for its end, or name another directory: --directory.": (
+        "请等它结束，或用 --directory 指定另一目录。"
+    ),
+    "{} holds files that no demo made.": "{0} 中有并非演示生成的文件。",
+    "Name another directory: --directory.": "请用 --directory 指定另一目录。",
+    "{} lies in the directory that the demo empties.": "{0} 位于演示将清空的目录中。",
+    "Move the file, or name another directory: --directory.": (
+        "请移动该文件，或用 --directory 指定另一目录。"
+    ),
+    "The agents of {} did not ask for consent to {}.": "{0} 的代理没有为 {1} 请求批准。",
+    "Look at {}.": "请查看 {0}。",
+    "The whole log is in {}.": "完整日志见 {0}。",
+    # contexts and profiles
+    "There is no context {}.": "没有名为 {0} 的上下文。",
+    "SECUREFLOW_PROFILE names one profile file, so there is no context {}.": (
+        "SECUREFLOW_PROFILE 指定了单个配置文件，因此没有上下文 {0}。"
+    ),
+    "Unset SECUREFLOW_PROFILE to work with contexts.": "要使用上下文，请取消 SECUREFLOW_PROFILE。",
+    "{} cannot name a context.": "{0} 不能用作上下文名称。",
+    "Use lowercase letters, digits and . _ -": "请使用小写字母、数字和 . _ -",
+    "secureflow login URL --context {}, or see: secureflow context list": (
+        "secureflow login URL --context {0}，或查看：secureflow context list"
+    ),
+    # files of the command line
+    "{} has more than {} bytes.": "{0} 超过 {1} 字节。",
+    "{} holds no object of named fields.": "{0} 中不是由命名字段组成的对象。",
+    "{} is no YAML: {}.": "{0} 不是 YAML：{1}。",
+    # the operator's machine
+    "{} already holds a centre.": "{0} 中已有协调中心。",
+    "Start it, or choose another directory: new keys would cut every party off.": (
+        "请启动它，或另选目录：换新密钥会使各方全部断开。"
+    ),
+    "REST cannot listen on {}:{}: {}.": "REST 无法监听 {0}:{1}：{2}。",
+    "Stop the other process on this port, or set rest.port (0 picks a free one).": (
+        "请停止占用该端口的进程，或设置 rest.port（0 表示自动选取）。"
+    ),
+    "This version has no attester for hardware (SGX, TDX, SEV-SNP): an enclave can show evidence "
+    "of a SIMULATED platform only.": (
+        "本版本没有硬件证明器（SGX、TDX、SEV-SNP）：飞地只能出示模拟（SIMULATED）平台的证据。"
+    ),
+    "For development and demos: `secureflow enclave init --simulated`. Against an operator use "
+    "protection secagg, which needs no enclave.": (
+        "用于开发与演示：`secureflow enclave init --simulated`。要防范运营方，请用 protection "
+        "secagg，它不需要飞地。"
+    ),
+    "{} is not of the form host:port: {}.": "{0} 不是 host:port 形式：{1}。",
+    "Write a DNS name, an IPv4 address or an [IPv6 address], a colon and a port.": (
+        "请写 DNS 名、IPv4 地址或 [IPv6 地址]，加冒号和端口。"
+    ),
+    "Set the clock that is wrong (NTP), on that machine; then try again.": (
+        "请在时钟有误的机器上校准时钟（NTP），然后重试。"
+    ),
+}
