@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from secureflow.agent.control import call
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.errors import SecureFlowError
@@ -26,7 +28,31 @@ def control(config: Path, command: str, timeout: float = PATIENCE, **arguments: 
     Raises:
         SecureFlowError: `agent_not_running`, `agent_silent`, or the agent's refusal.
     """
-    return call(AgentSettings.load(config).socket, command, arguments, timeout)
+    return call(_socket(config), command, arguments, timeout)
+
+
+def _socket(config: Path) -> Path:
+    """Return the running agent's socket, also where its file was edited into one that is invalid.
+
+    The process goes on by what it read before, and says what is wrong with the file.
+    """
+    try:
+        return AgentSettings.load(config).socket
+    except SecureFlowError:
+        beside = config.resolve().parent / _directory(config) / AgentSettings.SOCKET
+        if beside.is_socket():
+            return beside
+        raise
+
+
+def _directory(config: Path) -> str:
+    """Return the directory that a file names which does not load, else its own."""
+    try:
+        read = yaml.safe_load(config.read_text("utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError):
+        return "."
+    named = read.get("directory") if isinstance(read, dict) else None
+    return named if isinstance(named, str) else "."
 
 
 def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict[str, JSON]:
@@ -37,7 +63,10 @@ def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict
         token = token_file.read_text()
     except (OSError, UnicodeError) as error:
         raise SecureFlowError(
-            "invalid_file", f"The token file {token_file} cannot be read: {error}."
+            "invalid_file",
+            f"The token file {token_file} cannot be read: "
+            f"{getattr(error, 'strerror', '') or 'it is no text'}.",
+            "Give the path of the file that the operator handed over: --token-file.",
         ) from error
     return enrol(directory, token, server, name)
 

@@ -143,6 +143,9 @@ def rules(settings: AgentSettings) -> Rules:
     Raises:
         SecureFlowError: `policy_unreadable`, `policy_invalid`, `simulated_root_refused`.
     """
+    if settings.attestation.allow_simulated:
+        told = "SIMULATED enclaves protect nothing from the operator"
+        _log.warning("tee_simulated", message=told)
     return Rules(
         CedarPolicies.load(settings.consent.policies),
         verifier(settings),
@@ -183,10 +186,9 @@ def verifier(settings: AgentSettings) -> TeeVerifier:
     except (OSError, UnicodeError) as error:
         raise SecureFlowError(
             "simulated_root_refused",
-            f"The simulated root {path} cannot be read: {error}.",
+            f"The simulated root {path} cannot be read: {getattr(error, 'strerror', '') or error}.",
             "Correct `attestation.roots` in agent.yaml.",
         ) from error
-    _log.warning("tee_simulated", message="SIMULATED enclaves protect nothing from the operator")
     return make(root)
 
 

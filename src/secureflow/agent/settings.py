@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -97,6 +97,8 @@ class AgentSettings(ProcessSettings):
     log_form: Form = "console"
     log_level: Level = "info"
 
+    SOCKET: ClassVar = "agent.sock"
+
     @field_validator("datasets")
     @classmethod
     def _check_datasets(cls, datasets: tuple[DatasetConfig, ...]) -> tuple[DatasetConfig, ...]:
@@ -149,7 +151,7 @@ class AgentSettings(ProcessSettings):
     @property
     def socket(self) -> Path:
         """The control socket."""
-        return self.directory / "agent.sock"
+        return self.directory / self.SOCKET
 
     @property
     def signing_key(self) -> Path:

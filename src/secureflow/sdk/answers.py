@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -108,10 +109,11 @@ def problem(response: httpx.Response) -> SecureFlowError:
 
 def unreachable(error: httpx.TransportError, url: str) -> SecureFlowError:
     """Name why the server could not be reached, and the next step."""
-    if _is_untrusted(error):
+    untrusted = _untrusted(error)
+    if untrusted:
         return SecureFlowError(
             "server_untrusted",
-            f"The certificate of {url} is not vouched for by the CA in use: {error}.",
+            f"The certificate of {url} is not vouched for by the CA in use: {untrusted}.",
             "Give the CA file of this server (`--ca`), as its operator published it.",
         )
     if isinstance(error, httpx.TimeoutException):
@@ -127,14 +129,19 @@ def unreachable(error: httpx.TransportError, url: str) -> SecureFlowError:
     )
 
 
-def _is_untrusted(error: BaseException | None) -> bool:
+_VERIFY_FAILED = re.compile(r"certificate verify failed: (.*?)\.?(?: \(_ssl\.c:\d+\))?$")
+
+
+def _untrusted(error: BaseException | None) -> str:
+    """Return why a certificate is refused, without the library's own wrapping; "" if it is not."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return True
+            return getattr(error, "verify_message", "").rstrip(".") or "it does not verify"
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return True
+            found = _VERIFY_FAILED.search(str(error))
+            return found[1] if found else "it does not verify"
         error = error.__cause__ or error.__context__
-    return False
+    return ""
 
 
 def _json(response: httpx.Response) -> Any:

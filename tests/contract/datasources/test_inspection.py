@@ -115,8 +115,20 @@ def test_a_file_that_cannot_be_read_says_which_and_quotes_nothing(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(SecureFlowError) as refusal:
         inspect_file(tmp_path / name)
-    assert refusal.value.code == "dataset_unreadable"
-    assert refusal.value.message.startswith(f"{name} cannot be used: ")
+    assert refusal.value.code == ("invalid_file" if content is None else "dataset_unreadable")
+    assert f"{name} cannot be used: " in refusal.value.message
+    assert ("UTF-8" in refusal.value.hint) == (content is not None)
+
+
+def test_a_column_to_take_as_categories_must_be_there(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("age,grade\n1,2\n2,3\n")
+    with pytest.raises(SecureFlowError) as refusal:
+        inspect_file(path, ["grades"])
+    assert (refusal.value.code, refusal.value.hint) == (
+        "unknown_column",
+        "Its columns are: age, grade.",
+    )
 
 
 def test_doubled_and_nameless_columns_are_left_out(tmp_path: Path) -> None:

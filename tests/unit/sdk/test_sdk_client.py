@@ -176,6 +176,14 @@ def test_an_untrusted_certificate_is_named_and_not_tried_again(sdk_server: type)
     assert len(server.requests) == 1
 
 
+def test_a_certificates_fault_is_told_without_the_librarys_wrapping(sdk_server: type) -> None:
+    told = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer "
+    server = sdk_server(httpx.ConnectError(f"{told}certificate (_ssl.c:1006)"))
+    with pytest.raises(SecureFlowError) as caught:
+        server.client().me()
+    assert caught.value.message.endswith("the CA in use: unable to get local issuer certificate.")
+
+
 def test_a_list_follows_the_cursors_lazily(sdk_server: type, sdk_job: dict[str, Any]) -> None:
     server = sdk_server(
         ok({"items": [sdk_job, sdk_job], "next": "c1"}), ok({"items": [sdk_job], "next": ""})

@@ -63,6 +63,8 @@ _CODE = r"^0\d+$"
 _EXACT = 2.0**53
 _WHOLE_FILE = 512 << 20
 _MAX_NAME, _MAX_CATEGORY = 128, 256
+_NAMED = 12
+"""Columns that a hint lists."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def inspect_file(path: Path, categories: Sequence[str] = ()) -> TableDraft:
     kind = file_format(path)
     try:
         names = column_names(path, kind)
+        _check_named(path, categories, names)
         usable = [name for name in names if _usable(name, names)]
         drafts: dict[str, ColumnDraft] = {}
         missing = [""]
@@ -150,18 +153,39 @@ def inspect_file(path: Path, categories: Sequence[str] = ()) -> TableDraft:
     return TableDraft(kind, rows, columns, tuple(missing))
 
 
+def _check_named(path: Path, asked: Sequence[str], names: Sequence[str]) -> None:
+    for name in asked:
+        if name not in names:
+            raise SecureFlowError(
+                "unknown_column",
+                f"{path.name} has no column {name!r}.",
+                f"Its columns are: {', '.join(names[:_NAMED])}{', …' * (len(names) > _NAMED)}.",
+                {"column": name},
+            )
+
+
 def file_format(path: Path) -> Format:
     """Return the format that a file's suffix names.
 
     Raises:
-        SecureFlowError: `dataset_unreadable` for a missing file or another suffix.
+        SecureFlowError: `invalid_file` for a missing one, `dataset_unreadable` for another suffix.
     """
     if not path.is_file():
-        raise _unreadable(path, "there is no such file")
+        reason = "it is no file" if path.exists() else "there is no such file"
+        raise SecureFlowError(
+            "invalid_file",
+            f"{path} cannot be used: {reason}.",
+            "Check the path.",
+            {"file": path.name},
+        )
     formats: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
     found = formats.get(path.suffix.lower())
     if found is None:
-        raise _unreadable(path, "its name ends neither in .csv nor in .parquet")
+        raise _unreadable(
+            path,
+            "its name ends neither in .csv nor in .parquet",
+            "Rename it by what it holds, or export it as CSV in UTF-8.",
+        )
     return found
 
 
@@ -381,10 +405,15 @@ def _parsing() -> arrow_csv.ParseOptions:
     return arrow_csv.ParseOptions(newlines_in_values=True)
 
 
-def _unreadable(path: Path, reason: str) -> SecureFlowError:
+_NEEDS: Final = (
+    "It needs UTF-8, a header line, commas between cells (CSV), or to be a Parquet file."
+)
+
+
+def _unreadable(path: Path, reason: str, hint: str = _NEEDS) -> SecureFlowError:
     return SecureFlowError(
         "dataset_unreadable",
         f"{path.name} cannot be used: {reason}.",
-        "It needs UTF-8, a header line, commas between cells (CSV), or to be a Parquet file.",
+        hint,
         {"file": path.name},
     )
