@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from secureflow.cli import inbox, owndata
-from secureflow.cli.console import Form, Output, confirmed, group, say, show
+from secureflow.cli.console import Form, Output, confirmed, group, moment, say, show
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
@@ -67,6 +67,7 @@ def status(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     if output is Form.TABLE:
         told["settings"] = _standing(told["settings"])
         told["clock_skew"] = _clocks(told.get("clock_skew"))
+        told["jobs"] = "\n".join(map(_job, told.get("jobs") or ()))
     show(told, output)
 
 
@@ -99,6 +100,15 @@ def reload(yes: Yes = False, config: Config = _CONFIG, output: Output = Form.TAB
     for one in api.data_list(config):
         if one["state"] == "edited since":
             say(t("Publish it again: secureflow agent data publish {name}", name=one["name"]))
+
+
+def _job(one: dict[str, Any]) -> str:
+    return t(
+        "{job}: {outcome}, approved {when}",
+        job=one.get("job"),
+        outcome=t(str(one.get("outcome") or "running")),
+        when=moment(one.get("approved")),
+    )
 
 
 def _clocks(skew: int | None) -> str:

@@ -154,6 +154,10 @@ def _yaml(plain: Any) -> str:
 
 
 _TIMES = frozenset({"created", "expires", "updated", "used", "since", "revoked", "at", "removed"})
+_WORDS = frozenset({"state", "kind", "type", "outcome", "link", "unit"})
+"""Fields whose values are words of a short list, told in the person's language."""
+_FACTS = frozenset({"progress"})
+"""Fields that hold facts by names of ours; in others the names are codes, or anybody's."""
 
 
 def _cell(name: str, value: Any) -> str:
@@ -164,13 +168,26 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_cell("", one) for one in value)
     if isinstance(value, dict):
-        return " ".join(
-            f"{key} ({_cell(key, one)})" if isinstance(one, dict) else f"{key}={_cell(key, one)}"
-            for key, one in value.items()
-        )
+        return _facts(name, value)
+    return _plain_cell(name, value)
+
+
+def _facts(name: str, value: dict[str, Any]) -> str:
+    titles = {key: t(key) if name in _FACTS else key for key in value}
+    return " ".join(
+        f"{titles[key]} ({_cell(key, one)})"
+        if isinstance(one, dict)
+        else f"{titles[key]}={_cell(key, one)}"
+        for key, one in value.items()
+    )
+
+
+def _plain_cell(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return t("yes") if value else t("no")
     if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
+        return str(int(value)) if value.is_integer() and abs(value) < _EXACT else f"{value:.4g}"
+    return t(value) if name in _WORDS and isinstance(value, str) else str(value)
 
 
 def _table(rows: list[Any], columns: Sequence[str]) -> None:
@@ -184,8 +201,8 @@ def _table(rows: list[Any], columns: Sequence[str]) -> None:
         return
     names = list(columns) or list(rows[0])
     cells = [[shown(_cell(name, row.get(name))) for name in names] for row in rows]
-    columns = [(t(name), *(row[at] for row in cells)) for at, name in enumerate(names)]
-    widths = _shared_out(columns, _width() - _GAP * (len(names) - 1))
+    told = [(t(name), *(row[at] for row in cells)) for at, name in enumerate(names)]
+    widths = _shared_out(told, _width() - _GAP * (len(names) - 1))
     if not widths:
         _records(names, cells)
         return
@@ -247,6 +264,7 @@ def _lines(value: Any, columns: Sequence[str]) -> None:
 
 
 _GAP = 2
+_EXACT = 2.0**53
 _FOLDED = 16
 """Cells that a column of Chinese sentences has at least."""
 _ENDLESS = 10_000

@@ -132,7 +132,7 @@ def _rows(request: Asked) -> Iterator[tuple[str, str, int]]:
     yield t("Privacy"), _privacy(spec, item, here), 1
     label = t("Seen by")
     for who, sees in _sights(spec, here):
-        yield label, f"{who}: {sees}", 1
+        yield label, f"{who}{_colon()}{sees}", 1
         label = ""
     reasons = _and().join(_reason(one) for one in item.reasons)
     yield t("Waits"), t("{why}; until {when}", why=reasons, when=moment(item.expires)), 1
@@ -170,8 +170,10 @@ def _data(item: InboxItem) -> str:
              count=len(columns))  # fmt: skip
     if sensitive:
         told += _and() + t("SENSITIVE: {names}", names=", ".join(sensitive))
-    if others:
+    if others and sensitive:
         told += _and() + t("others: {names}", names=", ".join(others))
+    elif others:
+        told += t(": {names}", names=", ".join(others))
     return told
 
 
@@ -272,6 +274,10 @@ def cost(value: Any) -> str:
         return "?"
     up = Context(prec=4, rounding=ROUND_CEILING).create_decimal(repr(value))
     return f"{float(up):g}"
+
+
+def _colon() -> str:
+    return "：" if language() == "zh" else ": "
 
 
 def _and() -> str:

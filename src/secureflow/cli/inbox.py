@@ -23,6 +23,7 @@ Config = Annotated[
 ]
 Item = Annotated[str, typer.Argument(help=t("Whole id of the request: 64 digits."))]
 Reason = Annotated[str, typer.Option(help=t("Words for the log."))]
+Refusal = Annotated[str, typer.Option(help=t("Reason, for the submitter"))]
 Details = Annotated[bool, typer.Option("--details", help=t("Show everything, the spec too."))]
 _CONFIG = Path("agent.yaml")
 
@@ -80,7 +81,7 @@ def approve(
 
 
 @app.command("reject", help=t("Reject a request."))
-def reject(item: Item, reason: Reason = "", config: Config = _CONFIG) -> None:
+def reject(item: Item, reason: Refusal = "", config: Config = _CONFIG) -> None:
     """Reject a request."""
     from secureflow.agent import api
 
@@ -126,7 +127,9 @@ def _reviewed(config: Path, item: str) -> bool:
                 say(t("{what} is approved.", what=request.item.id))
                 return True
             case "r":
-                reason = typer.prompt(t("Reason, for the submitter"), default="", err=True)
+                reason = typer.prompt(
+                    t("Reason, for the submitter"), default="", show_default=False, err=True
+                )
                 api.inbox_reject(config, request.item.id, reason)
                 say(t("{what} is rejected.", what=request.item.id))
                 return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +13,9 @@ from secureflow.cli.cards import show_metrics
 from secureflow.cli.console import Form, Output, confirmed, group, say, show, write
 from secureflow.cli.files import read_mapping, write_text
 from secureflow.cli.names import named, named_all
+from secureflow.cli.rehearsals import show_rehearsal
 from secureflow.cli.session import client
-from secureflow.cli.statistics import show_answers, show_rehearsal, statistics
+from secureflow.cli.statistics import show_answers, statistics
 from secureflow.cli.texts import explained, language, said, t
 from secureflow.kit.errors import SecureFlowError
 
@@ -30,6 +32,7 @@ From = Annotated[
 ]
 _COLUMNS = ("id", "name", "state", "project", "organisation", "submitter", "created")
 _PROGRESS = ("round", "rounds", "loss", "accuracy", "auc")
+_REPORT = ("job", "name", "state", "protection", "tee", "rounds", "contributors")
 _FACTS = ("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "error")
 
 
@@ -145,9 +148,11 @@ def report(
             say(t("Written to {path}.", path=html))
             return
         told = connection.jobs.report(job)
-    show(told, output, ("job", "name", "state", "protection", "tee", "rounds", "contributions"))
     if output is not Form.TABLE:
+        show(told, output)
         return
+    parties = {"contributors": _contributors(told.get("contributions") or {})}
+    show(told | parties, output, _REPORT)
     show_metrics(told)
     if "answers" in told:
         show_answers(told, output)
@@ -187,6 +192,15 @@ def _show(job: Job, output: Form) -> None:
         return
     progress = {name: job.progress[name] for name in _PROGRESS if name in job.progress}
     show({**vars(job), "progress": progress, "error": _why(job.error)}, output, _FACTS)
+
+
+def _contributors(told: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return who contributed to how many rounds, with rows where the report has them."""
+    return "\n".join(
+        t("{party}: {rounds} rounds", party=party, rounds=one.get("rounds"))
+        + (t(", {rows} rows", rows=f"{one['rows']:,}") if one.get("rows") is not None else "")
+        for party, one in told.items()
+    )
 
 
 def _why(error: dict[str, Any] | None) -> str | None:

@@ -13,8 +13,6 @@ from secureflow.cli.session import client, place, profile
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 
-NO_TERMINAL = "--password-file FILE (`-` reads stdin)"
-
 
 def login(
     server: Annotated[str, typer.Argument(help=t("URL of the server (default: the last)."))] = "",
@@ -61,5 +59,5 @@ def logout() -> None:
 
 def _password(file: Path | None) -> str:
     if file is None:
-        return ask_secret(t("Password"), NO_TERMINAL)
+        return ask_secret(t("Password"), t("--password-file FILE (`-` reads stdin)"))
     return read_secret(file)

@@ -66,8 +66,17 @@ def list_data(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     """List declared datasets."""
     from secureflow.agent import api
 
-    columns = ("name", "state", "published", "columns", "path")
-    show(api.data_list(config), output, columns)
+    found = api.data_list(config)
+    if output is not Form.TABLE:
+        show(found, output)
+        return
+    columns = ("name", "state", "published_as", "columns", "path")
+    show([_declared(one) for one in found], output, columns)
+
+
+def _declared(one: dict[str, Any]) -> dict[str, Any]:
+    state = t("edited since") if one["state"] == "edited since" else one["state"]
+    return one | {"state": state, "published_as": one["published"]}
 
 
 @app.command("publish", help=t("Check a dataset against its schema and publish its description."))

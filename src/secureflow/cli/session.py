@@ -57,9 +57,22 @@ def client() -> Client:
 
     known = profile()
     if not known.url or not known.token:
-        raise SecureFlowError(
-            "unauthenticated",
-            t("You are not logged in."),
-            "secureflow login URL --ca FILE",
-        )
+        raise _nobody(context() or os.environ.get("SECUREFLOW_CONTEXT", ""))
     return Client.from_profile(known)
+
+
+def _nobody(named: str) -> SecureFlowError:
+    """Return why there is no one to speak as, with the step that helps here."""
+    from secureflow.sdk.profile import contexts
+
+    kept = [] if os.environ.get("SECUREFLOW_PROFILE") else contexts()
+    if named and kept and named not in kept:
+        return SecureFlowError(
+            "not_found", t("There is no context {what}.", what=named), "secureflow context list"
+        )
+    step = "secureflow login URL --ca FILE"
+    if named and kept:
+        step = f"secureflow login --context {named}"
+    elif kept:
+        step = "secureflow context use NAME"
+    return SecureFlowError("unauthenticated", t("You are not logged in."), step)

@@ -10,15 +10,14 @@ import typer
 
 from secureflow.cli.console import Form, Output, say, show, write
 from secureflow.cli.names import named, named_all
+from secureflow.cli.rehearsals import show_rehearsal
 from secureflow.cli.session import client
-from secureflow.cli.texts import said, t
+from secureflow.cli.texts import t
 
 if TYPE_CHECKING:
     from secureflow.sdk import Client, StatisticsRequest
-    from secureflow.sdk.views import DryRun
 
 _ANSWER = ("query", "group", "cell", "quantile", "value", "low", "high", "standard_error", "reason")
-_EXPECTED = ("name", "measure", "rows", "standard_error")
 
 Query = Annotated[
     list[str],
@@ -98,19 +97,6 @@ def _submit(connection: Client, request: StatisticsRequest, follow: Any, output:
     say(f"{job.id}: {t('submitted')}")
     follow(connection, job.id)
     show_answers(connection.jobs.report(job.id), output)
-
-
-def show_rehearsal(told: DryRun, output: Form) -> None:
-    """Write a dry run: the price, and how wide answers will be."""
-    expected = told.details.get("expected")
-    if output is not Form.TABLE or expected is None:
-        notes = [*map(said, told.notes)] if output is Form.TABLE else told.notes
-        show({**vars(told), "notes": notes}, output, ("digest", "notes", "details"))
-        return
-    details = {name: one for name, one in told.details.items() if name != "expected"}
-    show({"digest": told.digest, "notes": [*map(said, told.notes)], **details}, output)
-    say(t("Standard errors that noise alone would give, with so many rows in each group:"))
-    show(expected, output, _EXPECTED)
 
 
 def show_answers(report: Mapping[str, Any], output: Form) -> None:

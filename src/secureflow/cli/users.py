@@ -64,7 +64,9 @@ def create(
 ) -> None:
     """Create a user. The password stands in no argument: every process could read it there."""
     if password_file is None:
-        password = ask_secret(t("Password"), "--password-file FILE (`-` reads stdin)", twice=True)
+        password = ask_secret(
+            t("Password"), t("--password-file FILE (`-` reads stdin)"), twice=True
+        )
     else:
         password = read_secret(password_file)
     with client() as connection:

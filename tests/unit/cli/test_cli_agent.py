@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,33 @@ def test_an_agent_that_does_not_run_is_named(cli: Any, tmp_path: Path) -> None:
     assert out == ""
     assert err.startswith("agent_not_running: ")
     assert cli("agent", "config", "--config", config)[0] == 0
+
+
+@pytest.mark.parametrize("edited", ["nonsense: 1\n", "datasets: [\n", "directory: here\nx: 1\n"])
+def test_a_running_agent_answers_though_its_file_was_broken(
+    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str
+) -> None:
+    config = tmp_path / "agent.yaml"
+    config.write_text(edited)
+    place = tmp_path / ("here" if "directory" in edited else ".")
+    place.mkdir(exist_ok=True)
+    assert cli("agent", "inbox", "list", "--config", config)[0] == 2  # none runs
+    asked: list[Path] = []
+
+    def call(socket: Path, *_: Any) -> Any:
+        asked.append(socket)
+        return []
+
+    monkeypatch.setattr(api, "call", call)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(place / "agent.sock"))
+        assert cli("agent", "inbox", "list", "--config", config)[0] == 0
+    assert [one.resolve() for one in asked] == [(place / "agent.sock").resolve()]
+
+
+def test_a_token_file_that_is_not_there_is_named_in_words(cli: Any, tmp_path: Path) -> None:
+    code, _, err = cli("agent", "enroll", tmp_path / "a", "--token-file", tmp_path / "none",
+                       "--server", "https://c.example")  # fmt: skip
+    assert code == 2
+    assert "No such file or directory. → Give the path" in err
+    assert "Errno" not in err

@@ -55,6 +55,7 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "{dataset}, {count} columns": "{dataset}，{count} 列",
     "SENSITIVE: {names}": "敏感列：{names}",
+    ": {names}": "：{names}",
     "others: {names}": "其他列：{names}",
     "noised sums of each query, masked; only their total can be opened": (
         "每个问题的加噪总和，已加掩码；只有总计可以打开"

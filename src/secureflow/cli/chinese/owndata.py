@@ -95,7 +95,7 @@ TEXTS: Final[dict[str, str]] = {
     "neither numbers nor categories": "既不是数字也不是类别",
     "counted": "实际行数",
     "commitment": "承诺",
-    "published": "已发布为",
+    "published_as": "已发布为",
     "path": "路径",
     "columns": "列",
     "changed": "已生效",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
+    "--password-file FILE (`-` reads stdin)": "--password-file FILE（`-` 表示读标准输入）",
     "File with the old password. Default: it is asked for.": "旧密码文件。默认：询问。",
     "File with the new password. Default: it is asked for.": "新密码文件。默认：询问。",
     "People and their roles.": "人员及其角色。",
