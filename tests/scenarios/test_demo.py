@@ -163,10 +163,10 @@ def test_a_kept_demo_can_be_used_repeated_and_stopped(directory: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert not kept & set(processes_of(directory))
     state = json.loads((directory / "demo.json").read_text())
-    passwords = json.loads((directory / "passwords.json").read_text())
     profile = {"SECUREFLOW_PROFILE": str(directory / "profile.json")}
-    password = directory / "one.password"
-    password.write_text(passwords["bank-a"])
+    password = directory / "bank-a.password"
+    assert password.stat().st_mode & 0o077 == 0
+    assert f"--name bank-a --password-file {password}" in again.stderr
     ca = str(directory / "server" / "ca" / "ca.pem")
     login = secureflow(
         "login", state["url"], "--ca", ca, "--name", "bank-a",

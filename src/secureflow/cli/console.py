@@ -16,6 +16,7 @@ import typer
 
 from secureflow.cli.texts import explained, said, t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.installing import here
 from secureflow.kit.plain import escaped_json, hidden, shown
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def group(help_text: str) -> typer.Typer:
 
 def say(text: str) -> None:
     """Tell the person something on stderr."""
-    typer.echo(shown(text, several=True), err=True)
+    typer.echo(here(shown(text, several=True)), err=True)
 
 
 def write(text: str) -> None:
@@ -73,7 +74,7 @@ def fail(error: SecureFlowError) -> None:
     line = _styled(shown(error.code), fg=typer.colors.RED, bold=True)
     line += f": {explained(error.code, message)}"
     if hint:
-        line += f" {_styled('→', fg=typer.colors.CYAN)} {said(hint)}"
+        line += f" {_styled('→', fg=typer.colors.CYAN)} {here(said(hint))}"
     typer.echo(line, err=True)
 
 

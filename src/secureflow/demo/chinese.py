@@ -170,12 +170,10 @@ _SCREEN: Final[dict[str, str]] = {
     "One script played the operator and all owners: use no data that matters.": (
         "运营方与所有数据方均由同一脚本扮演：请勿使用重要数据。"
     ),
-    "Ledger verified": "账本已验证",
-    "{size} entries, cosigned by {parties} parties, checked against the charter.": (
-        "{size} 条记录，{parties} 方联署，已对照章程核对。"
-    ),
+    "Ledger verified: {size} entries, cosigned by {parties} parties, checked against "
+    "the charter.": "账本已验证：{size} 条记录，{parties} 方联署，已对照章程核对。",
     "The ledger does NOT hold:": "账本验证不通过：",
-    "Report": "报告",
+    "Report: {path}": "报告：{path}",
     "round {round}/{rounds}": "第 {round}/{rounds} 轮",
     "loss": "损失",
     "auc": "AUC",
@@ -193,12 +191,17 @@ _SCREEN: Final[dict[str, str]] = {
     "No demo is running in {directory}.": "{directory} 中没有正在运行的演示。",
     "The demo has ended.": "演示已结束。",
     "The platform keeps running. Look around:": "平台仍在运行。可以查看：",
-    "passwords: {file}": "密码：{file}",
 }
 _REFUSALS: Final[dict[str, str]] = {
     "its values are too long, or characters hide in them": "其值过长，或含有不可见字符",
     "The table has no usable column {name}.": "表中没有可用的列 {name}。",
     "Name one of its columns: {names}.": "请指定其中一列：{names}。",
+    "Did you mean {near}? Its columns: {names}.": "是否指 {near}？其中的列有：{names}。",
+    "It stands in the table twice: give each column a name of its own.": (
+        "它在表中出现了两次：请让每一列的列名各不相同。"
+    ),
+    "Column {column} cannot cut the table: {reason}.": "列 {column} 不能用来切分：{reason}。",
+    "Name another column: --by.": "请用 --by 指定另一列。",
     "its cells are neither words nor numbers": "其单元格既不是文字也不是数字",
     "it has no value in any row": "任何一行都没有值",
     "it has the same value in every row": "每一行的值都相同",

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from secureflow.demo.data import adult_column, adult_study
 from secureflow.demo.own_table import OwnTable, load
@@ -27,6 +28,7 @@ from secureflow.demo.screen import Screen
 from secureflow.demo.words import Language, Words
 from secureflow.domain.specs import Protection
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.installing import here
 
 STATE = "demo.json"
 
@@ -88,7 +90,7 @@ def _run(wishes: Wishes) -> int:
         study = adult_study(data, wishes.parties, wishes.rounds, by)
     else:
         study = own.study(data, wishes.rounds)
-    with Screen(study, say) as screen:
+    with Screen(study, say, json=wishes.json) as screen:
         screen.opening()
         platform = Platform(
             directory,
@@ -173,23 +175,27 @@ def _leave(platform: Platform, say: Words) -> None:
     pids = {name: process.pid for name, process in platform.processes.items()}
     state = {"processes": pids, "url": platform.url}
     (platform.directory / STATE).write_text(jsonlib.dumps(state, indent=2))
-    owner = next(iter(platform.parties.values()))
-    password = platform.directory / "passwords.json"
-    password.touch(0o600)
-    password.write_text(
-        jsonlib.dumps({o.party: o.password for o in platform.parties.values()}, indent=2)
+    for owner in platform.parties.values():
+        _private(platform.directory / f"{owner.party}.password", owner.password + "\n")
+    owner, base = next(iter(platform.parties.values())), platform.directory
+    profile, bundle = quote(str(base / "profile.json")), quote(str(base / "bundle.json"))
+    password, ca = quote(str(base / f"{owner.party}.password")), quote(str(platform.ca))
+    who = f"--name {owner.party} --password-file {password}"
+    lines = (
+        f"export SECUREFLOW_PROFILE={profile}",
+        f"secureflow login {platform.url} --ca {ca} {who}",
+        "secureflow job list",
+        f"secureflow agent inbox list --all --config {quote(str(owner.config))}",
+        f"secureflow audit verify {bundle} --charter {quote(str(platform.charter_file()))}",
+        f"secureflow demo stop --directory {quote(str(base))}",
     )
-    sys.stderr.write(
-        f"\n{say('The platform keeps running. Look around:')}\n"
-        f"  export SECUREFLOW_PROFILE={platform.directory / 'profile.json'}\n"
-        f"  secureflow login {platform.url} --ca {platform.ca} --name {owner.party}"
-        f"   # {say('passwords: {file}', file=password)}\n"
-        f"  secureflow job list\n"
-        f"  secureflow agent inbox list --config {owner.config}\n"
-        f"  secureflow audit verify {platform.directory / 'bundle.json'} "
-        f"--charter {platform.charter_file()}\n"
-        f"  secureflow demo stop --directory {platform.directory}\n"
-    )
+    sys.stderr.write(f"\n{say('The platform keeps running. Look around:')}\n")
+    sys.stderr.write("".join(f"  {here(line)}\n" for line in lines))
+
+
+def _private(path: Path, text: str) -> None:
+    path.touch(0o600)
+    path.write_text(text)
 
 
 def _processes(directory: Path) -> list[int]:

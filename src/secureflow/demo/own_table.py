@@ -7,6 +7,7 @@ free text and constants are left out, and the report says so. The file is only r
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,14 @@ from secureflow.adapters.datasources.inspection import (
     read_column,
 )
 from secureflow.demo.shares import cut
-from secureflow.demo.study import Cutting, Study, columns_of, make_shares, unknown_column
+from secureflow.demo.study import (
+    Cutting,
+    Study,
+    check_cut,
+    columns_of,
+    make_shares,
+    unknown_column,
+)
 from secureflow.demo.words import Words
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs import (
@@ -240,10 +248,11 @@ def _sorted_by(asked: OwnTable, draft: TableDraft, say: Words) -> pa.ChunkedArra
     if names.count(asked.by) != 1 or kinds[asked.by] == "kind":
         raise unknown_column(asked.by, [name for name in names if kinds[name] != "kind"], say)
     column = read_column(asked.path, draft.format, asked.by)
-    try:
-        return column.cast(pa.float64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return column
+    with contextlib.suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        column = column.cast(pa.float64())
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+    check_cut(asked.by, column, say)
+    return column
 
 
 def _check_width(draft: TableDraft, features: FeatureSpec, asked: OwnTable, say: Words) -> None:

@@ -1,7 +1,8 @@
-"""What the demo shows while it runs: live on a terminal, plain lines elsewhere, all on stderr."""
+"""What the demo shows: its course on stderr (live on a terminal), its result on stdout."""
 
 from __future__ import annotations
 
+import re
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,7 @@ from secureflow.demo.study import Study
 from secureflow.demo.words import Words
 from secureflow.kit.plain import shown
 
+_DIGEST = re.compile(r"\b[0-9a-f]{64,}\b")
 EVERY = 10
 """Off a terminal, of the rounds after the second only every so-manieth gets a line."""
 
@@ -25,8 +27,10 @@ EVERY = 10
 class Screen:
     """Shows shares, steps, rounds and parties as they come, and the result."""
 
-    def __init__(self, study: Study, say: Words) -> None:
+    def __init__(self, study: Study, say: Words, *, json: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False)
+        # With --json the line of JSON is the result, and stdout is its alone.
+        self._results = Console(stderr=json, highlight=False)
         self._study = study
         self._say = say
         self._names = {party: say(name) for party, name in study.owners.items()}
@@ -64,7 +68,7 @@ class Screen:
                 for name, mean in list(share.means.items())[:1]
             )
             rows = say("{rows} rows", rows=f"{share.rows:,}")
-            positive = say("{share} positive", share=f"{share.positives:.1%}")
+            positive = say("{share} positive", share=f"{share.positives:6.1%}")
             self._print(_visible(f"  {self._names[share.party]}  {rows:>12}  {positive}  {means}"))
         if study.by:
             self._print(_visible(say("  cut by {column}, unlike on purpose", column=study.by)))
@@ -112,29 +116,28 @@ class Screen:
         """Show the end: what it was worth, what protected it, whether the ledger held."""
         say, ledger = self._say, outcome.ledger
         rows = f"{outcome.comparison.test_rows:,}"
-        self._print("")
-        self._print(say("On {rows} test rows that nobody trained on:", rows=rows))
-        self.console.print(self._comparison(outcome))
-        self._print(f"[bold]{_visible(self._verdict(outcome))}[/]")
+        self._tell("")
+        self._tell(say("On {rows} test rows that nobody trained on:", rows=rows))
+        self._results.print(self._comparison(outcome))
+        self._tell(f"[bold]{_visible(self._verdict(outcome))}[/]")
         if outcome.comparison.suspicious:
-            self._print(
-                f"[yellow]{say('So high an AUC is rare: does a column tell the label?')}[/]"
-            )
-        self._print("")
+            self._tell(f"[yellow]{say('So high an AUC is rare: does a column tell the label?')}[/]")
+        self._tell("")
         for line in self._protection(outcome):
-            self._print(line)
+            self._tell(line)
         if ledger["verified"]:
             told = say(
-                "{size} entries, cosigned by {parties} parties, checked against the charter.",
+                "Ledger verified: {size} entries, cosigned by {parties} parties, checked against "
+                "the charter.",
                 size=ledger["size"],
                 parties=ledger["cosigners"],
             )
-            self._print(f"[green]{say('Ledger verified')}[/]: {told}")
+            self._tell(f"[green]{told}[/]")
         else:
-            self._print(f"[red]{say('The ledger does NOT hold:')}[/]")
+            self._tell(f"[red]{say('The ledger does NOT hold:')}[/]")
             for failure in ledger.get("failures", ()):
-                self._print(_visible(f"  {failure}"))
-        self._print(f"{say('Report')}: {_visible(outcome.report)}")
+                self._tell(_visible(f"  {failure}"))
+        self._tell(_visible(say("Report: {path}", path=outcome.report)))
 
     def _comparison(self, outcome: Outcome) -> Table:
         say, found = self._say, outcome.comparison
@@ -173,7 +176,8 @@ class Screen:
         if "secagg" in outcome.protection:
             lines.append(say("Masks: only sums could be opened; this protects without any TEE."))
         if outcome.tee:
-            tee = say("Seal: {tee}. It rehearses a TEE and protects nothing here.", tee=outcome.tee)
+            named = _DIGEST.sub(lambda found: found[0][:12] + "…", outcome.tee)
+            tee = say("Seal: {tee}. It rehearses a TEE and protects nothing here.", tee=named)
             lines.append(f"[yellow]{_visible(tee)}[/]")
         lines.append(
             "[yellow]"
@@ -215,6 +219,10 @@ class Screen:
 
     def _print(self, text: str) -> None:
         self.console.print(text, soft_wrap=True)
+
+    def _tell(self, text: str) -> None:
+        """Write a line of the result."""
+        self._results.print(text, soft_wrap=True)
 
 
 def _figures(line: Line) -> tuple[str, str]:

@@ -23,6 +23,8 @@ from secureflow.kit.errors import SecureFlowError
 BINS = 24
 """Columns of the small picture of a share's values; of words the most common `WORDS` are named."""
 WORDS = 6
+LISTED = 12
+"""Columns that a hint names."""
 
 Columns = dict[str, NDArray[Any]]
 
@@ -143,13 +145,40 @@ def make_shares(
 
 def unknown_column(name: str, known: Sequence[str], say: Words) -> SecureFlowError:
     """Return the error for a column that a table does not have, with the nearest that it has."""
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6) or list(known[:12])
+    once = [one for one in known if list(known).count(one) == 1]
+    near = difflib.get_close_matches(name, once, n=1, cutoff=0.6)
+    names = ", ".join(once[:LISTED]) + (", …" if len(once) > LISTED else "")
+    if name in known and name not in once:
+        hint = say("It stands in the table twice: give each column a name of its own.")
+    elif near:
+        hint = say("Did you mean {near}? Its columns: {names}.", near=near[0], names=names)
+    else:
+        hint = say("Name one of its columns: {names}.", names=names)
     return SecureFlowError(
         "unknown_column",
         say("The table has no usable column {name}.", name=repr(name)),
-        say("Name one of its columns: {names}.", names=", ".join(near)),
+        hint,
         {"column": name},
     )
+
+
+def check_cut(name: str, column: pa.ChunkedArray, say: Words) -> None:
+    """Refuse to cut by a column that tells no row from another: the shares would not be unlike.
+
+    Raises:
+        SecureFlowError: `unsuitable_table`.
+    """
+    values = pc.count_distinct(pc.drop_null(column)).as_py()
+    if values > 1:
+        return
+    same, none = "it has the same value in every row", "it has no value in any row"
+    raise SecureFlowError(
+        "unsuitable_table",
+        say("Column {column} cannot cut the table: {reason}.", column=repr(name),
+            reason=say(same if values else none)),
+        say("Name another column: --by."),
+        {"column": name},
+    )  # fmt: skip
 
 
 def columns_of(table: pa.Table) -> Columns:

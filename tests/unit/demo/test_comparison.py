@@ -107,6 +107,16 @@ def test_the_headline_claims_no_more_than_the_rows_show(
     assert told in page.render(REPORT, study, replace(comparison, gain=gain))
 
 
+def test_nothing_on_the_page_is_wider_than_a_telephone(
+    study: Study, comparison: Comparison
+) -> None:
+    """Tables and pictures scroll by themselves; long words, a digest above all, may break."""
+    text = page.render(REPORT, study, comparison)
+    assert re.search(r"dd, p, h1 { overflow-wrap: anywhere; }", text)
+    assert text.count("<table") == text.count('<div class="scroll"><table')
+    assert re.search(r"\.results td:first-child, \.results th { white-space: nowrap; }", text)
+
+
 def test_the_page_escapes_what_a_table_brings(study: Study, comparison: Comparison) -> None:
     odd = replace(study, title="<b>{x}</b>", by="<i>{0}</i>", left_out={"<u>": "<s>"})
     text = page.render(REPORT, odd, comparison)

@@ -116,7 +116,9 @@ def test_a_label_of_any_kind_of_two_values_can_be_predicted(tmp_path: Path, kind
         ({"label": "outcome", "positive": "worse"}, "unsuitable_label", "found: bad, good, late"),
         ({"label": "currency"}, "unsuitable_label", "--label"),
         ({"label": "customer_id"}, "unsuitable_label", "two values"),
-        ({"label": "defualt"}, "unknown_column", "default"),
+        ({"label": "defualt"}, "unknown_column", "Did you mean default? Its columns: "),
+        ({"label": "xyz"}, "unknown_column", "Name one of its columns: "),
+        ({"label": "default", "by": "currency"}, "unsuitable_table", "--by"),
         ({"label": "default", "by": "regoin"}, "unknown_column", "region"),
         ({"label": "default", "by": "default"}, "unknown_column", "年龄"),
     ],
@@ -127,6 +129,26 @@ def test_refusals_say_what_would_help(
     refusal = refused(OwnTable(path, **asked))
     assert refusal.code == code
     assert told in refusal.hint
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_an_empty_column_cuts_no_table_and_a_doubled_one_is_said_to_be(
+    tmp_path: Path, suffix: str
+) -> None:
+    table = cells() | {"empty": [None] * ROWS}
+    hollow = written(tmp_path / "hollow.csv", table)
+    if suffix == "parquet":
+        plain = pa.table(
+            {"age": [n % 50 for n in range(ROWS)], "default": ["yes", "no"] * (ROWS // 2)}
+        )
+        nan = plain.append_column("empty", pa.array([float("nan")] * ROWS))
+        pq.write_table(nan, hollow := tmp_path / "hollow.parquet")
+    refusal = refused(OwnTable(hollow, "default", by="empty"))
+    assert (refusal.code, refusal.hint) == ("unsuitable_table", "Name another column: --by.")
+    assert "no value" in refusal.message
+    doubled = tmp_path / "doubled.csv"
+    doubled.write_text("a,a,y\n" + "1,2,0\n2,3,1\n" * 200)
+    assert "twice" in refused(OwnTable(doubled, "a")).hint
 
 
 def test_too_few_rows_and_too_small_shares_are_refused(path: Path, tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from secureflow.kit.installing import install_hint
+import pytest
+
+from secureflow.kit.installing import command, here, install_hint
 
 
 def test_an_installed_wheel_names_the_distribution(tmp_path: Path) -> None:
@@ -22,3 +24,23 @@ def test_a_checkout_names_itself(tmp_path: Path) -> None:
     assert install_hint("stats", module) == (
         f"Install it: {sys.executable} -m pip install -e '{tmp_path}[stats]'"
     )
+
+
+def test_hints_name_the_command_that_works_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "my venv" / "bin" / "secureflow"
+    script.parent.mkdir(parents=True)
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    told = "Next: secureflow agent start --config a/secureflow b. See `secureflow doctor`."
+    assert here(told, str(script)) == (
+        f"Next: '{script}' agent start --config a/secureflow b. See `'{script}' doctor`."
+    )
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert here(told, str(script)) == told
+    assert command("/usr/bin/pytest") == "secureflow"
+    other = tmp_path / "secureflow"
+    other.write_text("#!/bin/sh\n")
+    assert command(str(other)) == str(other), "another installation's is on the path"

@@ -1,0 +1,46 @@
+"""The demo's result goes where results go: to stdout, unless JSON is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from secureflow.demo.comparison import Comparison
+from secureflow.demo.play import Outcome
+from secureflow.demo.screen import Screen
+from secureflow.demo.study import Study
+from secureflow.demo.words import Language, Words
+from tests.unit.demo.test_comparison import comparison, study  # noqa: F401  (fixtures)
+
+
+@pytest.fixture(name="outcome")
+def _outcome(study: Study, comparison: Comparison, tmp_path: Path) -> Outcome:  # noqa: F811
+    return Outcome(
+        accuracy=0.8, auc=0.9, rounds=2, seconds=1.0, protection="sealed+secagg",
+        model_digest="e" * 64, ledger={"size": 9, "verified": True, "cosigners": 3},
+        tee="SIMULATED SGX " + "d" * 64, report=str(tmp_path / "report.html"),
+        comparison=comparison, study=study,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("json", [False, True])
+def test_the_result_is_on_stdout_unless_json_has_it(
+    outcome: Outcome, capsys: pytest.CaptureFixture[str], lang: Language, json: bool
+) -> None:
+    screen = Screen(outcome.study, Words(lang), json=json)
+    screen.opening()
+    screen.outcome(replace(outcome, report="r.html"))
+    out, err = capsys.readouterr()
+    result = err if json else out
+    verified = {"en": "Ledger verified: 9 entries", "zh": "账本已验证：9 条记录"}[lang]
+    assert verified in result
+    assert "SIMULATED SGX dddddddddddd…" in result, "a digest is cut on the screen"
+    assert (out == "") is json
+    if not json:
+        assert verified not in err
+        table = [line for line in out.splitlines() if line.startswith("  ")]
+        assert max(map(cell_len, table)) <= 80
