@@ -13,6 +13,7 @@ from peers.agent_world import JOB, ORIGIN, World
 
 from secureflow.adapters.link.desk import MAX_OPEN, Desk
 from secureflow.adapters.link.messages import Standing
+from secureflow.agent.accusations import MAX_ACCUSATIONS, accuse
 from secureflow.agent.commands import Commands
 from secureflow.agent.control import MAX_LINE
 from secureflow.agent.inbox import MAX_WAITING, Inbox
@@ -132,6 +133,9 @@ async def test_evidence_against_the_log_does_not_fill_the_disk(world: World) -> 
     await world.admitted()
     await world.round(1)
     size = world.assembly.context.witness.log_size
+    world.settings.evidence.mkdir(exist_ok=True)
+    for number in range(MAX_EVIDENCE_FILES):  # what else is kept there takes no place of it
+        (world.settings.evidence / f"accusation-{number}.json").touch()
     for number in range(MAX_EVIDENCE_FILES + 5):
         fork = MemoryTree()
         fork.append(number.to_bytes(4, "big"))
@@ -140,4 +144,27 @@ async def test_evidence_against_the_log_does_not_fill_the_disk(world: World) -> 
         with pytest.raises(SecureFlowError) as error:
             await world.assembly.agent.handle("cosign", {"head": head}, rider)
         assert error.value.code == "ledger_rollback"
-    assert len(list(world.settings.evidence.iterdir())) == MAX_EVIDENCE_FILES
+    kept = list(world.settings.evidence.glob("ledger_*.json"))
+    assert len(kept) == MAX_EVIDENCE_FILES
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_accusations_do_not_fill_the_disk(world: World, *, over: bool) -> None:
+    """Each names another round, which the centre chooses: no two refusals are the same."""
+    await world.admitted()
+    body = world.train_body()
+    if over:
+        await world.ask("finish", world.body(outcome="failed", model=None, head=world.head()))
+        job = world.store.job(JOB)
+        assert job is not None
+        for number in range(2 * MAX_ACCUSATIONS):
+            error = SecureFlowError("stale_round", "No such round.")
+            accuse(world.assembly.context, job, "train", {**body, "round": number}, error)
+    else:
+        for number in range(1000, 1000 + 2 * MAX_ACCUSATIONS):
+            with pytest.raises(SecureFlowError) as caught:
+                await world.ask("train", {**body, "round": number})
+            assert caught.value.code == "stale_round"
+    leaves = 0 if over else MAX_ACCUSATIONS
+    assert len(world.store.leaves_of("accusation")) == leaves
+    assert len(list(world.settings.evidence.iterdir())) == MAX_ACCUSATIONS

@@ -63,6 +63,9 @@ ACCUSING: Final = frozenset(
     }
 )
 """Refusals that an honest course never meets."""
+MAX_ACCUSATIONS: Final = 64
+"""Of one job. The centre chooses the rounds that it names and how long a request is: each would
+leave a leaf and a file of evidence, and nobody needs the sixty-fifth."""
 _SIGNED_BY_A_PARTY: Final = frozenset({"setup_changed", "weak_key"})
 _OWN_RECORD: Final = frozenset({"budget_rolled_back"})
 _CENTRE: Final = "server"
@@ -98,6 +101,8 @@ def accuse(
     store = context.store
     known = store.answer(key)
     if known is None:
+        if store.count_answers(f"accusation/{job.job}/") >= MAX_ACCUSATIONS:
+            return
         evidence = canonical_bytes(body)
         document = {
             "refused": verb,

@@ -102,6 +102,14 @@ class Store:
         row = self._one("SELECT reply FROM answers WHERE request = ?", request)
         return None if row is None else json.loads(row["reply"])
 
+    def count_answers(self, begins: str) -> int:
+        """Return how many stored answers there are whose request begins so."""
+        row = self._one(
+            "SELECT count(*) AS count FROM answers WHERE request >= ? AND request < ?",
+            begins, begins[:-1] + chr(ord(begins[-1]) + 1),
+        )  # fmt: skip
+        return 0 if row is None else int(row["count"])
+
     def keep_answer(self, request: str, job: str, reply: JSON) -> None:
         """Store the one answer to a request."""
         self._write("INSERT INTO answers VALUES (?, ?, ?)", request, job, json.dumps(reply))

@@ -269,7 +269,8 @@ class Witness:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = sha256((known + shown).encode()).hex()
         path = self._directory / f"{error.code}-{name}.json"
-        if len(list(self._directory.iterdir())) < MAX_EVIDENCE_FILES:
+        # Of its own kind: accusations, which a centre can provoke, must not crowd it out.
+        if len(list(self._directory.glob("ledger_*.json"))) < MAX_EVIDENCE_FILES:
             path.write_text(json.dumps(record, indent=1) + "\n")
         if path.exists():
             error.details["evidence"] = str(path)
