@@ -156,4 +156,4 @@ def _registers(section: Section, names: tuple[str, ...]) -> tuple[tuple[str, tup
 
 
 def _numbers(**values: int | None) -> tuple[tuple[str, int], ...]:
-    return tuple((name, value) for name, value in values.items() if value)
+    return tuple((name, value) for name, value in values.items() if value is not None)

@@ -174,6 +174,20 @@ def test_an_sgx_enclave_is_accepted_by_code_or_signer(tmp_path: Path) -> None:
 
 
 @real
+def test_product_zero_is_a_product(tmp_path: Path) -> None:
+    """Most signers' first product is 0: naming it must not accept all their others."""
+    signer = claims_of(quote("sgx"), tmp_path).registers["mrsigner"]
+    named = {"mrsigner": signer, "isv_prod_id": 0, "min_isv_svn": 0}
+    policy = appraisal_policy(load(tmp_path, sgx=[named]).attestation, code_measurement())
+    (reference,) = policy.references
+    genuine = claims_of(quote("sgx"), tmp_path)
+    for product, leg in ((0, None), (1, "measurement")):
+        numbers = {**genuine.numbers, "isv_prod_id": product}
+        missed = reference.mismatch(replace(genuine, numbers=numbers))
+        assert (missed and missed.leg) == leg
+
+
+@real
 @ignore_serial
 def test_an_snp_guest_is_accepted_by_its_report(tmp_path: Path) -> None:
     evidence = snp()
