@@ -11,9 +11,9 @@ them: as the text `1` or `true`; so is 1.0, as which pandas writes a 1 beside a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from secureflow.engines.preparation import feature_matrix
 from secureflow.engines.training.export import ModelFile, to_sklearn
 from secureflow.engines.training.logistic import logits, probabilities
 from secureflow.kit.errors import SecureFlowError
+
+_NEITHER: Final = (complex, np.complexfloating, np.datetime64, np.timedelta64)
+"""NumPy makes a number of these without asking; no agent trained on it."""
 
 
 class Model:
@@ -96,36 +99,53 @@ class Model:
 def _columns(rows: Any, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
     """Bring any accepted form of rows to the columns that preparation reads."""
     if isinstance(rows, Mapping):
-        return {name: _cells(rows[name]) for name in wanted if name in rows}
-    if hasattr(rows, "column_names"):  # a pyarrow table
-        present = set(rows.column_names)
-        return {name: _cells(rows[name].to_pylist()) for name in wanted if name in present}
-    if hasattr(rows, "columns"):  # a pandas frame
-        return {name: _cells(rows[name]) for name in wanted if name in rows.columns}
-    records = list(rows)
+        return {name: _cells(name, rows[name]) for name in wanted if name in rows}
+    arrow = hasattr(rows, "column_names")  # else a pandas frame, or records
+    if arrow or hasattr(rows, "columns"):
+        names = list(rows.column_names if arrow else rows.columns)
+        present = [name for name in wanted if name in names]
+        for name in present:
+            if names.count(name) > 1:
+                raise _invalid_rows(f"they have two columns {name!r}")
+        return {n: _cells(n, rows[n].to_pylist() if arrow else rows[n]) for n in present}
+    try:
+        records = list(iter(rows))
+    except TypeError:
+        raise _invalid_rows("they are a single value") from None
     if not all(isinstance(record, Mapping) for record in records):
         raise _invalid_rows("they are neither columns, nor a table, nor dicts")
     # A dict that lacks a key has a missing value there, unless every one lacks it.
     return {
-        name: _cells([record.get(name) for record in records])
+        name: _cells(name, [record.get(name) for record in records])
         for name in wanted
         if not records or any(name in record for record in records)
     }
 
 
-def _cells(values: Any) -> NDArray[Any]:
+def _cells(name: str, values: Any) -> NDArray[Any]:
+    """Return a column's cells; what has no order, or more than one dimension, is no column."""
+    if isinstance(values, np.ma.MaskedArray) and values.ndim == 1:
+        values = values.tolist()  # None where it is masked
+    unordered = isinstance(values, str | bytes | bytearray | Mapping | Set)
+    if unordered or not hasattr(values, "__len__") or getattr(values, "ndim", 1) != 1:
+        raise _invalid_rows(f"the column {name!r} is a single value, or no list of them")
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
         return values
-    if isinstance(values, str) or not hasattr(values, "__len__"):
-        raise _invalid_rows("a column is a single value")
     cells = np.empty(len(values), dtype=object)
     cells[:] = [None if _missing(value) else value for value in values]
+    if any(isinstance(cell, _NEITHER) for cell in cells):
+        raise _invalid_rows(f"the column {name!r} holds times or complex numbers")
     return cells
 
 
 def _missing(value: Any) -> bool:
     """Tell None, NaN and NaT (the values unequal to themselves), and NA, which compares to NA."""
-    return value is None or type(value).__name__ == "NAType" or bool(value != value)  # noqa: PLR0124
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    try:
+        return bool(value != value)  # noqa: PLR0124
+    except (TypeError, ValueError, ArithmeticError):
+        return False  # an array, or a signalling NaN: what reads the cell names it
 
 
 def _texts(cells: NDArray[Any]) -> NDArray[Any]:

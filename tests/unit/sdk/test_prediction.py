@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,52 @@ def test_rows_that_do_not_fit_are_named(
         trained[0].predict(rows)
     assert (caught.value.code, caught.value.details.get("row")) == (code, row)
     assert "SECRET" not in str(caught.value.as_json())
+
+
+TWO = {"hours": [1, 2], "work": ["a", "b"]}
+ODD: dict[str, tuple[Any, str]] = {
+    "nothing": (None, "invalid_rows"),
+    "a number": (5, "invalid_rows"),
+    "an array of no dimension": (np.array(5.0), "invalid_rows"),
+    "a matrix as a column": ({**TWO, "age": np.ones((2, 2))}, "invalid_rows"),
+    "a column of no dimension": ({**TWO, "age": np.array(5.0)}, "invalid_rows"),
+    "pandas' to_dict": ({**TWO, "age": {0: 20, 1: 30}}, "invalid_rows"),
+    "a set": ({**TWO, "age": {20, 30}}, "invalid_rows"),
+    "bytes": ({**TWO, "age": b"ab"}, "invalid_rows"),
+    "complex numbers": ({**TWO, "age": np.array([1j, 2])}, "invalid_rows"),
+    "times": ({**TWO, "age": np.array(["2020-01-01", "NaT"], "M8[D]")}, "invalid_rows"),
+    "times in a list": ({**TWO, "age": [np.datetime64("2020-01-01"), 1]}, "invalid_rows"),
+    "arrays in cells": ({**TWO, "age": [np.array([1, 2]), 3]}, "malformed_cell"),
+    "arrays in a category": ({**TWO, "age": [1, 2], "work": [np.ones(2), "b"]}, "unknown_category"),
+    "a signalling NaN": ({**TWO, "age": [Decimal("sNaN"), 1]}, "malformed_cell"),
+    "beyond every double": ({**TWO, "age": [10**400, 1]}, "malformed_cell"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_rows_are_refused_by_name(trained: tuple[Model, np.ndarray], name: str) -> None:
+    rows, code = ODD[name]
+    with pytest.raises(SecureFlowError) as caught:
+        trained[0].predict(rows)
+    assert caught.value.code == code
+
+
+def test_two_columns_of_one_name_are_refused(trained: tuple[Model, np.ndarray]) -> None:
+    table = pa.table({name: [row[name] for row in ROWS] for name in ("work", "age", "hours")})
+    twice: list[Any] = [table.append_column("age", [[1, 2, 3, 4]])]
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pandas.DataFrame(ROWS)
+    twice.append(pandas.concat([frame, frame[["age"]]], axis=1))
+    twice.append(twice[-1].iloc[:2])  # as many rows as columns of the name
+    for rows in twice:
+        with pytest.raises(SecureFlowError, match="two columns 'age'"):
+            trained[0].predict(rows)
+
+
+def test_what_a_mask_hides_is_missing(trained: tuple[Model, np.ndarray]) -> None:
+    model, expected = trained
+    age = np.ma.array([20.0, 65.0, 99.0, 44.0], mask=[False, False, True, False])
+    assert model.log_odds({**COLUMNS, "age": age}).tobytes() == expected.tobytes()
 
 
 def test_a_rehearsal_predicts_nothing() -> None:

@@ -59,7 +59,7 @@ def numeric_column(columns: Columns, name: str) -> NDArray[np.float64]:
     raw = column(columns, name)
     try:
         values = np.asarray(raw, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = np.array([_number(cell, name, row) for row, cell in enumerate(raw)])
     infinite = np.isinf(values)
     if infinite.any():
@@ -82,6 +82,6 @@ def _number(cell: Any, name: str, index: int) -> float:
         return float("nan")
     try:
         return float(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         # `from None`: the original message would quote the cell.
         raise malformed_cell(name, index, "it is not a number") from None
