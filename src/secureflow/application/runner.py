@@ -286,6 +286,7 @@ class Runner:
 
     async def _publish(self, unit: UnitOfWork, job: str, model: dict[str, Any]) -> JSON:
         entity = await unit.jobs.get(job)
+        await unit.lock(f"models/{entity.project}")  # two jobs that end at once: two versions
         earlier = await every(unit.models, project=entity.project, name=entity.name)
         version = 1 + max((m.version for m in earlier), default=0)
         fresh = Model(

@@ -30,6 +30,8 @@ async def keep_swept(begin: Begin, clock: Clock, interval: float = INTERVAL) -> 
             gone = await sweep(begin, clock)
         except SecureFlowError as error:  # a busy database; the next time does it
             _log.warning("sweep_failed", code=error.code)
+        except Exception:  # noqa: BLE001  the edge of a task: a database that is away comes back
+            _log.exception("sweep_failed")
         else:
             if gone:
                 _log.info("swept", rows=gone)

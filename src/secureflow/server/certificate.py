@@ -53,9 +53,12 @@ class ServerCertificate:
         """Renew until cancelled; open connections stay, new handshakes see the new certificate."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            if self.renew_if_due():
-                self._load()
-                _log.info("certificate_renewed")
+            try:
+                if self.renew_if_due():
+                    self._load()
+                    _log.info("certificate_renewed")
+            except Exception:  # noqa: BLE001  the edge of a task: a full disk is emptied in time
+                _log.exception("certificate_not_renewed")
 
     def _issue(self, csr: str) -> str:
         uri = str(SpiffeId(self._authority.trust_domain, "server"))

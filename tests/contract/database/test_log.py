@@ -74,6 +74,23 @@ def test_it_is_the_port(ledger: SqlLedger) -> None:
     assert (port.origin, port.public) == (ORIGIN, LOG_KEY.public)
 
 
+async def test_a_turn_that_did_not_come_fails_only_who_waited_for_it(
+    database: Database, ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquire, faults = database.turn.acquire, [database.turn.busy()]
+
+    async def busy_once() -> None:
+        if faults:
+            raise faults.pop()
+        await acquire()
+
+    monkeypatch.setattr(database.turn, "acquire", busy_once)
+    with pytest.raises(SecureFlowError, match="database_busy"):
+        await ledger.append(notes(1))
+    await ledger.append(notes(1))
+    await prove_all(ledger)
+
+
 async def test_an_empty_log_has_a_head(ledger: SqlLedger) -> None:
     await prove_all(ledger)
     assert await ledger.head() == await ledger.note(0)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,8 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.entities import EntityStore
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.application.quotas import Quotas
+from secureflow.application.runner import Runner
+from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.organisations import Enrolment
 from secureflow.domain.users import Role
 from secureflow.kit.errors import SecureFlowError
@@ -52,6 +57,7 @@ def meeting(monkeypatch: pytest.MonkeyPatch, stages: list[Stage]) -> None:
     arrived: list[asyncio.Event] = []
 
     def waiting(method: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        @functools.wraps(method)
         async def wait(store: EntityStore[object], entity: object) -> None:
             if not isinstance(entity, Enrolment):  # the token of each; the rule comes after it
                 arrived.append(asyncio.Event())
@@ -120,3 +126,28 @@ async def test_a_dataset_is_published_once(stages: list[Stage]) -> None:
     assert await together(*(stage.publish("bank-a") for stage in stages)) == []
     async with stages[0].database.begin() as work:
         assert await work.datasets.count(organisation="bank-a") == 1
+
+
+@pytest.mark.usefixtures("meeting")
+async def test_two_jobs_that_end_at_once_publish_two_versions(stages: list[Stage]) -> None:
+    job = Job(
+        id="job_1", project="prj_1", organisation="bank-a", name="risk", submitter="ada",
+        kind="training", script="training/1", spec={}, digest="d" * 64, state=JobState.RUNNING,
+        created=0, updated=0,
+    )  # fmt: skip
+    for n, stage in enumerate(stages):
+        async with stage.database.begin() as work:
+            await EntityStore.add.__wrapped__(work.jobs, replace(job, id=f"job_{n}"))  # type: ignore[attr-defined]
+            await work.commit()
+    model = {"digest": "a" * 64, "artifact": "a" * 64, "family": "rehearsal", "metrics": {}}
+
+    runner: Any = SimpleNamespace(_now_ms=lambda: 0)
+
+    async def end(n: int) -> int:
+        work: Any = stages[n].database.begin()
+        async with work:
+            told = await Runner._publish(runner, work, f"job_{n}", model)
+            await work.commit()
+        return int(told["version"])
+
+    assert sorted(await asyncio.gather(end(0), end(1))) == [1, 2]

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
 
+import pytest
+
 from secureflow.kit.pki import Authority, RevocationList, check_leaf, parse_certificate, serial
+from secureflow.server import certificate as module
 from secureflow.server.certificate import ServerCertificate
 from tests.stage import NOW
 
@@ -36,3 +40,25 @@ def test_the_servers_certificate_is_its_own_and_renewed_in_time(tmp_path: Path) 
     second = ServerCertificate(tmp_path / "tls", authority, "centre.example", lambda: now[0])
     assert second.credentials().span[1] > now[0]
     assert (tmp_path / "tls" / "link.pem").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_renewal_that_fails_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority.create(tmp_path / "ca", "test.example", NOW)
+    certificate = ServerCertificate(tmp_path / "tls", authority, "centre.example", lambda: NOW)
+    again, faults = asyncio.Event(), [OSError("no space left on device")]
+
+    def renew() -> bool:
+        if faults:
+            raise faults.pop()
+        again.set()
+        return False
+
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0.001)
+    monkeypatch.setattr(certificate, "renew_if_due", renew)
+    renewing = asyncio.create_task(certificate.keep_fresh())
+    try:
+        await asyncio.wait_for(again.wait(), 20)
+    finally:
+        renewing.cancel()

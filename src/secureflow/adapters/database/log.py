@@ -230,10 +230,12 @@ class SqlLedger:
 
     async def _write(self, group: _Group) -> Batch:
         async with self._turn:
-            await self._database.turn.acquire()
             try:
+                await self._database.turn.acquire()
+            finally:
                 if self._group is group:
                     self._group = None  # from here on others gather in the next one
+            try:
                 number = self._store.number
                 return await self._in_thread(lambda: number(group.leaves, waiting=group.waiting))
             finally:
