@@ -39,6 +39,7 @@ from secureflow.application.statistics import (
     price_statistics,
     with_price,
 )
+from secureflow.application.turns import Turns
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.domain.specs import dump
@@ -107,6 +108,7 @@ class Jobs:
         self._accountant = accountant
         self._quotas = quotas
         self._stopping = stopping
+        self._turns = Turns()
 
     async def rehearse(self, principal: Principal, wanted: Wanted) -> Submission:
         """Check a submission without making a job (dry run): the same checks, no record."""
@@ -273,12 +275,18 @@ class Jobs:
             await asyncio.sleep(MERGE_SECONDS)
 
     async def _price(self, principal: Principal, wanted: Wanted) -> Priced | None:
-        """Return what the job costs: it takes seconds, so no unit of work is open meanwhile."""
-        if wanted.kind != STATISTICS:
+        """Return what the job costs: it takes seconds, so no unit of work is open meanwhile.
+
+        Only a member asks, and each for one at a time: the accountant has few places.
+        """
+        async with self._begin() as work:
+            await active_project(work, principal, wanted.project)
+            if wanted.kind == STATISTICS:  # what the owners declare decides the noise
+                drafted = await self._draft(work, principal, wanted, None)
+        async with self._turns.of(principal.organisation):
+            if wanted.kind == STATISTICS:
+                return await price_statistics(drafted, wanted.parts, self._accountant)
             return await price(wanted.parts, self._accountant)
-        async with self._begin() as work:  # what the owners declare decides the noise
-            drafted = await self._draft(work, principal, wanted, None)
-        return await price_statistics(drafted, wanted.parts, self._accountant)
 
     async def _draft(
         self, work: UnitOfWork, principal: Principal, wanted: Wanted, priced: Priced | None
