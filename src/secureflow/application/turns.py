@@ -33,8 +33,8 @@ class Turns:
         if self._asked[name] >= self._most:
             raise SecureFlowError(
                 "rate_limited",
-                f"{name} already waits for {self._most} calculations.",
-                "Wait for their answers, then ask again.",
+                f"{name} already waits for {self._most} answers that take long.",
+                "Wait for them, then ask again.",
                 {"retry_after": 1},
             )
         lock = self._locks.setdefault(name, asyncio.Lock())

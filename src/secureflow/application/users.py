@@ -7,6 +7,7 @@ admin; the platform keeps at least one administrator.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -17,25 +18,38 @@ from secureflow.application.listing import every, first
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports import Begin, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
+from secureflow.application.throttle import Throttle, too_fast
+from secureflow.application.turns import Turns
 from secureflow.domain.ids import new_id
 from secureflow.domain.users import Role, User
-from secureflow.kit.clock import Clock
+from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 
 
 class Users:
-    """Use cases around accounts."""
+    """Use cases around accounts; `ticks` paces who guesses an old password.
+
+    Hashing is dear, and logins wait for it: each organisation has one password hashed at a time.
+    """
 
     def __init__(
-        self, begin: Begin, deeds: Deeds, passwords: Passwords, clock: Clock, quotas: Quotas
+        self,
+        begin: Begin,
+        deeds: Deeds,
+        passwords: Passwords,
+        clock: Clock,
+        quotas: Quotas,
+        ticks: Ticks = time.monotonic,
     ) -> None:
         self._begin = begin
         self._deeds = deeds
         self._passwords = passwords
         self._clock = clock
         self._quotas = quotas
+        self._turns = Turns()
+        self._guesses = Throttle(1 / 30, 5, ticks)
 
     async def create_first(self, name: str, password: str) -> User:
         """Make the first platform admin, on the machine itself (`server init`).
@@ -73,7 +87,7 @@ class Users:
         if not principal.operator and not principal.acts_for(organisation):
             raise missing("organisation", organisation)
         user = self._new(name, display, organisation, roles, "")
-        user = replace(user, password=await self._passwords.hash(password))
+        user = replace(user, password=await self._hash(principal, password))
         async with self._deeds() as deed:
             if organisation and await deed.work.organisations.find(organisation) is None:
                 raise missing("organisation", organisation)
@@ -123,7 +137,7 @@ class Users:
                 `last_administrator`.
         """
         require(principal, "user.update")
-        hashed = await self._passwords.hash(password) if password is not None else None
+        hashed = await self._hash(principal, password) if password is not None else None
         async with self._deeds() as deed:
             # Two administrators who disable one another at once must not both succeed.
             await deed.work.lock("administrators")
@@ -146,14 +160,20 @@ class Users:
         """Set the caller's own password and end their other tokens.
 
         Raises:
-            SecureFlowError: `bad_credentials`, `weak_password`; `stale_version` when the account
-                was changed while the passwords were hashed.
+            SecureFlowError: `bad_credentials`, `weak_password`; `rate_limited` after five wrong
+                ones (who has a stolen token guesses no faster than at the login);
+                `stale_version` when the account was changed while the passwords were hashed.
         """
+        if wait := self._guesses.take(principal.user):
+            raise too_fast(wait)
         async with self._begin() as work:
             user = await work.users.get(principal.user)
-        if not await self._passwords.matches(user.password, old):
+        async with self._turns.of(principal.organisation or principal.user):
+            held = await self._passwords.matches(user.password, old)
+        if not held:
             raise SecureFlowError("bad_credentials", "The old password is not right.")
-        hashed = await self._passwords.hash(new)
+        self._guesses.forget(principal.user)
+        hashed = await self._hash(principal, new)
         async with self._deeds() as deed:
             if await deed.work.users.get(user.id) != user:  # a stale copy would undo a dismissal
                 raise SecureFlowError(
@@ -164,6 +184,10 @@ class Users:
             await deed.work.users.save(replace(user, password=hashed))
             await _end_tokens(deed.work, user.id, but=principal.token)
             deed.record("user.updated", _document(user, by=principal.user))
+
+    async def _hash(self, principal: Principal, password: str) -> str:
+        async with self._turns.of(principal.organisation or principal.user):
+            return await self._passwords.hash(password)
 
     def _new(
         self, name: str, display: str, organisation: str, roles: Sequence[Role], password: str

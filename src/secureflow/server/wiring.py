@@ -81,7 +81,7 @@ def make_services(
     return Services(
         begin=begin,
         tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
-        users=Users(begin, deeds, passwords, clock, quotas),
+        users=Users(begin, deeds, passwords, clock, quotas, ticks),
         organisations=Organisations(begin, deeds, ports.authority, centre, clock, quotas, expel),
         charters=Charters(begin, deeds, trust_domain, ledger.origin, ledger.public),
         projects=Projects(begin, deeds, clock, quotas),

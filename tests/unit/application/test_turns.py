@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from secureflow.application.turns import MOST_WAITING
-from tests.stage import Stage
+from secureflow.domain.users import Role
+from tests.stage import PASSWORD, Stage
 from tests.unit.application.refusing import refused
 from tests.unit.application.test_private_jobs import PARTS
 
@@ -65,6 +66,65 @@ async def test_a_member_has_one_calculation_at_a_time_and_others_theirs(
     await asyncio.gather(theirs, *mine)
     assert slow.most == 2
     await jobs.rehearse(stage.scientist("bank-a"), wanted)  # every place is given back
+
+
+class Hashing:
+    """Passwords that are hashed when it is told to; a decoy's is never right."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.go = asyncio.Event()
+
+    async def hash(self, password: str) -> str:
+        self.running += 1
+        await self.go.wait()
+        return f"hash of {password}"
+
+    async def matches(self, stored: str | None, password: str) -> bool:
+        await self.hash(password)
+        return stored == f"hash of {password}"
+
+
+async def test_a_member_has_one_password_hashed_at_a_time(stage: Stage) -> None:
+    users, hashing = stage.services.users, Hashing()
+    users._passwords = hashing  # type: ignore[assignment]
+
+    async def create(bank: str, n: int) -> None:
+        await users.create(
+            stage.admin(bank), name=f"{bank}.{n}", password=PASSWORD, display="",
+            organisation=bank, roles=[Role.AUDITOR],
+        )  # fmt: skip
+
+    mine = [asyncio.create_task(create("bank-a", n)) for n in range(MOST_WAITING - 2)]
+    admin = stage.admin("bank-a")
+    mine.append(asyncio.create_task(users.update(admin, admin.user, password=PASSWORD)))
+    scientist = stage.scientist("bank-a")
+    mine.append(asyncio.create_task(users.change_password(scientist, "wrong", PASSWORD)))
+    await _settle()
+    assert hashing.running == 1
+    with refused("rate_limited"):
+        await create("bank-a", 99)
+    theirs = asyncio.create_task(create("bank-b", 0))
+    await _settle()
+    assert hashing.running == 2
+    hashing.go.set()
+    told = await asyncio.gather(theirs, *mine, return_exceptions=True)
+    assert [one for one in told if isinstance(one, Exception)] == [told[-1]]
+
+
+async def test_an_old_password_is_guessed_no_faster_than_at_the_login(stage: Stage) -> None:
+    users, hashing = stage.services.users, Hashing()
+    users._passwords = hashing  # type: ignore[assignment]
+    hashing.go.set()
+    thief = stage.scientist("bank-a")
+    for _ in range(5):
+        with refused("bad_credentials"):
+            await users.change_password(thief, "a guess", PASSWORD)
+    with refused("rate_limited"):
+        await users.change_password(thief, "a guess", PASSWORD)
+    stage.ticks[0] += 30
+    with refused("bad_credentials"):
+        await users.change_password(thief, "a guess", PASSWORD)
 
 
 async def test_who_is_no_member_starts_no_calculation(stage: Stage, slow: Slow) -> None:
