@@ -189,7 +189,7 @@ class Organisations:
                 created=self._clock(),
                 serial=serial(parse_certificate(certificate)),
             )
-            await _admit(deed.work, agent)
+            await _admit(deed.work, agent, self._quotas)
             document = {"enrolment": token.id, "agent": agent.id, "key": agent.key}
             deed.record("enrolment.used", {**document, "organisation": agent.organisation})
         log = {"origin": self._centre.origin, "key": self._centre.log_key}
@@ -313,7 +313,7 @@ def _check_proof(token: EnrolmentToken, csr: str, key: str, signature: str) -> N
         )
 
 
-async def _admit(work: UnitOfWork, agent: Agent) -> None:
+async def _admit(work: UnitOfWork, agent: Agent, quotas: Quotas) -> None:
     """Add the agent, or let it back in; one living agent per organisation, one owner per key."""
     if agent.kind == "agent":
         await work.lock(f"agents/{agent.organisation}")
@@ -334,6 +334,8 @@ async def _admit(work: UnitOfWork, agent: Agent) -> None:
             )
     old = await work.agents.find(agent.id)
     if old is None:
+        if agent.kind == "agent":
+            await quotas.another_agent(work, agent.organisation)
         await work.agents.add(agent)
     elif old.revoked is not None or old.key != agent.key:
         # Certificates that the old one still holds would come to life again.

@@ -34,6 +34,7 @@ class Quotas:
         jobs: unfinished.
         users: accounts, disabled ones included.
         enrolments: unused and not expired.
+        agents: that were ever enrolled: revoked ones stay known, so that no name comes to life.
         tokens: of one user; login beyond it forgets the oldest.
     """
 
@@ -46,6 +47,7 @@ class Quotas:
     jobs: Limit = 100
     users: Limit = 2000
     enrolments: Limit = 50
+    agents: Limit = 200
     tokens: Limit = 50
 
     async def another_project(self, work: UnitOfWork, organisation: str) -> None:
@@ -101,6 +103,11 @@ class Quotas:
         listed = await every(work.enrolments, organisation=organisation, unexpired=now)
         unused = sum(one.used is None for one in listed)
         self._keep(organisation or "the operator", "unused enrolments", unused, self.enrolments)
+
+    async def another_agent(self, work: UnitOfWork, organisation: str) -> None:
+        """Refuse one more name of an agent; an organisation's enrolments are locked already."""
+        known = await work.agents.count(organisation=organisation)
+        self._keep(organisation, "enrolled or revoked agents", known, self.agents)
 
     def _keep(self, owner: str, noun: str, held: int, most: int) -> None:
         if held >= most:

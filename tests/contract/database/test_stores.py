@@ -8,8 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from secureflow.adapters.database import records
 from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.tables import IDEMPOTENCY
 from secureflow.application.ports import Begin, Journalled, UnitOfWork
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job, JobState
@@ -337,6 +340,25 @@ async def test_an_idempotency_key_keeps_the_first_answer(database: Database) -> 
         with pytest.raises(SecureFlowError) as caught:
             await unit.idempotency.remember("usr_1", "k", "cd", 201, None, 8)
         assert code_of(caught) == "fenced"
+
+
+async def test_of_one_user_the_newest_answers_are_kept(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "MOST_ANSWERS", 20)
+    monkeypatch.setattr(records, "FORGOTTEN_ANSWERS", 5)
+    unit: Any = database.begin()
+    async with unit:
+        await unit.idempotency.remember("usr_2", "k0", "ab", 201, None, 0)
+        for n in range(100):
+            await unit.idempotency.remember("usr_1", f"k{n % 7}{n}", "ab", 201, None, n)
+            kept = sa.select(IDEMPOTENCY.c.at).where(IDEMPOTENCY.c.user == "usr_1")
+            found = sorted(row.at for row in await unit.read(kept))
+            assert len(found) <= 20
+            assert found == list(range(found[0], n + 1))
+        assert found[0] >= 80
+        assert await unit.idempotency.find("usr_2", "k0") is not None  # each has their own
+        await unit.commit()
 
 
 async def test_starting_again_changes_nothing(

@@ -102,6 +102,22 @@ async def test_an_ended_thing_gives_its_place_back(stage: Stage) -> None:
     await _grants(stage, "bank-a", 0)
 
 
+async def test_agents_that_were_revoked_are_counted_for_each_is_read_by_fellows(
+    tmp_path: Path,
+) -> None:
+    stage = await two_worlds(tmp_path, Quotas(agents=3))  # one is enrolled
+    with refused("quota_exceeded"):
+        for n in range(2, 9):
+            for agent in list(stage.database.tables.rows["agents"].values()):
+                if agent.organisation == "bank-a":
+                    await stage.services.organisations.revoke(stage.operator, agent.id)
+            await stage.enrol("bank-a", f"agent-{n}")
+    assert n == 4
+    for agent in list(stage.database.tables.rows["agents"].values()):
+        await stage.services.organisations.revoke(stage.operator, agent.id)
+    await stage.enrol("bank-b", "agent-2")
+
+
 async def test_invitations_are_counted_over_all_projects_and_answered_ones_are_not(
     stage: Stage,
 ) -> None:

@@ -174,6 +174,22 @@ async def test_a_post_with_a_key_acts_once(api: Api) -> None:
     assert len((await ok(api, "GET", "/projects", ada))["items"]) == 2
 
 
+async def test_a_dry_run_makes_nothing_and_nothing_is_kept_of_it(api: Api) -> None:
+    ada, stage = api.stage.scientist("bank-a"), api.stage
+    body = {
+        "project": stage.ids["project"], "name": "n", "purpose": "credit-scoring",
+        "datasets": list(stage.wanted().datasets), "features": FEATURES,
+    }  # fmt: skip
+    for name in ("n", "another"):
+        answer = await api.call(
+            "POST", "/jobs/dry-run", ada, json={**body, "name": name},
+            headers={"Idempotency-Key": "key-4"},
+        )  # fmt: skip
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["spec"]["name"] == name
+    assert stage.database.tables.answers == {}
+
+
 async def test_a_failure_is_not_kept_and_a_bad_key_is_refused(api: Api) -> None:
     ada = api.stage.scientist("bank-a")
     headers = {"Idempotency-Key": "key-2"}

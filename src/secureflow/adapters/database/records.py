@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -22,6 +22,11 @@ from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
     from secureflow.adapters.database.unit import SqlUnitOfWork
+
+MOST_ANSWERS: Final = 1000
+"""Answers to POSTs that are kept of one user."""
+FORGOTTEN_ANSWERS: Final = 100
+"""The oldest of them, where there is one more."""
 
 
 class SqlJournal:
@@ -128,7 +133,7 @@ class SqlPendingLeaves:
 
 
 class SqlIdempotency:
-    """`application.ports.Idempotency`."""
+    """`application.ports.Idempotency`: of each user the newest answers."""
 
     def __init__(self, unit: SqlUnitOfWork) -> None:
         self._unit = unit
@@ -154,3 +159,15 @@ class SqlIdempotency:
                     "Repeat the request: it gets the first one's answer.",
                 )
             )
+        await self._forget_oldest(user)
+
+    async def _forget_oldest(self, user: str) -> None:
+        """Keep one user's answers few: many at once, so that not each one looks for the oldest."""
+        table = IDEMPOTENCY
+        mine = sa.select(sa.func.count()).select_from(table).where(table.c.user == user)
+        if (await self._unit.read(mine)).scalar_one() <= MOST_ANSWERS:
+            return
+        oldest = sa.select(table.c.key).where(table.c.user == user).order_by(table.c.at)
+        kept = oldest.limit(FORGOTTEN_ANSWERS).scalar_subquery()
+        gone = sa.delete(table).where(table.c.user == user, table.c.key.in_(kept))
+        await self._unit.write(gone)

@@ -12,7 +12,8 @@ import hashlib
 import json
 import re
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
 from fastapi import Request, Response
@@ -23,7 +24,14 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
 from secureflow.server.rest.callers import authenticate, bearer_of, services_of
 
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _SHAPE: Final = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+def changes_nothing(endpoint: _Endpoint) -> _Endpoint:
+    """Say that a POST only asks: sent twice it is answered twice, and nothing is kept of it."""
+    endpoint.__dict__["changes_nothing"] = True
+    return endpoint
 
 
 class OnceRoute(StrictRoute):
@@ -32,6 +40,8 @@ class OnceRoute(StrictRoute):
     def innermost(self) -> Handler:
         """Answer again what was answered, else let FastAPI handle it."""
         inner = super().innermost()
+        if getattr(self.endpoint, "changes_nothing", False):
+            return inner
         locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
         async def once(request: Request) -> Response:

@@ -26,7 +26,7 @@ from secureflow.domain.specs import (
     dump,
 )
 from secureflow.server.rest.callers import Caller, Use
-from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.idempotency import OnceRoute, changes_nothing
 from secureflow.server.rest.shapes import (
     LIMIT,
     Asked,
@@ -115,6 +115,7 @@ async def submit_job(body: JobRequest, use: Use, caller: Caller) -> Job:
 
 
 @router.post("/dry-run", summary="Check a job")
+@changes_nothing
 async def dry_run_job(body: JobRequest, use: Use, caller: Caller) -> Submission:
     """Check a job and return its spec and digest; nothing is made."""
     return await use.jobs.rehearse(caller, body.wanted())

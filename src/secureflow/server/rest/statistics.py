@@ -14,7 +14,7 @@ from secureflow.domain.noise import NoiseWish
 from secureflow.domain.specs import dump
 from secureflow.domain.statistics import StatisticsLimits, StatisticsQuery
 from secureflow.server.rest.callers import Caller, Use
-from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.idempotency import OnceRoute, changes_nothing
 from secureflow.server.rest.shapes import Asked, Line, Reference
 
 router = APIRouter(prefix="/jobs/statistics", tags=["jobs"], route_class=OnceRoute)
@@ -57,6 +57,7 @@ async def submit_statistics(body: StatisticsRequest, use: Use, caller: Caller) -
 
 
 @router.post("/dry-run", summary="Check a statistics job")
+@changes_nothing
 async def dry_run_statistics(body: StatisticsRequest, use: Use, caller: Caller) -> Submission:
     """Return the spec, ε, the noise multiplier and how wide answers will be; nothing is made."""
     return await use.jobs.rehearse(caller, body.wanted())
