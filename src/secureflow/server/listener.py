@@ -118,6 +118,8 @@ class Listener:
                 self._pause(error)
                 return
             taken.setblocking(False)
+            # asyncio does it for its own sockets only: the second piece of an answer waits else.
+            taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._admit(taken, address)
 
     def _admit(self, taken: socket.socket, address: str) -> None:

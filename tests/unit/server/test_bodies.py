@@ -68,6 +68,32 @@ async def test_without_a_token_no_byte_is_read(
     assert parses == []
 
 
+async def test_who_hangs_up_in_the_middle_of_a_body_is_no_defect(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/v1/login", "raw_path": b"/api/v1/login",
+        "query_string": b"", "root_path": "", "scheme": "https", "http_version": "1.1",
+        "headers": [(b"content-type", b"application/json"), (b"content-length", b"100")],
+        "client": ("192.0.2.1", 1), "server": ("test", 443),
+    }  # fmt: skip
+    said: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    told: list[Any] = []
+
+    async def receive() -> Any:
+        return said.pop(0) if len(said) > 1 else said[0]
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    await api.app(scope, receive, send)
+    assert told[0]["status"] == 400
+    assert not caplog.records
+
+
 async def test_a_body_is_parsed_once(api: Api, parses: list[int]) -> None:
     scientist = api.stage.scientist("bank-a")
     for n, headers in enumerate(({}, {"Idempotency-Key": "once"}, {"Idempotency-Key": "once"}), 1):

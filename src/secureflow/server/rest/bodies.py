@@ -14,6 +14,7 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
+from starlette.requests import ClientDisconnect
 
 from secureflow.application.access import Principal
 from secureflow.kit.canonical import parse_json
@@ -106,11 +107,15 @@ async def _read(request: Request, most: int) -> bytes:
     if length.isdecimal() and int(length[:20]) > most:
         raise too_large(most)
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise too_large(most)
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > most:
+                raise too_large(most)
+            parts.append(part)
+    except ClientDisconnect:
+        # No defect of ours, and nobody is there to read it: strangers can do so all day.
+        raise SecureFlowError("malformed_request", "The body ended before it was whole.") from None
     return b"".join(parts)
 
 
