@@ -84,6 +84,35 @@ def response_variance(weights: Vector, answers: Vector, truth: float) -> float:
     return max(float(total), 0.0) / (truth - lie) ** 2
 
 
+def response_intervals(answers: Vector, truth: float, normal: float) -> tuple[Vector, Vector]:
+    """Return between which counts each choice's true one lies, by test inversion (Wilson 1927).
+
+    With c true ones an answer has the mean c·t + (N − c)·l and the variance c·t(1 − t) +
+    (N − c)·l(1 − l), whatever the others are. Every c is inside whose mean lies within `normal`
+    of these standard deviations, and half an answer, of what was answered. An error estimated
+    from few lies would be too small: it leaves the truth out in up to a fifth of all releases.
+
+    Args:
+        answers: how often each choice was answered.
+        truth: the probability of the true answer.
+        normal: how many standard deviations.
+    """
+    rows = float(answers.sum())
+    lie = (1 - truth) / (len(answers) - 1)
+    gain, spread, slope = truth - lie, rows * lie * (1 - lie), truth * (1 - truth) - lie * (1 - lie)
+    square = normal**2
+
+    def end(half: float) -> Vector:
+        # (c·gain − over)² = normal²·(spread + c·slope): the outer root on the side of `half`.
+        over = answers - rows * lie + half
+        middle = 2 * gain * over + square * slope
+        rest = np.maximum(middle**2 - 4 * gain**2 * (over**2 - square * spread), 0.0)
+        found = (middle + np.sign(half) * np.sqrt(rest)) / (2 * gain**2)
+        return np.asarray(np.clip(found, 0.0, rows), np.float64)
+
+    return end(-0.5), end(0.5)
+
+
 def response_prefix_variances(answers: Vector, truth: float, quantile: float) -> Vector:
     """Return `response_variance` of (count below each edge) − quantile · (all), at each edge.
 
