@@ -48,9 +48,10 @@ class Connection(Unsaved):
         self, method: str, path: str, *, extra: dict[str, str] | None = None, **rest: Any
     ) -> httpx.Request:
         """Build a request under the API prefix with our token."""
-        bearer = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         common = {"Accept": "application/json", "User-Agent": f"secureflow/{__version__}"}
-        headers = {**common, **bearer, **(extra or {})}
+        headers = httpx.Headers({**common, **(extra or {})})
+        if self.token:  # in no local variable: a verbose traceback shows those, but not this one
+            headers["Authorization"] = f"Bearer {self.token}"
         timeout = {"timeout": TIMEOUT.as_dict()}
         url = self.url + PREFIX + path
         return httpx.Request(method, url, headers=headers, extensions=timeout, **rest)
@@ -59,19 +60,19 @@ class Connection(Unsaved):
         """Build a call's request.
 
         Raises:
-            SecureFlowError: `invalid_request` for what JSON cannot say (NaN, ∞, half a character).
+            SecureFlowError: `invalid_request` for what JSON cannot say (NaN, half a character, a set).
         """
         extra = {"Idempotency-Key": call.key} if call.key else {}
         body = {} if call.body is None else {"json": call.body}
         params = {name: value for name, value in call.params.items() if value != ""}
         try:
             return self.request(call.method, call.path, extra=extra, params=params, **body)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise SecureFlowError(
                 "invalid_request",
                 f"The request cannot be written as JSON: {error}.",
-                "Use finite numbers and valid Unicode text.",
-            ) from error
+                "Use plain JSON values: finite numbers, valid Unicode text, lists and objects.",
+            ) from None  # its frames hold the body
 
     def events_request(self, subscription: Subscription) -> httpx.Request:
         """Build the request that opens or resumes an event stream; raises `timed_out`."""

@@ -8,6 +8,7 @@ import importlib
 import pickle
 import pkgutil
 import pprint
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,23 @@ def test_a_login_call_and_a_broken_answer_show_nothing() -> None:
         assert SECRET not in str(error)
         assert SECRET not in repr(error)
         error = error.__cause__
+
+
+@pytest.mark.parametrize("unwritable", [float("nan"), object(), {1, 2}])
+def test_not_even_a_verbose_traceback_shows_the_token(unwritable: Any) -> None:
+    """IPython's `%xmode Verbose` and rich print the local variables of every frame."""
+    from secureflow.kit.errors import SecureFlowError
+
+    connection = Connection("https://c.example", SECRET)
+    call = Call("POST", "/jobs", lambda _: None, body={"x": unwritable})
+    with pytest.raises(SecureFlowError) as refused:
+        connection.request_of(call)
+    assert refused.value.code == "invalid_request"
+    told = traceback.TracebackException.from_exception(refused.value, capture_locals=True)
+    assert SECRET not in "".join(told.format())
+    sent = connection.request("GET", "/me", extra={"Accept": "text/event-stream"})
+    assert sent.headers["Authorization"] == f"Bearer {SECRET}"
+    assert sent.headers["Accept"] == "text/event-stream"
 
 
 def test_request_bodies_show_nothing() -> None:
