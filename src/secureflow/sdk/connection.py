@@ -60,7 +60,7 @@ class Connection(Unsaved):
         """Build a call's request.
 
         Raises:
-            SecureFlowError: `invalid_request` for what JSON cannot say (NaN, half a character, a set).
+            SecureFlowError: `invalid_request` for what JSON cannot say (NaN, a set).
         """
         extra = {"Idempotency-Key": call.key} if call.key else {}
         body = {} if call.body is None else {"json": call.body}
