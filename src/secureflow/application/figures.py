@@ -14,6 +14,8 @@ from typing import Any, Final
 HALF_WIDTH: Final = 1.959964
 """Standard errors of a normal distribution that 95 % lie within."""
 _WHOLE: Final = frozenset({"rows"})
+_COUNTED: Final = frozenset({"count", "histogram"})
+"""Measures of a statistic that are on things: there is no part of a row."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def between(value: float, error: float, *, whole: bool = False) -> str:
         error: the noise's standard error, above 0.
         whole: whether what it is on counts things.
     """
-    half = HALF_WIDTH * error
+    half = max(HALF_WIDTH * error, 1.0 if whole else 0.0)  # no noised count is certain
     digits = 1 - math.floor(math.log10(half))
     digits = min(digits, 0 if whole else 6)
     shown = max(0, digits)
@@ -66,3 +68,20 @@ def metrics_told(report: Mapping[str, Any]) -> list[Told]:
             text = figure(value)
         told.append(Told(name, text, noised))
     return told
+
+
+def answer_told(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
+    """Return a row of a statistic's answer with its figures to two digits of the standard error.
+
+    More would be noise; how many rows there are is told as a whole number.
+    """
+    error = row.get("standard_error")
+    if not isinstance(error, int | float) or not 0 < error < math.inf:
+        return dict(row)
+    digits = 1 - math.floor(math.log10(error))
+    told = {"standard_error": f"{round(error, digits):,.{max(0, digits)}f}"}
+    digits = min(digits, 0) if measure in _COUNTED else digits
+    for name in ("value", "low", "high"):
+        if isinstance(row.get(name), int | float):
+            told[name] = f"{round(row[name], digits):,.{max(0, digits)}f}"
+    return {**row, **told}

@@ -23,7 +23,7 @@ from jinja2 import (
 from markupsafe import Markup, escape
 
 from secureflow.application.charts import Chart, chart
-from secureflow.application.figures import figure, metrics_told
+from secureflow.application.figures import answer_told, figure, metrics_told
 from secureflow.application.report_texts import translated
 from secureflow.kit.plain import shown
 
@@ -63,6 +63,7 @@ def environment(*loaders: BaseLoader) -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"both": both, "moment": moment, "figure": figure, "place": place}
+    made.filters["answer"] = answer_told
     return made
 
 

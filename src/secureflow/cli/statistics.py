@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,30 +100,18 @@ def _submit(connection: Client, request: StatisticsRequest, follow: Any, output:
 
 def show_answers(report: Mapping[str, Any], output: Form) -> None:
     """Write the answers of a report with their 95 % intervals."""
+    from secureflow.application.figures import answer_told
+
     if output is not Form.TABLE:
         show(report["answers"], output)
         return
     rows = [
-        {"query": answer["name"], **_to_its_digits(row)}
+        {"query": answer["name"], **answer_told(row, answer["measure"])}
         for answer in report["answers"]
         for row in answer["rows"]
     ]
     show(rows, output, _filled(rows))
     write(t("Every value is noised; low and high hold the one without noise 95 times in 100."))
-
-
-def _to_its_digits(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a row's figures to two digits of its standard error: more would be noise."""
-    error = row.get("standard_error")
-    if not isinstance(error, int | float) or not error > 0:
-        return dict(row)
-    digits = 1 - math.floor(math.log10(error))
-    told = {
-        name: f"{round(row[name], digits):,.{max(0, digits)}f}"
-        for name in ("value", "low", "high", "standard_error")
-        if isinstance(row.get(name), int | float)
-    }
-    return {**row, **told}
 
 
 def _filled(rows: Sequence[Mapping[str, Any]]) -> list[str]:

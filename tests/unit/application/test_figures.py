@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secureflow.application.figures import between, metrics_told
+from secureflow.application.figures import answer_told, between, metrics_told
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from secureflow.application.figures import between, metrics_told
     [
         (812.25, 13.0, True, "812 ± 25"),
         (10_234.6, 1_200.0, True, "10,200 ± 2,400"),
-        (10_234.6, 0.2, True, "10,235 ± 0"),
+        (10_234.6, 0.2, True, "10,235 ± 1"),
         (0.843219, 0.0061, False, "0.843 ± 0.012"),
         (0.843219, 61.0, False, "0 ± 120"),
         (41.7, 1e-12, False, "41.700000 ± 0.000000"),
@@ -30,3 +30,25 @@ def test_metrics_of_a_job_without_noise_are_plain() -> None:
 def test_an_earlier_report_without_errors_is_still_called_noised() -> None:
     told = metrics_told({"metrics": {"rows": 6514.3}, "privacy": {"metrics_noise": 4.0}})
     assert [(one.text, one.noised) for one in told] == [("6,514", True)]
+
+
+@pytest.mark.parametrize(
+    ("measure", "error", "texts"),
+    [
+        ("count", 1.7320508, ("3,000", "2,997", "3,004", "1.7")),  # no part of a row
+        ("histogram", 0.34, ("3,000", "2,997", "3,004", "0.34")),
+        ("count", 173.2, ("3,000", "3,000", "3,000", "170")),
+        ("mean", 1.7320508, ("3,000.5", "2,997.1", "3,003.9", "1.7")),
+        ("mean", 0.0017, ("3,000.4837", "2,997.0800", "3,003.8800", "0.0017")),
+        ("sum", 0.0, (3000.4837, 2997.08, 3003.88, 0.0)),
+    ],
+)
+def test_an_answer_has_the_digits_of_its_error(
+    measure: str, error: float, texts: tuple[object, ...]
+) -> None:
+    row = {"value": 3000.4837, "low": 2997.08, "high": 3003.88, "standard_error": error}
+    told = answer_told({**row, "cell": "x"}, measure)
+    assert tuple(told[name] for name in row) == texts
+    assert told["cell"] == "x"
+    nothing = {"value": None, "low": None, "high": None, "standard_error": None}
+    assert answer_told(nothing, measure) == nothing
