@@ -305,7 +305,10 @@ class Jobs:
             training = None if isinstance(priced, StatisticsPrice) else priced
             return await draft(work, **shared, parties=wanted.parties, priced=training)
         drafted = await draft_statistics(work, **shared)
-        return with_price(drafted, priced) if isinstance(priced, StatisticsPrice) else drafted
+        if not isinstance(priced, StatisticsPrice):
+            return drafted
+        # In a thread: how wide thousands of answers will be takes a while.
+        return await asyncio.to_thread(with_price, drafted, priced)
 
 
 async def visible_job(work: UnitOfWork, principal: Principal, key: str) -> Job:

@@ -24,7 +24,7 @@ from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.statistics.cells import (
     response_counts,
     response_intervals,
-    response_variance,
+    response_variances,
 )
 from secureflow.engines.statistics.layout import UNIT, QueryLayout, cell_edges, layout
 from secureflow.engines.statistics.quantiles import NORMAL, answered, noised
@@ -217,8 +217,7 @@ def _cells(part: _Slots) -> list[Row]:
     if part.local:
         truth = part.place.truth
         counts = response_counts(part.values, truth)
-        weights = np.eye(len(counts))
-        errors = np.sqrt([response_variance(w, part.values, truth) for w in weights])
+        errors = np.sqrt(response_variances(part.values, truth))
         lows, highs = response_intervals(part.values, truth, NORMAL)
     within = (0.0, float(part.values.sum()) if part.local else math.inf)
     columns = (one.tolist() for one in (counts, errors, lows, highs))

@@ -84,6 +84,14 @@ def response_variance(weights: Vector, answers: Vector, truth: float) -> float:
     return max(float(total), 0.0) / (truth - lie) ** 2
 
 
+def response_variances(answers: Vector, truth: float) -> Vector:
+    """Return `response_variance` of each single count of `response_counts`, without a matrix."""
+    lie = (1 - truth) / (len(answers) - 1)
+    counts = response_counts(answers, truth)
+    total = answers - truth**2 * counts - lie**2 * (answers.sum() - counts)
+    return np.asarray(np.maximum(total, 0.0) / (truth - lie) ** 2)
+
+
 def response_intervals(answers: Vector, truth: float, normal: float) -> tuple[Vector, Vector]:
     """Return between which counts each choice's true one lies, by test inversion (Wilson 1927).
 
