@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
+import pytest
+
+from secureflow.application import reports
 from secureflow.domain.jobs import JobState
 from secureflow.domain.users import Role
 from secureflow.kit.crypto import SigningKey
@@ -263,3 +267,21 @@ async def test_the_report_is_a_page_that_can_run_nothing(api: Api) -> None:
         assert "SIMULATED" in page.text
     other = await api.call("GET", f"/jobs/{job.id}/report?format=pdf", ada)
     assert other.status_code == 422
+
+
+async def test_a_page_is_made_off_the_loop(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statistic by thousands of categories is megabytes: whoever reads it stopped the others."""
+    threads: list[int] = []
+
+    def render(report: object, lang: object) -> str:
+        threads.append(threading.get_ident())
+        return f"{report} {lang}"
+
+    monkeypatch.setattr(reports, "render", render)
+    ada = api.stage.scientist("bank-a")
+    job = await api.stage.services.jobs.get(ada, api.stage.ids["job"])
+    await api.stage.finish(job, state=JobState.SUCCEEDED, report={"job": job.id})
+    page = await api.call("GET", f"/jobs/{job.id}/report?format=html", ada)
+    assert page.status_code == 200
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
@@ -178,11 +179,13 @@ async def get_job_report(
 ) -> Response:
     """Return the finished job's report as JSON or as one self-contained page."""
     report = await use.jobs.report(caller, key)
+    # In a thread: thousands of answers make a page of megabytes, and others wait meanwhile.
     if form == "json":
-        return JSONResponse(report)
+        return await asyncio.to_thread(JSONResponse, report)
     from secureflow.application.reports import render  # only who reads a page loads its renderer
 
-    return HTMLResponse(render(report, lang), headers={"Content-Security-Policy": _PAGE_POLICY})
+    page = await asyncio.to_thread(render, report, lang)
+    return HTMLResponse(page, headers={"Content-Security-Policy": _PAGE_POLICY})
 
 
 @router.get("/{key}/explain", summary="Explain a job")
