@@ -63,7 +63,7 @@ def run(directory: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     budget = DatasetPrivacy("adult", 3 * chosen.epsilon, DELTA, required=False)
     silos = split_silos(directory / "data", chosen.parties)
     datasets = {
-        party: replace(dataset_config(path), privacy=budget)
+        party: replace(dataset_config(path, clipped=True), privacy=budget)
         for party, path in zip(owners, silos, strict=True)
     }
     platform = Platform(directory / "platform", owners, datasets, policy=ALLOW)
@@ -82,7 +82,7 @@ def run(directory: Path, chosen: argparse.Namespace) -> dict[str, Any]:
 
 def private_request(platform: Platform, chosen: argparse.Namespace) -> JobRequest:
     """Return the private job; under masks the parties share the noise out."""
-    plan = TrainingPlan(rounds=chosen.rounds, validation=0.0, learning_rate=6.0)
+    plan = TrainingPlan(rounds=chosen.rounds, validation=0.0, learning_rate=4.0)
     placed: Placement = "enclave" if chosen.protection == "sealed" else "shared"
     privacy = Privacy(delta=DELTA, epsilon=chosen.epsilon, rows=ROWS, noise=placed)
     return replace(

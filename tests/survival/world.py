@@ -56,7 +56,7 @@ def platform(
     if data:
         for party, path in zip(owners, split_silos(directory / "data", banks), strict=True):
             pq.write_table(pq.read_table(path).slice(0, ROWS), path)
-            datasets[party] = replace(dataset_config(path), privacy=budget)
+            datasets[party] = replace(dataset_config(path, clipped=True), privacy=budget)
     points = directory / "points"
     points.mkdir(parents=True)
     environment = {

@@ -40,7 +40,8 @@ def show_dataset(dataset: Id, output: Output = Form.TABLE) -> None:
         write(
             t("Its budget is kept per {unit}; {rows} rows of one count.", unit=t(unit), rows=rows)
         )
-    columns = ("name", "type", "categories", "bounds", "sensitive")
+    clipped = ("clip",) if any(column.clip for column in described.columns) else ()
+    columns = ("name", "type", "categories", "bounds", *clipped, "sensitive")
     show(list(described.columns), output, columns)
 
 

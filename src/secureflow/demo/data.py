@@ -119,15 +119,19 @@ def split_silos(directory: Path, parties: int = 3, seed: int = SEED) -> list[Pat
     return [share.path for share in shares]
 
 
-def dataset_config(path: Path, name: str = "adult") -> DatasetConfig:
+def dataset_config(path: Path, name: str = "adult", *, clipped: bool = False) -> DatasetConfig:
     """Return the declared schema of a silo file (all columns, categories, bounds, sensitive)."""
     columns = []
     for field in pq.read_schema(path):
         sensitive = field.name in SENSITIVE
         if field.name in _BOUNDS:
+            narrow = _FEATURE_BOUNDS.get(field.name) if clipped else None
             columns.append(
-                ColumnConfig(field.name, "number", bounds=_BOUNDS[field.name], sensitive=sensitive)
-            )
+                ColumnConfig(
+                    field.name, "number",
+                    bounds=narrow or _BOUNDS[field.name], sensitive=sensitive, clip=bool(narrow),
+                )
+            )  # fmt: skip
         else:
             known = adult_categories()[field.name]
             columns.append(ColumnConfig(field.name, "category", known, sensitive=sensitive))
@@ -159,9 +163,9 @@ def demo_features() -> FeatureSpec:
 
 
 def private_features() -> FeatureSpec:
-    """Return the demo's features for a private job: scaled to the bounds that owners declare."""
-    numeric = tuple(NumericFeature(name, _BOUNDS[name], "bounds") for name in _FEATURE_BOUNDS)
-    return replace(demo_features(), numeric=numeric)
+    """Return the demo's features for a private job over `clipped` datasets."""
+    known = demo_features()
+    return replace(known, numeric=tuple(replace(one, scale="bounds") for one in known.numeric))
 
 
 def demo_plan(rounds: int = 40) -> TrainingPlan:

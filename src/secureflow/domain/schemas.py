@@ -29,6 +29,8 @@ class ColumnConfig:
         categories: every value that a category column may hold.
         bounds: closed interval of a number column, in its own unit; a dataset with a row outside is
             not published. Private jobs clamp to it, and are refused where none is declared.
+        clip: whether a number outside counts as the near bound instead, in every job. Noise grows
+            with the bounds' width, so that a few far values can cost a private job its use.
         sensitive: personal or protected; shown at approval, and to be granted on its own.
     """
 
@@ -38,6 +40,7 @@ class ColumnConfig:
     categories: Annotated[tuple[Category, ...], Field(max_length=4096)] = ()
     bounds: tuple[float, float] | None = None
     sensitive: bool = False
+    clip: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,8 @@ def _public(column: ColumnConfig) -> dict[str, Any]:
         described["categories"] = list(column.categories)
     if column.bounds:
         described["bounds"] = list(column.bounds)
+    if column.clip:
+        described["clip"] = True
     return {**described, "sensitive": column.sensitive}
 
 
@@ -202,4 +207,6 @@ def _problem(column: ColumnConfig) -> str:
         return "only a category column has categories"
     if column.bounds and column.type != "number":
         return "only a number column has bounds"
+    if column.clip and not column.bounds:
+        return "only to bounds can a column be clipped"
     return bounds_problem(column.bounds) if column.bounds else ""

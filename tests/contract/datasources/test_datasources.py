@@ -213,3 +213,13 @@ def test_a_file_that_is_cut_short_while_it_is_hashed_kills_nobody(tmp_path: Path
     os.truncate(path, 4096)
     assert len(child.communicate()[0].strip()) == 64
     assert child.returncode == 0
+
+
+def test_numbers_are_clipped_where_the_owner_says_so(write: Write) -> None:
+    cells = [-5.0, 0.0, 3.5, 10.0, 99_999.0]
+    column = ColumnConfig("gain", "number", bounds=(0.0, 10.0), clip=True)
+    declared = write({"gain": cells}, columns=(column,))
+    clipped = [0.0, 0.0, 3.5, 10.0, 10.0]
+    np.testing.assert_array_equal(open_source(declared).read(["gain"])["gain"], clipped)
+    strict = dataclasses.replace(declared, columns=(dataclasses.replace(column, clip=False),))
+    assert refusal(strict, ("gain",)) == ("schema_mismatch", 1, "gain")

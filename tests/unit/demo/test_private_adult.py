@@ -87,7 +87,7 @@ def dp_sgd(silos: list[dict[str, np.ndarray]], placed: Any, protection: str) -> 
     """The private rounds of eight parties, 100 of them; accuracy and ε."""
     features = private_features()
     privacy = Privacy(delta=1e-5, noise_multiplier=40.46, rows=ROWS, noise=placed)
-    plan = TrainingPlan(rounds=100, validation=0.0, learning_rate=6.0)
+    plan = TrainingPlan(rounds=100, validation=0.0, learning_rate=4.0)
     job = spec(features, plan, privacy, protection=protection)
     moments = declared_moments(features)
     data = [design_matrix(features, moments, silo) for silo in silos]

@@ -25,12 +25,13 @@ def config(*columns: dict[str, Any]) -> DatasetConfig:
 
 
 def test_a_declaration_round_trips_and_its_public_part_has_no_path() -> None:
-    declared = config(AGE, SEX)
+    declared = config(AGE, SEX, {**AGE, "name": "gain", "clip": True})
     check_dataset(declared)
     assert parse(DatasetConfig, dump(declared), "dataset") == declared
     assert declared.public_schema() == [
         {"name": "age", "type": "number", "bounds": [0.0, 120.0], "sensitive": True},
         {"name": "sex", "type": "category", "categories": ["f", "m"], "sensitive": False},
+        {"name": "gain", "type": "number", "bounds": [0.0, 120.0], "clip": True, "sensitive": True},
     ]
 
 
@@ -43,6 +44,7 @@ def test_a_declaration_round_trips_and_its_public_part_has_no_path() -> None:
         [{**SEX, "type": "text"}],
         [{**SEX, "bounds": [0, 1]}],
         [{**AGE, "bounds": [3, 3]}],
+        [{"name": "age", "type": "number", "clip": True}],
     ],
 )
 def test_contradictions_name_the_column(columns: list[dict[str, Any]]) -> None:

@@ -52,6 +52,10 @@ def _number(dataset: str, declared: ColumnConfig, column: pa.Array) -> NDArray[A
     _require(dataset, declared, pc.is_finite(values), "it is not a finite number")
     if declared.bounds:
         low, high = declared.bounds
+        if declared.clip:
+            values = pc.min_element_wise(
+                pc.max_element_wise(values, low, skip_nulls=False), high, skip_nulls=False
+            )
         inside = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
         _require(dataset, declared, inside, f"it is outside [{low:g}, {high:g}]")
     return np.asarray(values.fill_null(np.nan).to_numpy(zero_copy_only=False), dtype=np.float64)

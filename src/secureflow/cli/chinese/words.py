@@ -27,6 +27,7 @@ TEXTS: Final[dict[str, str]] = {
     "type": "类型",
     "categories": "类别",
     "bounds": "范围",
+    "clip": "截断",
     "sensitive": "敏感",
     "dataset": "数据集",
     "project": "项目",

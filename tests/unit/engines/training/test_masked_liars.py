@@ -114,8 +114,8 @@ def test_a_bad_frame_of_a_vector_that_spoils_the_sum_is_named() -> None:
     assert LIAR in end.message
     assert "malformed" in end.message
     assert survivors(world) == []
-    last = world.entries[-1]["document"]
-    assert (last["outcome"], last["error"]) == ("failed", "round_lost")
+    told = next(e["document"] for e in world.entries if e.get("kind") == "job.finished")
+    assert (told["outcome"], told["error"]) == ("failed", "round_lost")
     leaves = [leaf_from_json(e["signed"]).leaf for e in world.entries if "signed" in e]
     assert (LIAR, "update") in {(leaf.author, leaf.kind) for leaf in leaves}
 
