@@ -6,6 +6,7 @@ imported inside commands, so that `secureflow --help` answers at once.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextvars import copy_context
@@ -80,6 +81,9 @@ def _options(
     session.NAMED.set(context)
 
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
     sys.exit(run(sys.argv[1:]))
@@ -109,10 +113,20 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:  # the process edge: a defect of ours must not look like a traceback
         if os.environ.get("SECUREFLOW_DEBUG"):
             raise
+        if (unusable := _unusable(error)) is not None:
+            fail(unusable)
+            return exit_code(unusable)
         message = f"{type(error).__name__}: {error}"
         fail(SecureFlowError("internal", message, t("SECUREFLOW_DEBUG=1 shows where.")))
         return INTERNAL
     return 0
+
+
+def _unusable(error: Exception) -> SecureFlowError | None:
+    """Return the refusal of a path that is wrong, or of an output that is full: no defect."""
+    if not isinstance(error, OSError) or not (error.filename or error.errno in _FULL):
+        return None
+    return SecureFlowError("invalid_file", f"{error.filename or 'stdout'}: {error.strerror}.")
 
 
 def exit_code(error: SecureFlowError) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,25 @@ def test_processes_end_with_the_same_codes(cli: Any, tmp_path: Path, process: st
     code, out, err = cli(process, "start", "--config", tmp_path / "none.yaml")
     assert (code, out) == (2, "")
     assert err.startswith("invalid_settings: ")
+
+
+def test_a_wrong_path_or_a_full_disk_is_no_defect(
+    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = tmp_path / "none.safetensors"
+    code, out, err = cli("model", "predict", str(missing), str(tmp_path))
+    assert (code, out) == (2, "")
+    assert err == f"invalid_file: {missing}: No such file or directory.\n"
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("secureflow.cli.contexts.show", full)
+    code, _, err = cli("context", "list")
+    assert (code, err) == (2, "invalid_file: stdout: No space left on device.\n")
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr("secureflow.cli.contexts.show", broken)
+    assert cli("context", "list")[0] == 70
