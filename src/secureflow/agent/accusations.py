@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from secureflow.agent.context import AgentContext
 from secureflow.agent.records import JobRecord
-from secureflow.engines.ledger.bundle import ACCUSATION
+from secureflow.engines.ledger.accused import ACCUSATION
 from secureflow.kit.canonical import canonical_bytes, sha256
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger

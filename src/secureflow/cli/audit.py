@@ -74,6 +74,10 @@ def verify(
             help=t("Leaves that a party kept (agent leaves JOB -o json): are they in it?")
         ),
     ] = None,
+    spec: Annotated[
+        str,
+        typer.Option(help=t("Digest of the spec that you approved: is the bundle about it?")),
+    ] = "",
     output: Output = Form.TABLE,
 ) -> None:
     """Verify an audit bundle without any server.
@@ -87,7 +91,7 @@ def verify(
 
     pinned = None if charter is None else SignedCharter.from_json(read_json(charter)).charter
     kept = None if held is None else read_json(held)
-    verdict = verify_bundle(read_json(bundle), pinned, kept)
+    verdict = verify_bundle(read_json(bundle), pinned, kept, spec)
     if output is Form.TABLE:
         _show(verdict)
     else:
@@ -136,6 +140,9 @@ def _show(verdict: BundleVerdict) -> None:
     """Write a verdict for people: what was found, then how each author's leaves end."""
     facts = {
         "status": _word(verdict.status),
+        "job": verdict.job,
+        "spec": verdict.spec,
+        "roster": list(verdict.roster),
         "outcome": t(verdict.outcome),
         "entries": verdict.entries,
         "size": verdict.size,
@@ -155,6 +162,18 @@ def _show(verdict: BundleVerdict) -> None:
     ]
     if ends:
         show(ends, Form.TABLE)
+    accused = [
+        {
+            "author": one.author,
+            "accuses": ", ".join(one.against),
+            "code": one.code,
+            "round": "–" if one.round < 0 else one.round,
+            "evidence": one.evidence,
+        }
+        for one in verdict.accusations
+    ]
+    if accused:
+        show(accused, Form.TABLE)
     held = [
         {"author": one.author, "kind": one.kind, "leaf": one.hash, "held": _word(one.standing)}
         | {"reason": said(one.reason)}

@@ -12,6 +12,7 @@ import pytest
 
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.engines.training.export import ModelFile, model_digest
+from tests.unit.engines.course.test_ending import story
 from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, HONEST, JOB, LOG, STORY
 
 
@@ -40,6 +41,37 @@ def test_an_honest_bundle_under_the_pinned_charter_is_0(cli: Any, files: Any) ->
     told = json.loads(out)
     assert (code, told["status"], told["outcome"]) == (0, "verified", "succeeded")
     assert {end["author"] for end in told["authors"]} == {"server", "enclave", *BANKS}
+
+
+def test_a_bundle_is_held_to_the_spec_that_was_approved(cli: Any, files: Any) -> None:
+    """Whoever colludes with the centre can tell a story of another spec: the job's is known."""
+    command = ("audit", "verify", files["bundle"], "--charter", files["charter"])
+    _, out, _ = cli(*command, "-o", "json")
+    spec = json.loads(out)["spec"]
+    code, out, _ = cli(*command, "--spec", spec)
+    assert code == 0
+    assert spec in out
+    other = "0" * len(spec)
+    code, out, err = cli(*command, "--spec", other)
+    assert code == 7
+    assert "broken" in out
+    assert f"not of {other}" in err
+
+
+def test_accusations_are_told_with_whom_they_accuse(
+    cli: Any, files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = story("sealed", "accusation")
+    signed = SignedCharter(world.charter)
+    files["charter"].write_text(json.dumps(signed.json()))
+    files["bundle"].write_text(json.dumps(world.bundle()))
+    code, out, _ = cli("audit", "verify", files["bundle"], "--charter", files["charter"])
+    assert code == 0
+    for text in ("accuses", "bank-d", "vote_already_cast", "ab" * 32):
+        assert text in out
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    _, out, _ = cli("audit", "verify", files["bundle"], "--charter", files["charter"])
+    assert "指控" in out
 
 
 def test_a_bundle_whose_end_is_cut_off_is_7_and_unfinished(cli: Any, files: Any) -> None:

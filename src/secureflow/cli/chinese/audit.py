@@ -21,6 +21,10 @@ TEXTS: Final[dict[str, str]] = {
     "Leaves that a party kept (agent leaves JOB -o json): are they in it?": (
         "某参与方自己保存的叶子（agent leaves JOB -o json）：审计包中有没有？"
     ),
+    "Digest of the spec that you approved: is the bundle about it?": (
+        "您所批准规格的摘要：审计包说的是它吗？"
+    ),
+    "accuses": "指控",
     "Keep it: show it to the other members, and ask the operator for another.": (
         "请保留此审计包，给其他成员看，并向运营方另要一份。"
     ),

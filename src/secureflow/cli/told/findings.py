@@ -11,6 +11,7 @@ TEXTS: Final[dict[str, str]] = {
     "a roster of one: whoever colludes with the centre would be its only witness": (
         "名单只有一方：与中心串通者就是它唯一的见证"
     ),
+    "it tells of the spec {}, not of {}": "它讲的是规格 {0}，而非 {1}",
     "{}: it binds another spec than the bundle's": "{0}：它绑定的规格与审计包的不同",
     "{}: entries are not in rising order": "{0}：条目未按升序排列",
     "{}: it was signed for the log {}": "{0}：它是为日志 {1} 签署的",

@@ -16,6 +16,8 @@ The verifier believes nothing that the bundle says of itself:
 - each leaf is in the tree under the head, the log signed the head, and a quorum of the roster
   that the *signed spec* names cosigned it.
 Without a charter all this can only be consistent with itself, which a forger can make too.
+The spec is the bundle's own: members who collude with the centre can tell a story of a spec and a
+roster that nobody else saw. Whoever knows the job gives the digest that it was approved under.
 
 The verdict is `broken` when something contradicts, else `unfinished` when something is not there
 (an end, a cosignature, what an accusation says), else `consistent, unauthenticated` without a
@@ -27,10 +29,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from secureflow.domain.charter import Charter
 from secureflow.engines.ledger import leaves
+from secureflow.engines.ledger.accused import Accusation, accusations_of, silenced
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry, parse_bundle
 from secureflow.engines.ledger.ends import ENCLAVE, SERVER, AuthorEnd, judge_ends
 from secureflow.engines.ledger.held import HeldLeaf, judge_held
@@ -39,8 +42,6 @@ from secureflow.engines.ledger.witness import colluders_of, quorum_of
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 
-ACCUSATION: Final = "accusation"
-
 Status = Literal["verified", "unfinished", "broken", "consistent, unauthenticated"]
 
 
@@ -48,7 +49,8 @@ Status = Literal["verified", "unfinished", "broken", "consistent, unauthenticate
 class BundleVerdict:
     """What the audit found. `ok` only when the status is `verified`.
 
-    `failures` name the entry and what is wrong with it, `missing` what a whole story would hold;
+    `job`, `spec` (its digest) and `roster` say whose story it is; `failures` name the entry and
+    what is wrong with it, `missing` what a whole story would hold; `accusations` who accused whom;
     `outcome` is how the job ended by the centre's end, `authors` how each one's leaves end, `held`
     what leaves are worth that authors kept; `cosigners` are the roster members whose cosignatures
     under the head hold, `quorum` how many it takes.
@@ -58,7 +60,11 @@ class BundleVerdict:
     status: Status
     failures: tuple[str, ...]
     missing: tuple[str, ...] = ()
+    job: str = ""
+    spec: str = ""
+    roster: tuple[str, ...] = ()
     outcome: str = ""
+    accusations: tuple[Accusation, ...] = ()
     authors: tuple[AuthorEnd, ...] = ()
     held: tuple[HeldLeaf, ...] = ()
     entries: int = 0
@@ -67,10 +73,13 @@ class BundleVerdict:
     quorum: int = 0
 
 
-def verify_bundle(bundle_json: Any, charter: Charter | None, held: Any = None) -> BundleVerdict:
+def verify_bundle(
+    bundle_json: Any, charter: Charter | None, held: Any = None, spec: str = ""
+) -> BundleVerdict:
     """Judge a foreign bundle. Total: whatever it is, the answer is a verdict.
 
-    `held` is a foreign list of leaves that their authors kept, to be held against it.
+    `held` is a foreign list of leaves that their authors kept, to be held against it; `spec` the
+    digest of the spec that it is to be about.
 
     Raises:
         SecureFlowError: only for `held` that is none: `malformed_bundle`, `malformed_leaf`.
@@ -80,9 +89,9 @@ def verify_bundle(bundle_json: Any, charter: Charter | None, held: Any = None) -
     except SecureFlowError as error:
         return BundleVerdict(False, "broken", (error.message,))
     ends = judge_ends(bundle)
-    failures = [*_story_failures(bundle), *_entry_failures(bundle)]
+    failures = [*_story_failures(bundle, spec), *_entry_failures(bundle)]
     failures += [*_chain_failures(bundle), *_consent_failures(bundle), *ends.broken]
-    missing = [*ends.missing, *_silenced(bundle)]
+    missing = [*ends.missing, *silenced(bundle)]
     keys = dict(bundle.contributors) if charter is None else _roster_keys(bundle, charter)
     kept = judge_held(bundle, ends.authors, keys, [] if held is None else held)
     failures += [f"{one.title}: {one.reason}" for one in kept if one.standing == "contradicts"]
@@ -104,7 +113,11 @@ def verify_bundle(bundle_json: Any, charter: Charter | None, held: Any = None) -
         status=status,
         failures=tuple(failures),
         missing=tuple(missing),
+        job=bundle.job,
+        spec=digest(bundle.spec),
+        roster=bundle.roster,
         outcome=ends.outcome,
+        accusations=tuple(accusations_of(bundle)),
         authors=tuple(ends.authors),
         held=tuple(kept),
         entries=len(bundle.entries),
@@ -122,7 +135,7 @@ def _status(failures: list[str], missing: list[str], charter: Charter | None) ->
     return "consistent, unauthenticated" if charter is None else "verified"
 
 
-def _story_failures(bundle: Bundle) -> Iterator[str]:
+def _story_failures(bundle: Bundle, expected: str) -> Iterator[str]:
     """Do job, spec and roster belong together? The leaves bind the spec, the spec the roster."""
     if bundle.note.checkpoint.origin != bundle.origin:
         yield f"the head is of the log {bundle.note.checkpoint.origin}, not {bundle.origin}"
@@ -135,6 +148,8 @@ def _story_failures(bundle: Bundle) -> Iterator[str]:
         # own, and the only witness of a log that nobody else has seen.
         yield "a roster of one: whoever colludes with the centre would be its only witness"
     spec = digest(bundle.spec)
+    if expected and spec != expected:
+        yield f"it tells of the spec {spec}, not of {expected}"
     for entry in bundle.entries:
         leaf = entry.signed.leaf
         optional = leaf.author == SERVER and not leaf.spec
@@ -163,14 +178,6 @@ def _opens(entry: BundleEntry) -> bool:
     if entry.salt is None:
         return True
     return leaves.commitment(entry.salt, entry.document) == entry.signed.leaf.commitment
-
-
-def _silenced(bundle: Bundle) -> Iterator[str]:
-    """Does every accusation say whom it accuses of what? The accused may have exported this."""
-    for entry in bundle.entries:
-        leaf = entry.signed.leaf
-        if leaf.job == bundle.job and leaf.kind == ACCUSATION and entry.salt is None:
-            yield f"{entry.title}: the accusation comes without its document"
 
 
 def _chain_failures(bundle: Bundle) -> Iterator[str]:

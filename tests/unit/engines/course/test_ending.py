@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from secureflow.application import recording
+from secureflow.engines.ledger.accused import Accusation
 from secureflow.engines.ledger.bundle import BundleVerdict, verify_bundle
 from secureflow.engines.ledger.bundle_format import BundleEntry, bundle_json
 from secureflow.engines.ledger.ends import CLOSED, FINISHED, SERVER
@@ -71,13 +72,24 @@ def asks(verb: str, nth: int = 0) -> Stop:
     return stop
 
 
+ACCUSES = {
+    "refused": "close",
+    "code": "vote_already_cast",
+    "reason": "no",
+    "against": ["server"],
+    "evidence": "ab" * 32,
+    "round": 1,
+    "stage": "train",
+}
+
+
 def accusing(world: World, verb: str) -> World:
     """Let bank-d refuse once, with a signed accusation, and then stay away for good."""
 
     def accuse(party: str, asked: str, reply: dict[str, Any]) -> dict[str, Any]:
         if party == "bank-d" and asked == verb:
             world.silent.add("bank-d")
-            offered = world._leaf("bank-d", "accusation", {"code": "vote_already_cast"})
+            offered = world._leaf("bank-d", "accusation", ACCUSES)
             raise SecureFlowError("vote_already_cast", "no", "", {"accusation": offered})
         return reply
 
@@ -160,6 +172,10 @@ def test_a_whole_story_verifies_and_tells_every_end(kind: str, course: str) -> N
         assert (kinds_of(world.bundle(), party)[-1] == FINISHED) == (party not in gone)
     if course == "accusation":
         assert kinds_of(world.bundle(), "bank-d")[-1] == "accusation"
+        told = Accusation("bank-d", ("server",), "vote_already_cast", 1, "train", "ab" * 32)
+        assert verdict.accusations == (told,)
+    else:
+        assert verdict.accusations == ()
 
 
 @every_story

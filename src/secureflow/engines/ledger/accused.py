@@ -1,0 +1,63 @@
+"""Who accused whom in a job's story: the accusations of a bundle, as their authors signed them.
+
+That an accusation stands in a verified bundle says who signed it, not that it is right: its
+evidence lies with the accuser, under the digest that the document names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from secureflow.engines.ledger.bundle_format import Bundle
+
+ACCUSATION: Final = "accusation"
+_MOST: Final = 16  # accused of one accusation; honest ones name one or two
+_LONGEST: Final = 200
+
+
+@dataclass(frozen=True)
+class Accusation:
+    """One signed accusation: who says that whom did what, where.
+
+    `round` is −1 and `stage` empty where it speaks of none; `evidence` is the SHA-256 of the
+    request that was refused, which the author keeps.
+    """
+
+    author: str
+    against: tuple[str, ...]
+    code: str
+    round: int
+    stage: str
+    evidence: str
+
+
+def accusations_of(bundle: Bundle) -> Iterator[Accusation]:
+    """Yield the accusations of the bundle's job. Total: what is no text reads as nothing."""
+    for entry in bundle.entries:
+        leaf = entry.signed.leaf
+        if leaf.job == bundle.job and leaf.kind == ACCUSATION and entry.salt is not None:
+            found = entry.document if isinstance(entry.document, dict) else {}
+            named = found.get("against")
+            number = found.get("round")
+            yield Accusation(
+                author=leaf.author,
+                against=tuple(map(_text, named[:_MOST])) if isinstance(named, list) else (),
+                code=_text(found.get("code")),
+                round=number if isinstance(number, int) and not isinstance(number, bool) else -1,
+                stage=_text(found.get("stage")),
+                evidence=_text(found.get("evidence")),
+            )
+
+
+def silenced(bundle: Bundle) -> Iterator[str]:
+    """Does every accusation say whom it accuses of what? The accused may have exported this."""
+    for entry in bundle.entries:
+        leaf = entry.signed.leaf
+        if leaf.job == bundle.job and leaf.kind == ACCUSATION and entry.salt is None:
+            yield f"{entry.title}: the accusation comes without its document"
+
+
+def _text(value: Any) -> str:
+    return value[:_LONGEST] if isinstance(value, str) else ""
