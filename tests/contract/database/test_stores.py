@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -340,6 +341,37 @@ async def test_an_idempotency_key_keeps_the_first_answer(database: Database) -> 
         with pytest.raises(SecureFlowError) as caught:
             await unit.idempotency.remember("usr_1", "k", "cd", 201, None, 8)
         assert code_of(caught) == "fenced"
+
+
+@pytest.mark.postgres
+async def test_a_service_that_was_restarted_is_used_again(
+    empty_postgres: Callable[[], str],
+) -> None:
+    """Its pooled connections are dead then: each failed one request as a defect."""
+    url = empty_postgres()
+    database, other = Database(url), Database(url)
+    await database.start()
+    try:
+        await kept(database, "users", USER)
+        async with other.engine.connect() as connection:
+            mine = "datname = current_database() AND pid <> pg_backend_pid()"
+            end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}"
+            assert (await connection.exec_driver_sql(end)).all()
+        async with database.begin() as unit:
+            assert await unit.users.find(USER.id) == USER
+    finally:
+        await database.close()
+        await other.close()
+
+
+async def test_a_database_that_is_away_is_called_that(tmp_path: Path) -> None:
+    for url in (f"sqlite:///{tmp_path}/no/such/folder.db", f"postgresql://sf@/x?host={tmp_path}"):
+        database = Database(url)
+        with pytest.raises(SecureFlowError) as caught:
+            async with database.begin():
+                pass
+        assert code_of(caught) == "database_unavailable"
+        await database.close()
 
 
 async def test_of_one_user_the_newest_answers_are_kept(

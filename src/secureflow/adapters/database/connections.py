@@ -82,7 +82,9 @@ def driver_url(text: str) -> URL:
 def async_engine(url: URL) -> AsyncEngine:
     """Return the engine that the event loop uses."""
     # No error text, and so no log, ever quotes what was to be stored.
-    engine = create_async_engine(url, hide_parameters=True)
+    # A service that was restarted has closed the pooled connections: each is asked before use.
+    stale = url.get_backend_name() != "sqlite"
+    engine = create_async_engine(url, hide_parameters=True, pool_pre_ping=stale)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     return engine

@@ -76,8 +76,19 @@ class SqlUnitOfWork:
         self.idempotency: Idempotency = SqlIdempotency(self)
 
     async def __aenter__(self) -> SqlUnitOfWork:
-        """Take a connection from the pool."""
-        self._connection = await self._engine.connect()
+        """Take a connection from the pool.
+
+        Raises:
+            SecureFlowError: `database_unavailable`; whoever asked may try again.
+        """
+        try:
+            self._connection = await self._engine.connect()
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            raise SecureFlowError(
+                "database_unavailable",
+                "The database cannot be reached at the moment.",
+                "Try again soon; if it lasts, the operator looks whether its service runs.",
+            ) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
