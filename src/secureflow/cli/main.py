@@ -34,7 +34,7 @@ from secureflow.cli import (
     users,
 )
 from secureflow.cli.console import fail, group
-from secureflow.cli.texts import t
+from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.version import __version__
 
@@ -98,7 +98,7 @@ def _run(arguments: list[str]) -> int:
     from secureflow.domain.exits import INTERNAL, INTERRUPTED
 
     try:
-        app(arguments, prog_name="secureflow")
+        _call(arguments)
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         # Only a question that nobody answers (Ctrl-C, Ctrl-D, no terminal) ends with 1.
@@ -127,6 +127,14 @@ def _unusable(error: Exception) -> SecureFlowError | None:
     if not isinstance(error, OSError) or not (error.filename or error.errno in _FULL):
         return None
     return SecureFlowError("invalid_file", f"{error.filename or 'stdout'}: {error.strerror}.")
+
+
+def _call(arguments: list[str]) -> None:
+    if language() == "zh":
+        from secureflow.cli.usage import run_in_chinese
+
+        sys.exit(run_in_chinese(app, arguments))
+    app(arguments, prog_name="secureflow")
 
 
 def exit_code(error: SecureFlowError) -> int:

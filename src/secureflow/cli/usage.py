@@ -1,0 +1,103 @@
+"""Usage and help in Chinese: what typer itself says, which it can say in English only."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from typing import Final, cast
+
+import typer
+
+_HELP: Final = (
+    (re.compile(r"^Usage: ", re.MULTILINE), "用法："),
+    (re.compile(r"^Arguments:$", re.MULTILINE), "参数："),
+    (re.compile(r"^Options:$", re.MULTILINE), "选项："),
+    (re.compile(r"^Commands:$", re.MULTILINE), "命令："),
+    (re.compile(r"Show this message and exit\."), "显示此帮助并退出。"),
+    (re.compile(r"Install completion for the current shell\."), "为当前 shell 安装补全。"),
+    (
+        re.compile(
+            r"Show completion for the current shell, to copy it or\s+customize the "
+            r"installation\."
+        ),
+        "显示当前 shell 的补全脚本，供复制或自行安装。",
+    ),
+    (re.compile(r"\[required\]|(?<=; )required(?=\])"), "[必填]"),
+    (re.compile(r"(?<=[\[ ])default: "), "默认："),
+    (re.compile(r"(?<=[\[ ])env var: "), "环境变量："),
+)
+_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
+"""What typer raises where a command line is wrong; it gives it no name of its own."""
+_FAULTS: Final = (
+    (r"No such option: (.+?)\.?", "没有选项 {0}。"),
+    (r"No such option: (.+?)\.? Did you mean (.+)\?", "没有选项 {0}。是否指 {1}？"),
+    (r"No such option: (.+?)\.? \(Possible options: (.+)\)", "没有选项 {0}。是否指 {1}？"),
+    (r"No such command '(.+?)'\.", "没有命令 {0}。"),
+    (r"No such command '(.+?)'\. Did you mean (.+)\?", "没有命令 {0}。是否指 {1}？"),
+    (r"Missing command\.", "缺少命令。"),
+    (r"Missing argument '(.+?)'\.", "缺少参数 {0}。"),
+    (r"Missing option '(.+?)'\.", "缺少选项 {0}。"),
+    (r"Option '(.+?)' requires an argument\.", "选项 {0} 需要一个值。"),
+    (r"Option '(.+?)' does not take a value\.", "选项 {0} 不带值。"),
+    (r"Got unexpected extra arguments?(?:\(s\))? \((.+)\)", "多余的参数：{0}。"),
+    (r"Invalid value for (.+?): (.+)", "{0} 的值无效：{1}"),
+    (r"Invalid value: (.+)", "值无效：{0}"),
+    (r"(?:Value error, )?'?(.+?)'? is not one of (.+?)\.?", "{0} 不在可选值之中：{1}。"),
+    (r"Input should be less than or equal to (\S+)", "须不大于 {0}。"),
+    (r"Input should be greater than or equal to (\S+)", "须不小于 {0}。"),
+    (r"Input should be a valid (?:number|integer|decimal).*", "须为数字。"),
+    (r"Input should be a valid boolean.*", "须为 true 或 false。"),
+)
+
+
+def run_in_chinese(app: typer.Typer, arguments: list[str]) -> int:
+    """Run one command; usage, help and faults of usage are told in Chinese.
+
+    Returns:
+        The exit code; whatever a command raises comes through.
+    """
+    helps = "--help" in arguments
+    heard = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(heard) if helps else contextlib.nullcontext():
+            code = app(arguments, prog_name="secureflow", standalone_mode=False)
+    except _UsageError as fault:
+        sys.stderr.write(_told(fault))
+        return int(getattr(fault, "exit_code", 2))
+    except typer.Abort:
+        sys.stderr.write("已中止。\n")
+        return 1
+    finally:
+        sys.stdout.write(help_in_chinese(heard.getvalue()))
+    return code if isinstance(code, int) else 0
+
+
+def help_in_chinese(text: str) -> str:
+    """Return a help text with typer's own words in Chinese."""
+    for english, chinese in _HELP:
+        text = english.sub(chinese, text)
+    return text
+
+
+def fault_in_chinese(message: str) -> str:
+    """Return what is wrong with a command line in Chinese; an unknown text stays as it is."""
+    for pattern, chinese in _FAULTS:
+        if found := re.fullmatch(pattern, message, re.DOTALL):
+            told = [fault_in_chinese(one) for one in found.groups()]
+            return chinese.format(*told)
+    return message
+
+
+def _told(fault: BaseException) -> str:
+    context = getattr(fault, "ctx", None)
+    message = str(getattr(fault, "message", fault))
+    if type(fault).__name__ == "NoArgsIsHelpError":
+        return help_in_chinese(message) + "\n"
+    formed = getattr(fault, "format_message", lambda: message)()
+    lines = [f"错误：{fault_in_chinese(formed)}"]
+    if context is not None:
+        usage = help_in_chinese(context.get_usage())
+        lines = [usage, f"帮助：{context.command_path} --help", "", *lines]
+    return "\n".join(lines) + "\n"
