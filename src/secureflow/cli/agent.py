@@ -189,14 +189,15 @@ def show_charter(
         Path | None, typer.Option(help=t("Write the pinned charter to this file."))
     ] = None,
     config: Config = _CONFIG,
-    output: Output = Form.YAML,
+    output: Output = Form.TABLE,
 ) -> None:
     """Show the pinned charter and the candidate."""
     from secureflow.agent import api
+    from secureflow.cli.charter import show_both
 
     told = api.charter_show(config)
     if save is None:
-        show(told, output)
+        show_both(told) if output is Form.TABLE else show(told, output)
         return
     if not told["pinned"]:
         raise SecureFlowError("charter_not_pinned", t("No charter is pinned yet."))

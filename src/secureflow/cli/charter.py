@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,6 +104,21 @@ def _signed(value: Any) -> SignedCharter:
     from secureflow.domain.charter import SignedCharter
 
     return SignedCharter.from_json(value)
+
+
+def show_both(told: Mapping[str, Any]) -> None:
+    """Write what an agent knows: the charter that it goes by, the one that waits, what differs."""
+    pinned, waiting = told.get("pinned"), told.get("candidate")
+    if pinned:
+        write(t("This agent goes by:"))
+        _show(_signed(pinned), Form.TABLE)
+    else:
+        say(t("No charter is pinned yet."))
+    if waiting and (not pinned or waiting["charter"] != pinned["charter"]):
+        write(("\n" if pinned else "") + t("Waits to be signed:"))
+        _show(_signed(waiting), Form.TABLE)
+    for line in told.get("differences") or ():
+        write(t("differs from the pinned one: {what}", what=line))
 
 
 def _show(signed: SignedCharter, output: Form) -> None:

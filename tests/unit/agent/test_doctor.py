@@ -206,7 +206,9 @@ async def test_another_centre_is_not_believed(tmp_path: Path) -> None:
         await imposter.server.stop(0)
 
 
-async def test_simulated_enclaves_are_called_so(tmp_path: Path) -> None:
+async def test_simulated_enclaves_are_called_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     platform = tmp_path / "simulated"
     SimulatedPlatform.create(platform, now())
     async with patient(tmp_path) as sick:
@@ -217,6 +219,8 @@ async def test_simulated_enclaves_are_called_so(tmp_path: Path) -> None:
         assert "SIMULATED" in legs["attestation"]["message"]
         assert "SIMULATED" in legs["enclave"]["message"]
         assert legs["enclave"]["ok"]
+        told = capfd.readouterr()
+        assert "tee_simulated" not in told.out + told.err, "the legs say it; no log line between"
 
 
 async def test_a_file_or_declaration_other_than_the_published_one_is_told(tmp_path: Path) -> None:

@@ -78,6 +78,24 @@ def test_pinning_takes_the_servers_charter_or_a_file(cli: Any, asked: Any, tmp_p
     assert asked[-1] == ("charter.pin", {"charter": None, "confirm": ""})
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_charter_is_shown_as_people_compare_it(
+    cli: Any, monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    signed = {"charter": CHARTER.json(), "signatures": {}}
+    told: dict[str, Any] = {"pinned": None, "candidate": signed, "differences": []}
+    monkeypatch.setattr(api, "control", lambda *_, **__: told)
+    out = cli("agent", "charter", "show")[1]
+    assert CHARTER.fingerprint_words("en") in out
+    assert "signatures:" not in out
+    told |= {"pinned": signed, "differences": ["bank-a: another key"]}
+    out = cli("agent", "charter", "show")[1]
+    assert out.count(CHARTER.fingerprint_words("en")) == 1, "the same charter is shown once"
+    assert "bank-a: another key" in out
+    assert json.loads(cli("agent", "charter", "show", "-o", "json")[1]) == told
+
+
 def test_an_alarm_is_cleared_only_with_a_reason_and_a_yes(cli: Any, asked: Any) -> None:
     assert cli("agent", "clear-alarm", "--yes")[0] == 2
     assert cli("agent", "clear-alarm", "--reason", "explained")[0] == 2

@@ -44,6 +44,22 @@ def _asks_as(centre: Any, cli: Any, *arguments: str) -> str:
     return str(centre.asked[-1][1]["Authorization"])
 
 
+def test_who_is_nobody_is_told_the_step_that_helps(centre: Any, cli: Any, tmp_path: Path) -> None:
+    assert cli("user", "me")[2].endswith("→ secureflow login URL --ca FILE\n")
+    _login(centre, cli, tmp_path, "bob", "--context", "bank-b")
+    code, _, err = cli("user", "me")
+    assert (code, err) == (
+        3, "unauthenticated: You are not logged in. → secureflow context use NAME\n"
+    )  # fmt: skip
+    code, _, err = cli("--context", "bank-x", "user", "me")
+    assert (code, err) == (
+        4, "not_found: There is no context bank-x. → secureflow context list\n"
+    )  # fmt: skip
+    centre.answers["POST /logout"] = (200, {})
+    assert cli("--context", "bank-b", "logout")[0] == 0
+    assert cli("--context", "bank-b", "user", "me")[2].endswith("login --context bank-b\n")
+
+
 def test_each_context_speaks_as_its_own_user(
     centre: Any, cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +105,7 @@ def test_logging_out_forgets_the_token_of_the_context_alone(
     centre.answers["POST /logout"] = (200, {})
     _login(centre, cli, tmp_path, "ann")
     _login(centre, cli, tmp_path, "bob", "--context", "bank-b")
+    centre.answers["POST /logout"] = (200, {})
     assert cli("--context", "bank-b", "logout")[0] == 0
     assert centre.asked[-1][1]["Authorization"] == "Bearer sft_bob"
     assert load_profile(profile_path("bank-b")).token == ""

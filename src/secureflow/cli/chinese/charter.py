@@ -30,6 +30,8 @@ TEXTS: Final[dict[str, str]] = {
     "It follows the pinned charter.": "它承接已钉定的章程。",
     "Charter file (JSON).": "章程文件（JSON）。",
     "The version that waits for signatures.": "等待签名的版本。",
+    "This agent goes by:": "本代理遵循的章程：",
+    "Waits to be signed:": "等待签名的章程：",
     "yes": "是",
     "no": "否",
     "Also write it to this file.": "同时写入此文件。",
