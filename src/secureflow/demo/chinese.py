@@ -188,6 +188,8 @@ _SCREEN: Final[dict[str, str]] = {
     "trained": "已训练",
     "running": "运行中",
     "succeeded": "成功",
+    "{name} ({reason})": "{name}（{reason}）",
+    "; ": "；",
     "No demo is running in {directory}.": "{directory} 中没有正在运行的演示。",
     "The demo has ended.": "演示已结束。",
     "The platform keeps running. Look around:": "平台仍在运行。可以查看：",

@@ -75,8 +75,10 @@ class Screen:
         else:
             self._print(say("  dealt at random; --by COLUMN makes the shares unlike"))
         if study.left_out:
-            named = [f"{name} ({say(reason)})" for name, reason in study.left_out.items()]
-            self._print(_visible(say("  left out: {columns}", columns="; ".join(named))))
+            pairs = study.left_out.items()
+            left = [say("{name} ({reason})", name=name, reason=say(why)) for name, why in pairs]
+            named = say("; ").join(left)
+            self._print(_visible(say("  left out: {columns}", columns=named)))
 
     def step(self, name: str) -> None:
         """Show that a step of the set-up begins."""

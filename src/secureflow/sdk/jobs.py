@@ -11,7 +11,7 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.jobs import Job, JobSummary, UnsuccessfulJobError
 from secureflow.domain.noise import NoiseWish
 from secureflow.domain.privacy import Privacy
-from secureflow.domain.specs import Protection, TrainingPlan, dump
+from secureflow.domain.specs import Protection, TrainingPlan, dump, parse
 from secureflow.domain.statistics import StatisticsQuery
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
@@ -55,7 +55,7 @@ class Jobs(Resource[D_co]):
         leave_out: Collection[str] = (),
         plan: TrainingPlan | None = None,
         protection: Protection = "sealed",
-        privacy: Privacy | None = None,
+        privacy: Privacy | Mapping[str, Any] | None = None,
     ) -> Call[Job]:
         """Submit logistic regression on the columns declared alike, without sensitive ones.
 
@@ -71,20 +71,20 @@ class Jobs(Resource[D_co]):
                 `privacy.metrics_noise` says with which noise.
             protection: what hides single updates: `sealed` to the enclave, `secagg` by masks, both.
             privacy: differential privacy, e.g. `Privacy(delta=1e-6, epsilon=3, rows=30_000)`, with
-                `noise="shared"` under masks; numbers are then scaled to their declared bounds.
+                `noise="shared"` under masks, or the same as a mapping, as in a job file; numbers
+                are then scaled to their declared bounds.
 
         Raises:
-            SecureFlowError: as `common_features`, or the server's refusal.
+            SecureFlowError: as `common_features`, `invalid_request`, or the server's refusal.
         """
-        features = common_features(
-            datasets, label, positive, leave_out, bounded=privacy is not None
-        )
+        wished = privacy if isinstance(privacy, Privacy | None) else _privacy(privacy)
+        features = common_features(datasets, label, positive, leave_out, bounded=wished is not None)
         ids = tuple(dataset.id for dataset in datasets)
-        unmeasured = privacy is not None and privacy.metrics_noise is None
+        unmeasured = wished is not None and wished.metrics_noise is None
         plan = plan or (TrainingPlan(validation=0.0) if unmeasured else TrainingPlan())
         request = JobRequest(
             project, name, purpose, ids, features,
-            plan=plan, protection=protection, privacy=privacy,
+            plan=plan, protection=protection, privacy=wished,
         )  # fmt: skip
         return _submission(request)
 
@@ -193,3 +193,7 @@ def _body(request: Asked) -> dict[str, Any]:
         known = request.get("kind") in {"statistics", "training"}
         return {name: value for name, value in request.items() if name != "kind" or not known}
     return {name: value for name, value in dump(request).items() if value is not None}
+
+
+def _privacy(wish: Mapping[str, Any]) -> Privacy:
+    return parse(Privacy, dict(wish), "request")

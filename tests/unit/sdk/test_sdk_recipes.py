@@ -110,3 +110,16 @@ def test_metrics_are_measured_where_their_noise_is_named(
     client = server.client()
     client.jobs.train("prj_0", [dataset()], "income", ">50K", purpose="x", privacy=measured)
     assert json.loads(server.requests[0].content)["plan"]["validation"] > 0
+
+
+def test_privacy_may_be_written_as_in_a_job_file(
+    sdk_server: type, sdk_job: dict[str, object]
+) -> None:
+    server = sdk_server(httpx.Response(201, json=sdk_job))
+    jobs, target = server.client().jobs, ("prj_0", [dataset()], "income", ">50K")
+    jobs.train(*target, purpose="x", privacy={"epsilon": 3, "delta": 1e-6, "rows": 30_000})
+    assert json.loads(server.requests[0].content)["privacy"]["rows"] == 30_000
+    with pytest.raises(SecureFlowError) as refusal:
+        jobs.train(*target, purpose="x", privacy={"epsilonn": 3, "delta": 1e-6})
+    assert refusal.value.code == "invalid_request"
+    assert "epsilonn" in refusal.value.message
