@@ -34,12 +34,14 @@ def show_metrics(told: Mapping[str, Any]) -> None:
             {
                 "metric": t(one.name),
                 "value": one.text,
-                "noise": t("noised") if one.noised else "",
+                "remark": t("noised") if one.noised else "",
             }
             for one in metrics
         ],
         Form.TABLE,
-        ("metric", "value", "noise") if any(one.noised for one in metrics) else ("metric", "value"),
+        ("metric", "value", "remark")
+        if any(one.noised for one in metrics)
+        else ("metric", "value"),
     )
     if any(one.noised for one in metrics):
         write(t("± holds the value without noise 95 times in 100; the row count has noise too."))

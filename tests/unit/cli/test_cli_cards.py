@@ -80,3 +80,13 @@ def test_a_card_in_chinese(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     out = cli("model", "card", "mdl_00000000")[1]
     for text in ("数据所有者", "已加噪", "行数", "安全聚合", "任务规格摘要"):
         assert text in out
+
+
+def test_that_a_metric_is_noised_is_not_said_to_be_where_noise_is_added(
+    centre: Any, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    out = cli("model", "card", CARD["id"])[1]
+    (title,) = [line for line in out.splitlines() if line.startswith("指标")]
+    assert title.split() == ["指标", "值", "备注"]
+    assert "已加噪" in out

@@ -156,4 +156,5 @@ TEXTS: Final[dict[str, str]] = {
     "published": "已发布",
     "notes": "说明",
     "details": "详情",
+    "remark": "备注",
 }
