@@ -15,6 +15,7 @@ from secureflow.adapters.link import CredentialFiles
 from secureflow.kit.crypto import SigningKey, fingerprint
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.installing import examples
 from secureflow.kit.joining import Joined, fetch_authority, join, joined
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
@@ -22,7 +23,8 @@ from secureflow.kit.settings import settings_text
 JSON = Any
 
 _HEAD = (
-    "# Written by `secureflow agent enroll`; configs/agent.example.yaml explains every setting.\n"
+    "# Written by `secureflow agent enroll`. Every setting is explained in\n"
+    f"# {examples() / 'agent.example.yaml'}\n"
 )
 _TAIL = """\
 

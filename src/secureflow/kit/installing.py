@@ -24,6 +24,12 @@ def install_hint(extra: str, module: Path = _HERE) -> str:
     return f"Install it: {shlex.quote(sys.executable)} -m pip install {what}"
 
 
+def examples(module: Path = _HERE) -> Path:
+    """Return the folder of commented configurations: a wheel carries it beside the code."""
+    carried = module.parents[1] / "configs"
+    return carried if carried.is_dir() else module.parents[3] / "configs"
+
+
 def command(called: str = "") -> str:
     """Return how this program is called: by its name where the path has it, else as it was called.
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.installing import examples
 
 MAX_FILE: Final = 1 << 20
 
@@ -133,7 +134,9 @@ def _read(path: Path) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise _invalid(f"{path} is no mapping of names to values", "See the example in configs/.")
+        raise _invalid(
+            f"{path} is no mapping of names to values", f"See the examples in {examples()}."
+        )
     return values
 
 

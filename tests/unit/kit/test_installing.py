@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from secureflow.kit.installing import command, here, install_hint
+from secureflow.kit.installing import command, examples, here, install_hint
 
 
 def test_an_installed_wheel_names_the_distribution(tmp_path: Path) -> None:
@@ -44,3 +45,14 @@ def test_hints_name_the_command_that_works_here(
     other = tmp_path / "secureflow"
     other.write_text("#!/bin/sh\n")
     assert command(str(other)) == str(other), "another installation's is on the path"
+
+
+def test_the_examples_are_where_the_hint_says(tmp_path: Path) -> None:
+    """In a checkout and in what a wheel installs, which carries them beside the code."""
+    assert (examples() / "agent.example.yaml").is_file()
+    carried = tmp_path / "site-packages" / "secureflow" / "configs"
+    carried.mkdir(parents=True)
+    assert examples(tmp_path / "site-packages" / "secureflow" / "kit" / "installing.py") == carried
+    project = tomllib.loads((examples().parent / "pyproject.toml").read_text())
+    built = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert built["force-include"] == {"configs": "secureflow/configs"}

@@ -47,7 +47,7 @@ TEXTS: Final[dict[str, str]] = {
     "Correct the declaration in the agent's configuration.": "请更正代理配置中的声明。",
     # settings and policies
     "Known: {}.": "已知的有：{0}。",
-    "See the example in configs/.": "请参照 configs/ 中的示例。",
+    "See the examples in {}.": "请参照 {0} 中的示例。",
     "Take it out and set {}, or name a file that holds it.": (
         "请将其移出并设置 {0}，或写出存放它的文件。"
     ),
