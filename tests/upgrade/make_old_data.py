@@ -1,0 +1,136 @@
+"""Make the stored data of an older version: `python tests/upgrade/make_old_data.py OUT.tar.xz`.
+
+Run it in a checkout of that version, with that version's environment: it was last run at cf0e5f2,
+and made `cf0e5f2.tar.xz`. A consortium of three banks on 127.0.0.1, as it lay on disk when all
+processes were killed at once:
+
+- ended jobs: training `sealed` and `secagg`, training with noise, statistics, one that was refused;
+- a request that waits in bank-a's inbox;
+- a training job in the middle of its rounds, `sealed`, and one `secagg`.
+
+`manifest.json` names the jobs and everybody's password, the directory that paths in the settings
+begin with, and the ports. Keys in it are for nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tarfile
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from secureflow import __version__
+from secureflow.agent import api
+from secureflow.demo.data import dataset_config, demo_features, split_silos
+from secureflow.demo.platform import Platform
+from secureflow.domain.noise import NoiseWish
+from secureflow.domain.privacy import Privacy
+from secureflow.domain.schemas import DatasetPrivacy
+from secureflow.domain.specs import TrainingPlan
+from secureflow.sdk import Client, JobRequest, StatisticsRequest
+from secureflow.sdk.queries import query
+
+ROWS = 120
+PURPOSE = "credit scoring"
+BANKS = {"bank-a": "Bank A", "bank-b": "Bank B", "bank-c": "Bank C"}
+POLICY = """
+permit(principal, action == Action::"statistics", resource);
+permit(principal, action == Action::"training", resource) when { context.rounds != 7 };
+forbid(principal, action == Action::"training", resource) when { context.rounds == 9 };
+"""
+BUDGET = DatasetPrivacy("people", 10.0, 1e-5, required=False)
+
+
+def main(out: Path) -> None:
+    """Play it all, kill everything, pack what lies there."""
+    with tempfile.TemporaryDirectory(prefix="secureflow-old-") as scratch:
+        root = Path(scratch) / "place"
+        datasets = {}
+        for party, path in zip(BANKS, split_silos(root / "data", len(BANKS)), strict=True):
+            pq.write_table(pq.read_table(path).slice(0, ROWS), path, compression="zstd")
+            datasets[party] = replace(dataset_config(path), privacy=BUDGET)
+        with Platform(root / "p", BANKS, datasets, policy=POLICY) as place:
+            place.build()
+            with place.client("bank-a") as client:
+                jobs = play(place, client)
+            for process in place.processes.values():
+                process.kill()
+            manifest = {
+                "version": __version__,
+                "root": str(root),
+                "url": place.url,
+                "jobs": jobs,
+                "project": place.project,
+                "passwords": {party: owner.password for party, owner in place.parties.items()},
+                "datasets": {party: owner.dataset_id for party, owner in place.parties.items()},
+            }
+            (root / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        with tarfile.open(out, "w:xz", preset=9) as packed:
+            packed.add(root, "place", filter=lambda entry: None if skipped(entry.name) else entry)
+
+
+def skipped(name: str) -> bool:
+    """Leave out what is no data: logs, locks, sockets, what processes said of themselves."""
+    return name.endswith((".lock", ".sock", "ready.json", ".token")) or "/logs" in name
+
+
+def play(place: Platform, client: Client) -> dict[str, dict[str, Any]]:
+    """Run the jobs; return name → {id, state}."""
+    datasets = tuple(owner.dataset_id for owner in place.parties.values())
+
+    def training(name: str, rounds: int, protection: str, **more: Any) -> str:
+        plan = TrainingPlan(rounds=rounds, batch_size=64, learning_rate=0.1)
+        features = demo_features()
+        if "privacy" in more:
+            plan = replace(plan, validation=0.0)
+            scaled = tuple(replace(one, scale="bounds") for one in features.numeric)
+            features = replace(features, numeric=scaled)
+        return client.jobs.submit(
+            JobRequest(
+                place.project, name, PURPOSE, datasets,
+                features=features, plan=plan, protection=protection, **more,
+            )
+        ).id  # fmt: skip
+
+    def ended(job: str) -> str:
+        while not client.jobs.get(job).state.final:
+            time.sleep(0.1)
+        return job
+
+    noise = Privacy(delta=1e-5, noise_multiplier=3.0, rows=3 * ROWS, noise="enclave")
+    asked = StatisticsRequest(
+        place.project, "ages", PURPOSE, datasets,
+        queries=(query("mean:age"), query("count:age:by=sex")),
+        privacy=NoiseWish(1e-6, epsilon=0.5),
+    )  # fmt: skip
+    jobs = {
+        "sealed": ended(training("sealed", 2, "sealed")),
+        "secagg": ended(training("secagg", 2, "secagg")),
+        "private": ended(training("private", 2, "sealed", privacy=noise)),
+        "statistics": ended(client.jobs.submit(asked).id),
+        "refused": ended(training("refused", 9, "sealed")),
+        "waiting": training("by hand", 7, "sealed"),
+    }
+    while not any(
+        item["job"] == jobs["waiting"]
+        for item in api.inbox_list(place.parties["bank-a"].config, waiting=True)
+    ):
+        time.sleep(0.1)
+    jobs["running_sealed"] = training("running sealed", 300, "sealed")
+    jobs["running_secagg"] = training("running secagg", 300, "secagg")
+    for name in ("running_sealed", "running_secagg"):
+        while (client.jobs.get(jobs[name]).progress or {}).get("round", 0) < 3:
+            time.sleep(0.02)
+    return {
+        name: {"id": job, "state": str(client.jobs.get(job).state)} for name, job in jobs.items()
+    }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())
