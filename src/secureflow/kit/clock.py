@@ -18,6 +18,11 @@ Clock = Callable[[], int]
 Ticks = Callable[[], float]
 """Returns monotonic seconds: for rates and patience, never for dates."""
 
+LOOK: Final = 1.0
+"""Seconds between the looks of whoever waits for others: so it notices its own standstill."""
+STOOD: Final = 1.0
+"""Seconds by which a look may come late; beyond that, this process itself stood still."""
+
 MAX_SKEW: Final = 300
 """Seconds by which two clocks may differ before certificates, verdicts and approvals suffer."""
 
@@ -30,6 +35,15 @@ CLOCK_CODES: Final = frozenset(
 def system_clock() -> int:
     """Return the machine's time in unix seconds."""
     return int(time.time())
+
+
+def stood_still(asked: float, took: float) -> bool:
+    """Tell whether this process itself stood still: it asked to be woken and came far too late.
+
+    A stopped process, a machine that slept: nobody else was silent meanwhile. What others said
+    waits to be read, so whoever waits for them begins to wait anew.
+    """
+    return took - asked > STOOD
 
 
 def ahead_of(theirs: object, own: int) -> int | None:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from secureflow.application.throttle import Throttle
 from secureflow.kit.addresses import Network, source_of, within
+from secureflow.kit.clock import LOOK, stood_still
 from secureflow.kit.faults import Faults
 from secureflow.server.connections import Connections, Phase, Place
 from secureflow.server.settings import ConnectionSettings
@@ -206,5 +207,9 @@ class Listener:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(1)
+            began = self._loop.time()
+            await asyncio.sleep(LOOK)
+            took = self._loop.time() - began
+            if stood_still(LOOK, took):
+                self._connections.excuse(took)
             self._connections.expire()

@@ -183,3 +183,14 @@ def test_a_place_is_given_back_once_and_leaves_nothing(door: Door) -> None:
     assert door.belongs("a", "usr_a")  # a request that outlives its connection
     door.turn("a", Phase.HEAD)
     assert door.connections._groups == {}
+
+
+def test_a_standstill_of_the_server_makes_nobody_slow(door: Door) -> None:
+    door.come("good", GOOD)
+    door.now += 600
+    door.connections.excuse(600)
+    door.connections.expire()
+    assert door.closed == []
+    door.now += 600
+    door.connections.expire()
+    assert door.closed == ["good"]

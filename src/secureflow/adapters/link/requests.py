@@ -2,7 +2,8 @@
 
 A request's id is its idempotency key. Liveness is progress: whoever asks gives a patience, and a
 party that neither connects nor shows progress for that long counts as silent. Answers from another
-party than the one asked, to an unknown id, or after the answer are ignored.
+party than the one asked, to an unknown id, or after the answer are ignored. A standstill of the
+centre itself is nobody's silence: after it patience begins anew, so what is queued is read first.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from secureflow.application.ports import Request
+from secureflow.kit.clock import LOOK, stood_still
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -98,7 +100,13 @@ class OpenRequests:
             left = None if patience is None else entry.progress + patience - loop.time()
             if left is not None and left <= 0:
                 raise silent(entry.request)
-            await asyncio.wait({entry.answer}, timeout=left)
+            if left is None:
+                await asyncio.wait({entry.answer})
+                continue
+            asked, began = min(left, LOOK), loop.time()
+            await asyncio.wait({entry.answer}, timeout=asked)
+            if stood_still(asked, loop.time() - began):
+                self._touch(entry)
 
     def _find(self, identifier: str, party: str) -> _Open | None:
         entry = self._open.get(identifier)

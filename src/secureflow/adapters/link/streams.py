@@ -1,7 +1,8 @@
 """One end of the long-lived stream: a queue out, a reader in, and a heartbeat.
 
 A link is dead when nothing was read for `SILENCE`; both ends send a `ping` whenever they had
-nothing else to say for `PING`. These two numbers are the only timers of a link.
+nothing else to say for `PING`. These two numbers are the only timers of a link. Silence is counted
+by looks: one that comes late shows that this end stood still; what waits is read before judging.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from secureflow.kit.clock import LOOK, stood_still
 from secureflow.kit.errors import SecureFlowError
 from secureflow.wire import Envelope, decode, encode
 
@@ -32,6 +34,32 @@ class Pipe(Protocol):
 
     async def write(self, message: bytes) -> None:
         """Send a message."""
+
+
+class _Looking:
+    """Puts a deadline off whenever this process itself stood still.
+
+    A look is due before the deadline, so even after a standstill it comes first.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, silence: asyncio.Timeout) -> None:
+        self._loop = loop
+        self._silence = silence
+        self._wait()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+
+    def _wait(self) -> None:
+        self._asked, self._since = min(LOOK, SILENCE / 2), self._loop.time()
+        self._timer = self._loop.call_later(self._asked, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if stood_still(self._asked, now - self._since):
+            self._silence.reschedule(now + SILENCE)
+        self._wait()
 
 
 class Stream:
@@ -85,8 +113,12 @@ class Stream:
             SecureFlowError: `link_silent`, and those of `decode`.
         """
         try:
-            async with asyncio.timeout(SILENCE):
-                data = await self._pipe.read()
+            async with asyncio.timeout(SILENCE) as silence:
+                looking = _Looking(asyncio.get_running_loop(), silence)
+                try:
+                    data = await self._pipe.read()
+                finally:
+                    looking.stop()
         except TimeoutError as error:
             raise SecureFlowError(
                 "link_silent", f"The link said nothing for {SILENCE:g} seconds."

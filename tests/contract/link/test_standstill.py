@@ -1,0 +1,164 @@
+"""A centre that stood still itself blames nobody: what is queued is read before it judges."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from peers.links import JSON, Party, Pki
+
+from secureflow.adapters.link.requests import OpenRequests
+from secureflow.adapters.link.streams import SILENCE, Stream
+from secureflow.application.ports import Request
+from secureflow.kit.errors import SecureFlowError
+from secureflow.wire import Envelope, encode
+
+REQUEST = Request("job_1/1/bank-a", "bank-a", "train", {}, 20.0)
+
+
+class Jumping:
+    """The running loop's own clock, which a test moves on as a standstill does."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._ahead, real = 0.0, loop.time
+        monkeypatch.setattr(loop, "time", lambda: real() + self._ahead)
+
+    async def stand(self, seconds: float) -> None:
+        """Let time pass in which nothing of this process ran."""
+        self._ahead += seconds
+        await self._turn()
+
+    async def live(self, seconds: float) -> None:
+        """Let time pass in which this process was awake."""
+        for _ in range(round(seconds / 0.5)):
+            self._ahead += 0.5
+            await self._turn()
+
+    async def _turn(self) -> None:
+        for _ in range(8):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def time(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Jumping]:
+    yield Jumping(asyncio.get_running_loop(), monkeypatch)
+    monkeypatch.undo()
+
+
+async def asked(requests: OpenRequests) -> asyncio.Task[JSON]:
+    asking = asyncio.create_task(requests.ask(REQUEST))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return asking
+
+
+async def test_an_answer_that_waited_out_the_standstill_counts(time: Jumping) -> None:
+    requests = OpenRequests(lambda _: None)
+    asking = await asked(requests)
+    await time.live(19)
+    await time.stand(25)
+    assert not asking.done()
+    requests.answer(REQUEST.id, "bank-a", "trained")
+    assert await asking == "trained"
+
+
+async def test_patience_begins_anew_after_a_standstill_and_still_ends(time: Jumping) -> None:
+    requests = OpenRequests(lambda _: None)
+    asking = await asked(requests)
+    await time.stand(25)
+    await time.live(18)
+    assert not asking.done()
+    await time.live(4)
+    with pytest.raises(SecureFlowError, match="made no progress"):
+        await asking
+
+
+class Queue:
+    """A pipe that holds what a peer sent."""
+
+    def __init__(self) -> None:
+        self.sent: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    async def read(self) -> bytes | None:
+        return await self.sent.get()
+
+    async def write(self, message: bytes) -> None:
+        del message
+
+
+async def test_a_link_is_not_silent_because_this_end_stood_still(time: Jumping) -> None:
+    pipe, received = Queue(), list[Envelope]()
+    running = asyncio.create_task(Stream(pipe, received.append).run())
+    await time.live(SILENCE - 2)
+    await time.stand(SILENCE + 5)
+    assert not running.done()
+    pipe.sent.put_nowait(encode(Envelope("job_1/1/bank-a", "progress", {})))
+    await time.live(1)
+    assert len(received) == 1
+    pipe.sent.put_nowait(None)
+    await running
+
+
+async def test_a_link_that_is_silent_while_this_end_is_awake_is_given_up(time: Jumping) -> None:
+    running = asyncio.create_task(Stream(Queue(), lambda _: None).run())
+    await time.live(SILENCE + 2)
+    with pytest.raises(SecureFlowError, match="said nothing"):
+        await running
+
+
+_CENTRE = """
+import asyncio, sys
+from pathlib import Path
+from peers.links import Centre, CredentialFiles, SecureFlowError
+
+class Made:
+    class authority:
+        trust_domain = "consortium.example"
+    @staticmethod
+    def server():
+        return CredentialFiles(Path(sys.argv[1]))
+
+async def main():
+    centre = await Centre(Made(), Path(sys.argv[2])).start()
+    print(centre.port, flush=True)
+    await centre.connected("bank-a")
+    try:
+        print(await centre.ask("bank-a", "train", patience=0.8), flush=True)
+    except SecureFlowError as error:
+        print(error.code, flush=True)
+    await centre.server.stop(0)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_centre_that_was_really_stopped_takes_the_answer_of_meanwhile(
+    pki: Pki, tmp_path: Path
+) -> None:
+    pki.server()
+    (directory,) = pki.directory.glob("server-*")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _CENTRE, str(directory), str(tmp_path),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert child.stdout is not None
+
+    async def work(verb: str, body: JSON, rider: JSON) -> JSON:
+        del body, rider
+        child.send_signal(signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(2.5, child.send_signal, signal.SIGCONT)
+        return verb
+
+    port = int(await child.stdout.readline())
+    peer = Party(f"127.0.0.1:{port}", pki.agent("bank-a"), work).start()
+    try:
+        assert (await child.stdout.readline()).decode().strip() == "train"
+    finally:
+        await peer.stop()
+        await child.wait()
