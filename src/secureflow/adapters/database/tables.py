@@ -15,7 +15,8 @@ from sqlalchemy.types import TypeDecorator
 METADATA = sa.MetaData()
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-"""64 bits; SQLite's INTEGER PRIMARY KEY needs that very name."""
+"""64 bits, for every whole number: SQLite's INTEGER has no fewer, and so hides a column that is
+narrower in PostgreSQL. SQLite's INTEGER PRIMARY KEY needs that very name."""
 
 
 class JsonText(TypeDecorator[Any]):
@@ -85,7 +86,7 @@ def _entity(
         METADATA,
         sa.Column("id", sa.Text, primary_key=True),
         *columns,
-        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("version", BIG, nullable=False),
         sa.Column("doc", JsonText, nullable=False),
     )
 
@@ -115,7 +116,7 @@ SETTINGS = sa.Table(
     "settings",
     METADATA,
     sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("version", BIG, nullable=False),
     sa.Column("value", JsonText),
 )
 
@@ -123,7 +124,7 @@ JOURNAL = sa.Table(
     "journal",
     METADATA,
     sa.Column("job", sa.Text, primary_key=True),
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", BIG, primary_key=True, autoincrement=False),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("answer", JsonText),
     sa.Column("failure", JsonText),
@@ -133,7 +134,7 @@ OUTBOX = sa.Table(
     "outbox",
     METADATA,
     sa.Column("job", sa.Text, primary_key=True),
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", BIG, primary_key=True, autoincrement=False),
     sa.Column("party", sa.Text, primary_key=True),
     sa.Column("verb", sa.Text, nullable=False),
 )
@@ -156,7 +157,7 @@ IDEMPOTENCY = sa.Table(
     sa.Column("user", sa.Text, primary_key=True),
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("request", sa.Text, nullable=False),
-    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("status", BIG, nullable=False),
     sa.Column("body", JsonText),
     sa.Column("at", BIG, nullable=False, index=True),
 )
@@ -164,7 +165,7 @@ IDEMPOTENCY = sa.Table(
 LOG_HEAD = sa.Table(
     "log_head",
     METADATA,
-    sa.Column("one", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("one", BIG, primary_key=True, autoincrement=False),
     sa.Column("origin", sa.Text, nullable=False),
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("size", BIG, nullable=False),
@@ -177,7 +178,7 @@ LOG_SUBMISSIONS = sa.Table(
     sa.Column("arrival", BIG, primary_key=True),
     sa.Column("job", sa.Text, nullable=False),
     sa.Column("seq", BIG, nullable=False),  # 53 random bits for deeds that belong to no job
-    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("position", BIG, nullable=False),
     sa.Column("number", BIG),
     sa.Column("data", sa.LargeBinary),
     sa.Column("document", JsonText),

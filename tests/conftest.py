@@ -1,0 +1,63 @@
+"""A PostgreSQL of our own for the suites that run over it; where there is none, that is said."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from tests.contract.database import postgres
+
+DEMANDED = "SECUREFLOW_DEMAND_POSTGRES"
+"""Set (`.ci/run` does), a machine without PostgreSQL fails what it else skips."""
+_ABSENT = "PostgreSQL NOT TESTED: no initdb in PATH or /usr/lib/postgresql/*/bin"
+
+
+def _told() -> str:
+    """Return the line that says whether PostgreSQL is tested."""
+    found = postgres.binaries()
+    return f"PostgreSQL: {found}" if found else f"{_ABSENT} ({DEMANDED}=1 makes this a failure)"
+
+
+def pytest_report_header() -> str:
+    """Say it before the tests."""
+    return _told()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """And after them: `-q` has no header, and nobody reads the middle."""
+    if postgres.binaries() is None:
+        terminalreporter.section("PostgreSQL", sep="!", red=True, bold=True)
+        terminalreporter.line(_told(), red=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Start it, once."""
+    bin_dir = postgres.binaries()
+    if bin_dir is None:
+        if os.environ.get(DEMANDED):
+            pytest.fail(f"{_ABSENT}, and {DEMANDED} is set")
+        pytest.skip(_ABSENT)
+    with postgres.server(bin_dir) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def empty_postgres(postgres_server: str) -> Callable[[], str]:
+    """Make an empty database in it and return its URL."""
+
+    def make() -> str:
+        name = f"t{uuid.uuid4().hex}"
+        engine = sa.create_engine(
+            postgres_server, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool
+        )
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        return make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+
+    return make
