@@ -260,12 +260,16 @@ class MemoryLedger:
         return [entry.kind for entry in self.log]
 
     async def sequenced(self, job: str, seq: int) -> Recorded:
-        for place, leaf in sorted(self._database.tables.pending.items()):
-            if place not in self._placed:
-                self._place(place, leaf)
+        await self.caught_up()
         indices = [i for (one, at, _), i in sorted(self._placed.items()) if (one, at) == (job, seq)]
         assert indices, f"nothing was submitted for {job}/{seq}"
         return Recorded(await self.head(), self._tree.size, tuple(indices))
+
+    async def caught_up(self) -> int:
+        for place, leaf in sorted(self._database.tables.pending.items()):
+            if place not in self._placed:
+                self._place(place, leaf)
+        return self._tree.size
 
     async def append(self, leaves: Sequence[PendingLeaf]) -> Recorded:
         async with self._database.begin() as work:

@@ -248,6 +248,9 @@ class Ledger(Protocol):
     async def sequenced(self, job: str, seq: int) -> Recorded:
         """Wait until the submitted leaves of (job, seq) have numbers under a signed head."""
 
+    async def caught_up(self) -> int:
+        """Number every leaf that was submitted by now; return the log's size."""
+
     async def append(self, leaves: Sequence[PendingLeaf]) -> Recorded:
         """Submit and wait, for deeds that belong to no job (users, grants, charter)."""
 

@@ -6,6 +6,8 @@ Rules (ARCHITECTURE.md, "The heart"):
 - the answer of effect k, the job's new state, and what effect k+1 sends out become durable in one
   transaction: one commit per outside effect, none for the effects between;
 - failures and cancellation are journalled and enter by `throw()`, on replay too;
+- a job whose script cannot be run (an older version's, or one that no longer fits) is ended without
+  it (`windups`): at start-up, or when it is cancelled;
 - an effect that was performed but not journalled is performed again under the same idempotency
   key `(job, seq)`; the other side answers from its own record;
 - a script's own work (signatures of every party, frames for every party) grows with the roster and
@@ -23,6 +25,8 @@ from secureflow.application.asking import Asking
 from secureflow.application.listing import every
 from secureflow.application.ports import Begin, Journalled, Ledger, PendingLeaf, UnitOfWork
 from secureflow.application.recording import closes, pending_leaves
+from secureflow.application.scripts import retired
+from secureflow.application.windups import WindUp, cancellation, decide, script_of
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, check_transition
 from secureflow.domain.models import Model
@@ -126,15 +130,22 @@ class Runner:
             self._tasks[job] = asyncio.create_task(self._guarded(job), name=f"job {job}")
 
     async def resume_all(self) -> None:
-        """Drive every job that is neither finished nor a draft: the first thing after a start."""
+        """Drive every job that is neither finished nor a draft: the first thing after a start.
+
+        Of the paused ones only those that end without their script.
+        """
         async with self._begin() as unit:
             for state in JobState:
-                if not state.final and state not in {JobState.DRAFT, JobState.PAUSED}:
+                if not state.final and state != JobState.DRAFT:
                     for job in await every(unit.jobs, state=state.value):
-                        self.start(job.id)
+                        if state != JobState.PAUSED or WindUp.of(job) or _ends_by(job):
+                            self.start(job.id)
 
     async def cancel(self, job: str, by: str) -> None:
-        """Cancel: durable at once; the script is told at its current effect and cleans up."""
+        """Cancel: durable at once; the script is told at its current effect and cleans up.
+
+        A paused job ends without its script.
+        """
         async with self._begin() as unit:
             entity = await unit.jobs.get(job)
             if entity.state.final:
@@ -154,7 +165,12 @@ class Runner:
 
     async def _guarded(self, job: str) -> None:
         try:
-            await self._drive(job)
+            try:
+                await self._drive(job)
+            except SecureFlowError as error:
+                if not await self._winds_up(job, error):
+                    raise
+                await self._drive(job)
         except SecureFlowError as error:
             if error.code != "fenced":  # another replica drives it: nothing to say
                 await self._pause(job, error)
@@ -184,16 +200,48 @@ class Runner:
                 await asyncio.to_thread(course.settle, answer)
 
     async def _replayed(self, job: str) -> _Course:
-        """Feed the journal to a fresh script."""
+        """Feed the journal to a fresh script: the job's own, or the one that ends it without."""
         async with self._begin() as unit:
             entity = await unit.jobs.get(job)
             lines = await unit.journal.read(job)
+        end = WindUp.of(entity)
+        if end is None and (why := _ends_by(entity)) is not None:
+            end = await self._decide(job, lines, why)
+        if end is not None:
+            ending = await script_of(entity, end, self._ledger)
+            course = _Course(job, entity.digest, ending, seq=end.first)
+            later = [line for line in lines if line.seq >= end.first]
+            await asyncio.to_thread(self._replay, course, later)
+            return course
         script = await asyncio.to_thread(self._script_for, entity)  # it may import its engine
         course = _Course(job, entity.digest, script)
         if "cancel" in entity.progress and not any(map(_cancels, lines)):
             course.cancel.set()  # told once: its clean-up is not cancelled again, on replay neither
         await asyncio.to_thread(self._replay, course, lines)
         return course
+
+    async def _decide(
+        self, job: str, lines: Sequence[Journalled], error: SecureFlowError
+    ) -> WindUp:
+        """Decide, durably, that a job ends by an error without its script."""
+        end = await decide(self._ledger, lines, error)
+        async with self._begin() as unit:
+            await unit.jobs.save(end.kept_by(await unit.jobs.get(job)))
+            await unit.commit()
+        return end
+
+    async def _winds_up(self, job: str, error: SecureFlowError) -> bool:
+        """Tell whether a job that was cancelled ends without its script, which cannot be run."""
+        if error.code != "script_changed":
+            return False
+        async with self._begin() as unit:
+            entity = await unit.jobs.get(job)
+            lines = await unit.journal.read(job)
+        cancelled = cancellation(entity)
+        if cancelled is None or WindUp.of(entity) is not None:
+            return False
+        await self._decide(job, lines, cancelled)
+        return True
 
     @staticmethod
     def _replay(course: _Course, lines: Sequence[Journalled]) -> None:
@@ -323,6 +371,12 @@ class Runner:
                 await self._event(unit, job, "error", error.as_json())
                 await unit.commit()
         self._changed(job)
+
+
+def _ends_by(job: Job) -> SecureFlowError | None:
+    """Return why a job is to be ended without its script; None when its script goes on."""
+    paused = job.state == JobState.PAUSED
+    return (cancellation(job) if paused else None) or retired(job)
 
 
 def _cancels(line: Journalled) -> bool:

@@ -43,12 +43,29 @@ def script_for(job: Job) -> Script[dict[str, JSON]]:
     """
     factory = _FACTORIES.get(job.script)
     if factory is None:
-        raise SecureFlowError(
-            "script_changed",
-            f"Job {job.id} needs the script {job.script}, which this server does not have.",
-            "Run the server version that started the job, or cancel it.",
-        )
+        raise _unknown(job)
     return factory(job)
+
+
+def retired(job: Job) -> SecureFlowError | None:
+    """Return why an unfinished job of an older script ends; None for any other."""
+    if job.script not in RETIRED:
+        return None
+    return SecureFlowError(
+        "script_retired",
+        f"Job {job.id} was begun by an older version of SecureFlow (script {job.script}), which "
+        "this version reads but does not go on with.",
+        "Its parties are told and its budgets settled. Submit it again.",
+        {"script": job.script},
+    )
+
+
+def _unknown(job: Job) -> SecureFlowError:
+    return SecureFlowError(
+        "script_changed",
+        f"Job {job.id} needs the script {job.script}, which this server does not have.",
+        "Run the server version that started the job, or cancel it.",
+    )
 
 
 def _training(job: Job) -> Script[dict[str, JSON]]:
@@ -86,8 +103,10 @@ def explain(job: Job, rounds: Rows, dropouts: Rows) -> dict[str, JSON]:
     Raises:
         SecureFlowError: `script_changed` for a job of a script that this server does not have.
     """
-    script_for(job).close()
-    explained = _EXPLAINERS[job.script](job, rounds, dropouts)
+    explainer = _EXPLAINERS.get(job.script)
+    if explainer is None:
+        raise _unknown(job)
+    explained = explainer(job, rounds, dropouts)
     return {"job": job.id, "name": job.name, "state": job.state.value, **explained}
 
 
@@ -115,11 +134,12 @@ def _explain_statistics(job: Job, rounds: Rows, dropouts: Rows) -> dict[str, JSO
 
 
 _FACTORIES: Final[dict[str, Factory]] = {
-    "training/1": _training,
     "training/2": _training,
-    "statistics/1": _statistics,
     "statistics/2": _statistics,
 }
+RETIRED: Final = frozenset({"training/1", "statistics/1"})
+"""Scripts that were changed before the first release: their unfinished jobs end at start-up. From
+the first release on, the previous version of each script stays in `_FACTORIES` for one release."""
 _EXPLAINERS: Final[dict[str, Explainer]] = {
     "training/1": _explain_training,
     "training/2": _explain_training,

@@ -34,6 +34,7 @@ CHINESE: Final[dict[str, str]] = {
     "inbox_full": "参与方的收件箱已满",
     "cancelled": "已被取消",
     "script_changed": "任务脚本与已记录的过程不一致",
+    "script_retired": "任务由旧版本开始，本版本不再继续执行",
     "unknown_category": "出现未声明的类别",
     "malformed_cell": "数据单元格格式有误",
     "missing_column": "缺少所需的列",

@@ -49,6 +49,7 @@ CATALOGUE: dict[str, Category] = {
     "inbox_item_changed": Category.UNTRUSTED,
     "cancelled": Category.CONFLICT,
     "script_changed": Category.INTERNAL,
+    "script_retired": Category.CONFLICT,
     "unknown_category": Category.INVALID,
     "malformed_cell": Category.INVALID,
     "missing_column": Category.INVALID,

@@ -9,6 +9,7 @@ and nobody waits for a timer. Every batch ends in a signed checkpoint.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -73,8 +74,13 @@ class SqlLedger:
     async def start(self) -> None:
         """Make the log if there is none, and number what a crash left waiting."""
         await self._in_thread(self._store.open)
+        await self.caught_up()
+
+    async def caught_up(self) -> int:
+        """Number every leaf that was submitted by now; return the log's size."""
         while (await self._join((), waiting=True)).more:
             pass
+        return await self._size_at_least(sys.maxsize)
 
     async def stop(self) -> None:
         """Finish the batch that is being written and close the connection."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from secureflow.engines.course.course import (
     Course,
@@ -27,6 +27,9 @@ from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Script
 from secureflow.kit.errors import SecureFlowError
+
+END_SECONDS: Final = 5.0
+"""How long the end of a failed job waits for parties that make no progress."""
 
 
 def succeed(course: Course[Any], **outcome: JSON) -> Script[list[str]]:
@@ -52,8 +55,16 @@ def succeed(course: Course[Any], **outcome: JSON) -> Script[list[str]]:
     return sorted(parse_note(course.cosigned).cosigners(course.spec.keys))
 
 
-def abandon(course: Course[Any], error: SecureFlowError) -> Script[None]:
-    """Tell everybody that the job is over, and leave the reason in the ledger."""
+def abandon(
+    course: Course[Any], error: SecureFlowError, patience: float = END_SECONDS
+) -> Script[None]:
+    """Tell everybody that the job is over, and leave the reason in the ledger.
+
+    Args:
+        course: the job.
+        error: why it ends.
+        patience: seconds of silence after which a party is left out, if the spec's are not fewer.
+    """
     yield from tell_dropouts(course)
     code = "cancelled" if error.code == "cancelled" else "failed"
     outcome = {"outcome": code, "error": error.code, "reason": error.message[:1000]}
@@ -63,7 +74,7 @@ def abandon(course: Course[Any], error: SecureFlowError) -> Script[None]:
     yield from record(course, [{"kind": "job.finished", "document": outcome}])
     body = course.body(outcome=code, model=None, head=course.note)
     everyone = (*course.parties, _folder(course))
-    patience = min(5.0, course.patience)
+    patience = min(patience, course.patience)
     answers = yield from _ask_all(Ask(everyone, "finish", body, patience=patience))
     yield from _close(course, code, answers, patience)
 

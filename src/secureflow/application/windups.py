@@ -1,0 +1,78 @@
+"""Jobs that end without their script: what is kept of such an end, and the script that ends them.
+
+The end stands in the job's progress from the moment that it is decided, so a crash in the middle of
+it goes on with it. Its effects are journalled like any others, behind a number that is left free:
+what the job's own script asked last may have been answered by a party under that number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+
+from secureflow.application.ports import Journalled, Ledger
+from secureflow.domain.jobs import Job
+from secureflow.engines.script import JSON, Script
+from secureflow.kit.errors import SecureFlowError
+
+KEY: Final = "windup"
+"""Where a job's progress holds it."""
+AWAITED_SECONDS: Final = 60.0
+"""How long agents may take to dial in again after a start, to be told of the end."""
+PRESENT_SECONDS: Final = 5.0
+"""How long parties may be silent that are told of a cancellation."""
+PAGE: Final = 500
+
+
+@dataclass(frozen=True)
+class WindUp:
+    """An end without the script.
+
+    Args:
+        first: number of its first effect in the journal.
+        size: the log's size before it.
+        error: why the job ends.
+    """
+
+    first: int
+    size: int
+    error: dict[str, JSON]
+
+    @classmethod
+    def of(cls, job: Job) -> Self | None:
+        """Return the end that was decided for a job, if one was."""
+        kept = job.progress.get(KEY)
+        return None if kept is None else cls(**kept)
+
+    def kept_by(self, job: Job) -> Job:
+        """Return the job with this end in its progress."""
+        kept = {"first": self.first, "size": self.size, "error": self.error}
+        return replace(job, progress={**job.progress, KEY: kept})
+
+
+async def decide(ledger: Ledger, lines: Sequence[Journalled], error: SecureFlowError) -> WindUp:
+    """Return a job's end by an error, after everything that is journalled and logged of it."""
+    first = lines[-1].seq + 2 if lines else 1
+    return WindUp(first, await ledger.caught_up(), error.as_json())
+
+
+def cancellation(job: Job) -> SecureFlowError | None:
+    """Return the error by which a cancelled job ends; None when nobody cancelled it."""
+    if "cancel" not in job.progress:
+        return None
+    return SecureFlowError("cancelled", f"Job {job.id} was cancelled.")
+
+
+async def script_of(job: Job, end: WindUp, ledger: Ledger) -> Script[dict[str, Any]]:
+    """Return a fresh script that ends the job."""
+    from secureflow.engines.course.windup import wind_up  # NumPy loads with the first job
+
+    leaves: list[tuple[str, str]] = []
+    start = 0
+    while page := await ledger.entries(job=job.id, start=start, limit=PAGE):
+        leaves += [(one.author, one.hash.hex()) for one in page if one.index < end.size]
+        start = page[-1].index + 1
+    error = SecureFlowError.from_json(end.error)
+    patience = PRESENT_SECONDS if error.code == "cancelled" else AWAITED_SECONDS
+    return wind_up(job.id, job.script, job.spec, job.digest, leaves, error, patience)
