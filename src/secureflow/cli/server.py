@@ -24,13 +24,25 @@ def init(
     ] = "127.0.0.1",
     rest_port: Annotated[int, typer.Option(min=0, max=65535, help=t("Port of REST."))] = 8443,
     link_port: Annotated[int, typer.Option(min=0, max=65535, help=t("Port of the link."))] = 8444,
+    database: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help=t("URL of an empty PostgreSQL database, without a password; else SQLite."),
+        ),
+    ] = "",
     output: Output = Form.TABLE,
 ) -> None:
     """Make a new centre's directory."""
     from secureflow.server.initialise import initialise
 
     made = initialise(
-        directory, trust_domain=trust_domain, host=host, rest_port=rest_port, link_port=link_port
+        directory,
+        trust_domain=trust_domain,
+        host=host,
+        rest_port=rest_port,
+        link_port=link_port,
+        database=database,
     )
     show(made, output)
     say(t("Next: secureflow server start --config {path}", path=directory / "server.yaml"))

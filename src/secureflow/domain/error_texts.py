@@ -330,6 +330,7 @@ CHINESE: Final[dict[str, str]] = {
     "process_failed": "进程启动失败",
     "consent_missing": "缺少数据所有者的同意",
     "malformed_charter": "章程格式有误",
+    "database_in_use": "数据库已被占用",
     "database_newer": "数据库由更新的版本建立",
     "database_unavailable": "数据库不可用",
     "database_busy": "数据库正忙",

@@ -350,6 +350,7 @@ CATALOGUE: dict[str, Category] = {
     "consent_missing": Category.FAILED,
     "malformed_charter": Category.INVALID,
     "database_newer": Category.CONFLICT,
+    "database_in_use": Category.CONFLICT,
     "database_unavailable": Category.UNAVAILABLE,
     "database_busy": Category.UNAVAILABLE,
     "invalid_database_url": Category.INVALID,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import secrets
+import shutil
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
 from secureflow.application.deeds import Deeds
 from secureflow.application.organisations import Centre, Organisations
 from secureflow.application.passwords import Passwords
@@ -19,10 +22,14 @@ from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority, ca_fingerprint, write_private
+from secureflow.kit.spiffe import SpiffeId
 from secureflow.server.centre import open_ledger
 from secureflow.server.settings import ServerSettings
 
 ADMIN = "admin"
+_DRAFT = "init.yaml"
+"""The settings until everything is made; then they become `server.yaml`."""
+_PASSWORD, _TOKEN = "admin.password", "enclave.token"
 
 
 def initialise(
@@ -32,70 +39,157 @@ def initialise(
     host: str = "127.0.0.1",
     rest_port: int = 8443,
     link_port: int = 8444,
+    database: str = "",
 ) -> dict[str, str]:
     """Make a centre's directory; return where things are (paths and fingerprints, no secret).
 
+    A try that ended half-way (a kill, a database that went away) is finished by the next one on
+    the same directory: what it made is kept, for its log may stand in the database already.
+
     Args:
-        directory: new or empty.
+        directory: new or empty, or what an earlier try left.
         trust_domain: SPIFFE trust domain of the consortium; it also names the log.
         host: the name or address by which people and agents reach the machine.
         rest_port: REST's port; 0 picks a free one at each start.
         link_port: the link's port; 0 likewise.
+        database: URL of an empty database, without a password; SQLite in the directory else.
 
     Raises:
-        SecureFlowError: `already_initialised`, `spiffe_malformed`.
+        SecureFlowError: `already_initialised`, `spiffe_malformed`, `database_in_use`,
+            `database_unavailable`, `invalid_database_url`.
     """
-    config = directory / "server.yaml"
-    if config.exists():
+    config, draft = directory / "server.yaml", directory / _DRAFT
+    if config.exists() or (not draft.exists() and _any_key(directory)):
         raise SecureFlowError(
             "already_initialised",
             f"{directory} already holds a centre.",
             "Start it, or choose another directory: new keys would cut every party off.",
         )
+    SpiffeId(trust_domain, "server")  # refuses a malformed trust domain
+    if database:
+        refuse_password(database)
+    new = not directory.exists()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority = Authority.create(directory / "ca", trust_domain, system_clock())
-    SigningKey.generate().save(directory / "log.key")
-    settings = _settings(f"{trust_domain}/log", host, rest_port, link_port)
-    config.write_text(yaml.safe_dump(settings, sort_keys=False))
-    made = asyncio.run(_populate(ServerSettings.load(config), authority))
-    for name, text in made.items():
-        write_private(directory / name, f"{text}\n".encode())
+    settings = _settings(f"{trust_domain}/log", host, rest_port, link_port, database)
+    draft.write_text(yaml.safe_dump(settings, sort_keys=False))
+    try:
+        authority, key = asyncio.run(_make(directory, trust_domain))
+    except SecureFlowError:
+        if not _any_key(directory):  # nothing was begun: leave no trace
+            draft.unlink()
+            with contextlib.suppress(OSError):
+                if new:
+                    directory.rmdir()
+        raise
+    draft.rename(config)
+    made = {"database": database} if database else {}
     return {
         "config": str(config),
         "admin": ADMIN,
-        "admin_password_file": str(directory / "admin.password"),
-        "enclave_token_file": str(directory / "enclave.token"),
+        "admin_password_file": str(directory / _PASSWORD),
+        "enclave_token_file": str(directory / _TOKEN),
         "ca": str(directory / "ca" / "ca.pem"),
         "ca_fingerprint": ca_fingerprint(authority.pem),
         "log_origin": f"{trust_domain}/log",
-        "log_key": SigningKey.load(directory / "log.key").public,
+        "log_key": key.public,
+        **made,
     }
 
 
-def _settings(origin: str, host: str, rest_port: int, link_port: int) -> dict[str, Any]:
+async def _make(directory: Path, trust_domain: str) -> tuple[Authority, SigningKey]:
+    """Make what is not there yet, each part whole or not at all, the database's part last."""
+    settings = ServerSettings.load(directory / _DRAFT)
+    begun = None
+    if settings.log_key.exists():
+        begun = (settings.origin, SigningKey.load(settings.log_key).public)
+    await refuse_occupied(settings.database_url, begun)
+    authority = _authority(directory / "ca", trust_domain)
+    key = _log_key(settings.log_key)
+    try:
+        await _populate(settings, authority, key, directory)
+    except SecureFlowError as error:
+        if error.code == "fenced":  # somebody else began there at the same time
+            await refuse_occupied(settings.database_url, (settings.origin, key.public))
+        raise
+    return authority, key
+
+
+def _any_key(directory: Path) -> bool:
+    return (directory / "log.key").exists() or (directory / "ca").exists()
+
+
+def _authority(directory: Path, trust_domain: str) -> Authority:
+    if not directory.exists():
+        partial = directory.with_name("ca.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        Authority.create(partial, trust_domain, system_clock())
+        partial.rename(directory)
+    authority = Authority.load(directory)
+    if authority.trust_domain != trust_domain:
+        raise SecureFlowError(
+            "already_initialised",
+            f"{directory.parent} holds the unfinished centre of {authority.trust_domain}.",
+            "Finish it with that trust domain, or choose another directory.",
+        )
+    return authority
+
+
+def _log_key(path: Path) -> SigningKey:
+    if not path.exists():
+        partial = path.with_name("log.key.partial")
+        partial.unlink(missing_ok=True)
+        SigningKey.generate().save(partial)
+        partial.rename(path)
+    return SigningKey.load(path)
+
+
+def _secret(path: Path, text: str) -> str:
+    """Write a secret down unless an earlier try did; return the one that counts."""
+    if not path.exists():
+        partial = path.with_name(f"{path.name}.partial")
+        partial.unlink(missing_ok=True)
+        write_private(partial, f"{text}\n".encode())
+        partial.rename(path)
+    return path.read_text().strip()
+
+
+def _settings(
+    origin: str, host: str, rest_port: int, link_port: int, database: str
+) -> dict[str, Any]:
     bind = "127.0.0.1" if _is_loopback(host) else "0.0.0.0"  # noqa: S104  people dial `host`
-    return {
+    settings: dict[str, Any] = {
         "directory": ".",
         "host": host,
         "origin": origin,
         "rest": {"bind": bind, "port": rest_port},
         "link": {"bind": bind, "port": link_port},
     }
+    return {**settings, "database": {"url": database}} if database else settings
 
 
-async def _populate(settings: ServerSettings, authority: Authority) -> dict[str, str]:
-    """Make the first admin and the enclave's token; return file name → secret."""
-    clock, key = system_clock, SigningKey.load(settings.log_key)
-    password = secrets.token_urlsafe(18)
+async def _populate(
+    settings: ServerSettings, authority: Authority, key: SigningKey, directory: Path
+) -> None:
+    """Make the log, the first admin and the enclave's token, as far as they are not there."""
+    clock = system_clock
+    # Written down before the account is made: what a kill leaves is an account that is known.
+    known = (directory / _PASSWORD).exists()
+    password = _secret(directory / _PASSWORD, secrets.token_urlsafe(18))
     async with AsyncExitStack() as stack:
         database, ledger = await open_ledger(settings, key, stack)
         quotas = settings.quotas
         deeds = Deeds(database.begin, ledger, key, clock)
-        await Users(database.begin, deeds, Passwords(), clock, quotas).create_first(ADMIN, password)
-        centre = Centre("", ledger.origin, ledger.public)
-        organisations = Organisations(database.begin, deeds, authority, centre, clock, quotas)
-        _, token = await organisations.make_token("enclave", "", "init")
-    return {"admin.password": password, "enclave.token": token}
+        users = Users(database.begin, deeds, Passwords(), clock, quotas)
+        try:
+            await users.create_first(ADMIN, password)
+        except SecureFlowError as error:
+            if error.code != "already_exists" or not known:
+                raise
+        if not (directory / _TOKEN).exists():
+            centre = Centre("", ledger.origin, ledger.public)
+            organisations = Organisations(database.begin, deeds, authority, centre, clock, quotas)
+            _, token = await organisations.make_token("enclave", "", "init")
+            _secret(directory / _TOKEN, token)
 
 
 def _is_loopback(host: str) -> bool:

@@ -85,6 +85,7 @@ def async_engine(url: URL) -> AsyncEngine:
     # A service that was restarted has closed the pooled connections: each is asked before use.
     stale = url.get_backend_name() != "sqlite"
     engine = create_async_engine(url, hide_parameters=True, pool_pre_ping=stale)
+    sa.event.listen(engine.sync_engine, "handle_error", _forget_rows)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     return engine
@@ -110,6 +111,29 @@ def sync_engine(url: URL) -> sa.Engine:
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def spoken(error: BaseException | None) -> str:
+    """Return what a driver says without the row that it says it about.
+
+    PostgreSQL adds to a refused row what stood in it ("Failing row contains …"): a leaf's bytes,
+    its document and its salt.
+    """
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    return str(primary or error)
+
+
+def forget_rows(error: BaseException) -> None:
+    """Take the row out of a driver's error, so that no log and no screen ever shows it."""
+    if getattr(getattr(error, "diag", None), "message_primary", None):
+        error.args = (spoken(error),)
+
+
+def _forget_rows(context: sa.engine.ExceptionContext) -> None:
+    told, said = context.sqlalchemy_exception, str(context.original_exception)
+    forget_rows(context.original_exception)
+    if told is not None:
+        told.args = (told.args[0].replace(said, str(context.original_exception)), *told.args[1:])
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -7,6 +7,8 @@ changed since this unit read it is refused (`stale_version`). A reader never blo
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -15,7 +17,12 @@ from alembic.config import Config
 from alembic.script.revision import ResolutionError
 from alembic.util.exc import CommandError
 
-from secureflow.adapters.database.connections import WriteTurn, async_engine, driver_url
+from secureflow.adapters.database.connections import (
+    WriteTurn,
+    async_engine,
+    driver_url,
+    spoken,
+)
 from secureflow.adapters.database.unit import SqlUnitOfWork
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.installing import install_hint
@@ -23,6 +30,8 @@ from secureflow.kit.private import keep_private
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x5EC0F10
+_CLOSED = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.ProgrammingError)
+"""The last: no right to make tables (from 15 on only the owner has it), or others' are there."""
 
 
 class Database:
@@ -54,14 +63,24 @@ class Database:
             SecureFlowError: `database_newer` when a later version has already migrated it;
                 `database_unavailable` when it cannot be opened.
         """
-        try:
+        async with self.reached():
             if self.url.get_backend_name() == "sqlite" and self.url.database:
                 keep_private(Path(self.url.database))
             async with self.engine.connect() as connection:
                 await connection.run_sync(_migrate)
                 await connection.commit()
-        except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error.orig
+
+    @asynccontextmanager
+    async def reached(self) -> AsyncIterator[None]:
+        """Say in words why the database cannot be opened, where the block finds that out.
+
+        Raises:
+            SecureFlowError: `database_unavailable`.
+        """
+        try:
+            yield
+        except (*_CLOSED, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else spoken(error.orig)
             raise SecureFlowError(
                 "database_unavailable",
                 f"The database {self.url.render_as_string()} cannot be opened: {reason}",

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from secureflow.adapters.database.connections import sync_engine
+from secureflow.adapters.database.connections import forget_rows, sync_engine
 from secureflow.adapters.database.log_cache import LogCache
 from secureflow.adapters.database.tables import (
     LOG_CHECKPOINTS,
@@ -262,7 +262,8 @@ class LogStore:
                 cursor.execute("BEGIN IMMEDIATE")
             yield cursor
             connection.commit()
-        except BaseException:  # whatever it was, half a batch must not stay
+        except BaseException as error:  # whatever it was, half a batch must not stay
+            forget_rows(error)
             self._size = -1  # what this batch assumed did not happen
             self._fresh_nodes = []
             connection.rollback()

@@ -28,4 +28,7 @@ TEXTS: Final[dict[str, str]] = {
     "Name or address by which people and agents reach it.": "供人和代理访问的主机名或地址。",
     "Port of REST.": "REST 端口。",
     "Port of the link.": "链路端口。",
+    "URL of an empty PostgreSQL database, without a password; else SQLite.": (
+        "空的 PostgreSQL 数据库的 URL（不含密码）；省略则用 SQLite。"
+    ),
 }

@@ -181,6 +181,31 @@ TEXTS: Final[dict[str, str]] = {
     "Start it, or choose another directory: new keys would cut every party off.": (
         "请启动它，或另选目录：换新密钥会使各方全部断开。"
     ),
+    "{} holds the unfinished centre of {}.": "{0} 中有 {1} 尚未建成的协调中心。",
+    "Finish it with that trust domain, or choose another directory.": (
+        "请用该信任域完成它，或另选目录。"
+    ),
+    "The database {} already holds {}.": "数据库 {0} 中已有{1}。",
+    "tables that SecureFlow did not make ({})": "并非 SecureFlow 建立的表（{0}）",
+    "the centre {}": "协调中心 {0}",
+    "the unfinished centre {}, whose `secureflow server init` did not end": (
+        "尚未建成的协调中心 {0}（其 `secureflow server init` 未完成）"
+    ),
+    "Name an empty database of its own: createdb NAME.": (
+        "请指定一个专用的空数据库：createdb NAME。"
+    ),
+    "Name an empty database (createdb NAME), or start that centre from its own directory.": (
+        "请指定空数据库（createdb NAME），或从其原目录启动该中心。"
+    ),
+    "Run it again on the same directory; if that is lost, drop and create the database anew.": (
+        "请对同一目录再次运行该命令；若目录已丢失，请删除该数据库并重新建立。"
+    ),
+    "The database URL holds a password: others on this machine could read it.": (
+        "数据库 URL 中含有密码：本机的其他人可能读到它。"
+    ),
+    "Leave it out, and set SECUREFLOW_SERVER__DATABASE__PASSWORD.": (
+        "请去掉密码，并设置 SECUREFLOW_SERVER__DATABASE__PASSWORD。"
+    ),
     "REST cannot listen on {}:{}: {}.": "REST 无法监听 {0}:{1}：{2}。",
     "Stop the other process on this port, or set rest.port (0 picks a free one).": (
         "请停止占用该端口的进程，或设置 rest.port（0 表示自动选取）。"

@@ -1,0 +1,97 @@
+"""What a database holds already, told by name before anything is made in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from secureflow.adapters.database.connections import driver_url
+from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.tables import LOG_HEAD, METADATA, USERS
+from secureflow.kit.errors import SecureFlowError
+
+_NAMED: Final = 3
+"""So many strange tables are named."""
+_HISTORY: Final = "alembic_version"
+
+
+async def refuse_occupied(url: str, log: tuple[str, str] | None = None) -> None:
+    """Return where a new centre may be made: in an empty database, or in one that it began itself.
+
+    Args:
+        url: the database.
+        log: origin and public key of the log that an earlier try may have begun there.
+
+    Raises:
+        SecureFlowError: `database_in_use` naming what it holds, `invalid_database_url`,
+            `library_missing`, `database_unavailable`.
+    """
+    database = Database(url)
+    if _no_file(database.url):
+        return
+    try:
+        async with database.reached(), database.engine.connect() as connection:
+            held = await connection.run_sync(_held, log)
+    finally:
+        await database.close()
+    if held:
+        what, hint = held
+        raise SecureFlowError(
+            "database_in_use",
+            f"The database {database.url.render_as_string()} already holds {what}.",
+            hint,
+        )
+
+
+def refuse_password(url: str) -> None:
+    """Keep passwords out of command lines and settings files.
+
+    Raises:
+        SecureFlowError: `invalid_database_url`, also for what is no URL of a database.
+    """
+    parts = driver_url(url)
+    if parts.password is not None or "password" in parts.query:
+        raise SecureFlowError(
+            "invalid_database_url",
+            "The database URL holds a password: others on this machine could read it.",
+            "Leave it out, and set SECUREFLOW_SERVER__DATABASE__PASSWORD.",
+        )
+
+
+def _no_file(url: URL) -> bool:
+    """Tell whether this is a SQLite file that is not there: looking into it would make it."""
+    name = url.database if url.get_backend_name() == "sqlite" else None
+    return bool(name) and not Path(name or "").exists()
+
+
+def _held(connection: sa.Connection, log: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Return what is in the way and the next step; None where nothing is."""
+    tables = set(sa.inspect(connection).get_table_names())
+    if not tables:
+        return None
+    if _HISTORY not in tables or LOG_HEAD.name not in tables:
+        strange = sorted(tables - set(METADATA.tables)) or sorted(tables)
+        names = ", ".join([*strange[:_NAMED], *(["…"] if len(strange) > _NAMED else [])])
+        return (
+            f"tables that SecureFlow did not make ({names})",
+            "Name an empty database of its own: createdb NAME.",
+        )
+    head = connection.execute(sa.select(LOG_HEAD.c.origin, LOG_HEAD.c.key)).first()
+    peopled = connection.execute(sa.select(USERS.c.id).limit(1)).first() is not None
+    if head is None and not peopled:  # the tables alone: whoever comes may go on
+        return None
+    if head is not None and (head.origin, head.key) == log:
+        return None
+    name = "without a name" if head is None else head.origin
+    if peopled:
+        return (
+            f"the centre {name}",
+            "Name an empty database (createdb NAME), or start that centre from its own directory.",
+        )
+    return (
+        f"the unfinished centre {name}, whose `secureflow server init` did not end",
+        "Run it again on the same directory; if that is lost, drop and create the database anew.",
+    )
