@@ -63,6 +63,10 @@ RULES: dict[str, Rule] = {
     "get_metrics": Rule(OPEN),
     "login": Rule(OPEN, body={"name": "nobody", "password": "x"}, also=(401, 429)),
     "enroll": Rule(OPEN, body={"token": "x", "csr": "x", "name": "x"}, also=(422,)),
+    "create_challenge": Rule(OPEN, body={"agent": "x"}),
+    "renew_certificate": Rule(
+        OPEN, body={"agent": "x", "nonce": "x", "csr": "x", "signature": "x"}, also=(403, 429)
+    ),
     "get_ca": Rule(OPEN),
     "logout": Rule(None),
     "get_me": Rule(None),

@@ -23,6 +23,7 @@ from secureflow.agent.context import Computing
 from secureflow.agent.control import ControlServer
 from secureflow.agent.publications import check_lineage
 from secureflow.agent.reload import Reload, Rules
+from secureflow.agent.revival import Revival
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.trainer import Trainer
@@ -108,6 +109,7 @@ def _put_together(
         lambda verb, body, rider: assembly.agent.handle(verb, body, rider),  # noqa: PLW0108  made later
         clock=system_clock,
         whose=settings.organisation,
+        recover=Revival(settings, credentials, key, system_clock),
     )
     outside = Outside(
         link=link,

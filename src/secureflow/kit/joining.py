@@ -42,7 +42,7 @@ def fetch_authority(server: str, fingerprint: str) -> str:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # the fingerprint decides, before anything is sent
     url = checked_url(server)
-    status, data = _exchange(url, "GET", "/api/v1/ca", b"", context)
+    status, data, _ = exchange(url, "GET", "/api/v1/ca", b"", context)
     if status != 200:
         raise _unreachable(url, f"it shows no authority ({status})")
     return pin_authority(data.decode("ascii", "replace"), fingerprint)
@@ -57,8 +57,24 @@ def join(server: str, authority: str, request: dict[str, JSON]) -> dict[str, JSO
     """
     context = ssl.create_default_context(cadata=authority)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return send(server, "/api/v1/enroll", request, context)
+
+
+def send(
+    server: str,
+    path: str,
+    request: dict[str, JSON],
+    context: ssl.SSLContext,
+    timeout: float = TIMEOUT,
+) -> dict[str, JSON]:
+    """Post a request and return the answer.
+
+    Raises:
+        SecureFlowError: `insecure_url`, `server_unreachable`, or the centre's refusal (details:
+            status).
+    """
     url = checked_url(server)
-    status, data = _exchange(url, "POST", "/api/v1/enroll", canonical_bytes(request), context)
+    status, data, _ = exchange(url, "POST", path, canonical_bytes(request), context, timeout)
     answer = parse_json(data, MAX_ANSWER)
     if not isinstance(answer, dict):
         raise _unreachable(url, "it gives no enrolment")
@@ -81,7 +97,7 @@ def check_health(server: str, authority: str) -> None:
     context = ssl.create_default_context(cadata=authority)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     url = checked_url(server)
-    status, _ = _exchange(url, "GET", "/healthz", b"", context)
+    status, _, _ = exchange(url, "GET", "/healthz", b"", context)
     if status != 200:
         raise _unreachable(url, f"/healthz answers {status}")
 
@@ -153,19 +169,29 @@ def checked_url(server: str) -> SplitResult:
     return url
 
 
-def _exchange(
-    url: SplitResult, method: str, path: str, body: bytes, context: ssl.SSLContext
-) -> tuple[int, bytes]:
+def exchange(
+    url: SplitResult,
+    method: str,
+    path: str,
+    body: bytes,
+    context: ssl.SSLContext,
+    timeout: float = TIMEOUT,
+) -> tuple[int, bytes, str]:
+    """Make one HTTP request; return status, body, and the date that the server names.
+
+    Raises:
+        SecureFlowError: `server_unreachable`.
+    """
     host, port = str(url.hostname), url.port
     connection = (
-        http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)
+        http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
         if url.scheme == "https"
-        else http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+        else http.client.HTTPConnection(host, port, timeout=timeout)
     )
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
-        return response.status, response.read(MAX_ANSWER)
+        return response.status, response.read(MAX_ANSWER), response.getheader("Date", "")
     except (OSError, http.client.HTTPException) as error:
         raise _unreachable(url, str(error)) from error
     finally:

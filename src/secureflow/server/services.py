@@ -13,6 +13,7 @@ from secureflow.application.models import Models
 from secureflow.application.organisations import Organisations
 from secureflow.application.ports import Begin, Courier, Ledger
 from secureflow.application.projects import Projects
+from secureflow.application.renewals import Renewals
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users
 from secureflow.server.metrics import Metrics
@@ -29,6 +30,7 @@ class Services:
     tokens: Tokens
     users: Users
     organisations: Organisations
+    renewals: Renewals
     charters: Charters
     projects: Projects
     datasets: Datasets

@@ -17,6 +17,7 @@ from secureflow.application.passwords import Passwords
 from secureflow.application.ports import Accountant, Artifacts, Begin, Bus, Courier, Ledger
 from secureflow.application.projects import Projects
 from secureflow.application.quotas import Quotas
+from secureflow.application.renewals import Renewals
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users
 from secureflow.domain.organisations import Agent
@@ -83,6 +84,7 @@ def make_services(
         tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
         users=Users(begin, deeds, passwords, clock, quotas, ticks),
         organisations=Organisations(begin, deeds, ports.authority, centre, clock, quotas, expel),
+        renewals=Renewals(begin, ports.authority, ports.log_key, clock, ticks),
         charters=Charters(begin, deeds, trust_domain, ledger.origin, ledger.public),
         projects=Projects(begin, deeds, clock, quotas),
         datasets=Datasets(begin, deeds, clock, quotas),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from peers.links import JSON, Centre, Party, now, party
+from peers.links import JSON, Centre, Party, now, party, until
 
 from secureflow.adapters.link import party as party_module
 from secureflow.adapters.link import server as server_module
@@ -81,3 +82,21 @@ async def test_a_time_that_is_none_is_not_compared(
     async with party(centre):
         assert centre.server.status("bank-a").clock_ahead is None
         assert warned == []
+
+
+async def test_a_wrong_clock_renews_once_and_not_for_ever(centre: Centre) -> None:
+    """A day ahead, every new certificate looks old at once."""
+    asked: list[str] = []
+
+    def answer(who: str, kind: str, body: JSON) -> JSON:
+        asked.append(kind)
+        uri = f"spiffe://{centre.pki.authority.trust_domain}/org/{who}/agent/a1"
+        return {"certificate": centre.pki.authority.issue(body["csr"], uri, now())}
+
+    centre.answer_call = answer
+    async with party(centre, clock=lambda: now() + 25 * 3600) as peer:
+        await until(lambda: len(centre.hellos) == 2)
+        await peer.link.connected.wait()
+        await asyncio.sleep(1.0)
+        assert asked == ["certificate.renew"]
+        assert len(centre.hellos) == 2

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,9 +36,19 @@ Hello = Callable[[], dict[str, JSON]]
 
 _CONNECT: Final = "/secureflow.wire.v1.Link/Connect"
 _CALL: Final = "/secureflow.wire.v1.Link/Call"
+Recover = Callable[[SecureFlowError], Awaitable[SecureFlowError | None]]
+"""Looks at why a link failed: returns what is wrong, or None if it was mended: dial at once."""
+
 _NO_HURRY: Final = {"link_replaced", "certificate_revoked", "certificate_not_valid_now"}
 
+SETTLED: Final = 3600.0
+"""Seconds for which a fresh certificate is not renewed again: a wrong clock calls it old."""
+
 _log = get_logger(__name__)
+
+
+async def _as_it_is(error: SecureFlowError) -> SecureFlowError:
+    return error
 
 
 class Link:
@@ -52,6 +62,7 @@ class Link:
         clock: unix seconds.
         whose: how errors name this party.
         withdrawn: told of each job whose requests were withdrawn (its tasks are cancelled).
+        recover: looks at why the link failed, and may mend it.
     """
 
     def __init__(
@@ -64,6 +75,7 @@ class Link:
         clock: Clock,
         whose: str = "this party",
         withdrawn: Callable[[str], None] = lambda _: None,
+        recover: Recover = _as_it_is,
     ) -> None:
         self._address = address
         self._credentials = credentials
@@ -74,7 +86,9 @@ class Link:
         self._desk = Desk(handle, lambda: Standing.parse(hello()), self._explained)
         self._channel: grpc.aio.Channel | None = None
         self._backoff = Backoff()
+        self._recover = recover
         self._renewed = False
+        self._settled = 0.0
         self.connected = asyncio.Event()
         """Set while the centre has welcomed this party."""
         self.trouble: SecureFlowError | None = None
@@ -91,10 +105,7 @@ class Link:
                 try:
                     await self._once()
                 except SecureFlowError as error:
-                    self.trouble = error
-                    _log.warning("link_down", code=error.code, message=error.message)
-                    if error.code in _NO_HURRY:
-                        self._backoff.exhaust()
+                    self._say(await self._recover(error))
                 await self._backoff.wait()
         finally:
             await self._desk.stop()
@@ -146,6 +157,16 @@ class Link:
     async def close(self) -> None:
         """Hang up: for a link that was only asked something and never ran."""
         await self._hang_up()
+
+    def _say(self, error: SecureFlowError | None) -> None:
+        """Tell why the link is down, and how much hurry there is."""
+        if error is None:
+            self._backoff.reset()
+            return
+        self.trouble = error
+        _log.warning("link_down", code=error.code, message=error.message)
+        if error.code in _NO_HURRY:
+            self._backoff.exhaust()
 
     async def _once(self) -> None:
         """Dial, and serve until the link breaks."""
@@ -207,7 +228,8 @@ class Link:
     async def _keep_certificate(self, stream: Stream) -> None:
         """Renew while the old certificate still holds, then dial with the new one."""
         while True:
-            if self._credentials().due(self._clock()):
+            now = asyncio.get_running_loop().time()
+            if now >= self._settled and self._credentials().due(self._clock()):
                 try:
                     csr = self._credentials.request()
                     reply = await self.call("certificate.renew", {"csr": csr})
@@ -217,7 +239,7 @@ class Link:
                     _log.warning("certificate_not_renewed", code=error.code, message=error.message)
                 else:
                     _log.info("certificate_renewed")
-                    self._renewed = True
+                    self._renewed, self._settled = True, now + SETTLED
                     stream.close()
             await asyncio.sleep(60.0)
 

@@ -17,6 +17,7 @@ from secureflow.server.rest import (
     organisations,
     problems,
     projects,
+    renewals,
     session,
     statistics,
     users,
@@ -57,6 +58,7 @@ def described_app() -> FastAPI:
     api = APIRouter(prefix=PREFIX)
     api.include_router(session.router)
     api.include_router(organisations.secret_router)
+    api.include_router(renewals.router)
     for module in (users, organisations, charter, projects, datasets, jobs, statistics):
         api.include_router(module.router)
     for module in (models, audit):

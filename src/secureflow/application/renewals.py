@@ -1,0 +1,155 @@
+"""An expired link certificate renews by the signing key that was enrolled.
+
+Anybody may ask, so nothing is looked up and nothing is kept for a stranger: a challenge is signed
+by the server, not stored, and is read again before the database is. Only a proof by the enrolled
+key reaches the record, which holds each nonce that was used. What is refused says why only to who
+proved the key: a stranger learns of no identity whether it exists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from secureflow.application.organisations import revoked
+from secureflow.application.ports import Begin, UnitOfWork
+from secureflow.application.throttle import Throttle, too_fast
+from secureflow.domain.organisations import Agent
+from secureflow.kit import crypto
+from secureflow.kit.clock import Clock, Ticks
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import Authority, parse_certificate, serial
+from secureflow.kit.renewal import CHALLENGE_SECONDS, DOMAIN, renewal_body
+
+JSON = Any
+PER_HOUR: Final = 6
+"""Renewals of one identity in an hour: a clock that goes wrong takes one, and one back."""
+REMEMBERED: Final = 32
+"""Used nonces of one identity that stay on record; far more than can be answered in time."""
+HOUR: Final = 3600
+_CHALLENGE: Final = "renewal-challenge"
+_NONCE: Final = re.compile(r"([0-9]{1,12})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9+/=]{88})")
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What an agent signs; `time` lets it compare clocks."""
+
+    nonce: str
+    time: int
+    expires: int
+
+
+class Renewals:
+    """Renews link certificates of agents that cannot dial in.
+
+    Args:
+        begin: starts units of work.
+        authority: issues certificates.
+        key: the log's key; it signs challenges, so every replica knows them.
+        clock: dates challenges and certificates.
+        ticks: paces addresses.
+    """
+
+    def __init__(
+        self, begin: Begin, authority: Authority, key: crypto.SigningKey, clock: Clock, ticks: Ticks
+    ) -> None:
+        self._begin = begin
+        self._authority = authority
+        self._key = key
+        self._clock = clock
+        self._by_address = Throttle(0.5, 20, ticks)
+
+    def challenge(self, agent: str, address: str) -> Challenge:
+        """Return a challenge for whoever says to be this agent; nothing is kept of it.
+
+        Raises:
+            SecureFlowError: `rate_limited`.
+        """
+        self._pace(address)
+        now = self._clock()
+        random = secrets.token_urlsafe(16)
+        signature = self._key.sign(_CHALLENGE, _challenged(agent, now, random))
+        return Challenge(f"{now}.{random}.{signature}", now, now + CHALLENGE_SECONDS)
+
+    async def renew(self, agent: str, nonce: str, csr: str, signature: str, address: str) -> str:
+        """Return a new certificate chain for the same identity.
+
+        Raises:
+            SecureFlowError: `rate_limited`, `proof_refused` (also for an identity that nobody
+                enrolled, and for an enclave, which has no key), `certificate_revoked` (the agent,
+                or its organisation is disabled), `csr_…`.
+        """
+        self._pace(address)
+        self._check_challenge(agent, nonce)
+        async with self._begin() as work:
+            known = await work.agents.find(agent)
+        # One computation whether or not the identity exists.
+        key = known.key if known is not None and known.key else self._key.public
+        proved = crypto.verify(key, DOMAIN, renewal_body(agent, nonce, csr), signature)
+        if not proved or known is None or not known.key:
+            raise _unproved()
+        async with self._begin() as work:
+            await work.lock(f"renewals/{agent}")
+            current = await _living(work, agent, known.key)
+            await self._use(work, agent, nonce)
+            certificate = self._authority.issue(csr, agent, self._clock())
+            number = serial(parse_certificate(certificate))
+            await work.agents.save(replace(current, serial=number))
+            await work.commit()
+        return certificate
+
+    def _pace(self, address: str) -> None:
+        if wait := self._by_address.take(address):
+            raise too_fast(wait)
+
+    def _check_challenge(self, agent: str, nonce: str) -> None:
+        parts = _NONCE.fullmatch(nonce)
+        if parts is None:
+            raise _unproved()
+        at, random, signature = int(parts[1]), parts[2], parts[3]
+        body = _challenged(agent, at, random)
+        if not crypto.verify(self._key.public, _CHALLENGE, body, signature):
+            raise _unproved()
+        if not 0 <= self._clock() - at <= CHALLENGE_SECONDS:
+            raise _unproved()
+
+    async def _use(self, work: UnitOfWork, agent: str, nonce: str) -> None:
+        """Put the nonce on record, unless it is there, or there are too many of late."""
+        name = f"renewals/{hashlib.sha256(agent.encode()).hexdigest()[:32]}"
+        used: list[dict[str, JSON]] = await work.setting(name) or []
+        digest = hashlib.sha256(nonce.encode()).hexdigest()
+        if any(one["nonce"] == digest for one in used):
+            raise _unproved()
+        now = self._clock()
+        lately = sum(abs(now - one["at"]) < HOUR for one in used)
+        if lately >= PER_HOUR:
+            raise too_fast(HOUR)
+        used = [*used, {"nonce": digest, "at": now}][-REMEMBERED:]
+        await work.set_setting(name, used)
+
+
+async def _living(work: UnitOfWork, spiffe: str, key: str) -> Agent:
+    """Return the agent as it is now, if it and its organisation may still speak."""
+    agent = await work.agents.find(spiffe)
+    if agent is None or agent.revoked is not None or agent.key != key:
+        raise revoked(spiffe)
+    organisation = await work.organisations.find(agent.organisation)
+    if organisation is None or organisation.disabled:
+        raise revoked(spiffe)
+    return agent
+
+
+def _challenged(agent: str, at: int, random: str) -> dict[str, JSON]:
+    return {"agent": agent, "at": at, "random": random}
+
+
+def _unproved() -> SecureFlowError:
+    return SecureFlowError(
+        "proof_refused",
+        "The renewal is not proven by the signing key that was enrolled for this identity.",
+        "Ask for a fresh challenge, on the machine that holds signing.key; each serves once.",
+    )

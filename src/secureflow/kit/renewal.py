@@ -1,0 +1,70 @@
+"""An expired link certificate comes to life again by the signing key that was enrolled.
+
+A link needs a certificate that holds, so an agent whose certificate ran out (it was off for a day,
+a clock jumped) cannot ask over its link. It asks the REST address for a challenge and signs it with
+a fresh CSR: the identity stays, and no new token is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from secureflow.kit.clock import MAX_SKEW
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.joining import checked_url, exchange, send
+
+JSON = Any
+CHALLENGE_SECONDS: Final = MAX_SKEW
+"""How long a challenge may be answered."""
+PATIENCE: Final = 5.0
+"""Seconds for one exchange: the link waits for it before it dials again."""
+DOMAIN: Final = "renew"
+"""The kind of an agent's signature."""
+
+
+def renewal_body(agent: str, nonce: str, csr_pem: str) -> dict[str, str]:
+    """Return what the enrolled key signs: identity, the server's challenge and the CSR as one."""
+    return {"agent": agent, "nonce": nonce, "csr": hashlib.sha256(csr_pem.encode()).hexdigest()}
+
+
+def server_time(server: str, authority: str) -> int | None:
+    """Return what time it is at a server that the pinned authority vouches for; None: unknown."""
+    try:
+        _, _, date = exchange(
+            checked_url(server), "GET", "/healthz", b"", _trusting(authority), PATIENCE
+        )
+        return int(parsedate_to_datetime(date).timestamp())
+    except (SecureFlowError, ValueError):
+        return None
+
+
+def renewed(server: str, authority: str, agent: str, csr: str, sign: Callable[[JSON], str]) -> str:
+    """Ask for a challenge, answer it, and return the new chain (PEM, not checked yet).
+
+    Raises:
+        SecureFlowError: `insecure_url`, `server_unreachable`, `invalid_answer`, or the centre's
+            refusal: `certificate_revoked`, `proof_refused`, `rate_limited`.
+    """
+    context = _trusting(authority)
+    asked = send(server, "/api/v1/renewals/challenge", {"agent": agent}, context, PATIENCE)
+    nonce = _text(asked, "nonce")
+    proof = sign(renewal_body(agent, nonce, csr))
+    request = {"agent": agent, "nonce": nonce, "csr": csr, "signature": proof}
+    return _text(send(server, "/api/v1/renewals", request, context, PATIENCE), "certificate")
+
+
+def _text(answer: dict[str, JSON], name: str) -> str:
+    value = answer.get(name)
+    if not isinstance(value, str) or not value:
+        raise SecureFlowError("invalid_answer", f"The centre's answer names no {name}.")
+    return value
+
+
+def _trusting(authority: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context

@@ -1,0 +1,74 @@
+"""Renewal of an expired link certificate: open to anybody, so small and paced.
+
+What proves who asks is a signature by the enrolled key over the server's challenge.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from secureflow.domain.texts import ONE_LINE, SEVERAL_LINES
+from secureflow.server.rest.bodies import StrictRoute, at_most
+from secureflow.server.rest.callers import Use, address_of
+from secureflow.server.rest.shapes import Asked
+
+CHALLENGE_BYTES: Final = 1024
+RENEWAL_BYTES: Final = 8192
+
+router = APIRouter(tags=["enrolment"], route_class=StrictRoute)
+
+Identity = Annotated[str, ONE_LINE]
+
+
+class ChallengeRequest(Asked):
+    """Whose certificate is to be renewed."""
+
+    agent: Identity = Field(max_length=300, examples=["spiffe://x.example/org/bank-a/agent/a1"])
+
+
+class ChallengeShown(BaseModel):
+    """What to sign, and what time it is here."""
+
+    nonce: str
+    time: int = Field(description="Unix seconds")
+    expires: int = Field(description="Unix seconds")
+
+
+class RenewalRequest(Asked):
+    """A fresh CSR, and a signature (kind `renew`) over `{agent, nonce, csr}`.
+
+    It is by the signing key that was enrolled; `csr` in it is the CSR's hex SHA-256.
+    """
+
+    agent: Identity = Field(max_length=300)
+    nonce: Annotated[str, ONE_LINE] = Field(max_length=128)
+    csr: Annotated[str, SEVERAL_LINES] = Field(
+        max_length=4096, examples=["-----BEGIN CERTIFICATE REQUEST-----…"]
+    )
+    signature: Annotated[str, ONE_LINE] = Field(max_length=128)
+
+
+class Renewed(BaseModel):
+    """The new certificate chain (PEM), for the same identity."""
+
+    certificate: str
+
+
+@router.post("/renewals/challenge", summary="Get a challenge for a renewal")
+@at_most(CHALLENGE_BYTES)
+async def create_challenge(body: ChallengeRequest, request: Request, use: Use) -> ChallengeShown:
+    """Return what to sign; it is given to anybody, for any name, and kept nowhere."""
+    return ChallengeShown(**vars(use.renewals.challenge(body.agent, address_of(request))))
+
+
+@router.post("/renewals", summary="Renew an expired link certificate", status_code=201)
+@at_most(RENEWAL_BYTES)
+async def renew_certificate(body: RenewalRequest, request: Request, use: Use) -> Renewed:
+    """Turn a signed challenge and a CSR into a certificate of the same identity."""
+    chain = await use.renewals.renew(
+        body.agent, body.nonce, body.csr, body.signature, address_of(request)
+    )
+    return Renewed(certificate=chain)

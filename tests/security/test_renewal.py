@@ -1,0 +1,193 @@
+"""Renewal by the enrolled key is open to strangers: what each of them gets out of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from secureflow.application.renewals import PER_HOUR
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, spiffe_id
+from secureflow.kit.renewal import CHALLENGE_SECONDS, DOMAIN, renewal_body
+from tests.stage import Stage, two_worlds
+from tests.unit.application.refusing import refused
+from tests.unit.server.conftest import Api
+
+
+@pytest.fixture
+async def stage(tmp_path: Any) -> Stage:
+    return await two_worlds(tmp_path)
+
+
+def request_of(stage: Stage, key: SigningKey | None = None, **changes: str) -> dict[str, str]:
+    """Return what an honest agent of bank-a sends, from its own address."""
+    agent, csr = stage.ids["bank-a.agent"], make_csr(new_link_key())
+    nonce = stage.services.renewals.challenge(agent, "192.0.2.1").nonce
+    signature = (key or stage.keys["bank-a"]).sign(DOMAIN, renewal_body(agent, nonce, csr))
+    made = {"agent": agent, "nonce": nonce, "csr": csr, "signature": signature}
+    return made | {"address": "192.0.2.1"} | changes
+
+
+async def renew(stage: Stage, **request: str) -> str:
+    return await stage.services.renewals.renew(**request)
+
+
+async def test_the_enrolled_key_renews_the_same_identity_long_after_it_ran_out(
+    stage: Stage,
+) -> None:
+    stage.now[0] += 40 * 86_400
+    leaf = parse_certificate(await renew(stage, **request_of(stage)))
+    assert spiffe_id(leaf) == stage.ids["bank-a.agent"]
+    assert leaf.not_valid_after_utc.timestamp() > stage.now[0]
+    async with stage.database.begin() as work:
+        agent = await work.agents.get(stage.ids["bank-a.agent"])
+    assert agent.serial == f"{leaf.serial_number:x}"
+
+
+async def test_a_nonce_serves_once(stage: Stage) -> None:
+    request = request_of(stage)
+    await renew(stage, **request)
+    with refused("proof_refused"):
+        await renew(stage, **request)
+    csr = make_csr(new_link_key())  # the owner of the key itself cannot use it twice either
+    body = renewal_body(request["agent"], request["nonce"], csr)
+    again = {"csr": csr, "signature": stage.keys["bank-a"].sign(DOMAIN, body)}
+    with refused("proof_refused"):
+        await renew(stage, **(request | again))
+
+
+async def test_a_nonce_is_the_servers_own_fresh_and_for_this_identity(stage: Stage) -> None:
+    agent, csr = stage.ids["bank-a.agent"], make_csr(new_link_key())
+    key = stage.keys["bank-a"]
+
+    async def with_nonce(nonce: str) -> str:
+        signature = key.sign(DOMAIN, renewal_body(agent, nonce, csr))
+        return await renew(
+            stage, agent=agent, nonce=nonce, csr=csr, signature=signature, address="192.0.2.1"
+        )
+
+    real = stage.services.renewals.challenge(agent, "192.0.2.1").nonce
+    at, random, signature = real.split(".")
+    theirs = stage.services.renewals.challenge(stage.ids["bank-b.agent"], "192.0.2.1").nonce
+    for nonce in ("", "x", f"{int(at) + 1}.{random}.{signature}", theirs):
+        with refused("proof_refused"):
+            await with_nonce(nonce)
+    stage.now[0] += CHALLENGE_SECONDS + 1
+    with refused("proof_refused"):
+        await with_nonce(real)
+    stage.now[0] -= 2 * CHALLENGE_SECONDS
+    with refused("proof_refused"):
+        await with_nonce(real)
+
+
+@pytest.mark.parametrize("whose", ["bank-b", "nobody"])
+async def test_another_key_renews_nothing(stage: Stage, whose: str) -> None:
+    key = stage.keys["bank-b"] if whose == "bank-b" else SigningKey.generate()
+    with refused("proof_refused"):
+        await renew(stage, **request_of(stage, key))
+
+
+async def test_a_signature_is_over_this_csr(stage: Stage) -> None:
+    with refused("proof_refused"):
+        await renew(stage, **request_of(stage, csr=make_csr(new_link_key())))
+
+
+async def test_revoked_and_disabled_identities_stay_out(stage: Stage) -> None:
+    async with stage.database.begin() as work:
+        organisation = await work.organisations.get("bank-a")
+        await work.organisations.save(replace(organisation, disabled=True))
+        await work.commit()
+    with refused("certificate_revoked"):
+        await renew(stage, **request_of(stage))
+    async with stage.database.begin() as work:
+        await work.organisations.save(organisation)
+        await work.commit()
+    await stage.services.organisations.revoke(stage.operator, stage.ids["bank-a.agent"])
+    with refused("certificate_revoked"):
+        await renew(stage, **request_of(stage))
+
+
+async def test_a_stranger_learns_of_no_identity_whether_it_exists_or_was_revoked(
+    stage: Stage,
+) -> None:
+    await stage.services.organisations.revoke(stage.operator, stage.ids["bank-a.agent"])
+    key, csr, told = SigningKey.generate(), make_csr(new_link_key()), set()
+    for agent in (
+        stage.ids["bank-a.agent"],
+        stage.ids["bank-b.agent"],
+        "spiffe://test.example/org/bank-z/agent/agent-1",
+        "spiffe://test.example/enclave/main",
+        "nothing",
+    ):
+        nonce = stage.services.renewals.challenge(agent, "192.0.2.1").nonce
+        signature = key.sign(DOMAIN, renewal_body(agent, nonce, csr))
+        with pytest.raises(SecureFlowError, match="not proven") as caught:
+            await renew(
+                stage, agent=agent, nonce=nonce, csr=csr, signature=signature, address="192.0.2.1"
+            )
+        told.add(str(caught.value))
+    assert len(told) == 1
+
+
+async def test_an_enclave_has_no_key_to_renew_by(stage: Stage) -> None:
+    """An empty key, and the server's own that stands in for a missing one, prove nothing."""
+    _, text = await stage.services.organisations.invite(stage.operator, "enclave", "")
+    csr = make_csr(new_link_key())
+    agent = (await stage.services.organisations.enroll(text, csr, "main", "", "")).spiffe
+    nonce = stage.services.renewals.challenge(agent, "192.0.2.1").nonce
+    request = {"agent": agent, "nonce": nonce, "csr": csr, "address": "192.0.2.1"}
+    with refused("proof_refused"):
+        await renew(stage, **request, signature="")
+
+
+async def test_a_flood_from_one_address_is_paced_and_locks_nobody_else_out(stage: Stage) -> None:
+    before = stage.database.tables
+    with refused("rate_limited"):
+        for _ in range(1000):
+            stage.services.renewals.challenge(stage.ids["bank-a.agent"], "203.0.113.9")
+    with refused("rate_limited"):
+        await renew(stage, **request_of(stage, address="203.0.113.9"))
+    assert stage.database.tables == before, "a stranger's requests leave nothing behind"
+    await renew(stage, **request_of(stage))
+
+
+async def test_refused_proofs_leave_nothing_on_record_and_use_nobodys_share(stage: Stage) -> None:
+    before = stage.database.tables
+    for n in range(4 * PER_HOUR):
+        with refused("proof_refused"):
+            await renew(stage, **request_of(stage, SigningKey.generate(), address=f"203.0.113.{n}"))
+        stage.ticks[0] += 10
+    assert stage.database.tables == before
+    await renew(stage, **request_of(stage))
+
+
+async def test_one_identity_renews_a_few_times_an_hour(stage: Stage) -> None:
+    for _ in range(PER_HOUR):
+        stage.ticks[0] += 60
+        await renew(stage, **request_of(stage))
+    stage.ticks[0] += 60
+    with refused("rate_limited"):
+        await renew(stage, **request_of(stage))
+    stage.now[0] += 3600
+    stage.ticks[0] += 3600
+    await renew(stage, **request_of(stage))
+
+
+async def test_over_rest_bodies_are_small(stage: Stage) -> None:
+    api = Api(stage)
+    async with api.http:
+        agent, csr = stage.ids["bank-a.agent"], make_csr(new_link_key())
+        asked = await api.call("POST", "/renewals/challenge", json={"agent": agent})
+        nonce = asked.json()["nonce"]
+        signature = stage.keys["bank-a"].sign(DOMAIN, renewal_body(agent, nonce, csr))
+        request = {"agent": agent, "nonce": nonce, "csr": csr, "signature": signature}
+        large = await api.call("POST", "/renewals", json=request | {"csr": "x" * 9000})
+        assert large.status_code == 413
+        large = await api.call("POST", "/renewals/challenge", json={"agent": "x" * 2000})
+        assert large.status_code == 413
+        answer = await api.call("POST", "/renewals", json=request)
+        assert answer.status_code == 201, answer.text
+        assert spiffe_id(parse_certificate(answer.json()["certificate"])) == agent

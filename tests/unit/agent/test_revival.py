@@ -1,0 +1,228 @@
+"""An agent that was locked out by time gets in again by itself, over real TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.links import DOMAIN, Centre, Pki, echo, now, until
+
+from secureflow.adapters.link import CredentialFiles, Link
+from secureflow.agent.revival import Revival
+from secureflow.agent.settings import AgentSettings
+from secureflow.application.renewals import Renewals
+from secureflow.domain.organisations import Agent, Organisation
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, private_pem, spiffe_id
+from tests.doubles import MemoryDatabase
+
+AGENT = f"spiffe://{DOMAIN}/org/bank-a/agent/a1"
+DAY = 86_400
+
+
+class Rest(http.server.BaseHTTPRequestHandler):
+    """The REST paths that an agent without a link needs, over the real use case."""
+
+    world: World
+
+    def do_GET(self) -> None:
+        self._send(200, {})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.world.asked.append(self.path)
+        renewals = self.world.renewals
+        try:
+            if self.path == "/api/v1/renewals/challenge":
+                answer = vars(renewals.challenge(body["agent"], "192.0.2.1"))
+            else:
+                chain = asyncio.run(renewals.renew(**body, address="192.0.2.1"))
+                answer = {"certificate": chain}
+        except SecureFlowError as error:
+            self._send(403, {"code": error.code, "detail": error.message, "hint": error.hint})
+        else:
+            self._send(201, answer)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        del timestamp
+        return formatdate(self.world.clock(), usegmt=True)
+
+    def log_message(self, *args: Any) -> None:
+        del args
+
+    def _send(self, status: int, answer: dict[str, Any]) -> None:
+        data = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+class World:
+    """A centre, its REST address, and the directory of an agent that enrolled once."""
+
+    def __init__(self, pki: Pki, centre: Centre, directory: Path) -> None:
+        self.pki, self.centre, self.directory = pki, centre, directory
+        self.clock: Callable[[], int] = now
+        self.asked: list[str] = []
+        self.key = SigningKey.generate()
+        self.database = MemoryDatabase()
+        self.renewals = Renewals(
+            self.database.begin,
+            pki.authority,
+            SigningKey.generate(),
+            lambda: self.clock(),  # noqa: PLW0108  tests set another one
+            lambda: 0.0,
+        )
+        self._serve()
+
+    async def enrol(self, **certificate: Any) -> Link:
+        """Return the link of an agent with this certificate; it does not run yet."""
+        agent = Agent(AGENT, "agent", "bank-a", "bank-a", self.key.public, now())
+        async with self.database.begin() as work:
+            await work.organisations.add(Organisation("bank-a", "A", now()))
+            await work.agents.add(agent)
+            await work.commit()
+        made = self.pki.agent("bank-a", **certificate)
+        self.directory.mkdir(mode=0o700)
+        for name in ("link.pem", "ca.pem"):
+            (self.directory / name).write_bytes((made._directory / name).read_bytes())
+        return self.link()
+
+    def link(self, clock: Callable[[], int] = now, ticks: Callable[[], float] = now) -> Link:
+        settings = AgentSettings(
+            directory=self.directory,
+            organisation="bank-a",
+            server=self.url,
+            link=self.centre.address,
+            trust_domain=DOMAIN,
+        )
+        credentials = CredentialFiles(self.directory)
+        self.revival = Revival(settings, credentials, self.key, clock, ticks)
+        return Link(
+            self.centre.address,
+            credentials,
+            lambda: {"version": "1", "log_size": 0, "unproved": []},
+            echo,
+            clock=clock,
+            recover=self.revival,
+        )
+
+    def serial(self) -> int:
+        chain = CredentialFiles(self.directory)().certificate.decode()
+        assert spiffe_id(parse_certificate(chain)) == AGENT
+        return parse_certificate(chain).serial_number
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _serve(self) -> None:
+        key = new_link_key()
+        chain = self.pki.authority.issue(
+            make_csr(key), f"spiffe://{DOMAIN}/server", now(),
+            life=timedelta(hours=1), dns=["localhost"], ips=["127.0.0.1"],
+        )  # fmt: skip
+        pem = self.pki.directory / "front.pem"
+        pem.write_bytes(private_pem(key) + chain.encode())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        handler = type("Bound", (Rest,), {"world": self})
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self.url = f"https://127.0.0.1:{self._server.server_address[1]}"
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    pki = Pki(tmp_path / "pki")
+    centre = await Centre(pki, tmp_path).start()
+    made = World(pki, centre, tmp_path / "agent")
+    yield made
+    made.stop()
+    await centre.server.stop(0)
+
+
+async def test_an_agent_that_was_off_for_two_days_gets_in_by_itself(world: World) -> None:
+    link = await world.enrol(at=now() - 2 * DAY, life=timedelta(hours=1))
+    old = world.serial()
+    running = asyncio.create_task(link.run())
+    try:
+        await asyncio.wait_for(link.connected.wait(), 20)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert world.serial() != old
+    assert world.asked == ["/api/v1/renewals/challenge", "/api/v1/renewals"]
+
+
+async def test_a_revoked_agent_stays_out_and_says_why(world: World) -> None:
+    link = await world.enrol(at=now() - 2 * DAY, life=timedelta(hours=1))
+    async with world.database.begin() as work:
+        agent = await work.agents.get(AGENT)
+        await work.agents.save(replace(agent, revoked=now()))
+        await work.commit()
+    running = asyncio.create_task(link.run())
+    try:
+        await asyncio.wait_for(until(lambda: link.trouble is not None), 20)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert link.trouble is not None
+    assert link.trouble.code == "certificate_revoked"
+
+
+BROKEN = SecureFlowError("link_broken", "Socket closed.")
+
+
+async def test_where_the_servers_clock_jumped_its_time_decides(world: World) -> None:
+    """A day ahead there, the certificate is no good there, though this clock finds no fault."""
+    await world.enrol()
+    ticks = [1000.0]
+    world.link(ticks=lambda: ticks[0])
+    world.clock = lambda: now() + 25 * 3600
+    old = world.serial()
+    assert await world.revival(BROKEN) is BROKEN, "a short break is no reason to look"
+    ticks[0] += 61
+    assert await world.revival(BROKEN) is None
+    assert world.serial() != old
+
+
+async def test_a_clock_that_is_wrong_here_is_named_and_renews_nothing(world: World) -> None:
+    await world.enrol()
+    world.link(clock=lambda: now() + 25 * 3600)
+    old = world.serial()
+    found = await world.revival(BROKEN)
+    assert found is not None
+    assert found.code == "certificate_not_valid_now"
+    assert "The clock of this machine is 9" in found.message
+    assert "NTP" in found.hint
+    assert (world.serial(), world.asked) == (old, [])
+
+
+async def test_without_a_server_an_expired_certificate_is_still_named(world: World) -> None:
+    await world.enrol(at=now() - 2 * DAY, life=timedelta(hours=1))
+    world.stop()
+    found = await world.revival(BROKEN)
+    assert found is not None
+    assert found.code == "certificate_not_valid_now"
+    assert "secureflow agent doctor" in found.hint
+
+
+async def test_other_errors_are_left_as_they_are(world: World) -> None:
+    await world.enrol(at=now() - 2 * DAY, life=timedelta(hours=1))
+    other = SecureFlowError("key_mismatch", "Another key.")
+    assert await world.revival(other) is other
+    assert world.asked == []
