@@ -22,6 +22,9 @@ from secureflow.domain.charter import SignedCharter
 from secureflow.domain.jobs import Job
 from secureflow.domain.specs import TrainingPlan
 from secureflow.engines.ledger.bundle import verify_bundle
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import FILE
+from secureflow.kit.version import __version__
 from secureflow.sdk import Client, JobRequest
 from tests.upgrade.old import BANKS, Old, unpack
 
@@ -173,3 +176,25 @@ def test_a_new_job_runs_on_the_old_data(old: Old, client: Client, protection: st
     assert (job.state, job.error, job.script) == ("succeeded", None, "training/2")
     charter = SignedCharter.parse(old.place.charter_file().read_bytes()).charter
     assert verify_bundle(client.jobs.bundle(job.id), charter).status == "verified"
+
+
+def test_the_folders_name_this_version_and_refuse_an_older_one(old: Old) -> None:
+    """The last test of the file: it stops what runs. Nothing is written by who is refused."""
+    old.place.stop()
+    for name in ("server", "enclave", "bank-a"):
+        path = old.place.directory / name / FILE
+        assert json.loads(path.read_text()) == {"version": __version__}
+        path.write_text('{"version": "99.0.0"}')
+        before = contents(path.parent)
+        with pytest.raises(SecureFlowError, match=r"was last used by SecureFlow 99\.0\.0"):
+            old.place.start(name)
+        old.place.processes.pop(name).join()
+        assert contents(path.parent) == before
+
+
+def contents(directory: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(directory)): path.stat().st_mtime_ns
+        for path in directory.rglob("*")
+        if path.is_file() and path.name not in {"agent.lock", "ready.json"}
+    }

@@ -33,6 +33,7 @@ from secureflow.domain.exits import exit_code
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import claim_folder
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal
 from secureflow.kit.plain import shown
@@ -65,7 +66,7 @@ async def serve(
 
     Raises:
         SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
-            `simulated_root_refused`, `privacy_fixed`.
+            `simulated_root_refused`, `privacy_fixed`, `data_newer`, `data_version_malformed`.
     """
     key = read_signing_key(settings)
     with _alone(settings), contextlib.closing(Store(settings.record)) as store:
@@ -222,10 +223,11 @@ def _hello(assembly: Assembly) -> dict[str, object]:
 
 @contextlib.contextmanager
 def _alone(settings: AgentSettings) -> Iterator[None]:
-    """Hold the directory: two agents of one key could vote twice."""
+    """Hold the directory, if no newer version wrote it: two agents of one key could vote twice."""
     handle = os.open(settings.directory / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        claim_folder(settings.directory)
         yield
     except BlockingIOError as error:
         raise SecureFlowError(

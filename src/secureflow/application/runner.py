@@ -231,16 +231,20 @@ class Runner:
         return end
 
     async def _winds_up(self, job: str, error: SecureFlowError) -> bool:
-        """Tell whether a job that was cancelled ends without its script, which cannot be run."""
+        """Tell whether a job that is to end does so without its script, which cannot be run.
+
+        An end that was begun by another version, and no longer fits either, begins anew.
+        """
         if error.code != "script_changed":
             return False
         async with self._begin() as unit:
             entity = await unit.jobs.get(job)
             lines = await unit.journal.read(job)
-        cancelled = cancellation(entity)
-        if cancelled is None or WindUp.of(entity) is not None:
+        begun = WindUp.of(entity)
+        why = SecureFlowError.from_json(begun.error) if begun else cancellation(entity)
+        if why is None:
             return False
-        await self._decide(job, lines, cancelled)
+        await self._decide(job, lines, why)
         return True
 
     @staticmethod

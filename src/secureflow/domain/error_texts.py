@@ -35,6 +35,8 @@ CHINESE: Final[dict[str, str]] = {
     "cancelled": "已被取消",
     "script_changed": "任务脚本与已记录的过程不一致",
     "script_retired": "任务由旧版本开始，本版本不再继续执行",
+    "data_newer": "数据目录由更新的版本写入，本版本不能使用",
+    "data_version_malformed": "数据目录的版本标记无法读取",
     "unknown_category": "出现未声明的类别",
     "malformed_cell": "数据单元格格式有误",
     "missing_column": "缺少所需的列",

@@ -50,6 +50,8 @@ CATALOGUE: dict[str, Category] = {
     "cancelled": Category.CONFLICT,
     "script_changed": Category.INTERNAL,
     "script_retired": Category.CONFLICT,
+    "data_newer": Category.CONFLICT,
+    "data_version_malformed": Category.CONFLICT,
     "unknown_category": Category.INVALID,
     "malformed_cell": Category.INVALID,
     "missing_column": Category.INVALID,

@@ -16,6 +16,7 @@ from secureflow.enclave.settings import EnclaveSettings, no_attester
 from secureflow.enclave.worker import Worker
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import claim_folder
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal
@@ -34,8 +35,9 @@ async def serve(settings: EnclaveSettings) -> None:
 
     Raises:
         SecureFlowError: `not_enrolled`, `no_tee`, `address_unavailable`,
-            `simulated_platform_unreadable`.
+            `simulated_platform_unreadable`, `data_newer`, `data_version_malformed`.
     """
+    claim_folder(settings.directory)
     credentials = CredentialFiles(settings.directory)
     certificate = parse_certificate(credentials().certificate.decode("ascii"))
     identity = SpiffeId.parse(spiffe_id(certificate))

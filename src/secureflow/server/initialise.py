@@ -21,6 +21,7 @@ from secureflow.application.users import Users
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import claim_folder
 from secureflow.kit.pki import Authority, ca_fingerprint, write_private
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.server.centre import open_ledger
@@ -82,6 +83,7 @@ def initialise(
                     directory.rmdir()
         raise
     draft.rename(config)
+    claim_folder(directory)
     made = {"database": database} if database else {}
     return {
         "config": str(config),

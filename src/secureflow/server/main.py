@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from secureflow.domain.exits import exit_code
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.faults import Faults
+from secureflow.kit.folder import claim_folder
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger
 from secureflow.kit.memory import be_frugal, settle
 from secureflow.kit.plain import shown
@@ -54,8 +55,10 @@ async def serve(settings: ServerSettings) -> None:
     """Serve until cancelled.
 
     Raises:
-        SecureFlowError: `address_unavailable`, or what `open_centre` raises.
+        SecureFlowError: `data_newer`, `data_version_malformed`, `address_unavailable`, or what
+            `open_centre` raises.
     """
+    claim_folder(settings.directory)
     stop = asyncio.Event()
     settings = fitting(settings, raise_descriptors())
     async with contextlib.AsyncExitStack() as stack:

@@ -16,9 +16,11 @@ from secureflow.application.asking import Asking
 from secureflow.application.ports import Journalled, PendingLeaf, Request
 from secureflow.application.recording import server_leaf
 from secureflow.application.runner import Runner
+from secureflow.application.windups import WindUp
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
 
 KEY = SigningKey.from_seed(b"\x0b" * 32)
 BANKS = ("bank-a", "bank-b", "bank-c")
@@ -202,6 +204,17 @@ async def test_an_end_goes_on_after_a_crash_in_its_middle(centre: Centre) -> Non
     assert (await centre.ends()).state == JobState.FAILED
     assert {one.id for one in centre.courier.asked} == first
     assert len(await centre.outcomes()) == 1
+
+
+async def test_an_end_that_another_version_began_begins_anew(centre: Centre) -> None:
+    """Ends change from version to version too; a job must not hang in one."""
+    begun = WindUp(0, 0, SecureFlowError("cancelled", "Job job_1 was cancelled.").as_json())
+    await centre.keep(
+        replace(begun.kept_by(JOB), script="training/2", state=JobState.PAUSED),
+        Journalled(0, effect_digest(Move("running")), None, None),
+    )
+    await centre.runner.resume_all()
+    assert (await centre.ends()).state == JobState.CANCELLED
 
 
 async def test_what_the_script_asked_last_is_no_answer_to_the_end(centre: Centre) -> None:

@@ -1,0 +1,77 @@
+"""A data folder names the version that wrote it last; an older version leaves it alone.
+
+What a newer version keeps, an older one may misread in silence: a record that it does not know of,
+a budget that is kept elsewhere. So a process looks before it opens anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.version import __version__
+
+FILE: Final = "version.json"
+_VERSION: Final = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
+
+
+def claim_folder(directory: Path, version: str = __version__) -> None:
+    """Refuse a folder that a newer version wrote, else name this version in it.
+
+    A folder without the file is one of the time before there was any: it is taken over.
+
+    Raises:
+        SecureFlowError: `data_newer`, `data_version_malformed`.
+    """
+    path = directory / FILE
+    try:
+        found = path.read_bytes()
+    except FileNotFoundError:
+        _write(path, version)
+        return
+    wrote = _read(path, found)
+    if _numbers(wrote) > _numbers(version):
+        raise SecureFlowError(
+            "data_newer",
+            f"{directory} was last used by SecureFlow {wrote}; this is {version}.",
+            f"Install SecureFlow {wrote} or newer, or restore the backup that was made before the "
+            "upgrade into another folder.",
+            {"wrote": wrote, "version": version},
+        )
+    if wrote != version:
+        _write(path, version)
+
+
+def _read(path: Path, data: bytes) -> str:
+    try:
+        value: Any = json.loads(data)
+    except ValueError:
+        value = None
+    wrote = value.get("version") if isinstance(value, dict) else None
+    if not isinstance(wrote, str) or _VERSION.match(wrote) is None:
+        raise SecureFlowError(
+            "data_version_malformed",
+            f"{path} does not name the version that wrote the folder.",
+            'Restore it from a backup, or write {"version": "..."} with the version that ran here '
+            "last.",
+        )
+    return wrote
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    match = _VERSION.match(version)
+    return tuple(map(int, match.groups())) if match else ()
+
+
+def _write(path: Path, version: str) -> None:
+    """Replace the file as a whole: a crash leaves the old one or the new one."""
+    fresh = path.with_suffix(".next")
+    with fresh.open("w") as file:
+        file.write(json.dumps({"version": version}) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

@@ -1,0 +1,137 @@
+"""What each script asks for, pinned: whoever changes it gives the script a new name.
+
+A job that was begun under one version of a script is replayed by the next version of the code. Were
+its effects others under the same name, the job could not go on (`script_changed`). So when a pin
+differs, a new script comes beside the old one (`application/scripts.py` says how long the old one
+stays); pins of a script that was never released may be replaced where the change log says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from secureflow.application import scripts
+from secureflow.engines.script import Effect, effect_digest
+from secureflow.engines.secagg import client
+from tests.unit.engines.course.test_ending import COURSES, SILENT, play, world_of
+from tests.unit.engines.training.masked_world import MaskedWorld
+from tests.unit.engines.training.world import World
+
+Made = tuple[World, Callable[[World], str]]
+NOISE = {"delta": 1e-6, "noise_multiplier": 2.0, "rows": 400}
+
+
+def course(kind: str, name: str) -> Callable[[], Made]:
+    return lambda: (world_of(kind), COURSES[name][1])
+
+
+def lost_enclave() -> Made:
+    return World(count=4, rounds=2, lose_enclave_at=6), play
+
+
+def noised() -> Made:
+    return World(count=4, rounds=2, privacy=NOISE), play
+
+
+def refused() -> Made:
+    world = World(count=4, rounds=1)
+    world.refuse["bank-b", "consent"] = SILENT
+    return world, play
+
+
+def masked_and_sealed() -> Made:
+    return MaskedWorld(count=4, rounds=2, protection="sealed+secagg"), play
+
+
+PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
+    "training/2": {
+        **{f"sealed, {name}": course("sealed", name) for name in COURSES},
+        **{f"secagg, {name}": course("secagg", name) for name in COURSES},
+        "sealed, lost enclave": lost_enclave,
+        "sealed, no consent": refused,
+        "sealed, noise": noised,
+        "sealed+secagg": masked_and_sealed,
+    },
+    "statistics/2": {name: course("statistics", name) for name in COURSES},
+}
+PINS: dict[str, dict[str, str]] = {
+    "training/2": {
+        "sealed, success": "b72077960cc3bc2ad694a05d2fa322b1bded57faa1dfc41011466331a60077a1",
+        "sealed, failure": "8b1203fe572ffc60a1856738eee423a2e5f2a2c3f084e5d5467d8a229c681d9d",
+        "sealed, cancelled": "12c24982f4ccdb7833dac02739f4e2db081b94bc4efa01fecb2942cb5ce203e7",
+        "sealed, dropped": "510fff58406f870d45955170fadb681da15d3bd5997287e1e858f7f8db0cb738",
+        "sealed, accusation": "3731bf962f2a79a92431b36d4e2c988129d175dfcffc7b8887bfe235d23bb994",
+        "secagg, success": "a5c7202577e1fc8a62d1e0d40c4042207f2cf4136dbb30e8648b15f871f321c9",
+        "secagg, failure": "957cf7686eaaaa06eda9d833017064e1f0befebc90bb056b7679b98b1df06033",
+        "secagg, cancelled": "18db97c91e776f7fc42a0fc62d617503f859e4d625fe10f7172590c6ab380514",
+        "secagg, dropped": "76e07bac25aa2d7ba01d20e7c0a5d207cb1a7212ba73f9132ae3fb11d777b13c",
+        "secagg, accusation": "468500e231af0a027e0402b7547e0bc5f6c599d848c08dffb8fd8fc1505ef058",
+        "sealed, lost enclave": "64566c35ce7fa9df475637ddb310a53fa27e527c2490573ca9bf504aaaa9b30e",
+        "sealed, no consent": "59faadbe81281ceda17c006966b0abc276dd7b43def2461bf29c42d278e1c447",
+        "sealed, noise": "ba505616ad9b8e1a88d03cc9bce261a8841f0f00e1ac1972965bb02ee44c52b9",
+        "sealed+secagg": "e69839bbc5768290f85d99e45dce528ba0f5424cfd0c38d8129a447e68ffbbbc",
+    },
+    "statistics/2": {
+        "success": "b0f3e4d466d7ef03dfd5815c61f4d36c166b2e7c1c3c63ab62b4ffc6a4e6cf5c",
+        "failure": "ffb6f363db53477630cafe6a27ac348f48c14b639564fbc33306e47e82a79367",
+        "cancelled": "ec3ce7d43f9315e82a1bb405c507020e988c1b20fa3f6c7946bad4642dfbf15d",
+        "dropped": "1484ed30e7935092ce6eb6627e78ed6059e678834ca6660ecc1c643a29177a74",
+        "accusation": "e696552f3e3f66756fc129d97e0ddd8a3d3761571fa872b165bbb9a0591c9d2f",
+    },
+}
+
+
+@pytest.fixture
+def same_dice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let masked parties draw the same keys in every run."""
+    drawn = count()
+
+    def draw(size: int = 32) -> bytes:
+        return hashlib.sha256(str(next(drawn)).encode()).digest()[:size]
+
+    keys = SimpleNamespace(
+        generate=lambda: X25519PrivateKey.from_private_bytes(draw()),
+        from_private_bytes=X25519PrivateKey.from_private_bytes,
+    )
+    monkeypatch.setattr(client, "X25519PrivateKey", keys)
+    monkeypatch.setattr(client.secrets, "token_bytes", draw)
+
+
+def effects_of(made: Made) -> str:
+    """Play a course; return the digest over its effects' digests, in order."""
+    world, run = made
+    digests: list[str] = []
+    perform = world.perform
+
+    def noting(seq: int, effect: Effect) -> Any:
+        digests.append(effect_digest(effect))
+        return perform(seq, effect)
+
+    world.perform = noting  # type: ignore[method-assign]
+    run(world)
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+@pytest.mark.usefixtures("same_dice")
+@pytest.mark.parametrize(
+    ("script", "name"), [(script, name) for script in PLAYED for name in PLAYED[script]]
+)
+def test_the_effects_of_a_script_are_what_its_name_stands_for(script: str, name: str) -> None:
+    made = PLAYED[script][name]()
+    assert made[0].spec.script == script
+    assert effects_of(made) == PINS[script][name], (
+        f"{script} asks for something else than it did: running jobs could not go on. "
+        "Give the changed script a new name."
+    )
+
+
+def test_every_script_that_jobs_run_is_pinned() -> None:
+    assert set(PINS) == set(PLAYED) == set(scripts._FACTORIES)
+    assert not scripts.RETIRED & set(scripts._FACTORIES)
