@@ -355,6 +355,7 @@ CATALOGUE: dict[str, Category] = {
     "database_in_use": Category.CONFLICT,
     "database_unavailable": Category.UNAVAILABLE,
     "database_busy": Category.UNAVAILABLE,
+    "disk_full": Category.UNAVAILABLE,
     "invalid_database_url": Category.INVALID,
 }
 

@@ -70,5 +70,12 @@ class SecureFlowError(Exception):
         )
 
 
+class InfrastructureError(SecureFlowError):
+    """What this process stands on (database, disk) failed for a while: the same deed may work soon.
+
+    A class of its own, because whoever waits must not take a party's word (`from_json`) for it.
+    """
+
+
 def _one_line(text: Any) -> str:
     return shown(" ".join(str(text)[:MAX_FOREIGN].split("\n")))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one before it says `database_busy`."""
@@ -38,7 +38,7 @@ class WriteTurn:
         """Wait for the turn.
 
         Raises:
-            SecureFlowError: `database_busy` after too long.
+            InfrastructureError: `database_busy` after too long.
         """
         if not self.exclusive:
             return
@@ -53,9 +53,9 @@ class WriteTurn:
         if self.exclusive:
             self._lock.release()
 
-    def busy(self) -> SecureFlowError:
+    def busy(self) -> InfrastructureError:
         """Return the error that says so."""
-        return SecureFlowError(
+        return InfrastructureError(
             "database_busy",
             f"The database was locked by another writer for {self._seconds:g} s.",
             "Try again; if it lasts, look for another process on the same database file.",

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.faults import typed_faults
 from secureflow.adapters.database.log_store import MAX_BATCH, Batch, Candidate, LogStore, place
 from secureflow.adapters.database.tables import (
     LOG_CHECKPOINTS,
@@ -248,12 +249,12 @@ class SqlLedger:
                 self._database.turn.release()
 
     async def _in_thread(self, deed: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, deed)
+        with typed_faults():
+            return await asyncio.get_running_loop().run_in_executor(self._thread, deed)
 
     async def _read(self, query: sa.Select[Any]) -> sa.Result[Any]:
-        async with self._database.engine.connect() as connection:
-            result: sa.Result[Any] = await connection.execute(query)
-            return result
+        async with self._database.begin() as unit:
+            return await unit.read(query)
 
     async def _size_at_least(self, wanted: int) -> int:
         """Return the log's size; a size that is known to be committed needs no query."""

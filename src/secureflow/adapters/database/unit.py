@@ -8,7 +8,8 @@ in `database_busy`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from secureflow.adapters.database import entities
 from secureflow.adapters.database.connections import WriteTurn
 from secureflow.adapters.database.entities import EntityStore
+from secureflow.adapters.database.faults import fault_of, typed_faults
 from secureflow.adapters.database.records import (
     SqlEvents,
     SqlIdempotency,
@@ -40,7 +42,7 @@ from secureflow.domain.models import Model
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.users import Token, User
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 Row = Mapping[str, Any]
 ENROLMENT_KEPT: Final = 30 * 86_400
@@ -79,24 +81,28 @@ class SqlUnitOfWork:
         """Take a connection from the pool.
 
         Raises:
-            SecureFlowError: `database_unavailable`; whoever asked may try again.
+            InfrastructureError: `database_unavailable`; whoever asked may try again.
         """
-        try:
+        with typed_faults():
             self._connection = await self._engine.connect()
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-            raise SecureFlowError(
-                "database_unavailable",
-                "The database cannot be reached at the moment.",
-                "Try again soon; if it lasts, the operator looks whether its service runs.",
-            ) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Roll back what was not committed and give the connection back."""
+        """Roll back what was not committed and give the connection back.
+
+        A database that is away has rolled it back by itself: that is no failure of the block.
+        """
         connection, self._connection = self._connection, None
         try:
             if connection is not None:
-                await connection.close()
+                try:
+                    await connection.close()
+                except sa.exc.SQLAlchemyError as error:
+                    if fault_of(error) is None:
+                        raise
+                    if not connection.closed:
+                        await connection.invalidate()
+                        await connection.close()
         finally:
             self._release()
 
@@ -106,11 +112,14 @@ class SqlUnitOfWork:
         Raises:
             SecureFlowError: the failure of an earlier write of this block; half of a deed is
                 never committed.
+            InfrastructureError: the database failed. Where it was lost at this very moment nobody
+                knows whether it committed: read before you repeat.
         """
         if self._failure is not None:
             raise self._failure
         try:
-            await self._open.commit()
+            with self._noted_faults():
+                await self._open.commit()
         finally:
             self._release()
 
@@ -148,7 +157,8 @@ class SqlUnitOfWork:
 
     async def read(self, query: sa.Select[Any]) -> sa.Result[Any]:
         """Run a query on what is committed, and on what this unit of work has written."""
-        result: sa.Result[Any] = await self._open.execute(query)
+        with self._noted_faults():
+            result: sa.Result[Any] = await self._open.execute(query)
         return result
 
     async def write(
@@ -157,7 +167,8 @@ class SqlUnitOfWork:
         """Run a change; the first one of this unit of work takes the write lock."""
         await self._begin_writing()
         try:
-            return await self._open.execute(statement, rows)
+            with self._noted_faults():
+                return await self._open.execute(statement, rows)
         except sa.exc.IntegrityError as error:
             raise self.fail(
                 SecureFlowError(
@@ -185,7 +196,8 @@ class SqlUnitOfWork:
         await self._begin_writing()
         if not self._turn.exclusive:
             lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))
-            await self._open.execute(sa.select(lock))
+            with self._noted_faults():
+                await self._open.execute(sa.select(lock))
 
     async def sweep(self, now: int) -> int:
         """Forget what nobody can use any more; return how many rows that were."""
@@ -217,11 +229,19 @@ class SqlUnitOfWork:
             await self._turn.acquire()
             self._writing = True
             if self._turn.exclusive:
-                await self._open.exec_driver_sql("BEGIN IMMEDIATE")
+                with self._noted_faults():
+                    await self._open.exec_driver_sql("BEGIN IMMEDIATE")
         except SecureFlowError as error:
-            raise self.fail(error) from None
-        except sa.exc.OperationalError as error:
-            raise self.fail(self._turn.busy()) from error
+            raise self.fail(error) from error.__cause__
+
+    @contextmanager
+    def _noted_faults(self) -> Iterator[None]:
+        """Type the database's faults, and let nothing be committed after one."""
+        try:
+            with typed_faults():
+                yield
+        except InfrastructureError as error:
+            raise self.fail(error) from error.__cause__
 
     def _release(self) -> None:
         if self._writing:

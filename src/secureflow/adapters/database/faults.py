@@ -1,0 +1,121 @@
+"""Faults of the database itself (busy, away, full), told apart from defects of ours.
+
+What the driver says stays in the cause, which only the operator's log shows: it names files,
+hosts and statements.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import sqlalchemy as sa
+
+from secureflow.kit.errors import InfrastructureError
+
+_SQLITE: Final = {
+    sqlite3.SQLITE_BUSY: "database_busy",
+    sqlite3.SQLITE_LOCKED: "database_busy",
+    sqlite3.SQLITE_PROTOCOL: "database_busy",
+    sqlite3.SQLITE_FULL: "disk_full",
+    sqlite3.SQLITE_IOERR: "database_unavailable",
+    sqlite3.SQLITE_CANTOPEN: "database_unavailable",
+    sqlite3.SQLITE_READONLY: "database_unavailable",
+    sqlite3.SQLITE_PERM: "database_unavailable",
+    sqlite3.SQLITE_NOMEM: "database_unavailable",
+}
+"""By primary result code. SQLITE_ERROR, a statement that cannot be, is a defect."""
+_POSTGRES: Final = {
+    "53100": "disk_full",
+    "55P03": "database_busy",  # lock_not_available
+    "57014": "database_busy",  # query_canceled: a timeout, or an operator
+    "40001": "database_busy",  # serialization_failure
+    "40P01": "database_busy",  # deadlock_detected
+    "25006": "database_unavailable",  # read_only_sql_transaction: a standby
+}
+"""By SQLSTATE; the classes below follow where none of these fits."""
+_AWAY: Final = ("08", "53", "57P", "58")
+"""SQLSTATE classes: connection, resources, operator intervention, system."""
+
+
+def fault_of(error: BaseException) -> InfrastructureError | None:
+    """Return the typed error that an exception of the driver or SQLAlchemy stands for.
+
+    None for what is no fault of the database: it is a defect, and must look like one.
+    """
+    if isinstance(error, sa.exc.TimeoutError):  # every connection of the pool is in use
+        return fault("database_busy")
+    if isinstance(error, sa.exc.PendingRollbackError):  # the connection was lost before
+        return fault("database_unavailable")
+    code = _code(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
+    if code is None and isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        code = "database_unavailable"
+    return None if code is None else fault(code)
+
+
+@contextmanager
+def typed_faults() -> Iterator[None]:
+    """Turn faults of the database inside the block into typed errors.
+
+    Raises:
+        InfrastructureError: `database_busy`, `database_unavailable`, `disk_full`.
+    """
+    try:
+        yield
+    except _raised() as error:
+        known = fault_of(error)
+        if known is None:
+            raise
+        raise known from error
+
+
+def fault(code: str) -> InfrastructureError:
+    """Return the error of this code, in words for people."""
+    message, hint = _WORDS[code]
+    return InfrastructureError(code, message, hint)
+
+
+_WORDS: Final = {
+    "database_busy": (
+        "The database is locked by another writer.",
+        "Try again; if it lasts, look for another process on the same database.",
+    ),
+    "database_unavailable": (
+        "The database cannot be reached at the moment.",
+        "Try again soon; if it lasts, the operator looks whether its service runs.",
+    ),
+    "disk_full": (
+        "The database cannot grow: the disk of the server is full.",
+        "The operator frees space; what waits goes on by itself then.",
+    ),
+}
+
+
+def _code(error: BaseException | None) -> str | None:
+    if isinstance(error, sqlite3.Error):
+        # The extended code's low byte is the primary one; errors of the module itself have none.
+        return _SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    if not isinstance(error, _driver_errors()):
+        return None
+    state = getattr(error, "sqlstate", None)
+    if state is None:  # no answer of the service at all
+        return "database_unavailable" if type(error).__name__ in _LOST else None
+    known = _POSTGRES.get(state)
+    return known or ("database_unavailable" if state.startswith(_AWAY) else None)
+
+
+_LOST: Final = frozenset({"OperationalError", "InterfaceError", "ConnectionTimeout"})
+
+
+def _raised() -> tuple[type[Exception], ...]:
+    return (sa.exc.SQLAlchemyError, *_driver_errors())
+
+
+def _driver_errors() -> tuple[type[Exception], ...]:
+    """Return the roots of what the drivers in use raise; SQLite alone loads no other."""
+    psycopg = sys.modules.get("psycopg")
+    other: type[Exception] = sqlite3.Error if psycopg is None else psycopg.Error
+    return (sqlite3.Error, other)

@@ -1,0 +1,217 @@
+"""Faults of the database itself: each is called by its name, without the driver's words."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from secureflow.adapters.database import connections
+from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.faults import fault_of
+from secureflow.adapters.database.log import SqlLedger
+from secureflow.domain.errors import Category, category
+from secureflow.domain.organisations import Organisation
+from secureflow.kit.errors import InfrastructureError
+from tests.contract.database.conftest import LOG_KEY, ORIGIN
+from tests.contract.database.test_log import notes
+
+DRIVER_WORDS = ("sqlite", "psycopg", "sqlalchemy", "insert", "database or disk", "terminating")
+
+
+def said_plainly(error: InfrastructureError, code: str) -> None:
+    assert error.code == code
+    assert category(error.code) is Category.UNAVAILABLE
+    told = f"{error.message} {error.hint} {error.details}".lower()
+    assert not [word for word in DRIVER_WORDS if word in told]
+    assert error.message
+    assert error.hint
+
+
+async def add(database: Database, name: str) -> None:
+    async with database.begin() as unit:
+        await unit.organisations.add(Organisation(name, "x" * 8000, 1))
+        await unit.commit()
+
+
+@pytest.fixture
+async def small(tmp_path: Path) -> AsyncIterator[tuple[Database, SqlLedger, Path]]:
+    """A SQLite database that nobody waits for."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(connections, "BUSY_SECONDS", 0)
+    path = tmp_path / "test.db"
+    database = Database(f"sqlite:///{path}")
+    await database.start()
+    ledger = SqlLedger(database, LOG_KEY, ORIGIN, lambda: 1_700_000_000.0)
+    await ledger.start()
+    yield database, ledger, path
+    await ledger.stop()
+    await database.close()
+    patch.undo()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another process that writes."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.close()
+
+
+async def test_another_writer_is_named_and_waited_for_by_who_asked(
+    small: tuple[Database, SqlLedger, Path],
+) -> None:
+    database, ledger, path = small
+    with locked(path):
+        for deed in (lambda: add(database, "bank-a"), lambda: ledger.append(notes(1))):
+            attempt: Callable[[], Awaitable[object]] = deed
+            with pytest.raises(InfrastructureError) as caught:
+                await attempt()
+            said_plainly(caught.value, "database_busy")
+    await add(database, "bank-a")
+    assert (await ledger.append(notes(1))).indices == (0,)
+
+
+async def test_a_full_disk_is_named_and_used_again_when_there_is_room(
+    small: tuple[Database, SqlLedger, Path],
+) -> None:
+    database, ledger, _ = small
+    full = True
+
+    def limit(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={1 if full else 1 << 30}")  # as it is: the least
+
+    engines = (database.engine.sync_engine, ledger._store._engine)
+    for engine in engines:
+        sa.event.listen(engine, "checkout", limit)
+
+    async def fill_the_tables() -> None:
+        for n in range(1000):
+            await add(database, f"bank-{n}")
+
+    async def fill_the_log() -> None:
+        for _ in range(1000):
+            await ledger.append(notes(300))
+
+    with pytest.raises(InfrastructureError) as caught:
+        await fill_the_tables()
+    said_plainly(caught.value, "disk_full")
+    with pytest.raises(InfrastructureError) as caught:
+        await fill_the_log()
+    said_plainly(caught.value, "disk_full")
+    full = False
+    await add(database, "bank-z")
+    before = len(await ledger.entries())
+    assert (await ledger.append(notes(1))).indices == (before,)
+
+
+LOST = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+LOST += "AND pid <> pg_backend_pid()"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("at", ["read", "write", "commit", "leaving"])
+async def test_a_connection_that_is_cut_is_named_wherever_it_was(
+    empty_postgres: Callable[[], str], at: str
+) -> None:
+    url = empty_postgres()
+    database, other = Database(url), Database(url)
+    await database.start()
+
+    async def cut() -> None:
+        async with other.engine.connect() as connection:
+            assert (await connection.exec_driver_sql(LOST)).all()
+
+    async def deed() -> None:
+        async with database.begin() as unit:
+            await unit.organisations.add(Organisation("bank-a", "A", 1))
+            await cut()
+            if at == "read":
+                await unit.organisations.find("bank-a")
+            elif at == "write":
+                await unit.organisations.add(Organisation("bank-b", "B", 1))
+            elif at == "commit":
+                await unit.commit()
+
+    try:
+        if at == "leaving":
+            await deed()
+        else:
+            with pytest.raises(InfrastructureError) as caught:
+                await deed()
+            said_plainly(caught.value, "database_unavailable")
+        await add(database, "bank-a")  # nothing of it was kept, and the pool has no dead connection
+    finally:
+        await database.close()
+        await other.close()
+
+
+@pytest.mark.postgres
+async def test_a_ledger_whose_connection_is_cut_says_so_and_goes_on(
+    empty_postgres: Callable[[], str],
+) -> None:
+    url = empty_postgres()
+    database, other = Database(url), Database(url)
+    await database.start()
+    ledger = SqlLedger(database, LOG_KEY, ORIGIN, lambda: 1_700_000_000.0)
+    await ledger.start()
+    real = ledger._store._run_many
+
+    async def cut() -> None:
+        async with other.engine.connect() as connection:
+            assert (await connection.exec_driver_sql(LOST)).all()
+
+    loop, cuts = asyncio.get_running_loop(), [None]
+
+    def cut_once(cursor: object, name: str, rows: object) -> None:
+        if cuts:
+            cuts.pop()
+            asyncio.run_coroutine_threadsafe(cut(), loop).result(30)
+        real(cursor, name, rows)
+
+    try:
+        ledger._store._run_many = cut_once  # type: ignore[method-assign]
+        with pytest.raises(InfrastructureError) as caught:
+            await ledger.append(notes(2))
+        said_plainly(caught.value, "database_unavailable")
+        assert (await ledger.append(notes(2))).indices == (0, 1)
+    finally:
+        await ledger.stop()
+        await database.close()
+        await other.close()
+
+
+def test_what_postgresql_says_is_told_apart() -> None:
+    errors = pytest.importorskip("psycopg.errors")
+    for error, code in (
+        (errors.DiskFull("x"), "disk_full"),
+        (errors.DeadlockDetected("x"), "database_busy"),
+        (errors.LockNotAvailable("x"), "database_busy"),
+        (errors.AdminShutdown("x"), "database_unavailable"),
+        (errors.CannotConnectNow("x"), "database_unavailable"),
+        (errors.TooManyConnections("x"), "database_unavailable"),
+        (errors.OperationalError("server closed the connection"), "database_unavailable"),
+    ):
+        for raised in (error, sa.exc.OperationalError("SELECT 1", {}, error)):
+            fault = fault_of(raised)
+            assert fault is not None
+            said_plainly(fault, code)
+
+
+@pytest.mark.parametrize("statement", ["SELEC 1", "SELECT * FROM nowhere"])
+async def test_a_statement_of_ours_that_cannot_be_stays_a_defect(
+    small: tuple[Database, SqlLedger, Path], statement: str
+) -> None:
+    """Whoever waited for it would wait for ever."""
+    database, _, _ = small
+    async with database.begin() as unit:
+        with pytest.raises(sa.exc.OperationalError):
+            await unit.write(sa.text(statement))
