@@ -14,7 +14,7 @@ from secureflow.application.disapprovals import disapproval
 from secureflow.application.ports import Courier, Request
 from secureflow.application.replies import checked_reply
 from secureflow.engines.script import JSON, Ask
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 _WITNESSING = frozenset({"cosign", "finish"})
 """Verbs on the heads that start and end a job: their cosignatures are kept beside the log. Those of
@@ -42,6 +42,7 @@ class Asking:
             SecureFlowError: `too_few_answers` (details: failures), `consent_refused` (details:
                 refusals too), the party's own error for a single party that must answer, or
                 `cancelled`.
+            InfrastructureError: a fault of this side: the same question may be asked again.
         """
         waiting = asyncio.create_task(self._gather(job, seq, ask))
         cancelling = asyncio.create_task(cancel.wait())
@@ -81,6 +82,8 @@ class Asking:
                     try:
                         party = tasks[task]
                         replies[party] = checked_reply(ask.verb, party, task.result())
+                    except InfrastructureError:  # of ours: not this party's failure
+                        raise
                     except SecureFlowError as error:
                         failures[tasks[task]] = error.as_json()
         finally:

@@ -44,7 +44,7 @@ from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.domain.specs import dump
 from secureflow.kit.clock import Clock
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 CONSENT_SECONDS: Final = 7 * 86_400
 """How long approvals are asked for: a data owner may be on holiday."""
@@ -127,13 +127,24 @@ class Jobs:
                 `unknown_column`, `budget_undeclared`, `budget_unit_mismatch`, `too_many_jobs`.
         """
         require(principal, "job.submit")
-        now = self._clock()
         priced = await self._price(principal, wanted)
+        key = new_id("job")
+        try:
+            return await self._propose(principal, wanted, priced, key)
+        except InfrastructureError:
+            # It may stand all the same, and then nobody else would drive it.
+            self._driver.start(key)
+            raise
+
+    async def _propose(
+        self, principal: Principal, wanted: Wanted, priced: Priced | None, key: str
+    ) -> Job:
+        now = self._clock()
         async with self._deeds() as deed:
             drafted = await self._draft(deed.work, principal, wanted, priced)
             await self._quotas.another_job(deed.work, principal.organisation)
             job = Job(
-                id=new_id("job"),
+                id=key,
                 project=wanted.project,
                 organisation=principal.organisation,
                 name=wanted.name,

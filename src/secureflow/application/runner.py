@@ -10,6 +10,8 @@ Rules (ARCHITECTURE.md, "The heart"):
   it (`windups`): at start-up, or when it is cancelled;
 - an effect that was performed but not journalled is performed again under the same idempotency
   key `(job, seq)`; the other side answers from its own record;
+- a fault of the infrastructure (`driving`) is no outcome: the job is driven afresh from the journal
+  until it passes;
 - a script's own work (signatures of every party, frames for every party) grows with the roster and
   runs in a thread: the event loop serves people and parties meanwhile.
 """
@@ -22,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from secureflow.application.asking import Asking
+from secureflow.application.driving import Backoff, goes_on_by_itself, passes
 from secureflow.application.listing import every
 from secureflow.application.ports import Begin, Journalled, Ledger, PendingLeaf, UnitOfWork
 from secureflow.application.recording import closes, pending_leaves
@@ -44,7 +47,8 @@ from secureflow.engines.script import (
     effect_digest,
 )
 from secureflow.kit.crypto import SigningKey
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
 from secureflow.kit.memory import give_back
 
@@ -58,7 +62,7 @@ Milliseconds = Callable[[], int]
 class _Course:
     """A running job: its script, the effect that it waits for, and what is not yet durable.
 
-    `spec` is the spec's digest.
+    `spec` is the spec's digest, `state` what the script last moved to before the journal ended.
     """
 
     job: str
@@ -66,6 +70,7 @@ class _Course:
     script: Script[dict[str, JSON]]
     effect: Effect | None = None
     seq: int = 0
+    state: JobState = JobState.PROPOSED
     undurable: list[Journalled] = field(default_factory=list)
     report: dict[str, JSON] | None = None
     error: SecureFlowError | None = None
@@ -123,22 +128,30 @@ class Runner:
         self._changed = changed
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._courses: dict[str, _Course] = {}
+        self._backoffs: dict[str, Backoff] = {}
+        self._faults = Faults(_log)
 
     def start(self, job: str) -> None:
-        """Drive the job in the background; a job that is already driven stays as it is."""
+        """Drive the job in the background; one that is driven already goes on, at once if it waits.
+
+        A job that there is none of is nothing to drive.
+        """
+        if job in self._backoffs:
+            self._backoffs[job].wake()
         if job not in self._tasks or self._tasks[job].done():
             self._tasks[job] = asyncio.create_task(self._guarded(job), name=f"job {job}")
 
     async def resume_all(self) -> None:
         """Drive every job that is neither finished nor a draft: the first thing after a start.
 
-        Of the paused ones only those that end without their script.
+        Of the paused ones only those that end without their script, and those that a fault of the
+        infrastructure paused.
         """
         async with self._begin() as unit:
             for state in JobState:
                 if not state.final and state != JobState.DRAFT:
                     for job in await every(unit.jobs, state=state.value):
-                        if state != JobState.PAUSED or WindUp.of(job) or _ends_by(job):
+                        if state != JobState.PAUSED or _leaves_pause(job):
                             self.start(job.id)
 
     async def cancel(self, job: str, by: str) -> None:
@@ -164,34 +177,64 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _guarded(self, job: str) -> None:
+        """Drive the job until it ends or pauses, through every fault that passes."""
+        backoff = self._backoffs[job] = Backoff()
         try:
-            try:
-                await self._drive(job)
-            except SecureFlowError as error:
-                if not await self._winds_up(job, error):
-                    raise
-                await self._drive(job)
+            while not await self._attempted(job, backoff):
+                await backoff.wait()
+        finally:
+            self._backoffs.pop(job, None)
+
+    async def _attempted(self, job: str, backoff: Backoff) -> bool:
+        """Drive the job as far as it goes; False where it is to be driven afresh after a pause."""
+        try:
+            await self._driven(job, backoff)
         except SecureFlowError as error:
-            if error.code != "fenced":  # another replica drives it: nothing to say
-                await self._pause(job, error)
-        except Exception as error:  # noqa: BLE001  the edge of a job: others go on
-            _log.exception("job stopped by a defect", job=job)
-            hint = "The operator finds the trace in the server's log."
-            await self._pause(job, SecureFlowError("internal", f"Job {job}: {error!r}", hint))
+            if not passes(error):
+                raise
+            cause = error.__cause__ and repr(error.__cause__)
+            self._faults.note("job_waits", job=job, code=error.code, cause=cause)
+            return False
         finally:
             self._courses.pop(job, None)
             give_back()
+        return True
 
-    async def _drive(self, job: str) -> None:
+    async def _driven(self, job: str, backoff: Backoff) -> None:
+        try:
+            try:
+                await self._drive(job, backoff)
+            except SecureFlowError as error:
+                if not await self._winds_up(job, error):
+                    raise
+                await self._drive(job, backoff)
+        except SecureFlowError as error:
+            if passes(error):
+                raise
+            if error.code != "fenced":  # another replica drives it: nothing to say
+                await self._pause(job, error)
+        except Exception:  # noqa: BLE001  the edge of a job: others go on
+            _log.exception("job stopped by a defect", job=job)
+            hint = "The operator finds the trace in the server's log."
+            defect = f"Job {job} met a defect of the server."
+            await self._pause(job, SecureFlowError("internal", defect, hint))
+
+    async def _drive(self, job: str, backoff: Backoff) -> None:
         course = await self._replayed(job)
+        if course is None:
+            self._changed(job)
+            return
         self._courses[job] = course
         while True:
             await self._make_durable(course)
+            backoff.restart()
             self._changed(job)
             if course.effect is None:
                 return
             try:
                 answer = await self._perform_outside(course)
+            except InfrastructureError:  # of ours: no outcome of the effect
+                raise
             except SecureFlowError as error:
                 if error.code == "fenced":
                     raise
@@ -199,10 +242,15 @@ class Runner:
             else:
                 await asyncio.to_thread(course.settle, answer)
 
-    async def _replayed(self, job: str) -> _Course:
-        """Feed the journal to a fresh script: the job's own, or the one that ends it without."""
+    async def _replayed(self, job: str) -> _Course | None:
+        """Feed the journal to a fresh script: the job's own, or the one that ends it without.
+
+        None for a job that ended, or never came to be.
+        """
         async with self._begin() as unit:
-            entity = await unit.jobs.get(job)
+            entity = await unit.jobs.find(job)
+            if entity is None or entity.state.final:
+                return None
             lines = await unit.journal.read(job)
         end = WindUp.of(entity)
         if end is None and (why := _ends_by(entity)) is not None:
@@ -218,6 +266,8 @@ class Runner:
         if "cancel" in entity.progress and not any(map(_cancels, lines)):
             course.cancel.set()  # told once: its clean-up is not cancelled again, on replay neither
         await asyncio.to_thread(self._replay, course, lines)
+        if entity.state is JobState.PAUSED:
+            await self._take_up(course)
         return course
 
     async def _decide(
@@ -258,8 +308,17 @@ class Runner:
                     "something else than the journal says it did.",
                     "Run the server version that started the job, or cancel it.",
                 )
+            if isinstance(course.effect, Move):
+                course.state = JobState(course.effect.state)
             course.seq = line.seq + 1
             course.advance(line.answer, line.failure)
+
+    async def _take_up(self, course: _Course) -> None:
+        """Leave `paused` for the state that the script is in: it may go on from there."""
+        async with self._begin() as unit:
+            job = await self._move(unit, course.job, course.state, "taken up again")
+            await unit.jobs.save(replace(job, error=None))
+            await unit.commit()
 
     async def _make_durable(self, course: _Course) -> None:
         """Commit what happened, perform the effects that need no outside, open the next one."""
@@ -381,6 +440,11 @@ def _ends_by(job: Job) -> SecureFlowError | None:
     """Return why a job is to be ended without its script; None when its script goes on."""
     paused = job.state == JobState.PAUSED
     return (cancellation(job) if paused else None) or retired(job)
+
+
+def _leaves_pause(job: Job) -> bool:
+    ends = WindUp.of(job) is not None or _ends_by(job) is not None
+    return ends or goes_on_by_itself(job.error)
 
 
 def _cancels(line: Journalled) -> bool:

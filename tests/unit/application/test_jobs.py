@@ -12,7 +12,7 @@ from secureflow.domain.jobs import JobState, JobSummary
 from secureflow.domain.specs import TrainingSpec, parse, spec_digest
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.leaves import parse_leaf
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.stage import BANKS, FEATURES, YEAR, Stage
 from tests.unit.application.refusing import refused
 
@@ -33,6 +33,23 @@ async def test_the_server_fills_in_the_roster(stage: Stage) -> None:
     assert stage.driver.started[-1] == job.id
     leaf = parse_leaf(stage.ledger.log[-1].data).leaf
     assert (leaf.kind, leaf.job, leaf.spec) == ("job.proposed", job.id, job.digest)
+
+
+async def test_a_job_that_stands_is_driven_though_its_submitter_hears_of_a_fault(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database was lost between the commit and the answer: nobody else would drive it."""
+
+    async def away(*_: object) -> None:
+        raise InfrastructureError("database_unavailable", "away")
+
+    monkeypatch.setattr(stage.ledger, "sequenced", away)
+    before = len(stage.driver.started)
+    with pytest.raises(InfrastructureError):
+        await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted())
+    async with stage.database.begin() as work:
+        assert (await work.jobs.get(stage.driver.started[-1])).state is JobState.PROPOSED
+    assert len(stage.driver.started) == before + 1
 
 
 async def test_a_dry_run_makes_nothing(stage: Stage) -> None:

@@ -287,9 +287,10 @@ class LinkServer:
             stream.send_encoded(data)
         except SecureFlowError as error:
             self._requests.fail(request.id, request.party, error)
-        except Exception as error:  # noqa: BLE001  the edge of a delivery: the asker must hear it
+        except Exception:  # noqa: BLE001  the edge of a delivery: the asker must hear it
             _log.exception("delivery_failed", party=request.party, request=request.id)
-            defect = SecureFlowError("internal", f"{request.id} could not be delivered: {error!r}")
+            hint = "The server's log has the trace."
+            defect = SecureFlowError("internal", f"{request.id} could not be delivered.", hint)
             self._requests.fail(request.id, request.party, defect)
 
     def _receive(self, party: str, envelope: Envelope) -> None:

@@ -1,0 +1,59 @@
+"""Faults that a job waits out: its driver tries again, with growing pauses, while the job lives.
+
+A database that is busy, away or full is nobody's failure in the job. The driver forgets where it
+was and begins from the journal, exactly as after a crash: an outside effect that was performed and
+not journalled is asked for again under the same key, and nothing is recorded twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+
+FIRST: Final = 0.25
+"""Seconds before the second try; each later pause is twice as long."""
+LONGEST: Final = 10.0
+INFRASTRUCTURE: Final = frozenset({"database_busy", "database_unavailable", "disk_full"})
+"""Causes for which a job that was paused goes on by itself."""
+
+
+class Backoff:
+    """The pauses of one job's driver."""
+
+    def __init__(self) -> None:
+        self._pause = FIRST
+        self._woken = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Pause, longer each time, or until `wake`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._pause):
+                await self._woken.wait()
+        self._woken.clear()
+        self._pause = min(2 * self._pause, LONGEST)
+
+    def wake(self) -> None:
+        """End the pause: somebody saw the database work."""
+        self._woken.set()
+
+    def restart(self) -> None:
+        """Begin with short pauses again: a step became durable."""
+        self._pause = FIRST
+
+
+def passes(error: SecureFlowError) -> bool:
+    """Tell whether what stopped a driver is to be waited out.
+
+    The class is asked, not the code: a party that answers `database_busy` is a party that fails.
+    `stale_version`: a person changed the job between a read of ours and a write.
+    """
+    return isinstance(error, InfrastructureError) or error.code == "stale_version"
+
+
+def goes_on_by_itself(error: Mapping[str, Any] | None) -> bool:
+    """Tell whether a paused job with this error is taken up without anybody's word."""
+    return error is not None and error.get("code") in INFRASTRUCTURE
