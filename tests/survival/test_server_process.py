@@ -90,7 +90,11 @@ def test_init_keeps_secrets_to_its_owner_and_happens_once(centre: Path) -> None:
 
 def test_it_serves_announces_itself_and_stops_in_time(centre: Path, server: Process) -> None:
     assert json.loads((centre / "ready.json").read_text()) == server.facts
-    assert server.http.get("/readyz").json() == {"database": True, "ledger": True}
+    assert server.http.get("/readyz").json() == {
+        "database": True,
+        "ledger": True,
+        "writing": True,
+    }
     headers = login(server, centre)
     head = server.http.get("/api/v1/audit/head", headers=headers).json()
     assert head["size"] == 2  # the first admin and the enclave's invitation

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +32,7 @@ from secureflow.application.sweeping import keep_swept
 from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
 from secureflow.engines.script import AGGREGATOR
-from secureflow.kit.clock import system_clock
+from secureflow.kit.clock import Ticks, system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
@@ -40,15 +40,14 @@ from secureflow.kit.pki import Authority
 from secureflow.kit.version import __version__
 from secureflow.server.certificate import ServerCertificate
 from secureflow.server.metrics import Metrics
+from secureflow.server.readiness import WRITE_SECONDS, Part, ReadinessProbe
 from secureflow.server.rpc import PartyDesk
-from secureflow.server.services import Readiness, Services
+from secureflow.server.services import Services
 from secureflow.server.settings import LinkSettings, ServerSettings
 from secureflow.server.wiring import Ports, make_services
 
 LINK_GRACE = 0.5
 """Seconds that open calls get when the link stops."""
-READY_SECONDS = 1.0
-"""How long an answer to who asks for readiness stands: anybody may ask, as often as they like."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,8 @@ async def open_centre(
     asking = Asking(_parties(link, Aggregation(artifacts, vectors)), witnessing.cosigned)
     runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, _Waker(bus, metrics))
     stack.push_async_callback(runner.stop)
+    readiness = make_readiness(database, ledger)
+    stack.push_async_callback(readiness.stop)
     services = make_services(
         Ports(
             database.begin,
@@ -106,7 +107,7 @@ async def open_centre(
         ),
         address,
         expel=lambda agent: link.expel(agent.party, agent.id, revoked(agent.id)),
-        readiness=_readiness(database, ledger),
+        readiness=readiness,
         stopping=stopping,
         metrics=metrics,
         quotas=settings.quotas,
@@ -192,35 +193,23 @@ class _Waker:
         task.add_done_callback(self._tasks.discard)
 
 
-def _readiness(database: Database, ledger: SqlLedger) -> Readiness:
-    """Return what tells which parts work; whoever asks again at once gets the same answer."""
-    asked, told, asking = -READY_SECONDS, dict[str, bool](), asyncio.Lock()
-
-    async def readiness() -> dict[str, bool]:
-        nonlocal asked, told
-        async with asking:
-            if time.monotonic() - asked >= READY_SECONDS:
-                told = {
-                    "database": await _works(_read(database)),
-                    "ledger": await _works(ledger.head()),
-                }
-                asked = time.monotonic()
-            return told
-
-    return readiness
+def make_readiness(
+    database: Database, ledger: SqlLedger, ticks: Ticks = time.monotonic
+) -> ReadinessProbe:
+    """Return what tells which parts work."""
+    return ReadinessProbe(
+        {
+            "database": Part(partial(_read, database)),
+            "ledger": Part(ledger.head),
+            "writing": Part(database.try_writing, WRITE_SECONDS),
+        },
+        ticks,
+    )
 
 
 async def _read(database: Database) -> None:
     async with database.begin() as work:
         await work.setting("charter")
-
-
-async def _works(attempt: Awaitable[object]) -> bool:
-    try:
-        await attempt
-    except Exception:  # noqa: BLE001  whatever it is, the part does not work now
-        return False
-    return True
 
 
 def _now_ms() -> int:

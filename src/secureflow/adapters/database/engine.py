@@ -23,6 +23,7 @@ from secureflow.adapters.database.connections import (
     driver_url,
     spoken,
 )
+from secureflow.adapters.database.tables import SETTINGS
 from secureflow.adapters.database.unit import SqlUnitOfWork
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.installing import install_hint
@@ -32,6 +33,9 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x5EC0F10
 _CLOSED = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.ProgrammingError)
 """The last: no right to make tables (from 15 on only the owner has it), or others' are there."""
+_PROBE = "write probe"
+_PROBE_CHARACTERS = 1 << 16
+"""More than the pages at hand have room for: what a job records is as large."""
 
 
 class Database:
@@ -90,6 +94,18 @@ class Database:
     def begin(self) -> SqlUnitOfWork:
         """Return a fresh unit of work for `async with`."""
         return SqlUnitOfWork(self.engine, self.turn)
+
+    async def try_writing(self) -> None:
+        """Write a row, remove it and commit: a full disk refuses that, and a read-only one.
+
+        Raises:
+            InfrastructureError: why nothing can be written now.
+        """
+        async with self.begin() as unit:
+            row = {"name": _PROBE, "version": 1, "value": "x" * _PROBE_CHARACTERS}
+            await unit.insert_once(SETTINGS, row)
+            await unit.write(sa.delete(SETTINGS).where(SETTINGS.c.name == _PROBE))
+            await unit.commit()
 
     async def close(self) -> None:
         """Close every connection."""
