@@ -12,13 +12,12 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 FIRST: Final = 0.25
 """Seconds before the second try; each later pause is twice as long."""
 LONGEST: Final = 10.0
-INFRASTRUCTURE: Final = frozenset({"database_busy", "database_unavailable", "disk_full"})
-"""Causes for which a job that was paused goes on by itself."""
 
 
 class Backoff:

@@ -7,6 +7,7 @@ to an exit code. HTTP numbers never stand here.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Category(StrEnum):
@@ -358,6 +359,9 @@ CATALOGUE: dict[str, Category] = {
     "disk_full": Category.UNAVAILABLE,
     "invalid_database_url": Category.INVALID,
 }
+
+INFRASTRUCTURE: Final = frozenset({"database_busy", "database_unavailable", "disk_full"})
+"""What a server says while its database fails: it passes, and whoever waits may ask again."""
 
 
 def category(code: str) -> Category:

@@ -11,8 +11,8 @@ from blake3 import blake3
 from peers.links import JSON, Centre, Cutter, party
 
 from secureflow.adapters.artifacts.files import CHUNK
-from secureflow.adapters.link import Chunked
-from secureflow.adapters.link.refusals import refusal
+from secureflow.adapters.link import Chunked, backoff
+from secureflow.adapters.link.refusals import refusal, refuse
 from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
@@ -43,6 +43,32 @@ async def test_store_and_fetch(centre: Centre, tmp_path: Path) -> None:
             await centre.artifacts.delete(DIGEST)
         assert await _code(peer.link.store(halves, DIGEST)) == "digest_mismatch"
         assert centre.artifacts.path(DIGEST) is None
+
+
+@pytest.mark.parametrize("code", ["database_busy", "database_unavailable", "disk_full"])
+async def test_a_centre_whose_database_fails_is_waited_for(
+    centre: Centre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """It asks its database who calls; the party's own work is no failure because of that."""
+    monkeypatch.setattr(backoff, "FIRST", 0.001)
+    monkeypatch.setattr(backoff, "LAST", 0.01)
+    async with party(centre) as peer:
+        gate = centre.server._gate
+        admit, faults = gate.admit, [SecureFlowError(code, "Not now.")] * 10
+
+        async def flaky(context: JSON) -> JSON:
+            if faults:
+                await refuse(context, faults.pop())
+            return await admit(context)
+
+        monkeypatch.setattr(gate, "admit", flaky)
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+        assert not faults
+        faults += [SecureFlowError(code, "Not now.")] * 10
+        await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
+        assert not faults
+        faults += [SecureFlowError("forbidden", "Never.")]
+        assert await _code(peer.link.fetch(DIGEST, tmp_path / "copy", 1)) == "forbidden"
 
 
 async def test_an_empty_blob(centre: Centre, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from secureflow.application.asking import Asking
 from secureflow.application.driving import Backoff
 from secureflow.application.ports import Journalled, Request
 from secureflow.application.runner import Runner
+from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Now, Record, Script, Tell, effect_digest
 from secureflow.kit.crypto import SigningKey
@@ -290,7 +291,7 @@ async def noted(runner: Runner) -> None:
 
 async def test_a_party_that_calls_its_own_failure_so_is_not_waited_for(tmp_path: Path) -> None:
     """Else one party could hold every job up for ever."""
-    for code in driving.INFRASTRUCTURE:
+    for code in INFRASTRUCTURE:
         told = SecureFlowError.from_json(fault(code).as_json())
         (tmp_path / code).mkdir()
         async with world(tmp_path / code, Faults(), Courier(told)) as one:
@@ -316,7 +317,7 @@ async def test_a_fault_of_ours_while_a_question_is_asked_is_no_partys_failure(
     assert len(courier.asked) > 1
 
 
-@pytest.mark.parametrize("code", sorted(driving.INFRASTRUCTURE))
+@pytest.mark.parametrize("code", sorted(INFRASTRUCTURE))
 async def test_a_job_that_such_a_fault_paused_is_taken_up_by_itself(
     tmp_path: Path, code: str
 ) -> None:

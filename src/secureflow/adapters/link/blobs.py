@@ -1,7 +1,8 @@
 """A party's ends of `Data`: fetch into a file, store from a file, a buffer, or made-up chunks.
 
 A transfer that breaks goes on from its offset (fetch) or starts over (store) once the link stands
-again; three tries in a row that move nothing although it stands are enough.
+again; three tries in a row that move nothing although it stands are enough. A centre whose database
+fails says so, and is waited for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from blake3 import blake3
 from secureflow.adapters.link.backoff import Backoff
 from secureflow.adapters.link.refusals import answered
 from secureflow.adapters.link.tls import CHUNK, identity
+from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 
@@ -35,7 +37,9 @@ class Way(Protocol):
 _GET: Final = "/secureflow.wire.v1.Data/Get"
 _PUT: Final = "/secureflow.wire.v1.Data/Put"
 _TRIES: Final = 3
-_PASSING: Final = {"link_broken", "rate_limited"}
+_PASSING: Final = {"link_broken", "rate_limited"} | INFRASTRUCTURE
+_LONG: Final = 50
+"""Tries while the centre's database fails: some ten minutes, if the job does not end before."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ async def store(way: Way, source: Source, digest: str) -> None:
 
 async def _again(error: SecureFlowError, tries: int, backoff: Backoff, way: Way) -> None:
     """Wait before the next try, or give up."""
-    if error.code not in _PASSING or tries >= _TRIES:
+    most = _LONG if error.code in INFRASTRUCTURE else _TRIES
+    if error.code not in _PASSING or tries >= most:
         raise error
     await backoff.wait()
     await way.standing()
