@@ -69,19 +69,8 @@ def initialise(
     SpiffeId(trust_domain, "server")  # refuses a malformed trust domain
     if database:
         refuse_password(database)
-    new = not directory.exists()
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = _settings(f"{trust_domain}/log", host, rest_port, link_port, database)
-    draft.write_text(yaml.safe_dump(settings, sort_keys=False))
-    try:
-        authority, key = asyncio.run(_make(directory, trust_domain))
-    except SecureFlowError:
-        if not _any_key(directory):  # nothing was begun: leave no trace
-            draft.unlink()
-            with contextlib.suppress(OSError):
-                if new:
-                    directory.rmdir()
-        raise
+    authority, key = _begin(directory, draft, settings, trust_domain)
     draft.rename(config)
     claim_folder(directory)
     made = {"database": database} if database else {}
@@ -96,6 +85,24 @@ def initialise(
         "log_key": key.public,
         **made,
     }
+
+
+def _begin(
+    directory: Path, draft: Path, settings: dict[str, Any], trust_domain: str
+) -> tuple[Authority, SigningKey]:
+    """Make everything under the draft's settings; an early refusal leaves no trace."""
+    new = not directory.exists()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft.write_text(yaml.safe_dump(settings, sort_keys=False))
+    try:
+        return asyncio.run(_make(directory, trust_domain))
+    except SecureFlowError:
+        if not _any_key(directory):
+            draft.unlink()
+            with contextlib.suppress(OSError):
+                if new:
+                    directory.rmdir()
+        raise
 
 
 async def _make(directory: Path, trust_domain: str) -> tuple[Authority, SigningKey]:
