@@ -43,6 +43,13 @@ def run(
     json: Annotated[bool, typer.Option("--json", help=t("End with one line of JSON."))] = False,
     keep: Annotated[bool, typer.Option("--keep", help=t("Leave the platform running."))] = False,
     directory: Directory = _HERE,
+    database: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help=t("URL of an empty PostgreSQL database, without a password; else SQLite."),
+        ),
+    ] = "",
     protection: Annotated[
         Protection,
         typer.Option(help=t("How single updates are hidden.")),
@@ -66,6 +73,7 @@ def run(
         protection=protection,
         own=own,
         by=by,
+        database=database,
         json=json,
         keep=keep,
         language="zh" if language() == "zh" else "en",

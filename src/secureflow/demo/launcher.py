@@ -6,6 +6,7 @@ to keep them, and a demo that was kept is ended before a new one takes its place
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import json as jsonlib
@@ -19,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
+from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
 from secureflow.demo.data import adult_column, adult_study
 from secureflow.demo.own_table import OwnTable, load
 from secureflow.demo.platform import Platform
@@ -29,6 +31,7 @@ from secureflow.demo.words import Language, Words
 from secureflow.domain.specs import Protection
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.installing import here
+from secureflow.server.settings import ServerSettings
 
 STATE = "demo.json"
 
@@ -44,6 +47,7 @@ class Wishes:
         protection: what hides single updates: an enclave, masks, or both.
         own: the visitor's own table; UCI Adult without it.
         by: the column that UCI Adult is cut by; its age when empty.
+        database: URL of an empty PostgreSQL database; a SQLite file of its own without it.
         json: end with one line of JSON on stdout.
         keep: leave the platform running and say how to look around.
         language: of what people read.
@@ -55,6 +59,7 @@ class Wishes:
     protection: Protection = "sealed+secagg"
     own: OwnTable | None = None
     by: str = ""
+    database: str = ""
     json: bool = False
     keep: bool = False
     language: Language = "en"
@@ -64,7 +69,8 @@ def run(wishes: Wishes) -> int:
     """Play the whole demo and return the process's exit code.
 
     Raises:
-        SecureFlowError: `directory_in_use`, or why the visitor's table does not fit.
+        SecureFlowError: `directory_in_use`, `database_in_use`, `invalid_database_url`, or why the
+            visitor's table does not fit.
     """
     wishes = replace(wishes, directory=wishes.directory.resolve())
     with _claimed(wishes.directory):
@@ -80,6 +86,8 @@ def _run(wishes: Wishes) -> int:
             "Move the file, or name another directory: --directory.",
         )
     # Before anything of an earlier demo is taken away.
+    if wishes.database:
+        _refuse_database(wishes.database)
     own = load(wishes.own, wishes.parties, say) if wishes.own else None
     by = adult_column(wishes.by, say) if own is None else ""
     _make_room(directory, say)
@@ -97,6 +105,7 @@ def _run(wishes: Wishes) -> int:
             study.owners,
             study.datasets,
             purpose=study.purpose,
+            database=wishes.database,
             stays=wishes.keep,
             say=screen.step,
         )
@@ -155,6 +164,19 @@ def _claimed(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(held)
+
+
+def _refuse_database(url: str) -> None:
+    """Refuse what is no PostgreSQL, and a database that holds something, naming what."""
+    refuse_password(url)
+    if not url.startswith("postgresql"):
+        raise SecureFlowError(
+            "invalid_database_url",
+            "--database is for PostgreSQL: postgresql://USER@HOST/NAME.",
+            "Leave it out: the demo makes a SQLite file in its directory.",
+        )
+    # A password comes from the environment, as it does for the server.
+    asyncio.run(refuse_occupied(ServerSettings(database={"url": url}).database_url))
 
 
 def _make_room(directory: Path, say: Words) -> None:

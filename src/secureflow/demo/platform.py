@@ -58,6 +58,7 @@ class Platform:
         directory: everything lives below it; it must be new.
         owners: party → display name.
         datasets: party → the dataset that its agent declares (none for rehearsals).
+        database: URL of the empty PostgreSQL database that it lives in; SQLite else.
         policy: Cedar text of every owner's consent policy; without it a person is asked.
         purpose: what the project is for.
         stays: whether the processes outlive this one.
@@ -75,6 +76,7 @@ class Platform:
     settings: Mapping[str, Any] = field(default_factory=dict)
     entry: dict[str, Sequence[str]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    database: str = ""
 
     def __post_init__(self) -> None:
         self.directory = self.directory.resolve()
@@ -170,7 +172,12 @@ class Platform:
         # Fixed ports, not 0: a server that is killed and started again must be found again.
         rest, link = free_ports(2)
         made = initialise_server(
-            self.server, trust_domain=TRUST_DOMAIN, host=HOST, rest_port=rest, link_port=link
+            self.server,
+            trust_domain=TRUST_DOMAIN,
+            host=HOST,
+            rest_port=rest,
+            link_port=link,
+            database=self.database,
         )
         self._admin = (made["admin"], Path(made["admin_password_file"]).read_text().strip())
         _edit(self.server / "server.yaml", self.settings.get("server", {}))

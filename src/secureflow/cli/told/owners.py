@@ -206,6 +206,12 @@ TEXTS: Final[dict[str, str]] = {
     "Leave it out, and set SECUREFLOW_SERVER__DATABASE__PASSWORD.": (
         "请去掉密码，并设置 SECUREFLOW_SERVER__DATABASE__PASSWORD。"
     ),
+    "--database is for PostgreSQL: postgresql://USER@HOST/NAME.": (
+        "--database 仅用于 PostgreSQL：postgresql://USER@HOST/NAME。"
+    ),
+    "Leave it out: the demo makes a SQLite file in its directory.": (
+        "请省略：演示会在其目录中建立 SQLite 文件。"
+    ),
     "REST cannot listen on {}:{}: {}.": "REST 无法监听 {0}:{1}：{2}。",
     "Stop the other process on this port, or set rest.port (0 picks a free one).": (
         "请停止占用该端口的进程，或设置 rest.port（0 表示自动选取）。"
