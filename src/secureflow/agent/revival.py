@@ -23,8 +23,8 @@ from secureflow.kit.renewal import DOMAIN, renewed, server_time
 AGAIN: Final = 60.0
 """Seconds between two looks at the server's time while the own clock finds no fault."""
 NEXT_STEP: Final = (
-    "The running agent renews it by itself with signing.key, over `server` in agent.yaml. If it "
-    "does not: secureflow agent doctor, and compare the clocks of both machines."
+    "A running agent (secureflow agent start) renews it by itself with signing.key, over `server` "
+    "in agent.yaml; secureflow agent doctor compares the clocks and names what is in the way."
 )
 _MEANT: Final = frozenset({"link_broken", "certificate_not_valid_now"})
 

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from secureflow.kit.canonical import sha256
+from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.spiffe import SpiffeId, spiffe_id
@@ -53,7 +54,7 @@ PARTY_LIFE = timedelta(hours=24)
 SERVER_LIFE = timedelta(days=90)
 """Longest life of a server's leaf."""
 AUTHORITY_LIFE = timedelta(days=3650)
-CLOCK_SKEW = timedelta(minutes=5)
+CLOCK_SKEW = timedelta(seconds=MAX_SKEW)
 """Leaves start this much before `now`, so that a slightly slow clock accepts them."""
 MAX_PEM = 16 * 1024
 
@@ -299,7 +300,8 @@ def check_leaf(
             "certificate_not_valid_now",
             f"The certificate of {identity} is valid from {certificate.not_valid_before_utc} "
             f"to {certificate.not_valid_after_utc}; it is {_instant(now)}.",
-            "Renew the certificate, and compare the clocks of both machines.",
+            "Compare the clocks of both machines (NTP). An agent renews its certificate by itself: "
+            "secureflow agent doctor names what keeps it from that.",
         )
     if serial(certificate) in revoked.serials:
         raise SecureFlowError(

@@ -192,7 +192,25 @@ async def test_a_revoked_agent_is_told(tmp_path: Path) -> None:
 async def test_an_expired_certificate_is_told(tmp_path: Path) -> None:
     two_days = 2 * 86_400
     async with patient(tmp_path, at=now() - two_days, life=timedelta(hours=1)) as sick:
-        assert "certificate_not_valid_now" in (await sick.failed()).values()
+        legs = await sick.legs()
+        assert legs["certificate"]["code"] == "certificate_not_valid_now"
+        assert "ran out on" in legs["certificate"]["message"]
+        assert "secureflow agent start" in legs["certificate"]["hint"]
+
+
+async def test_a_jumped_clock_is_named_where_the_link_lets_nobody_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with patient(tmp_path) as sick:
+        monkeypatch.setattr(doctor, "server_time", lambda *_: now())
+        sick.config.write_text(yaml.safe_dump(sick.settings))
+        ahead = await asyncio.to_thread(
+            lambda: list(examine(sick.config, lambda: now() + 25 * 3600))
+        )
+        legs = {one["leg"]: one for one in ahead}
+        assert legs["certificate"]["code"] == "certificate_not_valid_now"
+        assert "authorisation" not in legs
+        assert legs["clock"]["code"] == "clock_skew"
 
 
 async def test_another_centre_is_not_believed(tmp_path: Path) -> None:

@@ -206,7 +206,11 @@ class LinkServer:
         )
         try:
             await self._welcome(peer, stream)
-            expired = SecureFlowError("certificate_not_valid_now", "Your certificate has expired.")
+            expired = SecureFlowError(
+                "certificate_not_valid_now",
+                "Your certificate has expired.",
+                "An agent renews it by itself; if it does not: secureflow agent doctor.",
+            )
             timer = asyncio.get_running_loop().call_later(
                 self._gate.seconds_left(context) + 1, stream.close, expired
             )

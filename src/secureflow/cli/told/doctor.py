@@ -13,6 +13,14 @@ TEXTS: Final[dict[str, str]] = {
     "{} is healthy": "{0} 健康",
     "the centre knows this agent as {}": "中心认定本代理为 {0}",
     "differs by {} s": "相差 {0} 秒",
+    "the centre names no time": "中心未告知时间",
+    "The link certificate ran out on {} UTC.": "链路证书已于 {0} UTC 过期。",
+    "The link certificate holds from {} UTC only.": "链路证书自 {0} UTC 起才有效。",
+    "A running agent (secureflow agent start) renews it by itself with signing.key, over `server` "
+    "in agent.yaml; secureflow agent doctor compares the clocks and names what is in the way.": (
+        "运行中的代理（secureflow agent start）会通过 agent.yaml 中的 `server`，用 signing.key "
+        "自行续期；secureflow agent doctor 会比较时钟并指出障碍所在。"
+    ),
     "version {} with {} members, {}": "版本 {0}，{1} 个成员，{2}",
     "SIMULATED enclaves are accepted: they protect nothing. Code {}": (
         "接受模拟（SIMULATED）飞地：它们不提供任何保护。代码 {0}"

@@ -20,9 +20,9 @@ from secureflow.engines.attestation.claims import Claims, EvidenceVerifier
 from secureflow.engines.attestation.evidence import SUITE, Evidence, report_data
 from secureflow.engines.attestation.policy import AppraisalPolicy
 from secureflow.engines.attestation.verdict import Verdict
+from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
 
-CLOCK_SKEW: Final = 300
 _NO_FLOOR: Final = (
     "AMD gives no verdict on firmware: name the lowest versions of the product that you accept in "
     "attestation.snp_minimum_tcb."
@@ -116,7 +116,7 @@ def _check_fresh(
     if not 0 <= now - challenge.asked_at <= policy.max_age_s:
         raise _not_fresh("age", f"The nonce is {now - challenge.asked_at} s old.")
     # The prover's clock proves nothing; a wild difference is still worth a clear refusal.
-    if abs(now - evidence.collected_at) > policy.max_age_s + CLOCK_SKEW:
+    if abs(now - evidence.collected_at) > policy.max_age_s + MAX_SKEW:
         raise _not_fresh("clock", f"The evidence is {now - evidence.collected_at} s old.")
 
 
