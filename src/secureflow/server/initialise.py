@@ -72,7 +72,6 @@ def initialise(
     settings = _settings(f"{trust_domain}/log", host, rest_port, link_port, database)
     authority, key = _begin(directory, draft, settings, trust_domain)
     draft.rename(config)
-    claim_folder(directory)
     made = {"database": database} if database else {}
     return {
         "config": str(config),
@@ -114,6 +113,7 @@ async def _make(directory: Path, trust_domain: str) -> tuple[Authority, SigningK
     await refuse_occupied(settings.database_url, begun)
     authority = _authority(directory / "ca", trust_domain)
     key = _log_key(settings.log_key)
+    claim_folder(directory)
     try:
         await _populate(settings, authority, key, directory)
     except SecureFlowError as error:
