@@ -29,7 +29,7 @@ from secureflow.engines.script import Ask, Move, Now, Record, Script, Tell, effe
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
-JOB = Job("job_1", "prj_1", "bank-a", "credit", "usr_1", "training", "training/1", {}, "ab" * 32,
+JOB = Job("job_1", "prj_1", "bank-a", "credit", "usr_1", "training", "training/2", {}, "ab" * 32,
           JobState.PROPOSED, 5, 6)  # fmt: skip
 KEY = SigningKey.generate()
 
