@@ -53,6 +53,7 @@ async def test_a_centre_whose_database_fails_is_waited_for(
     monkeypatch.setattr(backoff, "FIRST", 0.001)
     monkeypatch.setattr(backoff, "LAST", 0.01)
     async with party(centre) as peer:
+        await peer.link.store(memoryview(CONTENT), DIGEST)
         gate = centre.server._gate
         admit, faults = gate.admit, [SecureFlowError(code, "Not now.")] * 10
 
@@ -62,9 +63,6 @@ async def test_a_centre_whose_database_fails_is_waited_for(
             return await admit(context)
 
         monkeypatch.setattr(gate, "admit", flaky)
-        await peer.link.store(memoryview(CONTENT), DIGEST)
-        assert not faults
-        faults += [SecureFlowError(code, "Not now.")] * 10
         await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
         assert not faults
         faults += [SecureFlowError("forbidden", "Never.")]
