@@ -34,7 +34,7 @@ lint: dev ## Lint, format check, types, import contracts
 	$(BIN)/lint-imports --no-cache
 
 test: lint ## Everything that a pull request must pass
-	$(PYTEST) -n 2 --dist loadgroup
+	$(PYTEST) -n 2 --dist loadgroup --durations=15
 
 soak: dev ## The long versions
 	$(PYTEST) -m soak --timeout 7200
