@@ -18,7 +18,8 @@ LACKING = (
 
 
 def on_a_machine_without(**more: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: text for name, text in os.environ.items() if name != DEMANDED}
+    ours = {DEMANDED, "PYTEST_ADDOPTS"}
+    environment = {name: text for name, text in os.environ.items() if name not in ours}
     return subprocess.run(
         [sys.executable, "-c", LACKING], capture_output=True, text=True, timeout=100, check=False,
         cwd=ROOT, env={**environment, "PATH": "/nonexistent", "PYTHONPATH": "src:.", **more},
