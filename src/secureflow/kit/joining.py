@@ -55,9 +55,7 @@ def join(server: str, authority: str, request: dict[str, JSON]) -> dict[str, JSO
         SecureFlowError: `server_unreachable` (also for a certificate of another authority), or
             the centre's refusal (details: status).
     """
-    context = ssl.create_default_context(cadata=authority)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return send(server, "/api/v1/enroll", request, context)
+    return send(server, "/api/v1/enroll", request, trusting(authority))
 
 
 def send(
@@ -94,10 +92,8 @@ def check_health(server: str, authority: str) -> None:
     Raises:
         SecureFlowError: `insecure_url`, `server_unreachable`.
     """
-    context = ssl.create_default_context(cadata=authority)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
     url = checked_url(server)
-    status, _, _ = exchange(url, "GET", "/healthz", b"", context)
+    status, _, _ = exchange(url, "GET", "/healthz", b"", trusting(authority))
     if status != 200:
         raise _unreachable(url, f"/healthz answers {status}")
 
@@ -146,6 +142,13 @@ def joined(answer: dict[str, JSON], authority: str, wanted: tuple[str, str, str]
             "Tell the operator; the token is used up.",
         )
     return Joined(identity, chain, str(place))
+
+
+def trusting(authority: str) -> ssl.SSLContext:
+    """Return a context that trusts this authority (PEM) alone."""
+    context = ssl.create_default_context(cadata=authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
 
 
 def checked_url(server: str) -> SplitResult:

@@ -8,14 +8,13 @@ a fresh CSR: the identity stays, and no new token is needed.
 from __future__ import annotations
 
 import hashlib
-import ssl
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.joining import checked_url, exchange, send
+from secureflow.kit.joining import checked_url, exchange, send, trusting
 
 JSON = Any
 CHALLENGE_SECONDS: Final = MAX_SKEW
@@ -35,7 +34,7 @@ def server_time(server: str, authority: str) -> int | None:
     """Return what time it is at a server that the pinned authority vouches for; None: unknown."""
     try:
         _, _, date = exchange(
-            checked_url(server), "GET", "/healthz", b"", _trusting(authority), PATIENCE
+            checked_url(server), "GET", "/healthz", b"", trusting(authority), PATIENCE
         )
         return int(parsedate_to_datetime(date).timestamp())
     except (SecureFlowError, ValueError):
@@ -49,7 +48,7 @@ def renewed(server: str, authority: str, agent: str, csr: str, sign: Callable[[J
         SecureFlowError: `insecure_url`, `server_unreachable`, `invalid_answer`, or the centre's
             refusal: `certificate_revoked`, `proof_refused`, `rate_limited`.
     """
-    context = _trusting(authority)
+    context = trusting(authority)
     asked = send(server, "/api/v1/renewals/challenge", {"agent": agent}, context, PATIENCE)
     nonce = _text(asked, "nonce")
     proof = sign(renewal_body(agent, nonce, csr))
@@ -62,9 +61,3 @@ def _text(answer: dict[str, JSON], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise SecureFlowError("invalid_answer", f"The centre's answer names no {name}.")
     return value
-
-
-def _trusting(authority: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=authority)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context
