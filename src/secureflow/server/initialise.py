@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import secrets
 import shutil
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -128,11 +129,7 @@ def _any_key(directory: Path) -> bool:
 
 
 def _authority(directory: Path, trust_domain: str) -> Authority:
-    if not directory.exists():
-        partial = directory.with_name("ca.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        Authority.create(partial, trust_domain, system_clock())
-        partial.rename(directory)
+    _once(directory, lambda partial: Authority.create(partial, trust_domain, system_clock()))
     authority = Authority.load(directory)
     if authority.trust_domain != trust_domain:
         raise SecureFlowError(
@@ -144,22 +141,26 @@ def _authority(directory: Path, trust_domain: str) -> Authority:
 
 
 def _log_key(path: Path) -> SigningKey:
-    if not path.exists():
-        partial = path.with_name("log.key.partial")
-        partial.unlink(missing_ok=True)
-        SigningKey.generate().save(partial)
-        partial.rename(path)
+    _once(path, lambda partial: SigningKey.generate().save(partial))
     return SigningKey.load(path)
 
 
 def _secret(path: Path, text: str) -> str:
     """Write a secret down unless an earlier try did; return the one that counts."""
-    if not path.exists():
-        partial = path.with_name(f"{path.name}.partial")
-        partial.unlink(missing_ok=True)
-        write_private(partial, f"{text}\n".encode())
-        partial.rename(path)
+    _once(path, lambda partial: write_private(partial, f"{text}\n".encode()))
     return path.read_text().strip()
+
+
+def _once(path: Path, make: Callable[[Path], object]) -> None:
+    """Make a file or directory that is not there, whole or not at all."""
+    if path.exists():
+        return
+    partial = path.with_name(f"{path.name}.partial")
+    if partial.is_dir():
+        shutil.rmtree(partial)
+    partial.unlink(missing_ok=True)
+    make(partial)
+    partial.rename(path)
 
 
 def _settings(
