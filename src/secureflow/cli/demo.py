@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from secureflow.cli.server import EmptyDatabase
 from secureflow.cli.texts import language, t
 
 app = typer.Typer(
@@ -43,13 +44,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help=t("End with one line of JSON."))] = False,
     keep: Annotated[bool, typer.Option("--keep", help=t("Leave the platform running."))] = False,
     directory: Directory = _HERE,
-    database: Annotated[
-        str,
-        typer.Option(
-            metavar="URL",
-            help=t("URL of an empty PostgreSQL database, without a password; else SQLite."),
-        ),
-    ] = "",
+    database: EmptyDatabase = "",
     protection: Annotated[
         Protection,
         typer.Option(help=t("How single updates are hidden.")),

@@ -13,6 +13,13 @@ from secureflow.cli.texts import t
 app = group("The coordination centre.")
 
 Config = Annotated[Path, typer.Option(help=t("The process's YAML file."))]
+EmptyDatabase = Annotated[
+    str,
+    typer.Option(
+        metavar="URL",
+        help=t("URL of an empty PostgreSQL database, without a password; else SQLite."),
+    ),
+]
 
 
 @app.command("init", help=t("Make a new centre: CA, log key, first admin, enclave token."))
@@ -24,13 +31,7 @@ def init(
     ] = "127.0.0.1",
     rest_port: Annotated[int, typer.Option(min=0, max=65535, help=t("Port of REST."))] = 8443,
     link_port: Annotated[int, typer.Option(min=0, max=65535, help=t("Port of the link."))] = 8444,
-    database: Annotated[
-        str,
-        typer.Option(
-            metavar="URL",
-            help=t("URL of an empty PostgreSQL database, without a password; else SQLite."),
-        ),
-    ] = "",
+    database: EmptyDatabase = "",
     output: Output = Form.TABLE,
 ) -> None:
     """Make a new centre's directory."""
