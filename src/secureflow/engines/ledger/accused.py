@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.engines.ledger.bundle_format import Bundle
+from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
 
 ACCUSATION: Final = "accusation"
 _MOST: Final = 16  # accused of one accusation; honest ones name one or two
@@ -35,28 +35,33 @@ class Accusation:
 
 def accusations_of(bundle: Bundle) -> Iterator[Accusation]:
     """Yield the accusations of the bundle's job. Total: what is no text reads as nothing."""
-    for entry in bundle.entries:
-        leaf = entry.signed.leaf
-        if leaf.job == bundle.job and leaf.kind == ACCUSATION and entry.salt is not None:
-            found = entry.document if isinstance(entry.document, dict) else {}
-            named = found.get("against")
-            number = found.get("round")
-            yield Accusation(
-                author=leaf.author,
-                against=tuple(map(_text, named[:_MOST])) if isinstance(named, list) else (),
-                code=_text(found.get("code")),
-                round=number if isinstance(number, int) and not isinstance(number, bool) else -1,
-                stage=_text(found.get("stage")),
-                evidence=_text(found.get("evidence")),
-            )
+    for entry in _entries(bundle):
+        if entry.salt is None:
+            continue
+        found = entry.document if isinstance(entry.document, dict) else {}
+        named = found.get("against")
+        number = found.get("round")
+        yield Accusation(
+            author=entry.signed.leaf.author,
+            against=tuple(map(_text, named[:_MOST])) if isinstance(named, list) else (),
+            code=_text(found.get("code")),
+            round=number if type(number) is int else -1,
+            stage=_text(found.get("stage")),
+            evidence=_text(found.get("evidence")),
+        )
 
 
 def silenced(bundle: Bundle) -> Iterator[str]:
     """Does every accusation say whom it accuses of what? The accused may have exported this."""
-    for entry in bundle.entries:
-        leaf = entry.signed.leaf
-        if leaf.job == bundle.job and leaf.kind == ACCUSATION and entry.salt is None:
+    for entry in _entries(bundle):
+        if entry.salt is None:
             yield f"{entry.title}: the accusation comes without its document"
+
+
+def _entries(bundle: Bundle) -> Iterator[BundleEntry]:
+    for entry in bundle.entries:
+        if entry.signed.leaf.job == bundle.job and entry.signed.leaf.kind == ACCUSATION:
+            yield entry
 
 
 def _text(value: Any) -> str:
