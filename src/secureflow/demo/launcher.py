@@ -31,6 +31,7 @@ from secureflow.demo.words import Language, Words
 from secureflow.domain.specs import Protection
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.installing import here
+from secureflow.kit.pki import write_private
 from secureflow.server.settings import ServerSettings
 
 STATE = "demo.json"
@@ -198,7 +199,8 @@ def _leave(platform: Platform, say: Words) -> None:
     state = {"processes": pids, "url": platform.url}
     (platform.directory / STATE).write_text(jsonlib.dumps(state, indent=2))
     for owner in platform.parties.values():
-        _private(platform.directory / f"{owner.party}.password", owner.password + "\n")
+        secret = f"{owner.password}\n".encode()
+        write_private(platform.directory / f"{owner.party}.password", secret)
     owner, base = next(iter(platform.parties.values())), platform.directory
     profile, bundle = quote(str(base / "profile.json")), quote(str(base / "bundle.json"))
     password, ca = quote(str(base / f"{owner.party}.password")), quote(str(platform.ca))
@@ -213,11 +215,6 @@ def _leave(platform: Platform, say: Words) -> None:
     )
     sys.stderr.write(f"\n{say('The platform keeps running. Look around:')}\n")
     sys.stderr.write("".join(f"  {here(line)}\n" for line in lines))
-
-
-def _private(path: Path, text: str) -> None:
-    path.touch(0o600)
-    path.write_text(text)
 
 
 def _processes(directory: Path) -> list[int]:
