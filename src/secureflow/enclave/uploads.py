@@ -22,7 +22,7 @@ from secureflow.enclave.plans import Step
 from secureflow.enclave.whole import Whole
 from secureflow.engines.sealing import OpenedUpdate, Opener, parse_header
 from secureflow.kit.canonical import sha256
-from secureflow.kit.clock import Clock
+from secureflow.kit.clock import LOOK, Clock, stood_still
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -209,17 +209,24 @@ async def _read(upload: Upload, messages: AsyncIterator[bytes]) -> OpenedUpdate:
 
 
 async def _next(upload: Upload, messages: AsyncIterator[bytes]) -> bytes:
-    """Return the next message, unless a newer stream or a waiting party takes over."""
+    """Return the next message, unless a newer stream or a waiting party takes over.
+
+    What the enclave itself stood still is not the sender's silence: it may lie unread here.
+    """
     reading = asyncio.ensure_future(anext(messages, None))
     newer = asyncio.ensure_future(upload.superseded.wait())
+    loop, look = asyncio.get_running_loop(), min(STALL, LOOK)
+    since = now = loop.time()
     try:
         while not reading.done():
             done, _ = await asyncio.wait(
-                {reading, newer}, timeout=STALL, return_when=asyncio.FIRST_COMPLETED
+                {reading, newer}, timeout=look, return_when=asyncio.FIRST_COMPLETED
             )
             if newer in done:
                 raise SecureFlowError("upload_superseded", "A newer upload took this one's place.")
-            if not done and upload.job.buffers.wanted:
+            looked, now = now, loop.time()
+            since = now if stood_still(look, now - looked) else since
+            if not done and now - since >= STALL and upload.job.buffers.wanted:
                 raise SecureFlowError(
                     "upload_stalled",
                     f"No chunk came for {STALL:g} seconds while others waited for the buffer.",
