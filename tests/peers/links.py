@@ -215,6 +215,9 @@ class Cutter:
         self.passed = 0
         """Bytes that clients sent so far."""
         self.cuts = 0
+        self._thawed = asyncio.Event()
+        self.freeze_after: int | None = None
+        """Bytes from the client after which its connection goes dead unnoticed, once."""
 
     @property
     def address(self) -> str:
@@ -243,6 +246,7 @@ class Cutter:
 
     async def stop(self) -> None:
         """Close everything."""
+        self._thawed.set()
         self.cut()
         if self._server is not None:
             self._server.close()
@@ -272,6 +276,9 @@ class Cutter:
                     self.cut_after = None
                     self.cut()
                     return
+                if self.freeze_after is not None and self.passed >= self.freeze_after:
+                    self.freeze_after = None
+                    await self._thawed.wait()
             writer.write(data)
             await writer.drain()
         writer.transport.abort()

@@ -10,8 +10,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from peers.links import JSON, Party, Pki
+from peers.enclaves import commitment, enclave_world
+from peers.links import JSON, Cutter, Party, Pki
+from peers.standstill import Jumping
 
+from secureflow.adapters.link import uplink
 from secureflow.adapters.link.requests import OpenRequests
 from secureflow.adapters.link.streams import SILENCE, Stream
 from secureflow.application.ports import Request
@@ -19,29 +22,6 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.wire import Envelope, encode
 
 REQUEST = Request("job_1/1/bank-a", "bank-a", "train", {}, 20.0)
-
-
-class Jumping:
-    """The running loop's own clock, which a test moves on as a standstill does."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._ahead, real = 0.0, loop.time
-        monkeypatch.setattr(loop, "time", lambda: real() + self._ahead)
-
-    async def stand(self, seconds: float) -> None:
-        """Let time pass in which nothing of this process ran."""
-        self._ahead += seconds
-        await self._turn()
-
-    async def live(self, seconds: float) -> None:
-        """Let time pass in which this process was awake."""
-        for _ in range(round(seconds / 0.5)):
-            self._ahead += 0.5
-            await self._turn()
-
-    async def _turn(self) -> None:
-        for _ in range(8):
-            await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -162,3 +142,21 @@ async def test_a_centre_that_was_really_stopped_takes_the_answer_of_meanwhile(
     finally:
         await peer.stop()
         await child.wait()
+
+
+async def test_an_upload_into_a_dead_connection_goes_on_over_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No reset comes, and nobody answers: a cable that was pulled, an enclave that is stopped."""
+    monkeypatch.setattr(uplink, "KEEPALIVE", 0.5)
+    async with enclave_world(
+        tmp_path, model={"family": "rehearsal", "parameters": 3 << 19}
+    ) as world:
+        proxy = await Cutter(int(world.address.rpartition(":")[2])).start()
+        proxy.freeze_after = 2 << 20
+        sealed = world.seal("bank-a", world.update(0))
+        way = world.organisations["bank-a"].uplink
+        receipt = await way.send(proxy.address, sealed, commitment(sealed))
+        assert receipt["body"] == sealed.body_digest
+        assert proxy.freeze_after is None
+        await proxy.stop()

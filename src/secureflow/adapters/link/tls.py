@@ -27,6 +27,10 @@ STREAMS: Final = 32
 """RPCs of one connection at a time: a party has its stream, a call or two, and a blob each way."""
 MAX_MESSAGE: Final = max(MAX_CHUNK, MAX_ENVELOPE) + 64 * 1024
 
+KEEPALIVE: Final = 20.0
+"""Seconds after which a silent uplink is asked whether anybody is there, and to answer that. An
+enclave without a free buffer reads nothing for a while, but it answers this."""
+
 _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_send_message_length", MAX_MESSAGE),
@@ -67,6 +71,7 @@ def new_server(bounds: Bounds) -> grpc.aio.Server:
             ("grpc.server_handshake_timeout_ms", int(1000 * bounds.handshake_seconds)),
             ("grpc.max_connection_idle_ms", int(1000 * bounds.idle_seconds)),
             ("grpc.max_concurrent_streams", STREAMS),
+            ("grpc.http2.min_ping_interval_without_data_ms", int(500 * KEEPALIVE)),
         )
     )
 
@@ -108,8 +113,16 @@ def listen(server: grpc.aio.Server, bind: str, current: Callable[[], Credentials
         ) from error
 
 
-def open_channel(address: str, credentials: Credentials, name: str) -> grpc.aio.Channel:
+def open_channel(
+    address: str, credentials: Credentials, name: str, *, keepalive: float | None = None
+) -> grpc.aio.Channel:
     """Open a mutually authenticated channel to a role (`SERVER_NAME` or `ENCLAVE_NAME`).
+
+    Args:
+        address: `host:port`.
+        credentials: of this end.
+        name: the role's.
+        keepalive: see `KEEPALIVE`; None for a channel whose own stream has a heartbeat.
 
     Raises:
         SecureFlowError: `invalid_address` for everything but host:port.
@@ -125,7 +138,17 @@ def open_channel(address: str, credentials: Credentials, name: str) -> grpc.aio.
             ("grpc.initial_reconnect_backoff_ms", 50),
             ("grpc.min_reconnect_backoff_ms", 1000),
             ("grpc.max_reconnect_backoff_ms", 2000),
+            *(_heartbeat(keepalive) if keepalive else ()),
         ),
+    )
+
+
+def _heartbeat(seconds: float) -> tuple[tuple[str, int], ...]:
+    return (
+        ("grpc.keepalive_time_ms", int(1000 * seconds)),
+        ("grpc.keepalive_timeout_ms", int(1000 * seconds)),
+        ("grpc.http2.ping_timeout_ms", int(1000 * seconds)),
+        ("grpc.http2.max_pings_without_data", 0),
     )
 
 

@@ -2,7 +2,8 @@
 
 `Offer` asks where to begin: an update that was accepted before is answered with its receipt, one
 that broke off goes on at the next chunk. `Send` carries the start index and the header, then
-chunks, then the trailer. What protects an update is its seal, not this pipe.
+chunks, then the trailer. What protects an update is its seal, not this pipe. A connection over
+which nobody answers any more is given up by its keepalive, and the upload goes on over a new one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from secureflow.adapters.link.refusals import answered, refuse
 from secureflow.adapters.link.tls import (
     DEFAULT,
     ENCLAVE_NAME,
+    KEEPALIVE,
     Bounds,
     identity,
     listen,
@@ -203,7 +205,7 @@ class Uplink:
         elif len(self._channels) >= MAX_CHANNELS:
             _, oldest = self._channels.pop(next(iter(self._channels)))
             await oldest.close()
-        channel = open_channel(address, credentials, ENCLAVE_NAME)
+        channel = open_channel(address, credentials, ENCLAVE_NAME, keepalive=KEEPALIVE)
         self._channels[address] = (credentials, channel)
         return channel
 
