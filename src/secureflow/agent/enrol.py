@@ -15,6 +15,7 @@ from secureflow.adapters.link import CredentialFiles
 from secureflow.kit.crypto import SigningKey, fingerprint
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import check_folder, claim_folder
 from secureflow.kit.installing import examples
 from secureflow.kit.joining import Joined, fetch_authority, join, joined
 from secureflow.kit.pki import make_csr, new_link_key
@@ -51,10 +52,12 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
     Raises:
         SecureFlowError: `token_malformed`, `token_other_kind`, `already_enrolled`,
             `insecure_url`, `server_unreachable`, `ca_mismatch`, `certificate_foreign`,
-            `invalid_answer`, `invalid_address`, or the centre's refusal.
+            `invalid_answer`, `invalid_address`, `data_newer`, `data_version_malformed`, or the
+            centre's refusal.
     """
     parsed = _checked_token(directory, token)
     authority = fetch_authority(server, parsed.ca_fingerprint)
+    check_folder(directory)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = directory / "signing.key"
     fresh = not kept.exists()
@@ -75,6 +78,7 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
             kept.unlink()
         raise
     given = joined(answer, authority, ("agent", parsed.organisation, name))
+    claim_folder(directory)
     CredentialFiles.create(directory, authority, link_key, given.certificate)
     return {
         "organisation": parsed.organisation,

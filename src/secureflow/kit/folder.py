@@ -27,12 +27,23 @@ def claim_folder(directory: Path, version: str = __version__) -> None:
     Raises:
         SecureFlowError: `data_newer`, `data_version_malformed`.
     """
+    if check_folder(directory, version) != version:
+        _write(directory / FILE, version)
+
+
+def check_folder(directory: Path, version: str = __version__) -> str:
+    """Return which version wrote a folder ("": none says so), and write nothing.
+
+    For whoever only reads, a doctor or a command: what a newer version wrote would look broken.
+
+    Raises:
+        SecureFlowError: `data_newer`, `data_version_malformed`.
+    """
     path = directory / FILE
     try:
         found = path.read_bytes()
-    except FileNotFoundError:
-        _write(path, version)
-        return
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
     wrote = _read(path, found)
     if _numbers(wrote) > _numbers(version):
         raise SecureFlowError(
@@ -42,8 +53,7 @@ def claim_folder(directory: Path, version: str = __version__) -> None:
             "upgrade into another folder.",
             {"wrote": wrote, "version": version},
         )
-    if wrote != version:
-        _write(path, version)
+    return wrote
 
 
 def _read(path: Path, data: bytes) -> str:

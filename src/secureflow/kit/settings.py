@@ -21,6 +21,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import check_folder
 from secureflow.kit.installing import examples
 
 MAX_FILE: Final = 1 << 20
@@ -65,8 +66,11 @@ class ProcessSettings(BaseSettings):
         """Read a YAML file and the environment.
 
         Raises:
-            SecureFlowError: `invalid_settings` naming the field, the file or the variable.
+            SecureFlowError: `invalid_settings` naming the field, the file or the variable;
+                `data_newer`, `data_version_malformed` for a folder of another version: its
+                settings would look mistyped.
         """
+        check_folder(path.resolve().parent)
         values = _read(path)
         for name in _secrets_in(cls, values):
             raise _invalid(
@@ -80,7 +84,11 @@ class ProcessSettings(BaseSettings):
             raise _invalid(
                 f"{path}: {_first_problem(error)}", "Correct the named field."
             ) from error
-        return anchored(settings, path.resolve().parent)
+        settings = anchored(settings, path.resolve().parent)
+        data = getattr(settings, "directory", None)
+        if isinstance(data, Path):
+            check_folder(data)
+        return settings
 
     def masked(self) -> dict[str, Any]:
         """Return the effective settings as JSON values, secrets replaced by asterisks."""

@@ -213,6 +213,14 @@ async def test_a_jumped_clock_is_named_where_the_link_lets_nobody_in(
         assert legs["clock"]["code"] == "clock_skew"
 
 
+async def test_a_folder_of_a_newer_version_is_named_first_and_alone(tmp_path: Path) -> None:
+    async with patient(tmp_path) as sick:
+        (sick.directory / "version.json").write_text('{"version": "99.0.0"}')
+        sick.settings["a_setting_of_tomorrow"] = 1
+        assert await sick.failed() == {"settings": "data_newer"}
+        assert list(await sick.legs()) == ["settings"]
+
+
 async def test_another_centre_is_not_believed(tmp_path: Path) -> None:
     other = Pki(tmp_path / "other")
     imposter = await Centre(other, tmp_path / "imposter").start()

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 from peers.links import DOMAIN, now
 
+from secureflow import __version__
 from secureflow.adapters.link import CredentialFiles
 from secureflow.agent.enrol import enrol
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import check_folder
 from secureflow.kit.pki import Authority, ca_fingerprint, make_csr, new_link_key, private_pem
 from secureflow.kit.plain import hidden
 
@@ -108,6 +110,12 @@ def code(directory: Path, token: str, url: str) -> str:
     return error.value.code
 
 
+def test_a_folder_of_a_newer_version_costs_no_token(centre: Centre, tmp_path: Path) -> None:
+    (tmp_path / "version.json").write_text('{"version": "99.0.0"}')
+    assert code(tmp_path, centre.token(), centre.start()) == "data_newer"
+    assert not centre.requests
+
+
 def test_a_newcomer(centre: Centre, tmp_path: Path) -> None:
     url, directory = centre.start(), tmp_path / "agent"
     found = enrol(directory, centre.token(), url, "a1")
@@ -119,6 +127,7 @@ def test_a_newcomer(centre: Centre, tmp_path: Path) -> None:
     modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in directory.iterdir()}
     assert modes["signing.key"] == modes["link.pem"] == 0o600
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert check_folder(directory) == __version__
     settings = AgentSettings.load(directory / "agent.yaml")
     assert (settings.organisation, settings.link) == ("bank-a", "centre.example:8444")
     assert settings.directory.resolve() == directory.resolve()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.folder import FILE, claim_folder
+from secureflow.kit.folder import FILE, check_folder, claim_folder
+from secureflow.kit.settings import ProcessSettings
 from secureflow.kit.version import __version__
 
 
@@ -50,3 +51,24 @@ def test_a_name_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> Non
     with pytest.raises(SecureFlowError) as refused:
         claim_folder(tmp_path)
     assert refused.value.code == "data_version_malformed"
+
+
+class Here(ProcessSettings):
+    """A process's settings."""
+
+    directory: Path = Path()
+
+
+def test_whoever_only_reads_is_told_of_a_newer_folder_and_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text('{"version": "99.0.0"}')
+    settings = tmp_path / "here.yaml"
+    settings.write_text("a_setting_of_tomorrow: 1")  # it would be called a typing error
+    with pytest.raises(SecureFlowError, match=r"SecureFlow 99\.0\.0"):
+        Here.load(settings)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "here.yaml").write_text("directory: ..")
+    with pytest.raises(SecureFlowError, match=r"SecureFlow 99\.0\.0"):
+        Here.load(elsewhere / "here.yaml")
+    assert [path.name for path in elsewhere.iterdir()] == ["here.yaml"]
+    assert check_folder(elsewhere) == ""
