@@ -30,6 +30,8 @@ _ANEW: Final = "the data was declared or published anew: it is asked again"
 MAX_WAITING: Final = 256
 """Requests that wait at once. What expired or was withdrawn keeps its summary, not its spec: the
 centre chooses how many it sends, and how long they are."""
+LOOK_SECONDS: Final = 60.0
+"""Whoever waits for a decision looks at the clock this often: it may be set meanwhile."""
 
 
 def item_id(
@@ -223,7 +225,7 @@ class Inbox:
                     self._close, item, "expired", "nobody decided in time"
                 )
             try:
-                await asyncio.wait_for(event.wait(), left)
+                await asyncio.wait_for(event.wait(), min(left, LOOK_SECONDS))
             except TimeoutError:
                 continue
 
