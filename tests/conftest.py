@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own for the suites that run over it; where there is none, that is said."""
+"""What suites need of the machine: PostgreSQL, libfaketime. Where one is missing, that is said."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
+from peers import clocks
 from sqlalchemy.engine import make_url
 
 from tests.contract.database import postgres
@@ -23,9 +24,9 @@ def _told() -> str:
     return f"PostgreSQL: {found}" if found else f"{_ABSENT} ({DEMANDED}=1 makes this a failure)"
 
 
-def pytest_report_header() -> str:
+def pytest_report_header() -> list[str]:
     """Say it before the tests."""
-    return _told()
+    return [_told(), clocks.told()]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -33,6 +34,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if postgres.binaries() is None:
         terminalreporter.section("PostgreSQL", sep="!", red=True, bold=True)
         terminalreporter.line(_told(), red=True, bold=True)
+    if clocks.library() is None:
+        terminalreporter.section("Clocks", sep="!", red=True, bold=True)
+        terminalreporter.line(clocks.told(), red=True, bold=True)
 
 
 @pytest.fixture(scope="session")

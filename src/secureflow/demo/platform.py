@@ -64,6 +64,8 @@ class Platform:
         stays: whether the processes outlive this one.
         say: told of each step, for people.
         entry: process kind → command in place of `-m secureflow` (tests inject kill points).
+        environment: variables of every process.
+        own: process → variables of its own (tests give it a clock).
     """
 
     directory: Path
@@ -76,6 +78,7 @@ class Platform:
     settings: Mapping[str, Any] = field(default_factory=dict)
     entry: dict[str, Sequence[str]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    own: dict[str, dict[str, str]] = field(default_factory=dict)
     database: str = ""
 
     def __post_init__(self) -> None:
@@ -137,7 +140,7 @@ class Platform:
         ]
         log = self.directory / "logs" / f"{name}.log"
         self.processes[name] = Process(name, command, directory, log, stays=self.stays)
-        self.processes[name].start(self.environment)
+        self.processes[name].start({**self.environment, **self.own.get(name, {})})
         if wait:
             facts = self.processes[name].ready()
             if kind == "server":
