@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from secureflow.cli.console import Form, Output, group, say, show
-from secureflow.cli.files import read_secret
+from secureflow.cli.files import read_token
 from secureflow.cli.texts import t
 
 app = group("The attested worker that opens sealed updates.")
@@ -35,7 +35,7 @@ def init(
     """Enrol an enclave."""
     from secureflow.enclave.enrol import enrol
 
-    show(enrol(directory, read_secret(token_file), server, simulated=simulated), output)
+    show(enrol(directory, read_token(token_file), server, simulated=simulated), output)
     say(t("Next: secureflow enclave start --config {path}", path=directory / "enclave.yaml"))
 
 

@@ -52,11 +52,27 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_secret(path: Path) -> str:
-    """Return the one line of a password or token file, `-` for stdin; raises `invalid_file`."""
+def read_token(path: Path) -> str:
+    """Return the one line of a file that holds a one-time token; raises `invalid_file`."""
     if str(path) == "-":
         return sys.stdin.readline().rstrip("\n")
     return read_bytes(path, 4096).decode("utf-8", "replace").strip()
+
+
+def read_secret(path: Path) -> str:
+    """Return the one line of a password file, `-` for stdin.
+
+    Raises:
+        SecureFlowError: `invalid_file`; `key_exposed` when others can read it.
+    """
+    from secureflow.kit.private import read_private
+
+    if str(path) != "-":
+        try:
+            read_private(path)
+        except OSError as error:
+            raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.") from error
+    return read_token(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.private import read_private
 
 _PREFIX = b"secureflow/v1\n"
 
@@ -44,8 +45,13 @@ class SigningKey:
 
     @classmethod
     def load(cls, path: Path) -> SigningKey:
-        """Read a key written by `save`."""
-        return cls.from_seed(b64decode(path.read_text().strip()))
+        """Read a key written by `save`.
+
+        Raises:
+            SecureFlowError: `key_exposed` when others can read it, `malformed_base64`.
+            OSError, ValueError: it cannot be read, or is no key.
+        """
+        return cls.from_seed(b64decode(read_private(path).decode("ascii").strip()))
 
     def save(self, path: Path) -> None:
         """Write the seed as base64 with mode 0600; an existing file is never overwritten."""

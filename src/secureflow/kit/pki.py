@@ -29,6 +29,7 @@ from secureflow.kit.canonical import sha256
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.private import read_private
 from secureflow.kit.spiffe import SpiffeId, spiffe_id
 
 __all__ = [
@@ -99,12 +100,14 @@ class Authority:
         """Read an authority written by `create`.
 
         Raises:
-            SecureFlowError: `ca_unreadable`.
+            SecureFlowError: `ca_unreadable`; `key_exposed` when others can read the key.
         """
         try:
-            key = serialization.load_pem_private_key((directory / "ca.key").read_bytes(), None)
+            key = serialization.load_pem_private_key(read_private(directory / "ca.key"), None)
             certificate = parse_certificate((directory / "ca.pem").read_text())
-        except (OSError, ValueError, SecureFlowError) as error:
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm, SecureFlowError) as error:
+            if isinstance(error, SecureFlowError) and error.code == "key_exposed":
+                raise
             raise _unreadable(directory, str(error)) from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or (
             key.public_key() != certificate.public_key()

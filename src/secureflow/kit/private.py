@@ -1,10 +1,21 @@
-"""Database files that only their owner may read."""
+"""Files that only their owner may read: databases that are kept so, secrets that are refused else.
+
+A secret whose file others can read may be known already: a process refuses it at its start rather
+than to go on with a key that is no secret. Mounted secrets (Kubernetes with `fsGroup`) belong to
+root and are read through a group: that group may read them, and nobody else.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
+from collections.abc import Collection
 from pathlib import Path
+
+from secureflow.kit.errors import SecureFlowError
+
+_ROOT = 0
 
 
 def keep_private(path: Path) -> None:
@@ -20,3 +31,34 @@ def keep_private(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).chmod(0o600)
+
+
+def read_private(path: Path) -> bytes:
+    """Return the bytes of a file that holds a secret, if nobody else can read it.
+
+    Raises:
+        SecureFlowError: `key_exposed`.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        if exposed(os.fstat(file.fileno()), {os.getegid(), *os.getgroups()}):
+            raise SecureFlowError(
+                "key_exposed",
+                f"{path} can be read by others.",
+                f"chmod 600 {path}, and think about who may have read it.",
+            )
+        return file.read()
+
+
+def exposed(status: os.stat_result, groups: Collection[int]) -> bool:
+    """Tell whether others than its owner and the groups of this process can read a file.
+
+    What is no regular file (a pipe of a shell) has no mode that would say anything.
+    """
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    mode = stat.S_IMODE(status.st_mode)
+    if not mode & 0o077:
+        return False
+    mounted = status.st_uid == _ROOT and status.st_gid in groups
+    return bool(mode & 0o037) or not mounted

@@ -166,11 +166,13 @@ def log_key(path: Path) -> SigningKey:
     """Read the log's signing key.
 
     Raises:
-        SecureFlowError: `key_unreadable`.
+        SecureFlowError: `key_unreadable`; `key_exposed` when others can read it.
     """
     try:
         return SigningKey.load(path)
     except (OSError, ValueError, SecureFlowError) as error:
+        if isinstance(error, SecureFlowError) and error.code == "key_exposed":
+            raise
         raise SecureFlowError(
             "key_unreadable",
             f"The log's signing key {path} cannot be read.",

@@ -54,6 +54,7 @@ def test_a_first_password_comes_from_a_file_and_never_from_an_argument(
     centre.answers["POST /users"] = (201, ACCOUNT)
     password = tmp_path / "password"
     password.write_text("hunter2\n")
+    password.chmod(0o600)
     assert cli("user", "create", "ann", "--password-file", password)[0] == 0
     assert centre.asked[-1][2]["password"] == "hunter2"
     assert cli("user", "create", "ann", "--password", "hunter2")[0] == 2
@@ -69,6 +70,7 @@ def test_login_keeps_a_private_profile_and_logout_forgets_the_token(
     centre.answers["POST /logout"] = (200, {})
     password = tmp_path / "password"
     password.write_text("hunter2\n")
+    password.chmod(0o600)
     code, out, err = cli("login", centre.url, "--name", "sam", "--password-file", password)
     assert (code, out) == (0, "")
     assert "sft_secret" not in err
@@ -249,6 +251,8 @@ def test_a_password_is_changed_from_files(centre: Any, cli: Any, tmp_path: Path)
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text("hunter2\n")
     new.write_text("hunter3\n")
+    old.chmod(0o600)
+    new.chmod(0o600)
     assert cli("user", "password", "--old-file", old, "--new-file", new)[0] == 0
     assert centre.asked[-1][2] == {"old": "hunter2", "new": "hunter3"}
 

@@ -30,6 +30,7 @@ def _machine(centre: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     centre.answers["GET /me"] = (200, ANN)
     (tmp_path / "password").write_text("hunter2\n")
+    (tmp_path / "password").chmod(0o600)
 
 
 def _login(centre: Any, cli: Any, tmp_path: Path, name: str, *options: str) -> None:

@@ -24,6 +24,7 @@ from secureflow.kit.pki import (
     spiffe_id,
     write_private,
 )
+from secureflow.kit.private import read_private
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
@@ -79,14 +80,14 @@ class CredentialFiles:
         """Return the newest credentials (read again only when the file changed).
 
         Raises:
-            SecureFlowError: `not_enrolled`.
+            SecureFlowError: `not_enrolled`; `key_exposed` when others can read the key.
         """
         path = self._directory / "link.pem"
         try:
             status = path.stat()
             stamp = (status.st_mtime_ns, status.st_ino)
             if self._cached is None or self._cached[0] != stamp:
-                pem = path.read_bytes()
+                pem = read_private(path)
                 split = pem.index(_BEGIN)
                 ca = (self._directory / "ca.pem").read_bytes()
                 self._cached = (stamp, Credentials(ca, pem[split:], pem[:split]))

@@ -23,6 +23,7 @@ from secureflow.adapters.tee.measurement import code_measurement
 from secureflow.engines.attestation import Evidence, report_data
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import private_pem, write_private
+from secureflow.kit.private import read_private
 
 SIGNER: Final = hashlib.sha256(b"secureflow/v1 SIMULATED signer").digest()
 _KEYS: Final = ("root", "platform", "pck", "tcb")
@@ -104,16 +105,16 @@ class SimulatedPlatform:
         """Read a platform written by `create`.
 
         Raises:
-            SecureFlowError: `simulated_platform_unreadable`.
+            SecureFlowError: `simulated_platform_unreadable`, `key_exposed`.
         """
         try:
-            stored = json.loads((directory / "platform.json").read_bytes())
+            stored = json.loads(read_private(directory / "platform.json"))
             keys = {name: _private_key(stored["keys"][name]) for name in _KEYS}
             certificates = {
                 name: x509.load_pem_x509_certificate(stored["certificates"][name].encode())
                 for name in _CERTIFICATES
             }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise SecureFlowError(
                 "simulated_platform_unreadable",
                 f"The simulated platform in {directory} cannot be read.",
