@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import httpx
@@ -107,8 +107,16 @@ def problem(response: httpx.Response) -> SecureFlowError:
     )
 
 
-def unreachable(error: httpx.TransportError, url: str) -> SecureFlowError:
-    """Name why the server could not be reached, and the next step."""
+def unreachable(
+    error: httpx.TransportError, url: str, tried: Mapping[str, float] | None = None
+) -> SecureFlowError:
+    """Name why the server could not be reached, and the next step.
+
+    Args:
+        error: the last try's.
+        url: the server.
+        tried: `tries` and `seconds`, where there was more than this one.
+    """
     untrusted = _untrusted(error)
     if untrusted:
         return SecureFlowError(
@@ -116,17 +124,20 @@ def unreachable(error: httpx.TransportError, url: str) -> SecureFlowError:
             f"The certificate of {url} is not vouched for by the CA in use: {untrusted}.",
             "Give the CA file of this server (`--ca`), as its operator published it.",
         )
+    tried = tried or {}
+    tries, seconds = tried.get("tries", 0), tried.get("seconds", 0)
     if isinstance(error, httpx.TimeoutException):
-        return SecureFlowError(
-            "unavailable",
-            f"{url} did not answer in time.",
-            "Try again; `secureflow doctor` names the leg that fails.",
-        )
-    return SecureFlowError(
-        "unavailable",
-        f"{url} cannot be reached: {error or type(error).__name__}.",
-        "Check the URL and that the server runs; `secureflow doctor` names the leg that fails.",
-    )
+        message = f"{url} did not answer in time."
+        if tries > 1:
+            message = f"{url} did not answer: {tries} tries in {seconds:g} s."
+        hint = "Try again; `secureflow doctor` names the leg that fails."
+        return SecureFlowError("unavailable", message, hint, tried)
+    reason = str(error) or type(error).__name__
+    message = f"{url} cannot be reached: {reason}."
+    if tries > 1:
+        message = f"{url} cannot be reached, after {tries} tries in {seconds:g} s: {reason}."
+    hint = "Check the URL and that the server runs; `secureflow doctor` names the leg that fails."
+    return SecureFlowError("unavailable", message, hint, tried)
 
 
 _VERIFY_FAILED = re.compile(r"certificate verify failed: (.*?)\.?(?: \(_ssl\.c:\d+\))?$")

@@ -34,4 +34,4 @@ class Audit(Resource[D_co]):
     @operation
     def bundle(self, job: str) -> Call[dict[str, Any]]:
         """Return one job's audit bundle."""
-        return verbs.read("/audit/bundle", answers.document, job=job)
+        return verbs.read_large("/audit/bundle", answers.document, job=job)

@@ -15,6 +15,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, over
 
 import httpx
 
+from secureflow.sdk.deadline import SLOW, WRITING
 from secureflow.sdk.events import Event, Subscription
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ class Call(Generic[T]):
     """One REST call and how to read its answer.
 
     A POST with an idempotency `key`, and every other method, may be repeated after a lost answer.
+    What is `slow` is large, or takes the server long.
     """
 
     method: str
@@ -36,6 +38,13 @@ class Call(Generic[T]):
     params: Mapping[str, str | int] = field(default_factory=dict)
     body: JSON = field(default=None, repr=False)
     key: str = ""
+    slow: bool = False
+
+    def patience(self, reading: float) -> float:
+        """Return the seconds that this call may take where a read may take so many."""
+        if self.slow:
+            return reading * SLOW
+        return reading if self.method == "GET" else reading * WRITING
 
     @property
     def repeatable(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import httpx
 
-from secureflow.sdk import answers, verbs
+from secureflow.sdk import answers, deadline, verbs
 from secureflow.sdk.audit import Audit
 from secureflow.sdk.calls import Awaiting, Blocking, Call, D_co, Resource, operation
 from secureflow.sdk.charter import CharterResource
@@ -82,6 +82,8 @@ class Client(Platform[Blocking]):
         url: the server, e.g. `https://secureflow.example:8443`.
         token: a bearer token; or call `login`.
         ca: PEM file of the only CA to trust; without it the system's CAs.
+        patience: seconds that a read may take, all tries together (else `SECUREFLOW_PATIENCE`,
+            else 30); what writes may take twice as long.
         transport: an `httpx` transport in place of the network, for tests.
     """
 
@@ -91,10 +93,11 @@ class Client(Platform[Blocking]):
         token: str = "",
         ca: str | Path | None = None,
         *,
+        patience: float | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         http = httpx.Client(verify=trust(ca), transport=transport)
-        connection = Connection(url, token)
+        connection = Connection(url, token, deadline.patience(patience))
         self._http = http
         super().__init__(BlockingDriver(connection, http), connection)
 
@@ -124,10 +127,11 @@ class AsyncClient(Platform[Awaiting]):
         token: str = "",
         ca: str | Path | None = None,
         *,
+        patience: float | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         http = httpx.AsyncClient(verify=trust(ca), transport=transport)
-        connection = Connection(url, token)
+        connection = Connection(url, token, deadline.patience(patience))
         self._http = http
         super().__init__(AwaitingDriver(connection, http), connection)
 

@@ -1,7 +1,8 @@
 """How calls become requests, which failures are tried again, and when (no IO).
 
 Tried again, with jittered back-off: a failed connection always; a lost answer, 429, 502, 503 and
-504 only when the call is repeatable (`Call.repeatable`). `Retry-After` is honoured.
+504 only when the call is repeatable (`Call.repeatable`). `Retry-After` is honoured. All tries of a
+call together have one deadline (`deadline`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import random
 import ssl
+import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +18,11 @@ from typing import Any
 
 import httpx
 
+from secureflow.kit.clock import Ticks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.unsaved import Unsaved
 from secureflow.kit.version import __version__
-from secureflow.sdk import answers
+from secureflow.sdk import answers, deadline
 from secureflow.sdk.calls import Call, Pause, Send, T
 from secureflow.sdk.events import Subscription
 
@@ -35,10 +38,15 @@ _LONGEST_STREAM_PAUSE = 5.0
 
 @dataclass
 class Connection(Unsaved):
-    """Where the server is and who we are: base URL and bearer token."""
+    """Where the server is and who we are: base URL and bearer token.
+
+    `patience` is how many seconds a read may take, all tries together.
+    """
 
     url: str
     token: str = field(default="", repr=False)
+    patience: float = deadline.SECONDS
+    ticks: Ticks = time.monotonic
 
     def __post_init__(self) -> None:
         self.url = self.url.rstrip("/")
@@ -89,24 +97,30 @@ def exchange(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
     Raises:
         SecureFlowError: what the server said, or `unavailable`, `server_untrusted`.
     """
+    time_left = deadline.Deadline(call.patience(connection.patience), connection.ticks)
     for attempt in range(TRIES):
         last = attempt == TRIES - 1
-        retry_after = ""
+        wait, wished = pause(attempt), ""
+        request = connection.request_of(call)
+        request.extensions["timeout"] = time_left.next_try()
         try:
-            response: httpx.Response = yield Send(connection.request_of(call))
+            response: httpx.Response = yield Send(request)
         except httpx.TransportError as error:
-            reason = answers.unreachable(error, connection.url)
+            reason = answers.unreachable(error, connection.url, time_left.tried)
             never_arrived = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-            worth = call.repeatable or never_arrived
-            if last or not worth or reason.code == "server_untrusted":
+            worth = (call.repeatable or never_arrived) and reason.code != "server_untrusted"
+            if last or not worth or not time_left.allows(wait):
                 raise reason from error
         else:
             if response.is_success:
                 return call.parse(response)
             if last or not call.repeatable or response.status_code not in _PASSING:
                 raise answers.problem(response)
-            retry_after = response.headers.get("Retry-After", "")
-        yield Pause(pause(attempt, retry_after))
+            wished = response.headers.get("Retry-After", "")
+            wait = pause(attempt, wished)
+            if not time_left.allows(wait, wished):
+                raise answers.problem(response)
+        yield Pause(wait)
     raise AssertionError  # pragma: no cover - the last try returns or raises
 
 

@@ -137,12 +137,12 @@ class Jobs(Resource[D_co]):
     @operation
     def report(self, job: str) -> Call[dict[str, Any]]:
         """Return the report of an ended job as JSON."""
-        return verbs.read(f"/jobs/{job}/report", answers.document, format="json")
+        return verbs.read_large(f"/jobs/{job}/report", answers.document, format="json")
 
     @operation
     def report_html(self, job: str, lang: Literal["en", "zh"] = "en") -> Call[str]:
         """Return the report of an ended job as one self-contained HTML page."""
-        return verbs.read(f"/jobs/{job}/report", answers.text, format="html", lang=lang)
+        return verbs.read_large(f"/jobs/{job}/report", answers.text, format="html", lang=lang)
 
     @operation
     def explain(self, job: str) -> Call[dict[str, Any]]:
@@ -152,7 +152,7 @@ class Jobs(Resource[D_co]):
     @operation
     def bundle(self, job: str) -> Call[dict[str, Any]]:
         """Return the job's audit bundle for `secureflow audit verify`."""
-        return verbs.read(f"/jobs/{job}/bundle", answers.document)
+        return verbs.read_large(f"/jobs/{job}/bundle", answers.document)
 
     @listing
     def list(self, project: str = "", state: str = "") -> Call[Page[JobSummary]]:

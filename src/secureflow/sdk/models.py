@@ -66,7 +66,7 @@ def _fetch(model: str) -> Generator[Any, Any, ModelFile]:
 
     described = yield from verbs.get(f"/models/{model}", ModelDescription)
     card = yield from verbs.read(f"/models/{model}/card", answers.document)
-    data = yield from verbs.read(f"/models/{model}/content", answers.content)
+    data = yield from verbs.read_large(f"/models/{model}/content", answers.content)
     file = ModelFile.from_bytes(data, card)
     if described.digest != card["digest"]:
         raise SecureFlowError(

@@ -24,6 +24,11 @@ def read(path: str, how: Callable[[httpx.Response], T], **params: str | int) -> 
     return Call("GET", path, how, params)
 
 
+def read_large(path: str, how: Callable[[httpx.Response], T], **params: str | int) -> Call[T]:
+    """GET what is large or takes the server long, with an own reader."""
+    return Call("GET", path, how, params, slow=True)
+
+
 def pages(path: str, of: type[T], **params: str | int) -> Call[Page[T]]:
     """GET a list, page by page."""
     return Call("GET", path, answers.page(of), params)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
+    # sdk
+    "Set {} to seconds above 0.": "请将 {0} 设为大于 0 的秒数。",
     # application
     "List the {}s that you can see; membership and grants decide it.": (
         "请列出您可见的 {0}；可见与否取决于成员资格与授权。"

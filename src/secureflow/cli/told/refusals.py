@@ -101,6 +101,11 @@ TEXTS: Final[dict[str, str]] = {
         "{0} 的证书不受当前 CA 认可：{1}。"
     ),
     "{} did not answer in time.": "{0} 未及时应答。",
+    "{} did not answer: {} tries in {} s.": "{0} 没有应答：{2} 秒内尝试了 {1} 次。",
+    "{} cannot be reached, after {} tries in {} s: {}.": (
+        "{2} 秒内尝试 {1} 次仍无法连接 {0}：{3}。"
+    ),
+    "{} is no time that a call may take.": "{0} 不能作为一次调用的时限。",
     "The server's {} does not fit this client: {}: {}.": "服务器的 {0} 与本客户端不符：{1}：{2}。",
     "{} is no URL that a token may be sent to.": "{0} 不是可以发送令牌的 URL。",
     "The CA file {} cannot be used: {}.": "CA 文件 {0} 无法使用：{1}。",
