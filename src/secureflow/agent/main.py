@@ -34,7 +34,7 @@ from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
-from secureflow.kit.logging import announce_ready, configure_logging, get_logger
+from secureflow.kit.logging import announce_ready, get_logger, process_logging
 from secureflow.kit.memory import be_frugal
 from secureflow.kit.plain import shown
 from secureflow.kit.process import Hangup, run_until_told
@@ -131,12 +131,16 @@ def run(config: Path) -> int:
     be_frugal()
     try:
         settings = AgentSettings.load(config)
-        configure_logging("agent", form=settings.log_form, level=settings.log_level)
-        hangup = Hangup()
-        run_until_told(serve(settings, config=config, hangup=hangup), hangup)
     except SecureFlowError as error:
         sys.stderr.write(f"{shown(str(error))}\n")
         return exit_code(error.code)
+    with process_logging("agent", form=settings.log_form, level=settings.log_level) as tell:
+        hangup = Hangup()
+        try:
+            run_until_told(serve(settings, config=config, hangup=hangup), hangup)
+        except SecureFlowError as error:
+            tell(error)
+            return exit_code(error.code)
     return 0
 
 
@@ -199,11 +203,13 @@ def read_signing_key(settings: AgentSettings) -> SigningKey:
     """Return the organisation's signing key.
 
     Raises:
-        SecureFlowError: `not_enrolled`.
+        SecureFlowError: `not_enrolled`; `key_exposed` when others can read it.
     """
     try:
         return SigningKey.load(settings.signing_key)
     except (OSError, ValueError, SecureFlowError) as error:
+        if isinstance(error, SecureFlowError) and error.code == "key_exposed":
+            raise
         raise SecureFlowError(
             "not_enrolled",
             f"{settings.directory} holds no readable signing key.",

@@ -18,7 +18,7 @@ from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.hostport import parse_address
-from secureflow.kit.logging import announce_ready, configure_logging, get_logger
+from secureflow.kit.logging import announce_ready, get_logger, process_logging
 from secureflow.kit.memory import be_frugal
 from secureflow.kit.pki import SpiffeId, parse_certificate, spiffe_id
 from secureflow.kit.plain import shown
@@ -82,12 +82,16 @@ def run(config: Path) -> int:
     be_frugal()
     try:
         settings = EnclaveSettings.load(config)
-        configure_logging("enclave", form=settings.log.form, level=settings.log.level)
-        raise_descriptors()
-        run_until_told(serve(settings))
     except SecureFlowError as error:
         sys.stderr.write(f"{shown(str(error))}\n")
         return exit_code(error.code)
+    with process_logging("enclave", form=settings.log.form, level=settings.log.level) as tell:
+        try:
+            raise_descriptors()
+            run_until_told(serve(settings))
+        except SecureFlowError as error:
+            tell(error)
+            return exit_code(error.code)
     return 0
 
 

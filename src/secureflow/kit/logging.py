@@ -11,16 +11,18 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TextIO
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.faults import Calm
 from secureflow.kit.plain import shown
+from secureflow.kit.strays import gathered
 
 Form = Literal["json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -30,6 +32,8 @@ _SECRET_NAMES: Final = re.compile(
     r"(?i)(^|[_.-])(password|passwd|secret|token|authorization|cookie|seed|private_?key)s?$"
 )
 _TOKENS: Final = re.compile(r"\b(sft_[0-9a-z]+_|sfe_)[A-Za-z0-9_-]{16,}")
+_DEFECT: Final = 70
+"""As `domain.exits.INTERNAL`."""
 _SEVERAL: Final = frozenset({"exception", "stack"})
 _QUIET: Final = ("aiosqlite", "asyncio", "grpc", "httpcore", "httpx", "uvicorn.access", "alembic")
 
@@ -43,8 +47,46 @@ if not structlog.is_configured():
     structlog.configure(logger_factory=_unconfigured)
 
 
-def configure_logging(process: str, *, form: Form = "console", level: Level = "info") -> None:
-    """Set up logging of this process: own lines and those of libraries look the same."""
+@contextmanager
+def process_logging(
+    process: str, *, form: Form = "console", level: Level = "info"
+) -> Iterator[Callable[[SecureFlowError], None]]:
+    """Log as a whole process; yield what tells why it ends.
+
+    As JSON every line of stderr is a JSON object: warnings, strays of libraries, a defect's trace
+    and the last words too. A person at a terminal reads the last words as they are.
+    """
+    if form != "json" or sys.stderr.isatty():
+        configure_logging(process, form=form, level=level)
+        yield lambda error: _write_line(shown(str(error)))
+        return
+    log, strays = get_logger(__name__), logging.getLogger("stderr")
+    with gathered(strays.warning) as stream:
+        configure_logging(process, form=form, level=level, stream=stream)
+        try:
+            yield lambda error: log.error(
+                str(error), code=error.code, message=error.message, hint=error.hint
+            )
+        except Exception:  # the edge of a process: the trace is a line of the log
+            log.exception("process stopped by a defect")
+            raise SystemExit(_DEFECT) from None
+
+
+def configure_logging(
+    process: str,
+    *,
+    form: Form = "console",
+    level: Level = "info",
+    stream: TextIO | None = None,
+) -> None:
+    """Set up logging of this process: own lines and those of libraries look the same.
+
+    Args:
+        process: its name in each line.
+        form: of the lines.
+        level: the least that is written.
+        stream: where to; stderr by default.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -60,7 +102,8 @@ def configure_logging(process: str, *, form: Form = "console", level: Level = "i
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    logging.captureWarnings(True)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -103,6 +146,10 @@ def announce_ready(directory: Path, facts: Mapping[str, Any]) -> None:
     partial.replace(directory / "ready.json")
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def _write_line(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def mask_secrets(

@@ -19,7 +19,7 @@ from secureflow.domain.exits import exit_code
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.faults import Faults
 from secureflow.kit.folder import claim_folder
-from secureflow.kit.logging import announce_ready, configure_logging, get_logger
+from secureflow.kit.logging import announce_ready, get_logger, process_logging
 from secureflow.kit.memory import be_frugal, settle
 from secureflow.kit.plain import shown
 from secureflow.kit.process import raise_descriptors, run_until_told
@@ -85,11 +85,15 @@ def run(config: Path) -> int:
     be_frugal()
     try:
         settings = ServerSettings.load(config)
-        configure_logging("server", form=settings.log.form, level=settings.log.level)
-        run_until_told(serve(settings))
     except SecureFlowError as error:
         sys.stderr.write(f"{shown(str(error))}\n")
         return exit_code(error.code)
+    with process_logging("server", form=settings.log.form, level=settings.log.level) as tell:
+        try:
+            run_until_told(serve(settings))
+        except SecureFlowError as error:
+            tell(error)
+            return exit_code(error.code)
     return 0
 
 
