@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,30 +35,74 @@ def _other_user() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
+@dataclass
+class Cluster:
+    """A server that a test may stop and start again: its socket stays where it is.
+
+    Args:
+        bin_dir: of `binaries`.
+        home: an empty directory of its own.
+    """
+
+    bin_dir: Path
+    home: Path
+    who: dict[str, Any] = field(default_factory=_other_user)
+
+    @property
+    def url(self) -> str:
+        """The URL of its `postgres` database."""
+        return f"postgresql+psycopg://sf@/postgres?host={self.home}"
+
+    def make(self) -> None:
+        """Make its files."""
+        if self.who:
+            os.chown(self.home, self.who["user"], self.who["group"])
+        self._run("initdb", "-D", self._data, "-U", "sf", "-A", "trust", "-N")
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = f"-k {self.home} -c listen_addresses='' -c fsync=off -c max_connections=60"
+        self._control("-l", str(self.home / "log"), "-o", options, "start")
+
+    def stop(self, how: str = "immediate") -> None:
+        """End it, as a crash would."""
+        self._control("-m", how, "stop")
+
+    @property
+    def _data(self) -> str:
+        return str(self.home / "data")
+
+    def _control(self, *words: str) -> None:
+        self._run("pg_ctl", "-D", self._data, "-w", *words)
+
+    def _run(self, command: str, *words: str) -> None:
+        environment = {"PATH": f"{self.bin_dir}:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+        # Output goes to a file: a server that inherited a pipe would keep it open.
+        with (self.home.parent / f"{self.home.name}.out").open("w") as out:
+            subprocess.run(
+                (str(self.bin_dir / command), *words), check=True, cwd=self.home, env=environment,
+                stdout=out, stderr=out, timeout=100, **self.who,
+            )  # fmt: skip
+
+
+@contextmanager
+def cluster(bin_dir: Path) -> Iterator[Cluster]:
+    """Run a server until the block ends."""
+    home = Path(tempfile.mkdtemp(prefix="sf-pg-", dir="/tmp"))  # a socket's path is short
+    one = Cluster(bin_dir, home)
+    try:
+        one.make()
+        one.start()
+        yield one
+    finally:
+        with suppress(subprocess.CalledProcessError):  # a test may have stopped it
+            one.stop()
+        shutil.rmtree(home, ignore_errors=True)
+        (home.parent / f"{home.name}.out").unlink(missing_ok=True)
+
+
 @contextmanager
 def server(bin_dir: Path) -> Iterator[str]:
     """Run a server until the block ends; yield the URL of its `postgres` database."""
-    home = Path(tempfile.mkdtemp(prefix="sf-pg-", dir="/tmp"))  # a socket's path is short
-    who = _other_user()
-    if who:
-        os.chown(home, who["user"], who["group"])
-    environment = {"PATH": f"{bin_dir}:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
-
-    def run(*command: str) -> None:
-        # Output goes to a file: a server that inherited a pipe would keep it open.
-        with (home.parent / f"{home.name}.out").open("w") as out:
-            subprocess.run(
-                command, check=True, cwd=home, env=environment, stdout=out, stderr=out,
-                timeout=100, **who,
-            )  # fmt: skip
-
-    control = (str(bin_dir / "pg_ctl"), "-D", str(home / "data"), "-w")
-    options = f"-k {home} -c listen_addresses='' -c fsync=off -c max_connections=60"
-    try:
-        run(str(bin_dir / "initdb"), "-D", str(home / "data"), "-U", "sf", "-A", "trust", "-N")
-        run(*control, "-l", str(home / "log"), "-o", options, "start")
-        yield f"postgresql+psycopg://sf@/postgres?host={home}"
-    finally:
-        run(*control, "-m", "immediate", "stop")
-        shutil.rmtree(home, ignore_errors=True)
-        (home.parent / f"{home.name}.out").unlink(missing_ok=True)
+    with cluster(bin_dir) as one:
+        yield one.url

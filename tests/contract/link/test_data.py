@@ -69,6 +69,108 @@ async def test_a_centre_whose_database_fails_is_waited_for(
         assert await _code(peer.link.fetch(DIGEST, tmp_path / "copy", 1)) == "forbidden"
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 0.001)
+    monkeypatch.setattr(backoff, "LAST", 0.01)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("where", ["who calls", "may it write", "in the middle"])
+async def test_a_store_outlasts_a_centre_whose_database_fails(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Wherever it is refused; what a sender hears in the middle of a write is not the reason."""
+    faults, fault = [1] * 12, SecureFlowError("database_unavailable", "Not now.")
+    gate, data = centre.server._gate, centre.server._data
+    admit, may_write, put = gate.admit, data._may_write, centre.artifacts.put
+
+    async def who(context: JSON) -> JSON:
+        if where == "who calls" and faults:
+            faults.pop()
+            await refuse(context, fault)
+        return await admit(context)
+
+    async def may(*asked: JSON) -> JSON:
+        if where == "may it write" and faults:
+            faults.pop()
+            raise fault
+        return await may_write(*asked)
+
+    async def stored(chunks: JSON, **how: JSON) -> JSON:
+        if where == "in the middle" and faults:
+            faults.pop()
+            await anext(chunks)
+            raise fault
+        return await put(chunks, **how)
+
+    monkeypatch.setattr(gate, "admit", who)
+    monkeypatch.setattr(data, "_may_write", may)
+    monkeypatch.setattr(centre.artifacts, "put", stored)
+    async with party(centre) as peer:
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+    assert not faults
+    assert (await centre.artifacts.stat(DIGEST)).size == len(CONTENT)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("refused", [(0, 1, 4, 5), (0, 2, 4)])
+async def test_refusals_and_broken_links_are_counted_apart(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, refused: tuple[int, ...]
+) -> None:
+    """Three tries in a row that the link breaks are enough, not three of whatever kind."""
+    gate, tries = centre.server._gate, iter(range(1000))
+    admit = gate.admit
+
+    async def flaky(context: JSON) -> JSON:
+        number = next(tries)
+        if number in refused:
+            await refuse(context, SecureFlowError("database_busy", "Not now."))
+        if number < 8:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "cut")
+        return await admit(context)
+
+    async with party(centre) as peer:
+        monkeypatch.setattr(gate, "admit", flaky)
+        if refused == (0, 2, 4):  # then 5, 6, 7
+            assert await _code(peer.link.store(memoryview(CONTENT), DIGEST)) == "link_broken"
+        else:
+            await peer.link.store(memoryview(CONTENT), DIGEST)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_store_whose_refusal_grpc_did_not_hear_is_tried_again(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, tries = centre.server._gate, iter(range(1000))
+    admit = gate.admit
+
+    async def flaky(context: JSON) -> JSON:
+        if next(tries) < 6:
+            await context.abort(grpc.StatusCode.INTERNAL, "Internal error from Core")
+        return await admit(context)
+
+    async with party(centre) as peer:
+        monkeypatch.setattr(gate, "admit", flaky)
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+
+
+async def test_who_is_refused_hears_why_before_a_byte_is_sent(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = []
+
+    def chunks() -> list[bytes]:
+        sent.append(True)
+        return [CONTENT]
+
+    centre.writable = False
+    async with party(centre) as peer:
+        stored = peer.link.store(Chunked(len(CONTENT), chunks), DIGEST)
+        assert await _code(stored) == "forbidden"
+    assert not sent
+
+
 async def test_an_empty_blob(centre: Centre, tmp_path: Path) -> None:
     digest = blake3(b"").hexdigest()
     async with party(centre) as peer:

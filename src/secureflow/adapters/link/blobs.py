@@ -2,7 +2,9 @@
 
 A transfer that breaks goes on from its offset (fetch) or starts over (store) once the link stands
 again; three tries in a row that move nothing although it stands are enough. A centre whose database
-fails says so, and is waited for.
+fails says so, and is waited for; what it says and what the link does are counted apart. A store
+sends its bytes when the centre has taken its manifest: gRPC loses the reason of a refusal that
+meets a sender in the middle of a write.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import grpc.aio
 from blake3 import blake3
 
 from secureflow.adapters.link.backoff import Backoff
+from secureflow.adapters.link.data import TAKEN
 from secureflow.adapters.link.refusals import answered
 from secureflow.adapters.link.tls import CHUNK, identity
 from secureflow.domain.errors import INFRASTRUCTURE
@@ -37,9 +40,14 @@ class Way(Protocol):
 _GET: Final = "/secureflow.wire.v1.Data/Get"
 _PUT: Final = "/secureflow.wire.v1.Data/Put"
 _TRIES: Final = 3
-_PASSING: Final = {"link_broken", "rate_limited"} | INFRASTRUCTURE
+_REFUSALS: Final = {"rate_limited"} | INFRASTRUCTURE
+"""What the centre says for a while: it was reached, and may take the same later."""
 _LONG: Final = 50
-"""Tries while the centre's database fails: some ten minutes, if the job does not end before."""
+"""Tries while it says so: some ten minutes, if the job does not end before."""
+_WRITING: Final = "INTERNAL"
+"""The status of a store that was refused, gRPC does not tell why, while it was being written."""
+MANIFEST_SECONDS: Final = 30.0
+"""How long a store waits to hear that its manifest is taken, before it sends all the same."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +61,41 @@ class Chunked:
 Source = Path | memoryview | Chunked
 
 
+class _Tries:
+    """The tries of one transfer that came to nothing, by whose fault."""
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+        self._backoff = Backoff()
+        self._broken = 0
+        self._refused = 0
+
+    def moved(self) -> None:
+        """Begin to count anew: bytes came through."""
+        self._broken = self._refused = 0
+
+    async def again(self, error: SecureFlowError) -> None:
+        """Wait before the next try, or give up by raising the error."""
+        if error.code in _REFUSALS or _unexplained(error):
+            self._broken, self._refused = 0, self._refused + 1
+        elif error.code == "link_broken":
+            self._broken += 1
+        else:
+            raise error
+        if self._broken >= _TRIES or self._refused >= _LONG:
+            raise error
+        await self._backoff.wait()
+        await self._way.standing()
+
+
+def _unexplained(error: SecureFlowError) -> bool:
+    return error.code == "link_broken" and error.details.get("status") == _WRITING
+
+
 async def fetch(way: Way, digest: str, path: Path, size: int) -> None:
     """Fetch a blob of at most `size` bytes; see `Link.fetch`."""
     part = path.with_name(path.name + ".part")
-    backoff, tries, reached = Backoff(), 0, -1
+    tries, reached = _Tries(way), -1
     while True:
         try:
             with answered("the server"):
@@ -64,34 +103,40 @@ async def fetch(way: Way, digest: str, path: Path, size: int) -> None:
             break
         except SecureFlowError as error:
             reached, before = await asyncio.to_thread(_length, part), reached
-            tries = 1 if reached > before else tries + 1
-            await _again(error, tries, backoff, way)
+            if reached > before:
+                tries.moved()
+            await tries.again(error)
     await asyncio.to_thread(part.replace, path)
 
 
 async def store(way: Way, source: Source, digest: str) -> None:
     """Store a blob; see `Link.store`."""
     size = await asyncio.to_thread(_size, source)
-    backoff, tries = Backoff(), 0
+    tries = _Tries(way)
     while True:
         try:
             with answered("the server"):
-                put = way.dial().stream_unary(_PUT, identity, identity)
-                await put(_messages(source, digest, size))
+                await _send(way.dial(), source, digest, size)
         except SecureFlowError as error:
-            tries += 1
-            await _again(error, tries, backoff, way)
+            await tries.again(error)
         else:
             return
 
 
-async def _again(error: SecureFlowError, tries: int, backoff: Backoff, way: Way) -> None:
-    """Wait before the next try, or give up."""
-    most = _LONG if error.code in INFRASTRUCTURE else _TRIES
-    if error.code not in _PASSING or tries >= most:
-        raise error
-    await backoff.wait()
-    await way.standing()
+async def _send(channel: grpc.aio.Channel, source: Source, digest: str, size: int) -> None:
+    taken = asyncio.Event()
+    put = channel.stream_unary(_PUT, identity, identity)(_messages(source, digest, size, taken))
+    try:
+        try:
+            async with asyncio.timeout(MANIFEST_SECONDS):
+                refused = TAKEN not in tuple(await put.initial_metadata())
+        except TimeoutError:
+            refused = False  # nothing was said yet
+        if not refused:
+            taken.set()
+        await put
+    finally:
+        put.cancel()
 
 
 async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: int) -> None:
@@ -117,8 +162,11 @@ async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: 
         )
 
 
-async def _messages(source: Source, digest: str, size: int) -> AsyncIterator[bytes]:
+async def _messages(
+    source: Source, digest: str, size: int, taken: asyncio.Event
+) -> AsyncIterator[bytes]:
     yield canonical_bytes({"digest": digest, "size": size})
+    await taken.wait()
     chunks = iter(_chunks(source))
     while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
         yield chunk

@@ -25,6 +25,8 @@ MayWrite = Callable[[PeerIdentity, str, int], Awaitable[Artifacts | None]]
 """Where may the peer store the blob of this digest and so many bytes? None: nowhere."""
 
 MAX_MANIFEST: Final = 4096
+TAKEN: Final = ("manifest", "taken")
+"""Metadata that tell a sender to begin."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -70,6 +72,7 @@ class DataService:
                 raise SecureFlowError(
                     "forbidden", f"{peer.party} may not store a blob of {size} bytes."
                 )
+            await context.send_initial_metadata((TAKEN,))
             stored = await place.put(messages, limit=size, expect=digest)
             if stored.size != size:
                 raise SecureFlowError(
