@@ -49,6 +49,7 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "job.read": _EVERYONE,
     "job.submit": frozenset({Role.DATA_SCIENTIST}),
     "job.cancel": _EVERYONE - {Role.AUDITOR},
+    "job.resume": _EVERYONE - {Role.AUDITOR},
     "model.read": _EVERYONE,
     "model.download": _OWNERS | {Role.DATA_SCIENTIST},
     "audit.read": _EVERYONE,

@@ -18,7 +18,7 @@ from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 
 BEFORE_THE_SCRIPT = -1
-"""The `seq` of a job's leaves that come before its script's own."""
+"""The `seq` of a job's proposal; its later deeds that no script asked for have smaller ones."""
 
 
 class Deed:
@@ -33,9 +33,18 @@ class Deed:
         self._seq = secrets.randbits(53)
 
     def record(
-        self, kind: str, document: Mapping[str, Any], *, job: str = "", spec: str = ""
+        self,
+        kind: str,
+        document: Mapping[str, Any],
+        *,
+        job: str = "",
+        spec: str = "",
+        turn: int = 0,
     ) -> None:
-        """Say what is done; the document is kept beside the log, which holds its commitment."""
+        """Say what is done; the document is kept beside the log, which holds its commitment.
+
+        `turn` tells deeds of one job apart: 0 is its proposal.
+        """
         leaf = server_leaf(
             kind,
             dict(document),
@@ -44,7 +53,7 @@ class Deed:
             self._at,
             job=job,
             spec=spec,
-            seq=BEFORE_THE_SCRIPT if job else self._seq,
+            seq=BEFORE_THE_SCRIPT - turn if job else self._seq,
             position=len(self.leaves),
         )
         self.leaves.append(leaf)

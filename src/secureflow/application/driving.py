@@ -56,3 +56,13 @@ def passes(error: SecureFlowError) -> bool:
 def goes_on_by_itself(error: Mapping[str, Any] | None) -> bool:
     """Tell whether a paused job with this error is taken up without anybody's word."""
     return error is not None and error.get("code") in INFRASTRUCTURE
+
+
+def defect(job: str) -> SecureFlowError:
+    """Return what is told of a job that a defect stopped: its trace is for the log alone."""
+    return SecureFlowError(
+        "internal",
+        f"Job {job} met a defect of the server.",
+        f"The operator finds the trace in the server's log. When it is mended: secureflow job "
+        f"resume {job}.",
+    )

@@ -31,6 +31,7 @@ from secureflow.application.ports import (
 )
 from secureflow.application.pricing import Price, price
 from secureflow.application.quotas import Quotas
+from secureflow.application.resuming import LEAF, check_resumable, resumed, tries
 from secureflow.application.scripts import course_of, explain
 from secureflow.application.specs import Drafted, draft
 from secureflow.application.statistics import (
@@ -66,6 +67,9 @@ class Driver(Protocol):
 
     async def cancel(self, job: str, by: str) -> None:
         """Cancel it, durably."""
+
+    async def state_to_resume(self, job: str) -> JobState:
+        """Replay a paused job; return the state that its script is in (`script_changed`)."""
 
 
 @dataclass(frozen=True)
@@ -205,17 +209,54 @@ class Jobs:
         """
         require(principal, "job.cancel")
         job = await self.get(principal, key)
-        parties = {line["party"] for line in job.spec["roster"]} | {job.organisation}
-        if not principal.operator and principal.organisation not in parties:
-            raise SecureFlowError(
-                "forbidden",
-                f"{principal.organisation} neither submitted {key} nor contributes to it.",
-                f"Ask {job.organisation}.",
-            )
+        _check_steers(principal, job)
         if job.state.final:
             raise SecureFlowError("already_finished", f"Job {key} is already {job.state}.")
         await self._driver.cancel(key, principal.name)
         return await self.get(principal, key)
+
+    async def resume(self, principal: Principal, key: str) -> Job:
+        """Go on with a paused job, if today's script asks for what the job's journal holds.
+
+        Whoever may cancel a job may resume it; the ledger keeps who did.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`, `already_finished`, `not_paused`,
+                `resumed_too_often`, `script_changed`, `rate_limited`.
+        """
+        require(principal, "job.resume")
+        job = await self.get(principal, key)
+        _check_steers(principal, job)
+        check_resumable(job)
+        async with self._turns.of(key):  # a replay is dear, and the second would be in vain
+            state = await self._driver.state_to_resume(key)
+            try:
+                return await self._resume(principal, key, state)
+            finally:  # it may stand though we hear of a fault; a paused one is nothing to drive
+                self._driver.start(key)
+
+    async def _resume(self, principal: Principal, key: str, state: JobState) -> Job:
+        now = self._clock()
+        async with self._deeds() as deed:
+            paused = await deed.work.jobs.get(key)
+            check_resumable(paused)
+            job = resumed(paused, state, principal.name, now)
+            await deed.work.jobs.save(job)
+            data = {"state": state.value, "reason": f"resumed by {principal.name}"}
+            await deed.work.events.append(key, "state", now, data)
+            deed.record(
+                LEAF,
+                {
+                    "by": principal.user,
+                    "organisation": principal.organisation,
+                    "paused_by": str((paused.error or {}).get("code", "")),
+                    "try": len(tries(job)),
+                },
+                job=key,
+                spec=job.digest,
+                turn=len(tries(job)),
+            )
+        return job
 
     async def report(self, principal: Principal, key: str) -> dict[str, Any]:
         """Return the finished job's report.
@@ -320,6 +361,17 @@ class Jobs:
             return drafted
         # In a thread: how wide thousands of answers will be takes a while.
         return await asyncio.to_thread(with_price, drafted, priced)
+
+
+def _check_steers(principal: Principal, job: Job) -> None:
+    """Refuse whoever neither submitted a job nor contributes to it, nor is the operator."""
+    parties = {line["party"] for line in job.spec["roster"]} | {job.organisation}
+    if not principal.operator and principal.organisation not in parties:
+        raise SecureFlowError(
+            "forbidden",
+            f"{principal.organisation} neither submitted {job.id} nor contributes to it.",
+            f"Ask {job.organisation}.",
+        )
 
 
 async def visible_job(work: UnitOfWork, principal: Principal, key: str) -> Job:

@@ -20,14 +20,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, cast
 
 from secureflow.application.asking import Asking
-from secureflow.application.driving import Backoff, goes_on_by_itself, passes
+from secureflow.application.driving import Backoff, defect, goes_on_by_itself, passes
 from secureflow.application.listing import every
 from secureflow.application.ports import Begin, Journalled, Ledger, PendingLeaf, UnitOfWork
 from secureflow.application.recording import closes, pending_leaves
+from secureflow.application.replaying import Course, replay
+from secureflow.application.resuming import RESUMED
 from secureflow.application.scripts import retired
 from secureflow.application.windups import WindUp, cancellation, decide, script_of
 from secureflow.domain.ids import new_id
@@ -37,14 +39,12 @@ from secureflow.engines.ledger.ends import SERVER, End
 from secureflow.engines.script import (
     JSON,
     Ask,
-    Effect,
     Move,
     Now,
     Publish,
     Record,
     Script,
     Tell,
-    effect_digest,
 )
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -56,44 +56,6 @@ _log = get_logger(__name__)
 
 ScriptFactory = Callable[[Job], Script[dict[str, JSON]]]
 Milliseconds = Callable[[], int]
-
-
-@dataclass
-class _Course:
-    """A running job: its script, the effect that it waits for, and what is not yet durable.
-
-    `spec` is the spec's digest, `state` what the script last moved to before the journal ended.
-    """
-
-    job: str
-    spec: str
-    script: Script[dict[str, JSON]]
-    effect: Effect | None = None
-    seq: int = 0
-    state: JobState = JobState.PROPOSED
-    undurable: list[Journalled] = field(default_factory=list)
-    report: dict[str, JSON] | None = None
-    error: SecureFlowError | None = None
-    cancel: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def advance(self, answer: JSON = None, failure: dict[str, JSON] | None = None) -> None:
-        """Send an outcome into the script; afterwards `effect` is None exactly at its end."""
-        try:
-            if failure is not None:
-                self.effect = self.script.throw(SecureFlowError.from_json(failure))
-            else:
-                self.effect = self.script.send(answer)
-        except StopIteration as stop:
-            self.effect, self.report = None, stop.value
-        except SecureFlowError as error:
-            self.effect, self.error = None, error
-
-    def settle(self, answer: JSON = None, failure: dict[str, JSON] | None = None) -> None:
-        """Note the outcome of the current effect and go on to the next one."""
-        line = Journalled(self.seq, effect_digest(cast("Effect", self.effect)), answer, failure)
-        self.undurable.append(line)
-        self.seq += 1
-        self.advance(answer, failure)
 
 
 class Runner:
@@ -127,8 +89,9 @@ class Runner:
         self._now_ms = now_ms
         self._changed = changed
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._courses: dict[str, _Course] = {}
+        self._courses: dict[str, Course] = {}
         self._backoffs: dict[str, Backoff] = {}
+        self._wanted: set[str] = set()
         self._faults = Faults(_log)
 
     def start(self, job: str) -> None:
@@ -138,7 +101,9 @@ class Runner:
         """
         if job in self._backoffs:
             self._backoffs[job].wake()
-        if job not in self._tasks or self._tasks[job].done():
+        if job in self._tasks and not self._tasks[job].done():
+            self._wanted.add(job)  # it may just be about to stop
+        else:
             self._tasks[job] = asyncio.create_task(self._guarded(job), name=f"job {job}")
 
     async def resume_all(self) -> None:
@@ -179,9 +144,12 @@ class Runner:
     async def _guarded(self, job: str) -> None:
         """Drive the job until it ends or pauses, through every fault that passes."""
         backoff = self._backoffs[job] = Backoff()
+        self._wanted.add(job)
         try:
-            while not await self._attempted(job, backoff):
-                await backoff.wait()
+            while job in self._wanted:
+                self._wanted.discard(job)
+                while not await self._attempted(job, backoff):
+                    await backoff.wait()
         finally:
             self._backoffs.pop(job, None)
 
@@ -215,9 +183,7 @@ class Runner:
                 await self._pause(job, error)
         except Exception:  # noqa: BLE001  the edge of a job: others go on
             _log.exception("job stopped by a defect", job=job)
-            hint = "The operator finds the trace in the server's log."
-            defect = f"Job {job} met a defect of the server."
-            await self._pause(job, SecureFlowError("internal", defect, hint))
+            await self._pause(job, defect(job))
 
     async def _drive(self, job: str, backoff: Backoff) -> None:
         course = await self._replayed(job)
@@ -242,32 +208,51 @@ class Runner:
             else:
                 await asyncio.to_thread(course.settle, answer)
 
-    async def _replayed(self, job: str) -> _Course | None:
+    async def state_to_resume(self, job: str) -> JobState:
+        """Replay a paused job and change nothing; return the state that its script is in.
+
+        Raises:
+            SecureFlowError: `script_changed` where today's script asks for something else than is
+                journalled; what else its script raises.
+        """
+        async with self._begin() as unit:
+            entity = await unit.jobs.get(job)
+            lines = await unit.journal.read(job)
+        return (await self._replay(entity, lines, WindUp.of(entity))).state
+
+    async def _replayed(self, job: str) -> Course | None:
         """Feed the journal to a fresh script: the job's own, or the one that ends it without.
 
-        None for a job that ended, or never came to be.
+        None for a job that ended, never came to be, or is paused until somebody resumes it.
         """
         async with self._begin() as unit:
             entity = await unit.jobs.find(job)
             if entity is None or entity.state.final:
                 return None
             lines = await unit.journal.read(job)
+        if entity.state is JobState.PAUSED and not _leaves_pause(entity):
+            return None
+        if RESUMED in entity.progress:  # the leaf that says so goes before the job's next
+            await self._ledger.caught_up()
         end = WindUp.of(entity)
         if end is None and (why := _ends_by(entity)) is not None:
             end = await self._decide(job, lines, why)
-        if end is not None:
-            ending = await script_of(entity, end, self._ledger)
-            course = _Course(job, entity.digest, ending, seq=end.first)
-            later = [line for line in lines if line.seq >= end.first]
-            await asyncio.to_thread(self._replay, course, later)
-            return course
-        script = await asyncio.to_thread(self._script_for, entity)  # it may import its engine
-        course = _Course(job, entity.digest, script)
-        if "cancel" in entity.progress and not any(map(_cancels, lines)):
-            course.cancel.set()  # told once: its clean-up is not cancelled again, on replay neither
-        await asyncio.to_thread(self._replay, course, lines)
-        if entity.state is JobState.PAUSED:
+        course = await self._replay(entity, lines, end)
+        if entity.state is JobState.PAUSED and end is None:
             await self._take_up(course)
+        return course
+
+    async def _replay(self, job: Job, lines: Sequence[Journalled], end: WindUp | None) -> Course:
+        if end is not None:
+            ending = await script_of(job, end, self._ledger)
+            course = Course(job.id, job.digest, ending, seq=end.first)
+            lines = [line for line in lines if line.seq >= end.first]
+        else:
+            script = await asyncio.to_thread(self._script_for, job)  # it may import its engine
+            course = Course(job.id, job.digest, script)
+            if "cancel" in job.progress and not any(map(_cancels, lines)):
+                course.cancel.set()  # told once: its clean-up is not cancelled again, on replay too
+        await asyncio.to_thread(replay, course, lines)
         return course
 
     async def _decide(
@@ -297,30 +282,14 @@ class Runner:
         await self._decide(job, lines, why)
         return True
 
-    @staticmethod
-    def _replay(course: _Course, lines: Sequence[Journalled]) -> None:
-        course.advance()
-        for line in lines:
-            if course.effect is None or effect_digest(course.effect) != line.digest:
-                raise SecureFlowError(
-                    "script_changed",
-                    f"Job {course.job} cannot go on: at effect {line.seq} its script asks for "
-                    "something else than the journal says it did.",
-                    "Run the server version that started the job, or cancel it.",
-                )
-            if isinstance(course.effect, Move):
-                course.state = JobState(course.effect.state)
-            course.seq = line.seq + 1
-            course.advance(line.answer, line.failure)
-
-    async def _take_up(self, course: _Course) -> None:
+    async def _take_up(self, course: Course) -> None:
         """Leave `paused` for the state that the script is in: it may go on from there."""
         async with self._begin() as unit:
             job = await self._move(unit, course.job, course.state, "taken up again")
             await unit.jobs.save(replace(job, error=None))
             await unit.commit()
 
-    async def _make_durable(self, course: _Course) -> None:
+    async def _make_durable(self, course: Course) -> None:
         """Commit what happened, perform the effects that need no outside, open the next one."""
         async with self._begin() as unit:
             while course.effect is not None and not isinstance(course.effect, Ask | Record):
@@ -339,7 +308,7 @@ class Runner:
                 await self._end(unit, course)
             await unit.commit()
 
-    async def _leaves(self, course: _Course, effect: Record) -> list[PendingLeaf]:
+    async def _leaves(self, course: Course, effect: Record) -> list[PendingLeaf]:
         # A job's own effects and its proposal have their numbers before its next effect begins.
         own = await self._ledger.end(course.job, SERVER) if closes(effect) else End()
         return pending_leaves(
@@ -353,13 +322,13 @@ class Runner:
             own,
         )
 
-    async def _flush(self, unit: UnitOfWork, course: _Course) -> None:
+    async def _flush(self, unit: UnitOfWork, course: Course) -> None:
         if course.undurable:
             await unit.journal.append(course.job, course.undurable)
             await unit.outbox.clear(course.job, course.undurable[-1].seq)
             course.undurable = []
 
-    async def _perform_outside(self, course: _Course) -> JSON:
+    async def _perform_outside(self, course: Course) -> JSON:
         effect = course.effect
         if isinstance(effect, Record):
             recorded = await self._ledger.sequenced(course.job, course.seq)
@@ -367,7 +336,7 @@ class Runner:
         ask = cast("Ask", effect)
         return await self._asking.perform(course.job, course.seq, ask, course.cancel)
 
-    async def _perform_inside(self, unit: UnitOfWork, course: _Course) -> JSON:
+    async def _perform_inside(self, unit: UnitOfWork, course: Course) -> JSON:
         match course.effect:
             case Move() as move:
                 await self._move(unit, course.job, JobState(move.state), move.reason)
@@ -412,7 +381,7 @@ class Runner:
         await unit.models.add(fresh)
         return {"model": fresh.id, "version": version}
 
-    async def _end(self, unit: UnitOfWork, course: _Course) -> None:
+    async def _end(self, unit: UnitOfWork, course: Course) -> None:
         error = course.error
         if error is None:
             job = await self._move(unit, course.job, JobState.SUCCEEDED, "")

@@ -64,7 +64,8 @@ def _unknown(job: Job) -> SecureFlowError:
     return SecureFlowError(
         "script_changed",
         f"Job {job.id} needs the script {job.script}, which this server does not have.",
-        "Run the server version that started the job, or cancel it.",
+        f"Run the server version that started the job, then secureflow job resume {job.id}; or "
+        f"cancel it: secureflow job cancel {job.id}.",
     )
 
 

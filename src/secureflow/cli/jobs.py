@@ -133,6 +133,15 @@ def cancel(
     say(t("{what} is cancelled.", what=key))
 
 
+@app.command("resume", help=t("Go on with a paused job, if its script has not changed meanwhile."))
+def resume(job: Id) -> None:
+    """Resume a paused job."""
+    with client() as connection:
+        key = named(connection, "job", job)
+        connection.jobs.resume(key)
+    say(t("{what} goes on.", what=key))
+
+
 @app.command("report", help=t("Show an ended job's report, or write it as a page."))
 def report(
     job: Id,

@@ -34,6 +34,8 @@ CHINESE: Final[dict[str, str]] = {
     "inbox_full": "参与方的收件箱已满",
     "cancelled": "已被取消",
     "script_changed": "任务脚本与已记录的过程不一致",
+    "not_paused": "任务没有暂停",
+    "resumed_too_often": "任务恢复的次数已达上限",
     "script_retired": "任务由旧版本开始，本版本不再继续执行",
     "data_newer": "数据目录由更新的版本写入，本版本不能使用",
     "data_version_malformed": "数据目录的版本标记无法读取",

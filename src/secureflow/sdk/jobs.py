@@ -135,6 +135,11 @@ class Jobs(Resource[D_co]):
         return verbs.post(f"/jobs/{job}/cancel", {}, answers.value(Job))
 
     @operation
+    def resume(self, job: str) -> Call[Job]:
+        """Go on with a paused job; refused where the server's script has changed meanwhile."""
+        return verbs.post(f"/jobs/{job}/resume", {}, answers.value(Job))
+
+    @operation
     def report(self, job: str) -> Call[dict[str, Any]]:
         """Return the report of an ended job as JSON."""
         return verbs.read_large(f"/jobs/{job}/report", answers.document, format="json")

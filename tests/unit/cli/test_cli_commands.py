@@ -186,6 +186,18 @@ def test_a_job_file_that_is_none(centre: Any, cli: Any, tmp_path: Path, text: st
     assert not centre.asked
 
 
+def test_a_paused_job_is_resumed_by_name(centre: Any, cli: Any) -> None:
+    centre.answers["POST /jobs/job_00000000/resume"] = (200, JOB | {"state": "running"})
+    code, _, err = cli("job", "resume", "job_00000000")
+    assert (code, err) == (0, "job_00000000 goes on.\n")
+    detail = "Job job_00000000 was resumed 5 times and paused again each time."
+    refusal = {"code": "resumed_too_often", "detail": detail, "hint": "", "details": {}}
+    centre.answers["POST /jobs/job_00000000/resume"] = (409, refusal)
+    code, _, err = cli("job", "resume", "job_00000000")
+    assert code == 5
+    assert "resumed_too_often" in err
+
+
 def test_cancelling_needs_a_yes(centre: Any, cli: Any) -> None:
     centre.answers["POST /jobs/job_00000000/cancel"] = (200, JOB)
     code, _, err = cli("job", "cancel", "job_00000000")

@@ -30,6 +30,10 @@ TEXTS: Final[dict[str, str]] = {
     "Cancel {what}?": "取消 {what}？",
     "{what} is cancelled.": "已取消 {what}。",
     "Cancel a job.": "取消任务。",
+    "Go on with a paused job, if its script has not changed meanwhile.": (
+        "继续已暂停的任务（前提是其脚本未曾改变）。"
+    ),
+    "{what} goes on.": "{what} 继续运行。",
     "Ask several owners' data for noised statistics.": "向多方数据询问加噪的统计量。",
     "MEASURE[:COLUMN][:by=COLUMN][:bins=N][:q=Q,Q][:name=NAME]; repeat it.": (
         "统计量[:列][:by=分组列][:bins=格数][:q=分位,分位][:name=名称]；可重复。"

@@ -56,8 +56,17 @@ TEXTS: Final[dict[str, str]] = {
     "Ask a data owner of {} for a grant, or leave it out.": (
         "请向 {0} 的数据所有者申请授权，或去掉它。"
     ),
-    "Run the server version that started the job, or cancel it.": (
-        "请运行启动该任务的服务器版本，或取消任务。"
+    "Run the server version that started the job, then secureflow job resume {}; or cancel it: "
+    "secureflow job cancel {}.": (
+        "请运行启动该任务的服务器版本，然后 secureflow job resume {0}；"
+        "或取消任务：secureflow job cancel {1}。"
+    ),
+    "The operator finds the trace in the server's log. When it is mended: secureflow job resume "
+    "{}.": "运营方可在服务器日志中找到详情。修复后：secureflow job resume {0}。",
+    "It goes on by itself: secureflow job watch {}.": "它会自行继续：secureflow job watch {0}。",
+    "Cancel it: secureflow job cancel {}. Its last released model can be gone on from in a new job "
+    "(--from).": (
+        "请取消：secureflow job cancel {0}。可在新任务中从其最后发布的模型继续（--from）。"
     ),
     "Name a granted dataset of each contributor; `parties` is for rehearsals.": (
         "请为每个贡献方指定已授权的数据集；`parties` 仅用于演练。"

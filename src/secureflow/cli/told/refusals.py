@@ -33,6 +33,14 @@ TEXTS: Final[dict[str, str]] = {
     "{} already has {} {}; the quota is {}.": "{0} 已有 {1} 个 {2}；配额为 {3}。",
     "{} neither submitted {} nor contributes to it.": "{0} 既未提交也未参与 {1}。",
     "Job {} is already {}.": "任务 {0} 已处于 {1} 状态。",
+    "Job {} is {}, not paused.": "任务 {0} 的状态为 {1}，没有暂停。",
+    "Job {} was resumed {} times and paused again each time.": (
+        "任务 {0} 已恢复 {1} 次，每次又都暂停了。"
+    ),
+    "Job {} met a defect of the server.": "任务 {0} 遇到了服务器的缺陷。",
+    "Job {} cannot go on: its effect {} was {}…, and today's script {}.": (
+        "任务 {0} 无法继续：其第 {1} 步的记录为 {2}…，而今天的脚本 {3}。"
+    ),
     "{} is not enrolled, or has been revoked.": "{0} 未注册，或已被吊销。",
     "The enrolment does not prove possession of the signing key.": "注册请求未能证明持有签名密钥。",
     "{} cannot name an organisation.": "{0} 不能用作机构标识。",

@@ -134,6 +134,15 @@ async def cancel_job(key: Key, use: Use, caller: Caller) -> Job:
     return await use.jobs.cancel(caller, key)
 
 
+@router.post("/{key}/resume", summary="Resume a paused job")
+async def resume_job(key: Key, use: Use, caller: Caller) -> Job:
+    """Go on with a paused job, if the server's script asks for what the job has recorded.
+
+    Else it is refused (`script_changed`), naming what differs. A job is resumed five times at most.
+    """
+    return await use.jobs.resume(caller, key)
+
+
 async def _watched(key: Key, use: Use, caller: Counted) -> str:
     """Refuse before the stream begins: afterwards no status can tell."""
     await use.jobs.get(caller, key)

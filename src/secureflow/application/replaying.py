@@ -1,0 +1,99 @@
+"""A running job in memory, and how the journal brings it there: a replay, effect by effect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+from secureflow.application.ports import Journalled
+from secureflow.domain.jobs import JobState
+from secureflow.engines.script import JSON, Ask, Effect, Move, Record, Script, effect_digest
+from secureflow.kit.errors import SecureFlowError
+
+NAMED: Final = 5
+"""Parties of a question that are named."""
+
+
+@dataclass
+class Course:
+    """A running job: its script, the effect that it waits for, and what is not yet durable.
+
+    `spec` is the spec's digest, `state` what the script last moved to before the journal ended.
+    """
+
+    job: str
+    spec: str
+    script: Script[dict[str, JSON]]
+    effect: Effect | None = None
+    seq: int = 0
+    state: JobState = JobState.PROPOSED
+    undurable: list[Journalled] = field(default_factory=list)
+    report: dict[str, JSON] | None = None
+    error: SecureFlowError | None = None
+    cancel: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def advance(self, answer: JSON = None, failure: dict[str, JSON] | None = None) -> None:
+        """Send an outcome into the script; afterwards `effect` is None exactly at its end."""
+        try:
+            if failure is not None:
+                self.effect = self.script.throw(SecureFlowError.from_json(failure))
+            else:
+                self.effect = self.script.send(answer)
+        except StopIteration as stop:
+            self.effect, self.report = None, stop.value
+        except SecureFlowError as error:
+            self.effect, self.error = None, error
+
+    def settle(self, answer: JSON = None, failure: dict[str, JSON] | None = None) -> None:
+        """Note the outcome of the current effect and go on to the next one."""
+        line = Journalled(self.seq, effect_digest(cast("Effect", self.effect)), answer, failure)
+        self.undurable.append(line)
+        self.seq += 1
+        self.advance(answer, failure)
+
+
+def replay(course: Course, lines: Iterable[Journalled]) -> None:
+    """Bring a fresh course to where its journal ends.
+
+    Raises:
+        SecureFlowError: `script_changed`, saying what differs.
+    """
+    course.advance()
+    for line in lines:
+        if course.effect is None or effect_digest(course.effect) != line.digest:
+            raise _changed(course, line)
+        if isinstance(course.effect, Move):
+            course.state = JobState(course.effect.state)
+        course.seq = line.seq + 1
+        course.advance(line.answer, line.failure)
+
+
+def _changed(course: Course, line: Journalled) -> SecureFlowError:
+    asked, digest = course.effect, ""
+    if asked is not None:
+        digest = effect_digest(asked)
+    return SecureFlowError(
+        "script_changed",
+        f"Job {course.job} cannot go on: its effect {line.seq} was {line.digest[:12]}…, and "
+        f"today's script {_described(asked)}.",
+        f"Run the server version that started the job, then secureflow job resume {course.job}; "
+        f"or cancel it: secureflow job cancel {course.job}.",
+        {"effect": line.seq, "recorded": line.digest, "asked": digest},
+    )
+
+
+def _described(effect: Effect | None) -> str:
+    """Return what a script asks for, in few words: whoever compares two versions looks there."""
+    if effect is None:
+        return "has ended before it"
+    if isinstance(effect, Ask):
+        more = f" and {len(effect.to) - NAMED} more" if len(effect.to) > NAMED else ""
+        return f"asks '{effect.verb}' of {', '.join(effect.to[:NAMED])}{more}"
+    if isinstance(effect, Record):
+        kinds = {str(entry.get("kind", "a party's leaf")) for entry in effect.entries}
+        return f"records {', '.join(sorted(kinds)) or 'nothing'}"
+    if isinstance(effect, Move):
+        return f"moves to {effect.state}"
+    return f"does '{effect.effect}'"

@@ -1,0 +1,58 @@
+"""A paused job is resumed by somebody's word: what is kept of it, and how often that may be.
+
+`paused` is left without anybody's word only where a fault of the infrastructure caused it. For the
+rest somebody says so, who could cancel the job as well; the ledger keeps who. What the job asked
+for and was answered is replayed first: a script that asks for something else is not gone on with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from secureflow.domain.jobs import Job, JobState, check_transition
+from secureflow.kit.errors import SecureFlowError
+
+RESUMED: Final = "resumed"
+"""Where a job's progress holds who resumed it, and when: `[{"by", "at"}]`."""
+MOST: Final = 5
+"""How often a job may be resumed: one that stops again each time will not get further."""
+LEAF: Final = "job.resumed"
+
+
+def tries(job: Job) -> list[dict[str, Any]]:
+    """Return the job's resumptions, oldest first."""
+    return list(job.progress.get(RESUMED, ()))
+
+
+def check_resumable(job: Job) -> None:
+    """Refuse a job that cannot be resumed now.
+
+    Raises:
+        SecureFlowError: `already_finished`, `not_paused`, `resumed_too_often`.
+    """
+    if job.state.final:
+        raise SecureFlowError("already_finished", f"Job {job.id} is already {job.state}.")
+    if job.state is not JobState.PAUSED:
+        raise SecureFlowError(
+            "not_paused",
+            f"Job {job.id} is {job.state}, not paused.",
+            f"It goes on by itself: secureflow job watch {job.id}.",
+        )
+    if len(tries(job)) >= MOST:
+        raise SecureFlowError(
+            "resumed_too_often",
+            f"Job {job.id} was resumed {MOST} times and paused again each time.",
+            f"Cancel it: secureflow job cancel {job.id}. Its last released model can be gone on "
+            "from in a new job (--from).",
+            {"resumed": tries(job)},
+        )
+
+
+def resumed(job: Job, state: JobState, by: str, at: int) -> Job:
+    """Return the job with one more resumption, in the state of its script."""
+    check_transition(job.id, job.state, state)
+    kept = [*tries(job), {"by": by, "at": at}]
+    return replace(
+        job, state=state, updated=at, error=None, progress={**job.progress, RESUMED: kept}
+    )
