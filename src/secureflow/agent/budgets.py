@@ -28,7 +28,14 @@ from secureflow.domain.jobspecs import JobSpec, dataset_name, parse_spec, touche
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.ledger.leaves import leaf_from_json, verify
-from secureflow.engines.privacy import BudgetLedger, Charge, Limit, Mechanism, unit_fixed
+from secureflow.engines.privacy import (
+    BudgetLedger,
+    Charge,
+    Limit,
+    Mechanism,
+    epsilon,
+    unit_fixed,
+)
 from secureflow.engines.statistics import charge as statistics_charge
 from secureflow.engines.training.private import charge as training_charge
 from secureflow.kit.errors import SecureFlowError
@@ -98,9 +105,9 @@ class Budgets:
         policy = self._policy(spec)
         if policy is None or spec.privacy is None:
             return None
-        charges = [mechanism.as_json() for mechanism in charge(spec)]
-        quoted = await self._accounting.spent(charges, spec.privacy.delta)
-        cost = float(quoted["rdp-cks20"])
+        wanted = charge(spec)
+        await self._learn(policy, wanted)
+        cost = epsilon(wanted, spec.privacy.delta)
         if spec.privacy.epsilon is not None and cost > spec.privacy.epsilon:
             raise SecureFlowError(
                 "contradictory_spec",
@@ -108,9 +115,8 @@ class Budgets:
                 "Whoever made the spec miscounted: do not approve.",
                 {"field": "privacy.epsilon"},
             )
-        await self._learn(policy, charge(spec))
-        await asyncio.to_thread(self._check, job, policy, charge(spec))
-        return float((await self._accounting.spent(charges, policy.delta))["rdp-cks20"])
+        await asyncio.to_thread(self._check, job, policy, wanted)
+        return epsilon(wanted, policy.delta)
 
     async def reserve(self, job: JobRecord, spec: JobSpec) -> None:
         """Set the job's whole charge aside, once; a job that comes back goes on under it.

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, ME, NOW, ORIGIN, World
 
+from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.domain.specs import spec_digest
 from secureflow.engines.ledger.leaves import Leaf, sign_leaf
-from secureflow.engines.training.private import SEED_WORDS
+from secureflow.engines.privacy import epsilon
+from secureflow.engines.training.private import SEED_WORDS, charge
 from secureflow.kit.errors import SecureFlowError
 
 BUDGET = {"domain": "customers", "epsilon": 5.0, "delta": 1e-5}
@@ -111,6 +113,18 @@ async def test_policies_see_epsilon(tmp_path: Path) -> None:
     )
     agent = World(tmp_path, policy=policy, privacy=BUDGET, spec_changes=PRIVATE)
     assert (await agent.ask("consent", agent.consent_body()))["approval"]
+
+
+async def test_noise_of_a_known_curve_is_priced_without_another_process(tmp_path: Path) -> None:
+    """A process that loads the accounting library takes a second of every agent's processor."""
+    nowhere = ProcessAccountant(str(tmp_path / "no-python"))
+    agent = World(tmp_path, privacy=BUDGET, spec_changes=PRIVATE, accounting=nowhere)
+    foreseen = await agent.assembly.context.budgets.foresee(JOB, agent.spec)
+    assert foreseen == epsilon(charge(agent.spec), BUDGET["delta"])
+    await agent.admitted()
+    sampled = {**PRIVATE, "privacy": {**PRIVATE["privacy"], "sampling": 0.1}}
+    with pytest.raises(FileNotFoundError):
+        await agent.assembly.context.budgets.foresee("job_other00000", agent.make_spec(**sampled))
 
 
 @pytest.mark.parametrize(("delta", "allowed"), [(1e-5, True), (1e-15, False)])

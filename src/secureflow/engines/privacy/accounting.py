@@ -140,8 +140,9 @@ def learn(mechanism: Mechanism, divergences: Sequence[float | None]) -> None:
 
 
 def learned(mechanism: Mechanism) -> bool:
-    """Tell whether `learn` took the curve of this mechanism."""
-    return _single(mechanism)[0] in _LEARNED
+    """Tell whether this process knows the mechanism's curve without loading dp-accounting."""
+    single, _ = _single(mechanism)
+    return single in _LEARNED or _closed(single) is not None
 
 
 def convert(divergence: NDArray[np.float64], delta: float, conversion: Conversion) -> float:
@@ -252,8 +253,9 @@ def _single(mechanism: Mechanism) -> tuple[Mechanism, int]:
 
 @lru_cache(maxsize=4096)
 def _renyi_of(mechanism: Mechanism) -> NDArray[np.float64]:
-    if mechanism.kind == "response":
-        return _response(mechanism.noise)
+    closed = _closed(mechanism)
+    if closed is not None:
+        return closed
     import dp_accounting
     from dp_accounting import rdp
 
@@ -270,6 +272,17 @@ def _renyi_of(mechanism: Mechanism) -> NDArray[np.float64]:
     curve = np.asarray(accountant._rdp, np.float64)
     curve.setflags(write=False)
     return curve
+
+
+def _closed(mechanism: Mechanism) -> NDArray[np.float64] | None:
+    """Return the divergences that have a formula of their own; None for the rest."""
+    if mechanism.kind == "response":
+        return _response(mechanism.noise)
+    if mechanism.kind == "gaussian" and mechanism.sampling == 1.0:
+        curve = gaussian_curve(mechanism.noise)
+        curve.setflags(write=False)
+        return curve
+    return None
 
 
 def _response(noise: float) -> NDArray[np.float64]:

@@ -11,8 +11,10 @@ import math
 import subprocess
 import sys
 
+import dp_accounting
 import numpy as np
 import pytest
+from dp_accounting import rdp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +45,14 @@ MNIST_11 = dp_sgd(60_000, 256, 1.1, 60)
 MNIST_07 = dp_sgd(60_000, 256, 0.7, 45)
 ABADI = (Mechanism("gaussian", 4.0, 0.01, 10_000),)
 OPACUS = (Mechanism("gaussian", 1.0, 64 / 60_000, 14_070),)
+
+
+@pytest.mark.parametrize("noise", [1e-3, 0.7, 4.0, 1e9])
+def test_the_curve_that_has_a_formula_is_the_librarys(noise: float) -> None:
+    library = rdp.RdpAccountant(list(ORDERS))
+    library.compose(dp_accounting.GaussianDpEvent(noise))
+    ours = curve(Mechanism("gaussian", noise))
+    assert ours == pytest.approx(list(library._rdp), rel=1e-12)
 
 
 @pytest.mark.parametrize(
