@@ -61,8 +61,8 @@ def request(place: Platform, privacy: Privacy, rounds: int = 2, **changes: Any) 
 
 def spent(place: Platform, job: str) -> list[list[dict[str, Any]]]:
     """Return what each agent's budget charged for the job."""
-    told = [api.data_budget(owner.config)[0]["reservations"] for owner in place.parties.values()]
-    return [[one for one in lines if one["job"] == job] for lines in told]
+    told = [api.data_budget(owner.config, exact=False)[0] for owner in place.parties.values()]
+    return [[one for one in domain["reservations"] if one["job"] == job] for domain in told]
 
 
 def check_charged_once(place: Platform, job: str, rounds: int, privacy: Privacy) -> None:

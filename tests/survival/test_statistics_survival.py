@@ -41,7 +41,7 @@ def asked(place: Platform) -> StatisticsRequest:
 
 
 def reserved(place: Platform, party: str) -> dict[str, dict[str, Any]]:
-    (domain,) = api.data_budget(place.parties[party].config)
+    (domain,) = api.data_budget(place.parties[party].config, exact=False)
     return {one["job"]: one for one in domain["reservations"]}
 
 

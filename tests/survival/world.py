@@ -118,7 +118,7 @@ def await_end(client: Client, job: str, patience: float = 240.0) -> Job:
                 return found
         if time.monotonic() > deadline:
             raise TimeoutError(f"{job} has not ended after {patience:.0f} s")
-        time.sleep(0.05)
+        time.sleep(0.15)  # each look costs the server what a step of a small job costs
 
 
 def run_under(

@@ -161,6 +161,9 @@ def data_remove(config: Path, name: str) -> dict[str, JSON]:
     return dict(control(config, "data.remove", name=name))
 
 
-def data_budget(config: Path) -> list[dict[str, JSON]]:
-    """Return every privacy domain's limit, ε spent, and reservations."""
-    return list(control(config, "data.budget", READING))
+def data_budget(config: Path, *, exact: bool = True) -> list[dict[str, JSON]]:
+    """Return every privacy domain's limit, ε spent, and reservations.
+
+    Without `exact` ε by privacy loss distribution is left out, which may take seconds.
+    """
+    return list(control(config, "data.budget", READING, exact=exact))

@@ -36,6 +36,7 @@ from secureflow.engines.privacy import (
     epsilon,
     unit_fixed,
 )
+from secureflow.engines.privacy.accounting import Conversion
 from secureflow.engines.statistics import charge as statistics_charge
 from secureflow.engines.training.private import charge as training_charge
 from secureflow.kit.errors import SecureFlowError
@@ -229,8 +230,11 @@ class Budgets:
                 self._ledger(declared[one["domain"]])
                 self._store.note(now, "budget.limit", "", **one)
 
-    async def report(self) -> list[dict[str, JSON]]:
-        """Return every domain's limit, ε spent by each conversion, and reservations."""
+    async def report(self, *, exact: bool = True) -> list[dict[str, JSON]]:
+        """Return every domain's limit, ε spent by each conversion, and reservations.
+
+        Without `exact` ε by privacy loss distribution is left out, which may take seconds.
+        """
         policies = {one.privacy.domain: one for one in self._settings.datasets if one.privacy}
         told = []
         for domain, dataset in sorted(policies.items()):
@@ -238,7 +242,7 @@ class Budgets:
             if policy is None:
                 continue
             limit, charges, reservations = await asyncio.to_thread(self._shown, policy)
-            spent = await self._accounting.spent(charges, policy.delta)
+            spent = await self._spent(charges, policy.delta, exact)
             told.append(
                 {
                     "domain": domain,
@@ -249,6 +253,13 @@ class Budgets:
                 }
             )
         return told
+
+    async def _spent(self, charges: Charge, delta: float, exact: bool) -> dict[str, JSON]:
+        if exact:
+            return await self._accounting.spent([one.as_json() for one in charges], delta)
+        await self._accounting.learn(charges)
+        names: tuple[Conversion, ...] = ("rdp-cks20", "rdp-filter")
+        return {name: epsilon(charges, delta, name) if charges else 0.0 for name in names}
 
     # --- parts ---------------------------------------------------------------------------------
 
@@ -333,11 +344,10 @@ class Budgets:
             if state is None:
                 self._witness.leaf(LEAF, job.job, job.digest, ledger.head)
 
-    def _shown(self, policy: DatasetPrivacy) -> tuple[dict[str, JSON], list[JSON], list[JSON]]:
+    def _shown(self, policy: DatasetPrivacy) -> tuple[dict[str, JSON], Charge, list[JSON]]:
         with self._store.transaction():
             ledger = self._ledger(policy)
-            charges = [mechanism.as_json() for mechanism in ledger.charges]
-            return ledger.limit.as_json(), charges, ledger.reservations()
+            return ledger.limit.as_json(), ledger.charges, ledger.reservations()
 
     def _ledger(self, policy: DatasetPrivacy) -> BudgetLedger:
         """Return the domain's ledger; the caller holds the transaction.

@@ -161,7 +161,7 @@ class Commands:
         context = self.assembly.context
         name = str(item.request.get("dataset"))
         domains = {d.name: d.privacy.domain for d in context.settings.datasets if d.privacy}
-        rows = await context.budgets.report()
+        rows = await context.budgets.report(exact=False)
         return next((row for row in rows if row["domain"] == domains.get(name)), None)
 
     async def inbox_approve(self, item: str, reason: str = "") -> dict[str, JSON]:
@@ -283,9 +283,9 @@ class Commands:
         waiting = self.assembly.inbox.list()
         return [item for item in waiting if item.request.get("dataset") == dataset]
 
-    async def data_budget(self) -> list[dict[str, JSON]]:
+    async def data_budget(self, *, exact: bool = True) -> list[dict[str, JSON]]:
         """Return what each privacy domain has spent of its budget."""
-        return await self.assembly.context.budgets.report()
+        return await self.assembly.context.budgets.report(exact=exact)
 
     async def _charters(self) -> dict[str, SignedCharter]:
         answer = await self.link.call("charter.get", {})

@@ -32,7 +32,7 @@ def events(of: World) -> list[str]:
 
 
 async def spent(of: World) -> float:
-    (domain,) = await of.assembly.context.budgets.report()
+    (domain,) = await of.assembly.context.budgets.report(exact=False)
     return float(domain["spent"])
 
 
@@ -183,10 +183,21 @@ async def test_an_evaluation_alone_is_charged(tmp_path: Path) -> None:
     await agent.admitted()
     await agent.ask("train", agent.train_body(3, "evaluate"))
     await finish(agent)
-    (domain,) = await agent.assembly.context.budgets.report()
+    (domain,) = await agent.assembly.context.budgets.report(exact=False)
     (reservation,) = domain["reservations"]
     assert [(one["noise"], one["count"]) for one in reservation["charge"]] == [(2.0, 1)]
     assert domain["spent"] > 0
+
+
+async def test_without_the_exact_figure_the_others_are_the_same(tmp_path: Path) -> None:
+    agent = world(tmp_path, privacy={**PRIVATE["privacy"], "sampling": 0.5})
+    budgets = agent.assembly.context.budgets
+    (nothing,) = await budgets.report(exact=False)
+    assert (nothing["spent"], set(nothing["epsilon_spent"].values())) == (0.0, {0.0})
+    await agent.admitted()
+    (whole,), (quick,) = await budgets.report(), await budgets.report(exact=False)
+    assert whole["epsilon_spent"].pop("pld") > 0
+    assert quick == whole
 
 
 async def test_a_restarted_job_goes_on_and_is_charged_once(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def events(world: TallyWorld) -> list[str]:
 
 
 async def spent(world: TallyWorld) -> float:
-    (domain,) = await world.assembly.context.budgets.report()
+    (domain,) = await world.assembly.context.budgets.report(exact=False)
     return float(domain["spent"])
 
 
