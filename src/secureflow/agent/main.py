@@ -21,6 +21,7 @@ from secureflow.agent.clockwatch import ClockWatch
 from secureflow.agent.commands import Commands, Describing
 from secureflow.agent.context import Computing
 from secureflow.agent.control import ControlServer
+from secureflow.agent.keeping import check_present, keep_record
 from secureflow.agent.publications import check_lineage
 from secureflow.agent.reload import Reload, Rules
 from secureflow.agent.revival import Revival
@@ -66,10 +67,13 @@ async def serve(
 
     Raises:
         SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
-            `simulated_root_refused`, `privacy_fixed`, `data_newer`, `data_version_malformed`.
+            `simulated_root_refused`, `privacy_fixed`, `data_newer`, `data_version_malformed`,
+            `record_…`.
     """
     key = read_signing_key(settings)
-    with _alone(settings), contextlib.closing(Store(settings.record)) as store:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_alone(settings))
+        store = await open_record(settings, stack)
         for dataset in settings.datasets:
             check_lineage(store, dataset)
         trainer = training or await Trainer.start(
@@ -94,6 +98,20 @@ async def serve(
             await control.stop()
             await trainer.stop()
             await uplink.close()
+
+
+async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack) -> Store:
+    """Open the record if it is the folder's own and newest; it is closed with the stack.
+
+    Raises:
+        SecureFlowError: `store_…`, `record_…`.
+    """
+    check_present(settings)
+    store = stack.enter_context(contextlib.closing(Store(settings.record)))
+    keeper = keep_record(store, settings)
+    keeper.start()
+    stack.push_async_callback(keeper.stop)
+    return store
 
 
 def _put_together(

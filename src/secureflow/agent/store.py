@@ -56,9 +56,19 @@ class Store:
             ) from error
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; everything is in it then, and nothing in its write-ahead log."""
         with self._lock:
             self._db.close()
+
+    def reached(self) -> dict[str, JSON]:
+        """Return how far the record went: its newest own leaf and deed."""
+        leaf = self._one("SELECT number, hash FROM leaves ORDER BY number DESC LIMIT 1")
+        deed = self._one("SELECT max(id) AS id FROM deeds")
+        return {
+            "leaves": 0 if leaf is None else leaf["number"],
+            "leaf": "" if leaf is None else leaf["hash"],
+            "deeds": (deed and deed["id"]) or 0,
+        }
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

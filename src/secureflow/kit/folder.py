@@ -7,13 +7,13 @@ a budget that is kept elsewhere. So a process looks before it opens anything els
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any, Final
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.version import __version__
+from secureflow.kit.whole import write_whole
 
 FILE: Final = "version.json"
 _VERSION: Final = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
@@ -78,10 +78,4 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _write(path: Path, version: str) -> None:
-    """Replace the file as a whole: a crash leaves the old one or the new one."""
-    fresh = path.with_suffix(".next")
-    with fresh.open("w") as file:
-        file.write(json.dumps({"version": version}) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    write_whole(path, (json.dumps({"version": version}) + "\n").encode(), 0o644)

@@ -41,6 +41,7 @@ from secureflow.kit.version import __version__
 from secureflow.server.certificate import ServerCertificate
 from secureflow.server.metrics import Metrics
 from secureflow.server.readiness import WRITE_SECONDS, Part, ReadinessProbe
+from secureflow.server.record import check_record, keep_record
 from secureflow.server.rpc import PartyDesk
 from secureflow.server.services import Services
 from secureflow.server.settings import LinkSettings, ServerSettings
@@ -66,7 +67,7 @@ async def open_centre(
 
     Raises:
         SecureFlowError: `ca_unreadable`, `key_unreadable`, `database_unavailable`,
-            `database_newer`, `address_unavailable`, `invalid_address`, `fenced`.
+            `database_newer`, `address_unavailable`, `invalid_address`, `fenced`, `record_…`.
     """
     clock, key = system_clock, log_key(settings.log_key)
     authority = Authority.load(settings.ca)
@@ -150,15 +151,23 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 async def open_ledger(
-    settings: ServerSettings, key: SigningKey, stack: AsyncExitStack
+    settings: ServerSettings, key: SigningKey, stack: AsyncExitStack, *, new: bool = False
 ) -> tuple[Database, SqlLedger]:
-    """Start the database and the log in it."""
+    """Start the database and the log in it, if they are the folder's; only a new centre's are made.
+
+    Raises:
+        SecureFlowError: those of `check_record` and of the database.
+    """
     database = Database(settings.database_url)
     stack.push_async_callback(database.close)
+    await check_record(database, settings.directory, new=new)
     await database.start()
     ledger = SqlLedger(database, key, settings.origin)
     await ledger.start()
     stack.push_async_callback(ledger.stop)
+    keeper = await keep_record(database, ledger, settings.directory)
+    keeper.start()
+    stack.push_async_callback(keeper.stop)
     return database, ledger
 
 

@@ -186,7 +186,7 @@ async def _populate(
     known = (directory / _PASSWORD).exists()
     password = _secret(directory / _PASSWORD, secrets.token_urlsafe(18))
     async with AsyncExitStack() as stack:
-        database, ledger = await open_ledger(settings, key, stack)
+        database, ledger = await open_ledger(settings, key, stack, new=True)
         quotas = settings.quotas
         deeds = Deeds(database.begin, ledger, key, clock)
         users = Users(database.begin, deeds, Passwords(), clock, quotas)

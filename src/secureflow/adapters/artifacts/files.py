@@ -21,6 +21,7 @@ from blake3 import blake3
 
 from secureflow.application.ports import Artifact
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.whole import flush_directory
 
 CHUNK: Final = 1 << 18
 """Bytes in memory for each reader: of a new model every party is one, at the same time."""
@@ -116,7 +117,7 @@ class FileArtifacts:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         written.replace(path)
         if self._durable:
-            _flush_directory(path.parent)
+            flush_directory(path.parent)
 
     def _path(self, digest: str) -> Path | None:
         if not _DIGEST.fullmatch(digest):
@@ -171,11 +172,3 @@ def _write(file: FileIO, update: Callable[[bytes], object], chunk: bytes) -> Non
     rest = memoryview(chunk)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-def _flush_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,6 +7,7 @@ changed since this unit read it is refused (`stale_version`). A reader never blo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from alembic.script.revision import ResolutionError
 from alembic.util.exc import CommandError
 
 from secureflow.adapters.database.connections import (
+    BUSY_SECONDS,
     WriteTurn,
     async_engine,
     driver_url,
@@ -33,6 +35,8 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x5EC0F10
 _CLOSED = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.ProgrammingError)
 """The last: no right to make tables (from 15 on only the owner has it), or others' are there."""
+_CHECKPOINT_MS = 1000
+"""How long a checkpoint waits for readers; what it leaves, the next one does."""
 _PROBE = "write probe"
 _PROBE_CHARACTERS = 1 << 16
 """More than the pages at hand have room for: what a job records is as large."""
@@ -59,6 +63,7 @@ class Database:
                 install_hint("postgres"),
             ) from error
         self.turn = WriteTurn(exclusive=self.url.get_backend_name() == "sqlite")
+        self._started = False
 
     async def start(self) -> None:
         """Bring the schema to this version's state.
@@ -73,6 +78,7 @@ class Database:
             async with self.engine.connect() as connection:
                 await connection.run_sync(_migrate)
                 await connection.commit()
+        self._started = True
 
     @asynccontextmanager
     async def reached(self) -> AsyncIterator[None]:
@@ -107,9 +113,26 @@ class Database:
             await unit.write(sa.delete(SETTINGS).where(SETTINGS.c.name == _PROBE))
             await unit.commit()
 
+    async def checkpoint(self, mode: str = "PASSIVE") -> None:
+        """Bring a SQLite file up to date with its write-ahead log; readers and writers go on.
+
+        SQLite does it by itself only where a commit finds 4000 pages in the log, so a small
+        platform would lie in the log alone. PostgreSQL does it itself.
+        """
+        if self.turn.exclusive:
+            async with self.engine.connect() as connection:
+                await connection.exec_driver_sql(f"PRAGMA busy_timeout={_CHECKPOINT_MS}")
+                await connection.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})")
+                await connection.exec_driver_sql(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+
     async def close(self) -> None:
-        """Close every connection."""
-        await self.engine.dispose()
+        """Leave everything in a SQLite file itself, and close every connection."""
+        try:
+            with contextlib.suppress(sa.exc.SQLAlchemyError):  # a full disk: it stays in the log
+                if self._started:
+                    await self.checkpoint("TRUNCATE")
+        finally:
+            await self.engine.dispose()
 
 
 def _migrate(connection: sa.Connection) -> None:

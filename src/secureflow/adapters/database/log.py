@@ -127,6 +127,11 @@ class SqlLedger:
             if None not in numbers:
                 return Recorded(batch.note, batch.size, tuple(numbers))
 
+    @property
+    def committed(self) -> str | None:
+        """The newest head that this process signed, bare; None before it signed any."""
+        return self._store.cache.notes.get(self._store.cache.size)
+
     async def head(self) -> str:
         """Return the newest signed checkpoint note, with the cosignatures that it has."""
         return await self._cosigned(sa.select(sa.func.max(LOG_CHECKPOINTS.c.size)))

@@ -1,0 +1,91 @@
+"""What stands in a database, looked at before anything is made or migrated in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.log_store import place
+from secureflow.adapters.database.tables import LOG_HEAD, LOG_NODES, SETTINGS
+from secureflow.engines.ledger import merkle
+
+IDENTITY: Final = "record"
+"""The setting that names this database among all others."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A record that is there.
+
+    Args:
+        identity: empty where an older version made it.
+        origin: the log's.
+        size: the log's.
+        root: of the log at the size that was asked for; empty where the log is smaller.
+    """
+
+    identity: str
+    origin: str
+    size: int
+    root: str
+
+
+async def standing(database: Database, at: int = 0) -> Standing | None:
+    """Return what stands in a database, with the log's root at a size; None where nothing does.
+
+    Nothing is made: a SQLite file that is missing stays so, and one of 0 bytes keeps what lies
+    in its write-ahead log, which SQLite would remove.
+
+    Raises:
+        SecureFlowError: `database_unavailable`.
+    """
+    if _no_bytes(database.url):
+        return None
+    async with database.reached(), database.engine.connect() as connection:
+        return await connection.run_sync(_standing, at)
+
+
+async def claim_identity(database: Database, fresh: str) -> str:
+    """Return the identity of a started database; it takes the fresh one where it has none."""
+    async with database.begin() as unit:
+        await unit.insert_once(SETTINGS, {"name": IDENTITY, "version": 1, "value": fresh})
+        await unit.commit()
+    async with database.begin() as unit:
+        return str(await unit.setting(IDENTITY))
+
+
+def _no_bytes(url: URL) -> bool:
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return False
+    try:
+        return not Path(url.database).stat().st_size
+    except FileNotFoundError:
+        return True
+
+
+def _standing(connection: sa.Connection, at: int) -> Standing | None:
+    tables = set(sa.inspect(connection).get_table_names())
+    if not {LOG_HEAD.name, LOG_NODES.name, SETTINGS.name} <= tables:
+        return None
+    head = connection.execute(sa.select(LOG_HEAD.c.origin, LOG_HEAD.c.size)).first()
+    if head is None:
+        return None
+    named = sa.select(SETTINGS.c.value).where(SETTINGS.c.name == IDENTITY)
+    identity = connection.execute(named).scalar() or ""
+    root = _root(connection, at) if at <= head.size else ""
+    return Standing(str(identity), head.origin, head.size, root)
+
+
+def _root(connection: sa.Connection, size: int) -> str:
+    """Return the root that the stored nodes make; empty where one of them is gone."""
+    places = {place(*node): node for node in merkle.frontier(size)}
+    rows = connection.execute(sa.select(LOG_NODES).where(LOG_NODES.c.place.in_(places)))
+    nodes = {places[row.place]: bytes(row.hash) for row in rows}
+    if len(nodes) < len(places):
+        return ""
+    return merkle.root(size, lambda level, index: nodes[level, index]).hex()

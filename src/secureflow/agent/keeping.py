@@ -1,0 +1,108 @@
+"""The agent's folder and its record belong together, or the agent does not start.
+
+An emptied record would vote twice and spend a budget again under the same key; an older one has
+forgotten what it promised. The folder's mark (`kit.recordmark`) tells them apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from secureflow.agent.settings import AgentSettings
+from secureflow.agent.store import Store
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.recordmark import RecordKeeper, RecordMark, read_mark, write_mark
+
+IDENTITY: Final = "record"
+"""The fact that names this record among all others."""
+_BACK: Final = (
+    "Put the newest record back. Without it: secureflow agent restore BACKUP --dir NEW_FOLDER; "
+    "docs/deploy.md says what a restored agent no longer does."
+)
+
+
+def check_present(settings: AgentSettings) -> None:
+    """Refuse an empty record where the folder knows of one, before anything is made in it.
+
+    Raises:
+        SecureFlowError: `record_missing`, `record_mark_malformed`.
+    """
+    mark = read_mark(settings.directory)
+    if mark is None or _tables(settings.record):
+        return
+    raise SecureFlowError(
+        "record_missing",
+        f"The record {settings.record} is missing or empty; this agent had one, with "
+        f"{mark.reached.get('leaves')} ledger entries of {settings.organisation}.",
+        _BACK,
+        {"known": mark.reached.get("leaves")},
+    )
+
+
+def keep_record(store: Store, settings: AgentSettings) -> RecordKeeper:
+    """Compare an opened record with the folder's mark, and keep the mark up with it.
+
+    Raises:
+        SecureFlowError: `record_foreign`, `record_set_back`, `record_mark_malformed`.
+    """
+    mark = read_mark(settings.directory)
+    identity = store.fact(IDENTITY)
+    if mark is not None:
+        _compare(store, settings.record, mark, identity)
+    if identity is None:
+        identity = mark.identity if mark else RecordMark.fresh_identity()
+        with store.transaction():
+            store.set_fact(IDENTITY, identity)
+    now = RecordMark(identity, store.reached())
+    write_mark(settings.directory, now)
+
+    async def reached() -> Mapping[str, Any]:
+        return await asyncio.to_thread(store.reached)
+
+    async def tidy() -> None:
+        await asyncio.to_thread(_checkpoint, settings.record)
+
+    return RecordKeeper(settings.directory, now, reached, tidy)
+
+
+def _compare(store: Store, where: Path, mark: RecordMark, identity: str | None) -> None:
+    if identity not in {None, mark.identity}:
+        raise SecureFlowError(
+            "record_foreign",
+            f"The record {where} does not belong to this folder: it is another agent's.",
+            "Put this folder's own record back, or start that agent from its own folder.",
+        )
+    now, known = store.reached(), mark.reached
+    leaf, leaves, deeds = known.get("leaf"), known.get("leaves", 0), known.get("deeds", 0)
+    if now["leaves"] < leaves or now["deeds"] < deeds or (leaf and not store.has_leaf(leaf)):
+        raise SecureFlowError(
+            "record_set_back",
+            f"The record {where} ends at ledger entry {now['leaves']} and deed {now['deeds']}; "
+            f"this folder knows of entry {leaves} and deed {deeds}: the record is an older one.",
+            _BACK,
+            {"leaves": now["leaves"], "known": leaves},
+        )
+
+
+def _tables(path: Path) -> bool:
+    """Tell whether a record holds anything; what cannot be read is for `Store` to name."""
+    try:
+        if not path.stat().st_size:
+            return False
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            return bool(database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
+    except FileNotFoundError:
+        return False
+    except (OSError, sqlite3.DatabaseError):
+        return True
+
+
+def _checkpoint(path: Path) -> None:
+    """Bring the file up to date with its write-ahead log; whoever uses it goes on."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(PASSIVE)")

@@ -1,0 +1,124 @@
+"""The centre's folder and its database belong together, or the centre does not start.
+
+A database that is gone or empty would become a new platform under the old key; an older one would
+be served as if it were the newest. The folder's mark (`kit.recordmark`) tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.log import SqlLedger
+from secureflow.adapters.database.presence import Standing, claim_identity, standing
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.recordmark import RecordKeeper, RecordMark, read_mark, write_mark
+
+_BACK = (
+    "Put the newest database back. Without it: secureflow server restore BACKUP --dir NEW_FOLDER; "
+    "docs/deploy.md says what a restored centre does and what its members see."
+)
+
+
+async def check_record(database: Database, directory: Path, *, new: bool = False) -> None:
+    """Refuse a database that is not the folder's, before anything is made or migrated in it.
+
+    Args:
+        database: not started yet.
+        directory: the centre's.
+        new: the centre is being made.
+
+    Raises:
+        SecureFlowError: `record_missing`, `record_foreign`, `record_set_back`,
+            `record_mark_malformed`, `database_unavailable`.
+    """
+    mark = read_mark(directory)
+    told: Mapping[str, Any] = mark.reached if mark else {}
+    found = await standing(database, int(told.get("size", 0)))
+    where = database.url.render_as_string()
+    if found is None:
+        if mark is not None or not new:
+            raise _missing(where, directory, told)
+    elif mark is not None:
+        _compare(where, found, mark)
+
+
+async def keep_record(database: Database, ledger: SqlLedger, directory: Path) -> RecordKeeper:
+    """Give a started database and its folder one identity, and keep the mark up with the log."""
+    identity = await claim_identity(database, RecordMark.fresh_identity())
+    mark = RecordMark(identity, log_reached(await ledger.head()))
+
+    async def reached() -> Mapping[str, Any]:
+        note = ledger.committed
+        return mark.reached if note is None else log_reached(note)
+
+    write_mark(directory, mark)
+    return RecordKeeper(directory, mark, reached, database.checkpoint)
+
+
+def rebase(directory: Path, origin: str, size: int, root: str) -> None:
+    """Let the folder's mark follow a log that goes on elsewhere than it stood.
+
+    Raises:
+        SecureFlowError: `record_mark_malformed`.
+        OSError: it cannot be written.
+    """
+    mark = read_mark(directory)
+    identity = mark.identity if mark else RecordMark.fresh_identity()
+    write_mark(directory, RecordMark(identity, {"origin": origin, "size": size, "root": root}))
+
+
+def log_reached(note: str) -> dict[str, Any]:
+    """Return how far a record with this newest head went."""
+    checkpoint = parse_note(note).checkpoint
+    return {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
+
+
+def _compare(where: str, found: Standing, mark: RecordMark) -> None:
+    size, root = int(mark.reached.get("size", 0)), mark.reached.get("root")
+    origin = str(mark.reached.get("origin", ""))
+    if found.identity not in {"", mark.identity}:
+        raise _foreign(where, "another platform, or another copy of this one")
+    before, now = _continued(origin), _continued(found.origin)
+    if before[0] != now[0]:
+        raise _foreign(where, f"the log {found.origin}")
+    if now[1] > before[1]:  # the log goes on under a new origin: the mark follows
+        return
+    if found.size < size or now[1] < before[1]:
+        raise SecureFlowError(
+            "record_set_back",
+            f"The log in the database {where} has {found.size} entries; this folder knows that "
+            f"there were {size} on {origin}: the database is an older one.",
+            _BACK,
+            {"size": found.size, "known": size},
+        )
+    if found.root != root:
+        raise _foreign(where, f"another history of {found.origin} from entry {size} on")
+
+
+def _continued(origin: str) -> tuple[str, int]:
+    """Return the first origin of a log, and how often it went on under another one (`…~2`)."""
+    first, mark, times = origin.rpartition("~")
+    return (first, int(times)) if mark and times.isdecimal() else (origin, 1)
+
+
+def _missing(where: str, directory: Path, told: Mapping[str, Any]) -> SecureFlowError:
+    size = told.get("size")
+    had = f"; it had {size} log entries" if size else ""
+    return SecureFlowError(
+        "record_missing",
+        f"The database {where} is missing or empty, but {directory} is a centre's folder{had}.",
+        _BACK,
+        {"known": size},
+    )
+
+
+def _foreign(where: str, what: str) -> SecureFlowError:
+    return SecureFlowError(
+        "record_foreign",
+        f"The database {where} does not belong to this folder: it holds {what}.",
+        "Correct `database` in server.yaml, or start that centre from its own folder.",
+    )
