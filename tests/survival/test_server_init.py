@@ -95,7 +95,8 @@ def test_a_killed_one_is_finished_by_the_next(tmp_path: Path, url: str, lock: ob
     assert done.returncode == 0, done.stderr
     assert ((centre / "log.key").read_text(), (centre / "ca" / "ca.pem").read_text()) == before
     left = {path.name for path in centre.iterdir()}
-    made = {"server.yaml", "log.key", "ca", "admin.password", "enclave.token", "version.json"}
+    kept = {"version.json", "record.json"}
+    made = {"server.yaml", "log.key", "ca", "admin.password", "enclave.token", *kept}
     assert left == made
     if lock == ACCOUNTS:
         check_served(centre)

@@ -85,7 +85,9 @@ async def test_a_folder_and_its_database_go_on_together(settings: ServerSettings
     assert await grow(settings, 2) == 5
     assert await grow(settings) == 5
     again = read_mark(settings.directory)
-    assert first and again and first.identity == again.identity
+    assert first
+    assert again
+    assert first.identity == again.identity
     assert reached(settings.directory)["size"] == 5
 
 

@@ -53,7 +53,9 @@ async def test_the_mark_follows_the_record(settings: AgentSettings) -> None:
     first = read_mark(settings.directory)
     await run(settings, "aa", "bb", deeds=3)
     mark = read_mark(settings.directory)
-    assert first and mark and first.identity == mark.identity
+    assert first
+    assert mark
+    assert first.identity == mark.identity
     assert mark.reached == {"leaves": 2, "leaf": "bb", "deeds": 3}
     assert {one.name for one in settings.directory.iterdir()} == {FILE, "agent.db"}
 
