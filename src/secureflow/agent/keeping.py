@@ -20,10 +20,7 @@ from secureflow.kit.recordmark import RecordKeeper, RecordMark, read_mark, write
 
 IDENTITY: Final = "record"
 """The fact that names this record among all others."""
-_BACK: Final = (
-    "Put the newest record back. Without it: secureflow agent restore BACKUP --dir NEW_FOLDER; "
-    "docs/deploy.md says what a restored agent no longer does."
-)
+_BACK: Final = "Put the newest record back, or restore a backup into a new folder."
 
 
 def check_present(settings: AgentSettings) -> None:

@@ -17,10 +17,7 @@ from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.recordmark import RecordKeeper, RecordMark, read_mark, write_mark
 
-_BACK = (
-    "Put the newest database back. Without it: secureflow server restore BACKUP --dir NEW_FOLDER; "
-    "docs/deploy.md says what a restored centre does and what its members see."
-)
+_BACK = "Put the newest database back, or restore a backup into a new folder."
 
 
 async def check_record(database: Database, directory: Path, *, new: bool = False) -> None:

@@ -70,7 +70,7 @@ async def test_an_emptied_record_does_not_start_as_new(settings: AgentSettings, 
         shutil.copy(_bare(settings.directory.parent / "bare.db"), settings.record)
     error = await refusal(settings)
     assert (error.code, error.details) == ("record_missing", {"known": 1})
-    assert "secureflow agent restore" in error.hint
+    assert "restore" in error.hint
     assert (await refusal(settings)).code == "record_missing"  # the first try made nothing
 
 
@@ -92,7 +92,7 @@ async def test_an_older_record_is_refused(
     shutil.copy(tmp_path / "older.db", settings.record)
     error = await refusal(settings)
     assert error.code == "record_set_back"
-    assert "secureflow agent restore" in error.hint
+    assert "restore" in error.hint
 
 
 async def test_another_agents_record_and_another_history_are_refused(
