@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
 from secureflow.engines.ledger.notes import Checkpoint, attach, parse_note, sign_checkpoint
+from secureflow.engines.ledger.setback import Hold
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -254,6 +255,16 @@ class MemoryLedger:
         self.log: list[LogEntry] = []
         self._placed: dict[tuple[str, int, int], int] = {}
         self._lines: dict[int, list[str]] = {}
+        self.hold: Hold | None = None
+
+    async def judge(self, decide: Callable[[Hold | None, int], Hold | None]) -> Hold | None:
+        self.hold = decide(self.hold, self._tree.size)
+        return self.hold
+
+    async def root(self, size: int) -> bytes:
+        if size > self._tree.size:
+            raise not_found(f"root of {size}")
+        return self._tree.root(size)
 
     @property
     def kinds(self) -> list[str]:

@@ -94,6 +94,7 @@ def test_it_serves_announces_itself_and_stops_in_time(centre: Path, server: Proc
         "database": True,
         "ledger": True,
         "writing": True,
+        "signing": True,
     }
     headers = login(server, centre)
     head = server.http.get("/api/v1/audit/head", headers=headers).json()

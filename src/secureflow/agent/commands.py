@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from secureflow.agent.clockwatch import ClockWatch
 from secureflow.agent.context import Fetching
 from secureflow.agent.control import Command
+from secureflow.agent.headwatch import FACT
 from secureflow.agent.publications import check_lineage, declaration, differs, keep_lineage
 from secureflow.agent.records import InboxItem
 from secureflow.agent.reload import Reload
@@ -103,6 +104,7 @@ class Commands:
             "log_size": context.witness.log_size,
             "unproved": len(context.witness.unproved()),
             "alarm": context.store.fact("alarm"),
+            "set_back": context.store.fact(FACT),
             "waiting": len(self.assembly.inbox.list()),
             "jobs": [
                 {"job": job.job, "approved": job.approved_at, "outcome": job.outcome or "running"}

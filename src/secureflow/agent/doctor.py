@@ -24,11 +24,13 @@ from secureflow.adapters.tee import code_measurement
 from secureflow.agent.attestation import appraisal_policy
 from secureflow.agent.charter import HOW_TO_PIN
 from secureflow.agent.control import call
+from secureflow.agent.headwatch import judged, seen_set_back
 from secureflow.agent.main import read_signing_key, verifier
 from secureflow.agent.publications import Publication, differs
 from secureflow.agent.revival import expired
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.charter import SignedCharter
+from secureflow.engines.ledger.notes import noted_size
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.clock import MAX_SKEW, system_clock
 from secureflow.kit.errors import SecureFlowError
@@ -292,6 +294,20 @@ def _charter(way: Way) -> str:
     return f"version {charter.version} with {len(charter.members)} members, {charter.digest}"
 
 
+def _log(way: Way) -> str:
+    """Hold the newest head that this agent accepted against the log as it is now."""
+    log, kept = way.answered().get("log") or {}, _fact(way.known.record, "head") or {}
+    theirs, ours = log.get("size"), noted_size(kept["note"]) if kept.get("note") else 0
+    if type(theirs) is not int:
+        return "the centre does not tell"
+    if kept.get("origin") == log.get("origin") and theirs < ours:
+        raise seen_set_back(kept["origin"], ours, theirs)
+    held = judged("", log)
+    if held is not None:
+        raise held
+    return f"{ours} of its {theirs} entries were seen"
+
+
 def _attestation(way: Way) -> str:
     policy = appraisal_policy(way.known.attestation, code_measurement())
     verifier(way.known)
@@ -392,6 +408,7 @@ _LEGS: tuple[_Leg, ...] = (
     ("clock", frozenset({"settings"}), _clock),
     ("version", frozenset({"authorisation"}), _version),
     ("charter", frozenset({"settings", "keys"}), _charter),
+    ("log", frozenset({"authorisation"}), _log),
     ("attestation", frozenset({"settings"}), _attestation),
     ("enclave", frozenset({"authorisation", "attestation"}), _enclave),
     ("running", frozenset({"settings"}), _running),

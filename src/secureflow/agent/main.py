@@ -21,6 +21,7 @@ from secureflow.agent.clockwatch import ClockWatch
 from secureflow.agent.commands import Commands, Describing
 from secureflow.agent.context import Computing
 from secureflow.agent.control import ControlServer
+from secureflow.agent.headwatch import HeadWatch
 from secureflow.agent.keeping import check_present, keep_record
 from secureflow.agent.publications import check_lineage
 from secureflow.agent.reload import Reload, Rules
@@ -85,7 +86,8 @@ async def serve(
         watch = ClockWatch(link)
         commands = Commands(assembly, link, trainer, reload, watch)
         control = ControlServer(settings.socket, commands.table())
-        looking = asyncio.create_task(watch.run())
+        heads = HeadWatch(link, assembly.context.witness, store, system_clock)
+        looking = [asyncio.create_task(one.run()) for one in (watch, heads)]
         try:
             await control.start()
             facts = {"process": "agent", "party": settings.organisation, "version": __version__}
@@ -94,7 +96,8 @@ async def serve(
             announce_ready(settings.directory, {**facts, "socket": str(settings.socket)})
             await link.run()
         finally:
-            looking.cancel()
+            for task in looking:
+                task.cancel()
             await control.stop()
             await trainer.stop()
             await uplink.close()
@@ -241,6 +244,7 @@ def _hello(assembly: Assembly) -> dict[str, object]:
         "version": __version__,
         "log_size": context.witness.log_size,
         "unproved": context.witness.unproved(),
+        "head": context.witness.newest,
         "key": context.key.public,
     }
 

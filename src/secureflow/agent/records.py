@@ -78,6 +78,7 @@ class OwnLeaf(_Record):
         bundle: `{"leaf", "document", "salt"}` as replies carry it.
         proved: 1 once an inclusion proof was verified.
         missed: rounds of the job that came by without a proof.
+        place: the index that it was proven to have.
     """
 
     _json = ("bundle",)
@@ -87,6 +88,7 @@ class OwnLeaf(_Record):
     bundle: dict[str, Any]
     proved: int = 0
     missed: int = 0
+    place: int | None = None
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,15 @@ CREATE TABLE readings (
 ) WITHOUT ROWID
 """
 
+_HEADS = """
+CREATE TABLE heads (
+    origin TEXT NOT NULL, size INTEGER NOT NULL, note TEXT NOT NULL, PRIMARY KEY (origin, size)
+) WITHOUT ROWID;
+ALTER TABLE leaves ADD COLUMN place INTEGER
+"""
+"""Heads that were accepted, and where own leaves were proven to stand: after a set-back of the log
+they tell what it still holds."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -95,4 +104,5 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _WHOLE_IDS,
     _DECLARED,
     _READINGS,
+    _HEADS,
 )

@@ -28,6 +28,7 @@ from secureflow.engines.ledger.ends import FINISHED, finished_document
 from secureflow.engines.ledger.leaves import SALT_BYTES, Leaf, commitment, sign_leaf
 from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
 from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note
+from secureflow.engines.ledger.setback import head_only
 from secureflow.engines.ledger.witness import WitnessView, fraud_proof, observe
 from secureflow.kit.canonical import sha256
 from secureflow.kit.clock import Clock
@@ -53,7 +54,8 @@ class Observed:
     """A head that was found consistent, and which own leaves it is proven to hold."""
 
     checkpoint: Checkpoint
-    proved: tuple[str, ...]
+    proved: Mapping[str, int]
+    """Their hashes, and the index of each."""
 
 
 class Witness:
@@ -88,6 +90,9 @@ class Witness:
         self._call = call
         self._lock = asyncio.Lock()
         self._seen: WitnessView | None = None
+        self._newest = ("", "")
+        self.troubled = False
+        """Set where a head was refused that does not extend what was seen."""
 
     @property
     def view(self) -> WitnessView:
@@ -105,6 +110,17 @@ class Witness:
             return self.view.size
         except SecureFlowError:
             return 0
+
+    @property
+    def newest(self) -> str:
+        """The last accepted head as the log signed it, without cosignatures; empty before one."""
+        try:
+            note = self.view.note
+        except SecureFlowError:
+            return ""
+        if self._newest[0] != note:
+            self._newest = (note, head_only(note) if note else "")
+        return self._newest[1]
 
     def unproved(self) -> list[str]:
         """Return the hashes of own leaves that wait for an inclusion proof, newest first.
@@ -143,8 +159,10 @@ class Witness:
         """Put the view and the proved leaves on disk; the caller holds the transaction."""
         view = self.view
         self._store.set_fact("head", {"origin": view.origin, "note": view.note})
-        for leaf in observed.proved:
-            self._store.prove_leaf(leaf)
+        if view.size:
+            self._store.add_head(view.origin, view.size, self.newest)
+        for leaf, place in observed.proved.items():
+            self._store.prove_leaf(leaf, place)
 
     def earlier(self, job: str, observed: Observed) -> list[OwnLeaf]:
         """Return the job's leaves that a new round still came by without a proof for.
@@ -244,20 +262,21 @@ class Witness:
             {"known": view.note, "shown": head},
         )
 
-    def _proved(self, checkpoint: Checkpoint, proofs: Rider) -> tuple[str, ...]:
+    def _proved(self, checkpoint: Checkpoint, proofs: Rider) -> dict[str, int]:
         waiting = set(self.unproved())
-        return tuple(
-            one.hash
+        return {
+            one.hash: one.index
             for one in proofs.inclusion
             if one.hash in waiting
             and one.size == checkpoint.size
             and verify_inclusion(
                 bytes.fromhex(one.hash), one.index, one.size, one.proof, checkpoint.root
             )
-        )
+        }
 
     def _keep_evidence(self, error: SecureFlowError) -> None:
         """Write both notes to disk; they convict the log before anyone who holds the charter."""
+        self.troubled = True
         known, shown = str(error.details.get("known", "")), str(error.details.get("shown", ""))
         key = self.view.log_key
         record = {

@@ -14,6 +14,7 @@ from typing import Any
 
 from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
 from secureflow.application.recording import server_leaf
+from secureflow.engines.ledger.setback import set_back
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 
@@ -77,7 +78,14 @@ class Deeds:
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[Deed]:
-        """Open a deed; an exception inside the block leaves nothing behind."""
+        """Open a deed; an exception inside the block leaves nothing behind.
+
+        Raises:
+            InfrastructureError: `log_set_back` while the log is held: nothing is done then that
+                could not be recorded.
+        """
+        if (hold := self._ledger.hold) is not None:
+            raise set_back(hold, self._ledger.origin)
         async with self._begin() as work:
             deed = Deed(work, self._ledger, self._key, self._clock())
             yield deed

@@ -6,7 +6,7 @@ contract suite in `tests/contract/` runs over every adapter.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -20,6 +20,7 @@ from secureflow.domain.projects import Project
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.domain.users import Token, User
 from secureflow.engines.ledger.ends import End
+from secureflow.engines.ledger.setback import Hold
 
 if TYPE_CHECKING:  # NumPy loads with the first job: a server that only serves stays small
     import numpy as np
@@ -242,8 +243,21 @@ class LogEntry:
 class Ledger(Protocol):
     """The append-only, provable record (RFC 9162 log; anchors may follow it)."""
 
-    origin: str
     public: str
+
+    @property
+    def origin(self) -> str:
+        """The name that the log goes by now; a continuation opens another one."""
+
+    @property
+    def hold(self) -> Hold | None:
+        """Why the log signs nothing (`engines.ledger.setback`); None while it does."""
+
+    async def judge(self, decide: Callable[[Hold | None, int], Hold | None]) -> Hold | None:
+        """Decide whether the log is held, from what is known of it and its size, alone."""
+
+    async def root(self, size: int) -> bytes:
+        """Return the root over the first `size` leaves (`not_found` where there are fewer)."""
 
     async def sequenced(self, job: str, seq: int) -> Recorded:
         """Wait until the submitted leaves of (job, seq) have numbers under a signed head."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from secureflow.application.ports import Ledger
 from secureflow.engines.ledger.notes import attach, noted_size, parse_note
+from secureflow.engines.ledger.setback import set_back
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
@@ -43,10 +44,15 @@ class Witnessing:
             body: the request's body; `head` is a signed checkpoint note.
             log_size: the size of the head that this party saw last (0: none).
             unproved: hex leaf hashes that the party waits for.
+
+        Raises:
+            InfrastructureError: `log_set_back` while the log is held: no head is shown then.
         """
         head = body.get("head") or body.get("cosigned")
         if not isinstance(head, str):
             return {}
+        if (hold := self._ledger.hold) is not None:
+            raise set_back(hold, self._ledger.origin)
         size = noted_size(head)  # this server's own note, with hundreds of cosignatures
         old, new = sorted((log_size, size))
         proof = await self._ledger.consistency(old, new) if 0 < old < new else []

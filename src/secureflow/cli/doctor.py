@@ -16,6 +16,7 @@ from secureflow.cli.session import profile
 from secureflow.cli.texts import explained, said, t
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 from secureflow.kit.version import __version__
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def examine(known: Profile) -> Iterator[dict[str, Any]]:
         ("clock", _clock),
         ("version", _version),
         ("login", _login),
+        ("readiness", _readiness),
     )
     for leg, check in legs:
         try:
@@ -214,3 +216,32 @@ def _login(way: Way) -> str:
     with Client.from_profile(way.known) as connection:
         me = connection.me()
     return f"{me.name} {me.organisation} ({', '.join(me.roles)})"
+
+
+def _readiness(way: Way) -> str:
+    """Ask which parts of the server work, and whether its log was set back."""
+    import httpx
+
+    from secureflow.sdk.connection import trust
+
+    try:
+        verify = trust(way.known.ca or None)
+        answer = httpx.get(way.known.url + "/readyz", verify=verify, timeout=PATIENCE)
+        parts = answer.json()
+    except (httpx.TransportError, ValueError) as error:
+        raise SecureFlowError("unavailable", str(error), t("Try again.")) from error
+    told = parts.get("log_set_back") if isinstance(parts, dict) else None
+    if isinstance(told, dict):
+        raise SecureFlowError.foreign(
+            told.get("code"), told.get("message"), told.get("hint"), told.get("details")
+        )
+    if answer.is_success:
+        return t("the server can work")
+    if not isinstance(parts, dict) or answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+        return t("the server does not tell")
+    bad = ", ".join(shown(str(name)) for name, works in parts.items() if works is False)
+    raise SecureFlowError(
+        "unavailable",
+        t("Parts of the server do not work: {parts}.", parts=bad or "?"),
+        t("The operator finds the reason in the server's log."),
+    )

@@ -108,6 +108,7 @@ CHINESE: Final[dict[str, str]] = {
     "idempotency_conflict": "同一幂等键用于了不同的请求",
     "method_not_allowed": "此处不支持该 HTTP 方法",
     "fenced": "另一副本已接管此任务",
+    "log_set_back": "中心的日志被退回到较早的状态，目前不签名",
     "invalid_address": "地址不是“主机:端口”的形式",
     "invalid_url": "URL 无效或不安全",
     "invalid_ca": "CA 文件无法使用",

@@ -129,6 +129,7 @@ CATALOGUE: dict[str, Category] = {
     "idempotency_conflict": Category.CONFLICT,
     "method_not_allowed": Category.INVALID,
     "fenced": Category.CONFLICT,
+    "log_set_back": Category.UNAVAILABLE,
     "invalid_address": Category.INVALID,
     "invalid_url": Category.INVALID,
     "invalid_ca": Category.INVALID,

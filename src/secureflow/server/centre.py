@@ -115,6 +115,7 @@ async def open_centre(
     )
     desk.open(services)
     stack.push_async_callback(_ended, asyncio.create_task(keep_swept(database.begin, clock)))
+    await services.guard.settle()
     await runner.resume_all()
     return Centre(services, certificate, address)
 

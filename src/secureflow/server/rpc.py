@@ -29,6 +29,7 @@ from secureflow.kit.pki import ca_fingerprint
 from secureflow.kit.plain import shown
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.version import __version__
+from secureflow.server.logdesk import greeted, show, standing
 from secureflow.server.services import Services
 
 JSON = Any
@@ -126,6 +127,7 @@ class PartyDesk:
             "charter.get": _charter,
             "charter.sign": _sign,
             "audit.head": _head,
+            "log.show": show,
             "audit.entries": _entries,
             "status": self._status,
         }
@@ -185,6 +187,7 @@ class PartyDesk:
                     raise revoked(agent.id)
                 await work.agents.save(replace(current, address=address))
                 await work.commit()
+        await greeted(services, peer, body)
         _log.info(
             "party_connected", party=peer.party, version=shown(str(body.get("version", ""))[:64])
         )
@@ -225,7 +228,7 @@ class PartyDesk:
     async def _status(self, services: Services, peer: PeerIdentity, body: Body) -> JSON:
         del body
         charter = await services.charters.current()
-        note = await services.ledger.head()
+        log = await standing(services)
         enclave = services.courier.status(ENCLAVE)
         return {
             "time": self._clock(),
@@ -241,7 +244,8 @@ class PartyDesk:
             "log": {
                 "origin": services.ledger.origin,
                 "key": services.ledger.public,
-                "size": parse_note(note).checkpoint.size,
+                "size": parse_note(log["note"]).checkpoint.size,
+                "held": log["held"],
             },
         }
 

@@ -14,6 +14,7 @@ from secureflow.application.organisations import Organisations
 from secureflow.application.ports import Begin, Courier, Ledger
 from secureflow.application.projects import Projects
 from secureflow.application.renewals import Renewals
+from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users
 from secureflow.server.metrics import Metrics
@@ -39,5 +40,6 @@ class Services:
     audit: Audit
     courier: Courier
     ledger: Ledger
+    guard: LogGuard
     metrics: Metrics
     readiness: Readiness

@@ -18,6 +18,7 @@ from secureflow.application.ports import Accountant, Artifacts, Begin, Bus, Cour
 from secureflow.application.projects import Projects
 from secureflow.application.quotas import Quotas
 from secureflow.application.renewals import Renewals
+from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users
 from secureflow.domain.organisations import Agent
@@ -93,6 +94,7 @@ def make_services(
         audit=Audit(begin, ledger),
         courier=ports.courier,
         ledger=ledger,
+        guard=LogGuard(begin, ledger, clock),
         metrics=metrics or Metrics(),
         readiness=readiness,
     )

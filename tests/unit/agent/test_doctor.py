@@ -24,6 +24,8 @@ from secureflow.agent.store import Store
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs import parse
+from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
+from secureflow.engines.ledger.setback import Hold, set_back
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import parse_certificate, serial
@@ -106,8 +108,8 @@ async def test_a_healthy_agent(tmp_path: Path) -> None:
         assert all(one["ok"] for one in legs.values()), legs
         assert list(legs) == [
             "settings", "keys", "name", "connection", "certificate", "TLS", "server",
-            "authorisation", "clock", "version", "charter", "attestation", "enclave",
-            "running", "data", "alarm",
+            "authorisation", "clock", "version", "charter", "log", "attestation",
+            "enclave", "running", "data", "alarm",
         ]  # fmt: skip
         assert "hardware only" in legs["attestation"]["message"]
 
@@ -124,6 +126,32 @@ def _alarm(sick: Patient) -> None:
     store = Store(sick.directory / "agent.db")
     with store.transaction():
         store.set_fact("alarm", SecureFlowError("leaf_missing", "hidden").as_json())
+
+
+def _seen(size: int) -> Callable[[Patient], None]:
+    """The agent accepted a head that is greater than the log is now."""
+
+    def see(sick: Patient) -> None:
+        note = sign_checkpoint(Checkpoint("log.example", size, b"\x05" * 32), LOG)
+        store = Store(sick.directory / "agent.db")
+        with store.transaction():
+            store.set_fact("head", {"origin": "log.example", "note": note})
+        sick.status["log"]["size"] = size - 33
+
+    return see
+
+
+def _held(sick: Patient) -> None:
+    sick.status["log"]["held"] = set_back(Hold("restored", now(), 33), "log.example").as_json()
+
+
+async def test_a_log_that_was_set_back_is_told_in_figures(tmp_path: Path) -> None:
+    async with patient(tmp_path) as sick:
+        _seen(66)(sick)
+        log = (await sick.legs())["log"]
+        assert "it has 33 entries" in log["message"]
+        assert "signed head of size 66. 33 entries are lost" in log["message"]
+        assert "secureflow agent charter show" in log["hint"]
 
 
 def _another_key(sick: Patient) -> None:
@@ -171,6 +199,8 @@ def _unpin(sick: Patient) -> None:
             {"attestation": "simulated_root_refused"},
         ),
         (_alarm, {"alarm": "leaf_missing"}),
+        (_seen(66), {"log": "log_set_back"}),
+        (_held, {"log": "log_set_back"}),
     ],
 )  # fmt: skip
 async def test_the_failing_leg_is_named(

@@ -72,7 +72,7 @@ def test_unproved_leaves(store: Store) -> None:
     with store.transaction():
         for name in ("x", "y"):
             store.add_leaf(OwnLeaf(name, "job_1", "update", {}))
-        store.prove_leaf("x")
+        store.prove_leaf("x", 3)
         store.miss_leaf("y")
     assert [(leaf.hash, leaf.missed) for leaf in store.unproved("job_1")] == [("y", 1)]
     assert store.unproved("job_2") == []

@@ -10,9 +10,13 @@ import pytest
 
 from secureflow.cli import doctor
 from secureflow.cli.doctor import examine
+from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
+from secureflow.engines.ledger.setback import CONTINUE, Hold, set_back
+from secureflow.kit.crypto import SigningKey
 from secureflow.kit.logging import get_logger
 from secureflow.sdk import Profile
 
+HEAD = sign_checkpoint(Checkpoint("log.example", 66, b"\x05" * 32), SigningKey.generate())
 ME = {"id": "usr_00000000", "name": "sam", "organisation": "bank-a", "roles": ["auditor"]}
 
 
@@ -24,9 +28,31 @@ def test_a_healthy_way_is_0(centre: Any, cli: Any) -> None:
     centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
     code, out, err = cli("doctor")
     assert (code, err) == (0, "")
-    assert len([line for line in out.splitlines() if line.startswith("✓")]) == 8
+    assert len([line for line in out.splitlines() if line.startswith("✓")]) == 9
     assert "sam bank-a (auditor)" in out
     assert all(one["ok"] for one in json.loads(cli("doctor", "-o", "json")[1]))
+
+
+def test_a_log_that_was_set_back_is_named_with_the_way_out(centre: Any, cli: Any) -> None:
+    hold = Hold("shown", 1_700_000_000, 33, head=HEAD, by="bank-b", kept=33)
+    held = set_back(hold, "log.example").as_json()
+    parts = {"database": True, "signing": False, "log_set_back": held}
+    centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
+    centre.answers["GET /readyz"] = (503, parts)
+    code, out, err = cli("doctor")
+    assert code == 6
+    assert "✗ readiness" in out
+    assert "bank-b holds its head of size 66, and the log has 33 entries" in err
+    assert "33 entries are lost" in err
+    assert CONTINUE in err
+
+
+def test_parts_that_do_not_work_are_named(centre: Any, cli: Any) -> None:
+    centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
+    centre.answers["GET /readyz"] = (503, {"database": True, "writing": False})
+    code, _, err = cli("doctor")
+    assert code == 6
+    assert "Parts of the server do not work: writing." in err
 
 
 def test_no_server_named(cli: Any) -> None:

@@ -25,7 +25,7 @@ from tests.stage import ORIGIN, PASSWORD, Stage, empty_stage
 from tests.unit.server.conftest import FAST, Api
 from tests.unit.server.test_edge import assert_problem
 
-READY = {"database": True, "ledger": True, "writing": True}
+READY = {"database": True, "ledger": True, "writing": True, "signing": True}
 
 
 @dataclass

@@ -29,10 +29,12 @@ from secureflow.adapters.database.tables import (
     LOG_SUBMISSIONS,
 )
 from secureflow.application.ports import LogEntry, PendingLeaf, Recorded
+from secureflow.domain.origins import continues
 from secureflow.engines.ledger import merkle
 from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.notes import attach, parse_note
+from secureflow.engines.ledger.setback import Hold
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -64,7 +66,6 @@ class SqlLedger:
         origin: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.origin = origin
         self.public = key.public
         self._database = database
         self._store = LogStore(database.url, key, origin, clock)
@@ -72,10 +73,34 @@ class SqlLedger:
         self._turn = asyncio.Lock()
         self._group: _Group | None = None
 
+    @property
+    def origin(self) -> str:
+        """The name that the log goes by now."""
+        return self._store.origin
+
+    @property
+    def hold(self) -> Hold | None:
+        """Why the log signs nothing; None while it does."""
+        return self._store.hold
+
     async def start(self) -> None:
-        """Make the log if there is none, and number what a crash left waiting."""
+        """Make the log if there is none, and number what a crash left waiting.
+
+        What waits in a log that is held goes on waiting.
+        """
         await self._in_thread(self._store.open)
-        await self.caught_up()
+        if self.hold is None:
+            await self.caught_up()
+
+    async def judge(self, decide: Callable[[Hold | None, int], Hold | None]) -> Hold | None:
+        """Decide whether the log is held, from what is known of it and its size, alone."""
+        return await self._in_turn(lambda: self._store.judge(decide))
+
+    async def root(self, size: int) -> bytes:
+        """Return the root over the first `size` leaves (`not_found` where there are fewer)."""
+        if not 0 <= size <= await self._size_at_least(size):
+            raise _not_found(f"no log of {size} leaves")
+        return (await self._prove(lambda read: [merkle.root(size, read)]))[0]
 
     async def caught_up(self) -> int:
         """Number every leaf that was submitted by now; return the log's size."""
@@ -97,7 +122,7 @@ class SqlLedger:
         """
         candidates = [Candidate.direct(leaf) for leaf in leaves]
         for leaf in (candidate.signed.leaf for candidate in candidates):
-            if leaf.origin != self.origin:
+            if not continues(self.origin, leaf.origin):
                 raise SecureFlowError(
                     "malformed_leaf",
                     f"The {leaf.kind} leaf of {leaf.author} is for the log {leaf.origin}, not for "
@@ -250,6 +275,15 @@ class SqlLedger:
             try:
                 number = self._store.number
                 return await self._in_thread(lambda: number(group.leaves, waiting=group.waiting))
+            finally:
+                self._database.turn.release()
+
+    async def _in_turn(self, deed: Callable[[], T]) -> T:
+        """Write to the log's tables while nobody else does."""
+        async with self._turn:
+            await self._database.turn.acquire()
+            try:
+                return await self._in_thread(deed)
             finally:
                 self._database.turn.release()
 

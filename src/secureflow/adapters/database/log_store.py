@@ -8,6 +8,7 @@ runs in the sequencer's own thread, because a batch is then one hop instead of o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,18 +19,22 @@ from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.connections import forget_rows, sync_engine
 from secureflow.adapters.database.log_cache import LogCache
+from secureflow.adapters.database.restored import RESTORED, hold_if_restored
 from secureflow.adapters.database.tables import (
     LOG_CHECKPOINTS,
     LOG_HEAD,
     LOG_LEAVES,
     LOG_NODES,
     LOG_SUBMISSIONS,
+    SETTINGS,
     JsonText,
 )
 from secureflow.application.ports import PendingLeaf
+from secureflow.domain.origins import continues
 from secureflow.engines.ledger import merkle
 from secureflow.engines.ledger.leaves import SignedLeaf, parse_leaf
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
+from secureflow.engines.ledger.setback import Hold, set_back
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -92,8 +97,12 @@ class LogStore:
         self._sql["add_leaf"] += " ON CONFLICT DO NOTHING"
         self._sql["waiting"] += f" LIMIT {MAX_BATCH}"
         self._key = key
-        self._identity = (origin, key.public)
-        self._origin = origin
+        self._first = origin
+        self.origin = origin
+        """The name that the log goes by now, as of the last look at the database."""
+        self.hold: Hold | None = None
+        """Why the log signs nothing, likewise."""
+        self._signed = (-1, "")
         self._clock = clock
         self._size = -1
         self._note = ""
@@ -108,10 +117,14 @@ class LogStore:
             SecureFlowError: `fenced` when the database holds another log.
         """
         with self._transaction() as cursor:
-            if self._locked_size(cursor) is None:
-                head = {"one": 1, "origin": self._origin, "key": self._key.public, "size": 0}
-                self._run(cursor, "make_head", head)
+            size = self._locked_size(cursor)
+            if size is None:
+                head = {"one": 1, "origin": self.origin, "key": self._key.public, "size": 0}
+                self._run(cursor, "make_head", {**head, "hold": None})
                 self._write_checkpoint(cursor, 0)
+            elif self.hold is None:
+                restored = self._one(cursor, "setting", {"name": RESTORED})
+                self._keep_hold(cursor, hold_if_restored(restored, size, int(self._clock())))
 
     def close(self) -> None:
         """Close the connection."""
@@ -121,20 +134,40 @@ class LogStore:
         """Append direct leaves and, if `waiting`, what jobs have submitted, in order of arrival.
 
         A leaf that the log holds already is not appended again: its number is the old one.
+
+        Raises:
+            InfrastructureError: `log_set_back` when there is something to number and the log is
+                held, or smaller than what this process signed: nothing is signed then.
         """
         try:
             return self._number(direct, waiting=waiting, look_up=False)
         except _StandsAlreadyError:
             return self._number(direct, waiting=waiting, look_up=True)
+        except _ShrunkError:
+            self.judge(self._shrunk)
+            return self._number(direct, waiting=waiting, look_up=False)
+
+    def judge(self, decide: Callable[[Hold | None, int], Hold | None]) -> Hold | None:
+        """Decide whether the log is held, alone: from what is known and the log's size."""
+        with self._transaction() as cursor:
+            size = self._locked_size(cursor)
+            if size is None:
+                raise self._fenced("no log")
+            self._keep_hold(cursor, decide(self.hold, size))
+        return self.hold
 
     def _number(self, direct: Sequence[Candidate], *, waiting: bool, look_up: bool) -> Batch:
         with self._transaction() as cursor:
             size = self._locked_size(cursor)
             if size is None:
                 raise self._fenced("no log")
+            if self.hold is None and size < self._signed[0]:
+                raise _ShrunkError
             self._follow(cursor, size)
             submitted = self._waiting(cursor) if waiting else []
             candidates = [*direct, *submitted]
+            if self.hold is not None and candidates:
+                raise set_back(self.hold, self.origin)
             numbers, fresh = self._assign(cursor, candidates, look_up=look_up)
             if fresh:
                 self._append(cursor, fresh)
@@ -155,6 +188,7 @@ class LogStore:
         self.cache.numbers.add([(row["hash"], row["number"]) for row in fresh])
         self.cache.notes.add([(self._size, self._note)])
         self.cache.size = max(self.cache.size, self._size)
+        self._signed = max(self._signed, (self._size, self._note))
         self._fresh_nodes = []
 
     def _assign(
@@ -229,7 +263,7 @@ class LogStore:
 
     def _write_checkpoint(self, cursor: Any, size: int) -> str:
         root = merkle.root(size, self._read)
-        note = sign_checkpoint(Checkpoint(self._origin, size, root), self._key)
+        note = sign_checkpoint(Checkpoint(self.origin, size, root), self._key)
         row = {"size": size, "note": note, "at": int(self._clock())}
         self._run(cursor, "add_checkpoint", row)
         return note
@@ -238,10 +272,29 @@ class LogStore:
         head = self._one(cursor, "lock_head", {})
         if head is None:
             return None
-        origin, key, size = head
-        if (origin, key) != self._identity:
+        origin, key, size, hold = head
+        if key != self._key.public or not continues(origin, self._first):
             raise self._fenced(f"the log {origin} under another key or name")
+        self.origin = origin
+        self.hold = None if hold is None else Hold.from_json(json.loads(hold))
         return int(size)
+
+    def _keep_hold(self, cursor: Any, hold: Hold | None) -> None:
+        """Store why the log is held; the caller holds the lock."""
+        if hold == self.hold:
+            return
+        text = None if hold is None else JsonText.dump(hold.json())
+        self._run(cursor, "hold", {"hold": text})
+        self.hold = hold
+
+    def _shrunk(self, hold: Hold | None, size: int) -> Hold | None:
+        """Hold a log that another hand made smaller than this process signed it."""
+        signed, note = self._signed
+        self.cache = LogCache()  # what it remembers is not in the database any more
+        self._signed = (size, "")
+        if hold is not None or size >= signed:
+            return hold
+        return Hold("shrunk", int(self._clock()), size, head=note)
 
     def _run(self, cursor: Any, name: str, row: dict[str, Any]) -> None:
         cursor.execute(self._sql[name], row)
@@ -274,13 +327,17 @@ class LogStore:
     def _fenced(self, what: str) -> SecureFlowError:
         return SecureFlowError(
             "fenced",
-            f"The database holds {what}, not the log {self._origin} of this server's key.",
+            f"The database holds {what}, not the log {self._first} of this server's key.",
             "Start the server with the database, origin and log key that belong together.",
         )
 
 
 class _StandsAlreadyError(Exception):
     """A leaf of the batch is in the log, or twice in the batch."""
+
+
+class _ShrunkError(Exception):
+    """The log is smaller than this process signed it."""
 
 
 def _landed(
@@ -323,8 +380,12 @@ def _add(table: sa.Table) -> sa.Insert:
 _WAITING = LOG_SUBMISSIONS.c
 _STATEMENTS: dict[str, sa.ClauseElement] = {
     "make_head": _add(LOG_HEAD),
-    "lock_head": sa.select(LOG_HEAD.c.origin, LOG_HEAD.c.key, LOG_HEAD.c.size).with_for_update(),
+    "lock_head": sa.select(
+        LOG_HEAD.c.origin, LOG_HEAD.c.key, LOG_HEAD.c.size, LOG_HEAD.c.hold
+    ).with_for_update(),
     "grow": sa.update(LOG_HEAD).values(size=sa.bindparam("size")),
+    "hold": sa.update(LOG_HEAD).values(hold=sa.bindparam("hold", type_=sa.Text)),
+    "setting": sa.select(SETTINGS.c.value).where(SETTINGS.c.name == sa.bindparam("name")),
     "add_leaf": _add(LOG_LEAVES),
     "add_node": _add(LOG_NODES),
     "add_checkpoint": _add(LOG_CHECKPOINTS),

@@ -169,8 +169,9 @@ LOG_HEAD = sa.Table(
     sa.Column("origin", sa.Text, nullable=False),
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("size", BIG, nullable=False),
+    sa.Column("hold", JsonText),
 )
-"""The fence: one row, locked by whoever numbers leaves."""
+"""The fence: one row, locked by whoever numbers leaves. Where `hold` says why, nobody may."""
 
 LOG_SUBMISSIONS = sa.Table(
     "log_submissions",

@@ -37,6 +37,12 @@ TEXTS: Final[dict[str, str]] = {
     "Is it an https port, and does no proxy break TLS open?": (
         "该端口是 https 吗？中间是否有代理拆解 TLS？"
     ),
+    "readiness": "就绪",
+    "the server can work": "服务器可以工作",
+    "the server does not tell": "服务器未告知",
+    "Try again.": "请重试。",
+    "Parts of the server do not work: {parts}.": "服务器的这些部分不工作：{parts}。",
+    "The operator finds the reason in the server's log.": "运营方可在服务器日志中查到原因。",
     "until": "有效至",
     "profile": "配置",
     "settings": "配置",
@@ -46,6 +52,7 @@ TEXTS: Final[dict[str, str]] = {
     "charter": "章程",
     "attestation": "远程证明",
     "alarm": "报警",
+    "log": "日志",
     "data": "数据",
     "name": "名称",
     "connection": "连接",

@@ -13,10 +13,16 @@ import functools
 import re
 from typing import Final
 
-from secureflow.cli.told import doctor, findings, hints, notes, owners, refusals
+from secureflow.cli.told import doctor, findings, hints, notes, owners, refusals, setbacks
 
 TOLD: Final[dict[str, str]] = (
-    doctor.TEXTS | findings.TEXTS | hints.TEXTS | notes.TEXTS | owners.TEXTS | refusals.TEXTS
+    doctor.TEXTS
+    | findings.TEXTS
+    | hints.TEXTS
+    | notes.TEXTS
+    | owners.TEXTS
+    | refusals.TEXTS
+    | setbacks.TEXTS
 )
 LONGEST: Final = 4000
 """Characters of a text that is looked at: it may come from anybody."""

@@ -19,12 +19,16 @@ router = APIRouter(prefix="/audit", tags=["audit"], route_class=OnceRoute)
 
 
 class Head(BaseModel):
-    """The newest signed checkpoint (C2SP note) with its cosignatures."""
+    """The newest signed checkpoint (C2SP note) with its cosignatures.
+
+    `held` is the problem by which the log signs nothing now: it was set back, or restored.
+    """
 
     note: str
     origin: str
     key: str
     size: int
+    held: dict[str, Any] | None = None
 
 
 class Entry(BaseModel):
@@ -60,7 +64,9 @@ class Consistency(BaseModel):
 @router.get("/head", summary="Get the log's head")
 async def get_head(use: Use, caller: Caller) -> Head:
     """Return the newest signed checkpoint."""
-    return Head(**await use.audit.head(caller))
+    head = await use.audit.head(caller)
+    why = await use.guard.why()
+    return Head(**head, held=why and why.as_json())
 
 
 @router.get(

@@ -6,11 +6,13 @@ Metrics are for this machine, or for who shows the token that the settings have 
 from __future__ import annotations
 
 import hmac
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from secureflow.engines.ledger.setback import set_back
 from secureflow.kit.addresses import is_loopback
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.version import __version__
@@ -18,6 +20,7 @@ from secureflow.server.rest.callers import Use, bearer_of
 from secureflow.server.settings import RestSettings
 
 router = APIRouter(tags=["health"])
+Parts = dict[str, bool | dict[str, Any]]
 
 
 @router.get("/healthz", summary="Is the process alive")
@@ -29,13 +32,16 @@ async def get_health() -> dict[str, str]:
 @router.get(
     "/readyz",
     summary="Can the server work",
-    response_model=dict[str, bool],
-    responses={503: {"description": "A part does not work", "model": dict[str, bool]}},
+    response_model=Parts,
+    responses={503: {"description": "A part does not work", "model": Parts}},
 )
 async def get_readiness(use: Use) -> Response:
-    """Return which parts work; 503 when one does not."""
-    parts = dict(await use.readiness())
-    return JSONResponse(parts, 200 if all(parts.values()) else 503)
+    """Return which parts work; 503 when one does not. Of a log that is held, what is known."""
+    hold = use.ledger.hold
+    parts: Parts = {**await use.readiness(), "signing": hold is None}
+    if hold is not None:
+        parts["log_set_back"] = set_back(hold, use.ledger.origin).as_json()
+    return JSONResponse(parts, 503 if hold or not all(parts.values()) else 200)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)

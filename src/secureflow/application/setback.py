@@ -1,0 +1,165 @@
+"""Notices that the log was set back, and keeps it from signing until that is settled.
+
+A centre cannot tell from its own database that it was restored: what the members' agents hold of
+its own heads tells it. Each agent shows its newest head as it dials in, and more when it is asked;
+one that the log signed and does not hold stops the signer at once (`engines.ledger.setback`). A log
+that `server restore` brought back is held from the start, until every member has shown that it
+holds nothing newer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from secureflow.application.charters import member_keys
+from secureflow.application.listing import every
+from secureflow.application.ports import Begin, Ledger
+from secureflow.engines.ledger.merkle import EMPTY_ROOT
+from secureflow.engines.ledger.notes import Checkpoint, parse_note
+from secureflow.engines.ledger.setback import MAX_SHOWN, Hold, set_back
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.logging import get_logger
+
+JSON = Any
+_log = get_logger(__name__)
+
+
+class LogGuard:
+    """Judges the heads that parties show.
+
+    Args:
+        begin: starts units of work.
+        ledger: the log.
+        clock: unix seconds.
+    """
+
+    def __init__(self, begin: Begin, ledger: Ledger, clock: Clock) -> None:
+        self._begin = begin
+        self._ledger = ledger
+        self._clock = clock
+
+    async def shown(
+        self, party: str, notes: Sequence[str], places: Sequence[tuple[str, int]] = ()
+    ) -> Hold | None:
+        """Judge heads that a party holds; return why the log is held now, if it is.
+
+        Args:
+            party: whose agent shows them.
+            notes: heads as the log signed them, the newest among them; what this log did not sign
+                under its present name counts for nothing.
+            places: hex leaf hashes of the party and the index that each was proven to have. They
+                are the party's word: they only say how far a log that is held is the old one.
+        """
+        kept, forks = 0, list[int]()
+        against: list[tuple[int, str]] = []
+        for text in notes[:MAX_SHOWN]:
+            head = self._signed(text)
+            if head is None:
+                continue
+            root = await self._root(head.size)
+            if root == head.root:
+                kept = max(kept, head.size)
+                continue
+            against.append((head.size, text))
+            forks += [] if root is None else [head.size]
+        if not against and self._ledger.hold is None:
+            return None
+        differing = await self._differing(places)
+        forks += [differing] if differing else []
+        shown = max(against)[1] if against else ""
+        return await self._judge(party, shown, kept, min(forks, default=0))
+
+    async def settle(self) -> Hold | None:
+        """Let a restored log go on once nobody who could hold a newer head is left."""
+        hold = self._ledger.hold
+        if hold is None or hold.cause != "restored" or hold.head:
+            return hold
+        if await self.waiting(hold):
+            return hold
+        after = await self._ledger.judge(lambda now, _: None if now == hold else now)
+        if after is None:
+            _log.warning("log_goes_on", origin=self._ledger.origin, seen=list(hold.seen))
+            await self._settled()
+        return after
+
+    async def waiting(self, hold: Hold) -> tuple[str, ...]:
+        """Return the members whose newest head is not known: without a charter, every agent's."""
+        members = set(await member_keys(self._begin))
+        if not members:
+            async with self._begin() as work:
+                agents = await every(work.agents, kind="agent")
+            members = {one.party for one in agents if one.revoked is None}
+        return tuple(sorted(members - set(hold.seen)))
+
+    async def why(self) -> InfrastructureError | None:
+        """Return what people are told of a log that is held; None while it is not."""
+        hold = self._ledger.hold
+        if hold is None:
+            return None
+        return set_back(hold, self._ledger.origin, await self.waiting(hold))
+
+    async def check(self) -> None:
+        """Fail while the log is held.
+
+        Raises:
+            InfrastructureError: `log_set_back`.
+        """
+        error = await self.why()
+        if error is not None:
+            raise error
+
+    def _signed(self, text: str) -> Checkpoint | None:
+        """Return what a head says, if this log signed it under its present name."""
+        try:
+            note = parse_note(text)
+        except SecureFlowError:
+            return None
+        mine = note.checkpoint.origin == self._ledger.origin
+        return note.checkpoint if mine and note.verify_log(self._ledger.public) else None
+
+    async def _root(self, size: int) -> bytes | None:
+        """Return the log's own root at a size; None where it does not reach so far."""
+        try:
+            return await self._ledger.root(size) if size else EMPTY_ROOT
+        except SecureFlowError as error:
+            if error.code != "not_found":
+                raise
+            return None
+
+    async def _differing(self, places: Sequence[tuple[str, int]]) -> int:
+        """Return the size at which the first own leaf is not where it stood; 0 where none differs.
+
+        Beyond the end of the log it is lost, which says nothing of what is kept.
+        """
+        for leaf, index in sorted(places[:MAX_SHOWN], key=lambda place: place[1]):
+            entries = await self._ledger.entries(start=index, limit=1)
+            if entries and entries[0].index == index and entries[0].hash.hex() != leaf:
+                return index + 1
+        return 0
+
+    async def _judge(self, party: str, shown: str, kept: int, forked: int) -> Hold | None:
+        now = self._clock()
+
+        def decide(hold: Hold | None, size: int) -> Hold | None:
+            if hold is None and not shown:
+                return None
+            known = (hold or Hold("shown", now, size)).confirmed(party, kept)
+            known = known.against(party, shown) if shown else known
+            return known.differing(forked) if known.head else known
+
+        was = self._ledger.hold
+        hold = await self._ledger.judge(decide)
+        if hold is not None and shown and hold != was:
+            error = set_back(hold, self._ledger.origin)
+            _log.error("log_set_back", party=party, message=error.message)
+        return await self.settle() if hold is not None else None
+
+    async def _settled(self) -> None:
+        async with self._begin() as work:
+            told = await work.setting("restored")
+            if isinstance(told, dict) and not told.get("settled"):
+                settled = {"at": self._clock(), "how": "unchanged"}
+                await work.set_setting("restored", {**told, "settled": settled})
+                await work.commit()

@@ -1,0 +1,164 @@
+"""What is known of a log that was set back: it signs nothing until that is settled.
+
+A log is *held* from the moment that somebody shows a head that it signed itself and does not hold
+(`shown`), that its own process finds it smaller than what that process signed (`shrunk`), or that
+it was restored from a backup (`restored`): nobody knows then what was signed after the backup, and
+a smaller head under the same origin would be the log's own proof of fraud.
+
+What a party says counts only as far as the log's own key signed it: nobody holds a log by a head
+that was invented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal, Self
+
+from secureflow.engines.ledger.notes import noted_size, parse_note
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+
+JSON = Any
+Cause = Literal["restored", "shown", "shrunk"]
+
+MAX_SHOWN: Final = 64
+"""Heads that a party shows at once, and own leaves that it says the places of."""
+CONTINUE: Final = "a continuation that they sign"
+"""The way on where the newest database is gone."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why a log is held.
+
+    Args:
+        cause: how it was noticed.
+        at: unix seconds.
+        own: entries that the log held then.
+        head: the greatest head, as the log signed it, that the log does not hold; empty while none
+            was shown.
+        by: who showed it.
+        seen: parties whose newest head is known, and is one of the log's.
+        kept: how far the log is known to be the old one: the greatest head or own leaf that
+            somebody showed and found in its place.
+        forked: the smallest size at which the log is known to differ from what it signed; 0 while
+            it is only shorter.
+    """
+
+    cause: Cause
+    at: int
+    own: int
+    head: str = ""
+    by: str = ""
+    seen: tuple[str, ...] = ()
+    kept: int = 0
+    forked: int = 0
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, JSON]) -> Self:
+        """Read what was stored."""
+        return cls(**{**value, "seen": tuple(value["seen"])})
+
+    def json(self) -> dict[str, JSON]:
+        """Return the stored form."""
+        return {**asdict(self), "seen": list(self.seen)}
+
+    @property
+    def old_size(self) -> int:
+        """The size of the greatest head that was shown; the log's own while none was."""
+        return noted_size(self.head) if self.head else self.own
+
+    @property
+    def start(self) -> int:
+        """How much of the log as it is now can begin a continuation."""
+        return min(self.own, self.kept) if self.forked else self.own
+
+    @property
+    def lost(self) -> int:
+        """How many entries the old log had that are not known to be kept."""
+        return max(0, self.old_size - self.start)
+
+    def confirmed(self, party: str, kept: int = 0) -> Hold:
+        """Return the hold after a party's heads were found in the log."""
+        seen = self.seen if party in self.seen else (*self.seen, party)
+        return replace(self, seen=seen, kept=max(self.kept, kept))
+
+    def differing(self, size: int) -> Hold:
+        """Return the hold after the log was seen to differ from what it signed, at a size or 0."""
+        sizes = [one for one in (self.forked, size) if one]
+        return replace(self, forked=min(sizes, default=0))
+
+    def against(self, party: str, note: str) -> Hold:
+        """Return the hold after a party showed a head that the log signed and does not hold."""
+        known = replace(self.confirmed(party), cause="shown")
+        if self.head and noted_size(self.head) >= noted_size(note):
+            return known
+        return replace(known, head=note, by=party)
+
+    def facts(self, origin: str) -> dict[str, JSON]:
+        """Return what people are told, for programs."""
+        old = parse_note(self.head).checkpoint if self.head else None
+        return {
+            "cause": self.cause,
+            "origin": origin,
+            "at": self.at,
+            "own": self.own,
+            "old": self.old_size,
+            "old_root": old.root.hex() if old else "",
+            "shown_by": self.by,
+            "start": self.start,
+            "lost": self.lost,
+            "seen": list(self.seen),
+        }
+
+
+def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> InfrastructureError:
+    """Return what whoever wants something of a held log is told.
+
+    Args:
+        hold: why it is held.
+        origin: the log.
+        waiting: members whose newest head is not known yet, of a restored log.
+    """
+    facts = {**hold.facts(origin), "waiting": list(waiting)}
+    if hold.cause == "restored" and not hold.head:
+        missing = ", ".join(waiting) or "the members' agents"
+        return InfrastructureError(
+            "log_set_back",
+            f"The centre was restored from a backup: its log {origin} of {hold.own} entries signs "
+            f"nothing until every member's agent has shown its newest head. Not yet: {missing}.",
+            f"Have them start their agents. Where one holds a newer head: {CONTINUE}.",
+            facts,
+        )
+    who = f"{hold.by} holds" if hold.by else "it signed"
+    differs = f", and differs from it after {hold.start}" if hold.forked else ""
+    return InfrastructureError(
+        "log_set_back",
+        f"The log {origin} was set back: {who} its head of size {hold.old_size}, and the log has "
+        f"{hold.own} entries now{differs}. {hold.lost} entries are lost. It signs nothing.",
+        "Put the newest database back and start the server again. If that is gone, the members "
+        f"can let the log go on under a new name: {CONTINUE}.",
+        facts,
+    )
+
+
+def head_only(note: str) -> str:
+    """Return a note with the log's own signature only: what a party shows of its heads.
+
+    Raises:
+        SecureFlowError: `malformed_note`.
+    """
+    origin = parse_note(note).checkpoint.origin
+    lines = note.split("\n")
+    own = [line for line in lines[4:] if line.startswith(f"\u2014 {origin} ")]
+    return "\n".join([*lines[:4], *own, ""]) if own else note
+
+
+def read_hold(value: JSON) -> Hold | None:
+    """Read a foreign or stored hold; None for what is none."""
+    if not isinstance(value, dict):
+        return None
+    try:
+        return Hold.from_json(value)
+    except (TypeError, KeyError, SecureFlowError):
+        return None

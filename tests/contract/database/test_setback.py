@@ -1,0 +1,262 @@
+"""A log that was set back signs nothing, over every database; who holds it, and who lets it go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.log import SqlLedger
+from secureflow.application.deeds import Deeds
+from secureflow.application.setback import LogGuard
+from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, parse_note, sign_checkpoint
+from secureflow.engines.ledger.setback import CONTINUE, Hold, head_only
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from tests.contract.database.conftest import LOG_KEY, ORIGIN
+from tests.contract.database.test_log import BANKS, notes, prove_all
+from tests.peers.setback import set_back
+
+NOW = 1_700_000_000
+
+
+@pytest.fixture
+async def reopened(
+    database: Database, another: Callable[[], Database]
+) -> AsyncIterator[Callable[[], SqlLedger]]:
+    """Logs as processes that start later find them."""
+    opened: list[SqlLedger] = []
+
+    def again() -> SqlLedger:
+        opened.append(SqlLedger(another(), LOG_KEY, ORIGIN, lambda: float(NOW)))
+        return opened[-1]
+
+    yield again
+    for one in opened:
+        await one.stop()
+
+
+async def with_charter(database: Database) -> None:
+    members = tuple(Member(name, name.title(), key.public) for name, key in BANKS.items())
+    charter = SignedCharter(Charter(1, "example.org", ORIGIN, LOG_KEY.public, members))
+    async with database.begin() as unit:
+        await unit.set_setting("charter", charter.json())
+        await unit.commit()
+
+
+async def restored(database: Database, **more: object) -> None:
+    async with database.begin() as unit:
+        await unit.set_setting("restored", {"restored_at": NOW, "taken_at": NOW - 9, **more})
+        await unit.commit()
+
+
+def guard(database: Database, ledger: SqlLedger) -> LogGuard:
+    return LogGuard(database.begin, ledger, lambda: NOW)
+
+
+async def refused(ledger: SqlLedger) -> InfrastructureError:
+    with pytest.raises(InfrastructureError) as caught:
+        await ledger.append(notes(1, 900))
+    assert caught.value.code == "log_set_back"
+    return caught.value
+
+
+async def test_a_newer_head_of_its_own_stops_the_signer_at_once(
+    database: Database, ledger: SqlLedger, reopened: Callable[[], SqlLedger]
+) -> None:
+    await ledger.append(notes(33))
+    newest = await ledger.append(notes(33, 33))
+    await set_back(database, 33)
+    again = reopened()
+    await again.start()
+    before = await again.head()
+    hold = await guard(database, again).shown("bank-a", [newest.note])
+    assert hold is not None
+    assert (hold.old_size, hold.own, hold.lost, hold.by) == (66, 33, 33, "bank-a")
+    error = await refused(again)
+    assert "bank-a holds its head of size 66" in error.message
+    assert "33 entries are lost" in error.message
+    assert CONTINUE in error.hint
+    assert (error.details["old"], error.details["own"], error.details["lost"]) == (66, 33, 33)
+    assert await again.head() == before
+    # Neither a restart nor another replica forgets it.
+    third = reopened()
+    await third.start()
+    assert third.hold == hold
+    await refused(third)
+    # Deeds are refused before anything is changed.
+    deeds = Deeds(database.begin, third, LOG_KEY, lambda: NOW)
+    with pytest.raises(InfrastructureError, match="log_set_back"):
+        async with deeds() as deed:
+            await deed.work.set_setting("changed", True)
+    async with database.begin() as unit:
+        assert await unit.setting("changed") is None
+
+
+async def test_a_replica_that_did_not_hear_of_it_signs_nothing_either(
+    database: Database, ledger: SqlLedger, reopened: Callable[[], SqlLedger]
+) -> None:
+    await ledger.append(notes(4))
+    newest = await ledger.append(notes(4, 4))
+    await set_back(database, 4)
+    one, other = reopened(), reopened()
+    await one.start()
+    await other.start()
+    await guard(database, one).shown("bank-a", [newest.note])
+    assert other.hold is None
+    await refused(other)
+    assert other.hold == one.hold
+
+
+async def test_a_log_that_outgrew_the_gap_is_found_out_by_its_root(
+    database: Database, ledger: SqlLedger, reopened: Callable[[], SqlLedger]
+) -> None:
+    heads = [(await ledger.append(notes(1, n))).note for n in range(8)]
+    await set_back(database, 5)
+    again = reopened()
+    await again.start()
+    await again.append(notes(6, 100))
+    hold = await guard(database, again).shown("bank-a", [heads[7], *heads[2:5]])
+    assert hold is not None
+    assert (hold.old_size, hold.own, hold.forked, hold.kept, hold.start) == (8, 11, 8, 5, 5)
+    assert "differs from it after 5" in (await refused(again)).message
+
+
+@pytest.mark.parametrize("forge", ["another key", "another log", "no note", "unsigned", "cosigned"])
+async def test_nobody_holds_a_log_by_a_head_that_was_invented(
+    database: Database, ledger: SqlLedger, forge: str
+) -> None:
+    await ledger.append(notes(3))
+    root, thief = b"\x05" * 32, SigningKey.from_seed(b"\x21" * 32)
+    invented = sign_checkpoint(Checkpoint(ORIGIN, 9, root), thief)
+    match forge:
+        case "another log":
+            invented = sign_checkpoint(Checkpoint("log.other", 9, root), LOG_KEY)
+        case "no note":
+            invented = "nonsense"
+        case "unsigned":
+            genuine = (await ledger.head()).split("\n")
+            invented = "\n".join([genuine[0], "9", *genuine[2:]])
+        case "cosigned":
+            invented = attach(invented, [cosign(invented, "bank-a", BANKS["bank-a"], NOW)])
+    assert await guard(database, ledger).shown("bank-a", [invented]) is None
+    await ledger.append(notes(1, 3))
+    await prove_all(ledger)
+
+
+async def test_heads_of_its_own_hold_nothing(database: Database, ledger: SqlLedger) -> None:
+    heads = [(await ledger.append(notes(1, n))).note for n in range(8)]
+    assert await guard(database, ledger).shown("bank-a", [*heads, heads[3]]) is None
+
+
+async def test_a_database_that_shrinks_under_the_running_server(
+    database: Database, ledger: SqlLedger
+) -> None:
+    await ledger.append(notes(3))
+    newest = await ledger.append(notes(4, 3))
+    await set_back(database, 3)
+    error = await refused(ledger)
+    assert (error.details["old"], error.details["lost"]) == (7, 4)
+    assert ledger.hold is not None
+    assert (ledger.hold.cause, ledger.hold.head) == ("shrunk", newest.note)
+    # What it remembers of the lost entries does not make them there.
+    hold = await guard(database, ledger).shown("bank-a", [newest.note])
+    assert hold is not None
+    assert hold.old_size == 7
+
+
+async def test_a_restored_log_waits_for_every_member(
+    database: Database, ledger: SqlLedger, reopened: Callable[[], SqlLedger]
+) -> None:
+    await with_charter(database)
+    early = (await ledger.append(notes(3))).note
+    newest = (await ledger.append(notes(2, 3))).note
+    await restored(database)
+    again = reopened()
+    await again.start()
+    watching = guard(database, again)
+    error = await refused(again)
+    assert "restored from a backup" in error.message
+    await watching.shown("bank-a", [newest])
+    await watching.shown("bank-b", [early, "nonsense"])
+    await watching.shown("stranger", [newest])
+    why = await watching.why()
+    assert why is not None
+    assert why.details["waiting"] == ["bank-c"]
+    await refused(again)
+    assert await watching.shown("bank-c", []) is None  # it has seen no head at all
+    await again.append(notes(1, 5))
+    await prove_all(again)
+    async with database.begin() as unit:
+        row = await unit.setting("restored")
+    assert row["settled"] == {"at": NOW, "how": "unchanged"}
+    third = reopened()
+    await third.start()  # the row stays; it is settled
+    assert third.hold is None
+
+
+async def test_a_restored_log_that_somebody_saw_more_of_stays_held(
+    database: Database, ledger: SqlLedger, reopened: Callable[[], SqlLedger]
+) -> None:
+    await with_charter(database)
+    await ledger.append(notes(3))
+    newest = (await ledger.append(notes(2, 3))).note
+    await set_back(database, 3)
+    await restored(database)
+    again = reopened()
+    await again.start()
+    watching = guard(database, again)
+    for member in ("bank-a", "bank-b"):
+        await watching.shown(member, [await again.head()])
+    hold = await watching.shown("bank-c", [newest])
+    assert hold is not None
+    assert (hold.cause, hold.lost) == ("shown", 2)
+    for member in BANKS:
+        await watching.shown(member, [await again.head()])
+    await refused(again)
+
+
+async def test_leaves_that_wait_in_a_held_log_go_on_waiting(
+    database: Database, ledger: SqlLedger, reopened: Callable[[], SqlLedger]
+) -> None:
+    await with_charter(database)
+    await ledger.append(notes(2))
+    await restored(database)
+    async with database.begin() as unit:
+        await unit.leaves.submit(notes(1, 50))
+        await unit.commit()
+    again = reopened()
+    await again.start()
+    with pytest.raises(SecureFlowError, match="log_set_back"):
+        await again.caught_up()
+    for member in BANKS:
+        await guard(database, again).shown(member, [])
+    assert await again.caught_up() == 3
+
+
+async def test_a_lie_about_own_leaves_holds_nothing_and_keeps_what_is_proven(
+    database: Database, ledger: SqlLedger
+) -> None:
+    heads = [(await ledger.append(notes(1, n))).note for n in range(6)]
+    watching = guard(database, ledger)
+    lie = [("ab" * 32, 1)]
+    assert await watching.shown("bank-a", [heads[5]], lie) is None
+    await set_back(database, 4)
+    await refused(ledger)
+    hold = await watching.shown("bank-a", [heads[5], heads[3]], lie)
+    assert hold is not None
+    assert (hold.forked, hold.start) == (2, 4)  # heads that the log signed outweigh a word
+
+
+def test_what_an_agent_shows_is_the_logs_own_signature() -> None:
+    note = sign_checkpoint(Checkpoint(ORIGIN, 7, b"\x05" * 32), LOG_KEY)
+    cosigned = attach(note, [cosign(note, name, key, NOW) for name, key in BANKS.items()])
+    assert head_only(cosigned) == note
+    assert parse_note(head_only(cosigned)).verify_log(LOG_KEY.public)
+
+
+def test_a_hold_is_stored_and_read() -> None:
+    hold = Hold("shown", NOW, 3, head="x", by="bank-a", seen=("bank-a",), kept=2, forked=3)
+    assert Hold.from_json(hold.json()) == hold

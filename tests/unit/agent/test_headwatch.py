@@ -1,0 +1,137 @@
+"""The agent shows the centre what it signed, and the owner what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.agent_world import ORIGIN, World
+
+from secureflow.agent.headwatch import FACT, HeadWatch
+from secureflow.agent.store import MAX_HEADS, Store
+from secureflow.engines.ledger.notes import Checkpoint, noted_size, parse_note, sign_checkpoint
+from secureflow.engines.ledger.setback import MAX_SHOWN, Hold, set_back
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+
+
+class Centre:
+    """A link whose centre says what it is told to."""
+
+    def __init__(self, note: str, held: Any = None) -> None:
+        self.connected = asyncio.Event()
+        self.connected.set()
+        self.answer: Any = {"note": note, "held": held}
+        self.shown: list[dict[str, Any]] = []
+        self.asked = asyncio.Event()
+
+    async def call(self, kind: str, body: dict[str, Any]) -> Any:
+        assert kind == "log.show"
+        self.shown.append(body)
+        self.asked.set()
+        return self.answer
+
+
+async def seen(world: World, *sizes: int) -> None:
+    """Have the agent cosign heads of these sizes, each holding what it signed."""
+    for size in sizes:
+        while world.tree.size < size:
+            world.tree.append(b"an entry")
+        await world.ask("cosign", {"head": world.head(), "job": ""})
+
+
+def watch(world: World, centre: Centre) -> HeadWatch:
+    return HeadWatch(centre, world.assembly.context.witness, world.store, lambda: world.now)
+
+
+async def test_a_log_that_is_whole_is_shown_the_newest_head(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await seen(world, 3, 7)
+    centre = Centre(world.head())
+    assert await watch(world, centre).look() is None
+    assert [noted_size(one) for one in centre.shown[0]["heads"]] == [7]
+    assert world.store.fact(FACT) is None
+    assert world.store.deeds()[0]["deed"] != "log.whole"
+
+
+async def test_a_log_that_shrank_is_told_at_once_and_shown_what_it_signed(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await seen(world, 3, 7, 11)
+    centre = Centre(world.head(7))
+    problem = await watch(world, centre).look()
+    assert problem is not None
+    assert (problem.code, problem.details["lost"]) == ("log_set_back", 4)
+    assert "it has 7 entries" in problem.message
+    heads = [noted_size(one) for one in centre.shown[1]["heads"]]
+    assert heads == [11, 7, 3]  # the newest, and what may still be in it
+    kept = world.store.fact(FACT)
+    assert kept["code"] == "log_set_back"
+    assert [one["deed"] for one in world.store.deeds()].count("log.set_back") == 1
+    await watch(world, centre).look()
+    assert [one["deed"] for one in world.store.deeds()].count("log.set_back") == 1
+    centre.answer = {"note": world.head(), "held": None}  # the newest database is back
+    assert await watch(world, centre).look() is None
+    assert world.store.fact(FACT) is None
+
+
+async def test_what_another_member_saw_is_told_in_the_centres_words(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await seen(world, 3)
+    other = sign_checkpoint(Checkpoint(ORIGIN, 9, b"\x05" * 32), world.log_key)
+    held = set_back(Hold("shown", 1, 3, head=other, by="bank-b"), ORIGIN).as_json()
+    problem = await watch(world, Centre(world.head(), held)).look()
+    assert problem is not None
+    assert "bank-b holds its head of size 9" in problem.message
+
+
+@pytest.mark.parametrize("answer", [None, [], {"note": 7}, {"note": "x"}, {"held": "y"}])
+async def test_a_centre_that_answers_nonsense_breaks_nothing(tmp_path: Path, answer: Any) -> None:
+    world = World(tmp_path)
+    await seen(world, 3)
+    centre = Centre("")
+    centre.answer = answer
+    with contextlib.suppress(SecureFlowError):
+        assert await watch(world, centre).look() is None
+
+
+async def test_a_refused_head_is_looked_into_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await seen(world, 5)
+    other = sign_checkpoint(Checkpoint(ORIGIN, 5, b"\x05" * 32), world.log_key)
+    with pytest.raises(SecureFlowError, match="ledger_inconsistent"):
+        await world.assembly.agent.handle("cosign", {"head": other, "job": ""}, None)
+    assert world.assembly.context.witness.troubled
+    centre = Centre(world.head(3))
+    task = asyncio.create_task(watch(world, centre).run())
+    await asyncio.wait_for(centre.asked.wait(), 5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not world.assembly.context.witness.troubled
+
+
+async def test_kept_heads_are_many_and_bounded(tmp_path: Path) -> None:
+    key, store = SigningKey.generate(), Store(tmp_path / "agent.db")
+    note = sign_checkpoint(Checkpoint(ORIGIN, 1, b"\x05" * 32), key)
+    with store.transaction():
+        for size in range(1, MAX_HEADS + 500):
+            store.add_head(ORIGIN, size, note)
+    kept = store.heads(ORIGIN, 1 << 40, 1 << 20)
+    assert MAX_HEADS // 2 < len(kept) <= MAX_HEADS
+    newest = store.heads(ORIGIN, 1 << 40, MAX_SHOWN)
+    assert len(newest) == MAX_SHOWN
+    assert store.heads("log.other", 1 << 40) == []
+    store.close()
+
+
+async def test_places_of_own_leaves_are_remembered(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.store.transaction():
+        leaf = world.assembly.context.witness.leaf("noted", "", "", {"n": 1})
+    world.tree.append(b"before")
+    world.record({"leaves": [leaf.bundle]})
+    await seen(world, world.tree.size)
+    assert world.store.placed_leaves(9) == [(leaf.hash, 1)]
+    assert parse_note(world.assembly.context.witness.newest).checkpoint.size == world.tree.size

@@ -1,0 +1,92 @@
+"""What agents show the centre of its own log, and what is told to all while it is held."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from secureflow.adapters.link import PeerIdentity, Standing
+from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
+from secureflow.engines.ledger.setback import MAX_SHOWN
+from secureflow.kit.errors import InfrastructureError
+from tests.stage import ORIGIN
+from tests.unit.application.refusing import refused
+from tests.unit.server.conftest import FAST, Api
+from tests.unit.server.test_edge import assert_problem
+from tests.unit.server.test_rpc import ENCLAVE, Desk, desk
+
+__all__ = ["desk"]
+
+
+def greater(desk: Desk) -> str:
+    """A head that the log signed and does not hold."""
+    return sign_checkpoint(Checkpoint(ORIGIN, 10_000, b"\x05" * 32), desk.stage.ledger._key)
+
+
+async def test_a_greeting_with_a_newer_head_holds_the_log_before_anything_is_asked(
+    desk: Desk,
+) -> None:
+    stage = desk.stage
+    own = stage.keys["bank-a"].public
+    await desk.desk.hello(desk.peer("bank-a"), {"key": own, "head": await stage.ledger.head()})
+    await desk.desk.hello(desk.peer("bank-a"), {"key": own, "head": ""})
+    assert stage.ledger.hold is None
+    await desk.desk.hello(desk.peer("bank-a"), {"key": own, "head": greater(desk)})
+    assert stage.ledger.hold is not None
+    # Parties hear it, heads are shown to nobody, and what a job waits for is waited for.
+    log = (await desk.call("status"))["log"]
+    assert log["held"]["code"] == "log_set_back"
+    with pytest.raises(InfrastructureError, match="log_set_back"):
+        await desk.desk.rider("bank-a", {"head": await stage.ledger.head()}, Standing(3))
+
+
+async def test_people_are_told_old_head_own_head_and_what_is_lost(desk: Desk) -> None:
+    stage = desk.stage
+    api = Api(stage, FAST)
+    assert (await api.http.get("/readyz")).json()["signing"] is True
+    size = await stage.ledger.caught_up()
+    answer = await desk.call("log.show", heads=[greater(desk)], places=[])
+    details = answer["held"]["details"]
+    assert details["lost"] == 10_000 - details["start"]
+    response = await api.http.get("/readyz")
+    assert response.status_code == 503
+    told = response.json()
+    assert told["signing"] is False
+    assert (told["log_set_back"]["details"]["old"], told["log_set_back"]["details"]["own"]) == (
+        10_000, size,
+    )  # fmt: skip
+    bearer = {"Authorization": f"Bearer {await stage.bearer(stage.operator)}"}
+    head = (await api.http.get("/api/v1/audit/head", headers=bearer)).json()
+    assert head["held"]["code"] == "log_set_back"
+    body = {"id": "bank-n", "name": "New"}
+    refusal = await api.http.post("/api/v1/organisations", json=body, headers=bearer)
+    assert_problem(refusal, 503, "log_set_back")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"heads": "x"},
+        {"heads": [7]},
+        {"heads": ["x" * 5000]},
+        {"heads": ["x"] * (MAX_SHOWN + 1)},
+        {"heads": [], "places": "x"},
+        {"heads": [], "places": [["ab" * 32]]},
+        {"heads": [], "places": [["ab" * 32, -1]]},
+        {"heads": [], "places": [["zz" * 32, 1]]},
+        {"heads": [], "places": [["ab" * 32, True]]},
+        {"heads": [], "places": [["ab" * 32, 1]] * (MAX_SHOWN + 1)},
+    ],
+)
+async def test_what_is_malformed_is_refused(desk: Desk, body: dict[str, Any]) -> None:
+    with refused("invalid_request"):
+        await desk.call("log.show", **body)
+    assert desk.stage.ledger.hold is None
+
+
+async def test_an_enclave_is_no_witness(desk: Desk) -> None:
+    enclave = PeerIdentity("enclave", ENCLAVE, "1")
+    with refused("forbidden"):
+        await desk.desk.call(enclave, "log.show", {"heads": [greater(desk)]})
+    assert desk.stage.ledger.hold is None
