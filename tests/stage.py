@@ -65,6 +65,7 @@ class Stage:
     now: list[int]
     ticks: list[float]
     expelled: list[Agent]
+    hung_up: list[tuple[str, str]]
     keys: dict[str, SigningKey] = field(default_factory=dict)
     people: dict[tuple[str, Role], Principal] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
@@ -189,6 +190,7 @@ def empty_stage(
     now, ticks = [NOW], [0.0]
     driver, bus, artifacts = NotingDriver(), MemoryBus(), MemoryArtifacts()
     expelled: list[Agent] = []
+    hung_up: list[tuple[str, str]] = []
     ports = Ports(
         begin=database.begin,
         ledger=ledger,
@@ -205,10 +207,11 @@ def empty_stage(
         ports,
         "127.0.0.1:8444",
         expel=expelled.append,
+        hang_up=lambda agent, reason: hung_up.append((agent.id, reason.code)),
         ticks=lambda: ticks[0],
         quotas=quotas or Quotas(),
     )
-    return Stage(services, database, ledger, driver, bus, artifacts, now, ticks, expelled)
+    return Stage(services, database, ledger, driver, bus, artifacts, now, ticks, expelled, hung_up)
 
 
 async def two_worlds(directory: Path, quotas: Quotas | None = None) -> Stage:

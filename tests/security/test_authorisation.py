@@ -81,6 +81,8 @@ RULES: dict[str, Rule] = {
     "list_organisations": Rule("organisation.read"),
     "create_organisation": Rule("organisation.create", body={"id": "new", "name": "New"}),
     "get_organisation": Rule("organisation.read"),
+    "disable_organisation": Rule("organisation.disable"),
+    "enable_organisation": Rule("organisation.disable"),
     "list_agents": Rule("agent.read"),
     "revoke_agent": Rule("agent.revoke", "agent"),
     "list_parties": Rule("agent.read"),
@@ -154,7 +156,7 @@ class World:
         rule = RULES[operation]
         body = dict(rule.body) if rule.body is not None else None
         query = QUERIES.get(operation, "")
-        if operation == "get_organisation":
+        if operation in {"get_organisation", "disable_organisation", "enable_organisation"}:
             path = path.replace("{key}", "bank-b")
         if rule.place == "path":
             path = path.replace("{key}", key)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
+from secureflow.adapters.link import ENCLAVE_NAME, CredentialFiles
 from secureflow.application.renewals import PER_HOUR
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, spiffe_id
+from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, serial, spiffe_id
 from secureflow.kit.renewal import CHALLENGE_SECONDS, DOMAIN, renewal_body
 from tests.stage import Stage, two_worlds
 from tests.unit.application.refusing import refused
@@ -22,9 +25,11 @@ async def stage(tmp_path: Any) -> Stage:
     return await two_worlds(tmp_path)
 
 
-def request_of(stage: Stage, key: SigningKey | None = None, **changes: str) -> dict[str, str]:
+def request_of(
+    stage: Stage, key: SigningKey | None = None, of: str = "", **changes: str
+) -> dict[str, str]:
     """Return what an honest agent of bank-a sends, from its own address."""
-    agent, csr = stage.ids["bank-a.agent"], make_csr(new_link_key())
+    agent, csr = of or stage.ids["bank-a.agent"], make_csr(new_link_key())
     nonce = stage.services.renewals.challenge(agent, "192.0.2.1").nonce
     signature = (key or stage.keys["bank-a"]).sign(DOMAIN, renewal_body(agent, nonce, csr))
     made = {"agent": agent, "nonce": nonce, "csr": csr, "signature": signature}
@@ -96,16 +101,19 @@ async def test_a_signature_is_over_this_csr(stage: Stage) -> None:
 
 
 async def test_revoked_and_disabled_identities_stay_out(stage: Stage) -> None:
-    async with stage.database.begin() as work:
-        organisation = await work.organisations.get("bank-a")
-        await work.organisations.save(replace(organisation, disabled=True))
-        await work.commit()
-    with refused("certificate_revoked"):
+    organisations, agent = stage.services.organisations, stage.ids["bank-a.agent"]
+    await organisations.set_disabled(stage.operator, "bank-a", True)
+    with refused("organisation_disabled"):
         await renew(stage, **request_of(stage))
-    async with stage.database.begin() as work:
-        await work.organisations.save(organisation)
-        await work.commit()
-    await stage.services.organisations.revoke(stage.operator, stage.ids["bank-a.agent"])
+    with refused("organisation_disabled"):
+        await organisations.renew(agent, make_csr(new_link_key()))
+    with refused("organisation_disabled"):
+        await organisations.admitted(agent)
+    await organisations.set_disabled(stage.operator, "bank-a", False)
+    await renew(stage, **request_of(stage))
+    await organisations.renew(agent, make_csr(new_link_key()))
+    assert (await organisations.admitted(agent)).id == agent
+    await organisations.revoke(stage.operator, agent)
     with refused("certificate_revoked"):
         await renew(stage, **request_of(stage))
 
@@ -132,7 +140,7 @@ async def test_a_stranger_learns_of_no_identity_whether_it_exists_or_was_revoked
     assert len(told) == 1
 
 
-async def test_an_enclave_has_no_key_to_renew_by(stage: Stage) -> None:
+async def test_an_enclave_of_an_older_version_has_no_key_to_renew_by(stage: Stage) -> None:
     """An empty key, and the server's own that stands in for a missing one, prove nothing."""
     _, text = await stage.services.organisations.invite(stage.operator, "enclave", "")
     csr = make_csr(new_link_key())
@@ -141,6 +149,79 @@ async def test_an_enclave_has_no_key_to_renew_by(stage: Stage) -> None:
     request = {"agent": agent, "nonce": nonce, "csr": csr, "address": "192.0.2.1"}
     with refused("proof_refused"):
         await renew(stage, **request, signature="")
+
+
+async def enclave_of(stage: Stage, key: SigningKey, name: str = "main") -> str:
+    _, text = await stage.services.organisations.invite(stage.operator, "enclave", "")
+    csr = make_csr(new_link_key())
+    proof = proof_body(EnrolmentToken.parse(text).id, csr, key.public)
+    signature = key.sign("enrol", proof)
+    made = await stage.services.organisations.enroll(text, csr, name, key.public, signature)
+    return made.spiffe
+
+
+async def test_an_enclave_renews_by_the_key_that_it_enrolled_and_stays_one(stage: Stage) -> None:
+    key = SigningKey.generate()
+    enclave = await enclave_of(stage, key)
+    stage.now[0] += 40 * 86_400
+    leaf = parse_certificate(await renew(stage, **request_of(stage, key, of=enclave)))
+    assert spiffe_id(leaf) == enclave
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [ENCLAVE_NAME]
+    for other in (stage.keys["bank-a"], SigningKey.generate()):
+        with refused("proof_refused"):
+            await renew(stage, **request_of(stage, other, of=enclave))
+    await stage.services.organisations.revoke(stage.operator, enclave)
+    with refused("certificate_revoked"):
+        await renew(stage, **request_of(stage, key, of=enclave))
+
+
+async def test_an_enclave_made_anew_takes_the_place_of_the_old_one_and_its_key(
+    stage: Stage,
+) -> None:
+    old, new = SigningKey.generate(), SigningKey.generate()
+    enclave = await enclave_of(stage, old)
+    assert await enclave_of(stage, new) == enclave
+    with refused("proof_refused"):
+        await renew(stage, **request_of(stage, old, of=enclave))
+    await renew(stage, **request_of(stage, new, of=enclave))
+    await stage.services.organisations.revoke(stage.operator, enclave)
+    with refused("already_exists"):
+        await enclave_of(stage, SigningKey.generate())
+    await enclave_of(stage, SigningKey.generate(), "second")
+
+
+async def test_every_renewal_is_a_leaf_and_told_to_its_owner(stage: Stage, tmp_path: Path) -> None:
+    """A thief of the signing key cannot renew unseen."""
+    agent, organisations = stage.ids["bank-a.agent"], stage.services.organisations
+    first, key = (await organisations.admitted(agent)).serial, new_link_key()
+    chain = await organisations.renew(agent, make_csr(key))
+    mine = CredentialFiles.create(tmp_path / "mine", organisations.ca, key, chain)
+    mine.install(await organisations.renew(agent, mine.request()))
+    assert mine.foreign(await organisations.certificates(agent)) == []
+    stolen = parse_certificate(await renew(stage, **request_of(stage)))
+    (found,) = mine.foreign(await organisations.certificates(agent))
+    assert found["serial"] == serial(stolen)
+    told = [entry.document for entry in stage.ledger.log if entry.kind == "certificate.renewed"]
+    assert [one["by"] for one in told] == ["link", "link", "signing key"]
+    assert {one["agent"] for one in told} == {agent}
+    assert [one["old"] for one in told] == [first, *(one["serial"] for one in told[:2])]
+    assert told[2]["serial"] == serial(stolen)
+
+
+async def test_a_renewal_waits_for_no_log_that_stands_still(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The leaf waits, durable: an agent that is locked out could else not help to set it right."""
+
+    async def fenced(*_: Any) -> Any:
+        raise SecureFlowError("fenced", "The log stands still.")
+
+    monkeypatch.setattr(stage.ledger, "sequenced", fenced)
+    await renew(stage, **request_of(stage))
+    assert "certificate.renewed" not in stage.ledger.kinds
+    await stage.ledger.caught_up()
+    assert stage.ledger.kinds[-1] == "certificate.renewed"
 
 
 async def test_a_flood_from_one_address_is_paced_and_locks_nobody_else_out(stage: Stage) -> None:

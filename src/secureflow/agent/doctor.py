@@ -15,10 +15,11 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link
+from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, expired
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import code_measurement
 from secureflow.agent.attestation import appraisal_policy
@@ -27,7 +28,7 @@ from secureflow.agent.control import call
 from secureflow.agent.headwatch import judged, seen_set_back
 from secureflow.agent.main import read_signing_key, verifier
 from secureflow.agent.publications import Publication, differs
-from secureflow.agent.revival import expired
+from secureflow.agent.revival import NEXT_STEP
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.notes import noted_size
@@ -179,7 +180,7 @@ def _certificate(way: Way) -> str:
     except SecureFlowError as error:
         if error.code != "certificate_not_valid_now":
             raise
-        raise expired(CredentialFiles(way.known.directory), way.clock()) from error
+        raise expired(CredentialFiles(way.known.directory), way.clock(), NEXT_STEP) from error
     if identity.organisation != way.known.organisation:
         raise SecureFlowError(
             "certificate_foreign",
@@ -203,7 +204,7 @@ def _server(way: Way) -> str:
 
 def _authorisation(way: Way) -> str:
     """Ask the centre who it takes this agent for; a revoked agent learns it here."""
-    way.status = asyncio.run(_ask_status(way.known))
+    way.status = asyncio.run(_ask(way.known, "status"))
     party = way.status.get("party")
     if party != way.known.organisation:
         raise SecureFlowError(
@@ -214,12 +215,12 @@ def _authorisation(way: Way) -> str:
     return f"the centre knows this agent as {party}"
 
 
-async def _ask_status(settings: AgentSettings) -> dict[str, JSON]:
+async def _ask(settings: AgentSettings, kind: str) -> dict[str, JSON]:
     link = Link(
         settings.link, CredentialFiles(settings.directory), dict, _no_request, clock=system_clock
     )
     try:
-        answer = await asyncio.wait_for(link.call("status", {}), PATIENCE)
+        answer = await asyncio.wait_for(link.call(kind, {}), PATIENCE)
     except TimeoutError as error:
         raise SecureFlowError(
             "unavailable", "The centre does not answer.", "Look at the server's log."
@@ -232,6 +233,34 @@ async def _ask_status(settings: AgentSettings) -> dict[str, JSON]:
 async def _no_request(verb: str, body: JSON, rider: JSON) -> JSON:
     del body, rider
     raise SecureFlowError("unknown_verb", f"The doctor does not answer {verb}.")
+
+
+def _renewals(way: Way) -> str:
+    """Look whether the centre renewed this agent's certificate for a key that is not from here."""
+    try:
+        told = asyncio.run(_ask(way.known, "certificate.list")).get("renewed", [])
+    except SecureFlowError as error:
+        if error.code == "unknown_kind":
+            return "the centre does not tell of them"
+        raise
+    renewed = [one for one in told if isinstance(one, dict)]
+    foreign = CredentialFiles(way.known.directory).foreign(renewed)
+    if foreign:
+        listed = ", ".join(f"{one.get('serial')} ({_day(one.get('at'))})" for one in foreign[-5:])
+        raise SecureFlowError(
+            "renewal_foreign",
+            f"The centre renewed this agent's certificate {len(foreign)} times for keys that were "
+            f"not made here: {listed}.",
+            "Did this folder come from a backup, or does a copy of it run elsewhere? If not, "
+            "somebody else holds signing.key or link.pem: have the agent revoked (secureflow party "
+            "revoke) and enrol a new one with a fresh key.",
+            {"serials": [str(one.get("serial")) for one in foreign]},
+        )
+    return f"{len(renewed)} renewals on record, all of them asked for here"
+
+
+def _day(at: JSON) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC" if type(at) is int else "?"
 
 
 def _clock(way: Way) -> str:
@@ -405,6 +434,7 @@ _LEGS: tuple[_Leg, ...] = (
     ("TLS", frozenset({"connection", "keys"}), _tls),
     ("server", frozenset({"settings", "keys"}), _server),
     ("authorisation", frozenset({"TLS", "certificate"}), _authorisation),
+    ("renewals", frozenset({"authorisation"}), _renewals),
     ("clock", frozenset({"settings"}), _clock),
     ("version", frozenset({"authorisation"}), _version),
     ("charter", frozenset({"settings", "keys"}), _charter),

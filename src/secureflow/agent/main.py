@@ -25,7 +25,7 @@ from secureflow.agent.headwatch import HeadWatch
 from secureflow.agent.keeping import check_present, keep_record
 from secureflow.agent.publications import check_lineage
 from secureflow.agent.reload import Reload, Rules
-from secureflow.agent.revival import Revival
+from secureflow.agent.revival import revival
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.trainer import Trainer
@@ -131,7 +131,7 @@ def _put_together(
         lambda verb, body, rider: assembly.agent.handle(verb, body, rider),  # noqa: PLW0108  made later
         clock=system_clock,
         whose=settings.organisation,
-        recover=Revival(settings, credentials, key, system_clock),
+        recover=revival(settings, credentials, key, system_clock),
     )
     outside = Outside(
         link=link,

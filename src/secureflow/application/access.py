@@ -30,6 +30,7 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "user.update": _ADMINS,
     "organisation.read": _EVERYONE,
     "organisation.create": _PLATFORM,
+    "organisation.disable": _PLATFORM,
     "agent.read": _EVERYONE,
     "agent.revoke": _ADMINS,
     "enrolment.read": _ADMINS,

@@ -13,6 +13,7 @@ from typing import Final
 
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.deeds import Deed, Deeds
+from secureflow.application.issuing import Issuing, issued
 from secureflow.application.listing import every, first
 from secureflow.application.ports import Begin, Courier, Page, PartyStatus, UnitOfWork
 from secureflow.application.quotas import Quotas
@@ -26,7 +27,6 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import (
     CLOCK_SKEW,
     PARTY_LIFE,
-    Authority,
     ca_fingerprint,
     parse_certificate,
     serial,
@@ -35,8 +35,6 @@ from secureflow.kit.spiffe import SpiffeId
 
 ENCLAVE: Final = "enclave"
 ENROLMENT_SECONDS: Final = 7 * 86_400
-ENCLAVE_NAME: Final = "secureflow-enclave"
-"""The DNS name in every enclave's certificate; agents dial its address under this name."""
 
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -63,25 +61,31 @@ class Centre:
 
 
 class Organisations:
-    """Use cases around organisations and their agents; `expel` cuts a revoked one's open link."""
+    """Use cases around organisations and their agents.
+
+    `expel` cuts a revoked agent's open link; `hang_up` one whose organisation is disabled.
+    """
 
     def __init__(
         self,
         begin: Begin,
         deeds: Deeds,
-        authority: Authority,
+        issuing: Issuing,
         centre: Centre,
         clock: Clock,
         quotas: Quotas,
         expel: Callable[[Agent], None] = lambda _: None,
+        hang_up: Callable[[Agent, SecureFlowError], None] = lambda _, __: None,
     ) -> None:
         self._begin = begin
         self._deeds = deeds
-        self._authority = authority
+        self._issuing = issuing
+        self._authority = issuing.authority
         self._centre = centre
         self._clock = clock
         self._quotas = quotas
         self._expel = expel
+        self._hang_up = hang_up
 
     @property
     def ca(self) -> str:
@@ -122,6 +126,27 @@ class Organisations:
         require(principal, "organisation.read")
         async with self._begin() as work:
             return await work.organisations.list(cursor=cursor, limit=limit)
+
+    async def set_disabled(self, principal: Principal, slug: str, disabled: bool) -> Organisation:
+        """Shut an organisation out, its people and its agent, or let it in again.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`.
+        """
+        require(principal, "organisation.disable")
+        async with self._deeds() as deed:
+            organisation = await deed.work.organisations.find(slug)
+            if organisation is None:
+                raise missing("organisation", slug)
+            agents = await every(deed.work.agents, organisation=slug)
+            if organisation.disabled != disabled:
+                organisation = replace(organisation, disabled=disabled)
+                await deed.work.organisations.save(organisation)
+                kind = "organisation.disabled" if disabled else "organisation.enabled"
+                deed.record(kind, {"organisation": slug, "by": principal.user})
+        for agent in agents if disabled else ():
+            self._hang_up(agent, shut_out(slug))
+        return organisation
 
     async def invite(
         self, principal: Principal, kind: AgentKind, organisation: str
@@ -179,13 +204,13 @@ class Organisations:
         identity = self._identity(token, name)
         async with self._deeds() as deed:
             enrolment = await self._redeem(deed, token)
-            certificate = self._issue(csr, identity)
+            certificate = self._issuing.issue(csr, identity)
             agent = Agent(
                 id=str(identity),
                 kind=enrolment.kind,
                 party=enrolment.organisation or ENCLAVE,
                 organisation=enrolment.organisation,
-                key="" if enrolment.kind == "enclave" else key,
+                key=key,
                 created=self._clock(),
                 serial=serial(parse_certificate(certificate)),
             )
@@ -200,17 +225,20 @@ class Organisations:
         """Return a new certificate chain for an enrolled agent (it asks over its own link).
 
         Raises:
-            SecureFlowError: `certificate_revoked`, `csr_…`.
+            SecureFlowError: `certificate_revoked`, `organisation_disabled`, `csr_…`.
         """
         async with self._begin() as work:
-            agent = await work.agents.find(spiffe)
-            if agent is None or agent.revoked is not None:
-                raise revoked(spiffe)
-            certificate = self._issue(csr, SpiffeId.parse(spiffe))
-            renewed = replace(agent, serial=serial(parse_certificate(certificate)))
-            await work.agents.save(renewed)
+            await work.lock(f"renewals/{spiffe}")
+            agent = await speaking(work, await _found(work, spiffe))
+            certificate, seq = await self._issuing.renew(work, agent, csr, "link")
             await work.commit()
+        await self._issuing.number(seq)
         return certificate
+
+    async def certificates(self, spiffe: str) -> Sequence[Mapping[str, object]]:
+        """Return the renewals of an agent's certificate, for its own doctor."""
+        async with self._begin() as work:
+            return await issued(work, spiffe)
 
     async def agents(self, principal: Principal, *, cursor: str = "", limit: int = 50) -> Page:
         """Return the agents of the caller's organisation (the operator sees all)."""
@@ -238,13 +266,10 @@ class Organisations:
         """Return the enrolled agent of a link; asked at the start of every RPC.
 
         Raises:
-            SecureFlowError: `certificate_revoked`.
+            SecureFlowError: `certificate_revoked`, `organisation_disabled`.
         """
         async with self._begin() as work:
-            agent = await work.agents.find(spiffe)
-        if agent is None or agent.revoked is not None:
-            raise revoked(spiffe)
-        return agent
+            return await speaking(work, await _found(work, spiffe))
 
     async def revoked_lately(self) -> Sequence[str]:
         """Return revoked SPIFFE ids that a certificate may still be valid for: what enclaves,
@@ -268,10 +293,6 @@ class Organisations:
 
     def _identity(self, token: EnrolmentToken, name: str) -> SpiffeId:
         return SpiffeId(self._authority.trust_domain, token.kind, token.organisation, name)
-
-    def _issue(self, csr: str, identity: SpiffeId) -> str:
-        dns = (ENCLAVE_NAME,) if identity.role == "enclave" else ()
-        return self._authority.issue(csr, str(identity), self._clock(), dns=dns)
 
     async def _redeem(self, deed: Deed, token: EnrolmentToken) -> Enrolment:
         enrolment = await deed.work.enrolments.find(token.id)
@@ -302,8 +323,40 @@ def revoked(spiffe: str) -> SecureFlowError:
     )
 
 
+def shut_out(organisation: str) -> SecureFlowError:
+    """Return the refusal of whoever speaks for an organisation that the operator disabled."""
+    return SecureFlowError(
+        "organisation_disabled",
+        f"The operator has disabled the organisation {organisation}.",
+        "Ask the operator why. An administrator lets it in again: secureflow org enable "
+        f"{organisation}. Nothing needs to be enrolled anew then.",
+    )
+
+
+async def speaking(work: UnitOfWork, agent: Agent) -> Agent:
+    """Return the agent if it and its organisation may still speak.
+
+    Raises:
+        SecureFlowError: `certificate_revoked`, `organisation_disabled`.
+    """
+    if agent.revoked is not None:
+        raise revoked(agent.id)
+    if agent.organisation:  # an enclave is the operator's own
+        organisation = await work.organisations.find(agent.organisation)
+        if organisation is None or organisation.disabled:
+            raise shut_out(agent.organisation)
+    return agent
+
+
+async def _found(work: UnitOfWork, spiffe: str) -> Agent:
+    agent = await work.agents.find(spiffe)
+    if agent is None:
+        raise revoked(spiffe)
+    return agent
+
+
 def _check_proof(token: EnrolmentToken, csr: str, key: str, signature: str) -> None:
-    """A newcomer proves that it holds its key; an enclave keeps none and may leave it out."""
+    """A newcomer proves that it holds its key; an enclave of an older version leaves it out."""
     keyless = token.kind == "enclave" and key == "" and signature == ""
     if not keyless and not crypto.verify(key, "enrol", proof_body(token.id, csr, key), signature):
         raise SecureFlowError(
@@ -337,12 +390,13 @@ async def _admit(work: UnitOfWork, agent: Agent, quotas: Quotas) -> None:
         if agent.kind == "agent":
             await quotas.another_agent(work, agent.organisation)
         await work.agents.add(agent)
-    elif old.revoked is not None or old.key != agent.key:
-        # Certificates that the old one still holds would come to life again.
+    elif old.revoked is not None or (agent.kind == "agent" and old.key != agent.key):
+        # Certificates that the old one still holds would come to life again. An enclave that is
+        # made anew has another key each time; the token says that the operator wants it.
         raise SecureFlowError(
             "already_exists",
             f"{agent.id} was enrolled before, with another key or revoked since.",
-            "Revoke it if it is lost, and enrol under another name.",
+            "Revoke it if it is lost, and enrol under another name (--name).",
         )
     else:
         await work.agents.save(replace(agent, created=old.created))

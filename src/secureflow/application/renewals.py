@@ -11,17 +11,17 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.application.organisations import revoked
+from secureflow.application.issuing import Issuing
+from secureflow.application.organisations import revoked, speaking
 from secureflow.application.ports import Begin, UnitOfWork
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.domain.organisations import Agent
 from secureflow.kit import crypto
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import Authority, parse_certificate, serial
 from secureflow.kit.renewal import CHALLENGE_SECONDS, DOMAIN, renewal_body
 
 JSON = Any
@@ -44,21 +44,21 @@ class Challenge:
 
 
 class Renewals:
-    """Renews link certificates of agents that cannot dial in.
+    """Renews link certificates of agents and enclaves that cannot dial in.
 
     Args:
         begin: starts units of work.
-        authority: issues certificates.
+        issuing: issues certificates.
         key: the log's key; it signs challenges, so every replica knows them.
         clock: dates challenges and certificates.
         ticks: paces addresses.
     """
 
     def __init__(
-        self, begin: Begin, authority: Authority, key: crypto.SigningKey, clock: Clock, ticks: Ticks
+        self, begin: Begin, issuing: Issuing, key: crypto.SigningKey, clock: Clock, ticks: Ticks
     ) -> None:
         self._begin = begin
-        self._authority = authority
+        self._issuing = issuing
         self._key = key
         self._clock = clock
         self._by_address = Throttle(0.5, 20, ticks)
@@ -80,8 +80,8 @@ class Renewals:
 
         Raises:
             SecureFlowError: `rate_limited`, `proof_refused` (also for an identity that nobody
-                enrolled, and for an enclave, which has no key), `certificate_revoked` (the agent,
-                or its organisation is disabled), `csr_…`.
+                enrolled, and for an enclave that enrolled no key), `certificate_revoked`,
+                `organisation_disabled`, `csr_…`.
         """
         self._pace(address)
         self._check_challenge(agent, nonce)
@@ -96,10 +96,9 @@ class Renewals:
             await work.lock(f"renewals/{agent}")
             current = await _living(work, agent, known.key)
             await self._use(work, agent, nonce)
-            certificate = self._authority.issue(csr, agent, self._clock())
-            number = serial(parse_certificate(certificate))
-            await work.agents.save(replace(current, serial=number))
+            certificate, seq = await self._issuing.renew(work, current, csr, "signing key")
             await work.commit()
+        await self._issuing.number(seq)
         return certificate
 
     def _pace(self, address: str) -> None:
@@ -135,12 +134,9 @@ class Renewals:
 async def _living(work: UnitOfWork, spiffe: str, key: str) -> Agent:
     """Return the agent as it is now, if it and its organisation may still speak."""
     agent = await work.agents.find(spiffe)
-    if agent is None or agent.revoked is not None or agent.key != key:
+    if agent is None or agent.key != key:
         raise revoked(spiffe)
-    organisation = await work.organisations.find(agent.organisation)
-    if organisation is None or organisation.disabled:
-        raise revoked(spiffe)
-    return agent
+    return await speaking(work, agent)
 
 
 def _challenged(agent: str, at: int, random: str) -> dict[str, JSON]:

@@ -30,12 +30,16 @@ def init(
             )
         ),
     ] = False,
+    name: Annotated[
+        str, typer.Option(help=t("Its name in the certificate: a new one if it was revoked."))
+    ] = "main",
     output: Output = Form.TABLE,
 ) -> None:
     """Enrol an enclave."""
     from secureflow.enclave.enrol import enrol
 
-    show(enrol(directory, read_token(token_file), server, simulated=simulated), output)
+    token = read_token(token_file)
+    show(enrol(directory, token, server, name=name, simulated=simulated), output)
     say(t("Next: secureflow enclave start --config {path}", path=directory / "enclave.yaml"))
 
 

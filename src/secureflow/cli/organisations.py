@@ -45,6 +45,28 @@ def create(
         show(connection.organisations.create(slug, name), output)
 
 
+@app.command("disable", help=t("Shut an organisation out: its people and its agent."))
+def disable(
+    slug: Slug, yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False
+) -> None:
+    """Disable an organisation."""
+    confirmed(t("Shut out {what}?", what=slug), yes)
+    with client() as connection:
+        connection.organisations.disable(slug)
+    say(t("{what} is disabled.", what=slug))
+
+
+@app.command("enable", help=t("Let a disabled organisation in again."))
+def enable(
+    slug: Slug, yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False
+) -> None:
+    """Enable an organisation."""
+    confirmed(t("Let in {what}?", what=slug), yes)
+    with client() as connection:
+        connection.organisations.enable(slug)
+    say(t("{what} is enabled.", what=slug))
+
+
 @enrolments.command("list", help=t("List enrolment tokens, without their secrets."))
 def list_enrolments(output: Output = Form.TABLE) -> None:
     """List enrolment tokens."""

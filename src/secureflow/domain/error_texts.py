@@ -88,6 +88,8 @@ CHINESE: Final[dict[str, str]] = {
     "spiffe_malformed": "SPIFFE 标识格式有误",
     "spiffe_foreign": "SPIFFE 标识属于其他信任域",
     "certificate_revoked": "证书已被吊销",
+    "organisation_disabled": "运营方已停用该机构",
+    "renewal_foreign": "本代理的证书曾为他处的密钥续期",
     "weak_password": "密码过弱",
     "last_administrator": "这是最后一位管理员，不能移除",
     "not_a_member": "所在机构不是该项目的成员",

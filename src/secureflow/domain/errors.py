@@ -109,6 +109,8 @@ CATALOGUE: dict[str, Category] = {
     "spiffe_malformed": Category.INVALID,
     "spiffe_foreign": Category.UNTRUSTED,
     "certificate_revoked": Category.UNAUTHENTICATED,
+    "organisation_disabled": Category.FORBIDDEN,
+    "renewal_foreign": Category.UNTRUSTED,
     "weak_password": Category.INVALID,
     "last_administrator": Category.CONFLICT,
     "not_a_member": Category.FORBIDDEN,

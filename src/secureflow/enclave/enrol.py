@@ -1,5 +1,8 @@
 """Enrolment of an enclave: a one-time token and a CSR against a link certificate.
 
+`identity.key` says on the link that it is this enclave, and renews a certificate that ran out. It
+attests nothing: agents believe evidence, and keys that live in the enclave's memory only.
+
 The token carries the fingerprint of the link's authority. So the first request may go to anybody:
 what answers must show exactly that authority, and everything after is verified under it.
 """
@@ -12,11 +15,13 @@ from typing import Final
 
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.tee import SimulatedPlatform
+from secureflow.enclave.identity import IDENTITY
 from secureflow.enclave.settings import no_attester
 from secureflow.kit.clock import Clock, system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import check_folder, claim_folder
 from secureflow.kit.joining import fetch_authority, join, joined
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
@@ -54,39 +59,44 @@ def enrol(
         SecureFlowError: `no_tee` without `simulated` (the token is not used then),
             `token_malformed`, `token_other_kind`, `server_unreachable`, `ca_mismatch`,
             `insecure_url`, `already_enrolled`, `certificate_foreign`, `invalid_answer`,
-            `invalid_address`, or the centre's refusal.
+            `invalid_address`, `data_newer`, `data_version_malformed`, or the centre's refusal.
     """
     if not simulated:
         raise no_attester()
     parsed = EnrolmentToken.parse(token)
     if parsed.kind != "enclave":
         raise SecureFlowError("token_other_kind", "The token invites an agent, not an enclave.")
-    if (directory / "link.pem").exists():
+    if (directory / "link.pem").exists() or (directory / IDENTITY).exists():
         raise SecureFlowError(
             "already_enrolled", f"{directory} holds an enrolled enclave.", "Choose another one."
         )
+    check_folder(directory)
     ca = fetch_authority(server, parsed.ca_fingerprint)
-    key, proof = new_link_key(), SigningKey.generate()
+    key, identity = new_link_key(), SigningKey.generate()
     csr = make_csr(key)
     request = {
         "token": parsed.encode(),
         "csr": csr,
         "name": name,
-        "key": proof.public,
-        "signature": proof.sign("enrol", proof_body(parsed.id, csr, proof.public)),
+        "key": identity.public,
+        "signature": identity.sign("enrol", proof_body(parsed.id, csr, identity.public)),
     }
     given = joined(join(server, ca, request), ca, ("enclave", "", name))
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    claim_folder(directory)
+    identity.save(directory / IDENTITY)
     CredentialFiles.create(directory, ca, key, given.certificate)
     SimulatedPlatform.create(directory / "simulated", clock())
     config = directory / "enclave.yaml"
     if not config.exists():
-        config.write_text(settings_text(_SETTINGS | {"server": given.link}))
+        config.write_text(settings_text(_SETTINGS | {"server": given.link, "rest": server}))
     return Enrolled(str(given.identity), given.link, config)
 
 
 _SETTINGS: Final = {
     "directory": ".",
     "server": "",
+    "rest": "",
     "simulated": "simulated",
     "uplink": {"bind": "127.0.0.1", "port": 0},
 }

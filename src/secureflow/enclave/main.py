@@ -12,6 +12,7 @@ from typing import Any
 from secureflow.adapters.link import CredentialFiles, Link, UplinkServer
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.domain.exits import exit_code
+from secureflow.enclave.identity import revival
 from secureflow.enclave.settings import EnclaveSettings, no_attester
 from secureflow.enclave.worker import Worker
 from secureflow.kit.clock import system_clock
@@ -34,7 +35,7 @@ async def serve(settings: EnclaveSettings) -> None:
     """Serve until cancelled.
 
     Raises:
-        SecureFlowError: `not_enrolled`, `no_tee`, `address_unavailable`,
+        SecureFlowError: `not_enrolled`, `key_unreadable`, `no_tee`, `address_unavailable`,
             `simulated_platform_unreadable`, `data_newer`, `data_version_malformed`.
     """
     claim_folder(settings.directory)
@@ -58,6 +59,7 @@ async def serve(settings: EnclaveSettings) -> None:
         handle,
         clock=system_clock,
         whose="the enclave",
+        recover=revival(settings, credentials, system_clock),
     )
     worker = Worker(attester, link, lambda: place, system_clock)
     uplink = UplinkServer(

@@ -35,8 +35,9 @@ class EnclaveSettings(ProcessSettings):
     """Everything that `secureflow enclave start` reads.
 
     Args:
-        directory: link credentials (`enclave init` makes them) and `ready.json`.
+        directory: link credentials, identity key (`enclave init` makes them) and `ready.json`.
         server: `host:port` of the centre's link.
+        rest: URL of the centre, where a certificate that ran out is renewed by the identity key.
         simulated: directory of a SIMULATED platform; it protects nothing from the operator.
         uplink: the enclave's own port.
     """
@@ -45,6 +46,7 @@ class EnclaveSettings(ProcessSettings):
 
     directory: Path = Path()
     server: HostPort = "127.0.0.1:8444"
+    rest: str = ""
     simulated: Path | None = None
     uplink: UplinkSettings = UplinkSettings()
     log: LogSettings = LogSettings()

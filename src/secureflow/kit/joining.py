@@ -29,6 +29,8 @@ from secureflow.kit.plain import hidden
 JSON = Any
 TIMEOUT: Final = 30.0
 MAX_ANSWER: Final = 1 << 20
+_NO_CHECK_TIME: Final = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the standard library does not name."""
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -144,10 +146,18 @@ def joined(answer: dict[str, JSON], authority: str, wanted: tuple[str, str, str]
     return Joined(identity, chain, str(place))
 
 
-def trusting(authority: str) -> ssl.SSLContext:
-    """Return a context that trusts this authority (PEM) alone."""
+def trusting(authority: str, *, whenever: bool = False) -> ssl.SSLContext:
+    """Return a context that trusts this authority (PEM) alone.
+
+    Args:
+        authority: PEM.
+        whenever: accept a certificate that has run out, or does not hold yet, by this clock: good
+            for asking what time it is, and for nothing else.
+    """
     context = ssl.create_default_context(cadata=authority)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if whenever:
+        context.verify_flags |= _NO_CHECK_TIME
     return context
 
 

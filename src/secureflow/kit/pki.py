@@ -40,6 +40,7 @@ __all__ = [
     "ca_fingerprint",
     "check_csr",
     "check_leaf",
+    "key_digest",
     "make_csr",
     "new_link_key",
     "parse_certificate",
@@ -282,6 +283,12 @@ class RevocationList:
 def serial(certificate: x509.Certificate) -> str:
     """Return a certificate's serial number as lowercase hex."""
     return f"{certificate.serial_number:x}"
+
+
+def key_digest(certificate: x509.Certificate | x509.CertificateSigningRequest) -> str:
+    """Return the hex SHA-256 of the public key (SubjectPublicKeyInfo) that it is for."""
+    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return sha256(certificate.public_key().public_bytes(*form)).hex()
 
 
 def check_leaf(

@@ -24,6 +24,18 @@ class Organisations(Resource[D_co]):
         body = {"id": slug, "name": name or slug}
         return verbs.post("/organisations", body, answers.value(Organisation))
 
+    @operation
+    def disable(self, organisation: str) -> Call[Organisation]:
+        """Shut an organisation out, its people and its agent, until it is enabled."""
+        path = f"/organisations/{organisation}/disable"
+        return verbs.post(path, {}, answers.value(Organisation))
+
+    @operation
+    def enable(self, organisation: str) -> Call[Organisation]:
+        """Let a disabled organisation in again."""
+        path = f"/organisations/{organisation}/enable"
+        return verbs.post(path, {}, answers.value(Organisation))
+
     @listing
     def list(self) -> Call[Page[Organisation]]:
         """Iterate over the organisations."""

@@ -108,6 +108,7 @@ async def open_centre(
         ),
         address,
         expel=lambda agent: link.expel(agent.party, agent.id, revoked(agent.id)),
+        hang_up=lambda agent, reason: link.disconnect(agent.party, reason),
         readiness=readiness,
         stopping=stopping,
         metrics=metrics,

@@ -16,6 +16,7 @@ import yaml
 
 from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
 from secureflow.application.deeds import Deeds
+from secureflow.application.issuing import Issuing
 from secureflow.application.organisations import Centre, Organisations
 from secureflow.application.passwords import Passwords
 from secureflow.application.users import Users
@@ -197,7 +198,8 @@ async def _populate(
                 raise
         if not (directory / _TOKEN).exists():
             centre = Centre("", ledger.origin, ledger.public)
-            organisations = Organisations(database.begin, deeds, authority, centre, clock, quotas)
+            issuing = Issuing(authority, ledger, key, clock)
+            organisations = Organisations(database.begin, deeds, issuing, centre, clock, quotas)
             _, token = await organisations.make_token("enclave", "", "init")
             _secret(directory / _TOKEN, token)
 

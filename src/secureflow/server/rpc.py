@@ -121,6 +121,7 @@ class PartyDesk:
         self._services: asyncio.Future[Services] = asyncio.get_running_loop().create_future()
         self._calls: dict[str, Callable[[Services, PeerIdentity, Body], Awaitable[JSON]]] = {
             "certificate.renew": _renew,
+            "certificate.list": _certificates,
             "dataset.publish": _publish,
             "dataset.remove": _remove,
             "dataset.uses": _uses,
@@ -260,6 +261,11 @@ def _remember(tickets: OrderedDict[Any, Any], key: Any, value: Any, capacity: in
 async def _renew(services: Services, peer: PeerIdentity, body: Body) -> JSON:
     csr = _text(body, "csr", 16_384)
     return {"certificate": await services.organisations.renew(str(peer.spiffe), csr)}
+
+
+async def _certificates(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    del body
+    return {"renewed": list(await services.organisations.certificates(str(peer.spiffe)))}
 
 
 async def _publish(services: Services, peer: PeerIdentity, body: Body) -> JSON:

@@ -10,6 +10,7 @@ from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
 from secureflow.application.datasets import Datasets
 from secureflow.application.deeds import Deeds
+from secureflow.application.issuing import Issuing
 from secureflow.application.jobs import Driver, Jobs
 from secureflow.application.models import Models
 from secureflow.application.organisations import Centre, Organisations
@@ -24,6 +25,7 @@ from secureflow.application.users import Users
 from secureflow.domain.organisations import Agent
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority
 from secureflow.server.metrics import Metrics
 from secureflow.server.services import Readiness, Services
@@ -57,6 +59,7 @@ def make_services(
     link: str,
     *,
     expel: Callable[[Agent], None] = lambda _: None,
+    hang_up: Callable[[Agent, SecureFlowError], None] = lambda _, __: None,
     readiness: Readiness = always_ready,
     stopping: Callable[[], bool] = lambda: False,
     ticks: Ticks = time.monotonic,
@@ -69,6 +72,7 @@ def make_services(
         ports: the world.
         link: `host:port` of the link, as newcomers are told.
         expel: cuts the open link of a revoked agent.
+        hang_up: cuts the open link of an agent that may come back.
         readiness: tells which parts work.
         stopping: tells long streams to end.
         ticks: paces login attempts.
@@ -77,6 +81,7 @@ def make_services(
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     deeds = Deeds(begin, ledger, ports.log_key, clock)
+    issuing = Issuing(ports.authority, ledger, ports.log_key, clock)
     passwords = Passwords()
     centre = Centre(link, ledger.origin, ledger.public)
     trust_domain = ports.authority.trust_domain
@@ -84,8 +89,10 @@ def make_services(
         begin=begin,
         tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
         users=Users(begin, deeds, passwords, clock, quotas, ticks),
-        organisations=Organisations(begin, deeds, ports.authority, centre, clock, quotas, expel),
-        renewals=Renewals(begin, ports.authority, ports.log_key, clock, ticks),
+        organisations=Organisations(
+            begin, deeds, issuing, centre, clock, quotas, expel=expel, hang_up=hang_up
+        ),
+        renewals=Renewals(begin, issuing, ports.log_key, clock, ticks),
         charters=Charters(begin, deeds, trust_domain, ledger.origin, ledger.public),
         projects=Projects(begin, deeds, clock, quotas),
         datasets=Datasets(begin, deeds, clock, quotas),

@@ -32,6 +32,7 @@ from secureflow.kit.pki import parse_certificate, serial
 
 LOG = SigningKey.generate()
 SIMULATED = {"connected": True, "tee": "SIMULATED", "measurement": code_measurement()}
+FOREIGN_RENEWAL = {"by": "signing key", "serial": "ab", "key": "f" * 64, "at": now() + 60}
 FOREIGN = {"connected": True, "tee": "tdx", "measurement": "0" * 64}
 
 
@@ -46,7 +47,7 @@ class Patient:
         self.centre = centre
         directory.mkdir(mode=0o700)
         credentials = pki.agent("bank-a", **certificate)
-        for name in ("link.pem", "ca.pem"):
+        for name in ("link.pem", "ca.pem", "link.asked"):
             source = credentials._directory / name
             (directory / name).write_bytes(source.read_bytes())
             (directory / name).chmod(0o600)
@@ -108,7 +109,7 @@ async def test_a_healthy_agent(tmp_path: Path) -> None:
         assert all(one["ok"] for one in legs.values()), legs
         assert list(legs) == [
             "settings", "keys", "name", "connection", "certificate", "TLS", "server",
-            "authorisation", "clock", "version", "charter", "log", "attestation",
+            "authorisation", "renewals", "clock", "version", "charter", "log", "attestation",
             "enclave", "running", "data", "alarm",
         ]  # fmt: skip
         assert "hardware only" in legs["attestation"]["message"]
@@ -187,6 +188,7 @@ def _unpin(sick: Patient) -> None:
         (_answer(enclave=FOREIGN), {"enclave": "evidence_not_acceptable"}),
         (_set(trust_domain="other.example"), {"certificate": "spiffe_foreign"}),
         (_answer(time=now() + 3600), {"clock": "clock_skew"}),
+        (_answer(renewed=[FOREIGN_RENEWAL]), {"renewals": "renewal_foreign"}),
         (_answer(version="99.0"), {"version": "version_mismatch"}),
         (_answer(party="bank-z"), {"authorisation": "forbidden"}),
         (_answer(charter="0" * 64), {"charter": "charter_mismatch"}),

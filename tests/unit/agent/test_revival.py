@@ -19,15 +19,19 @@ import pytest
 from peers.links import DOMAIN, Centre, Pki, echo, now, until
 
 from secureflow.adapters.link import CredentialFiles, Link
-from secureflow.agent.revival import Revival
+from secureflow.agent.revival import revival
 from secureflow.agent.settings import AgentSettings
+from secureflow.application.issuing import Issuing
 from secureflow.application.renewals import Renewals
 from secureflow.cli.agent import app as commands
 from secureflow.domain.organisations import Agent, Organisation
+from secureflow.enclave.identity import IDENTITY
+from secureflow.enclave.identity import revival as enclave_revival
+from secureflow.enclave.settings import EnclaveSettings
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, private_pem, spiffe_id
-from tests.doubles import MemoryDatabase
+from tests.doubles import MemoryDatabase, MemoryLedger
 
 AGENT = f"spiffe://{DOMAIN}/org/bank-a/agent/a1"
 DAY = 86_400
@@ -79,14 +83,14 @@ class World:
         self.clock: Callable[[], int] = now
         self.asked: list[str] = []
         self.key = SigningKey.generate()
-        self.database = MemoryDatabase()
-        self.renewals = Renewals(
-            self.database.begin,
-            pki.authority,
-            SigningKey.generate(),
-            lambda: self.clock(),  # noqa: PLW0108  tests set another one
-            lambda: 0.0,
-        )
+        self.database, log_key = MemoryDatabase(), SigningKey.generate()
+
+        def clock() -> int:
+            return self.clock()  # tests set another one
+
+        ledger = MemoryLedger(self.database, log_key, "log.example")
+        issuing = Issuing(pki.authority, ledger, log_key, clock)
+        self.renewals = Renewals(self.database.begin, issuing, log_key, clock, lambda: 0.0)
         self._serve()
 
     async def enrol(self, **certificate: Any) -> Link:
@@ -111,7 +115,7 @@ class World:
             trust_domain=DOMAIN,
         )
         credentials = CredentialFiles(self.directory)
-        self.revival = Revival(settings, credentials, self.key, clock, ticks)
+        self.revival = revival(settings, credentials, self.key, clock, ticks)
         return Link(
             self.centre.address,
             credentials,
@@ -222,6 +226,63 @@ async def test_without_a_server_an_expired_certificate_is_still_named(world: Wor
     assert found.code == "certificate_not_valid_now"
     for command in re.findall(r"secureflow agent (\w+)", found.hint):
         assert command in {one.name for one in commands.registered_commands}
+
+
+async def test_an_enclave_gets_in_again_by_its_identity_key(world: World) -> None:
+    uri = f"spiffe://{DOMAIN}/enclave/main"
+    async with world.database.begin() as work:
+        await work.agents.add(Agent(uri, "enclave", "enclave", "", world.key.public, now()))
+        await work.commit()
+    made = world.pki.enrol(uri, at=now() - 2 * DAY, life=timedelta(hours=1))
+    settings = EnclaveSettings(directory=made._directory, rest=world.url)
+    old = enclave_revival(settings, made, now)  # enrolled by an older version: it has no key
+    found = await old(BROKEN)
+    assert found is not None
+    assert found.code == "certificate_not_valid_now"
+    assert "secureflow enclave init NEWDIR" in found.hint
+    assert world.asked == []
+    world.key.save(made._directory / IDENTITY)
+    assert await enclave_revival(settings, made, now)(BROKEN) is None
+    leaf = parse_certificate(made().certificate.decode())
+    assert spiffe_id(leaf) == uri
+    assert leaf.not_valid_after_utc.timestamp() > now()
+
+
+async def test_a_server_whose_certificate_is_of_tomorrow_still_tells_the_time(
+    world: World,
+) -> None:
+    """This clock is two hours behind: the link breaks without a word, and that is told why."""
+    await world.enrol(at=now() - 4 * 3600, life=timedelta(hours=5))
+    ticks = [1000.0]
+    world.link(clock=lambda: now() - 7200, ticks=lambda: ticks[0])
+    world.clock = now
+    ticks[0] += 61
+    found = await world.revival(BROKEN)
+    assert found is not None
+    assert found.code == "clock_skew"
+    assert re.search(r"this machine is 7(19|20)\d s behind", found.message)
+    assert "NTP" in found.hint
+    assert world.asked == []
+
+
+async def test_a_centre_that_calls_the_certificate_run_out_is_dialled_anew(world: World) -> None:
+    """Its clock was set while the link stood: calls are refused, the link itself still stands."""
+    link = await world.enrol()
+    world.clock = lambda: now() - 3600
+    running = asyncio.create_task(link.run())
+    gone = SecureFlowError("certificate_not_valid_now", "It has run out.")
+    try:
+        await asyncio.wait_for(link.connected.wait(), 20)
+        old = world.serial()
+        link.doubt(SecureFlowError("not_found", "Something else."))
+        assert link.connected.is_set()
+        link.doubt(gone)
+        await asyncio.wait_for(until(lambda: world.serial() != old), 20)
+        await asyncio.wait_for(until(link.connected.is_set), 20)
+        assert link.trouble is None
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_other_errors_are_left_as_they_are(world: World) -> None:

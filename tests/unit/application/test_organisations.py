@@ -139,7 +139,8 @@ async def test_agents_are_invisible_across_organisations(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("keyless", [True, False])
-async def test_an_enclave_keeps_no_signing_key(stage: Stage, keyless: bool) -> None:
+async def test_an_enclave_proves_the_key_that_it_brings(stage: Stage, keyless: bool) -> None:
+    """One of an older version brings none, and cannot renew by itself."""
     _, text = await stage.services.organisations.invite(stage.operator, "enclave", "")
     key = SigningKey.generate()
     with refused("proof_refused"):
@@ -147,8 +148,30 @@ async def test_an_enclave_keeps_no_signing_key(stage: Stage, keyless: bool) -> N
     none = {"key": "", "signature": ""} if keyless else {}
     enrolled = await try_enrol(stage, text, key, "enclave-1", **none)
     agent = await stage.services.organisations.admitted(enrolled.spiffe)  # type: ignore[attr-defined]
-    assert (agent.party, agent.key) == ("enclave", "")
+    assert (agent.party, agent.key) == ("enclave", "" if keyless else key.public)
     assert agent.id == "spiffe://test.example/enclave/enclave-1"
+
+
+async def test_a_disabled_organisation_is_out_until_it_is_enabled(stage: Stage) -> None:
+    organisations, spiffe = stage.services.organisations, stage.ids["bank-a.agent"]
+    bearer = await stage.bearer(stage.admin("bank-a"))
+    with refused("forbidden"):
+        await organisations.set_disabled(stage.admin("bank-a"), "bank-b", True)
+    with refused("not_found"):
+        await organisations.set_disabled(stage.operator, "bank-z", True)
+    assert (await organisations.set_disabled(stage.operator, "bank-a", True)).disabled
+    assert stage.hung_up == [(spiffe, "organisation_disabled")]
+    with refused("unauthenticated"):
+        await stage.services.tokens.authenticate(bearer)
+    with refused("organisation_disabled", "org enable bank-a"):
+        await organisations.admitted(spiffe)
+    await organisations.set_disabled(stage.operator, "bank-a", True)  # again is no second deed
+    assert stage.ledger.kinds[-1:] == ["organisation.disabled"]
+    assert stage.ledger.kinds.count("organisation.disabled") == 1
+    await organisations.set_disabled(stage.operator, "bank-a", False)
+    assert stage.ledger.kinds[-1] == "organisation.enabled"
+    assert (await organisations.admitted(spiffe)).id == spiffe
+    await stage.services.tokens.authenticate(bearer)
 
 
 @pytest.mark.parametrize("slug", ["server", "enclave", "Bank", "a b", "", "x" * 64])

@@ -14,13 +14,16 @@ from typing import Any
 import pytest
 from peers.links import Pki, now
 
+from secureflow import __version__
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.enclave.enrol import enrol
+from secureflow.enclave.identity import IDENTITY
 from secureflow.enclave.settings import EnclaveSettings
-from secureflow.kit.crypto import verify
+from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import check_folder
 from secureflow.kit.pki import ca_fingerprint, make_csr, new_link_key
 
 
@@ -116,9 +119,25 @@ def test_an_enclave_enrols_and_can_start(api: Api, tmp_path: Path) -> None:
     assert settings.directory == home
     assert settings.simulated == home / "simulated"
     assert SimulatedPlatform.load(settings.simulated).root_pem
+    assert settings.rest == api.url
+    identity = home / IDENTITY
+    assert identity.stat().st_mode & 0o777 == 0o600
+    assert SigningKey.load(identity).public == api.asked[0]["key"]
+    assert check_folder(home) == __version__
     credentials = CredentialFiles(settings.directory)()
     assert credentials.ca.decode() == api.pki.authority.pem
     assert _refused(home, _token(api.pki), api.url) == "already_enrolled"
+
+
+def test_a_folder_with_an_identity_or_of_a_newer_version_costs_no_token(
+    api: Api, tmp_path: Path
+) -> None:
+    (tmp_path / IDENTITY).write_text("")
+    assert _refused(tmp_path, _token(api.pki), api.url) == "already_enrolled"
+    (tmp_path / "newer").mkdir()
+    (tmp_path / "newer" / "version.json").write_text('{"version": "99.0.0"}')
+    assert _refused(tmp_path / "newer", _token(api.pki), api.url) == "data_newer"
+    assert not api.asked
 
 
 def test_without_simulation_nothing_is_begun(api: Api, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from secureflow.adapters.link.credentials import CredentialFiles, Credentials
 from secureflow.adapters.link.identity import PeerIdentity
 from secureflow.adapters.link.messages import Standing
 from secureflow.adapters.link.party import Link
+from secureflow.adapters.link.revival import Revival, Way, expired
 from secureflow.adapters.link.server import Callbacks, LinkServer
 from secureflow.adapters.link.tls import ENCLAVE_NAME, SERVER_NAME, Bounds
 from secureflow.adapters.link.uplink import Uplink, UplinkHandler, UplinkServer
@@ -32,9 +33,12 @@ __all__ = [
     "Link",
     "LinkServer",
     "PeerIdentity",
+    "Revival",
     "Source",
     "Standing",
     "Uplink",
     "UplinkHandler",
     "UplinkServer",
+    "Way",
+    "expired",
 ]

@@ -36,6 +36,9 @@ class Way(Protocol):
     async def standing(self) -> None:
         """Wait until the link stands."""
 
+    def doubt(self, error: SecureFlowError) -> None:
+        """The centre refused: dial anew, if that may help."""
+
 
 _GET: Final = "/secureflow.wire.v1.Data/Get"
 _PUT: Final = "/secureflow.wire.v1.Data/Put"
@@ -78,12 +81,13 @@ class _Tries:
         """Wait before the next try, or give up by raising the error."""
         if error.code in _REFUSALS or _unexplained(error):
             self._broken, self._refused = 0, self._refused + 1
-        elif error.code == "link_broken":
+        elif error.code in {"link_broken", "certificate_not_valid_now"}:
             self._broken += 1
         else:
             raise error
         if self._broken >= _TRIES or self._refused >= _LONG:
             raise error
+        self._way.doubt(error)
         await self._backoff.wait()
         await self._way.standing()
 

@@ -2,21 +2,25 @@
 
 `DIR/link.pem` holds the private key and the certificate chain in one 0600 file, so that a renewal
 replaces both or neither; `DIR/ca.pem` holds the pinned authority. A renewal makes a new key, which
-waits in `DIR/link.next` until its certificate arrives.
+waits in `DIR/link.next` until its certificate arrives. `DIR/link.asked` names the keys for which
+certificates were asked here: one that was issued for another key was asked for by somebody else.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_csr
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import (
     issued_chain,
+    key_digest,
     make_csr,
     new_link_key,
     parse_certificate,
@@ -26,6 +30,8 @@ from secureflow.kit.pki import (
 )
 from secureflow.kit.private import read_private
 
+ASKED = 512
+"""Keys that are remembered; one is made for each renewal."""
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
@@ -74,7 +80,9 @@ class CredentialFiles:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(directory / "link.pem", _pair(private_pem(key), certificate, ca))
         (directory / "ca.pem").write_text(ca)
-        return cls(directory)
+        made = cls(directory)
+        made._remember(key_digest(parse_certificate(certificate)))
+        return made
 
     def __call__(self) -> Credentials:
         """Return the newest credentials (read again only when the file changed).
@@ -105,7 +113,9 @@ class CredentialFiles:
         path = self._directory / "link.next"
         path.unlink(missing_ok=True)
         write_private(path, private_pem(key))
-        return make_csr(key)
+        csr = make_csr(key)
+        self._remember(key_digest(load_pem_x509_csr(csr.encode("ascii"))))
+        return csr
 
     def install(self, certificate: str) -> None:
         """Replace key and certificate together by the requested ones, for the same identity.
@@ -130,6 +140,40 @@ class CredentialFiles:
         write_private(fresh, pair)
         os.replace(fresh, self._directory / "link.pem")  # noqa: PTH105  atomic, and says so
         waiting.unlink(missing_ok=True)
+
+    def foreign(self, issued: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+        """Return those of the centre's {key, at} that were issued for keys not made here.
+
+        What was issued before keys were remembered here is left out.
+        """
+        lines = self._asked()
+        since = min((at for at, _ in lines), default=None)
+        known = {digest for _, digest in lines}
+        return [
+            one
+            for one in issued
+            if since is not None
+            and isinstance(at := one.get("at"), int)
+            and at >= since
+            and one.get("key") not in known
+        ]
+
+    def _asked(self) -> list[tuple[int, str]]:
+        try:
+            text = (self._directory / "link.asked").read_text("ascii")
+        except (OSError, UnicodeError):
+            return []
+        lines = [line.split() for line in text.splitlines()]
+        return [(int(line[0]), line[1]) for line in lines if len(line) == 2 and line[0].isdigit()]
+
+    def _remember(self, digest: str) -> None:
+        """Note a key before anybody is asked to certify it, at the centre's last known time."""
+        leaf, (at, _) = parse_certificate(self().certificate.decode("ascii")), self().span
+        lines = [*(self._asked() or [(at, key_digest(leaf))]), (at, digest)][-ASKED:]
+        fresh = self._directory / "link.asked.new"
+        fresh.unlink(missing_ok=True)
+        write_private(fresh, "".join(f"{at} {one}\n" for at, one in lines).encode("ascii"))
+        fresh.replace(self._directory / "link.asked")
 
 
 def _pair(key: bytes, certificate: str, ca: str) -> bytes:

@@ -85,6 +85,7 @@ class Link:
         self._withdrawn = withdrawn
         self._desk = Desk(handle, lambda: Standing.parse(hello()), self._explained)
         self._channel: grpc.aio.Channel | None = None
+        self._stream: Stream | None = None
         self._backoff = Backoff()
         self._recover = recover
         self._renewed = False
@@ -117,9 +118,13 @@ class Link:
         Raises:
             SecureFlowError: the centre's refusal, or `link_broken`.
         """
-        with answered("the server"):
-            call = self.dial().unary_unary(_CALL, identity, identity)
-            reply = decode(await call(encode(Envelope("", kind, body))))
+        try:
+            with answered("the server"):
+                call = self.dial().unary_unary(_CALL, identity, identity)
+                reply = decode(await call(encode(Envelope("", kind, body))))
+        except SecureFlowError as error:
+            self.doubt(error)
+            raise
         if reply.kind != "reply":
             raise parse_error(reply.body.get("error"))
         return reply.body.get("body")
@@ -146,6 +151,14 @@ class Link:
         """Wait until the centre has welcomed this party."""
         await self.connected.wait()
 
+    def doubt(self, error: SecureFlowError) -> None:
+        """Dial anew where the centre holds this certificate, which let the link in, for run out.
+
+        Its clock was set, or this one's: `recover` renews the certificate, and work goes on.
+        """
+        if error.code == "certificate_not_valid_now" and self._stream is not None:
+            self._stream.close(error)
+
     def compare(self, theirs: JSON) -> None:
         """Compare this clock with the centre's time; say so in the log if they differ much."""
         ahead = ahead_of(theirs, self._clock())
@@ -171,13 +184,14 @@ class Link:
     async def _once(self) -> None:
         """Dial, and serve until the link breaks."""
         call = self.dial().stream_stream(_CONNECT, identity, identity)()
-        stream = Stream(call, self._receive)
+        stream = self._stream = Stream(call, self._receive)
         try:
             with answered("the server"):
                 await self._greet(stream)
                 async with self._attended(stream):
                     await stream.run()
         finally:
+            self._stream = None
             self.connected.clear()
             call.cancel()
             await self._hang_up()

@@ -49,6 +49,7 @@ TEXTS: Final[dict[str, str]] = {
     "keys": "密钥",
     "certificate": "证书",
     "authorisation": "授权",
+    "renewals": "证书续期",
     "charter": "章程",
     "attestation": "远程证明",
     "alarm": "报警",

@@ -16,6 +16,9 @@ TEXTS: Final[dict[str, str]] = {
     "nothing from the operator.": (
         "使用模拟（SIMULATED）TEE（本版本唯一能出具证明的 TEE）：对运营方不提供任何保护。"
     ),
+    "Its name in the certificate: a new one if it was revoked.": (
+        "证书中的名称；若旧的已被吊销，请换新名称。"
+    ),
     "The coordination centre.": "协调中心。",
     "Next: secureflow server start --config {path}": (
         "下一步：secureflow server start --config {path}"

@@ -21,6 +21,17 @@ TEXTS: Final[dict[str, str]] = {
         "运行中的代理（secureflow agent start）会通过 agent.yaml 中的 `server`，用 signing.key "
         "自行续期；secureflow agent doctor 会比较时钟并指出障碍所在。"
     ),
+    "{} renewals on record, all of them asked for here": "有 {0} 次续期记录，均由本机请求",
+    "the centre does not tell of them": "中心未告知",
+    "The centre renewed this agent's certificate {} times for keys that were not made here: {}.": (
+        "中心曾 {0} 次为并非在本机生成的密钥续期本代理的证书：{1}。"
+    ),
+    "Did this folder come from a backup, or does a copy of it run elsewhere? If not, somebody else "
+    "holds signing.key or link.pem: have the agent revoked (secureflow party revoke) and enrol a "
+    "new one with a fresh key.": (
+        "此目录是否来自备份，或其副本正在别处运行？若都不是，则有他人持有 signing.key 或 "
+        "link.pem：请吊销该代理（secureflow party revoke），并用新密钥重新注册。"
+    ),
     "version {} with {} members, {}": "版本 {0}，{1} 个成员，{2}",
     "SIMULATED enclaves are accepted: they protect nothing. Code {}": (
         "接受模拟（SIMULATED）飞地：它们不提供任何保护。代码 {0}"

@@ -8,6 +8,10 @@ TEXTS: Final[dict[str, str]] = {
     # sdk
     "Set {} to seconds above 0.": "请将 {0} 设为大于 0 的秒数。",
     # application
+    "Ask the operator why. An administrator lets it in again: secureflow org enable {}. Nothing "
+    "needs to be enrolled anew then.": (
+        "请询问运营方原因。管理员可重新启用：secureflow org enable {0}。之后无需重新注册。"
+    ),
     "List the {}s that you can see; membership and grants decide it.": (
         "请列出您可见的 {0}；可见与否取决于成员资格与授权。"
     ),
@@ -34,7 +38,9 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "Ask the operator for a new one; each serves once.": "请向运营方索取新的；每个只能用一次。",
     "Make a fresh key at the agent: one key, one vote.": "请在代理处生成新密钥：一把密钥，一票。",
-    "Revoke it if it is lost, and enrol under another name.": "若已丢失请吊销，并以另一名称注册。",
+    "Revoke it if it is lost, and enrol under another name (--name).": (
+        "若已丢失请吊销，并以另一名称（--name）注册。"
+    ),
     "Revoke it first: an organisation has one agent.": "请先吊销它：每个机构只有一个代理。",
     "Take a longer one; a phrase of four random words is good.": (
         "请用更长的密码；四个随机词组成的短语就很好。"

@@ -6,6 +6,7 @@ from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
     # application
+    "The operator has disabled the organisation {}.": "运营方已停用机构 {0}。",
     "There is no {} {} that you can see.": "没有您可见的 {0} {1}。",
     "{} may not do this ({}).": "{0} 无权执行此操作（{1}）。",
     "{} is no active member of {}.": "{0} 不是 {1} 的有效成员。",

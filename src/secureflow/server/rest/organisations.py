@@ -132,6 +132,18 @@ async def get_organisation(key: Key, use: Use, caller: Caller) -> Organisation:
     return await use.organisations.get(caller, key)
 
 
+@router.post("/organisations/{key}/disable", summary="Disable an organisation")
+async def disable_organisation(key: Key, use: Use, caller: Caller) -> Organisation:
+    """Shut an organisation out: its people, its agent, and its certificate's renewal."""
+    return await use.organisations.set_disabled(caller, key, True)
+
+
+@router.post("/organisations/{key}/enable", summary="Enable an organisation")
+async def enable_organisation(key: Key, use: Use, caller: Caller) -> Organisation:
+    """Let a disabled organisation in again; nothing needs to be enrolled anew."""
+    return await use.organisations.set_disabled(caller, key, False)
+
+
 @router.get("/agents", summary="List agents", response_model=Listed[Agent])
 async def list_agents(
     use: Use, caller: Caller, cursor: Cursor = "", limit: Limit = LIMIT

@@ -1,0 +1,129 @@
+"""A party whose certificate ran out renews it by itself, with the key that it enrolled.
+
+When a link fails, the server's time says why: the server judges certificates by its own clock. A
+certificate that does not hold there is renewed over the REST address; one that does hold is left
+alone, whatever this machine's clock says. Where the two clocks differ much, that is what is told:
+a link that breaks without a word is what they look like from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from secureflow.adapters.link.credentials import CredentialFiles
+from secureflow.kit.clock import Clock, Ticks, differ, difference, naming_clocks
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+from secureflow.kit.pki import parse_certificate, spiffe_id
+from secureflow.kit.renewal import renewed, server_time
+
+AGAIN: Final = 60.0
+"""Seconds between two looks at the server's time while the own clock finds no fault."""
+WHOSE: Final = "this machine"
+_MEANT: Final = frozenset({"link_broken", "certificate_not_valid_now"})
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where and by what a certificate is renewed.
+
+    Args:
+        server: URL of the centre; empty: there is no way.
+        authority: PEM file of the pinned authority.
+        sign: signs with the key that was enrolled (kind `renew`); None: there is none.
+        next_step: what to do about a certificate that ran out, for people.
+    """
+
+    server: str
+    authority: Path
+    sign: Callable[[Any], str] | None
+    next_step: str
+
+
+class Revival:
+    """Looks at why a link failed, and renews a certificate that does not hold.
+
+    Args:
+        way: where and how.
+        credentials: the certificate.
+        clock: unix seconds.
+        ticks: monotonic seconds.
+    """
+
+    def __init__(
+        self, way: Way, credentials: CredentialFiles, clock: Clock, ticks: Ticks = time.monotonic
+    ) -> None:
+        self._way = way
+        self._credentials = credentials
+        self._clock = clock
+        self._ticks = ticks
+        self._looked = ticks()
+
+    async def __call__(self, error: SecureFlowError) -> SecureFlowError | None:
+        """Return what is wrong with the link; None: the certificate is a new one, dial again."""
+        if error.code not in _MEANT:
+            return error
+        if self._holds(self._clock()) and error.code == "link_broken":
+            if self._ticks() - self._looked < AGAIN:
+                return error
+            self._looked = self._ticks()
+        return await asyncio.to_thread(self._explain, error)
+
+    def _holds(self, at: int) -> bool:
+        start, end = self._credentials().span
+        return start <= at <= end
+
+    def _explain(self, error: SecureFlowError) -> SecureFlowError | None:
+        authority = self._way.authority.read_text("ascii")
+        now = self._clock()
+        theirs = server_time(self._way.server, authority) if self._way.server else None
+        wrong = expired(self._credentials, now, self._way.next_step)
+        if theirs is None:
+            return error if self._holds(now) else wrong
+        if self._holds(theirs):
+            return self._named(error if self._holds(now) else wrong, now - theirs)
+        if self._way.sign is None:
+            return expired(self._credentials, theirs, self._way.next_step)
+        try:
+            self._renew(authority, self._way.sign)
+        except SecureFlowError as refusal:
+            _log.warning("certificate_not_renewed", code=refusal.code, message=refusal.message)
+            return self._named(refusal, now - theirs)
+        _log.info("certificate_renewed", by="signing key")
+        return None
+
+    def _named(self, error: SecureFlowError, ahead: int) -> SecureFlowError:
+        """Return the error with the clocks in it, if they differ."""
+        if error.code != "link_broken" or not differ(ahead):
+            return naming_clocks(error, WHOSE, ahead)
+        return SecureFlowError(
+            "clock_skew",
+            f"{difference(WHOSE, ahead)} The link does not come about: {error.message}",
+            "Set the clock that is wrong (NTP); the link comes back by itself then.",
+            {"clock_ahead": ahead},
+        )
+
+    def _renew(self, authority: str, sign: Callable[[Any], str]) -> None:
+        leaf = parse_certificate(self._credentials().certificate.decode("ascii"))
+        csr = self._credentials.request()
+        chain = renewed(self._way.server, authority, spiffe_id(leaf), csr, sign)
+        self._credentials.install(chain)
+
+
+def expired(credentials: CredentialFiles, now: int, next_step: str) -> SecureFlowError:
+    """Return the error of a certificate that does not hold now, with the next step."""
+    leaf = parse_certificate(credentials().certificate.decode("ascii"))
+    until = leaf.not_valid_after_utc
+    if now > until.timestamp():
+        message = f"The link certificate ran out on {until:%Y-%m-%d %H:%M} UTC."
+    else:
+        since = leaf.not_valid_before_utc
+        message = f"The link certificate holds from {since:%Y-%m-%d %H:%M} UTC only."
+    return SecureFlowError("certificate_not_valid_now", message, next_step)

@@ -1,0 +1,50 @@
+"""The key by which an enclave says on the link that it is the one that enrolled.
+
+It renews a certificate that ran out (the enclave was off for a day, a clock jumped) and nothing
+else: it attests nothing, and no agent is ever shown it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secureflow.adapters.link import CredentialFiles, Revival, Way
+from secureflow.enclave.settings import EnclaveSettings
+from secureflow.kit.clock import Clock
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.renewal import DOMAIN
+
+IDENTITY: Final = "identity.key"
+
+NEXT_STEP: Final = (
+    "A running enclave (secureflow enclave start) renews it by itself with identity.key, over "
+    "`rest` in enclave.yaml: look whether that URL answers, and at both machines' clocks."
+)
+ANEW: Final = (
+    "This enclave was enrolled before enclaves kept an identity key, or it knows no `rest`: make a "
+    "new one. The operator: secureflow enrolment create --kind enclave --save TOKEN; here: "
+    "secureflow enclave init NEWDIR --token-file TOKEN --server URL --simulated."
+)
+
+
+def revival(settings: EnclaveSettings, credentials: CredentialFiles, clock: Clock) -> Revival:
+    """Return what looks at an enclave's failed link.
+
+    Raises:
+        SecureFlowError: `key_unreadable` for a key that is there and is none.
+    """
+    path = settings.directory / IDENTITY
+    authority = settings.directory / "ca.pem"
+    if not path.exists() or not settings.rest:
+        return Revival(Way(settings.rest, authority, None, ANEW), credentials, clock)
+    try:
+        key = SigningKey.load(path)
+    except (OSError, ValueError, SecureFlowError) as error:
+        raise SecureFlowError(
+            "key_unreadable",
+            f"The enclave's identity key {path} cannot be read.",
+            "Restore it from a backup, or make the enclave anew: secureflow enclave init.",
+        ) from error
+    way = Way(settings.rest, authority, lambda body: key.sign(DOMAIN, body), NEXT_STEP)
+    return Revival(way, credentials, clock)
