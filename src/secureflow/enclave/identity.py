@@ -32,7 +32,8 @@ def revival(settings: EnclaveSettings, credentials: CredentialFiles, clock: Cloc
     """Return what looks at an enclave's failed link.
 
     Raises:
-        SecureFlowError: `key_unreadable` for a key that is there and is none.
+        SecureFlowError: `key_unreadable` for a key that is there and is none, `key_exposed` when
+            others can read it.
     """
     path = settings.directory / IDENTITY
     authority = settings.directory / "ca.pem"
@@ -41,6 +42,8 @@ def revival(settings: EnclaveSettings, credentials: CredentialFiles, clock: Cloc
     try:
         key = SigningKey.load(path)
     except (OSError, ValueError, SecureFlowError) as error:
+        if isinstance(error, SecureFlowError) and error.code == "key_exposed":
+            raise
         raise SecureFlowError(
             "key_unreadable",
             f"The enclave's identity key {path} cannot be read.",

@@ -104,6 +104,7 @@ class World:
         self.directory.mkdir(mode=0o700)
         for name in ("link.pem", "ca.pem"):
             (self.directory / name).write_bytes((made._directory / name).read_bytes())
+            (self.directory / name).chmod(0o600)
         return self.link()
 
     def link(self, clock: Callable[[], int] = now, ticks: Callable[[], float] = now) -> Link:
