@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+# A file is what a worker takes, in the order of tests/order.py; SHUFFLE=SEED draws another order.
+WORKERS ?= 2
+SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(SHUFFLE),--shuffle $(SHUFFLE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install dev test lint soak bench docs proto lock clean
+.PHONY: help demo install dev check test green lint soak bench docs proto lock clean
 
 help: ## Show the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,8 +36,16 @@ lint: dev ## Lint, format check, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+check: dev ## For daily work: lint and the fast tests, in a minute
+	@began=$$(date +%s) && $(MAKE) --no-print-directory lint \
+	&& $(PYTEST) $(SPREAD) -q -m 'not soak and not slow' tests/unit \
+	&& echo "make check: $$(($$(date +%s) - began)) s"
+
 test: lint ## Everything that a pull request must pass
-	$(PYTEST) -n 2 --dist loadgroup --durations=15
+	$(PYTEST) $(SPREAD) --durations=15
+
+green: dev ## Run `make test` ten times: quiet, beside busy loops, shuffled; logs in .green
+	$(BIN)/python -m tests.green
 
 soak: dev ## The long versions
 	$(PYTEST) -m soak --timeout 7200

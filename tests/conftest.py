@@ -1,4 +1,7 @@
-"""What suites need of the machine: PostgreSQL, libfaketime. Where one is missing, that is said."""
+"""What holds for every file of tests, and what suites need of the machine.
+
+PostgreSQL, libfaketime: where one is missing, that is said.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,21 @@ from peers import clocks
 from sqlalchemy.engine import make_url
 
 from tests.contract.database import postgres
+from tests.order import Order
 
 DEMANDED = "SECUREFLOW_DEMAND_POSTGRES"
 """Set (`.ci/run` does), a machine without PostgreSQL fails what it else skips."""
 _ABSENT = "PostgreSQL NOT TESTED: no initdb in PATH or /usr/lib/postgresql/*/bin"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the seed of an order."""
+    parser.addoption("--shuffle", metavar="SEED", help="run the files in an order drawn from SEED")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Add what holds for every file."""
+    config.pluginmanager.register(Order(config.getoption("--shuffle")), "order of files")
 
 
 def _told() -> str:

@@ -1,0 +1,42 @@
+"""Long files first; a seed draws another order, the same one each time; files stay whole."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from tests.order import Order
+
+FILES = [
+    "tests/unit/kit/test_a.py",
+    "tests/contract/link/test_b.py",
+    "tests/survival/test_c.py",
+    "tests/scenarios/test_d.py",
+    "tests/unit/kit/test_e.py",
+]
+TESTS = [f"{name}::test_{number}[::]" for name in FILES for number in (2, 1)]
+
+
+def ordered(seed: str | None) -> list[str]:
+    items: list[Any] = [SimpleNamespace(nodeid=name) for name in TESTS]
+    Order(seed).pytest_collection_modifyitems(items)
+    return [item.nodeid for item in items]
+
+
+def files(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(name.split("::")[0] for name in names))
+
+
+def test_whole_platforms_come_first() -> None:
+    kit, link, survival, scenarios, other = FILES
+    assert files(ordered(None)) == [survival, scenarios, link, kit, other]
+
+
+def test_a_seed_draws_the_order_of_files_and_of_nothing_else() -> None:
+    drawn = {tuple(ordered(str(seed))) for seed in range(20)}
+    assert len(drawn) > 5
+    for names in drawn:
+        assert sorted(names) == sorted(TESTS)
+        whole = [test for file in files(list(names)) for test in TESTS if test.startswith(file)]
+        assert list(names) == whole
+    assert ordered("7") == ordered("7")
