@@ -76,13 +76,13 @@ _FUZZ = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=3400, **_FUZZ)
+@settings(max_examples=700, **_FUZZ)
 def test_random_bytes(data: bytes) -> None:
     _harmless(data)
 
 
 @given(st.sampled_from(FRAMES), _MUTATIONS, st.sampled_from([0, 0, 1, 17]))
-@settings(max_examples=3400, **_FUZZ)
+@settings(max_examples=700, **_FUZZ)
 def test_mutated_frames(frame: bytes, mutations: list[tuple[int, int]], cut: int) -> None:
     _harmless(_mutated(frame, mutations, cut))
 
@@ -118,12 +118,15 @@ _JSON = st.recursive(
 )
 
 
-@given(
+_HEADERS = (
     st.sampled_from(list(Kind)),
     st.dictionaries(st.text(max_size=9), _JSON, max_size=4) | _JSON,
     st.binary(max_size=300),
 )
-@settings(max_examples=3400, **_FUZZ)
+
+
+@given(*_HEADERS)
+@settings(max_examples=700, **_FUZZ)
 def test_structured_headers(kind: Kind, header: object, body: bytes) -> None:
     _harmless(encode_frame(kind, header if isinstance(header, dict) else {"v": header}, body))
 
@@ -134,6 +137,14 @@ def test_structured_headers(kind: Kind, header: object, body: bytes) -> None:
 @settings(max_examples=1_000_000, **_FUZZ)
 def test_mutated_frames_at_length(frame: bytes, mutations: list[tuple[int, int]], cut: int) -> None:
     _harmless(_mutated(frame, mutations, cut))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@given(*_HEADERS)
+@settings(max_examples=200_000, **_FUZZ)
+def test_structured_headers_at_length(kind: Kind, header: object, body: bytes) -> None:
+    _harmless(encode_frame(kind, header if isinstance(header, dict) else {"v": header}, body))
 
 
 @pytest.mark.parametrize("header_bytes", [0, 1 << 20, (1 << 24) - 1])
