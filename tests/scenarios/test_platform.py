@@ -1,4 +1,4 @@
-"""What people do with a running platform: train by the SDK, refuse, cancel, restart, predict.
+"""What people do with a running platform: train by the SDK, refuse, cancel, resume, predict.
 
 One platform of three banks with a few hundred rows each; every owner is asked for consent.
 """
@@ -10,6 +10,7 @@ import importlib.util
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from secureflow.demo.data import LABEL, columns_of
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent
 from secureflow.demo.processes import stop_all
-from secureflow.domain.specs import Release, TrainingPlan
+from secureflow.domain.specs import Release, Resume, TrainingPlan
 from secureflow.engines.preparation import split_validation
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import AsyncClient
@@ -203,6 +204,25 @@ def test_an_owner_says_no(place: Platform) -> None:
     assert ended.error["message"].startswith("bank-b refused: not for this purpose.")
     (refusal,) = ended.error["details"]["refusals"]
     assert (refusal["party"], refusal["reason"]) == ("bank-b", "not for this purpose")
+
+
+def test_a_job_goes_on_from_a_released_round(place: Platform) -> None:
+    with place.client("bank-a") as client:
+        first = client.jobs.submit(training(place))
+        consent(place, first.id)
+        earlier = await_end(client, first.id)
+        assert earlier.state == "succeeded", earlier.error
+        report = client.jobs.report(first.id)
+        start = Resume(first.id, report["rounds"], report["model"]["digest"])
+        second = client.jobs.submit(replace(training(place), resume=start))
+        consent(place, second.id)
+        later = await_end(client, second.id)
+        assert later.state == "succeeded", later.error
+        history = client.jobs.report(second.id)["history"]
+        # Round 1 measures the model that it starts from: the one that the first job ended with.
+        assert history[0]["loss"] == pytest.approx(report["metrics"]["loss"], abs=1e-6)
+        assert history[0]["loss"] < report["history"][0]["loss"]
+        assert verified(place, second.id)
 
 
 def test_everything_restarts_between_two_jobs(place: Platform) -> None:

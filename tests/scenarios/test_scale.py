@@ -17,15 +17,18 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.xdist_group("scale"), pytest.mark.timeout(300)]
 
 
-@pytest.mark.parametrize("protection", ["sealed", "secagg"])
+ROUNDS = 20
+
+
+@pytest.mark.parametrize("protection", ["secagg", pytest.param("sealed", marks=pytest.mark.soak)])
 def test_a_small_curve_is_measured(protection: str) -> None:
-    command = [sys.executable, "-m", "benchmarks.scale", "--agents", "3", "6", "--rounds", "20"]
-    command += ["--parameters", "20000", "--protection", protection, "--nice", "1"]
+    command = [sys.executable, "-m", "benchmarks.scale", "--agents", "3", "4", "--nice", "1"]
+    command += ["--rounds", str(ROUNDS), "--parameters", "20000", "--protection", protection]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     result = json.loads(done.stdout.splitlines()[-1])
     assert (result["parameters"], result["protection"]) == (20_000, protection)
     assert result["load_nice"] == 1
-    assert [row["agents"] for row in result["curve"]] == [3, 6]
+    assert [row["agents"] for row in result["curve"]] == [3, 4]
     for row in result["curve"]:
         _check(row)
     grows = result["explanation"]
@@ -35,7 +38,7 @@ def test_a_small_curve_is_measured(protection: str) -> None:
 
 
 def _check(row: dict[str, Any]) -> None:
-    assert row["rounds"] == 20
+    assert row["rounds"] == ROUNDS
     assert row["seconds_per_round"] > 0
     for way in ("rest", "link"):
         control = row["control"][way]
