@@ -7,11 +7,13 @@ library of 260 MB, and neither is part of the core (extra `stats`).
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from secureflow.application.ports import Statistician
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.installing import install_hint
+
+if TYPE_CHECKING:  # a worker starts for each job, and needs nothing else of the application's
+    from secureflow.application.ports import Statistician
 
 LIBRARIES: Final = ("opendp", "pydp")
 
