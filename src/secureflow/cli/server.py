@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.backups import (
+    Given,
+    Into,
+    IntoExisting,
+    NewFile,
+    PassphraseFile,
+    advise_on_keys,
+    counted,
+    passphrase,
+    told_backup,
+)
+from secureflow.cli.console import Form, Output, group, moment, say, show
 from secureflow.cli.texts import t
+
+if TYPE_CHECKING:
+    from secureflow.server.restore import Restored
 
 app = group("The coordination centre.")
 
@@ -63,3 +77,94 @@ def show_settings(config: Config = Path("server.yaml"), output: Output = Form.YA
     from secureflow.server.settings import ServerSettings
 
     show(ServerSettings.load(config).masked(), output)
+
+
+@app.command("backup", help=t("Write the whole centre of this moment into one file."))
+def backup(
+    file: NewFile,
+    passphrase_file: PassphraseFile = None,
+    config: Config = Path("server.yaml"),
+    output: Output = Form.TABLE,
+) -> None:
+    """Back a centre up, while it runs or stands still."""
+    from secureflow.server.backup import back_up
+
+    made = back_up(config, file, passphrase(passphrase_file))
+    log = made.facts["log"]
+    show({**told_backup(file, made), "log": f"{log['origin']}: {log['size']}"}, output)
+    advise_on_keys(made, "log.key, ca/ca.key")
+
+
+@app.command("restore", help=t("Make a centre's folder out of a backup; prove its log first."))
+def restore(
+    file: Given,
+    directory: Into,
+    passphrase_file: PassphraseFile = None,
+    database: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", help=t("URL of an empty PostgreSQL database, or sqlite; else as before.")
+        ),
+    ] = "",
+    into_existing: IntoExisting = False,
+    output: Output = Form.TABLE,
+) -> None:
+    """Restore a centre from a backup."""
+    from secureflow.server import restore as restoring
+
+    secret = passphrase(passphrase_file)
+    found = restoring.restore(
+        file, directory, database=database, passphrase=secret, into_existing=into_existing
+    )
+    _tell(found, output)
+
+
+@app.command(
+    "restored",
+    help=t("Say that the database was brought back by other means; prove its log first."),
+)
+def restored(config: Config = Path("server.yaml"), output: Output = Form.TABLE) -> None:
+    """Mark a database that was restored with its own tools."""
+    from secureflow.server.restore import restore_in_place
+
+    _tell(restore_in_place(config), output)
+
+
+def _tell(found: Restored, output: Form) -> None:
+    log = found.log
+    seen = {name: log.seen.get(name, 0) for name in found.members}
+    told: dict[str, Any] = {
+        "config": str(found.config),
+        "database": found.database,
+        "as_of": moment(found.manifest.facts.get("made_at")),
+        "log": f"{log.origin}: {log.size}",
+        "cosigned": counted(seen),
+        "jobs": counted(found.jobs),
+        "models": found.models,
+        "keys": t("there") if found.keys else t("missing"),
+    }
+    show(told, output)
+    say(t("Every entry, node and signed head of the log was recomputed, and holds."))
+    say(
+        t(
+            "What was recorded after the backup is gone here; the members' agents may know of it. "
+            "Until it is clear what they hold, the log signs nothing, and no job runs."
+        )
+    )
+    say(
+        t(
+            "An agent that has seen more than {size} entries says that the log was set back; "
+            "secureflow doctor and docs/deploy.md say how the log goes on then.",
+            size=log.size,
+        )
+    )
+    say(t("Sessions, access tokens and unused invitations were not restored: log in again."))
+    if found.keys:
+        say(t("Next: secureflow server start --config {path}", path=found.config))
+    else:
+        say(
+            t(
+                "The keys are missing: put log.key and ca/ca.key of this centre into {path}.",
+                path=found.config.parent,
+            )
+        )

@@ -17,7 +17,10 @@ from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.recordmark import RecordKeeper, RecordMark, read_mark, write_mark
 
-_BACK = "Put the newest database back, or restore a backup into a new folder."
+_BACK = (
+    "Put the newest database back, or restore a backup into a new folder: secureflow server "
+    "restore BACKUP --dir FOLDER (docs/deploy.md says what members see then)."
+)
 
 
 async def check_record(database: Database, directory: Path, *, new: bool = False) -> None:
@@ -89,7 +92,8 @@ def _compare(where: str, found: Standing, mark: RecordMark) -> None:
             "record_set_back",
             f"The log in the database {where} has {found.size} entries; this folder knows that "
             f"there were {size} on {origin}: the database is an older one.",
-            _BACK,
+            "Put the newest database back. If there is none: secureflow server restored, which "
+            "goes on from this one (docs/deploy.md says what members see then).",
             {"size": found.size, "known": size},
         )
     if found.root != root:

@@ -105,7 +105,7 @@ async def test_an_emptied_database_is_refused_and_stays_so(settings: ServerSetti
     await emptied(settings.database.url)
     error = await refusal(settings)
     assert (error.code, error.details["known"]) == ("record_missing", 3)
-    assert "restore" in error.hint
+    assert "secureflow server restore BACKUP" in error.hint
     assert (await refusal(settings)).code == "record_missing"  # the first try made nothing
     with pytest.raises(SecureFlowError, match="record_missing"):
         await grow(settings, new=True)
@@ -117,7 +117,7 @@ async def test_an_older_one_is_refused_with_the_way_back(settings: ServerSetting
     await set_back(settings.database.url, 3)
     error = await refusal(settings)
     assert (error.code, error.details) == ("record_set_back", {"size": 3, "known": 7})
-    assert "restore" in error.hint
+    assert "secureflow server restored" in error.hint
     assert reached(settings.directory)["size"] == 7
 
 

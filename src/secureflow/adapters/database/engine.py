@@ -76,7 +76,7 @@ class Database:
             if self.url.get_backend_name() == "sqlite" and self.url.database:
                 keep_private(Path(self.url.database))
             async with self.engine.connect() as connection:
-                await connection.run_sync(_migrate)
+                await connection.run_sync(migrate)
                 await connection.commit()
         self._started = True
 
@@ -135,8 +135,12 @@ class Database:
             await self.engine.dispose()
 
 
-def _migrate(connection: sa.Connection) -> None:
-    """Run the missing steps in one transaction, alone."""
+def migrate(connection: sa.Connection, to: str = "head") -> None:
+    """Run the missing steps in one transaction, alone; whoever calls it commits.
+
+    Raises:
+        SecureFlowError: `database_newer`.
+    """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
@@ -145,7 +149,7 @@ def _migrate(connection: sa.Connection) -> None:
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     except (CommandError, ResolutionError) as error:
         raise SecureFlowError(
             "database_newer",

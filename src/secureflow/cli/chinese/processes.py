@@ -34,4 +34,49 @@ TEXTS: Final[dict[str, str]] = {
     "URL of an empty PostgreSQL database, without a password; else SQLite.": (
         "空的 PostgreSQL 数据库的 URL（不含密码）；省略则用 SQLite。"
     ),
+    # backups
+    "Write the whole centre of this moment into one file.": "把此刻的整个中心写入一个文件。",
+    "Make a centre's folder out of a backup; prove its log first.": (
+        "由备份建立中心的目录；先核对其日志。"
+    ),
+    "Say that the database was brought back by other means; prove its log first.": (
+        "声明数据库已用其他方式恢复；先核对其日志。"
+    ),
+    "URL of an empty PostgreSQL database, or sqlite; else as before.": (
+        "空的 PostgreSQL 数据库的 URL，或 sqlite；省略则与原来相同。"
+    ),
+    "there": "已有",
+    "missing": "缺失",
+    "not in it": "不在其中",
+    "Every entry, node and signed head of the log was recomputed, and holds.": (
+        "已重新计算日志的每个条目、节点与已签名的树头，全部相符。"
+    ),
+    "What was recorded after the backup is gone here; the members' agents may know of it. "
+    "Until it is clear what they hold, the log signs nothing, and no job runs.": (
+        "备份之后的记录在此已丢失；各成员的代理可能仍知道它们。"
+        "在弄清各方所持内容之前，日志不签任何内容，任务也不运行。"
+    ),
+    "An agent that has seen more than {size} entries says that the log was set back; "
+    "secureflow doctor and docs/deploy.md say how the log goes on then.": (
+        "见过超过 {size} 个条目的代理会报告日志被回退；"
+        "日志之后如何继续，见 secureflow doctor 与 docs/deploy.md。"
+    ),
+    "Sessions, access tokens and unused invitations were not restored: log in again.": (
+        "会话、访问令牌与未使用的邀请未被恢复：请重新登录。"
+    ),
+    "The keys are missing: put log.key and ca/ca.key of this centre into {path}.": (
+        "密钥缺失：请把该中心的 log.key 与 ca/ca.key 放入 {path}。"
+    ),
+    "File with the passphrase that seals the keys; or SECUREFLOW_BACKUP_PASSPHRASE.": (
+        "存放封存密钥所用口令的文件；或用 SECUREFLOW_BACKUP_PASSPHRASE。"
+    ),
+    "New file of the backup.": "备份的新文件。",
+    "The backup.": "备份文件。",
+    "New or empty folder to restore into.": "用于恢复的新目录或空目录。",
+    "Keep keys and settings of the folder; put its record aside, not the rest.": (
+        "保留目录中的密钥与设置；只把其中的记录移到一旁。"
+    ),
+    "No passphrase, no keys: keep {names} yourself, or make the backup with --passphrase-file.": (
+        "没有口令就不含密钥：请自行保管 {names}，或用 --passphrase-file 制作备份。"
+    ),
 }

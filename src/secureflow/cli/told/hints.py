@@ -190,4 +190,36 @@ TEXTS: Final[dict[str, str]] = {
     "End some that are not needed, or ask the operator to raise the quota.": (
         "请先结束不再需要的对象，或请运营方提高配额。"
     ),
+    # backups and restores
+    "Put the newest database back, or restore a backup into a new folder: secureflow server "
+    "restore BACKUP --dir FOLDER (docs/deploy.md says what members see then).": (
+        "请放回最新的数据库，或把备份恢复到新目录：secureflow server restore BACKUP --dir FOLDER"
+        "（成员届时看到什么，见 docs/deploy.md）。"
+    ),
+    "Put the newest database back. If there is none: secureflow server restored, which goes on "
+    "from this one (docs/deploy.md says what members see then).": (
+        "请放回最新的数据库。若没有：用 secureflow server restored 从此数据库继续"
+        "（成员届时看到什么，见 docs/deploy.md）。"
+    ),
+    "Correct `database` in server.yaml, or start that centre from its own folder.": (
+        "请更正 server.yaml 中的 `database`，或从其自己的目录启动该中心。"
+    ),
+    "Put this folder's own record back, or start that agent from its own folder.": (
+        "请放回该目录自己的记录，或从其自己的目录启动该代理。"
+    ),
+    "Take another backup; nothing was restored.": "请换用另一份备份；没有恢复任何内容。",
+    "Do not serve it: restore another backup.": "请勿启用：请恢复另一份备份。",
+    "Give the passphrase with which it was made.": "请给出制作备份时所用的口令。",
+    "Name a new file: a backup never replaces an older one.": (
+        "请指定新文件：备份从不覆盖旧的备份。"
+    ),
+    "Free space or choose another place; a backup needs as much as the database and the models, "
+    "twice.": "请腾出空间或换个位置；备份需要数据库与模型之和的两倍空间。",
+    "Name a new folder, or --into-existing to put the database of this folder aside and the "
+    "backup's in its place; stop the process first.": (
+        "请指定新目录；或用 --into-existing 把该目录的数据库移到一旁并换上备份的（请先停止进程）。"
+    ),
+    "Free space, or choose another folder; nothing that was there before is lost.": (
+        "请腾出空间或换个目录；原有内容没有丢失。"
+    ),
 }

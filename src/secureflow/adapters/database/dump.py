@@ -1,0 +1,219 @@
+"""A database as text: every table of one moment, in files that either database can take in.
+
+A dump is read in one transaction (SQLite: a read snapshot; PostgreSQL: REPEATABLE READ), so it is
+consistent while a platform runs, and writers wait for nothing. Each table is a file of JSON lines:
+first its columns, then its rows, bytes as {"b": base64}. It is loaded into an empty database of
+the very schema that it was read from, which is then migrated on as at any start.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+
+from secureflow.adapters.database.connections import sync_engine
+from secureflow.adapters.database.engine import Database, migrate
+from secureflow.adapters.database.faults import fault_of
+from secureflow.kit.canonical import b64decode, b64encode
+from secureflow.kit.errors import SecureFlowError
+
+T = TypeVar("T")
+HISTORY: Final = "alembic_version"
+_ROWS: Final = 500
+_LONGEST: Final = 256 << 20
+"""Characters of a row: a spec with every answer of hundreds of parties is a few megabytes."""
+_LEAP: Final = 1_000_000
+"""Ids of events that are skipped: a watcher may have seen some that a restore has lost."""
+
+
+@dataclass(frozen=True)
+class Dump:
+    """What was written: the schema's revision, and the tables with their number of rows."""
+
+    revision: str
+    tables: Mapping[str, int]
+
+
+def dump(database: Database, directory: Path) -> Dump:
+    """Write `directory/<table>` for every table; blocks, so call it off the event loop.
+
+    Raises:
+        SecureFlowError: `record_missing` where there is no schema.
+        sqlalchemy.exc.SQLAlchemyError: the database failed.
+    """
+    with _reading(database) as connection:
+        names = sorted(sa.inspect(connection).get_table_names())
+        if HISTORY not in names:
+            raise SecureFlowError(
+                "record_missing",
+                f"The database {database.url.render_as_string()} holds no platform.",
+                "Correct `database` in server.yaml.",
+            )
+        history = sa.table(HISTORY, sa.column("version_num"))
+        revision = connection.execute(sa.select(history.c.version_num)).scalar_one()
+        tables = {
+            name: _write(connection, name, directory / name)
+            for name in names
+            if name != HISTORY and not name.startswith("sqlite_")
+        }
+    return Dump(str(revision), tables)
+
+
+async def load(
+    database: Database, directory: Path, told: Dump, check: Callable[[sa.Connection], T]
+) -> T:
+    """Fill an empty database from a dump, and bring it to this version's schema.
+
+    Args:
+        database: empty.
+        directory: where the tables' files are.
+        told: what the dump is said to hold.
+        check: looks at what was filled in; if it raises, the database stays empty.
+
+    Raises:
+        SecureFlowError: `database_newer`, `backup_unreadable` for a dump that does not fit.
+        sqlalchemy.exc.SQLAlchemyError: the database failed.
+    """
+    async with database.reached(), database.engine.connect() as connection:
+        await connection.run_sync(migrate, told.revision)
+        await connection.run_sync(_fill_all, directory, told)
+        checked = await connection.run_sync(check)
+        await connection.commit()
+    await database.start()
+    return checked
+
+
+@contextmanager
+def _reading(database: Database) -> Iterator[sa.Connection]:
+    engine = sync_engine(database.url)
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
+            yield connection
+            connection.rollback()
+    finally:
+        engine.dispose()
+
+
+def _write(connection: sa.Connection, name: str, path: Path) -> int:
+    columns = [column["name"] for column in sa.inspect(connection).get_columns(name)]
+    table = sa.table(name, *map(sa.column, columns))
+    count = 0
+    with path.open("w") as file:
+        file.write(json.dumps(columns) + "\n")
+        streaming = connection.execution_options(stream_results=True, yield_per=_ROWS)
+        for row in streaming.execute(sa.select(table)):
+            file.write(json.dumps([_plain(value) for value in row]) + "\n")
+            count += 1
+    return count
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (bytes, memoryview)):
+        return {"b": b64encode(bytes(value))}
+    return value
+
+
+def _fill_all(connection: sa.Connection, directory: Path, told: Dump) -> None:
+    try:
+        _fill(connection, directory, told)
+    except (sa.exc.StatementError, OverflowError) as error:
+        if fault_of(error) is not None:
+            raise
+        raise _unfit("a row breaks a rule of its table") from error
+
+
+def _fill(connection: sa.Connection, directory: Path, told: Dump) -> None:
+    there = set(sa.inspect(connection).get_table_names()) - {HISTORY}
+    if not set(told.tables) <= there:
+        strange = ", ".join(sorted(set(told.tables) - there))
+        raise _unfit(f"it has tables that its version does not know ({strange[:200]})")
+    for name, count in told.tables.items():
+        _fill_table(connection, name, directory / name, count)
+    _skip_events(connection)
+
+
+def _fill_table(connection: sa.Connection, name: str, path: Path, count: int) -> None:
+    known = {column["name"] for column in sa.inspect(connection).get_columns(name)}
+    with path.open() as file:
+        columns = _line(name, file.readline(_LONGEST))
+        if not all(isinstance(one, str) for one in columns) or not set(columns) <= known:
+            raise _unfit(f"the table {name} has columns that its version does not know")
+        insert = sa.insert(sa.table(name, *map(sa.column, columns)))
+        rows: list[dict[str, Any]] = []
+        filled = 0
+        while line := file.readline(_LONGEST):
+            values = [_value(name, value) for value in _line(name, line)]
+            if len(values) != len(columns):
+                raise _unfit(f"a row of the table {name} has another number of columns")
+            rows.append(dict(zip(columns, values, strict=True)))
+            if len(rows) == _ROWS:
+                filled += _insert(connection, insert, rows)
+        filled += _insert(connection, insert, rows)
+    if filled != count:
+        raise _unfit(f"the table {name} has {filled} rows instead of {count}")
+
+
+def _insert(connection: sa.Connection, insert: sa.Insert, rows: list[dict[str, Any]]) -> int:
+    count = len(rows)
+    if rows:
+        connection.execute(insert, rows)
+        rows.clear()
+    return count
+
+
+def _line(name: str, line: str) -> Sequence[Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, list) or not line.endswith("\n"):
+        raise _unfit(f"a line of the table {name} cannot be read")
+    return value
+
+
+def _value(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    try:
+        return b64decode(value["b"])
+    except (KeyError, TypeError, SecureFlowError) as error:
+        raise _unfit(f"a row of the table {name} cannot be read") from error
+
+
+def _skip_events(connection: sa.Connection) -> None:
+    """Give new rows ids that were never told: watchers go on after the last one that they saw."""
+    if connection.dialect.name == "sqlite":
+        _leap_sqlite(connection)
+        return
+    for table, column, leap in (("events", "id", _LEAP), ("log_submissions", "arrival", 1)):
+        newest: sa.Select[Any] = sa.select(
+            sa.func.coalesce(sa.func.max(sa.column(column)), 0) + leap
+        )
+        sequence = sa.func.pg_get_serial_sequence(table, column)
+        start = newest.select_from(sa.table(table)).scalar_subquery()
+        connection.execute(sa.select(sa.func.setval(sequence, start)))
+
+
+def _leap_sqlite(connection: sa.Connection) -> None:
+    sequence = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
+    changed = sa.update(sequence).where(sequence.c.name == "events")
+    if not connection.execute(changed.values(seq=sequence.c.seq + _LEAP)).rowcount:
+        connection.execute(sa.insert(sequence).values(name="events", seq=_LEAP))
+
+
+def _unfit(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "backup_unreadable",
+        f"The backup's database cannot be taken in: {reason}.",
+        "Take another backup; nothing was restored.",
+    )

@@ -1,0 +1,182 @@
+"""The log in a database, proven from its leaves: every hash, node and signed head.
+
+What a backup says of itself counts for nothing here: the tree is made anew from the leaves' bytes,
+and each head that the log signed must be the root of that tree at its size. The members'
+cosignatures tell up to where others have seen this very history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import sqlalchemy as sa
+
+from secureflow.adapters.database.log_store import place
+from secureflow.adapters.database.tables import (
+    LOG_CHECKPOINTS,
+    LOG_COSIGNATURES,
+    LOG_HEAD,
+    LOG_LEAVES,
+    LOG_NODES,
+)
+from secureflow.engines.ledger.merkle import EMPTY_ROOT, leaf_hash, node_hash
+from secureflow.engines.ledger.notes import attach, parse_note
+from secureflow.kit.errors import SecureFlowError
+
+_ROWS: Final = 1000
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A log that holds.
+
+    Args:
+        origin: its name now.
+        key: its public key.
+        size: its entries.
+        root: hex.
+        seen: member to the size of the newest head that it cosigned.
+    """
+
+    origin: str
+    key: str
+    size: int
+    root: str
+    seen: Mapping[str, int] = field(default_factory=dict)
+
+
+def prove_log(connection: sa.Connection, keys: Mapping[str, str]) -> Proven:
+    """Make the tree anew and compare everything with it; blocks.
+
+    Args:
+        connection: to a migrated database.
+        keys: the members' signing keys.
+
+    Raises:
+        SecureFlowError: `log_unproven` naming the first thing that does not fit.
+    """
+    head = connection.execute(sa.select(LOG_HEAD.c.origin, LOG_HEAD.c.key, LOG_HEAD.c.size)).first()
+    if head is None:
+        raise _unproven("there is none")
+    tree = _Tree()
+    heads = _heads(connection)
+    told = next(heads, None)
+    for number, data, kept in _leaves(connection):
+        told = _compare(tree, told, heads, head.key)
+        if number != tree.size or leaf_hash(bytes(data)) != bytes(kept):
+            raise _unproven(f"entry {tree.size} is missing or altered")
+        tree.append(bytes(kept))
+        if len(tree.fresh) >= _ROWS:
+            _check_nodes(connection, tree)
+    told = _compare(tree, told, heads, head.key)
+    _check_nodes(connection, tree)
+    if tree.size != head.size or told is not None:
+        raise _unproven(
+            f"it has {tree.size} entries, and heads of {told[0] if told else head.size}"
+        )
+    seen = _seen(connection, keys)
+    return Proven(head.origin, head.key, tree.size, tree.root().hex(), seen)
+
+
+class _Tree:
+    """A tree that grows leaf by leaf; `fresh` are its nodes by place, until they were compared."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.fresh: dict[int, bytes] = {}
+        self._peaks: list[tuple[int, bytes]] = []
+
+    def append(self, leaf: bytes) -> None:
+        level, index, node = 0, self.size, leaf
+        self.fresh[place(level, index)] = node
+        while self._peaks and self._peaks[-1][0] == level:
+            node = node_hash(self._peaks.pop()[1], node)
+            level, index = level + 1, index >> 1
+            self.fresh[place(level, index)] = node
+        self._peaks.append((level, node))
+        self.size += 1
+
+    def root(self) -> bytes:
+        if not self._peaks:
+            return EMPTY_ROOT
+        node = self._peaks[-1][1]
+        for _, left in reversed(self._peaks[:-1]):
+            node = node_hash(left, node)
+        return node
+
+
+def _leaves(connection: sa.Connection) -> Iterator[tuple[int, bytes, bytes]]:
+    """Return every leaf in order, in pages: another query runs in between."""
+    table, start = LOG_LEAVES.c, 0
+    while True:
+        query = sa.select(table.number, table.data, table.hash).where(table.number >= start)
+        page = connection.execute(query.order_by(table.number).limit(_ROWS)).all()
+        if not page:
+            return
+        yield from (tuple(row) for row in page)
+        start = page[-1].number + 1
+
+
+def _heads(connection: sa.Connection) -> Iterator[tuple[int, str]]:
+    table, after = LOG_CHECKPOINTS.c, -1
+    while True:
+        query = sa.select(table.size, table.note).where(table.size > after)
+        page = connection.execute(query.order_by(table.size).limit(_ROWS)).all()
+        if not page:
+            return
+        yield from (tuple(row) for row in page)
+        after = page[-1].size
+
+
+def _compare(
+    tree: _Tree, told: tuple[int, str] | None, heads: Iterator[tuple[int, str]], key: str
+) -> tuple[int, str] | None:
+    """Hold the head of the tree's size against it; return the next head."""
+    if told is None or told[0] != tree.size:
+        return told
+    note = parse_note(told[1])
+    sound = note.checkpoint.size == tree.size and note.checkpoint.root == tree.root()
+    if not sound or not note.verify_log(key):
+        raise _unproven(f"the signed head of size {tree.size} does not fit its entries")
+    return next(heads, None)
+
+
+def _check_nodes(connection: sa.Connection, tree: _Tree) -> None:
+    places = sorted(tree.fresh)
+    query = sa.select(LOG_NODES.c.place, LOG_NODES.c.hash)
+    kept: dict[int, bytes] = {}
+    for start in range(0, len(places), _ROWS // 2):
+        some = query.where(LOG_NODES.c.place.in_(places[start : start + _ROWS // 2]))
+        kept |= {row.place: bytes(row.hash) for row in connection.execute(some)}
+    if kept != tree.fresh:
+        raise _unproven(f"its tree before entry {tree.size} is not that of its entries")
+    tree.fresh.clear()
+
+
+def _seen(connection: sa.Connection, keys: Mapping[str, str]) -> dict[str, int]:
+    """Return how far each member has certainly seen this log."""
+    table, notes = LOG_COSIGNATURES.c, LOG_CHECKPOINTS.c
+    seen = {}
+    for name in keys:
+        query = sa.select(table.size, table.line, notes.note).join_from(
+            LOG_COSIGNATURES, LOG_CHECKPOINTS, table.size == notes.size, isouter=True
+        )
+        newest = query.where(table.name == name).order_by(table.size.desc()).limit(1)
+        row = connection.execute(newest).first()
+        if row is None:
+            continue
+        if row.note is None:
+            raise _unproven(f"{name} cosigned its head of size {row.size}, which it does not have")
+        if name in parse_note(attach(row.note, [row.line])).cosigners({name: keys[name]}):
+            seen[name] = int(row.size)
+    return seen
+
+
+def _unproven(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "log_unproven",
+        f"The log in the database does not hold: {reason}.",
+        "Do not serve it: restore another backup.",
+    )

@@ -1,0 +1,87 @@
+"""`server backup|restore`, `agent backup|restore`: options and words that both have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from secureflow.cli.console import moment, say
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    from secureflow.kit.archive import Manifest
+
+VARIABLE: Final = "SECUREFLOW_BACKUP_PASSPHRASE"
+_MOST: Final = 4096
+
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help=t("File with the passphrase that seals the keys; or SECUREFLOW_BACKUP_PASSPHRASE."),
+    ),
+]
+NewFile = Annotated[Path, typer.Argument(metavar="FILE", help=t("New file of the backup."))]
+Given = Annotated[Path, typer.Argument(metavar="FILE", help=t("The backup."))]
+Into = Annotated[
+    Path, typer.Option("--dir", metavar="DIR", help=t("New or empty folder to restore into."))
+]
+IntoExisting = Annotated[
+    bool,
+    typer.Option(
+        "--into-existing",
+        help=t("Keep keys and settings of the folder; put its record aside, not the rest."),
+    ),
+]
+
+
+def passphrase(file: Path | None) -> str | None:
+    """Return the passphrase of the file or of the environment; None where neither is.
+
+    Raises:
+        SecureFlowError: `invalid_file`.
+    """
+    if file is None:
+        return os.environ.get(VARIABLE) or None
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_MOST).decode().strip()
+    except (OSError, UnicodeError) as error:
+        raise SecureFlowError(
+            "invalid_file",
+            f"The passphrase file {file} cannot be read.",
+            "Name a file with one line of text in UTF-8.",
+        ) from error
+
+
+def told_backup(target: Path, manifest: Manifest) -> dict[str, Any]:
+    """Return what is shown of a backup that was made."""
+    keys = sorted((manifest.keys or {}).get("names", ()))
+    return {
+        "file": str(target),
+        "bytes": target.stat().st_size,
+        "made": moment(manifest.facts.get("made_at")),
+        "keys": ", ".join(keys) or t("not in it"),
+    }
+
+
+def advise_on_keys(manifest: Manifest, names: str) -> None:
+    """Say what a backup without keys means."""
+    if manifest.keys is None:
+        say(
+            t(
+                "No passphrase, no keys: keep {names} yourself, or make the backup with "
+                "--passphrase-file.",
+                names=names,
+            )
+        )
+
+
+def counted(numbers: Mapping[str, int]) -> str:
+    """Return numbers by name in one line."""
+    return ", ".join(f"{t(name)}: {count}" for name, count in sorted(numbers.items())) or "-"

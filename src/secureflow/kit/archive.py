@@ -1,0 +1,419 @@
+"""A backup is one file: a tar of a manifest, of files with their digests, and of sealed keys.
+
+Format `secureflow-backup/1`. The first member, `manifest.json`, lists every other one in order with
+size and SHA-256; nothing else may follow. Members are plain files whose names are one of a few
+folders and one plain name: there are no links, no paths, no devices. What the manifest calls
+`keys` is a JSON object of files that only ever leave a machine sealed: AES-256-GCM under a key
+that scrypt (RFC 7914; N = 2^17, r = 8, p = 1) makes from the passphrase, over the manifest's own
+digest as associated data, so that keys open only in the backup that they were sealed in.
+
+A reader believes no size before it has compared it with what is left of the file, and holds no
+more than a manifest or a block in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from secureflow.kit.canonical import canonical_bytes
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.whole import flush_directory
+
+JSON = Any
+FORMAT: Final = "secureflow-backup/1"
+MANIFEST: Final = "manifest.json"
+KEYS: Final = "keys.sealed"
+MAX_MANIFEST: Final = 64 << 20
+MAX_KEYS: Final = 1 << 20
+LEAST_PASSPHRASE: Final = 12
+_BLOCK: Final = 512
+_PIECE: Final = 1 << 20
+_NAME: Final = re.compile(
+    r"(?:config|tables|artifacts|evidence|record)/[A-Za-z0-9_][A-Za-z0-9._-]{0,89}"
+)
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a backup."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup says of itself: `facts` are the process's own."""
+
+    process: str
+    facts: Mapping[str, JSON]
+    files: tuple[Member, ...]
+    keys: Mapping[str, JSON] | None = field(default=None, repr=False)
+
+    def json(self, *, keys: bool = True) -> dict[str, JSON]:
+        """Return the JSON form, with or without what stands for the sealed keys."""
+        told: dict[str, JSON] = {
+            "format": FORMAT,
+            "process": self.process,
+            "facts": dict(self.facts),
+            "files": [[one.name, one.size, one.sha256] for one in self.files],
+        }
+        return {**told, "keys": dict(self.keys) if self.keys else None} if keys else told
+
+
+def check_passphrase(passphrase: str) -> None:
+    """Refuse one that is guessed soon.
+
+    Raises:
+        SecureFlowError: `weak_password`.
+    """
+    if len(passphrase) < LEAST_PASSPHRASE:
+        raise SecureFlowError(
+            "weak_password",
+            f"The passphrase has fewer than {LEAST_PASSPHRASE} characters: whoever finds the "
+            "backup would have its keys soon.",
+            "Take a longer one; a phrase of four random words is good.",
+        )
+
+
+def write_backup(
+    target: Path,
+    process: str,
+    facts: Mapping[str, JSON],
+    files: Mapping[str, Path],
+    keys: Mapping[str, bytes],
+    passphrase: str | None,
+) -> Manifest:
+    """Write a backup, mode 0600, whole or not at all.
+
+    Args:
+        target: the new file.
+        process: `server` or `agent`.
+        facts: canonical JSON that the manifest tells.
+        files: member names to files; none may change meanwhile.
+        keys: secrets; left out without a passphrase.
+        passphrase: seals them.
+
+    Raises:
+        SecureFlowError: `backup_exists`, `backup_unwritable`, `weak_password`.
+    """
+    if passphrase is not None:
+        check_passphrase(passphrase)
+    try:
+        members = tuple(_measured(name, path) for name, path in files.items())
+        manifest = Manifest(process, facts, members)
+        sealed = b""
+        if passphrase is not None and keys:
+            manifest, sealed = _seal(manifest, keys, passphrase)
+        with _fresh(target) as file:
+            _add(file, MANIFEST, json.dumps(manifest.json()).encode())
+            if sealed:
+                _add(file, KEYS, sealed)
+            for member, path in zip(members, files.values(), strict=True):
+                _copy(file, member, path)
+            file.write(bytes(2 * _BLOCK))
+    except OSError as error:
+        raise unwritable(target, error) from error
+    return manifest
+
+
+def check_target(target: Path) -> None:
+    """Refuse early what could not be written at the end.
+
+    Raises:
+        SecureFlowError: `backup_exists`, `backup_unwritable`.
+    """
+    if target.exists():
+        raise _exists(target)
+    if not target.parent.is_dir():
+        raise unwritable(target, FileNotFoundError(2, "there is no such folder"))
+
+
+def unwritable(target: Path, error: OSError) -> SecureFlowError:
+    """Return the error of a backup that cannot be written."""
+    return SecureFlowError(
+        "backup_unwritable",
+        f"The backup {target} cannot be written: {error.strerror}.",
+        "Free space or choose another place; a backup needs as much as the database and the "
+        "models, twice.",
+    )
+
+
+def _exists(target: Path) -> SecureFlowError:
+    return SecureFlowError(
+        "backup_exists",
+        f"{target} is there already.",
+        "Name a new file: a backup never replaces an older one.",
+    )
+
+
+class Backup:
+    """A backup that is read, member by member; a context manager.
+
+    Raises:
+        SecureFlowError: `backup_unreadable` for what is no whole backup of this format.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._sealed = b""
+
+    def __enter__(self) -> Backup:
+        """Open it and read its manifest."""
+        try:
+            self._file = self._path.open("rb")
+            self._left = os.fstat(self._file.fileno()).st_size
+            self.manifest = _manifest(self._small(MANIFEST, MAX_MANIFEST))
+            self._check_sizes()
+            if self.manifest.keys is not None:
+                self._sealed = self._small(KEYS, MAX_KEYS)
+        except OSError as error:
+            self.__exit__()
+            raise unreadable(self._path, str(error.strerror)) from error
+        except BaseException:  # whatever it was, the file must not stay open
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        if self._file is not None:
+            self._file.close()
+
+    def keys(self, passphrase: str) -> dict[str, bytes]:
+        """Return the sealed files; none where there are none.
+
+        Raises:
+            SecureFlowError: `passphrase_refused`.
+        """
+        told = self.manifest.keys
+        if told is None:
+            return {}
+        try:
+            cipher = AESGCM(_derived(passphrase, bytes.fromhex(told["salt"])))
+            nonce = bytes.fromhex(told["nonce"])
+            opened = cipher.decrypt(nonce, self._sealed, _bound(self.manifest))
+            return {name: bytes.fromhex(value) for name, value in json.loads(opened).items()}
+        except (InvalidTag, ValueError, AttributeError, TypeError, KeyError) as error:
+            raise SecureFlowError(
+                "passphrase_refused",
+                "The keys in the backup do not open: the passphrase is another one, or the backup "
+                "was altered.",
+                "Give the passphrase with which it was made.",
+            ) from error
+
+    def extract(self, directory: Path) -> None:
+        """Write every member below a new directory, each checked against the manifest.
+
+        Raises:
+            SecureFlowError: `backup_unreadable`; what was written by then stays.
+            OSError: the directory cannot be written.
+        """
+        directory.mkdir(mode=0o700)
+        for member in self.manifest.files:
+            path = directory / member.name
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as target:
+                found = hashlib.sha256()
+                for piece in self._member(member.name, member.size):
+                    found.update(piece)
+                    target.write(piece)
+                target.flush()
+                os.fsync(target.fileno())
+            if found.hexdigest() != member.sha256:
+                raise unreadable(self._path, f"{member.name} is not what the manifest says")
+        if self._block().strip(b"\0"):
+            raise unreadable(self._path, "it holds more than its manifest names")
+
+    def _check_sizes(self) -> None:
+        """Believe the manifest only as far as the file goes: nothing is written for nothing."""
+        named = sum(one.size for one in self.manifest.files)
+        if named > self._left:
+            raise unreadable(self._path, "it is cut off")
+
+    def _small(self, name: str, most: int) -> bytes:
+        return b"".join(self._member(name, None, most))
+
+    def _member(self, name: str, size: int | None, most: int = 0) -> Iterator[bytes]:
+        found, told = _header(self._path, self._block())
+        if found != name or (told > most if size is None else told != size):
+            raise unreadable(self._path, f"{name} is not where and what it should be")
+        if told > self._left:
+            raise unreadable(self._path, "it is cut off")
+        rest = told
+        while rest:
+            piece = self._read(min(_PIECE, rest))
+            rest -= len(piece)
+            yield piece
+        if told % _BLOCK:
+            self._read(_BLOCK - told % _BLOCK)
+
+    def _block(self) -> bytes:
+        return self._read(_BLOCK)
+
+    def _read(self, size: int) -> bytes:
+        data = self._file.read(size) if self._file else b""
+        self._left -= len(data)
+        if len(data) < size:
+            raise unreadable(self._path, "it is cut off")
+        return data
+
+
+def unreadable(path: Path, reason: str) -> SecureFlowError:
+    """Return the error of a file that is no whole backup."""
+    return SecureFlowError(
+        "backup_unreadable",
+        f"{path} is not a whole backup of SecureFlow: {reason}.",
+        "Take another backup; nothing was restored.",
+    )
+
+
+def _measured(name: str, path: Path) -> Member:
+    if not _NAME.fullmatch(name):
+        message = f"{name!r} is no name of a member"
+        raise ValueError(message)
+    found, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            found.update(piece)
+            size += len(piece)
+    return Member(name, size, found.hexdigest())
+
+
+def _seal(manifest: Manifest, keys: Mapping[str, bytes], passphrase: str) -> tuple[Manifest, bytes]:
+    salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
+    text = json.dumps({name: value.hex() for name, value in keys.items()}).encode()
+    sealed = AESGCM(_derived(passphrase, salt)).encrypt(nonce, text, _bound(manifest))
+    told = {"salt": salt.hex(), "nonce": nonce.hex(), "names": sorted(keys)}
+    return Manifest(manifest.process, manifest.facts, manifest.files, told), sealed
+
+
+def _derived(passphrase: str, salt: bytes) -> bytes:
+    return Scrypt(salt=salt, length=32, n=1 << 17, r=8, p=1).derive(passphrase.encode())
+
+
+def _bound(manifest: Manifest) -> bytes:
+    return hashlib.sha256(canonical_bytes(manifest.json(keys=False))).digest()
+
+
+@contextmanager
+def _fresh(target: Path) -> Iterator[BinaryIO]:
+    """Write beside the new file; it gets its name when all of it is on the disk."""
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        partial.replace(target)
+    except FileExistsError as error:
+        raise _exists(target) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+    flush_directory(target.parent)
+
+
+def _tar_header(name: str, size: int) -> bytes:
+    told = tarfile.TarInfo(name)
+    told.size, told.mode = size, 0o600
+    return told.tobuf(tarfile.GNU_FORMAT)
+
+
+def _pad(file: BinaryIO, size: int) -> None:
+    file.write(bytes(-size % _BLOCK))
+
+
+def _add(file: BinaryIO, name: str, data: bytes) -> None:
+    file.write(_tar_header(name, len(data)))
+    file.write(data)
+    _pad(file, len(data))
+
+
+def _copy(file: BinaryIO, member: Member, path: Path) -> None:
+    file.write(_tar_header(member.name, member.size))
+    found, rest = hashlib.sha256(), member.size
+    with path.open("rb") as source:
+        while piece := source.read(min(_PIECE, rest)):
+            found.update(piece)
+            file.write(piece)
+            rest -= len(piece)
+    if rest or found.hexdigest() != member.sha256:
+        message = "a file changed while it was read"
+        raise OSError(0, message, str(path))
+    _pad(file, member.size)
+
+
+def _header(path: Path, block: bytes) -> tuple[str, int]:
+    """Read name and size of a plain file's header; everything else is refused."""
+    total = sum(block) - sum(block[148:156]) + 8 * 0x20
+    try:
+        checksum = int(block[148:156].strip(b"\0 ") or b"0", 8)
+        name = block[:100].rstrip(b"\0").decode("ascii")
+        size = _number(block[124:136])
+    except ValueError as error:
+        raise unreadable(path, "it has a header that cannot be read") from error
+    if checksum != total or block[156:157] not in {b"0", b"\0"} or any(block[345:500]):
+        raise unreadable(path, "it has a member that is no plain file")
+    return name, size
+
+
+def _number(value: bytes) -> int:
+    """Read octal digits, or the binary form for files of 8 GiB and more."""
+    if value[0] == 0x80:
+        return int.from_bytes(value[1:], "big")
+    return int(value.strip(b"\0 ") or b"0", 8)
+
+
+def _manifest(data: bytes) -> Manifest:
+    try:
+        value = json.loads(data)
+        if value["format"] != FORMAT or value["process"] not in {"server", "agent"}:
+            message = "another format"
+            raise ValueError(message)
+        files = _files(value["files"])
+        keys, facts = value["keys"], value["facts"]
+        if not isinstance(facts, dict) or not (keys is None or isinstance(keys, dict)):
+            message = "malformed"
+            raise ValueError(message)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise unreadable(Path(MANIFEST), f"its manifest cannot be read ({error})") from error
+    return Manifest(value["process"], facts, files, keys)
+
+
+def _files(listed: Sequence[JSON]) -> tuple[Member, ...]:
+    members = tuple(Member(*one) for one in listed)
+    names = {one.name for one in members}
+    sound = all(
+        isinstance(one.name, str)
+        and _NAME.fullmatch(one.name)
+        and type(one.size) is int
+        and one.size >= 0
+        and isinstance(one.sha256, str)
+        and _DIGEST.fullmatch(one.sha256)
+        for one in members
+    )
+    if not sound or len(names) != len(members):
+        message = "it names files that no backup holds"
+        raise ValueError(message)
+    return members

@@ -1,0 +1,353 @@
+"""`server restore`: a centre out of a backup, proven before it gets its place.
+
+Nothing of the backup is believed: each file is compared with the manifest, the log is made anew
+from its leaves and held against every head that it signed and that members cosigned. Only then do
+files move to their places, the settings last, so that a restore that was cut off leaves no centre
+that starts. The database says of itself that it was restored: a restored log signs nothing until
+no member can hold a newer head, or the members have agreed how it goes on.
+
+Sessions, access tokens and unused invitations are not restored: some may have been revoked or used
+since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+import yaml
+from blake3 import blake3
+
+from secureflow.adapters.database.dump import Dump, load
+from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.faults import typed_faults
+from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
+from secureflow.adapters.database.presence import IDENTITY, standing
+from secureflow.adapters.database.proving import Proven, prove_log
+from secureflow.adapters.database.tables import ENROLMENTS, SETTINGS, TOKENS
+from secureflow.application.charters import CURRENT
+from secureflow.application.restoring import RESTORED, restored_mark
+from secureflow.domain.charter import SignedCharter
+from secureflow.kit.archive import Backup, Manifest, unreadable
+from secureflow.kit.clock import system_clock
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import claim_folder
+from secureflow.kit.pki import write_private
+from secureflow.kit.recordmark import FILE as MARK
+from secureflow.kit.recordmark import RecordMark, write_mark
+from secureflow.kit.whole import flush_directory, write_whole
+from secureflow.server.backup import AUTHORITY, CA_KEY, CONFIG, LOG_KEY, SERVER
+from secureflow.server.settings import ServerSettings
+
+_STAGING: Final = ".restoring"
+_SQLITE: Final = "secureflow.db"
+_OWN: Final = ("directory", "ca", "log_key", "tls", "artifacts")
+"""Settings that name places: a restored folder has the usual ones."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was found: `keys` are whole or not there at all."""
+
+    manifest: Manifest
+    log: Proven
+    members: tuple[str, ...]
+    config: Path
+    database: str
+    keys: bool
+    jobs: Mapping[str, int]
+    models: int
+
+
+def restore(
+    backup: Path,
+    directory: Path,
+    *,
+    database: str = "",
+    passphrase: str | None = None,
+    into_existing: bool = False,
+) -> Restored:
+    """Make a centre's folder out of a backup.
+
+    Args:
+        backup: the file.
+        directory: new or empty; with `into_existing` a centre's folder whose database is lost:
+            its keys and settings stay, its database and mark are put aside.
+        database: URL of an empty PostgreSQL database, or `sqlite`; default: as it was.
+        passphrase: opens the keys.
+        into_existing: see `directory`.
+
+    Raises:
+        SecureFlowError: `backup_unreadable`, `backup_other_kind`, `passphrase_refused`,
+            `folder_not_empty`, `database_in_use`, `database_newer`, `log_unproven`,
+            `restore_failed`.
+    """
+    try:
+        _make_room(directory, into_existing=into_existing)
+        staging = directory / _STAGING
+        try:
+            with Backup(backup) as opened:
+                check_kind(opened.manifest, SERVER)
+                keys = opened.keys(passphrase) if passphrase is not None else {}
+                opened.extract(staging)
+            return _restore(opened.manifest, directory, staging, database, keys)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        raise failed(directory, error) from error
+
+
+def restore_in_place(config: Path) -> Restored:
+    """Prove a database that came back by other means, and mark it and its folder as restored.
+
+    Raises:
+        SecureFlowError: `record_missing`, `log_unproven`, `database_…`, `restore_failed`.
+    """
+    settings = ServerSettings.load(config)
+    try:
+        found = asyncio.run(_mark_in_place(settings))
+        log = found.log
+        reached = {"origin": log.origin, "size": log.size, "root": log.root}
+        write_mark(settings.directory, RecordMark(found.identity, reached))
+    except OSError as error:
+        raise failed(settings.directory, error) from error
+    held = settings.log_key.exists() and (settings.ca / "ca.key").exists()
+    manifest = Manifest(SERVER, {"made_at": system_clock()}, ())
+    where = Database(settings.database_url).url.render_as_string()
+    return Restored(manifest, log, found.members, config, where, held, found.jobs, 0)
+
+
+async def _mark_in_place(settings: ServerSettings) -> _Found:
+    database = Database(settings.database_url)
+    try:
+        if await standing(database) is None:
+            raise SecureFlowError(
+                "record_missing",
+                f"The database {database.url.render_as_string()} is missing or empty.",
+                "Put the database there first.",
+            )
+        await database.start()
+        with typed_faults():
+            async with database.engine.connect() as connection:
+                if database.turn.exclusive:
+                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                found = await connection.run_sync(_mark, system_clock())
+                await connection.commit()
+        return found
+    finally:
+        await database.close()
+
+
+def check_kind(manifest: Manifest, process: str) -> None:
+    """Refuse another process's backup.
+
+    Raises:
+        SecureFlowError: `backup_other_kind`.
+    """
+    if manifest.process != process:
+        raise SecureFlowError(
+            "backup_other_kind",
+            f"The backup is of a {manifest.process}, not of a {process}.",
+            f"Use `secureflow {manifest.process} restore`.",
+        )
+
+
+def failed(directory: Path, error: OSError) -> SecureFlowError:
+    """Return the error of a folder that cannot be written."""
+    return SecureFlowError(
+        "restore_failed",
+        f"The backup cannot be restored into {directory}: {error.strerror}.",
+        "Free space, or choose another folder; nothing that was there before is lost.",
+    )
+
+
+def refuse_filled(directory: Path) -> None:
+    """Refuse a folder in which something is; what a restore left half-way is nothing.
+
+    Raises:
+        SecureFlowError: `folder_not_empty`.
+    """
+    if any(path.name != _STAGING for path in directory.iterdir()):
+        raise SecureFlowError(
+            "folder_not_empty",
+            f"{directory} is not empty.",
+            "Name a new folder, or --into-existing to put the database of this folder aside and "
+            "the backup's in its place; stop the process first.",
+        )
+
+
+def _make_room(directory: Path, *, into_existing: bool) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not into_existing:
+        refuse_filled(directory)
+    shutil.rmtree(directory / _STAGING, ignore_errors=True)
+
+
+def _restore(
+    manifest: Manifest, directory: Path, staging: Path, database: str, keys: dict[str, bytes]
+) -> Restored:
+    models = _check_models(staging)
+    there = directory / "server.yaml"
+    told = _yaml(there if there.exists() else staging / CONFIG)
+    url = database or str((told.get("database") or {}).get("url") or "sqlite")
+    embedded = url == "sqlite" or url.startswith("sqlite")
+    settings = _settings(told, url, embedded=embedded)
+    if not embedded:
+        refuse_password(url)
+    draft = staging / "server.yaml"
+    draft.write_text(yaml.safe_dump(settings, sort_keys=False))
+    loaded = ServerSettings.load(draft)
+    found = asyncio.run(_load(loaded.database_url, staging, manifest))
+    _check_key(directory, keys, found.log)
+    _settle(directory, staging, keys, found, embedded=embedded)
+    if not there.exists():
+        write_whole(there, draft.read_bytes())
+    held = (directory / LOG_KEY).exists() and (directory / CA_KEY).exists()
+    return Restored(manifest, found.log, found.members, there, url, held, found.jobs, models)
+
+
+@dataclass(frozen=True)
+class _Found:
+    log: Proven
+    identity: str
+    members: tuple[str, ...]
+    jobs: Mapping[str, int]
+
+
+async def _load(url: str, staging: Path, manifest: Manifest) -> _Found:
+    """Fill the database, prove it, and mark it, in one transaction."""
+    await refuse_occupied(url)
+    facts = manifest.facts
+    try:
+        told = Dump(str(facts["schema"]), {str(k): int(v) for k, v in facts["tables"].items()})
+        taken_at = int(facts["made_at"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise unreadable(staging, "its manifest says nothing of its database") from error
+    if {f"tables/{name}" for name in told.tables} - {one.name for one in manifest.files}:
+        raise unreadable(staging, "a table of its database is missing")
+
+    def mark(connection: sa.Connection) -> _Found:
+        return _mark(connection, taken_at)
+
+    database = Database(url)
+    try:
+        with typed_faults():
+            return await load(database, staging / "tables", told, mark)
+    finally:
+        await database.close()
+
+
+def _mark(connection: sa.Connection, taken_at: int) -> _Found:
+    keys = _member_keys(connection)
+    log = prove_log(connection, keys)
+    identity = str(_setting(connection, IDENTITY) or RecordMark.fresh_identity())
+    connection.execute(sa.delete(TOKENS))
+    connection.execute(sa.delete(ENROLMENTS))
+    _set(connection, IDENTITY, identity)
+    reached = {"origin": log.origin, "size": log.size, "root": log.root}
+    _set(connection, RESTORED, restored_mark(reached, identity, system_clock(), taken_at))
+    query = sa.text("SELECT state, count(*) FROM jobs GROUP BY state")
+    jobs = {str(state): int(count) for state, count in connection.execute(query)}
+    return _Found(log, identity, tuple(keys), jobs)
+
+
+def _member_keys(connection: sa.Connection) -> dict[str, str]:
+    stored = _setting(connection, CURRENT)
+    return {} if stored is None else dict(SignedCharter.from_json(stored).charter.keys)
+
+
+def _setting(connection: sa.Connection, name: str) -> Any:
+    return connection.execute(sa.select(SETTINGS.c.value).where(SETTINGS.c.name == name)).scalar()
+
+
+def _set(connection: sa.Connection, name: str, value: Any) -> None:
+    connection.execute(sa.delete(SETTINGS).where(SETTINGS.c.name == name))
+    connection.execute(sa.insert(SETTINGS).values(name=name, version=1, value=value))
+
+
+def _check_models(staging: Path) -> int:
+    """Compare each model with its name; return how many there are."""
+    folder, count = staging / "artifacts", 0
+    for path in folder.iterdir() if folder.exists() else ():
+        hasher = blake3()
+        hasher.update_mmap(path)
+        if hasher.hexdigest() != path.name:
+            raise unreadable(path, "a model is not what its name says")
+        count += 1
+    return count
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise unreadable(path, "its settings cannot be read") from error
+    return value if isinstance(value, dict) else {}
+
+
+def _settings(told: dict[str, Any], url: str, *, embedded: bool) -> dict[str, Any]:
+    """Return the settings of the restored folder: everything in its usual place."""
+    kept = {name: value for name, value in told.items() if name not in {*_OWN, "database"}}
+    settings = {"directory": ".", **kept}
+    return settings if embedded else {**settings, "database": {"url": url}}
+
+
+def _check_key(directory: Path, keys: Mapping[str, bytes], log: Proven) -> None:
+    """Refuse a log key that is not that of the log: it could sign nothing that anybody believes."""
+    path = directory / LOG_KEY
+    if path.exists():
+        public = SigningKey.load(path).public
+    elif LOG_KEY in keys:
+        with tempfile.TemporaryDirectory() as place:
+            write_private(Path(place) / LOG_KEY, keys[LOG_KEY])
+            public = SigningKey.load(Path(place) / LOG_KEY).public
+    else:
+        return
+    if public != log.key:
+        raise SecureFlowError(
+            "fenced",
+            f"The log in the backup is not of the key {path}.",
+            "Restore the backup of this very centre, or into a new folder.",
+        )
+
+
+def _settle(
+    directory: Path, staging: Path, keys: Mapping[str, bytes], found: _Found, *, embedded: bool
+) -> None:
+    """Move everything to its place."""
+    _put_aside(directory)
+    (directory / "ca").mkdir(mode=0o700, exist_ok=True)
+    if not (directory / "ca" / "ca.pem").exists():
+        shutil.copyfile(staging / AUTHORITY, directory / "ca" / "ca.pem")
+    for name in (LOG_KEY, CA_KEY):
+        if name in keys and not (directory / name).exists():
+            write_private(directory / name, keys[name])
+    for path in sorted((staging / "artifacts").glob("*")):
+        place = directory / "artifacts" / path.name[:2]
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.replace(place / path.name)
+    if embedded:
+        (staging / _SQLITE).replace(directory / _SQLITE)
+    log = found.log
+    reached = {"origin": log.origin, "size": log.size, "root": log.root}
+    write_mark(directory, RecordMark(found.identity, reached))
+    claim_folder(directory)
+    flush_directory(directory)
+
+
+def _put_aside(directory: Path) -> None:
+    """Keep what the folder had: it may be all that is left of the time since the backup."""
+    had = [directory / name for name in (_SQLITE, f"{_SQLITE}-wal", f"{_SQLITE}-shm", MARK)]
+    if not any(path.exists() for path in had):
+        return
+    aside = Path(tempfile.mkdtemp(prefix="before-restore-", dir=directory))
+    for path in had:
+        if path.exists():
+            path.replace(aside / path.name)

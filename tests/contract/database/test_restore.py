@@ -1,0 +1,394 @@
+"""A centre's backup and restore, over both databases and from either into either."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from blake3 import blake3
+
+from secureflow.adapters.database.connections import driver_url, sync_engine
+from secureflow.adapters.database.dump import Dump, dump, load
+from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.tables import METADATA
+from secureflow.application.recording import server_leaf
+from secureflow.application.restoring import RESTORED
+from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.engines.ledger.notes import cosign
+from secureflow.kit.archive import Backup, write_backup
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.recordmark import read_mark
+from secureflow.server.backup import back_up
+from secureflow.server.centre import log_key, open_ledger
+from secureflow.server.initialise import initialise
+from secureflow.server.restore import restore, restore_in_place
+from secureflow.server.settings import ServerSettings
+from tests.contract.database.test_log import BANKS
+
+PHRASE = "four words of luck"
+DOMAIN = "log.example"
+MODEL = b"weights"
+
+
+def new_centre(folder: Path, database: str = "") -> Path:
+    """Make a centre with a charter, a model, and a log that two of three members cosigned."""
+    initialise(folder, trust_domain=DOMAIN, database=database)
+    grow(folder / "server.yaml", 5, charter=True)
+    digest = blake3(MODEL).hexdigest()
+    place = folder / "artifacts" / digest[:2]
+    place.mkdir(parents=True)
+    (place / digest).write_bytes(MODEL)
+    (place / ("0" * 64)).write_bytes(b"named by nothing")
+    return folder / "server.yaml"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return new_centre(tmp_path_factory.mktemp("template") / "centre").parent
+
+
+@pytest.fixture
+def centre(template: Path, tmp_path: Path) -> Path:
+    """One over SQLite; returns its settings file."""
+    shutil.copytree(template, tmp_path / "centre")
+    return tmp_path / "centre" / "server.yaml"
+
+
+@pytest.fixture
+def config(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """One over each database."""
+    if url.startswith("postgres"):
+        return new_centre(tmp_path / "centre", url)
+    made: Path = request.getfixturevalue("centre")
+    return made
+
+
+def grow(config: Path, leaves: int = 0, *, charter: bool = False) -> int:
+    """Append so many entries; return the log's size."""
+    return asyncio.run(_grow(ServerSettings.load(config), leaves, charter))
+
+
+async def _grow(settings: ServerSettings, leaves: int, charter: bool) -> int:
+    key = log_key(settings.log_key)
+    async with AsyncExitStack() as stack:
+        database, ledger = await open_ledger(settings, key, stack)
+        size = await ledger.caught_up()
+        fresh = [server_leaf("noted", {"n": n}, settings.origin, key, n) for n in range(leaves)]
+        if fresh:
+            size = (await ledger.append(fresh)).size
+        if charter:
+            members = tuple(Member(name, name, one.public) for name, one in BANKS.items())
+            made = Charter(1, DOMAIN, settings.origin, key.public, members)
+            async with database.begin() as work:
+                await work.set_setting("charter", SignedCharter(made).json())
+                await work.set_setting("made up", {"model": blake3(MODEL).hexdigest()})
+                await work.commit()
+            note = await ledger.head()
+            lines = [cosign(note, name, BANKS[name], 5) for name in ("bank-a", "bank-b")]
+            await ledger.cosign(size, lines)
+        return size
+
+
+def rows(config: Path) -> dict[str, list[Any]]:
+    """Return every row of every table, as raw values."""
+    engine = sync_engine(driver_url(ServerSettings.load(config).database_url))
+    try:
+        with engine.connect() as connection:
+            found = {}
+            for name in METADATA.tables:
+                listed = connection.exec_driver_sql(f'SELECT * FROM "{name}"')
+                found[name] = sorted(map(repr, listed.all()))
+            return found
+    finally:
+        engine.dispose()
+
+
+def change(config: Path, statement: str) -> None:
+    engine = sync_engine(driver_url(ServerSettings.load(config).database_url))
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+        connection.commit()
+    engine.dispose()
+
+
+def refusal(deed: Callable[..., Any], *arguments: Any, **more: Any) -> SecureFlowError:
+    with pytest.raises(SecureFlowError) as refused:
+        deed(*arguments, **more)
+    return refused.value
+
+
+def test_what_was_backed_up_comes_back_and_goes_on(
+    config: Path, url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    backup, size = tmp_path / "b.tar", grow(config)
+    made = back_up(config, backup, PHRASE)
+    assert (made.facts["log"]["size"], backup.stat().st_mode & 0o777) == (size, 0o600)
+    secret = (config.parent / "log.key").read_bytes().strip()
+    assert secret not in backup.read_bytes()
+    before = rows(config)
+    grow(config, 3)
+    into: list[str] = ["sqlite"]
+    if url.startswith("postgres"):
+        into.append(request.getfixturevalue("empty_postgres")())
+    for number, database in enumerate(into):
+        folder = tmp_path / f"restored{number}"
+        found = restore(backup, folder, database=database, passphrase=PHRASE)
+        assert (found.log.size, found.keys, found.models) == (size, True, 1)
+        assert dict(found.log.seen) == {"bank-a": size, "bank-b": size}
+        assert not (folder / ".restoring").exists()
+        again = rows(found.config)
+        left_out = {"tokens", "enrolments", "settings"}
+        assert {name: again[name] for name in again.keys() - left_out} == {
+            name: before[name] for name in before.keys() - left_out
+        }
+        assert before["enrolments"]
+        assert not again["tokens"]
+        assert not again["enrolments"]
+        assert sum(RESTORED in row for row in again["settings"]) == 1
+        assert (folder / "log.key").read_bytes().strip() == secret
+        assert (folder / "log.key").stat().st_mode & 0o777 == 0o600
+        digest = blake3(MODEL).hexdigest()
+        assert (folder / "artifacts" / digest[:2] / digest).read_bytes() == MODEL
+        assert len(list((folder / "artifacts").glob("*/*"))) == 1
+        mark = read_mark(folder)
+        assert mark is not None
+        assert mark.reached["size"] == size
+
+
+def test_without_a_passphrase_the_keys_stay_where_they_were(centre: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "b.tar"
+    assert back_up(centre, backup, None).keys is None
+    found = restore(backup, tmp_path / "new", database="sqlite")
+    assert not found.keys
+    assert not (tmp_path / "new" / "log.key").exists()
+    assert not (tmp_path / "new" / "ca" / "ca.key").exists()
+
+
+def test_it_is_of_one_moment_while_the_platform_runs(config: Path, tmp_path: Path) -> None:
+    """Writers go on meanwhile; each backup's log is proven, and each is a moment's."""
+    ended = threading.Event()
+    writer = threading.Thread(target=asyncio.run, args=(_write_on(config, ended),))
+    writer.start()
+    try:
+        sizes = []
+        for number in range(4):
+            made = back_up(config, tmp_path / f"b{number}.tar", None)
+            sizes.append(made.facts["log"]["size"])
+    finally:
+        ended.set()
+        writer.join()
+    assert sizes == sorted(sizes)
+    for number, size in enumerate(sizes):
+        into = tmp_path / f"r{number}"
+        assert restore(tmp_path / f"b{number}.tar", into, database="sqlite").log.size == size
+
+
+async def _write_on(config: Path, ended: threading.Event) -> None:
+    settings = ServerSettings.load(config)
+    key, number = log_key(settings.log_key), 100
+    async with AsyncExitStack() as stack:
+        _, ledger = await open_ledger(settings, key, stack)
+        while not ended.is_set():
+            number += 1
+            await ledger.append([server_leaf("n", {"n": number}, settings.origin, key, number)])
+
+
+HARM = {
+    "an altered leaf": "UPDATE log_leaves SET kind = kind, data = hash WHERE number = 2",
+    "a lost leaf": "DELETE FROM log_leaves WHERE number = 3",
+    "a lost last leaf": "DELETE FROM log_leaves "
+    "WHERE number = (SELECT max(number) FROM log_leaves)",
+    "a foreign node": "UPDATE log_nodes SET hash = (SELECT hash FROM log_leaves WHERE number = 1) "
+    "WHERE place = 1",
+    "a lost node": "DELETE FROM log_nodes WHERE place = 3",
+    "a head too many": "INSERT INTO log_checkpoints (size, note, at) "
+    "SELECT size + 7, note, at FROM log_checkpoints ORDER BY size DESC LIMIT 1",
+    "a head of another tree": "UPDATE log_checkpoints SET note = (SELECT note FROM log_checkpoints "
+    "ORDER BY size LIMIT 1) WHERE size = (SELECT max(size) FROM log_checkpoints)",
+    "a cosigned head that it lacks": "UPDATE log_cosignatures SET size = size + 9",
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_log_that_does_not_hold_is_not_served(centre: Path, tmp_path: Path, harm: str) -> None:
+    change(centre, HARM[harm])
+    (centre.parent / "record.json").unlink()  # the mark would notice some of it
+    back_up(centre, tmp_path / "b.tar", PHRASE)
+    into = tmp_path / "new"
+    error = refusal(restore, tmp_path / "b.tar", into, database="sqlite", passphrase=PHRASE)
+    assert error.code == "log_unproven"
+    assert not list(into.iterdir())
+    assert refusal(restore_in_place, centre).code == "log_unproven"
+
+
+def test_a_filled_folder_a_used_database_and_another_kind_are_refused(
+    config: Path, url: str, tmp_path: Path
+) -> None:
+    backup = tmp_path / "b.tar"
+    back_up(config, backup, None)
+    before = sorted(config.parent.rglob("*"))
+    assert refusal(restore, backup, config.parent).code == "folder_not_empty"
+    assert sorted(config.parent.rglob("*")) == before
+    if url.startswith("postgres"):
+        assert refusal(restore, backup, tmp_path / "new").code == "database_in_use"
+    other = tmp_path / "agent.tar"
+    write_backup(other, "agent", {}, {}, {}, None)
+    assert refusal(restore, other, tmp_path / "new").code == "backup_other_kind"
+    assert refusal(restore, config, tmp_path / "new").code == "backup_unreadable"
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_a_wrong_passphrase_and_another_centres_key_restore_nothing(
+    centre: Path, tmp_path: Path
+) -> None:
+    backup, into = tmp_path / "b.tar", tmp_path / "new"
+    back_up(centre, backup, PHRASE)
+    error = refusal(restore, backup, into, database="sqlite", passphrase="another one of four")
+    assert error.code == "passphrase_refused"
+    assert not list(into.iterdir())
+    initialise(tmp_path / "other", trust_domain=DOMAIN)
+    error = refusal(restore, backup, tmp_path / "other", database="sqlite", into_existing=True)
+    assert error.code == "fenced"
+    assert (tmp_path / "other" / "secureflow.db").exists()
+
+
+def test_a_lost_database_comes_back_into_its_own_folder(
+    config: Path, url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The keys need not be in the backup then, and what is left of the database is put aside."""
+    back_up(config, tmp_path / "b.tar", None)
+    size = grow(config, 4)
+    database = "sqlite"
+    if url.startswith("postgres"):
+        database = request.getfixturevalue("empty_postgres")()
+    folder = config.parent
+    found = restore(tmp_path / "b.tar", folder, database=database, into_existing=True)
+    assert found.keys
+    assert found.log.size == size - 4
+    aside = list(folder.glob("before-restore-*"))
+    assert len(aside) == 1
+    assert (aside[0] / "record.json").exists()
+    named = ServerSettings.load(found.config).database_url
+    assert named.startswith("postgres" if url.startswith("postgres") else "sqlite")
+
+
+def test_a_database_that_came_back_by_other_means_is_said_to_be_restored(
+    centre: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "older.db"
+    shutil.copy(centre.parent / "secureflow.db", copy)
+    size = grow(centre)
+    grow(centre, 6)
+    shutil.copy(copy, centre.parent / "secureflow.db")
+    assert refusal(grow, centre).code == "record_set_back"
+    found = restore_in_place(centre)
+    assert (found.log.size, found.keys) == (size, True)
+    assert any(RESTORED in row for row in rows(centre)["settings"])
+    mark = read_mark(centre.parent)
+    assert mark is not None
+    assert mark.reached["size"] == size
+
+
+HOSTILE: dict[str, Callable[[Path], object]] = {
+    "a line that is none": lambda path: path.write_text("{"),
+    "no line feed": lambda path: path.write_text('["id"]'),
+    "a column of its own": lambda path: path.write_text('["id; DROP TABLE jobs"]\n'),
+    "a row too short": lambda path: path.write_text('["name", "version", "value"]\n["a"]\n'),
+    "bytes that are none": lambda path: path.write_text('["name"]\n[{"b": "*"}]\n'),
+    "an object": lambda path: path.write_text('["name"]\n[{"c": 1}]\n'),
+    "depth": lambda path: path.write_text("[" * 50_000 + "\n"),
+    "rows too few": lambda path: path.write_text('["name", "version", "value"]\n'),
+    "a list in a row": lambda path: path.write_text('["name", "version", "value"]\n["a", 1, []]\n'),
+    "a null where none may be": lambda path: path.write_text(
+        '["name", "version", "value"]\n["a", null, "1"]\n'
+    ),
+    "a number that no column holds": lambda path: path.write_text(
+        f'["name", "version", "value"]\n["a", {2**70}, "1"]\n'
+    ),
+    "a column that is no name": lambda path: path.write_text("[[1]]\n"),
+}
+
+
+def harmed(config: Path, tmp_path: Path, what: str) -> Path:
+    """Make a backup whose table of settings is another one."""
+    back_up(config, tmp_path / "b.tar", None)
+    with Backup(tmp_path / "b.tar") as backup:
+        backup.extract(tmp_path / "in")
+    files = {one.name: tmp_path / "in" / one.name for one in backup.manifest.files}
+    HOSTILE[what](tmp_path / "in" / "tables" / "settings")
+    write_backup(tmp_path / "c.tar", "server", backup.manifest.facts, files, {}, None)
+    return tmp_path / "c.tar"
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_table_is_refused(centre: Path, tmp_path: Path, what: str) -> None:
+    error = refusal(restore, harmed(centre, tmp_path, what), tmp_path / "new")
+    assert error.code == "backup_unreadable"
+    assert not list((tmp_path / "new").iterdir())
+
+
+@pytest.mark.postgres
+def test_what_was_refused_left_the_database_empty(
+    centre: Path, tmp_path: Path, empty_postgres: Callable[[], str]
+) -> None:
+    database, backup = empty_postgres(), harmed(centre, tmp_path, "a null where none may be")
+    for _ in range(2):  # or the second try would find it in use
+        error = refusal(restore, backup, tmp_path / "new", database=database)
+        assert error.code == "backup_unreadable"
+    engine = sync_engine(driver_url(database))
+    assert not sa.inspect(engine).get_table_names()
+    engine.dispose()
+
+
+def test_tables_of_nobody_and_a_schema_of_later_are_refused(centre: Path, tmp_path: Path) -> None:
+    back_up(centre, tmp_path / "b.tar", None)
+    with Backup(tmp_path / "b.tar") as backup:
+        backup.extract(tmp_path / "in")
+    facts = dict(backup.manifest.facts)
+    files = {one.name: tmp_path / "in" / one.name for one in backup.manifest.files}
+
+    def made(name: str, **more: Any) -> Path:
+        write_backup(tmp_path / name, "server", {**facts, **more}, files, {}, None)
+        return tmp_path / name
+
+    for name, more, code in (
+        ("later", {"schema": "9999"}, "database_newer"),
+        ("strange", {"tables": {**facts["tables"], "sqlite_master": 1}}, "backup_unreadable"),
+        ("silent", {"tables": None}, "backup_unreadable"),
+    ):
+        error = refusal(restore, made(name, **more), tmp_path / "new", database="sqlite")
+        assert error.code == code
+
+
+async def test_a_dump_reads_bytes_numbers_and_texts_as_they_are(
+    database: Database, tmp_path: Path
+) -> None:
+    text = 'NUL "\u2028" \U0001f600 1e300'
+    async with database.begin() as work:
+        await work.set_setting("odd", {"text": text, "big": 2**62, "none": None})
+        await work.commit()
+    (tmp_path / "out").mkdir()
+    told = await asyncio.to_thread(dump, database, tmp_path / "out")
+    assert isinstance(told, Dump)
+    assert told.tables["settings"] == 1
+    copy = Database(f"sqlite:///{tmp_path}/copy.db")
+    await load(copy, tmp_path / "out", told, lambda _: None)
+    async with copy.begin() as work:
+        assert await work.setting("odd") == {"text": text, "big": 2**62, "none": None}
+    await copy.close()
+
+
+def test_ids_of_events_are_not_used_again(centre: Path, tmp_path: Path) -> None:
+    back_up(centre, tmp_path / "b.tar", None)
+    found = restore(tmp_path / "b.tar", tmp_path / "new", database="sqlite")
+    with closing(sqlite3.connect(found.config.parent / "secureflow.db")) as database:
+        insert = "INSERT INTO events (job, kind, at, data) VALUES ('j', 'k', 1, '{}')"
+        assert (database.execute(insert).lastrowid or 0) > 1_000_000
