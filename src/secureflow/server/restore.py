@@ -30,9 +30,9 @@ from secureflow.adapters.database.faults import typed_faults
 from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
 from secureflow.adapters.database.presence import IDENTITY, standing
 from secureflow.adapters.database.proving import Proven, prove_log
+from secureflow.adapters.database.restored import RESTORED
 from secureflow.adapters.database.tables import ENROLMENTS, SETTINGS, TOKENS
 from secureflow.application.charters import CURRENT
-from secureflow.application.restoring import RESTORED, restored_mark
 from secureflow.domain.charter import SignedCharter
 from secureflow.kit.archive import Backup, Manifest, unreadable
 from secureflow.kit.clock import system_clock
@@ -252,7 +252,8 @@ def _mark(connection: sa.Connection, taken_at: int) -> _Found:
     connection.execute(sa.delete(ENROLMENTS))
     _set(connection, IDENTITY, identity)
     reached = {"origin": log.origin, "size": log.size, "root": log.root}
-    _set(connection, RESTORED, restored_mark(reached, identity, system_clock(), taken_at))
+    times = {"restored_at": system_clock(), "taken_at": taken_at}
+    _set(connection, RESTORED, {**times, "identity": identity, **reached})
     query = sa.text("SELECT state, count(*) FROM jobs GROUP BY state")
     jobs = {str(state): int(count) for state, count in connection.execute(query)}
     return _Found(log, identity, tuple(keys), jobs)
