@@ -265,10 +265,9 @@ async def test_release_kill_release_with_another_set(run: Run) -> None:
         assert refused.details["voted"]["dead"] == ["bank-d"]
     refused = await refusal(operator.ask(run.job, ENCLAVE, "release", releasing.body))
     assert refused.code == "survivors_mismatch"
-    # What the agents signed on the way stands in no log: they noticed that too.
+    # What the agents signed on the way goes with their ends into the log, or nobody witnesses it.
     await run.give_up()
-    alarms = [operator.clear_alarm(party) for party in operator.parties]
-    assert {alarm["code"] for alarm in alarms if alarm} == {"leaf_missing"}
+    assert not any(operator.clear_alarm(party) for party in operator.parties)
 
 
 async def answers(run: Run, effect: Ask, letters: str, body: JSON = None) -> JSON:

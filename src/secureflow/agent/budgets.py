@@ -22,7 +22,7 @@ from secureflow.agent.inforce import InForce
 from secureflow.agent.publications import Publication
 from secureflow.agent.records import JobRecord
 from secureflow.agent.store import Store
-from secureflow.agent.witness import Witness
+from secureflow.agent.witness import QUIET, Witness
 from secureflow.application.ports import Accountant
 from secureflow.domain.jobspecs import JobSpec, dataset_name, parse_spec, touches_data
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
@@ -42,7 +42,7 @@ from secureflow.engines.training.private import charge as training_charge
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
-LEAF: Final = "budget"
+LEAF: Final = QUIET
 RELEASING: Final = frozenset({"train", "statistics"})
 """Stages whose noised sums are released; a statistics job has one round of its own."""
 EVALUATION: Final = "evaluate"

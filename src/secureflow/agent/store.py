@@ -191,6 +191,18 @@ class Store:
         )
         return [OwnLeaf.from_row(row) for row in rows]
 
+    def offered(self, job: str, quiet: str) -> list[OwnLeaf]:
+        """Return those of a job's unproved leaves that a reply has carried, oldest first.
+
+        Leaves of the kind `quiet` go with the reply of the next one of another kind.
+        """
+        rows = self._all(
+            "SELECT * FROM leaves WHERE NOT proved AND job = ?1 AND number <= (SELECT "
+            "coalesce(max(number), 0) FROM leaves WHERE job = ?1 AND kind <> ?2) ORDER BY number",
+            job, quiet,
+        )  # fmt: skip
+        return [OwnLeaf.from_row(row) for row in rows]
+
     def prove_leaf(self, leaf: str, place: int) -> None:
         """Note that an own leaf was proven to be in the log, at this index."""
         self._write("UPDATE leaves SET proved = 1, place = ? WHERE hash = ?", place, leaf)

@@ -227,7 +227,6 @@ class Agent:
         async with self._context.locks[request.job]:
             self._check_same_spec(request)
             observed = await self._context.witness.observe(request.head, rider)
-            self._context.witness.earlier(request.job, observed)
             signed = await asyncio.to_thread(self._keep_end, request, observed)
             await self._updates.forget(request.job)
             await self._tallies.forget(request.job)

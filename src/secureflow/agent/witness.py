@@ -7,7 +7,9 @@ Own leaves are chained per job (the first one of a job names the newest of all),
 run side by side cannot break each other's chain. A leaf is offered with the reply that caused it;
 if the next round comes by without its inclusion proof, it is offered again (`earlier`), since
 the server may have closed the round before the reply came. One more round without proof, and the
-server is hiding it: the alarm `leaf_missing`.
+server is hiding it: the alarm `leaf_missing`. What no reply has carried yet (`QUIET`) cannot be
+missed, and a job's end is no round: its answer offers everything once more, and a head over the end
+that still leaves something out is not cosigned (`check_ended`).
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ JSON = Any
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 GRACE = 1
 """Rounds that may come by before a missing leaf is an alarm."""
+QUIET = "budget"
+"""The kind of leaves that go with the next reply, not with one of their own."""
 MAX_UNPROVED = 64
 MAX_EVIDENCE_FILES = 64
 """The first ones convict as well as any; a log could sign heads until the disk is full."""
@@ -170,7 +174,8 @@ class Witness:
         Raises:
             SecureFlowError: `leaf_missing`, and the alarm stays.
         """
-        late = [leaf for leaf in self._store.unproved(job) if leaf.hash not in observed.proved]
+        offered = self._store.offered(job, QUIET)
+        late = [leaf for leaf in offered if leaf.hash not in observed.proved]
         missing = [leaf for leaf in late if leaf.missed >= GRACE]
         if missing:
             raise self._alarm(_missing(job, missing, observed.checkpoint))

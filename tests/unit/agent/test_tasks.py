@@ -10,6 +10,7 @@ import pytest
 from blake3 import blake3
 from peers.agent_world import JOB, ME, NOW, World
 
+from secureflow.agent.budgets import LEAF as BUDGET_LEAF
 from secureflow.engines.closing import Vote
 from secureflow.engines.ledger.ends import End, read_finished
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
@@ -324,6 +325,36 @@ async def test_a_party_does_not_witness_an_end_that_leaves_it_out(world: World) 
     again = await world.ask("finish", {**body, "outcome": "succeeded", "head": world.head()})
     assert leaf_of(again) == leaf_of(ended)
     assert (await world.ask("cosign", {"job": JOB, "head": world.record(again)}))["cosignature"]
+
+
+async def test_a_job_that_ends_before_its_leaves_were_heard_of_is_no_alarm(world: World) -> None:
+    """Somebody cancels while an answer is on its way: the end offers everything once more."""
+    await world.admitted()
+    lost = [await world.ask("train", world.train_body(number)) for number in (1, 2)]
+    body = world.body(outcome="cancelled", model=None, head=world.record())
+    ended = await world.ask("finish", body)
+    offered = [leaf["leaf"] for leaf in ended["leaves"]]
+    assert all(reply["leaf"] in offered for reply in lost)
+    assert world.store.fact("alarm") is None
+    assert (await refused(world, "cosign", {"job": JOB, "head": world.record()})).code == (
+        "end_left_out"
+    )
+    assert (await world.ask("cosign", {"job": JOB, "head": world.record(ended)}))["cosignature"]
+
+
+async def test_what_no_answer_has_carried_is_not_missed(world: World) -> None:
+    """A charge is set aside in a request whose answer carries no leaf; the next one's may be lost."""
+    await world.admitted()
+    with world.store.transaction():
+        charged = world.assembly.context.witness.leaf(BUDGET_LEAF, JOB, world.digest, {"n": 1})
+    world.record()
+    lost = await world.ask("train", world.train_body(1))
+    world.record()
+    await world.ask("train", world.train_body(2))
+    assert world.store.leaf(charged.hash).missed == 1
+    assert lost["leaf"]
+    world.record()
+    assert (await refused(world, "train", world.train_body(3))).code == "leaf_missing"
 
 
 async def test_nothing_is_signed_in_a_job_after_its_end(world: World) -> None:
