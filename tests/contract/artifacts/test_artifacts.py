@@ -12,7 +12,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secureflow.adapters.artifacts import FileArtifacts
+from secureflow.adapters.artifacts import FileArtifacts, ScratchFiles
 from secureflow.application.ports import Artifacts
 from secureflow.kit.errors import SecureFlowError
 
@@ -144,3 +144,19 @@ async def test_a_restart_clears_what_a_crash_left(tmp_path: Path) -> None:
     again = FileArtifacts(tmp_path)
     assert not (tmp_path / "incoming" / "half").exists()
     assert await _content(again, DIGEST) == CONTENT
+
+
+async def test_what_comes_for_a_job_that_is_over_is_not_kept(tmp_path: Path) -> None:
+    """A party that was away sends its vector when the link stands again."""
+    scratch = ScratchFiles(tmp_path / "vectors")
+    await scratch.of("job_1").put(_stream(CONTENT), limit=len(CONTENT))
+    late = scratch.of("job_2")
+    for job in ("job_1", "job_2"):
+        await scratch.discard(job)
+        with pytest.raises(SecureFlowError) as refused:
+            scratch.of(job)
+        assert refused.value.code == "not_found"
+    with pytest.raises(OSError, match="No such file"):  # its folder went while it was under way
+        await late.put(_stream(CONTENT), limit=len(CONTENT))
+    assert not _files(tmp_path)
+    await scratch.of("job_3").put(_stream(CONTENT), limit=len(CONTENT))

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from io import FileIO
 from pathlib import Path
@@ -26,6 +27,8 @@ from secureflow.kit.whole import flush_directory
 CHUNK: Final = 1 << 18
 """Bytes in memory for each reader: of a new model every party is one, at the same time."""
 _JOB: Final = re.compile(r"[a-z0-9_]{1,64}")
+_REMEMBERED: Final = 10_000
+"""Discarded jobs that are remembered: a late blob of theirs would lie there for ever."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 # Disks stall; the event loop must not. Each piece of file work runs in a thread.
@@ -141,19 +144,27 @@ class ScratchFiles:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._stores: dict[str, FileArtifacts] = {}
+        self._discarded: OrderedDict[str, None] = OrderedDict()
 
     def of(self, job: str) -> FileArtifacts:
-        """Return the job's store."""
+        """Return the job's store.
+
+        Raises:
+            SecureFlowError: `not_found` for no job's name, and for one whose store was removed.
+        """
         if job not in self._stores:
-            if not _JOB.fullmatch(job):
+            if not _JOB.fullmatch(job) or job in self._discarded:
                 raise SecureFlowError("not_found", f"There is no job {job[:80]!r}.")
             self._stores[job] = FileArtifacts(self._directory / job, durable=False)
         return self._stores[job]
 
     async def discard(self, job: str) -> None:
-        """Remove the job's store."""
+        """Remove the job's store, for good: what is sent late is not kept."""
         self._stores.pop(job, None)
         if _JOB.fullmatch(job):
+            self._discarded[job] = None
+            if len(self._discarded) > _REMEMBERED:
+                self._discarded.popitem(last=False)
             await _off(shutil.rmtree, self._directory / job, ignore_errors=True)
 
 
