@@ -343,7 +343,7 @@ async def test_a_job_that_ends_before_its_leaves_were_heard_of_is_no_alarm(world
 
 
 async def test_what_no_answer_has_carried_is_not_missed(world: World) -> None:
-    """A charge is set aside in a request whose answer carries no leaf; the next one's may be lost."""
+    """A charge is set aside in a request whose answer has no leaf; the next answer may be lost."""
     await world.admitted()
     with world.store.transaction():
         charged = world.assembly.context.witness.leaf(BUDGET_LEAF, JOB, world.digest, {"n": 1})

@@ -1,0 +1,489 @@
+"""A network in memory that speaks gRPC to the product's own links, and breaks as networks do.
+
+Connections are TCP's: in order, never doubled. A pair of machines has weather: a *cut* resets what
+is open and refuses what is dialled; a *hole* keeps what is sent, one way or both, until it is over
+(what TCP sends again arrives late); a *delay* makes every message slow. Certificates are looked at
+by both ends' clocks when a connection is made, as TLS does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import grpc
+import grpc.aio
+
+from secureflow.adapters.link import party, server, uplink
+from secureflow.adapters.link.credentials import Credentials
+from tests.chaos.virtual import LIFE, OUTSIDE, Life, VirtualLoop
+from tests.chaos.weather import DOWN, UP, Weather, broken
+
+DIALLING = 20.0
+"""Seconds after which a connection that does not come about counts as refused."""
+
+
+class Network:
+    """Who listens where, the open connections, and the weather between machines."""
+
+    def __init__(self, loop: VirtualLoop, seed: object) -> None:
+        self.loop = loop
+        self.dice = random.Random(f"{seed}/network")
+        self.listeners: dict[str, MemoryServer] = {}
+        self.wires: set[Wire] = set()
+        self._weather: dict[tuple[str, str], Weather] = {}
+        self._ports = 20_000
+
+    def weather(self, one: str, other: str) -> Weather:
+        """Return the weather between two machines; `up` is from the first to dial."""
+        return self._weather.setdefault((one, other), Weather())
+
+    def cut(self, one: str, other: str, seconds: float) -> None:
+        """Reset every connection of a pair, and refuse new ones for a time."""
+        self.weather(one, other).cut = self.loop.now + seconds
+        for wire in [wire for wire in self.wires if wire.pair == (one, other)]:
+            wire.snap("Connection reset by peer")
+
+    def hole(self, one: str, other: str, seconds: float, ways: tuple[str, ...]) -> None:
+        """Let nothing through, one way or both."""
+        for way in ways:
+            self.weather(one, other).hole[way] = self.loop.now + seconds
+
+    def slow(self, one: str, other: str, seconds: float, delay: float) -> None:
+        """Make every message late."""
+        weather = self.weather(one, other)
+        weather.slow, weather.delay = self.loop.now + seconds, delay
+
+    def sever(self, life: Life) -> None:
+        """A process died: its machine closes what it had open."""
+        for address, listener in list(self.listeners.items()):
+            if listener.life is life:
+                del self.listeners[address]
+        for wire in [w for w in self.wires if life in (w.client, w.listener.life)]:
+            wire.snap("Socket closed", by=life)
+
+    def arrival(self, pair: tuple[str, str], way: str) -> float:
+        """Return when a message arrives that is sent now."""
+        weather, now = self._weather.get(pair), self.loop.now
+        at = now + 0.0002 + 0.004 * self.dice.random()
+        if weather is not None:
+            if now < weather.slow:
+                at += weather.delay * (0.5 + self.dice.random())
+            if now < weather.hole[way]:
+                at = weather.hole[way] + self.dice.random() * min(weather.hole[way] - now, 10.0)
+        return at
+
+    def port(self) -> int:
+        """Return a port that nobody has."""
+        self._ports += 1
+        return self._ports
+
+    # What the product's modules call instead of gRPC.
+
+    def new_server(self, bounds: Any) -> MemoryServer:
+        """Stand in for `tls.new_server`."""
+        del bounds
+        return MemoryServer(self)
+
+    def listen(self, listener: Any, bind: str, current: Callable[[], Credentials]) -> int:
+        """Stand in for `tls.listen`."""
+        host, _, port = bind.rpartition(":")
+        chosen = int(port) or self.port()
+        listener.address, listener.current = f"{host}:{chosen}", current
+        return chosen
+
+    def open_channel(self, address: str, credentials: Credentials, name: str) -> MemoryChannel:
+        """Stand in for `tls.open_channel`."""
+        del name
+        return MemoryChannel(self, address, credentials)
+
+    @contextmanager
+    def instead(self) -> Iterator[None]:
+        """Have links use this network."""
+        names = {
+            server: ("new_server", "listen"),
+            party: ("open_channel",),
+            uplink: ("new_server", "listen", "open_channel"),
+        }
+        patches = [
+            mock.patch.object(module, name, getattr(self, name))
+            for module, several in names.items()
+            for name in several
+        ]
+        for patch in patches:
+            patch.start()
+        try:
+            yield
+        finally:
+            for patch in patches:
+                patch.stop()
+
+
+class Pipe:
+    """One direction of a call."""
+
+    def __init__(self, wire: Wire, way: str) -> None:
+        self._wire = wire
+        self._way = way
+        self._arrived: deque[Any] = deque()
+        self._last = 0.0
+        self._waiter: asyncio.Future[None] | None = None
+        self._fault: BaseException | None = None
+
+    def put(self, item: Any) -> None:
+        """Send; it arrives after whatever was sent before."""
+        network = self._wire.network
+        self._last = max(self._last + 1e-6, network.arrival(self._wire.pair, self._way))
+        network.loop.call_at(self._last, self._arrive, item, context=OUTSIDE)
+
+    def fail(self, fault: BaseException) -> None:
+        """Let the reader know, after what arrived before."""
+        self._fault = self._fault or fault
+        self._wake()
+
+    async def get(self) -> Any:
+        """Return the next item."""
+        while not self._arrived:
+            if self._fault is not None:
+                raise self._fault
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self._arrived.popleft()
+
+    def _arrive(self, item: Any) -> None:
+        if self._fault is None:
+            self._arrived.append(item)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+_END = object()
+
+
+@dataclass(frozen=True)
+class _Status:
+    code: grpc.StatusCode
+    details: str
+
+
+class Wire:
+    """One connection: the calls on it."""
+
+    def __init__(
+        self, network: Network, client: Life | None, listener: MemoryServer, pem: bytes
+    ) -> None:
+        self.network = network
+        self.client = client
+        self.listener = listener
+        self.pem = pem
+        self.pair = (client.name if client else "", listener.name)
+        self.calls: set[Call] = set()
+        self.broken = False
+        network.wires.add(self)
+
+    def snap(self, reason: str, by: Life | None = None) -> None:
+        """Break: an end that is beyond a hole hears of it when the hole is over."""
+        if self.broken:
+            return
+        self.broken = True
+        self.network.wires.discard(self)
+        weather, now = self.network.weather(*self.pair), self.network.loop.now
+        ends = ((self.client, DOWN, self._tell_client), (self.listener.life, UP, self._tell_server))
+        for life, way, tell in ends:
+            late = weather.hole[way] if by is not None and life is not by else now
+            self.network.loop.call_at(max(now, late), tell, reason, context=OUTSIDE)
+
+    def _tell_client(self, reason: str) -> None:
+        for call in self.calls:
+            call.down.fail(broken(reason))
+
+    def _tell_server(self, _: str) -> None:
+        for call in list(self.calls):
+            call.drop()
+
+
+class Call:
+    """One RPC."""
+
+    def __init__(self, wire: Wire, path: str) -> None:
+        self.wire = wire
+        self.path = path
+        self.up = Pipe(wire, UP)
+        self.down = Pipe(wire, DOWN)
+        self.task: asyncio.Task[None] | None = None
+        self._dropped = False
+        wire.calls.add(self)
+        network = wire.network
+        at = network.arrival(wire.pair, UP)
+        self.up._last = at
+        network.loop.call_at(at, self._begin, context=OUTSIDE)
+
+    def cancel(self) -> None:
+        """The client hangs this call up."""
+        network = self.wire.network
+        at = max(self.up._last + 1e-6, network.arrival(self.wire.pair, UP))
+        network.loop.call_at(at, self.drop, context=OUTSIDE)
+
+    def drop(self) -> None:
+        """End it at the server's end, as gRPC does: the handler is cancelled."""
+        self._dropped = True
+        self.wire.calls.discard(self)
+        if self.task is not None:
+            self.task.cancel()
+
+    def _begin(self) -> None:
+        listener = self.wire.listener
+        if not self._dropped and not self.wire.broken and not listener.life.dead:
+            self.task = listener.serve(self)
+
+
+class MemoryServer:
+    """Stands in for `grpc.aio.Server`."""
+
+    def __init__(self, network: Network) -> None:
+        life = LIFE.get()
+        assert life is not None
+        self.life: Life = life
+        self.name = life.name
+        self.address = ""
+        self.current: Callable[[], Credentials]
+        self._network = network
+        self._handlers: list[Any] = []
+        self._context = contextvars.copy_context()
+
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        self._handlers += handlers
+
+    async def start(self) -> None:
+        self._network.listeners[self.address] = self
+
+    async def stop(self, grace: float | None) -> None:
+        del grace
+        if self._network.listeners.get(self.address) is self:
+            del self._network.listeners[self.address]
+        for wire in [wire for wire in self._network.wires if wire.listener is self]:
+            wire.snap("Socket closed")
+
+    def serve(self, call: Call) -> asyncio.Task[None]:
+        """Begin to answer a call, as the process that listens."""
+        asked = SimpleNamespace(method=call.path, invocation_metadata=())
+        handler = next(h for one in self._handlers if (h := one.service(asked)) is not None)
+        loop = self._network.loop
+        task: asyncio.Task[None] = self._context.copy().run(
+            loop.create_task, self._answer(call, handler)
+        )
+        return task
+
+    async def _answer(self, call: Call, handler: Any) -> None:
+        context = _ServerContext(call)
+        status = _Status(grpc.StatusCode.OK, "")
+        try:
+            given = _messages(call.up) if handler.request_streaming else await call.up.get()
+            behaviour = next(
+                found
+                for name in ("stream_stream", "unary_stream", "stream_unary", "unary_unary")
+                if (found := getattr(handler, name)) is not None
+            )
+            answer = await behaviour(given, context)
+            if not handler.response_streaming:
+                call.down.put(answer)
+        except grpc.aio.AbortError:
+            status = context.status or status
+        except Exception as error:  # noqa: BLE001  gRPC's own edge
+            status = _Status(grpc.StatusCode.UNKNOWN, f"Unexpected {type(error)}: {error}")
+        call.down.put(status)
+        call.wire.calls.discard(call) if call.wire.broken else None
+
+
+class _ServerContext:
+    """Stands in for `grpc.aio.ServicerContext`."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.status: _Status | None = None
+
+    def auth_context(self) -> dict[str, Any]:
+        return {"x509_pem_cert": [self._call.wire.pem], "ssl_tls_version": [b"TLSv1.3"]}
+
+    async def read(self) -> Any:
+        item = await self._call.up.get()
+        return grpc.aio.EOF if item is _END else item
+
+    async def write(self, message: bytes) -> None:
+        self._call.down.put(message)
+
+    async def abort(self, code: grpc.StatusCode, details: str) -> None:
+        self.status = _Status(code, details)
+        raise grpc.aio.AbortError
+
+
+async def _messages(pipe: Pipe) -> AsyncIterator[bytes]:
+    while (item := await pipe.get()) is not _END:
+        yield item
+
+
+class MemoryChannel:
+    """Stands in for `grpc.aio.Channel`: one connection, dialled when it is needed."""
+
+    def __init__(self, network: Network, address: str, credentials: Credentials) -> None:
+        self._network = network
+        self._address = address.removeprefix("ipv4:")
+        self._credentials = credentials
+        self._wire: Wire | None = None
+        self._dialling = asyncio.Lock()
+        self._calls: set[Any] = set()
+        self._closed = False
+
+    async def close(self, grace: float | None = None) -> None:
+        del grace
+        self._closed = True
+        if self._wire is not None:
+            wire, self._wire = self._wire, None
+            for call in list(wire.calls):
+                call.down.fail(asyncio.CancelledError())
+            wire.snap("Channel closed", by=LIFE.get())
+
+    async def call(self, path: str) -> Call:
+        """Begin a call; dial if there is no connection."""
+        if self._closed:
+            raise grpc.aio.UsageError("Channel is closed.")
+        async with self._dialling:
+            if self._wire is None or self._wire.broken:
+                self._wire = await self._dial()
+        return Call(self._wire, path)
+
+    async def _dial(self) -> Wire:
+        network, loop, life = self._network, self._network.loop, LIFE.get()
+        deadline = loop.now + DIALLING
+        while True:
+            await asyncio.sleep(0.001 + 0.004 * network.dice.random())
+            listener = network.listeners.get(self._address)
+            if listener is None:
+                raise broken("Connection refused")
+            weather = network.weather(life.name if life else "", listener.name)
+            if loop.now < weather.cut:
+                raise broken("Connection refused")
+            if loop.now >= deadline:
+                raise broken("Connection timed out")
+            if loop.now >= max(weather.hole.values()) and not listener.life.stopped:
+                break
+            await asyncio.sleep(0.5)
+        start, end = listener.current().span
+        own = self._credentials.span
+        theirs = network.loop.now + listener.life.shift
+        mine = network.loop.now + (life.shift if life else 0)
+        offset = network.loop.wall() - network.loop.now - (life.shift if life else 0)
+        if not start <= mine + offset <= end or not own[0] <= theirs + offset <= own[1]:
+            raise broken("Ssl handshake failed: certificate verify failed")
+        leaf = self._credentials.certificate.split(b"-----END CERTIFICATE-----")[0]
+        return Wire(network, life, listener, leaf + b"-----END CERTIFICATE-----\n")
+
+    def stream_stream(self, path: str, *_: Any) -> Callable[[], _StreamCall]:
+        return lambda: _StreamCall(self, path)
+
+    def unary_unary(self, path: str, *_: Any) -> Any:
+        async def ask(request: bytes) -> bytes:
+            async with _calling(self, path) as call:
+                call.up.put(request)
+                return await _one(call)
+
+        return ask
+
+    def stream_unary(self, path: str, *_: Any) -> Any:
+        async def ask(requests: AsyncIterator[bytes]) -> bytes:
+            async with _calling(self, path) as call:
+                sending = asyncio.ensure_future(_send(call, requests))
+                try:
+                    answer = asyncio.ensure_future(_one(call))
+                    await asyncio.wait({sending, answer}, return_when=asyncio.FIRST_COMPLETED)
+                    if not answer.done() and sending.exception() is not None:
+                        answer.cancel()
+                        raise asyncio.CancelledError  # how gRPC says that the iterator failed
+                    return await answer
+                finally:
+                    sending.cancel()
+                    answer.cancel()
+
+        return ask
+
+    def unary_stream(self, path: str, *_: Any) -> Any:
+        async def ask(request: bytes) -> AsyncIterator[bytes]:
+            async with _calling(self, path) as call:
+                call.up.put(request)
+                while (item := _checked(await call.down.get())) is not _END:
+                    yield item
+
+        return ask
+
+
+class _calling:
+    """Begin a call, and hang it up however the block ends."""
+
+    def __init__(self, channel: MemoryChannel, path: str) -> None:
+        self._channel, self._path = channel, path
+
+    async def __aenter__(self) -> Call:
+        self._call = await self._channel.call(self._path)
+        return self._call
+
+    async def __aexit__(self, *_: object) -> None:
+        self._call.cancel()
+
+
+async def _send(call: Call, requests: AsyncIterator[bytes]) -> None:
+    async for message in requests:
+        call.up.put(message)
+    call.up.put(_END)
+
+
+async def _one(call: Call) -> bytes:
+    message: bytes = _checked(await call.down.get())
+    if message is _END:
+        raise broken("no message", grpc.StatusCode.INTERNAL)
+    return message
+
+
+def _checked(item: Any) -> Any:
+    if not isinstance(item, _Status):
+        return item
+    if item.code is grpc.StatusCode.OK:
+        return _END
+    raise broken(item.details, item.code)
+
+
+class _StreamCall:
+    """The client's end of the long stream."""
+
+    def __init__(self, channel: MemoryChannel, path: str) -> None:
+        self._channel, self._path = channel, path
+        self._call: Call | None = None
+
+    async def read(self) -> Any:
+        item = _checked(await (await self._begun()).down.get())
+        return grpc.aio.EOF if item is _END else item
+
+    async def write(self, message: bytes) -> None:
+        call = await self._begun()
+        if call.down._fault is not None:
+            raise call.down._fault
+        call.up.put(message)
+
+    def cancel(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+
+    async def _begun(self) -> Call:
+        if self._call is None:
+            self._call = await self._channel.call(self._path)
+        return self._call

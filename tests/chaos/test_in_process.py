@@ -1,0 +1,64 @@
+"""Chaos in process: schedules drawn from seeds on a virtual clock and network.
+
+A hundred with every run of the tests, ten thousand in `make soak` (`--seeds A:B` takes a part).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.chaos.jobs import KINDS
+from tests.chaos.oracle import Observed, violations
+from tests.chaos.schedules import Schedule, draw
+
+REPEAT = "python -m pytest tests/chaos/test_in_process.py -k test_seeds --seeds {}:{}"
+Play = Callable[[Schedule], Observed]
+Calm = Callable[[str], Observed]
+
+
+def portions(first: int, end: int, portion: int) -> Callable[[Any], Any]:
+    """Say which seeds a test takes, and how many at once."""
+
+    def told(test: Any) -> Any:
+        test.default, test.portion = (first, end), portion
+        return test
+
+    return told
+
+
+def check(seeds: range, played: Play, calm: Calm) -> None:
+    """Play each seed; tell of all that break a promise, with the command that repeats them."""
+    found = []
+    for seed in seeds:
+        schedule = draw(seed)
+        wrong = violations(schedule, played(schedule), calm(schedule.kind))
+        if wrong:
+            found.append("\n  ".join([REPEAT.format(seed, seed + 1), str(schedule), *wrong]))
+    assert not found, "\n\n".join(found)
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+def test_an_undisturbed_job_breaks_no_promise(kind: str, calm: Calm) -> None:
+    seen = calm(kind)
+    assert seen.succeeded, seen.job
+    assert violations(Schedule(0, kind, ()), seen, seen) == []
+
+
+@portions(0, 100, 10)
+def test_seeds(seeds: range, played: Play, calm: Calm) -> None:
+    check(seeds, played, calm)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@portions(0, 10_000, 50)
+def test_many_seeds(seeds: range, played: Play, calm: Calm) -> None:
+    check(seeds, played, calm)
+
+
+def test_one_seed_makes_one_schedule() -> None:
+    assert draw(17) == draw(17)
+    assert len({draw(seed).faults for seed in range(200)}) == 200
