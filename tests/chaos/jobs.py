@@ -15,6 +15,7 @@ FEATURES: dict[str, Any] = {
 }
 BOUNDED = {**FEATURES, "numeric": [{"column": "age", "bounds": [0, 100], "scale": "bounds"}]}
 PLAN = {"rounds": 2, "batch_size": 8, "learning_rate": 0.1}
+SHORT = {**PLAN, "rounds": 1}
 PATIENCE = 60.0
 
 
@@ -44,8 +45,8 @@ def _private(noise: str) -> dict[str, Any]:
 
 KINDS = (
     Kind("sealed", {"features": FEATURES, "plan": PLAN, "protection": "sealed"}),
-    Kind("masked", {"features": FEATURES, "plan": PLAN, "protection": "secagg"}),
-    Kind("both", {"features": FEATURES, "plan": PLAN, "protection": "sealed+secagg"}),
+    Kind("masked", {"features": BOUNDED, "plan": PLAN, "protection": "secagg"}),
+    Kind("both", {"features": BOUNDED, "plan": SHORT, "protection": "sealed+secagg"}),
     Kind(
         "agents",
         {
