@@ -11,10 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -24,8 +22,9 @@ import grpc.aio
 
 from secureflow.adapters.link import party, server, uplink
 from secureflow.adapters.link.credentials import Credentials
-from tests.chaos.virtual import LIFE, OUTSIDE, Life, VirtualLoop
-from tests.chaos.weather import DOWN, UP, Weather, broken
+from tests.chaos.virtual import LIFE, Life, VirtualLoop
+from tests.chaos.weather import Weather, broken
+from tests.chaos.wires import END, Call, Pipe, Status, Wire
 
 DIALLING = 20.0
 """Seconds after which a connection that does not come about counts as refused."""
@@ -100,10 +99,12 @@ class Network:
         listener.address, listener.current = f"{host}:{chosen}", current
         return chosen
 
-    def open_channel(self, address: str, credentials: Credentials, name: str) -> MemoryChannel:
+    def open_channel(
+        self, address: str, credentials: Credentials, name: str, *, keepalive: float | None = None
+    ) -> MemoryChannel:
         """Stand in for `tls.open_channel`."""
         del name
-        return MemoryChannel(self, address, credentials)
+        return MemoryChannel(self, address, credentials, keepalive)
 
     @contextmanager
     def instead(self) -> Iterator[None]:
@@ -125,127 +126,6 @@ class Network:
         finally:
             for patch in patches:
                 patch.stop()
-
-
-class Pipe:
-    """One direction of a call."""
-
-    def __init__(self, wire: Wire, way: str) -> None:
-        self._wire = wire
-        self._way = way
-        self._arrived: deque[Any] = deque()
-        self._last = 0.0
-        self._waiter: asyncio.Future[None] | None = None
-        self._fault: BaseException | None = None
-
-    def put(self, item: Any) -> None:
-        """Send; it arrives after whatever was sent before."""
-        network = self._wire.network
-        self._last = max(self._last + 1e-6, network.arrival(self._wire.pair, self._way))
-        network.loop.call_at(self._last, self._arrive, item, context=OUTSIDE)
-
-    def fail(self, fault: BaseException) -> None:
-        """Let the reader know, after what arrived before."""
-        self._fault = self._fault or fault
-        self._wake()
-
-    async def get(self) -> Any:
-        """Return the next item."""
-        while not self._arrived:
-            if self._fault is not None:
-                raise self._fault
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        return self._arrived.popleft()
-
-    def _arrive(self, item: Any) -> None:
-        if self._fault is None:
-            self._arrived.append(item)
-            self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-
-_END = object()
-
-
-@dataclass(frozen=True)
-class _Status:
-    code: grpc.StatusCode
-    details: str
-
-
-class Wire:
-    """One connection: the calls on it."""
-
-    def __init__(
-        self, network: Network, client: Life | None, listener: MemoryServer, pem: bytes
-    ) -> None:
-        self.network = network
-        self.client = client
-        self.listener = listener
-        self.pem = pem
-        self.pair = (client.name if client else "", listener.name)
-        self.calls: set[Call] = set()
-        self.broken = False
-        network.wires.add(self)
-
-    def snap(self, reason: str, by: Life | None = None) -> None:
-        """Break: an end that is beyond a hole hears of it when the hole is over."""
-        if self.broken:
-            return
-        self.broken = True
-        self.network.wires.discard(self)
-        weather, now = self.network.weather(*self.pair), self.network.loop.now
-        ends = ((self.client, DOWN, self._tell_client), (self.listener.life, UP, self._tell_server))
-        for life, way, tell in ends:
-            late = weather.hole[way] if by is not None and life is not by else now
-            self.network.loop.call_at(max(now, late), tell, reason, context=OUTSIDE)
-
-    def _tell_client(self, reason: str) -> None:
-        for call in self.calls:
-            call.down.fail(broken(reason))
-
-    def _tell_server(self, _: str) -> None:
-        for call in list(self.calls):
-            call.drop()
-
-
-class Call:
-    """One RPC."""
-
-    def __init__(self, wire: Wire, path: str) -> None:
-        self.wire = wire
-        self.path = path
-        self.up = Pipe(wire, UP)
-        self.down = Pipe(wire, DOWN)
-        self.task: asyncio.Task[None] | None = None
-        self._dropped = False
-        wire.calls.add(self)
-        network = wire.network
-        at = network.arrival(wire.pair, UP)
-        self.up._last = at
-        network.loop.call_at(at, self._begin, context=OUTSIDE)
-
-    def cancel(self) -> None:
-        """The client hangs this call up."""
-        network = self.wire.network
-        at = max(self.up._last + 1e-6, network.arrival(self.wire.pair, UP))
-        network.loop.call_at(at, self.drop, context=OUTSIDE)
-
-    def drop(self) -> None:
-        """End it at the server's end, as gRPC does: the handler is cancelled."""
-        self._dropped = True
-        self.wire.calls.discard(self)
-        if self.task is not None:
-            self.task.cancel()
-
-    def _begin(self) -> None:
-        listener = self.wire.listener
-        if not self._dropped and not self.wire.broken and not listener.life.dead:
-            self.task = listener.serve(self)
 
 
 class MemoryServer:
@@ -287,7 +167,7 @@ class MemoryServer:
 
     async def _answer(self, call: Call, handler: Any) -> None:
         context = _ServerContext(call)
-        status = _Status(grpc.StatusCode.OK, "")
+        status = Status(grpc.StatusCode.OK, "")
         try:
             given = _messages(call.up) if handler.request_streaming else await call.up.get()
             behaviour = next(
@@ -301,7 +181,7 @@ class MemoryServer:
         except grpc.aio.AbortError:
             status = context.status or status
         except Exception as error:  # noqa: BLE001  gRPC's own edge
-            status = _Status(grpc.StatusCode.UNKNOWN, f"Unexpected {type(error)}: {error}")
+            status = Status(grpc.StatusCode.UNKNOWN, f"Unexpected {type(error)}: {error}")
         call.down.put(status)
         call.wire.calls.discard(call) if call.wire.broken else None
 
@@ -311,33 +191,36 @@ class _ServerContext:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self.status: _Status | None = None
+        self.status: Status | None = None
 
     def auth_context(self) -> dict[str, Any]:
         return {"x509_pem_cert": [self._call.wire.pem], "ssl_tls_version": [b"TLSv1.3"]}
 
     async def read(self) -> Any:
         item = await self._call.up.get()
-        return grpc.aio.EOF if item is _END else item
+        return grpc.aio.EOF if item is END else item
 
     async def write(self, message: bytes) -> None:
         self._call.down.put(message)
 
     async def abort(self, code: grpc.StatusCode, details: str) -> None:
-        self.status = _Status(code, details)
+        self.status = Status(code, details)
         raise grpc.aio.AbortError
 
 
 async def _messages(pipe: Pipe) -> AsyncIterator[bytes]:
-    while (item := await pipe.get()) is not _END:
+    while (item := await pipe.get()) is not END:
         yield item
 
 
 class MemoryChannel:
     """Stands in for `grpc.aio.Channel`: one connection, dialled when it is needed."""
 
-    def __init__(self, network: Network, address: str, credentials: Credentials) -> None:
+    def __init__(
+        self, network: Network, address: str, credentials: Credentials, keepalive: float | None
+    ) -> None:
         self._network = network
+        self._keepalive = keepalive
         self._address = address.removeprefix("ipv4:")
         self._credentials = credentials
         self._wire: Wire | None = None
@@ -387,7 +270,10 @@ class MemoryChannel:
         if not start <= mine + offset <= end or not own[0] <= theirs + offset <= own[1]:
             raise broken("Ssl handshake failed: certificate verify failed")
         leaf = self._credentials.certificate.split(b"-----END CERTIFICATE-----")[0]
-        return Wire(network, life, listener, leaf + b"-----END CERTIFICATE-----\n")
+        wire = Wire(network, life, listener, leaf + b"-----END CERTIFICATE-----\n")
+        if self._keepalive:
+            wire.watch(self._keepalive)
+        return wire
 
     def stream_stream(self, path: str, *_: Any) -> Callable[[], _StreamCall]:
         return lambda: _StreamCall(self, path)
@@ -421,7 +307,7 @@ class MemoryChannel:
         async def ask(request: bytes) -> AsyncIterator[bytes]:
             async with _calling(self, path) as call:
                 call.up.put(request)
-                while (item := _checked(await call.down.get())) is not _END:
+                while (item := _checked(await call.down.get())) is not END:
                     yield item
 
         return ask
@@ -444,21 +330,21 @@ class _calling:
 async def _send(call: Call, requests: AsyncIterator[bytes]) -> None:
     async for message in requests:
         call.up.put(message)
-    call.up.put(_END)
+    call.up.put(END)
 
 
 async def _one(call: Call) -> bytes:
     message: bytes = _checked(await call.down.get())
-    if message is _END:
+    if message is END:
         raise broken("no message", grpc.StatusCode.INTERNAL)
     return message
 
 
 def _checked(item: Any) -> Any:
-    if not isinstance(item, _Status):
+    if not isinstance(item, Status):
         return item
     if item.code is grpc.StatusCode.OK:
-        return _END
+        return END
     raise broken(item.details, item.code)
 
 
@@ -471,7 +357,7 @@ class _StreamCall:
 
     async def read(self) -> Any:
         item = _checked(await (await self._begun()).down.get())
-        return grpc.aio.EOF if item is _END else item
+        return grpc.aio.EOF if item is END else item
 
     async def write(self, message: bytes) -> None:
         call = await self._begun()

@@ -99,6 +99,8 @@ def ended_by_name(schedule: Schedule, seen: Observed, calm: Observed) -> Iterato
         state = "unknown" if job is None else f"{job.state} ({job.error})"
         yield f"the job has not ended: {state}"
         return
+    dropped = [one for kind, data in seen.events if kind == "dropouts" for one in data["dropouts"]]
+    yield from (f"somebody met a defect: {one}" for one in dropped if one["code"] in DEFECTS)
     if job.state is JobState.SUCCEEDED:
         return
     code = str((job.error or {}).get("code", ""))

@@ -51,6 +51,10 @@ def left_out(seen: Observed) -> None:
     seen.report["dropouts"].append({"party": "bank-a", "code": "party_silent"})
 
 
+def defective(seen: Observed) -> None:
+    seen.events.append(("dropouts", {"dropouts": [{"party": "bank-a", "code": "internal"}]}))
+
+
 def still(seen: Observed) -> None:
     seen.standstill.append("nobody drives the job")
 
@@ -131,6 +135,7 @@ BROKEN: list[tuple[str, str, Change, tuple[Fault, ...]]] = [
     ("sealed", "ended_by_name", lambda seen: ended(seen, "leaf_forged"), HARD),
     ("sealed", "ended_by_name", lambda seen: ended(seen, "cancelled", JobState.CANCELLED), HARD),
     ("sealed", "ended_by_name", lambda seen: ended(seen, "party_silent"), ()),
+    ("sealed", "ended_by_name", defective, HARD),
     ("sealed", "same_result", other_model, HARD),
     ("masked", "same_result", two_models, HARD),
     ("sealed", "same_result", left_out, ()),
