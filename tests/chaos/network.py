@@ -24,7 +24,7 @@ from secureflow.adapters.link import party, server, uplink
 from secureflow.adapters.link.credentials import Credentials
 from tests.chaos.virtual import LIFE, Life, VirtualLoop
 from tests.chaos.weather import Weather, broken
-from tests.chaos.wires import END, Call, Pipe, Status, Wire
+from tests.chaos.wires import END, Call, Metadata, Pipe, Status, Wire
 
 DIALLING = 20.0
 """Seconds after which a connection that does not come about counts as refused."""
@@ -203,6 +203,9 @@ class _ServerContext:
     async def write(self, message: bytes) -> None:
         self._call.down.put(message)
 
+    async def send_initial_metadata(self, lines: Any) -> None:
+        self._call.down.put(Metadata(tuple(lines)))
+
     async def abort(self, code: grpc.StatusCode, details: str) -> None:
         self.status = Status(code, details)
         raise grpc.aio.AbortError
@@ -286,22 +289,8 @@ class MemoryChannel:
 
         return ask
 
-    def stream_unary(self, path: str, *_: Any) -> Any:
-        async def ask(requests: AsyncIterator[bytes]) -> bytes:
-            async with _calling(self, path) as call:
-                sending = asyncio.ensure_future(_send(call, requests))
-                try:
-                    answer = asyncio.ensure_future(_one(call))
-                    await asyncio.wait({sending, answer}, return_when=asyncio.FIRST_COMPLETED)
-                    if not answer.done() and sending.exception() is not None:
-                        answer.cancel()
-                        raise asyncio.CancelledError  # how gRPC says that the iterator failed
-                    return await answer
-                finally:
-                    sending.cancel()
-                    answer.cancel()
-
-        return ask
+    def stream_unary(self, path: str, *_: Any) -> Callable[[AsyncIterator[bytes]], _SendingCall]:
+        return lambda requests: _SendingCall(self, path, requests)
 
     def unary_stream(self, path: str, *_: Any) -> Any:
         async def ask(request: bytes) -> AsyncIterator[bytes]:
@@ -325,6 +314,49 @@ class _calling:
 
     async def __aexit__(self, *_: object) -> None:
         self._call.cancel()
+
+
+class _SendingCall:
+    """The client's end of a call that sends a stream and gets one answer."""
+
+    def __init__(self, channel: MemoryChannel, path: str, requests: AsyncIterator[bytes]) -> None:
+        self._metadata: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._answer = asyncio.ensure_future(self._exchange(channel, path, requests))
+        self._answer.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def initial_metadata(self) -> Any:
+        """Return what the server says first; nothing if it says nothing before it answers."""
+        ends = {self._metadata, self._answer}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        return self._metadata.result() if self._metadata.done() else ()
+
+    def cancel(self) -> None:
+        self._answer.cancel()
+
+    def __await__(self) -> Any:
+        return self._answer.__await__()
+
+    async def _exchange(
+        self, channel: MemoryChannel, path: str, requests: AsyncIterator[bytes]
+    ) -> bytes:
+        async with _calling(channel, path) as call:
+            sending = asyncio.ensure_future(_send(call, requests))
+            answer = asyncio.ensure_future(self._received(call))
+            try:
+                await asyncio.wait({sending, answer}, return_when=asyncio.FIRST_COMPLETED)
+                if not answer.done() and sending.exception() is not None:
+                    raise asyncio.CancelledError  # how gRPC says that the iterator failed
+                return await answer
+            finally:
+                sending.cancel()
+                answer.cancel()
+
+    async def _received(self, call: Call) -> bytes:
+        while isinstance(item := _checked(await call.down.get()), Metadata):
+            self._metadata.set_result(item.lines)
+        if item is END:
+            raise broken("no message", grpc.StatusCode.INTERNAL)
+        return item  # type: ignore[no-any-return]
 
 
 async def _send(call: Call, requests: AsyncIterator[bytes]) -> None:

@@ -61,7 +61,16 @@ END = object()
 
 
 @dataclass(frozen=True)
+class Metadata:
+    """What a server says before its answer."""
+
+    lines: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Status:
+    """How a call ended."""
+
     code: grpc.StatusCode
     details: str
 
