@@ -2,6 +2,10 @@
 
 An approval is a signature of kind `approval` over job, spec digest, party, expiry and the fewest
 contributors; it is a ledger leaf, and it is on disk with the job's secret before it is sent.
+
+One that has expired while its job waits or runs is *renewed*: policies and people decide anew, over
+the same spec and the same publication of the data, and a fresh signature takes its place. Until
+then the job gets nothing here, whatever the centre shows.
 """
 
 from __future__ import annotations
@@ -53,7 +57,10 @@ class Approvals:
         if stored is not None:
             return stored
         spec = read_spec(request.spec, request.digest)
+        lapsed = context.store.job(request.job)
         asked, publication = self._check(spec)
+        if lapsed is not None and lapsed.declared != _as_json(publication):
+            raise _changed(request.job)
         facts = dict(asked)
         asked["epsilon"] = await context.budgets.foresee(request.job, spec)
         asked["commitment"] = publication and publication.commitment
@@ -66,8 +73,9 @@ class Approvals:
             )
         try:
             decided = await self._consent.decide(
-                request.job, request.digest, dump(spec), asked, expires
-            )
+                request.job, request.digest, dump(spec), asked, expires,
+                renewing=lapsed is not None,
+            )  # fmt: skip
         except SecureFlowError as error:
             await asyncio.to_thread(self._note_refusal, request.job, error)
             raise
@@ -96,7 +104,7 @@ class Approvals:
         self._inbox.withdraw(job)
 
     def _stored(self, request: ConsentRequest) -> dict[str, JSON] | None:
-        """Return the approval that was given before, if it is for this very spec."""
+        """Return the approval that was given before for this very spec and has not expired."""
         store = self._context.store
         job = store.job(request.job)
         if job is None:
@@ -108,6 +116,8 @@ class Approvals:
                 "A changed spec is another job.",
                 {"approved": job.digest, "named": request.digest},
             )
+        if not job.outcome and self._context.clock() >= job.expires:
+            return None  # it is asked for anew
         answer: dict[str, JSON] | None = store.answer(f"consent/{request.job}")
         return answer
 
@@ -130,16 +140,21 @@ class Approvals:
         approval = {"body": body, "signature": context.key.sign("approval", body)}
         record = JobRecord(
             request.job, request.digest, dump(spec), secrets.token_bytes(32), now, expires,
-            declared=None if publication is None else publication.as_json(),
+            declared=_as_json(publication),
         )  # fmt: skip
         with context.store.transaction():
-            context.store.add_job(record)
+            renewed = context.store.job(request.job) is not None
+            if renewed:
+                context.store.renew_job(request.job, f"consent/{request.job}", expires)
+            else:
+                context.store.add_job(record)
             leaf = context.witness.leaf("approval", request.job, request.digest, approval)
             reply = {"approval": approval, **context.leaf_reply(leaf)}
             context.store.keep_answer(f"consent/{request.job}", request.job, reply)
             facts = {"spec": request.digest, "by": decided.by, "expires": expires}
-            context.store.note(now, "job.approved", request.job, **facts)
-        _log.info("job_approved", job=request.job, by=decided.by)
+            deed = "job.renewed" if renewed else "job.approved"
+            context.store.note(now, deed, request.job, **facts)
+        _log.info(deed.replace(".", "_"), job=request.job, by=decided.by)
         return reply
 
     def _note_refusal(self, job: str, error: SecureFlowError) -> None:
@@ -147,6 +162,10 @@ class Approvals:
             by = error.details.get("by", "the agent's own rules")
             facts = {"code": error.code, "by": by, "reason": error.message}
             self._context.store.note(self._context.clock(), "job.refused", job, **facts)
+
+
+def _as_json(publication: Publication | None) -> dict[str, JSON] | None:
+    return None if publication is None else publication.as_json()
 
 
 def _changed(job: str) -> SecureFlowError:

@@ -150,9 +150,18 @@ class Consent:
         self._policies = policies
 
     async def decide(
-        self, job: str, digest: str, spec: JSON, request: Mapping[str, JSON], expires: int
+        self,
+        job: str,
+        digest: str,
+        spec: JSON,
+        request: Mapping[str, JSON],
+        expires: int,
+        *,
+        renewing: bool = False,
     ) -> Allowed:
         """Wait until policy or person allows; return who did.
+
+        `renewing`: it was allowed before, for a time that is over.
 
         Raises:
             SecureFlowError: `consent_refused` with the policy's or the person's reason;
@@ -163,8 +172,9 @@ class Consent:
             raise refused(job, "; ".join(decision.reasons), "policy")
         if decision.effect == "allow":
             return Allowed(f"policy {'; '.join(decision.reasons)}", expires)
+        put = self._inbox.renew if renewing else self._inbox.put
         item = await asyncio.to_thread(
-            self._inbox.put, job, digest, spec, dict(request), decision.reasons, expires
+            put, job, digest, spec, dict(request), decision.reasons, expires
         )
         self._inbox.look_again()  # an older question about the same job may have been closed by it
         decided = await self._inbox.decision(item, job, digest)

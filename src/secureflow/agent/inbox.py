@@ -27,6 +27,9 @@ from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
 _ANEW: Final = "the data was declared or published anew: it is asked again"
+_LATE: Final = "nobody decided in time"
+RENEWAL: Final = "its approval has expired: the same job asks again"
+"""Why a request waits that a person may have approved before."""
 MAX_WAITING: Final = 256
 """Requests that wait at once. What expired or was withdrawn keeps its summary, not its spec: the
 centre chooses how many it sends, and how long they are."""
@@ -126,13 +129,45 @@ class Inbox:
         Raises:
             SecureFlowError: `inbox_full`, `inbox_item_changed`.
         """
+        return self._put(job, spec_digest, spec, request, reasons, expires)
+
+    def renew(
+        self,
+        job: str,
+        spec_digest: str,
+        spec: Mapping[str, JSON],
+        request: Mapping[str, JSON],
+        reasons: Sequence[str],
+        expires: int,
+    ) -> str:
+        """Insert a request whose approval has expired; what was decided until then is over.
+
+        Raises:
+            SecureFlowError: `inbox_full`, `inbox_item_changed`.
+        """
+        why = (RENEWAL, *reasons)
+        return self._put(job, spec_digest, spec, request, why, expires, since=self._clock())
+
+    def _put(
+        self,
+        job: str,
+        spec_digest: str,
+        spec: Mapping[str, JSON],
+        request: Mapping[str, JSON],
+        reasons: Sequence[str],
+        expires: int,
+        since: int = 0,
+    ) -> str:
+        """Insert a request; one that was shown before counts if it lasts longer than `since`."""
         plain = _plain(request)
         with self._store.transaction():
             known = self._store.inbox_request(job, spec_digest)
-            if known is not None and known.request == plain:
+            if known is not None and known.request == plain and known.expires > since:
                 return known.id
             if known is not None and known.state == "waiting":
-                self._store.decide_inbox_item(_closed(known, "withdrawn", _ANEW))
+                late = known.request == plain
+                gone = _closed(known, *(("expired", _LATE) if late else ("withdrawn", _ANEW)))
+                self._store.decide_inbox_item(gone)
             now = self._clock()
             item = item_id(job, spec_digest, plain, reasons, expires)
             new = InboxItem(
@@ -221,9 +256,7 @@ class Inbox:
             if found.state != "waiting":
                 return found
             if left <= 0:
-                return await asyncio.to_thread(
-                    self._close, item, "expired", "nobody decided in time"
-                )
+                return await asyncio.to_thread(self._close, item, "expired", _LATE)
             try:
                 await asyncio.wait_for(event.wait(), min(left, LOOK_SECONDS))
             except TimeoutError:

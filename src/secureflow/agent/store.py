@@ -136,6 +136,11 @@ class Store:
         """Insert an approved job."""
         self._insert("jobs", record.row())
 
+    def renew_job(self, job: str, answer: str, expires: int) -> None:
+        """Let an approval last until `expires`, and forget the answer that held the old one."""
+        self._write("UPDATE jobs SET expires = ? WHERE job = ?", expires, job)
+        self._write("DELETE FROM answers WHERE request = ?", answer)
+
     def finish_job(self, job: str, outcome: str) -> None:
         """Note how a job ended and forget its secret."""
         self._write("UPDATE jobs SET outcome = ?, secret = x'' WHERE job = ?", outcome, job)

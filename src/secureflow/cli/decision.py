@@ -139,7 +139,13 @@ def _rows(request: Asked) -> Iterator[tuple[str, str, int]]:
 
 
 def _reason(why: str) -> str:
-    return t("no policy permits it") if why == "no policy permits it" else plain(why)
+    known = {
+        "no policy permits it": t("no policy permits it"),
+        "its approval has expired: the same job asks again": t(
+            "its approval has expired: the same job asks again"
+        ),
+    }
+    return known.get(why) or plain(why)
 
 
 def _task(spec: JobSpec) -> str:

@@ -202,7 +202,10 @@ def _approval(
     expires, fewest = body.get("expires"), body.get("min_contributors")
     if type(expires) is not int or type(fewest) is not int or now >= expires:
         raise SecureFlowError(
-            "approval_expired", f"The approval of {party} has expired.", "Ask for consent again."
+            "approval_expired",
+            f"The approval of {party} has expired.",
+            "Ask for consent again.",
+            {"party": party},
         )
     return fewest
 

@@ -47,6 +47,7 @@ TEXTS: Final[dict[str, str]] = {
     "Seen by": "谁能看到",
     "Waits": "等待原因",
     "no policy permits it": "没有策略许可",
+    "its approval has expired: the same job asks again": "其批准已过期：同一任务再次请求",
     "{why}; until {when}": "{why}；截止 {when}",
     "training of {family}, {rounds} rounds": "训练 {family}，{rounds} 轮",
     "statistics: {queries}": "统计：{queries}",

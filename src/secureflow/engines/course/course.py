@@ -295,11 +295,11 @@ def take_cosignatures(course: Course[Any], replies: Mapping[str, JSON]) -> None:
     course.cosigned = text
 
 
-def accusations(course: Course[Any], failures: Mapping[str, Any]) -> list[dict[str, JSON]]:
+def accusations(course: Course[Any], failures: Any) -> list[dict[str, JSON]]:
     """Return the entries of signed accusations that came with refusals; others are left out."""
     entries: list[dict[str, JSON]] = []
-    for party, error in failures.items():
-        details = error.get("details")
+    for party, error in failures.items() if isinstance(failures, Mapping) else ():
+        details = error.get("details") if isinstance(error, Mapping) else None
         offered = details.get("accusation") if isinstance(details, Mapping) else None
         if not isinstance(offered, Mapping) or party not in course.spec.keys:
             continue

@@ -15,6 +15,7 @@ from secureflow.engines.course.beginning import begin
 from secureflow.engines.course.course import Course, JobContext, seconds_now
 from secureflow.engines.course.ending import abandon, report_of, succeed
 from secureflow.engines.course.masked import run_masked_round
+from secureflow.engines.course.renewing import renewing
 from secureflow.engines.course.sealed import Step
 from secureflow.engines.script import JSON, Script, Tell
 from secureflow.engines.statistics.answers import answers
@@ -36,7 +37,7 @@ def federated_statistics(context: JobContext[StatisticsSpec]) -> Script[dict[str
     """
     course = Course(context)
     try:
-        return (yield from _whole(course))
+        return (yield from renewing(course, _whole(course)))
     except SecureFlowError as error:
         yield from abandon(course, error)
         raise

@@ -16,6 +16,7 @@ from secureflow.engines.course.beginning import begin
 from secureflow.engines.course.course import Course, JobContext, seconds_now
 from secureflow.engines.course.ending import abandon, report_of, succeed
 from secureflow.engines.course.masked import run_masked_round
+from secureflow.engines.course.renewing import renewing
 from secureflow.engines.course.sealed import Step, run_sealed_round
 from secureflow.engines.script import JSON, Publish, Script, Tell
 from secureflow.engines.sealing import tensor_digest
@@ -38,7 +39,7 @@ def federated_training(context: JobContext[TrainingSpec]) -> Script[dict[str, JS
     """
     course = Course(context, model=_start_model(context.spec))
     try:
-        return (yield from _whole(course))
+        return (yield from renewing(course, _whole(course)))
     except SecureFlowError as error:
         yield from abandon(course, error)
         raise

@@ -1,0 +1,121 @@
+"""Approvals that expire while a job waits or runs are asked for anew: renewed, never waived.
+
+A job may wait for weeks for one owner, or lie paused; the approvals of the others run out
+meanwhile. An agent, and an enclave, then refuse (`approval_expired`). The owner is asked again for
+the very same spec, decides anew, and signs afresh; only then the question that was refused is put
+again, to everybody: who answered it before answers from its record. A refusal ends the job.
+
+Every question of a job goes through here, so no phase needs to know of it. As long as no approval
+expires nothing is added to what a script asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from secureflow.domain.specs import dump
+from secureflow.engines.course.admission import check_approval
+from secureflow.engines.course.course import Course, seconds_now, take_leaves
+from secureflow.engines.script import JSON, Ask, Effect, Script, Tell
+from secureflow.kit.errors import SecureFlowError
+
+T = TypeVar("T")
+RENEWED_SECONDS: Final = 7 * 86_400
+"""How long a renewed approval is asked for; its owner may grant less."""
+MAX_RENEWALS: Final = 16
+"""How often one party is asked in a job: one whose approvals do not last is a dropout."""
+EXPIRED: Final = "approval_expired"
+_WITHOUT: Final = frozenset({"consent", "finish", "cosign"})
+"""Verbs that need no approval, or ask for it."""
+
+
+def renewing(course: Course[Any], script: Script[T]) -> Script[T]:
+    """Run a script; approvals that turn out to have expired are renewed before it hears of it."""
+    renewals: dict[str, int] = {}
+    try:
+        effect = next(script)
+        while True:
+            try:
+                answer = yield from _answered(course, effect, renewals)
+            except SecureFlowError as error:
+                effect = script.throw(error)
+            else:
+                effect = script.send(answer)
+    except StopIteration as stop:
+        ended: T = stop.value
+        return ended
+
+
+def _answered(course: Course[Any], effect: Effect, renewals: dict[str, int]) -> Script[JSON]:
+    """Have an effect performed, again after each renewal that it turns out to need."""
+    if not isinstance(effect, Ask) or effect.verb in _WITHOUT:
+        return (yield effect)
+    while True:
+        failure: SecureFlowError | None = None
+        answers: Mapping[str, Any] = {}
+        try:
+            answers = yield effect
+        except SecureFlowError as error:
+            failure = error
+        failures = answers.get("failures") if failure is None else _failures(effect, failure)
+        lapsed = [party for party in _lapsed(failures) if party in course.spec.keys]
+        due = tuple(party for party in lapsed if renewals.get(party, 0) < MAX_RENEWALS)
+        if not due:
+            if failure is not None:
+                raise failure
+            return answers
+        for party in due:
+            renewals[party] = renewals.get(party, 0) + 1
+        yield from _renew(course, due)
+        if "approvals" in effect.body:
+            effect = replace(effect, body={**effect.body, "approvals": dict(course.approvals)})
+
+
+def _failures(ask: Ask, error: SecureFlowError) -> JSON:
+    """Return who failed with what: of several parties, or of the one that had to answer.
+
+    An enclave names the party whose approval it found expired.
+    """
+    if error.code == EXPIRED:
+        return {str(error.details.get("party", ask.to[0])): error.as_json()}
+    return error.details.get("failures")
+
+
+def _lapsed(failures: JSON) -> list[str]:
+    """Return the parties whose failure this is; the failures may be anybody's words."""
+    if not isinstance(failures, Mapping):
+        return []
+    expired = (p for p, one in failures.items() if isinstance(one, Mapping) and _expired(one))
+    return sorted(map(str, expired))
+
+
+def _expired(error: Mapping[str, JSON]) -> bool:
+    return bool(error.get("code") == EXPIRED)
+
+
+def _renew(course: Course[Any], parties: tuple[str, ...]) -> Script[None]:
+    """Ask owners again for the same spec; their leaves go with the next entry of the ledger.
+
+    A party that is away is none that refuses: the question that is put again finds it silent.
+
+    Raises:
+        SecureFlowError: `consent_refused`, `approval_forged`, `leaf_forged`.
+    """
+    expires = int((yield from seconds_now())) + RENEWED_SECONDS
+    for party in parties:
+        yield Tell("party", {"party": party, "state": "renewing"})
+    body = course.body(spec=dump(course.spec), expires=expires)
+    try:
+        answers = yield Ask(parties, "consent", body, patience=course.patience)
+    except SecureFlowError as error:
+        if error.code != "too_few_answers":
+            raise
+        return
+    for party, reply in answers["replies"].items():
+        check_approval(course, party, reply.get("approval"))
+        course.approvals[party] = reply["approval"]
+    take_leaves(course, answers["replies"])
+    for party in parties:
+        yield Tell("party", {"party": party, "state": "approved"})
