@@ -351,6 +351,7 @@ CHINESE: Final[dict[str, str]] = {
     "malformed_charter": "章程格式有误",
     "database_in_use": "数据库已被占用",
     "database_newer": "数据库由更新的版本建立",
+    "database_encoding": "数据库的字符编码不是 UTF8",
     "database_unavailable": "数据库不可用",
     "database_busy": "数据库正忙",
     "disk_full": "磁盘空间已满",

@@ -371,6 +371,7 @@ CATALOGUE: dict[str, Category] = {
     "malformed_charter": Category.INVALID,
     "database_newer": Category.CONFLICT,
     "database_in_use": Category.CONFLICT,
+    "database_encoding": Category.CONFLICT,
     "database_unavailable": Category.UNAVAILABLE,
     "database_busy": Category.UNAVAILABLE,
     "disk_full": Category.UNAVAILABLE,

@@ -38,6 +38,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.pki import Authority
 from secureflow.kit.version import __version__
+from secureflow.server.awaiting import awaited
 from secureflow.server.certificate import ServerCertificate
 from secureflow.server.metrics import Metrics
 from secureflow.server.readiness import WRITE_SECONDS, Part, ReadinessProbe
@@ -72,7 +73,8 @@ async def open_centre(
     clock, key = system_clock, log_key(settings.log_key)
     authority = Authority.load(settings.ca)
     certificate = ServerCertificate(settings.tls, authority, settings.host, clock)
-    database, ledger = await open_ledger(settings, key, stack)
+    wait = settings.database.wait_seconds
+    database, ledger = await open_ledger(settings, key, stack, wait=wait)
     artifacts, bus, metrics = FileArtifacts(settings.artifacts), InProcessBus(), Metrics()
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
     vectors = ScratchFiles(settings.artifacts / "vectors")
@@ -153,19 +155,30 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 async def open_ledger(
-    settings: ServerSettings, key: SigningKey, stack: AsyncExitStack, *, new: bool = False
+    settings: ServerSettings,
+    key: SigningKey,
+    stack: AsyncExitStack,
+    *,
+    new: bool = False,
+    wait: float = 0.0,
 ) -> tuple[Database, SqlLedger]:
     """Start the database and the log in it, if they are the folder's; only a new centre's are made.
+
+    A database that is not there yet is waited for `wait` seconds.
 
     Raises:
         SecureFlowError: those of `check_record` and of the database.
     """
     database = Database(settings.database_url)
     stack.push_async_callback(database.close)
-    await check_record(database, settings.directory, new=new)
-    await database.start()
+
+    async def opened() -> None:
+        await check_record(database, settings.directory, new=new)
+        await database.start()
+
+    await awaited(opened, database.name, wait)
     ledger = SqlLedger(database, key, settings.origin)
-    await ledger.start()
+    await awaited(ledger.start, database.name, wait)
     stack.push_async_callback(ledger.stop)
     keeper = await keep_record(database, ledger, settings.directory)
     keeper.start()

@@ -94,9 +94,13 @@ class DatabaseSettings(Section):
     """Where entities, journal and log live; without a URL, SQLite in the server's directory.
 
     A password never stands in the file: `SECUREFLOW_SERVER__DATABASE__PASSWORD`.
+
+    Args:
+        wait_seconds: how long a start waits for a database that is not there yet, or locked.
     """
 
     url: str = ""
+    wait_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0
     password: SecretStr | None = None
 
 
@@ -142,7 +146,7 @@ class ServerSettings(ProcessSettings):
     def database_url(self) -> str:
         """The SQLAlchemy URL, password included: for the engine only, never for a log line."""
         url = self.database.url or f"sqlite+aiosqlite:///{self.directory / 'secureflow.db'}"
-        if self.database.password is None:
+        if self.database.password is None or url.startswith("sqlite"):
             return url
         scheme, _, rest = url.partition("://")
         user, _, place = rest.rpartition("@")

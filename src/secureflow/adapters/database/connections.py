@@ -84,7 +84,9 @@ def async_engine(url: URL) -> AsyncEngine:
     # No error text, and so no log, ever quotes what was to be stored.
     # A service that was restarted has closed the pooled connections: each is asked before use.
     stale = url.get_backend_name() != "sqlite"
-    engine = create_async_engine(url, hide_parameters=True, pool_pre_ping=stale)
+    engine = create_async_engine(
+        url, hide_parameters=True, pool_pre_ping=stale, connect_args=_spoken_to(url)
+    )
     sa.event.listen(engine.sync_engine, "handle_error", _forget_rows)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
@@ -98,7 +100,12 @@ def sync_engine(url: URL) -> sa.Engine:
     """
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(
-            url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True
+            url,
+            pool_size=1,
+            max_overflow=0,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args=_spoken_to(url),
         )
     url = url.set(drivername="sqlite+pysqlite")
     engine = sa.create_engine(
@@ -111,6 +118,11 @@ def sync_engine(url: URL) -> sa.Engine:
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def _spoken_to(url: URL) -> dict[str, str]:
+    """Return how a connection is opened: text is Unicode whatever the service was set up with."""
+    return {} if url.get_backend_name() == "sqlite" else {"client_encoding": "utf8"}
 
 
 def spoken(error: BaseException | None) -> str:

@@ -8,8 +8,8 @@ changed since this unit read it is refused (`stale_version`). A reader never blo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -23,8 +23,8 @@ from secureflow.adapters.database.connections import (
     WriteTurn,
     async_engine,
     driver_url,
-    spoken,
 )
+from secureflow.adapters.database.opening import START_SECONDS, check_encoding, unopened
 from secureflow.adapters.database.tables import SETTINGS
 from secureflow.adapters.database.unit import SqlUnitOfWork
 from secureflow.kit.errors import SecureFlowError
@@ -65,17 +65,23 @@ class Database:
         self.turn = WriteTurn(exclusive=self.url.get_backend_name() == "sqlite")
         self._started = False
 
+    @property
+    def name(self) -> str:
+        """The URL as people may see it."""
+        return self.url.difference_update_query(("password",)).render_as_string()
+
     async def start(self) -> None:
         """Bring the schema to this version's state.
 
         Raises:
             SecureFlowError: `database_newer` when a later version has already migrated it;
-                `database_unavailable` when it cannot be opened.
+                `database_encoding`; those of `reached`.
         """
         async with self.reached():
             if self.url.get_backend_name() == "sqlite" and self.url.database:
                 keep_private(Path(self.url.database))
             async with self.engine.connect() as connection:
+                await connection.run_sync(check_encoding, self.name)
                 await connection.run_sync(migrate)
                 await connection.commit()
         self._started = True
@@ -85,17 +91,14 @@ class Database:
         """Say in words why the database cannot be opened, where the block finds that out.
 
         Raises:
-            SecureFlowError: `database_unavailable`.
+            InfrastructureError: `database_unavailable`, `database_busy`, `disk_full`, where it
+                passes by itself.
+            SecureFlowError: `database_unavailable` where it does not.
         """
         try:
             yield
         except (*_CLOSED, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else spoken(error.orig)
-            raise SecureFlowError(
-                "database_unavailable",
-                f"The database {self.url.render_as_string()} cannot be opened: {reason}",
-                "Check the path or address, the permissions and that the service runs.",
-            ) from error
+            raise unopened(self.name, error) from error
 
     def begin(self) -> SqlUnitOfWork:
         """Return a fresh unit of work for `async with`."""
@@ -135,6 +138,17 @@ class Database:
             await self.engine.dispose()
 
 
+@contextmanager
+def _soon(connection: sa.Connection) -> Iterator[None]:
+    """Wait for another writer a short while only: whoever starts says so and tries again."""
+    wait = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={min(wait, int(START_SECONDS * 1000))}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
+
+
 def migrate(connection: sa.Connection, to: str = "head") -> None:
     """Run the missing steps in one transaction, alone; whoever calls it commits.
 
@@ -142,7 +156,8 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
         SecureFlowError: `database_newer`.
     """
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with _soon(connection):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
     config = Config()

@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.connections import driver_url
 from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.opening import check_encoding
 from secureflow.adapters.database.tables import LOG_HEAD, METADATA, USERS
 from secureflow.kit.errors import SecureFlowError
 
@@ -27,13 +28,14 @@ async def refuse_occupied(url: str, log: tuple[str, str] | None = None) -> None:
 
     Raises:
         SecureFlowError: `database_in_use` naming what it holds, `invalid_database_url`,
-            `library_missing`, `database_unavailable`.
+            `library_missing`, `database_unavailable`, `database_encoding`.
     """
     database = Database(url)
     if _no_file(database.url):
         return
     try:
         async with database.reached(), database.engine.connect() as connection:
+            await connection.run_sync(check_encoding, database.name)
             held = await connection.run_sync(_held, log)
     finally:
         await database.close()
@@ -41,7 +43,7 @@ async def refuse_occupied(url: str, log: tuple[str, str] | None = None) -> None:
         what, hint = held
         raise SecureFlowError(
             "database_in_use",
-            f"The database {database.url.render_as_string()} already holds {what}.",
+            f"The database {database.name} already holds {what}.",
             hint,
         )
 

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log_store import place
+from secureflow.adapters.database.opening import check_encoding
 from secureflow.adapters.database.tables import LOG_HEAD, LOG_NODES, SETTINGS
 from secureflow.engines.ledger import merkle
 
@@ -42,11 +43,12 @@ async def standing(database: Database, at: int = 0) -> Standing | None:
     in its write-ahead log, which SQLite would remove.
 
     Raises:
-        SecureFlowError: `database_unavailable`.
+        SecureFlowError: `database_unavailable`, `database_encoding`.
     """
     if _no_bytes(database.url):
         return None
     async with database.reached(), database.engine.connect() as connection:
+        await connection.run_sync(check_encoding, database.name)
         return await connection.run_sync(_standing, at)
 
 
