@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ import pytest
 from cryptography import x509
 
 from secureflow.adapters.link import ENCLAVE_NAME, CredentialFiles
-from secureflow.application.renewals import PER_HOUR
+from secureflow.adapters.link.backoff import Backoff
+from secureflow.application.renewals import AT_ONCE, PER_HOUR
+from secureflow.domain.organisations import Agent
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
@@ -34,6 +38,12 @@ def request_of(
     signature = (key or stage.keys["bank-a"]).sign(DOMAIN, renewal_body(agent, nonce, csr))
     made = {"agent": agent, "nonce": nonce, "csr": csr, "signature": signature}
     return made | {"address": "192.0.2.1"} | changes
+
+
+async def code_of(attempt: Awaitable[object]) -> str:
+    with pytest.raises(SecureFlowError) as caught:
+        await attempt
+    return caught.value.code
 
 
 async def renew(stage: Stage, **request: str) -> str:
@@ -229,10 +239,39 @@ async def test_a_flood_from_one_address_is_paced_and_locks_nobody_else_out(stage
     with refused("rate_limited"):
         for _ in range(1000):
             stage.services.renewals.challenge(stage.ids["bank-a.agent"], "203.0.113.9")
-    with refused("rate_limited"):
-        await renew(stage, **request_of(stage, address="203.0.113.9"))
+    guess = request_of(stage, SigningKey.generate(), address="203.0.113.9")
+    told = [await code_of(renew(stage, **guess)) for _ in range(2 * AT_ONCE)]
+    assert told == ["proof_refused"] * AT_ONCE + ["rate_limited"] * AT_ONCE
     assert stage.database.tables == before, "a stranger's requests leave nothing behind"
     await renew(stage, **request_of(stage))
+
+
+async def test_three_hundred_agents_behind_one_address_are_back_within_minutes(
+    stage: Stage,
+) -> None:
+    """All their certificates ran out in one night, and they dial as a running link does."""
+    organisation, keys = "bank-a", [SigningKey.generate() for _ in range(300)]
+    names = [f"spiffe://test.example/org/{organisation}/agent/a{n}" for n in range(300)]
+    async with stage.database.begin() as work:
+        for name, key in zip(names, keys, strict=True):
+            agent = Agent(name, "agent", organisation, organisation, key.public, stage.now[0])
+            await work.agents.add(agent)
+        await work.commit()
+    began, csr, renewals = stage.ticks[0], make_csr(new_link_key()), stage.services.renewals
+    backoffs = [Backoff() for _ in names]
+    waiting = [(began + backoffs[n].next(), n) for n in range(300)]
+    heapq.heapify(waiting)
+    while waiting:
+        stage.ticks[0], n = heapq.heappop(waiting)
+        try:
+            nonce = renewals.challenge(names[n], "192.0.2.1").nonce
+            proof = keys[n].sign(DOMAIN, renewal_body(names[n], nonce, csr))
+            await renewals.renew(names[n], nonce, csr, proof, "192.0.2.1")
+        except SecureFlowError as error:
+            if error.code != "rate_limited":
+                raise
+            heapq.heappush(waiting, (stage.ticks[0] + backoffs[n].next(), n))
+    assert stage.ticks[0] - began < 120
 
 
 async def test_refused_proofs_leave_nothing_on_record_and_use_nobodys_share(stage: Stage) -> None:

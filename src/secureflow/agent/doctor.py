@@ -43,6 +43,8 @@ from secureflow.kit.renewal import server_time
 from secureflow.kit.version import __version__
 
 JSON = Any
+OUT_OF_TIME = frozenset({9, 10})
+"""OpenSSL's words for a certificate that does not hold yet, and for one that has run out."""
 PATIENCE = 10.0
 """Seconds that one leg may take."""
 
@@ -155,6 +157,14 @@ def _tls(way: Way) -> str:
     except FileNotFoundError as error:
         raise _not_enrolled(way) from error
     except ssl.SSLCertVerificationError as error:
+        if error.verify_code in OUT_OF_TIME:
+            raise SecureFlowError(
+                "certificate_not_valid_now",
+                "By this machine's clock the server's certificate does not hold: "
+                f"{error.verify_message}.",
+                "One of the two clocks is wrong (see the leg clock): set it (NTP). If they agree, "
+                "the operator restarts the server, which renews its certificate.",
+            ) from error
         raise SecureFlowError(
             "server_untrusted",
             f"The server's certificate is refused: {error.verify_message}.",
@@ -197,14 +207,26 @@ def _server(way: Way) -> str:
         authority = way.known.authority.read_text("ascii")
     except (OSError, UnicodeError) as error:
         raise _not_enrolled(way) from error
-    check_health(way.known.server, authority)
     way.time = server_time(way.known.server, authority)
+    check_health(way.known.server, authority)
     return f"{way.known.server} is healthy"
 
 
 def _authorisation(way: Way) -> str:
     """Ask the centre who it takes this agent for; a revoked agent learns it here."""
-    way.status = asyncio.run(_ask(way.known, "status"))
+    try:
+        way.status = asyncio.run(_ask(way.known, "status"))
+    except SecureFlowError as error:
+        start, end = CredentialFiles(way.known.directory)().span
+        if error.code == "link_broken" and way.time and not start <= way.time <= end:
+            raise SecureFlowError(
+                "certificate_not_valid_now",
+                "By the centre's clock this agent's link certificate does not hold, so its link "
+                "lets nobody in.",
+                "A running agent (secureflow agent start) renews it by itself within a minute; set "
+                "the clock that is wrong (see the leg clock).",
+            ) from error
+        raise
     party = way.status.get("party")
     if party != way.known.organisation:
         raise SecureFlowError(

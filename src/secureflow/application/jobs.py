@@ -41,9 +41,11 @@ from secureflow.application.statistics import (
     with_price,
 )
 from secureflow.application.turns import Turns
+from secureflow.domain.clocks import wrong_clocks
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.domain.specs import dump
+from secureflow.engines.script import ENCLAVE
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
@@ -91,7 +93,10 @@ def topic(job: str) -> str:
 
 
 class Jobs:
-    """Use cases around jobs."""
+    """Use cases around jobs.
+
+    `clock_of` tells by how many seconds a party's clock is ahead, if it is connected.
+    """
 
     def __init__(
         self,
@@ -103,6 +108,7 @@ class Jobs:
         accountant: Accountant,
         quotas: Quotas,
         stopping: Callable[[], bool] = lambda: False,
+        clock_of: Callable[[str], int | None] = lambda _: None,
     ) -> None:
         self._begin = begin
         self._deeds = deeds
@@ -112,6 +118,7 @@ class Jobs:
         self._accountant = accountant
         self._quotas = quotas
         self._stopping = stopping
+        self._clock_of = clock_of
         self._turns = Turns()
 
     async def rehearse(self, principal: Principal, wanted: Wanted) -> Submission:
@@ -120,6 +127,7 @@ class Jobs:
         priced = await self._price(principal, wanted)
         async with self._begin() as work:
             drafted = await self._draft(work, principal, wanted, priced)
+        self._check_clocks(drafted)
         return Submission(drafted.digest, dump(drafted.spec), drafted.notes, drafted.details)
 
     async def submit(self, principal: Principal, wanted: Wanted) -> Job:
@@ -128,7 +136,8 @@ class Jobs:
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `charter_missing`,
                 `charter_mismatch`, `invalid_spec`, `contradictory_spec`, `column_not_granted`,
-                `unknown_column`, `budget_undeclared`, `budget_unit_mismatch`, `too_many_jobs`.
+                `unknown_column`, `budget_undeclared`, `budget_unit_mismatch`, `too_many_jobs`,
+                `clock_skew` where it would fail on a clock.
         """
         require(principal, "job.submit")
         priced = await self._price(principal, wanted)
@@ -146,6 +155,7 @@ class Jobs:
         now = self._clock()
         async with self._deeds() as deed:
             drafted = await self._draft(deed.work, principal, wanted, priced)
+            self._check_clocks(drafted)
             await self._quotas.another_job(deed.work, principal.organisation)
             job = Job(
                 id=key,
@@ -339,6 +349,15 @@ class Jobs:
             if wanted.kind == STATISTICS:
                 return await price_statistics(drafted, wanted.parts, self._accountant)
             return await price(wanted.parts, self._accountant)
+
+    def _check_clocks(self, drafted: Drafted) -> None:
+        """Say before, not by an approval that has expired, that a clock is wrong."""
+        spec = drafted.spec
+        parties = [line.party for line in spec.roster]
+        sealed = spec.protection != "secagg"
+        wrong = wrong_clocks({p: self._clock_of(p) for p in [*parties, *[ENCLAVE] * sealed]})
+        if wrong is not None:
+            raise wrong
 
     async def _draft(
         self, work: UnitOfWork, principal: Principal, wanted: Wanted, priced: Priced | None

@@ -30,6 +30,10 @@ PER_HOUR: Final = 6
 REMEMBERED: Final = 32
 """Used nonces of one identity that stay on record; far more than can be answered in time."""
 HOUR: Final = 3600
+PER_SECOND: Final = 5.0
+AT_ONCE: Final = 60
+"""Challenges, and answers, of one address. Many agents may stand behind one (NAT), and all their
+certificates may have run out in one night: an answer that proves itself gives its share back."""
 _CHALLENGE: Final = "renewal-challenge"
 _NONCE: Final = re.compile(r"([0-9]{1,12})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9+/=]{88})")
 
@@ -61,7 +65,8 @@ class Renewals:
         self._issuing = issuing
         self._key = key
         self._clock = clock
-        self._by_address = Throttle(0.5, 20, ticks)
+        self._challenges = Throttle(PER_SECOND, AT_ONCE, ticks)
+        self._answers = Throttle(PER_SECOND, AT_ONCE, ticks)
 
     def challenge(self, agent: str, address: str) -> Challenge:
         """Return a challenge for whoever says to be this agent; nothing is kept of it.
@@ -69,7 +74,7 @@ class Renewals:
         Raises:
             SecureFlowError: `rate_limited`.
         """
-        self._pace(address)
+        _pace(self._challenges, address)
         now = self._clock()
         random = secrets.token_urlsafe(16)
         signature = self._key.sign(_CHALLENGE, _challenged(agent, now, random))
@@ -83,7 +88,7 @@ class Renewals:
                 enrolled, and for an enclave that enrolled no key), `certificate_revoked`,
                 `organisation_disabled`, `csr_…`.
         """
-        self._pace(address)
+        _pace(self._answers, address)
         self._check_challenge(agent, nonce)
         async with self._begin() as work:
             known = await work.agents.find(agent)
@@ -98,12 +103,10 @@ class Renewals:
             await self._use(work, agent, nonce)
             certificate, seq = await self._issuing.renew(work, current, csr, "signing key")
             await work.commit()
+        for throttle in (self._challenges, self._answers):
+            throttle.give_back(address)
         await self._issuing.number(seq)
         return certificate
-
-    def _pace(self, address: str) -> None:
-        if wait := self._by_address.take(address):
-            raise too_fast(wait)
 
     def _check_challenge(self, agent: str, nonce: str) -> None:
         parts = _NONCE.fullmatch(nonce)
@@ -137,6 +140,11 @@ async def _living(work: UnitOfWork, spiffe: str, key: str) -> Agent:
     if agent is None or agent.key != key:
         raise revoked(spiffe)
     return await speaking(work, agent)
+
+
+def _pace(throttle: Throttle, address: str) -> None:
+    if wait := throttle.take(address):
+        raise too_fast(wait)
 
 
 def _challenged(agent: str, at: int, random: str) -> dict[str, JSON]:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from secureflow.cli.console import Form, Output, show, write
 from secureflow.cli.session import profile
 from secureflow.cli.texts import explained, said, t
+from secureflow.domain.clocks import wrong_clocks
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _LEG = 14
 """Columns of a leg's name."""
+OUT_OF_TIME = frozenset({9, 10})
+"""OpenSSL's words for a certificate that does not hold yet, and for one that has run out."""
 PATIENCE = 10.0
 """Seconds that one leg may take."""
 
@@ -83,6 +86,7 @@ def examine(known: Profile) -> Iterator[dict[str, Any]]:
         ("version", _version),
         ("login", _login),
         ("readiness", _readiness),
+        ("parties", _parties),
     )
     for leg, check in legs:
         try:
@@ -145,6 +149,15 @@ def _tls(way: Way) -> str:
             certificate = wrapped.getpeercert() or {}
             return f"{wrapped.version()}, {t('until')} {certificate.get('notAfter', '?')}"
     except ssl.SSLCertVerificationError as error:
+        if error.verify_code in OUT_OF_TIME:
+            raise SecureFlowError(
+                "certificate_not_valid_now",
+                t(
+                    "By this machine's clock the server's certificate does not hold: {reason}.",
+                    reason=error.verify_message,
+                ),
+                t("Set this machine's clock (NTP); if it is right, tell the operator."),
+            ) from error
         raise SecureFlowError(
             "server_untrusted",
             t("The certificate is refused: {reason}.", reason=error.verify_message),
@@ -245,3 +258,15 @@ def _readiness(way: Way) -> str:
         t("Parts of the server do not work: {parts}.", parts=bad or "?"),
         t("The operator finds the reason in the server's log."),
     )
+
+
+def _parties(way: Way) -> str:
+    """Compare the clocks of the connected parties with the server's, which sees them all."""
+    from secureflow.sdk import Client
+
+    with Client.from_profile(way.known) as connection:
+        links = [link for link in connection.agents.links() if link.connected]
+    wrong = wrong_clocks({link.party: link.clock_ahead for link in links})
+    if wrong is not None:
+        raise wrong
+    return t("{count} connected, and no clock of theirs differs", count=len(links))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
@@ -96,7 +97,10 @@ def make_services(
         charters=Charters(begin, deeds, trust_domain, ledger.origin, ledger.public),
         projects=Projects(begin, deeds, clock, quotas),
         datasets=Datasets(begin, deeds, clock, quotas),
-        jobs=Jobs(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, quotas, stopping),
+        jobs=Jobs(
+            *(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, quotas, stopping),
+            clock_of=partial(_clock_of, ports.courier),
+        ),
         models=Models(begin, ports.artifacts),
         audit=Audit(begin, ledger),
         courier=ports.courier,
@@ -105,3 +109,9 @@ def make_services(
         metrics=metrics or Metrics(),
         readiness=readiness,
     )
+
+
+def _clock_of(courier: Courier, party: str) -> int | None:
+    """Return by how many seconds a connected party's clock is ahead."""
+    status = courier.status(party)
+    return status.clock_ahead if status.connected else None

@@ -11,7 +11,10 @@ from peers.links import JSON, Centre, Party, now, party, until
 
 from secureflow.adapters.link import party as party_module
 from secureflow.adapters.link import server as server_module
+from secureflow.adapters.link import streams
+from secureflow.adapters.link.streams import Stream
 from secureflow.kit.errors import SecureFlowError
+from secureflow.wire import Envelope, decode
 
 HOURS = 7200
 
@@ -82,6 +85,67 @@ async def test_a_time_that_is_none_is_not_compared(
     async with party(centre):
         assert centre.server.status("bank-a").clock_ahead is None
         assert warned == []
+
+
+async def test_a_clock_that_is_set_while_the_link_stands_is_noticed_and_again_when_right(
+    centre: Centre, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "PING", 0.02)
+    ahead = [0]
+    async with party(centre, clock=lambda: now() + ahead[0]) as peer:
+
+        def seen() -> list[int]:
+            both = (peer.link.clock_ahead, centre.server.status("bank-a").clock_ahead)
+            return [round((one or 0) / HOURS) for one in both]
+
+        await asyncio.sleep(0.1)
+        assert (seen(), warned) == ([0, 0], [])
+        ahead[0] = -HOURS
+        await until(lambda: seen() == [-1, -1])
+        await asyncio.sleep(0.1)
+        assert len(warned) == 2, "what has not changed is not said again"
+        ahead[0] = 0
+        await until(lambda: seen() == [0, 0])
+        ahead[0] = HOURS
+        await until(lambda: len(warned) == 4)
+
+
+async def test_the_time_is_told_over_a_busy_link_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "PING", 0.05)
+    written: list[Envelope] = []
+
+    class Pipe:
+        async def read(self) -> Any:
+            await asyncio.Event().wait()
+
+        async def write(self, message: bytes) -> None:
+            written.append(decode(message))
+
+    stream = Stream(Pipe(), lambda _: None, clock=lambda: 7)
+    running = asyncio.create_task(stream.run())
+    while not any(one.kind == "ping" for one in written):
+        stream.send(Envelope("job_1/1/bank-a", "progress", {}))
+        await asyncio.sleep(0.01)
+    assert written[-1].body == {"time": 7} or written[-2].body == {"time": 7}
+    assert len(written) > 5, "nobody was idle"
+    stream.close()
+    await running
+
+
+async def test_an_error_that_a_clock_may_have_caused_names_the_enclaves_too(
+    centre: Centre,
+) -> None:
+    uri = f"spiffe://{centre.pki.authority.trust_domain}/enclave/main"
+    enclave = Party(centre.address, centre.pki.enrol(uri), expired, lambda: now() - HOURS).start()
+    try:
+        await enclave.link.connected.wait()
+        async with party(centre, handle=expired):
+            error = await refusal(centre, "link_broken", 1)
+            assert "enclave 7" in error.message
+            assert "behind" in error.message
+            assert (await refusal(centre, "not_found", 2)).message == "It has expired."
+    finally:
+        await enclave.stop()
 
 
 async def test_a_wrong_clock_renews_once_and_not_for_ever(centre: Centre) -> None:

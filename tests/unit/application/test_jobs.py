@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from secureflow.application.jobs import Wanted
+from secureflow.application.ports import PartyStatus
 from secureflow.application.scripts import script_for
 from secureflow.domain.jobs import JobState, JobSummary
 from secureflow.domain.specs import TrainingSpec, parse, spec_digest
@@ -111,6 +112,30 @@ async def test_what_cannot_work_is_refused_early(
         with refused(code, says):
             await attempt(stage.scientist("bank-a"), stage.wanted(**change))
     assert len(stage.ledger.log) == before
+
+
+async def test_a_wrong_clock_is_told_at_submission_and_not_by_an_expired_approval(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = {"bank-a": 7200, "bank-b": 7201, "bank-c": 7199, "enclave": 7200, "outsider": -9000}
+
+    def status(party: str) -> PartyStatus:
+        return PartyStatus(party, True, 0.0, clock_ahead=ahead[party])
+
+    monkeypatch.setattr(stage.services.courier, "status", status)
+    before = (len(stage.ledger.log), list(stage.driver.started))
+    scientist, jobs = stage.scientist("bank-a"), stage.services.jobs
+    for attempt in (jobs.rehearse, jobs.submit):
+        with refused("clock_skew", "the centre's own clock is probably wrong"):
+            await attempt(scientist, stage.wanted())
+    ahead |= dict.fromkeys(BANKS, 0)
+    with refused("clock_skew", "enclave 7200 s ahead"):
+        await jobs.submit(scientist, stage.wanted())
+    assert (len(stage.ledger.log), stage.driver.started) == before
+    masked = stage.wanted(parts={"features": FEATURES, "protection": "secagg"})
+    assert (await jobs.submit(scientist, masked)).state == "proposed"  # it needs no enclave
+    ahead["enclave"] = -300
+    assert (await jobs.submit(scientist, stage.wanted())).state == "proposed"
 
 
 async def test_a_two_party_sum_is_refused_with_the_reason(stage: Stage) -> None:

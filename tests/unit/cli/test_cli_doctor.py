@@ -26,9 +26,10 @@ def legs(known: Profile) -> list[tuple[str, bool]]:
 
 def test_a_healthy_way_is_0(centre: Any, cli: Any) -> None:
     centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
+    centre.answers["GET /parties"] = (200, {"items": [], "next": ""})
     code, out, err = cli("doctor")
     assert (code, err) == (0, "")
-    assert len([line for line in out.splitlines() if line.startswith("✓")]) == 9
+    assert len([line for line in out.splitlines() if line.startswith("✓")]) == 10
     assert "sam bank-a (auditor)" in out
     assert all(one["ok"] for one in json.loads(cli("doctor", "-o", "json")[1]))
 
@@ -53,6 +54,20 @@ def test_parts_that_do_not_work_are_named(centre: Any, cli: Any) -> None:
     code, _, err = cli("doctor")
     assert code == 6
     assert "Parts of the server do not work: writing." in err
+
+
+def test_clocks_that_differ_are_named_even_where_this_one_is_right(centre: Any, cli: Any) -> None:
+    def link(party: str, connected: bool, ahead: int) -> dict[str, Any]:
+        return {"party": party, "connected": connected, "clock_ahead": ahead}
+
+    links = [link("bank-a", True, 7200), link("bank-b", True, 7201), link("bank-c", False, 9)]
+    centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
+    centre.answers["GET /parties"] = (200, {"items": links, "next": ""})
+    code, out, err = cli("doctor")
+    assert code == 6
+    assert "✗ parties" in out
+    assert "bank-a 7200 s ahead, bank-b 7201 s ahead" in err
+    assert "the centre's own clock is probably wrong" in err
 
 
 def test_no_server_named(cli: Any) -> None:

@@ -19,7 +19,7 @@ import grpc.aio
 
 from secureflow.adapters.link.backoff import Backoff
 from secureflow.adapters.link.blobs import Source, fetch, store
-from secureflow.adapters.link.credentials import CredentialFiles
+from secureflow.adapters.link.credentials import CredentialFiles, Credentials
 from secureflow.adapters.link.desk import Desk, Handle
 from secureflow.adapters.link.messages import Standing, parse_error, parse_revoked
 from secureflow.adapters.link.refusals import answered
@@ -85,6 +85,7 @@ class Link:
         self._withdrawn = withdrawn
         self._desk = Desk(handle, lambda: Standing.parse(hello()), self._explained)
         self._channel: grpc.aio.Channel | None = None
+        self._dialled: Credentials | None = None
         self._stream: Stream | None = None
         self._backoff = Backoff()
         self._recover = recover
@@ -160,10 +161,15 @@ class Link:
             self._stream.close(error)
 
     def compare(self, theirs: JSON) -> None:
-        """Compare this clock with the centre's time; say so in the log if they differ much."""
-        ahead = ahead_of(theirs, self._clock())
-        self.clock_ahead = self.clock_ahead if ahead is None else ahead
-        if ahead is not None and differ(ahead):
+        """Compare this clock with the centre's time; say so in the log if they differ much.
+
+        It is compared at every ping: only what has changed is said again.
+        """
+        ahead, before = ahead_of(theirs, self._clock()), self.clock_ahead
+        if ahead is None:
+            return
+        self.clock_ahead = ahead
+        if differ(ahead) and differ(ahead - before if differ(before) and before else ahead):
             said = difference(self._whose, ahead)
             _log.warning("clock_differs", message=f"{said} Set the one that is wrong (NTP).")
 
@@ -183,8 +189,11 @@ class Link:
 
     async def _once(self) -> None:
         """Dial, and serve until the link breaks."""
+        if self._channel is not None and self._dialled != self._credentials():
+            await self._hang_up()  # a call opened it meanwhile, with the certificate of before
         call = self.dial().stream_stream(_CONNECT, identity, identity)()
-        stream = self._stream = Stream(call, self._receive)
+        stream = Stream(call, self._receive, clock=self._clock, compare=self.compare)
+        self._stream = stream
         try:
             with answered("the server"):
                 await self._greet(stream)
@@ -260,7 +269,8 @@ class Link:
     def dial(self) -> grpc.aio.Channel:
         """Return the channel of this link, dialling if there is none."""
         if self._channel is None:
-            self._channel = open_channel(self._address, self._credentials(), SERVER_NAME)
+            self._dialled = self._credentials()
+            self._channel = open_channel(self._address, self._dialled, SERVER_NAME)
         return self._channel
 
     async def _hang_up(self) -> None:

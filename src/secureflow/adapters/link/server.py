@@ -25,6 +25,7 @@ from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import DEFAULT, Bounds, identity, listen, new_server
 from secureflow.application.ports import Artifacts, PartyStatus, Request
 from secureflow.application.throttle import Throttle
+from secureflow.domain.clocks import naming
 from secureflow.kit.clock import Clock, ahead_of, differ, difference
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
@@ -203,6 +204,8 @@ class LinkServer:
             context,
             lambda envelope: self._receive(peer.party, envelope),
             lambda size: pace.pace(peer.party, 1 + size / UNIT) if pace else 0.0,
+            clock=self._clock,
+            compare=lambda theirs: self._compare(peer.party, theirs),
         )
         try:
             await self._welcome(peer, stream)
@@ -259,14 +262,23 @@ class LinkServer:
         for request in self._requests.of_party(peer.party):
             self._deliver(request)
 
-    def _compared(self, party: str, theirs: JSON) -> int | None:
+    def _compared(self, party: str, theirs: JSON, before: int | None = None) -> int | None:
+        """Return by how much a party's clock is ahead; what has changed is said in the log."""
         behind = ahead_of(theirs, self._clock())
         if behind is None:
             return None
-        if differ(behind):
-            said = f"{difference(party, -behind)} Set the one that is wrong (NTP)."
+        ahead = -behind
+        if differ(ahead) and differ(ahead - before if differ(before) and before else ahead):
+            said = f"{difference(party, ahead)} Set the one that is wrong (NTP)."
             _log.warning("clock_differs", party=party, message=said)
-        return -behind
+        return ahead
+
+    def _compare(self, party: str, theirs: JSON) -> None:
+        """Compare clocks anew at a ping: they may be set while a link stands."""
+        status = self._parties[party]
+        ahead = self._compared(party, theirs, status.clock_ahead)
+        if ahead is not None:
+            self._parties[party] = replace(status, clock_ahead=ahead)
 
     def _forget(self, party: str, stream: Stream) -> None:
         if self._streams.get(party) is stream:
@@ -306,6 +318,9 @@ class LinkServer:
             self._requests.answer(envelope.id, party, body)
         elif envelope.kind == "failure":
             error, standing = parse_failure(envelope.body)
+            error = naming(
+                error, {one: self.status(one).clock_ahead for one in (party, *self._enclaves)}
+            )
             self._stand(party, standing)
             self._requests.fail(envelope.id, party, error)
         else:

@@ -1,20 +1,23 @@
 """One end of the long-lived stream: a queue out, a reader in, and a heartbeat.
 
 A link is dead when nothing was read for `SILENCE`; both ends send a `ping` whenever they had
-nothing else to say for `PING`. These two numbers are the only timers of a link. Silence is counted
-by looks: one that comes late shows that this end stood still; what waits is read before judging.
+nothing else to say for `PING`, and every three `PING` in any case: it says what time it is. These
+two numbers are the only timers of a link. Silence is counted by looks: one that comes late shows
+that this end stood still; what waits is read before judging.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from secureflow.kit.clock import LOOK, stood_still
+from secureflow.kit.clock import LOOK, Clock, stood_still
 from secureflow.kit.errors import SecureFlowError
 from secureflow.wire import Envelope, decode, encode
 
+JSON = Any
 PING: Final = 5.0
 SILENCE: Final = 30.0
 MAX_WAITING: Final = 4096
@@ -23,7 +26,9 @@ MAX_WAITING: Final = 4096
 LONG: Final = 16 * 1024
 """Bytes from which an envelope takes longer to parse than to hand to a thread."""
 
-_PING: Final = encode(Envelope("", "ping", {}))
+
+def _no_time(theirs: JSON) -> None:
+    del theirs
 
 
 class Pipe(Protocol):
@@ -70,6 +75,8 @@ class Stream:
         receive: called with every envelope but pings, in order.
         pace: told the bytes of every message that came; returns how many seconds to pause before
             the next one is read. The peer is held up by flow control then, and nobody else.
+        clock: unix seconds, told with each ping.
+        compare: told the peer's, of an older version None.
     """
 
     def __init__(
@@ -77,10 +84,15 @@ class Stream:
         pipe: Pipe,
         receive: Callable[[Envelope], None],
         pace: Callable[[int], float] = lambda _: 0.0,
+        *,
+        clock: Clock | None = None,
+        compare: Callable[[JSON], None] = _no_time,
     ) -> None:
         self._pipe = pipe
         self._receive = receive
         self._pace = pace
+        self._clock = clock
+        self._compare = compare
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
         self._closed: asyncio.Future[SecureFlowError | None] = (
             asyncio.get_running_loop().create_future()
@@ -156,14 +168,25 @@ class Stream:
 
     async def _read_all(self) -> None:
         while envelope := await self.read():
-            if envelope.kind != "ping":
+            if envelope.kind == "ping":
+                self._compare(envelope.body.get("time"))
+            else:
                 self._receive(envelope)
 
     async def _write_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        pinged = loop.time()
         while True:
-            try:
+            data: bytes | None = None
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PING):
                     data = await self._queue.get()
-            except TimeoutError:
-                data = _PING
-            await self._pipe.write(data)
+            if data is not None:
+                await self._pipe.write(data)
+            if data is None or loop.time() - pinged >= 3 * PING:
+                pinged = loop.time()
+                await self._pipe.write(self._ping())
+
+    def _ping(self) -> bytes:
+        told = {} if self._clock is None else {"time": self._clock()}
+        return encode(Envelope("", "ping", told))

@@ -61,4 +61,12 @@ TEXTS: Final[dict[str, str]] = {
     "clock": "时钟",
     "version": "版本",
     "login": "登录",
+    "parties": "参与方",
+    "{count} connected, and no clock of theirs differs": "{count} 个在线，时钟均与服务器一致",
+    "By this machine's clock the server's certificate does not hold: {reason}.": (
+        "按本机时钟，服务器的证书此刻无效：{reason}。"
+    ),
+    "Set this machine's clock (NTP); if it is right, tell the operator.": (
+        "请校准本机时钟（NTP）；若本机时钟无误，请告知运营方。"
+    ),
 }

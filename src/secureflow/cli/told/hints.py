@@ -7,6 +7,10 @@ from typing import Final
 TEXTS: Final[dict[str, str]] = {
     # sdk
     "Set {} to seconds above 0.": "请将 {0} 设为大于 0 的秒数。",
+    "Set the clock that is wrong (NTP): certificates, approvals and verdicts depend on it. It is "
+    "noticed within a minute; nothing needs a restart.": (
+        "请校准出错的时钟（NTP）：证书、批准与证明结论都依赖时钟。一分钟内即可察觉，无需重启。"
+    ),
     # application
     "Ask the operator why. An administrator lets it in again: secureflow org enable {}. Nothing "
     "needs to be enrolled anew then.": (

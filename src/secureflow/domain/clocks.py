@@ -1,0 +1,60 @@
+"""Clocks that differ, told so that somebody can set the right one.
+
+Nobody decides by another machine's clock; but where a job would fail on it, it is said before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from secureflow.kit.clock import CLOCK_CODES, MAX_SKEW, differ
+from secureflow.kit.errors import SecureFlowError
+
+HINT: Final = (
+    "Set the clock that is wrong (NTP): certificates, approvals and verdicts depend on it. It is "
+    "noticed within a minute; nothing needs a restart."
+)
+_SUSPECTS: Final = CLOCK_CODES | {"link_broken"}
+
+
+def wrong_clocks(ahead: Mapping[str, int | None]) -> SecureFlowError | None:
+    """Return what is wrong with the clocks of some parties; None: nothing that would matter.
+
+    Args:
+        ahead: party → seconds by which its clock is ahead of the centre's; None: unknown.
+    """
+    known = {party: seconds for party, seconds in ahead.items() if seconds is not None}
+    wrong = {party: seconds for party, seconds in known.items() if differ(seconds)}
+    if not wrong:
+        return None
+    told = f"These clocks differ from the centre's: {_listed(wrong)}."
+    if len(wrong) > 1 and wrong == known and _close(wrong.values()):
+        told += " They agree with each other: the centre's own clock is probably wrong."
+    return SecureFlowError("clock_skew", told, HINT, {"clock_ahead": wrong})
+
+
+def naming(error: SecureFlowError, ahead: Mapping[str, int | None]) -> SecureFlowError:
+    """Return a party's error with the clocks in it that may have caused it.
+
+    Args:
+        error: what a clock cannot cause, or what names one already, stays as it is.
+        ahead: of the party, and of the enclave, that it may have spoken with.
+    """
+    wrong = wrong_clocks(ahead)
+    if wrong is None or error.code not in _SUSPECTS or "clock_ahead" in error.details:
+        return error
+    details = {**error.details, **wrong.details}
+    return SecureFlowError(error.code, f"{error.message} {wrong.message}", wrong.hint, details)
+
+
+def _listed(wrong: Mapping[str, int]) -> str:
+    return ", ".join(
+        f"{party} {abs(seconds)} s {'ahead' if seconds > 0 else 'behind'}"
+        for party, seconds in sorted(wrong.items())
+    )
+
+
+def _close(seconds: Iterable[int]) -> bool:
+    values = list(seconds)
+    return max(values) - min(values) <= MAX_SKEW
