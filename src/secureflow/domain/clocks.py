@@ -28,9 +28,13 @@ def wrong_clocks(ahead: Mapping[str, int | None]) -> SecureFlowError | None:
     wrong = {party: seconds for party, seconds in known.items() if differ(seconds)}
     if not wrong:
         return None
-    told = f"These clocks differ from the centre's: {_listed(wrong)}."
+    listed = _listed(wrong)
+    told = f"These clocks differ from the centre's: {listed}."
     if len(wrong) > 1 and wrong == known and _close(wrong.values()):
-        told += " They agree with each other: the centre's own clock is probably wrong."
+        told = (
+            f"These clocks differ from the centre's: {listed}. They agree with each other: the "
+            "centre's own clock is probably wrong."
+        )
     return SecureFlowError("clock_skew", told, HINT, {"clock_ahead": wrong})
 
 

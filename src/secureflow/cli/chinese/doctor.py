@@ -61,7 +61,6 @@ TEXTS: Final[dict[str, str]] = {
     "clock": "时钟",
     "version": "版本",
     "login": "登录",
-    "parties": "参与方",
     "{count} connected, and no clock of theirs differs": "{count} 个在线，时钟均与服务器一致",
     "By this machine's clock the server's certificate does not hold: {reason}.": (
         "按本机时钟，服务器的证书此刻无效：{reason}。"
