@@ -161,6 +161,14 @@ def data_remove(config: Path, name: str) -> dict[str, JSON]:
     return dict(control(config, "data.remove", name=name))
 
 
+def data_settle(
+    config: Path, domain: str, bundles: Sequence[dict[str, JSON]] = ()
+) -> dict[str, JSON]:
+    """Unlock a restored agent's privacy domain; bundles name what was spent since the backup."""
+    told = [{"job": one.get("job"), "spec": one.get("spec")} for one in bundles]
+    return dict(control(config, "data.settle", READING, domain=domain, bundles=told))
+
+
 def data_budget(config: Path, *, exact: bool = True) -> list[dict[str, JSON]]:
     """Return every privacy domain's limit, ε spent, and reservations.
 

@@ -20,6 +20,7 @@ from secureflow.agent.inbox import Inbox
 from secureflow.agent.publications import Publication
 from secureflow.agent.records import JobRecord
 from secureflow.agent.requests import ConsentRequest
+from secureflow.agent.restored import Floor, check_floor
 from secureflow.domain.jobspecs import JobSpec
 from secureflow.domain.specs import dump
 from secureflow.kit.errors import SecureFlowError
@@ -37,12 +38,14 @@ class Approvals:
         context: the party.
         consent: decides.
         inbox: where people decide.
+        floor: knows which jobs are older than a restore.
     """
 
-    def __init__(self, context: AgentContext, consent: Consent, inbox: Inbox) -> None:
+    def __init__(self, context: AgentContext, consent: Consent, inbox: Inbox, floor: Floor) -> None:
         self._context = context
         self._consent = consent
         self._inbox = inbox
+        self._floor = floor
 
     async def consent(self, request: ConsentRequest) -> dict[str, JSON]:
         """Approve or refuse; waits while a person is asked.
@@ -50,12 +53,14 @@ class Approvals:
         Raises:
             SecureFlowError: see `agent.consent`; `dataset_not_published`, `declaration_changed`;
                 `spec_digest_mismatch` when this job id was approved with another spec;
+                `restored_since`;
                 `approval_expired`.
         """
         context = self._context
         stored = self._stored(request)
         if stored is not None:
             return stored
+        await self._floor.check(request.job)
         spec = read_spec(request.spec, request.digest)
         lapsed = context.store.job(request.job)
         asked, publication = self._check(spec)
@@ -107,6 +112,7 @@ class Approvals:
         """Return the approval that was given before for this very spec and has not expired."""
         store = self._context.store
         job = store.job(request.job)
+        check_floor(store, request.job, job)
         if job is None:
             return None
         if job.digest != request.digest:

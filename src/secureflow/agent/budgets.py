@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol
 from secureflow.agent.inforce import InForce
 from secureflow.agent.publications import Publication
 from secureflow.agent.records import JobRecord
+from secureflow.agent.restored import check_unlocked, locked
 from secureflow.agent.store import Store
 from secureflow.agent.witness import QUIET, Witness
 from secureflow.application.ports import Accountant
@@ -106,6 +107,7 @@ class Budgets:
         policy = self._policy(spec)
         if policy is None or spec.privacy is None:
             return None
+        check_unlocked(self._store, policy.domain)
         wanted = charge(spec)
         await self._learn(policy, wanted)
         cost = epsilon(wanted, spec.privacy.delta)
@@ -129,6 +131,7 @@ class Budgets:
         policy = self._policy(spec, job)
         if policy is None:
             return
+        check_unlocked(self._store, policy.domain)
         await self._reconcile()
         await self._learn(policy, charge(spec))
         await asyncio.to_thread(self._reserve, job, policy, charge(spec))
@@ -196,6 +199,45 @@ class Budgets:
         elif state == "reserved" and not released:
             ledger.void(job.job)
 
+    # What a restored agent's owner says was spent (`agent.settling`).
+
+    def domain_of(self, spec: JobSpec) -> str | None:
+        """Return the domain that a job is charged to; None without differential privacy."""
+        policy = self._policy(spec)
+        return None if policy is None else policy.domain
+
+    async def foreknow(self, domain: str, specs: Sequence[JobSpec]) -> None:
+        """Know every curve that charging these jobs to a domain needs.
+
+        Raises:
+            SecureFlowError: `budget_undeclared` for a domain that no dataset declares.
+        """
+        wanted = tuple(one for spec in specs for one in charge(spec))
+        await self._learn(self._declared_policy(domain), wanted)
+
+    def charge_whole(self, domain: str, job: str, spec: JobSpec) -> None:
+        """Charge a job's whole plan, as spent; the caller's transaction.
+
+        Raises:
+            SecureFlowError: `budget_exceeded`.
+        """
+        ledger = self._ledger(self._declared_policy(domain))
+        if ledger.state_of(job) is None:
+            ledger.reserve(job, job, charge(spec))
+            ledger.commit(job)
+
+    def _declared_policy(self, domain: str) -> DatasetPrivacy:
+        policies = (one.privacy for one in self._settings.datasets)
+        found = next((one for one in policies if one and one.domain == domain), None)
+        if found is None:
+            raise SecureFlowError(
+                "budget_undeclared",
+                f"No dataset in agent.yaml declares the privacy domain {domain}.",
+                "Declare the dataset again as it was, then settle its domain.",
+                {"domain": domain},
+            )
+        return found
+
     def changes(self, datasets: Sequence[DatasetConfig]) -> list[dict[str, JSON]]:
         """Return the limits that these declarations would change: `{domain, before, after, grows}`.
 
@@ -250,6 +292,7 @@ class Budgets:
                     "spent": spent["rdp-filter"],
                     "epsilon_spent": spent,
                     "reservations": reservations,
+                    "locked": locked(self._store, domain),
                 }
             )
         return told
@@ -362,8 +405,8 @@ class Budgets:
             ledger = BudgetLedger(
                 limit, events, lambda event: self._store.add_budget_event(domain, event)
             )
-            own = self._store.leaves_of(LEAF)
-            ledger.reconcile([one.bundle["document"] for one in own])
+            told = (one.bundle.get("document") for one in self._store.leaves_of(LEAF))
+            ledger.reconcile([one for one in told if one])  # those taken from the log say nothing
             self._ledgers[domain] = ledger
         self._ledgers[domain].go_by(limit)
         return self._ledgers[domain]

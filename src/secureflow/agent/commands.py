@@ -16,6 +16,8 @@ from secureflow.agent.headwatch import FACT
 from secureflow.agent.publications import check_lineage, declaration, differs, keep_lineage
 from secureflow.agent.records import InboxItem
 from secureflow.agent.reload import Reload
+from secureflow.agent.restored import restored
+from secureflow.agent.settling import Settling
 from secureflow.agent.wiring import Assembly
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import DatasetConfig
@@ -84,6 +86,7 @@ class Commands:
             "data.uses": self.data_uses,
             "data.remove": self.data_remove,
             "data.budget": self.data_budget,
+            "data.settle": self.data_settle,
         }
 
     async def status(self) -> dict[str, JSON]:
@@ -105,6 +108,7 @@ class Commands:
             "unproved": len(context.witness.unproved()),
             "alarm": context.store.fact("alarm"),
             "set_back": context.store.fact(FACT),
+            "restored": restored(context.store),
             "waiting": len(self.assembly.inbox.list()),
             "jobs": [
                 {"job": job.job, "approved": job.approved_at, "outcome": job.outcome or "running"}
@@ -288,6 +292,15 @@ class Commands:
     async def data_budget(self, *, exact: bool = True) -> list[dict[str, JSON]]:
         """Return what each privacy domain has spent of its budget."""
         return await self.assembly.context.budgets.report(exact=exact)
+
+    async def data_settle(self, domain: str, bundles: JSON = ()) -> dict[str, JSON]:
+        """Unlock a restored agent's privacy domain, charged for what was spent meanwhile."""
+        context = self.assembly.context
+        settling = Settling(
+            context.budgets, context.store, context.party, context.key.public,
+            self.link.call, context.clock,
+        )  # fmt: skip
+        return await settling.settle(domain, list(bundles))
 
     async def _charters(self) -> dict[str, SignedCharter]:
         answer = await self.link.call("charter.get", {})

@@ -16,6 +16,7 @@ from secureflow.agent.guards import check_approved, check_cosigned
 from secureflow.agent.inforce import InForce
 from secureflow.agent.publications import Publication, published
 from secureflow.agent.records import JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.restored import check_floor
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.witness import Witness
@@ -125,7 +126,9 @@ class AgentContext:
 
     def approved(self, job: str, digest: str) -> tuple[JobRecord, JobSpec]:
         """Return an approved job and its spec; see `guards.check_approved`."""
-        record = check_approved(self.store.job(job), job, digest, self.clock())
+        known = self.store.job(job)
+        check_floor(self.store, job, known)
+        record = check_approved(known, job, digest, self.clock())
         return record, parse_spec(record.spec)
 
     def publication(self, spec: JobSpec) -> Publication | None:

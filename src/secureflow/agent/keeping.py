@@ -7,8 +7,11 @@ forgotten what it promised. The folder's mark (`kit.recordmark`) tells them apar
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
+import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +23,32 @@ from secureflow.kit.recordmark import RecordKeeper, RecordMark, read_mark, write
 
 IDENTITY: Final = "record"
 """The fact that names this record among all others."""
-_BACK: Final = "Put the newest record back, or restore a backup into a new folder."
+_BACK: Final = (
+    "Put the newest record back, or restore a backup into a new folder: secureflow agent restore "
+    "BACKUP --dir FOLDER (docs/deploy.md says what a restored agent no longer does)."
+)
+LOCK: Final = "agent.lock"
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Hold an agent's folder: two agents of one key could vote twice.
+
+    Raises:
+        SecureFlowError: `agent_running`.
+    """
+    handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise SecureFlowError(
+            "agent_running",
+            f"An agent already runs in {directory}.",
+            "Stop it first: one organisation has one agent.",
+        ) from error
+    finally:
+        os.close(handle)
 
 
 def check_present(settings: AgentSettings) -> None:

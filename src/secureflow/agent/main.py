@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +19,7 @@ from secureflow.agent.commands import Commands, Describing
 from secureflow.agent.context import Computing
 from secureflow.agent.control import ControlServer
 from secureflow.agent.headwatch import HeadWatch
-from secureflow.agent.keeping import check_present, keep_record
+from secureflow.agent.keeping import alone, check_present, keep_record
 from secureflow.agent.publications import check_lineage
 from secureflow.agent.reload import Reload, Rules
 from secureflow.agent.revival import revival
@@ -73,7 +70,8 @@ async def serve(
     """
     key = read_signing_key(settings)
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_alone(settings))
+        stack.enter_context(alone(settings.directory))
+        claim_folder(settings.directory)
         store = await open_record(settings, stack)
         for dataset in settings.datasets:
             check_lineage(store, dataset)
@@ -247,21 +245,3 @@ def _hello(assembly: Assembly) -> dict[str, object]:
         "head": context.witness.newest,
         "key": context.key.public,
     }
-
-
-@contextlib.contextmanager
-def _alone(settings: AgentSettings) -> Iterator[None]:
-    """Hold the directory, if no newer version wrote it: two agents of one key could vote twice."""
-    handle = os.open(settings.directory / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        claim_folder(settings.directory)
-        yield
-    except BlockingIOError as error:
-        raise SecureFlowError(
-            "agent_running",
-            f"An agent already runs in {settings.directory}.",
-            "Stop it first: one organisation has one agent.",
-        ) from error
-    finally:
-        os.close(handle)

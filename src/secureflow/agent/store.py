@@ -183,6 +183,11 @@ class Store:
         rows = self._all("SELECT * FROM leaves WHERE job = ? ORDER BY number", job)
         return [OwnLeaf.from_row(row) for row in rows]
 
+    def every_leaf(self) -> Iterator[OwnLeaf]:
+        """Return every own leaf, oldest first."""
+        for row in self._all("SELECT * FROM leaves ORDER BY number"):
+            yield OwnLeaf.from_row(row)
+
     def leaves_of(self, kind: str) -> list[OwnLeaf]:
         """Return own leaves of a kind, oldest first."""
         rows = self._all("SELECT * FROM leaves WHERE kind = ? ORDER BY number", kind)
@@ -421,6 +426,26 @@ class Store:
             "UPDATE inbox SET state = ?, decided_at = ?, reason = ?, spec = ? WHERE id = ?",
             *(row[name] for name in ("state", "decided_at", "reason", "spec", "id")),
         )
+
+    # A restore.
+
+    def end_all(self, outcome: str) -> tuple[str, ...]:
+        """End every job that is not over and every request that waits; forget their secrets."""
+        ended = tuple(row["job"] for row in self._all("SELECT job FROM jobs WHERE outcome = ''"))
+        self._write("UPDATE jobs SET outcome = ? WHERE outcome = ''", outcome)
+        self._write("UPDATE jobs SET secret = x''")
+        for table in ("sessions", "nonces", "tallies"):
+            self._write(f"DELETE FROM {table}")  # noqa: S608  names of this package
+        self._write(
+            "UPDATE inbox SET state = 'withdrawn', spec = '{}', reason = ? WHERE state = 'waiting'",
+            outcome,
+        )
+        return ended
+
+    def budget_domains(self) -> tuple[str, ...]:
+        """Return the privacy domains on record."""
+        rows = self._all("SELECT DISTINCT domain FROM budget_events ORDER BY domain")
+        return tuple(str(row["domain"]) for row in rows)
 
     # The agent's own log of deeds.
 

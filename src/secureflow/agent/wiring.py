@@ -17,6 +17,7 @@ from secureflow.agent.inforce import InForce
 from secureflow.agent.masking import Masking
 from secureflow.agent.modelfiles import ModelFiles
 from secureflow.agent.modelkeys import ModelKeys
+from secureflow.agent.restored import Floor
 from secureflow.agent.rounds import Rounds
 from secureflow.agent.sessions import Sessions
 from secureflow.agent.settings import AgentSettings
@@ -81,7 +82,7 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
     steps = Steps(context, files)
     agent = Agent(
         context,
-        Approvals(context, consent, inbox),
+        Approvals(context, consent, inbox, Floor(store, party, key.public, call)),
         attestation,
         updates,
         tallies,

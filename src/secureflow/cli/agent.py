@@ -9,6 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from secureflow.cli import inbox, owndata
+from secureflow.cli.backups import (
+    Given,
+    Into,
+    IntoExisting,
+    NewFile,
+    PassphraseFile,
+    advise_on_keys,
+    passphrase,
+    told_backup,
+)
 from secureflow.cli.console import Form, Output, confirmed, group, moment, say, show
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.texts import t
@@ -181,6 +191,65 @@ def clear_alarm(
 
     confirmed(t("Go on although the agent raised an alarm?"), yes)
     show(api.clear_alarm(config, reason), output)
+
+
+@app.command("backup", help=t("Write this agent into one file, without its data."))
+def backup(
+    file: NewFile,
+    passphrase_file: PassphraseFile = None,
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Back an agent up, while it runs or stands still."""
+    from secureflow.agent.backup import back_up
+
+    made = back_up(config, file, passphrase(passphrase_file))
+    told = {"party": made.facts["party"], "leaves": made.facts["leaves"]}
+    show({**told_backup(file, made), **told}, output)
+    advise_on_keys(made, "signing.key, link.pem")
+
+
+@app.command("restore", help=t("Make an agent's folder out of a backup."))
+def restore(
+    file: Given,
+    directory: Into,
+    passphrase_file: PassphraseFile = None,
+    into_existing: IntoExisting = False,
+    output: Output = Form.TABLE,
+) -> None:
+    """Restore an agent: it takes part in no older job, and its budgets wait for the owner."""
+    from secureflow.agent import backup as backups
+
+    secret = passphrase(passphrase_file)
+    found = backups.restore(file, directory, passphrase=secret, into_existing=into_existing)
+    told = {
+        "config": str(found.config),
+        "party": found.party,
+        "as_of": moment(found.manifest.facts.get("made_at")),
+        "log_size": found.size,
+        "leaves": found.leaves,
+        "ended": ", ".join(found.ended) or "-",
+        "domains": ", ".join(found.domains) or "-",
+        "keys": t("there") if found.keys else t("missing"),
+    }
+    show(told, output)
+    say(t("This agent votes, trains and spends in no job that is older than this restore."))
+    say(
+        t(
+            "Its privacy budgets are locked until you say what was spent since the backup: "
+            "secureflow agent data settle DOMAIN."
+        )
+    )
+    if found.keys:
+        say(t("Next: secureflow agent start --config {path}", path=found.config))
+    else:
+        say(
+            t(
+                "The keys are missing: put signing.key and link.pem of this agent into {path}, or "
+                "enrol it anew with another key.",
+                path=found.config.parent,
+            )
+        )
 
 
 @charter.command("show", help=t("Show the pinned charter and the candidate."))

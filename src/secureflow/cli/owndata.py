@@ -142,8 +142,39 @@ def budget(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     """Show privacy budgets."""
     from secureflow.agent import api
 
-    columns = ("domain", "unit", "epsilon", "delta", "spent")
+    columns = ("domain", "unit", "epsilon", "delta", "spent", "locked")
     show(api.data_budget(config), output, columns)
+
+
+@app.command(
+    "settle", help=t("Say what a restored agent spent of a privacy budget, and unlock it.")
+)
+def settle(
+    domain: Annotated[str, typer.Argument(help=t("Name of the privacy domain."))],
+    bundle: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help=t("Audit bundle of a job since the backup; repeat it.")),
+    ] = None,
+    yes: Yes = False,
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Charge a domain for what was spent since the backup; only its owner can know all of it."""
+    from secureflow.agent import api
+    from secureflow.cli.files import read_mapping
+
+    bundles = [read_mapping(one) for one in bundle or ()]
+    confirmed(
+        t(
+            "Nothing else was spent of {domain} since the backup, in {count} jobs named here? "
+            "What a lying or restored centre does not show, only you can know.",
+            domain=domain,
+            count=len(bundles),
+        ),
+        yes,
+    )
+    show(api.data_settle(config, domain, bundles), output)
+    say(t("The privacy budget of {domain} is unlocked.", domain=domain))
 
 
 def _from(file: Path, config: Path) -> str:

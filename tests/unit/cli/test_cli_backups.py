@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from secureflow.agent.store import Store
 from secureflow.cli.main import app
 from secureflow.domain.exits import exit_code
+from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import write_private
 from secureflow.server.initialise import initialise
 
 PHRASE = "four words of luck"
@@ -83,3 +86,25 @@ def test_what_is_wrong_is_one_line_with_its_exit_code(
     monkeypatch.delenv("SECUREFLOW_BACKUP_PASSPHRASE")
     assert ended(["server", "backup", str(made), *config]) == 5
     assert ended(["server", "backup", str(tmp_path / "no" / "b"), *config]) == 8
+
+
+def test_an_agent_goes_through_a_file_and_says_what_it_no_longer_does(tmp_path: Path) -> None:
+    folder, runner, made = tmp_path / "agent", CliRunner(), tmp_path / "a.tar"
+    folder.mkdir()
+    SigningKey.generate().save(folder / "signing.key")
+    write_private(folder / "link.pem", b"link")
+    (folder / "ca.pem").write_text("ca")
+    named = {"organisation": "bank-a", "server": "https://c.example", "link": "c.example:8444"}
+    (folder / "agent.yaml").write_text(json.dumps({**named, "trust_domain": "bank.example"}))
+    Store(folder / "agent.db").close()
+    config = ["--config", str(folder / "agent.yaml")]
+    done = runner.invoke(app, ["agent", "backup", str(made), *config])
+    assert done.exit_code == 0, done.output
+    assert "keep signing.key, link.pem yourself" in done.stderr
+    done = runner.invoke(app, ["agent", "restore", str(made), "--dir", str(tmp_path / "new")])
+    assert done.exit_code == 0, done.output
+    assert "no job that is older" in done.stderr
+    assert "secureflow agent data settle DOMAIN" in done.stderr
+    assert "enrol it anew with another key" in done.stderr
+    assert ended(["server", "restore", str(made), "--dir", str(tmp_path / "other")]) == 2
+    assert ended(["agent", "restore", str(made), "--dir", str(folder)]) == 5

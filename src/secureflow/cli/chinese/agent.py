@@ -74,4 +74,17 @@ TEXTS: Final[dict[str, str]] = {
     "not compared yet": "尚未比较",
     "differs by {seconds} s: set the clock (NTP)": "相差 {seconds} 秒：请校准时钟（NTP）",
     "clock_skew": "时钟",
+    "Write this agent into one file, without its data.": "把本代理写入一个文件，不含其数据。",
+    "Make an agent's folder out of a backup.": "由备份建立代理的目录。",
+    "This agent votes, trains and spends in no job that is older than this restore.": (
+        "本代理不再为早于此次恢复的任务投票、训练或花费预算。"
+    ),
+    "Its privacy budgets are locked until you say what was spent since the backup: "
+    "secureflow agent data settle DOMAIN.": (
+        "其隐私预算已锁定，直到您说明自备份以来的花费：secureflow agent data settle DOMAIN。"
+    ),
+    "The keys are missing: put signing.key and link.pem of this agent into {path}, or "
+    "enrol it anew with another key.": (
+        "密钥缺失：请把该代理的 signing.key 与 link.pem 放入 {path}，或用另一把密钥重新注册。"
+    ),
 }

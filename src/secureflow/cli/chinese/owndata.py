@@ -100,4 +100,16 @@ TEXTS: Final[dict[str, str]] = {
     "columns": "列",
     "changed": "已生效",
     "restart": "需重启",
+    "Say what a restored agent spent of a privacy budget, and unlock it.": (
+        "说明恢复后的代理已花费多少隐私预算，并将其解锁。"
+    ),
+    "Name of the privacy domain.": "隐私域的名称。",
+    "Audit bundle of a job since the backup; repeat it.": "备份之后某任务的审计包；可重复给出。",
+    "Nothing else was spent of {domain} since the backup, in {count} jobs named here? "
+    "What a lying or restored centre does not show, only you can know.": (
+        "自备份以来，{domain} 除此处列出的 {count} 个任务外没有其他花费？"
+        "说谎或被恢复的中心不会显示的内容，只有您能知道。"
+    ),
+    "The privacy budget of {domain} is unlocked.": "{domain} 的隐私预算已解锁。",
+    "locked": "已锁定",
 }

@@ -1,0 +1,397 @@
+"""`agent backup` and `agent restore`: one organisation's agent in one file.
+
+In a backup: the record, without what a restored agent must never use again (the secrets of jobs,
+masked sessions, nonces, noised sums: a restored agent takes part in no older job); `agent.yaml`,
+the files that it names inside the folder, evidence, and, only under a passphrase, the signing key
+and the link certificate. Datasets are not in it.
+
+A restored record says so (`agent.restored`), and is looked at before it is believed: its schema is
+this program's and no more, and each of its own leaves bears the organisation's signature.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from secureflow.agent.keeping import IDENTITY, LOCK, alone, check_present
+from secureflow.agent.restored import FACT, OUTCOME
+from secureflow.agent.schema import MIGRATIONS
+from secureflow.agent.settings import AgentSettings
+from secureflow.agent.store import Store
+from secureflow.engines.ledger.leaves import leaf_from_json, verify
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.kit.archive import (
+    Backup,
+    Manifest,
+    check_passphrase,
+    check_target,
+    unreadable,
+    unwritable,
+    write_backup,
+)
+from secureflow.kit.clock import system_clock
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import claim_folder
+from secureflow.kit.pki import write_private
+from secureflow.kit.recordmark import FILE as MARK
+from secureflow.kit.recordmark import RecordMark, write_mark
+from secureflow.kit.version import __version__
+from secureflow.kit.whole import flush_directory, write_whole
+
+JSON = Any
+AGENT: Final = "agent"
+RECORD: Final = "record/agent.db"
+CONFIG: Final = "config/agent.yaml"
+AUTHORITY: Final = "config/ca.pem"
+KEYS: Final = ("signing.key", "link.pem")
+_STAGING: Final = ".restoring"
+_PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,89}")
+_MOST_FILES: Final = 256
+_SCRUB: Final = (
+    "UPDATE jobs SET secret = x''",
+    "DELETE FROM sessions",
+    "DELETE FROM nonces",
+    "DELETE FROM tallies",
+    "DELETE FROM answers WHERE request NOT LIKE 'consent/%' AND request NOT LIKE 'finish/%'",
+)
+
+
+@dataclass(frozen=True)
+class RestoredAgent:
+    """What was found in a backup."""
+
+    manifest: Manifest
+    config: Path
+    party: str
+    size: int
+    leaves: int
+    ended: tuple[str, ...]
+    domains: tuple[str, ...]
+    keys: bool
+
+
+def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
+    """Write a backup of the agent that a settings file names, running or not.
+
+    Raises:
+        SecureFlowError: `record_missing`, `not_enrolled`, `backup_exists`, `backup_unwritable`,
+            `weak_password`, `store_unreadable`.
+    """
+    settings = AgentSettings.load(config)
+    if passphrase is not None:
+        check_passphrase(passphrase)
+    check_target(target)
+    check_present(settings)
+    if not settings.record.exists():
+        raise _nothing(settings)
+    try:
+        # In the agent's own folder: what is scrubbed must not lie on another disk meanwhile.
+        with tempfile.TemporaryDirectory(prefix=".backup-", dir=settings.directory) as place:
+            copy = Path(place) / "agent.db"
+            who = {"party": settings.organisation, "key": _signing_key(settings).public}
+            facts = {**who, **_copy_record(settings.record, copy)}
+            files, named = _files(config, settings, copy)
+            told = {"made_at": system_clock(), "version": __version__, "named": named, **facts}
+            return write_backup(target, AGENT, told, files, _keys(settings), passphrase)
+    except OSError as error:
+        raise unwritable(target, error) from error
+
+
+def restore(
+    backup: Path, directory: Path, *, passphrase: str | None = None, into_existing: bool = False
+) -> RestoredAgent:
+    """Make an agent's folder out of a backup.
+
+    Args:
+        backup: the file.
+        directory: new or empty; with `into_existing` an agent's folder whose record is lost: keys
+            and settings stay, what is left of the record is put aside.
+        passphrase: opens the keys.
+        into_existing: see `directory`.
+
+    Raises:
+        SecureFlowError: `backup_unreadable`, `backup_other_kind`, `passphrase_refused`,
+            `folder_not_empty`, `agent_running`, `store_too_new`, `restore_failed`.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        left = {_STAGING, LOCK}  # by an earlier try
+        if not into_existing and any(path.name not in left for path in directory.iterdir()):
+            raise _filled(directory)
+        with alone(directory):
+            shutil.rmtree(directory / _STAGING, ignore_errors=True)
+            try:
+                return _restore(backup, directory, passphrase)
+            finally:
+                shutil.rmtree(directory / _STAGING, ignore_errors=True)
+    except OSError as error:
+        raise SecureFlowError(
+            "restore_failed",
+            f"The backup cannot be restored into {directory}: {error.strerror}.",
+            "Free space, or choose another folder; nothing that was there before is lost.",
+        ) from error
+
+
+# The backup's parts.
+
+
+def _copy_record(record: Path, copy: Path) -> dict[str, JSON]:
+    """Copy the record as it is at one moment, and take out what must never be used again."""
+    try:
+        with closing(sqlite3.connect(record)) as database:
+            database.execute("VACUUM INTO ?", (str(copy),))
+        copy.chmod(0o600)
+        with closing(sqlite3.connect(copy, isolation_level=None)) as database:
+            database.execute("PRAGMA secure_delete=ON")
+            for statement in _SCRUB:
+                database.execute(statement)
+            database.execute("VACUUM")
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            leaves = database.execute("SELECT count(*) FROM leaves").fetchone()[0]
+            return {"schema": version, "leaves": leaves}
+    except sqlite3.DatabaseError as error:
+        raise SecureFlowError(
+            "store_unreadable",
+            f"The agent's record {record} cannot be copied: {error}.",
+            "Look for free space, and whether the agent's version is this one.",
+        ) from error
+
+
+def _files(
+    config: Path, settings: AgentSettings, copy: Path
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the members, and where those that the settings name belong in the folder."""
+    files = {CONFIG: config, AUTHORITY: settings.authority, RECORD: copy}
+    named: dict[str, str] = {}
+    for number, path in enumerate([*settings.consent.policies, *settings.attestation.roots]):
+        inside = _inside(path, settings.directory)
+        if inside and path.is_file():
+            files[f"config/named{number}"] = path
+            named[f"config/named{number}"] = inside
+    for path in sorted(settings.evidence.glob("*"))[:_MOST_FILES]:
+        if path.is_file() and not path.is_symlink() and _PART.fullmatch(path.name):
+            files[f"evidence/{path.name}"] = path
+    return files, named
+
+
+def _inside(path: Path, directory: Path) -> str:
+    """Return a path relative to the folder; empty where it lies outside or is no plain one."""
+    try:
+        parts = path.resolve().relative_to(directory.resolve()).parts
+    except ValueError:
+        return ""
+    return "/".join(parts) if parts and all(map(_PART.fullmatch, parts)) else ""
+
+
+def _keys(settings: AgentSettings) -> dict[str, bytes]:
+    return {name: (settings.directory / name).read_bytes() for name in KEYS}
+
+
+def _signing_key(settings: AgentSettings) -> SigningKey:
+    try:
+        return SigningKey.load(settings.signing_key)
+    except (OSError, ValueError) as error:
+        raise _nothing(settings) from error
+
+
+def _nothing(settings: AgentSettings) -> SecureFlowError:
+    return SecureFlowError(
+        "not_enrolled",
+        f"{settings.directory} holds no agent that has run.",
+        "Name its agent.yaml with --config, as the user of the agent.",
+    )
+
+
+# The restore.
+
+
+def _restore(backup: Path, directory: Path, passphrase: str | None) -> RestoredAgent:
+    staging = directory / _STAGING
+    with Backup(backup) as opened:
+        manifest = opened.manifest
+        if manifest.process != AGENT:
+            raise SecureFlowError(
+                "backup_other_kind",
+                f"The backup is of a {manifest.process}, not of a {AGENT}.",
+                f"Use `secureflow {manifest.process} restore`.",
+            )
+        keys = opened.keys(passphrase) if passphrase is not None else {}
+        opened.extract(staging)
+    record, facts = staging / RECORD, manifest.facts
+    for needed in (record, staging / CONFIG, staging / AUTHORITY):
+        if not needed.exists():
+            raise unreadable(backup, f"{needed.name} is not in it")
+    public, party = str(facts.get("key", "")), str(facts.get("party", ""))
+    _check_same(directory, keys, public)
+    _check_schema(record)
+    store = Store(record)
+    with closing(store):
+        _check_leaves(store, backup, party, public)
+        found = _mark(store, facts)
+        identity = store.fact(IDENTITY)
+        mark = RecordMark(identity, store.reached())
+    _settle(directory, staging, keys, _named(facts))
+    write_mark(directory, mark)
+    claim_folder(directory)
+    config = directory / "agent.yaml"
+    if not config.exists():
+        write_whole(config, _usual(staging / CONFIG, config))
+    held = all((directory / name).exists() for name in KEYS)
+    leaves = mark.reached["leaves"]
+    return RestoredAgent(
+        manifest, config, party, found.size, leaves, found.ended, found.domains, held
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    size: int
+    ended: tuple[str, ...]
+    domains: tuple[str, ...]
+
+
+def _check_same(directory: Path, keys: Mapping[str, bytes], public: str) -> None:
+    """Refuse a folder of another key: the record's promises are this one's."""
+    path = directory / KEYS[0]
+    if path.exists() and SigningKey.load(path).public != public:
+        raise SecureFlowError(
+            "record_foreign",
+            f"The backup is not of the agent whose key {path} is.",
+            "Restore the backup of this very agent, or into a new folder.",
+        )
+    if KEYS[0] in keys and not path.exists():
+        with tempfile.TemporaryDirectory(dir=directory) as place:
+            write_private(Path(place) / KEYS[0], keys[KEYS[0]])
+            if SigningKey.load(Path(place) / KEYS[0]).public != public:
+                raise unreadable(directory, "its signing key is not the one that it names")
+
+
+def _check_schema(record: Path) -> None:
+    """Refuse a file that is not simply tables of ours: a trigger or view would run as we read."""
+    with tempfile.TemporaryDirectory(dir=record.parent) as place:
+        fresh = Path(place) / "fresh.db"
+        Store(fresh).close()
+        ours = set(_schema(fresh))
+    try:
+        theirs = set(_schema(record))
+        with closing(sqlite3.connect(record)) as database:
+            database.execute("PRAGMA trusted_schema=OFF")
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            sound = database.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+    except sqlite3.DatabaseError as error:
+        raise unreadable(record, "its record is no sound database") from error
+    foreign = theirs - ours if version <= len(MIGRATIONS) else set()
+    if not sound or foreign or any(kind not in {"table", "index"} for kind, _ in theirs):
+        raise unreadable(record, "its record holds what no agent's record does")
+
+
+def _schema(path: Path) -> Iterator[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA trusted_schema=OFF")
+        yield from database.execute("SELECT type, name FROM sqlite_schema").fetchall()
+
+
+def _check_leaves(store: Store, backup: Path, party: str, public: str) -> None:
+    """Hold every own leaf against the organisation's key."""
+    for leaf in store.every_leaf():
+        try:
+            signed = leaf_from_json(leaf.bundle["leaf"])
+            sound = signed.hash() == leaf.hash and signed.leaf.author == party
+            sound = sound and verify(signed, public)
+        except (SecureFlowError, KeyError, TypeError):
+            sound = False
+        if not sound:
+            raise unreadable(backup, f"its own leaf {leaf.hash[:64]} does not bear its signature")
+
+
+def _mark(store: Store, facts: Mapping[str, JSON]) -> _Found:
+    """Say in the record that it was restored, and end what it cannot go on with."""
+    taken_at = facts.get("made_at")
+    if type(taken_at) is not int:
+        raise unreadable(Path("manifest.json"), "it does not say when it was made")
+    now = system_clock()
+    head = store.fact("head")
+    size = parse_note(head["note"]).checkpoint.size if head and head.get("note") else 0
+    with store.transaction():
+        ended = store.end_all(OUTCOME)
+        domains = store.budget_domains()
+        told = {"restored_at": now, "taken_at": taken_at, "size": size, "settled": []}
+        store.set_fact(FACT, told)
+        if store.fact(IDENTITY) is None:
+            store.set_fact(IDENTITY, RecordMark.fresh_identity())
+        store.note(now, "agent.restored", "", taken_at=taken_at, jobs=len(ended))
+    return _Found(size, ended, domains)
+
+
+def _named(facts: Mapping[str, JSON]) -> dict[str, str]:
+    """Return where files that the settings name belong; nothing outside of the folder."""
+    named = facts.get("named", {})
+    if not isinstance(named, dict) or len(named) > _MOST_FILES:
+        raise unreadable(Path("manifest.json"), "it names files in a way that no agent does")
+    for inside in named.values():
+        parts = inside.split("/") if isinstance(inside, str) else [""]
+        if len(parts) > 8 or not all(map(_PART.fullmatch, parts)) or parts[0] in _RESERVED:
+            raise unreadable(Path("manifest.json"), "it names a file outside of its folder")
+    return named
+
+
+_RESERVED: Final = {*KEYS, "agent.db", "agent.db-wal", "agent.db-shm", MARK, "version.json"}
+
+
+def _settle(
+    directory: Path, staging: Path, keys: Mapping[str, bytes], named: Mapping[str, str]
+) -> None:
+    """Move everything to its place; what is there already stays, but for the record."""
+    had = [directory / name for name in ("agent.db", "agent.db-wal", "agent.db-shm", MARK)]
+    if any(path.exists() for path in had):
+        aside = Path(tempfile.mkdtemp(prefix="before-restore-", dir=directory))
+        for path in had:
+            if path.exists():
+                path.replace(aside / path.name)
+    moves = {AUTHORITY: "ca.pem", **named}
+    moves |= {
+        f"evidence/{path.name}": f"evidence/{path.name}"
+        for path in sorted((staging / "evidence").glob("*"))
+    }
+    for member, inside in moves.items():
+        source, target = staging / member, directory / inside
+        if source.exists() and not target.exists():
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            source.replace(target)
+    for name in KEYS:
+        if name in keys and not (directory / name).exists():
+            write_private(directory / name, keys[name])
+    (staging / RECORD).replace(directory / "agent.db")
+    flush_directory(directory)
+
+
+def _usual(source: Path, config: Path) -> bytes:
+    """Return the settings, with the folder that they are in now."""
+    text = source.read_bytes()
+    try:
+        told = yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise unreadable(config, "its settings cannot be read") from error
+    if not isinstance(told, dict) or str(told.get("directory", ".")) == ".":
+        return text
+    return yaml.safe_dump({**told, "directory": "."}, sort_keys=False).encode()
+
+
+def _filled(directory: Path) -> SecureFlowError:
+    return SecureFlowError(
+        "folder_not_empty",
+        f"{directory} is not empty.",
+        "Name a new folder, or --into-existing to put the record of this folder aside and the "
+        "backup's in its place; stop the process first.",
+    )

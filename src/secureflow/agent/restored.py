@@ -1,0 +1,149 @@
+"""What an agent that came out of a backup no longer does: it has forgotten what it promised since.
+
+The fact `restored` stays in its record for ever:
+- jobs that were approved before the restore are declined by name: their votes, updates and charges
+  may have been others than the record knows (`outcome` is `restored`, and no request gets past it);
+- so are jobs of which the log holds own leaves that the record lacked;
+- every privacy domain is locked until its owner says what was spent since the backup. A domain that
+  the backup does not know is locked as well: it may have been declared after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from secureflow.agent.records import JobRecord
+from secureflow.agent.store import Store
+from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+FACT: Final = "restored"
+"""{restored_at, taken_at, size, settled: [domain]}; times in unix seconds, `size` of the head."""
+_PAGE: Final = 500
+OUTCOME: Final = "restored"
+"""Of a job that was not over when the backup was made."""
+
+
+def restored(store: Store) -> dict[str, JSON] | None:
+    """Return what the record says of its restore; None where there was none."""
+    kept: dict[str, JSON] | None = store.fact(FACT)
+    return kept
+
+
+class Floor:
+    """Finds the older jobs of which the record knows nothing: approved since the backup was made.
+
+    Only the log knows them, by the leaves that this organisation signed then. It is read from where
+    the backup's head stood, before the first consent and on from there before each other one.
+
+    Args:
+        store: the record.
+        party: organisation slug.
+        key: its public signing key.
+        call: asks the centre (`audit.entries`).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        party: str,
+        key: str,
+        call: Callable[[str, dict[str, JSON]], Awaitable[JSON]],
+    ) -> None:
+        self._store = store
+        self._party = party
+        self._key = key
+        self._call = call
+        self._scanned: int | None = None
+        self._older: set[str] = set()
+        self._lock = asyncio.Lock()
+
+    async def check(self, job: str) -> None:
+        """Refuse a job of which the log holds own leaves that this record lacks.
+
+        Raises:
+            SecureFlowError: `restored_since`, or why the centre did not answer.
+        """
+        told = restored(self._store)
+        if told is None or self._store.job(job) is not None:
+            return
+        async with self._lock:
+            await self._scan(int(told["size"]))
+        if job in self._older:
+            raise _older(job, told)
+
+    async def _scan(self, start: int) -> None:
+        at = start if self._scanned is None else self._scanned
+        while page := (await self._call("audit.entries", {"start": at, "limit": _PAGE}))["entries"]:
+            for leaf in own_leaves(page, self._party, self._key):
+                if leaf.leaf.job and not self._store.has_leaf(leaf.hash()):
+                    self._older.add(leaf.leaf.job)
+            at += len(page)
+            self._scanned = at
+
+
+def own_leaves(page: Sequence[Mapping[str, JSON]], party: str, key: str) -> list[SignedLeaf]:
+    """Return those of a page of the log that an organisation certainly signed."""
+    signed = [leaf_from_json(entry["leaf"]) for entry in page if "leaf" in entry]
+    return [one for one in signed if one.leaf.author == party and verify(one, key)]
+
+
+def check_floor(store: Store, job: str, record: JobRecord | None) -> None:
+    """Refuse a job that is older than the restore.
+
+    Raises:
+        SecureFlowError: `restored_since`.
+    """
+    told = restored(store)
+    if told is None:
+        return
+    older = record.outcome == OUTCOME if record else bool(store.leaves(job))
+    if older:
+        raise _older(job, told)
+
+
+def locked(store: Store, domain: str) -> bool:
+    """Tell whether a privacy domain waits for its owner's word."""
+    told = restored(store)
+    return told is not None and domain not in told.get("settled", ())
+
+
+def check_unlocked(store: Store, domain: str) -> None:
+    """Refuse to spend of a domain of which nobody has said what was spent.
+
+    Raises:
+        SecureFlowError: `budget_locked`.
+    """
+    if locked(store, domain):
+        told = store.fact(FACT)
+        raise SecureFlowError(
+            "budget_locked",
+            f"The privacy budget of {domain} is locked: this agent was restored from a backup of "
+            f"{_moment(told['taken_at'])}, and what was spent since then is not known here.",
+            f"Its owner says so: secureflow agent data settle {domain}.",
+            {"domain": domain},
+        )
+
+
+def settle(store: Store, domain: str) -> None:
+    """Note the owner's word on a domain; the caller holds the transaction."""
+    told = store.fact(FACT)
+    store.set_fact(FACT, {**told, "settled": sorted({*told.get("settled", ()), domain})})
+
+
+def _older(job: str, told: Mapping[str, JSON]) -> SecureFlowError:
+    return SecureFlowError(
+        "restored_since",
+        f"This agent was restored from a backup of {_moment(told['taken_at'])}; job {job} is older "
+        "than the restore, and what was promised in it since is not known here.",
+        "Submit a new job.",
+        {"taken_at": told["taken_at"], "restored_at": told["restored_at"]},
+    )
+
+
+def _moment(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

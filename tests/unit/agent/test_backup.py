@@ -1,0 +1,251 @@
+"""An agent out of a backup: what is in one, what is refused, and what it no longer does."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from secureflow.agent.backup import back_up, restore
+from secureflow.agent.keeping import check_present
+from secureflow.agent.records import InboxItem, JobRecord, OwnLeaf
+from secureflow.agent.restored import FACT, OUTCOME, check_floor, check_unlocked, settle
+from secureflow.agent.settings import AgentSettings
+from secureflow.agent.store import Store
+from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
+from secureflow.kit.archive import Backup, write_backup
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import write_private
+from secureflow.kit.recordmark import read_mark
+
+PHRASE = "four words of luck"
+KEY = SigningKey.from_seed(b"a" * 32)
+SECRET = b"SECRET-OF-A-JOB-SECRET-OF-A-JOB!"
+
+
+def own_leaf(number: int, kind: str = "approval", key: SigningKey = KEY) -> OwnLeaf:
+    salt = bytes(32)
+    body = Leaf(
+        kind=kind, origin="log.example", author="bank-a", at=number,
+        commitment=commitment(salt, {"n": number}), job=f"job_{number}", spec="d" * 64, prev="",
+    )  # fmt: skip
+    signed = sign_leaf(body, key)
+    bundle = {"leaf": signed.json(), "document": {"n": number}, "salt": salt.hex()}
+    return OwnLeaf(signed.hash(), f"job_{number}", kind, bundle)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """An agent with a finished job, a running one, a request that waits, and a budget."""
+    folder = tmp_path / "agent"
+    (folder / "policies").mkdir(parents=True)
+    (folder / "policies" / "own.cedar").write_text("permit(principal, action, resource);")
+    (folder / "evidence").mkdir()
+    (folder / "evidence" / f"ledger_inconsistent-{'0' * 64}.json").write_text("{}")
+    (folder / "ca.pem").write_text("CA")
+    KEY.save(folder / "signing.key")
+    write_private(folder / "link.pem", b"LINK KEY")
+    values = {
+        "directory": ".", "organisation": "bank-a", "server": "https://centre.example",
+        "link": "centre.example:8444", "trust_domain": "bank.example",
+        "consent": {"policies": ["policies/own.cedar"]},
+    }  # fmt: skip
+    (folder / "agent.yaml").write_text(yaml.safe_dump(values))
+    with closing(Store(folder / "agent.db")) as store, store.transaction():
+        for number, outcome in ((1, "succeeded"), (2, "")):
+            record = JobRecord(f"job_{number}", "d" * 64, {}, SECRET, 10, 20, outcome)
+            store.add_job(record)
+            store.add_leaf(own_leaf(number))
+        store.keep_session("job_2", "train", SECRET)
+        store.keep_tally("job_2", SECRET)
+        store.set_nonce("job_2", 1, SECRET.hex(), 1)
+        store.keep_answer("consent/job_2", "job_2", {"kept": True})
+        store.keep_answer("admit/job_2", "job_2", {"secret": SECRET.hex()})
+        store.add_budget_event("people", {"kind": "limit"})
+        item = InboxItem("a" * 64, "job_3", "d" * 64, {}, {}, [], "waiting", 1, 2, None, "")
+        store.add_inbox_item(item)
+    return folder / "agent.yaml"
+
+
+def refusal(deed: Callable[..., Any], *arguments: Any, **more: Any) -> SecureFlowError:
+    with pytest.raises(SecureFlowError) as refused:
+        deed(*arguments, **more)
+    return refused.value
+
+
+def test_a_backup_has_no_secret_outside_of_its_seal(config: Path, tmp_path: Path) -> None:
+    made = back_up(config, tmp_path / "b.tar", PHRASE)
+    assert (tmp_path / "b.tar").stat().st_mode & 0o777 == 0o600
+    data = (tmp_path / "b.tar").read_bytes()
+    seed = (config.parent / "signing.key").read_bytes().strip()
+    for secret in (SECRET, SECRET.hex().encode(), seed, b"LINK KEY"):
+        assert secret not in data
+    assert sorted(made.keys["names"] if made.keys else ()) == ["link.pem", "signing.key"]
+    assert {one.name for one in config.parent.iterdir()} == {
+        "agent.db", "agent.yaml", "ca.pem", "evidence", "link.pem", "policies", "signing.key",
+    }  # fmt: skip
+    assert back_up(config, tmp_path / "c.tar", None).keys is None
+
+
+def test_a_running_agent_is_backed_up_as_it_is_at_one_moment(config: Path, tmp_path: Path) -> None:
+    with closing(Store(config.parent / "agent.db")) as store:
+        with store.transaction():
+            store.add_leaf(own_leaf(3))
+        assert back_up(config, tmp_path / "b.tar", None).facts["leaves"] == 3
+
+
+def test_it_comes_back_and_says_that_it_was_restored(config: Path, tmp_path: Path) -> None:
+    back_up(config, tmp_path / "b.tar", PHRASE)
+    folder = tmp_path / "new"
+    found = restore(tmp_path / "b.tar", folder, passphrase=PHRASE)
+    assert (found.party, found.leaves, found.keys) == ("bank-a", 2, True)
+    assert (found.ended, found.domains) == (("job_2",), ("people",))
+    settings = AgentSettings.load(folder / "agent.yaml")
+    check_present(settings)
+    mark = read_mark(folder)
+    assert mark is not None
+    assert mark.reached["leaves"] == 2
+    assert SigningKey.load(settings.signing_key).public == KEY.public
+    assert (folder / "policies" / "own.cedar").exists()
+    assert len(list((folder / "evidence").iterdir())) == 1
+    for name in ("signing.key", "link.pem", "agent.db"):
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+    assert not (folder / ".restoring").exists()
+    with closing(Store(settings.record)) as store:
+        job = store.job("job_2")
+        assert job is not None
+        assert (job.outcome, job.secret) == (OUTCOME, b"")
+        assert store.session("job_2", "train") is None
+        assert store.inbox(waiting=True) == []
+        assert store.fact(FACT)["settled"] == []
+        assert store.deeds(limit=1)[0]["deed"] == "agent.restored"
+
+
+def test_older_jobs_are_declined_and_budgets_locked_until_the_owner_speaks(
+    config: Path, tmp_path: Path
+) -> None:
+    back_up(config, tmp_path / "b.tar", None)
+    restore(tmp_path / "b.tar", tmp_path / "new")
+    with closing(Store(tmp_path / "new" / "agent.db")) as store:
+        assert refusal(check_floor, store, "job_2", store.job("job_2")).code == "restored_since"
+        with store.transaction():
+            store.add_leaf(own_leaf(7))  # taken from the log: the record had forgotten the job
+        assert refusal(check_floor, store, "job_7", None).code == "restored_since"
+        check_floor(store, "job_8", None)
+        for domain in ("people", "declared after the backup"):
+            error = refusal(check_unlocked, store, domain)
+            assert error.code == "budget_locked"
+            assert f"secureflow agent data settle {domain}" in error.hint
+        with store.transaction():
+            settle(store, "people")
+        check_unlocked(store, "people")
+        assert refusal(check_unlocked, store, "other").code == "budget_locked"
+    with closing(Store(config.parent / "agent.db")) as store:
+        check_floor(store, "job_2", store.job("job_2"))
+        check_unlocked(store, "people")
+
+
+def test_without_keys_the_folder_waits_for_them(config: Path, tmp_path: Path) -> None:
+    back_up(config, tmp_path / "b.tar", None)
+    assert not restore(tmp_path / "b.tar", tmp_path / "new").keys
+    assert not (tmp_path / "new" / "signing.key").exists()
+    # A lost record comes back into the folder that still has its keys.
+    (config.parent / "agent.db").unlink()
+    assert refusal(restore, tmp_path / "b.tar", config.parent).code == "folder_not_empty"
+    assert restore(tmp_path / "b.tar", config.parent, into_existing=True).keys
+
+
+def test_a_folder_of_another_agent_a_wrong_passphrase_and_a_running_agent(
+    config: Path, tmp_path: Path
+) -> None:
+    back_up(config, tmp_path / "b.tar", PHRASE)
+    other = tmp_path / "other"
+    other.mkdir()
+    SigningKey.generate().save(other / "signing.key")
+    error = refusal(restore, tmp_path / "b.tar", other, into_existing=True)
+    assert error.code == "record_foreign"
+    error = refusal(restore, tmp_path / "b.tar", tmp_path / "new", passphrase="another phrase")
+    assert error.code == "passphrase_refused"
+    handle = os.open(config.parent / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    error = refusal(restore, tmp_path / "b.tar", config.parent, into_existing=True)
+    os.close(handle)
+    assert error.code == "agent_running"
+
+
+def altered(config: Path, tmp_path: Path, change: Callable[[Path], object], **facts: Any) -> Path:
+    """Make a backup of which somebody changed something, with digests that fit."""
+    back_up(config, tmp_path / "b.tar", None)
+    with Backup(tmp_path / "b.tar") as backup:
+        backup.extract(tmp_path / "in")
+    change(tmp_path / "in")
+    files = {one.name: tmp_path / "in" / one.name for one in backup.manifest.files}
+    files = {name: path for name, path in files.items() if path.exists()}
+    write_backup(tmp_path / "c.tar", "agent", {**backup.manifest.facts, **facts}, files, {}, None)
+    return tmp_path / "c.tar"
+
+
+def run(*statements: str) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        with closing(sqlite3.connect(folder / "record" / "agent.db")) as database:
+            for statement in statements:
+                database.execute(statement)
+            database.commit()
+
+    return change
+
+
+HOSTILE: dict[str, Callable[[Path], object]] = {
+    "a trigger": run("CREATE TRIGGER t AFTER INSERT ON facts BEGIN DELETE FROM facts; END"),
+    "a view": run("CREATE VIEW v AS SELECT * FROM jobs"),
+    "a table of its own": run("CREATE TABLE mine (x)"),
+    "a forged leaf": run("UPDATE leaves SET bundle = replace(bundle, 'bank-a', 'bank-b')"),
+    "a leaf without a leaf": run("UPDATE leaves SET bundle = '{}'"),
+    "no database": lambda folder: (folder / "record" / "agent.db").write_bytes(b"x" * 5000),
+    "no record": lambda folder: (folder / "record" / "agent.db").unlink(),
+    "no settings": lambda folder: (
+        (folder / "config" / "agent.yaml").write_text("a: [")
+        if (folder / "config" / "agent.yaml").unlink() is None
+        else None
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_record_is_refused(config: Path, tmp_path: Path, what: str) -> None:
+    made = altered(config, tmp_path, HOSTILE[what])
+    assert refusal(restore, made, tmp_path / "new").code in {
+        "backup_unreadable",
+        "store_unreadable",
+    }
+    assert not (tmp_path / "new" / "agent.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["../out", "/etc/x", "a/../../b", "signing.key", "agent.db", "record.json", "", "a//b", 3],
+)
+def test_a_file_that_would_lie_elsewhere_is_refused(
+    config: Path, tmp_path: Path, inside: Any
+) -> None:
+    made = altered(config, tmp_path, lambda _: None, named={"config/named0": inside})
+    assert refusal(restore, made, tmp_path / "new").code == "backup_unreadable"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_record_of_a_later_version_is_refused(config: Path, tmp_path: Path) -> None:
+    made = altered(config, tmp_path, run("PRAGMA user_version = 999"))
+    assert refusal(restore, made, tmp_path / "new").code == "store_too_new"
+
+
+def test_an_older_backup_comes_up_to_this_version(config: Path, tmp_path: Path) -> None:
+    made = altered(config, tmp_path, run("DELETE FROM facts"))
+    assert restore(made, tmp_path / "new").leaves == 2

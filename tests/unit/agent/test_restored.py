@@ -1,0 +1,193 @@
+"""A restored agent: no older job, and no budget that fills itself again."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.agent_world import JOB, ME, World
+
+from secureflow.agent.backup import _copy_record, _mark
+from secureflow.agent.settling import Settling
+from secureflow.agent.store import Store
+from secureflow.domain.specs import dump, spec_digest
+from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
+from secureflow.kit.errors import SecureFlowError
+from tests.unit.agent.test_budgets import BUDGET, PRIVATE, events, spent, world
+
+
+def backed_up(agent: World) -> Path:
+    """Copy the record as a backup does, running."""
+    copy = agent.directory / "copy.db"
+    _copy_record(agent.settings.record, copy)
+    return copy
+
+
+def put_back(agent: World, copy: Path) -> None:
+    """Put the copy in the record's place as a restore does, and start the agent."""
+    agent.store.close()
+    with closing(Store(copy)) as store:
+        _mark(store, {"made_at": 1})
+    for suffix in ("-wal", "-shm"):
+        agent.settings.record.with_name(agent.settings.record.name + suffix).unlink(missing_ok=True)
+    copy.replace(agent.settings.record)
+    agent.open_agent()
+
+
+def logged(agent: World) -> list[dict[str, Any]]:
+    """Return this agent's own leaves as an honest centre shows them."""
+    kept = list(agent.store.every_leaf())
+    return [{"index": n, "leaf": leaf.bundle["leaf"]} for n, leaf in enumerate(kept)]
+
+
+def settling(agent: World) -> Settling:
+    context = agent.assembly.context
+    return Settling(context.budgets, agent.store, ME, context.key.public, agent.call, context.clock)
+
+
+async def settle(agent: World, *bundles: dict[str, Any]) -> dict[str, Any]:
+    return await settling(agent).settle("customers", bundles)
+
+
+async def unsettled(agent: World, *bundles: dict[str, Any]) -> str:
+    with pytest.raises(SecureFlowError) as refused:
+        await settle(agent, *bundles)
+    return refused.value.code
+
+
+async def refusal(agent: World, deed: Any) -> SecureFlowError:
+    with pytest.raises(SecureFlowError) as refused:
+        await deed
+    return refused.value
+
+
+def anew(agent: World, name: str) -> None:
+    """Let another job be asked for."""
+    agent.spec = agent.make_spec(**{**PRIVATE, "name": name})
+    agent.digest = spec_digest(agent.spec)
+
+
+@pytest.mark.parametrize("verb", ["consent", "challenge", "admit", "round"])
+async def test_it_goes_on_in_no_job_of_the_backup(tmp_path: Path, verb: str) -> None:
+    agent = World(tmp_path)
+    await agent.admitted()
+    copy = backed_up(agent)
+    put_back(agent, copy)
+    deeds = {
+        "consent": lambda: agent.ask("consent", agent.consent_body()),
+        "challenge": lambda: agent.ask("challenge", agent.body(generation=1)),
+        "admit": agent.admit,
+        "round": lambda: agent.round(1),
+    }
+    error = await refusal(agent, deeds[verb]())
+    assert error.code == "restored_since"
+    assert agent.uplink.sent == []
+    before = [leaf.hash for leaf in agent.store.every_leaf()]
+    await agent.ask("finish", agent.body(outcome="failed", model=None, head=agent.head()))
+    assert [leaf.hash for leaf in agent.store.every_leaf()] == before
+
+
+async def test_nor_in_one_that_was_approved_since(tmp_path: Path) -> None:
+    """The record knows nothing of it; the log holds this organisation's own signature."""
+    agent = World(tmp_path)
+    copy = backed_up(agent)
+    await agent.ask("consent", agent.consent_body())
+    agent.entries = logged(agent)
+    put_back(agent, copy)
+    error = await refusal(agent, agent.ask("consent", agent.consent_body()))
+    assert error.code == "restored_since"
+    assert agent.store.job(JOB) is None
+
+
+@pytest.mark.parametrize("what", ["forged", "another's", "hidden"])
+async def test_only_own_signatures_say_so(tmp_path: Path, what: str) -> None:
+    """Else whoever puts a leaf into the log could keep an organisation out of any job."""
+    agent = World(tmp_path)
+    copy = backed_up(agent)
+    await agent.ask("consent", agent.consent_body())
+    (entry,) = logged(agent)
+    leaf = leaf_from_json(entry["leaf"]).leaf
+    other = agent.keys["bank-c"]
+    shown = {
+        "forged": {"index": 0, "leaf": sign_leaf(leaf, other).json()},
+        "another's": {"index": 0, "leaf": sign_leaf(_of(leaf, "bank-c"), other).json()},
+        "hidden": {"index": 0, "hash": "00"},
+    }
+    agent.entries = [shown[what]]
+    put_back(agent, copy)
+    await agent.ask("consent", agent.consent_body())
+
+
+def _of(leaf: Any, author: str) -> Any:
+    return replace(leaf, author=author)
+
+
+async def test_a_budget_does_not_refill_where_the_centre_was_restored_too(tmp_path: Path) -> None:
+    """Nobody's record holds what was spent since: nothing is spent until the owner has spoken."""
+    agent = world(tmp_path)
+    copy = backed_up(agent)
+    await agent.admitted()
+    await agent.round(1)
+    before, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
+    put_back(agent, copy)
+    agent.entries = []  # the centre has lost it as well
+    anew(agent, "another")
+    error = await refusal(agent, agent.ask("consent", agent.consent_body()))
+    assert error.code == "budget_locked"
+    assert "secureflow agent data settle customers" in error.hint
+    assert agent.store.job(JOB) is None
+    (shown,) = await agent.assembly.context.budgets.report(exact=False)
+    assert shown["locked"]
+    assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
+    assert await spent(agent) == pytest.approx(before)
+    assert await unsettled(agent) == "budget_not_locked"
+    agent.reopen()
+    assert await spent(agent) == pytest.approx(before)
+
+
+async def test_after_the_owner_spoke_the_rest_of_the_budget_is_what_was_left(
+    tmp_path: Path,
+) -> None:
+    agent = world(tmp_path, {**BUDGET, "epsilon": 2.0})  # one costs 1.7, two 2.4
+    copy = backed_up(agent)
+    await agent.admitted()
+    await agent.round(1)
+    bundle = {"job": "job_before12345", "spec": dump(agent.spec)}
+    put_back(agent, copy)
+    await settle(agent, bundle)
+    anew(agent, "another")
+    error = await refusal(agent, agent.ask("consent", agent.consent_body()))
+    assert error.code == "budget_exceeded"
+
+
+async def test_what_the_log_shows_is_not_left_to_the_owners_memory(tmp_path: Path) -> None:
+    agent = world(tmp_path)
+    copy = backed_up(agent)
+    await agent.admitted()
+    await agent.round(1)
+    agent.entries = logged(agent)
+    before, told = await spent(agent), dump(agent.spec)
+    put_back(agent, copy)
+    assert await unsettled(agent) == "bundle_missing"
+    cheaper = dump(agent.make_spec(**{**PRIVATE, "plan": {"rounds": 1, "validation": 0.0}}))
+    assert await unsettled(agent, {"job": JOB, "spec": cheaper}) == "spec_digest_mismatch"
+    assert await unsettled(agent, {"job": JOB}) == "invalid_file"
+    assert events(agent) == []
+    await settle(agent, {"job": JOB, "spec": told})
+    assert await spent(agent) == pytest.approx(before)
+    agent.reopen()  # what was taken from the log is no reason to refuse the next job
+    await agent.assembly.context.budgets._reconcile()
+
+
+async def test_a_domain_that_the_backup_does_not_know_is_locked_too(tmp_path: Path) -> None:
+    """It may have been declared, and spent, after the backup."""
+    agent = world(tmp_path)
+    assert agent.store.budget_domains() == ()
+    put_back(agent, backed_up(agent))
+    error = await refusal(agent, agent.ask("consent", agent.consent_body()))
+    assert error.code == "budget_locked"
+    with pytest.raises(SecureFlowError, match="budget_undeclared"):
+        await settling(agent).settle("of no dataset", ())
