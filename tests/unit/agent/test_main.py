@@ -25,6 +25,7 @@ from secureflow.agent.main import serve
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import write_private
 
 HEAVY = ("pyarrow", "scipy", "dp_accounting", "fastapi", "sqlalchemy", "sklearn", "httpx", "typer")
 
@@ -37,7 +38,7 @@ async def enrolled(tmp_path: Path) -> AsyncIterator[tuple[Path, Centre]]:
     directory.mkdir(mode=0o700)
     source = pki.agent("bank-a")._directory
     for name in ("link.pem", "ca.pem"):
-        (directory / name).write_bytes((source / name).read_bytes())
+        write_private(directory / name, (source / name).read_bytes())
     SigningKey.generate().save(directory / "signing.key")
     (directory / "rows.csv").write_text("age\n41\n7\n")
     column = {"name": "age", "type": "number", "bounds": [0, 100]}
