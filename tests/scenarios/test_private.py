@@ -23,6 +23,7 @@ from secureflow.domain.specs import Limits, TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import JobRequest
 from tests.survival.points import Arming
+from tests.survival.test_kills import SHARES, enough
 from tests.survival.world import ROWS, check_story, platform, run_under, training
 
 pytestmark = [pytest.mark.xdist_group("private-platform"), pytest.mark.timeout(400)]
@@ -142,13 +143,16 @@ def test_four_go_on_as_three_and_the_noise_stays_whole(place: Platform) -> None:
     assert {drop["party"] for drop in report["dropouts"]} == {"bank-d"}
 
 
+@pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("process", ["bank-b", "server"])
-def test_a_killed_process_charges_once_and_all_agree(place: Platform, process: str) -> None:
+def test_a_killed_process_charges_once_and_all_agree(
+    place: Platform, process: str, share: float
+) -> None:
     wanted = request(place, replace(RECORD, noise="shared"), protection="secagg")
     kinds = () if process == "bank-b" else (" after",)
-    job, died = run_under(place, Arming(process, kinds), wanted)
+    job, died = run_under(place, Arming(process, kinds, share=share, seed=4), wanted)
     assert job.state == "succeeded", (job.error, died[-3:])
-    assert len(died) >= 15, died
+    assert len(died) >= enough(15, share), died
     check_story(place, job)
     check_charged_once(place, job.id, 2, RECORD)
 

@@ -26,6 +26,7 @@ class Arming:
         chance: probability of dying at a point (1: at each, once).
         seed: of the dice; the same point may be fatal again and again then.
         most: the most deaths of one process under this arming.
+        share: of the steps, drawn by their names and the seed; each of their points counts.
     """
 
     process: str
@@ -33,6 +34,7 @@ class Arming:
     chance: float = 1.0
     seed: int = 0
     most: int = 1_000
+    share: float = 1.0
 
     def write(self, directory: Path) -> None:
         """Arm, with nobody dead yet: the processes see it at their next point."""
@@ -79,6 +81,9 @@ class Points:
 
     def _fatal(self, armed: Arming, point: str) -> bool:
         if armed.kinds and not any(kind in point for kind in armed.kinds):
+            return False
+        step = point.rpartition(" ")[0]
+        if random.Random(f"{armed.seed}/{step}").random() >= armed.share:
             return False
         known = deaths(self._directory, self._process)
         if armed.chance >= 1.0:

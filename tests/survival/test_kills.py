@@ -1,6 +1,9 @@
-"""SIGKILL at every step of a running job: the same model, and nothing recorded twice.
+"""SIGKILL at every step of a running job: the same model, one charge, and nothing recorded twice.
 
-One platform; an undisturbed job gives the digest that each disturbed one must reach.
+One platform for sealed, masked and statistics jobs. Undisturbed jobs give the digests that the
+disturbed ones must reach, bit by bit: masked sums are exact in the ring, and a restarted client
+repeats its words. An agent cannot draw the noise of a statistics job again, so what it recorded
+before it died is what it sends after.
 """
 
 from __future__ import annotations
@@ -9,59 +12,98 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from secureflow.agent import api
+from secureflow.demo.data import PURPOSE
 from secureflow.demo.platform import Platform
-from secureflow.domain.specs import Release
+from secureflow.domain.noise import NoiseWish
+from secureflow.domain.schemas import DatasetPrivacy
+from secureflow.domain.specs import Release, TrainingPlan
+from secureflow.sdk import StatisticsRequest, query
 from tests.survival.points import Arming
-from tests.survival.world import check_story, platform, run_under, training
+from tests.survival.world import ROWS, check_story, platform, run_under, training
 
-pytestmark = [pytest.mark.xdist_group("kills"), pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
+BUDGET = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
+SHARES = [pytest.param(0.35, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.soak)]
+"""Of the steps: `make test` draws some of them by a seed, other ones for each kind of job."""
+SEEDS = {"sealed": 1, "secagg": 2, "sealed+secagg": 3, "statistics": 4}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     directory: Path = tmp_path_factory.mktemp("kills") / "p"
-    with platform(directory) as built:
+    with platform(directory, budget=BUDGET) as built:
         yield built
 
 
 @pytest.fixture(scope="module")
-def undisturbed(place: Platform) -> str:
-    job, _ = run_under(place, None)
-    assert job.state == "succeeded", job.error
-    check_story(place, job)
-    assert job.report is not None
-    return str(job.report["model"]["digest"])
+def undisturbed(place: Platform) -> dict[str, str]:
+    """Return protection → the model that an undisturbed job under it gives."""
+    digests = {}
+    for protection in ("sealed", "secagg", "sealed+secagg"):
+        job, _ = run_under(place, None, training(place, protection=protection))
+        assert job.state == "succeeded", job.error
+        check_story(place, job)
+        assert job.report is not None
+        digests[protection] = str(job.report["model"]["digest"])
+    return digests
+
+
+def enough(fewest: int, share: float) -> int:
+    """Return how many deaths there are at least when only some steps were drawn."""
+    return fewest if share == 1.0 else int(fewest * share / 2)
 
 
 STEPS = [
     # The first effects are over before the process is armed: how many depends on the machine.
-    ("server", (" before", " after"), 36),
-    ("bank-b", (), 40),
-    ("enclave", (), 30),
+    ("sealed", "server", (" before", " after"), 36),
+    ("sealed", "bank-b", (), 40),
+    ("sealed", "enclave", (), 30),
+    ("secagg", "server", (" before", " after"), 30),
+    ("sealed+secagg", "server", (" before", " after"), 30),
+    ("sealed+secagg", "server", ("uncommitted",), 15),
+    ("sealed+secagg", "bank-b", (), 30),
+    ("sealed+secagg", "enclave", (), 0),
+    # The same commits and the same agent's steps as above.
+    pytest.param("secagg", "server", ("uncommitted",), 15, marks=pytest.mark.soak),
+    pytest.param("secagg", "bank-b", (), 30, marks=pytest.mark.soak),
 ]
 
 
-@pytest.mark.parametrize(("process", "kinds", "fewest"), STEPS, ids=[step[0] for step in STEPS])
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize(
+    ("protection", "process", "kinds", "fewest"),
+    STEPS,
+)
 def test_a_process_killed_at_each_step(
-    place: Platform, undisturbed: str, process: str, kinds: tuple[str, ...], fewest: int
+    place: Platform,
+    undisturbed: dict[str, str],
+    protection: str,
+    process: str,
+    kinds: tuple[str, ...],
+    fewest: int,
+    share: float,
 ) -> None:
-    job, died = run_under(place, Arming(process, kinds))
+    arming = Arming(process, kinds, share=share, seed=SEEDS[protection])
+    job, died = run_under(place, arming, training(place, protection=protection))
     assert job.state == "succeeded", (job.error, died[-3:])
-    assert len(died) >= fewest, died
-    if kinds:  # from the first step that was met on, each killed it before and after
+    assert len(died) >= enough(fewest, share), died
+    if len(kinds) == 2:  # from the first step that was met on, each killed it before and after
         parts = [
             {point.removesuffix(kind) for point in died if point.endswith(kind)} for kind in kinds
         ]
         assert parts[0] ^ parts[1] <= {died[0].removesuffix(kinds[1])}
     assert job.report is not None
-    assert job.report["model"]["digest"] == undisturbed
+    assert job.report["model"]["digest"] == undisturbed[protection]
     check_story(place, job)
 
 
-def test_no_worker_outlives_its_agent(place: Platform, undisturbed: str) -> None:
+def test_no_worker_outlives_its_agent(place: Platform) -> None:
     """An agent that is killed in training leaves no process behind that holds its rows."""
     job, died = run_under(place, Arming("bank-c", ("train ",)))
     assert job.state == "succeeded", job.error
@@ -87,7 +129,7 @@ def orphans() -> list[int]:
 
 
 def test_an_enclave_killed_while_models_are_sealed_to_the_agents(
-    place: Platform, undisturbed: str
+    place: Platform, undisturbed: dict[str, str]
 ) -> None:
     """A new enclave gets the content key of the model that it goes on from by the agents' hands."""
     request = training(place, release=Release(intermediate="agents"))
@@ -95,5 +137,70 @@ def test_an_enclave_killed_while_models_are_sealed_to_the_agents(
     assert job.state == "succeeded", (job.error, died)
     assert any(point.startswith("unlock") for point in died), died
     assert job.report is not None
-    assert job.report["model"]["digest"] == undisturbed
+    assert job.report["model"]["digest"] == undisturbed["sealed"]
     check_story(place, job)
+
+
+def test_masks_change_the_model_by_rounding_alone(place: Platform) -> None:
+    """The same rows and seeds under the seal alone: coordinates agree to a float32, or nearly.
+
+    One round: the next one's shuffles follow from the model's digest, to the last bit.
+    """
+    plan = TrainingPlan(rounds=1, batch_size=64, learning_rate=0.1)
+    reports = []
+    for protection in ("sealed", "secagg", "sealed+secagg"):
+        job, _ = run_under(place, None, training(place, plan, protection=protection))
+        assert job.report is not None
+        reports.append(job.report)
+    with place.client("bank-a") as client:
+        sealed, *masked = (client.models.load(told["model"]["id"]).parameters for told in reports)
+    assert np.abs(sealed).max() > 0.01
+    for one in masked:
+        np.testing.assert_allclose(sealed, one, rtol=0, atol=1e-5)
+    losses = [told["metrics"]["loss"] for told in reports]
+    assert losses[1:] == pytest.approx([losses[0]] * 2, abs=1e-4)
+
+
+def asked(place: Platform) -> StatisticsRequest:
+    datasets = tuple(owner.dataset_id for owner in place.parties.values())
+    queries = (query("count"), query("mean:age:by=sex"))
+    return StatisticsRequest(
+        place.project, "ages", PURPOSE, datasets, queries, NoiseWish(1e-6, noise_multiplier=2.0)
+    )
+
+
+def reserved(place: Platform, party: str) -> dict[str, dict[str, Any]]:
+    (domain,) = api.data_budget(place.parties[party].config, exact=False)
+    return {one["job"]: one for one in domain["reservations"]}
+
+
+STATISTICS = [
+    ("server", (" before", " after"), 14),
+    ("server", ("uncommitted",), 7),
+    ("bank-b", (), 14),
+]
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize(
+    ("process", "kinds", "fewest"),
+    STATISTICS,
+    ids=[f"{step[0]}{''.join(step[1])}" for step in STATISTICS],
+)
+def test_a_process_killed_at_each_step_of_statistics(
+    place: Platform, process: str, kinds: tuple[str, ...], fewest: int, share: float
+) -> None:
+    if process == "bank-b":
+        share = 1.0  # it has few steps
+    arming = Arming(process, kinds, share=share, seed=SEEDS["statistics"])
+    job, died = run_under(place, arming, asked(place))
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= enough(fewest, share), died
+    check_story(place, job, models=0)
+    report = job.report or {}
+    (count,) = report["answers"][0]["rows"]
+    assert abs(count["value"] - 3 * ROWS) <= 6 * count["standard_error"]
+    assert report["survivors"] == list(place.parties)
+    for party in place.parties:
+        paid = reserved(place, party)[job.id]
+        assert (paid["state"], [one["count"] for one in paid["charge"]]) == ("committed", [2])

@@ -22,7 +22,7 @@ from tests.survival.listening import HEARD, LEAK
 from tests.survival.world import await_end, platform, training
 
 pytestmark = [pytest.mark.xdist_group("plaintext"), pytest.mark.timeout(180)]
-PLAN = TrainingPlan(rounds=3, batch_size=64)
+PLAN = TrainingPlan(rounds=2, batch_size=64)
 LISTENING = ("-m", "tests.survival.listening")
 PARAMETERS = demo_features().width + 1
 WINDOW = 6
@@ -102,7 +102,7 @@ def test_the_server_never_holds_an_update(place: Platform) -> None:
         model = (ended.report or {})["model"]
     found = leaks(place)
     assert sorted(found) == sorted(
-        f"{party}-train-{number}" for party in place.parties for number in (1, 2, 3)
+        f"{party}-train-{number}" for party in place.parties for number in (1, 2)
     )
     assert not any(found.values()), found
     held = everything(place)
