@@ -7,6 +7,7 @@ that accuses. The honest course goes on as long as t parties are left.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
+from peers.links import until
 from peers.operator import Operator, Run, operating, refusal
 
 from secureflow.demo.platform import Platform
@@ -40,8 +42,9 @@ JSON = Any
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.xdist_group("operator-secagg"),
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(240),
 ]
+PATIENCE = 8.0  # seconds without a sign of life: far more than a busy machine needs
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +121,44 @@ async def begin_refused(
     """Show a party another BEGIN and return the code of its refusal."""
     body = asked(run, begin=b64encode(pack(begin, b"".join(shares))))
     return await refused(run, "mask", body, against=against)
+
+
+# Who is away when the keys are set up.
+
+
+def roster(run: Run) -> tuple[str, ...]:
+    """Return who is in the open round."""
+    return conductor(run).roster
+
+
+@pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
+async def test_a_party_away_at_the_set_up_comes_back(operator: Operator, protection: str) -> None:
+    """The course is driven step by step, so that the party is gone and back exactly then."""
+    limits = {"patience_seconds": PATIENCE}
+    run = Run(operator, operator.spec(protection=protection, limits=limits))
+    gone = operator.platform.processes["bank-d"]
+    await run.until("setup")
+    gone.kill()
+    await until(lambda: not operator.link.status("bank-d").connected)
+    await run.until("answer", round=1)
+    others = ("bank-a", "bank-b", "bank-c")
+    assert roster(run) == others
+    # It is asked again each round, and its absence is known at once.
+    now = asyncio.get_running_loop().time
+    began = now()
+    await run.until("answer", round=2)
+    assert now() - began < PATIENCE
+    assert roster(run) == others
+    operator.platform.start("bank-d", wait=False)
+    await operator.standing()
+    await run.until("answer", round=3)
+    assert roster(run) == (*others, "bank-d")
+    await run.until("finish")
+    assert run.course.rounds["bank-d"] == 3
+    dropouts = run.course.dropouts
+    assert {(one["party"], one["code"]) for one in dropouts} == {("bank-d", "party_silent")}
+    assert {one["round"] for one in dropouts} == {0, 1, 2}
+    await run.give_up()
 
 
 # Whom the operator calls dead.
