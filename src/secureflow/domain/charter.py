@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from secureflow.domain.words import WORDS
@@ -104,11 +104,16 @@ class Charter:
         digits = f"{int.from_bytes(bits, 'big'):030d}"
         return " ".join(digits[start : start + 5] for start in range(0, 30, 5))
 
-    @cached_property
+    @property
     def _fingerprint(self) -> bytes:
-        salt = b"secureflow/v1 charter fingerprint"
-        seed = bytes.fromhex(self.digest)
-        return hashlib.scrypt(seed, salt=salt, n=1 << 14, r=8, p=1, dklen=_FINGERPRINT_BYTES)
+        return _stretched(self.digest)
+
+
+@lru_cache(maxsize=64)
+def _stretched(digest: str) -> bytes:
+    """Return the fingerprint of a charter's digest; it is asked for wherever one is shown."""
+    salt, seed = b"secureflow/v1 charter fingerprint", bytes.fromhex(digest)
+    return hashlib.scrypt(seed, salt=salt, n=1 << 14, r=8, p=1, dklen=_FINGERPRINT_BYTES)
 
 
 @dataclass(frozen=True)
