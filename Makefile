@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A demo starts a dozen processes, the tests hundreds: without bytecode each compiles everything.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 # A file is what a worker takes, in the order of tests/order.py; SHUFFLE=SEED draws another order.
 WORKERS ?= 2

@@ -5,12 +5,14 @@ PostgreSQL, libfaketime: where one is missing, that is said.
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from peers import clocks
 from sqlalchemy.engine import make_url
 
@@ -19,6 +21,8 @@ from tests.order import Order
 
 DEMANDED = "SECUREFLOW_DEMAND_POSTGRES"
 """Set (`.ci/run` does), a machine without PostgreSQL fails what it else skips."""
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""Hundreds of processes are started here: each would compile everything again."""
 _ABSENT = "PostgreSQL NOT TESTED: no initdb in PATH or /usr/lib/postgresql/*/bin"
 
 
@@ -31,6 +35,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Add what holds for every file."""
     config.pluginmanager.register(Order(config.getoption("--shuffle")), "order of files")
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """Put logging back: a process run within a test configures it, to that test's own stderr."""
+    root, config = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.configure(**config)
 
 
 def _told() -> str:

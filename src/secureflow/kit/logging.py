@@ -44,7 +44,16 @@ def _unconfigured(*_: object) -> structlog.PrintLogger:
 
 
 if not structlog.is_configured():
-    structlog.configure(logger_factory=_unconfigured)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            # Plain: the default shows every local variable of each frame, secrets and rows too.
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ],
+        logger_factory=_unconfigured,
+    )
 
 
 @contextmanager

@@ -2,22 +2,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-import structlog
 
 from secureflow.kit.logging import announce_ready, configure_logging, get_logger, job_context
-
-
-@pytest.fixture(autouse=True)
-def _own_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def test_lines_of_a_job_carry_it_and_secrets_are_masked(
@@ -48,3 +39,20 @@ def test_ready_is_announced_to_launchers(
     assert on_disk == json.loads(capsys.readouterr().out)
     assert on_disk["event"] == "ready"
     assert [path.name for path in tmp_path.iterdir()] == ["ready.json"]
+
+
+def test_a_trace_shows_no_local_variable_where_nothing_was_configured() -> None:
+    program = (
+        "from secureflow.kit.logging import get_logger\n"
+        "def deed(password):\n"
+        "    raise ValueError('the deed failed')\n"
+        "try:\n"
+        "    deed('hunt' + 'er2')\n"
+        "except ValueError:\n"
+        "    get_logger('x').exception('defect')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "ValueError: the deed failed" in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
