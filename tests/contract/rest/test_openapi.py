@@ -77,7 +77,7 @@ def test_valid_requests_are_answered_as_described(
 ) -> None:
     check = checked(described, live, operation, GenerationMode.POSITIVE)
     bounds = settings(
-        max_examples=12, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
+        max_examples=8, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
     )
     bounds(check)()
 
@@ -90,7 +90,7 @@ def test_invalid_requests_are_refused_as_described(
         pytest.skip("it takes nothing that could be wrong")
     check = checked(described, live, operation, GenerationMode.NEGATIVE)
     bounds = settings(
-        max_examples=12, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
+        max_examples=8, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
     )
     bounds(check)()
 
@@ -102,7 +102,7 @@ def test_over_postgresql_requests_are_answered_alike(
 ) -> None:
     check = checked(described_on_postgres, live_on_postgres, operation, GenerationMode.POSITIVE)
     bounds = settings(
-        max_examples=4, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
+        max_examples=3, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
     )
     bounds(check)()
 

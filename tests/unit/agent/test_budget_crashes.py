@@ -197,6 +197,7 @@ def _check(bank: Bank) -> None:
         bank.store._write("DELETE FROM leaves")
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(_DEEDS)
 def test_no_order_of_deeds_and_failures_exceeds_the_limit(
@@ -298,6 +299,7 @@ def _killed_often(directory: Path, kills: int) -> None:
     assert {states.get(job) for job in released} == {"committed"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_kills_at_any_time_leave_what_left_charged(tmp_path: Path) -> None:
     _killed_often(tmp_path, 6)

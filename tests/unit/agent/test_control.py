@@ -102,6 +102,7 @@ async def test_garbage_is_refused_and_the_server_lives(tmp_path: Path, line: byt
         assert await ask(path, "add", a=1) == 2
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200))
 @settings(max_examples=2000, deadline=None)
 def test_any_line_has_an_answer(line: bytes) -> None:

@@ -110,6 +110,7 @@ def test_a_contradictory_spec_reads_nothing(dataset: DatasetConfig) -> None:
     assert caught.value.code == "contradictory_spec"
 
 
+@pytest.mark.slow
 async def test_a_worker_that_died_draws_again_on_the_same_rows(dataset: DatasetConfig) -> None:
     trainer = await Trainer.start()
     try:

@@ -48,6 +48,7 @@ async def refusal(world: World, doing: Any) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [training, statistics])
 async def test_another_file_is_refused_before_a_row_is_read_and_costs_nothing(
     tmp_path: Path, make: Any

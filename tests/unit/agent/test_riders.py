@@ -28,7 +28,7 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )  # fmt: skip
-CASES = 10_000
+CASES = 1500
 
 
 def refused(value: Any) -> bool:
@@ -68,6 +68,7 @@ def test_bad_riders(value: Any) -> None:
     assert refused(value)
 
 
+@pytest.mark.slow
 @given(JSON)
 @settings(max_examples=CASES, deadline=None)
 def test_whatever_comes_is_a_rider_or_a_refusal(value: Any) -> None:

@@ -218,6 +218,7 @@ async def played(path: Path, faults: Faults) -> tuple[Job, Any]:
         return job, await one.record()
 
 
+@pytest.mark.slow
 async def test_wherever_the_database_fails_the_job_ends_as_if_it_had_not(tmp_path: Path) -> None:
     """At every single call, for one and for three calls, and as a commit kept unheard of."""
     counted = Faults()
@@ -345,6 +346,7 @@ async def test_a_job_that_something_else_paused_stays_so(tmp_path: Path) -> None
         assert one.runner._tasks == {}
 
 
+@pytest.mark.slow
 async def test_a_defect_pauses_even_when_the_database_fails_at_that_moment(tmp_path: Path) -> None:
     """And what the driver of the database said is for the log alone."""
 

@@ -25,6 +25,7 @@ class Noting:
         return await self._real.quote(**question)
 
 
+@pytest.mark.slow
 async def test_a_wish_without_noise_gets_the_least_that_fits() -> None:
     parts = {"privacy": WISH, "plan": {"rounds": 100}}
     priced = await price(parts, Noting())
@@ -38,6 +39,7 @@ async def test_a_wish_without_noise_gets_the_least_that_fits() -> None:
     assert parts["privacy"] == WISH
 
 
+@pytest.mark.slow
 async def test_every_local_step_is_a_release() -> None:
     noting = Noting()
     wish = {**WISH, "noise": "local", "local_steps": 5, "noise_multiplier": 50.0}
@@ -47,6 +49,7 @@ async def test_every_local_step_is_a_release() -> None:
     assert priced.facts()["releases"] == 20
 
 
+@pytest.mark.slow
 async def test_a_job_dearer_than_its_ceiling_is_refused() -> None:
     wish = {**WISH, "noise_multiplier": 2.0}
     with pytest.raises(SecureFlowError, match="more than its ceiling of 1") as caught:
@@ -63,6 +66,7 @@ async def test_without_privacy_nobody_is_asked() -> None:
     assert noting.asked == []
 
 
+@pytest.mark.slow
 async def test_a_loss_distribution_too_large_to_compute_is_left_out_and_that_is_said() -> None:
     wish = {**WISH, "epsilon": None, "noise_multiplier": 0.1}
     priced = await price({"privacy": wish, "plan": {"rounds": 1000}}, Noting())

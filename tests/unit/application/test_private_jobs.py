@@ -20,6 +20,7 @@ PARTS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 async def test_a_dry_run_says_noise_and_epsilon(stage: Stage) -> None:
     told = await stage.services.jobs.rehearse(stage.scientist("bank-a"), stage.wanted(parts=PARTS))
     privacy = told.details["privacy"]
@@ -61,6 +62,7 @@ async def test_others_do_not_see_the_explanation(stage: Stage) -> None:
         await stage.services.jobs.explain(stranger, job.id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parts", "field"),
     [

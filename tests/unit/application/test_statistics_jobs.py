@@ -71,6 +71,7 @@ async def refuse(stage: Stage, code: str, **parts: Any) -> SecureFlowError:
     return caught.value
 
 
+@pytest.mark.slow
 async def test_bounds_and_categories_are_the_widest_of_all_owners(stage: Stage) -> None:
     await publish(stage, "bank-b", age={"bounds": [-1, 100]}, job={"categories": ["maid", "clerk"]})
     spec = await spec_of(stage)
@@ -84,6 +85,7 @@ async def test_bounds_and_categories_are_the_widest_of_all_owners(stage: Stage) 
     assert differs in told.notes
 
 
+@pytest.mark.slow
 async def test_unit_and_contributions_are_the_owners(stage: Stage) -> None:
     assert (await spec_of(stage))["contributions"] == 1
     for rows, bank in enumerate(BANKS, start=2):
@@ -129,6 +131,7 @@ async def test_a_column_must_be_declared_alike(
     assert party in (await refuse(stage, code)).message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parts", "code"),
     [
@@ -157,6 +160,7 @@ async def test_columns_need_a_grant(stage: Stage) -> None:
         await stage.services.jobs.rehearse(stage.scientist("bank-a"), purpose)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "privacy",
     [
@@ -178,6 +182,7 @@ async def test_a_dry_run_says_noise_epsilon_and_width(stage: Stage, privacy: Any
     assert 0 < mean["standard_error"] < 60
 
 
+@pytest.mark.slow
 async def test_local_noise_is_priced_per_value(stage: Stage) -> None:
     queries = [{"name": "jobs", "measure": "histogram", "column": "job"}]
     told = await stage.services.jobs.rehearse(

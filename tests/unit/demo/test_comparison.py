@@ -42,6 +42,7 @@ def comparison(study: Study) -> Comparison:
     return compare(study, dict(enumerate(federation.models(order=9), 1)), federation.moments)
 
 
+@pytest.mark.slow
 def test_together_is_better_than_every_bank_alone_and_close_to_pooled(
     comparison: Comparison,
 ) -> None:
@@ -74,6 +75,7 @@ def test_nobody_trains_on_validation_or_test_rows(study: Study) -> None:
         assert len(part["age"]) == pytest.approx(0.9 * share.rows, rel=0.03)
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_headline_first_and_digests_last(
     study: Study, comparison: Comparison
 ) -> None:

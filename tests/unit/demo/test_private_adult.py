@@ -56,6 +56,7 @@ def accuracy(model: np.ndarray, rows: tuple[np.ndarray, np.ndarray]) -> float:
     return float((((inputs @ model[:-1] + model[-1]) > 0) == (labels > 0.5)).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("noise", "protection"), [("enclave", "sealed"), ("shared", "secagg")])
 def test_record_level_privacy_costs_little(tmp_path: Path, noise: Any, protection: str) -> None:

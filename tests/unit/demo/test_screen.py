@@ -26,6 +26,7 @@ def _outcome(study: Study, comparison: Comparison, tmp_path: Path) -> Outcome:  
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("json", [False, True])
 def test_the_result_is_on_stdout_unless_json_has_it(

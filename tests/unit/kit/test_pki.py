@@ -243,6 +243,7 @@ def fuzz_leaf(seed: int) -> None:
             raise
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Parsed a")
 @given(st.integers(0, 2**64))
 @settings(max_examples=2000, deadline=None)

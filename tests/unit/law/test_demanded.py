@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import DEMANDED
 
 ROOT = Path(__file__).parents[3]
@@ -17,17 +19,22 @@ LACKING = (
 )
 
 
-def on_a_machine_without(**more: str) -> subprocess.CompletedProcess[str]:
+def on_a_machine_without(place: Path, **more: str) -> subprocess.CompletedProcess[str]:
     ours = {DEMANDED, "PYTEST_ADDOPTS"}
     environment = {name: text for name, text in os.environ.items() if name not in ours}
     return subprocess.run(
         [sys.executable, "-c", LACKING], capture_output=True, text=True, timeout=100, check=False,
-        cwd=ROOT, env={**environment, "PATH": "/nonexistent", "PYTHONPATH": "src:.", **more},
+        cwd=ROOT,
+        env={
+            **environment, "PATH": "/nonexistent", "PYTHONPATH": "src:.",
+            "PYTEST_DEBUG_TEMPROOT": str(place), **more,
+        },
     )  # fmt: skip
 
 
-def test_no_postgresql_is_a_loud_skip() -> None:
-    done = on_a_machine_without()
+@pytest.mark.slow
+def test_no_postgresql_is_a_loud_skip(tmp_path: Path) -> None:
+    done = on_a_machine_without(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     told = done.stdout.split("!! PostgreSQL !!")[1]  # a part of its own after the tests
     assert "PostgreSQL NOT TESTED" in told
@@ -35,8 +42,9 @@ def test_no_postgresql_is_a_loud_skip() -> None:
     assert "1 skipped" in told
 
 
-def test_where_it_is_demanded_it_is_a_failure() -> None:
-    done = on_a_machine_without(**{DEMANDED: "1"})
+@pytest.mark.slow
+def test_where_it_is_demanded_it_is_a_failure(tmp_path: Path) -> None:
+    done = on_a_machine_without(tmp_path, **{DEMANDED: "1"})
     assert done.returncode == 1, done.stdout + done.stderr
     assert (
         f"PostgreSQL NOT TESTED: no initdb in PATH or /usr/lib/postgresql/*/bin, and {DEMANDED}"

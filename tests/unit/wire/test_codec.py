@@ -34,6 +34,7 @@ def _refused(data: bytes, code: str = "malformed_envelope") -> None:
     assert caught.value.code == code
 
 
+@pytest.mark.slow
 @given(_BODIES)
 @settings(max_examples=500, deadline=None)
 def test_round_trip(body: dict[str, object]) -> None:
@@ -107,8 +108,9 @@ def _mutated(flips: list[tuple[int, int]], cut: int) -> bytes:
 _FLIPS = st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)), max_size=4)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200) | st.builds(_mutated, _FLIPS, st.integers(0, 255)))
-@settings(max_examples=5000, deadline=None)
+@settings(max_examples=1500, deadline=None)
 def test_fuzz(data: bytes) -> None:
     _survives(data)
 

@@ -341,12 +341,14 @@ def refuses_or_is_the_same(data: bytes) -> None:
     assert certificate == parse_certificate(GOOD)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**64))
 @settings(max_examples=2000, deadline=None)
 def test_fuzzed_bytes_never_certify_anything_else(seed: int) -> None:
     refuses_or_is_the_same(mutate(GOOD, seed))
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**64))
 @settings(max_examples=2000, deadline=None)
 def test_fuzzed_shapes_are_typed_errors(seed: int) -> None:

@@ -486,6 +486,7 @@ def _harmless(mutant: dict[str, Any]) -> bool:
     return same and [entry["leaf"] for entry in mutant["entries"]] == known
 
 
+@pytest.mark.slow
 def test_no_mutant_passes_for_the_honest_story() -> None:
     hunt(1000)
 

@@ -141,6 +141,7 @@ def test_pld_is_never_looser_and_sampling_never_costs() -> None:
     assert epsilon((), 1e-6) == epsilon((), 1e-6, "pld") == 0
 
 
+@pytest.mark.slow
 @given(
     st.floats(0.5, 8),
     st.sampled_from([1e-9, 1e-6, 1e-3]),

@@ -72,6 +72,7 @@ def _audit(plan: DpSgd, runs: int) -> float:
     return epsilon_lower_bound(outcome, DELTA)
 
 
+@pytest.mark.slow
 def test_the_measured_bound_stays_below_the_accounted_epsilon() -> None:
     plan = DpSgd(noise=1.0, clip=1.0, sampling=0.5, steps=4, rows=30, learning_rate=1.0)
     accounted = epsilon(plan.charge, DELTA, "pld")

@@ -45,6 +45,7 @@ def test_a_skewed_sampler_fails_the_same_chi_square(monkeypatch: pytest.MonkeyPa
         test_frequencies_fit_by_chi_square(2.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [1000.0, float(1 << 17)])
 def test_moments_of_wide_noise(sigma: float) -> None:
     size = 100_000

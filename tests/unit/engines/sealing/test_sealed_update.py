@@ -378,6 +378,7 @@ def fuzz(seed: int) -> None:
     assert result.parameters.tobytes() == plaintext(40)[:160]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**64))
 @settings(max_examples=3000, deadline=None)
 def test_fuzzed_bytes_open_nothing(seed: int) -> None:
@@ -391,6 +392,7 @@ def test_soak_fuzzed_bytes_open_nothing(seed: int) -> None:
     fuzz(seed)
 
 
+@pytest.mark.slow
 @given(st.lists(st.binary(max_size=400), max_size=3), st.binary(max_size=200))
 @settings(max_examples=1000, deadline=None)
 def test_fuzzed_streams_are_typed_errors(chunks: list[bytes], trailer: bytes) -> None:

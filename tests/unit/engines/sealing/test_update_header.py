@@ -66,6 +66,7 @@ def nasty_changes(names: list[str], seed: int) -> dict[str, Any]:
     return value
 
 
+@pytest.mark.slow
 @given(SEEDS)
 @settings(max_examples=3000, deadline=None)
 def test_fuzzed_header_values_are_typed_errors(seed: int) -> None:

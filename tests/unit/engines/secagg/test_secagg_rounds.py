@@ -87,6 +87,7 @@ def _open(table: Table, voters: set[str], openers: set[str]) -> None:
     table.aggregator.result()
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=80, deadline=None)
 def test_any_dropout_ends_in_the_exact_sum_or_a_clean_abort(data: st.DataObject) -> None:

@@ -110,6 +110,7 @@ COVERED: list[tuple[dict[str, Any], int]] = [
 """Queries, and of how many releases the intervals are held against the truth."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("privacy", [SHARED, LAPLACE])
 @pytest.mark.parametrize("rows", [60, 1500])
 def test_every_interval_holds_the_truth_in_93_of_100_releases(
@@ -148,6 +149,7 @@ def test_a_variance_of_few_rows_holds_the_truth(privacy: dict[str, Any], rows: i
     assert np.mean(found) >= 0.93
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise_multiplier", [0.2, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("counts", [(3, 0, 0, 0), (5, 5, 0, 0), (97, 1, 1, 1), (25, 25, 25, 25)])
 def test_answered_cells_hold_the_truth(noise_multiplier: float, counts: tuple[int, ...]) -> None:
@@ -203,6 +205,7 @@ def test_three_shares_make_up_the_whole_noise_and_four_a_little_more() -> None:
     assert party.scale == shared.scale == pytest.approx(UNIT, rel=2e-6)
 
 
+@pytest.mark.slow
 @given(
     st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 500), st.integers(0, 2**32),
 )  # fmt: skip
@@ -325,6 +328,7 @@ def test_a_quantile_lies_where_people_are(quantile: float, at: float) -> None:
     assert (row["low"], row["high"]) == (low, high)
 
 
+@pytest.mark.slow
 def test_local_answers_are_unbiased_and_as_uncertain_as_they_say() -> None:
     """The responses and value noise are simulated here; the adapter's own are tested apart."""
     privacy = {**LOCALLY, "noise_multiplier": 0.5}

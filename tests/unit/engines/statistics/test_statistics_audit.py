@@ -47,6 +47,7 @@ def _measured(spec: StatisticsSpec, delta: float) -> float:
     return epsilon_lower_bound(counts, delta, 1 - 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("privacy", "delta"),
     [

@@ -178,6 +178,7 @@ def survives(data: bytes) -> None:
     assert np.isfinite(model.parameters).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
 @given(damage(VALID))
 def test_any_bytes_end_in_the_model_or_a_typed_error(data: bytes) -> None:

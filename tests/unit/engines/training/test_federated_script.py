@@ -52,6 +52,7 @@ def test_evidence_for_many_parties_comes_in_several_messages(
     assert drive(lost, [])["generations"] == 2
 
 
+@pytest.mark.slow
 def test_a_crash_at_every_effect_changes_nothing() -> None:
     base = World()
     journal: Journal = []
@@ -413,6 +414,7 @@ def test_an_accusation_is_recorded_in_its_authors_order() -> None:
     assert kinds == made
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(lost=st.integers(1, 25), silent=st.sampled_from(["bank-a", "bank-d"]), count=st.just(4))
 def test_any_mix_of_losses_ends_in_the_sum_of_survivors_or_a_named_failure(

@@ -140,6 +140,7 @@ def test_a_vector_that_the_enclave_never_got_is_named() -> None:
     assert survivors(world) == []
 
 
+@pytest.mark.slow
 def test_a_vector_of_nobody_of_the_round_is_named() -> None:
     """A party without keys of the round uploads to the enclave all the same."""
 

@@ -94,6 +94,7 @@ def test_a_round_without_keys_of_enough_parties_names_the_others() -> None:
     check_named(world, end)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("for_good", [False, True], ids=["once", "for-good"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("dropped", [1, 2, 3])
@@ -144,7 +145,8 @@ def check_any_failures(data: st.DataObject) -> None:
         event("sum")
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_failures_end_in_the_exact_sum_or_by_name(data: st.DataObject) -> None:
     check_any_failures(data)
@@ -179,15 +181,20 @@ def test_dropouts_of_sixty_four_at_every_stage(
     assert len(survivors(world)) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
-def test_the_server_dies_at_every_effect(protection: str) -> None:
-    """With two dropouts, so that every flight and every kind of effect is there."""
+def test_the_server_dies_at_every_effect(protection: str, every: int) -> None:
+    """With two dropouts, so that every flight and every kind of effect is there.
+
+    `make test` takes every fourth effect, from another one on under each protection.
+    """
     faults = [Fault("bank-c", "setup"), Fault("bank-e", "mask", 0, after=True)]
     facts: dict[str, Any] = {"count": 7, "rounds": ROUNDS, "protection": protection}
     base = MaskedWorld(faults=faults, **facts)
     want = course(base)
     assert not isinstance(want, SecureFlowError)
-    for death in range(base.performed):
+    for death in range(len(protection) % every, base.performed, every):
         world = MaskedWorld(faults=faults, **facts)
         end = course(world, [death])
         # The model may differ by who was there; that it is exact is checked.

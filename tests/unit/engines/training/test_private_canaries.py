@@ -45,6 +45,7 @@ def measured(spec: TrainingSpec, runs: int) -> float:
     return epsilon_lower_bound(count(scores[True][runs:], scores[False][runs:], pilot), DELTA)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.8, 1.5])
 def test_the_measured_bound_stays_below_the_accounted_epsilon(noise: float) -> None:
     spec = private_spec(
