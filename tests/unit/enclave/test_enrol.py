@@ -97,6 +97,7 @@ def api(pki: Pki) -> Iterator[Api]:
     running = Api(pki)
     yield running
     running.server.shutdown()
+    running.server.server_close()
 
 
 def _token(pki: Pki, kind: Any = "enclave", organisation: str = "") -> str:
