@@ -334,7 +334,8 @@ class EnclaveJob:
 
     def _check_same(self, digest: str) -> None:
         held = self._model.digest if self._model else self._locked.digest if self._locked else ""
-        fresh = not digest and not self.rounds.releases
+        # The moments are released from the initial model and leave it as it is.
+        fresh = not digest and not any(step.stage == "train" for step in self.rounds.releases)
         if not fresh and digest != held:
             raise SecureFlowError(
                 "model_conflict",

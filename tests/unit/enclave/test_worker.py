@@ -381,3 +381,19 @@ async def test_a_model_that_is_not_finite_is_not_released(world: EnclaveWorld) -
     assert (await refused(world.release(certificate))).code == "model_not_finite"
     assert (await refused(world.release(certificate))).code == "model_missing"
     assert not world.blobs.stored
+
+
+async def test_a_job_is_opened_again_after_its_moments(tmp_path: Path) -> None:
+    """A party that lost its way to a living enclave has it admitted again before round 1."""
+    features = {
+        "label": {"column": "income", "positive": "high"},
+        "numeric": [{"column": "age", "bounds": [0, 100]}],
+    }
+    family = {"family": "logistic_regression"}
+    async with enclave_world(tmp_path, features=features, model=family) as world:
+        await whole_round(world, 0, "moments")
+        before = dict(world.public)
+        await world.open(generation=2)
+        assert world.public == before
+        await whole_round(world, 1)
+        assert (await refused(world.open(generation=3))).code == "model_conflict"
