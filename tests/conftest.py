@@ -9,6 +9,7 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -70,15 +71,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(clocks.told(), red=True, bold=True)
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """Start it, once."""
+def demand_postgres() -> Path:
+    """Return where PostgreSQL's programs are; skip, or fail where it is demanded, without any."""
     bin_dir = postgres.binaries()
     if bin_dir is None:
         if os.environ.get(DEMANDED):
             pytest.fail(f"{_ABSENT}, and {DEMANDED} is set")
         pytest.skip(_ABSENT)
-    with postgres.server(bin_dir) as url:
+    return bin_dir
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Start it, once."""
+    with postgres.server(demand_postgres()) as url:
         yield url
 
 

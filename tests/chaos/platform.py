@@ -334,7 +334,7 @@ async def _agent(services: Any, directory: Path, party: str) -> None:
     key.save(home / "signing.key")
     await _enrolled(services, home, "agent", party, party, key)
     (home / "consent.cedar").write_text(ALLOW)
-    _write_rows(home / "customers.csv", party)
+    write_rows(home / "customers.csv", party)
     dataset = {
         "name": "customers",
         "path": "customers.csv",
@@ -359,7 +359,8 @@ async def _agent(services: Any, directory: Path, party: str) -> None:
     (home / "agent.yaml").write_text(yaml.safe_dump(settings))
 
 
-def _write_rows(path: Path, party: str) -> None:
+def write_rows(path: Path, party: str) -> None:
+    """Write a party's few rows."""
     dice = random.Random(party)
     lines = ["age,job,income"]
     for _ in range(ROWS):

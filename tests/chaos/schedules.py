@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.chaos.jobs import KINDS, PATIENCE
 from tests.chaos.platform import ENCLAVE, MACHINES, PARTIES, SERVER
@@ -97,6 +97,24 @@ def _fault(dice: random.Random) -> Fault:
     if what == CLOCK:
         amount = float(dice.choice(SHIFTS))
     return Fault(at, what, whom, 0.0 if what == CANCEL else seconds, amount)
+
+
+def draw_real(seed: int, postgres: bool) -> Schedule:
+    """Return a seed's schedule on real processes, whose seconds are real ones."""
+    dice = random.Random(f"chaos on processes {seed}")
+    kind = KINDS[seed % len(KINDS)].name
+    faults = [_real(dice, postgres) for _ in range(dice.choice((1, 2, 2, 3)))]
+    return Schedule(seed, kind, tuple(sorted(faults, key=lambda one: one.at)))
+
+
+def _real(dice: random.Random, postgres: bool) -> Fault:
+    drawn = _fault(dice)
+    seconds = dice.uniform(0.1, 3.0) if dice.random() < 0.85 else dice.uniform(3.0, 12.0)
+    whom, what = drawn.whom, drawn.what
+    if what == DISK:
+        whom = dice.choice(("server", "bank-b"))
+        what, whom = (LOCK, SERVER) if postgres and whom == SERVER else (what, whom)
+    return replace(drawn, at=drawn.at / 2, seconds=drawn.seconds and seconds, whom=whom, what=what)
 
 
 def draw(seed: int) -> Schedule:

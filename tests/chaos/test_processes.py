@@ -1,0 +1,90 @@
+"""Chaos on real processes, over SQLite and PostgreSQL: five schedules with every run of the tests.
+
+Two hundred in `make soak` (`--seeds A:B` takes a part). What a machine cannot do (small disks,
+wrong clocks, PostgreSQL) is skipped loudly, and never where `.ci/run` demands it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from tests.chaos.oracle import violations
+from tests.chaos.processes import Machines, machines
+from tests.chaos.schedules import CLOCK, DISK, Schedule, draw_real
+from tests.chaos.test_in_process import portions
+from tests.conftest import demand_postgres
+from tests.contract.database.postgres import cluster
+from tests.peers import clocks, full_disk
+
+REPEAT = "python -m pytest tests/chaos/test_processes.py -k 'test_seeds and {}' --seeds {}:{}"
+DATABASES = ("sqlite", "postgres")
+pytestmark = pytest.mark.timeout(600)
+
+
+def schedules(seeds: range, database: str) -> list[Schedule]:
+    return [draw_real(seed, database == "postgres") for seed in seeds]
+
+
+def demand(drawn: list[Schedule]) -> None:
+    """Skip what this machine cannot do, loudly."""
+    whats = {fault.what for one in drawn for fault in one.faults}
+    if DISK in whats:
+        full_disk.demand()
+    if CLOCK in whats:
+        clocks.demand()
+
+
+@contextmanager
+def place(directory: Path, drawn: list[Schedule], database: str) -> Iterator[Machines]:
+    with ExitStack() as stack:
+        if database == "sqlite":
+            yield stack.enter_context(machines(directory, drawn))
+            return
+        running = stack.enter_context(cluster(demand_postgres()))
+        engine = sa.create_engine(
+            running.url, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool
+        )
+        with engine.connect() as connection:
+            connection.exec_driver_sql("CREATE DATABASE chaos")
+        url = make_url(running.url).set(database="chaos")
+        yield stack.enter_context(
+            machines(directory, drawn, running, url.render_as_string(hide_password=False))
+        )
+
+
+def check(seeds: range, database: str, directory: Path) -> None:
+    """Play each seed; tell of all that break a promise, with the command that repeats them."""
+    drawn = schedules(seeds, database)
+    demand(drawn)
+    found = []
+    with place(directory, drawn, database) as made:
+        for one in drawn:
+            wrong = violations(one, made.play(one), made.calm(one.kind))
+            if wrong:
+                repeat = REPEAT.format(database, one.seed, one.seed + 1)
+                found.append("\n  ".join([repeat, str(one), *wrong]))
+    assert not found, "\n\n".join(found)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", DATABASES)
+@portions(0, 5, 5)
+def test_seeds(seeds: range, database: str, tmp_path: Path) -> None:
+    """Even seeds on SQLite, odd ones on PostgreSQL; a single one on both."""
+    step = 1 if len(seeds) == 1 else 2
+    check(seeds[DATABASES.index(database) % step :: step], database, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.postgres
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("database", DATABASES)
+@portions(0, 200, 20)
+def test_many_seeds(seeds: range, database: str, tmp_path: Path) -> None:
+    check(seeds[DATABASES.index(database) :: 2], database, tmp_path)
