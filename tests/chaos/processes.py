@@ -92,8 +92,13 @@ class Machines:
             json.loads(platform.charter_file().read_text())
         ).charter
 
-    def calm(self, kind: str) -> Observed:
-        """Return the undisturbed job of a kind, run when it is first asked for."""
+    def calm(self, kind: str, seen: Observed) -> Observed:
+        """Return the undisturbed job of a kind, run when it is first asked for.
+
+        Under noise no job is like another: what was seen is compared with itself.
+        """
+        if next(one for one in KINDS if one.name == kind).noised:
+            return seen
         if kind not in self._calm:
             self._calm[kind] = self.play(Schedule(0, kind, ()))
         return self._calm[kind]
