@@ -1,15 +1,30 @@
-"""Blobs of a centre that was restarted: it knows whom it told of what once it has asked again."""
+"""What a centre cannot do for a while is waited for: its failure is not this party's.
+
+Blobs of one that was restarted: it knows whom it told of what once it has asked again. Calls in
+the middle of a job: its database may fail just then.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
+from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
 
 PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between tries; a restarted centre delivers its open requests within a few."""
+
+PASSING: Final = {"link_broken", "link_silent", "rate_limited"} | INFRASTRUCTURE
+"""What a centre, or the link to it, says for a while."""
+CALLED_SECONDS: Final = 600.0
+"""How long a call of a job is tried: it ends before where the job does."""
+FIRST: Final = 0.25
+LONGEST: Final = 10.0
+"""Seconds between two tries of a call."""
 
 
 async def patiently(attempt: Callable[[], Awaitable[None]]) -> None:
@@ -28,3 +43,23 @@ async def patiently(attempt: Callable[[], Awaitable[None]]) -> None:
         else:
             return
     await attempt()
+
+
+async def called(ask: Callable[[], Awaitable[JSON]]) -> JSON:
+    """Ask the centre something in the middle of a job, and again while it cannot answer.
+
+    Its database may fail just then, or the link break: that is no failure of this party's work.
+
+    Raises:
+        SecureFlowError: the centre's refusal; what it could not for `CALLED_SECONDS`.
+    """
+    clock = asyncio.get_running_loop().time
+    until, pause = clock() + CALLED_SECONDS, FIRST
+    while True:
+        try:
+            return await ask()
+        except SecureFlowError as error:
+            if error.code not in PASSING or clock() >= until:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST)

@@ -17,6 +17,7 @@ from secureflow.agent.inforce import InForce
 from secureflow.agent.masking import Masking
 from secureflow.agent.modelfiles import ModelFiles
 from secureflow.agent.modelkeys import ModelKeys
+from secureflow.agent.patience import called
 from secureflow.agent.restored import Floor
 from secureflow.agent.rounds import Rounds
 from secureflow.agent.sessions import Sessions
@@ -66,7 +67,7 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
     charter = CharterDesk(store, party, key, clock)
 
     async def call(kind: str, body: Mapping[str, JSON]) -> JSON:
-        return await outside.link.call(kind, dict(body))
+        return await called(lambda: outside.link.call(kind, dict(body)))
 
     witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
     inforce = InForce(settings)

@@ -94,7 +94,7 @@ class Charters:
             await deed.work.set_setting(CANDIDATE, draft.json())
             document = {"digest": draft.charter.digest, "members": chosen, "by": principal.user}
             deed.record("charter.proposed", {**document, "version": draft.charter.version})
-        return await described(draft)
+            return deed.answer(await described(draft))
 
     async def sign(
         self, principal: Principal, organisation: str, digest: str, signature: str
@@ -121,7 +121,7 @@ class Charters:
                 signed = _with(pinned, pinned.charter.keys, organisation, signature)
                 deed.record("charter.signed", {"digest": digest, "organisation": organisation})
                 await deed.work.set_setting(CURRENT, signed.json())
-                return await described(signed)
+                return deed.answer(await described(signed))
             if draft is None:
                 raise missing("charter", "candidate")
             if draft.charter.digest != digest:
@@ -134,7 +134,7 @@ class Charters:
             keys = {**(pinned.charter.keys if pinned else {}), **draft.charter.keys}
             signed = _with(draft, keys, organisation, signature)
             await _keep(deed, signed, pinned, organisation)
-        return await described(signed)
+            return deed.answer(await described(signed))
 
     async def _next(self, work: UnitOfWork, members: Sequence[Member]) -> Charter:
         pinned = await _stored(work, CURRENT)

@@ -196,6 +196,7 @@ class Datasets:
             await self._quotas.another_grant(deed.work, dataset.organisation, now)
             await deed.work.grants.add(grant)
             deed.record("grant.created", _grant_document(grant, principal.user))
+            deed.answer(grant)
         return grant
 
     async def grants(

@@ -2,24 +2,52 @@
 
 A use case opens a deed, changes entities through its unit of work, and says what it did. Leaving
 the block submits the leaves and commits them together with the change, then waits for their
-number: there is no state without a record, and none that is recorded but did not happen.
+number: there is no state without a record, and none that is recorded but did not happen. What a
+caller is told of it can be kept in the same transaction (`answering`), so that whoever did not hear
+it, and asks again, is told the same.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeVar
 
 from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
 from secureflow.application.recording import server_leaf
 from secureflow.engines.ledger.setback import set_back
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import InfrastructureError
+from secureflow.kit.logging import get_logger
+
+T = TypeVar("T")
+_log = get_logger(__name__)
 
 BEFORE_THE_SCRIPT = -1
 """The `seq` of a job's proposal; its later deeds that no script asked for have smaller ones."""
+
+
+class Keeper(Protocol):
+    """Keeps what a caller is told of a deed, in the deed's own transaction."""
+
+    async def __call__(self, work: UnitOfWork, told: object) -> None:
+        """Keep it; the first deed of a request counts."""
+
+
+_KEEPER: ContextVar[Keeper | None] = ContextVar("keeper", default=None)
+
+
+@contextmanager
+def answering(keeper: Keeper) -> Iterator[None]:
+    """Have the answer of the deed that is done in this block kept with it."""
+    token = _KEEPER.set(keeper)
+    try:
+        yield
+    finally:
+        _KEEPER.reset(token)
 
 
 class Deed:
@@ -32,6 +60,28 @@ class Deed:
         self._key = key
         self._at = at
         self._seq = secrets.randbits(53)
+        self._told: list[object] = []
+        self._following: list[Callable[[], object]] = []
+
+    def answer(self, told: T) -> T:
+        """Say what the caller is told of it; return that."""
+        self._told = [told]
+        return told
+
+    def then(self, act: Callable[[], object]) -> None:
+        """Say what follows in this process; also where nobody knows whether the deed stood."""
+        self._following.append(act)
+
+    def follow(self) -> None:
+        """Do what follows."""
+        for act in self._following:
+            act()
+
+    async def keep_answer(self) -> None:
+        """Have the answer kept, if it was said and somebody keeps such."""
+        keeper = _KEEPER.get()
+        if keeper is not None and self._told:
+            await keeper(self.work, self._told[0])
 
     def record(
         self,
@@ -91,7 +141,17 @@ class Deeds:
             yield deed
             if deed.leaves:
                 await work.leaves.submit(deed.leaves)
-            await work.commit()
+            await deed.keep_answer()
+            try:
+                await work.commit()
+            except InfrastructureError:
+                deed.follow()  # it may stand, and whoever asks again is only told so
+                raise
+        deed.follow()
         # Outside the block: the sequencer needs the database that the transaction held.
-        for place in {(leaf.job, leaf.seq) for leaf in deed.leaves}:
-            await self._ledger.sequenced(*place)
+        try:
+            for place in {(leaf.job, leaf.seq) for leaf in deed.leaves}:
+                await self._ledger.sequenced(*place)
+        except InfrastructureError as error:
+            # It is done, and recorded with it: the next leaf's turn gives this one its number.
+            _log.warning("number_owed", code=error.code, kinds=[one.kind for one in deed.leaves])

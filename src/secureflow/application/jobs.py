@@ -183,6 +183,7 @@ class Jobs:
                 job=job.id,
                 spec=job.digest,
             )
+            deed.answer(job)
         self._driver.start(job.id)
         return job
 
@@ -220,6 +221,8 @@ class Jobs:
         require(principal, "job.cancel")
         job = await self.get(principal, key)
         _check_steers(principal, job)
+        if job.state is JobState.CANCELLED and job.progress.get("cancel") == principal.name:
+            return job  # by this very person, who may not have heard of it
         if job.state.final:
             raise SecureFlowError("already_finished", f"Job {key} is already {job.state}.")
         await self._driver.cancel(key, principal.name)
@@ -266,7 +269,7 @@ class Jobs:
                 spec=job.digest,
                 turn=len(tries(job)),
             )
-        return job
+            return deed.answer(job)
 
     async def report(self, principal: Principal, key: str) -> dict[str, Any]:
         """Return the finished job's report.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from secureflow.application.access import Principal, missing, require
@@ -110,6 +111,7 @@ class Organisations:
             await deed.work.organisations.add(organisation)
             document = {"organisation": slug, "name": name, "by": principal.user}
             deed.record("organisation.created", document)
+            deed.answer(organisation)
         return organisation
 
     async def get(self, principal: Principal, slug: str) -> Organisation:
@@ -144,9 +146,9 @@ class Organisations:
                 await deed.work.organisations.save(organisation)
                 kind = "organisation.disabled" if disabled else "organisation.enabled"
                 deed.record(kind, {"organisation": slug, "by": principal.user})
-        for agent in agents if disabled else ():
-            self._hang_up(agent, shut_out(slug))
-        return organisation
+            for agent in agents if disabled else ():
+                deed.then(partial(self._hang_up, agent, shut_out(slug)))
+            return deed.answer(organisation)
 
     async def invite(
         self, principal: Principal, kind: AgentKind, organisation: str
@@ -259,8 +261,8 @@ class Organisations:
                 await deed.work.agents.save(agent)
                 document = {"agent": agent.id, "organisation": agent.organisation}
                 deed.record("agent.revoked", {**document, "by": principal.user})
-        self._expel(agent)
-        return agent
+            deed.then(partial(self._expel, agent))
+            return deed.answer(agent)
 
     async def admitted(self, spiffe: str) -> Agent:
         """Return the enrolled agent of a link; asked at the start of every RPC.

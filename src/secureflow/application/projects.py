@@ -56,6 +56,7 @@ class Projects:
             await deed.work.projects.add(project)
             document = {"project": project.id, "purpose": purpose, "by": principal.user}
             deed.record("project.created", {**document, "organisation": project.organisation})
+            deed.answer(project)
         return project
 
     async def get(self, principal: Principal, key: str) -> Project:
@@ -99,6 +100,7 @@ class Projects:
             await deed.work.projects.save(project)
             document = {"project": key, "organisation": organisation, "by": principal.user}
             deed.record("member.invited", document)
+            deed.answer(project)
         return project
 
     async def accept(self, principal: Principal, key: str) -> Project:
@@ -113,6 +115,7 @@ class Projects:
                 await deed.work.projects.save(project)
                 document = {"project": key, "organisation": principal.organisation}
                 deed.record("member.joined", {**document, "by": principal.user})
+            deed.answer(project)
         return project
 
     async def leave(self, principal: Principal, key: str) -> Project:
@@ -127,6 +130,7 @@ class Projects:
             ended = await self._end_grants(deed.work, principal.organisation, key)
             document = {"project": key, "organisation": principal.organisation, "grants": ended}
             deed.record("member.left", {**document, "by": principal.user})
+            deed.answer(project)
         return project
 
     async def _end_grants(self, work: UnitOfWork, organisation: str, project: str) -> Sequence[str]:

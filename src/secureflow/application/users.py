@@ -98,6 +98,7 @@ class Users:
                 )
             await deed.work.users.add(user)
             deed.record("user.created", _document(user, by=principal.user))
+            deed.answer(user)
         return user
 
     async def get(self, principal: Principal, key: str) -> User:

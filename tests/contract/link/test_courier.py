@@ -119,6 +119,21 @@ async def test_an_answer_that_was_lost_is_given_again_without_working_again(
         assert len(peer.handled) == 1
 
 
+@pytest.mark.parametrize("code", ["database_unavailable", "link_broken", "disk_full"])
+async def test_a_failure_that_passes_is_not_kept_as_the_answer(centre: Centre, code: str) -> None:
+    """The centre that asks again under the same id gets what the party can do by now."""
+    failing = [True]
+
+    async def handle(verb: str, *_: JSON) -> JSON:
+        if failing and failing.pop():
+            raise SecureFlowError(code, "Not now.")
+        return {"verb": verb}
+
+    async with party(centre, handle=handle):
+        assert (await _failure(centre.ask("bank-a", "train"))).code == code
+        assert await centre.ask("bank-a", "train") == {"verb": "train"}
+
+
 async def test_a_restarted_centre_asks_again_and_gets_the_recorded_answer(centre: Centre) -> None:
     async with party(centre) as peer:
         first = await centre.ask("bank-a", "train", {"round": 1})

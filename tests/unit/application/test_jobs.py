@@ -14,6 +14,7 @@ from secureflow.domain.specs import TrainingSpec, parse, spec_digest
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from tests.doubles import MemoryUnit
 from tests.stage import BANKS, FEATURES, YEAR, Stage
 from tests.unit.application.refusing import refused
 
@@ -39,12 +40,14 @@ async def test_the_server_fills_in_the_roster(stage: Stage) -> None:
 async def test_a_job_that_stands_is_driven_though_its_submitter_hears_of_a_fault(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database was lost between the commit and the answer: nobody else would drive it."""
+    """The database was lost at the commit, which it kept: nobody else would drive it."""
+    commit = MemoryUnit.commit
 
-    async def away(*_: object) -> None:
+    async def lost(self: MemoryUnit) -> None:
+        await commit(self)
         raise InfrastructureError("database_unavailable", "away")
 
-    monkeypatch.setattr(stage.ledger, "sequenced", away)
+    monkeypatch.setattr(MemoryUnit, "commit", lost)
     before = len(stage.driver.started)
     with pytest.raises(InfrastructureError):
         await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted())

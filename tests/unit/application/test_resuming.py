@@ -160,12 +160,14 @@ def numbering_fails(one: World) -> Iterator[None]:
     one.ledger._store.number = number  # type: ignore[method-assign]
 
 
-async def test_who_hears_of_a_fault_has_resumed_it_all_the_same(tmp_path: Path) -> None:
-    """The deed stands, its number is owed: it comes before the next leaf of the job."""
+async def test_a_number_that_is_owed_goes_before_the_jobs_next(
+    tmp_path: Path,
+) -> None:
+    """The deed stands though the ledger fails just then."""
     play = Play()
     async with paused(tmp_path, play) as (one, jobs):
         play.broken = False
-        with numbering_fails(one), pytest.raises(InfrastructureError):
+        with numbering_fails(one):
             await jobs.resume(ADMIN, JOB.id)
         assert (await one.ended()).state is JobState.SUCCEEDED
         assert (await one.record())[-1] == ["noted", "noted", "job.resumed", "job.closed"]
@@ -185,7 +187,7 @@ async def test_the_centres_end_counts_a_resumption_whose_number_is_owed(tmp_path
         async with one.database.begin() as unit:
             await unit.journal.append(JOB.id, [Journalled(0, effect_digest(Move("running")), None)])
             await unit.commit()
-        with numbering_fails(one), pytest.raises(InfrastructureError):
+        with numbering_fails(one):
             await use_cases(one).resume(ADMIN, JOB.id)
         assert (await one.ended()).state is JobState.SUCCEEDED
         resumed, closed = await one.ledger.entries(job=JOB.id)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from secureflow.adapters.link.messages import Standing, answer, failure
 from secureflow.adapters.link.streams import Stream
+from secureflow.domain.errors import Category, category
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.wire import Envelope
@@ -105,7 +106,8 @@ class Desk:
             _log.exception("request_failed", request=request.id)
             hint = "The party's log has the trace."
             outcome = SecureFlowError("internal", f"{request.id} met a defect.", hint)
-        self._answered[request.id] = outcome
+        if not _passes(outcome):  # asked again after such a one, the party tries again
+            self._answered[request.id] = outcome
         if len(self._answered) > MAX_ANSWERED:
             self._answered.popitem(last=False)
         self._send(request.id, outcome)
@@ -122,6 +124,12 @@ class Desk:
         except SecureFlowError as error:  # the answer itself cannot be sent: say that instead
             self._answered[identifier] = error
             self._stream.send(failure(identifier, error, standing))
+
+
+def _passes(outcome: JSON | SecureFlowError) -> bool:
+    """Tell whether a party failed only for a while: its disk, its link, the centre's database."""
+    failed = isinstance(outcome, SecureFlowError)
+    return failed and category(outcome.code) is Category.UNAVAILABLE
 
 
 def _parse(request: Envelope) -> tuple[str, dict[str, JSON], JSON]:

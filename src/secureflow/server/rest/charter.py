@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from secureflow.domain.texts import ONE_LINE
 from secureflow.server.rest.callers import Caller, Use
-from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.idempotency import OnceRoute, shown_as
 from secureflow.server.rest.shapes import Asked, Slug
 
 router = APIRouter(prefix="/charter", tags=["charter"], route_class=OnceRoute)
@@ -23,6 +23,10 @@ class CharterShown(BaseModel):
     digest: str
     words: str = Field(examples=["acorn bridge castle …"])
     digits: str = Field(examples=["01234 56789 …"])
+
+
+def _shown(told: dict[str, Any]) -> CharterShown:
+    return CharterShown(**told)
 
 
 class CandidateRequest(Asked):
@@ -52,12 +56,14 @@ async def get_charter_candidate(use: Use, caller: Caller) -> CharterShown:
 
 
 @router.post("/candidate", summary="Propose a charter", status_code=201)
+@shown_as(_shown)
 async def propose_charter(body: CandidateRequest, use: Use, caller: Caller) -> CharterShown:
     """Draft the next charter (the operator); an older candidate is dropped."""
     return CharterShown(**await use.charters.propose(caller, body.members))
 
 
 @router.post("/signatures", summary="Sign the charter")
+@shown_as(_shown)
 async def sign_charter(body: SignatureRequest, use: Use, caller: Caller) -> CharterShown:
     """Add a signature; the candidate is adopted when they suffice."""
     signed = await use.charters.sign(caller, body.organisation, body.digest, body.signature)

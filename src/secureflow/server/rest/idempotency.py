@@ -1,8 +1,10 @@
 """Idempotency keys (draft-ietf-httpapi-idempotency-key-header): a POST sent twice acts once.
 
 The first success under a key is kept per user and answered again. The same key with another
-request is refused, so a key can never stand for two deeds. Answers that hold a secret are not kept
-(routes without this class), because a secret is stored nowhere.
+request is refused, so a key can never stand for two deeds. It is kept in the transaction of what
+was done (`application.deeds`): whoever did not hear of it, because the database or the server
+failed just then, and asks again, is told so. Answers that hold a secret are not kept (routes
+without this class), because a secret is stored nowhere.
 """
 
 from __future__ import annotations
@@ -13,13 +15,16 @@ import json
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_type_hints
 from weakref import WeakValueDictionary
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import TypeAdapter
 
 from secureflow.application.access import Principal
+from secureflow.application.deeds import answering
+from secureflow.application.ports import UnitOfWork
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
 from secureflow.server.rest.callers import authenticate, bearer_of, services_of
@@ -34,6 +39,38 @@ def changes_nothing(endpoint: _Endpoint) -> _Endpoint:
     return endpoint
 
 
+def shown_as(shape: Callable[[Any], object]) -> Callable[[_Endpoint], _Endpoint]:
+    """Say how an endpoint shows what its use case answers, where it is not shown as it is."""
+
+    def mark(endpoint: _Endpoint) -> _Endpoint:
+        endpoint.__dict__["shape"] = shape
+        return endpoint
+
+    return mark
+
+
+class _Kept:
+    """One request's key, and the answer that is kept under it."""
+
+    def __init__(
+        self, user: str, key: str, wanted: str, status: int, shape: Callable[[Any], Any]
+    ) -> None:
+        self.done = False
+        self._place = (user, key, wanted)
+        self._status = status
+        self._shape = shape
+
+    async def __call__(self, work: UnitOfWork, told: object) -> None:
+        """Keep what a use case answers, in its own transaction."""
+        if not self.done:
+            await self.keep(work, self._status, self._shape(told))
+            self.done = True
+
+    async def keep(self, work: UnitOfWork, status: int, body: Any) -> None:
+        """Keep an answer."""
+        await work.idempotency.remember(*self._place, status, body, int(time.time()))
+
+
 class OnceRoute(StrictRoute):
     """A route whose POSTs honour `Idempotency-Key`."""
 
@@ -42,11 +79,14 @@ class OnceRoute(StrictRoute):
         inner = super().innermost()
         if getattr(self.endpoint, "changes_nothing", False):
             return inner
+        if "POST" not in (self.methods or ()):
+            return inner
+        status, shape = self.status_code or 200, _shape_of(self.endpoint)
         locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
         async def once(request: Request) -> Response:
             key = request.headers.get("idempotency-key")
-            if request.method != "POST" or key is None:
+            if key is None:
                 return await inner(request)
             if not _SHAPE.fullmatch(key):
                 raise SecureFlowError(
@@ -55,9 +95,18 @@ class OnceRoute(StrictRoute):
             user = await _user(request)
             lock = locks.setdefault((user, key), asyncio.Lock())
             async with lock:
-                return await _answer(request, inner, user, key)
+                wanted = await _digest(request)
+                kept = _Kept(user, key, wanted, status, shape)
+                return await _answer(request, inner, (user, key, wanted), kept)
 
         return once
+
+
+def _shape_of(endpoint: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return how an endpoint's answer becomes the JSON of its response."""
+    shape: Callable[[Any], Any] = getattr(endpoint, "shape", lambda told: told)
+    adapter: TypeAdapter[Any] = TypeAdapter(get_type_hints(endpoint)["return"])
+    return lambda told: adapter.dump_python(shape(told), mode="json", by_alias=True)
 
 
 async def _user(request: Request) -> str:
@@ -65,11 +114,16 @@ async def _user(request: Request) -> str:
     return (known or await authenticate(request, bearer_of(request))).user
 
 
-async def _answer(request: Request, inner: Handler, user: str, key: str) -> Response:
+async def _digest(request: Request) -> str:
+    asked = f"{request.method} {request.url.path}\n".encode() + await request.body()
+    return hashlib.sha256(asked).hexdigest()
+
+
+async def _answer(
+    request: Request, inner: Handler, asked: tuple[str, str, str], keeper: _Kept
+) -> Response:
     begin = services_of(request).begin
-    wanted = hashlib.sha256(
-        f"{request.method} {request.url.path}\n".encode() + await request.body()
-    ).hexdigest()
+    user, key, wanted = asked
     async with begin() as work:
         kept = await work.idempotency.find(user, key)
     if kept is not None:
@@ -81,12 +135,12 @@ async def _answer(request: Request, inner: Handler, user: str, key: str) -> Resp
                 "Take a fresh key for each new request.",
             )
         return JSONResponse(body, status, {"Idempotent-Replay": "true"})
-    response = await inner(request)
-    if 200 <= response.status_code < 300:
+    with answering(keeper):
+        response = await inner(request)
+    if 200 <= response.status_code < 300 and not keeper.done:
         async with begin() as work:
             body = json.loads(bytes(response.body)) if response.body else None
-            await work.idempotency.remember(
-                user, key, wanted, response.status_code, body, int(time.time())
-            )
+            await keeper.keep(work, response.status_code, body)
             await work.commit()
+    keeper.done = True
     return response

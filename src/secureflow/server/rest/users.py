@@ -8,7 +8,7 @@ from pydantic import Field
 from secureflow.application.ports import Page
 from secureflow.domain.users import Role
 from secureflow.server.rest.callers import Caller, Use
-from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.idempotency import OnceRoute, shown_as
 from secureflow.server.rest.session import Account, Password, account
 from secureflow.server.rest.shapes import (
     LIMIT,
@@ -61,6 +61,7 @@ async def list_users(
 
 
 @router.post("", summary="Create a user", status_code=201)
+@shown_as(account)
 async def create_user(body: UserRequest, use: Use, caller: Caller) -> Account:
     """Make an account in an organisation."""
     user = await use.users.create(
