@@ -24,6 +24,8 @@ from secureflow.kit.errors import SecureFlowError
 from tests.survival.points import Points
 
 DIRECTORY = "SECUREFLOW_TEST_POINTS"
+BUSY = "SECUREFLOW_TEST_BUSY"
+"""Seconds that the server's SQLite waits for another process, where a test does not want to."""
 _PR_SET_PDEATHSIG = 1
 
 _place: ContextVar[str] = ContextVar("place", default="")
@@ -37,10 +39,12 @@ def mortal_server(points: Points) -> Callable[[Path], int]:
 
     import secureflow.application.reports
     import secureflow.engines.training.federated  # noqa: F401
+    from secureflow.adapters.database import connections
     from secureflow.adapters.database.unit import SqlUnitOfWork as SqlUnit
     from secureflow.application.runner import Runner
     from secureflow.server.main import run
 
+    connections.BUSY_SECONDS = float(os.environ.get(BUSY, connections.BUSY_SECONDS))
     perform, durable, commit = Runner._perform_outside, Runner._make_durable, SqlUnit.commit
 
     async def perform_outside(self: Any, course: Any) -> Any:

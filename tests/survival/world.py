@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +48,7 @@ def platform(
     data: bool = True,
     mortal: bool = True,
     budget: DatasetPrivacy | None = None,
+    environment: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Iterator[Platform]:
     """Build a platform, and end it; its logs are shown when something goes wrong."""
@@ -59,14 +60,15 @@ def platform(
             datasets[party] = replace(dataset_config(path, clipped=True), privacy=budget)
     points = directory / "points"
     points.mkdir(parents=True)
-    environment = {
+    surroundings = {
+        **(environment or {}),
         DIRECTORY: str(points),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
         "OPENBLAS_NUM_THREADS": "1",
     }
     entry = dict.fromkeys(("server", "enclave", "agent"), MORTAL) if mortal else {}
     made = Platform(
-        directory, owners, datasets, environment=environment,
+        directory, owners, datasets, environment=surroundings,
         **{"policy": ALLOW, "entry": entry, **options},
     )  # fmt: skip
     with made:
