@@ -12,12 +12,12 @@ import typer
 from secureflow.cli.console import moment, say
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.private import read_private
 
 if TYPE_CHECKING:
     from secureflow.kit.archive import Manifest
 
 VARIABLE: Final = "SECUREFLOW_BACKUP_PASSPHRASE"
-_MOST: Final = 4096
 
 PassphraseFile = Annotated[
     Path | None,
@@ -44,13 +44,12 @@ def passphrase(file: Path | None) -> str | None:
     """Return the passphrase of the file or of the environment; None where neither is.
 
     Raises:
-        SecureFlowError: `invalid_file`.
+        SecureFlowError: `invalid_file`, `key_exposed`.
     """
     if file is None:
         return os.environ.get(VARIABLE) or None
     try:
-        with file.open("rb") as opened:
-            return opened.read(_MOST).decode().strip()
+        return read_private(file).decode().strip()
     except (OSError, UnicodeError) as error:
         raise SecureFlowError(
             "invalid_file",

@@ -386,6 +386,18 @@ async def test_a_dump_reads_bytes_numbers_and_texts_as_they_are(
     await copy.close()
 
 
+def test_one_that_was_killed_is_done_again(centre: Path, tmp_path: Path) -> None:
+    """What a killed restore left is in its way no more, and starts no centre meanwhile."""
+    back_up(centre, tmp_path / "b.tar", PHRASE)
+    folder = tmp_path / "new"
+    (folder / ".restoring" / "tables").mkdir(parents=True)
+    (folder / ".restoring" / "tables" / "jobs").write_text("half")
+    assert not (folder / "server.yaml").exists()
+    found = restore(tmp_path / "b.tar", folder, passphrase=PHRASE)
+    assert found.keys
+    assert grow(found.config) == found.log.size
+
+
 def test_ids_of_events_are_not_used_again(centre: Path, tmp_path: Path) -> None:
     back_up(centre, tmp_path / "b.tar", None)
     found = restore(tmp_path / "b.tar", tmp_path / "new", database="sqlite")

@@ -163,6 +163,13 @@ def test_without_keys_the_folder_waits_for_them(config: Path, tmp_path: Path) ->
     assert restore(tmp_path / "b.tar", config.parent, into_existing=True).keys
 
 
+def test_one_that_was_killed_is_done_again(config: Path, tmp_path: Path) -> None:
+    back_up(config, tmp_path / "b.tar", PHRASE)
+    (tmp_path / "new" / ".restoring").mkdir(parents=True)
+    (tmp_path / "new" / "agent.lock").touch()
+    assert restore(tmp_path / "b.tar", tmp_path / "new", passphrase=PHRASE).keys
+
+
 def test_a_folder_of_another_agent_a_wrong_passphrase_and_a_running_agent(
     config: Path, tmp_path: Path
 ) -> None:

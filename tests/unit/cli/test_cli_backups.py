@@ -27,7 +27,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_centre_goes_through_a_file_with_its_keys(centre: Path, tmp_path: Path) -> None:
-    (tmp_path / "phrase").write_text(PHRASE + "\n")
+    write_private(tmp_path / "phrase", f"{PHRASE}\n".encode())
     runner, made = CliRunner(), tmp_path / "b.tar"
     words = ["--passphrase-file", str(tmp_path / "phrase"), "-o", "json"]
     done = runner.invoke(
@@ -61,6 +61,18 @@ def test_without_a_passphrase_it_says_what_is_not_in_it(
     done = runner.invoke(app, ["server", "restore", str(made), "--dir", str(tmp_path / "new")])
     assert done.exit_code == 0, done.output
     assert "密钥缺失" in done.stderr
+
+
+def test_a_passphrase_that_others_can_read_is_refused(centre: Path, tmp_path: Path) -> None:
+    (tmp_path / "phrase").write_text(PHRASE)
+    (tmp_path / "phrase").chmod(0o644)
+    config = ["--config", str(centre / "server.yaml")]
+    made = str(tmp_path / "b.tar")
+    words = ["server", "backup", made, "--passphrase-file", str(tmp_path / "phrase"), *config]
+    error = CliRunner().invoke(app, words).exception
+    assert isinstance(error, SecureFlowError)
+    assert error.code == "key_exposed"
+    assert not (tmp_path / "b.tar").exists()
 
 
 def ended(words: list[str]) -> int:

@@ -1,0 +1,141 @@
+"""The commands of docs/deploy.md, in the order in which they stand there, on real processes.
+
+What belongs to a machine is replaced: folders of the system lie in a temporary one, `sudo` and
+`install` forget users, and `systemctl` starts and stops the processes of the units' `ExecStart`.
+Everything else is the page, to the letter.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from secureflow.domain.errors import CATALOGUE
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "deploy.md"
+PATIENCE = 500.0
+
+SUDO = """#!/bin/sh
+[ "$1" = -u ] && shift 2
+exec "$@"
+"""
+INSTALL = """#!/bin/sh
+mode=0755
+while getopts dm:o:g: one; do
+  [ $one = m ] && mode=$OPTARG
+done
+shift $((OPTIND - 1))
+mkdir -p "$1" && chmod $mode "$1"
+"""
+SYSTEMCTL = """#!/bin/sh
+# systemctl enable --now|start|stop UNIT
+verb=$1; shift; [ "$1" = --now ] && shift
+unit=$1; state=$ROOT/run/$unit
+case $verb in
+  enable|start)
+    command=$(sed -n 's/^ExecStart=//p' $UNITS/$unit.service |
+      sed "s#/var/#$ROOT/var/#g; s#/opt/secureflow/bin#$ROOT/bin#")
+    folder=$ROOT/var/lib/$unit
+    rm -f $folder/ready.json
+    nohup $command >$state.out 2>$state.err & echo $! >$state.pid
+    for i in $(seq 1200); do
+      [ -s $folder/ready.json ] && exit 0
+      kill -0 $(cat $state.pid) || { cat $state.err >&2; exit 1; }
+      sleep 0.1
+    done
+    exit 1 ;;
+  stop)
+    kill $(cat $state.pid)
+    while kill -0 $(cat $state.pid) 2>/dev/null; do sleep 0.1; done
+    rm $state.pid ;;
+esac
+"""
+
+
+def blocks() -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A folder that stands for a machine's root, with the commands that the page uses."""
+    for name in ("bin", "run", "var/lib", "var/backups", "home"):
+        (tmp_path / name).mkdir(parents=True)
+    secureflow = f'#!/bin/sh\nexec {sys.executable} -m secureflow "$@"\n'
+    tools = {"sudo": SUDO, "install": INSTALL, "systemctl": SYSTEMCTL, "secureflow": secureflow}
+    for name, text in tools.items():
+        path = tmp_path / "bin" / name
+        path.write_text(text)
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return tmp_path
+
+
+def placed(text: str, machine: Path, rest: int, link: int) -> str:
+    """Return the page's commands for this machine."""
+    text = text.replace("/opt/secureflow/bin", f"{machine}/bin").replace("/var/", f"{machine}/var/")
+    text = text.replace(
+        "--host centre.example", f"--host 127.0.0.1 --rest-port {rest} --link-port {link}"
+    )
+    return text.replace("https://centre.example:8443", f"https://127.0.0.1:{rest}")
+
+
+def environment(machine: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SECUREFLOW")}
+    return {
+        **kept,
+        "PATH": f"{machine}/bin:{os.environ['PATH']}",
+        "ROOT": str(machine),
+        "UNITS": str(ROOT / "deploy" / "systemd"),
+        "HOME": str(machine / "home"),
+        "XDG_CONFIG_HOME": str(machine / "home"),
+        "SECUREFLOW_LANG": "en",
+    }
+
+
+@pytest.mark.timeout(600)
+def test_the_page_does_what_it_says(machine: Path) -> None:
+    script = machine / "page.sh"
+    commands = placed("\n".join(blocks()), machine, free_port(), free_port())
+    script.write_text(f"set -eux\ncd {machine}\n{commands}")
+    try:
+        done = subprocess.run(
+            ["/bin/sh", str(script)], env=environment(machine), capture_output=True, text=True,
+            timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-6000:]
+        said = done.stdout + done.stderr
+        for sentence in (
+            "holds",  # the log was proven
+            "log in again",
+            "no job that is older than this restore",
+            "secureflow agent data settle DOMAIN",
+        ):
+            assert sentence in said, sentence
+        assert "bank-a" in done.stdout
+        for backup in (machine / "var/backups").rglob("*.tar"):
+            assert backup.stat().st_mode & 0o777 == 0o600
+        assert len(list((machine / "var/backups").rglob("*.tar"))) == 3
+    finally:
+        for state in (machine / "run").glob("*.pid"):
+            subprocess.run(["/bin/kill", state.read_text().strip()], check=False)
+
+
+def test_every_code_that_the_page_names_exists() -> None:
+    codes = r"`((?:record|budget|restored|log|data|backup)_[a-z_]+)`"
+    named = set(re.findall(codes, PAGE.read_text())) - {"log_form"}
+    assert len(named) > 6
+    assert named <= set(CATALOGUE)
