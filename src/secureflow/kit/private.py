@@ -8,6 +8,7 @@ root and are read through a group: that group may read them, and nobody else.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Collection
@@ -22,12 +23,17 @@ def keep_private(path: Path) -> None:
     """Make a SQLite file, or leave it, with mode 0600 whatever its folder and the umask allow.
 
     SQLite gives its `-wal` and `-shm` files the mode of the database; those that an earlier
-    version left are changed too.
+    version left are changed too. A file that is there is not opened: closing it again would drop
+    every POSIX lock that this process has on it, also those of SQLite's open connections, and
+    another process would take the write-ahead log away from under them.
 
     Raises:
         OSError: the file cannot be made or changed.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file", str(path))
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).chmod(0o600)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -234,3 +236,23 @@ async def test_a_lost_write_ahead_log_is_noticed(centre: ServerSettings, tmp_pat
         shutil.copy(centre.directory / "secureflow.db", tmp_path / "torn")
     shutil.copy(centre.directory / FILE, tmp_path / "torn")
     assert (await refusal(named("", tmp_path / "torn"))).code == "record_set_back"
+
+
+async def test_another_process_on_the_file_does_not_take_it_from_the_platform(
+    centre: ServerSettings,
+) -> None:
+    """A process that closes any handle on a file drops all its POSIX locks on it: whoever comes
+    and goes then removes the write-ahead log from under the platform.
+    """
+    path = centre.directory / "secureflow.db"
+    look = "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute('SELECT * FROM jobs')"
+    async with AsyncExitStack() as stack:
+        _, ledger = await open_ledger(centre, LOG_KEY, stack)
+        await ledger.append(notes(1, first=7))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", f"{look}; d.close()", str(path)
+        )
+        assert await process.wait() == 0
+        assert path.with_name(f"{path.name}-wal").exists()
+        assert (await ledger.append(notes(1, first=8))).size == 9
+    assert await grow(centre) == 9
