@@ -23,7 +23,7 @@ from secureflow.application.access import (
     sees_work_of,
 )
 from secureflow.application.deeds import Deed, Deeds
-from secureflow.application.listing import every
+from secureflow.application.listing import every, unreadable, whole
 from secureflow.application.ports import Begin, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.domain.datasets import Dataset, Grant
@@ -141,8 +141,9 @@ class Datasets:
             keys = await self._granted(work, principal, project)
             if not project and principal.organisation:
                 own = principal.organisation
-                mine = await every(work.datasets, organisation=own, state="published")
-                keys |= {dataset.id for dataset in mine}
+                equals = {"organisation": own, "state": "published"}
+                keys |= {dataset.id for dataset in await every(work.datasets, **equals)}
+                keys |= set(await unreadable(work.datasets, **equals))
             if not keys:
                 return Page([])
             return await work.datasets.list(
@@ -274,7 +275,7 @@ class Datasets:
 
 async def _named(work: UnitOfWork, organisation: str, name: str) -> Dataset | None:
     """Return the dataset of this name: the living one, else the one that was withdrawn last."""
-    known = await every(work.datasets, organisation=organisation, name=name)
+    known = await whole(work.datasets, organisation=organisation, name=name)
     return max(known, key=lambda one: (one.removed is None, one.removed or 0), default=None)
 
 

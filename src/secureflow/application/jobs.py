@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from secureflow.application.access import (
@@ -210,7 +210,7 @@ class Jobs:
                 return Page([])
             equals = {"state": state} if state else {}
             page = await work.jobs.list(cursor=cursor, limit=limit, **seen, **equals)
-        return Page([JobSummary.of(job) for job in page.items], page.next)
+        return replace(page, items=[JobSummary.of(job) for job in page.items])
 
     async def cancel(self, principal: Principal, key: str) -> Job:
         """Cancel a job that the own organisation submitted or contributes to (or as operator).

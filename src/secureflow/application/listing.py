@@ -2,27 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from secureflow.application.ports import Filter, Page, Store
+from secureflow.kit.errors import SecureFlowError
 
 T = TypeVar("T")
 EMPTY = Page([])
 
 
 async def every(store: Store[T], **equals: Filter) -> list[T]:
-    """Return all entities that match, page by page."""
+    """Return all entities that match, page by page; what cannot be read stops nothing else."""
+    return (await _walked(store, equals))[0]
+
+
+async def whole(store: Store[T], **equals: Filter) -> list[T]:
+    """Return all entities that match, for a rule that allows by what it does not find.
+
+    Raises:
+        SecureFlowError: `record_damaged` where one of them cannot be read.
+    """
+    items, damaged = await _walked(store, equals)
+    if damaged:
+        raise _damaged(damaged[0])
+    return items
+
+
+async def unreadable(store: Store[Any], **equals: Filter) -> list[str]:
+    """Return the ids of what matches and cannot be read."""
+    return (await _walked(store, equals))[1]
+
+
+async def _walked(store: Store[T], equals: Mapping[str, Filter]) -> tuple[list[T], list[str]]:
     items: list[T] = []
+    damaged: list[str] = []
     cursor = ""
     while True:
         page = await store.list(cursor=cursor, limit=500, **equals)
         items += page.items
+        damaged += page.damaged
         cursor = page.next
         if not cursor:
-            return items
+            return items, damaged
 
 
 async def first(store: Store[T], **equals: Filter) -> T | None:
-    """Return the first entity that matches, if any."""
+    """Return the first entity that matches, if any.
+
+    Raises:
+        SecureFlowError: `record_damaged` where that one cannot be read: there is one.
+    """
     page = await store.list(cursor="", limit=1, **equals)
+    if page.damaged:
+        raise _damaged(page.damaged[0])
     return page.items[0] if page.items else None
+
+
+def _damaged(key: str) -> SecureFlowError:
+    return SecureFlowError(
+        "record_damaged",
+        f"{key} is damaged in the server's record.",
+        "The operator finds what is damaged with: secureflow server check.",
+        {"id": key},
+    )

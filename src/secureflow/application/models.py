@@ -60,7 +60,7 @@ class Models:
                 return Page([])
             equals = {"job": job} if job else {}
             page = await work.models.list(cursor=cursor, limit=limit, **seen, **equals)
-        return Page([replace(model, card={}) for model in page.items], page.next)
+        return replace(page, items=[replace(model, card={}) for model in page.items])
 
     async def card(self, principal: Principal, key: str) -> dict[str, Any]:
         """Return the model card: what it is, how it was made, what it was measured to do."""

@@ -15,7 +15,7 @@ from typing import Final
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.issuing import Issuing, issued
-from secureflow.application.listing import every, first
+from secureflow.application.listing import every, first, unreadable, whole
 from secureflow.application.ports import Begin, Courier, Page, PartyStatus, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.domain.charter import RESERVED
@@ -280,7 +280,9 @@ class Organisations:
         since = self._clock() - int((PARTY_LIFE + CLOCK_SKEW).total_seconds())
         async with self._begin() as work:
             agents = await every(work.agents)
-        return [agent.id for agent in agents if agent.revoked is not None and agent.revoked > since]
+            damaged = await unreadable(work.agents)  # nobody knows whether they were revoked
+        gone = [agent.id for agent in agents if agent.revoked is not None and agent.revoked > since]
+        return [*gone, *damaged]
 
     async def parties(self, principal: Principal, courier: Courier) -> Sequence[PartyStatus]:
         """Return link statuses of the enclave, the own organisation, and fellow members."""
@@ -373,7 +375,7 @@ async def _admit(work: UnitOfWork, agent: Agent, quotas: Quotas) -> None:
     if agent.kind == "agent":
         await work.lock(f"agents/{agent.organisation}")
         await work.lock(f"keys/{agent.key}")
-        for other in await every(work.agents, organisation=agent.organisation):
+        for other in await whole(work.agents, organisation=agent.organisation):
             if other.revoked is None and other.id != agent.id:
                 raise SecureFlowError(
                     "already_exists",

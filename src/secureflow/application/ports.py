@@ -38,10 +38,14 @@ Filter = str | int | Sequence[str]
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list: the items and the cursor of the next page (empty at the end)."""
+    """One page of a list: the items and the cursor of the next page (empty at the end).
+
+    `damaged` are the ids of items that are there and cannot be read.
+    """
 
     items: list[Any]
     next: str = ""
+    damaged: tuple[str, ...] = ()
 
 
 class Store(Protocol[T]):

@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from secureflow.application.asking import Asking
 from secureflow.application.driving import Backoff, defect, goes_on_by_itself, passes
@@ -56,6 +56,7 @@ _log = get_logger(__name__)
 
 ScriptFactory = Callable[[Job], Script[dict[str, JSON]]]
 Milliseconds = Callable[[], int]
+DAMAGED: Final = "record_damaged"
 
 
 class Runner:
@@ -158,6 +159,10 @@ class Runner:
         try:
             await self._driven(job, backoff)
         except SecureFlowError as error:
+            if error.code == DAMAGED and not passes(error):
+                # Of this job alone, and not even that can be noted in it.
+                _log.error("job_damaged", job=job, message=error.message, hint=error.hint)
+                return True
             if not passes(error):
                 raise
             cause = error.__cause__ and repr(error.__cause__)
@@ -367,8 +372,10 @@ class Runner:
     async def _publish(self, unit: UnitOfWork, job: str, model: dict[str, Any]) -> JSON:
         entity = await unit.jobs.get(job)
         await unit.lock(f"models/{entity.project}")  # two jobs that end at once: two versions
-        earlier = await every(unit.models, project=entity.project, name=entity.name)
-        version = 1 + max((m.version for m in earlier), default=0)
+        same = {"project": entity.project, "name": entity.name}
+        earlier = [model.version for model in await every(unit.models, **same)]
+        # One that cannot be read has a version, too.
+        version = 1 + max([*earlier, await unit.models.count(**same)])
         fresh = Model(
             id=new_id("mdl"),
             project=entity.project,

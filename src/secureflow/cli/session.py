@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +59,17 @@ def client() -> Client:
     known = profile()
     if not known.url or not known.token:
         raise _nobody(context() or os.environ.get("SECUREFLOW_CONTEXT", ""))
-    return Client.from_profile(known)
+    connection = Client.from_profile(known)
+    connection.on_damaged(_tell_damaged)
+    return connection
+
+
+def _tell_damaged(keys: Sequence[str]) -> None:
+    """Name what a list leaves out, on stderr: its result stays for programs."""
+    from secureflow.cli.console import say
+
+    names = ", ".join(keys)
+    say(t("Damaged in the server's record: {names}. Tell the operator.", names=names))
 
 
 def _nobody(named: str) -> SecureFlowError:

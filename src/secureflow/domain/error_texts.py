@@ -270,6 +270,7 @@ CHINESE: Final[dict[str, str]] = {
     "insecure_url": "URL 不安全",
     "invalid_settings": "配置无效",
     "job_finished": "任务已结束",
+    "record_damaged": "记录已损坏",
     "key_exposed": "密钥文件可被他人读取",
     "leaf_missing": "账本缺少应有的条目",
     "end_left_out": "任务结尾遗漏了本机构的条目",

@@ -380,6 +380,7 @@ CATALOGUE: dict[str, Category] = {
     "database_busy": Category.UNAVAILABLE,
     "disk_full": Category.UNAVAILABLE,
     "invalid_database_url": Category.INVALID,
+    "record_damaged": Category.UNTRUSTED,
 }
 
 INFRASTRUCTURE: Final = frozenset({"database_busy", "database_unavailable", "disk_full"})

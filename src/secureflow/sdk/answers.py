@@ -42,7 +42,9 @@ def page(of: type[T]) -> Callable[[httpx.Response], Page[T]]:
         if not isinstance(body, dict) or not isinstance(body.get("items"), list):
             raise _unreadable(response, "it is no list page")
         items = tuple(build(of, item) for item in body["items"])
-        return Page(items, str(body.get("next") or ""))
+        damaged = body.get("damaged")
+        keys = damaged if isinstance(damaged, list) else ()
+        return Page(items, str(body.get("next") or ""), tuple(map(str, keys)))
 
     return read
 

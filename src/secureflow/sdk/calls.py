@@ -91,10 +91,14 @@ class Flow(Protocol[T_co]):
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """One page of a list and the cursor of the next one (empty at the end)."""
+    """One page of a list and the cursor of the next one (empty at the end).
+
+    `damaged` are the ids of what is there and the server cannot read.
+    """
 
     items: tuple[T, ...]
     next: str = ""
+    damaged: tuple[str, ...] = ()
 
 
 class Blocking(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,6 +44,13 @@ class Platform(Resource[D_co]):
         self.jobs = Jobs(driver)
         self.models = Models(driver)
         self.audit = Audit(driver)
+
+    def on_damaged(self, told: Callable[[Sequence[str]], None]) -> None:
+        """Say who is told the ids that lists name because the server cannot read what they mean.
+
+        Without it that is a Python warning.
+        """
+        self._connection.damaged = told
 
     @operation
     def login(self, name: str, password: str) -> Generator[Any, Any, Session]:

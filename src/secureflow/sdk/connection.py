@@ -11,7 +11,8 @@ import ipaddress
 import random
 import ssl
 import time
-from collections.abc import Generator
+import warnings
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,17 +41,29 @@ _LONGEST_STREAM_PAUSE = 5.0
 class Connection(Unsaved):
     """Where the server is and who we are: base URL and bearer token.
 
-    `patience` is how many seconds a read may take, all tries together.
+    `patience` is how many seconds a read may take, all tries together; `damaged` is told the ids
+    that a list names because the server cannot read what they stand for.
     """
 
     url: str
     token: str = field(default="", repr=False)
     patience: float = deadline.SECONDS
     ticks: Ticks = time.monotonic
+    damaged: Callable[[Sequence[str]], None] | None = None
 
     def __post_init__(self) -> None:
         self.url = self.url.rstrip("/")
         _check_url(self.url)
+
+    def tell_damaged(self, keys: Sequence[str]) -> None:
+        """Tell of what a list leaves out: to whoever asked for that, else as a warning."""
+        if not keys:
+            return
+        if self.damaged is not None:
+            self.damaged(keys)
+            return
+        named = ", ".join(keys)
+        warnings.warn(f"damaged in the server's record: {named}", UserWarning, stacklevel=3)
 
     def request(
         self, method: str, path: str, *, extra: dict[str, str] | None = None, **rest: Any

@@ -178,7 +178,12 @@ async def open_ledger(
 
     await awaited(opened, database.name, wait)
     ledger = SqlLedger(database, key, settings.origin)
-    await awaited(ledger.start, database.name, wait)
+
+    async def started() -> None:
+        async with database.reached():
+            await ledger.start()
+
+    await awaited(started, database.name, wait)
     stack.push_async_callback(ledger.stop)
     keeper = await keep_record(database, ledger, settings.directory)
     keeper.start()

@@ -346,6 +346,27 @@ async def test_a_job_that_something_else_paused_stays_so(tmp_path: Path) -> None
         assert one.runner._tasks == {}
 
 
+async def test_a_broken_row_keeps_no_other_job_from_being_driven(tmp_path: Path) -> None:
+    """Neither its own document nor its journal; that one is paused, and says why."""
+    async with world(tmp_path, Faults()) as one:
+        for n in ("0", "1", "3"):
+            await one.add(replace(JOB, id=f"job_{n}"))
+        async with one.database.begin() as unit:
+            await unit.journal.append("job_3", [Journalled(0, "ab" * 32, {"a": 1})])
+            await unit.commit()
+        async with one.database.engine.begin() as connection:
+            await connection.exec_driver_sql("UPDATE jobs SET doc = '{' WHERE id = 'job_0'")
+            await connection.exec_driver_sql("UPDATE journal SET answer = '{' WHERE job = 'job_3'")
+        await one.runner.resume_all()
+        assert (await one.ended()).state is JobState.SUCCEEDED
+        one.runner.start("job_0")
+        await asyncio.gather(*one.runner._tasks.values())
+        async with one.database.begin() as unit:
+            paused = await unit.jobs.get("job_3")
+    assert paused.state is JobState.PAUSED
+    assert (paused.error or {})["code"] == "record_damaged"
+
+
 @pytest.mark.slow
 async def test_a_defect_pauses_even_when_the_database_fails_at_that_moment(tmp_path: Path) -> None:
     """And what the driver of the database said is for the log alone."""

@@ -290,3 +290,15 @@ def test_every_method_has_a_docstring_and_both_clients_have_the_same() -> None:
         for name, method in inspect.getmembers(getattr(client, noun), inspect.ismethod):
             assert name == "__init__" or inspect.getdoc(method)
     assert inspect.getdoc(Platform.login)
+
+
+def test_what_a_list_leaves_out_is_told(sdk_server: type, sdk_job: dict[str, Any]) -> None:
+    page = {"items": [sdk_job], "next": "", "damaged": ["job_broken"]}
+    server = sdk_server(*[httpx.Response(200, json=page)] * 2)
+    with pytest.warns(UserWarning, match="job_broken"):
+        assert len(list(server.client().jobs.list())) == 1
+    told: list[str] = []
+    client = server.client()
+    client.on_damaged(told.extend)
+    assert len(list(client.jobs.list())) == 1
+    assert told == ["job_broken"]

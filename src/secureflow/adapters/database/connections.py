@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from secureflow.adapters.database.damage import decoded
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 BUSY_SECONDS = 30.0
@@ -151,6 +152,8 @@ def _forget_rows(context: sa.engine.ExceptionContext) -> None:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver must not begin transactions by itself: the unit of work says when one is needed.
     connection.isolation_level = None
+    # A text that is no UTF-8 any more must not break the reading of every row beside it.
+    getattr(connection, "driver_connection", connection).text_factory = decoded
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout={int(BUSY_SECONDS * 1000)}",

@@ -24,7 +24,14 @@ from secureflow.adapters.database.connections import (
     async_engine,
     driver_url,
 )
+from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.opening import START_SECONDS, check_encoding, unopened
+from secureflow.adapters.database.soundness import (
+    DRIVER_ERRORS,
+    damage_of,
+    refuse_half,
+    refuse_missing,
+)
 from secureflow.adapters.database.tables import SETTINGS
 from secureflow.adapters.database.unit import SqlUnitOfWork
 from secureflow.kit.errors import SecureFlowError
@@ -64,6 +71,7 @@ class Database:
             ) from error
         self.turn = WriteTurn(exclusive=self.url.get_backend_name() == "sqlite")
         self._started = False
+        self._damage = DamageLog()
 
     @property
     def name(self) -> str:
@@ -93,16 +101,28 @@ class Database:
         Raises:
             InfrastructureError: `database_unavailable`, `database_busy`, `disk_full`, where it
                 passes by itself.
-            SecureFlowError: `database_unavailable` where it does not.
+            SecureFlowError: `database_unavailable` where it does not; `record_damaged`.
         """
         try:
             yield
-        except (*_CLOSED, OSError) as error:
+        except (*DRIVER_ERRORS, SecureFlowError) as error:
+            what = damage_of(error)
+            if what is not None:
+                raise self._damaged(what) from error
+            if not isinstance(error, (*_CLOSED, OSError)):
+                raise
             raise unopened(self.name, error) from error
+
+    def _damaged(self, what: str) -> SecureFlowError:
+        return SecureFlowError(
+            "record_damaged",
+            f"The database {self.name} is damaged: {what}.",
+            "secureflow server check names all that is damaged; go on from the newest backup.",
+        )
 
     def begin(self) -> SqlUnitOfWork:
         """Return a fresh unit of work for `async with`."""
-        return SqlUnitOfWork(self.engine, self.turn)
+        return SqlUnitOfWork(self.engine, self.turn, self._damage)
 
     async def try_writing(self) -> None:
         """Write a row, remove it and commit: a full disk refuses that, and a read-only one.
@@ -160,6 +180,7 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+    refuse_half(connection)
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -171,3 +192,4 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
             "The database was migrated by a later version of SecureFlow than this one.",
             "Run that version, or restore the backup that was made before the upgrade.",
         ) from error
+    refuse_missing(connection)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import sqlalchemy as sa
 
 from secureflow.adapters.database import tables
+from secureflow.adapters.database.damage import damaged, load_json
 from secureflow.application.ports import Filter, Page
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
@@ -69,6 +70,25 @@ class Kind(Generic[T]):
         """The table's name."""
         return str(self.table.name)
 
+    def rows(self) -> sa.Select[Any]:
+        """Return the query of all rows, documents as text: one that is damaged hides no other."""
+        doc = sa.type_coerce(self.table.c.doc, sa.Text).label("doc")
+        return sa.select(*(c for c in self.table.columns if c.name != "doc"), doc)
+
+    def read(self, row: Any) -> T:
+        """Return the entity of a row of `rows`.
+
+        Raises:
+            SecureFlowError: `record_damaged` naming it.
+        """
+        try:
+            entity = parse(self.of, load_json(row.doc), self.noun, stored=True)
+        except SecureFlowError as error:
+            raise damaged(self.noun, str(row.id)) from error
+        if str(entity.id) != row.id:  # type: ignore[attr-defined]
+            raise damaged(self.noun, str(row.id))
+        return entity
+
 
 USERS = Kind(User, "user", tables.USERS)
 TOKENS = Kind(Token, "token", tables.TOKENS)
@@ -92,15 +112,15 @@ class EntityStore(Generic[T]):
         self._seen: dict[str, int] = {}
 
     async def get(self, key: str) -> T:
-        """Return the entity or raise `not_found`."""
+        """Return the entity or raise `not_found`, `record_damaged`."""
         entity = await self.find(key)
         if entity is None:
             raise self._not_found(key)
         return entity
 
     async def find(self, key: str) -> T | None:
-        """Return the entity or None."""
-        rows = await self._unit.read(sa.select(self._table).where(self._table.c.id == key))
+        """Return the entity or None; raises `record_damaged`."""
+        rows = await self._unit.read(self._kind.rows().where(self._table.c.id == key))
         row = rows.first()
         return None if row is None else self._entity(row)
 
@@ -150,14 +170,19 @@ class EntityStore(Generic[T]):
         self._seen.pop(key, None)
 
     async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
-        """Return entities ordered by id after the cursor; `equals` filters on indexed columns."""
+        """Return entities ordered by id after the cursor; `equals` filters on indexed columns.
+
+        What cannot be read is named in the page's `damaged`.
+        """
         table = self._table
         limit = max(1, min(limit, MAX_PAGE))
-        query = sa.select(table).where(*self._conditions(equals))
+        query = self._kind.rows().where(*self._conditions(equals))
         query = query.where(table.c.id > cursor).order_by(table.c.id).limit(limit + 1)
         rows = (await self._unit.read(query)).all()
         following = str(rows[limit - 1].id) if len(rows) > limit else ""
-        return Page([self._entity(row) for row in rows[:limit]], following)
+        read = [(str(row.id), self._readable(row)) for row in rows[:limit]]
+        items = [entity for _, entity in read if entity is not None]
+        return Page(items, following, tuple(key for key, entity in read if entity is None))
 
     async def count(self, **equals: Filter) -> int:
         """Return how many entities match; arguments as of `list`."""
@@ -203,7 +228,15 @@ class EntityStore(Generic[T]):
 
     def _entity(self, row: Any) -> T:
         self._seen[row.id] = row.version
-        return parse(self._kind.of, row.doc, self._kind.noun, stored=True)
+        return self._kind.read(row)
+
+    def _readable(self, row: Any) -> T | None:
+        """Return a row's entity; one that is damaged is told, and left out."""
+        try:
+            return self._entity(row)
+        except SecureFlowError:
+            self._unit.damage.note(self._kind.noun, str(row.id))
+            return None
 
     def _not_found(self, key: str) -> SecureFlowError:
         return SecureFlowError(

@@ -14,6 +14,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from secureflow.adapters.database.damage import CHECK
 from secureflow.kit.errors import InfrastructureError
 
 _SQLITE: Final = {
@@ -26,6 +27,8 @@ _SQLITE: Final = {
     sqlite3.SQLITE_READONLY: "database_unavailable",
     sqlite3.SQLITE_PERM: "database_unavailable",
     sqlite3.SQLITE_NOMEM: "database_unavailable",
+    sqlite3.SQLITE_CORRUPT: "record_damaged",
+    sqlite3.SQLITE_NOTADB: "record_damaged",
 }
 """By primary result code. SQLITE_ERROR, a statement that cannot be, is a defect."""
 _POSTGRES: Final = {
@@ -35,6 +38,8 @@ _POSTGRES: Final = {
     "40001": "database_busy",  # serialization_failure
     "40P01": "database_busy",  # deadlock_detected
     "25006": "database_unavailable",  # read_only_sql_transaction: a standby
+    "XX001": "record_damaged",  # data_corrupted
+    "XX002": "record_damaged",  # index_corrupted
 }
 """By SQLSTATE; the classes below follow where none of these fits."""
 _AWAY: Final = ("08", "53", "57P", "58")
@@ -46,6 +51,8 @@ def fault_of(error: BaseException) -> InfrastructureError | None:
 
     None for what is no fault of the database: it is a defect, and must look like one.
     """
+    if isinstance(error, UnicodeDecodeError):  # the driver quotes a damaged schema
+        return fault("record_damaged")
     if isinstance(error, sa.exc.TimeoutError):  # every connection of the pool is in use
         return fault("database_busy")
     if isinstance(error, sa.exc.PendingRollbackError):  # the connection was lost before
@@ -61,7 +68,8 @@ def typed_faults() -> Iterator[None]:
     """Turn faults of the database inside the block into typed errors.
 
     Raises:
-        InfrastructureError: `database_busy`, `database_unavailable`, `disk_full`.
+        InfrastructureError: `database_busy`, `database_unavailable`, `disk_full`,
+            `record_damaged`.
     """
     try:
         yield
@@ -91,6 +99,7 @@ _WORDS: Final = {
         "The database cannot grow: the disk of the server is full.",
         "The operator frees space; what waits goes on by itself then.",
     ),
+    "record_damaged": ("The server's database is damaged.", CHECK),
 }
 
 
@@ -111,7 +120,7 @@ _LOST: Final = frozenset({"OperationalError", "InterfaceError", "ConnectionTimeo
 
 
 def _raised() -> tuple[type[Exception], ...]:
-    return (sa.exc.SQLAlchemyError, *_driver_errors())
+    return (sa.exc.SQLAlchemyError, UnicodeDecodeError, *_driver_errors())
 
 
 def _driver_errors() -> tuple[type[Exception], ...]:

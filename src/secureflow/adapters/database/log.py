@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from secureflow.adapters.database.damage import damaged_log
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.faults import typed_faults
 from secureflow.adapters.database.log_store import MAX_BATCH, Batch, Candidate, LogStore, place
@@ -41,6 +42,8 @@ from secureflow.kit.errors import SecureFlowError
 T = TypeVar("T")
 MAX_PAGE = 1000
 MAX_BRIDGES = 100_000
+UNNUMBERED = 3
+"""Whole batches that may pass a submitted leaf by."""
 
 
 class _Group:
@@ -138,10 +141,12 @@ class SqlLedger:
         """Wait until the submitted leaves of (job, seq) have numbers under a signed head.
 
         Raises:
-            SecureFlowError: `not_found` when nothing was submitted under (job, seq).
+            SecureFlowError: `not_found` when nothing was submitted under (job, seq);
+                `record_damaged` when it is no leaf any more.
         """
         table = LOG_SUBMISSIONS
         query = sa.select(table.c.number).where(table.c.job == job, table.c.seq == seq)
+        tries = 0
         while True:
             batch = await self._join((), waiting=True)
             if landed := batch.landed.get((job, seq)):
@@ -151,6 +156,9 @@ class SqlLedger:
                 raise _not_found(f"no leaf submitted by effect {seq} of job {job}")
             if None not in numbers:
                 return Recorded(batch.note, batch.size, tuple(numbers))
+            tries += not batch.more
+            if tries == UNNUMBERED:
+                raise damaged_log(f"it cannot take in what effect {seq} of job {job} submitted")
 
     @property
     def committed(self) -> str | None:

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.connections import forget_rows, sync_engine
+from secureflow.adapters.database.damage import DamageLog, damaged_log
 from secureflow.adapters.database.log_cache import LogCache
 from secureflow.adapters.database.restored import RESTORED, hold_if_restored
 from secureflow.adapters.database.tables import (
@@ -33,7 +34,7 @@ from secureflow.application.ports import PendingLeaf
 from secureflow.domain.origins import continues
 from secureflow.engines.ledger import merkle
 from secureflow.engines.ledger.leaves import SignedLeaf, parse_leaf
-from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
+from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
 from secureflow.engines.ledger.setback import Hold, set_back
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -108,23 +109,46 @@ class LogStore:
         self._note = ""
         self._frontier: dict[tuple[int, int], bytes] = {}
         self._fresh_nodes: list[tuple[int, bytes]] = []
+        self._damage = DamageLog()
         self.cache = LogCache()
 
     def open(self) -> None:
-        """Make the log if there is none.
+        """Make the log if there is none; one that is there must end as its own head says.
 
         Raises:
-            SecureFlowError: `fenced` when the database holds another log.
+            SecureFlowError: `fenced` when the database holds another log; `record_damaged`.
         """
         with self._transaction() as cursor:
             size = self._locked_size(cursor)
             if size is None:
+                if self._one(cursor, "newest", {})[0] is not None:
+                    raise damaged_log("it has checkpoints and no head")
                 head = {"one": 1, "origin": self.origin, "key": self._key.public, "size": 0}
                 self._run(cursor, "make_head", {**head, "hold": None})
                 self._write_checkpoint(cursor, 0)
-            elif self.hold is None:
+                return
+            self._check_end(cursor, size)
+            if self.hold is None:
                 restored = self._one(cursor, "setting", {"name": RESTORED})
                 self._keep_hold(cursor, hold_if_restored(restored, size, int(self._clock())))
+
+    def _check_end(self, cursor: Any, size: int) -> None:
+        """Hold the head against the newest leaf, the newest checkpoint and the tree."""
+        last, newest = (self._one(cursor, name, {})[0] for name in ("last", "newest"))
+        if last != (size - 1 if size else None):
+            raise damaged_log(f"its head says {size} leaves, the last one is {last}")
+        if newest != size:
+            raise damaged_log(f"its head says {size} leaves, its newest checkpoint {newest}")
+        self._follow(cursor, size)
+        try:
+            note = parse_note(self._note)
+            signed = note.verify_log(self._key.public)
+        except SecureFlowError as error:
+            raise damaged_log(f"its checkpoint of size {size} cannot be read") from error
+        named, root = note.checkpoint, merkle.root(size, self._read)
+        ours = continues(self.origin, named.origin) and (named.size, named.root) == (size, root)
+        if not signed or not ours:
+            raise damaged_log(f"its checkpoint of size {size} is not of this tree and key")
 
     def close(self) -> None:
         """Close the connection."""
@@ -231,18 +255,28 @@ class LogStore:
         if size == self._size:
             return
         self._frontier = {
-            (level, index): self._one(cursor, "node", {"place": place(level, index)})[0]
+            (level, index): self._there(
+                cursor, "node", {"place": place(level, index)}, f"node {index} of level {level}"
+            )
             for level, index in merkle.frontier(size)
         }
-        self._note = self._one(cursor, "checkpoint", {"size": size})[0]
+        self._note = self._there(
+            cursor, "checkpoint", {"size": size}, f"the checkpoint of size {size}"
+        )
         self._size = size
 
     def _waiting(self, cursor: Any) -> list[Candidate]:
+        """Return what jobs have submitted; what is no leaf any more waits, and stops no other."""
         self._run(cursor, "waiting", {})
-        return [
-            Candidate(parse_leaf(bytes(data)), document, salt, arrival, (job, seq), position)
-            for arrival, data, document, salt, job, seq, position in cursor.fetchall()
-        ]
+        found = []
+        for arrival, data, document, salt, job, seq, position in cursor.fetchall():
+            try:
+                signed = parse_leaf(bytes(data or b""))
+            except SecureFlowError:
+                self._damage.note("submitted leaf", str(arrival))
+                continue
+            found.append(Candidate(signed, document, salt, arrival, (job, seq), position))
+        return found
 
     def _mark(self, cursor: Any, candidates: Sequence[Candidate], numbers: Sequence[int]) -> None:
         """Tell each submission its number and drop its bytes, which the log holds now."""
@@ -305,6 +339,13 @@ class LogStore:
     def _one(self, cursor: Any, name: str, row: dict[str, Any]) -> Any:
         self._run(cursor, name, row)
         return cursor.fetchone()
+
+    def _there(self, cursor: Any, name: str, row: dict[str, Any], what: str) -> Any:
+        """Return the one value of a query whose row must be there."""
+        found = self._one(cursor, name, row)
+        if found is None:
+            raise damaged_log(f"{what} is missing")
+        return found[0]
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
@@ -390,6 +431,8 @@ _STATEMENTS: dict[str, sa.ClauseElement] = {
     "add_node": _add(LOG_NODES),
     "add_checkpoint": _add(LOG_CHECKPOINTS),
     "node": sa.select(LOG_NODES.c.hash).where(LOG_NODES.c.place == sa.bindparam("place")),
+    "last": sa.select(sa.func.max(LOG_LEAVES.c.number)),
+    "newest": sa.select(sa.func.max(LOG_CHECKPOINTS.c.size)),
     "known": sa.select(LOG_LEAVES.c.number).where(LOG_LEAVES.c.hash == sa.bindparam("hash")),
     "checkpoint": sa.select(LOG_CHECKPOINTS.c.note).where(
         LOG_CHECKPOINTS.c.size == sa.bindparam("size")

@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
+from secureflow.adapters.database.damage import load_json
+
 METADATA = sa.MetaData()
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -40,9 +42,9 @@ class JsonText(TypeDecorator[Any]):
         return value.text if isinstance(value, Written) else self.dump(value)
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
-        """Read it back."""
+        """Read it back; raises `record_damaged`."""
         del dialect
-        return None if value is None else json.loads(value)
+        return None if value is None else load_json(value)
 
 
 @dataclass(frozen=True)

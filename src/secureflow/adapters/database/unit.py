@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from secureflow.adapters.database import entities
 from secureflow.adapters.database.connections import WriteTurn
+from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.entities import EntityStore
 from secureflow.adapters.database.faults import fault_of, typed_faults
 from secureflow.adapters.database.records import (
@@ -54,7 +55,10 @@ ANSWERS_KEPT: Final = 86_400
 class SqlUnitOfWork:
     """`application.ports.UnitOfWork` on SQLAlchemy; made by `Database.begin`."""
 
-    def __init__(self, engine: AsyncEngine, turn: WriteTurn) -> None:
+    def __init__(
+        self, engine: AsyncEngine, turn: WriteTurn, damage: DamageLog | None = None
+    ) -> None:
+        self.damage = damage or DamageLog()
         self._engine = engine
         self._turn = turn
         self._connection: AsyncConnection | None = None

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
+    "Damaged in the server's record: {names}. Tell the operator.": (
+        "服务器记录中已损坏：{names}。请告知运营方。"
+    ),
     "There is no context {what}.": "没有名为 {what} 的上下文。",
     "Contexts: which user of which server you speak as.": (
         "上下文：以哪台服务器的哪个用户身份操作。"

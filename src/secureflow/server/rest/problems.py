@@ -34,7 +34,12 @@ _STATUS: Final = {
     Category.FAILED: 422,
     Category.INTERNAL: 500,
 }
-_BY_CODE: Final = {"malformed_json": 400, "malformed_request": 400, "method_not_allowed": 405}
+_BY_CODE: Final = {
+    "malformed_json": 400,
+    "malformed_request": 400,
+    "method_not_allowed": 405,
+    "record_damaged": 500,
+}
 
 _WEIGHT: Final = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from secureflow.application.ports import Page
 from secureflow.domain.texts import ONE_LINE, SEVERAL_LINES
 from secureflow.kit.paging import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, decode_cursor, encode_cursor
+from secureflow.kit.plain import shown
 
 T = TypeVar("T")
 
@@ -39,11 +40,15 @@ class Listed(BaseModel, Generic[T]):
 
     items: list[T]
     next: str = Field("", description="Pass as `cursor` for the next page; empty at the end")
+    damaged: list[str] = Field(
+        [], description="Ids of what is there and cannot be read: the operator mends it"
+    )
 
 
 def listed(page: Page) -> dict[str, Any]:
     """Return a page with its cursor made opaque."""
-    return {"items": page.items, "next": encode_cursor(page.next)}
+    damaged = [shown(key) for key in page.damaged]
+    return {"items": page.items, "next": encode_cursor(page.next), "damaged": damaged}
 
 
 __all__ = [

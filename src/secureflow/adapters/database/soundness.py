@@ -1,0 +1,68 @@
+"""What a database must be before anything is read from it: whole, and told apart from a new one."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+import sqlalchemy as sa
+
+from secureflow.adapters.database.connections import spoken
+from secureflow.adapters.database.damage import damaged_log
+from secureflow.adapters.database.faults import fault_of
+from secureflow.adapters.database.tables import METADATA
+from secureflow.kit.errors import SecureFlowError
+
+DRIVER_ERRORS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, OSError)
+"""What opening a database may raise."""
+HISTORY: Final = "alembic_version"
+CODE: Final = "record_damaged"
+
+
+def damage_of(error: Exception) -> str | None:
+    """Return what is damaged where that is why the database cannot be opened."""
+    if isinstance(error, SecureFlowError):
+        if error.code != CODE:
+            return None
+        return str(error.details.get("reason") or damage_of_cause(error) or "it cannot be read")
+    known = fault_of(error)
+    if known is None or known.code != CODE:
+        return None
+    return spoken(getattr(error, "orig", None) or error)
+
+
+def damage_of_cause(error: SecureFlowError) -> str | None:
+    """Return the driver's words behind a typed error."""
+    cause = error.__cause__
+    return damage_of(cause) if isinstance(cause, Exception) else None
+
+
+def refuse_half(connection: sa.Connection) -> None:
+    """Refuse tables of ours without their history: they would be made anew over what is there.
+
+    Raises:
+        SecureFlowError: `record_damaged`.
+    """
+    names = set(sa.inspect(connection).get_table_names())
+    if not names & set(METADATA.tables):
+        return
+    query = sa.text(f"SELECT count(*) FROM {HISTORY}")  # noqa: S608  a constant
+    if HISTORY not in names or not connection.execute(query).scalar_one():
+        raise damaged_log(f"its tables have no history ({HISTORY})")
+
+
+def refuse_missing(connection: sa.Connection) -> None:
+    """Refuse a database that lacks a table, or a column, after its migration.
+
+    Raises:
+        SecureFlowError: `record_damaged`.
+    """
+    there = {
+        (table, column["name"])
+        for (_, table), columns in sa.inspect(connection).get_multi_columns().items()
+        for column in columns
+    }
+    wanted = {(table, column.name) for table, one in METADATA.tables.items() for column in one.c}
+    missing = sorted({table for table, _ in wanted - there})
+    if missing:
+        raise damaged_log(f"it lacks the tables {', '.join(missing)}, or columns of them")
