@@ -15,6 +15,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.script.revision import ResolutionError
 from alembic.util.exc import CommandError
 
@@ -169,11 +170,18 @@ def _soon(connection: sa.Connection) -> Iterator[None]:
         connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
 
 
+def newest_schema() -> str:
+    """Return the name of this version's schema."""
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    return str(ScriptDirectory.from_config(config).get_current_head())
+
+
 def migrate(connection: sa.Connection, to: str = "head") -> None:
     """Run the missing steps in one transaction, alone; whoever calls it commits.
 
     Raises:
-        SecureFlowError: `database_newer`.
+        SecureFlowError: `database_newer`, `record_damaged`.
     """
     if connection.dialect.name == "sqlite":
         with _soon(connection):
@@ -192,4 +200,5 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
             "The database was migrated by a later version of SecureFlow than this one.",
             "Run that version, or restore the backup that was made before the upgrade.",
         ) from error
-    refuse_missing(connection)
+    if to == "head":
+        refuse_missing(connection)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_csr
@@ -106,6 +107,23 @@ class CredentialFiles:
                 "Enrol first, with a token from the operator.",
             ) from error
         return self._cached[1]
+
+    def check(self) -> None:
+        """Hold key, certificate and authority against each other.
+
+        Raises:
+            SecureFlowError: `not_enrolled`, `key_exposed`, `certificate_foreign`,
+                `certificate_malformed`.
+        """
+        known = self()
+        try:
+            _pair(known.key, known.certificate.decode("ascii"), known.ca.decode("ascii"))
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise SecureFlowError(
+                "certificate_malformed",
+                f"{self._directory / 'link.pem'} holds no key and certificate that can be read.",
+                "Put it back from a backup, or enrol again with a new token from the operator.",
+            ) from error
 
     def request(self) -> str:
         """Make a new key for the next certificate and return its CSR (PEM)."""

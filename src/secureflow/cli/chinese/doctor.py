@@ -37,6 +37,10 @@ TEXTS: Final[dict[str, str]] = {
     "Is it an https port, and does no proxy break TLS open?": (
         "该端口是 https 吗？中间是否有代理拆解 TLS？"
     ),
+    "folder": "目录",
+    "database": "数据库",
+    "rows": "数据行",
+    "artefacts": "数据块",
     "readiness": "就绪",
     "the server can work": "服务器可以工作",
     "the server does not tell": "服务器未告知",

@@ -26,6 +26,9 @@ TEXTS: Final[dict[str, str]] = {
     "Make a new centre: CA, log key, first admin, enclave token.": (
         "新建中心：CA、日志密钥、首位管理员、飞地令牌。"
     ),
+    "Verify everything that the centre stores; it may run meanwhile.": (
+        "核验中心存储的一切；运行期间也可执行。"
+    ),
     "Run the centre until SIGTERM.": "运行中心，直到收到 SIGTERM。",
     "SPIFFE trust domain of the consortium.": "联盟的 SPIFFE 信任域。",
     "Name or address by which people and agents reach it.": "供人和代理访问的主机名或地址。",

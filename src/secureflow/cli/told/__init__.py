@@ -13,10 +13,11 @@ import functools
 import re
 from typing import Final
 
-from secureflow.cli.told import doctor, findings, hints, notes, owners, refusals, setbacks
+from secureflow.cli.told import check, doctor, findings, hints, notes, owners, refusals, setbacks
 
 TOLD: Final[dict[str, str]] = (
-    doctor.TEXTS
+    check.TEXTS
+    | doctor.TEXTS
     | findings.TEXTS
     | hints.TEXTS
     | notes.TEXTS

@@ -1,0 +1,75 @@
+"""Stored blobs held against their names, which are digests of what they hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from blake3 import blake3
+
+from secureflow.kit.findings import Finding
+from secureflow.kit.plain import shown
+
+PART: Final = "artefacts"
+REMEDY: Final = (
+    "Put the file back from a backup; without it, whoever needs it is told that it is missing."
+)
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_CHUNK: Final = 1 << 20
+_OTHERS: Final = frozenset({"incoming", "vectors"})
+
+
+class ArtifactsCheck:
+    """One look at the blobs below a directory.
+
+    Args:
+        directory: of `FileArtifacts`.
+        part: what findings belong to.
+        hasher: makes the hash that names them.
+    """
+
+    def __init__(
+        self, directory: Path, part: str = PART, hasher: Callable[[], Any] = blake3
+    ) -> None:
+        self._directory = directory
+        self._part = part
+        self._hasher = hasher
+        self.known: set[str] = set()
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield every file whose name is not the digest of what it holds."""
+        if not self._directory.is_dir():
+            return
+        for folder in sorted(self._directory.iterdir()):
+            if folder.name in _OTHERS:
+                continue
+            if not folder.is_dir():
+                yield Finding(self._part, f"{folder} is no blob of ours.", "Move it away.")
+                continue
+            for path in sorted(folder.iterdir()):
+                yield from self._blob(path)
+
+    def missing(self, digest: str, whose: str) -> Iterator[Finding]:
+        """Yield that a blob which something needs is not there."""
+        if digest not in self.known:
+            yield Finding(self._part, f"{shown(whose)}: its blob {digest} is missing.", REMEDY)
+
+    def _blob(self, path: Path) -> Iterator[Finding]:
+        if not _DIGEST.fullmatch(path.name) or path.parent.name != path.name[:2]:
+            yield Finding(self._part, f"{path} is no blob of ours.", "Move it away.")
+            return
+        hasher = self._hasher()
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    hasher.update(chunk)
+        except FileNotFoundError:  # removed by the server meanwhile
+            return
+        except OSError as error:
+            yield Finding(self._part, f"{path} cannot be read: {error.strerror}.", REMEDY)
+            return
+        self.known.add(path.name)
+        if hasher.hexdigest() != path.name:
+            yield Finding(self._part, f"{path} does not hold what its name says.", REMEDY)

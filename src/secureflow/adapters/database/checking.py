@@ -1,0 +1,150 @@
+"""A database read as a whole, beside whoever runs on it, and held against what it promises.
+
+One read-only transaction sees one moment. Nothing is repaired and nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from secureflow.adapters.database.connections import driver_url
+from secureflow.adapters.database.damage import decoded
+from secureflow.adapters.database.soundness import (
+    DRIVER_ERRORS,
+    HISTORY,
+    damage_of,
+    refuse_half,
+    refuse_missing,
+)
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.findings import Finding
+
+RESTORE: Final = "Stop the server, and go on from the newest backup that is sound."
+_PAGES: Final = 100
+"""Problems of its pages that SQLite is asked for."""
+_BUSY_MS: Final = 5000
+_VERSION: Final[sa.Select[Any]] = sa.select(sa.column("version_num")).select_from(sa.table(HISTORY))
+
+
+@contextmanager
+def reading(url: str) -> Iterator[sa.Connection]:
+    """Open a database for reading, in one transaction.
+
+    Raises:
+        SecureFlowError: `record_damaged`, `database_unavailable`, `record_missing`.
+    """
+    place = driver_url(url)
+    engine = _engine(place)
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.exec_driver_sql(
+                    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+                )
+            yield connection
+    except DRIVER_ERRORS as error:
+        raise unreadable(named(url), error) from error
+    finally:
+        engine.dispose()
+
+
+def named(url: str) -> str:
+    """Return how people call a database: a file by its path."""
+    place = driver_url(url)
+    return str(place.database) if _is_file(place) else place.render_as_string()
+
+
+def _is_file(place: URL) -> bool:
+    return place.get_backend_name() == "sqlite"
+
+
+def unreadable(where: str, error: Exception) -> SecureFlowError:
+    """Return the error of a database that cannot be read at all."""
+    what = damage_of(error)
+    if what is not None:
+        return SecureFlowError(
+            "record_damaged", f"The database {where} is damaged: {what}.", RESTORE
+        )
+    return SecureFlowError(
+        "database_unavailable",
+        f"The database {where} cannot be opened: {str(error).splitlines()[0]}",
+        "Check the path or address, the permissions and that the service runs.",
+    )
+
+
+def raw(table: sa.Table) -> sa.Select[Any]:
+    """Return the query of a table's values as they are stored: a damaged one has any type."""
+    columns: list[Any] = [sa.type_coerce(c, sa.types.NullType()).label(c.name) for c in table.c]
+    return sa.select(*columns)
+
+
+def in_bytes(value: Any) -> bytes:
+    """Return a stored value that should be bytes; empty for one of another type."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else b""
+
+
+def check_pages(connection: sa.Connection, where: str) -> Iterator[Finding]:
+    """Have the database itself look at its pages and indexes (SQLite; PostgreSQL has checksums)."""
+    if connection.dialect.name != "sqlite":
+        return
+    for row in connection.exec_driver_sql(f"PRAGMA integrity_check({_PAGES})"):
+        if row[0] != "ok":
+            yield Finding("database", f"{where} is damaged: {row[0]}.", RESTORE)
+
+
+def check_schema(connection: sa.Connection, where: str, newest: str) -> Iterator[Finding]:
+    """Hold the schema against this version's.
+
+    An older one is no fault: the next start migrates it. It is not read any further.
+
+    Raises:
+        SecureFlowError: `database_newer`, `data_older`.
+    """
+    try:
+        refuse_half(connection)
+        version = connection.execute(_VERSION).scalar_one()
+    except SecureFlowError as error:
+        reason = error.details.get("reason", error.message)
+        yield Finding("database", f"{where} is damaged: {reason}.", RESTORE)
+        return
+    if version != newest:
+        raise SecureFlowError(
+            "database_newer",
+            f"The database {where} is of schema {version}, this version reads {newest}.",
+            "Check it with the version that runs on it; an older one is migrated by the next "
+            "secureflow server start.",
+        )
+    try:
+        refuse_missing(connection)
+    except SecureFlowError as error:
+        reason = error.details.get("reason", error.message)
+        yield Finding("database", f"{where} is damaged: {reason}.", RESTORE)
+
+
+def _engine(url: URL) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
+    path = Path(url.database or "")
+    if not path.is_file():
+        raise SecureFlowError("record_missing", f"The database {path} is missing.", RESTORE)
+    engine = sa.create_engine(
+        f"sqlite+pysqlite:///file:{path}?mode=ro&uri=true",
+        poolclass=sa.NullPool,
+        hide_parameters=True,
+    )
+    sa.event.listen(engine, "connect", _prepare)
+    return engine
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    connection.text_factory = decoded
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")

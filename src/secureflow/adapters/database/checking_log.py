@@ -1,0 +1,252 @@
+"""The log read as a whole: every leaf hashed into the tree again, every head and cosignature.
+
+What the database says twice (a leaf's bytes and its columns, a tree's nodes and its leaves, a
+checkpoint and the tree) must agree, and every signature must hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from secureflow.adapters.database.checking import RESTORE, in_bytes, raw
+from secureflow.adapters.database.log_store import place
+from secureflow.adapters.database.tables import (
+    LOG_CHECKPOINTS,
+    LOG_COSIGNATURES,
+    LOG_HEAD,
+    LOG_LEAVES,
+    LOG_NODES,
+    LOG_SUBMISSIONS,
+)
+from secureflow.domain.origins import continues
+from secureflow.engines.ledger.leaves import SignedLeaf, commitment, parse_leaf, verify
+from secureflow.engines.ledger.merkle import EMPTY_ROOT, leaf_hash, node_hash
+from secureflow.engines.ledger.notes import attach, parse_note
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.findings import Finding
+from secureflow.kit.plain import shown
+
+PART: Final = "log"
+_BATCH: Final = 500
+
+
+class Tree:
+    """The log's tree, made again leaf by leaf."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._peaks: list[bytes] = []
+
+    def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
+        """Add a leaf hash; return every (level, index, hash) that it makes."""
+        index, level, node = self.size, 0, leaf
+        made = [(0, index, node)]
+        while index >> level & 1:
+            node = node_hash(self._peaks.pop(), node)
+            level += 1
+            made.append((level, index >> level, node))
+        self._peaks.append(node)
+        self.size += 1
+        return made
+
+    def root(self) -> bytes:
+        """Return the root of what was added."""
+        if not self._peaks:
+            return EMPTY_ROOT
+        node = self._peaks[-1]
+        for peak in reversed(self._peaks[:-1]):
+            node = node_hash(peak, node)
+        return node
+
+
+class LogCheck:
+    """One look at the log.
+
+    Args:
+        connection: of the one transaction.
+        origin: as the settings name it.
+        key: the log's public key.
+        keys: party → every signing key that it is known to have had.
+    """
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        origin: str,
+        key: str,
+        keys: Mapping[str, Sequence[str]],
+    ) -> None:
+        self._connection = connection
+        self._first = origin
+        self._origin = origin
+        self._key = key
+        self._keys = keys
+        self.leaves = 0
+        self.heads = 0
+        self.cosignatures = 0
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield everything that does not hold."""
+        head = self._connection.execute(raw(LOG_HEAD)).first()
+        if head is None:
+            yield self._bad("the log has no head.")
+            return
+        if head.key != self._key or not continues(str(head.origin), self._first):
+            yield Finding(
+                PART,
+                f"log_head names the log {shown(str(head.origin))} under another key or name.",
+                "Check the server with the settings, log key and database that belong together.",
+            )
+            return
+        self._origin = head.origin
+        yield from self._whole(head.size)
+        yield from self._cosignatures()
+        yield from self._submissions()
+
+    def _whole(self, size: Any) -> Iterator[Finding]:
+        """Walk leaves, nodes and heads at once, so that a log of any length fits."""
+        tree = Tree()
+        heads = self._connection.execution_options(yield_per=_BATCH).execute(
+            raw(LOG_CHECKPOINTS).order_by(LOG_CHECKPOINTS.c.size)
+        )
+        coming = iter(heads)
+        due = next(coming, None)
+        nodes = 0
+        while True:
+            rows = self._leaves_from(tree.size)
+            made: dict[int, bytes] = {}
+            for row in rows:
+                while due is not None and due.size == tree.size:
+                    yield from self._head(due, tree)
+                    due = next(coming, None)
+                if row.number != tree.size:
+                    yield self._bad(f"log_leaves: leaf {tree.size} is missing.")
+                    return
+                yield from self._leaf(row)
+                for level, index, node in tree.append(leaf_hash(in_bytes(row.data))):
+                    made[place(level, index)] = node
+            if not rows:
+                break
+            nodes += len(made)
+            yield from self._nodes(made)
+        while due is not None:
+            if due.size != tree.size:
+                yield self._bad(f"log_checkpoints: {due.size} is no size of the log.")
+            else:
+                yield from self._head(due, tree)
+            due = next(coming, None)
+        yield from self._ends(size, tree.size, nodes)
+
+    def _ends(self, size: Any, leaves: int, nodes: int) -> Iterator[Finding]:
+        self.leaves = leaves
+        if leaves != size:
+            yield self._bad(f"log_head says {size} leaves, there are {leaves}.")
+        if not self._one(sa.select(LOG_CHECKPOINTS.c.size).where(LOG_CHECKPOINTS.c.size == leaves)):
+            yield self._bad(f"log_checkpoints: the head of size {leaves} is missing.")
+        count = self._connection.execute(
+            sa.select(sa.func.count()).select_from(LOG_NODES)
+        ).scalar_one()
+        if count > nodes:
+            yield self._bad(f"log_nodes: {count - nodes} nodes belong to no leaf.")
+
+    def _leaves_from(self, number: int) -> Sequence[Any]:
+        query = raw(LOG_LEAVES).where(LOG_LEAVES.c.number >= number)
+        query = query.order_by(LOG_LEAVES.c.number)
+        return self._connection.execute(query.limit(_BATCH)).all()
+
+    def _leaf(self, row: Any) -> Iterator[Finding]:
+        where, data = f"log_leaves: leaf {row.number}", in_bytes(row.data)
+        if leaf_hash(data) != in_bytes(row.hash):
+            yield self._bad(f"{where} does not have the hash that it stands under.")
+            return
+        try:
+            signed = parse_leaf(data)
+        except SecureFlowError:
+            yield self._bad(f"{where} cannot be read.")
+            return
+        leaf = signed.leaf
+        if not verify(signed, signed.key) or (leaf.author == "server" and signed.key != self._key):
+            yield self._bad(f"{where}: its signature does not hold.")
+        if not continues(self._origin, leaf.origin):
+            yield self._bad(f"{where} is of the log {shown(leaf.origin)}.")
+        told = (row.job, row.kind, row.author, row.at)
+        if told != (leaf.job, leaf.kind, leaf.author, leaf.at):
+            yield self._bad(f"{where}: its columns say something else than its author signed.")
+        yield from self._opened(where, row, signed)
+
+    def _opened(self, where: str, row: Any, signed: SignedLeaf) -> Iterator[Finding]:
+        if row.salt is None and row.document is None:
+            return
+        try:
+            document = json.loads(row.document) if row.document is not None else None
+            opens = commitment(in_bytes(row.salt), document) == signed.leaf.commitment
+        except (SecureFlowError, ValueError, TypeError, RecursionError):
+            opens = False
+        if not opens:
+            yield self._bad(f"{where}: document and salt are not what it commits to.")
+
+    def _nodes(self, made: Mapping[int, bytes]) -> Iterator[Finding]:
+        query = raw(LOG_NODES).where(LOG_NODES.c.place.in_(list(made)))
+        there = {row.place: in_bytes(row.hash) for row in self._connection.execute(query)}
+        for at, node in made.items():
+            if there.get(at) != node:
+                what = "is missing" if at not in there else "is not the hash of its leaves"
+                yield self._bad(f"log_nodes: the node at place {at} {what}.")
+
+    def _head(self, row: Any, tree: Tree) -> Iterator[Finding]:
+        self.heads += 1
+        where = f"log_checkpoints: the head of size {row.size}"
+        try:
+            note = parse_note(str(row.note))
+            signed = note.verify_log(self._key)
+        except SecureFlowError:
+            yield self._bad(f"{where} cannot be read.")
+            return
+        told = note.checkpoint
+        if not signed or not continues(self._origin, told.origin):
+            yield self._bad(f"{where}: its signature does not hold.")
+        elif (told.size, told.root) != (tree.size, tree.root()):
+            yield self._bad(f"{where} is not of the leaves that are there.")
+
+    def _cosignatures(self) -> Iterator[Finding]:
+        note = LOG_CHECKPOINTS.c.note
+        query = raw(LOG_COSIGNATURES).add_columns(sa.type_coerce(note, sa.Text).label("note"))
+        query = query.outerjoin(LOG_CHECKPOINTS, LOG_CHECKPOINTS.c.size == LOG_COSIGNATURES.c.size)
+        for row in self._connection.execute(query.order_by(LOG_COSIGNATURES.c.size)):
+            self.cosignatures += 1
+            where = f"log_cosignatures: {shown(str(row.name))} at size {row.size}"
+            if row.note is None:
+                yield self._bad(f"{where}: there is no such head.")
+            elif not self._cosigned(row):
+                yield self._bad(f"{where}: the cosignature does not hold.")
+
+    def _cosigned(self, row: Any) -> bool:
+        try:
+            note = parse_note(attach(str(row.note), [str(row.line)]))
+        except SecureFlowError:
+            return False
+        return any(note.cosigners({row.name: key}) for key in self._keys.get(row.name, ()))
+
+    def _submissions(self) -> Iterator[Finding]:
+        query = raw(LOG_SUBMISSIONS).order_by(LOG_SUBMISSIONS.c.arrival)
+        for row in self._connection.execution_options(yield_per=_BATCH).execute(query):
+            where = f"log_submissions: row {row.arrival} (job {shown(str(row.job))})"
+            if row.number is not None:
+                if type(row.number) is not int or not 0 <= row.number < self.leaves:
+                    yield self._bad(f"{where}: there is no leaf {row.number}.")
+                continue
+            try:
+                parse_leaf(in_bytes(row.data))
+            except SecureFlowError:
+                yield self._bad(f"{where}: what waits there is no leaf.")
+
+    def _one(self, query: sa.Select[Any]) -> Any:
+        return self._connection.execute(query).first()
+
+    @staticmethod
+    def _bad(what: str) -> Finding:
+        return Finding(PART, what, RESTORE)

@@ -1,0 +1,199 @@
+"""Every row of every table read as what it stands for, and held against the rows that it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from secureflow.adapters.database import entities, tables
+from secureflow.adapters.database.checking import RESTORE, raw
+from secureflow.adapters.database.damage import load_json
+from secureflow.adapters.database.entities import Kind
+from secureflow.application.ports import Journalled
+from secureflow.domain.charter import SignedCharter
+from secureflow.domain.jobs import Job
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.findings import Finding
+from secureflow.kit.plain import shown
+
+PART: Final = "rows"
+KINDS: Final[tuple[Kind[Any], ...]] = (
+    entities.USERS,
+    entities.TOKENS,
+    entities.ORGANISATIONS,
+    entities.ENROLMENTS,
+    entities.AGENTS,
+    entities.PROJECTS,
+    entities.DATASETS,
+    entities.GRANTS,
+    entities.JOBS,
+    entities.MODELS,
+)
+_CHARTERS: Final = ("charter", "charter_candidate")
+_BATCH: Final = 500
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class RowsCheck:
+    """One look at every row.
+
+    Args:
+        connection: of the one transaction.
+
+    What was read stays for later parts: `jobs`, `models`, and `keys`, each party's signing keys.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._members: set[tuple[str, str, str]] = set()
+        self._known_jobs: set[str] = set()
+        self.rows = 0
+        self.jobs: dict[str, Job] = {}
+        self.models: dict[str, Any] = {}
+        self.keys: dict[str, list[str]] = {}
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield every row that does not hold."""
+        for kind in KINDS:
+            yield from self._entities(kind)
+        yield from self._memberships()
+        yield from self._settings()
+        yield from self._journal()
+        yield from self._others()
+
+    def lines(self, job: str) -> list[Journalled]:
+        """Return a job's journal.
+
+        Raises:
+            SecureFlowError: `record_damaged`.
+        """
+        table = tables.JOURNAL
+        query = sa.select(table).where(table.c.job == job).order_by(table.c.seq)
+        return [
+            Journalled(row.seq, row.digest, row.answer, row.failure)
+            for row in self._connection.execute(query)
+        ]
+
+    def _entities(self, kind: Kind[Any]) -> Iterator[Finding]:
+        query = kind.rows().order_by(kind.table.c.id)
+        for row in self._stream(query):
+            self.rows += 1
+            where = f"{kind.name}: {shown(str(row.id))}"
+            if kind is entities.JOBS:
+                self._known_jobs.add(row.id)
+            try:
+                entity = kind.read(row)
+            except SecureFlowError as error:
+                cause = error.__cause__
+                reason = cause.message if isinstance(cause, SecureFlowError) else error.message
+                yield self._bad(f"{where} cannot be read ({shown(reason)}).")
+                continue
+            columns = kind.columns(entity)
+            wrong = [name for name, value in columns.items() if getattr(row, name) != value]
+            if wrong or type(row.version) is not int or row.version < 1:
+                named = ", ".join(wrong) or "version"
+                yield self._bad(f"{where}: its column {named} says something else than the row.")
+            self._keep(kind, entity)
+
+    def _keep(self, kind: Kind[Any], entity: Any) -> None:
+        if kind is entities.JOBS:
+            self.jobs[entity.id] = entity
+        elif kind is entities.MODELS:
+            self.models[entity.id] = entity
+        elif kind is entities.AGENTS and entity.key:
+            self.keys.setdefault(entity.party, []).append(entity.key)
+        elif kind is entities.PROJECTS:
+            self._members |= {(entity.id, one.organisation, one.state) for one in entity.members}
+
+    def _memberships(self) -> Iterator[Finding]:
+        rows = self._connection.execute(raw(tables.MEMBERSHIPS))
+        there = {(str(row.project), str(row.organisation), str(row.state)) for row in rows}
+        self.rows += len(there)
+        for project, organisation, _ in sorted(there ^ self._members):
+            where = f"memberships: {shown(organisation)} in {shown(project)}"
+            yield self._bad(f"{where} is not what the project says.")
+
+    def _settings(self) -> Iterator[Finding]:
+        for row in self._raw(tables.SETTINGS):
+            where = f"settings: {shown(str(row.name))}"
+            value, broken = self._value(row.value)
+            if broken:
+                yield self._bad(f"{where} cannot be read.")
+            elif row.name in _CHARTERS and value is not None:
+                yield from self._charter(where, value)
+
+    def _charter(self, where: str, value: Any) -> Iterator[Finding]:
+        try:
+            signed = SignedCharter.from_json(value)
+        except SecureFlowError as error:
+            yield self._bad(f"{where} cannot be read ({shown(error.message)}).")
+            return
+        keys = signed.charter.keys
+        for party, key in keys.items():
+            self.keys.setdefault(party, []).append(key)
+        known = {name: keys.get(name) or self.keys.get(name, [""])[0] for name in signed.signatures}
+        for name in sorted(set(signed.signatures) - signed.signers(known)):
+            yield self._bad(f"{where}: the signature of {shown(name)} does not hold.")
+
+    def _journal(self) -> Iterator[Finding]:
+        last: dict[str, int] = {}
+        table = tables.JOURNAL
+        query = raw(table).order_by(table.c.job, table.c.seq)
+        for row in self._stream(query):
+            self.rows += 1
+            where = f"journal: job {shown(str(row.job))}, effect {row.seq}"
+            answer, failure = self._value(row.answer), self._value(row.failure)
+            if answer[1] or failure[1] or not _DIGEST.fullmatch(str(row.digest)):
+                yield self._bad(f"{where} cannot be read.")
+            if row.job not in self._known_jobs:
+                yield self._bad(f"{where}: there is no such job.")
+            yield from self._follows(row, last.get(row.job, -1), where)
+            last[row.job] = row.seq if type(row.seq) is int else -1
+
+    def _follows(self, row: Any, before: int, where: str) -> Iterator[Finding]:
+        """A job that ends without its script leaves one number free before its end."""
+        if type(row.seq) is int and row.seq == before + 1:
+            return
+        job = self.jobs.get(row.job)
+        end = job.progress.get("windup") if job is not None else None
+        if not (isinstance(end, Mapping) and end.get("first") == row.seq):
+            yield self._bad(f"{where}: the effects before it are missing.")
+
+    def _others(self) -> Iterator[Finding]:
+        for table, column, key in (
+            (tables.EVENTS, "data", "id"),
+            (tables.IDEMPOTENCY, "body", "key"),
+        ):
+            for row in self._raw(table):
+                if self._value(getattr(row, column))[1]:
+                    where = f"{table.name}: {shown(str(getattr(row, key)))}"
+                    yield self._bad(f"{where} cannot be read.")
+        for row in self._connection.execute(raw(tables.OUTBOX)):
+            self.rows += 1
+            if row.job not in self._known_jobs:
+                yield self._bad(f"outbox: effect {row.seq}: there is no job {shown(str(row.job))}.")
+
+    def _raw(self, table: sa.Table) -> Iterator[Any]:
+        for row in self._stream(raw(table)):
+            self.rows += 1
+            yield row
+
+    def _stream(self, query: sa.Select[Any]) -> Iterator[Any]:
+        yield from self._connection.execution_options(yield_per=_BATCH).execute(query)
+
+    @staticmethod
+    def _value(text: Any) -> tuple[Any, bool]:
+        """Return a stored JSON value, and whether it is broken."""
+        if text is None:
+            return None, False
+        try:
+            return load_json(text), False
+        except (SecureFlowError, AttributeError):  # of another type than text
+            return None, True
+
+    @staticmethod
+    def _bad(what: str) -> Finding:
+        return Finding(PART, what, RESTORE)

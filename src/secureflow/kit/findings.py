@@ -1,0 +1,70 @@
+"""What a check of stored things finds: each with its place, and the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+MOST: Final = 50
+"""Findings of one part that are told one by one; the rest are counted."""
+DAMAGED: Final = "record_damaged"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it must be.
+
+    Args:
+        part: of what was checked.
+        message: names file, table or row.
+        hint: the next step.
+        code: of the error catalogue.
+    """
+
+    part: str
+    message: str
+    hint: str
+    code: str = DAMAGED
+
+    def told(self) -> dict[str, Any]:
+        """Return the form that reports show."""
+        return {
+            "leg": self.part,
+            "ok": False,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+        }
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A part in which nothing was found; the message says how much was looked at."""
+
+    part: str
+    message: str
+
+    def told(self) -> dict[str, Any]:
+        """Return the form that reports show."""
+        return {"leg": self.part, "ok": True, "code": "", "message": self.message, "hint": ""}
+
+
+def told(part: str, found: Iterable[Finding], sound: str) -> Iterator[dict[str, Any]]:
+    """Yield a part's findings, at most `MOST` one by one, or that it is sound.
+
+    Args:
+        part: its name.
+        found: its findings.
+        sound: what is said where there are none; it is looked up after them (`{}` is no place).
+    """
+    count, last = 0, None
+    for one in found:
+        count += 1
+        if count <= MOST:
+            yield one.told()
+        last = one
+    if last is None:
+        yield Sound(part, sound).told()
+    elif count > MOST:
+        yield Finding(part, f"{count - MOST} more of these.", last.hint, last.code).told()

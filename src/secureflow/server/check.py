@@ -1,0 +1,175 @@
+"""`server check`: everything that a centre stores, verified; it may run meanwhile, or not.
+
+The database is read in one transaction and nothing is changed. What is promised: every leaf is
+hashed into the tree again and every signature verified, every row is read, every journal leads to
+its job's state, every blob has the digest that names it, keys fit certificates, secrets are secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from secureflow.adapters.artifacts.checking import ArtifactsCheck
+from secureflow.adapters.database.checking import (
+    check_pages,
+    check_schema,
+    named,
+    reading,
+    unreadable,
+)
+from secureflow.adapters.database.checking_log import LogCheck
+from secureflow.adapters.database.checking_rows import RowsCheck
+from secureflow.adapters.database.engine import newest_schema
+from secureflow.adapters.database.soundness import DRIVER_ERRORS
+from secureflow.application.ports import Journalled
+from secureflow.application.replaying import Course, replay
+from secureflow.application.scripts import retired, script_for
+from secureflow.domain.jobs import Job, JobState
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.findings import Finding, told
+from secureflow.kit.folder import check_folder
+from secureflow.kit.pki import Authority
+from secureflow.kit.private import read_private
+from secureflow.server.settings import ServerSettings
+
+JSON = Any
+_SECRETS: Final = ("admin.password", "enclave.token", "server.env")
+
+
+def check(config: Path) -> Iterator[dict[str, JSON]]:
+    """Yield `{leg, ok, code, message, hint}` for each part, and for each thing in it that is wrong.
+
+    Raises:
+        SecureFlowError: `invalid_settings`.
+    """
+    settings = ServerSettings.load(config)
+    yield from told("folder", _folder(settings), "its version and its secrets' modes are right")
+    key = _key(settings)
+    yield from told("keys", _keys(settings, key), "they fit their certificates, nobody else reads")
+    where = named(settings.database_url)
+    try:
+        with reading(settings.database_url) as connection:
+            yield from _database(connection, settings, where, key)
+    except SecureFlowError as error:
+        yield _finding("database", error).told()
+    except DRIVER_ERRORS as error:  # in the middle of reading
+        yield _finding("database", unreadable(where, error)).told()
+
+
+def _database(
+    connection: Any, settings: ServerSettings, where: str, key: SigningKey | None
+) -> Iterator[dict[str, JSON]]:
+    pages = list(check_pages(connection, where))
+    schema = list(check_schema(connection, where, newest_schema()))
+    sound = f"{where} is whole, of this version's schema"
+    yield from told("database", [*pages, *schema], sound)
+    if schema:
+        return
+    rows = RowsCheck(connection)
+    found = list(rows.findings())
+    yield from told("rows", found, f"{rows.rows} rows are what they stand for")
+    yield from told("jobs", _jobs(rows), f"{len(rows.jobs)} jobs are where their journals lead")
+    if key is not None:
+        log = LogCheck(connection, settings.origin, key.public, rows.keys)
+        found = list(log.findings())
+        yield from told(
+            "log",
+            found,
+            f"{log.leaves} leaves make {log.heads} heads, with {log.cosignatures} cosignatures",
+        )
+    blobs = ArtifactsCheck(settings.artifacts)
+    found = list(blobs.findings())
+    for model in rows.models.values():
+        found += blobs.missing(model.artifact, model.id)
+    yield from told("artefacts", found, f"{len(blobs.known)} blobs have the digests that name them")
+
+
+def _jobs(rows: RowsCheck) -> Iterator[Finding]:
+    for job in rows.jobs.values():
+        try:
+            lines = rows.lines(job.id)
+            problem = _problem(job, lines)
+        except SecureFlowError as error:
+            problem = error.message
+        if problem:
+            hint = f"See it: secureflow job show {job.id}. Go on from the newest sound backup."
+            yield Finding(
+                "jobs", f"The record of job {job.id} ({job.state}) does not hold: {problem}", hint
+            )
+
+
+def _problem(job: Job, lines: list[Journalled]) -> str:
+    """Return why a job's journal does not lead to its state; empty where it does.
+
+    An older version's script is not here any more, and an end without a script has its own.
+    """
+    if retired(job) is not None or "windup" in job.progress or job.state is JobState.DRAFT:
+        return ""
+    course = Course(job.id, job.digest, script_for(job))
+    replay(course, lines)
+    if not job.state.final:
+        same = job.state in {JobState.PAUSED, course.state}
+        return "" if same else f"its journal leads to {course.state}."
+    if course.effect is not None:
+        return "its journal ends before the job does."
+    succeeded = course.error is None
+    return "" if succeeded == (job.state is JobState.SUCCEEDED) else "its journal ends otherwise."
+
+
+def _folder(settings: ServerSettings) -> Iterator[Finding]:
+    yield from _refused("folder", check_folder, settings.directory)
+    for name in _SECRETS:
+        path = settings.directory / name
+        if path.exists():
+            yield from _refused("folder", read_private, path)
+    if not settings.database.url:
+        for suffix in ("", "-wal"):
+            path = settings.directory / f"secureflow.db{suffix}"
+            if path.exists() and path.stat().st_mode & 0o077:
+                hint = f"chmod 600 {path}, and think about who may have read it."
+                yield Finding("folder", f"{path} can be read by others.", hint, "key_exposed")
+
+
+def _key(settings: ServerSettings) -> SigningKey | None:
+    try:
+        return SigningKey.load(settings.log_key)
+    except (OSError, ValueError, SecureFlowError):
+        return None
+
+
+def _keys(settings: ServerSettings, key: SigningKey | None) -> Iterator[Finding]:
+    if key is None:
+        yield from _refused("keys", _load_key, settings.log_key)
+    yield from _refused("keys", Authority.load, settings.ca)
+    if (settings.tls / "link.pem").exists():
+        yield from _refused("keys", _check_link, settings.tls)
+
+
+def _load_key(path: Path) -> None:
+    from secureflow.server.centre import log_key
+
+    log_key(path)
+
+
+def _check_link(directory: Path) -> None:
+    from secureflow.adapters.link import CredentialFiles  # gRPC is loaded only here
+
+    CredentialFiles(directory).check()
+
+
+def _refused(part: str, look: Any, path: Path) -> Iterator[Finding]:
+    try:
+        look(path)
+    except SecureFlowError as error:
+        yield _finding(part, error)
+    except OSError as error:
+        yield Finding(
+            part, f"{path} cannot be read: {error.strerror}.", "Put it back from a backup."
+        )
+
+
+def _finding(part: str, error: SecureFlowError) -> Finding:
+    return Finding(part, error.message, error.hint, error.code)
