@@ -39,7 +39,6 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "folder": "目录",
     "database": "数据库",
-    "rows": "数据行",
     "artefacts": "数据块",
     "readiness": "就绪",
     "the server can work": "服务器可以工作",
