@@ -6,8 +6,9 @@ to an exit code. HTTP numbers never stand here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 
 class Category(StrEnum):
@@ -379,12 +380,26 @@ CATALOGUE: dict[str, Category] = {
     "database_unavailable": Category.UNAVAILABLE,
     "database_busy": Category.UNAVAILABLE,
     "disk_full": Category.UNAVAILABLE,
+    "disk_failed": Category.UNAVAILABLE,
     "invalid_database_url": Category.INVALID,
     "record_damaged": Category.UNTRUSTED,
 }
 
 INFRASTRUCTURE: Final = frozenset({"database_busy", "database_unavailable", "disk_full"})
 """What a server says while its database fails: it passes, and whoever waits may ask again."""
+
+
+DISKS: Final = frozenset({"disk_full", "disk_failed"})
+"""What a request ends with that waited for room until its patience was over."""
+
+
+def name_of(failures: Iterable[Mapping[str, Any]], otherwise: str) -> str:
+    """Return the code of an end that parties' failures caused: a disk's, where it was disks alone.
+
+    Nobody was away or refused then, and what helps is room.
+    """
+    codes = {str(failure.get("code")) for failure in failures}
+    return codes.pop() if len(codes) == 1 and codes <= DISKS else otherwise
 
 
 def category(code: str) -> Category:

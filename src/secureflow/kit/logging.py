@@ -6,6 +6,7 @@ values under telling names are masked, and tokens are masked wherever they stand
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -153,8 +154,9 @@ def announce_ready(directory: Path, facts: Mapping[str, Any]) -> None:
     partial = directory / f".ready.{os.getpid()}"
     partial.write_text(line + "\n")
     partial.replace(directory / "ready.json")
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # a log on a full disk: whoever waits reads the file
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 def _write_line(text: str) -> None:

@@ -226,4 +226,22 @@ TEXTS: Final[dict[str, str]] = {
     "Free space, or choose another folder; nothing that was there before is lost.": (
         "请腾出空间或换个目录；原有内容没有丢失。"
     ),
+    # kit.disk
+    "The operator looks after it; what waits goes on by itself then.": (
+        "由运营方处理；等待中的工作随后会自行继续。"
+    ),
+    "Free space in {}; what waits goes on by itself then.": (
+        "请在 {0} 腾出空间；等待中的工作随后会自行继续。"
+    ),
+    "Look at the disk of {}: is it mounted for writing, and for this user? What waits goes on by "
+    "itself then.": (
+        "请检查 {0} 所在磁盘：是否以可写方式挂载，且此用户可写？等待中的工作随后会自行继续。"
+    ),
+    "End what holds the file in {}; what waits goes on by itself then.": (
+        "请结束占用 {0} 中文件的进程；等待中的工作随后会自行继续。"
+    ),
+    "Whoever runs it frees space (secureflow agent doctor, secureflow doctor); then submit the job "
+    "again.": (
+        "请由其管理者腾出空间（secureflow agent doctor、secureflow doctor），然后重新提交任务。"
+    ),
 }

@@ -94,6 +94,22 @@ TEXTS: Final[dict[str, str]] = {
     "The platform already has users.": "平台已有用户。",
     "The user name {} is taken.": "用户名 {0} 已被占用。",
     "The account was changed by someone else meanwhile.": "账户在此期间被他人修改。",
+    # kit.disk
+    "The disk of {} is full: its {} need {}, {} are free.": (
+        "{0} 的磁盘已满：其{1}需要 {2}，可用 {3}。"
+    ),
+    "The disk of {} is full: its {} cannot grow, {} are free.": (
+        "{0} 的磁盘已满：其{1}无法增长，可用 {2}。"
+    ),
+    "The disk of {} refuses to be written: its {}.": "{0} 的磁盘拒绝写入：其{1}。",
+    "Another process holds files of {}: its {}.": "另一进程占用了 {0} 的文件：其{1}。",
+    "{} waits for the centre. {}": "{0} 在等待中心。{1}",
+    "own record": "自身记录",
+    "own files": "自身文件",
+    "model files": "模型文件",
+    "stored models": "所存模型",
+    "masked vectors": "掩码向量",
+    "temporary files": "临时文件",
     # server.rest
     "The cursor is not one of this list.": "该游标不属于此列表。",
     "The body has more than {} bytes.": "请求体超过 {0} 字节。",

@@ -1,0 +1,202 @@
+"""A disk that is full or fails, told apart from defects: whose, what for, how much room there is.
+
+Whoever writes does so inside `writing(place)`; what a full disk raises there, or SQLite on it,
+becomes an `InfrastructureError` that whoever waits may wait for. The path stands in the hint, which
+stays at this process's own people unless the place is told to others (`Place.told`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from secureflow.kit.errors import InfrastructureError
+
+FULL: Final = "disk_full"
+FAILED: Final = "disk_failed"
+BUSY: Final = "database_busy"
+WAITED_FOR: Final = frozenset({FULL, FAILED, BUSY})
+"""Codes of what a process's own disk does to it."""
+PARTS: Final = frozenset(
+    {
+        "own record",
+        "own files",
+        "model files",
+        "stored models",
+        "masked vectors",
+        "temporary files",
+    }
+)
+"""What lies in a place; others are told these words and no path."""
+MOST_BYTES: Final = 1 << 60
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_REFUSES: Final = frozenset(
+    {errno.EIO, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENXIO}
+)
+_SQLITE: Final = {
+    sqlite3.SQLITE_FULL: FULL,
+    sqlite3.SQLITE_IOERR: FAILED,
+    sqlite3.SQLITE_READONLY: FAILED,
+    sqlite3.SQLITE_CANTOPEN: FAILED,
+    sqlite3.SQLITE_PERM: FAILED,
+    sqlite3.SQLITE_BUSY: BUSY,
+    sqlite3.SQLITE_LOCKED: BUSY,
+}
+_SHARED_MEMORY: Final = 1 << 16
+"""SQLite calls a disk without room for its shared memory (32 KiB pages) an I/O error."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder that a process writes in.
+
+    Args:
+        folder: on the disk that is meant; it need not exist yet.
+        part: what lies there, one of `PARTS`.
+        whose: how people know the process: an organisation, `the centre`, `the enclave`.
+        told: whether others than this process's people read its errors: no path then.
+    """
+
+    folder: Path
+    part: str
+    whose: str = "this agent"
+    told: bool = False
+
+    def free(self) -> int:
+        """Return how many bytes this user may still write there; 0 where nobody knows."""
+        folder = self.folder
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        try:
+            told = os.statvfs(folder)
+        except OSError:
+            return 0
+        return told.f_bavail * told.f_frsize
+
+    def demand(self, needed: int) -> None:
+        """Refuse to begin what would not fit.
+
+        Raises:
+            InfrastructureError: `disk_full`.
+        """
+        if needed > 0 and self.free() < needed:
+            raise full(self, needed)
+
+
+def full(place: Place, needed: int) -> InfrastructureError:
+    """Return the fault of a place without room; `needed` is 0 where nobody knows how much."""
+    free = min(place.free(), MOST_BYTES)
+    return InfrastructureError(
+        FULL, said(FULL, place.whose, place.part, needed, free), _hint(FULL, place),
+        {"part": place.part, "needed": needed, "free": free},
+    )  # fmt: skip
+
+
+def said(code: str, whose: str, part: str, needed: int = 0, free: int = 0) -> str:
+    """Say in a sentence what a place suffers from."""
+    if code == BUSY:
+        return f"Another process holds files of {whose}: its {part}."
+    if code == FAILED:
+        return f"The disk of {whose} refuses to be written: its {part}."
+    if not needed:
+        return f"The disk of {whose} is full: its {part} cannot grow, {size(free)} are free."
+    return f"The disk of {whose} is full: its {part} need {size(needed)}, {size(free)} are free."
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people."""
+    value, units = float(count), ("bytes", "kB", "MB", "GB", "TB", "PB")
+    for unit in units:
+        if value < 1000 or unit == units[-1]:
+            break
+        value /= 1000
+    return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+@contextmanager
+def writing(place: Place, needed: int = 0) -> Iterator[None]:
+    """Type what the disk does to the file work inside; other errors pass as they are.
+
+    Args:
+        place: where the block writes.
+        needed: bytes that it is about to write, as far as that is known.
+
+    Raises:
+        InfrastructureError: `disk_full`, `disk_failed`, `database_busy`.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        known = fault_of(error, place, needed)
+        if known is None:
+            raise
+        raise known from error
+
+
+def fault_of(
+    error: OSError | sqlite3.Error, place: Place, needed: int = 0
+) -> InfrastructureError | None:
+    """Return the fault that an exception stands for; None for what is no fault of the disk."""
+    code = _code(error, place)
+    if code is None or code == FULL:
+        return None if code is None else full(place, needed)
+    return InfrastructureError(
+        code, said(code, place.whose, place.part), _hint(code, place), {"part": place.part}
+    )
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether an exception says that there is no room."""
+    if isinstance(error, sqlite3.Error):
+        return _primary(error) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
+
+
+def preallocate(handle: int, length: int) -> None:
+    """Take room for a file that is then written through a mapping, where a lack would kill.
+
+    Raises:
+        OSError: there is no room.
+    """
+    if length:
+        os.posix_fallocate(handle, 0, length)
+
+
+def _code(error: OSError | sqlite3.Error, place: Place) -> str | None:
+    if isinstance(error, sqlite3.Error):
+        code = _SQLITE.get(_primary(error))
+        return FULL if code == FAILED and place.free() < _SHARED_MEMORY else code
+    if error.errno in _NO_ROOM:
+        return FULL
+    return FAILED if error.errno in _REFUSES else None
+
+
+def _primary(error: sqlite3.Error) -> int:
+    # The extended code's low byte is the primary one; errors of the module itself have none.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _hint(code: str, place: Place) -> str:
+    if place.told:
+        return "The operator looks after it; what waits goes on by itself then."
+    if code == FULL:
+        return f"Free space in {place.folder}; what waits goes on by itself then."
+    if code == FAILED:
+        return (
+            f"Look at the disk of {place.folder}: is it mounted for writing, and for this user? "
+            "What waits goes on by itself then."
+        )
+    return f"End what holds the file in {place.folder}; what waits goes on by itself then."
+
+
+def remove(path: Path) -> None:
+    """Remove a file that may be there, whatever else is wrong with the disk."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
