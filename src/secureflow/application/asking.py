@@ -13,6 +13,7 @@ from typing import Any
 from secureflow.application.disapprovals import disapproval
 from secureflow.application.ports import Courier, Request
 from secureflow.application.replies import checked_reply
+from secureflow.domain.errors import name_of
 from secureflow.engines.script import JSON, Ask
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
@@ -115,7 +116,7 @@ def _too_few(
         return SecureFlowError.from_json(next(iter(failures.values())))
     reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
     return SecureFlowError(
-        "too_few_answers",
+        name_of(failures.values(), "too_few_answers"),
         f"{len(ask.to) - len(failures)} of {len(ask.to)} parties can answer '{ask.verb}', "
         f"{need} are needed. {reasons}",
         next((error["hint"] for error in failures.values() if error.get("hint")), ""),

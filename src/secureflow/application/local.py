@@ -5,12 +5,21 @@ They also say whether what a distant party's answer speaks of is here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from secureflow.application.ports import Courier, PartyStatus, Request
+from secureflow.kit.disk import FAILED, FULL
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.faults import Faults
+from secureflow.kit.logging import get_logger
 
 JSON = Any
+PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Seconds between tries while the disk is full; the last one stays."""
+
+_log = get_logger(__name__)
 Handler = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 """Answers a verb with its body; it must answer a repetition alike."""
 
@@ -36,16 +45,38 @@ class LocalParties:
         self.remote = remote
         self._local = dict(local)
         self._arrivals = dict(arrivals or {})
+        self._faults = Faults(_log)
 
     async def ask(self, request: Request) -> JSON:
         """See `ports.Courier`."""
         handler = self._local.get(request.party)
         if handler is not None:
-            return await handler(request.verb, request.body)
+            return await self._answered(handler, request)
         reply = await self.remote.ask(request)
         if request.verb in self._arrivals:
             await self._arrivals[request.verb](request, reply)
         return reply
+
+    async def _answered(self, handler: Handler, request: Request) -> JSON:
+        """Ask a part of this server, and again while the disk that it writes on is full.
+
+        Unlike a fault of the database, which nothing can be recorded under, this one ends a job by
+        name once it took as long as the request's patience.
+        """
+        began, tried = asyncio.get_running_loop().time(), 0
+        while True:
+            try:
+                return await handler(request.verb, request.body)
+            except InfrastructureError as error:
+                waited = asyncio.get_running_loop().time() - began
+                if error.code not in {FULL, FAILED}:
+                    raise
+                if request.patience is not None and waited >= request.patience:
+                    raise SecureFlowError.from_json(error.as_json()) from error
+                cause = error.__cause__ and repr(error.__cause__)
+                self._faults.note("request_waits", request=request.id, code=error.code, cause=cause)
+            await asyncio.sleep(PAUSES[min(tried, len(PAUSES) - 1)])
+            tried += 1
 
     def status(self, party: str) -> PartyStatus:
         """See `ports.Courier`."""

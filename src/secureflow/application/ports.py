@@ -371,6 +371,9 @@ class Artifact:
 class Artifacts(Protocol):
     """Content-addressed blobs (BLAKE3)."""
 
+    def demand(self, size: int) -> None:
+        """Refuse what there is no room for (`disk_full`, an `InfrastructureError`)."""
+
     async def put(self, chunks: AsyncIterator[bytes], *, limit: int, expect: str = "") -> Artifact:
         """Store a stream of at most `limit` bytes; identical content is stored once.
 

@@ -16,6 +16,7 @@ from secureflow.enclave.identity import revival
 from secureflow.enclave.settings import EnclaveSettings, no_attester
 from secureflow.enclave.worker import Worker
 from secureflow.kit.clock import system_clock
+from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.hostport import parse_address
@@ -38,7 +39,9 @@ async def serve(settings: EnclaveSettings) -> None:
         SecureFlowError: `not_enrolled`, `key_unreadable`, `no_tee`, `address_unavailable`,
             `simulated_platform_unreadable`, `data_newer`, `data_version_malformed`.
     """
-    claim_folder(settings.directory)
+    folder = Place(settings.directory, "own files", "the enclave")
+    with writing(folder):
+        claim_folder(settings.directory)
     credentials = CredentialFiles(settings.directory)
     certificate = parse_certificate(credentials().certificate.decode("ascii"))
     identity = SpiffeId.parse(spiffe_id(certificate))
@@ -72,7 +75,9 @@ async def serve(settings: EnclaveSettings) -> None:
     )
     port = await uplink.start()
     place = _public(settings, port)
-    announce_ready(settings.directory, {"process": "enclave", "uplink": place, "tee": "SIMULATED"})
+    facts = {"process": "enclave", "uplink": place, "tee": "SIMULATED"}
+    with writing(folder):
+        announce_ready(settings.directory, facts)
     try:
         await link.run()
     finally:

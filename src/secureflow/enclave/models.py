@@ -32,6 +32,7 @@ from secureflow.engines.sealing import (
     tensor_digest,
 )
 from secureflow.engines.training.noising import next_state, noise_of
+from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -143,8 +144,12 @@ async def load_sealed(
 async def _load(
     blobs: Blobs, digest: str, artifact: str, parameters: int, size: int, key: bytes | None
 ) -> GlobalModel:
-    with tempfile.TemporaryDirectory(prefix="secureflow-") as directory:
-        path = Path(directory) / "model"
+    place = Place(Path(tempfile.gettempdir()), "temporary files", "the enclave")
+    place.demand(size)
+    with writing(place, size):
+        directory = tempfile.TemporaryDirectory(prefix="secureflow-")
+    with directory as name:
+        path = Path(name) / "model"
         await blobs.fetch(artifact, path, size)
         model = await asyncio.to_thread(_read, path, parameters, key)
     if model.digest != digest:

@@ -2,7 +2,8 @@
 
 A digest is 64 lowercase hex characters or it is `not_found`: no other text becomes a path. Bytes
 are hashed while they stream in; what is cut off, too long or of another digest leaves nothing.
-Files are flushed to disk before they get their name.
+Files are flushed to disk before they get their name. The last of the disk is not for blobs: where
+the centre's record lies on it, it can still be written when there is no room for a model.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Final
 from blake3 import blake3
 
 from secureflow.application.ports import Artifact
+from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.whole import flush_directory
 
@@ -41,23 +43,46 @@ class FileArtifacts:
     Args:
         directory: made if missing; left-overs of a crash in it are removed.
         durable: whether bytes are flushed to the disk before they get their name.
+        reserve: bytes of the disk that no blob may take.
+        part: what people call its content (`kit.disk.PARTS`).
     """
 
-    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        durable: bool = True,
+        reserve: int = 0,
+        part: str = "stored models",
+    ) -> None:
         self._directory = directory
         self._durable = durable
+        self._reserve = reserve
+        self._place = Place(directory, part, "the centre", told=True)
         self._incoming = directory / "incoming"
-        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left_over in self._incoming.iterdir():
-            left_over.unlink()
+        with writing(self._place):
+            self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for left_over in self._incoming.iterdir():
+                left_over.unlink()
+
+    def demand(self, size: int) -> None:
+        """Refuse what there is no room for beside the reserve.
+
+        Raises:
+            InfrastructureError: `disk_full`.
+        """
+        self._place.demand(size + self._reserve)
 
     async def put(self, chunks: AsyncIterator[bytes], *, limit: int, expect: str = "") -> Artifact:
         """Store a stream of at most `limit` bytes.
 
         Raises:
             SecureFlowError: `too_large`, `digest_mismatch`; nothing is stored then.
+            InfrastructureError: `disk_full`, `disk_failed`; nothing is stored either.
         """
-        handle, name = await _off(tempfile.mkstemp, dir=self._incoming)
+        self.demand(limit)
+        with writing(self._place, limit):
+            handle, name = await _off(tempfile.mkstemp, dir=self._incoming)
         try:
             with os.fdopen(handle, "wb", 0) as file:
                 artifact = await self._receive(file, chunks, limit)
@@ -68,8 +93,10 @@ class FileArtifacts:
                         "They were altered or cut off on the way: send them again.",
                     )
                 if self._durable:
-                    await _off(os.fsync, file.fileno())
-            await _off(self._name, Path(name), artifact.digest)
+                    with writing(self._place, limit):
+                        await _off(os.fsync, file.fileno())
+            with writing(self._place, limit):
+                await _off(self._name, Path(name), artifact.digest)
         except BaseException:  # whatever ended the stream, cancellation too: leave nothing behind
             os.unlink(name)  # noqa: PTH108  Path would be refused in a coroutine; this is as quick
             raise
@@ -112,7 +139,8 @@ class FileArtifacts:
                     f"The blob is longer than the {limit} bytes that it may have.",
                     "Its manifest or the job's spec says how long it may be.",
                 )
-            await _off(_write, file, hasher.update, chunk)
+            with writing(self._place, limit):
+                await _off(_write, file, hasher.update, chunk)
         return Artifact(hasher.hexdigest(), size)
 
     def _name(self, written: Path, digest: str) -> None:
@@ -139,10 +167,12 @@ class ScratchFiles:
 
     Args:
         directory: made if missing.
+        reserve: bytes of the disk that no blob may take.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, reserve: int = 0) -> None:
         self._directory = directory
+        self._reserve = reserve
         self._stores: dict[str, FileArtifacts] = {}
         self._discarded: OrderedDict[str, None] = OrderedDict()
 
@@ -155,7 +185,9 @@ class ScratchFiles:
         if job not in self._stores:
             if not _JOB.fullmatch(job) or job in self._discarded:
                 raise SecureFlowError("not_found", f"There is no job {job[:80]!r}.")
-            self._stores[job] = FileArtifacts(self._directory / job, durable=False)
+            self._stores[job] = FileArtifacts(
+                self._directory / job, durable=False, reserve=self._reserve, part="masked vectors"
+            )
         return self._stores[job]
 
     async def discard(self, job: str) -> None:

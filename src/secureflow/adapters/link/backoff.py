@@ -14,9 +14,10 @@ LAST: Final = 15.0
 
 
 class Backoff:
-    """The waits between attempts, in seconds."""
+    """The waits between attempts, in seconds; none is longer than `last` (by default `LAST`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, last: float | None = None) -> None:
+        self._last = last
         self._ceiling = FIRST
 
     def reset(self) -> None:
@@ -29,7 +30,8 @@ class Backoff:
 
     def next(self) -> float:
         """Return the next wait."""
-        ceiling, self._ceiling = self._ceiling, min(2 * self._ceiling, LAST)
+        last = LAST if self._last is None else self._last
+        ceiling, self._ceiling = self._ceiling, min(2 * self._ceiling, last)
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311  jitter, not a secret
 
     async def wait(self) -> None:

@@ -2,9 +2,10 @@
 
 A transfer that breaks goes on from its offset (fetch) or starts over (store) once the link stands
 again; three tries in a row that move nothing although it stands are enough. A centre whose database
-fails says so, and is waited for; what it says and what the link does are counted apart. A store
-sends its bytes when the centre has taken its manifest: gRPC loses the reason of a refusal that
-meets a sender in the middle of a write.
+or disk fails says so, and is waited for; what it says and what the link does are counted apart. A
+store sends its bytes when the centre has taken its manifest: gRPC loses the reason of a refusal that
+meets a sender in the middle of a write. A full disk here is told to whoever asked for the blob: a
+fetch goes on from what there was room for.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from secureflow.adapters.link.backoff import Backoff
 from secureflow.adapters.link.data import TAKEN
 from secureflow.adapters.link.refusals import answered
 from secureflow.adapters.link.tls import CHUNK, identity
-from secureflow.domain.errors import INFRASTRUCTURE
+from secureflow.adapters.link.waits import waits_for_centre, waits_no_more
+from secureflow.domain.errors import DISKS, INFRASTRUCTURE
 from secureflow.kit.canonical import canonical_bytes
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.disk import Place, writing
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 
 class Way(Protocol):
@@ -43,7 +46,7 @@ class Way(Protocol):
 _GET: Final = "/secureflow.wire.v1.Data/Get"
 _PUT: Final = "/secureflow.wire.v1.Data/Put"
 _TRIES: Final = 3
-_REFUSALS: Final = {"rate_limited"} | INFRASTRUCTURE
+_REFUSALS: Final = {"rate_limited"} | INFRASTRUCTURE | DISKS
 """What the centre says for a while: it was reached, and may take the same later."""
 _LONG: Final = 50
 """Tries while it says so: some ten minutes, if the job does not end before."""
@@ -99,18 +102,22 @@ def _unexplained(error: SecureFlowError) -> bool:
 async def fetch(way: Way, digest: str, path: Path, size: int) -> None:
     """Fetch a blob of at most `size` bytes; see `Link.fetch`."""
     part = path.with_name(path.name + ".part")
+    place = Place(path.parent, "model files")
     tries, reached = _Tries(way), -1
     while True:
         try:
-            with answered("the server"):
+            with answered("the server"), writing(place, size):
                 await _fetch_rest(way.dial(), digest, part, size)
             break
+        except InfrastructureError:  # of this side: whoever asked decides whether to wait
+            raise
         except SecureFlowError as error:
             reached, before = await asyncio.to_thread(_length, part), reached
             if reached > before:
                 tries.moved()
             await tries.again(error)
-    await asyncio.to_thread(part.replace, path)
+    with writing(place):
+        await asyncio.to_thread(part.replace, path)
 
 
 async def store(way: Way, source: Source, digest: str) -> None:
@@ -122,8 +129,10 @@ async def store(way: Way, source: Source, digest: str) -> None:
             with answered("the server"):
                 await _send(way.dial(), source, digest, size)
         except SecureFlowError as error:
+            waits_for_centre(error)
             await tries.again(error)
         else:
+            waits_no_more()
             return
 
 

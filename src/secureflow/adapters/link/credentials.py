@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_csr
 
+from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import (
     issued_chain,
@@ -126,13 +127,18 @@ class CredentialFiles:
             ) from error
 
     def request(self) -> str:
-        """Make a new key for the next certificate and return its CSR (PEM)."""
+        """Make a new key for the next certificate and return its CSR (PEM).
+
+        Raises:
+            InfrastructureError: what the disk does (`kit.disk`).
+        """
         key = new_link_key()
         path = self._directory / "link.next"
-        path.unlink(missing_ok=True)
-        write_private(path, private_pem(key))
-        csr = make_csr(key)
-        self._remember(key_digest(load_pem_x509_csr(csr.encode("ascii"))))
+        with writing(Place(self._directory, "own files")):
+            path.unlink(missing_ok=True)
+            write_private(path, private_pem(key))
+            csr = make_csr(key)
+            self._remember(key_digest(load_pem_x509_csr(csr.encode("ascii"))))
         return csr
 
     def install(self, certificate: str) -> None:
@@ -140,6 +146,7 @@ class CredentialFiles:
 
         Raises:
             SecureFlowError: `certificate_foreign`, `certificate_malformed`; the old ones stay.
+            InfrastructureError: what the disk does (`kit.disk`).
         """
         waiting, known = self._directory / "link.next", self()
         pair = _pair(waiting.read_bytes(), certificate, known.ca.decode("ascii"))
@@ -154,10 +161,11 @@ class CredentialFiles:
                 "Keep the old certificate and tell the operator.",
             )
         fresh = self._directory / "link.pem.new"
-        fresh.unlink(missing_ok=True)
-        write_private(fresh, pair)
-        os.replace(fresh, self._directory / "link.pem")  # noqa: PTH105  atomic, and says so
-        waiting.unlink(missing_ok=True)
+        with writing(Place(self._directory, "own files")):
+            fresh.unlink(missing_ok=True)
+            write_private(fresh, pair)
+            os.replace(fresh, self._directory / "link.pem")  # noqa: PTH105  atomic, and says so
+            waiting.unlink(missing_ok=True)
 
     def foreign(self, issued: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
         """Return those of the centre's {key, at} that were issued for keys not made here.

@@ -15,9 +15,9 @@ import grpc
 from secureflow.adapters.link.identity import Context, Gate, PeerIdentity
 from secureflow.adapters.link.refusals import refuse
 from secureflow.adapters.link.tls import CHUNK, identity
-from secureflow.application.ports import Artifacts
+from secureflow.application.ports import Artifact, Artifacts
 from secureflow.kit.canonical import canonical_bytes, parse_json
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 MayRead = Callable[[PeerIdentity, str], Awaitable[bool]]
 """May the peer read the blob of this digest?"""
@@ -72,8 +72,9 @@ class DataService:
                 raise SecureFlowError(
                     "forbidden", f"{peer.party} may not store a blob of {size} bytes."
                 )
+            place.demand(size)
             await context.send_initial_metadata((TAKEN,))
-            stored = await place.put(messages, limit=size, expect=digest)
+            stored = await _stored(place, messages, digest, size)
             if stored.size != size:
                 raise SecureFlowError(
                     "size_mismatch", f"The blob has {stored.size} bytes, its manifest says {size}."
@@ -81,6 +82,25 @@ class DataService:
             return canonical_bytes({"digest": stored.digest, "size": stored.size})
         except SecureFlowError as error:
             await refuse(context, error)
+
+
+async def _stored(
+    place: Artifacts, messages: AsyncIterator[bytes], digest: str, size: int
+) -> Artifact:
+    """Store a blob. A refusal for want of room waits for the end of what is being sent.
+
+    Who is still writing when an RPC ends does not read why it ended: gRPC tells it that the link
+    broke.
+    """
+    try:
+        return await place.put(messages, limit=size, expect=digest)
+    except InfrastructureError:
+        left = size
+        async for chunk in messages:
+            left -= len(chunk)
+            if left < 0:
+                break
+        raise
 
 
 def parse_manifest(data: bytes, number: str) -> tuple[str, int]:

@@ -2,7 +2,8 @@
 
 The long record is the party's own (an agent's database, an enclave's state): it answers a request
 that it carried out before, under whatever id. This one only spares it the repetition after a short
-break of the link.
+break of the link. A fault of this party's own disk is no answer: the request is tried again until
+there is room, or nobody asks for it any more; the centre hears what it waits for (`waits`).
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from secureflow.adapters.link.backoff import Backoff
 from secureflow.adapters.link.messages import Standing, answer, failure
 from secureflow.adapters.link.streams import Stream
+from secureflow.adapters.link.waits import WAITING, Waiting
 from secureflow.domain.errors import Category, category
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
 from secureflow.wire import Envelope
 
@@ -25,6 +29,8 @@ Handle = Callable[[str, dict[str, JSON], JSON], Awaitable[JSON]]
 
 PROGRESS: Final = 2.0
 """Seconds between signs of life of a request that is worked on or waits for a person."""
+LONGEST_PAUSE: Final = 5.0
+"""Seconds between tries of a request that waits for room."""
 MAX_ANSWERED: Final = 64
 MAX_OPEN: Final = 256
 """Requests at once; one of them may be as long as an envelope."""
@@ -52,6 +58,8 @@ class Desk:
         self._explained = explained
         self._stream: Stream | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, Waiting] = {}
+        self._faults = Faults(_log)
         self._answered: OrderedDict[str, JSON | SecureFlowError] = OrderedDict()
 
     def attach(self, stream: Stream) -> None:
@@ -86,7 +94,9 @@ class Desk:
             await asyncio.sleep(PROGRESS)
             for identifier in self._tasks:
                 if self._stream is not None:
-                    self._stream.send(Envelope(identifier, "progress", {}))
+                    waiting = self._waiting.get(identifier)
+                    told = {} if waiting is None else waiting.told()
+                    self._stream.send(Envelope(identifier, "progress", told))
 
     async def stop(self) -> None:
         """Cancel everything and wait for it."""
@@ -98,8 +108,7 @@ class Desk:
     async def _work(self, request: Envelope) -> None:
         outcome: JSON | SecureFlowError
         try:
-            verb, body, rider = _parse(request)
-            outcome = await self._handle(verb, body, rider)
+            outcome = await self._done(request)
         except SecureFlowError as error:
             outcome = self._explained(error)
         except Exception:  # noqa: BLE001  the edge of a request: the centre must hear of a defect
@@ -111,6 +120,28 @@ class Desk:
         if len(self._answered) > MAX_ANSWERED:
             self._answered.popitem(last=False)
         self._send(request.id, outcome)
+
+    async def _done(self, request: Envelope) -> JSON:
+        """Carry a request out, again and again while this party's own disk is in the way."""
+        verb, body, rider = _parse(request)
+        waiting, backoff = Waiting(), Backoff(LONGEST_PAUSE)
+        self._waiting[request.id] = waiting
+        WAITING.set(waiting)
+        try:
+            while True:
+                try:
+                    return await self._handle(verb, body, rider)
+                except InfrastructureError as error:
+                    facts = {"code": error.code, "message": error.message, "hint": error.hint}
+                    cause = error.__cause__ and repr(error.__cause__)
+                    self._faults.note(
+                        "request_waits", request=request.id, verb=verb, **facts, cause=cause
+                    )
+                    waiting.begin(error)
+                await backoff.wait()
+                waiting.try_again()
+        finally:
+            del self._waiting[request.id]
 
     def _send(self, identifier: str, outcome: JSON | SecureFlowError) -> None:
         if self._stream is None:

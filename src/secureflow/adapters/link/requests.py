@@ -4,6 +4,10 @@ A request's id is its idempotency key. Liveness is progress: whoever asks gives 
 party that neither connects nor shows progress for that long counts as silent. Answers from another
 party than the one asked, to an unknown id, or after the answer are ignored. A standstill of the
 centre itself is nobody's silence: after it patience begins anew, so what is queued is read first.
+
+A party that says what it waits for (`waits`) shows no progress by that: when its patience is over
+the request ends with what it said. Waiting and work in turns end alike, once the waiting in all
+took as long as the patience.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from secureflow.kit.clock import LOOK, stood_still
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
+Told = Callable[[Request, SecureFlowError | None], None]
 
 
 @dataclass
@@ -26,6 +31,9 @@ class _Open:
     answer: asyncio.Future[JSON]
     progress: float
     waiters: int = field(default=0)
+    waiting: SecureFlowError | None = None
+    heard: float = 0.0
+    waited: float = 0.0
 
 
 class OpenRequests:
@@ -33,10 +41,14 @@ class OpenRequests:
 
     Args:
         deliver: hands a request to the party's stream, if it has one now.
+        told: told when a party begins to wait for something, and (None) when it is at work again.
     """
 
-    def __init__(self, deliver: Callable[[Request], None]) -> None:
+    def __init__(
+        self, deliver: Callable[[Request], None], told: Told = lambda _request, _error: None
+    ) -> None:
         self._deliver = deliver
+        self._told = told
         self._open: dict[str, _Open] = {}
 
     async def ask(self, request: Request) -> JSON:
@@ -67,10 +79,24 @@ class OpenRequests:
             self._touch(entry)
         return [entry.request for entry in entries]
 
-    def progress(self, identifier: str, party: str) -> None:
-        """The party works on the request, or waits for a person."""
-        if entry := self._find(identifier, party):
+    def progress(self, identifier: str, party: str, waiting: SecureFlowError | None = None) -> None:
+        """The party works on the request or waits for a person; or says what else it waits for."""
+        entry = self._find(identifier, party)
+        if entry is None:
+            return
+        if (waiting is None) != (entry.waiting is None):
+            self._told(entry.request, waiting)
+        if waiting is None:
+            entry.waiting = None
             self._touch(entry)
+            return
+        now = asyncio.get_running_loop().time()
+        if entry.waiting is not None:
+            entry.waited += now - entry.heard
+        entry.waiting, entry.heard = waiting, now
+        patience = entry.request.patience
+        if patience is not None and entry.waited >= patience:
+            self.fail(identifier, party, waiting)
 
     def answer(self, identifier: str, party: str, body: JSON) -> None:
         """The party answered."""
@@ -99,7 +125,7 @@ class OpenRequests:
         while not entry.answer.done():
             left = None if patience is None else entry.progress + patience - loop.time()
             if left is not None and left <= 0:
-                raise silent(entry.request)
+                raise entry.waiting or silent(entry.request)
             if left is None:
                 await asyncio.wait({entry.answer})
                 continue
@@ -115,7 +141,7 @@ class OpenRequests:
         return entry
 
     def _touch(self, entry: _Open) -> None:
-        entry.progress = asyncio.get_running_loop().time()
+        entry.progress = entry.heard = asyncio.get_running_loop().time()
 
 
 def silent(request: Request) -> SecureFlowError:

@@ -23,6 +23,7 @@ from secureflow.adapters.link.refusals import refuse
 from secureflow.adapters.link.requests import OpenRequests, silent
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import DEFAULT, Bounds, identity, listen, new_server
+from secureflow.adapters.link.waits import claim
 from secureflow.application.ports import Artifacts, PartyStatus, Request
 from secureflow.application.throttle import Throttle
 from secureflow.domain.clocks import naming
@@ -311,7 +312,7 @@ class LinkServer:
 
     def _receive(self, party: str, envelope: Envelope) -> None:
         if envelope.kind == "progress":
-            self._requests.progress(envelope.id, party)
+            self._requests.progress(envelope.id, party, claim(party, envelope.body))
         elif envelope.kind == "reply":
             body, standing = parse_reply(envelope.body)
             self._stand(party, standing)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from secureflow.domain.errors import DISKS
 from secureflow.domain.jobspecs import JobSpec
 from secureflow.engines.closing import threshold
 from secureflow.engines.ledger.ends import FINISHED, End, read_finished
@@ -343,7 +344,7 @@ def witness_first_votes(course: Course[Any], voters: Iterable[str]) -> Script[No
     try:
         yield from witness_by_charter(course)
     except SecureFlowError as error:
-        if error.code not in {"head_not_cosigned", "too_few_answers"}:
+        if error.code not in {"head_not_cosigned", "too_few_answers", *DISKS}:
             raise
         if len(asked & course.voted) < course.threshold:
             raise

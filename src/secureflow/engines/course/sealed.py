@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from secureflow.domain.errors import name_of
 from secureflow.engines.closing import (
     Certificate,
     Question,
@@ -289,7 +290,7 @@ def too_few_contributors(
     names = ", ".join(sorted(failures))
     reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
     return SecureFlowError(
-        "too_few_contributors",
+        name_of(failures.values(), "too_few_contributors"),
         f"Round {step.number} ({step.stage}) cannot be summed: {names} did not contribute, and "
         f"{course.threshold} of {len(course.parties)} are needed. {reasons}",
         "Bring the named organisations' agents back and submit the job again.",

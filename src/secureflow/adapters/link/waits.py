@@ -1,0 +1,97 @@
+"""What a request waits for that is nobody's progress: a disk that is full or fails.
+
+A party that is at work says so, and its patience begins anew (`requests`). One that waits for room
+says that instead, in words of which only codes and numbers are read: the claim costs it the
+patience that it has, and gives the end a name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Final
+
+from secureflow.kit.disk import FAILED, FULL, MOST_BYTES, PARTS, WAITED_FOR, said
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+CENTRE: Final = "the centre"
+ENCLAVE: Final = "enclave"
+WORKING: Final = 5.0
+"""Seconds after which another try that has not failed counts as work."""
+
+
+class Waiting:
+    """One request's: what it waits for, if it does."""
+
+    def __init__(self) -> None:
+        self._error: SecureFlowError | None = None
+        self._at_centre = False
+        self._again: float | None = None
+
+    def begin(self, error: SecureFlowError, *, at_centre: bool = False) -> None:
+        """It waits from now on; `at_centre`: for the centre's disk, not its own."""
+        self._error, self._at_centre, self._again = error, at_centre, None
+
+    def try_again(self) -> None:
+        """It tries again: that is work once it has gone well for a while."""
+        self._again = asyncio.get_running_loop().time()
+
+    def end(self) -> None:
+        """It is at work."""
+        self._error = None
+
+    def told(self) -> dict[str, JSON]:
+        """Return what a sign of life says: empty for work."""
+        if self._error is None:
+            return {}
+        if self._again is not None and asyncio.get_running_loop().time() - self._again > WORKING:
+            self.end()
+            return {}
+        numbers = ("needed", "free")
+        facts = {name: self._error.details.get(name, 0) for name in numbers}
+        part = self._error.details.get("part", "own files")
+        return {"waiting": {"code": self._error.code, "part": part, "centre": self._at_centre,
+                            **facts}}  # fmt: skip
+
+
+WAITING: ContextVar[Waiting | None] = ContextVar("waiting", default=None)
+"""That of the request that this task works on."""
+
+
+def waits_for_centre(error: SecureFlowError) -> None:
+    """The request that is worked on waits for the centre's disk."""
+    if (waiting := WAITING.get()) is not None and error.code in {FULL, FAILED}:
+        waiting.begin(error, at_centre=True)
+
+
+def waits_no_more() -> None:
+    """What the request that is worked on waited for is done."""
+    if (waiting := WAITING.get()) is not None:
+        waiting.end()
+
+
+def claim(party: str, body: Mapping[str, JSON]) -> SecureFlowError | None:
+    """Read what a party's sign of life says that it waits for: in our words, None for work."""
+    told = body.get("waiting")
+    code = told.get("code") if isinstance(told, Mapping) else None
+    if not isinstance(told, Mapping) or not isinstance(code, str) or code not in WAITED_FOR:
+        return None
+    at_centre = told.get("centre") is True
+    whose = CENTRE if at_centre else "the enclave" if party == ENCLAVE else party
+    part = told.get("part")
+    part = part if isinstance(part, str) and part in PARTS else "own files"
+    needed, free = _number(told.get("needed")), _number(told.get("free"))
+    what = said(code, whose, part, needed, free)
+    return SecureFlowError(
+        code,
+        f"{party} waits for the centre. {what}" if at_centre else what,
+        "Whoever runs it frees space (secureflow agent doctor, secureflow doctor); then submit the "
+        "job again.",
+        {"party": party, "whose": whose, "part": part, "needed": needed, "free": free},
+    )
+
+
+def _number(value: JSON) -> int:
+    return value if type(value) is int and 0 <= value <= MOST_BYTES else 0

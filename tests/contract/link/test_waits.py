@@ -1,0 +1,212 @@
+"""A party whose disk is full waits for room: named, within its patience, and no longer."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blake3 import blake3
+from peers.links import JSON, Centre, party, until
+
+from secureflow.adapters.artifacts import files
+from secureflow.adapters.link import backoff, desk, waits
+from secureflow.adapters.link.requests import OpenRequests
+from secureflow.adapters.link.waits import claim
+from secureflow.application.ports import Request
+from secureflow.kit.disk import Place, full
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+
+CONTENT = bytes(3 << 20)
+DIGEST = blake3(CONTENT).hexdigest()
+REQUEST = Request("job_1/1/bank-a", "bank-a", "train", {}, 0.5)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 0.01)
+    monkeypatch.setattr(backoff, "LAST", 0.05)
+    monkeypatch.setattr(desk, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(desk, "PROGRESS", 0.05)
+
+
+class Disk:
+    """A handler on a disk that is full until `room`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.place = Place(folder, "model files")
+        self.tried = 0
+        self.room = asyncio.Event()
+
+    async def handle(self, verb: str, body: JSON, rider: JSON) -> JSON:
+        self.tried += 1
+        if not self.room.is_set():
+            raise full(self.place, 12_345_678)
+        return {"tried": self.tried}
+
+
+async def test_a_request_waits_for_room_and_is_answered(centre: Centre, tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    async with party(centre, handle=disk.handle):
+        asking = asyncio.create_task(centre.ask("bank-a", "train"))
+        await until(lambda: disk.tried >= 3)
+        assert not asking.done()
+        disk.room.set()
+        assert (await asking)["tried"] >= 4
+
+
+async def test_at_the_end_of_its_patience_it_ends_by_name(centre: Centre, tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    async with party(centre, handle=disk.handle):
+        with pytest.raises(SecureFlowError) as caught:
+            await centre.ask("bank-a", "train", patience=0.5)
+        error = caught.value
+        assert error.code == "disk_full"
+        assert not isinstance(error, InfrastructureError)  # a party's word is no fault of ours
+        assert error.message.startswith(
+            "The disk of bank-a is full: its model files need 12.3 MB, "
+        )
+        assert error.details["needed"] == 12_345_678
+        assert str(tmp_path) not in str(error.as_json())  # no path of another organisation's
+        disk.room.set()  # it is no final answer: asked again, the same request is carried out
+        assert (await centre.ask("bank-a", "train"))["tried"] > 1
+
+
+async def test_who_works_on_it_is_not_cut_off(
+    centre: Centre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The try that there was room for takes longer than the patience: that is work."""
+    monkeypatch.setattr(waits, "WORKING", 0.1)
+    disk = Disk(tmp_path)
+
+    async def slowly(verb: str, body: JSON, rider: JSON) -> JSON:
+        answer = await disk.handle(verb, body, rider)
+        await asyncio.sleep(1.2)
+        return answer
+
+    async with party(centre, handle=slowly):
+        asking = asyncio.create_task(centre.ask("bank-a", "train", patience=0.6))
+        await until(lambda: disk.tried >= 2)
+        disk.room.set()
+        assert (await asking)["tried"] >= 3
+
+
+async def ended(told: Any) -> SecureFlowError:
+    """Return the error of a request whose party says `told()` every 10 ms, in 5 s at most."""
+    requests = OpenRequests(lambda _: None)
+    asking = asyncio.create_task(requests.ask(REQUEST))
+    async with asyncio.timeout(5):
+        while not asking.done():
+            requests.progress(REQUEST.id, "bank-a", claim("bank-a", told()))
+            await asyncio.sleep(0.01)
+    error = asking.exception()
+    assert isinstance(error, SecureFlowError)
+    return error
+
+
+async def test_a_claim_buys_no_time() -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    error = await ended(lambda: {"waiting": {"code": "disk_full", "part": "own record"}})
+    assert error.code == "disk_full"
+    assert loop.time() - began < 2 * 0.5
+
+
+async def test_nor_does_one_that_comes_and_goes() -> None:
+    """Work between the claims counts as work; the waiting adds up."""
+    turns = iter(range(10**6))
+    waiting = {"waiting": {"code": "disk_full", "part": "own record"}}
+    error = await ended(lambda: waiting if next(turns) % 10 else {})
+    assert error.code == "disk_full"
+
+
+@pytest.mark.parametrize("code", ["internal", "party_silent", "", None, 7, ["disk_full"], {}])
+async def test_only_what_is_waited_for_counts_as_waiting(code: JSON) -> None:
+    assert claim("bank-a", {"waiting": {"code": code}}) is None
+
+
+def test_of_a_claim_only_codes_and_numbers_are_read() -> None:
+    foreign = "\x1b[31m<script>" + "x" * 10_000
+    told = {"code": "disk_full", "part": foreign, "needed": 1 << 80, "free": -1, "centre": foreign,
+            "message": foreign, "hint": foreign, "whose": foreign}  # fmt: skip
+    error = claim("bank-a", {"waiting": told})
+    assert error is not None
+    assert foreign not in str(error.as_json())
+    assert (error.details["needed"], error.details["free"]) == (0, 0)
+    assert (
+        error.message == "The disk of bank-a is full: its own files cannot grow, 0 bytes are free."
+    )
+
+
+def test_a_claim_against_the_centre_names_who_says_so() -> None:
+    error = claim(
+        "bank-a", {"waiting": {"code": "disk_full", "part": "masked vectors", "centre": True}}
+    )
+    assert error is not None
+    assert error.message.startswith("bank-a waits for the centre. The disk of the centre is full")
+
+
+async def test_a_full_artefact_store_is_waited_for(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused in the middle of the stream: the sender reads why, and tries again."""
+    real, left = files._write, [5]
+
+    def write(file: JSON, update: JSON, chunk: bytes) -> None:
+        if left and file.tell() > 1 << 20:
+            left[0] -= 1
+            if not left[0]:
+                left.clear()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file, update, chunk)
+
+    monkeypatch.setattr(files, "_write", write)
+    async with party(centre) as peer:
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+    assert not left
+    assert (await centre.artifacts.stat(DIGEST)).size == len(CONTENT)
+
+
+async def test_an_artefact_store_that_stays_full_ends_the_request_by_name(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(file: JSON, update: JSON, chunk: bytes) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(files, "_write", write)
+
+    async def storing(verb: str, body: JSON, rider: JSON) -> JSON:
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+        return {}
+
+    async with party(centre, handle=storing) as peer:
+        with pytest.raises(SecureFlowError) as caught:
+            await centre.ask("bank-a", "mask", patience=1.0)
+    assert caught.value.code == "disk_full"
+    assert caught.value.details["whose"] == "the centre"
+
+
+async def test_a_fetch_onto_a_full_disk_goes_on_from_what_there_was_room_for(
+    centre: Centre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from secureflow.adapters.link import blobs
+
+    real, room = blobs._append, [1 << 20]
+
+    def append(file: JSON, hasher: JSON, chunk: bytes) -> None:
+        if file.tell() + len(chunk) > room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file, hasher, chunk)
+
+    monkeypatch.setattr(blobs, "_append", append)
+    async with party(centre) as peer:
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+        with pytest.raises(InfrastructureError) as caught:
+            await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
+        assert caught.value.code == "disk_full"
+        assert (tmp_path / "copy.part").stat().st_size > 1 << 19
+        room[0] = 1 << 30
+        await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
+    assert (tmp_path / "copy").read_bytes() == CONTENT
