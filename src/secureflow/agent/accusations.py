@@ -22,6 +22,7 @@ from secureflow.agent.context import AgentContext
 from secureflow.agent.records import JobRecord
 from secureflow.engines.ledger.accused import ACCUSATION
 from secureflow.kit.canonical import canonical_bytes, sha256
+from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
@@ -112,6 +113,8 @@ def accuse(
             "evidence": sha256(evidence).hex(),
             **facts,
         }
+        # Before the leaf that names it: on a full disk the request is refused, and kept, later.
+        _keep(context.settings.evidence, document["evidence"], evidence)
         with store.transaction():
             known = {"leaf": ""}
             now = store.job(job.job)  # as it is by now: its end may have come meanwhile
@@ -120,12 +123,12 @@ def accuse(
                 known["leaf"] = leaf.hash
             store.keep_answer(key, job.job, known)
             store.note(context.clock(), "accused", job.job, code=error.code, **facts)
-        _keep(context.settings.evidence, document["evidence"], evidence)
         _log.error("accusation", job=job.job, code=error.code, message=error.message)
     if known["leaf"]:
         error.details["accusation"] = context.leaf_reply(store.leaf(known["leaf"]))
 
 
 def _keep(directory: Path, name: str, evidence: bytes) -> None:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (directory / f"accusation-{name}.json").write_bytes(evidence)
+    with writing(Place(directory, "own files"), len(evidence)):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / f"accusation-{name}.json").write_bytes(evidence)

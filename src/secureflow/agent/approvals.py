@@ -21,9 +21,10 @@ from secureflow.agent.publications import Publication
 from secureflow.agent.records import JobRecord
 from secureflow.agent.requests import ConsentRequest
 from secureflow.agent.restored import Floor, check_floor
+from secureflow.agent.room import Room
 from secureflow.domain.jobspecs import JobSpec
 from secureflow.domain.specs import dump
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 
 JSON = Any
@@ -39,13 +40,17 @@ class Approvals:
         consent: decides.
         inbox: where people decide.
         floor: knows which jobs are older than a restore.
+        room: refuses a job that does not fit on the disk.
     """
 
-    def __init__(self, context: AgentContext, consent: Consent, inbox: Inbox, floor: Floor) -> None:
+    def __init__(
+        self, context: AgentContext, consent: Consent, inbox: Inbox, floor: Floor, room: Room
+    ) -> None:
         self._context = context
         self._consent = consent
         self._inbox = inbox
         self._floor = floor
+        self._room = room
 
     async def consent(self, request: ConsentRequest) -> dict[str, JSON]:
         """Approve or refuse; waits while a person is asked.
@@ -55,6 +60,7 @@ class Approvals:
                 `spec_digest_mismatch` when this job id was approved with another spec;
                 `restored_since`;
                 `approval_expired`.
+            InfrastructureError: `disk_full` for a job that does not fit; nobody is asked then.
         """
         context = self._context
         stored = self._stored(request)
@@ -76,11 +82,14 @@ class Approvals:
                 f"Job {request.job} asks for an approval that has already expired.",
                 "Submit the job again, and compare the clocks of both machines.",
             )
+        await asyncio.to_thread(self._room.for_job, spec)
         try:
             decided = await self._consent.decide(
                 request.job, request.digest, dump(spec), asked, expires,
                 renewing=lapsed is not None,
             )  # fmt: skip
+        except InfrastructureError:
+            raise  # no decision
         except SecureFlowError as error:
             await asyncio.to_thread(self._note_refusal, request.job, error)
             raise

@@ -22,6 +22,7 @@ from secureflow.agent.headwatch import HeadWatch
 from secureflow.agent.keeping import alone, check_present, keep_record
 from secureflow.agent.publications import check_lineage
 from secureflow.agent.reload import Reload, Rules
+from secureflow.agent.reserve import Reserve
 from secureflow.agent.revival import revival
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
@@ -66,12 +67,12 @@ async def serve(
     Raises:
         SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
             `simulated_root_refused`, `privacy_fixed`, `data_newer`, `data_version_malformed`,
-            `record_…`.
+            `record_…`, `disk_full` where even the reserve is of no help.
     """
     key = read_signing_key(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(alone(settings.directory))
-        claim_folder(settings.directory)
+        _reserve(settings).over(lambda: claim_folder(settings.directory))
         store = await open_record(settings, stack)
         for dataset in settings.datasets:
             check_lineage(store, dataset)
@@ -91,7 +92,8 @@ async def serve(
             facts = {"process": "agent", "party": settings.organisation, "version": __version__}
             if hangup is not None:
                 reload.listen(hangup)
-            announce_ready(settings.directory, {**facts, "socket": str(settings.socket)})
+            facts["socket"] = str(settings.socket)
+            store.reserve.over(lambda: announce_ready(settings.directory, facts))
             await link.run()
         finally:
             for task in looking:
@@ -101,15 +103,21 @@ async def serve(
             await uplink.close()
 
 
+def _reserve(settings: AgentSettings) -> Reserve:
+    return Reserve(settings.reserve, settings.storage.reserve_mb << 20)
+
+
 async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack) -> Store:
     """Open the record if it is the folder's own and newest; it is closed with the stack.
 
     Raises:
-        SecureFlowError: `store_…`, `record_…`.
+        SecureFlowError: `store_…`, `record_…`, `disk_…`.
     """
     check_present(settings)
-    store = stack.enter_context(contextlib.closing(Store(settings.record)))
-    keeper = keep_record(store, settings)
+    reserve = _reserve(settings)
+    store = stack.enter_context(contextlib.closing(Store(settings.record, reserve)))
+    keeper = reserve.over(lambda: keep_record(store, settings))
+    reserve.keep()
     keeper.start()
     stack.push_async_callback(keeper.stop)
     return store

@@ -31,6 +31,7 @@ from secureflow.engines.training.encodings import check_mean
 from secureflow.engines.training.models import initial_state
 from secureflow.engines.training.noising import next_state
 from secureflow.engines.training.private import noise_shared
+from secureflow.kit.disk import Place, preallocate, writing
 from secureflow.kit.errors import SecureFlowError
 
 _FLOAT32 = 4
@@ -51,6 +52,7 @@ class ModelFiles:
         self._link = link
         self._party = party
         self._maps: dict[str, mmap.mmap] = {}
+        self._place = Place(directory, "model files", party)
 
     async def model(self, job: JobRecord, spec: TrainingSpec, model: ReleasedModel | None) -> Path:
         """Return the file of a model whose digest was checked against a release.
@@ -86,17 +88,23 @@ class ModelFiles:
             raise other_model(step.model)
         await patiently(lambda: self._link.fetch(step.mean.artifact, mean, size))
         path = folder / f"{step.model}.model"
-        await asyncio.to_thread(_add_mean, spec, base, mean, path, step.model)
+        with writing(self._place, size):
+            await asyncio.to_thread(_add_mean, spec, base, mean, path, step.model)
         return path
 
     def begin_update(self, job: str, parameters: int) -> Path:
         """Return where the job's next delta is written; the file is reused by every round.
 
         The sums of the last one are cut off, so that the worker finds only its delta's pages.
+
+        Raises:
+            InfrastructureError: `disk_full`: before the work, not after it.
         """
-        path = self._job(job) / "update"
-        if path.exists() and path.stat().st_size > _FLOAT32 * parameters:
-            os.truncate(path, _FLOAT32 * parameters)
+        path, size = self._job(job) / "update", _FLOAT32 * parameters
+        length = _length(path) if _there(path) else 0
+        if length > size:
+            os.truncate(path, size)
+        self._place.demand(size - length)
         return path
 
     def plaintext(self, job: str, parameters: int, sums: Sequence[float]) -> memoryview:
@@ -115,7 +123,7 @@ class ModelFiles:
                 f"The worker wrote {path.stat().st_size} bytes of update, not {length}.",
                 "Check the free space of the agent's directory.",
             )
-        with path.open("r+b", 0) as file:
+        with writing(self._place, len(tail)), path.open("r+b", 0) as file:
             os.pwrite(file.fileno(), tail, length)
             mapped = self._maps.get(job)
             if mapped is None or len(mapped) != length + len(tail):
@@ -154,7 +162,8 @@ class ModelFiles:
 
     def _job(self, job: str) -> Path:
         folder = self._directory / job
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with writing(self._place):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
     def _initial(self, folder: Path, spec: TrainingSpec) -> Path:
@@ -162,8 +171,9 @@ class ModelFiles:
         path = folder / f"{tensor_digest(parameters)}.model"
         if not path.exists():
             part = path.with_suffix(".part")
-            parameters.tofile(part)
-            part.replace(path)
+            with writing(self._place, parameters.nbytes):
+                part.write_bytes(parameters.data.cast("B"))
+                part.replace(path)
         return path
 
     async def _fetch(self, job: JobRecord, model: ReleasedModel, path: Path, length: int) -> None:
@@ -176,7 +186,8 @@ class ModelFiles:
             sealed = path.with_suffix(".sealed")
             size = length + TAG * chunk_count(length)
             await self._link.fetch(model.artifact, sealed, size)
-            await asyncio.to_thread(_decrypt, key, sealed, path, length, model)
+            with writing(self._place, length):
+                await asyncio.to_thread(_decrypt, key, sealed, path, length, model)
         if _length(path) != length:
             _remove(path)
             raise _other_content(model)
@@ -215,7 +226,7 @@ def _sum(base: Path, update: NDArray[np.float32], part: Path) -> str:
 def _noised(spec: TrainingSpec, base: Path, total: NDArray[np.float32], part: Path) -> str:
     """Write the state that follows from a noised sum; return its hex BLAKE3."""
     state = next_state(spec, np.fromfile(base, "<f4"), total.astype(np.float64))
-    state.tofile(part)
+    part.write_bytes(state.data.cast("B"))
     return tensor_digest(state)
 
 
@@ -238,6 +249,7 @@ def _decrypt(key: bytes, sealed: Path, path: Path, length: int, model: ReleasedM
     part = path.with_suffix(".part")
     with part.open("w+b") as target, sealed.open("rb", 0) as source:
         os.truncate(target.fileno(), length)
+        preallocate(target.fileno(), length)  # a page that is missing later would kill this process
         with mmap.mmap(target.fileno(), length) as buffer, memoryview(buffer) as view:
             decrypt_stream(key, iter(lambda: source.read(CHUNK + TAG), b""), view)
             found = blake3(view).hexdigest()

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from secureflow.agent.context import AgentContext
 from secureflow.agent.records import JobRecord
 from secureflow.domain.jobspecs import JobSpec, touches_data
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 
 _log = get_logger(__name__)
@@ -37,6 +37,7 @@ async def paid_reading(
     Raises:
         SecureFlowError: `budget_conflict`, `update_already_sealed` for another model at this place;
             `private_step_failed` for whatever goes wrong inside, but `dataset_changed`.
+        InfrastructureError: a fault of the disk; asked again, it is charged no second time.
     """
     if spec.privacy is None or not touches_data(spec):
         yield
@@ -44,6 +45,8 @@ async def paid_reading(
     await asyncio.to_thread(context.budgets.begin_reading, job, place, model)
     try:
         yield
+    except InfrastructureError:
+        raise  # a disk that is full: what is written is as long whatever the rows are
     except SecureFlowError as error:
         if error.code == "dataset_changed":
             raise  # the owner's own file is not the one that it published: no row decides that

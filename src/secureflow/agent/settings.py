@@ -79,6 +79,12 @@ class WorkerSettings(Section):
     memory_mb: Annotated[int, Field(ge=0)] = 8192
 
 
+class StorageSettings(Section):
+    """Room on the disk: what is kept free for the record of this agent, 0 for none."""
+
+    reserve_mb: Annotated[int, Field(ge=0, le=4096)] = 8
+
+
 class AgentSettings(ProcessSettings):
     """Everything that `agent start` needs."""
 
@@ -94,6 +100,7 @@ class AgentSettings(ProcessSettings):
     consent: ConsentSettings = ConsentSettings()
     attestation: AttestationSettings = AttestationSettings()
     worker: WorkerSettings = WorkerSettings()
+    storage: StorageSettings = StorageSettings()
     log_form: Form = "console"
     log_level: Level = "info"
 
@@ -147,6 +154,11 @@ class AgentSettings(ProcessSettings):
     def record(self) -> Path:
         """The durable record."""
         return self.directory / "agent.db"
+
+    @property
+    def reserve(self) -> Path:
+        """The file that keeps room for the record."""
+        return self.directory / "agent.reserve"
 
     @property
     def socket(self) -> Path:

@@ -45,6 +45,7 @@ from secureflow.agent.requests import (
     TrainRequest,
     read,
 )
+from secureflow.agent.room import BEGINNING, Room
 from secureflow.agent.rounds import Rounds
 from secureflow.agent.sessions import Sessions
 from secureflow.agent.tallies import Tallies
@@ -80,6 +81,7 @@ class Agent:
         masking: masked rounds.
         sessions: their state.
         model_keys: hands keys of sealed models to a verified enclave.
+        room: refuses to begin what does not fit on the disk.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Agent:
         masking: Masking,
         sessions: Sessions,
         model_keys: ModelKeys,
+        room: Room,
     ) -> None:
         self._context = context
         self._approvals = approvals
@@ -103,6 +106,7 @@ class Agent:
         self._masking = masking
         self._sessions = sessions
         self._model_keys = model_keys
+        self._room = room
         self._verbs: dict[str, Handler] = {
             "consent": self._consent,
             "challenge": self._challenge,
@@ -122,6 +126,7 @@ class Agent:
 
         Raises:
             SecureFlowError: the refusal; `unknown_verb`; the alarm that stopped this agent.
+            InfrastructureError: its disk is in the way; the request may be asked again.
         """
         handler = self._verbs.get(verb)
         if handler is None:
@@ -133,6 +138,8 @@ class Agent:
         self._context.witness.check_alarm()
         job = str(body.get("job", "")) if isinstance(body, dict) else ""
         with job_context(job, self._context.party):
+            if verb in BEGINNING:
+                await asyncio.to_thread(self._room.for_step, job)
             return await handler(body, rider)
 
     async def _consent(self, body: JSON, rider: JSON) -> dict[str, JSON]:

@@ -19,6 +19,7 @@ from secureflow.agent.modelfiles import ModelFiles
 from secureflow.agent.modelkeys import ModelKeys
 from secureflow.agent.patience import called
 from secureflow.agent.restored import Floor
+from secureflow.agent.room import Room
 from secureflow.agent.rounds import Rounds
 from secureflow.agent.sessions import Sessions
 from secureflow.agent.settings import AgentSettings
@@ -81,9 +82,10 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
     consent = Consent(outside.policies, inbox)
     attestation = Attestation(context, outside.verifier, outside.appraisal)
     steps = Steps(context, files)
+    room = Room(settings, store)
     agent = Agent(
         context,
-        Approvals(context, consent, inbox, Floor(store, party, key.public, call)),
+        Approvals(context, consent, inbox, Floor(store, party, key.public, call), room),
         attestation,
         updates,
         tallies,
@@ -91,5 +93,6 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
         Masking(context, updates, tallies, steps, sessions, outside.link, outside.uplink),
         sessions,
         ModelKeys(context, files),
+        room,
     )
     return Assembly(agent, context, inbox, consent, attestation)

@@ -35,6 +35,7 @@ from secureflow.engines.ledger.witness import WitnessView, fraud_proof, observe
 from secureflow.kit.canonical import sha256
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
@@ -290,12 +291,16 @@ class Witness:
             "at": self._clock(),
             "fraud_proof": fraud_proof(known, shown, key),
         }
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = sha256((known + shown).encode()).hex()
         path = self._directory / f"{error.code}-{name}.json"
-        # Of its own kind: accusations, which a centre can provoke, must not crowd it out.
-        if len(list(self._directory.glob("ledger_*.json"))) < MAX_EVIDENCE_FILES:
-            path.write_text(json.dumps(record, indent=1) + "\n")
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Of its own kind: accusations, which a centre can provoke, must not crowd it out.
+            if len(list(self._directory.glob("ledger_*.json"))) < MAX_EVIDENCE_FILES:
+                path.write_text(json.dumps(record, indent=1) + "\n")
+        except OSError as fault:  # the alarm holds both notes as well, and must not be lost to it
+            _log.error("evidence_not_written", path=str(path), reason=fault.strerror)
+            remove(path)
         if path.exists():
             error.details["evidence"] = str(path)
         self._alarm(error)

@@ -13,7 +13,8 @@ from typing import Any
 
 from secureflow.agent.worker import LINE_BYTES
 from secureflow.kit.canonical import parse_json
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.disk import FULL
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,13 @@ class WorkerConfig:
 
 class WorkerDied(Exception):  # noqa: N818 - an event between the two classes here, no error yet
     """The process ended, or said something that is no answer, while a request was open."""
+
+
+def _told(error: SecureFlowError) -> SecureFlowError:
+    """Return what a worker told; a full disk is as much this side's own as the worker is."""
+    if error.code != FULL:
+        return error
+    return InfrastructureError(error.code, error.message, error.hint, {"part": "model files"})
 
 
 class WorkerProcess:
@@ -91,7 +99,7 @@ class WorkerProcess:
             await self.kill()
             raise
         if "error" in reply:
-            raise SecureFlowError.from_json(reply["error"])
+            raise _told(SecureFlowError.from_json(reply["error"]))
         answer: dict[str, Any] = reply["answer"]
         return answer
 

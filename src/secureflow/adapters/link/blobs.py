@@ -3,9 +3,9 @@
 A transfer that breaks goes on from its offset (fetch) or starts over (store) once the link stands
 again; three tries in a row that move nothing although it stands are enough. A centre whose database
 or disk fails says so, and is waited for; what it says and what the link does are counted apart. A
-store sends its bytes when the centre has taken its manifest: gRPC loses the reason of a refusal that
-meets a sender in the middle of a write. A full disk here is told to whoever asked for the blob: a
-fetch goes on from what there was room for.
+store sends its bytes when the centre has taken its manifest: gRPC loses the reason of a refusal
+that meets a sender in the middle of a write. A full disk here is told to whoever asked for the
+blob: a fetch goes on from what there was room for.
 """
 
 from __future__ import annotations

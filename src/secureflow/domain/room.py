@@ -1,0 +1,48 @@
+"""How much of a disk a job takes, from its spec alone: upper bounds, looked at before it begins."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secureflow.domain.jobspecs import JobSpec
+from secureflow.domain.specs import TrainingSpec
+
+_FLOAT32: Final = 4
+_SLOT: Final = 8
+"""Bytes of a masked number at most."""
+_BESIDE: Final = 1 << 16
+"""Sums, tags and headers beside a model or a vector."""
+_DEED: Final = 1 << 14
+"""What one step of a job leaves in a record, and again for each party of the roster."""
+
+
+def model_bytes(spec: JobSpec) -> int:
+    """Return the bytes of the job's model; a job that only counts has none."""
+    return _FLOAT32 * spec.parameters if isinstance(spec, TrainingSpec) else 0
+
+
+def agent_bytes(spec: JobSpec) -> int:
+    """Return what a party's files of the job take at one time.
+
+    The model, the next one as it comes (sealed, or as a mean) and as it is written, the update.
+    """
+    return 4 * (model_bytes(spec) + _BESIDE)
+
+
+def record_bytes(spec: JobSpec) -> int:
+    """Return what the job leaves in a party's record."""
+    return _DEED * (len(spec.roster) + 4 * (_rounds(spec) + 2))
+
+
+def centre_bytes(spec: JobSpec) -> int:
+    """Return what the job stores at the centre: the models of its rounds, vectors of one round."""
+    stored = 2 if spec.masked else 1  # under masks the mean too, from which agents compute
+    vectors = 0
+    if spec.masked and not spec.sealed:
+        slots = spec.parameters if isinstance(spec, TrainingSpec) else 0
+        vectors = len(spec.roster) * (_SLOT * slots + _BESIDE)
+    return stored * _rounds(spec) * model_bytes(spec) + vectors
+
+
+def _rounds(spec: JobSpec) -> int:
+    return spec.plan.rounds if isinstance(spec, TrainingSpec) else 1

@@ -1,0 +1,112 @@
+"""Real processes on disks that are really full: a job waits, goes on, or ends by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from secureflow.demo.platform import Platform
+from secureflow.domain.specs import Limits, TrainingPlan
+from secureflow.engines.ledger.ends import FINISHED
+from secureflow.sdk import Client
+from tests.peers import full_disk
+from tests.peers.full_disk import SmallDisk, wait_until
+from tests.survival.world import (
+    MORTAL,
+    await_end,
+    check_story,
+    own_entries,
+    platform,
+    training,
+    verified,
+)
+
+pytestmark = [pytest.mark.xdist_group("full-disks"), pytest.mark.timeout(300)]
+PLAN = TrainingPlan(rounds=4, batch_size=64, learning_rate=0.1)
+MEBIBYTES = 40
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    full_disk.demand()
+    with platform(tmp_path_factory.mktemp("disks") / "p") as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def disk(place: Platform) -> Iterator[SmallDisk]:
+    """The disk of bank-b's agent."""
+    place.processes["bank-b"].terminate()
+    place.processes["bank-b"].join()
+    with SmallDisk(place.directory / "bank-b", MEBIBYTES) as small:
+        place.entry["bank-b"] = small.entry(MORTAL)
+        small.start(place, "bank-b")
+        yield small
+        place.processes["bank-b"].terminate()
+        place.processes["bank-b"].join()
+
+
+def digest(job: Any) -> str:
+    assert job.state == "succeeded", job.error
+    return str(job.report["model"]["digest"])
+
+
+@pytest.mark.parametrize("protection", ["sealed", "secagg"])
+def test_a_job_waits_for_room_at_an_agent(
+    place: Platform, disk: SmallDisk, protection: str
+) -> None:
+    request = training(place, PLAN, protection=protection)
+    with place.client("bank-a") as client:
+        undisturbed = await_end(client, client.jobs.submit(request).id)
+        job = client.jobs.submit(request).id
+        wait_until(lambda: rounds(client, job) >= 1, "no round")
+        disk.fill()
+        wait_until(lambda: waits(place), "bank-b does not wait")
+        time.sleep(3)
+        assert client.jobs.get(job).state == "running"
+        disk.free()
+        ended = await_end(client, job)
+    assert digest(ended) == digest(undisturbed)
+    check_story(place, ended)
+
+
+def test_an_agent_without_room_ends_the_job_by_name_and_signs_its_end(
+    place: Platform, disk: SmallDisk
+) -> None:
+    """Not even the process that comes after a kill has room for anything but the record's end."""
+    reserve, limits = disk.inside(disk.folder / "agent.reserve"), Limits(patience_seconds=6)
+    request = training(place, PLAN, protection="secagg", limits=limits)
+    with place.client("bank-a") as client:
+        job = client.jobs.submit(request).id
+        wait_until(lambda: rounds(client, job) >= 1, "no round")
+        disk.fill()
+        place.processes["bank-b"].kill()
+        disk.start(place, "bank-b")
+        ended = await_end(client, job)
+        bundle = client.jobs.bundle(job)
+    assert not reserve.exists()  # given up already for the start
+    assert (ended.state, ended.error and ended.error["code"]) == ("failed", "disk_full")
+    told = ended.error["details"]["failures"]["bank-b"]
+    assert told["details"]["party"] == "bank-b"
+    assert told["details"]["needed"] > told["details"]["free"] >= 0
+    assert "The disk of bank-b is full: its " in ended.error["message"]
+    ends = {entry["leaf"]["leaf"]["author"] for entry in own_entries(bundle, job)
+            if entry["leaf"]["leaf"]["kind"] == FINISHED}  # fmt: skip
+    assert "bank-b" in ends
+    assert verified(place, job)
+    disk.free()
+    with place.client("bank-a") as client:  # it was nobody's fault: the next one goes well
+        assert digest(await_end(client, client.jobs.submit(request).id))
+    assert reserve.stat().st_size == 8 << 20
+
+
+def rounds(client: Client, job: str) -> int:
+    return int(client.jobs.get(job).progress.get("round", 0))
+
+
+def waits(place: Platform) -> bool:
+    """Tell whether bank-b's agent has said that it waits."""
+    return "request_waits" in place.processes["bank-b"].log.read_text()
