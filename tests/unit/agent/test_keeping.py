@@ -57,7 +57,8 @@ async def test_the_mark_follows_the_record(settings: AgentSettings) -> None:
     assert mark
     assert first.identity == mark.identity
     assert mark.reached == {"leaves": 2, "leaf": "bb", "deeds": 3}
-    assert {one.name for one in settings.directory.iterdir()} == {FILE, "agent.db"}
+    names = {one.name for one in settings.directory.iterdir()}
+    assert names == {FILE, "agent.db", "agent.reserve"}
 
 
 @pytest.mark.parametrize("harm", ["gone", "no bytes", "no tables"])
