@@ -14,79 +14,20 @@ The file is as secret as the signing key beside it: it holds the per-job secrets
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
+from secureflow.agent.recordfile import RecordFile
 from secureflow.agent.records import Admission, InboxItem, JobRecord, OwnLeaf, RoundRecord
-from secureflow.agent.reserve import Reserve
-from secureflow.agent.schema import MIGRATIONS
 from secureflow.engines.ledger.ends import End
-from secureflow.kit.disk import FAILED, FULL, Place, fault_of, is_full, writing
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.private import keep_private
 
 JSON = Any
 MAX_HEADS = 4096
 
 
-class Store:
-    """The agent's durable record. Thread-safe: one connection, one lock.
-
-    A transaction that finds the disk full takes the reserve's room and is done over. What the disk
-    does beyond that is an `InfrastructureError`, on reads and writes (`kit.disk`).
-
-    Args:
-        path: the file.
-        reserve: room for it on a full disk; none by default.
-
-    Raises:
-        SecureFlowError: `store_unreadable`, `store_too_new` for a file of a later version.
-        InfrastructureError: `disk_full`, `disk_failed`, `database_busy`.
-    """
-
-    def __init__(self, path: Path, reserve: Reserve | None = None) -> None:
-        self._lock = threading.RLock()
-        self._undo: list[Callable[[], object]] = []
-        self._done: list[tuple[str, tuple[Any, ...]]] = []
-        self._place = Place(path.parent, "own record")
-        self.reserve = reserve or Reserve(path.with_name("agent.reserve"), 0)
-        """What it falls back on when the disk is full."""
-        with writing(self._place):
-            try:
-                self._open(path)
-            except (OSError, sqlite3.Error) as error:
-                known = fault_of(error, self._place)
-                if known is None or known.code != FULL or not self.reserve.give_up():
-                    raise
-                self._open(path)
-
-    def _open(self, path: Path) -> None:
-        try:
-            keep_private(path)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-                self._db.execute(f"PRAGMA {pragma}")
-            self._migrate(path)
-        except (OSError, sqlite3.DatabaseError) as error:
-            known = fault_of(error, self._place)
-            if known is not None and known.code != FAILED:
-                raise
-            raise SecureFlowError(
-                "store_unreadable",
-                f"The agent's record {path} cannot be opened: {error}.",
-                "Check the directory's owner and free space; never delete the record: it holds "
-                "this organisation's votes.",
-            ) from error
-
-    def close(self) -> None:
-        """Close the file; everything is in it then, and nothing in its write-ahead log."""
-        with self._lock:
-            self._db.close()
+class Store(RecordFile):
+    """The agent's durable record (`agent.recordfile`)."""
 
     def reached(self) -> dict[str, JSON]:
         """Return how far the record went: its newest own leaf and deed."""
@@ -97,28 +38,6 @@ class Store:
             "leaf": "" if leaf is None else leaf["hash"],
             "deeds": (deed and deed["id"]) or 0,
         }
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit everything of the block at once, or nothing."""
-        with self._lock, writing(self._place):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._do("COMMIT")
-            except BaseException:  # whatever it was, half a deed must not stay
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                for undo in self._undo:
-                    undo()
-                raise
-            finally:
-                self._undo.clear()
-                self._done.clear()
-
-    def undo(self, forget: Callable[[], object]) -> None:
-        """Have what is kept in memory forgotten should the open transaction not be committed."""
-        self._undo.append(forget)
 
     # Facts: single values by name (pinned charter, newest head, alarm).
 
@@ -490,53 +409,3 @@ class Store:
             "SELECT * FROM deeds WHERE ?1 = '' OR job = ?1 ORDER BY id DESC LIMIT ?2", job, limit
         )
         return [{**dict(row), "facts": json.loads(row["facts"])} for row in rows]
-
-    def _one(self, sql: str, *values: Any) -> sqlite3.Row | None:
-        with self._lock, writing(self._place):
-            row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
-            return row
-
-    def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock, writing(self._place):
-            return self._db.execute(sql, values).fetchall()
-
-    def _write(self, sql: str, *values: Any) -> None:
-        with self._lock:
-            if not self._db.in_transaction:
-                message = "a write outside of a transaction"
-                raise RuntimeError(message)
-            self._do(sql, *values)
-            self._done.append((sql, values))
-
-    def _do(self, sql: str, *values: Any) -> None:
-        """Run a statement of the open transaction; on a full disk, all of it over the reserve."""
-        try:
-            self._db.execute(sql, values)
-        except sqlite3.Error as error:
-            if not is_full(error) or not self.reserve.give_up():
-                raise
-            if self._db.in_transaction:  # SQLite gives most of them up by itself
-                self._db.execute("ROLLBACK")
-            self._db.execute("BEGIN IMMEDIATE")
-            for earlier, given in self._done:
-                self._db.execute(earlier, given)
-            self._db.execute(sql, values)
-
-    def _insert(self, table: str, row: dict[str, Any], *, replace: bool = False) -> None:
-        verb = "INSERT OR REPLACE" if replace else "INSERT"
-        places = ", ".join("?" * len(row))
-        # Table and column names come from this package's dataclasses, never from outside.
-        sql = f"{verb} INTO {table} ({', '.join(row)}) VALUES ({places})"
-        self._write(sql, *row.values())
-
-    def _migrate(self, path: Path) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise SecureFlowError(
-                "store_too_new",
-                f"The agent's record {path} is of version {version}, this program knows "
-                f"{len(MIGRATIONS)}.",
-                "Start the newer version of SecureFlow that wrote it.",
-            )
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            self._db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
