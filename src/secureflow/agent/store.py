@@ -14,7 +14,7 @@ The file is as secret as the signing key beside it: it holds the per-job secrets
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from secureflow.agent.recordfile import RecordFile
