@@ -77,6 +77,7 @@ def status(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     if output is Form.TABLE:
         told["settings"] = _standing(told["settings"])
         told["clock_skew"] = _clocks(told.get("clock_skew"))
+        told["restored"] = _restored(told.get("restored"))
         told["jobs"] = "\n".join(map(_job, told.get("jobs") or ()))
     show(told, output)
 
@@ -118,6 +119,16 @@ def _job(one: dict[str, Any]) -> str:
         job=one.get("job"),
         outcome=t(str(one.get("outcome") or "running")),
         when=moment(one.get("approved")),
+    )
+
+
+def _restored(told: dict[str, Any] | None) -> str:
+    if told is None:
+        return t("no")
+    return t(
+        "from a backup of {when}; budgets unlocked since: {domains}",
+        when=moment(told["taken_at"]),
+        domains=", ".join(told.get("settled") or ()) or "-",
     )
 
 

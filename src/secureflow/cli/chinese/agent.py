@@ -87,4 +87,8 @@ TEXTS: Final[dict[str, str]] = {
     "enrol it anew with another key.": (
         "密钥缺失：请把该代理的 signing.key 与 link.pem 放入 {path}，或用另一把密钥重新注册。"
     ),
+    "from a backup of {when}; budgets unlocked since: {domains}": (
+        "由 {when} 的备份恢复；此后已解锁的预算：{domains}"
+    ),
+    "restored": "恢复",
 }
