@@ -2,7 +2,7 @@
 
 Only the wall clock is moved (`time.time()`, the times that TLS compares certificates with); the
 monotonic clock and the files' times are the machine's. A process started with `environment(name)`
-reads its offset at every look at the clock, so `set` is a jump in the running process.
+reads its offset again every second, so `set` is a jump in the running process.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ class Clocks:
         return {
             "LD_PRELOAD": str(library()),
             "FAKETIME_TIMESTAMP_FILE": str(self._file(name)),
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": "1",  # looking at every call costs more than the call
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # it makes every wait for Python's lock spin
             "FAKETIME_DISABLE_SHM": "1",  # a killed process would leave its segment behind
             "NO_FAKE_STAT": "1",
         }

@@ -42,6 +42,18 @@ def test_the_servers_certificate_is_its_own_and_renewed_in_time(tmp_path: Path) 
     assert (tmp_path / "tls" / "link.pem").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_certificate_that_was_made_while_the_clock_was_ahead_is_replaced_once_it_is_right(
+    tmp_path: Path,
+) -> None:
+    authority, now = Authority.create(tmp_path / "ca", "test.example", NOW), [NOW + 400 * DAY]
+    certificate = ServerCertificate(tmp_path / "tls", authority, "centre.example", lambda: now[0])
+    now[0] = NOW
+    assert certificate.renew_if_due()
+    start, end = certificate.credentials().span
+    assert start <= NOW < end
+    assert not certificate.renew_if_due()
+
+
 async def test_a_renewal_that_fails_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
