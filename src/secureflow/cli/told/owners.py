@@ -185,6 +185,17 @@ TEXTS: Final[dict[str, str]] = {
     "Finish it with that trust domain, or choose another directory.": (
         "请用该信任域完成它，或另选目录。"
     ),
+    "The database {} is locked by another process.": "数据库 {0} 被另一进程锁定。",
+    "End the other process that writes to it: a second server, a backup, a shell.": (
+        "请结束写入它的其他进程：另一个服务器、备份或命令行工具。"
+    ),
+    "The database {} cannot grow: its disk is full.": "数据库 {0} 无法增长：磁盘已满。",
+    "The database {} keeps text as {}, not as {}: names in any script but English would be lost.": (
+        "数据库 {0} 以 {1} 而非 {2} 存储文本：非英文名称会丢失。"
+    ),
+    "Make another one: createdb --encoding UTF8 --template template0 NAME.": (
+        "请另建一个：createdb --encoding UTF8 --template template0 NAME。"
+    ),
     "The database {} already holds {}.": "数据库 {0} 中已有{1}。",
     "tables that SecureFlow did not make ({})": "并非 SecureFlow 建立的表（{0}）",
     "the centre {}": "协调中心 {0}",

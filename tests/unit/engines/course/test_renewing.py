@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from secureflow.application import recording
+from secureflow.application.resuming import LEAF
 from secureflow.engines.course.renewing import MAX_RENEWALS
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.script import ENCLAVE, Ask, Effect
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.course.test_ending import play, world_of
 from tests.unit.engines.training.masked_world import MaskedWorld
-from tests.unit.engines.training.world import Crash, World, drive
+from tests.unit.engines.training.world import JOB, ORIGIN, Crash, World, drive
 
 EXPIRED = SecureFlowError("approval_expired", "The approval of the job has expired.")
 REFUSED = SecureFlowError("consent_refused", "Job was refused: not again.")
@@ -234,3 +236,27 @@ def test_a_verdict_that_expired_is_asked_for_anew_with_a_fresh_nonce() -> None:
     assert world.asked.count(("bank-b", "challenge")) == 2
     assert world.asked.count((ENCLAVE, "attest")) == 2
     assert leaves_of(world, "bank-b")["attested"] == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_job_that_somebody_resumed_tells_so_in_a_story_that_verifies(kind: str) -> None:
+    """The centre's own leaf between the script's: its end counts it."""
+    world = made(kind)
+    perform, resumed = world.perform, []
+
+    def performed(seq: int, effect: Effect) -> Any:
+        if getattr(effect, "verb", "") in {"train", "mask"} and not resumed:
+            document = {"by": "usr_1", "organisation": "bank-a", "paused_by": "internal", "try": 1}
+            leaf = recording.server_leaf(
+                LEAF, document, ORIGIN, world.log_key, 1_800_000_000,
+                job=JOB, spec=world.digest, seq=-2,
+            )  # fmt: skip
+            resumed.append(leaf)
+            world._log([leaf])
+        return perform(seq, effect)
+
+    world.perform = performed  # type: ignore[method-assign]
+    assert play(world) == "succeeded"
+    verdict = verify_bundle(world.bundle(), world.charter)
+    assert verdict.ok, verdict
+    assert documents(world, LEAF) == [resumed[0].document]
