@@ -49,8 +49,8 @@ test: lint ## Everything that a pull request must pass
 green: dev ## Run `make test` ten times: quiet, beside busy loops, shuffled; logs in .green
 	$(BIN)/python -m tests.green
 
-soak: dev ## The long versions
-	$(PYTEST) -m soak --timeout 7200
+soak: dev ## The long versions; SEEDS=A:B takes a part of the chaos suite
+	$(PYTEST) -m soak --timeout 7200 $(if $(SEEDS),--seeds $(SEEDS) tests/chaos)
 
 bench: dev ## Print the benchmarks' JSON
 	$(BIN)/python -m benchmarks.round_overhead --mb 1 --clients 3
