@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -30,7 +31,7 @@ from secureflow.adapters.accounting.process import answer as account
 from secureflow.adapters.database import connections
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment
 from secureflow.adapters.link import CredentialFiles
-from secureflow.adapters.tee import SimulatedPlatform
+from secureflow.adapters.tee import SimulatedPlatform, simulated
 from secureflow.agent import approvals, trainer
 from secureflow.agent import main as agent_main
 from secureflow.agent.charter import CharterDesk
@@ -133,6 +134,8 @@ def note_made(number: int, stage: str, made: Any) -> None:
 
 
 _hold = Updates._hold
+_load = functools.partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+_measured = functools.cache(simulated.code_measurement)
 
 
 def _noted_hold(self: Any, *arguments: Any) -> Any:
@@ -161,6 +164,10 @@ def in_process(loop: VirtualLoop, network: Network) -> Iterator[None]:
             (approvals, "secrets", SimpleNamespace(token_bytes=_known_secret)),
             (connections, "BUSY_SECONDS", 0.0),
             (Updates, "_hold", _noted_hold),
+            # What is the same for every world of this process, and costs a tenth of each.
+            (yaml, "safe_load", _load),
+            (agent_main, "code_measurement", _measured),
+            (simulated, "code_measurement", _measured),
         ):
             stack.enter_context(mock.patch.object(target, name, replacement))
         yield

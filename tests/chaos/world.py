@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.domain.jobs import JobState
 from secureflow.engines.privacy import BudgetLedger, Limit
@@ -299,9 +298,7 @@ class World:
 
     def _look_at_disks(self) -> None:
         for party in PARTIES:
-            home = self.platform.directory / party
-            settings = AgentSettings.load(home / "agent.yaml")
-            store = Store(settings.record)
+            store = Store(self.platform.directory / party / "agent.db")
             try:
                 self.observed.agents[party] = look_at(store, self.job)
             finally:
