@@ -52,8 +52,11 @@ class Progress:
                         self.parties[_told(one, "party") or "?"] = "refused"
                 code = _told(data, "code")
                 message = explained(code, _told(data, "message") or code)
-                self.repeated = self.ended or message == self.reason
-                self.reason = "" if self.ended else message
+                hint = said(_told(data, "hint")) if self.state == "paused" else ""
+                known = message == self.reason
+                self.repeated = self.ended or (known and not hint)
+                told = [*([] if known and hint else [message]), *([f"→ {hint}"] if hint else [])]
+                self.reason = "" if self.ended else " ".join(told)
 
     @property
     def ended(self) -> bool:

@@ -86,6 +86,10 @@ def test_why_a_job_pauses_is_told_once() -> None:
     lines = told(("state", {"state": "paused", "reason": why}), ("error", {"message": why}))
     assert lines == [f"paused  {why}"]
     assert told(("error", {"message": why}), ("error", {"message": why})) == [why]
+    hint = "Run it again: secureflow job resume job_00000000."
+    error = {"code": "script_changed", "message": why, "hint": hint}
+    lines = told(("state", {"state": "paused", "reason": why}), ("error", error))
+    assert lines == [f"paused  {why}", f"→ {hint}"]
 
 
 def test_dropouts_are_told_line_by_line() -> None:

@@ -108,6 +108,7 @@ TEXTS: Final[dict[str, str]] = {
     "approved": "已批准",
     "refused": "已拒绝",
     "admitted": "已准入",
+    "renewing": "重新请求批准",
     "running": "运行中",
     "paused": "已暂停",
     "succeeded": "成功",
