@@ -145,7 +145,11 @@ class Commands:
 
     async def inbox_list(self, waiting: bool = True) -> list[dict[str, JSON]]:
         """Return inbox items without their specs."""
-        return [_summary(item) for item in self.assembly.inbox.list(waiting=waiting)]
+        broken = self.assembly.context.store.damaged_inbox()
+        return [
+            *(_summary(item) for item in self.assembly.inbox.list(waiting=waiting)),
+            *({"id": key, "job": job, "state": "damaged"} for key, job in broken),
+        ]
 
     async def inbox_show(self, item: str) -> dict[str, JSON]:
         """Return one item: what is asked, why it waits, the whole spec, and how things stand here.

@@ -24,6 +24,7 @@ from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import code_measurement
 from secureflow.agent.attestation import appraisal_policy
 from secureflow.agent.charter import HOW_TO_PIN
+from secureflow.agent.check import check_record
 from secureflow.agent.control import call
 from secureflow.agent.headwatch import judged, seen_set_back
 from secureflow.agent.main import read_signing_key, verifier
@@ -439,6 +440,16 @@ def _data(way: Way) -> str:
     return f"{known} of {len(way.known.datasets)} datasets are published, and unchanged since"
 
 
+def _record(way: Way) -> str:
+    """Read the whole record, as `secureflow agent check` does."""
+    if not way.known.record.exists():
+        return "there is none yet"
+    for one in check_record(way.known):
+        if not one["ok"]:
+            raise SecureFlowError(one["code"], one["message"], one["hint"])
+    return "whatever is stored can be read"
+
+
 def _alarm(way: Way) -> str:
     alarm = _fact(way.known.record, "alarm")
     if alarm is not None:
@@ -465,6 +476,7 @@ _LEGS: tuple[_Leg, ...] = (
     ("enclave", frozenset({"authorisation", "attestation"}), _enclave),
     ("running", frozenset({"settings"}), _running),
     ("data", frozenset({"settings"}), _data),
+    ("record", frozenset({"settings"}), _record),
     ("alarm", frozenset({"settings"}), _alarm),
 )
 """Leg, the legs that it needs, and its check; in the order of the way."""

@@ -18,6 +18,7 @@ from secureflow.agent.clockwatch import ClockWatch
 from secureflow.agent.commands import Commands, Describing
 from secureflow.agent.context import Computing
 from secureflow.agent.control import ControlServer
+from secureflow.agent.damage import refuse_headless
 from secureflow.agent.headwatch import HeadWatch
 from secureflow.agent.keeping import alone, check_present, keep_record
 from secureflow.agent.publications import check_lineage
@@ -74,6 +75,7 @@ async def serve(
         stack.enter_context(alone(settings.directory))
         _reserve(settings).over(lambda: claim_folder(settings.directory))
         store = await open_record(settings, stack)
+        refuse_headless(store.fact("head"), proved=store.proved_any())
         for dataset in settings.datasets:
             check_lineage(store, dataset)
         trainer = training or await Trainer.start(

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from secureflow.agent.damage import damaged, decoded, typed_damage
 from secureflow.agent.reserve import Reserve
 from secureflow.agent.schema import MIGRATIONS
 from secureflow.kit.disk import FAILED, FULL, Place, fault_of, is_full, writing
@@ -28,12 +29,14 @@ class RecordFile:
         reserve: room for it on a full disk; none by default.
 
     Raises:
-        SecureFlowError: `store_unreadable`, `store_too_new` for a file of a later version.
+        SecureFlowError: `store_unreadable`, `store_too_new` for a file of a later version,
+            `record_damaged`, as every method does that meets damage.
         InfrastructureError: `disk_full`, `disk_failed`, `database_busy`.
     """
 
     def __init__(self, path: Path, reserve: Reserve | None = None) -> None:
         self._lock = threading.RLock()
+        self._path = path
         self._undo: list[Callable[[], object]] = []
         self._done: list[tuple[str, tuple[Any, ...]]] = []
         self._place = Place(path.parent, "own record")
@@ -51,11 +54,13 @@ class RecordFile:
     def _open(self, path: Path) -> None:
         try:
             keep_private(path)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-                self._db.execute(f"PRAGMA {pragma}")
-            self._migrate(path)
+            with typed_damage(path):
+                self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                self._db.row_factory = sqlite3.Row
+                self._db.text_factory = decoded
+                for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                    self._db.execute(f"PRAGMA {pragma}")
+                self._migrate(path)
         except (OSError, sqlite3.DatabaseError) as error:
             known = fault_of(error, self._place)
             if known is not None and known.code != FAILED:
@@ -75,7 +80,7 @@ class RecordFile:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit everything of the block at once, or nothing."""
-        with self._lock, writing(self._place):
+        with self._lock, writing(self._place), typed_damage(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -95,12 +100,12 @@ class RecordFile:
         self._undo.append(forget)
 
     def _one(self, sql: str, *values: Any) -> sqlite3.Row | None:
-        with self._lock, writing(self._place):
+        with self._lock, writing(self._place), typed_damage(self._path):
             row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
             return row
 
     def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock, writing(self._place):
+        with self._lock, writing(self._place), typed_damage(self._path):
             return self._db.execute(sql, values).fetchall()
 
     def _write(self, sql: str, *values: Any) -> None:
@@ -134,6 +139,8 @@ class RecordFile:
 
     def _migrate(self, path: Path) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0 and self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise damaged(f"{path} does not say its version")
         if version > len(MIGRATIONS):
             raise SecureFlowError(
                 "store_too_new",

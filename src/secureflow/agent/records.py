@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
+
+from secureflow.agent.damage import load_json
+from secureflow.kit.errors import SecureFlowError
 
 Row = Any
 """A mapping of column names to values (`sqlite3.Row`)."""
@@ -23,6 +27,16 @@ class _Record:
         values = {field.name: row[field.name] for field in fields(cls)}  # type: ignore[arg-type]
         return cls(**{name: _load(cls, name, value) for name, value in values.items()})
 
+    @classmethod
+    def readable(cls, rows: Iterable[Row]) -> Iterator[Self]:
+        """Yield the values of rows; one that is damaged stops no other."""
+        for row in rows:
+            try:
+                value = cls.from_row(row)
+            except SecureFlowError:
+                continue
+            yield value
+
     def row(self) -> dict[str, Any]:
         """Return the row's columns."""
         return {
@@ -32,7 +46,7 @@ class _Record:
 
 
 def _load(cls: type[_Record], name: str, value: Any) -> Any:
-    return json.loads(value) if name in cls._json else value
+    return load_json(value, f"{name} of a {cls.__name__}") if name in cls._json else value
 
 
 def _dump(record: _Record, name: str, value: Any) -> Any:

@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from secureflow.agent.damage import facts_of, load_json
 from secureflow.agent.recordfile import RecordFile
 from secureflow.agent.records import Admission, InboxItem, JobRecord, OwnLeaf, RoundRecord
 from secureflow.engines.ledger.ends import End
@@ -44,7 +45,7 @@ class Store(RecordFile):
     def fact(self, name: str) -> JSON:
         """Return a single value, or None."""
         row = self._one("SELECT value FROM facts WHERE name = ?", name)
-        return None if row is None else json.loads(row["value"])
+        return None if row is None else load_json(row["value"], f"the fact {name}")
 
     def set_fact(self, name: str, value: JSON) -> None:
         """Store a single value; None removes it."""
@@ -58,7 +59,7 @@ class Store(RecordFile):
     def answer(self, request: str) -> JSON:
         """Return the stored answer to a request digest, or None."""
         row = self._one("SELECT reply FROM answers WHERE request = ?", request)
-        return None if row is None else json.loads(row["reply"])
+        return None if row is None else load_json(row["reply"], "an answer")
 
     def count_answers(self, begins: str) -> int:
         """Return how many stored answers there are whose request begins so."""
@@ -95,7 +96,7 @@ class Store(RecordFile):
     def jobs(self, limit: int = 100) -> list[JobRecord]:
         """Return approved jobs, newest first."""
         rows = self._all("SELECT * FROM jobs ORDER BY approved_at DESC, job DESC LIMIT ?", limit)
-        return [JobRecord.from_row(row) for row in rows]
+        return list(JobRecord.readable(rows))
 
     # Own leaves.
 
@@ -120,6 +121,10 @@ class Store(RecordFile):
         if row is None:
             raise SecureFlowError("not_found", f"There is no own leaf {leaf}.")
         return OwnLeaf.from_row(row)
+
+    def proved_any(self) -> bool:
+        """Tell whether an own leaf was ever proved to be in the log."""
+        return self._one("SELECT 1 FROM leaves WHERE proved LIMIT 1") is not None
 
     def has_leaf(self, leaf: str) -> bool:
         """Tell whether an own leaf is on record."""
@@ -261,7 +266,7 @@ class Store(RecordFile):
             "SELECT vote FROM votes WHERE job = ? AND round = ? AND stage = ?",
             job, round_number, stage,
         )  # fmt: skip
-        return None if row is None else json.loads(row["vote"])
+        return None if row is None else load_json(row["vote"], f"a vote of {job}")
 
     def voted_before(self, job: str, round_number: int, stage: str) -> bool:
         """Tell whether a vote of the job is on record in another round or stage."""
@@ -312,7 +317,7 @@ class Store(RecordFile):
     def budget_events(self, domain: str) -> list[dict[str, JSON]]:
         """Return a privacy domain's events, oldest first."""
         rows = self._all("SELECT event FROM budget_events WHERE domain = ? ORDER BY number", domain)
-        return [json.loads(row["event"]) for row in rows]
+        return [load_json(row["event"], f"the budget of {domain}") for row in rows]
 
     def add_budget_event(self, domain: str, event: Mapping[str, JSON]) -> None:
         """Append an event to a privacy domain."""
@@ -341,12 +346,17 @@ class Store(RecordFile):
     # The inbox: requests that wait for a person.
 
     def inbox(self, *, waiting: bool = False, limit: int = 500) -> list[InboxItem]:
-        """Return inbox items, newest first."""
+        """Return inbox items, newest first; `damaged_inbox` are those that cannot be read."""
         rows = self._all(
             "SELECT * FROM inbox WHERE NOT ?1 OR state = 'waiting' ORDER BY number DESC LIMIT ?2",
             waiting, limit,
         )  # fmt: skip
-        return [InboxItem.from_row(row) for row in rows]
+        return list(InboxItem.readable(rows))
+
+    def damaged_inbox(self) -> list[tuple[str, str]]:
+        """Return (id, job) of inbox items that cannot be read."""
+        rows = self._all("SELECT * FROM inbox ORDER BY number DESC")
+        return [(str(r["id"]), str(r["job"])) for r in rows if not list(InboxItem.readable([r]))]
 
     def inbox_item(self, item: str) -> InboxItem | None:
         """Return one inbox item."""
@@ -408,4 +418,4 @@ class Store(RecordFile):
         rows = self._all(
             "SELECT * FROM deeds WHERE ?1 = '' OR job = ?1 ORDER BY id DESC LIMIT ?2", job, limit
         )
-        return [{**dict(row), "facts": json.loads(row["facts"])} for row in rows]
+        return [{**dict(row), "facts": facts_of(row["facts"])} for row in rows]

@@ -60,6 +60,15 @@ def start(config: Config = _CONFIG) -> None:
     raise typer.Exit(run(config))
 
 
+@app.command("check", help=t("Verify everything that the agent stores; it may run meanwhile."))
+def check(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """Verify everything; the exit code is that of the first finding."""
+    from secureflow.agent.check import check as findings
+    from secureflow.cli.doctor import report
+
+    report(findings(config), output)
+
+
 @app.command("config", help=t("Show the effective settings, secrets masked."))
 def show_settings(config: Config = _CONFIG, output: Output = Form.YAML) -> None:
     """Show the effective settings."""

@@ -110,7 +110,7 @@ async def test_a_healthy_agent(tmp_path: Path) -> None:
         assert list(legs) == [
             "settings", "keys", "name", "connection", "certificate", "TLS", "server",
             "authorisation", "renewals", "clock", "version", "charter", "log", "attestation",
-            "enclave", "running", "data", "alarm",
+            "enclave", "running", "data", "record", "alarm",
         ]  # fmt: skip
         assert "hardware only" in legs["attestation"]["message"]
 

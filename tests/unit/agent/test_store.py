@@ -103,7 +103,7 @@ def test_a_file_that_is_no_record_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(SecureFlowError) as error:
         Store(path)
-    assert error.value.code == "store_unreadable"
+    assert error.value.code == "record_damaged"
 
 
 def test_a_vote_in_another_round_or_stage_is_one_before(tmp_path: Path) -> None:

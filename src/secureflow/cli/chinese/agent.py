@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
+    "Verify everything that the agent stores; it may run meanwhile.": (
+        "核验代理存储的一切；运行期间也可执行。"
+    ),
     "Id of the job.": "任务编号。",
     "Show the ledger leaves that this agent signed in a job.": (
         "显示本代理在某任务中签署的账本叶子。"

@@ -68,7 +68,30 @@ TEXTS: Final[dict[str, str]] = {
     "{}: the cosignature does not hold.": "{0}：联署验证不通过。",
     "{}: there is no leaf {}.": "{0}：没有叶子 {1}。",
     "{}: what waits there is no leaf.": "{0}：等待收录的不是叶子。",
+    # an agent's
+    "there is none yet": "尚无记录",
+    "whatever is stored can be read": "所存内容均可读取",
+    "its policies and folder can be read": "策略与目录可以读取",
+    "{} is whole, {} rows can be read": "{0} 完整，{1} 行均可读取",
+    "{} own leaves are a chain with own signatures": "{0} 个本方叶子连成一链，签名有效",
+    "{} heads are signed by the pinned charter's log": "{0} 个日志头由所钉章程的账本签署",
+    "{} budgets are what their leaves say": "{0} 个预算与其叶子所述一致",
+    "{} models have the digests that name them": "{0} 个模型与其摘要相符",
+    "The agent's record is damaged: {}.": "代理的记录已损坏：{0}。",
+    "{} is of version {}, this program reads {}.": "{0} 的版本为 {1}，此程序读取 {2}。",
+    "The record {} is missing.": "记录 {0} 缺失。",
     # next steps
+    "Find what is damaged with: secureflow agent check. Go on from the newest backup.": (
+        "请用 secureflow agent check 查明损坏之处，并从最近的备份继续。"
+    ),
+    "Stop the agent, and go on from the newest backup that is sound.": (
+        "请停止代理，并从最近的完好备份继续。"
+    ),
+    "Remove it: the agent fetches it again when it needs it.": (
+        "请将其移除：代理需要时会重新获取。"
+    ),
+    "Check it with the version that runs on it; an older one is migrated by the next secureflow "
+    "agent start.": "请用其运行的版本检查；旧结构会在下次 secureflow agent start 时迁移。",
     "Stop the server, and go on from the newest backup that is sound.": (
         "请停止服务器，并从最近的完好备份继续。"
     ),

@@ -1,0 +1,80 @@
+"""Damage of the agent's record: named, never a trace, and one broken row hides no other."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
+
+CHECK: Final = "Find what is damaged with: secureflow agent check. Go on from the newest backup."
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def damaged(what: str) -> SecureFlowError:
+    """Return the error of a record, or of something in it, that cannot be read."""
+    return SecureFlowError(
+        "record_damaged", f"The agent's record is damaged: {shown(what)}.", CHECK
+    )
+
+
+def load_json(text: Any, what: str) -> Any:
+    """Return a stored JSON value.
+
+    Raises:
+        SecureFlowError: `record_damaged`.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise damaged(f"{what} cannot be read") from error
+
+
+def facts_of(text: Any) -> Any:
+    """Return a deed's facts; a damaged one says only that."""
+    try:
+        return load_json(text, "a deed")
+    except SecureFlowError:
+        return {"damaged": True}
+
+
+def decoded(data: bytes) -> str:
+    """Return a stored text; bytes that are no UTF-8 must not break the reading of other rows."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+@contextmanager
+def typed_damage(path: Path) -> Iterator[None]:
+    """Turn what SQLite says of a damaged file into an error that names it.
+
+    Raises:
+        SecureFlowError: `record_damaged`.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:  # the driver quotes a damaged schema
+        raise damaged(f"{path}: its schema cannot be read") from error
+    except sqlite3.DatabaseError as error:
+        if is_damage(error):
+            raise damaged(f"{path}: {error}") from error
+        raise
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Tell whether SQLite found its file damaged."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+
+
+def refuse_headless(head: Any, *, proved: bool) -> None:
+    """Refuse a record that saw proofs and holds no head: it would believe any other history.
+
+    Raises:
+        SecureFlowError: `record_damaged`.
+    """
+    if proved and not (isinstance(head, dict) and head.get("note")):
+        raise damaged("it holds proved leaves and no head of the log")

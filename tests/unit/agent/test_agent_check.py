@@ -1,0 +1,236 @@
+"""`agent check`, and an agent whose record is damaged: named, and no other row is hidden."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from peers.agent_world import ME, World
+from typer.testing import CliRunner
+
+from secureflow.agent.check import check_record
+from secureflow.agent.damage import refuse_headless
+from secureflow.agent.records import InboxItem
+from secureflow.agent.settings import AgentSettings
+from secureflow.agent.store import Store
+from secureflow.cli.main import app
+from secureflow.kit.errors import SecureFlowError
+
+BUDGET = {"domain": "customers", "epsilon": 5.0, "delta": 1e-5}
+PRIVATE = {
+    "plan": {"rounds": 3, "validation": 0.0},
+    "privacy": {"delta": 1e-6, "noise_multiplier": 5.0, "rows": 1000},
+}
+ITEM = InboxItem("ab" * 32, "job_9", "cd" * 32, {"a": 1}, {"b": 2}, ("c",), "waiting", 1, 2)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An agent's folder after a round of a private job, all of its record in one file."""
+    world = World(tmp_path_factory.mktemp("agent") / "a", privacy=BUDGET, spec_changes=PRIVATE)
+
+    async def play() -> None:
+        await world.admitted()
+        await world.round(1)
+        await world.round(2)
+
+    asyncio.run(play())
+    with world.store.transaction():
+        world.store.add_inbox_item(ITEM)
+    world.all_keys[ME].save(world.directory / "signing.key")
+    world.store.close()
+    return world.directory
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "a")
+    return tmp_path / "a"
+
+
+def settings(folder: Path) -> AgentSettings:
+    return AgentSettings(
+        directory=folder,
+        organisation=ME,
+        server="https://centre.example",
+        link="centre.example:1",
+        trust_domain="example.org",
+    )
+
+
+def failed(folder: Path) -> dict[str, str]:
+    found = list(check_record(settings(folder)))
+    for one in found:
+        assert one["ok"] or (one["hint"] and one["code"])
+    parts = {one["leg"] for one in found if not one["ok"]}
+    return {
+        part: "\n".join(one["message"] for one in found if one["leg"] == part) for part in parts
+    }
+
+
+def change(folder: Path, statement: str) -> None:
+    with closing(sqlite3.connect(folder / "agent.db")) as database:
+        database.execute(statement)
+        database.commit()
+
+
+def test_a_record_is_sound(folder: Path) -> None:
+    found = {one["leg"]: one for one in check_record(settings(folder))}
+    assert {leg for leg, one in found.items() if one["ok"]} == set(found)
+    assert set(found) == {"record", "leaves", "heads", "budgets", "models"}
+    assert "1 budgets" in found["budgets"]["message"]
+    assert not found["leaves"]["message"].startswith("0 ")
+    assert not found["heads"]["message"].startswith("0 ")
+
+
+@pytest.mark.parametrize(
+    ("statement", "part", "told"),
+    [
+        ("UPDATE jobs SET spec = '{'", "record", "jobs: "),
+        ("UPDATE jobs SET spec = '{}'", "record", "not the one that was approved"),
+        ("UPDATE inbox SET request = '{'", "record", "inbox: abab"),
+        ("UPDATE facts SET value = '{' WHERE name = 'charter'", "record", "facts: charter"),
+        ("UPDATE deeds SET facts = 'x' WHERE id = 1", "record", "deeds: 1"),
+        ("UPDATE leaves SET bundle = '{' WHERE number = 1", "record", "leaves: "),
+        ("DELETE FROM leaves WHERE number = 2", "leaves", "before it is missing"),
+        ("UPDATE leaves SET hash = 'ab' WHERE number = 2", "leaves", "the hash"),
+        ("UPDATE leaves SET kind = 'update' WHERE number = 1", "leaves", "columns"),
+        ("UPDATE leaves SET bundle = replace(bundle, '\"at\": 1', '\"at\": 2')", "leaves", "hash"),
+        ("DELETE FROM facts WHERE name = 'head'", "heads", "facts: head: it is missing"),
+        ("DELETE FROM facts WHERE name = 'charter'", "heads", "facts: charter: it is missing"),
+        ("UPDATE facts SET value = replace(value, '1', '2') WHERE name = 'head'", "heads", "log"),
+        ("DELETE FROM budget_events WHERE number = 2", "budgets", "customers"),
+        ("DELETE FROM budget_events WHERE number > 1", "budgets", "customers"),
+        ("UPDATE budget_events SET event = replace(event, '5.0', '9.0')", "budgets", "customers"),
+        ("PRAGMA user_version = 99", "record", "version 99"),
+    ],
+)
+def test_what_is_wrong_is_named(folder: Path, statement: str, part: str, told: str) -> None:
+    change(folder, statement)
+    assert told in failed(folder)[part]
+
+
+def test_a_model_that_is_not_what_its_name_says(folder: Path) -> None:
+    path = folder / "models" / "job_x" / f"{'a' * 64}.model"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    assert str(path) in failed(folder)["models"]
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_no_flipped_byte_is_passed_over(folder: Path, seed: int) -> None:
+    drawn, path = random.Random(seed), folder / "agent.db"
+    before, data = _promised(path), bytearray(path.read_bytes())
+    for _ in range(drawn.choice((1, 30, 500))):
+        data[drawn.randrange(100, len(data))] = drawn.randrange(256)
+    path.write_bytes(data)
+    found = failed(folder)
+    if _promised(path) != before:
+        assert found
+    try:
+        store = Store(path)
+        for read in (store.inbox, store.jobs, store.deeds, store.unproved, store.damaged_inbox):
+            read()
+        store.fact("charter")
+        store.budget_events("customers")
+        store.close()
+    except SecureFlowError as error:
+        assert error.code in {"record_damaged", "store_unreadable", "store_too_new"}  # noqa: PT017
+
+
+def _promised(path: Path) -> Any:
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            database.text_factory = bytes
+            leaves = "SELECT hash, job, kind, bundle FROM leaves ORDER BY number"
+            return [
+                database.execute(leaves).fetchall(),
+                database.execute(
+                    "SELECT domain, event FROM budget_events ORDER BY number"
+                ).fetchall(),
+            ]
+    except (sqlite3.Error, UnicodeDecodeError):
+        return None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"\xff" * 16 + data[16:],
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:100] + b"\xff" * 3000 + data[3100:],
+    ],
+    ids=["header", "truncated", "schema"],
+)
+def test_a_damaged_file_is_refused_by_name(folder: Path, damage: Any) -> None:
+    path = folder / "agent.db"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(SecureFlowError) as caught:
+        _read_all(path)
+    assert caught.value.code == "record_damaged"
+    assert str(path) in caught.value.message
+    assert "secureflow agent check" in caught.value.hint
+    assert failed(folder)["record"]
+
+
+def _read_all(path: Path) -> None:
+    store = Store(path)
+    store.jobs()
+    store.deeds()
+    store.inbox()
+
+
+def test_a_record_without_its_version_is_not_begun_anew(folder: Path) -> None:
+    change(folder, "PRAGMA user_version = 0")
+    with pytest.raises(SecureFlowError) as caught:
+        Store(folder / "agent.db")
+    assert caught.value.code == "record_damaged"
+
+
+def test_a_record_that_lost_its_head_believes_no_other(folder: Path) -> None:
+    change(folder, "DELETE FROM facts WHERE name = 'head'")
+    store = Store(folder / "agent.db")
+    assert store.proved_any()
+    with pytest.raises(SecureFlowError) as caught:
+        refuse_headless(store.fact("head"), proved=store.proved_any())
+    assert caught.value.code == "record_damaged"
+    refuse_headless(None, proved=False)
+    store.close()
+
+
+def test_one_broken_row_hides_no_other(folder: Path) -> None:
+    store = Store(folder / "agent.db")
+    with store.transaction():
+        store.add_inbox_item(InboxItem(**{**vars(ITEM), "id": "ef" * 32, "job": "job_8"}))
+    change(folder, f"UPDATE inbox SET reasons = '{{' WHERE id = '{ITEM.id}'")
+    change(folder, "UPDATE deeds SET facts = '{' WHERE id = 1")
+    assert [item.job for item in store.inbox(waiting=True)] == ["job_8"]
+    assert store.damaged_inbox() == [(ITEM.id, "job_9")]
+    assert {"damaged": True} in [deed["facts"] for deed in store.deeds()]
+    with pytest.raises(SecureFlowError) as caught:
+        store.inbox_item(ITEM.id)
+    assert caught.value.code == "record_damaged"
+    store.close()
+
+
+def test_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = settings(folder).model_dump(mode="json", include={"organisation", "server", "link",
+                                                              "trust_domain"})  # fmt: skip
+    config = folder / "agent.yaml"
+    config.write_text(yaml.safe_dump({"directory": ".", **known}))
+    runner, arguments = CliRunner(), ["agent", "check", "--config", str(config)]
+    told = json.loads(runner.invoke(app, [*arguments, "--output", "json"]).stdout)
+    assert {one["leg"] for one in told if not one["ok"]} == {"keys"}  # nothing was enrolled here
+    change(folder, "DELETE FROM facts WHERE name = 'head'")
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    chinese = runner.invoke(app, arguments)
+    assert chinese.exit_code != 0
+    assert "✗ 日志头" in chinese.stdout
