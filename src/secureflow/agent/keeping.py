@@ -19,7 +19,7 @@ from typing import Any, Final
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.recordmark import RecordKeeper, RecordMark, read_mark, write_mark
+from secureflow.kit.recordmark import RecordKeeper, RecordMark, begin_mark, read_mark
 
 IDENTITY: Final = "record"
 """The fact that names this record among all others."""
@@ -83,8 +83,7 @@ def keep_record(store: Store, settings: AgentSettings) -> RecordKeeper:
         identity = mark.identity if mark else RecordMark.fresh_identity()
         with store.transaction():
             store.set_fact(IDENTITY, identity)
-    now = RecordMark(identity, store.reached())
-    write_mark(settings.directory, now)
+    now = begin_mark(settings.directory, RecordMark(identity, store.reached()))
 
     async def reached() -> Mapping[str, Any]:
         return await asyncio.to_thread(store.reached)

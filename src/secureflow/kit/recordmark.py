@@ -82,6 +82,19 @@ def write_mark(directory: Path, mark: RecordMark) -> None:
     write_whole(directory / FILE, json.dumps(value).encode() + b"\n")
 
 
+def begin_mark(directory: Path, mark: RecordMark) -> RecordMark:
+    """Write the mark of a record that was opened; return it as a keeper is to take it for written.
+
+    A disk that is full is no reason not to start: the keeper tries again.
+    """
+    try:
+        write_mark(directory, mark)
+    except OSError as error:
+        _log.warning("record_mark_behind", reason=str(error))
+        return RecordMark(mark.identity, {})
+    return mark
+
+
 class RecordKeeper:
     """Keeps the mark up with the record, and the record tidy, while a process runs.
 

@@ -15,7 +15,7 @@ from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.database.presence import Standing, claim_identity, standing
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.recordmark import RecordKeeper, RecordMark, read_mark, write_mark
+from secureflow.kit.recordmark import RecordKeeper, RecordMark, begin_mark, read_mark, write_mark
 
 _BACK = (
     "Put the newest database back, or restore a backup into a new folder: secureflow server "
@@ -55,8 +55,8 @@ async def keep_record(database: Database, ledger: SqlLedger, directory: Path) ->
         note = ledger.committed
         return mark.reached if note is None else log_reached(note)
 
-    write_mark(directory, mark)
-    return RecordKeeper(directory, mark, reached, database.checkpoint)
+    written = begin_mark(directory, mark)
+    return RecordKeeper(directory, written, reached, database.checkpoint)
 
 
 def rebase(directory: Path, origin: str, size: int, root: str) -> None:

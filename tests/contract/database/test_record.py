@@ -17,6 +17,7 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.database.presence import IDENTITY
 from secureflow.adapters.database.tables import METADATA, SETTINGS
+from secureflow.kit import recordmark
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.recordmark import FILE, read_mark
 from secureflow.server.centre import open_ledger
@@ -256,3 +257,21 @@ async def test_another_process_on_the_file_does_not_take_it_from_the_platform(
         assert path.with_name(f"{path.name}-wal").exists()
         assert (await ledger.append(notes(1, first=8))).size == 9
     assert await grow(centre) == 9
+
+
+async def test_a_full_disk_does_not_keep_a_centre_from_starting(
+    centre: ServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (centre.directory / FILE).read_bytes()
+    really = recordmark.write_mark
+
+    def full(directory: Path, mark: recordmark.RecordMark) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recordmark, "write_mark", full)
+    async with AsyncExitStack() as stack:
+        _, ledger = await open_ledger(centre, LOG_KEY, stack)
+        await ledger.append(notes(1, first=7))
+        assert (centre.directory / FILE).read_bytes() == before
+        monkeypatch.setattr(recordmark, "write_mark", really)
+    assert reached(centre.directory)["size"] == 8

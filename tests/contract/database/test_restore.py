@@ -386,6 +386,18 @@ async def test_a_dump_reads_bytes_numbers_and_texts_as_they_are(
     await copy.close()
 
 
+def test_an_altered_model_is_refused(centre: Path, tmp_path: Path) -> None:
+    back_up(centre, tmp_path / "b.tar", None)
+    with Backup(tmp_path / "b.tar") as backup:
+        backup.extract(tmp_path / "in")
+    files = {one.name: tmp_path / "in" / one.name for one in backup.manifest.files}
+    (tmp_path / "in" / "artifacts" / blake3(MODEL).hexdigest()).write_bytes(b"other weights")
+    write_backup(tmp_path / "c.tar", "server", backup.manifest.facts, files, {}, None)
+    error = refusal(restore, tmp_path / "c.tar", tmp_path / "new", database="sqlite")
+    assert error.code == "backup_unreadable"
+    assert not list((tmp_path / "new").iterdir())
+
+
 def test_one_that_was_killed_is_done_again(centre: Path, tmp_path: Path) -> None:
     """What a killed restore left is in its way no more, and starts no centre meanwhile."""
     back_up(centre, tmp_path / "b.tar", PHRASE)

@@ -55,6 +55,9 @@ async def standing(database: Database, at: int = 0) -> Standing | None:
 async def claim_identity(database: Database, fresh: str) -> str:
     """Return the identity of a started database; it takes the fresh one where it has none."""
     async with database.begin() as unit:
+        if (known := await unit.setting(IDENTITY)) is not None:
+            return str(known)
+    async with database.begin() as unit:  # another server may do the same now: the first one counts
         await unit.insert_once(SETTINGS, {"name": IDENTITY, "version": 1, "value": fresh})
         await unit.commit()
     async with database.begin() as unit:
