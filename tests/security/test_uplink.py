@@ -159,6 +159,7 @@ async def test_foreign_authority(world: EnclaveWorld, tmp_path: Path) -> None:
     foreign, own = Pki(tmp_path / "foreign").agent("bank-a")(), world.pki.agent("bank-a")()
     mixed = tmp_path / "mixed"
     mixed.mkdir()
+    (mixed / "link.pem").touch(0o600)
     (mixed / "link.pem").write_bytes(foreign.key + foreign.certificate)
     (mixed / "ca.pem").write_bytes(own.ca)
     uplink = Uplink(CredentialFiles(mixed))

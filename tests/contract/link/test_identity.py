@@ -82,6 +82,7 @@ async def test_a_foreign_authority_is_refused(centre: Centre, tmp_path: Path) ->
     foreign = Pki(tmp_path / "foreign").agent("bank-a")
     mixed = tmp_path / "mixed"
     mixed.mkdir()
+    (mixed / "link.pem").touch(0o600)
     (mixed / "link.pem").write_bytes(foreign().key + foreign().certificate)
     (mixed / "ca.pem").write_bytes(centre.pki.agent("bank-a")().ca)
     assert (await _trouble(centre, CredentialFiles(mixed))).code == "link_broken"
@@ -241,6 +242,7 @@ async def test_without_a_client_certificate_nothing_is_answered(centre: Centre) 
     writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))
     with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
         await reader.readexactly(9)
+    writer.close()
 
 
 async def test_plain_text_is_refused(centre: Centre) -> None:

@@ -267,6 +267,7 @@ def test_platform_survives_a_restart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"keys": {"root": 1}}'])
 def test_broken_platform(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "platform.json").touch(0o600)
     (tmp_path / "platform.json").write_bytes(content)
     with pytest.raises(SecureFlowError) as error:
         SimulatedPlatform.load(tmp_path)
