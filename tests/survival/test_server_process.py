@@ -21,7 +21,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.server.initialise import initialise
 
 START = "import sys; from pathlib import Path; from secureflow.server.main import run; "
-PAUSE = 30.0
+PAUSE = 100.0
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,17 @@ class Process:
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(PAUSE)
-        return code, time.monotonic() - began
+        seconds = time.monotonic() - began
+        self.close()
+        return code, seconds
+
+    def close(self) -> None:
+        """Kill it if it runs, and let go of what ties this process to it."""
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self.http.close()
 
     def rss_mb(self) -> float:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
@@ -66,9 +76,7 @@ class Process:
 def server(centre: Path) -> Iterator[Process]:
     process = Process(centre)
     yield process
-    if process.process.poll() is None:
-        process.process.kill()
-        process.process.wait()
+    process.close()
 
 
 def login(server: Process, centre: Path) -> dict[str, str]:

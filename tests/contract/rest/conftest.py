@@ -83,14 +83,14 @@ async def _all_round(stage: Stage) -> object:
     return person
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     directory = tmp_path_factory.mktemp("live")
     with _Thread(directory, f"sqlite:///{directory / 'test.db'}") as live:
         yield live
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live_on_postgres(
     tmp_path_factory: pytest.TempPathFactory, empty_postgres: Callable[[], str]
 ) -> Iterator[Live]:

@@ -44,12 +44,12 @@ def description_of(live: Live) -> Any:
     return schemathesis.openapi.from_url(f"{live.url}/api/v1/openapi.json", config=config)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def described(live: Live) -> Any:
     return description_of(live)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def described_on_postgres(live_on_postgres: Live) -> Any:
     return description_of(live_on_postgres)
 

@@ -289,6 +289,7 @@ def _killed_often(directory: Path, kills: int) -> None:
         child.kill()
         lines += child.stdout.readlines()  # what it had said before it died
         child.wait()
+        child.stdout.close()
         assert lines[0], "the process died by itself"
         released |= {line.split()[1] for line in lines if line.startswith("released ")}
     assert released
