@@ -18,12 +18,15 @@ from peers import clocks
 from sqlalchemy.engine import make_url
 
 from tests.contract.database import postgres
+from tests.leaks import Leaks
 from tests.order import Order
 
 DEMANDED = "SECUREFLOW_DEMAND_POSTGRES"
 """Set (`.ci/run` does), a machine without PostgreSQL fails what it else skips."""
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """Hundreds of processes are started here: each would compile everything again."""
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+"""As the platform's processes have it, and before NumPy is loaded: the cores are shared."""
 _ABSENT = "PostgreSQL NOT TESTED: no initdb in PATH or /usr/lib/postgresql/*/bin"
 
 
@@ -36,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Add what holds for every file."""
     config.pluginmanager.register(Order(config.getoption("--shuffle")), "order of files")
+    config.pluginmanager.register(Leaks(), "leaks")
 
 
 @pytest.fixture(autouse=True)

@@ -11,20 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from secureflow.domain.charter import Charter
 from secureflow.domain.errors import CATALOGUE
 from secureflow.domain.jobs import Job, JobState
-from secureflow.domain.jobspecs import parse_spec
 from secureflow.engines.ledger.bundle import verify_bundle
-from secureflow.engines.training.models import initial_state
-from secureflow.kit.canonical import digest
 from tests.chaos.platform import BUDGET
 from tests.chaos.schedules import CANCEL, Schedule
 
-TOLERANCE = 1e-5
-"""Of a parameter: sums are fixed-point numbers, the deltas of another party are far larger."""
 DEFECTS = frozenset({"internal", "malformed_reply", "malformed_failure"})
 """Codes that name nothing: somebody met what nobody thought of."""
 GUILT = frozenset({"leaf_forged", "approval_forged", "share_mismatch", "sum_inconsistent",
@@ -63,8 +56,6 @@ class Observed:
         working: requests and jobs that are still worked on.
         files: left over of the job.
         descriptors: what is open that was not before.
-        made: (party, round, stage) → what the party made, known in process only.
-        model: the published parameters.
     """
 
     job: Job | None = None
@@ -79,8 +70,6 @@ class Observed:
     working: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     descriptors: list[str] = field(default_factory=list)
-    made: dict[tuple[str, int, str], Any] = field(default_factory=dict)
-    model: bytes = b""
 
     @property
     def report(self) -> dict[str, Any]:
@@ -147,19 +136,13 @@ def _noised(calm: Observed) -> bool:
     return calm.job is not None and calm.job.spec.get("privacy") is not None
 
 
-def closed(seen: Observed) -> list[dict[str, Any]]:
-    """Return the entries of closed rounds, in their order."""
-    return [entry for entry in seen.entries if entry["leaf"]["leaf"]["kind"] == "round.closed"]
-
-
-def survivors_of(entry: dict[str, Any]) -> list[str]:
-    """Return who was certified in a round."""
-    return list(entry["document"]["release"]["survivors"])
-
-
 def contributors(seen: Observed) -> list[list[str]]:
     """Return who was certified in each round."""
-    return [survivors_of(entry) for entry in closed(seen)]
+    return [
+        entry["document"]["release"]["survivors"]
+        for entry in seen.entries
+        if entry["leaf"]["leaf"]["kind"] == "round.closed"
+    ]
 
 
 def nobody_stands_still(schedule: Schedule, seen: Observed, calm: Observed) -> Iterator[str]:
@@ -241,43 +224,9 @@ def nothing_left(schedule: Schedule, seen: Observed, calm: Observed) -> Iterator
             yield f"{party} was not told that the job ended"
 
 
-def sum_of_its_certified_set(schedule: Schedule, seen: Observed, calm: Observed) -> Iterator[str]:
-    """What came out is what those brought who are certified, added up here once more."""
-    job = seen.job
-    if not seen.succeeded or job is None or not seen.made:
-        return
-    if job.kind == "statistics":
-        for entry in closed(seen):
-            given = [seen.made[party, 1, "statistics"] for party in survivors_of(entry)]
-            wanted = digest([sum(column) for column in zip(*given, strict=True)])
-            if entry["document"]["release"]["sums_digest"] != wanted:
-                yield f"the sum is not that of {survivors_of(entry)}"
-    elif not _noised(seen):
-        spec = parse_spec(job.spec)
-        state = np.asarray(initial_state(spec), np.float64)  # type: ignore[arg-type]
-        for entry in closed(seen):
-            if entry["document"]["stage"] == "train":
-                state = state + _mean(seen, entry, state.size)
-        found = np.frombuffer(seen.model, "<f4")
-        if found.shape != state.shape or not np.allclose(found, state, atol=TOLERANCE):
-            yield f"the model is off by {abs(found - state).max():.2g} from what was brought"
-
-
-def _mean(seen: Observed, entry: dict[str, Any], size: int) -> Any:
-    """Return the weighted mean of the updates of a round's certified parties."""
-    number, total, weight = entry["document"]["round"], np.zeros(size), 0.0
-    for party in survivors_of(entry):
-        plain = seen.made[party, number, "train"]
-        own = float(np.frombuffer(plain[4 * size :], "<f8")[0])
-        total += own * np.frombuffer(plain[: 4 * size], "<f4").astype(np.float64)
-        weight += own
-    return total / weight
-
-
 CLAUSES: tuple[Clause, ...] = (
     ended_by_name,
     same_result,
-    sum_of_its_certified_set,
     nobody_stands_still,
     nothing_twice,
     within_budget,

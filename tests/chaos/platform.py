@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import hashlib
 import io
 import json
@@ -31,14 +30,13 @@ from secureflow.adapters.accounting.process import answer as account
 from secureflow.adapters.database import connections
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment
 from secureflow.adapters.link import CredentialFiles
-from secureflow.adapters.tee import SimulatedPlatform, simulated
+from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.agent import approvals, trainer
 from secureflow.agent import main as agent_main
 from secureflow.agent.charter import CharterDesk
 from secureflow.agent.publications import declaration, keep_lineage
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
-from secureflow.agent.updates import Updates
 from secureflow.agent.worker import Worker
 from secureflow.application.access import Principal
 from secureflow.domain.charter import SignedCharter
@@ -56,7 +54,7 @@ from secureflow.server import centre as server_centre
 from secureflow.server.initialise import initialise
 from secureflow.server.settings import ServerSettings
 from tests.chaos.network import Network
-from tests.chaos.virtual import EPOCH, LIFE, OUTSIDE, Life, VirtualLoop, virtual
+from tests.chaos.virtual import EPOCH, LIFE, Life, VirtualLoop, virtual
 
 PARTIES = ("bank-a", "bank-b", "bank-c", "bank-d")
 SERVER, ENCLAVE = "server", "enclave"
@@ -66,8 +64,6 @@ LINK = 8444
 PURPOSE = "credit scoring"
 YEAR = 366 * 86_400
 ROWS = 12
-RESTARTS = 5.0
-"""Seconds after which a process that ended by itself is started again."""
 BUDGET = 40.0
 COLUMNS: list[dict[str, Any]] = [
     {"name": "age", "type": "number", "bounds": [0, 100]},
@@ -118,30 +114,10 @@ class InlineWorker:
             raise
         if "error" in reply:
             raise SecureFlowError.from_json(reply["error"])
-        if verb == "statistics":
-            note_made(1, verb, reply["answer"]["sums"])
         return dict(reply["answer"])
 
     async def kill(self) -> None:
         self._worker = None
-
-
-def note_made(number: int, stage: str, made: Any) -> None:
-    """Note what this process made, for the oracle alone."""
-    loop: Any = asyncio.get_running_loop()
-    life = LIFE.get()
-    loop.made[life.name if life else "", number, stage] = made
-
-
-_hold = Updates._hold
-_load = functools.partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-_measured = functools.cache(simulated.code_measurement)
-
-
-def _noted_hold(self: Any, *arguments: Any) -> Any:
-    held = _hold(self, *arguments)
-    note_made(held.round, held.stage, bytes(held.plaintext))
-    return held
 
 
 def _known_secret(length: int) -> bytes:
@@ -163,11 +139,6 @@ def in_process(loop: VirtualLoop, network: Network) -> Iterator[None]:
             (server_centre, "ProcessAccountant", InlineAccountant),
             (approvals, "secrets", SimpleNamespace(token_bytes=_known_secret)),
             (connections, "BUSY_SECONDS", 0.0),
-            (Updates, "_hold", _noted_hold),
-            # What is the same for every world of this process, and costs a tenth of each.
-            (yaml, "safe_load", _load),
-            (agent_main, "code_measurement", _measured),
-            (simulated, "code_measurement", _measured),
         ):
             stack.enter_context(mock.patch.object(target, name, replacement))
         yield
@@ -212,8 +183,6 @@ class Platform:
         self.mains: dict[str, asyncio.Task[Any]] = {}
         self.shifts = dict.fromkeys(MACHINES, 0)
         self.centre: Any = None
-        self.defects: list[str] = []
-        """Processes that ended by themselves without a name for why."""
         self._up: asyncio.Future[Any] | None = None
 
     def start(self, name: str) -> None:
@@ -227,26 +196,10 @@ class Platform:
         else:
             work = (be_enclave if name == ENCLAVE else be_agent)(self.directory / name)
         self.mains[name] = life.start(work)
-        self.mains[name].add_done_callback(lambda main: self._exited(name, life, main))
 
     def _take(self, up: asyncio.Future[Any]) -> None:
         if not up.cancelled():
             self.centre = up.result()
-
-    def _exited(self, name: str, life: Life, main: asyncio.Task[Any]) -> None:
-        """Start a process anew that ended by itself, as a machine's supervisor does."""
-        if life.dead or self.lives.get(name) is not life:
-            return
-        error = None if main.cancelled() else main.exception()
-        if not isinstance(error, SecureFlowError):
-            self.defects.append(f"{name} ended by itself: {error!r}")
-        OUTSIDE.run(self.loop.create_task, self._again(name, life))
-
-    async def _again(self, name: str, life: Life) -> None:
-        await life.kill()
-        await asyncio.sleep(RESTARTS)
-        if self.lives.get(name) is life:
-            self.start(name)
 
     async def kill(self, name: str) -> None:
         """End a process as SIGKILL does."""
@@ -256,16 +209,18 @@ class Platform:
 
     async def services(self) -> Any:
         """Return the use cases of the running server, once it runs."""
-        while self.centre is None:  # noqa: ASYNC110  virtual time
+        while self.centre is None:
+            main = self.mains[SERVER]
+            if main.done() and not main.cancelled() and main.exception() is not None:
+                raise main.exception()  # type: ignore[misc]
             await asyncio.sleep(0.05)
         return self.centre.services
 
     async def end(self) -> None:
         """Kill everything."""
-        lives, self.lives = self.lives, {}
-        for life in lives.values():
-            if not life.dead:
-                await life.kill()
+        for name in list(self.lives):
+            if not self.lives[name].dead:
+                await self.kill(name)
 
     async def connected(self) -> None:
         """Wait until everybody has a link."""

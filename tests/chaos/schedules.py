@@ -88,10 +88,8 @@ def _fault(dice: random.Random) -> Fault:
     at, seconds, amount = dice.uniform(0, WITHIN), _seconds(dice), 0.0
     if what in {CUT, HOLE, HALF, SLOW}:
         whom = " > ".join(dice.choice(LINKS))
-    elif what in {LOCK, CANCEL}:
+    elif what in {DISK, LOCK, CANCEL}:
         whom = SERVER
-    elif what == DISK:
-        whom = dice.choice((SERVER, SERVER, *PARTIES))
     else:
         whom = dice.choice(MACHINES)
     if what == SLOW:

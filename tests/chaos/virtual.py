@@ -126,8 +126,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.set_task_factory(_made)
         self.set_exception_handler(_unheard)
         self.unheard: list[dict[str, Any]] = []
-        self.made: dict[tuple[str, int, str], Any] = {}
-        """(party, round, stage) → what the party made there, which nobody else ever sees."""
 
     def time(self) -> float:
         return self.now

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.domain.jobs import JobState
 from secureflow.engines.privacy import BudgetLedger, Limit
@@ -159,13 +160,12 @@ class World:
         """Wait until everybody is connected again and nobody works."""
         limit = self.loop.now + SETTLES_WITHIN
         while self.loop.now < limit:
-            centre = self.platform.centre
-            connected = centre.services.courier.connected if centre else 0
-            if connected == len(self.platform.lives) - 1 and not self.working():
+            services = self.platform.centre.services
+            if services.courier.connected == len(self.platform.lives) - 1 and not self.working():
                 return
             await asyncio.sleep(1.0)
-        if connected != len(self.platform.lives) - 1:
-            self.observed.standstill.append(f"{connected} links stand again")
+        if services.courier.connected != len(self.platform.lives) - 1:
+            self.observed.standstill.append(f"{services.courier.connected} links stand again")
         self.observed.standstill += self.working()
 
     def working(self) -> list[str]:
@@ -274,17 +274,11 @@ class World:
     # What is there afterwards.
 
     async def _look(self) -> None:
-        seen, services = self.observed, (await self.platform.services())
-        seen.standstill += self.platform.defects
+        seen, services = self.observed, self.platform.centre.services
         seen.job = await self.of(SERVER, services.jobs.get(SCIENTIST, self.job))
         seen.bundle = await self.of(SERVER, services.audit.bundle(SCIENTIST, self.job))
         seen.charter = self.template.charter.charter
         await self.of(SERVER, self._read(services))
-        seen.made = dict(self.loop.made)
-        artifact = seen.report.get("model", {}).get("artifact", "")
-        if artifact:
-            place = self.platform.directory / SERVER / "artifacts" / artifact[:2] / artifact
-            seen.model = place.read_bytes()
         seen.working = self.working()
 
     async def _read(self, services: Any) -> None:
@@ -298,7 +292,9 @@ class World:
 
     def _look_at_disks(self) -> None:
         for party in PARTIES:
-            store = Store(self.platform.directory / party / "agent.db")
+            home = self.platform.directory / party
+            settings = AgentSettings.load(home / "agent.yaml")
+            store = Store(settings.record)
             try:
                 self.observed.agents[party] = look_at(store, self.job)
             finally:

@@ -11,9 +11,8 @@ import pytest
 from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
-from peers.links import until
 
-from secureflow.adapters.artifacts import FileArtifacts, ScratchFiles, files
+from secureflow.adapters.artifacts import FileArtifacts, ScratchFiles
 from secureflow.application.ports import Artifacts
 from secureflow.kit.errors import SecureFlowError
 
@@ -161,27 +160,3 @@ async def test_what_comes_for_a_job_that_is_over_is_not_kept(tmp_path: Path) -> 
         await late.put(_stream(CONTENT), limit=len(CONTENT))
     assert not _files(tmp_path)
     await scratch.of("job_3").put(_stream(CONTENT), limit=len(CONTENT))
-
-
-async def test_a_stream_that_is_cut_as_it_begins_leaves_no_file_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The thread that makes the file knows nothing of it."""
-    artifacts, made = FileArtifacts(tmp_path / "blobs"), asyncio.Event()
-    loop, make = asyncio.get_running_loop(), files.tempfile.mkstemp
-    handles: list[int] = []
-
-    def slowly(**where: Path) -> tuple[int, str]:
-        loop.call_soon_threadsafe(made.set)
-        handle, name = make(**where)
-        handles.append(handle)
-        return handle, name
-
-    monkeypatch.setattr(files.tempfile, "mkstemp", slowly)
-    putting = asyncio.create_task(artifacts.put(_stream(CONTENT), limit=len(CONTENT)))
-    await made.wait()
-    putting.cancel()
-    await asyncio.gather(putting, return_exceptions=True)
-    await until(lambda: handles and not _files(tmp_path))
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(handles[0])

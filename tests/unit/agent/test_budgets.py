@@ -189,6 +189,7 @@ async def test_an_evaluation_alone_is_charged(tmp_path: Path) -> None:
     assert domain["spent"] > 0
 
 
+@pytest.mark.slow
 async def test_without_the_exact_figure_the_others_are_the_same(tmp_path: Path) -> None:
     agent = world(tmp_path, privacy={**PRIVATE["privacy"], "sampling": 0.5})
     budgets = agent.assembly.context.budgets

@@ -27,6 +27,8 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import write_private
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("pyarrow", "scipy", "dp_accounting", "fastapi", "sqlalchemy", "sklearn", "httpx", "typer")
 
 

@@ -113,7 +113,6 @@ def runner(dataset: DatasetConfig, spec: TrainingSpec = SPEC) -> NumpyRunner:
     return NumpyRunner(spec, open_source(dataset).read(["x", "kind", "y"]))
 
 
-@pytest.mark.slow
 async def test_a_job_computes_what_the_engine_computes(
     trainer: Trainer, dataset: DatasetConfig, model: Path, tmp_path: Path
 ) -> None:
@@ -143,7 +142,6 @@ async def test_a_job_computes_what_the_engine_computes(
     assert (tmp_path / "update").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.slow
 async def test_a_killed_worker_is_replaced_and_the_update_is_the_same(
     trainer: Trainer, dataset: DatasetConfig, model: Path, tmp_path: Path
 ) -> None:
@@ -168,7 +166,6 @@ async def test_a_worker_that_always_dies_is_an_error(dataset: DatasetConfig) -> 
     assert await code_of(trainer.moments("job")) == "job_not_prepared"
 
 
-@pytest.mark.slow
 async def test_changed_data_are_not_silently_trained_on(
     trainer: Trainer, dataset: DatasetConfig
 ) -> None:
@@ -181,7 +178,6 @@ async def test_changed_data_are_not_silently_trained_on(
     assert (await trainer.moments("job"))["sums"][0] > 0
 
 
-@pytest.mark.slow
 async def test_a_cancelled_request_leaves_the_job_usable(
     trainer: Trainer, dataset: DatasetConfig
 ) -> None:
@@ -199,7 +195,6 @@ async def test_a_cancelled_request_leaves_the_job_usable(
     assert (await trainer.moments("job"))["sums"] == expected
 
 
-@pytest.mark.slow
 async def test_closing_ends_the_process_and_the_open_request(
     trainer: Trainer, dataset: DatasetConfig
 ) -> None:
@@ -386,6 +381,8 @@ PARENT = """
 import asyncio, json, sys
 from secureflow.agent.context import Computing
 from secureflow.agent.trainer import Trainer
+
+pytestmark = pytest.mark.slow
 
 async def main():
     trainer = await Trainer.start()

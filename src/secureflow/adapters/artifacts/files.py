@@ -82,7 +82,7 @@ class FileArtifacts:
         """
         self.demand(limit)
         with writing(self._place, limit):
-            handle, name = await self._begun()
+            handle, name = await _off(tempfile.mkstemp, dir=self._incoming)
         try:
             with os.fdopen(handle, "wb", 0) as file:
                 artifact = await self._receive(file, chunks, limit)
@@ -101,15 +101,6 @@ class FileArtifacts:
             os.unlink(name)  # noqa: PTH108  Path would be refused in a coroutine; this is as quick
             raise
         return artifact
-
-    async def _begun(self) -> tuple[int, str]:
-        """Return a new file, open; whoever is cancelled meanwhile leaves none behind."""
-        making = asyncio.ensure_future(_off(tempfile.mkstemp, dir=self._incoming))
-        try:
-            return await asyncio.shield(making)
-        except asyncio.CancelledError:
-            making.add_done_callback(_discard)
-            raise
 
     async def open(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
         """Return the blob's bytes from the offset, in chunks of at most 256 KiB.
@@ -207,14 +198,6 @@ class ScratchFiles:
             if len(self._discarded) > _REMEMBERED:
                 self._discarded.popitem(last=False)
             await _off(shutil.rmtree, self._directory / job, ignore_errors=True)
-
-
-def _discard(making: asyncio.Future[tuple[int, str]]) -> None:
-    """Close and remove a file that nobody waits for any more."""
-    if not making.cancelled() and making.exception() is None:
-        handle, name = making.result()
-        os.close(handle)
-        Path(name).unlink(missing_ok=True)
 
 
 async def _read(path: Path, offset: int) -> AsyncIterator[bytes]:

@@ -296,6 +296,7 @@ def within_the_limit(deeds: list[tuple[str, str, Charge, str]]) -> None:
     assert world.disk.load().spent <= LIMIT.epsilon
 
 
+@pytest.mark.slow
 @given(_INTERLEAVINGS)
 @settings(max_examples=1200, deadline=None)
 def test_no_interleaving_exceeds_the_limit(deeds: list[tuple[str, str, Charge, str]]) -> None:
