@@ -6,7 +6,7 @@ and its salt are for those who may see the thing that it is about.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from secureflow.application.access import Principal, require, seen_projects
@@ -18,8 +18,11 @@ from secureflow.domain.jobs import Job
 from secureflow.engines.ledger.ends import CLOSED, SERVER
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.ledger.witness import quorum_of
 from secureflow.kit.errors import SecureFlowError
 
+Recosign = Callable[[str, Sequence[str]], Awaitable[None]]
+"""Asks a job's parties for a cosignature over the newest head."""
 PUBLIC_KINDS: Final = ("charter.", "organisation.")
 """Deeds that concern every member."""
 
@@ -27,9 +30,10 @@ PUBLIC_KINDS: Final = ("charter.", "organisation.")
 class Audit:
     """Use cases around the ledger."""
 
-    def __init__(self, begin: Begin, ledger: Ledger) -> None:
+    def __init__(self, begin: Begin, ledger: Ledger, recosign: Recosign | None = None) -> None:
         self._begin = begin
         self._ledger = ledger
+        self._recosign = recosign
 
     async def head(self, principal: Principal) -> dict[str, Any]:
         """Return the newest signed checkpoint with its cosignatures."""
@@ -111,6 +115,13 @@ class Audit:
         ends = [e.index for e in story if (e.job, e.author, e.kind) == (job.id, SERVER, CLOSED)]
         parties = [line["party"] for line in job.spec["roster"]]
         witnessed = await self._ledger.witnessed(ends[-1], parties) if ends else None
+        if ends and self._recosign is not None:
+            signed = {one.name for one in parse_note(witnessed).signatures} if witnessed else set()
+            missing = [party for party in parties if party not in signed]
+            if len(parties) - len(missing) < quorum_of(len(parties)):
+                # All of them: only signatures over one and the same head count together.
+                await self._recosign(job.id, parties)
+                witnessed = await self._ledger.witnessed(ends[-1], parties)
         if witnessed is not None:
             return witnessed
         ending = (job.report or {}).get("ledger", {})

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from secureflow.application.asking import Asking
 from secureflow.application.audit import Audit
-from secureflow.application.charters import Charters
+from secureflow.application.charters import Charters, member_keys
 from secureflow.application.datasets import Datasets
 from secureflow.application.deeds import Deeds
 from secureflow.application.issuing import Issuing
@@ -19,10 +20,12 @@ from secureflow.application.passwords import Passwords
 from secureflow.application.ports import Accountant, Artifacts, Begin, Bus, Courier, Ledger
 from secureflow.application.projects import Projects
 from secureflow.application.quotas import Quotas
+from secureflow.application.recosigning import Recosigning
 from secureflow.application.renewals import Renewals
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users
+from secureflow.application.witnessing import Witnessing
 from secureflow.domain.organisations import Agent
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
@@ -86,6 +89,8 @@ def make_services(
     passwords = Passwords()
     centre = Centre(link, ledger.origin, ledger.public)
     trust_domain = ports.authority.trust_domain
+    witnessing = Witnessing(ledger, partial(member_keys, begin))
+    recosign = Recosigning(ledger, ports.courier, Asking(ports.courier, witnessing.cosigned), ticks)
     return Services(
         begin=begin,
         tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
@@ -102,7 +107,7 @@ def make_services(
             clock_of=partial(_clock_of, ports.courier),
         ),
         models=Models(begin, ports.artifacts),
-        audit=Audit(begin, ledger),
+        audit=Audit(begin, ledger, recosign),
         courier=ports.courier,
         ledger=ledger,
         guard=LogGuard(begin, ledger, clock),

@@ -1,0 +1,73 @@
+"""Cosignatures that a job's end lacks, asked for again when somebody wants its bundle.
+
+Whoever was slow or away when the job ended may be there now. Any later head holds the end as well,
+so the newest one is asked for; a party that finds own entries left out goes on refusing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from secureflow.application.asking import Asking
+from secureflow.application.ports import Courier, Ledger
+from secureflow.engines.ledger.notes import noted_size, parse_note
+from secureflow.engines.script import Ask
+from secureflow.kit.clock import Ticks
+from secureflow.kit.errors import SecureFlowError
+
+PATIENCE: Final = 5.0
+"""Seconds that a party may take; whoever wants the bundle waits as long."""
+AGAIN: Final = 30.0
+"""Seconds until a job's parties are asked once more: anybody who sees it may want its bundle."""
+MOST: Final = 1000
+"""Jobs that are remembered."""
+_FIRST_SEQ: Final = 1 << 40
+"""Effects of the job's own script have smaller numbers."""
+
+
+class Recosigning:
+    """Asks parties for a cosignature over the newest head.
+
+    Args:
+        ledger: the log.
+        courier: knows who is connected.
+        asking: asks them, and takes their cosignatures in.
+        ticks: monotonic seconds.
+    """
+
+    def __init__(
+        self, ledger: Ledger, courier: Courier, asking: Asking, ticks: Ticks = time.monotonic
+    ) -> None:
+        self._ledger = ledger
+        self._courier = courier
+        self._asking = asking
+        self._ticks = ticks
+        self._asked: dict[str, float] = {}
+
+    async def __call__(self, job: str, parties: Sequence[str]) -> None:
+        """Ask those of the parties that are connected, and wait a bounded time."""
+        there = tuple(one for one in parties if self._courier.status(one).connected)
+        now = self._ticks()
+        if not there or now - self._asked.get(job, -AGAIN) < AGAIN:
+            return
+        if len(self._asked) >= MOST:
+            self._asked.clear()
+        self._asked[job] = now
+        note = await self._ledger.head()
+        size = parse_note(note).checkpoint.size
+        body = {"job": job, "head": _bare(note)}
+        ask = Ask(there, "cosign", body, need=0, patience=PATIENCE)
+        try:
+            await self._asking.perform(job, _FIRST_SEQ + size, ask, asyncio.Event())
+        except SecureFlowError:
+            return  # the bundle says whose cosignature it lacks
+
+
+def _bare(note: str) -> str:
+    """Return a note with the log's own signature alone: that is what is cosigned."""
+    noted_size(note)
+    head, _, lines = note.partition("\n\n")
+    return f"{head}\n\n{lines.splitlines()[0]}\n"
