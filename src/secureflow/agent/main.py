@@ -131,7 +131,7 @@ def _put_together(
     read = rules(settings)
     credentials = CredentialFiles(settings.directory)
     credentials()  # `not_enrolled` before anything runs
-    uplink = Uplink(credentials)
+    uplink = Uplink(credentials, lambda error: link.doubt(error))  # noqa: PLW0108  made later
     link = Link(
         settings.link,
         credentials,

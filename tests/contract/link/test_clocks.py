@@ -148,6 +148,15 @@ async def test_an_error_that_a_clock_may_have_caused_names_the_enclaves_too(
         await enclave.stop()
 
 
+async def test_a_refusal_right_after_a_clock_was_set_names_it(centre: Centre) -> None:
+    """Before any ping has told it."""
+    ahead = [0]
+    async with party(centre, clock=lambda: now() + ahead[0], handle=expired):
+        ahead[0] = HOURS
+        error = await refusal(centre, "approval_expired", 1)
+        assert "bank-a 7" in error.message
+
+
 async def test_a_wrong_clock_renews_once_and_not_for_ever(centre: Centre) -> None:
     """A day ahead, every new certificate looks old at once."""
     asked: list[str] = []

@@ -18,6 +18,7 @@ from secureflow.adapters.link.messages import Standing, answer, failure
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.waits import WAITING, Waiting
 from secureflow.domain.errors import Category, category
+from secureflow.kit.clock import Clock, system_clock
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
@@ -45,6 +46,7 @@ class Desk:
         handle: answers requests.
         standing: how far the party has verified the log, as of now.
         explained: adds to a refusal what the link knows of its cause.
+        clock: unix seconds, told with each refusal: a clock may be its cause.
     """
 
     def __init__(
@@ -52,10 +54,12 @@ class Desk:
         handle: Handle,
         standing: Callable[[], Standing],
         explained: Callable[[SecureFlowError], SecureFlowError],
+        clock: Clock = system_clock,
     ) -> None:
         self._handle = handle
         self._standing = standing
         self._explained = explained
+        self._clock = clock
         self._stream: Stream | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, Waiting] = {}
@@ -149,7 +153,9 @@ class Desk:
         standing = self._standing()
         try:
             if isinstance(outcome, SecureFlowError):
-                self._stream.send(failure(identifier, outcome, standing))
+                told = failure(identifier, outcome, standing)
+                body = {**told.body, "time": self._clock()}
+                self._stream.send(Envelope(identifier, told.kind, body))
             else:
                 self._stream.send(answer(identifier, outcome, standing))
         except SecureFlowError as error:  # the answer itself cannot be sent: say that instead

@@ -83,7 +83,7 @@ class Link:
         self._clock = clock
         self._whose = whose
         self._withdrawn = withdrawn
-        self._desk = Desk(handle, lambda: Standing.parse(hello()), self._explained)
+        self._desk = Desk(handle, lambda: Standing.parse(hello()), self._explained, clock)
         self._channel: grpc.aio.Channel | None = None
         self._dialled: Credentials | None = None
         self._stream: Stream | None = None

@@ -319,6 +319,7 @@ class LinkServer:
             self._requests.answer(envelope.id, party, body)
         elif envelope.kind == "failure":
             error, standing = parse_failure(envelope.body)
+            self._compare(party, envelope.body.get("time"))
             error = naming(
                 error, {one: self.status(one).clock_ahead for one in (party, *self._enclaves)}
             )

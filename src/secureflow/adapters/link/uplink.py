@@ -31,7 +31,7 @@ from secureflow.adapters.link.tls import (
 )
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import canonical_bytes, parse_json, sha256
-from secureflow.kit.clock import Clock
+from secureflow.kit.clock import LOOK, Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import SpiffeId
@@ -43,6 +43,8 @@ _OFFER: Final = "/secureflow.wire.v1.Uplink/Offer"
 _SEND: Final = "/secureflow.wire.v1.Uplink/Send"
 MAX_CHANNELS: Final = 16
 """Addresses that stay connected: the centre names them, so it must not fill the table."""
+RENEWAL_LOOKS: Final = 60
+"""Looks, a quarter of a second apart, whether a certificate that was refused has been renewed."""
 _TRIES: Final = 4
 _AGAIN: Final = {"link_broken", "upload_stalled"}
 
@@ -158,10 +160,16 @@ class Uplink:
 
     Args:
         credentials: returns the newest credentials.
+        doubt: told that the enclave calls them run out; may have them renewed.
     """
 
-    def __init__(self, credentials: Callable[[], Credentials]) -> None:
+    def __init__(
+        self,
+        credentials: Callable[[], Credentials],
+        doubt: Callable[[SecureFlowError], None] = lambda _: None,
+    ) -> None:
         self._credentials = credentials
+        self._doubt = doubt
         self._channels: dict[str, tuple[Credentials, grpc.aio.Channel]] = {}
 
     async def send(self, address: str, update: SealedUpdate, commitment: str) -> dict[str, JSON]:
@@ -179,15 +187,29 @@ class Uplink:
                 that tell nothing of this party's network.
         """
         upload = _Upload(update, commitment)
-        backoff = Backoff()
+        backoff, doubted = Backoff(), False
         while True:
             try:
                 with answered("the enclave"):
                     return await upload.try_once(await self._channel(address))
             except SecureFlowError as error:
+                if error.code == "certificate_not_valid_now" and not doubted:
+                    doubted = True
+                    if await self._renewed(error):
+                        continue
                 if error.code not in _AGAIN or upload.fruitless >= _TRIES:
                     raise _unreachable(error, address) from error
             await backoff.wait()
+
+    async def _renewed(self, error: SecureFlowError) -> bool:
+        """Have the certificate looked at that the enclave calls run out; tell whether it is new."""
+        before = self._credentials()
+        self._doubt(error)
+        for _ in range(RENEWAL_LOOKS):
+            if self._credentials() != before:
+                return True
+            await asyncio.sleep(LOOK / 4)
+        return False
 
     async def close(self) -> None:
         """Close every connection."""
