@@ -56,6 +56,9 @@ PARTY_LIFE = timedelta(hours=24)
 SERVER_LIFE = timedelta(days=90)
 """Longest life of a server's leaf."""
 AUTHORITY_LIFE = timedelta(days=3650)
+AUTHORITY_PAST = timedelta(days=366)
+"""The authority starts so long before it is made. It is pinned, so its beginning says nothing; but
+a clock that is set back before it would refuse every certificate, renewed ones too."""
 CLOCK_SKEW = timedelta(seconds=MAX_SKEW)
 """Leaves start this much before `now`, so that a slightly slow clock accepts them."""
 MAX_PEM = 16 * 1024
@@ -353,7 +356,7 @@ def _self_signed(key: ec.EllipticCurvePrivateKey, trust_domain: str, now: int) -
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(_instant(now) - CLOCK_SKEW)
+        .not_valid_before(_instant(now) - AUTHORITY_PAST)
         .not_valid_after(_instant(now) + AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(signs_certificates=True), critical=True)

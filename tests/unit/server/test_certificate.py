@@ -54,6 +54,13 @@ def test_a_certificate_that_was_made_while_the_clock_was_ahead_is_replaced_once_
     assert not certificate.renew_if_due()
 
 
+def test_a_clock_that_is_set_back_on_a_young_platform_is_within_the_authoritys_life(
+    tmp_path: Path,
+) -> None:
+    pem = Authority.create(tmp_path / "ca", "test.example", NOW).pem
+    assert parse_certificate(pem).not_valid_before_utc.timestamp() < NOW - 300 * DAY
+
+
 async def test_a_renewal_that_fails_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
