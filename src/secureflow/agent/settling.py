@@ -83,7 +83,7 @@ class Settling:
                 "secureflow agent data budget shows every domain.",
             )
         given = {one.job: one for one in map(self._read, bundles[:MAX_BUNDLES])}
-        found = await self._lost()
+        found, lost = await self._lost()
         _check_complete(found, given)
         mine = {
             job: one.spec
@@ -91,7 +91,7 @@ class Settling:
             if self._budgets.domain_of(one.spec) == domain
         }
         await self._budgets.foreknow(domain, list(mine.values()))
-        await asyncio.to_thread(self._charge, domain, mine, list(found.values()))
+        await asyncio.to_thread(self._charge, domain, mine, lost)
         return {"domain": domain, "jobs": sorted(mine)}
 
     def _read(self, bundle: Mapping[str, JSON]) -> _Given:
@@ -111,19 +111,23 @@ class Settling:
             )
         return _Given(job, digest(spec), parsed)
 
-    async def _lost(self) -> dict[str, SignedLeaf]:
-        """Return job → own budget leaf, for those that the record lacks or cannot read."""
+    async def _lost(self) -> tuple[dict[str, SignedLeaf], list[SignedLeaf]]:
+        """Return job → own budget leaf, for those that the record lacks or cannot read, and every
+        own leaf that it lacks: taken in, they make the chain whole again.
+        """
         kept = self._store.leaves_of(LEAF)
         unread = {leaf.hash for leaf in kept if not leaf.bundle.get("document")}
         found: dict[str, SignedLeaf] = {}
+        lost: list[SignedLeaf] = []
         at = 0
         while page := (await self._call("audit.entries", {"start": at, "limit": _PAGE}))["entries"]:
             for leaf in own_leaves(page, self._party, self._key):
-                lost = leaf.hash() in unread or not self._store.has_leaf(leaf.hash())
-                if leaf.leaf.kind == LEAF and lost:
+                known = self._store.has_leaf(leaf.hash())
+                lost += [] if known else [leaf]
+                if leaf.leaf.kind == LEAF and (not known or leaf.hash() in unread):
                     found[leaf.leaf.job] = leaf
             at += len(page)
-        return found
+        return found, lost
 
     def _charge(
         self, domain: str, jobs: Mapping[str, JobSpec], leaves: Sequence[SignedLeaf]
@@ -133,8 +137,8 @@ class Settling:
                 self._budgets.charge_whole(domain, job, spec)
             for leaf in leaves:
                 if not self._store.has_leaf(leaf.hash()):
-                    bundle = {"leaf": leaf.json()}
-                    self._store.add_leaf(OwnLeaf(leaf.hash(), leaf.leaf.job, LEAF, bundle, 1))
+                    told, bundle = leaf.leaf, {"leaf": leaf.json()}
+                    self._store.add_leaf(OwnLeaf(leaf.hash(), told.job, told.kind, bundle, 1))
             settle(self._store, domain)
             self._store.note(self._clock(), "budget.settled", "", domain=domain, jobs=sorted(jobs))
 

@@ -178,6 +178,9 @@ async def test_what_the_log_shows_is_not_left_to_the_owners_memory(tmp_path: Pat
     assert events(agent) == []
     await settle(agent, {"job": JOB, "spec": told})
     assert await spent(agent) == pytest.approx(before)
+    kept = [leaf_from_json(leaf.bundle["leaf"]) for leaf in agent.store.every_leaf()]
+    assert [leaf.json() for leaf in kept] == [entry["leaf"] for entry in agent.entries]
+    assert all(leaf.leaf.prev in {"", *(one.hash() for one in kept)} for leaf in kept)
     agent.reopen()  # what was taken from the log is no reason to refuse the next job
     await agent.assembly.context.budgets._reconcile()
 
