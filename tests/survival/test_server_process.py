@@ -103,6 +103,7 @@ def test_it_serves_announces_itself_and_stops_in_time(centre: Path, server: Proc
         "ledger": True,
         "writing": True,
         "signing": True,
+        "storage": True,
     }
     headers = login(server, centre)
     head = server.http.get("/api/v1/audit/head", headers=headers).json()

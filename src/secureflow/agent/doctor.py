@@ -30,6 +30,7 @@ from secureflow.agent.headwatch import judged, seen_set_back
 from secureflow.agent.main import read_signing_key, verifier
 from secureflow.agent.publications import Publication, differs
 from secureflow.agent.revival import NEXT_STEP
+from secureflow.agent.room import room_left
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.notes import noted_size
@@ -457,6 +458,10 @@ def _alarm(way: Way) -> str:
     return "none"
 
 
+def _disk(way: Way) -> str:
+    return room_left(way.known)
+
+
 _Leg = tuple[str, frozenset[str], Callable[[Way], str]]
 _LEGS: tuple[_Leg, ...] = (
     ("settings", frozenset(), _settings),
@@ -477,6 +482,7 @@ _LEGS: tuple[_Leg, ...] = (
     ("running", frozenset({"settings"}), _running),
     ("data", frozenset({"settings"}), _data),
     ("record", frozenset({"settings"}), _record),
+    ("disk", frozenset({"settings"}), _disk),
     ("alarm", frozenset({"settings"}), _alarm),
 )
 """Leg, the legs that it needs, and its check; in the order of the way."""

@@ -32,13 +32,13 @@ class Reserve:
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
-        self._size = size
+        self.size = size
         self._lock = threading.Lock()
 
     @property
     def missing(self) -> int:
         """Bytes of the reserve that are not held now."""
-        return 0 if self._held() else self._size
+        return 0 if self._held() else self.size
 
     def keep(self) -> bool:
         """Hold the room if there is enough; tell whether it is held now."""
@@ -49,7 +49,7 @@ class Reserve:
             try:
                 handle = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
                 try:
-                    preallocate(handle, self._size)
+                    preallocate(handle, self.size)
                 finally:
                     os.close(handle)
                 fresh.replace(self._path)
@@ -61,12 +61,12 @@ class Reserve:
     def give_up(self) -> bool:
         """Leave the room to the record; tell whether there was any."""
         with self._lock:
-            if not self._size or not self._path.exists():
+            if not self.size or not self._path.exists():
                 return False
             remove(self._path)
             gone = not self._path.exists()
         if gone:
-            _log.warning("reserve_given_up", message="the disk is full", bytes=self._size)
+            _log.warning("reserve_given_up", message="the disk is full", bytes=self.size)
         return gone
 
     def over(self, deed: Callable[[], T]) -> T:
@@ -85,6 +85,6 @@ class Reserve:
 
     def _held(self) -> bool:
         try:
-            return self._path.stat().st_size >= self._size
+            return self._path.stat().st_size >= self.size
         except OSError:
-            return not self._size
+            return not self.size

@@ -10,13 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from secureflow.agent.reserve import Reserve
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.domain.jobspecs import JobSpec, parse_spec
 from secureflow.domain.room import agent_bytes, record_bytes
-from secureflow.kit.disk import Place
+from secureflow.kit.disk import Place, size
 
 JSON = Any
+LEAST: Final = 16 << 20
+"""Bytes beside the reserve below which the doctor says so: settings, link, a small job."""
 BEGINNING: Final = frozenset({"admit", "train", "setup", "advance", "mask"})
 """Verbs of an approved job that begin something; the others end what was begun."""
 
@@ -57,6 +60,18 @@ class Room:
         reserve = self._store.reserve
         reserve.keep()
         self._place.demand(needed + reserve.missing)
+
+
+def room_left(settings: AgentSettings) -> str:
+    """Say how much room there is, for the doctor.
+
+    Raises:
+        InfrastructureError: `disk_full` where the next job would probably wait for room.
+    """
+    place = Place(settings.directory, "own files", settings.organisation)
+    held = Reserve(settings.reserve, settings.storage.reserve_mb << 20)
+    place.demand(held.missing + LEAST)
+    return f"{size(place.free())} are free, {size(held.size)} are kept for the record"
 
 
 def _taken(folder: Path) -> int:

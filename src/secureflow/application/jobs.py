@@ -44,6 +44,7 @@ from secureflow.application.turns import Turns
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, JobSummary
+from secureflow.domain.room import centre_bytes
 from secureflow.domain.specs import dump
 from secureflow.engines.script import ENCLAVE
 from secureflow.kit.clock import Clock
@@ -95,7 +96,8 @@ def topic(job: str) -> str:
 class Jobs:
     """Use cases around jobs.
 
-    `clock_of` tells by how many seconds a party's clock is ahead, if it is connected.
+    `clock_of` tells by how many seconds a party's clock is ahead, if it is connected; `room`
+    refuses bytes that a job would store and that there is no room for.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Jobs:
         quotas: Quotas,
         stopping: Callable[[], bool] = lambda: False,
         clock_of: Callable[[str], int | None] = lambda _: None,
+        room: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._begin = begin
         self._deeds = deeds
@@ -119,6 +122,7 @@ class Jobs:
         self._quotas = quotas
         self._stopping = stopping
         self._clock_of = clock_of
+        self._room = room
         self._turns = Turns()
 
     async def rehearse(self, principal: Principal, wanted: Wanted) -> Submission:
@@ -128,6 +132,7 @@ class Jobs:
         async with self._begin() as work:
             drafted = await self._draft(work, principal, wanted, priced)
         self._check_clocks(drafted)
+        self._room(centre_bytes(drafted.spec))
         return Submission(drafted.digest, dump(drafted.spec), drafted.notes, drafted.details)
 
     async def submit(self, principal: Principal, wanted: Wanted) -> Job:
@@ -156,6 +161,7 @@ class Jobs:
         async with self._deeds() as deed:
             drafted = await self._draft(deed.work, principal, wanted, priced)
             self._check_clocks(drafted)
+            self._room(centre_bytes(drafted.spec))
             await self._quotas.another_job(deed.work, principal.organisation)
             job = Job(
                 id=key,

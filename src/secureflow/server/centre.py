@@ -75,9 +75,9 @@ async def open_centre(
     certificate = ServerCertificate(settings.tls, authority, settings.host, clock)
     wait = settings.database.wait_seconds
     database, ledger = await open_ledger(settings, key, stack, wait=wait)
-    artifacts, bus, metrics = FileArtifacts(settings.artifacts), InProcessBus(), Metrics()
+    artifacts, vectors = _stores(settings)
+    bus, metrics = InProcessBus(), Metrics()
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
-    vectors = ScratchFiles(settings.artifacts / "vectors")
     desk = PartyDesk(
         witnessing,
         authority.pem,
@@ -93,19 +93,11 @@ async def open_centre(
     asking = Asking(_parties(link, Aggregation(artifacts, vectors)), witnessing.cosigned)
     runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, _Waker(bus, metrics))
     stack.push_async_callback(runner.stop)
-    readiness = make_readiness(database, ledger)
+    readiness = make_readiness(database, ledger, artifacts=artifacts)
     stack.push_async_callback(readiness.stop)
     services = make_services(
         Ports(
-            database.begin,
-            ledger,
-            key,
-            authority,
-            link,
-            runner,
-            bus,
-            artifacts,
-            clock,
+            *(database.begin, ledger, key, authority, link, runner, bus, artifacts, clock),
             ProcessAccountant(),
         ),
         address,
@@ -115,12 +107,19 @@ async def open_centre(
         stopping=stopping,
         metrics=metrics,
         quotas=settings.quotas,
+        room=artifacts.demand,
     )
     desk.open(services)
     stack.push_async_callback(_ended, asyncio.create_task(keep_swept(database.begin, clock)))
     await services.guard.settle()
     await runner.resume_all()
     return Centre(services, certificate, address)
+
+
+def _stores(settings: ServerSettings) -> tuple[FileArtifacts, ScratchFiles]:
+    spare = settings.storage.reserve_mb << 20
+    vectors = ScratchFiles(settings.artifacts / "vectors", reserve=spare)
+    return FileArtifacts(settings.artifacts, reserve=spare), vectors
 
 
 def _make_link(
@@ -225,17 +224,24 @@ class _Waker:
 
 
 def make_readiness(
-    database: Database, ledger: SqlLedger, ticks: Ticks = time.monotonic
+    database: Database,
+    ledger: SqlLedger,
+    ticks: Ticks = time.monotonic,
+    artifacts: FileArtifacts | None = None,
 ) -> ReadinessProbe:
     """Return what tells which parts work."""
-    return ReadinessProbe(
-        {
-            "database": Part(partial(_read, database)),
-            "ledger": Part(ledger.head),
-            "writing": Part(database.try_writing, WRITE_SECONDS),
-        },
-        ticks,
-    )
+    parts = {
+        "database": Part(partial(_read, database)),
+        "ledger": Part(ledger.head),
+        "writing": Part(database.try_writing, WRITE_SECONDS),
+    }
+    if artifacts is not None:
+        parts["storage"] = Part(partial(_has_room, artifacts))
+    return ReadinessProbe(parts, ticks)
+
+
+async def _has_room(artifacts: FileArtifacts) -> None:
+    artifacts.demand(0)
 
 
 async def _read(database: Database) -> None:

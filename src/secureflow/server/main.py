@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from secureflow.domain.exits import exit_code
+from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.faults import Faults
 from secureflow.kit.folder import claim_folder
@@ -58,7 +59,8 @@ async def serve(settings: ServerSettings) -> None:
         SecureFlowError: `data_newer`, `data_version_malformed`, `address_unavailable`, or what
             `open_centre` raises.
     """
-    claim_folder(settings.directory)
+    with writing(Place(settings.directory, "own files", "the centre")):
+        claim_folder(settings.directory)
     stop = asyncio.Event()
     settings = fitting(settings, raise_descriptors())
     async with contextlib.AsyncExitStack() as stack:

@@ -104,6 +104,12 @@ class DatabaseSettings(Section):
     password: SecretStr | None = None
 
 
+class StorageSettings(Section):
+    """What of the disk no model and no vector may take: the record may lie on the same one."""
+
+    reserve_mb: Annotated[int, Field(ge=0, le=1 << 20)] = 64
+
+
 class LogSettings(Section):
     """How the process logs."""
 
@@ -123,6 +129,7 @@ class ServerSettings(ProcessSettings):
         tls: directory of the server's own certificate, renewed by itself.
         artifacts: directory of content-addressed blobs.
         max_artifact_bytes: the largest blob that a party may store.
+        storage: room that is kept on the disk of the blobs.
         quotas: what one organisation may have at a time.
     """
 
@@ -140,6 +147,7 @@ class ServerSettings(ProcessSettings):
     link: LinkSettings = LinkSettings()
     database: DatabaseSettings = DatabaseSettings()
     log: LogSettings = LogSettings()
+    storage: StorageSettings = StorageSettings()
     quotas: Quotas = Quotas()
 
     @property

@@ -69,6 +69,7 @@ def make_services(
     ticks: Ticks = time.monotonic,
     metrics: Metrics | None = None,
     quotas: Quotas = DEFAULT_QUOTAS,
+    room: Callable[[int], None] = lambda _: None,
 ) -> Services:
     """Return the use cases over the ports.
 
@@ -82,6 +83,7 @@ def make_services(
         ticks: paces login attempts.
         metrics: what the world behind the ports tells of its jobs already.
         quotas: what one organisation may have at a time.
+        room: refuses bytes that a job would store and there is no room for.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     deeds = Deeds(begin, ledger, ports.log_key, clock)
@@ -105,6 +107,7 @@ def make_services(
         jobs=Jobs(
             *(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, quotas, stopping),
             clock_of=partial(_clock_of, ports.courier),
+            room=room,
         ),
         models=Models(begin, ports.artifacts),
         audit=Audit(begin, ledger, recosign),

@@ -27,6 +27,7 @@ from secureflow.domain.specs import parse
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
 from secureflow.engines.ledger.setback import Hold, set_back
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.disk import Place
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import parse_certificate, serial
 
@@ -110,7 +111,7 @@ async def test_a_healthy_agent(tmp_path: Path) -> None:
         assert list(legs) == [
             "settings", "keys", "name", "connection", "certificate", "TLS", "server",
             "authorisation", "renewals", "clock", "version", "charter", "log", "attestation",
-            "enclave", "running", "data", "record", "alarm",
+            "enclave", "running", "data", "record", "disk", "alarm",
         ]  # fmt: skip
         assert "hardware only" in legs["attestation"]["message"]
 
@@ -327,3 +328,18 @@ async def test_a_wrong_policy_and_a_missing_file(tmp_path: Path) -> None:
     async with patient(tmp_path) as sick:
         sick.settings["consent"] = {"policies": ["gone.cedar"]}
         assert (await sick.failed()).get("settings") == "policy_unreadable"
+
+
+async def test_a_disk_without_room_is_named_with_where_and_how_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with patient(tmp_path) as sick:
+        told = (await sick.legs())["disk"]["message"]
+        assert " are free, 8.4 MB are kept for the record" in told
+        monkeypatch.setattr(Place, "free", lambda _: 20_000_000)
+        leg = (await sick.legs())["disk"]
+        assert leg["code"] == "disk_full"
+        assert leg["message"].endswith(": its own files need 25.2 MB, 20.0 MB are free.")
+        assert str(sick.directory) in leg["hint"]
+        (sick.directory / "agent.reserve").write_bytes(bytes(8 << 20))
+        assert (await sick.legs())["disk"]["ok"]  # what is held needs no room

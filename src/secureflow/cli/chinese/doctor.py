@@ -60,6 +60,7 @@ TEXTS: Final[dict[str, str]] = {
     "charter": "章程",
     "attestation": "远程证明",
     "alarm": "报警",
+    "disk": "磁盘",
     "log": "日志",
     "data": "数据",
     "name": "名称",

@@ -59,6 +59,7 @@ TEXTS: Final[dict[str, str]] = {
     "it says that it runs accepted code {} in a SIMULATED TEE: no protection": (
         "它自称在模拟（SIMULATED）TEE 中运行已接受的代码 {0}：不提供任何保护"
     ),
+    "{} are free, {} are kept for the record": "可用 {0}，为记录保留 {1}",
     "none": "无",
     "The doctor does not answer {}.": "检查程序不应答 {0}。",
     "{} holds no link certificate.": "{0} 中没有链路证书。",

@@ -1,0 +1,68 @@
+"""Nothing of a job begins for which there is no room; what has begun goes on to its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.agent_world import JOB, World
+
+from secureflow.agent import witness
+from secureflow.domain.room import agent_bytes, record_bytes
+from secureflow.kit.disk import Place
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "agent")
+
+
+def nearly_full(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    monkeypatch.setattr(Place, "free", lambda _: free)
+
+
+async def test_a_job_that_does_not_fit_is_not_approved_and_leaves_no_trace(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        nearly_full(full, agent_bytes(world.spec))
+        with pytest.raises(InfrastructureError) as caught:
+            await world.ask("consent", world.consent_body())
+    assert caught.value.code == "disk_full"
+    assert caught.value.details["needed"] == agent_bytes(world.spec) + record_bytes(world.spec)
+    assert world.store.job(JOB) is None
+    assert not world.store.deeds(job=JOB)
+    assert "approval" in await world.ask("consent", world.consent_body())
+
+
+async def test_a_step_waits_and_what_was_begun_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.admitted()
+    body = world.train_body()
+    train = await world.ask("train", body)
+    world.record(train)
+    with monkeypatch.context() as full:
+        nearly_full(full, 0)
+        assert (await world.ask("close", world.close_body(body)))["vote"]
+        with pytest.raises(InfrastructureError, match="disk_full"):
+            await world.ask("train", body)
+    assert (await world.ask("train", body))["leaf"] == train["leaf"]
+
+
+async def test_an_alarm_does_not_depend_on_room_for_its_evidence(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(witness.Path, "write_text", full)
+    error = SecureFlowError(
+        "ledger_inconsistent", "two histories", "", {"known": "a", "shown": "b"}
+    )
+    world.assembly.context.witness._keep_evidence(error)
+    alarm = world.store.fact("alarm")
+    assert alarm["code"] == "ledger_inconsistent"
+    assert (alarm["details"]["known"], alarm["details"]["shown"]) == ("a", "b")
