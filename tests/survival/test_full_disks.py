@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from secureflow.demo.platform import Platform
 from secureflow.domain.specs import Limits, TrainingPlan
 from secureflow.engines.ledger.ends import FINISHED
+from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client
 from tests.peers import full_disk
 from tests.peers.full_disk import SmallDisk, wait_until
@@ -32,7 +34,8 @@ MEBIBYTES = 40
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     full_disk.demand()
-    with platform(tmp_path_factory.mktemp("disks") / "p") as built:
+    settings = {"server": {"storage": {"reserve_mb": 4}}}
+    with platform(tmp_path_factory.mktemp("disks") / "p", settings=settings) as built:
         yield built
 
 
@@ -101,6 +104,48 @@ def test_an_agent_without_room_ends_the_job_by_name_and_signs_its_end(
     with place.client("bank-a") as client:  # it was nobody's fault: the next one goes well
         assert digest(await_end(client, client.jobs.submit(request).id))
     assert reserve.stat().st_size == 8 << 20
+
+
+@pytest.fixture(scope="module")
+def store(place: Platform) -> Iterator[SmallDisk]:
+    """The disk of the centre's artefacts."""
+    place.processes["server"].terminate()
+    place.processes["server"].join()
+    with SmallDisk(place.server / "artifacts", MEBIBYTES) as small:
+        place.entry["server"] = small.entry(MORTAL)
+        place.start("server")
+        yield small
+        place.processes["server"].terminate()
+        place.processes["server"].join()
+
+
+@pytest.mark.parametrize("protection", ["sealed"])
+def test_a_job_waits_for_room_in_the_artefact_store_or_ends_by_its_name(
+    place: Platform, store: SmallDisk, protection: str
+) -> None:
+    request = training(place, PLAN, protection=protection)
+    with place.client("bank-a") as client:
+        undisturbed = await_end(client, client.jobs.submit(request).id)
+        job = client.jobs.submit(request).id
+        wait_until(lambda: rounds(client, job) >= 1, "no round")
+        store.fill()
+        time.sleep(3)
+        assert client.jobs.get(job).state == "running"
+        store.free()
+        ended = await_end(client, job)
+        assert digest(ended) == digest(undisturbed)
+        check_story(place, ended)
+        impatient = replace(request, limits=Limits(patience_seconds=5))
+        job = client.jobs.submit(impatient).id
+        wait_until(lambda: rounds(client, job) >= 1, "no round")
+        store.fill()
+        ended = await_end(client, job)
+        assert (ended.state, ended.error and ended.error["code"]) == ("failed", "disk_full")
+        assert "The disk of the centre is full: its " in ended.error["message"]
+        with pytest.raises(SecureFlowError, match="disk_full"):  # the next one does not even begin
+            client.jobs.submit(request)
+    assert verified(place, job)
+    store.free()
 
 
 def rounds(client: Client, job: str) -> int:

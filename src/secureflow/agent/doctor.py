@@ -246,9 +246,8 @@ async def _ask(settings: AgentSettings, kind: str) -> dict[str, JSON]:
     try:
         answer = await asyncio.wait_for(link.call(kind, {}), PATIENCE)
     except TimeoutError as error:
-        raise SecureFlowError(
-            "unavailable", "The centre does not answer.", "Look at the server's log."
-        ) from error
+        hint = "Look at the server's log."
+        raise SecureFlowError("unavailable", "The centre does not answer.", hint) from error
     finally:
         await link.close()
     return dict(answer)
@@ -458,10 +457,6 @@ def _alarm(way: Way) -> str:
     return "none"
 
 
-def _disk(way: Way) -> str:
-    return room_left(way.known)
-
-
 _Leg = tuple[str, frozenset[str], Callable[[Way], str]]
 _LEGS: tuple[_Leg, ...] = (
     ("settings", frozenset(), _settings),
@@ -482,7 +477,7 @@ _LEGS: tuple[_Leg, ...] = (
     ("running", frozenset({"settings"}), _running),
     ("data", frozenset({"settings"}), _data),
     ("record", frozenset({"settings"}), _record),
-    ("disk", frozenset({"settings"}), _disk),
+    ("disk", frozenset({"settings"}), lambda way: room_left(way.known)),
     ("alarm", frozenset({"settings"}), _alarm),
 )
 """Leg, the legs that it needs, and its check; in the order of the way."""

@@ -75,6 +75,7 @@ class EnclaveJob:
         self._locked: _Locked | None = None
         self._lock = asyncio.Lock()
         self._whole = Whole()
+        self._storing: asyncio.Future[dict[str, JSON]] | None = None
 
     @property
     def keys(self) -> dict[str, str]:
@@ -209,7 +210,9 @@ class EnclaveJob:
         return await self._whole.run(self._release(step, certificate, opened))
 
     async def close(self) -> None:
-        """Let work in threads end before the job is forgotten."""
+        """Let work in threads end before the job is forgotten; nobody waits for its models."""
+        if self._storing is not None:
+            self._storing.cancel()  # it may wait for room at the centre for minutes
         async with self._lock:
             self._model = None
 
@@ -227,7 +230,8 @@ class EnclaveJob:
                     "A round opens once. Keep both certificates: together they are evidence.",
                 )
             if not released.stored:
-                released.answer |= await self._store(step)
+                self._storing = asyncio.ensure_future(self._store(step))
+                released.answer |= await self._storing
                 released.stored = True
             return released.answer
 
