@@ -383,7 +383,7 @@ class Runner:
             name=entity.name,
             version=version,
             created=self._now_ms() // 1000,
-            **model,
+            **{**model, "parents": tuple(model.get("parents", ()))},  # JSON knows lists alone
         )
         await unit.models.add(fresh)
         return {"model": fresh.id, "version": version}
