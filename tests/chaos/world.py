@@ -316,10 +316,9 @@ def look_at(store: Store, job: str) -> Agent:
     spent, states = 0.0, []
     if limits:
         limit = Limit("customers", "record", BUDGET, 1e-5)
-        with suppress(SecureFlowError):
-            ledger = BudgetLedger(limit, events, lambda _: None)
-            spent = ledger.spent
-            states = [one["state"] for one in ledger.reservations() if one["job"] == job]
+        ledger = BudgetLedger(limit, events, lambda _: None)
+        spent = ledger.spent
+        states = [one["state"] for one in ledger.reservations() if one["job"] == job]
     return Agent(
         outcome=None if record is None else record.outcome or "running",
         secret=bool(record and record.secret),
