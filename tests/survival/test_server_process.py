@@ -157,3 +157,21 @@ def test_what_is_wrong_is_said_in_one_line(
     ended = subprocess.run([sys.executable, "-c", command], capture_output=True, timeout=PAUSE)  # noqa: PLW1510
     assert (ended.returncode, says in ended.stderr.decode()) == (code, True), ended.stderr
     assert "Traceback" not in ended.stderr.decode()
+
+
+def test_a_key_that_others_can_read_ends_the_start(centre: Path) -> None:
+    """Named with the remedy, in one line that is JSON as every other."""
+    config = centre / "server.yaml"
+    command = START + f"sys.exit(run(Path({str(config)!r})))"
+    for name in ("log.key", "ca/ca.key"):
+        (centre / name).chmod(0o644)
+        try:
+            ended = subprocess.run(
+                [sys.executable, "-c", command], capture_output=True, timeout=PAUSE, check=False
+            )
+        finally:
+            (centre / name).chmod(0o600)
+        lines = [json.loads(line) for line in ended.stderr.splitlines()]
+        told = [line for line in lines if line.get("code") == "key_exposed"]
+        assert (ended.returncode, len(told)) == (7, 1), ended.stderr
+        assert str(centre / name) in told[0]["hint"]

@@ -20,7 +20,7 @@ from secureflow.kit.errors import SecureFlowError
 
 PATIENCE: Final = 5.0
 """Seconds that a party may take; whoever wants the bundle waits as long."""
-AGAIN: Final = 30.0
+AGAIN: Final = 10.0
 """Seconds until a job's parties are asked once more: anybody who sees it may want its bundle."""
 MOST: Final = 1000
 """Jobs that are remembered."""
