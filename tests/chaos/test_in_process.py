@@ -14,6 +14,9 @@ from tests.chaos.jobs import KINDS
 from tests.chaos.oracle import Observed, violations
 from tests.chaos.schedules import Schedule, draw
 
+pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
+"""A process whose death is played closes nothing, as a real one; the system does that for it."""
+
 REPEAT = "python -m pytest tests/chaos/test_in_process.py -k test_seeds --seeds {}:{}"
 Play = Callable[[Schedule], Observed]
 Calm = Callable[[str], Observed]
