@@ -18,6 +18,8 @@ from secureflow.kit.logging import get_logger
 JSON = Any
 PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds between tries while the disk is full; the last one stays."""
+DEFAULT: Final = 60.0
+"""Seconds that a request without a patience of its own waits for room."""
 
 _log = get_logger(__name__)
 Handler = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
@@ -71,7 +73,7 @@ class LocalParties:
                 waited = asyncio.get_running_loop().time() - began
                 if error.code not in {FULL, FAILED}:
                     raise
-                if request.patience is not None and waited >= request.patience:
+                if waited >= (DEFAULT if request.patience is None else request.patience):
                     raise SecureFlowError.from_json(error.as_json()) from error
                 cause = error.__cause__ and repr(error.__cause__)
                 self._faults.note("request_waits", request=request.id, code=error.code, cause=cause)
