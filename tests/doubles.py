@@ -261,6 +261,9 @@ class MemoryLedger:
         self.hold = decide(self.hold, self._tree.size)
         return self.hold
 
+    async def go_on(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
+        raise NotImplementedError
+
     async def root(self, size: int) -> bytes:
         if size > self._tree.size:
             raise not_found(f"root of {size}")
@@ -318,6 +321,9 @@ class MemoryLedger:
     ) -> list[LogEntry]:
         found = [e for e in self.log if e.index >= start and job in (None, e.job)]
         return found[:limit]
+
+    async def newest_of(self, author: str, limit: int) -> list[LogEntry]:
+        return [e for e in reversed(self.log) if e.author == author][:limit]
 
     async def story(self, job: str) -> list[LogEntry]:
         own = [e.index for e in self.log if e.job == job]
@@ -451,6 +457,9 @@ class NotingDriver:
 
     async def cancel(self, job: str, by: str) -> None:
         self.cancelled.append((job, by))
+
+    async def restart(self, job: str) -> None:
+        self.started.append(job)
 
     async def state_to_resume(self, job: str) -> JobState:
         del job

@@ -294,6 +294,8 @@ class World:
         np.frombuffer(self.blobs[digest], np.uint8).tofile(path)
 
     async def call(self, kind: str, body: dict[str, Any]) -> Any:
+        if kind == "log.mine":
+            return {"leaves": []}
         self.calls.append((kind, body))
         if kind == "audit.entries":
             start = body["start"]

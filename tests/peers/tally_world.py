@@ -87,6 +87,8 @@ class Vectors:
         self.sent.append(bytes(source))
 
     async def call(self, kind: str, body: dict[str, Any]) -> Any:
+        if kind == "log.mine":
+            return {"leaves": []}
         return await self._world.call(kind, body)
 
 

@@ -91,6 +91,7 @@ RULES: dict[str, Rule] = {
     "get_charter": Rule("charter.read"),
     "get_charter_candidate": Rule("charter.read", also=(404,)),
     "propose_charter": Rule("charter.propose", body={}),
+    "continue_log": Rule("charter.propose", also=(409,)),
     "sign_charter": Rule(
         "charter.sign", "organisation", "body", {"digest": "0" * 64, "signature": "x"}, also=(404,)
     ),

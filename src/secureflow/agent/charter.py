@@ -21,6 +21,8 @@ from secureflow.kit.errors import SecureFlowError
 JSON = Any
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 _FACT = "charter"
+_EARLIER = "charters"
+"""Versions that were pinned before, oldest first: bundles were made under them."""
 HOW_TO_PIN: Final = (
     "Compare the words with every other member by telephone and sign: secureflow agent charter "
     'sign --confirm "WORDS"; once all have signed: secureflow agent charter pin '
@@ -77,6 +79,7 @@ class CharterDesk:
             "differences": compare(pinned.charter, candidate.charter)
             if both and pinned and candidate
             else [],
+            "history": self._store.fact(_EARLIER) or [],
         }
 
     def pin(self, candidate: SignedCharter, confirmation: str = "") -> Charter:
@@ -101,6 +104,9 @@ class CharterDesk:
         else:
             accept_change(pinned.charter, candidate)
         with self._store.transaction():
+            if pinned is not None and pinned.charter != charter:
+                earlier = self._store.fact(_EARLIER) or []
+                self._store.set_fact(_EARLIER, [*earlier, pinned.json()])
             self._store.set_fact(_FACT, candidate.json())
             facts = {"version": charter.version, "digest": charter.digest}
             self._store.note(self._clock(), "charter.pinned", "", **facts)

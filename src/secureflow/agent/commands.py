@@ -11,9 +11,10 @@ from typing import Any, Final, Protocol
 
 from secureflow.agent.clockwatch import ClockWatch
 from secureflow.agent.context import Fetching
+from secureflow.agent.continuing import ACCUSED, SET_BACK
 from secureflow.agent.control import Command
-from secureflow.agent.headwatch import FACT
 from secureflow.agent.publications import check_lineage, declaration, differs, keep_lineage
+from secureflow.agent.recall import CODE
 from secureflow.agent.records import InboxItem
 from secureflow.agent.reload import Reload
 from secureflow.agent.restored import restored
@@ -107,7 +108,8 @@ class Commands:
             "log_size": context.witness.log_size,
             "unproved": len(context.witness.unproved()),
             "alarm": context.store.fact("alarm"),
-            "set_back": context.store.fact(FACT),
+            "set_back": context.store.fact(SET_BACK),
+            "accused": len(context.store.fact(ACCUSED) or ()),
             "restored": restored(context.store),
             "waiting": len(self.assembly.inbox.list()),
             "jobs": [
@@ -138,6 +140,8 @@ class Commands:
         """Let the agent go on after an alarm; the owner says why."""
         context = self.assembly.context
         alarm = context.store.fact("alarm")
+        if alarm is not None and alarm["code"] == CODE:
+            await self.assembly.recall.accept()
         with context.store.transaction():
             context.store.set_fact("alarm", None)
             context.store.note(context.clock(), "alarm.cleared", "", alarm=alarm, reason=reason)
@@ -199,7 +203,10 @@ class Commands:
             signed = await self._following() or await self._adopted()
         if signed is None:
             raise _no_charter()
+        await self.assembly.continuer.check(signed)
         pinned = await asyncio.to_thread(self.assembly.context.charter.pin, signed, confirm)
+        await asyncio.to_thread(self.assembly.continuer.settle)
+        self.assembly.context.witness.troubled = True  # look at the log again, now
         return {
             "version": pinned.version,
             "digest": pinned.digest,
@@ -211,8 +218,11 @@ class Commands:
         signed = await self._following()
         if signed is None:
             raise _no_charter()
+        await self.assembly.continuer.check(signed)
         body = await asyncio.to_thread(self.assembly.context.charter.sign, signed, confirm)
+        await asyncio.to_thread(self.assembly.continuer.signed, signed)
         await self.link.call("charter.sign", body)
+        self.assembly.context.witness.troubled = True  # it may have been the last one
         return body
 
     async def data_list(self) -> list[dict[str, JSON]]:

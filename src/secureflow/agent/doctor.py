@@ -25,6 +25,7 @@ from secureflow.adapters.tee import code_measurement
 from secureflow.agent.attestation import appraisal_policy
 from secureflow.agent.charter import HOW_TO_PIN
 from secureflow.agent.check import check_record
+from secureflow.agent.continuing import ACCUSED
 from secureflow.agent.control import call
 from secureflow.agent.headwatch import judged, seen_set_back
 from secureflow.agent.main import read_signing_key, verifier
@@ -454,6 +455,9 @@ def _alarm(way: Way) -> str:
     alarm = _fact(way.known.record, "alarm")
     if alarm is not None:
         raise SecureFlowError.from_json(alarm)
+    accused = _fact(way.known.record, ACCUSED) or ()
+    if accused:
+        return f"none now; {len(accused)} against the log are kept as evidence for ever"
     return "none"
 
 

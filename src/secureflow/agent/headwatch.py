@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, Protocol
 
+from secureflow.agent.charter import CharterDesk
+from secureflow.agent.continuing import SET_BACK, Continuer
 from secureflow.agent.store import Store
 from secureflow.agent.witness import Witness
+from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.notes import noted_size, parse_note
 from secureflow.engines.ledger.setback import MAX_SHOWN
 from secureflow.kit.clock import Clock
@@ -19,11 +22,11 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
 JSON = Any
-FACT: Final = "set_back"
-"""Where the record says that the centre's log is known to be set back."""
 INTERVAL: Final = 300.0
 """Seconds from one look to the next while the link stands."""
-_STEP: Final = 1.0
+SOON: Final = 5.0
+"""The same while the log is set back: it may have been put right, or the members gone on."""
+_STEP: Final = 0.5
 
 _log = get_logger(__name__)
 
@@ -44,51 +47,91 @@ class HeadWatch:
         link: the way to the centre.
         witness: knows the newest head.
         store: the agent's record: earlier heads, and where own leaves stood.
+        desk: the pinned charter.
+        continuer: follows what the members let the log go on with.
         clock: unix seconds.
     """
 
-    def __init__(self, link: Asking, witness: Witness, store: Store, clock: Clock) -> None:
+    def __init__(
+        self,
+        link: Asking,
+        witness: Witness,
+        store: Store,
+        desk: CharterDesk,
+        continuer: Continuer,
+        clock: Clock,
+    ) -> None:
         self._link = link
         self._witness = witness
         self._store = store
+        self._desk = desk
+        self._continuer = continuer
         self._clock = clock
 
     async def run(self) -> None:
         """Look at each connection and from time to time, until cancelled."""
         while True:
             await self._link.connected.wait()
+            problem: SecureFlowError | None = None
             try:
-                await self.look()
+                problem = await self.look()
             except SecureFlowError as error:
+                problem = error
                 _log.warning("log_not_compared", code=error.code, message=error.message)
-            waited = 0.0
-            while self._link.connected.is_set() and waited < INTERVAL:
+            left = INTERVAL if problem is None else SOON
+            while left > 0 and self._link.connected.is_set() and not self._witness.troubled:
                 await asyncio.sleep(_STEP)
-                waited += _STEP
-                if self._witness.troubled:
-                    break
+                left -= _STEP
 
     async def look(self) -> SecureFlowError | None:
         """Show the centre the heads that it signed; return how its log was set back, if it was.
 
+        Where the members let it go on by a continuation that this owner signed, it is followed.
+
         Raises:
-            SecureFlowError: of the link or the centre; `malformed_note`.
+            SecureFlowError: of the link or the centre; `malformed_note`, `continuation_refused`.
         """
         self._witness.troubled = False
-        newest = self._witness.newest
-        if not newest:
+        if self._store.fact("charter") is None:
             return None
-        answer = await self._show([newest], [])
-        problem = judged(newest, answer)
-        if problem is not None:
+        await asyncio.to_thread(self._continuer.settle)
+        newest = self._witness.newest
+        answer = await self._show([newest] if newest else [], [])
+        problem = await self._followed(answer) or judged(newest, answer)
+        if problem is not None and newest:
             theirs = noted_size(str(answer.get("note", "")))
             view = self._witness.view
             earlier = self._store.heads(view.origin, min(theirs, view.size), MAX_SHOWN - 1)
             places = [list(place) for place in self._store.placed_leaves(MAX_SHOWN)]
             answer = await self._show([newest, *earlier], places)
-            problem = judged(newest, answer)
         await asyncio.to_thread(self._keep, problem)
+        if problem is None:
+            await self._continuer.submit_again()
         return problem
+
+    async def _followed(self, told: dict[str, JSON]) -> SecureFlowError | None:
+        """Pin the continuation that the log goes on with, if this owner signed it."""
+        note, pinned = told.get("note"), self._desk.pinned()
+        origin = parse_note(note).checkpoint.origin if isinstance(note, str) else pinned.origin
+        if origin == pinned.origin:
+            return None
+        answer = await self._link.call("charter.get", {})
+        current = answer.get("current") if isinstance(answer, dict) else None
+        if isinstance(current, dict):
+            parts = {part: current.get(part) for part in ("charter", "signatures")}
+            signed = SignedCharter.from_json(parts)
+            if signed.charter.origin == origin and self._continuer.has_signed(signed):
+                await self._continuer.check(signed)
+                await asyncio.to_thread(self._desk.pin, signed)
+                await asyncio.to_thread(self._continuer.settle)
+                return None
+        return SecureFlowError(
+            "charter_mismatch",
+            f"The centre's log goes by the name {origin}, the pinned charter names "
+            f"{pinned.origin}.",
+            "See what the members agreed on, and pin it if it is so: secureflow agent charter "
+            "show, secureflow agent charter pin.",
+        )
 
     async def _show(self, heads: list[str], places: list[list[JSON]]) -> dict[str, JSON]:
         answer = await self._link.call("log.show", {"heads": heads, "places": places})
@@ -97,11 +140,11 @@ class HeadWatch:
     def _keep(self, problem: SecureFlowError | None) -> None:
         """Say it once, in the log of deeds and in the record, until it is over."""
         now = None if problem is None else problem.as_json()
-        before = self._store.fact(FACT)
+        before = self._store.fact(SET_BACK)
         if now == before:
             return
         with self._store.transaction():
-            self._store.set_fact(FACT, now)
+            self._store.set_fact(SET_BACK, now)
             if problem is not None:
                 self._store.note(self._clock(), "log.set_back", message=problem.message)
             else:

@@ -87,7 +87,7 @@ async def serve(
         watch = ClockWatch(link)
         commands = Commands(assembly, link, trainer, reload, watch)
         control = ControlServer(settings.socket, commands.table())
-        heads = HeadWatch(link, assembly.context.witness, store, system_clock)
+        heads = _head_watch(link, assembly)
         looking = [asyncio.create_task(one.run()) for one in (watch, heads)]
         try:
             await control.start()
@@ -153,6 +153,13 @@ def _put_together(
     )
     assembly = assemble(settings, key, store, outside)
     return link, uplink, assembly
+
+
+def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:
+    context = assembly.context
+    return HeadWatch(
+        link, context.witness, context.store, context.charter, assembly.continuer, context.clock
+    )
 
 
 def run(config: Path) -> int:

@@ -18,16 +18,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from secureflow.agent.damage import facts_of, load_json
-from secureflow.agent.recordfile import RecordFile
 from secureflow.agent.records import Admission, InboxItem, JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.witnessed import WitnessedRows
 from secureflow.engines.ledger.ends import End
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
-MAX_HEADS = 4096
 
 
-class Store(RecordFile):
+class Store(WitnessedRows):
     """The agent's durable record (`agent.recordfile`)."""
 
     def reached(self) -> dict[str, JSON]:
@@ -168,40 +167,6 @@ class Store(RecordFile):
     def prove_leaf(self, leaf: str, place: int) -> None:
         """Note that an own leaf was proven to be in the log, at this index."""
         self._write("UPDATE leaves SET proved = 1, place = ? WHERE hash = ?", place, leaf)
-
-    def placed_leaves(self, limit: int) -> list[tuple[str, int]]:
-        """Return hash and index of the own leaves that stand last in the log."""
-        rows = self._all(
-            "SELECT hash, place FROM leaves WHERE place IS NOT NULL ORDER BY place DESC LIMIT ?",
-            limit,
-        )
-        return [(str(row["hash"]), int(row["place"])) for row in rows]
-
-    def miss_leaf(self, leaf: str) -> None:
-        """Note that a round came by without a proof for an own leaf."""
-        self._write("UPDATE leaves SET missed = missed + 1 WHERE hash = ?", leaf)
-
-    # Heads of the log that were accepted: what a set-back of it is measured by.
-
-    def add_head(self, origin: str, size: int, note: str) -> None:
-        """Keep a head; of more than `MAX_HEADS` every second one of the older half goes."""
-        self._write("INSERT OR IGNORE INTO heads VALUES (?, ?, ?)", origin, size, note)
-        row = self._one("SELECT count(*) AS count FROM heads WHERE origin = ?", origin)
-        if row is not None and row["count"] > MAX_HEADS:
-            self._write(
-                "DELETE FROM heads WHERE origin = ?1 AND size IN (SELECT size FROM (SELECT size, "
-                "row_number() OVER (ORDER BY size) AS at FROM heads WHERE origin = ?1) "
-                "WHERE at % 2 = 0 AND at < ?2)",
-                origin, MAX_HEADS // 2,
-            )  # fmt: skip
-
-    def heads(self, origin: str, at_most: int, limit: int = 1) -> list[str]:
-        """Return the greatest heads of at most this size, as the log signed them."""
-        rows = self._all(
-            "SELECT note FROM heads WHERE origin = ? AND size <= ? ORDER BY size DESC LIMIT ?",
-            origin, at_most, limit,
-        )  # fmt: skip
-        return [str(row["note"]) for row in rows]
 
     # Challenges and admissions (verdicts on enclaves).
 

@@ -82,6 +82,7 @@ class Agent:
         sessions: their state.
         model_keys: hands keys of sealed models to a verified enclave.
         room: refuses to begin what does not fit on the disk.
+        check: looks, before the first answer, whether the record is an older copy of itself.
     """
 
     def __init__(
@@ -96,8 +97,10 @@ class Agent:
         sessions: Sessions,
         model_keys: ModelKeys,
         room: Room,
+        check: Callable[[], Awaitable[None]],
     ) -> None:
         self._context = context
+        self._check = check
         self._approvals = approvals
         self._attestation = attestation
         self._updates = updates
@@ -125,7 +128,8 @@ class Agent:
         """Answer one request.
 
         Raises:
-            SecureFlowError: the refusal; `unknown_verb`; the alarm that stopped this agent.
+            SecureFlowError: the refusal; `unknown_verb`; the alarm that stopped this agent;
+                `record_set_back`.
             InfrastructureError: its disk is in the way; the request may be asked again.
         """
         handler = self._verbs.get(verb)
@@ -136,11 +140,31 @@ class Agent:
                 "Server and agent must be of compatible versions.",
             )
         self._context.witness.check_alarm()
+        await self._check()
         job = str(body.get("job", "")) if isinstance(body, dict) else ""
         with job_context(job, self._context.party):
             if verb in BEGINNING:
                 await asyncio.to_thread(self._room.for_step, job)
             return await handler(body, rider)
+
+    async def end(self, job: str, outcome: str) -> None:
+        """End a job that the centre lost, or ended without this party: nobody asks of it again."""
+        async with self._context.locks[job]:
+            await asyncio.to_thread(self._end, job, outcome)
+            await self._updates.forget(job)
+            await self._tallies.forget(job)
+            self._approvals.withdraw(job)
+
+    def _end(self, name: str, outcome: str) -> None:
+        store = self._context.store
+        with store.transaction():
+            self._sessions.forget(name)
+            store.forget_tally(name)
+            job = store.job(name)
+            if job is not None and not job.outcome:
+                store.finish_job(name, outcome)
+                self._context.budgets.settle(job)
+                store.note(self._context.clock(), "job.finished", name, outcome=outcome)
 
     async def _consent(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         del rider

@@ -12,12 +12,14 @@ from secureflow.agent.budgets import Accounting, Budgets
 from secureflow.agent.charter import CharterDesk
 from secureflow.agent.consent import Consent
 from secureflow.agent.context import AgentContext, Computing, Fetching, Uploading
+from secureflow.agent.continuing import Continuer
 from secureflow.agent.inbox import Inbox
 from secureflow.agent.inforce import InForce
 from secureflow.agent.masking import Masking
 from secureflow.agent.modelfiles import ModelFiles
 from secureflow.agent.modelkeys import ModelKeys
 from secureflow.agent.patience import called
+from secureflow.agent.recall import Recall
 from secureflow.agent.restored import Floor
 from secureflow.agent.room import Room
 from secureflow.agent.rounds import Rounds
@@ -60,6 +62,8 @@ class Assembly:
     inbox: Inbox
     consent: Consent
     attestation: Attestation
+    continuer: Continuer
+    recall: Recall
 
 
 def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Outside) -> Assembly:
@@ -94,5 +98,8 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
         sessions,
         ModelKeys(context, files),
         room,
+        lambda: recall.check(),  # noqa: PLW0108  made later
     )
-    return Assembly(agent, context, inbox, consent, attestation)
+    recall = Recall(store, party, key.public, clock, call, agent.end)
+    continuer = Continuer(store, witness, charter, clock, call, agent.end)
+    return Assembly(agent, context, inbox, consent, attestation, continuer, recall)

@@ -18,7 +18,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,7 @@ class Witness:
         """Put the view and the proved leaves on disk; the caller holds the transaction."""
         view = self.view
         self._store.set_fact("head", {"origin": view.origin, "note": view.note})
-        if view.size:
+        if view.note:
             self._store.add_head(view.origin, view.size, self.newest)
         for leaf, place in observed.proved.items():
             self._store.prove_leaf(leaf, place)
@@ -322,9 +322,12 @@ def _head(answer: JSON) -> tuple[str, tuple[bytes, ...]]:
 
 def _load_view(kept: JSON, charter: Charter) -> WitnessView:
     view = WitnessView(charter.origin, charter.log_key)
-    if kept is None or kept["origin"] != charter.origin or not kept["note"]:
-        return view
-    return observe(view, kept["note"], ())
+    if kept is not None and kept["origin"] == charter.origin and kept["note"]:
+        return observe(view, kept["note"], ())
+    if charter.continuations:  # what the members let the log go on with is seen
+        last = charter.continuations[-1]
+        return replace(view, size=last.start, root=bytes.fromhex(last.start_root))
+    return view
 
 
 def _missing(job: str, leaves: list[OwnLeaf], checkpoint: Checkpoint) -> SecureFlowError:

@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from secureflow.application.access import Principal, require, seen_projects
-from secureflow.application.charters import CURRENT
+from secureflow.application.continuing import history_up_to
 from secureflow.application.jobs import visible_job
+from secureflow.application.membership import CURRENT
 from secureflow.application.ports import Begin, Ledger, LogEntry, UnitOfWork
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.jobs import Job
 from secureflow.engines.ledger.ends import CLOSED, SERVER
+from secureflow.engines.ledger.gaps import CONTINUED
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.ledger.witness import quorum_of
@@ -23,7 +25,7 @@ from secureflow.kit.errors import SecureFlowError
 
 Recosign = Callable[[str, Sequence[str]], Awaitable[None]]
 """Asks a job's parties for a cosignature over the newest head."""
-PUBLIC_KINDS: Final = ("charter.", "organisation.")
+PUBLIC_KINDS: Final = ("charter.", "organisation.", "log.")
 """Deeds that concern every member."""
 
 
@@ -91,20 +93,42 @@ class Audit:
         async with self._begin() as work:
             job = await visible_job(work, principal, key)
             charter = await _charter_of(work, job)
+            told = await history_up_to(work, charter)
         story = await self._ledger.story(key)
         note = await self._note_of(job, story)
         size = parse_note(note).checkpoint.size
-        told = [entry for entry in story if entry.index < size]
+        story = sorted(
+            [*story, *await self._beginnings(told, story)], key=lambda entry: entry.index
+        )
         return {
             "v": 1,
-            "origin": self._ledger.origin,
+            "origin": parse_note(note).checkpoint.origin,
             "note": note,
             "job": key,
             "spec": job.spec,
             "roster": [line["party"] for line in job.spec["roster"]],
             "charter": charter,
-            "entries": [await self._entry(e, size, opened=e.job == key) for e in told],
+            "entries": [
+                await self._entry(e, size, opened=e.job == key or e.kind == CONTINUED)
+                for e in story
+                if e.index < size
+            ],
+            **({"history": [one.json() for one in told]} if told else {}),
         }
+
+    async def _beginnings(
+        self, told: Sequence[SignedCharter], story: Sequence[LogEntry]
+    ) -> list[LogEntry]:
+        """Return the entries with which the log's later origins begin, as far as they lack."""
+        starts = [one.start for one in told[-1].charter.continuations] if told else []
+        there = {entry.index for entry in story}
+        found = [
+            entry
+            for start in starts
+            if start not in there
+            for entry in await self._ledger.entries(start=start, limit=1)
+        ]
+        return [entry for entry in found if entry.kind == CONTINUED]
 
     async def _note_of(self, job: Job, story: Sequence[LogEntry]) -> str:
         """Return the first head over the job's end that most of the roster cosigned.

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from secureflow.application.access import Principal, missing, require
+from secureflow.application.continuing import Continuing, remember
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.listing import every
-from secureflow.application.ports import Begin, UnitOfWork
+from secureflow.application.membership import CANDIDATE, CURRENT, member_keys, stored
+from secureflow.application.ports import Begin, Ledger, UnitOfWork
 from secureflow.domain.charter import Charter, Member, SignedCharter, accept_change, accept_first
 from secureflow.kit import crypto
 from secureflow.kit.errors import SecureFlowError
-
-CURRENT: Final = "charter"
-CANDIDATE: Final = "charter_candidate"
 
 
 class Charters:
@@ -29,26 +28,33 @@ class Charters:
         begin: starts units of work.
         deeds: opens recorded transactions.
         trust_domain: of the link CA.
-        origin: of the log.
-        log_key: the log's base64 key.
+        ledger: the log.
+        continuing: lets a log that was set back go on.
     """
 
     def __init__(
-        self, begin: Begin, deeds: Deeds, trust_domain: str, origin: str, log_key: str
+        self,
+        begin: Begin,
+        deeds: Deeds,
+        trust_domain: str,
+        ledger: Ledger,
+        continuing: Continuing,
     ) -> None:
         self._begin = begin
         self._deeds = deeds
-        self._head = {"trust_domain": trust_domain, "origin": origin, "log_key": log_key}
+        self._trust_domain = trust_domain
+        self._ledger = ledger
+        self._continuing = continuing
 
     async def current(self) -> SignedCharter | None:
         """Return the adopted charter, if there is one."""
         async with self._begin() as work:
-            return await _stored(work, CURRENT)
+            return await stored(work, CURRENT)
 
     async def candidate(self) -> SignedCharter | None:
         """Return the charter that waits for signatures, if there is one."""
         async with self._begin() as work:
-            return await _stored(work, CANDIDATE)
+            return await stored(work, CANDIDATE)
 
     async def show(self, principal: Principal, *, candidate: bool = False) -> dict[str, Any]:
         """Return a charter with its digest and what people compare.
@@ -96,6 +102,14 @@ class Charters:
             deed.record("charter.proposed", {**document, "version": draft.charter.version})
             return deed.answer(await described(draft))
 
+    async def go_on(self, principal: Principal) -> dict[str, Any]:
+        """Draft the charter that continues a log that was set back.
+
+        Raises:
+            SecureFlowError: `forbidden`, `log_not_set_back`, `charter_missing`.
+        """
+        return await described(await self._continuing.propose(principal))
+
     async def sign(
         self, principal: Principal, organisation: str, digest: str, signature: str
     ) -> dict[str, Any]:
@@ -114,13 +128,17 @@ class Charters:
             SecureFlowError: `not_found` without a candidate, `charter_mismatch` for another
                 digest, `signature_refused`.
         """
+        continued = await self._continuing.add_signature(organisation, digest, signature)
+        if continued is not None:
+            return await described(continued)
         async with self._deeds() as deed:
-            draft = await _stored(deed.work, CANDIDATE)
-            pinned = await _stored(deed.work, CURRENT)
+            draft = await stored(deed.work, CANDIDATE)
+            pinned = await stored(deed.work, CURRENT)
             if pinned is not None and pinned.charter.digest == digest:
                 signed = _with(pinned, pinned.charter.keys, organisation, signature)
                 deed.record("charter.signed", {"digest": digest, "organisation": organisation})
                 await deed.work.set_setting(CURRENT, signed.json())
+                await remember(deed.work, signed)
                 return deed.answer(await described(signed))
             if draft is None:
                 raise missing("charter", "candidate")
@@ -137,17 +155,18 @@ class Charters:
             return deed.answer(await described(signed))
 
     async def _next(self, work: UnitOfWork, members: Sequence[Member]) -> Charter:
-        pinned = await _stored(work, CURRENT)
+        pinned = await stored(work, CURRENT)
         version = pinned.charter.version + 1 if pinned else 1
         previous = pinned.charter.digest if pinned else ""
-        return Charter(version=version, members=tuple(members), previous=previous, **self._head)
-
-
-async def member_keys(begin: Begin) -> Mapping[str, str]:
-    """Return organisation → signing key of the adopted charter (empty without one)."""
-    async with begin() as work:
-        signed = await _stored(work, CURRENT)
-    return signed.charter.keys if signed else {}
+        return Charter(
+            version=version,
+            trust_domain=self._trust_domain,
+            origin=self._ledger.origin,
+            log_key=self._ledger.public,
+            members=tuple(members),
+            previous=previous,
+            continuations=pinned.charter.continuations if pinned else (),
+        )
 
 
 async def described(signed: SignedCharter) -> dict[str, Any]:
@@ -201,6 +220,7 @@ async def _keep(
         return
     await deed.work.set_setting(CURRENT, signed.json())
     await deed.work.set_setting(CANDIDATE, None)
+    await remember(deed.work, signed)
     document = {"digest": digest, "version": signed.charter.version}
     deed.record("charter.adopted", {**document, "signed": sorted(signed.signatures)})
 
@@ -212,8 +232,3 @@ async def _enrolled(work: UnitOfWork) -> dict[str, Member]:
             organisation = await work.organisations.get(agent.organisation)
             members[organisation.id] = Member(organisation.id, organisation.name, agent.key)
     return members
-
-
-async def _stored(work: UnitOfWork, name: str) -> SignedCharter | None:
-    value = await work.setting(name)
-    return SignedCharter.from_json(value) if value is not None else None

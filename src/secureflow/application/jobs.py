@@ -71,6 +71,9 @@ class Driver(Protocol):
     async def cancel(self, job: str, by: str) -> None:
         """Cancel it, durably."""
 
+    async def restart(self, job: str) -> None:
+        """Let go of a job and drive it afresh from its journal."""
+
     async def state_to_resume(self, job: str) -> JobState:
         """Replay a paused job; return the state that its script is in (`script_changed`)."""
 

@@ -260,6 +260,15 @@ class Ledger(Protocol):
     async def judge(self, decide: Callable[[Hold | None, int], Hold | None]) -> Hold | None:
         """Decide whether the log is held, from what is known of it and its size, alone."""
 
+    async def go_on(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
+        """Go on under a new origin from the first `start` leaves, with this one as the next.
+
+        What the log holds after them follows it. Done twice it changes nothing.
+
+        Raises:
+            SecureFlowError: `log_not_set_back`, `continuation_refused`.
+        """
+
     async def root(self, size: int) -> bytes:
         """Return the root over the first `size` leaves (`not_found` where there are fewer)."""
 
@@ -297,6 +306,9 @@ class Ledger(Protocol):
 
     async def story(self, job: str) -> list[LogEntry]:
         """Return every leaf of the job, and those between that complete its authors' chains."""
+
+    async def newest_of(self, author: str, limit: int) -> list[LogEntry]:
+        """Return an author's newest leaves, newest first."""
 
     async def inclusion(self, index: int, size: int) -> list[bytes]:
         """Return the inclusion proof (`not_found` when index ≥ size or size too large)."""

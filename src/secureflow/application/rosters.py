@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from secureflow.application.access import missing
-from secureflow.application.charters import CURRENT
 from secureflow.application.listing import every
+from secureflow.application.membership import CURRENT
 from secureflow.application.ports import UnitOfWork
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.datasets import Dataset

@@ -31,7 +31,7 @@ from secureflow.application.recording import closes, pending_leaves
 from secureflow.application.replaying import Course, replay
 from secureflow.application.resuming import RESUMED
 from secureflow.application.scripts import retired
-from secureflow.application.windups import WindUp, cancellation, decide, script_of
+from secureflow.application.windups import WindUp, cancellation, decide, overtaken, script_of
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, check_transition
 from secureflow.domain.models import Model
@@ -133,6 +133,13 @@ class Runner:
             await unit.commit()
         if job in self._courses:
             self._courses[job].cancel.set()
+        self.start(job)
+
+    async def restart(self, job: str) -> None:
+        """Let go of a job and drive it afresh from its journal: how it goes on was decided."""
+        if (task := self._tasks.get(job)) is not None and not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         self.start(job)
 
     async def stop(self) -> None:
@@ -415,7 +422,7 @@ class Runner:
 def _ends_by(job: Job) -> SecureFlowError | None:
     """Return why a job is to be ended without its script; None when its script goes on."""
     paused = job.state == JobState.PAUSED
-    return (cancellation(job) if paused else None) or retired(job)
+    return (cancellation(job) if paused else None) or overtaken(job) or retired(job)
 
 
 def _leaves_pause(job: Job) -> bool:

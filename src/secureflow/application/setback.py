@@ -10,11 +10,12 @@ holds nothing newer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from secureflow.application.charters import member_keys
 from secureflow.application.listing import every
+from secureflow.application.membership import member_keys
 from secureflow.application.ports import Begin, Ledger
+from secureflow.domain.origins import continues
 from secureflow.engines.ledger.merkle import EMPTY_ROOT
 from secureflow.engines.ledger.notes import Checkpoint, parse_note
 from secureflow.engines.ledger.setback import MAX_SHOWN, Hold, set_back
@@ -26,18 +27,30 @@ JSON = Any
 _log = get_logger(__name__)
 
 
+class Ending(Protocol):
+    """Ends jobs that began before the log was set back (`application.continuing`)."""
+
+    async def end_jobs(self) -> list[str]:
+        """Have every job that goes on end by name."""
+
+    async def restart(self, jobs: list[str]) -> None:
+        """Drive jobs afresh, to their end."""
+
+
 class LogGuard:
     """Judges the heads that parties show.
 
     Args:
         begin: starts units of work.
         ledger: the log.
+        ending: ends the jobs that began before a restored log goes on.
         clock: unix seconds.
     """
 
-    def __init__(self, begin: Begin, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, begin: Begin, ledger: Ledger, ending: Ending, clock: Clock) -> None:
         self._begin = begin
         self._ledger = ledger
+        self._ending = ending
         self._clock = clock
 
     async def shown(
@@ -58,7 +71,8 @@ class LogGuard:
             head = self._signed(text)
             if head is None:
                 continue
-            root = await self._root(head.size)
+            later = head.origin != self._ledger.origin
+            root = None if later else await self._root(head.size)
             if root == head.root:
                 kept = max(kept, head.size)
                 continue
@@ -78,10 +92,12 @@ class LogGuard:
             return hold
         if await self.waiting(hold):
             return hold
+        jobs = await self._ending.end_jobs()
+        await self._settled()
         after = await self._ledger.judge(lambda now, _: None if now == hold else now)
         if after is None:
             _log.warning("log_goes_on", origin=self._ledger.origin, seen=list(hold.seen))
-            await self._settled()
+        await self._ending.restart(jobs)
         return after
 
     async def waiting(self, hold: Hold) -> tuple[str, ...]:
@@ -111,12 +127,15 @@ class LogGuard:
             raise error
 
     def _signed(self, text: str) -> Checkpoint | None:
-        """Return what a head says, if this log signed it under its present name."""
+        """Return what a head says, if this log signed it, under its present name or a later one.
+
+        One under a later name says that this database is older than a continuation.
+        """
         try:
             note = parse_note(text)
         except SecureFlowError:
             return None
-        mine = note.checkpoint.origin == self._ledger.origin
+        mine = continues(note.checkpoint.origin, self._ledger.origin)
         return note.checkpoint if mine and note.verify_log(self._ledger.public) else None
 
     async def _root(self, size: int) -> bytes | None:

@@ -18,6 +18,8 @@ from secureflow.kit.errors import SecureFlowError
 
 KEY: Final = "windup"
 """Where a job's progress holds it."""
+SET_BACK: Final = "set_back"
+"""Where the progress of a job says that the log was set back under it."""
 AWAITED_SECONDS: Final = 60.0
 """How long agents may take to dial in again after a start, to be told of the end."""
 PRESENT_SECONDS: Final = 5.0
@@ -62,6 +64,17 @@ def cancellation(job: Job) -> SecureFlowError | None:
     if "cancel" not in job.progress:
         return None
     return SecureFlowError("cancelled", f"Job {job.id} was cancelled.")
+
+
+def overtaken(job: Job) -> SecureFlowError | None:
+    """Return the error by which a job ends that began before the log was set back."""
+    if SET_BACK not in job.progress:
+        return None
+    return SecureFlowError(
+        "job_set_back",
+        f"Job {job.id} began before the centre was set back to an earlier state, and cannot go on.",
+        "Submit it again; consent is asked anew.",
+    )
 
 
 async def script_of(job: Job, end: WindUp, ledger: Ledger) -> Script[dict[str, Any]]:

@@ -290,7 +290,8 @@ def show_charter(
         return
     if not told["pinned"]:
         raise SecureFlowError("charter_not_pinned", t("No charter is pinned yet."))
-    write_text(save, json.dumps(told["pinned"], ensure_ascii=False, indent=2) + "\n")
+    kept = told["pinned"] | ({"history": told["history"]} if told.get("history") else {})
+    write_text(save, json.dumps(kept, ensure_ascii=False, indent=2) + "\n")
     say(t("Written to {path}.", path=save))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.console import Form, Output, group, moment, say, show
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.names import named
 from secureflow.cli.session import client
@@ -17,6 +17,7 @@ from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
     from secureflow.engines.ledger.bundle import BundleVerdict
+    from secureflow.engines.ledger.gaps import Gap
 
 app = group("Read the ledger, and verify a job's story offline.")
 
@@ -89,9 +90,12 @@ def verify(
     from secureflow.domain.charter import SignedCharter
     from secureflow.engines.ledger.bundle import verify_bundle
 
-    pinned = None if charter is None else SignedCharter.from_json(read_json(charter)).charter
+    given: Any = None if charter is None else read_json(charter)
+    earlier = given.pop("history", []) if isinstance(given, dict) else []
+    pinned = None if charter is None else SignedCharter.from_json(given).charter
     kept = None if held is None else read_json(held)
-    verdict = verify_bundle(read_json(bundle), pinned, kept, spec)
+    known = [SignedCharter.from_json(one) for one in earlier]
+    verdict = verify_bundle(read_json(bundle), pinned, kept, spec, known)
     if output is Form.TABLE:
         _show(verdict)
     else:
@@ -136,6 +140,26 @@ def _word(status: str) -> str:
     return words[status]
 
 
+def _say_gap(gap: Gap) -> None:
+    """Say what the log lost, how it goes on, and who let it."""
+    say(
+        t(
+            "Gap: the log {origin} was set back from {size} entries to {start} ({lost} lost) "
+            "and goes on as {name} since {when}; signed by {signed} of {members} members: "
+            "{who}.",
+            origin=gap.origin,
+            size=gap.size,
+            start=gap.start,
+            lost=gap.lost,
+            name=gap.continued_as,
+            when=moment(gap.at) if gap.at else "?",
+            signed=len(gap.signed),
+            members=gap.members or "?",
+            who=", ".join(gap.signed) or "?",
+        )
+    )
+
+
 def _show(verdict: BundleVerdict) -> None:
     """Write a verdict for people: what was found, then how each author's leaves end."""
     facts = {
@@ -162,6 +186,8 @@ def _show(verdict: BundleVerdict) -> None:
     ]
     if ends:
         show(ends, Form.TABLE)
+    for gap in verdict.gaps:
+        _say_gap(gap)
     accused = [
         {
             "author": one.author,

@@ -17,7 +17,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 
 if TYPE_CHECKING:
-    from secureflow.domain.charter import SignedCharter
+    from secureflow.domain.charter import Charter, SignedCharter
 
 app = group("The charter: who the organisations are, compared out of band.")
 
@@ -55,6 +55,20 @@ def draft(
         published = connection.charter.draft(member)
     _show(_signed({"charter": published.charter, "signatures": published.signatures}), output)
     say(t("Each member now compares the words and signs: secureflow agent charter sign."))
+
+
+@app.command("continue", help=t("Let a log that was set back go on, if its members agree."))
+def go_on(output: Output = Form.TABLE) -> None:
+    """Draft the charter that continues a log whose newest database is gone."""
+    with client() as connection:
+        published = connection.charter.go_on()
+    _show(_signed({"charter": published.charter, "signatures": published.signatures}), output)
+    say(
+        t(
+            "More than two thirds of the members compare the words and sign: "
+            "secureflow agent charter sign. Until then nothing is signed."
+        )
+    )
 
 
 @app.command("compare", help=t("Say how two charter files differ; exit code 7 if they do."))
@@ -103,6 +117,8 @@ def verify(
 def _signed(value: Any) -> SignedCharter:
     from secureflow.domain.charter import SignedCharter
 
+    if isinstance(value, dict) and "history" in value:  # earlier versions, for bundles
+        value = {name: one for name, one in value.items() if name != "history"}
     return SignedCharter.from_json(value)
 
 
@@ -119,6 +135,25 @@ def show_both(told: Mapping[str, Any]) -> None:
         _show(_signed(waiting), Form.TABLE)
     for line in told.get("differences") or ():
         write(t("differs from the pinned one: {what}", what=line))
+
+
+def say_continuations(charter: Charter) -> None:
+    """Say plainly what the log lost, and how it goes on."""
+    names = [one.origin for one in charter.continuations[1:]] + [charter.origin]
+    for one, name in zip(charter.continuations, names, strict=False):
+        say(
+            t(
+                "The log {origin} was set back from {size} entries to {start}: {lost} entries, "
+                "from {first} to {last}, are lost for ever. It goes on as {name}.",
+                origin=one.origin,
+                size=one.size,
+                start=one.start,
+                lost=one.lost,
+                first=one.start if one.lost else "–",
+                last=one.size - 1 if one.lost else "–",
+                name=name,
+            )
+        )
 
 
 def _show(signed: SignedCharter, output: Form) -> None:
@@ -138,5 +173,6 @@ def _show(signed: SignedCharter, output: Form) -> None:
     rows = [{**vars(one), "signed": t("yes") if one.organisation in valid else t("no")}
             for one in charter.members]  # fmt: skip
     show(rows, output, ("organisation", "name", "key", "signed"))
+    say_continuations(charter)
     say(t("Compare with the other members, not over this server:"))
     write(f"  {facts['words']}\n  {facts['digits']}")

@@ -17,6 +17,7 @@ def compared(config: Path) -> str:
         SecureFlowError: `charter_missing`; `not_confirmed`, also where nobody is at a terminal.
     """
     from secureflow.agent import api
+    from secureflow.cli.charter import say_continuations
     from secureflow.domain.charter import SignedCharter
 
     told = api.charter_show(config)
@@ -33,6 +34,7 @@ def compared(config: Path) -> str:
         say(f"  {member.organisation}  {member.name}  {member.key}")
     for line in told.get("differences") or ():
         say(t("differs from the pinned one: {what}", what=line))
+    say_continuations(charter)
     say(t("Compare with the other members, not over this server:"))
     say(f"  {charter.fingerprint_words('en')}\n  {charter.fingerprint_words('zh')}")
     if not sys.stdin.isatty():

@@ -15,6 +15,12 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
+from secureflow.domain.continuation import (
+    MAX_CONTINUATIONS,
+    Continuation,
+    check_continuations,
+    check_following,
+)
 from secureflow.domain.words import WORDS
 from secureflow.kit import canonical, crypto
 from secureflow.kit.errors import SecureFlowError
@@ -46,7 +52,8 @@ class Member:
 class Charter:
     """One version of the charter. The order of members has no meaning: they are kept sorted.
 
-    `previous` is the hex digest of the version before, "" for version 1.
+    `previous` is the hex digest of the version before, "" for version 1; `continuations` are the
+    set-backs that the log went on from, oldest first.
 
     Raises:
         SecureFlowError: `malformed_charter` naming the field or member.
@@ -58,9 +65,11 @@ class Charter:
     log_key: str
     members: tuple[Member, ...]
     previous: str = ""
+    continuations: tuple[Continuation, ...] = ()
 
     def __post_init__(self) -> None:
         _check_head(self)
+        check_continuations(self.origin, self.continuations)
         _check_members(self.members, self.log_key)
         ordered = tuple(sorted(self.members, key=lambda member: member.organisation))
         object.__setattr__(self, "members", ordered)
@@ -69,18 +78,22 @@ class Charter:
         """Return the JSON body that members sign."""
         members = [vars(member).copy() for member in self.members]
         body = {one.name: getattr(self, one.name) for one in fields(self)}
+        body["continuations"] = [one.json() for one in self.continuations]
+        if not self.continuations:  # as it was signed before there were any
+            del body["continuations"]
         return body | {"members": members}
 
     @classmethod
     def from_json(cls, value: Any) -> Charter:
         """Build a charter from parsed foreign JSON; raises `malformed_charter`."""
-        body = _exact(value, {one.name for one in fields(cls)}, "charter")
+        told = _continuations(value)
+        body = _exact(value, {one.name for one in fields(cls)} - _without(told), "charter")
         listed = body["members"]
         if not isinstance(listed, list) or len(listed) > MAX_MEMBERS:
             raise _malformed(f"members is no list of at most {MAX_MEMBERS}")
         names = {one.name for one in fields(Member)}
         members = tuple(Member(**_exact(one, names, "member")) for one in listed)
-        return cls(**(body | {"members": members}))
+        return cls(**(body | {"members": members, "continuations": told}))
 
     @cached_property
     def digest(self) -> str:
@@ -235,7 +248,25 @@ def accept_change(pinned: Charter, candidate: SignedCharter) -> Charter:
             "Ask the missing members to sign it: secureflow agent charter sign.",
             {"signed": sorted(signers), "missing": sorted(pinned.keys.keys() - signers)},
         )
+    check_follows(pinned, new)
     return new
+
+
+def check_follows(before: Charter, after: Charter) -> None:
+    """Refuse a next version that hides a continuation of the log, or changes more beside one.
+
+    Raises:
+        SecureFlowError: `charter_mismatch`.
+    """
+    check_following(
+        (before.origin, before.log_key, before.members, before.continuations),
+        (after.origin, after.log_key, after.members, after.continuations),
+    )
+
+
+def enough_for_a_change(signed: int, members: int) -> bool:
+    """Tell whether so many of the members of a version may change it: more than two thirds."""
+    return _most(signed, members)
 
 
 def compare(a: Charter, b: Charter) -> list[str]:
@@ -245,6 +276,11 @@ def compare(a: Charter, b: Charter) -> list[str]:
         f"{name}: {getattr(a, name) or 'none'} → {getattr(b, name) or 'none'}"
         for name in heads
         if getattr(a, name) != getattr(b, name)
+    ]
+    lines += [
+        f"log {one.origin}: set back from {one.size} entries to {one.start}, {one.lost} are lost"
+        for one in b.continuations
+        if one not in a.continuations
     ]
     old = {member.organisation: member for member in a.members}
     new = {member.organisation: member for member in b.members}
@@ -304,6 +340,19 @@ def _check_key(key: Any, what: str) -> None:
         crypto.public_key(key if isinstance(key, str) else "")
     except SecureFlowError as error:
         raise _malformed(f"{what} is no base64 Ed25519 key") from error
+
+
+def _continuations(value: Any) -> tuple[Continuation, ...]:
+    listed = value.get("continuations", []) if isinstance(value, dict) else []
+    if not isinstance(listed, list) or len(listed) > MAX_CONTINUATIONS:
+        raise _malformed(f"continuations is no list of at most {MAX_CONTINUATIONS}")
+    if isinstance(value, dict) and "continuations" in value and not listed:
+        raise _malformed("continuations is empty: then it is left out")
+    return tuple(Continuation.from_json(one) for one in listed)
+
+
+def _without(told: tuple[Continuation, ...]) -> set[str]:
+    return set() if told else {"continuations"}
 
 
 def _exact(value: Any, names: set[str], what: str) -> dict[str, Any]:

@@ -29,6 +29,11 @@ class CharterResource(Resource[D_co]):
         return verbs.post("/charter/candidate", body, answers.value(PublishedCharter))
 
     @operation
+    def go_on(self) -> Call[PublishedCharter]:
+        """Draft the charter that lets a log that was set back go on."""
+        return verbs.post("/charter/continuation", {}, answers.value(PublishedCharter))
+
+    @operation
     def sign(self, organisation: str, digest: str, signature: str) -> Call[PublishedCharter]:
         """Hand in an organisation's signature (agents do this themselves)."""
         body = {"organisation": organisation, "digest": digest, "signature": signature}

@@ -21,9 +21,9 @@ from secureflow.adapters.link import Bounds, LinkServer
 from secureflow.adapters.messaging import InProcessBus
 from secureflow.application.aggregation import Aggregation
 from secureflow.application.asking import Asking
-from secureflow.application.charters import member_keys
 from secureflow.application.jobs import topic
 from secureflow.application.local import LocalParties
+from secureflow.application.membership import member_keys
 from secureflow.application.organisations import revoked
 from secureflow.application.ports import Bus
 from secureflow.application.runner import Runner
@@ -111,9 +111,15 @@ async def open_centre(
     )
     desk.open(services)
     stack.push_async_callback(_ended, asyncio.create_task(keep_swept(database.begin, clock)))
+    await _go_on(services, runner)
+    return Centre(services, certificate, address)
+
+
+async def _go_on(services: Services, runner: Runner) -> None:
+    """Finish a continuation that was begun, let a restored log go on, and take up the jobs."""
+    await services.continuing.finish()
     await services.guard.settle()
     await runner.resume_all()
-    return Centre(services, certificate, address)
 
 
 def _stores(settings: ServerSettings) -> tuple[FileArtifacts, ScratchFiles]:

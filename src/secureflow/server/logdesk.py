@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from secureflow.adapters.link import PeerIdentity
 from secureflow.application.organisations import ENCLAVE
+from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.setback import MAX_SHOWN
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.services import Services
@@ -16,6 +17,8 @@ JSON = Any
 Body = Mapping[str, JSON]
 MAX_NOTE: Final = 2048
 """Characters of a head without cosignatures; an origin has at most 255."""
+MAX_AGAIN: Final = 100
+"""Leaves that an agent submits again at once, and jobs that it asks about."""
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -36,6 +39,55 @@ async def show(services: Services, peer: PeerIdentity, body: Body) -> JSON:
         raise SecureFlowError("forbidden", "An enclave is no witness of the log.")
     await services.guard.shown(peer.party, _heads(body.get("heads")), _places(body.get("places")))
     return await standing(services)
+
+
+async def prove(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    """Prove that a log of `to` entries begins with one of `from`, and holds own leaves.
+
+    Raises:
+        SecureFlowError: `invalid_request`, `not_found`.
+    """
+    del peer
+    old, new = _size(body.get("from")), _size(body.get("to"))
+    if old > new:
+        raise _invalid("from is greater than to")
+    proof = await services.ledger.consistency(old, new) if 0 < old < new else []
+    places = _places(body.get("places"))
+    inclusion = [
+        [node.hex() for node in await services.ledger.inclusion(index, new)]
+        for _, index in places
+        if index < new
+    ]
+    return {"consistency": [node.hex() for node in proof], "inclusion": inclusion}
+
+
+async def resubmit(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    """Take an organisation's own leaves of an earlier origin again, and say how its jobs stand.
+
+    Raises:
+        SecureFlowError: `forbidden`, `invalid_request`, `leaf_forged`, `malformed_leaf`.
+    """
+    if peer.party == ENCLAVE:
+        raise SecureFlowError("forbidden", "An enclave has no leaves to submit again.")
+    leaves, jobs = body.get("leaves", []), body.get("jobs", [])
+    if not isinstance(leaves, list) or len(leaves) > MAX_AGAIN:
+        raise _invalid(f"leaves is no list of at most {MAX_AGAIN}")
+    if not isinstance(jobs, list) or len(jobs) > MAX_AGAIN:
+        raise _invalid(f"jobs is no list of at most {MAX_AGAIN}")
+    if not all(isinstance(job, str) and len(job) <= 64 for job in jobs):
+        raise _invalid("a job's id is no short text")
+    taken = await services.continuing.take_again(peer.party, leaves)
+    return {"taken": taken, "jobs": await services.continuing.states(jobs)}
+
+
+async def mine(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    """Return an organisation's own newest leaves: what its record must hold."""
+    if peer.party == ENCLAVE:
+        raise SecureFlowError("forbidden", "An enclave has no leaves of its own name.")
+    limit = min(_size(body.get("limit", MAX_SHOWN)), MAX_SHOWN)
+    found = await services.ledger.newest_of(peer.party, limit)
+    leaves = [{"index": one.index, "leaf": parse_leaf(one.data).json()} for one in found]
+    return {"leaves": leaves}
 
 
 async def standing(services: Services) -> dict[str, JSON]:
@@ -67,6 +119,12 @@ def _place(value: JSON) -> tuple[str, int]:
         if named and type(index) is int and 0 <= index < 1 << 53:
             return leaf, index
     raise _invalid("a place is no leaf hash with its index")
+
+
+def _size(value: JSON) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 53:
+        raise _invalid("a size is no number")
+    return value
 
 
 def _invalid(reason: str) -> SecureFlowError:

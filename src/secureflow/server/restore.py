@@ -32,7 +32,7 @@ from secureflow.adapters.database.presence import IDENTITY, standing
 from secureflow.adapters.database.proving import Proven, prove_log
 from secureflow.adapters.database.restored import RESTORED
 from secureflow.adapters.database.tables import ENROLMENTS, SETTINGS, TOKENS
-from secureflow.application.charters import CURRENT
+from secureflow.application.membership import CURRENT
 from secureflow.domain.charter import SignedCharter
 from secureflow.kit.archive import Backup, Manifest, unreadable
 from secureflow.kit.clock import system_clock

@@ -29,7 +29,7 @@ from secureflow.kit.pki import ca_fingerprint
 from secureflow.kit.plain import shown
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.version import __version__
-from secureflow.server.logdesk import greeted, show, standing
+from secureflow.server.logdesk import greeted, mine, prove, resubmit, show, standing
 from secureflow.server.services import Services
 
 JSON = Any
@@ -129,6 +129,9 @@ class PartyDesk:
             "charter.sign": _sign,
             "audit.head": _head,
             "log.show": show,
+            "log.mine": mine,
+            "log.prove": prove,
+            "log.resubmit": resubmit,
             "audit.entries": _entries,
             "status": self._status,
         }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
+from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.jobs import Jobs
 from secureflow.application.models import Models
@@ -41,5 +42,6 @@ class Services:
     courier: Courier
     ledger: Ledger
     guard: LogGuard
+    continuing: Continuing
     metrics: Metrics
     readiness: Readiness

@@ -9,11 +9,13 @@ from functools import partial
 
 from secureflow.application.asking import Asking
 from secureflow.application.audit import Audit
-from secureflow.application.charters import Charters, member_keys
+from secureflow.application.charters import Charters
+from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.deeds import Deeds
 from secureflow.application.issuing import Issuing
 from secureflow.application.jobs import Driver, Jobs
+from secureflow.application.membership import member_keys
 from secureflow.application.models import Models
 from secureflow.application.organisations import Centre, Organisations
 from secureflow.application.passwords import Passwords
@@ -93,6 +95,7 @@ def make_services(
     trust_domain = ports.authority.trust_domain
     witnessing = Witnessing(ledger, partial(member_keys, begin))
     recosign = Recosigning(ledger, ports.courier, Asking(ports.courier, witnessing.cosigned), ticks)
+    continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     return Services(
         begin=begin,
         tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
@@ -101,7 +104,7 @@ def make_services(
             begin, deeds, issuing, centre, clock, quotas, expel=expel, hang_up=hang_up
         ),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks),
-        charters=Charters(begin, deeds, trust_domain, ledger.origin, ledger.public),
+        charters=Charters(begin, deeds, trust_domain, ledger, continuing),
         projects=Projects(begin, deeds, clock, quotas),
         datasets=Datasets(begin, deeds, clock, quotas),
         jobs=Jobs(
@@ -113,7 +116,8 @@ def make_services(
         audit=Audit(begin, ledger, recosign),
         courier=ports.courier,
         ledger=ledger,
-        guard=LogGuard(begin, ledger, clock),
+        guard=LogGuard(begin, ledger, continuing, clock),
+        continuing=continuing,
         metrics=metrics or Metrics(),
         readiness=readiness,
     )

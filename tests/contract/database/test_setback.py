@@ -8,15 +8,21 @@ import pytest
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
+from secureflow.application.continuing import Continuing
 from secureflow.application.deeds import Deeds
+from secureflow.application.ports import PendingLeaf
 from secureflow.application.setback import LogGuard
 from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.domain.origins import following
+from secureflow.engines.ledger.leaves import Leaf, sign_leaf
+from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, parse_note, sign_checkpoint
 from secureflow.engines.ledger.setback import CONTINUE, Hold, head_only
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.contract.database.conftest import LOG_KEY, ORIGIN
 from tests.contract.database.test_log import BANKS, notes, prove_all
+from tests.doubles import NotingDriver
 from tests.peers.setback import set_back
 
 NOW = 1_700_000_000
@@ -53,7 +59,8 @@ async def restored(database: Database, **more: object) -> None:
 
 
 def guard(database: Database, ledger: SqlLedger) -> LogGuard:
-    return LogGuard(database.begin, ledger, lambda: NOW)
+    ending = Continuing(database.begin, ledger, LOG_KEY, NotingDriver(), lambda: NOW)
+    return LogGuard(database.begin, ledger, ending, lambda: NOW)
 
 
 async def refused(ledger: SqlLedger) -> InfrastructureError:
@@ -260,3 +267,98 @@ def test_what_an_agent_shows_is_the_logs_own_signature() -> None:
 def test_a_hold_is_stored_and_read() -> None:
     hold = Hold("shown", NOW, 3, head="x", by="bank-a", seen=("bank-a",), kept=2, forked=3)
     assert Hold.from_json(hold.json()) == hold
+
+
+async def continued(ledger: SqlLedger, start: int) -> tuple[str, PendingLeaf]:
+    """Let the log go on from a start; return the new name and the leaf of the continuation."""
+    name = following(ledger.origin)
+    leaf = sign_leaf(Leaf("log.continued", name, "server", NOW, "ab" * 32), LOG_KEY)
+    pending = PendingLeaf("", 0, 0, "log.continued", "server", leaf.data())
+    await ledger.go_on(name, start, await ledger.root(start), pending)
+    return name, pending
+
+
+async def test_a_continued_log_keeps_its_beginning_and_signs_under_a_new_name(
+    database: Database, ledger: SqlLedger, reopened: Callable[[], SqlLedger]
+) -> None:
+    await ledger.append(notes(5))
+    old = await ledger.note(5)
+    newest = await ledger.append(notes(4, 5))
+    await set_back(database, 5)
+    again = reopened()
+    await again.start()
+    watching = guard(database, again)
+    await watching.shown("bank-a", [newest.note])
+    name, leaf = await continued(again, 5)
+    assert (again.origin, again.hold, name) == (f"{ORIGIN}~2", None, f"{ORIGIN}~2")
+    assert await again.note(5) == old  # what was signed stays signed
+    head = parse_note(await again.head()).checkpoint
+    assert (head.origin, head.size) == (name, 6)
+    entries = await again.entries()
+    assert [entry.data for entry in entries[5:]] == [leaf.data]
+    before = parse_note(old).checkpoint
+    proof = await again.consistency(5, 6)
+    assert verify_consistency(5, 6, before.root, head.root, proof)
+    await again.append(notes(3, 50))
+    await prove_all(again)
+    # Done twice it changes nothing; a later start finds the new name under the configured one.
+    await again.go_on(name, 5, before.root, leaf)
+    third = reopened()
+    await third.start()
+    await third.append(notes(1, 60))
+    assert (third.origin, len(await third.entries())) == (name, 10)
+    # An old head, that of the gap too, holds the log no more.
+    assert await watching.shown("bank-b", [newest.note, old]) is None
+
+
+async def test_what_was_done_after_the_set_back_follows_the_continuation(
+    database: Database, ledger: SqlLedger, reopened: Callable[[], SqlLedger]
+) -> None:
+    heads = [(await ledger.append(notes(1, n))).note for n in range(8)]
+    await set_back(database, 5)
+    again = reopened()
+    await again.start()
+    await again.append(notes(6, 100))  # the log convicts itself: nobody had shown it anything yet
+    hold = await guard(database, again).shown("bank-a", [heads[7], *heads[2:5]])
+    assert hold is not None
+    done = [entry.data for entry in (await again.entries())[5:]]
+    _, leaf = await continued(again, hold.start)
+    entries = await again.entries()
+    assert [entry.data for entry in entries[5:]] == [leaf.data, *done]
+    assert [await again.find(entry.hash) for entry in entries] == list(range(12))
+    await prove_all(again)
+    root = parse_note(await again.head()).checkpoint.root
+    for entry in entries:
+        proof = await again.inclusion(entry.index, 12)
+        assert verify_inclusion(entry.hash, entry.index, 12, proof, root)
+    await again.append(notes(3, 200))
+    await prove_all(again)
+
+
+async def test_a_log_that_is_whole_or_begins_otherwise_is_not_continued(
+    database: Database, ledger: SqlLedger
+) -> None:
+    await ledger.append(notes(5))
+    with pytest.raises(SecureFlowError, match="log_not_set_back"):
+        await continued(ledger, 5)
+    await ledger.append(notes(2, 5))
+    await set_back(database, 5)
+    await refused(ledger)
+    leaf = PendingLeaf("", 0, 0, "log.continued", "server", notes(1)[0].data)
+    for start, root in ((5, b"\x05" * 32), (6, b"\x05" * 32)):
+        with pytest.raises(SecureFlowError, match="continuation_refused"):
+            await ledger.go_on(f"{ORIGIN}~2", start, root, leaf)
+    with pytest.raises(SecureFlowError, match="log_not_set_back"):
+        await ledger.go_on(f"{ORIGIN}~3", 5, await ledger.root(5), leaf)
+    assert (ledger.origin, ledger.hold is not None) == (ORIGIN, True)
+    await refused(ledger)
+
+
+async def test_a_centre_older_than_a_continuation_signs_nothing(
+    database: Database, ledger: SqlLedger
+) -> None:
+    await ledger.append(notes(5))
+    later = sign_checkpoint(Checkpoint(f"{ORIGIN}~2", 4, b"\x05" * 32), LOG_KEY)
+    hold = await guard(database, ledger).shown("bank-a", [later])
+    assert hold is not None
+    await refused(ledger)

@@ -11,6 +11,7 @@ import pytest
 
 from secureflow.agent.charter import CharterDesk
 from secureflow.agent.commands import Commands
+from secureflow.agent.continuing import Continuer
 from secureflow.agent.store import Store
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.kit.crypto import SigningKey
@@ -57,9 +58,14 @@ def _centre() -> Centre:
 
 @pytest.fixture(name="commands")
 def _commands(tmp_path: Path, centre: Centre) -> Commands:
-    desk = CharterDesk(Store(tmp_path / "a.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
-    assembly: Any = SimpleNamespace(context=SimpleNamespace(charter=desk))
+    store = Store(tmp_path / "a.db")
+    desk = CharterDesk(store, "bank-a", KEYS["bank-a"], lambda: 1000)
+    witness: Any = SimpleNamespace(troubled=False)
+    ending: Any = None
     link: Any = centre
+    continuer = Continuer(store, witness, desk, lambda: 1000, link.call, ending)
+    context = SimpleNamespace(charter=desk, witness=witness)
+    assembly: Any = SimpleNamespace(context=context, continuer=continuer)
     describing: Any = SimpleNamespace()
     return Commands(assembly, link, describing, describing, describing)
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from peers.agent_world import ORIGIN, World
 
-from secureflow.agent.headwatch import FACT, HeadWatch
-from secureflow.agent.store import MAX_HEADS, Store
+from secureflow.agent.continuing import SET_BACK
+from secureflow.agent.headwatch import HeadWatch
+from secureflow.agent.store import Store
+from secureflow.agent.witnessed import MAX_HEADS
 from secureflow.engines.ledger.notes import Checkpoint, noted_size, parse_note, sign_checkpoint
 from secureflow.engines.ledger.setback import MAX_SHOWN, Hold, set_back
 from secureflow.kit.crypto import SigningKey
@@ -44,7 +46,10 @@ async def seen(world: World, *sizes: int) -> None:
 
 
 def watch(world: World, centre: Centre) -> HeadWatch:
-    return HeadWatch(centre, world.assembly.context.witness, world.store, lambda: world.now)
+    made, context = world.assembly, world.assembly.context
+    return HeadWatch(
+        centre, context.witness, world.store, context.charter, made.continuer, context.clock
+    )
 
 
 async def test_a_log_that_is_whole_is_shown_the_newest_head(tmp_path: Path) -> None:
@@ -53,7 +58,7 @@ async def test_a_log_that_is_whole_is_shown_the_newest_head(tmp_path: Path) -> N
     centre = Centre(world.head())
     assert await watch(world, centre).look() is None
     assert [noted_size(one) for one in centre.shown[0]["heads"]] == [7]
-    assert world.store.fact(FACT) is None
+    assert world.store.fact(SET_BACK) is None
     assert world.store.deeds()[0]["deed"] != "log.whole"
 
 
@@ -67,14 +72,14 @@ async def test_a_log_that_shrank_is_told_at_once_and_shown_what_it_signed(tmp_pa
     assert "it has 7 entries" in problem.message
     heads = [noted_size(one) for one in centre.shown[1]["heads"]]
     assert heads == [11, 7, 3]  # the newest, and what may still be in it
-    kept = world.store.fact(FACT)
+    kept = world.store.fact(SET_BACK)
     assert kept["code"] == "log_set_back"
     assert [one["deed"] for one in world.store.deeds()].count("log.set_back") == 1
     await watch(world, centre).look()
     assert [one["deed"] for one in world.store.deeds()].count("log.set_back") == 1
     centre.answer = {"note": world.head(), "held": None}  # the newest database is back
     assert await watch(world, centre).look() is None
-    assert world.store.fact(FACT) is None
+    assert world.store.fact(SET_BACK) is None
 
 
 async def test_what_another_member_saw_is_told_in_the_centres_words(tmp_path: Path) -> None:

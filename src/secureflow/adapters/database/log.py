@@ -99,6 +99,10 @@ class SqlLedger:
         """Decide whether the log is held, from what is known of it and its size, alone."""
         return await self._in_turn(lambda: self._store.judge(decide))
 
+    async def go_on(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
+        """Go on under a new origin from the first leaves; see `LogStore.go_on`."""
+        await self._in_turn(lambda: self._store.go_on(origin, start, root, leaf))
+
     async def root(self, size: int) -> bytes:
         """Return the root over the first `size` leaves (`not_found` where there are fewer)."""
         if not 0 <= size <= await self._size_at_least(size):
@@ -222,6 +226,12 @@ class SqlLedger:
             query = query.where(LOG_LEAVES.c.job == job)
         limit = max(1, min(limit, MAX_PAGE))
         return [_entry(row) for row in await self._read(query.order_by("number").limit(limit))]
+
+    async def newest_of(self, author: str, limit: int) -> list[LogEntry]:
+        """Return an author's newest leaves, newest first."""
+        query = sa.select(LOG_LEAVES).where(LOG_LEAVES.c.author == author)
+        query = query.order_by(LOG_LEAVES.c.number.desc()).limit(max(1, min(limit, MAX_PAGE)))
+        return [_entry(row) for row in await self._read(query)]
 
     async def story(self, job: str) -> list[LogEntry]:
         """Return every leaf of the job, and without their documents those of other jobs that lie

@@ -12,30 +12,25 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.connections import forget_rows, sync_engine
 from secureflow.adapters.database.damage import DamageLog, damaged_log
 from secureflow.adapters.database.log_cache import LogCache
+from secureflow.adapters.database.log_statements import compiled
 from secureflow.adapters.database.restored import RESTORED, hold_if_restored
 from secureflow.adapters.database.tables import (
-    LOG_CHECKPOINTS,
-    LOG_HEAD,
-    LOG_LEAVES,
-    LOG_NODES,
-    LOG_SUBMISSIONS,
-    SETTINGS,
     JsonText,
 )
 from secureflow.application.ports import PendingLeaf
-from secureflow.domain.origins import continues
+from secureflow.domain.origins import continues, following
 from secureflow.engines.ledger import merkle
 from secureflow.engines.ledger.leaves import SignedLeaf, parse_leaf
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
-from secureflow.engines.ledger.setback import Hold, set_back
+from secureflow.engines.ledger.setback import Hold, not_set_back, set_back, start_differs
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -93,7 +88,7 @@ class LogStore:
 
     def __init__(self, url: URL, key: SigningKey, origin: str, clock: Callable[[], float]) -> None:
         self._engine = sync_engine(url)
-        self._sql = {name: _compiled(self._engine, one) for name, one in _STATEMENTS.items()}
+        self._sql = compiled(self._engine)
         # Two clauses that both databases spell alike and SQLAlchemy's common core does not.
         self._sql["add_leaf"] += " ON CONFLICT DO NOTHING"
         self._sql["waiting"] += f" LIMIT {MAX_BATCH}"
@@ -179,6 +174,57 @@ class LogStore:
                 raise self._fenced("no log")
             self._keep_hold(cursor, decide(self.hold, size))
         return self.hold
+
+    def go_on(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
+        """Go on under a new origin from the first `start` leaves, with this one as the next.
+
+        What the log holds after them is no part of what its members saw: it follows the leaf, so
+        that nothing that was done is without a record. Done twice it changes nothing.
+
+        Raises:
+            SecureFlowError: `log_not_set_back` when it is not held; `continuation_refused` when the
+                first `start` leaves are not those under the root.
+        """
+        with self._transaction() as cursor:
+            size = self._locked_size(cursor)
+            if self.origin == origin:
+                return
+            if size is None or self.hold is None or origin != following(self.origin):
+                raise not_set_back(self.origin)
+            if start > size or merkle.root(start, partial(self._stored, cursor)) != root:
+                raise start_differs(start)
+            cut = self._cut(cursor, start, size)
+            self._run(cursor, "rename", {"origin": origin, "size": start})
+            self.origin, self.hold = origin, None
+            self._follow(cursor, start)
+            rows = [_row(one) for one in (Candidate.direct(leaf), *cut)]
+            for number, row in enumerate(rows, start=start):
+                row["number"] = number
+            self._append(cursor, rows)
+        self.cache = LogCache()  # numbers and nodes after the start are others now
+        self._signed = (-1, "")
+        self._remember(rows)
+
+    def _cut(self, cursor: Any, start: int, size: int) -> list[Candidate]:
+        """Take away what stands after the first `start` leaves, and return it."""
+        self._run(cursor, "beyond", {"start": start})
+        cut = [
+            Candidate(parse_leaf(bytes(data)), document, salt)
+            for data, document, salt in cursor.fetchall()
+        ]
+        nodes = [
+            {"place": place(level, index)}
+            for level in range(size.bit_length())
+            for index in range(start >> level, (size >> level) + 1)
+        ]
+        if size > start:
+            self._run_many(cursor, "drop_node", nodes)
+            for name in ("drop_leaves", "drop_checkpoints", "drop_cosignatures"):
+                self._run(cursor, name, {"start": start})
+        return cut
+
+    def _stored(self, cursor: Any, level: int, index: int) -> bytes:
+        return bytes(self._one(cursor, "node", {"place": place(level, index)})[0])
 
     def _number(self, direct: Sequence[Candidate], *, waiting: bool, look_up: bool) -> Batch:
         with self._transaction() as cursor:
@@ -407,48 +453,3 @@ def _row(candidate: Candidate) -> dict[str, Any]:
         "document": candidate.document,
         "salt": candidate.salt,
     }
-
-
-def _compiled(engine: sa.Engine, statement: sa.ClauseElement) -> str:
-    options = {"render_postcompile": True, "literal_binds": False}
-    return str(statement.compile(engine, compile_kwargs=options))
-
-
-def _add(table: sa.Table) -> sa.Insert:
-    return sa.insert(table).values({column.name: sa.bindparam(column.name) for column in table.c})
-
-
-_WAITING = LOG_SUBMISSIONS.c
-_STATEMENTS: dict[str, sa.ClauseElement] = {
-    "make_head": _add(LOG_HEAD),
-    "lock_head": sa.select(
-        LOG_HEAD.c.origin, LOG_HEAD.c.key, LOG_HEAD.c.size, LOG_HEAD.c.hold
-    ).with_for_update(),
-    "grow": sa.update(LOG_HEAD).values(size=sa.bindparam("size")),
-    "hold": sa.update(LOG_HEAD).values(hold=sa.bindparam("hold", type_=sa.Text)),
-    "setting": sa.select(SETTINGS.c.value).where(SETTINGS.c.name == sa.bindparam("name")),
-    "add_leaf": _add(LOG_LEAVES),
-    "add_node": _add(LOG_NODES),
-    "add_checkpoint": _add(LOG_CHECKPOINTS),
-    "node": sa.select(LOG_NODES.c.hash).where(LOG_NODES.c.place == sa.bindparam("place")),
-    "last": sa.select(sa.func.max(LOG_LEAVES.c.number)),
-    "newest": sa.select(sa.func.max(LOG_CHECKPOINTS.c.size)),
-    "known": sa.select(LOG_LEAVES.c.number).where(LOG_LEAVES.c.hash == sa.bindparam("hash")),
-    "checkpoint": sa.select(LOG_CHECKPOINTS.c.note).where(
-        LOG_CHECKPOINTS.c.size == sa.bindparam("size")
-    ),
-    "waiting": sa.select(
-        _WAITING.arrival,
-        _WAITING.data,
-        _WAITING.document,
-        _WAITING.salt,
-        _WAITING.job,
-        _WAITING.seq,
-        _WAITING.position,
-    )
-    .where(_WAITING.number.is_(None))
-    .order_by(_WAITING.arrival),
-    "mark": sa.update(LOG_SUBMISSIONS)
-    .where(_WAITING.arrival == sa.bindparam("of"))
-    .values(number=sa.bindparam("as_number"), data=sa.null(), document=sa.null(), salt=sa.null()),
-}

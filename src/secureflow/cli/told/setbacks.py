@@ -38,4 +38,56 @@ TEXTS: Final[dict[str, str]] = {
     # agent.doctor
     "the centre does not tell": "中心未告知",
     "{} of its {} entries were seen": "其 {1} 条中已见 {0} 条",
+    "none now; {} against the log are kept as evidence for ever": (
+        "目前无；对该日志的 {0} 项指控作为证据永久保留"
+    ),
+    # continuations
+    "The log {} is not held: nothing shows that it was set back.": (
+        "日志 {0} 未被冻结：没有迹象表明它被退回。"
+    ),
+    "There is nothing to continue. `secureflow doctor` says how the server stands.": (
+        "没有需要接续的内容。`secureflow doctor` 会说明服务器的状况。"
+    ),
+    "The continuation of the log is not signed or pinned here: {}.": (
+        "本代理不签署、也不钉定该日志的接续：{0}。"
+    ),
+    "Tell the other members and the operator, who drafts it anew by what you hold; `secureflow "
+    "agent doctor` says what that is.": (
+        "请告知其他成员与运营方，由其按您所持有的重新起草；"
+        "`secureflow agent doctor` 会说明那是什么。"
+    ),
+    "Job {} began before the centre was set back to an earlier state, and cannot go on.": (
+        "任务 {0} 始于中心被退回之前，不能继续。"
+    ),
+    "Submit it again; consent is asked anew.": "请重新提交；将重新征求同意。",
+    "The centre's log goes by the name {}, the pinned charter names {}.": (
+        "中心的日志名为 {0}，而已钉定的章程写的是 {1}。"
+    ),
+    "See what the members agreed on, and pin it if it is so: secureflow agent charter show, "
+    "secureflow agent charter pin.": (
+        "请查看成员所议定的内容，属实则钉定：secureflow agent charter show、"
+        "secureflow agent charter pin。"
+    ),
+    "There is no charter whose members could let the log go on.": (
+        "没有章程，也就没有可让日志继续的成员。"
+    ),
+    "Put the newest database back.": "请放回最新的数据库。",
+    # agent.recall and the course
+    "The log holds {} entries that {} signed and that this agent's record lacks{}: the record is "
+    "an older copy. It takes part in nothing.": (
+        "日志中有 {0} 条由 {1} 签署、而本代理的记录所缺的条目{2}：该记录是较早的副本。"
+        "本代理不参与任何任务。"
+    ),
+    "Put the newest record back and start the agent again. If that is gone: secureflow agent "
+    "clear-alarm ends those jobs here and goes on.": (
+        "请放回最新的记录并重新启动代理。若它已丢失："
+        "secureflow agent clear-alarm 会在此结束这些任务并继续。"
+    ),
+    "{} signed another {} entry of job {} in the place of one that the log holds already: its "
+    "agent runs on an older copy of its record.": (
+        "{0} 为任务 {2} 又签署了一条 {1}，而该位置在日志中已有一条：其代理运行于较早的记录副本。"
+    ),
+    "{}: put the newest record back (secureflow agent doctor). Submit the job again afterwards.": (
+        "{0}：请放回最新的记录（secureflow agent doctor）。之后重新提交任务。"
+    ),
 }

@@ -80,6 +80,7 @@ class Course(Generic[S]):
     told: int = 0
     history: list[dict[str, JSON]] = field(default_factory=list)
     recorded: set[str] = field(default_factory=set)
+    followed: dict[tuple[str, str], str] = field(default_factory=dict)
     waiting: list[dict[str, JSON]] = field(default_factory=list)
     ends: dict[str, End] = field(default_factory=dict)
     conductors: dict[str, Conductor] = field(default_factory=dict)
@@ -188,15 +189,21 @@ def leaf_entries(
     Raises:
         SecureFlowError: `leaf_forged` when a leaf is not this party's over this job's spec, the
             document that comes with it is not what it commits to, or an end of the party's counts
-            other leaves than it showed; then nothing of the reply is taken.
+            other leaves than it showed; `record_set_back` when it stands in another leaf's place.
+            Then nothing of the reply is taken.
     """
     entries: list[dict[str, JSON]] = []
     hashes: list[str] = []
+    followed: dict[tuple[str, str], str] = {}
     end = course.ends.get(party, End())
     for offered in (*reply.get("leaves", ()), reply):
         signed = _own_leaf(course, party, offered)
         if signed.hash() in course.recorded or signed.hash() in hashes:
             continue
+        place = (party, signed.leaf.prev)
+        if place in course.followed or place in followed:
+            raise _record_set_back(party, course.context.job, signed)
+        followed[place] = signed.hash()
         entry: dict[str, JSON] = {"signed": signed.json()}
         if offered.get("salt"):
             entry |= {"document": offered.get("document"), "salt": offered["salt"]}
@@ -208,6 +215,7 @@ def leaf_entries(
         hashes.append(signed.hash())
         entries.append(entry)
     course.recorded.update(hashes)
+    course.followed.update(followed)
     course.ends[party] = end
     return entries
 
@@ -259,6 +267,22 @@ def _leaf_forged(party: str, reason: str) -> SecureFlowError:
         f"The ledger leaf in {party}'s answer {reason}.",
         "Its agent is faulty, or somebody speaks in its name: ask the organisation.",
         {"party": party},
+    )
+
+
+def _record_set_back(party: str, job: str, signed: SignedLeaf) -> SecureFlowError:
+    """Return the error of a second, different leaf after the same one: no bundle could hold both.
+
+    An agent signs each leaf once and keeps it before it leaves; only one whose record is an older
+    copy has forgotten that it did.
+    """
+    return SecureFlowError(
+        "record_set_back",
+        f"{party} signed another {signed.leaf.kind} entry of job {job} in the place of one that "
+        "the log holds already: its agent runs on an older copy of its record.",
+        f"{party}: put the newest record back (secureflow agent doctor). Submit the job again "
+        "afterwards.",
+        {"party": party, "leaf": signed.hash()},
     )
 
 

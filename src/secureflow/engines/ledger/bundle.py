@@ -27,15 +27,16 @@ charter, else `verified`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from secureflow.domain.charter import Charter
+from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.engines.ledger import leaves
 from secureflow.engines.ledger.accused import Accusation, accusations_of, silenced
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry, parse_bundle
 from secureflow.engines.ledger.ends import ENCLAVE, SERVER, AuthorEnd, judge_ends
+from secureflow.engines.ledger.gaps import Gap, lineage_of
 from secureflow.engines.ledger.held import HeldLeaf, judge_held
 from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
 from secureflow.engines.ledger.witness import colluders_of, quorum_of
@@ -53,7 +54,8 @@ class BundleVerdict:
     what is wrong with it, `missing` what a whole story would hold; `accusations` who accused whom;
     `outcome` is how the job ended by the centre's end, `authors` how each one's leaves end, `held`
     what leaves are worth that authors kept; `cosigners` are the roster members whose cosignatures
-    under the head hold, `quorum` how many it takes.
+    under the head hold, `quorum` how many it takes; `gaps` are the set-backs of the log that its
+    members let it go on from.
     """
 
     ok: bool
@@ -71,15 +73,21 @@ class BundleVerdict:
     size: int = 0
     cosigners: tuple[str, ...] = ()
     quorum: int = 0
+    gaps: tuple[Gap, ...] = ()
 
 
 def verify_bundle(
-    bundle_json: Any, charter: Charter | None, held: Any = None, spec: str = ""
+    bundle_json: Any,
+    charter: Charter | None,
+    held: Any = None,
+    spec: str = "",
+    known: Sequence[SignedCharter] = (),
 ) -> BundleVerdict:
     """Judge a foreign bundle. Total: whatever it is, the answer is a verdict.
 
     `held` is a foreign list of leaves that their authors kept, to be held against it; `spec` the
-    digest of the spec that it is to be about.
+    digest of the spec that it is to be about; `known` are versions before `charter` that the reader
+    kept, for bundles that were made under one of them.
 
     Raises:
         SecureFlowError: only for `held` that is none: `malformed_bundle`, `malformed_leaf`.
@@ -89,14 +97,16 @@ def verify_bundle(
     except SecureFlowError as error:
         return BundleVerdict(False, "broken", (error.message,))
     ends = judge_ends(bundle)
-    failures = [*_story_failures(bundle, spec), *_entry_failures(bundle)]
-    failures += [*_chain_failures(bundle), *_consent_failures(bundle), *ends.broken]
+    lineage = lineage_of(bundle, charter, known)
+    failures = [*_story_failures(bundle, spec), *lineage.failures]
+    failures += [*_entry_failures(bundle, lineage.origins), *_chain_failures(bundle)]
+    failures += [*_consent_failures(bundle), *ends.broken]
     missing = [*ends.missing, *silenced(bundle)]
+    charter = charter and (lineage.charter or charter)
     keys = dict(bundle.contributors) if charter is None else _roster_keys(bundle, charter)
-    kept = judge_held(bundle, ends.authors, keys, [] if held is None else held)
+    kept = judge_held(bundle, ends.authors, keys, held, lineage.origins)
     failures += [f"{one.title}: {one.reason}" for one in kept if one.standing == "contradicts"]
-    cosigners: frozenset[str] = frozenset()
-    quorum = quorum_of(len(bundle.roster))
+    cosigners, quorum = frozenset[str](), quorum_of(len(bundle.roster))
     if charter is None:
         failures += _self_signed_failures(bundle)
     else:
@@ -124,6 +134,7 @@ def verify_bundle(
         size=bundle.note.checkpoint.size,
         cosigners=tuple(sorted(cosigners)),
         quorum=quorum,
+        gaps=lineage.gaps,
     )
 
 
@@ -157,7 +168,7 @@ def _story_failures(bundle: Bundle, expected: str) -> Iterator[str]:
             yield f"{entry.title}: it binds another spec than the bundle's"
 
 
-def _entry_failures(bundle: Bundle) -> Iterator[str]:
+def _entry_failures(bundle: Bundle, origins: frozenset[str]) -> Iterator[str]:
     """Is each leaf of this log, in its place under the head, and opened truthfully?"""
     head = bundle.note.checkpoint
     last = -1
@@ -165,7 +176,7 @@ def _entry_failures(bundle: Bundle) -> Iterator[str]:
         if entry.index <= last:
             yield f"{entry.title}: entries are not in rising order"
         last = entry.index
-        if entry.signed.leaf.origin != bundle.origin:
+        if entry.signed.leaf.origin not in origins:
             yield f"{entry.title}: it was signed for the log {entry.signed.leaf.origin}"
         node = leaf_hash(entry.signed.data())
         if not verify_inclusion(node, entry.index, head.size, entry.proof, head.root):
@@ -292,8 +303,6 @@ def _attested(bundle: Bundle) -> Iterable[BundleEntry]:
 
 def _head_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
     """Is the head the pinned log's, and is the roster the charter's?"""
-    if bundle.charter != charter.digest:
-        yield "the bundle was made under another charter than the one given"
     if bundle.origin != charter.origin:
         yield f"the bundle is of the log {bundle.origin}; the charter names {charter.origin}"
     if not bundle.note.verify_log(charter.log_key):

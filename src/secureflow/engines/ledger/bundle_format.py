@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.leaves import SALT_BYTES, SignedLeaf, leaf_from_json
 from secureflow.engines.ledger.merkle import MAX_SIZE
 from secureflow.engines.ledger.notes import Note, parse_note
@@ -18,6 +19,9 @@ MAX_PROOF = 64
 MAX_ROSTER = 256
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+MAX_HISTORY = 256
+"""Charter versions from the one before the first continuation on."""
+
 _FIELDS = {"v", "origin", "note", "job", "spec", "roster", "charter", "entries"}
 _ENTRY_FIELDS = {"index", "leaf", "proof"}
 _OPENED_FIELDS = _ENTRY_FIELDS | {"document", "salt"}
@@ -52,16 +56,25 @@ class Bundle:
     contributors: tuple[tuple[str, str], ...]
     charter: str
     entries: tuple[BundleEntry, ...]
+    history: tuple[SignedCharter, ...] = ()
 
 
 def bundle_json(
-    *, note: str, job: str, spec: dict[str, Any], charter: str, entries: Iterable[BundleEntry]
+    *,
+    note: str,
+    job: str,
+    spec: dict[str, Any],
+    charter: str,
+    entries: Iterable[BundleEntry],
+    history: Iterable[SignedCharter] = (),
 ) -> dict[str, Any]:
     """Write a bundle: the head with its cosignatures, the signed spec, the charter's digest.
 
     Entries stand in rising order with proofs under that head; other jobs' leaves that complete an
-    author's chain come without salt.
+    author's chain come without salt. `history` are the signed charters from the version before
+    the log's first continuation up to the bundle's own; most logs never had one.
     """
+    told = [one.json() for one in history]
     return {
         "v": 1,
         "origin": parse_note(note).checkpoint.origin,
@@ -71,6 +84,7 @@ def bundle_json(
         "roster": [party for party, _ in _contributors(spec)],
         "charter": charter,
         "entries": [_entry_json(entry) for entry in entries],
+        **({"history": told} if told else {}),
     }
 
 
@@ -86,9 +100,11 @@ def parse_bundle(value: Any) -> Bundle:
     """Parse a bundle that came from `kit.canonical.parse_json`.
 
     Raises:
-        SecureFlowError: `malformed_bundle`, `malformed_note`, `malformed_leaf`.
+        SecureFlowError: `malformed_bundle`, `malformed_note`, `malformed_leaf`,
+            `malformed_charter`.
     """
-    if not isinstance(value, dict) or set(value) != _FIELDS or value["v"] != 1:
+    told = set(value) - {"history"} if isinstance(value, dict) else set()
+    if not isinstance(value, dict) or told != _FIELDS or value["v"] != 1:
         raise _malformed(f"it needs v = 1 and exactly {', '.join(sorted(_FIELDS))}")
     for name in ("origin", "note", "job", "charter"):
         if not isinstance(value[name], str):
@@ -106,7 +122,14 @@ def parse_bundle(value: Any) -> Bundle:
         contributors=_contributors(spec),
         charter=value["charter"],
         entries=tuple(_entry(one) for one in listed),
+        history=_history(value.get("history", [])),
     )
+
+
+def _history(value: Any) -> tuple[SignedCharter, ...]:
+    if not isinstance(value, list) or len(value) > MAX_HISTORY:
+        raise _malformed(f"history is no list of at most {MAX_HISTORY} charters")
+    return tuple(SignedCharter.from_json(one) for one in value)
 
 
 def _roster(value: Any) -> tuple[str, ...]:

@@ -47,7 +47,11 @@ class HeldLeaf:
 
 
 def judge_held(
-    bundle: Bundle, ends: list[AuthorEnd], keys: Mapping[str, str], value: Any
+    bundle: Bundle,
+    ends: list[AuthorEnd],
+    keys: Mapping[str, str],
+    value: Any,
+    origins: frozenset[str] = frozenset(),
 ) -> list[HeldLeaf]:
     """Judge a foreign list of leaves: `[{leaf: {leaf, key, signature}, index?, proof?, …}]`.
 
@@ -55,20 +59,29 @@ def judge_held(
         bundle: the story.
         ends: what `ends.judge_ends` told of it.
         keys: party → base64 key, by charter or, without one, by the spec's roster.
-        value: the list; other members of its objects are not looked at.
+        value: the list, or None; other members of its objects are not looked at.
+        origins: earlier names of the bundle's log.
 
     Raises:
         SecureFlowError: `malformed_bundle`, `malformed_leaf`.
     """
+    if value is None:
+        return []
     if not isinstance(value, list) or len(value) > MAX_ENTRIES:
         raise _malformed(f"they are no list of at most {MAX_ENTRIES}")
     there = {entry.signed.hash() for entry in bundle.entries}
     ended = {end.author for end in ends if end.signed}
-    return [_judge(bundle, there, ended, keys, one) for one in value]
+    names = origins | {bundle.origin}
+    return [_judge(bundle, there, ended, keys, one, names) for one in value]
 
 
 def _judge(
-    bundle: Bundle, there: set[str], ended: set[str], keys: Mapping[str, str], value: Any
+    bundle: Bundle,
+    there: set[str],
+    ended: set[str],
+    keys: Mapping[str, str],
+    value: Any,
+    origins: frozenset[str],
 ) -> HeldLeaf:
     if not isinstance(value, dict):
         raise _malformed("one of them is no object")
@@ -79,7 +92,8 @@ def _judge(
         return HeldLeaf(leaf.author, leaf.kind, signed.hash(), standing, reason)
 
     key = keys.get(leaf.author)
-    if leaf.job != bundle.job or leaf.origin != bundle.origin or leaf.author not in bundle.roster:
+    foreign = leaf.job != bundle.job or leaf.origin not in origins
+    if foreign or leaf.author not in bundle.roster:
         return found("foreign", "it belongs to another job, log or author")
     if key is None or not verify(signed, key):
         return found("foreign", f"the key of {leaf.author} did not sign it")

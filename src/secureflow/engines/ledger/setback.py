@@ -23,8 +23,8 @@ Cause = Literal["restored", "shown", "shrunk"]
 
 MAX_SHOWN: Final = 64
 """Heads that a party shows at once, and own leaves that it says the places of."""
-CONTINUE: Final = "a continuation that they sign"
-"""The way on where the newest database is gone."""
+CONTINUE: Final = "secureflow charter continue"
+"""The operator's way on where the newest database is gone."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,24 @@ def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> Infrastr
         "Put the newest database back and start the server again. If that is gone, the members "
         f"can let the log go on under a new name: {CONTINUE}.",
         facts,
+    )
+
+
+def not_set_back(origin: str) -> SecureFlowError:
+    """Return the refusal to continue a log that is whole."""
+    return SecureFlowError(
+        "log_not_set_back",
+        f"The log {origin} is not held: nothing shows that it was set back.",
+        "There is nothing to continue. `secureflow doctor` says how the server stands.",
+    )
+
+
+def start_differs(start: int) -> SecureFlowError:
+    """Return the refusal of a continuation whose beginning the log does not hold."""
+    return SecureFlowError(
+        "continuation_refused",
+        f"The first {start} entries of the log are not those that the continuation names.",
+        f"Draft it anew: {CONTINUE}.",
     )
 
 

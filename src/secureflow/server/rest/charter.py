@@ -62,6 +62,16 @@ async def propose_charter(body: CandidateRequest, use: Use, caller: Caller) -> C
     return CharterShown(**await use.charters.propose(caller, body.members))
 
 
+@router.post("/continuation", summary="Continue a log that was set back", status_code=201)
+async def continue_log(use: Use, caller: Caller) -> CharterShown:
+    """Draft the charter that lets a log that was set back go on (the operator).
+
+    It names the old head, the lost range and the new start; the log signs nothing until more than
+    two thirds of the members signed it.
+    """
+    return CharterShown(**await use.charters.go_on(caller))
+
+
 @router.post("/signatures", summary="Sign the charter")
 @shown_as(_shown)
 async def sign_charter(body: SignatureRequest, use: Use, caller: Caller) -> CharterShown:

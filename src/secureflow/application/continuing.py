@@ -1,0 +1,290 @@
+"""How a log that was set back goes on: a charter version that continues it, signed by its members.
+
+While the log is held nothing can be recorded, so drafting and signing leave no entry; the first
+entry of the new origin is the continuation itself. Jobs that began before end by name. Each step
+can be done again: a crash in the middle is finished at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from secureflow.application.access import Principal, require
+from secureflow.application.jobs import Driver
+from secureflow.application.listing import every
+from secureflow.application.membership import CANDIDATE, CURRENT, member_keys, stored
+from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
+from secureflow.application.recording import server_leaf
+from secureflow.application.windups import SET_BACK
+from secureflow.domain.charter import Charter, SignedCharter, accept_change
+from secureflow.domain.continuation import Continuation
+from secureflow.domain.jobs import JobState
+from secureflow.domain.origins import continues, following
+from secureflow.engines.ledger.gaps import CONTINUED, continued_document
+from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.ledger.setback import head_only, not_set_back
+from secureflow.kit import crypto
+from secureflow.kit.clock import Clock
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+HISTORY: Final = "charter_history"
+"""Signed charters from the version before the first continuation on, oldest first."""
+_LOCK: Final = "charter"
+_SALT: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Continuing:
+    """Use cases around continuations.
+
+    Args:
+        begin: starts units of work.
+        ledger: the log.
+        key: the log's key.
+        driver: drives jobs.
+        clock: unix seconds.
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        ledger: Ledger,
+        key: SigningKey,
+        driver: Driver,
+        clock: Clock,
+    ) -> None:
+        self._begin = begin
+        self._ledger = ledger
+        self._key = key
+        self._driver = driver
+        self._clock = clock
+
+    async def propose(self, principal: Principal) -> SignedCharter:
+        """Draft the charter that continues a log that is held; an older candidate is dropped.
+
+        Raises:
+            SecureFlowError: `forbidden`, `log_not_set_back`, `charter_missing`.
+        """
+        require(principal, "charter.propose")
+        told = await self._told()
+        async with self._begin() as work:
+            await work.lock(_LOCK)
+            pinned = await stored(work, CURRENT)
+            if pinned is None:
+                raise SecureFlowError(
+                    "charter_missing",
+                    "There is no charter whose members could let the log go on.",
+                    "Put the newest database back.",
+                )
+            draft = SignedCharter(_next(pinned.charter, told))
+            await work.set_setting(CANDIDATE, draft.json())
+            await work.commit()
+        return draft
+
+    async def add_signature(
+        self, organisation: str, digest: str, signature: str
+    ) -> SignedCharter | None:
+        """Add a signature to a continuation that waits, and go on when they suffice.
+
+        Returns None where no continuation waits: then it is a signature of another kind.
+
+        Raises:
+            SecureFlowError: `charter_mismatch`, `signature_refused`.
+        """
+        async with self._begin() as work:
+            await work.lock(_LOCK)
+            pinned, draft = await stored(work, CURRENT), await stored(work, CANDIDATE)
+            if pinned is None or draft is None or not _continues(pinned, draft):
+                return None
+            if draft.charter.digest != digest:
+                if pinned.charter.digest == digest:
+                    return None
+                raise SecureFlowError(
+                    "charter_mismatch",
+                    f"The signature of {organisation} is for charter {digest[:64]}, the "
+                    f"candidate is {draft.charter.digest}.",
+                    "Look at the candidate again and sign that.",
+                )
+            signed = _with(draft, pinned, organisation, signature)
+            await work.set_setting(CANDIDATE, signed.json())
+            await work.commit()
+        await self.finish()
+        return signed
+
+    async def finish(self) -> None:
+        """Go on with a continuation that enough members signed; nothing to do is no error."""
+        async with self._begin() as work:
+            pinned, draft = await stored(work, CURRENT), await stored(work, CANDIDATE)
+        if pinned is None or draft is None or not _continues(pinned, draft):
+            return
+        if not await asyncio.to_thread(_suffices, pinned, draft):
+            return
+        begun = self._ledger.origin == draft.charter.origin
+        if not begun and self._ledger.hold is None:
+            return  # the newest database came back: nothing was lost
+        last = draft.charter.continuations[-1]
+        jobs = await self.end_jobs()
+        if not begun:
+            document = continued_document(draft.charter, await self._withdrawn(last))
+            leaf = server_leaf(CONTINUED, document, draft.charter.origin, self._key, self._clock())
+            root = bytes.fromhex(last.start_root)
+            await self._ledger.go_on(draft.charter.origin, last.start, root, leaf)
+        await self._adopt(pinned, draft)
+        await self.restart(jobs)
+
+    async def end_jobs(self) -> list[str]:
+        """Have every job that goes on end by name: the log was set back under it."""
+        async with self._begin() as work:
+            states = [s.value for s in JobState if not s.final and s is not JobState.DRAFT]
+            jobs = [job for state in states for job in await every(work.jobs, state=state)]
+            for job in jobs:
+                job.progress[SET_BACK] = True
+                await work.jobs.save(job)
+            await work.commit()
+        return [job.id for job in jobs]
+
+    async def restart(self, jobs: list[str]) -> None:
+        """Drive jobs afresh, to their end."""
+        for job in jobs:
+            await self._driver.restart(job)
+
+    async def take_again(self, organisation: str, leaves: Sequence[JSON]) -> int:
+        """Take leaves of a member that the log lost; one that it holds is not taken twice.
+
+        Args:
+            organisation: whose agent submits them.
+            leaves: `{leaf, document?, salt?}` each, as the agent signed them in an earlier origin.
+
+        Raises:
+            SecureFlowError: `leaf_forged`, `malformed_leaf`; `log_set_back` while it is held.
+        """
+        key = (await member_keys(self._begin)).get(organisation, "")
+        pending = [_lost_leaf(one, organisation, key, self._ledger.origin) for one in leaves]
+        if pending:
+            await self._ledger.append(pending)
+        return len(pending)
+
+    async def states(self, jobs: Sequence[str]) -> dict[str, str]:
+        """Return how jobs stand; empty for one that this centre does not know."""
+        async with self._begin() as work:
+            found = {job: await work.jobs.find(job) for job in jobs}
+        return {job: one.state.value if one else "" for job, one in found.items()}
+
+    async def _told(self) -> Continuation:
+        hold = self._ledger.hold
+        if hold is None:
+            raise not_set_back(self._ledger.origin)
+        note = head_only(hold.head or await self._ledger.head())
+        head = parse_note(note).checkpoint
+        if head.origin != self._ledger.origin:
+            raise SecureFlowError(
+                "charter_mismatch",
+                f"{hold.by} holds a head of {head.origin}, which continues this log: this centre "
+                "is older than that continuation.",
+                "Put a database back that is newer than it.",
+            )
+        root = (await self._ledger.root(hold.start)).hex()
+        return Continuation(head.origin, head.size, head.root.hex(), note, hold.start, root)
+
+    async def _withdrawn(self, last: Continuation) -> str:
+        """Return the greatest head that the log signed and that the continuation takes back."""
+        note = await self._ledger.head()
+        return head_only(note) if parse_note(note).checkpoint.size > last.start else ""
+
+    async def _adopt(self, pinned: SignedCharter, draft: SignedCharter) -> None:
+        async with self._begin() as work:
+            await work.lock(_LOCK)
+            known = await work.setting(HISTORY) or [pinned.json()]
+            await work.set_setting(HISTORY, [*known, draft.json()])
+            await work.set_setting(CURRENT, draft.json())
+            await work.set_setting(CANDIDATE, None)
+            told = await work.setting("restored")
+            if isinstance(told, dict) and not told.get("settled"):
+                settled = {"at": self._clock(), "how": "continued"}
+                await work.set_setting("restored", {**told, "settled": settled})
+            await work.commit()
+
+
+async def history_up_to(work: UnitOfWork, digest: str) -> list[SignedCharter]:
+    """Return the signed charters from the version before the first continuation up to a digest.
+
+    Empty for a version that knows of no continuation.
+    """
+    told = [SignedCharter.from_json(one) for one in await work.setting(HISTORY) or ()]
+    digests = [one.charter.digest for one in told]
+    end = digests.index(digest) + 1 if digest in digests else 0
+    return told[:end] if end > 1 else []
+
+
+async def remember(work: UnitOfWork, signed: SignedCharter) -> None:
+    """Keep a later version beside the continuations that it knows of, in the caller's work."""
+    known = await work.setting(HISTORY)
+    if known is not None:
+        others = [one for one in known if one["charter"] != signed.charter.json()]
+        await work.set_setting(HISTORY, [*others, signed.json()])
+
+
+def _lost_leaf(value: JSON, organisation: str, key: str, origin: str) -> PendingLeaf:
+    """Read one leaf that a member submits again."""
+    told = value if isinstance(value, dict) else {}
+    signed = leaf_from_json(told.get("leaf"))
+    leaf = signed.leaf
+    earlier = leaf.origin != origin and continues(origin, leaf.origin)
+    if leaf.author != organisation or not earlier or not verify(signed, key):
+        raise SecureFlowError(
+            "leaf_forged",
+            f"The leaf {signed.hash()} is none that {organisation} signed before the log went on "
+            f"as {origin}.",
+            "An agent submits its own leaves of an earlier origin only.",
+        )
+    document, salt = told.get("document"), told.get("salt")
+    if salt is None:
+        return PendingLeaf(leaf.job, 0, 0, leaf.kind, leaf.author, signed.data())
+    opened = bytes.fromhex(salt) if isinstance(salt, str) and _SALT.fullmatch(salt) else b""
+    if commitment(opened, document) != leaf.commitment:
+        raise SecureFlowError("leaf_forged", f"The leaf {signed.hash()} does not open so.")
+    return PendingLeaf(leaf.job, 0, 0, leaf.kind, leaf.author, signed.data(), document, opened)
+
+
+def _next(pinned: Charter, told: Continuation) -> Charter:
+    return Charter(
+        version=pinned.version + 1,
+        trust_domain=pinned.trust_domain,
+        origin=following(pinned.origin),
+        log_key=pinned.log_key,
+        members=pinned.members,
+        previous=pinned.digest,
+        continuations=(*pinned.continuations, told),
+    )
+
+
+def _continues(pinned: SignedCharter, draft: SignedCharter) -> bool:
+    return len(draft.charter.continuations) > len(pinned.charter.continuations)
+
+
+def _with(
+    draft: SignedCharter, pinned: SignedCharter, organisation: str, signature: str
+) -> SignedCharter:
+    key = pinned.charter.keys.get(organisation)
+    if key is None or not crypto.verify(key, "charter", draft.charter.json(), signature):
+        raise SecureFlowError(
+            "signature_refused",
+            f"The signature does not hold under the key of {organisation}.",
+            "Sign with the key that the agent enrolled: secureflow agent charter sign.",
+        )
+    return SignedCharter(draft.charter, {**draft.signatures, organisation: signature})
+
+
+def _suffices(pinned: SignedCharter, draft: SignedCharter) -> bool:
+    try:
+        accept_change(pinned.charter, draft)
+    except SecureFlowError as error:
+        if error.code != "charter_not_signed":
+            raise
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""A continuation: how the members let a log that was set back go on, and what it lost.
+
+It stands in the charter for ever: whoever goes by the charter knows every gap, and no operator can
+leave one out. It changes nothing else: members and log key stay as they were.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from typing import Any, Final
+
+from secureflow.domain.origins import following
+from secureflow.kit.errors import SecureFlowError
+
+MAX_CONTINUATIONS: Final = 64
+MAX_NOTE: Final = 2048
+_MAX_SIZE: Final = 1 << 53
+_ROOT: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """One set-back that the members let the log go on from.
+
+    Args:
+        origin: the log's name until then.
+        size: of the greatest head that members hold of it.
+        root: that head's root, hex.
+        note: that head as the log signed it.
+        start: how many entries the log still has: with them it goes on.
+        start_root: the root over those, hex.
+    """
+
+    origin: str
+    size: int
+    root: str
+    note: str
+    start: int
+    start_root: str
+
+    @property
+    def lost(self) -> int:
+        """How many entries the log had and has no more."""
+        return self.size - self.start
+
+    def json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Continuation:
+        """Build it from parsed foreign JSON; raises `malformed_charter`."""
+        names = {one.name for one in fields(cls)}
+        if not isinstance(value, dict) or set(value) != names:
+            raise _malformed(f"a continuation needs exactly {', '.join(sorted(names))}")
+        return cls(**value)
+
+    def problem(self) -> str:
+        """Return what makes it none, or nothing."""
+        texts = (self.origin, self.root, self.note, self.start_root)
+        if not all(isinstance(one, str) for one in texts) or len(self.note) > MAX_NOTE:
+            return "a continuation's texts are none, or too long"
+        if not (_ROOT.fullmatch(self.root) and _ROOT.fullmatch(self.start_root)):
+            return "a continuation's root is no hex SHA-256"
+        if type(self.size) is not int or type(self.start) is not int:
+            return "a continuation's size is no number"
+        if not 0 <= self.start <= self.size < _MAX_SIZE:
+            return "a continuation does not start at or before the old head"
+        if self.start == self.size and self.start_root != self.root:
+            return "a continuation that loses nothing has another root"
+        return ""
+
+
+def check_continuations(origin: str, continuations: Sequence[Continuation]) -> None:
+    """Refuse continuations that do not lead to this origin one after another.
+
+    Raises:
+        SecureFlowError: `malformed_charter`.
+    """
+    if len(continuations) > MAX_CONTINUATIONS:
+        raise _malformed(f"there are more than {MAX_CONTINUATIONS} continuations")
+    for one in continuations:
+        if problem := one.problem():
+            raise _malformed(problem)
+    starts = [one.start for one in continuations]
+    if any(after <= before for before, after in pairwise(starts)):
+        raise _malformed("a continuation starts before the entry with which an earlier one began")
+    names = [one.origin for one in continuations] + [origin]
+    for before, after in pairwise(names):
+        if after != following(before):
+            raise _malformed(f"{after} does not continue {before}")
+
+
+def check_following(
+    before: tuple[str, str, Sequence[Any], Sequence[Continuation]],
+    after: tuple[str, str, Sequence[Any], Sequence[Continuation]],
+) -> None:
+    """Refuse a next charter that hides a continuation, or changes other things beside one.
+
+    Args:
+        before: origin, log key, members and continuations of the version before.
+        after: those of the next one.
+
+    Raises:
+        SecureFlowError: `charter_mismatch`.
+    """
+    known, told = list(before[3]), list(after[3])
+    if told[: len(known)] != known or len(told) > len(known) + 1:
+        raise _mismatch("It leaves out or changes a continuation of the log.")
+    if len(told) == len(known):
+        if after[0] != before[0]:
+            raise _mismatch("It names another log without a continuation.")
+        return
+    if told[-1].origin != before[0]:
+        raise _mismatch(f"It continues {told[-1].origin}, and the log is {before[0]}.")
+    if (after[1], list(after[2])) != (before[1], list(before[2])):
+        raise _mismatch("It continues the log and changes the log's key or members as well.")
+
+
+def _malformed(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "malformed_charter",
+        f"The charter is malformed: {reason}.",
+        "Ask its sender for the file again; a charter is not edited by hand.",
+    )
+
+
+def _mismatch(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "charter_mismatch",
+        f"The new charter does not follow the pinned one. {reason}",
+        "Do not sign or pin it: show it to the other members, and ask the operator.",
+    )

@@ -1,0 +1,209 @@
+"""The gaps of a log in an audit bundle: every set-back that its members let it go on from.
+
+A bundle that was made after a continuation carries the signed charters from the version before the
+first one on, and the entry with which each new origin begins. So a reader who pinned any of these
+versions sees each gap, who signed for it, and that none is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+from secureflow.domain.charter import Charter, SignedCharter, accept_change, enough_for_a_change
+from secureflow.domain.continuation import Continuation
+from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
+from secureflow.engines.ledger.ends import SERVER
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+CONTINUED: Final = "log.continued"
+"""The kind of the entry with which a new origin begins."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A set-back: the log `origin` had `size` entries, goes on as `continued_as` with `start`.
+
+    `at` are the unix seconds of the continuation's own entry (0 where the bundle lacks it),
+    `signed` the members of the version before who signed it, `members` how many there were.
+    """
+
+    origin: str
+    continued_as: str
+    size: int
+    start: int
+    lost: int
+    at: int
+    signed: tuple[str, ...]
+    members: int
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The charter that a bundle was made under, as far as it follows from the pinned one.
+
+    `origins` are the names that the log had up to then.
+    """
+
+    charter: Charter | None
+    origins: frozenset[str]
+    gaps: tuple[Gap, ...] = ()
+    failures: tuple[str, ...] = ()
+
+
+def continued_document(charter: Charter, withdrawn: str) -> dict[str, JSON]:
+    """Return what a continuation's own entry says.
+
+    Args:
+        charter: the version that continues the log.
+        withdrawn: the greatest head that the log signed under its old name and takes back: it
+            convicts the log for ever; empty where it signed none after it was set back.
+    """
+    last = charter.continuations[-1].json()
+    return {"charter": charter.digest, "continuation": last, "withdrawn": withdrawn}
+
+
+def lineage_of(bundle: Bundle, pinned: Charter | None, known: Sequence[SignedCharter]) -> Lineage:
+    """Find the bundle's charter from the pinned one, forwards or backwards, and its gaps.
+
+    Args:
+        bundle: the story.
+        pinned: what the reader pinned; None for nothing.
+        known: earlier versions that the reader kept.
+    """
+    versions = {one.charter.digest: one for one in (*known, *bundle.history)}
+    made = versions.get(bundle.charter)
+    charter = made.charter if made else None
+    found: list[str] = []
+    if pinned is not None and bundle.charter != pinned.digest:
+        back = made is not None and _path(pinned, versions, bundle.charter)
+        path = _path(charter, versions, pinned.digest) if charter and not back else None
+        if path:
+            found += _forward(pinned, path)
+        elif not back:
+            charter = pinned
+            found.append("the bundle was made under another charter than the one given")
+    elif pinned is not None:
+        charter = pinned
+    gaps = []
+    for gap, wrong in _gaps(bundle, charter, versions):
+        gaps.append(gap)
+        found += wrong
+    # What became of the log after this bundle was made is told as well: for ever.
+    gaps += [gap for gap, _ in _gaps(bundle, pinned, versions)[len(gaps) :]]
+    earlier = [one.origin for one in charter.continuations] if charter else []
+    return Lineage(charter, frozenset({bundle.origin, *earlier}), tuple(gaps), tuple(found))
+
+
+def _gaps(
+    bundle: Bundle, charter: Charter | None, versions: Mapping[str, SignedCharter]
+) -> list[tuple[Gap, list[str]]]:
+    """Return each gap that a charter knows of, with what the bundle lacks to believe it."""
+    if charter is None:
+        return []
+    path = [SignedCharter(charter), *reversed(_earlier(charter, versions))]
+    if charter.digest in versions:
+        path[0] = versions[charter.digest]
+    path.sort(key=lambda one: one.charter.version)
+    names = [one.origin for one in charter.continuations[1:]] + [charter.origin]
+    told = names[: len(charter.continuations)]
+    return [_gap(bundle, charter, number, name, path) for number, name in enumerate(told, 1)]
+
+
+def _gap(
+    bundle: Bundle, charter: Charter, number: int, name: str, path: Sequence[SignedCharter]
+) -> tuple[Gap, list[str]]:
+    """Judge the continuation of this number; `path` are versions that follow by their hashes."""
+    one = charter.continuations[number - 1]
+    entry = _entry(bundle, one, name)
+    wrong = [] if entry else [f"the entry with which {name} begins is not in it"]
+    opening = next((two for two in pairwise(path) if _opens(*two, number)), None)
+    signed, members = frozenset[str](), 0
+    if opening is None:
+        wrong.append(f"the continuation of {one.origin} is not in it")
+    else:
+        before, after = opening
+        signed, members = after.signers(before.charter.keys), len(before.charter.members)
+        if not enough_for_a_change(len(signed), members):
+            wrong.append(
+                f"the continuation of {one.origin} is signed by {len(signed)} of {members} members"
+            )
+        if entry is not None and not _says(entry, after.charter, one):
+            wrong.append(f"the entry with which {name} begins tells of another continuation")
+    if not signed_by_the_log(one, charter.log_key):
+        wrong.append(f"the old head of {one.origin} is not signed by the log")
+    at = entry.signed.leaf.at if entry else 0
+    gap = Gap(one.origin, name, one.size, one.start, one.lost, at, tuple(sorted(signed)), members)
+    return gap, wrong
+
+
+def _opens(before: SignedCharter, after: SignedCharter, number: int) -> bool:
+    """Tell whether the continuation of this number came with the later of two versions."""
+    told = len(before.charter.continuations), len(after.charter.continuations)
+    return told == (number - 1, number)
+
+
+def _entry(bundle: Bundle, one: Continuation, name: str) -> BundleEntry | None:
+    for entry in bundle.entries:
+        leaf = entry.signed.leaf
+        if entry.index == one.start and (leaf.kind, leaf.author) == (CONTINUED, SERVER):
+            return entry if leaf.origin == name and entry.salt is not None else None
+    return None
+
+
+def _says(entry: BundleEntry, charter: Charter, one: Continuation) -> bool:
+    document = entry.document
+    if not isinstance(document, dict) or document.get("charter") != charter.digest:
+        return False
+    return bool(document.get("continuation") == one.json())
+
+
+def signed_by_the_log(one: Continuation, log_key: str) -> bool:
+    """Tell whether the log signed the old head that a continuation names."""
+    try:
+        note = parse_note(one.note)
+    except SecureFlowError:
+        return False
+    head = note.checkpoint
+    told = (head.origin, head.size, head.root.hex()) == (one.origin, one.size, one.root)
+    return told and note.verify_log(log_key)
+
+
+def _earlier(charter: Charter, versions: Mapping[str, SignedCharter]) -> list[SignedCharter]:
+    """Return the versions that the hashes lead back to, newest first."""
+    path: list[SignedCharter] = []
+    while (step := versions.get(charter.previous)) is not None and len(path) <= len(versions):
+        path.append(step)
+        charter = step.charter
+    return path
+
+
+def _path(
+    newer: Charter, versions: Mapping[str, SignedCharter], digest: str
+) -> list[SignedCharter] | None:
+    """Return the versions after one digest up to a newer charter; None where no hash leads there.
+
+    The newer one comes without signatures where `versions` lacks it.
+    """
+    path = [versions.get(newer.digest, SignedCharter(newer))]
+    for step in _earlier(newer, versions):
+        if path[0].charter.previous == digest:
+            return path
+        path.insert(0, step)
+    return path if path[0].charter.previous == digest else None
+
+
+def _forward(pinned: Charter, path: Sequence[SignedCharter]) -> list[str]:
+    """Return why the versions after the pinned one do not follow from it, if they do not."""
+    known = pinned
+    for signed in path:
+        try:
+            known = accept_change(known, signed)
+        except SecureFlowError as error:
+            version = signed.charter.version
+            return [f"charter version {version} does not follow from yours: {error.message}"]
+    return []

@@ -1,0 +1,341 @@
+"""A malicious operator and a set-back: what an agent signs, pins, forgets and submits again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.agent_world import JOB, ME, ORIGIN, World
+
+from secureflow.agent.continuing import ACCUSED, AGAIN, Continuer
+from secureflow.agent.records import JobRecord, OwnLeaf
+from secureflow.application.continuing import Continuing
+from secureflow.domain.charter import Charter, SignedCharter
+from secureflow.domain.continuation import Continuation
+from secureflow.engines.ledger.leaves import Leaf, leaf_from_json, sign_leaf
+from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
+from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from tests.doubles import MemoryDatabase, MemoryLedger, NotingDriver
+
+NAME = f"{ORIGIN}~2"
+START = 7
+
+
+class Operator(World):
+    """A world whose log was set back; `kept` is the log that the operator shows of it."""
+
+    def keep(self, *entries: bytes) -> None:
+        self.kept = MemoryTree()
+        self.kept.append(*entries)
+        self.taken: list[Any] = []
+        self.states: dict[str, str] = {}
+
+    async def call(self, kind: str, body: dict[str, Any]) -> Any:
+        if kind == "log.prove":
+            old, new = body["from"], body["to"]
+            proof = self.kept.consistency_proof(old, new) if 0 < old < new else []
+            inclusion = [self.kept.inclusion_proof(place, new) for _, place in body["places"]]
+            return {
+                "consistency": [one.hex() for one in proof],
+                "inclusion": [[one.hex() for one in path] for path in inclusion],
+            }
+        if kind == "log.resubmit":
+            self.taken += body.get("leaves", [])
+            return {"jobs": {job: self.states[job] for job in body.get("jobs", [])}}
+        return await super().call(kind, body)
+
+    def draft(self, **changes: Any) -> SignedCharter:
+        """The continuation that an honest operator would draft, or another one, fully signed."""
+        head = changes.pop("head", self.head())
+        old = parse_note(head).checkpoint
+        told = Continuation(
+            ORIGIN, old.size, old.root.hex(), head, self.kept.size, self.kept.root().hex()
+        )
+        told = replace(told, **changes.pop("told", {}))
+        charter = replace(
+            self.charter, version=2, previous=self.charter.digest, origin=NAME,
+            continuations=(told,), **changes,
+        )  # fmt: skip
+        return self.signed_by_all(charter)
+
+    def signed_by_all(self, charter: Charter) -> SignedCharter:
+        signed = SignedCharter(charter)
+        for name, key in self.all_keys.items():
+            signed = signed.sign(name, key)
+        return signed
+
+    @property
+    def continuer(self) -> Continuer:
+        return self.assembly.continuer
+
+    async def pinned(self, **changes: Any) -> None:
+        draft = self.draft(**changes)
+        await self.continuer.check(draft)
+        self.assembly.context.charter.pin(draft)
+        self.continuer.settle()
+
+
+def own_leaf(world: World, job: str = "") -> OwnLeaf:
+    with world.store.transaction():
+        return world.assembly.context.witness.leaf("noted", job, "", {"n": world.tree.size})
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> Operator:
+    """An agent that saw heads of 3, 7 and 12 entries; entries 4 and 9 are its own."""
+    world = Operator(tmp_path)
+    data: list[bytes] = []
+    for size in range(12):
+        entry = f"entry {size}".encode()
+        if size in {4, 9}:
+            leaf = own_leaf(world)
+            entry = leaf_from_json(leaf.bundle["leaf"]).data()
+            world.positions[leaf.hash] = size
+        data.append(entry)
+        world.tree.append(entry)
+        if world.tree.size in {3, START, 12}:
+            await world.ask("cosign", {"head": world.head(), "job": ""})
+    world.data_of = data  # type: ignore[attr-defined]
+    world.keep(*data[:START])
+    return world
+
+
+def entries(world: Operator) -> list[bytes]:
+    return list(world.data_of)  # type: ignore[attr-defined]
+
+
+async def refused(world: Operator, draft: SignedCharter) -> str:
+    with pytest.raises(SecureFlowError) as caught:
+        await world.continuer.check(draft)
+    assert caught.value.code in {"continuation_refused", "charter_mismatch"}, caught.value
+    return caught.value.message
+
+
+async def test_an_honest_continuation_is_signed_and_followed(world: Operator) -> None:
+    await world.pinned()
+    view = world.assembly.context.witness.view
+    assert (view.origin, view.size, view.root) == (NAME, START, world.kept.root())
+    assert world.store.heads(ORIGIN, 1 << 40, 9)  # old heads stay as evidence
+    lost = world.store.lost_leaves(9)
+    assert [one.bundle["document"]["n"] for one in lost] == [9]
+    # It goes on from there: a head that does not begin with the start is refused.
+    world.kept.append(b"continued")
+    honest = sign_checkpoint(Checkpoint(NAME, 8, world.kept.root()), world.log_key)
+    proof = [one.hex() for one in world.kept.consistency_proof(START, 8)]
+    rider = {"consistency": {"from": START, "to": 8, "proof": proof}, "inclusion": []}
+    other = sign_checkpoint(Checkpoint(NAME, 8, b"\x05" * 32), world.log_key)
+    with pytest.raises(SecureFlowError, match="ledger_inconsistent"):
+        await world.assembly.agent.handle("cosign", {"head": other, "job": ""}, rider)
+    with world.store.transaction():
+        world.store.set_fact("alarm", None)
+    await world.assembly.agent.handle("cosign", {"head": honest, "job": ""}, rider)
+
+
+@pytest.mark.parametrize("start", [4, START, 8, 10])
+async def test_history_that_was_rewritten_is_not_continued(world: Operator, start: int) -> None:
+    """One entry of what is kept differs: before a head that the agent holds, or its own leaf."""
+    for place in range(min(start, 12)):
+        told = entries(world)[:start]
+        told[place] = b"rewritten"
+        world.keep(*told)
+        seen = max(size for size in (0, 3, START) if size <= start)
+        if place < seen or place in {4, 9}:
+            await refused(world, world.draft())
+    world.keep(*entries(world)[:start])
+    await world.continuer.check(world.draft())
+
+
+async def test_a_loss_that_is_understated_is_refused_by_who_knows_better(world: Operator) -> None:
+    told = await refused(world, world.draft(head=world.head(10)))
+    assert "size 12" in told
+    other = sign_checkpoint(Checkpoint(ORIGIN, 12, b"\x05" * 32), world.log_key)
+    assert "two histories" in await refused(world, world.draft(head=other))
+
+
+async def test_an_old_head_that_the_log_did_not_sign_is_refused(world: Operator) -> None:
+    thief = SigningKey.from_seed(b"\x21" * 32)
+    invented = sign_checkpoint(Checkpoint(ORIGIN, 500, b"\x05" * 32), thief)
+    assert "not signed by the log" in await refused(world, world.draft(head=invented))
+    assert await refused(world, world.draft(told={"size": 400}))
+
+
+async def test_a_continuation_that_changes_more_is_refused(world: Operator) -> None:
+    members = world.charter.members[:-1]
+    await refused(world, world.draft(members=members))
+    other = SigningKey.from_seed(b"\x22" * 32).public
+    await refused(world, world.draft(log_key=other))
+
+
+async def test_two_continuations_are_not_both_signed(world: Operator) -> None:
+    first = world.draft()
+    await world.continuer.check(first)
+    world.continuer.signed(first)
+    await world.continuer.check(first)  # the same one again
+    world.keep(*entries(world)[:8])
+    told = await refused(world, world.draft())
+    assert "another continuation" in told
+    world.keep(*entries(world)[:5])  # it keeps less than was signed: nothing is hidden by it
+    await world.continuer.check(world.draft())
+    bigger = sign_checkpoint(Checkpoint(ORIGIN, 20, b"\x05" * 32), world.log_key)
+    await world.continuer.check(world.draft(head=bigger))
+
+
+async def test_of_two_continuations_only_one_is_pinned(world: Operator) -> None:
+    world.keep(*entries(world)[:8])
+    other = world.draft()
+    world.keep(*entries(world)[:START])
+    await world.pinned()
+    await refused(world, other)
+    with pytest.raises(SecureFlowError, match="charter_mismatch"):
+        world.assembly.context.charter.pin(other)
+    with pytest.raises(SecureFlowError, match="charter_mismatch"):  # nor the one before again
+        world.assembly.context.charter.pin(world.signed_charter)
+
+
+@pytest.mark.parametrize("many", [0, 1, 2])
+async def test_too_few_signatures_are_not_pinned(world: Operator, many: int) -> None:
+    draft = world.draft()
+    few = dict(list(draft.signatures.items())[:many])
+    with pytest.raises(SecureFlowError, match="charter_not_signed"):
+        world.assembly.context.charter.pin(SignedCharter(draft.charter, few))
+
+
+def alarm_over(world: World, known: str, shown: str, code: str = "ledger_inconsistent") -> None:
+    details = {"known": known, "shown": shown}
+    with world.store.transaction():
+        world.store.set_fact("alarm", SecureFlowError(code, "x", "", details).as_json())
+
+
+async def test_an_alarm_ends_for_the_admitted_gap_and_the_accusation_stays(
+    world: Operator,
+) -> None:
+    outgrown = sign_checkpoint(Checkpoint(ORIGIN, 15, b"\x05" * 32), world.log_key)
+    alarm_over(world, world.head(), outgrown)
+    await world.pinned()
+    assert world.store.fact("alarm") is None
+    (kept,) = world.store.fact(ACCUSED)
+    assert kept["details"]["shown"] == outgrown
+
+
+@pytest.mark.parametrize(
+    "case", ["before the start", "beyond the old head", "another code", "no notes"]
+)
+async def test_an_alarm_over_anything_else_stays(world: Operator, case: str) -> None:
+    def note(size: int) -> str:
+        return sign_checkpoint(Checkpoint(ORIGIN, size, b"\x05" * 32), world.log_key)
+
+    match case:
+        case "before the start":
+            alarm_over(world, world.head(5), note(5))
+        case "beyond the old head":
+            alarm_over(world, note(30), note(31))
+        case "another code":
+            alarm_over(world, world.head(), note(15), "leaf_missing")
+        case _:
+            alarm_over(world, "x", "y")
+    await world.pinned()
+    assert world.store.fact("alarm") is not None
+    assert world.store.fact(ACCUSED) is None
+
+
+async def test_lost_leaves_are_submitted_again_accusations_too_and_once(world: Operator) -> None:
+    with world.store.transaction():
+        accusation = world.assembly.context.witness.leaf("accusation", "", "", {"code": "x"})
+    await world.pinned()
+    await world.continuer.submit_again()
+    hashes = [leaf_from_json(one["leaf"]).hash() for one in world.taken]
+    lost = next(leaf for leaf, place in world.positions.items() if place == 9)
+    assert hashes == [lost, accusation.hash]
+    assert world.taken[1]["document"] == {"code": "x"}
+    assert world.store.fact(AGAIN) is None
+    world.taken.clear()
+    world.continuer.settle()
+    await world.continuer.submit_again()
+    assert world.taken == []
+    assert accusation.hash in world.assembly.context.witness.unproved()
+
+
+async def test_a_crash_between_pinning_and_following_is_made_up_for(world: Operator) -> None:
+    draft = world.draft()
+    world.assembly.context.charter.pin(draft)
+    world.reopen()
+    world.continuer.settle()
+    assert world.store.fact(AGAIN) is True
+    await world.continuer.submit_again()
+    assert len(world.taken) == 1
+
+
+async def test_jobs_that_the_centre_lost_end_here_and_others_go_on(world: Operator) -> None:
+    states = {"job_lost": "", "job_failed": "failed", "job_runs": "running"}
+    world.states = states
+    with world.store.transaction():
+        for job in states:
+            world.store.add_job(JobRecord(job, "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
+    await world.pinned()
+    await world.continuer.submit_again()
+    outcomes = {one.job: one.outcome for one in world.store.jobs()}
+    assert outcomes == {"job_lost": "lost", "job_failed": "failed", "job_runs": ""}
+    assert JOB not in outcomes
+
+
+# The centre's side: a member submits its own leaves of an earlier origin, and nothing else.
+
+
+@pytest.fixture
+def centre(world: Operator) -> Continuing:
+    database = MemoryDatabase()
+    ledger = MemoryLedger(database, world.log_key, NAME)
+    database.tables.settings["charter"] = json.loads(json.dumps(world.signed_charter.json()))
+    return Continuing(database.begin, ledger, world.log_key, NotingDriver(), lambda: world.now)
+
+
+def leaf_of(world: World, **changes: Any) -> dict[str, Any]:
+    key = world.all_keys[changes.pop("by", ME)]
+    facts: dict[str, Any] = {"kind": "noted", "origin": ORIGIN, "author": ME, "at": 1}
+    leaf = Leaf(**(facts | {"commitment": "ab" * 32} | changes))
+    return {"leaf": sign_leaf(leaf, key).json()}
+
+
+async def test_a_members_own_lost_leaf_is_taken(world: Operator, centre: Continuing) -> None:
+    assert await centre.take_again(ME, [leaf_of(world)]) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"origin": NAME},  # of the present origin: it comes with its reply
+        {"origin": "log.other"},
+        {"author": "bank-b"},
+        {"by": "bank-b"},
+        {"author": "server"},
+    ],
+)
+async def test_nothing_else_is_taken(
+    world: Operator, centre: Continuing, changes: Mapping[str, Any]
+) -> None:
+    with pytest.raises(SecureFlowError, match="leaf_forged"):
+        await centre.take_again(ME, [leaf_of(world, **changes)])
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{}, None, {"leaf": 7}, {"document": {}, "salt": "ab" * 32}, {"salt": "zz"}, {"salt": 7}],
+)
+async def test_what_does_not_open_is_not_taken(
+    world: Operator, centre: Continuing, told: Any
+) -> None:
+    value = {**leaf_of(world), **told} if isinstance(told, dict) and "leaf" not in told else told
+    if told == {}:
+        value = {}
+    with pytest.raises(SecureFlowError):
+        await centre.take_again(ME, [value])
+
+
+def test_the_start_is_what_the_tree_says(world: Operator) -> None:
+    assert leaf_hash(entries(world)[4]).hex() in world.positions
