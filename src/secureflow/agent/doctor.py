@@ -27,14 +27,13 @@ from secureflow.agent.charter import HOW_TO_PIN
 from secureflow.agent.check import check_record
 from secureflow.agent.continuing import ACCUSED
 from secureflow.agent.control import call
-from secureflow.agent.headwatch import judged, seen_set_back
+from secureflow.agent.headwatch import how_it_stands
 from secureflow.agent.main import read_signing_key, verifier
 from secureflow.agent.publications import Publication, differs
 from secureflow.agent.revival import NEXT_STEP
 from secureflow.agent.room import room_left
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.charter import SignedCharter
-from secureflow.engines.ledger.notes import noted_size
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.clock import MAX_SKEW, system_clock
 from secureflow.kit.errors import SecureFlowError
@@ -348,17 +347,8 @@ def _charter(way: Way) -> str:
 
 
 def _log(way: Way) -> str:
-    """Hold the newest head that this agent accepted against the log as it is now."""
-    log, kept = way.answered().get("log") or {}, _fact(way.known.record, "head") or {}
-    theirs, ours = log.get("size"), noted_size(kept["note"]) if kept.get("note") else 0
-    if type(theirs) is not int:
-        return "the centre does not tell"
-    if kept.get("origin") == log.get("origin") and theirs < ours:
-        raise seen_set_back(kept["origin"], ours, theirs)
-    held = judged("", log)
-    if held is not None:
-        raise held
-    return f"{ours} of its {theirs} entries were seen"
+    kept = _fact(way.known.record, "head") or {}
+    return how_it_stands(way.answered().get("log") or {}, kept)
 
 
 def _attestation(way: Way) -> str:

@@ -8,6 +8,7 @@ words: what the centre says of itself counts only where it says less of itself t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from secureflow.agent.charter import CharterDesk
@@ -171,6 +172,23 @@ def judged(newest: str, told: JSON) -> SecureFlowError | None:
     return SecureFlowError.foreign(
         held.get("code"), held.get("message"), held.get("hint"), held.get("details")
     )
+
+
+def how_it_stands(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
+    """Hold the newest head that this agent accepted against the log as the centre tells of it.
+
+    Raises:
+        SecureFlowError: `log_set_back`.
+    """
+    theirs, ours = log.get("size"), noted_size(kept["note"]) if kept.get("note") else 0
+    if type(theirs) is not int:
+        return "the centre does not tell"
+    if kept.get("origin") == log.get("origin") and theirs < ours:
+        raise seen_set_back(kept["origin"], ours, theirs)
+    held = judged("", log)
+    if held is not None:
+        raise held
+    return f"{ours} of its {theirs} entries were seen"
 
 
 def seen_set_back(origin: str, ours: int, theirs: int) -> SecureFlowError:
