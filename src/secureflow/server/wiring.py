@@ -92,9 +92,8 @@ def make_services(
     issuing = Issuing(ports.authority, ledger, ports.log_key, clock)
     passwords = Passwords()
     centre = Centre(link, ledger.origin, ledger.public)
-    trust_domain = ports.authority.trust_domain
-    witnessing = Witnessing(ledger, partial(member_keys, begin))
-    recosign = Recosigning(ledger, ports.courier, Asking(ports.courier, witnessing.cosigned), ticks)
+    asking = Asking(ports.courier, Witnessing(ledger, partial(member_keys, begin)).cosigned)
+    recosign = Recosigning(ledger, ports.courier, asking, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     return Services(
         begin=begin,
@@ -104,7 +103,7 @@ def make_services(
             begin, deeds, issuing, centre, clock, quotas, expel=expel, hang_up=hang_up
         ),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks),
-        charters=Charters(begin, deeds, trust_domain, ledger, continuing),
+        charters=Charters(begin, deeds, ports.authority.trust_domain, ledger, continuing),
         projects=Projects(begin, deeds, clock, quotas),
         datasets=Datasets(begin, deeds, clock, quotas),
         jobs=Jobs(
