@@ -23,6 +23,7 @@ class Proxy:
         self.weather = Weather()
         self._target = target
         self._open: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
 
     @property
     def address(self) -> str:
@@ -31,7 +32,13 @@ class Proxy:
 
     async def start(self) -> None:
         """Listen."""
-        await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
+    def close(self) -> None:
+        """Listen no more, and reset what is open."""
+        if self._server is not None:
+            self._server.close()
+        self.snap()
 
     def snap(self) -> None:
         """Reset every connection."""
@@ -111,10 +118,14 @@ class Proxies:
         self._loop.close()
 
     async def _end(self) -> None:
+        for proxy in self.ways.values():
+            proxy.close()
+        await asyncio.sleep(0)  # transports close in the next turn
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)
 
     def _do(self, work: Callable[[], Awaitable[Any]]) -> None:
         async def done() -> None:
