@@ -39,6 +39,8 @@ from secureflow.domain.specs import (
 from secureflow.engines.training.models import update_sums_length
 from secureflow.kit.errors import SecureFlowError
 
+pytestmark = pytest.mark.slow
+
 SALT = b"\x05" * 32
 SEED = "ab" * 32
 SPEC = TrainingSpec(
@@ -381,8 +383,6 @@ PARENT = """
 import asyncio, json, sys
 from secureflow.agent.context import Computing
 from secureflow.agent.trainer import Trainer
-
-pytestmark = pytest.mark.slow
 
 async def main():
     trainer = await Trainer.start()
