@@ -168,7 +168,7 @@ async def test_two_jobs_that_together_cost_too_much(operator: Operator) -> None:
 async def test_a_record_that_was_set_back(operator: Operator) -> None:
     """bank-e's ε is spent, then its record is restored from a copy: it says so, and takes no part.
 
-    The leaf that accuses speaks against bank-e itself: what it told of its budget no longer holds.
+    Its owner may let it go on; what was spent stays unknown, and it refuses private jobs. The leaf that accuses speaks against bank-e itself: what it told of its budget no longer holds.
     """
     directory = operator.platform.directory / "bank-e"
     copy = operator.platform.directory / "copy"
@@ -182,6 +182,11 @@ async def test_a_record_that_was_set_back(operator: Operator) -> None:
     await spent.give_up()
     await operator.restart("bank-e", lambda: restore(copy, directory))
     assert budget(operator, "bank-e")["spent"] < before  # the copy knows nothing of it
+    early = Run(operator, private(operator, parties=four))
+    error = await refusal(early.until("admit"))
+    (refused,) = error.details["refusals"]
+    assert (refused["party"], refused["code"]) == ("bank-e", "record_set_back")
+    assert (await operator.clear_alarm("bank-e"))["code"] == "record_set_back"
     run = Run(operator, private(operator, parties=four))
     admitting = await run.until("admit")
     body = {**admitting.body, **admitting.each["bank-e"]}
@@ -283,4 +288,4 @@ async def test_moments_that_are_left_out(operator: Operator) -> None:
     assert (await operator.ask(run.job, "bank-a", "answer", body))["answer"]
     await run.give_up()
     for party in operator.parties:
-        operator.clear_alarm(party)
+        await operator.clear_alarm(party)

@@ -267,7 +267,7 @@ async def test_release_kill_release_with_another_set(run: Run) -> None:
     assert refused.code == "survivors_mismatch"
     # What the agents signed on the way goes with their ends into the log, or nobody witnesses it.
     await run.give_up()
-    assert not any(operator.clear_alarm(party) for party in operator.parties)
+    assert not any([await operator.clear_alarm(party) for party in operator.parties])
 
 
 async def answers(run: Run, effect: Ask, letters: str, body: JSON = None) -> JSON:
@@ -440,7 +440,7 @@ async def test_a_history_that_was_rewritten(run: Run, how: str) -> None:
     # The alarm stands until the owner lifts it: nothing more is done for this centre.
     refused = await refusal(operator.ask(run.job, "bank-a", "train", training.body))
     assert refused.code == "ledger_inconsistent"
-    assert operator.clear_alarm("bank-a")["code"] == "ledger_inconsistent"
+    assert (await operator.clear_alarm("bank-a"))["code"] == "ledger_inconsistent"
     await run.until("close", round=2)
 
 
@@ -457,7 +457,7 @@ async def test_an_entry_of_a_party_that_is_left_out(run: Run) -> None:
     await run.until("close", round=3)
     assert run.seen["train"]["failures"]["bank-a"]["code"] == "leaf_missing"
     await run.give_up()
-    assert run.operator.clear_alarm("bank-a")["code"] == "leaf_missing"
+    assert (await run.operator.clear_alarm("bank-a"))["code"] == "leaf_missing"
 
 
 def _is_update_of(entry: JSON, party: str) -> bool:

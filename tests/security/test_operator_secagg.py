@@ -418,7 +418,7 @@ async def test_an_accusation_that_the_operator_leaves_out(operator: Operator) ->
         assert ("bank-a", "leaf_missing") in dropped
         await run.give_up()
     finally:
-        assert operator.clear_alarm("bank-a")["code"] == "leaf_missing"
+        assert (await operator.clear_alarm("bank-a"))["code"] == "leaf_missing"
 
 
 def without(effect: Effect, entries: list[JSON]) -> Effect:
