@@ -7,7 +7,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -44,16 +43,6 @@ def ended(process: subprocess.Popen[bytes]) -> bytes:
     return said or b""
 
 
-def close(terminal: int, end: int) -> None:
-    """Close a terminal, and wait until it is gone: a thread of the tests that starts a process just
-    now holds a copy until that one runs."""
-    os.close(terminal)
-    deadline = time.monotonic() + 30
-    while os.isatty(end) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.close(end)
-
-
 @pytest.mark.parametrize(
     ("arguments", "word"), [((), b"restart to apply"), (("reload",), b"reloading")]
 )
@@ -70,7 +59,8 @@ def test_hangup_is_answered_and_survived(arguments: tuple[str, ...], word: bytes
 def test_a_closed_terminal_ends_what_was_started_in_it() -> None:
     terminal, end = pty.openpty()
     process = started("reload", stdin=end)
-    close(terminal, end)
+    os.close(end)
+    os.close(terminal)
     process.send_signal(signal.SIGHUP)  # its session's leader passes it on
     assert b"the terminal was closed" in ended(process)
 
@@ -80,7 +70,8 @@ def test_a_shielded_process_outlives_its_terminal() -> None:
     process = started(
         "reload", stdin=end, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
     )
-    close(terminal, end)
+    os.close(end)
+    os.close(terminal)
     process.send_signal(signal.SIGHUP)
     assert process.stderr is not None
     assert b"reloading" in process.stderr.readline()
