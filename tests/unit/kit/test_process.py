@@ -30,11 +30,20 @@ run_until_told(serve(hangup), hangup)
 
 def started(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", PROGRAM, *arguments]
-    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, **options}
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE,
+        "preexec_fn": unshielded,  # the tests themselves may run under nohup
+        **options,
+    }  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, **pipes)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     return process
+
+
+def unshielded() -> None:
+    """Let SIGHUP do what it does by itself."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def ended(process: subprocess.Popen[bytes]) -> bytes:
