@@ -168,7 +168,8 @@ async def test_two_jobs_that_together_cost_too_much(operator: Operator) -> None:
 async def test_a_record_that_was_set_back(operator: Operator) -> None:
     """bank-e's ε is spent, then its record is restored from a copy: it says so, and takes no part.
 
-    Its owner may let it go on; what was spent stays unknown, and it refuses private jobs. The leaf that accuses speaks against bank-e itself: what it told of its budget no longer holds.
+    Its owner may let it go on; what was spent stays unknown, and it refuses private jobs. The leaf
+    that accuses speaks against bank-e itself: what it told of its budget no longer holds.
     """
     directory = operator.platform.directory / "bank-e"
     copy = operator.platform.directory / "copy"
