@@ -20,7 +20,6 @@ from alembic.script.revision import ResolutionError
 from alembic.util.exc import CommandError
 
 from secureflow.adapters.database.connections import (
-    BUSY_SECONDS,
     WriteTurn,
     async_engine,
     driver_url,
@@ -43,7 +42,7 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x5EC0F10
 _CLOSED = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.ProgrammingError)
 """The last: no right to make tables (from 15 on only the owner has it), or others' are there."""
-_CHECKPOINT_MS = 1000
+_CHECKPOINT_SECONDS = 1.0
 """How long a checkpoint waits for readers; what it leaves, the next one does."""
 _PROBE = "write probe"
 _PROBE_CHARACTERS = 1 << 16
@@ -145,9 +144,7 @@ class Database:
         """
         if self.turn.exclusive:
             async with self.engine.connect() as connection:
-                await connection.exec_driver_sql(f"PRAGMA busy_timeout={_CHECKPOINT_MS}")
-                await connection.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})")
-                await connection.exec_driver_sql(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+                await connection.run_sync(_checkpoint, mode)
 
     async def close(self) -> None:
         """Leave everything in a SQLite file itself, and close every connection."""
@@ -159,15 +156,24 @@ class Database:
             await self.engine.dispose()
 
 
+def _checkpoint(connection: sa.Connection, mode: str) -> None:
+    with _soon(connection, _CHECKPOINT_SECONDS):
+        connection.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})")
+
+
 @contextmanager
-def _soon(connection: sa.Connection) -> Iterator[None]:
-    """Wait for another writer a short while only: whoever starts says so and tries again."""
+def _soon(connection: sa.Connection, most: float) -> Iterator[None]:
+    """Wait for another writer so many seconds at most; then as before, whatever happens.
+
+    The connection goes back to the pool: the next one must wait neither shorter nor longer.
+    """
     wait = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={min(wait, int(START_SECONDS * 1000))}")
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={min(wait, int(most * 1000))}")
     try:
         yield
     finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
+        if not connection.invalidated:  # else it is closed, not given back
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
 
 
 def newest_schema() -> str:
@@ -184,7 +190,7 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
         SecureFlowError: `database_newer`, `record_damaged`.
     """
     if connection.dialect.name == "sqlite":
-        with _soon(connection):
+        with _soon(connection, START_SECONDS):  # whoever starts says so, and tries again
             connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
