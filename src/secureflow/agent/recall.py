@@ -30,6 +30,8 @@ End = Callable[[str, str], Awaitable[None]]
 CODE: Final = "record_set_back"
 NEWEST: Final = 64
 """Own leaves that the centre is asked for."""
+ANSWERS_WITHIN: Final = 10.0
+"""Seconds in which the centre answers while the owner waits, who is answered within 15."""
 
 _log = get_logger(__name__)
 
@@ -82,9 +84,12 @@ class Recall:
         Leaves that the log holds are taken in, so that what is signed next follows them, and the
         jobs that they belong to end here. Budget entries are not: what was spent stays unknown, and
         the budget refuses (`budget_rolled_back`).
+
+        Raises:
+            SecureFlowError: `server_unreachable`, since its owner waits; those of the link.
         """
+        lacking = await self._lacking_now()
         async with self._lock:
-            lacking = await self._lacking()
             kept = [(one, index) for one, index in lacking if one.leaf.kind != BUDGET]
             await self._take_in(kept)
             for job in sorted({one.leaf.job for one, _ in lacking} - {""}):
@@ -108,6 +113,17 @@ class Recall:
             and not self._store.has_leaf(signed.hash())
         ]
         return sorted(lacking, key=lambda one: one[1])
+
+    async def _lacking_now(self) -> list[tuple[SignedLeaf, int]]:
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                return await self._lacking()
+        except TimeoutError as error:
+            raise SecureFlowError(
+                "server_unreachable",
+                f"The centre does not say which entries of {self._party} the record lacks.",
+                "secureflow agent doctor shows the way to the centre; then clear the alarm again.",
+            ) from error
 
     async def _asked(self) -> JSON:
         try:

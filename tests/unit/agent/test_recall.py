@@ -127,6 +127,19 @@ async def test_on_the_owners_word_it_goes_on_without_those_jobs(centre: Centre) 
     assert following.leaf.prev == lost  # its chain goes on where the log's ends
 
 
+async def test_an_owner_who_waits_for_a_centre_that_is_away_is_told(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent itself waits for ten minutes; a person does not, and nothing happens afterwards."""
+    monkeypatch.setattr("secureflow.agent.recall.ANSWERS_WITHIN", 0.05)
+    centre.told = SecureFlowError("link_broken", "The link is broken.")
+    with pytest.raises(SecureFlowError) as refused:
+        await centre.assembly.recall.accept()
+    assert refused.value.code == "server_unreachable"
+    centre.told = None
+    await centre.assembly.recall.accept()
+
+
 async def test_a_job_that_the_copy_never_knew_is_not_begun_anew(centre: Centre) -> None:
     copy = copied(centre)
     centre.sign("job_1")
