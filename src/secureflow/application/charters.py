@@ -14,7 +14,7 @@ from secureflow.application.access import Principal, missing, require
 from secureflow.application.continuing import Continuing, remember
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.listing import every
-from secureflow.application.membership import CANDIDATE, CURRENT, member_keys, stored
+from secureflow.application.membership import CANDIDATE, CURRENT, described, member_keys, stored
 from secureflow.application.ports import Begin, Ledger, UnitOfWork
 from secureflow.domain.charter import Charter, Member, SignedCharter, accept_change, accept_first
 from secureflow.kit import crypto
@@ -108,7 +108,7 @@ class Charters:
         Raises:
             SecureFlowError: `forbidden`, `log_not_set_back`, `charter_missing`.
         """
-        return await described(await self._continuing.propose(principal))
+        return await self._continuing.propose(principal)
 
     async def sign(
         self, principal: Principal, organisation: str, digest: str, signature: str
@@ -167,19 +167,6 @@ class Charters:
             previous=previous,
             continuations=pinned.charter.continuations if pinned else (),
         )
-
-
-async def described(signed: SignedCharter) -> dict[str, Any]:
-    """Return a signed charter with its digest and its fingerprint in words and in digits."""
-    charter = signed.charter
-    # scrypt takes some 50 ms: in a thread, so that nobody else waits.
-    words = await asyncio.to_thread(charter.fingerprint_words)
-    return {
-        **signed.json(),
-        "digest": charter.digest,
-        "words": words,
-        "digits": charter.fingerprint_words("zh"),
-    }
 
 
 def _suffices(signed: SignedCharter, pinned: SignedCharter | None) -> bool:

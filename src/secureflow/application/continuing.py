@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from secureflow.application.access import Principal, require
+from secureflow.application.deeds import keep_answer
 from secureflow.application.jobs import Driver
 from secureflow.application.listing import every
-from secureflow.application.membership import CANDIDATE, CURRENT, member_keys, stored
+from secureflow.application.membership import CANDIDATE, CURRENT, described, member_keys, stored
 from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
 from secureflow.application.recording import server_leaf
 from secureflow.application.windups import SET_BACK
@@ -64,7 +65,7 @@ class Continuing:
         self._driver = driver
         self._clock = clock
 
-    async def propose(self, principal: Principal) -> SignedCharter:
+    async def propose(self, principal: Principal) -> dict[str, Any]:
         """Draft the charter that continues a log that is held; an older candidate is dropped.
 
         Raises:
@@ -83,8 +84,10 @@ class Continuing:
                 )
             draft = SignedCharter(_next(pinned.charter, told))
             await work.set_setting(CANDIDATE, draft.json())
+            shown = await described(draft)
+            await keep_answer(work, shown)
             await work.commit()
-        return draft
+        return shown
 
     async def add_signature(
         self, organisation: str, digest: str, signature: str

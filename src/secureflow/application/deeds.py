@@ -50,6 +50,13 @@ def answering(keeper: Keeper) -> Iterator[None]:
         _KEEPER.reset(token)
 
 
+async def keep_answer(work: UnitOfWork, told: object) -> None:
+    """Have what a caller is told kept in a unit of work, if somebody keeps such."""
+    keeper = _KEEPER.get()
+    if keeper is not None:
+        await keeper(work, told)
+
+
 class Deed:
     """One transaction and the leaves that tell of it."""
 
@@ -79,9 +86,8 @@ class Deed:
 
     async def keep_answer(self) -> None:
         """Have the answer kept, if it was said and somebody keeps such."""
-        keeper = _KEEPER.get()
-        if keeper is not None and self._told:
-            await keeper(self.work, self._told[0])
+        if self._told:
+            await keep_answer(self.work, self._told[0])
 
     def record(
         self,

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from secureflow.application.access import Principal
+from secureflow.application.membership import CANDIDATE
 from secureflow.domain.jobs import JobState
 from secureflow.domain.users import Role
+from secureflow.engines.ledger.setback import Hold
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.server.rest import (
     audit,
@@ -29,7 +31,7 @@ from secureflow.server.rest import (
     users,
 )
 from secureflow.server.rest.idempotency import OnceRoute
-from tests.doubles import MemoryUnit
+from tests.doubles import MemoryUnit, Tables
 from tests.stage import BANKS, FEATURES, PASSWORD, Stage
 from tests.unit.server.conftest import Api
 
@@ -63,6 +65,7 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "disable_organisation": Post("/organisations/outsider/disable", {}, operator),
         "enable_organisation": Post("/organisations/outsider/enable", {}, operator),
         "propose_charter": Post("/charter/candidate", {}, operator),
+        "continue_log": Post("/charter/continuation", {}, operator),
         "create_project": Post("/projects", {"name": "p", "purpose": "x"}, ada),
         "invite_member": Post(f"{project}/members", {"organisation": "outsider"}, admin),
         "accept_invitation": Post(f"{project}/accept", {}, stage.admin("outsider")),
@@ -86,6 +89,8 @@ async def _post(name: str, stage: Stage) -> Post:
         await services.projects.invite(admin, stage.ids["project"], "outsider")
     if name == "enable_organisation":
         await services.organisations.set_disabled(operator, "outsider", True)
+    if name == "continue_log":
+        await stage.ledger.judge(lambda _, size: Hold("restored", stage.now[0], size))
     if name == "resume_job":
         job = await services.jobs.get(operator, stage.ids["job"])
         error = SecureFlowError("internal", "x").as_json()
@@ -112,13 +117,18 @@ def test_the_list_is_whole() -> None:
     assert len(ONCE) > 10
 
 
+def _done(tables: Tables) -> tuple[int, Any]:
+    """Return what a deed changes: it is recorded, but for the draft that continues a held log."""
+    return len(tables.pending), tables.settings.get(CANDIDATE)
+
+
 @contextmanager
 def unheard() -> Iterator[list[int]]:
     """Every commit that holds a deed stands, and nobody hears of it."""
     commit, lost = MemoryUnit.commit, [0]
 
     async def lose(self: MemoryUnit) -> None:
-        deed = len(self.tables.pending) > len(self._database.tables.pending)
+        deed = _done(self.tables) != _done(self._database.tables)
         await commit(self)
         if deed:
             lost[0] += 1

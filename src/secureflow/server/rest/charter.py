@@ -63,6 +63,7 @@ async def propose_charter(body: CandidateRequest, use: Use, caller: Caller) -> C
 
 
 @router.post("/continuation", summary="Continue a log that was set back", status_code=201)
+@shown_as(_shown)
 async def continue_log(use: Use, caller: Caller) -> CharterShown:
     """Draft the charter that lets a log that was set back go on (the operator).
 
