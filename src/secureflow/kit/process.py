@@ -63,7 +63,14 @@ def run_until_told(serving: Coroutine[Any, Any, None], hangup: Hangup | None = N
 
     Whatever `serving` raises comes through; being told to stop is no error.
     """
-    asyncio.run(_until_told(serving, hangup or Hangup()))
+    told_by = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in told_by}
+    try:
+        asyncio.run(_until_told(serving, hangup or Hangup()))
+    finally:
+        for number, handler in before.items():  # the loop leaves the default, shielded or not
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 async def _until_told(serving: Coroutine[Any, Any, None], hangup: Hangup) -> None:

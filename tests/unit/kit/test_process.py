@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+from secureflow.kit.process import run_until_told
 
 PROGRAM = """
 import asyncio, sys
@@ -28,17 +33,29 @@ run_until_told(serve(hangup), hangup)
 """
 
 
-def started(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", PROGRAM, *arguments]
-    pipes: dict[str, Any] = {
-        "stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE,
-        "preexec_fn": unshielded,  # the tests themselves may run under nohup
-        **options,
-    }  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, **pipes)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    return process
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def started() -> Iterator[Start]:
+    """What starts the program; none outlives its test, not even one that failed."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-c", PROGRAM, *arguments]
+            pipes: dict[str, Any] = {
+                "stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE,
+                "preexec_fn": unshielded,  # the tests themselves may run under nohup
+                **options,
+            }  # fmt: skip
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, **pipes)
+            stack.enter_context(process)  # it closes the pipes and waits
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            return process
+
+        yield start
 
 
 def unshielded() -> None:
@@ -55,7 +72,9 @@ def ended(process: subprocess.Popen[bytes]) -> bytes:
 @pytest.mark.parametrize(
     ("arguments", "word"), [((), b"restart to apply"), (("reload",), b"reloading")]
 )
-def test_hangup_is_answered_and_survived(arguments: tuple[str, ...], word: bytes) -> None:
+def test_hangup_is_answered_and_survived(
+    started: Start, arguments: tuple[str, ...], word: bytes
+) -> None:
     process = started(*arguments)
     process.send_signal(signal.SIGHUP)
     assert process.stderr is not None
@@ -65,7 +84,7 @@ def test_hangup_is_answered_and_survived(arguments: tuple[str, ...], word: bytes
     assert b"stopped" in ended(process)
 
 
-def test_a_closed_terminal_ends_what_was_started_in_it() -> None:
+def test_a_closed_terminal_ends_what_was_started_in_it(started: Start) -> None:
     terminal, end = pty.openpty()
     process = started("reload", stdin=end)
     os.close(end)
@@ -74,7 +93,7 @@ def test_a_closed_terminal_ends_what_was_started_in_it() -> None:
     assert b"the terminal was closed" in ended(process)
 
 
-def test_a_shielded_process_outlives_its_terminal() -> None:
+def test_a_shielded_process_outlives_its_terminal(started: Start) -> None:
     terminal, end = pty.openpty()
     process = started(
         "reload", stdin=end, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -86,3 +105,14 @@ def test_a_shielded_process_outlives_its_terminal() -> None:
     assert b"reloading" in process.stderr.readline()
     process.send_signal(signal.SIGTERM)
     ended(process)
+
+
+def test_a_shielded_process_stays_shielded_after_it_has_served() -> None:
+    numbers = (signal.SIGHUP, signal.SIGINT)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        run_until_told(asyncio.sleep(0))
+        assert [signal.getsignal(number) for number in numbers] == [signal.SIG_IGN] * 2
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
