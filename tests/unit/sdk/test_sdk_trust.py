@@ -19,7 +19,8 @@ from secureflow.sdk import Client, Profile
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        body = b'{"id": "usr_00000000", "name": "sam"}'
+        listing = "/parties" in self.path
+        body = b'{"items": []}' if listing else b'{"id": "usr_00000000", "name": "sam"}'
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -56,7 +57,8 @@ def test_the_pinned_ca_is_trusted(served: tuple[str, Path, Path]) -> None:
     with Client(url, "sft_x", right) as client:
         assert client.me().name == "sam"
     known = Profile(url, str(right), "sft_x")
-    assert all(one["ok"] for one in examine(known))
+    findings = list(examine(known))
+    assert all(one["ok"] for one in findings), findings[-1]
 
 
 @pytest.mark.parametrize("pinned", [False, True])
