@@ -33,7 +33,6 @@ from secureflow.kit.pki import parse_certificate, serial
 
 LOG = SigningKey.generate()
 SIMULATED = {"connected": True, "tee": "SIMULATED", "measurement": code_measurement()}
-FOREIGN_RENEWAL = {"by": "signing key", "serial": "ab", "key": "f" * 64, "at": now() + 60}
 FOREIGN = {"connected": True, "tee": "tdx", "measurement": "0" * 64}
 
 
@@ -124,6 +123,16 @@ def _answer(**changes: Any) -> Callable[[Patient], None]:
     return lambda sick: sick.status.update(changes)
 
 
+def _ahead(sick: Patient) -> None:
+    sick.status["time"] = now() + 3600
+
+
+def _renewed_elsewhere(sick: Patient) -> None:
+    """The centre renewed it for another key, after this folder had asked for its own."""
+    renewed = {"by": "signing key", "serial": "ab", "key": "f" * 64, "at": now() + 60}
+    sick.status["renewed"] = [renewed]
+
+
 def _alarm(sick: Patient) -> None:
     store = Store(sick.directory / "agent.db")
     with store.transaction():
@@ -188,8 +197,8 @@ def _unpin(sick: Patient) -> None:
         (_answer(enclave=SIMULATED), {"enclave": "evidence_not_acceptable"}),
         (_answer(enclave=FOREIGN), {"enclave": "evidence_not_acceptable"}),
         (_set(trust_domain="other.example"), {"certificate": "spiffe_foreign"}),
-        (_answer(time=now() + 3600), {"clock": "clock_skew"}),
-        (_answer(renewed=[FOREIGN_RENEWAL]), {"renewals": "renewal_foreign"}),
+        (_ahead, {"clock": "clock_skew"}),
+        (_renewed_elsewhere, {"renewals": "renewal_foreign"}),
         (_answer(version="99.0"), {"version": "version_mismatch"}),
         (_answer(party="bank-z"), {"authorisation": "forbidden"}),
         (_answer(charter="0" * 64), {"charter": "charter_mismatch"}),
