@@ -42,7 +42,6 @@ from secureflow.kit.errors import SecureFlowError
 
 from .world import JOB, World, party_name
 
-LOOP = asyncio.Runner()
 VERBS = ("setup", "advance", "mask", "answer")
 Update = tuple[Any, int, dict[str, float]]
 
@@ -122,7 +121,7 @@ class MaskedWorld(World):
 
     def _one(self, party: str, verb: str, body: dict[str, Any]) -> dict[str, Any]:
         if party == AGGREGATOR:
-            return LOOP.run(self.aggregation.handle(verb, body))  # type: ignore[no-any-return]
+            return asyncio.run(self.aggregation.handle(verb, body))  # type: ignore[no-any-return]
         fault = self._fault(party, verb)
         if fault is not None and not fault.after:
             self._fail(fault)
@@ -131,7 +130,7 @@ class MaskedWorld(World):
             self._fail(fault)
         if verb == "mask":
             request = Request("", party, verb, body, None)
-            LOOP.run(self.aggregation.check_arrival(request, reply))
+            asyncio.run(self.aggregation.check_arrival(request, reply))
         return reply
 
     def _fault(self, party: str, verb: str) -> Fault | None:
