@@ -22,12 +22,13 @@ from tests.survival.world import (
     check_story,
     own_entries,
     platform,
+    standing,
     training,
     verified,
 )
 
 pytestmark = [pytest.mark.xdist_group("full-disks"), pytest.mark.timeout(300)]
-PLAN = TrainingPlan(rounds=4, batch_size=64, learning_rate=0.1)
+PLAN = TrainingPlan(rounds=8, batch_size=64, learning_rate=0.1)
 MEBIBYTES = 40
 
 
@@ -65,8 +66,7 @@ def test_a_job_waits_for_room_at_an_agent(
     with place.client("bank-a") as client:
         undisturbed = await_end(client, client.jobs.submit(request).id)
         job = client.jobs.submit(request).id
-        wait_until(lambda: rounds(client, job) >= 1, "no round")
-        disk.fill()
+        fill_in_mid_job(place, client, job, disk)
         wait_until(lambda: waits(place), "bank-b does not wait")
         time.sleep(3)
         assert client.jobs.get(job).state == "running"
@@ -84,8 +84,7 @@ def test_an_agent_without_room_ends_the_job_by_name_and_signs_its_end(
     request = training(place, PLAN, protection="secagg", limits=limits)
     with place.client("bank-a") as client:
         job = client.jobs.submit(request).id
-        wait_until(lambda: rounds(client, job) >= 1, "no round")
-        disk.fill()
+        fill_in_mid_job(place, client, job, disk)
         place.processes["bank-b"].kill()
         disk.start(place, "bank-b")
         ended = await_end(client, job)
@@ -127,8 +126,7 @@ def test_a_job_waits_for_room_in_the_artefact_store_or_ends_by_its_name(
     with place.client("bank-a") as client:
         undisturbed = await_end(client, client.jobs.submit(request).id)
         job = client.jobs.submit(request).id
-        wait_until(lambda: rounds(client, job) >= 1, "no round")
-        store.fill()
+        fill_in_mid_job(place, client, job, store)
         time.sleep(3)
         assert client.jobs.get(job).state == "running"
         store.free()
@@ -137,8 +135,7 @@ def test_a_job_waits_for_room_in_the_artefact_store_or_ends_by_its_name(
         check_story(place, ended)
         impatient = replace(request, limits=Limits(patience_seconds=5))
         job = client.jobs.submit(impatient).id
-        wait_until(lambda: rounds(client, job) >= 1, "no round")
-        store.fill()
+        fill_in_mid_job(place, client, job, store)
         ended = await_end(client, job)
         assert (ended.state, ended.error and ended.error["code"]) == ("failed", "disk_full")
         assert "The disk of the centre is full: its " in ended.error["message"]
@@ -146,6 +143,14 @@ def test_a_job_waits_for_room_in_the_artefact_store_or_ends_by_its_name(
             client.jobs.submit(request)
     assert verified(place, job)
     store.free()
+
+
+def fill_in_mid_job(place: Platform, client: Client, job: str, disk: SmallDisk) -> None:
+    """Fill a disk after a job's first round, and not after its last one."""
+    wait_until(lambda: rounds(client, job) >= 1, "no round")
+    with standing(place.processes["bank-b"]):
+        disk.fill()
+        assert client.jobs.get(job).state == "running"
 
 
 def rounds(client: Client, job: str) -> int:

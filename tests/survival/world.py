@@ -5,6 +5,7 @@ The data is the demo's, cut down to a few hundred rows per bank; consent is give
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from secureflow.demo.data import PURPOSE, dataset_config, demo_features, split_silos
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import verify_ledger
+from secureflow.demo.processes import Process, kill_group
 from secureflow.domain.jobs import Job
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs import Limits, ModelSpec, TrainingPlan
@@ -104,6 +106,16 @@ def rehearsal(
         "limits": Limits(patience_seconds=patience),
     }
     return JobRequest(**(facts | changes))
+
+
+@contextmanager
+def standing(process: Process) -> Iterator[None]:
+    """Stop a party, so that its job cannot end meanwhile; it goes on afterwards."""
+    kill_group(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        kill_group(process.pid, signal.SIGCONT)
 
 
 def await_end(client: Client, job: str, patience: float = 240.0) -> Job:
