@@ -89,7 +89,6 @@ def test_an_agent_without_room_ends_the_job_by_name_and_signs_its_end(
         disk.start(place, "bank-b")
         ended = await_end(client, job)
         bundle = client.jobs.bundle(job)
-    assert not reserve.exists()  # given up already for the start
     assert (ended.state, ended.error and ended.error["code"]) == ("failed", "disk_full")
     told = ended.error["details"]["failures"]["bank-b"]
     assert told["details"]["party"] == "bank-b"
