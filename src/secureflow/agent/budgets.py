@@ -227,8 +227,7 @@ class Budgets:
             ledger.commit(job)
 
     def _declared_policy(self, domain: str) -> DatasetPrivacy:
-        policies = (one.privacy for one in self._settings.datasets)
-        found = next((one for one in policies if one and one.domain == domain), None)
+        found = self._declaring(domain)
         if found is None:
             raise SecureFlowError(
                 "budget_undeclared",
@@ -419,11 +418,14 @@ class Budgets:
 
     def _declared_limit(self, domain: str) -> Limit | None:
         """Return the limit that the settings declare now."""
-        declared = (one.privacy for one in self._settings.datasets)
-        policy = next((one for one in declared if one and one.domain == domain), None)
+        policy = self._declaring(domain)
         if policy is None:
             return None
         return Limit(domain, policy.unit, policy.epsilon, policy.delta)
+
+    def _declaring(self, domain: str) -> DatasetPrivacy | None:
+        declared = (one.privacy for one in self._settings.datasets)
+        return next((one for one in declared if one and one.domain == domain), None)
 
     def _kept_limit(self, domain: str) -> Limit | None:
         """Return the newest limit on record."""
