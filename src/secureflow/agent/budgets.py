@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from secureflow.agent.inforce import InForce
+from secureflow.agent.logged import own_leaves
 from secureflow.agent.publications import Publication
 from secureflow.agent.records import JobRecord
 from secureflow.agent.restored import check_unlocked, locked
@@ -28,7 +29,7 @@ from secureflow.application.ports import Accountant
 from secureflow.domain.jobspecs import JobSpec, dataset_name, parse_spec, touches_data
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
 from secureflow.domain.statistics import StatisticsSpec
-from secureflow.engines.ledger.leaves import leaf_from_json, verify
+from secureflow.engines.ledger.leaves import SignedLeaf
 from secureflow.engines.privacy import (
     BudgetLedger,
     Charge,
@@ -49,7 +50,6 @@ RELEASING: Final = frozenset({"train", "statistics"})
 EVALUATION: Final = "evaluate"
 """Releases noised metrics, once; also where this party was away while the model was trained."""
 _SCANNED: Final = "budget.scanned"
-_PAGE: Final = 500
 
 
 class Accounting(Accountant, Protocol):
@@ -441,12 +441,11 @@ class Budgets:
             if self._reconciled:
                 return
             at = int(self._store.fact(_SCANNED) or 0)
-            while entries := (await self._call("audit.entries", {"start": at, "limit": _PAGE}))[
-                "entries"
-            ]:
-                for entry in entries:
-                    self._check_own(entry)
-                at += len(entries)
+            party = self._settings.organisation
+            async for found, end in own_leaves(self._call, party, self._key, at, LEAF):
+                for signed in found:
+                    self._check_held(signed)
+                at = end
             await asyncio.to_thread(self._keep_scanned, at)
             self._reconciled = True
 
@@ -454,13 +453,8 @@ class Budgets:
         with self._store.transaction():
             self._store.set_fact(_SCANNED, at)
 
-    def _check_own(self, entry: Mapping[str, JSON]) -> None:
-        if "leaf" not in entry:
-            return  # of others, and not for this organisation's eyes
-        signed = leaf_from_json(entry["leaf"])
-        if (signed.leaf.author, signed.leaf.kind) != (self._settings.organisation, LEAF):
-            return
-        if verify(signed, self._key) and not self._store.has_leaf(signed.hash()):
+    def _check_held(self, signed: SignedLeaf) -> None:
+        if not self._store.has_leaf(signed.hash()):
             raise SecureFlowError(
                 "budget_rolled_back",
                 f"The log holds a budget entry of {self._settings.organisation} "

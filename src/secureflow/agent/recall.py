@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.agent.budgets import LEAF as BUDGET
-from secureflow.agent.records import JobRecord, OwnLeaf
+from secureflow.agent.logged import taken_in
+from secureflow.agent.records import JobRecord
 from secureflow.agent.restored import restored
 from secureflow.agent.store import Store
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
@@ -137,9 +138,7 @@ class Recall:
         def keep() -> None:
             with self._store.transaction():
                 for signed, index in lacking:
-                    leaf, bundle = signed.leaf, {"leaf": signed.json()}
-                    own = OwnLeaf(signed.hash(), leaf.job, leaf.kind, bundle, 1, 0, index)
-                    self._store.add_leaf(own)
+                    self._store.add_leaf(taken_in(signed, index))
                 self._store.note(self._clock(), "record.taken_in", leaves=len(lacking))
 
         if lacking:

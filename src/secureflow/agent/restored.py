@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from secureflow.agent.logged import own_leaves
 from secureflow.agent.records import JobRecord
 from secureflow.agent.store import Store
-from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
 FACT: Final = "restored"
 """{restored_at, taken_at, size, settled: [domain]}; times in unix seconds, `size` of the head."""
-_PAGE: Final = 500
 OUTCOME: Final = "restored"
 """Of a job that was not over when the backup was made."""
 
@@ -78,18 +77,11 @@ class Floor:
 
     async def _scan(self, start: int) -> None:
         at = start if self._scanned is None else self._scanned
-        while page := (await self._call("audit.entries", {"start": at, "limit": _PAGE}))["entries"]:
-            for leaf in own_leaves(page, self._party, self._key):
+        async for found, end in own_leaves(self._call, self._party, self._key, at):
+            for leaf in found:
                 if leaf.leaf.job and not self._store.has_leaf(leaf.hash()):
                     self._older.add(leaf.leaf.job)
-            at += len(page)
-            self._scanned = at
-
-
-def own_leaves(page: Sequence[Mapping[str, JSON]], party: str, key: str) -> list[SignedLeaf]:
-    """Return those of a page of the log that an organisation certainly signed."""
-    signed = [leaf_from_json(entry["leaf"]) for entry in page if "leaf" in entry]
-    return [one for one in signed if one.leaf.author == party and verify(one, key)]
+            self._scanned = end
 
 
 def check_floor(store: Store, job: str, record: JobRecord | None) -> None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.agent.budgets import LEAF, Budgets
-from secureflow.agent.records import OwnLeaf
-from secureflow.agent.restored import locked, own_leaves, settle
+from secureflow.agent.logged import own_leaves, taken_in
+from secureflow.agent.restored import locked, settle
 from secureflow.agent.store import Store
 from secureflow.domain.jobspecs import JobSpec, parse_spec
 from secureflow.engines.ledger.leaves import SignedLeaf
@@ -25,7 +25,6 @@ from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
 MAX_BUNDLES: Final = 1000
-_PAGE: Final = 500
 
 
 @dataclass(frozen=True)
@@ -119,14 +118,12 @@ class Settling:
         unread = {leaf.hash for leaf in kept if not leaf.bundle.get("document")}
         found: dict[str, SignedLeaf] = {}
         lost: list[SignedLeaf] = []
-        at = 0
-        while page := (await self._call("audit.entries", {"start": at, "limit": _PAGE}))["entries"]:
-            for leaf in own_leaves(page, self._party, self._key):
+        async for page, _ in own_leaves(self._call, self._party, self._key):
+            for leaf in page:
                 known = self._store.has_leaf(leaf.hash())
                 lost += [] if known else [leaf]
                 if leaf.leaf.kind == LEAF and (not known or leaf.hash() in unread):
                     found[leaf.leaf.job] = leaf
-            at += len(page)
         return found, lost
 
     def _charge(
@@ -137,8 +134,7 @@ class Settling:
                 self._budgets.charge_whole(domain, job, spec)
             for leaf in leaves:
                 if not self._store.has_leaf(leaf.hash()):
-                    told, bundle = leaf.leaf, {"leaf": leaf.json()}
-                    self._store.add_leaf(OwnLeaf(leaf.hash(), told.job, told.kind, bundle, 1))
+                    self._store.add_leaf(taken_in(leaf))
             settle(self._store, domain)
             self._store.note(self._clock(), "budget.settled", "", domain=domain, jobs=sorted(jobs))
 
