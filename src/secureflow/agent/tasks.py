@@ -31,6 +31,7 @@ from secureflow.agent.context import AgentContext
 from secureflow.agent.guards import check_sealed
 from secureflow.agent.masking import Masking
 from secureflow.agent.modelkeys import ModelKeys
+from secureflow.agent.records import JobRecord
 from secureflow.agent.requests import (
     AdmitRequest,
     AdvanceRequest,
@@ -151,20 +152,7 @@ class Agent:
         """End a job that the centre lost, or ended without this party: nobody asks of it again."""
         async with self._context.locks[job]:
             await asyncio.to_thread(self._end, job, outcome)
-            await self._updates.forget(job)
-            await self._tallies.forget(job)
-            self._approvals.withdraw(job)
-
-    def _end(self, name: str, outcome: str) -> None:
-        store = self._context.store
-        with store.transaction():
-            self._sessions.forget(name)
-            store.forget_tally(name)
-            job = store.job(name)
-            if job is not None and not job.outcome:
-                store.finish_job(name, outcome)
-                self._context.budgets.settle(job)
-                store.note(self._context.clock(), "job.finished", name, outcome=outcome)
+            await self._forget(job)
 
     async def _consent(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         del rider
@@ -259,9 +247,7 @@ class Agent:
             self._check_same_spec(request)
             observed = await self._context.witness.observe(request.head, rider)
             signed = await asyncio.to_thread(self._keep_end, request, observed)
-            await self._updates.forget(request.job)
-            await self._tallies.forget(request.job)
-            self._approvals.withdraw(request.job)
+            await self._forget(request.job)
         return {"cosignature": self._context.witness.cosign(request.head), **signed}
 
     def _check_same_spec(self, request: FinishRequest) -> None:
@@ -279,22 +265,36 @@ class Agent:
 
     def _keep_end(self, request: FinishRequest, observed: Observed) -> dict[str, JSON]:
         """Settle the job, once, and return the leaf with which this party ends it."""
-        store, now = self._context.store, self._context.clock()
+        store, key = self._context.store, f"finish/{request.job}"
         with store.transaction():
             self._context.witness.keep(observed)
-            self._sessions.forget(request.job)
-            store.forget_tally(request.job)
-            job = store.job(request.job)
-            if job is None:
-                return {}  # it was never approved: there is nothing to end
-            key = f"finish/{request.job}"
-            if not job.outcome:
-                store.finish_job(request.job, request.outcome)
-                self._context.budgets.settle(job)
-                model = (request.model or {}).get("digest")
-                store.note(now, "job.finished", request.job, outcome=request.outcome, model=model)
-                if closes(str(job.spec.get("script", ""))):
-                    leaf = self._context.witness.finish(job.job, job.digest, request.outcome)
-                    store.keep_answer(key, job.job, leaf.hash)
+            model = (request.model or {}).get("digest")
+            job = self._settle(request.job, request.outcome, model=model)
+            if job is not None and closes(str(job.spec.get("script", ""))):
+                leaf = self._context.witness.finish(job.job, job.digest, request.outcome)
+                store.keep_answer(key, job.job, leaf.hash)
             known = store.answer(key)
             return {} if known is None else self._context.leaf_reply(store.leaf(known))
+
+    def _end(self, job: str, outcome: str) -> None:
+        with self._context.store.transaction():
+            self._settle(job, outcome)
+
+    def _settle(self, name: str, outcome: str, **facts: JSON) -> JobRecord | None:
+        """End a job in the record, once; the caller's transaction. Return it if this ended it."""
+        store = self._context.store
+        self._sessions.forget(name)
+        store.forget_tally(name)
+        job = store.job(name)
+        if job is None or job.outcome:
+            return None  # never approved, or over: there is nothing to end
+        store.finish_job(name, outcome)
+        self._context.budgets.settle(job)
+        store.note(self._context.clock(), "job.finished", name, outcome=outcome, **facts)
+        return job
+
+    async def _forget(self, job: str) -> None:
+        """Forget files, sums and questions of a job that is over."""
+        await self._updates.forget(job)
+        await self._tallies.forget(job)
+        self._approvals.withdraw(job)
