@@ -172,10 +172,10 @@ class Consent:
             raise refused(job, "; ".join(decision.reasons), "policy")
         if decision.effect == "allow":
             return Allowed(f"policy {'; '.join(decision.reasons)}", expires)
-        put = self._inbox.renew if renewing else self._inbox.put
         item = await asyncio.to_thread(
-            put, job, digest, spec, dict(request), decision.reasons, expires
-        )
+            self._inbox.put, job, digest, spec, dict(request), decision.reasons, expires,
+            renewing=renewing,
+        )  # fmt: skip
         self._inbox.look_again()  # an older question about the same job may have been closed by it
         decided = await self._inbox.decision(item, job, digest)
         if decided.state != "approved":

@@ -120,46 +120,21 @@ class Inbox:
         request: Mapping[str, JSON],
         reasons: Sequence[str],
         expires: int,
+        *,
+        renewing: bool = False,
     ) -> str:
         """Insert a request unless this very one is there; return its id.
 
         One of the same job and spec that asks for the same is this very one, whatever time the
         centre names. What the owner declared anew meanwhile is asked anew: nobody has seen it yet.
+        `renewing`: the approval has expired, and what was decided until then is over.
 
         Raises:
             SecureFlowError: `inbox_full`, `inbox_item_changed`.
         """
-        return self._put(job, spec_digest, spec, request, reasons, expires)
-
-    def renew(
-        self,
-        job: str,
-        spec_digest: str,
-        spec: Mapping[str, JSON],
-        request: Mapping[str, JSON],
-        reasons: Sequence[str],
-        expires: int,
-    ) -> str:
-        """Insert a request whose approval has expired; what was decided until then is over.
-
-        Raises:
-            SecureFlowError: `inbox_full`, `inbox_item_changed`.
-        """
-        why = (RENEWAL, *reasons)
-        return self._put(job, spec_digest, spec, request, why, expires, since=self._clock())
-
-    def _put(
-        self,
-        job: str,
-        spec_digest: str,
-        spec: Mapping[str, JSON],
-        request: Mapping[str, JSON],
-        reasons: Sequence[str],
-        expires: int,
-        since: int = 0,
-    ) -> str:
-        """Insert a request; one that was shown before counts if it lasts longer than `since`."""
         plain = _plain(request)
+        reasons = (RENEWAL, *reasons) if renewing else reasons
+        since = self._clock() if renewing else 0
         with self._store.transaction():
             known = self._store.inbox_request(job, spec_digest)
             if known is not None and known.request == plain and known.expires > since:
