@@ -85,8 +85,8 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
     """Write a backup of the agent that a settings file names, running or not.
 
     Raises:
-        SecureFlowError: `record_missing`, `not_enrolled`, `backup_exists`, `backup_unwritable`,
-            `weak_password`, `store_unreadable`.
+        SecureFlowError: `record_missing`, `not_enrolled`, `key_unreadable`, `key_exposed`,
+            `backup_exists`, `backup_unwritable`, `weak_password`, `store_unreadable`.
     """
     settings = AgentSettings.load(config)
     if passphrase is not None:
@@ -201,7 +201,7 @@ def _keys(settings: AgentSettings) -> dict[str, bytes]:
 def _signing_key(settings: AgentSettings) -> SigningKey:
     try:
         return SigningKey.load(settings.signing_key)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise _nothing(settings) from error
 
 

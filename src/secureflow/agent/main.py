@@ -243,7 +243,7 @@ def read_signing_key(settings: AgentSettings) -> SigningKey:
     """
     try:
         return SigningKey.load(settings.signing_key)
-    except (OSError, ValueError, SecureFlowError) as error:
+    except (OSError, SecureFlowError) as error:
         if isinstance(error, SecureFlowError) and error.code == "key_exposed":
             raise
         raise SecureFlowError(

@@ -41,7 +41,7 @@ def revival(settings: EnclaveSettings, credentials: CredentialFiles, clock: Cloc
         return Revival(Way(settings.rest, authority, None, ANEW), credentials, clock)
     try:
         key = SigningKey.load(path)
-    except (OSError, ValueError, SecureFlowError) as error:
+    except (OSError, SecureFlowError) as error:
         if isinstance(error, SecureFlowError) and error.code == "key_exposed":
             raise
         raise SecureFlowError(

@@ -48,10 +48,19 @@ class SigningKey:
         """Read a key written by `save`.
 
         Raises:
-            SecureFlowError: `key_exposed` when others can read it, `malformed_base64`.
-            OSError, ValueError: it cannot be read, or is no key.
+            SecureFlowError: `key_exposed` when others can read it, `key_unreadable` when it holds
+                no key.
+            OSError: it cannot be read.
         """
-        return cls.from_seed(b64decode(read_private(path).decode("ascii").strip()))
+        data = read_private(path)
+        try:
+            return cls.from_seed(b64decode(data.decode("ascii").strip()))
+        except (ValueError, SecureFlowError) as error:
+            raise SecureFlowError(
+                "key_unreadable",
+                f"{path} holds no signing key.",
+                "Put the key back from a backup.",
+            ) from error
 
     def save(self, path: Path) -> None:
         """Write the seed as base64 with mode 0600; an existing file is never overwritten."""

@@ -179,6 +179,10 @@ def test_a_folder_of_another_agent_a_wrong_passphrase_and_a_running_agent(
     SigningKey.generate().save(other / "signing.key")
     error = refusal(restore, tmp_path / "b.tar", other, into_existing=True)
     assert error.code == "record_foreign"
+    (other / "signing.key").write_bytes(b"AAAA\n")
+    error = refusal(restore, tmp_path / "b.tar", other, into_existing=True)
+    assert error.code == "key_unreadable"
+    assert not (other / "agent.db").exists()
     error = refusal(restore, tmp_path / "b.tar", tmp_path / "new", passphrase="another phrase")
     assert error.code == "passphrase_refused"
     handle = os.open(config.parent / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -98,6 +98,16 @@ def test_a_secret_that_others_can_read_is_refused(tmp_path: Path, make: Any, mod
     read()
 
 
+@pytest.mark.parametrize("data", [b"", b"AAAA\n", b"\xff\xfe\n", b"no base64\n"])
+def test_a_signing_key_that_is_none_is_named(tmp_path: Path, data: bytes) -> None:
+    path, read = _signing(tmp_path)
+    path.write_bytes(data)
+    with pytest.raises(SecureFlowError) as refused:
+        read()
+    assert refused.value.code == "key_unreadable"
+    assert str(path) in refused.value.message
+
+
 def test_a_one_time_token_may_come_in_any_file(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("sfe_1\n")
