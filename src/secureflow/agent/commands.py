@@ -149,7 +149,8 @@ class Commands:
 
     async def inbox_list(self, waiting: bool = True) -> list[dict[str, JSON]]:
         """Return inbox items without their specs."""
-        broken = self.assembly.context.store.damaged_inbox()
+        # All that was ever asked is read for it: not while others wait for this agent.
+        broken = await asyncio.to_thread(self.assembly.context.store.damaged_inbox)
         return [
             *(_summary(item) for item in self.assembly.inbox.list(waiting=waiting)),
             *({"id": key, "job": job, "state": "damaged"} for key, job in broken),
