@@ -73,7 +73,7 @@ async def serve(
     key = read_signing_key(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(alone(settings.directory))
-        _reserve(settings).over(lambda: claim_folder(settings.directory))
+        Reserve.of(settings).over(lambda: claim_folder(settings.directory))
         store = await open_record(settings, stack)
         refuse_headless(store.fact("head"), proved=store.proved_any())
         for dataset in settings.datasets:
@@ -105,10 +105,6 @@ async def serve(
             await uplink.close()
 
 
-def _reserve(settings: AgentSettings) -> Reserve:
-    return Reserve(settings.reserve, settings.storage.reserve_mb << 20)
-
-
 async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack) -> Store:
     """Open the record if it is the folder's own and newest; it is closed with the stack.
 
@@ -116,7 +112,7 @@ async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack)
         SecureFlowError: `store_…`, `record_…`, `disk_…`.
     """
     check_present(settings)
-    reserve = _reserve(settings)
+    reserve = Reserve.of(settings)
     store = stack.enter_context(contextlib.closing(Store(settings.record, reserve)))
     keeper = reserve.over(lambda: keep_record(store, settings))
     reserve.keep()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from secureflow.agent.settings import AgentSettings
 from secureflow.kit.disk import Place, is_full, preallocate, remove, writing
 from secureflow.kit.logging import get_logger
 
@@ -34,6 +35,11 @@ class Reserve:
         self._path = path
         self.size = size
         self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, settings: AgentSettings) -> Reserve:
+        """Return the one that an agent's settings name."""
+        return cls(settings.reserve, settings.storage.reserve_mb << 20)
 
     @property
     def missing(self) -> int:

@@ -69,7 +69,7 @@ def room_left(settings: AgentSettings) -> str:
         InfrastructureError: `disk_full` where the next job would probably wait for room.
     """
     place = Place(settings.directory, "own files", settings.organisation)
-    held = Reserve(settings.reserve, settings.storage.reserve_mb << 20)
+    held = Reserve.of(settings)
     place.demand(held.missing + LEAST)
     return f"{size(place.free())} are free, {size(held.size)} are kept for the record"
 
