@@ -42,6 +42,7 @@ from secureflow.kit.archive import (
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import FILE as VERSION
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.pki import write_private
 from secureflow.kit.recordmark import FILE as MARK
@@ -346,14 +347,15 @@ def _named(facts: Mapping[str, JSON]) -> dict[str, str]:
     return named
 
 
-_RESERVED: Final = {*KEYS, "agent.db", "agent.db-wal", "agent.db-shm", MARK, "version.json"}
+_RECORD_FILES: Final = ("agent.db", "agent.db-wal", "agent.db-shm", MARK)
+_RESERVED: Final = {*KEYS, *_RECORD_FILES, VERSION}
 
 
 def _settle(
     directory: Path, staging: Path, keys: Mapping[str, bytes], named: Mapping[str, str]
 ) -> None:
     """Move everything to its place; what is there already stays, but for the record."""
-    had = [directory / name for name in ("agent.db", "agent.db-wal", "agent.db-shm", MARK)]
+    had = [directory / name for name in _RECORD_FILES]
     if any(path.exists() for path in had):
         aside = Path(tempfile.mkdtemp(prefix="before-restore-", dir=directory))
         for path in had:
