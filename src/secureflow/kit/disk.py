@@ -145,8 +145,10 @@ def fault_of(
 ) -> InfrastructureError | None:
     """Return the fault that an exception stands for; None for what is no fault of the disk."""
     code = _code(error, place)
-    if code is None or code == FULL:
-        return None if code is None else full(place, needed)
+    if code is None:
+        return None
+    if code == FULL:
+        return full(place, needed)
     return InfrastructureError(
         code, said(code, place.whose, place.part), _hint(code, place), {"part": place.part}
     )
