@@ -23,7 +23,7 @@ from secureflow.application.access import (
     sees_work_of,
 )
 from secureflow.application.deeds import Deed, Deeds
-from secureflow.application.listing import every, unreadable, whole
+from secureflow.application.listing import every, walked, whole
 from secureflow.application.ports import Begin, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.domain.datasets import Dataset, Grant
@@ -141,9 +141,8 @@ class Datasets:
             keys = await self._granted(work, principal, project)
             if not project and principal.organisation:
                 own = principal.organisation
-                equals = {"organisation": own, "state": "published"}
-                keys |= {dataset.id for dataset in await every(work.datasets, **equals)}
-                keys |= set(await unreadable(work.datasets, **equals))
+                mine, damaged = await walked(work.datasets, organisation=own, state="published")
+                keys |= {*(dataset.id for dataset in mine), *damaged}
             if not keys:
                 return Page([])
             return await work.datasets.list(

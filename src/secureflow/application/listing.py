@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from secureflow.application.ports import Filter, Page, Store
 from secureflow.kit.errors import SecureFlowError
@@ -14,7 +13,7 @@ EMPTY = Page([])
 
 async def every(store: Store[T], **equals: Filter) -> list[T]:
     """Return all entities that match, page by page; what cannot be read stops nothing else."""
-    return (await _walked(store, equals))[0]
+    return (await walked(store, **equals))[0]
 
 
 async def whole(store: Store[T], **equals: Filter) -> list[T]:
@@ -23,18 +22,14 @@ async def whole(store: Store[T], **equals: Filter) -> list[T]:
     Raises:
         SecureFlowError: `record_damaged` where one of them cannot be read.
     """
-    items, damaged = await _walked(store, equals)
+    items, damaged = await walked(store, **equals)
     if damaged:
         raise _damaged(damaged[0])
     return items
 
 
-async def unreadable(store: Store[Any], **equals: Filter) -> list[str]:
-    """Return the ids of what matches and cannot be read."""
-    return (await _walked(store, equals))[1]
-
-
-async def _walked(store: Store[T], equals: Mapping[str, Filter]) -> tuple[list[T], list[str]]:
+async def walked(store: Store[T], **equals: Filter) -> tuple[list[T], list[str]]:
+    """Return all entities that match, and the ids of what matches and cannot be read."""
     items: list[T] = []
     damaged: list[str] = []
     cursor = ""

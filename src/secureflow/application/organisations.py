@@ -15,7 +15,7 @@ from typing import Final
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.issuing import Issuing, issued
-from secureflow.application.listing import every, first, unreadable, whole
+from secureflow.application.listing import every, first, walked, whole
 from secureflow.application.ports import Begin, Courier, Page, PartyStatus, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.domain.charter import RESERVED
@@ -279,8 +279,8 @@ class Organisations:
         """
         since = self._clock() - int((PARTY_LIFE + CLOCK_SKEW).total_seconds())
         async with self._begin() as work:
-            agents = await every(work.agents)
-            damaged = await unreadable(work.agents)  # nobody knows whether they were revoked
+            agents, damaged = await walked(work.agents)
+        # Of those that cannot be read nobody knows whether they were revoked.
         gone = [agent.id for agent in agents if agent.revoked is not None and agent.revoked > since]
         return [*gone, *damaged]
 

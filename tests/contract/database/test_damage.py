@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.application.listing import every, first, unreadable, whole
+from secureflow.application.listing import every, first, walked, whole
 from secureflow.application.ports import Journalled
 from secureflow.kit.errors import SecureFlowError
 from tests.contract.database.conftest import LOG_KEY, ORIGIN
@@ -42,7 +42,7 @@ async def test_a_broken_row_hides_no_other(database: Database, name: str, entity
         named = {"id": keys[0]}
         assert (page.items, page.damaged) == ([entity], tuple(keys))
         assert await every(store) == [entity]
-        assert await unreadable(store) == keys
+        assert await walked(store) == ([entity], keys)
         assert await store.get(entity.id) == entity
         for ask in (store.get(keys[0]), store.find(keys[0]), whole(store), first(store, **named)):
             with pytest.raises(SecureFlowError) as caught:
