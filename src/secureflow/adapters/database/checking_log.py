@@ -24,7 +24,7 @@ from secureflow.adapters.database.tables import (
 )
 from secureflow.domain.origins import continues
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, parse_leaf, verify
-from secureflow.engines.ledger.merkle import EMPTY_ROOT, leaf_hash, node_hash
+from secureflow.engines.ledger.merkle import GrowingTree, leaf_hash
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding
@@ -32,35 +32,6 @@ from secureflow.kit.plain import shown
 
 PART: Final = "log"
 _BATCH: Final = 500
-
-
-class Tree:
-    """The log's tree, made again leaf by leaf."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._peaks: list[bytes] = []
-
-    def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
-        """Add a leaf hash; return every (level, index, hash) that it makes."""
-        index, level, node = self.size, 0, leaf
-        made = [(0, index, node)]
-        while index >> level & 1:
-            node = node_hash(self._peaks.pop(), node)
-            level += 1
-            made.append((level, index >> level, node))
-        self._peaks.append(node)
-        self.size += 1
-        return made
-
-    def root(self) -> bytes:
-        """Return the root of what was added."""
-        if not self._peaks:
-            return EMPTY_ROOT
-        node = self._peaks[-1]
-        for peak in reversed(self._peaks[:-1]):
-            node = node_hash(peak, node)
-        return node
 
 
 class LogCheck:
@@ -109,7 +80,7 @@ class LogCheck:
 
     def _whole(self, size: Any) -> Iterator[Finding]:
         """Walk leaves, nodes and heads at once, so that a log of any length fits."""
-        tree = Tree()
+        tree = GrowingTree()
         heads = self._connection.execution_options(yield_per=_BATCH).execute(
             raw(LOG_CHECKPOINTS).order_by(LOG_CHECKPOINTS.c.size)
         )
@@ -197,7 +168,7 @@ class LogCheck:
                 what = "is missing" if at not in there else "is not the hash of its leaves"
                 yield self._bad(f"log_nodes: the node at place {at} {what}.")
 
-    def _head(self, row: Any, tree: Tree) -> Iterator[Finding]:
+    def _head(self, row: Any, tree: GrowingTree) -> Iterator[Finding]:
         self.heads += 1
         where = f"log_checkpoints: the head of size {row.size}"
         try:

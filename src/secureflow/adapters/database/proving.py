@@ -21,7 +21,7 @@ from secureflow.adapters.database.tables import (
     LOG_LEAVES,
     LOG_NODES,
 )
-from secureflow.engines.ledger.merkle import EMPTY_ROOT, leaf_hash, node_hash
+from secureflow.engines.ledger.merkle import GrowingTree, leaf_hash
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.kit.errors import SecureFlowError
 
@@ -60,51 +60,25 @@ def prove_log(connection: sa.Connection, keys: Mapping[str, str]) -> Proven:
     head = connection.execute(sa.select(LOG_HEAD.c.origin, LOG_HEAD.c.key, LOG_HEAD.c.size)).first()
     if head is None:
         raise _unproven("there is none")
-    tree = _Tree()
+    tree, fresh = GrowingTree(), dict[int, bytes]()
     heads = _heads(connection)
     told = next(heads, None)
     for number, data, kept in _leaves(connection):
         told = _compare(tree, told, heads, head.key)
         if number != tree.size or leaf_hash(bytes(data)) != bytes(kept):
             raise _unproven(f"entry {tree.size} is missing or altered")
-        tree.append(bytes(kept))
-        if len(tree.fresh) >= _ROWS:
-            _check_nodes(connection, tree)
+        fresh |= {place(level, index): node for level, index, node in tree.append(bytes(kept))}
+        if len(fresh) >= _ROWS:
+            _check_nodes(connection, fresh, tree.size)
+            fresh.clear()
     told = _compare(tree, told, heads, head.key)
-    _check_nodes(connection, tree)
+    _check_nodes(connection, fresh, tree.size)
     if tree.size != head.size or told is not None:
         raise _unproven(
             f"it has {tree.size} entries, and heads of {told[0] if told else head.size}"
         )
     seen = _seen(connection, keys)
     return Proven(head.origin, head.key, tree.size, tree.root().hex(), seen)
-
-
-class _Tree:
-    """A tree that grows leaf by leaf; `fresh` are its nodes by place, until they were compared."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.fresh: dict[int, bytes] = {}
-        self._peaks: list[tuple[int, bytes]] = []
-
-    def append(self, leaf: bytes) -> None:
-        level, index, node = 0, self.size, leaf
-        self.fresh[place(level, index)] = node
-        while self._peaks and self._peaks[-1][0] == level:
-            node = node_hash(self._peaks.pop()[1], node)
-            level, index = level + 1, index >> 1
-            self.fresh[place(level, index)] = node
-        self._peaks.append((level, node))
-        self.size += 1
-
-    def root(self) -> bytes:
-        if not self._peaks:
-            return EMPTY_ROOT
-        node = self._peaks[-1][1]
-        for _, left in reversed(self._peaks[:-1]):
-            node = node_hash(left, node)
-        return node
 
 
 def _leaves(connection: sa.Connection) -> Iterator[tuple[int, bytes, bytes]]:
@@ -131,7 +105,7 @@ def _heads(connection: sa.Connection) -> Iterator[tuple[int, str]]:
 
 
 def _compare(
-    tree: _Tree, told: tuple[int, str] | None, heads: Iterator[tuple[int, str]], key: str
+    tree: GrowingTree, told: tuple[int, str] | None, heads: Iterator[tuple[int, str]], key: str
 ) -> tuple[int, str] | None:
     """Hold the head of the tree's size against it; return the next head."""
     if told is None or told[0] != tree.size:
@@ -143,16 +117,16 @@ def _compare(
     return next(heads, None)
 
 
-def _check_nodes(connection: sa.Connection, tree: _Tree) -> None:
-    places = sorted(tree.fresh)
+def _check_nodes(connection: sa.Connection, fresh: Mapping[int, bytes], size: int) -> None:
+    """Compare the nodes, by place, that the leaves up to a size made."""
+    places = sorted(fresh)
     query = sa.select(LOG_NODES.c.place, LOG_NODES.c.hash)
     kept: dict[int, bytes] = {}
     for start in range(0, len(places), _ROWS // 2):
         some = query.where(LOG_NODES.c.place.in_(places[start : start + _ROWS // 2]))
         kept |= {row.place: bytes(row.hash) for row in connection.execute(some)}
-    if kept != tree.fresh:
-        raise _unproven(f"its tree before entry {tree.size} is not that of its entries")
-    tree.fresh.clear()
+    if kept != fresh:
+        raise _unproven(f"its tree before entry {size} is not that of its entries")
 
 
 def _seen(connection: sa.Connection, keys: Mapping[str, str]) -> dict[str, int]:

@@ -210,6 +210,35 @@ def _are_hashes(values: Any) -> bool:
     )
 
 
+class GrowingTree:
+    """A tree made leaf by leaf, of any length: it keeps its largest perfect subtrees alone."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._peaks: list[bytes] = []
+
+    def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
+        """Add a leaf hash; return every `(level, index, hash)` that it makes."""
+        index, level, node = self.size, 0, leaf
+        made = [(0, index, node)]
+        while index >> level & 1:
+            node = node_hash(self._peaks.pop(), node)
+            level += 1
+            made.append((level, index >> level, node))
+        self._peaks.append(node)
+        self.size += 1
+        return made
+
+    def root(self) -> bytes:
+        """Return the root of what was added."""
+        if not self._peaks:
+            return EMPTY_ROOT
+        node = self._peaks[-1]
+        for peak in reversed(self._peaks[:-1]):
+            node = node_hash(peak, node)
+        return node
+
+
 class MemoryTree:
     """A growing tree in memory: a `NodeReader` for engines and tests."""
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from secureflow.engines.ledger import merkle
 from secureflow.engines.ledger.merkle import (
     EMPTY_ROOT,
+    GrowingTree,
     MemoryTree,
     leaf_hash,
     verify_consistency,
@@ -69,6 +70,15 @@ def test_the_reference_roots() -> None:
     for leaf, expected in zip(LEAVES, ROOTS, strict=True):
         tree.append(leaf)
         assert tree.root().hex() == expected
+
+
+def test_a_tree_that_keeps_its_edge_alone_makes_the_same_nodes() -> None:
+    whole, tree = grown(BOUND), GrowingTree()
+    for size in range(BOUND):
+        assert tree.root() == whole.root(size)
+        for level, index, node in tree.append(whole.read(0, size)):
+            assert node == whole.read(level, index)
+    assert (tree.size, tree.root()) == (BOUND, whole.root())
 
 
 def test_reference_proofs() -> None:
