@@ -14,10 +14,18 @@ from secureflow.application.access import Principal, missing, require
 from secureflow.application.continuing import Continuing, remember
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.listing import every
-from secureflow.application.membership import CANDIDATE, CURRENT, described, member_keys, stored
+from secureflow.application.membership import (
+    CANDIDATE,
+    CURRENT,
+    check_candidate,
+    described,
+    member_keys,
+    stored,
+    suffices,
+    with_signature,
+)
 from secureflow.application.ports import Begin, Ledger, UnitOfWork
-from secureflow.domain.charter import Charter, Member, SignedCharter, accept_change, accept_first
-from secureflow.kit import crypto
+from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -135,22 +143,16 @@ class Charters:
             draft = await stored(deed.work, CANDIDATE)
             pinned = await stored(deed.work, CURRENT)
             if pinned is not None and pinned.charter.digest == digest:
-                signed = _with(pinned, pinned.charter.keys, organisation, signature)
+                signed = with_signature(pinned, pinned.charter.keys, organisation, signature)
                 deed.record("charter.signed", {"digest": digest, "organisation": organisation})
                 await deed.work.set_setting(CURRENT, signed.json())
                 await remember(deed.work, signed)
                 return deed.answer(await described(signed))
             if draft is None:
                 raise missing("charter", "candidate")
-            if draft.charter.digest != digest:
-                raise SecureFlowError(
-                    "charter_mismatch",
-                    f"The signature of {organisation} is for charter {digest[:64]}, the "
-                    f"candidate is {draft.charter.digest}.",
-                    "Look at the candidate again and sign that.",
-                )
+            check_candidate(draft, organisation, digest)
             keys = {**(pinned.charter.keys if pinned else {}), **draft.charter.keys}
-            signed = _with(draft, keys, organisation, signature)
+            signed = with_signature(draft, keys, organisation, signature)
             await _keep(deed, signed, pinned, organisation)
             return deed.answer(await described(signed))
 
@@ -169,40 +171,13 @@ class Charters:
         )
 
 
-def _suffices(signed: SignedCharter, pinned: SignedCharter | None) -> bool:
-    """Every member signs the first charter; more than 2/3 of the pinned one's change it."""
-    try:
-        if pinned is None:
-            accept_first(signed)
-        else:
-            accept_change(pinned.charter, signed)
-    except SecureFlowError as error:
-        if error.code != "charter_not_signed":
-            raise
-        return False
-    return True
-
-
-def _with(
-    signed: SignedCharter, keys: Mapping[str, str], organisation: str, signature: str
-) -> SignedCharter:
-    key = keys.get(organisation)
-    if key is None or not crypto.verify(key, "charter", signed.charter.json(), signature):
-        raise SecureFlowError(
-            "signature_refused",
-            f"The signature does not hold under the key of {organisation}.",
-            "Sign with the key that the agent enrolled: secureflow agent charter sign.",
-        )
-    return SignedCharter(signed.charter, {**signed.signatures, organisation: signature})
-
-
 async def _keep(
     deed: Deed, signed: SignedCharter, pinned: SignedCharter | None, organisation: str
 ) -> None:
     digest = signed.charter.digest
     deed.record("charter.signed", {"digest": digest, "organisation": organisation})
     # A change has every signature verified: in a thread, so that nobody else waits.
-    if not await asyncio.to_thread(_suffices, signed, pinned):
+    if not await asyncio.to_thread(suffices, signed, pinned):
         await deed.work.set_setting(CANDIDATE, signed.json())
         return
     await deed.work.set_setting(CURRENT, signed.json())

@@ -16,11 +16,20 @@ from secureflow.application.access import Principal, require
 from secureflow.application.deeds import keep_answer
 from secureflow.application.jobs import Driver
 from secureflow.application.listing import every
-from secureflow.application.membership import CANDIDATE, CURRENT, described, member_keys, stored
+from secureflow.application.membership import (
+    CANDIDATE,
+    CURRENT,
+    check_candidate,
+    described,
+    member_keys,
+    stored,
+    suffices,
+    with_signature,
+)
 from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
 from secureflow.application.recording import server_leaf
 from secureflow.application.windups import SET_BACK
-from secureflow.domain.charter import Charter, SignedCharter, accept_change
+from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.continuation import Continuation
 from secureflow.domain.jobs import JobState
 from secureflow.domain.origins import continues, following
@@ -28,7 +37,6 @@ from secureflow.engines.ledger.gaps import CONTINUED, continued_document
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.ledger.setback import head_only, not_set_back
-from secureflow.kit import crypto
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -104,16 +112,10 @@ class Continuing:
             pinned, draft = await stored(work, CURRENT), await stored(work, CANDIDATE)
             if pinned is None or draft is None or not _continues(pinned, draft):
                 return None
-            if draft.charter.digest != digest:
-                if pinned.charter.digest == digest:
-                    return None
-                raise SecureFlowError(
-                    "charter_mismatch",
-                    f"The signature of {organisation} is for charter {digest[:64]}, the "
-                    f"candidate is {draft.charter.digest}.",
-                    "Look at the candidate again and sign that.",
-                )
-            signed = _with(draft, pinned, organisation, signature)
+            if pinned.charter.digest == digest:
+                return None
+            check_candidate(draft, organisation, digest)
+            signed = with_signature(draft, pinned.charter.keys, organisation, signature)
             await work.set_setting(CANDIDATE, signed.json())
             await work.commit()
         await self.finish()
@@ -125,7 +127,7 @@ class Continuing:
             pinned, draft = await stored(work, CURRENT), await stored(work, CANDIDATE)
         if pinned is None or draft is None or not _continues(pinned, draft):
             return
-        if not await asyncio.to_thread(_suffices, pinned, draft):
+        if not await asyncio.to_thread(suffices, draft, pinned):
             return
         begun = self._ledger.origin == draft.charter.origin
         if not begun and self._ledger.hold is None:
@@ -268,26 +270,3 @@ def _next(pinned: Charter, told: Continuation) -> Charter:
 
 def _continues(pinned: SignedCharter, draft: SignedCharter) -> bool:
     return len(draft.charter.continuations) > len(pinned.charter.continuations)
-
-
-def _with(
-    draft: SignedCharter, pinned: SignedCharter, organisation: str, signature: str
-) -> SignedCharter:
-    key = pinned.charter.keys.get(organisation)
-    if key is None or not crypto.verify(key, "charter", draft.charter.json(), signature):
-        raise SecureFlowError(
-            "signature_refused",
-            f"The signature does not hold under the key of {organisation}.",
-            "Sign with the key that the agent enrolled: secureflow agent charter sign.",
-        )
-    return SignedCharter(draft.charter, {**draft.signatures, organisation: signature})
-
-
-def _suffices(pinned: SignedCharter, draft: SignedCharter) -> bool:
-    try:
-        accept_change(pinned.charter, draft)
-    except SecureFlowError as error:
-        if error.code != "charter_not_signed":
-            raise
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""Who the members are, by the charter that the centre goes by, and how it shows one."""
+"""Who the members are, by the charter that the centre goes by; how it is shown and signed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from secureflow.application.ports import Begin, UnitOfWork
-from secureflow.domain.charter import SignedCharter
+from secureflow.domain.charter import SignedCharter, accept_change, accept_first
+from secureflow.kit import crypto
+from secureflow.kit.errors import SecureFlowError
 
 CURRENT: Final = "charter"
 CANDIDATE: Final = "charter_candidate"
@@ -38,3 +40,50 @@ async def described(signed: SignedCharter) -> dict[str, Any]:
         "words": words,
         "digits": charter.fingerprint_words("zh"),
     }
+
+
+def check_candidate(draft: SignedCharter, organisation: str, digest: str) -> None:
+    """Refuse a signature for another charter than the candidate.
+
+    Raises:
+        SecureFlowError: `charter_mismatch`.
+    """
+    if draft.charter.digest != digest:
+        raise SecureFlowError(
+            "charter_mismatch",
+            f"The signature of {organisation} is for charter {digest[:64]}, the candidate is "
+            f"{draft.charter.digest}.",
+            "Look at the candidate again and sign that.",
+        )
+
+
+def with_signature(
+    signed: SignedCharter, keys: Mapping[str, str], organisation: str, signature: str
+) -> SignedCharter:
+    """Return the charter with one more signature, by a key of these.
+
+    Raises:
+        SecureFlowError: `signature_refused`.
+    """
+    key = keys.get(organisation)
+    if key is None or not crypto.verify(key, "charter", signed.charter.json(), signature):
+        raise SecureFlowError(
+            "signature_refused",
+            f"The signature does not hold under the key of {organisation}.",
+            "Sign with the key that the agent enrolled: secureflow agent charter sign.",
+        )
+    return SignedCharter(signed.charter, {**signed.signatures, organisation: signature})
+
+
+def suffices(signed: SignedCharter, pinned: SignedCharter | None) -> bool:
+    """Tell whether enough members signed: all for a first charter, for a change more than 2/3."""
+    try:
+        if pinned is None:
+            accept_first(signed)
+        else:
+            accept_change(pinned.charter, signed)
+    except SecureFlowError as error:
+        if error.code != "charter_not_signed":
+            raise
+        return False
+    return True
