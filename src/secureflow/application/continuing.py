@@ -28,6 +28,7 @@ from secureflow.application.membership import (
 )
 from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
 from secureflow.application.recording import server_leaf
+from secureflow.application.restored import settle_restored
 from secureflow.application.windups import SET_BACK
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.continuation import Continuation
@@ -208,10 +209,7 @@ class Continuing:
             await work.set_setting(HISTORY, [*known, draft.json()])
             await work.set_setting(CURRENT, draft.json())
             await work.set_setting(CANDIDATE, None)
-            told = await work.setting("restored")
-            if isinstance(told, dict) and not told.get("settled"):
-                settled = {"at": self._clock(), "how": "continued"}
-                await work.set_setting("restored", {**told, "settled": settled})
+            await settle_restored(work, self._clock(), "continued")
             await work.commit()
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from secureflow.application.listing import every
 from secureflow.application.membership import member_keys
 from secureflow.application.ports import Begin, Ledger
+from secureflow.application.restored import settle_restored
 from secureflow.domain.origins import continues
 from secureflow.engines.ledger.merkle import EMPTY_ROOT
 from secureflow.engines.ledger.notes import Checkpoint, parse_note
@@ -93,7 +94,9 @@ class LogGuard:
         if await self.waiting(hold):
             return hold
         jobs = await self._ending.end_jobs()
-        await self._settled()
+        async with self._begin() as work:
+            await settle_restored(work, self._clock(), "unchanged")
+            await work.commit()
         after = await self._ledger.judge(lambda now, _: None if now == hold else now)
         if after is None:
             _log.warning("log_goes_on", origin=self._ledger.origin, seen=list(hold.seen))
@@ -174,11 +177,3 @@ class LogGuard:
             error = set_back(hold, self._ledger.origin)
             _log.error("log_set_back", party=party, message=error.message)
         return await self.settle() if hold is not None else None
-
-    async def _settled(self) -> None:
-        async with self._begin() as work:
-            told = await work.setting("restored")
-            if isinstance(told, dict) and not told.get("settled"):
-                settled = {"at": self._clock(), "how": "unchanged"}
-                await work.set_setting("restored", {**told, "settled": settled})
-                await work.commit()

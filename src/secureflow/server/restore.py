@@ -30,9 +30,9 @@ from secureflow.adapters.database.faults import typed_faults
 from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
 from secureflow.adapters.database.presence import IDENTITY, standing
 from secureflow.adapters.database.proving import Proven, prove_log
-from secureflow.adapters.database.restored import RESTORED
 from secureflow.adapters.database.tables import ENROLMENTS, SETTINGS, TOKENS
 from secureflow.application.membership import CURRENT
+from secureflow.application.restored import RESTORED
 from secureflow.domain.charter import SignedCharter
 from secureflow.kit.archive import Backup, Manifest, unreadable
 from secureflow.kit.clock import system_clock

@@ -18,9 +18,9 @@ from blake3 import blake3
 from secureflow.adapters.database.connections import driver_url, sync_engine
 from secureflow.adapters.database.dump import Dump, dump, load
 from secureflow.adapters.database.engine import Database
-from secureflow.adapters.database.restored import RESTORED
 from secureflow.adapters.database.tables import METADATA
 from secureflow.application.recording import server_leaf
+from secureflow.application.restored import RESTORED
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.engines.ledger.notes import cosign
 from secureflow.kit.archive import Backup, write_backup

@@ -21,11 +21,10 @@ from secureflow.adapters.database.connections import forget_rows, sync_engine
 from secureflow.adapters.database.damage import DamageLog, damaged_log
 from secureflow.adapters.database.log_cache import LogCache
 from secureflow.adapters.database.log_statements import compiled
-from secureflow.adapters.database.restored import RESTORED, hold_if_restored
-from secureflow.adapters.database.tables import (
-    JsonText,
-)
+from secureflow.adapters.database.restored import hold_if_restored
+from secureflow.adapters.database.tables import JsonText
 from secureflow.application.ports import PendingLeaf
+from secureflow.application.restored import RESTORED
 from secureflow.domain.origins import continues, following
 from secureflow.engines.ledger import merkle
 from secureflow.engines.ledger.leaves import SignedLeaf, parse_leaf

@@ -1,17 +1,11 @@
-"""What `server restore` leaves in the database, as the log reads it.
-
-The row stays for ever and says when the centre was restored; `settled` says how the log went on.
-"""
+"""What `server restore` leaves in the database (`application.restored`), as the log reads it."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any
 
 from secureflow.engines.ledger.setback import Hold
-
-RESTORED: Final = "restored"
-"""The name of the row in `settings`."""
 
 
 def hold_if_restored(row: Any, size: int, now: int) -> Hold | None:
