@@ -13,7 +13,8 @@ from typing import Final
 
 from secureflow.application.asking import Asking
 from secureflow.application.ports import Courier, Ledger
-from secureflow.engines.ledger.notes import noted_size, parse_note
+from secureflow.engines.ledger.notes import noted_size
+from secureflow.engines.ledger.setback import head_only
 from secureflow.engines.script import Ask
 from secureflow.kit.clock import Ticks
 from secureflow.kit.errors import SecureFlowError
@@ -57,17 +58,9 @@ class Recosigning:
             self._asked.clear()
         self._asked[job] = now
         note = await self._ledger.head()
-        size = parse_note(note).checkpoint.size
-        body = {"job": job, "head": _bare(note)}
+        body = {"job": job, "head": head_only(note)}
         ask = Ask(there, "cosign", body, need=0, patience=PATIENCE)
         try:
-            await self._asking.perform(job, _FIRST_SEQ + size, ask, asyncio.Event())
+            await self._asking.perform(job, _FIRST_SEQ + noted_size(note), ask, asyncio.Event())
         except SecureFlowError:
             return  # the bundle says whose cosignature it lacks
-
-
-def _bare(note: str) -> str:
-    """Return a note with the log's own signature alone: that is what is cosigned."""
-    noted_size(note)
-    head, _, lines = note.partition("\n\n")
-    return f"{head}\n\n{lines.splitlines()[0]}\n"
