@@ -56,6 +56,16 @@ def differ(ahead: int | None) -> bool:
     return ahead is not None and abs(ahead) > MAX_SKEW
 
 
+def is_news(ahead: int, before: int | None) -> bool:
+    """Tell whether a difference of clocks is to be said, that was `before` when it was looked at.
+
+    Clocks are compared at every ping: one that differs is said once, and again when it was set.
+    """
+    if not differ(ahead):
+        return False
+    return before is None or not differ(before) or differ(ahead - before)
+
+
 def naming_clocks(error: SecureFlowError, whose: str, ahead: int | None) -> SecureFlowError:
     """Return an error that a wrong clock may have caused with the difference named in it.
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from secureflow.kit.clock import MAX_SKEW, ahead_of, differ, naming_clocks
+from secureflow.kit.clock import MAX_SKEW, ahead_of, differ, is_news, naming_clocks
 from secureflow.kit.errors import SecureFlowError
 
 EXPIRED = SecureFlowError("approval_expired", "It has expired.", "Ask again.", {"job": "job_1"})
@@ -39,3 +39,21 @@ def test_a_foreign_time_that_is_none(junk: object) -> None:
     assert ahead_of(junk, 5) is None
     assert not differ(None)
     assert ahead_of(3, 5) == 2
+
+
+@pytest.mark.parametrize(
+    ("ahead", "before", "said"),
+    [
+        (7200, None, True),
+        (7200, 0, True),
+        (7200, MAX_SKEW, True),
+        (7201, 7200, False),
+        (7200 + MAX_SKEW, 7200, False),
+        (7201 + MAX_SKEW, 7200, True),
+        (-7200, 7200, True),
+        (0, 7200, False),
+        (MAX_SKEW, None, False),
+    ],
+)
+def test_a_clock_that_differs_is_said_once(ahead: int, before: int | None, said: bool) -> None:
+    assert is_news(ahead, before) is said

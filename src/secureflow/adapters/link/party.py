@@ -25,7 +25,7 @@ from secureflow.adapters.link.messages import Standing, parse_error, parse_revok
 from secureflow.adapters.link.refusals import answered
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
-from secureflow.kit.clock import Clock, ahead_of, differ, difference, naming_clocks
+from secureflow.kit.clock import Clock, ahead_of, difference, is_news, naming_clocks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.wire import Envelope, decode, encode
@@ -169,7 +169,7 @@ class Link:
         if ahead is None:
             return
         self.clock_ahead = ahead
-        if differ(ahead) and differ(ahead - before if differ(before) and before else ahead):
+        if is_news(ahead, before):
             said = difference(self._whose, ahead)
             _log.warning("clock_differs", message=f"{said} Set the one that is wrong (NTP).")
 

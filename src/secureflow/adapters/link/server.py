@@ -27,7 +27,7 @@ from secureflow.adapters.link.waits import claim
 from secureflow.application.ports import Artifacts, PartyStatus, Request
 from secureflow.application.throttle import Throttle
 from secureflow.domain.clocks import naming
-from secureflow.kit.clock import Clock, ahead_of, differ, difference
+from secureflow.kit.clock import Clock, ahead_of, difference, is_news
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.logging import get_logger
@@ -269,7 +269,7 @@ class LinkServer:
         if behind is None:
             return None
         ahead = -behind
-        if differ(ahead) and differ(ahead - before if differ(before) and before else ahead):
+        if is_news(ahead, before):
             said = f"{difference(party, ahead)} Set the one that is wrong (NTP)."
             _log.warning("clock_differs", party=party, message=said)
         return ahead
