@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pauses import Pauses
 
 JSON = Any
 
@@ -54,12 +55,11 @@ async def called(ask: Callable[[], Awaitable[JSON]]) -> JSON:
         SecureFlowError: the centre's refusal; what it could not for `CALLED_SECONDS`.
     """
     clock = asyncio.get_running_loop().time
-    until, pause = clock() + CALLED_SECONDS, FIRST
+    until, pauses = clock() + CALLED_SECONDS, Pauses(FIRST, LONGEST)
     while True:
         try:
             return await ask()
         except SecureFlowError as error:
             if error.code not in PASSING or clock() >= until:
                 raise
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST)
+        await asyncio.sleep(pauses.next())

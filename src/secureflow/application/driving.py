@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.pauses import Pauses
 
 FIRST: Final = 0.25
 """Seconds before the second try; each later pause is twice as long."""
@@ -24,16 +25,15 @@ class Backoff:
     """The pauses of one job's driver."""
 
     def __init__(self) -> None:
-        self._pause = FIRST
+        self._pauses = Pauses(FIRST, LONGEST)
         self._woken = asyncio.Event()
 
     async def wait(self) -> None:
         """Pause, longer each time, or until `wake`."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._pause):
+            async with asyncio.timeout(self._pauses.next()):
                 await self._woken.wait()
         self._woken.clear()
-        self._pause = min(2 * self._pause, LONGEST)
 
     def wake(self) -> None:
         """End the pause: somebody saw the database work."""
@@ -41,7 +41,7 @@ class Backoff:
 
     def restart(self) -> None:
         """Begin with short pauses again: a step became durable."""
-        self._pause = FIRST
+        self._pauses.restart()
 
 
 def passes(error: SecureFlowError) -> bool:

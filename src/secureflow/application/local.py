@@ -14,10 +14,12 @@ from secureflow.kit.disk import FAILED, FULL
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
+from secureflow.kit.pauses import Pauses
 
 JSON = Any
-PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
-"""Seconds between tries while the disk is full; the last one stays."""
+FIRST: Final = 0.1
+LONGEST: Final = 2.0
+"""Seconds between tries while the disk is full."""
 DEFAULT: Final = 60.0
 """Seconds that a request without a patience of its own waits for room."""
 
@@ -65,7 +67,7 @@ class LocalParties:
         Unlike a fault of the database, which nothing can be recorded under, this one ends a job by
         name once it took as long as the request's patience.
         """
-        began, tried = asyncio.get_running_loop().time(), 0
+        began, pauses = asyncio.get_running_loop().time(), Pauses(FIRST, LONGEST)
         while True:
             try:
                 return await handler(request.verb, request.body)
@@ -77,8 +79,7 @@ class LocalParties:
                     raise SecureFlowError.from_json(error.as_json()) from error
                 cause = error.__cause__ and repr(error.__cause__)
                 self._faults.note("request_waits", request=request.id, code=error.code, cause=cause)
-            await asyncio.sleep(PAUSES[min(tried, len(PAUSES) - 1)])
-            tried += 1
+            await asyncio.sleep(pauses.next())
 
     def status(self, party: str) -> PartyStatus:
         """See `ports.Courier`."""

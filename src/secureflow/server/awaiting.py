@@ -13,6 +13,7 @@ from typing import Final
 
 from secureflow.kit.errors import InfrastructureError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.pauses import Pauses
 
 FIRST: Final = 0.25
 LONGEST: Final = 5.0
@@ -33,7 +34,7 @@ async def awaited(deed: Callable[[], Awaitable[None]], database: str, seconds: f
         InfrastructureError: of the last try.
     """
     loop = asyncio.get_running_loop()
-    until, pause, waited = loop.time() + seconds, FIRST, False
+    until, pauses, waited = loop.time() + seconds, Pauses(FIRST, LONGEST), False
     while True:
         try:
             await deed()
@@ -46,8 +47,7 @@ async def awaited(deed: Callable[[], Awaitable[None]], database: str, seconds: f
                 seconds_left=round(left),
             )  # fmt: skip
             waited = True
-            await asyncio.sleep(min(pause, left))
-            pause = min(2 * pause, LONGEST)
+            await asyncio.sleep(min(pauses.next(), left))
         else:
             if waited:
                 _log.info("database_there", database=database)

@@ -9,6 +9,8 @@ import asyncio
 import random
 from typing import Final
 
+from secureflow.kit.pauses import Pauses
+
 FIRST: Final = 0.1
 LAST: Final = 15.0
 
@@ -17,21 +19,19 @@ class Backoff:
     """The waits between attempts, in seconds; none is longer than `last` (by default `LAST`)."""
 
     def __init__(self, last: float | None = None) -> None:
-        self._last = last
-        self._ceiling = FIRST
+        self._ceilings = Pauses(FIRST, LAST if last is None else last)
 
     def reset(self) -> None:
         """An attempt succeeded: begin anew."""
-        self._ceiling = FIRST
+        self._ceilings.restart()
 
     def exhaust(self) -> None:
         """There is no hurry: the other end said why it refuses."""
-        self._ceiling = LAST
+        self._ceilings.exhaust()
 
     def next(self) -> float:
         """Return the next wait."""
-        last = LAST if self._last is None else self._last
-        ceiling, self._ceiling = self._ceiling, min(2 * self._ceiling, last)
+        ceiling = self._ceilings.next()
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311  jitter, not a secret
 
     async def wait(self) -> None:
