@@ -78,7 +78,7 @@ class RowsCheck:
         ]
 
     def _entities(self, kind: Kind[Any]) -> Iterator[Finding]:
-        query = kind.rows().order_by(kind.table.c.id)
+        query = kind.rows.order_by(kind.table.c.id)
         for row in self._stream(query):
             self.rows += 1
             where = f"{kind.name}: {shown(str(row.id))}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -70,8 +71,12 @@ class Kind(Generic[T]):
         """The table's name."""
         return str(self.table.name)
 
+    @cached_property
     def rows(self) -> sa.Select[Any]:
-        """Return the query of all rows, documents as text: one that is damaged hides no other."""
+        """The query of all rows, documents as text: one that is damaged hides no other.
+
+        Every read begins with it, so it is made once.
+        """
         doc = sa.type_coerce(self.table.c.doc, sa.Text).label("doc")
         return sa.select(*(c for c in self.table.columns if c.name != "doc"), doc)
 
@@ -120,7 +125,7 @@ class EntityStore(Generic[T]):
 
     async def find(self, key: str) -> T | None:
         """Return the entity or None; raises `record_damaged`."""
-        rows = await self._unit.read(self._kind.rows().where(self._table.c.id == key))
+        rows = await self._unit.read(self._kind.rows.where(self._table.c.id == key))
         row = rows.first()
         return None if row is None else self._entity(row)
 
@@ -176,7 +181,7 @@ class EntityStore(Generic[T]):
         """
         table = self._table
         limit = max(1, min(limit, MAX_PAGE))
-        query = self._kind.rows().where(*self._conditions(equals))
+        query = self._kind.rows.where(*self._conditions(equals))
         query = query.where(table.c.id > cursor).order_by(table.c.id).limit(limit + 1)
         rows = (await self._unit.read(query)).all()
         following = str(rows[limit - 1].id) if len(rows) > limit else ""
