@@ -20,11 +20,11 @@ import sqlalchemy as sa
 from secureflow.adapters.database.connections import sync_engine
 from secureflow.adapters.database.engine import Database, migrate
 from secureflow.adapters.database.faults import fault_of
+from secureflow.adapters.database.soundness import HISTORY
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
 
 T = TypeVar("T")
-HISTORY: Final = "alembic_version"
 _ROWS: Final = 500
 _LONGEST: Final = 256 << 20
 """Characters of a row: a spec with every answer of hundreds of parties is a few megabytes."""

@@ -176,11 +176,15 @@ def _soon(connection: sa.Connection, most: float) -> Iterator[None]:
             connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
 
 
-def newest_schema() -> str:
-    """Return the name of this version's schema."""
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-    return str(ScriptDirectory.from_config(config).get_current_head())
+    return config
+
+
+def newest_schema() -> str:
+    """Return the name of this version's schema."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
 def migrate(connection: sa.Connection, to: str = "head") -> None:
@@ -195,8 +199,7 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
     else:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
     refuse_half(connection)
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config = _config()
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, to)

@@ -11,12 +11,12 @@ from sqlalchemy.engine import URL
 from secureflow.adapters.database.connections import driver_url
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.opening import check_encoding
+from secureflow.adapters.database.soundness import HISTORY
 from secureflow.adapters.database.tables import LOG_HEAD, METADATA, USERS
 from secureflow.kit.errors import SecureFlowError
 
 _NAMED: Final = 3
 """So many strange tables are named."""
-_HISTORY: Final = "alembic_version"
 
 
 async def refuse_occupied(url: str, log: tuple[str, str] | None = None) -> None:
@@ -74,7 +74,7 @@ def _held(connection: sa.Connection, log: tuple[str, str] | None) -> tuple[str, 
     tables = set(sa.inspect(connection).get_table_names())
     if not tables:
         return None
-    if _HISTORY not in tables or LOG_HEAD.name not in tables:
+    if HISTORY not in tables or LOG_HEAD.name not in tables:
         strange = sorted(tables - set(METADATA.tables)) or sorted(tables)
         names = ", ".join([*strange[:_NAMED], *(["…"] if len(strange) > _NAMED else [])])
         return (
