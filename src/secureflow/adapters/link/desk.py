@@ -153,9 +153,7 @@ class Desk:
         standing = self._standing()
         try:
             if isinstance(outcome, SecureFlowError):
-                told = failure(identifier, outcome, standing)
-                body = {**told.body, "time": self._clock()}
-                self._stream.send(Envelope(identifier, told.kind, body))
+                self._stream.send(failure(identifier, outcome, standing, self._clock()))
             else:
                 self._stream.send(answer(identifier, outcome, standing))
         except SecureFlowError as error:  # the answer itself cannot be sent: say that instead

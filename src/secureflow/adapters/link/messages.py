@@ -59,9 +59,18 @@ def answer(identifier: str, body: JSON, standing: Standing | None = None) -> Env
     return Envelope(identifier, "reply", {"body": body, **extra})
 
 
-def failure(identifier: str, error: SecureFlowError, standing: Standing | None = None) -> Envelope:
-    """Return the failure envelope to a request or call."""
-    extra = standing.as_json() if standing else {}
+def failure(
+    identifier: str,
+    error: SecureFlowError,
+    standing: Standing | None = None,
+    time: int | None = None,
+) -> Envelope:
+    """Return the failure envelope to a request or call.
+
+    `time` is the own clock's, in unix seconds: a clock may be the cause.
+    """
+    extra: dict[str, JSON] = standing.as_json() if standing else {}
+    extra |= {} if time is None else {"time": time}
     return Envelope(identifier, "failure", {"error": error.as_json(), **extra})
 
 
