@@ -141,8 +141,7 @@ class Audit:
         witnessed = await self._ledger.witnessed(ends[-1], parties) if ends else None
         if ends and self._recosign is not None:
             signed = {one.name for one in parse_note(witnessed).signatures} if witnessed else set()
-            missing = [party for party in parties if party not in signed]
-            if len(parties) - len(missing) < quorum_of(len(parties)):
+            if len(signed.intersection(parties)) < quorum_of(len(parties)):
                 # All of them: only signatures over one and the same head count together.
                 await self._recosign(job.id, parties)
                 witnessed = await self._ledger.witnessed(ends[-1], parties)

@@ -31,6 +31,7 @@ from secureflow.kit.pki import (
     write_private,
 )
 from secureflow.kit.private import read_private
+from secureflow.kit.whole import write_whole
 
 ASKED = 512
 """Keys that are remembered; one is made for each renewal."""
@@ -194,12 +195,11 @@ class CredentialFiles:
 
     def _remember(self, digest: str) -> None:
         """Note a key before anybody is asked to certify it, at the centre's last known time."""
-        leaf, (at, _) = parse_certificate(self().certificate.decode("ascii")), self().span
+        known = self()
+        leaf, (at, _) = parse_certificate(known.certificate.decode("ascii")), known.span
         lines = [*(self._asked() or [(at, key_digest(leaf))]), (at, digest)][-ASKED:]
-        fresh = self._directory / "link.asked.new"
-        fresh.unlink(missing_ok=True)
-        write_private(fresh, "".join(f"{at} {one}\n" for at, one in lines).encode("ascii"))
-        fresh.replace(self._directory / "link.asked")
+        text = "".join(f"{at} {one}\n" for at, one in lines)
+        write_whole(self._directory / "link.asked", text.encode("ascii"))
 
 
 def _pair(key: bytes, certificate: str, ca: str) -> bytes:

@@ -105,10 +105,8 @@ def _gaps(
     """Return each gap that a charter knows of, with what the bundle lacks to believe it."""
     if charter is None:
         return []
-    path = [SignedCharter(charter), *reversed(_earlier(charter, versions))]
-    if charter.digest in versions:
-        path[0] = versions[charter.digest]
-    path.sort(key=lambda one: one.charter.version)
+    newest = versions.get(charter.digest, SignedCharter(charter))
+    path = [*reversed(_earlier(charter, versions)), newest]
     names = [one.origin for one in charter.continuations[1:]] + [charter.origin]
     told = names[: len(charter.continuations)]
     return [_gap(bundle, charter, number, name, path) for number, name in enumerate(told, 1)]
