@@ -19,7 +19,7 @@ from secureflow.domain.specs import Limits, ModelSpec, Quantisation, Release
 from secureflow.kit.errors import SecureFlowError
 from tests.survival.world import await_end, check_story, platform, rehearsal, verified
 
-pytestmark = [pytest.mark.xdist_group("masked-platform"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 PATIENCE = 10.0  # seconds without a sign of life: far more than a busy machine needs
 ROUNDS = 3
 

@@ -38,7 +38,7 @@ from tests.survival.world import (
 )
 
 JSON = Any
-pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")

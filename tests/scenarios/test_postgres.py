@@ -21,7 +21,6 @@ from tests.survival.world import ROWS, await_end, check_story, platform, trainin
 
 pytestmark = [
     pytest.mark.postgres,
-    pytest.mark.xdist_group("postgres-platform"),
     pytest.mark.timeout(300),
 ]
 BUDGET = DatasetPrivacy("adult", epsilon=2.0, delta=1e-5, required=False)

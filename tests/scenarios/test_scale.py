@@ -14,7 +14,7 @@ from benchmarks.scale import exponent
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = [pytest.mark.xdist_group("scale"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 ROUNDS = 20

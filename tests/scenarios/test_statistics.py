@@ -27,7 +27,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import StatisticsRequest, query
 from tests.survival.world import await_end, bank_names, own_entries, verified
 
-pytestmark = [pytest.mark.xdist_group("statistics-platform"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 BUDGET = DatasetPrivacy("adult", epsilon=2.0, delta=1e-5)
 QUERIES = (
     "count",

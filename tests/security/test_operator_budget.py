@@ -30,7 +30,6 @@ from tests.survival.world import platform
 JSON = Any
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.xdist_group("operator-budget"),
     pytest.mark.timeout(180),
 ]
 LIMIT = 100.0

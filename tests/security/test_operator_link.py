@@ -44,7 +44,6 @@ from tests.survival.world import platform
 JSON = Any
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.xdist_group("operator"),
     pytest.mark.timeout(120),
 ]
 

@@ -41,7 +41,6 @@ from tests.survival.world import platform
 JSON = Any
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.xdist_group("operator-secagg"),
     pytest.mark.timeout(240),
 ]
 PATIENCE = 8.0  # seconds without a sign of life: far more than a busy machine needs

@@ -26,7 +26,6 @@ from tests.survival.world import platform
 JSON = Any
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.xdist_group("operator-seeds"),
     pytest.mark.timeout(120),
 ]
 WORDS = 4096

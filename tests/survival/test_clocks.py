@@ -28,7 +28,7 @@ PROCESSES = ("server", "enclave", *BANKS)
 ENTRY = ("-m", "tests.survival.clocked")
 LONG = 90.0
 
-pytestmark = [pytest.mark.xdist_group("clocks"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 class World:

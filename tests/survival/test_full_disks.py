@@ -27,7 +27,7 @@ from tests.survival.world import (
     verified,
 )
 
-pytestmark = [pytest.mark.xdist_group("full-disks"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 PLAN = TrainingPlan(rounds=8, batch_size=64, learning_rate=0.1)
 MEBIBYTES = 40
 

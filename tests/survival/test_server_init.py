@@ -20,7 +20,7 @@ from secureflow.adapters.database.occupancy import refuse_password
 from secureflow.kit.errors import SecureFlowError
 from tests.survival.test_server_process import Process, login, token
 
-pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("server-init")]
+pytestmark = pytest.mark.postgres
 PATIENCE = 100.0
 ACCOUNTS = "hashtextextended('administrators', 0)"
 

@@ -14,7 +14,6 @@ from tests.survival.world import check_story, platform, run_under, training
 
 pytestmark = [
     pytest.mark.soak,
-    pytest.mark.xdist_group("soak-kills"),
     pytest.mark.timeout(3600),
 ]
 PLAN = TrainingPlan(rounds=3, batch_size=64, learning_rate=0.1)
