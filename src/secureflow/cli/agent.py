@@ -19,7 +19,7 @@ from secureflow.cli.backups import (
     passphrase,
     told_backup,
 )
-from secureflow.cli.console import Form, Output, confirmed, group, moment, say, show
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
@@ -33,7 +33,6 @@ app.add_typer(charter, name="charter")
 Config = Annotated[
     Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
 ]
-Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask."))]
 _CONFIG = Path("agent.yaml")
 
 

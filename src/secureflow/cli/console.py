@@ -32,6 +32,7 @@ class Form(StrEnum):
 
 
 Output = Annotated[Form, typer.Option("--output", "-o", help=t("How to write the result."))]
+Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask."))]
 
 
 def group(help_text: str) -> typer.Typer:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from secureflow.cli import session
-from secureflow.cli.console import Form, Output, confirmed, group, say, show
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show
 from secureflow.cli.texts import t
 
 app = group("Contexts: which user of which server you speak as.")
@@ -43,9 +43,7 @@ def use(name: Name) -> None:
 
 
 @app.command("remove", help=t("Forget a context and its token."))
-def remove(
-    name: Name, yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False
-) -> None:
+def remove(name: Name, yes: Yes = False) -> None:
     """Forget a context. Its token lives on at the server until it ends: log out before."""
     from secureflow.sdk.profile import checked_name, remove_context
 

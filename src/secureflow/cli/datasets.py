@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from secureflow.cli.console import Form, Output, group, say, show, write
+from secureflow.cli.console import Form, Output, Yes, group, say, show, write
 from secureflow.cli.names import decided, named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
@@ -56,7 +56,7 @@ def grant(
         list[str] | None, typer.Option(help=t("A purpose; repeat it. Default: any purpose."))
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help=t("How long it lasts."))] = 90,
-    yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False,
+    yes: Yes = False,
     output: Output = Form.TABLE,
 ) -> None:
     """Grant a project the use of a dataset."""

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from secureflow.cli.console import Form, Output, confirmed, fail, group, moment, say, show, write
+from secureflow.cli.console import (
+    Form,
+    Output,
+    Yes,
+    confirmed,
+    fail,
+    group,
+    moment,
+    say,
+    show,
+    write,
+)
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 
@@ -66,7 +77,7 @@ def show_item(
 def approve(
     item: Item,
     reason: Reason = "",
-    yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False,
+    yes: Yes = False,
     details: Details = False,
     config: Config = _CONFIG,
 ) -> None:

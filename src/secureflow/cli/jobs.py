@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from secureflow.cli.cards import show_metrics
-from secureflow.cli.console import Form, Output, confirmed, group, say, show, write
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.files import read_mapping, write_text
 from secureflow.cli.names import named, named_all
 from secureflow.cli.rehearsals import show_rehearsal
@@ -122,9 +122,7 @@ def wait(
 
 
 @app.command("cancel", help=t("Cancel a job."))
-def cancel(
-    job: Id, yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False
-) -> None:
+def cancel(job: Id, yes: Yes = False) -> None:
     """Cancel a job."""
     with client() as connection:
         key = named(connection, "job", job)

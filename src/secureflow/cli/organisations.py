@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from secureflow.cli.console import Form, Output, confirmed, group, say, show
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
@@ -46,9 +46,7 @@ def create(
 
 
 @app.command("disable", help=t("Shut an organisation out: its people and its agent."))
-def disable(
-    slug: Slug, yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False
-) -> None:
+def disable(slug: Slug, yes: Yes = False) -> None:
     """Disable an organisation."""
     confirmed(t("Shut out {what}?", what=slug), yes)
     with client() as connection:
@@ -57,9 +55,7 @@ def disable(
 
 
 @app.command("enable", help=t("Let a disabled organisation in again."))
-def enable(
-    slug: Slug, yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False
-) -> None:
+def enable(slug: Slug, yes: Yes = False) -> None:
     """Enable an organisation."""
     confirmed(t("Let in {what}?", what=slug), yes)
     with client() as connection:
@@ -113,7 +109,7 @@ def links(output: Output = Form.TABLE) -> None:
 @parties.command("revoke", help=t("Refuse a process's certificate from now on."))
 def revoke(
     agent: Annotated[str, typer.Argument(help=t("SPIFFE id of the process."))],
-    yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask."))] = False,
+    yes: Yes = False,
 ) -> None:
     """Revoke an enrolled process."""
     confirmed(t("Shut out {what}?", what=agent), yes)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from secureflow.cli.console import Form, Output, confirmed, group, say, show, write
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.texts import t
 
 app = group("Datasets that this agent declares.")
@@ -16,7 +16,6 @@ Config = Annotated[
     Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
 ]
 Name = Annotated[str, typer.Argument(help=t("Name of the dataset in the configuration."))]
-Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask."))]
 _CONFIG = Path("agent.yaml")
 
 

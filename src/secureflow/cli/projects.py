@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from secureflow.cli.console import Form, Output, group, show
+from secureflow.cli.console import Form, Output, Yes, group, show
 from secureflow.cli.names import decided, named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 app = group("Projects and their members.")
 
-Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask."))]
 Id = Annotated[str, typer.Argument(help=t("Id or name of the project."))]
 
 

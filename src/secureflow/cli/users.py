@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from secureflow.cli.console import Form, Output, ask_secret, group, say, show
+from secureflow.cli.console import Form, Output, Yes, ask_secret, group, say, show
 from secureflow.cli.files import read_secret
 from secureflow.cli.names import decided, named
 from secureflow.cli.session import client
@@ -19,7 +19,6 @@ tokens = group("Your own bearer tokens, for programs.")
 _COLUMNS = ("id", "name", "organisation", "roles", "disabled", "created")
 _TOKEN_COLUMNS = ("id", "label", "created", "expires")
 
-Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask."))]
 User = Annotated[str, typer.Argument(help=t("Id or name of the user."))]
 
 
