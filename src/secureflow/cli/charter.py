@@ -18,6 +18,7 @@ from secureflow.kit.plain import shown
 
 if TYPE_CHECKING:
     from secureflow.domain.charter import Charter, SignedCharter
+    from secureflow.sdk.views import PublishedCharter
 
 app = group("The charter: who the organisations are, compared out of band.")
 
@@ -35,7 +36,7 @@ def show_charter(
     with client() as connection:
         resource = connection.charter
         published = resource.candidate() if candidate else resource.get()
-    signed = _signed({"charter": published.charter, "signatures": published.signatures})
+    signed = _received(published)
     _show(signed, output)
     if save is not None:
         write_text(save, json.dumps(signed.json(), ensure_ascii=False, indent=2) + "\n")
@@ -53,7 +54,7 @@ def draft(
     """Propose the next version."""
     with client() as connection:
         published = connection.charter.draft(member)
-    _show(_signed({"charter": published.charter, "signatures": published.signatures}), output)
+    _show(_received(published), output)
     say(t("Each member now compares the words and signs: secureflow agent charter sign."))
 
 
@@ -62,7 +63,7 @@ def go_on(output: Output = Form.TABLE) -> None:
     """Draft the charter that continues a log whose newest database is gone."""
     with client() as connection:
         published = connection.charter.go_on()
-    _show(_signed({"charter": published.charter, "signatures": published.signatures}), output)
+    _show(_received(published), output)
     say(
         t(
             "More than two thirds of the members compare the words and sign: "
@@ -112,6 +113,10 @@ def verify(
     except SecureFlowError as error:
         raise SecureFlowError("charter_refused", error.message, error.hint) from error
     say(t("Enough members signed it. Compare the words with every member before pinning it."))
+
+
+def _received(published: PublishedCharter) -> SignedCharter:
+    return _signed({"charter": published.charter, "signatures": published.signatures})
 
 
 def _signed(value: Any) -> SignedCharter:
