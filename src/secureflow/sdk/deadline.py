@@ -59,8 +59,7 @@ class Deadline:
     def next_try(self) -> dict[str, float | None]:
         """Count another try and return the time-outs (httpx) that it gets."""
         self.tries += 1
-        left = max(self._end - self._ticks(), _LEAST)
-        share = max(left * _SHARE, min(left, _LEAST))
+        share = max((self._end - self._ticks()) * _SHARE, _LEAST)
         return httpx.Timeout(share, connect=min(share, _CONNECT)).as_dict()
 
     def allows(self, pause: float, wished: str = "") -> bool:
