@@ -38,7 +38,7 @@ async def check_record(database: Database, directory: Path, *, new: bool = False
     mark = read_mark(directory)
     told: Mapping[str, Any] = mark.reached if mark else {}
     found = await standing(database, int(told.get("size", 0)))
-    where = database.url.render_as_string()
+    where = database.name
     if found is None:
         if mark is not None or not new:
             raise _missing(where, directory, told)

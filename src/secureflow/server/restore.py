@@ -24,6 +24,7 @@ import sqlalchemy as sa
 import yaml
 from blake3 import blake3
 
+from secureflow.adapters.database.connections import driver_url, shown_url
 from secureflow.adapters.database.dump import Dump, load
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.faults import typed_faults
@@ -120,7 +121,7 @@ def restore_in_place(config: Path) -> Restored:
         raise failed(settings.directory, error) from error
     held = settings.log_key.exists() and (settings.ca / "ca.key").exists()
     manifest = Manifest(SERVER, {"made_at": system_clock()}, ())
-    where = Database(settings.database_url).url.render_as_string()
+    where = shown_url(driver_url(settings.database_url))
     return Restored(manifest, log, found.members, config, where, held, found.jobs, 0)
 
 
@@ -130,7 +131,7 @@ async def _mark_in_place(settings: ServerSettings) -> _Found:
         if await standing(database) is None:
             raise SecureFlowError(
                 "record_missing",
-                f"The database {database.url.render_as_string()} is missing or empty.",
+                f"The database {database.name} is missing or empty.",
                 "Put the database there first.",
             )
         await database.start()

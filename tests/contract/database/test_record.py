@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from secureflow.adapters.database import checking
+from secureflow.adapters.database.dump import dump
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.database.presence import IDENTITY
@@ -22,6 +25,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.recordmark import FILE, read_mark
 from secureflow.server.centre import open_ledger
 from secureflow.server.record import rebase
+from secureflow.server.restore import restore_in_place
 from secureflow.server.settings import DatabaseSettings, ServerSettings
 from tests.contract.database.conftest import LOG_KEY, ORIGIN
 from tests.contract.database.test_log import notes
@@ -166,6 +170,22 @@ async def test_a_log_that_goes_on_elsewhere_is_followed_but_not_back(
     going_on = named(settings.database.url, settings.directory, f"{ORIGIN}~2")
     assert await grow(going_on) == 3
     assert reached(settings.directory)["size"] == 3
+
+
+@pytest.mark.postgres
+async def test_a_password_in_the_urls_query_is_in_no_error(
+    tmp_path: Path, empty_postgres: Callable[[], str]
+) -> None:
+    url, config = f"{empty_postgres()}&password=hunter2", tmp_path / "server.yaml"
+    config.write_text(json.dumps({"directory": ".", "database": {"url": url}}))
+    told = [str(await refusal(named(url, tmp_path))), checking.named(url)]
+    with pytest.raises(SecureFlowError, match="holds no platform") as refused:
+        dump(Database(url), tmp_path)
+    told.append(str(refused.value))
+    with pytest.raises(SecureFlowError, match="is missing or empty") as refused:
+        await asyncio.to_thread(restore_in_place, config)
+    told.append(str(refused.value))
+    assert not [one for one in told if "hunter2" in one]
 
 
 # SQLite's files.

@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from secureflow.adapters.database.connections import driver_url
+from secureflow.adapters.database.connections import driver_url, shown_url
 from secureflow.adapters.database.damage import decoded
 from secureflow.adapters.database.soundness import (
     DRIVER_ERRORS,
@@ -59,7 +59,7 @@ def reading(url: str) -> Iterator[sa.Connection]:
 def named(url: str) -> str:
     """Return how people call a database: a file by its path."""
     place = driver_url(url)
-    return str(place.database) if _is_file(place) else place.render_as_string()
+    return str(place.database) if _is_file(place) else shown_url(place)
 
 
 def _is_file(place: URL) -> bool:

@@ -80,6 +80,11 @@ def driver_url(text: str) -> URL:
         ) from error
 
 
+def shown_url(url: URL) -> str:
+    """Return a URL as people may see it: a password may stand in its query too."""
+    return url.difference_update_query(("password",)).render_as_string()
+
+
 def async_engine(url: URL) -> AsyncEngine:
     """Return the engine that the event loop uses."""
     # No error text, and so no log, ever quotes what was to be stored.

@@ -52,7 +52,7 @@ def dump(database: Database, directory: Path) -> Dump:
         if HISTORY not in names:
             raise SecureFlowError(
                 "record_missing",
-                f"The database {database.url.render_as_string()} holds no platform.",
+                f"The database {database.name} holds no platform.",
                 "Correct `database` in server.yaml.",
             )
         history = sa.table(HISTORY, sa.column("version_num"))

@@ -23,6 +23,7 @@ from secureflow.adapters.database.connections import (
     WriteTurn,
     async_engine,
     driver_url,
+    shown_url,
 )
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.opening import START_SECONDS, check_encoding, unopened
@@ -76,7 +77,7 @@ class Database:
     @property
     def name(self) -> str:
         """The URL as people may see it."""
-        return self.url.difference_update_query(("password",)).render_as_string()
+        return shown_url(self.url)
 
     async def start(self) -> None:
         """Bring the schema to this version's state.
