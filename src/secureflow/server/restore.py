@@ -114,15 +114,13 @@ def restore_in_place(config: Path) -> Restored:
     settings = ServerSettings.load(config)
     try:
         found = asyncio.run(_mark_in_place(settings))
-        log = found.log
-        reached = {"origin": log.origin, "size": log.size, "root": log.root}
-        write_mark(settings.directory, RecordMark(found.identity, reached))
+        write_mark(settings.directory, found.mark)
     except OSError as error:
         raise failed(settings.directory, error) from error
     held = settings.log_key.exists() and (settings.ca / "ca.key").exists()
     manifest = Manifest(SERVER, {"made_at": system_clock()}, ())
     where = shown_url(driver_url(settings.database_url))
-    return Restored(manifest, log, found.members, config, where, held, found.jobs, 0)
+    return Restored(manifest, found.log, found.members, config, where, held, found.jobs, 0)
 
 
 async def _mark_in_place(settings: ServerSettings) -> _Found:
@@ -198,7 +196,7 @@ def _restore(
     there = directory / "server.yaml"
     told = _yaml(there if there.exists() else staging / CONFIG)
     url = database or str((told.get("database") or {}).get("url") or "sqlite")
-    embedded = url == "sqlite" or url.startswith("sqlite")
+    embedded = url.startswith("sqlite")
     settings = _settings(told, url, embedded=embedded)
     if not embedded:
         refuse_password(url)
@@ -220,6 +218,15 @@ class _Found:
     identity: str
     members: tuple[str, ...]
     jobs: Mapping[str, int]
+
+    @property
+    def mark(self) -> RecordMark:
+        """The mark of a folder with this database."""
+        return RecordMark(self.identity, _reached(self.log))
+
+
+def _reached(log: Proven) -> dict[str, Any]:
+    return {"origin": log.origin, "size": log.size, "root": log.root}
 
 
 async def _load(url: str, staging: Path, manifest: Manifest) -> _Found:
@@ -252,9 +259,8 @@ def _mark(connection: sa.Connection, taken_at: int) -> _Found:
     connection.execute(sa.delete(TOKENS))
     connection.execute(sa.delete(ENROLMENTS))
     _set(connection, IDENTITY, identity)
-    reached = {"origin": log.origin, "size": log.size, "root": log.root}
     times = {"restored_at": system_clock(), "taken_at": taken_at}
-    _set(connection, RESTORED, {**times, "identity": identity, **reached})
+    _set(connection, RESTORED, {**times, "identity": identity, **_reached(log)})
     query = sa.text("SELECT state, count(*) FROM jobs GROUP BY state")
     jobs = {str(state): int(count) for state, count in connection.execute(query)}
     return _Found(log, identity, tuple(keys), jobs)
@@ -337,9 +343,7 @@ def _settle(
         path.replace(place / path.name)
     if embedded:
         (staging / _SQLITE).replace(directory / _SQLITE)
-    log = found.log
-    reached = {"origin": log.origin, "size": log.size, "root": log.root}
-    write_mark(directory, RecordMark(found.identity, reached))
+    write_mark(directory, found.mark)
     claim_folder(directory)
     flush_directory(directory)
 
