@@ -15,7 +15,7 @@ from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.database.presence import Standing, claim_identity, standing
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.recordmark import RecordKeeper, RecordMark, begin_mark, read_mark, write_mark
+from secureflow.kit.recordmark import RecordKeeper, RecordMark, begin_mark, read_mark
 
 _BACK = (
     "Put the newest database back, or restore a backup into a new folder: secureflow server "
@@ -57,18 +57,6 @@ async def keep_record(database: Database, ledger: SqlLedger, directory: Path) ->
 
     written = begin_mark(directory, mark)
     return RecordKeeper(directory, written, reached, database.checkpoint)
-
-
-def rebase(directory: Path, origin: str, size: int, root: str) -> None:
-    """Let the folder's mark follow a log that goes on elsewhere than it stood.
-
-    Raises:
-        SecureFlowError: `record_mark_malformed`.
-        OSError: it cannot be written.
-    """
-    mark = read_mark(directory)
-    identity = mark.identity if mark else RecordMark.fresh_identity()
-    write_mark(directory, RecordMark(identity, {"origin": origin, "size": size, "root": root}))
 
 
 def log_reached(note: str) -> dict[str, Any]:

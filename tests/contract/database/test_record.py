@@ -22,13 +22,13 @@ from secureflow.adapters.database.presence import IDENTITY
 from secureflow.adapters.database.tables import METADATA, SETTINGS
 from secureflow.kit import recordmark
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.recordmark import FILE, read_mark
+from secureflow.kit.recordmark import FILE, RecordMark, read_mark, write_mark
 from secureflow.server.centre import open_ledger
-from secureflow.server.record import rebase
 from secureflow.server.restore import restore_in_place
 from secureflow.server.settings import DatabaseSettings, ServerSettings
 from tests.contract.database.conftest import LOG_KEY, ORIGIN
 from tests.contract.database.test_log import notes
+from tests.peers.setback import set_back
 
 
 @pytest.fixture
@@ -63,25 +63,19 @@ def reached(directory: Path) -> dict[str, Any]:
     return dict(mark.reached)
 
 
+def marked(directory: Path, origin: str, size: int, root: str) -> None:
+    """Let the folder's mark say that its log stood elsewhere."""
+    mark = read_mark(directory)
+    assert mark is not None
+    write_mark(directory, RecordMark(mark.identity, {"origin": origin, "size": size, "root": root}))
+
+
 async def emptied(url: str) -> None:
     """Take every table away."""
     database = Database(url)
     async with database.engine.begin() as connection:
         for name in [*METADATA.tables, "alembic_version"]:
             await connection.exec_driver_sql(f'DROP TABLE "{name}"')
-    await database.close()
-
-
-async def set_back(url: str, size: int) -> None:
-    """Bring the database to where its log had this size, as an older copy of it would."""
-    database = Database(url)
-    async with database.engine.begin() as connection:
-        for change in (
-            f"UPDATE log_head SET size = {size}",
-            f"DELETE FROM log_leaves WHERE number >= {size}",
-            f"DELETE FROM log_checkpoints WHERE size > {size}",
-        ):
-            await connection.exec_driver_sql(change)
     await database.close()
 
 
@@ -121,7 +115,9 @@ async def test_an_emptied_database_is_refused_and_stays_so(settings: ServerSetti
 async def test_an_older_one_is_refused_with_the_way_back(settings: ServerSettings) -> None:
     await grow(settings, 3, new=True)
     await grow(settings, 4)
-    await set_back(settings.database.url, 3)
+    database = Database(settings.database.url)
+    await set_back(database, 3)
+    await database.close()
     error = await refusal(settings)
     assert (error.code, error.details) == ("record_set_back", {"size": 3, "known": 7})
     assert "secureflow server restored" in error.hint
@@ -140,7 +136,7 @@ async def test_another_platforms_is_refused(settings: ServerSettings, tmp_path: 
 
 async def test_another_history_of_the_same_log_is_refused(settings: ServerSettings) -> None:
     await grow(settings, 3, new=True)
-    rebase(settings.directory, ORIGIN, 2, "ab" * 32)
+    marked(settings.directory, ORIGIN, 2, "ab" * 32)
     assert (await refusal(settings)).code == "record_foreign"
 
 
@@ -160,9 +156,9 @@ async def test_a_log_that_goes_on_elsewhere_is_followed_but_not_back(
     settings: ServerSettings,
 ) -> None:
     await grow(settings, 3, new=True)
-    rebase(settings.directory, f"{ORIGIN}~2", 3, reached(settings.directory)["root"])
+    marked(settings.directory, f"{ORIGIN}~2", 3, reached(settings.directory)["root"])
     assert (await refusal(settings)).code == "record_set_back"
-    rebase(settings.directory, ORIGIN, 9, "ab" * 32)
+    marked(settings.directory, ORIGIN, 9, "ab" * 32)
     database = Database(settings.database.url)
     async with database.engine.begin() as connection:
         await connection.exec_driver_sql(f"UPDATE log_head SET origin = '{ORIGIN}~2'")
