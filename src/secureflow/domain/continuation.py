@@ -19,6 +19,8 @@ MAX_CONTINUATIONS: Final = 64
 MAX_NOTE: Final = 2048
 _MAX_SIZE: Final = 1 << 53
 _ROOT: Final = re.compile(r"[0-9a-f]{64}")
+_ORIGIN: Final = re.compile(r"[!-*,-~]{1,255}")
+"""As in `charter`: what a message about it quotes is short and can be seen."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Continuation:
         texts = (self.origin, self.root, self.note, self.start_root)
         if not all(isinstance(one, str) for one in texts) or len(self.note) > MAX_NOTE:
             return "a continuation's texts are none, or too long"
+        if not _ORIGIN.fullmatch(self.origin):
+            return "a continuation's origin needs 1-255 printable characters"
+        return self._number_problem()
+
+    def _number_problem(self) -> str:
         if not (_ROOT.fullmatch(self.root) and _ROOT.fullmatch(self.start_root)):
             return "a continuation's root is no hex SHA-256"
         if type(self.size) is not int or type(self.start) is not int:

@@ -123,11 +123,18 @@ LOSS_2 = replace(LOSS, origin="log.example~2", size=90, start=40)
         {"note": 7},
         {"start": 66},  # nothing lost, and another root
         {"origin": "log.other"},
+        {"origin": ""},
+        {"origin": 7},
+        {"origin": "\x1b[31mlog.example"},
+        {"origin": "x" * 900_000},
+        {"origin": "~2" * 400_000},
     ],
 )
 def test_a_malformed_continuation_is_refused(broken: dict[str, Any]) -> None:
-    with pytest.raises(SecureFlowError, match="malformed_charter"):
+    with pytest.raises(SecureFlowError, match="malformed_charter") as caught:
         replace(charter(), origin="log.example~2", continuations=(replace(LOSS, **broken),))
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 1000
 
 
 def test_a_later_start_is_never_before_an_earlier_one() -> None:
