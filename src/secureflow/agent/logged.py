@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from secureflow.agent.records import OwnLeaf
+from secureflow.agent.store import Store
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
 
 JSON = Any
@@ -37,7 +39,14 @@ async def own_leaves(
         yield [one for one in mine if verify(one, key)], at
 
 
-def taken_in(signed: SignedLeaf, place: int | None = None) -> OwnLeaf:
-    """Return a leaf of the log for the record: proved, and what it commits to is not known."""
+def take_in(store: Store, signed: SignedLeaf, place: int | None = None) -> None:
+    """Put an own leaf of the log into the record, whose bundle does not know what it commits to.
+
+    It is proved, and stands where the centre says; before any head it is neither. A record that
+    holds proved leaves and no head is refused (`damage.refuse_headless`); the first head that
+    comes proves them.
+    """
     leaf, bundle = signed.leaf, {"leaf": signed.json()}
-    return OwnLeaf(signed.hash(), leaf.job, leaf.kind, bundle, 1, 0, place)
+    own = OwnLeaf(signed.hash(), leaf.job, leaf.kind, bundle)
+    seen = store.fact("head") is not None
+    store.add_leaf(replace(own, proved=1, place=place) if seen else own)

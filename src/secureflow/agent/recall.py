@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.agent.budgets import LEAF as BUDGET
-from secureflow.agent.logged import taken_in
+from secureflow.agent.logged import take_in
 from secureflow.agent.records import JobRecord
 from secureflow.agent.restored import restored
 from secureflow.agent.store import Store
@@ -108,7 +108,7 @@ class Recall:
         found = [_read(one) for one in (told if isinstance(told, list) else [])[:NEWEST]]
         lacking = [
             (signed, index)
-            for signed, index in found
+            for signed, index in {one.hash(): (one, index) for one, index in found}.values()
             if signed.leaf.author == self._party
             and verify(signed, self._public)
             and not self._store.has_leaf(signed.hash())
@@ -138,7 +138,7 @@ class Recall:
         def keep() -> None:
             with self._store.transaction():
                 for signed, index in lacking:
-                    self._store.add_leaf(taken_in(signed, index))
+                    take_in(self._store, signed, index)
                 self._store.note(self._clock(), "record.taken_in", leaves=len(lacking))
 
         if lacking:

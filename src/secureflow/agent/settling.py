@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.agent.budgets import LEAF, Budgets
-from secureflow.agent.logged import own_leaves, taken_in
+from secureflow.agent.logged import own_leaves, take_in
 from secureflow.agent.restored import locked, settle
 from secureflow.agent.store import Store
 from secureflow.domain.jobspecs import JobSpec, parse_spec
@@ -134,7 +134,7 @@ class Settling:
                 self._budgets.charge_whole(domain, job, spec)
             for leaf in leaves:
                 if not self._store.has_leaf(leaf.hash()):
-                    self._store.add_leaf(taken_in(leaf))
+                    take_in(self._store, leaf)
             settle(self._store, domain)
             self._store.note(self._clock(), "budget.settled", "", domain=domain, jobs=sorted(jobs))
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers.agent_world import JOB, ME, World
+from peers.agent_world import JOB, ME, ORIGIN, World
 
 from secureflow.agent.budgets import LEAF as BUDGET
+from secureflow.agent.damage import refuse_headless
 from secureflow.agent.records import JobRecord
 from secureflow.agent.restored import FACT
 from secureflow.engines.ledger.leaves import Leaf, leaf_from_json, sign_leaf
@@ -159,6 +160,52 @@ async def test_what_a_restore_knows_to_lack_is_taken_in(centre: Centre) -> None:
     assert await asked(centre) == "not_approved"
     assert centre.store.has_leaf(lost)
     assert centre.store.fact("alarm") is None
+
+
+async def test_a_leaf_that_is_told_twice_is_taken_in_once(centre: Centre) -> None:
+    copy = copied(centre)
+    lost = centre.sign("job_1")
+    set_back(centre, copy)
+    centre.told = {"leaves": [centre.mine[-1]] * 2}
+    assert await asked(centre) == "record_set_back"
+    assert centre.store.fact("alarm")["details"]["leaves"] == [lost]
+    await centre.assembly.recall.accept()
+    assert centre.store.has_leaf(lost)
+
+
+async def test_of_what_the_centre_tells_so_much_is_looked_at(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secureflow.agent.recall.NEWEST", 1)
+    copy = copied(centre)
+    lost = centre.sign("job_1")
+    centre.sign("job_2")
+    set_back(centre, copy)
+    centre.told = {"leaves": centre.mine[1:]}
+    assert await asked(centre) == "record_set_back"
+    assert centre.store.fact("alarm")["details"]["leaves"] == [lost]
+
+
+async def test_a_place_that_is_none_makes_no_leaf_a_lost_one(centre: Centre) -> None:
+    copy = copied(centre)
+    centre.sign("job_1")
+    set_back(centre, copy)
+    with centre.store.transaction():
+        centre.store.set_fact("head", {"origin": ORIGIN, "note": centre.head()})
+    centre.told = {"leaves": [{"index": -1, "leaf": centre.logged[-1]}]}
+    await centre.assembly.recall.accept()
+    assert centre.store.lost_leaves(9) == []
+
+
+async def test_what_was_taken_in_before_any_head_lets_the_agent_start(centre: Centre) -> None:
+    """`refuse_headless` is about proofs that were seen; the centre's word is none."""
+    copy = copied(centre)
+    lost = centre.sign("job_1")
+    set_back(centre, copy)
+    assert await asked(centre) == "record_set_back"
+    await centre.assembly.recall.accept()
+    refuse_headless(centre.store.fact("head"), proved=centre.store.proved_any())
+    assert lost in centre.assembly.context.witness.unproved()  # the first head proves it
 
 
 async def test_a_centre_cannot_invent_such_a_leaf(centre: Centre) -> None:
