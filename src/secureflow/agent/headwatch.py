@@ -139,13 +139,19 @@ class HeadWatch:
         return answer if isinstance(answer, dict) else {}
 
     def _keep(self, problem: SecureFlowError | None) -> None:
-        """Say it once, in the log of deeds and in the record, until it is over."""
+        """Say it once, in the log of deeds and in the record, until it is over.
+
+        The centre's words may change at each look: that is no new deed.
+        """
         now = None if problem is None else problem.as_json()
         before = self._store.fact(SET_BACK)
         if now == before:
             return
+        known = now and before and now["code"] == before["code"]
         with self._store.transaction():
             self._store.set_fact(SET_BACK, now)
+            if known:
+                return
             if problem is not None:
                 self._store.note(self._clock(), "log.set_back", message=problem.message)
             else:

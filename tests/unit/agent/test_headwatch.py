@@ -92,6 +92,20 @@ async def test_what_another_member_saw_is_told_in_the_centres_words(tmp_path: Pa
     assert "bank-b holds its head of size 9" in problem.message
 
 
+async def test_words_that_change_at_each_look_are_one_deed(tmp_path: Path) -> None:
+    """Else a centre could fill the owner's disk with them."""
+    world = World(tmp_path)
+    await seen(world, 3)
+    for said in ("one", "two\x1b[31m\nthree", "x" * 900_000):
+        held = {"code": "log_set_back", "message": said, "hint": 7, "details": []}
+        problem = await watch(world, Centre(world.head(), held)).look()
+        assert problem is not None
+        assert problem.message.isprintable()
+        assert len(problem.message) < 10_000
+    assert [one["deed"] for one in world.store.deeds()].count("log.set_back") == 1
+    assert world.store.fact(SET_BACK)["message"].startswith("xxx")
+
+
 @pytest.mark.parametrize("answer", [None, [], {"note": 7}, {"note": "x"}, {"held": "y"}])
 async def test_a_centre_that_answers_nonsense_breaks_nothing(tmp_path: Path, answer: Any) -> None:
     world = World(tmp_path)
