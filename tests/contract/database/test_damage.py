@@ -92,6 +92,12 @@ async def test_other_stored_values_are_named_as_damaged(database: Database) -> N
         ("DELETE FROM log_head", "no head"),
         ("UPDATE log_head SET size = 4", "4 leaves"),
         ("UPDATE log_head SET size = 9", "9 leaves"),
+        ("UPDATE log_head SET hold = '{'", "damaged"),
+        ("UPDATE log_head SET hold = '[]'", "why it is held"),
+        ("UPDATE log_head SET hold = '{\"cause\": \"shown\", \"seen\": []}'", "why it is held"),
+        ("UPDATE log_head SET hold = '{\"cause\":7,\"at\":1,\"own\":5,\"seen\":[]}'", "is held"),
+        ("INSERT INTO settings VALUES ('restored', 1, '{')", "damaged"),
+        ("INSERT INTO settings VALUES ('restored', 1, '[]')", "when it was restored"),
     ],
 )  # fmt: skip
 async def test_a_log_that_lacks_a_part_of_itself_is_not_opened(

@@ -138,7 +138,6 @@ FREE = {
     ("idempotency", "status"),
     ("idempotency", "at"),
     ("log_head", "one"),
-    ("log_head", "hold"),
     ("log_checkpoints", "at"),
     *(("log_submissions", name) for name in ("arrival", "job", "seq", "position")),
     *(("log_submissions", name) for name in ("document", "salt")),

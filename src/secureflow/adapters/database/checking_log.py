@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from secureflow.adapters.database.checking import RESTORE, in_bytes, raw
 from secureflow.adapters.database.log_store import place
+from secureflow.adapters.database.restored import stored_hold
 from secureflow.adapters.database.tables import (
     LOG_CHECKPOINTS,
     LOG_COSIGNATURES,
@@ -73,6 +74,10 @@ class LogCheck:
                 "Check the server with the settings, log key and database that belong together.",
             )
             return
+        try:
+            stored_hold(head.hold)
+        except SecureFlowError:
+            yield self._bad("log_head: its hold cannot be read.")
         self._origin = head.origin
         yield from self._whole(head.size)
         yield from self._cosignatures()

@@ -8,7 +8,6 @@ runs in the sequencer's own thread, because a batch is then one hop instead of o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from secureflow.adapters.database.connections import forget_rows, sync_engine
 from secureflow.adapters.database.damage import DamageLog, damaged_log
 from secureflow.adapters.database.log_cache import LogCache
 from secureflow.adapters.database.log_statements import compiled
-from secureflow.adapters.database.restored import hold_if_restored
+from secureflow.adapters.database.restored import hold_if_restored, stored_hold
 from secureflow.adapters.database.tables import JsonText
 from secureflow.application.ports import PendingLeaf
 from secureflow.application.restored import RESTORED
@@ -355,7 +354,7 @@ class LogStore:
         if key != self._key.public or not continues(origin, self._first):
             raise self._fenced(f"the log {origin} under another key or name")
         self.origin = origin
-        self.hold = None if hold is None else Hold.from_json(json.loads(hold))
+        self.hold = stored_hold(hold)
         return int(size)
 
     def _keep_hold(self, cursor: Any, hold: Hold | None) -> None:

@@ -1,11 +1,28 @@
-"""What `server restore` leaves in the database (`application.restored`), as the log reads it."""
+"""Why the log is held, as the database says it: stored with its head, or left by `server restore`.
+
+`application.restored` has the row that a restore leaves.
+"""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from secureflow.engines.ledger.setback import Hold
+from secureflow.adapters.database.damage import damaged_log, load_json
+from secureflow.engines.ledger.setback import Hold, read_hold
+
+
+def stored_hold(text: Any) -> Hold | None:
+    """Return why the log is held, or None. What cannot be read must not pass for a log that is not.
+
+    Raises:
+        SecureFlowError: `record_damaged`.
+    """
+    if text is None:
+        return None
+    hold = read_hold(load_json(text))
+    if hold is None:
+        raise damaged_log("why it is held cannot be read")
+    return hold
 
 
 def hold_if_restored(row: Any, size: int, now: int) -> Hold | None:
@@ -15,10 +32,13 @@ def hold_if_restored(row: Any, size: int, now: int) -> Hold | None:
         row: the row's value as text, or no row.
         size: of the log now.
         now: unix seconds.
+
+    Raises:
+        SecureFlowError: `record_damaged`.
     """
-    if row is None or row[0] is None:
-        return None
-    told = json.loads(row[0])
+    told = None if row is None or row[0] is None else load_json(row[0])
+    if told is not None and not isinstance(told, dict):
+        raise damaged_log("when it was restored cannot be read")
     if told is None or told.get("settled"):
         return None
     return Hold("restored", now, size, kept=size)

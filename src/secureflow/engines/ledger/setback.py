@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 
 from secureflow.engines.ledger.notes import noted_size, parse_note
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -173,10 +173,13 @@ def head_only(note: str) -> str:
 
 
 def read_hold(value: JSON) -> Hold | None:
-    """Read a foreign or stored hold; None for what is none."""
-    if not isinstance(value, dict):
-        return None
+    """Read a stored hold; None for what is none."""
     try:
-        return Hold.from_json(value)
-    except (TypeError, KeyError, SecureFlowError):
+        hold = Hold.from_json(value)
+        sizes = (hold.at, hold.own, hold.old_size, hold.kept, hold.forked)
+        texts = (hold.head, hold.by, *hold.seen)
+    except (TypeError, KeyError, ValueError, AttributeError, SecureFlowError):
         return None
+    sound = all(type(one) is int and one >= 0 for one in sizes)
+    sound &= all(isinstance(one, str) for one in texts) and hold.cause in get_args(Cause)
+    return hold if sound else None
