@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, ME, ORIGIN, World
 
+from secureflow.agent.budgets import LEAF as BUDGET
 from secureflow.agent.continuing import ACCUSED, AGAIN, Continuer
+from secureflow.agent.headwatch import HeadWatch
 from secureflow.agent.records import JobRecord, OwnLeaf
 from secureflow.application.continuing import Continuing
 from secureflow.domain.charter import Charter, SignedCharter
@@ -21,6 +24,7 @@ from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from tests.contract.database.test_stores import JOB as JOB_RECORD
 from tests.doubles import MemoryDatabase, MemoryLedger, NotingDriver
 
 NAME = f"{ORIGIN}~2"
@@ -30,11 +34,13 @@ START = 7
 class Operator(World):
     """A world whose log was set back; `kept` is the log that the operator shows of it."""
 
+    withheld = False
+
     def keep(self, *entries: bytes) -> None:
         self.kept = MemoryTree()
         self.kept.append(*entries)
         self.taken: list[Any] = []
-        self.states: dict[str, str] = {}
+        self.states: dict[str, Any] = {}
 
     async def call(self, kind: str, body: dict[str, Any]) -> Any:
         if kind == "log.prove":
@@ -43,11 +49,11 @@ class Operator(World):
             inclusion = [self.kept.inclusion_proof(place, new) for _, place in body["places"]]
             return {
                 "consistency": [one.hex() for one in proof],
-                "inclusion": [[one.hex() for one in path] for path in inclusion],
+                "inclusion": [[one.hex() for one in path] for path in inclusion][self.withheld :],
             }
         if kind == "log.resubmit":
             self.taken += body.get("leaves", [])
-            return {"jobs": {job: self.states[job] for job in body.get("jobs", [])}}
+            return {"jobs": self.states}
         return await super().call(kind, body)
 
     def draft(self, **changes: Any) -> SignedCharter:
@@ -151,6 +157,12 @@ async def test_history_that_was_rewritten_is_not_continued(world: Operator, star
     await world.continuer.check(world.draft())
 
 
+async def test_a_proof_of_an_own_entry_that_is_kept_back_is_none(world: Operator) -> None:
+    world.keep(*entries(world)[:10])
+    world.withheld = True
+    assert "has another one there" in await refused(world, world.draft())
+
+
 async def test_a_loss_that_is_understated_is_refused_by_who_knows_better(world: Operator) -> None:
     told = await refused(world, world.draft(head=world.head(10)))
     assert "size 12" in told
@@ -224,11 +236,11 @@ async def test_an_alarm_ends_for_the_admitted_gap_and_the_accusation_stays(
 
 
 @pytest.mark.parametrize(
-    "case", ["before the start", "beyond the old head", "another code", "no notes"]
+    "case", ["before the start", "beyond the old head", "another code", "another log", "no notes"]
 )
 async def test_an_alarm_over_anything_else_stays(world: Operator, case: str) -> None:
-    def note(size: int) -> str:
-        return sign_checkpoint(Checkpoint(ORIGIN, size, b"\x05" * 32), world.log_key)
+    def note(size: int, origin: str = ORIGIN) -> str:
+        return sign_checkpoint(Checkpoint(origin, size, b"\x05" * 32), world.log_key)
 
     match case:
         case "before the start":
@@ -237,6 +249,8 @@ async def test_an_alarm_over_anything_else_stays(world: Operator, case: str) -> 
             alarm_over(world, note(30), note(31))
         case "another code":
             alarm_over(world, world.head(), note(15), "leaf_missing")
+        case "another log":
+            alarm_over(world, note(9, "log.other"), note(10, "log.other"))
         case _:
             alarm_over(world, "x", "y")
     await world.pinned()
@@ -261,6 +275,26 @@ async def test_lost_leaves_are_submitted_again_accusations_too_and_once(world: O
     assert accusation.hash in world.assembly.context.witness.unproved()
 
 
+async def test_what_a_budget_entry_says_is_not_submitted(world: Operator) -> None:
+    with world.store.transaction():
+        world.assembly.context.witness.leaf(BUDGET, "", "", {"spent": 1})
+    await world.pinned()
+    await world.continuer.submit_again()
+    assert set(world.taken[-1]) == {"leaf"}
+
+
+async def test_the_newest_head_is_kept_by_a_record_that_kept_no_earlier_ones(
+    world: Operator,
+) -> None:
+    """As a version wrote it that kept one head only."""
+    with world.store.transaction():
+        world.store._db.execute("DELETE FROM heads")
+    newest = world.assembly.context.witness.newest
+    world.assembly.context.charter.pin(world.draft())
+    world.continuer.settle()
+    assert world.store.heads(ORIGIN, 1 << 40, 9) == [newest]
+
+
 async def test_a_crash_between_pinning_and_following_is_made_up_for(world: Operator) -> None:
     draft = world.draft()
     world.assembly.context.charter.pin(draft)
@@ -273,15 +307,72 @@ async def test_a_crash_between_pinning_and_following_is_made_up_for(world: Opera
 
 async def test_jobs_that_the_centre_lost_end_here_and_others_go_on(world: Operator) -> None:
     states = {"job_lost": "", "job_failed": "failed", "job_runs": "running"}
-    world.states = states
+    hostile = {"job_list": [], "job_dict": {}, "job_none": None, "job_text": "Failed\x1b[0m"}
+    world.states = {**states, **hostile, "job_done": "failed", "job_strange": ""}
     with world.store.transaction():
-        for job in states:
+        for job in (*states, *hostile):
             world.store.add_job(JobRecord(job, "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
+        done = JobRecord("job_done", "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40, "succeeded")
+        world.store.add_job(done)
     await world.pinned()
     await world.continuer.submit_again()
     outcomes = {one.job: one.outcome for one in world.store.jobs()}
-    assert outcomes == {"job_lost": "lost", "job_failed": "failed", "job_runs": ""}
+    expected = {"job_lost": "lost", "job_failed": "failed", "job_runs": "", "job_done": "succeeded"}
+    assert outcomes == expected | dict.fromkeys(hostile, "")
     assert JOB not in outcomes
+
+
+# A centre that goes by another name: what the agent follows by itself.
+
+
+class Renamed:
+    """A link to a centre whose log goes by this name, with that charter."""
+
+    def __init__(self, world: Operator, name: str, charter: Any) -> None:
+        self.connected = asyncio.Event()
+        note = sign_checkpoint(Checkpoint(name, START, world.kept.root()), world.log_key)
+        self._told = {"note": note, "held": None}
+        self._charter = charter
+        self._world = world
+
+    async def call(self, kind: str, body: dict[str, Any]) -> Any:
+        if kind in {"log.show", "charter.get"}:
+            return self._told if kind == "log.show" else {"current": self._charter}
+        return await self._world.call(kind, body)
+
+
+async def followed(world: Operator, name: str, charter: Any) -> str:
+    """Let the agent look; return what it says is wrong, or nothing."""
+    context = world.assembly.context
+    watch = HeadWatch(
+        Renamed(world, name, charter), context.witness, world.store, context.charter,
+        world.continuer, context.clock,
+    )  # fmt: skip
+    try:
+        problem = await watch.look()
+    except SecureFlowError as error:
+        problem = error
+    return problem.code if problem else ""
+
+
+async def test_a_continuation_that_its_owner_signed_is_followed(world: Operator) -> None:
+    draft = world.draft()
+    world.continuer.signed(draft)
+    assert await followed(world, NAME, draft.json()) == ""
+    assert world.assembly.context.charter.pinned() == draft.charter
+
+
+@pytest.mark.parametrize("case", ["not signed here", "another name", "a lie", "none", "nonsense"])
+async def test_nothing_else_is_followed(world: Operator, case: str) -> None:
+    draft = world.draft(**({"head": world.head(10)} if case == "a lie" else {}))
+    if case != "not signed here":
+        world.continuer.signed(draft)
+    name = f"{ORIGIN}~3" if case == "another name" else NAME
+    told = {"none": None, "nonsense": {"charter": {"continuations": [{}]}}}.get(case, draft.json())
+    code = "continuation_refused" if case == "a lie" else "charter_mismatch"
+    expected = "malformed_charter" if case == "nonsense" else code
+    assert await followed(world, name, told) == expected
+    assert world.assembly.context.charter.pinned() == world.charter
 
 
 # The centre's side: a member submits its own leaves of an earlier origin, and nothing else.
@@ -335,6 +426,15 @@ async def test_what_does_not_open_is_not_taken(
         value = {}
     with pytest.raises(SecureFlowError):
         await centre.take_again(ME, [value])
+
+
+async def test_how_a_job_stands_is_told_to_its_parties_only(centre: Continuing) -> None:
+    async with centre._begin() as unit:
+        await unit.jobs.add(replace(JOB_RECORD, spec={"roster": [{"party": ME}]}))
+        await unit.commit()
+    key = JOB_RECORD.id
+    assert await centre.states(ME, [key, "job_x"]) == {key: JOB_RECORD.state.value, "job_x": ""}
+    assert await centre.states("bank-b", [key]) == {key: ""}
 
 
 def test_the_start_is_what_the_tree_says(world: Operator) -> None:

@@ -145,7 +145,8 @@ class Continuer:
     async def _end_lost(self, running: list[str], answer: JSON) -> None:
         told = answer.get("jobs") if isinstance(answer, dict) else None
         for job, state in (told if isinstance(told, dict) else {}).items():
-            if job in running and state in {"", "failed", "cancelled"}:
+            over = isinstance(state, str) and state in {"", "failed", "cancelled"}
+            if over and job in running:
                 await self._end(job, state or _LOST)
 
     def _check_once(self, new: Charter, last: Continuation) -> None:

@@ -32,7 +32,7 @@ from secureflow.application.restored import settle_restored
 from secureflow.application.windups import SET_BACK
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.continuation import Continuation
-from secureflow.domain.jobs import JobState
+from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.origins import continues, following
 from secureflow.engines.ledger.gaps import CONTINUED, continued_document
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
@@ -175,11 +175,11 @@ class Continuing:
             await self._ledger.append(pending)
         return len(pending)
 
-    async def states(self, jobs: Sequence[str]) -> dict[str, str]:
-        """Return how jobs stand; empty for one that this centre does not know."""
+    async def states(self, organisation: str, jobs: Sequence[str]) -> dict[str, str]:
+        """Return how an organisation's jobs stand; empty for one that it takes no part in here."""
         async with self._begin() as work:
             found = {job: await work.jobs.find(job) for job in jobs}
-        return {job: one.state.value if one else "" for job, one in found.items()}
+        return {job: _state(one, organisation) for job, one in found.items()}
 
     async def _told(self) -> Continuation:
         hold = self._ledger.hold
@@ -230,6 +230,12 @@ async def remember(work: UnitOfWork, signed: SignedCharter) -> None:
     if known is not None:
         others = [one for one in known if one["charter"] != signed.charter.json()]
         await work.set_setting(HISTORY, [*others, signed.json()])
+
+
+def _state(job: Job | None, organisation: str) -> str:
+    if job is None or organisation not in {line["party"] for line in job.spec.get("roster", ())}:
+        return ""
+    return job.state.value
 
 
 def _lost_leaf(value: JSON, organisation: str, key: str, origin: str) -> PendingLeaf:

@@ -20,6 +20,7 @@ MAX_NOTE: Final = 2048
 MAX_AGAIN: Final = 100
 """Leaves that an agent submits again at once, and jobs that it asks about."""
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
+_JOB: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 async def greeted(services: Services, peer: PeerIdentity, body: Body) -> None:
@@ -74,10 +75,10 @@ async def resubmit(services: Services, peer: PeerIdentity, body: Body) -> JSON:
         raise _invalid(f"leaves is no list of at most {MAX_AGAIN}")
     if not isinstance(jobs, list) or len(jobs) > MAX_AGAIN:
         raise _invalid(f"jobs is no list of at most {MAX_AGAIN}")
-    if not all(isinstance(job, str) and len(job) <= 64 for job in jobs):
-        raise _invalid("a job's id is no short text")
+    if not all(isinstance(job, str) and _JOB.fullmatch(job) for job in jobs):
+        raise _invalid("a job's id is none")
     taken = await services.continuing.take_again(peer.party, leaves)
-    return {"taken": taken, "jobs": await services.continuing.states(jobs)}
+    return {"taken": taken, "jobs": await services.continuing.states(peer.party, jobs)}
 
 
 async def mine(services: Services, peer: PeerIdentity, body: Body) -> JSON:

@@ -10,6 +10,7 @@ from secureflow.adapters.link import PeerIdentity, Standing
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
 from secureflow.engines.ledger.setback import MAX_SHOWN
 from secureflow.kit.errors import InfrastructureError
+from secureflow.server.logdesk import MAX_AGAIN, greeted
 from tests.stage import ORIGIN
 from tests.unit.application.refusing import refused
 from tests.unit.server.conftest import FAST, Api
@@ -85,8 +86,57 @@ async def test_what_is_malformed_is_refused(desk: Desk, body: dict[str, Any]) ->
     assert desk.stage.ledger.hold is None
 
 
-async def test_an_enclave_is_no_witness(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("log.prove", {}),
+        ("log.prove", {"from": 3, "to": 2}),
+        ("log.prove", {"from": -1, "to": 2}),
+        ("log.prove", {"from": True, "to": 2}),
+        ("log.prove", {"from": "1", "to": 2}),
+        ("log.prove", {"from": 0, "to": 1 << 53}),
+        ("log.prove", {"from": 0, "to": 1, "places": [["ab" * 32, 1]] * (MAX_SHOWN + 1)}),
+        ("log.mine", {"limit": -1}),
+        ("log.mine", {"limit": "1"}),
+        ("log.mine", {"limit": 1 << 53}),
+        ("log.resubmit", {"leaves": {}}),
+        ("log.resubmit", {"leaves": [{}] * (MAX_AGAIN + 1)}),
+        ("log.resubmit", {"jobs": {}}),
+        ("log.resubmit", {"jobs": ["job_1"] * (MAX_AGAIN + 1)}),
+        ("log.resubmit", {"jobs": [7]}),
+        ("log.resubmit", {"jobs": [""]}),
+        ("log.resubmit", {"jobs": ["x" * 65]}),
+        ("log.resubmit", {"jobs": ["job\0"]}),  # no text for PostgreSQL
+    ],
+)
+async def test_what_is_malformed_of_other_questions_is_refused(
+    desk: Desk, kind: str, body: dict[str, Any]
+) -> None:
+    with refused("invalid_request"):
+        await desk.call(kind, **body)
+
+
+async def test_of_what_is_asked_only_so_much_is_looked_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def newest_of(party: str, limit: int) -> list[Any]:
+        asked.append(limit)
+        return []
+
+    monkeypatch.setattr(desk.stage.ledger, "newest_of", newest_of)
+    assert await desk.call("log.mine", limit=1000) == {"leaves": []}
+    assert asked == [MAX_SHOWN]
+    assert await desk.stage.ledger.caught_up() > 1
+    answer = await desk.call("log.prove", **{"from": 0, "to": 1}, places=[["ab" * 32, 1]])
+    assert answer == {"consistency": [], "inclusion": []}
+
+
+@pytest.mark.parametrize("kind", ["log.show", "log.resubmit", "log.mine"])
+async def test_an_enclave_is_no_witness(desk: Desk, kind: str) -> None:
     enclave = PeerIdentity("enclave", ENCLAVE, "1")
     with refused("forbidden"):
-        await desk.desk.call(enclave, "log.show", {"heads": [greater(desk)]})
+        await desk.desk.call(enclave, kind, {"heads": [greater(desk)]})
+    await greeted(desk.stage.services, enclave, {"head": greater(desk)})
     assert desk.stage.ledger.hold is None
