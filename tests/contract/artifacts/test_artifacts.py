@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blake3 import blake3
@@ -160,3 +163,40 @@ async def test_what_comes_for_a_job_that_is_over_is_not_kept(tmp_path: Path) -> 
         await late.put(_stream(CONTENT), limit=len(CONTENT))
     assert not _files(tmp_path)
     await scratch.of("job_3").put(_stream(CONTENT), limit=len(CONTENT))
+
+
+@pytest.mark.parametrize("work", ["put", "open"])
+async def test_who_is_cancelled_while_a_file_is_opened_leaves_none_open(
+    artifacts: Artifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
+    kept, before = _files(tmp_path), _open_files(tmp_path)
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop, mkstemp, opened = asyncio.get_running_loop(), tempfile.mkstemp, Path.open
+
+    def slowly(made: Any) -> Any:
+        loop.call_soon_threadsafe(begun.set)
+        assert go_on.wait(30)
+        return made()
+
+    monkeypatch.setattr(tempfile, "mkstemp", lambda **given: slowly(lambda: mkstemp(**given)))
+    monkeypatch.setattr(Path, "open", lambda *given: slowly(lambda: opened(*given)))
+    doing = asyncio.create_task(
+        artifacts.put(_stream(b"new"), limit=3) if work == "put" else _content(artifacts, DIGEST)
+    )
+    await begun.wait()
+    doing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await doing
+    go_on.set()
+    for _ in range(500):
+        if _files(tmp_path) == kept and _open_files(tmp_path) == before:
+            break
+        await asyncio.sleep(0.02)
+    assert _files(tmp_path) == kept
+    assert _open_files(tmp_path) == before
+
+
+def _open_files(below: Path) -> list[str]:
+    targets = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    return sorted(str(one) for one in targets if below in one.parents)
