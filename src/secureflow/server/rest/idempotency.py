@@ -56,9 +56,27 @@ class _Kept:
         self, user: str, key: str, wanted: str, status: int, shape: Callable[[Any], Any]
     ) -> None:
         self.done = False
-        self._place = (user, key, wanted)
+        self._user, self._key, self._wanted = user, key, wanted
         self._status = status
         self._shape = shape
+
+    async def find(self, work: UnitOfWork) -> Response | None:
+        """Return the answer that is kept of this very request; None: there is none.
+
+        Raises:
+            SecureFlowError: `idempotency_conflict`.
+        """
+        kept = await work.idempotency.find(self._user, self._key)
+        if kept is None:
+            return None
+        digest, status, body = kept
+        if digest != self._wanted:
+            raise SecureFlowError(
+                "idempotency_conflict",
+                "This Idempotency-Key was used for another request.",
+                "Take a fresh key for each new request.",
+            )
+        return JSONResponse(body, status, {"Idempotent-Replay": "true"})
 
     async def __call__(self, work: UnitOfWork, told: object) -> None:
         """Keep what a use case answers, in its own transaction."""
@@ -68,7 +86,8 @@ class _Kept:
 
     async def keep(self, work: UnitOfWork, status: int, body: Any) -> None:
         """Keep an answer."""
-        await work.idempotency.remember(*self._place, status, body, int(time.time()))
+        place = (self._user, self._key, self._wanted)
+        await work.idempotency.remember(*place, status, body, int(time.time()))
 
 
 class OnceRoute(StrictRoute):
@@ -95,9 +114,8 @@ class OnceRoute(StrictRoute):
             user = await _user(request)
             lock = locks.setdefault((user, key), asyncio.Lock())
             async with lock:
-                wanted = await _digest(request)
-                kept = _Kept(user, key, wanted, status, shape)
-                return await _answer(request, inner, (user, key, wanted), kept)
+                kept = _Kept(user, key, await _digest(request), status, shape)
+                return await _answer(request, inner, kept)
 
         return once
 
@@ -119,28 +137,18 @@ async def _digest(request: Request) -> str:
     return hashlib.sha256(asked).hexdigest()
 
 
-async def _answer(
-    request: Request, inner: Handler, asked: tuple[str, str, str], keeper: _Kept
-) -> Response:
+async def _answer(request: Request, inner: Handler, kept: _Kept) -> Response:
     begin = services_of(request).begin
-    user, key, wanted = asked
     async with begin() as work:
-        kept = await work.idempotency.find(user, key)
-    if kept is not None:
-        digest, status, body = kept
-        if digest != wanted:
-            raise SecureFlowError(
-                "idempotency_conflict",
-                "This Idempotency-Key was used for another request.",
-                "Take a fresh key for each new request.",
-            )
-        return JSONResponse(body, status, {"Idempotent-Replay": "true"})
-    with answering(keeper):
+        known = await kept.find(work)
+    if known is not None:
+        return known
+    with answering(kept):
         response = await inner(request)
-    if 200 <= response.status_code < 300 and not keeper.done:
+    if 200 <= response.status_code < 300 and not kept.done:
         async with begin() as work:
             body = json.loads(bytes(response.body)) if response.body else None
-            await keeper.keep(work, response.status_code, body)
+            await kept.keep(work, response.status_code, body)
             await work.commit()
-    keeper.done = True
+    kept.done = True
     return response
