@@ -52,13 +52,21 @@ class SigningKey:
                 no key.
             OSError: it cannot be read.
         """
-        data = read_private(path)
+        return cls.from_text(read_private(path), str(path))
+
+    @classmethod
+    def from_text(cls, data: bytes, place: str) -> SigningKey:
+        """Rebuild a key from what `save` wrote; the place is named where it is none.
+
+        Raises:
+            SecureFlowError: `key_unreadable`.
+        """
         try:
             return cls.from_seed(b64decode(data.decode("ascii").strip()))
         except (ValueError, SecureFlowError) as error:
             raise SecureFlowError(
                 "key_unreadable",
-                f"{path} holds no signing key.",
+                f"{place} holds no signing key.",
                 "Put the key back from a backup.",
             ) from error
 

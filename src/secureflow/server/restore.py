@@ -313,9 +313,7 @@ def _check_key(directory: Path, keys: Mapping[str, bytes], log: Proven) -> None:
     if path.exists():
         public = SigningKey.load(path).public
     elif LOG_KEY in keys:
-        with tempfile.TemporaryDirectory() as place:
-            write_private(Path(place) / LOG_KEY, keys[LOG_KEY])
-            public = SigningKey.load(Path(place) / LOG_KEY).public
+        public = SigningKey.from_text(keys[LOG_KEY], f"{LOG_KEY} of the backup").public
     else:
         return
     if public != log.key:
