@@ -108,7 +108,7 @@ class SmallDisk:
         facts = self.inside(self.folder / "ready.json")
         wait_until(facts.exists, f"{name} is not up: {platform.processes[name].tail()}")
         if name == "server":
-            platform.url = self._facts(facts)["rest"]
+            platform.url = json.loads(facts.read_text())["rest"]
 
     def inside(self, path: Path) -> Path:
         """Return where this process finds a path as it is on the disk."""
@@ -134,10 +134,6 @@ class SmallDisk:
     @property
     def _filler(self) -> Path:
         return self.inside(self.folder / "filler")
-
-    def _facts(self, path: Path) -> dict[str, Any]:
-        facts: dict[str, Any] = json.loads(path.read_text())
-        return facts
 
     def _running(self) -> subprocess.Popen[str]:
         assert self._holder is not None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import stat
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from secureflow.demo.platform import free_ports
 from secureflow.domain.errors import CATALOGUE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,12 +64,6 @@ def blocks() -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
     """A folder that stands for a machine's root, with the commands that the page uses."""
@@ -109,7 +103,7 @@ def environment(machine: Path) -> dict[str, str]:
 @pytest.mark.timeout(600)
 def test_the_page_does_what_it_says(machine: Path) -> None:
     script = machine / "page.sh"
-    commands = placed("\n".join(blocks()), machine, free_port(), free_port())
+    commands = placed("\n".join(blocks()), machine, *free_ports(2))
     script.write_text(f"set -eux\ncd {machine}\n{commands}")
     try:
         done = subprocess.run(

@@ -20,6 +20,7 @@ import yaml
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.initialise import initialise
+from tests.conftest import demand_postgres
 from tests.contract.database import postgres
 from tests.contract.database.postgres import Cluster
 from tests.peers.database_faults import locked, stopped
@@ -30,12 +31,7 @@ PATIENCE = 60.0
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    bin_dir = postgres.binaries()
-    if bin_dir is None:
-        if os.environ.get("SECUREFLOW_DEMAND_POSTGRES"):
-            pytest.fail("no PostgreSQL, and it is demanded")
-        pytest.skip("no PostgreSQL")
-    with postgres.cluster(bin_dir) as one:
+    with postgres.cluster(demand_postgres()) as one:
         yield one
 
 

@@ -7,7 +7,6 @@ with the model of the undisturbed run; `/readyz` shows the fault; nobody is told
 from __future__ import annotations
 
 import contextlib
-import os
 import ssl
 import threading
 import time
@@ -22,6 +21,7 @@ import pytest
 
 from secureflow.demo.platform import Platform
 from secureflow.domain.specs import TrainingPlan
+from tests.conftest import demand_postgres
 from tests.contract.database import postgres
 from tests.contract.database.postgres import Cluster
 from tests.peers.database_faults import cut, locked, stopped
@@ -70,12 +70,7 @@ def of_sqlite(directory: Path, busy: str) -> Iterator[Place]:
 
 @contextlib.contextmanager
 def of_postgres(directory: Path) -> Iterator[Place]:
-    bin_dir = postgres.binaries()
-    if bin_dir is None:
-        if os.environ.get("SECUREFLOW_DEMAND_POSTGRES"):
-            pytest.fail("no PostgreSQL, and it is demanded")
-        pytest.skip("no PostgreSQL")
-    with postgres.cluster(bin_dir) as one, platform(directory, database=one.url) as built:
+    with postgres.cluster(demand_postgres()) as one, platform(directory, database=one.url) as built:
         yield Place(built, _stopped(one), one.url)
 
 

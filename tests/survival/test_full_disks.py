@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from secureflow.demo.platform import Platform
+from secureflow.demo.processes import stop_all
 from secureflow.domain.specs import Limits, TrainingPlan
 from secureflow.engines.ledger.ends import FINISHED
 from secureflow.kit.errors import SecureFlowError
@@ -43,14 +44,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 @pytest.fixture(scope="module")
 def disk(place: Platform) -> Iterator[SmallDisk]:
     """The disk of bank-b's agent."""
-    place.processes["bank-b"].terminate()
-    place.processes["bank-b"].join()
+    stop_all([place.processes["bank-b"]])
     with SmallDisk(place.directory / "bank-b", MEBIBYTES) as small:
         place.entry["bank-b"] = small.entry(MORTAL)
         small.start(place, "bank-b")
         yield small
-        place.processes["bank-b"].terminate()
-        place.processes["bank-b"].join()
+        stop_all([place.processes["bank-b"]])
 
 
 def digest(job: Any) -> str:
@@ -107,21 +106,18 @@ def test_an_agent_without_room_ends_the_job_by_name_and_signs_its_end(
 @pytest.fixture(scope="module")
 def store(place: Platform) -> Iterator[SmallDisk]:
     """The disk of the centre's artefacts."""
-    place.processes["server"].terminate()
-    place.processes["server"].join()
+    stop_all([place.processes["server"]])
     with SmallDisk(place.server / "artifacts", MEBIBYTES) as small:
         place.entry["server"] = small.entry(MORTAL)
         place.start("server")
         yield small
-        place.processes["server"].terminate()
-        place.processes["server"].join()
+        stop_all([place.processes["server"]])
 
 
-@pytest.mark.parametrize("protection", ["sealed"])
 def test_a_job_waits_for_room_in_the_artefact_store_or_ends_by_its_name(
-    place: Platform, store: SmallDisk, protection: str
+    place: Platform, store: SmallDisk
 ) -> None:
-    request = training(place, PLAN, protection=protection)
+    request = training(place, PLAN, protection="sealed")
     with place.client("bank-a") as client:
         undisturbed = await_end(client, client.jobs.submit(request).id)
         job = client.jobs.submit(request).id

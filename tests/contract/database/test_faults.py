@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from secureflow.domain.organisations import Organisation
 from secureflow.kit.errors import InfrastructureError
 from tests.contract.database.conftest import LOG_KEY, ORIGIN
 from tests.contract.database.test_log import notes
+from tests.peers.database_faults import cut, locked
 
 DRIVER_WORDS = ("sqlite", "psycopg", "sqlalchemy", "insert", "database or disk", "terminating")
 
@@ -53,17 +53,6 @@ async def small(tmp_path: Path) -> AsyncIterator[tuple[Database, SqlLedger, Path
     await ledger.stop()
     await database.close()
     patch.undo()
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Another process that writes."""
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.close()
 
 
 async def test_another_writer_is_named_and_waited_for_by_who_asked(
@@ -113,27 +102,19 @@ async def test_a_full_disk_is_named_and_used_again_when_there_is_room(
     assert (await ledger.append(notes(1))).indices == (before,)
 
 
-LOST = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-LOST += "AND pid <> pg_backend_pid()"
-
-
 @pytest.mark.postgres
 @pytest.mark.parametrize("at", ["read", "write", "commit", "leaving"])
 async def test_a_connection_that_is_cut_is_named_wherever_it_was(
     empty_postgres: Callable[[], str], at: str
 ) -> None:
     url = empty_postgres()
-    database, other = Database(url), Database(url)
+    database = Database(url)
     await database.start()
-
-    async def cut() -> None:
-        async with other.engine.connect() as connection:
-            assert (await connection.exec_driver_sql(LOST)).all()
 
     async def deed() -> None:
         async with database.begin() as unit:
             await unit.organisations.add(Organisation("bank-a", "A", 1))
-            await cut()
+            assert await asyncio.to_thread(cut, url)
             if at == "read":
                 await unit.organisations.find("bank-a")
             elif at == "write":
@@ -151,7 +132,6 @@ async def test_a_connection_that_is_cut_is_named_wherever_it_was(
         await add(database, "bank-a")  # nothing of it was kept, and the pool has no dead connection
     finally:
         await database.close()
-        await other.close()
 
 
 @pytest.mark.postgres
@@ -159,22 +139,16 @@ async def test_a_ledger_whose_connection_is_cut_says_so_and_goes_on(
     empty_postgres: Callable[[], str],
 ) -> None:
     url = empty_postgres()
-    database, other = Database(url), Database(url)
+    database = Database(url)
     await database.start()
     ledger = SqlLedger(database, LOG_KEY, ORIGIN, lambda: 1_700_000_000.0)
     await ledger.start()
-    real = ledger._store._run_many
-
-    async def cut() -> None:
-        async with other.engine.connect() as connection:
-            assert (await connection.exec_driver_sql(LOST)).all()
-
-    loop, cuts = asyncio.get_running_loop(), [None]
+    real, cuts = ledger._store._run_many, [None]
 
     def cut_once(cursor: object, name: str, rows: object) -> None:
         if cuts:
             cuts.pop()
-            asyncio.run_coroutine_threadsafe(cut(), loop).result(30)
+            assert cut(url)
         real(cursor, name, rows)
 
     try:
@@ -186,7 +160,6 @@ async def test_a_ledger_whose_connection_is_cut_says_so_and_goes_on(
     finally:
         await ledger.stop()
         await database.close()
-        await other.close()
 
 
 def test_what_postgresql_says_is_told_apart() -> None:

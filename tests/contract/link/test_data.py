@@ -45,13 +45,18 @@ async def test_store_and_fetch(centre: Centre, tmp_path: Path) -> None:
         assert centre.artifacts.path(DIGEST) is None
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 0.001)
+    monkeypatch.setattr(backoff, "LAST", 0.01)
+
+
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("code", ["database_busy", "database_unavailable", "disk_full"])
 async def test_a_centre_whose_database_fails_is_waited_for(
     centre: Centre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     """It asks its database who calls; the party's own work is no failure because of that."""
-    monkeypatch.setattr(backoff, "FIRST", 0.001)
-    monkeypatch.setattr(backoff, "LAST", 0.01)
     async with party(centre) as peer:
         await peer.link.store(memoryview(CONTENT), DIGEST)
         gate = centre.server._gate
@@ -67,12 +72,6 @@ async def test_a_centre_whose_database_fails_is_waited_for(
         assert not faults
         faults += [SecureFlowError("forbidden", "Never.")]
         assert await _code(peer.link.fetch(DIGEST, tmp_path / "copy", 1)) == "forbidden"
-
-
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "FIRST", 0.001)
-    monkeypatch.setattr(backoff, "LAST", 0.01)
 
 
 @pytest.mark.usefixtures("hasty")

@@ -39,6 +39,14 @@ SILENT = SecureFlowError("party_silent", "bank-d is silent")
 
 def play(world: World, stop: Stop = lambda seq, effect: False) -> str:
     """Drive the world's script to its end, cancelled where `stop` says so; return the outcome."""
+    error = ended(world, stop)
+    if error is None:
+        return "succeeded"
+    return "cancelled" if error.code == "cancelled" else "failed"
+
+
+def ended(world: World, stop: Stop = lambda seq, effect: False) -> SecureFlowError | None:
+    """Drive the script in the same way; return the error by which the job ended."""
     of: Callable[[Any], Script[Any]] = (
         federated_statistics if isinstance(world, StatisticsWorld) else federated_training
     )
@@ -56,9 +64,9 @@ def play(world: World, stop: Stop = lambda seq, effect: False) -> str:
                 effect = script.send(answer)
             seq += 1
     except StopIteration:
-        return "succeeded"
+        return None
     except SecureFlowError as error:
-        return "cancelled" if error.code == "cancelled" else "failed"
+        return error
 
 
 def asks(verb: str, nth: int = 0) -> Stop:

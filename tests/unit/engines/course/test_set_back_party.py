@@ -7,33 +7,8 @@ from typing import Any
 import pytest
 
 from secureflow.engines.ledger.leaves import leaf_from_json
-from secureflow.kit.errors import SecureFlowError
-from tests.unit.engines.course.test_ending import world_of
-from tests.unit.engines.statistics.test_statistics_script import StatisticsWorld
+from tests.unit.engines.course.test_ending import ended, world_of
 from tests.unit.engines.training.world import World
-
-
-def outcome(world: World) -> SecureFlowError | None:
-    """Drive the script; return the error by which the job ended."""
-    from secureflow.engines.statistics.script import federated_statistics
-    from secureflow.engines.training.federated import federated_training
-
-    make: Any = federated_statistics if isinstance(world, StatisticsWorld) else federated_training
-    script, seq = make(world.context), 0
-    try:
-        effect = next(script)
-        while True:
-            try:
-                answer = world.perform(seq, effect)
-            except SecureFlowError as error:
-                effect = script.throw(SecureFlowError.from_json(error.as_json()))
-            else:
-                effect = script.send(answer)
-            seq += 1
-    except StopIteration:
-        return None
-    except SecureFlowError as error:
-        return error
 
 
 def setting_back(world: World, verb: str, leaves: int) -> World:
@@ -58,7 +33,7 @@ def test_a_second_leaf_in_the_place_of_another_ends_the_job_by_name(kind: str) -
     world = world_of(kind)
     verb = "train" if kind == "sealed" else "mask"
     # A statistics job has few leaves: its approval is forgotten as well.
-    error = outcome(setting_back(world, verb, 0 if kind == "statistics" else 1))
+    error = ended(setting_back(world, verb, 0 if kind == "statistics" else 1))
     assert error is not None
     assert error.code == "record_set_back", error
     assert error.message.startswith("bank-b signed another")
@@ -75,7 +50,7 @@ def test_the_same_leaf_again_ends_nothing(kind: str) -> None:
         return {**reply, "leaves": list(world.made.get(party, ()))} if reply.get("leaf") else reply
 
     world.liar = again
-    assert outcome(world) is None
+    assert ended(world) is None
     made = [leaf_from_json(one["leaf"]).hash() for one in world.made["bank-b"]]
     assert len(set(made)) == len(made)
     assert seen
