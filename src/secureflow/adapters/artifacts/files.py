@@ -17,13 +17,14 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from io import FileIO
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from blake3 import blake3
 
 from secureflow.application.ports import Artifact
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.opening import opened
 from secureflow.kit.whole import flush_directory
 
 CHUNK: Final = 1 << 18
@@ -35,7 +36,6 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 # Disks stall; the event loop must not. Each piece of file work runs in a thread.
 _off: Final = asyncio.to_thread
-Made = TypeVar("Made")
 
 
 class FileArtifacts:
@@ -83,7 +83,7 @@ class FileArtifacts:
         """
         self.demand(limit)
         with writing(self._place, limit):
-            handle, name = await _made(lambda: tempfile.mkstemp(dir=self._incoming), _unmade)
+            handle, name = await opened(lambda: tempfile.mkstemp(dir=self._incoming), _unmade)
         try:
             with os.fdopen(handle, "wb", 0) as file:
                 artifact = await self._receive(file, chunks, limit)
@@ -202,23 +202,13 @@ class ScratchFiles:
 
 
 async def _read(path: Path, offset: int) -> AsyncIterator[bytes]:
-    file = await _made(lambda: path.open("rb", 0), FileIO.close)
+    file = await opened(lambda: path.open("rb", 0), FileIO.close)
     try:
         file.seek(offset)
         while chunk := await _off(file.read, CHUNK):
             yield chunk
     finally:
         file.close()
-
-
-async def _made(make: Callable[[], Made], unmake: Callable[[Made], object]) -> Made:
-    """Return what is made in a thread; who is cancelled meanwhile leaves nothing of it behind."""
-    making = asyncio.ensure_future(_off(make))
-    try:
-        return await asyncio.shield(making)
-    except asyncio.CancelledError:
-        making.add_done_callback(lambda done: done.exception() or unmake(done.result()))
-        raise
 
 
 def _unmade(temporary: tuple[int, str]) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -28,6 +29,7 @@ from secureflow.domain.errors import DISKS, INFRASTRUCTURE
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.opening import opened
 
 
 class Way(Protocol):
@@ -154,7 +156,7 @@ async def _send(channel: grpc.aio.Channel, source: Source, digest: str, size: in
 
 async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: int) -> None:
     hasher = blake3()
-    file = await asyncio.to_thread(part.open, "ab", 0)
+    file = await opened(lambda: part.open("ab", 0), FileIO.close)
     try:
         offset = await asyncio.to_thread(_hash_file, part, hasher)
         request = canonical_bytes({"digest": digest, "offset": offset})
