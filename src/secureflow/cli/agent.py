@@ -23,6 +23,7 @@ from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, 
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.memory import loading
 
 app = group("One organisation's agent: data, keys and consent stay here.")
 charter = group("The charter that this agent goes by.")
@@ -54,7 +55,8 @@ def enroll(
 @app.command("start", help=t("Run the agent until SIGTERM."))
 def start(config: Config = _CONFIG) -> None:
     """Run the agent."""
-    from secureflow.agent.main import run
+    with loading():
+        from secureflow.agent.main import run
 
     raise typer.Exit(run(config))
 

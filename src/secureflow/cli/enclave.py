@@ -10,6 +10,7 @@ import typer
 from secureflow.cli.console import Form, Output, group, say, show
 from secureflow.cli.files import read_token
 from secureflow.cli.texts import t
+from secureflow.kit.memory import loading
 
 app = group("The attested worker that opens sealed updates.")
 
@@ -46,7 +47,8 @@ def init(
 @app.command("start", help=t("Run the enclave until SIGTERM."))
 def start(config: Config = Path("enclave.yaml")) -> None:
     """Run the enclave."""
-    from secureflow.enclave.main import run
+    with loading():
+        from secureflow.enclave.main import run
 
     raise typer.Exit(run(config))
 

@@ -36,6 +36,7 @@ from secureflow.cli import (
 from secureflow.cli.console import fail, group
 from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.memory import leave
 from secureflow.kit.version import __version__
 
 app = group("Organisations that may not share raw data compute together.")
@@ -86,7 +87,9 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    leave()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -20,6 +20,7 @@ from secureflow.cli.backups import (
 )
 from secureflow.cli.console import Form, Output, group, moment, say, show
 from secureflow.cli.texts import t
+from secureflow.kit.memory import loading
 
 if TYPE_CHECKING:
     from secureflow.server.restore import Restored
@@ -66,7 +67,8 @@ def init(
 @app.command("start", help=t("Run the centre until SIGTERM."))
 def start(config: Config = Path("server.yaml")) -> None:
     """Run the centre."""
-    from secureflow.server.main import run
+    with loading():
+        from secureflow.server.main import run
 
     raise typer.Exit(run(config))
 

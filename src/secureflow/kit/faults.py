@@ -8,9 +8,8 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
-from structlog.typing import FilteringBoundLogger
-
 from secureflow.kit.clock import Ticks
+from secureflow.kit.structlogs import FilteringBoundLogger
 
 MINUTE: Final = 60.0
 KINDS: Final = 1000

@@ -17,13 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
-import structlog
-from structlog.typing import FilteringBoundLogger, Processor
-
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.faults import Calm
 from secureflow.kit.plain import shown
 from secureflow.kit.strays import gathered
+from secureflow.kit.structlogs import FilteringBoundLogger, Processor, structlog
 
 Form = Literal["json", "console"]
 Level = Literal["debug", "info", "warning", "error"]

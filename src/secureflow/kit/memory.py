@@ -6,10 +6,12 @@ A process with a dozen worker threads then holds tens of megabytes that nobody u
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from typing import Final
 
 ARENAS: Final = 2
@@ -29,6 +31,27 @@ def give_back() -> None:
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Import modules in here: what they make stays, and every collection would walk it in vain."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def leave() -> None:
+    """Be quick about ending: call last.
+
+    The interpreter collects garbage once more on its way out, and would walk every module, class
+    and schema for it: for a server that takes longer than all else that its end needs.
+    """
+    gc.freeze()
 
 
 def settle() -> None:

@@ -29,7 +29,10 @@ from secureflow.kit.pki import write_private
 
 pytestmark = pytest.mark.slow
 
-HEAVY = ("pyarrow", "scipy", "dp_accounting", "fastapi", "sqlalchemy", "sklearn", "httpx", "typer")
+HEAVY = (
+    "pyarrow", "scipy", "dp_accounting", "fastapi", "sqlalchemy", "sklearn", "httpx", "typer",
+    "rich",
+)  # fmt: skip
 
 
 @contextlib.asynccontextmanager

@@ -32,6 +32,7 @@ from secureflow.engines.privacy.accounting import (
 )
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.memory import leave, loading
 
 JSON = Any
 MEMORY: Final = 1 << 30
@@ -136,10 +137,12 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     line = sys.stdin.buffer.readline(MAX_LINE + 1)
-    first = answer(line)
+    with loading():  # the library is loaded, and the process is gone before garbage matters
+        first = answer(line)
     _say(first)
     if second := exact(line, first) if "answer" in first else None:
         _say(second)
+    leave()
 
 
 def _say(told: Mapping[str, JSON]) -> None:

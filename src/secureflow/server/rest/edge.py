@@ -12,7 +12,6 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from secureflow.application.throttle import too_fast
 from secureflow.kit.addresses import UNKNOWN, caller_address, source_of
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.structlogs import structlog
 from secureflow.server.metrics import Metrics
 from secureflow.server.rest.bodies import too_large
 from secureflow.server.rest.problems import problem
