@@ -28,6 +28,10 @@ async def change(database: Database, statement: str, **values: Any) -> None:
         await connection.execute(sa.text(statement), values)
 
 
+NO_CAUSE = '{"cause": 7, "at": 1, "own": 5, "seen": []}'
+"""A hold whose cause is none; `:7` would be a parameter of the statement."""
+
+
 @pytest.mark.parametrize(("name", "entity"), [one[:2] for one in ENTITIES])
 async def test_a_broken_row_hides_no_other(database: Database, name: str, entity: Any) -> None:
     await kept(database, name, entity)
@@ -95,7 +99,7 @@ async def test_other_stored_values_are_named_as_damaged(database: Database) -> N
         ("UPDATE log_head SET hold = '{'", "damaged"),
         ("UPDATE log_head SET hold = '[]'", "why it is held"),
         ("UPDATE log_head SET hold = '{\"cause\": \"shown\", \"seen\": []}'", "why it is held"),
-        ("UPDATE log_head SET hold = '{\"cause\":7,\"at\":1,\"own\":5,\"seen\":[]}'", "is held"),
+        (f"UPDATE log_head SET hold = '{NO_CAUSE}'", "is held"),
         ("INSERT INTO settings VALUES ('restored', 1, '{')", "damaged"),
         ("INSERT INTO settings VALUES ('restored', 1, '[]')", "when it was restored"),
     ],
