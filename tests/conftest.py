@@ -5,6 +5,7 @@ PostgreSQL, libfaketime: where one is missing, that is said.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import uuid
@@ -23,6 +24,8 @@ from tests.order import Order
 
 DEMANDED = "SECUREFLOW_DEMAND_POSTGRES"
 """Set (`.ci/run` does), a machine without PostgreSQL fails what it else skips."""
+gc.disable()
+"""Until the tests are collected (`leaks`): what their modules import stays."""
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """Hundreds of processes are started here: each would compile everything again."""
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,9 +1,9 @@
 """No file of tests leaves anything behind that a later one could be blamed for.
 
-After the last test of each file, and after what its fixtures put away, there is no process, thread,
-listening socket, unfinished task, file in the temporary directory or changed environment that was
-not there before its first. What a fixture of the whole session holds (the PostgreSQL server) was
-there: it is counted to the session when it is set up.
+After the last test of each file (`order.unit`), and after what its fixtures put away, there is no
+process, thread, listening socket, unfinished task, file in the temporary directory or changed
+environment that was not there before its first. What a fixture of the whole session holds (the
+PostgreSQL server) was there: it is counted to the session when it is set up.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.order import unit
 
 MARK = "SECUREFLOW_TESTED_BY"
 """In the environment of every process that a test starts, and of those that they start."""
@@ -70,15 +72,15 @@ class Leaks:
     """Compares what is there before and after each file."""
 
     def __init__(self) -> None:
-        self._file: Path | None = None
+        self._unit = ""
         self._before = Seen()
         self._temporary = self._root = Path()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
         """Note what is there before the first test of a file."""
-        if self._file != item.path:
-            self._file = item.path
+        if self._unit != unit(item.nodeid):
+            self._unit = unit(item.nodeid)
             os.environ[MARK] = f"{os.getpid()}"
             self._before = self._look()
         return (yield)
@@ -88,7 +90,7 @@ class Leaks:
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
         """What the session's own fixtures bring is no file's."""
-        if fixturedef.scope != "session" or self._file is None:
+        if fixturedef.scope != "session" or not self._unit:
             return (yield)
         before = self._look()
         try:
@@ -105,10 +107,11 @@ class Leaks:
         try:
             result = yield
         finally:
-            left = [] if nextitem is not None and nextitem.path == item.path else self._left()
+            goes_on = nextitem is not None and unit(nextitem.nodeid) == self._unit
+            left = [] if goes_on else self._left()
         if left:
-            self._file = None  # what was left is not the next one's
-            pytest.fail(f"{item.nodeid.split('::')[0]} leaves behind:\n" + "\n".join(left), False)
+            told, self._unit = f"{self._unit} leaves behind:\n", ""  # it is not the next one's
+            pytest.fail(told + "\n".join(left), False)
         return result
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -120,6 +123,7 @@ class Leaks:
 
     def pytest_collection_finish(self) -> None:
         """Take what was imported out of the collector's sight: it is walked after each file."""
+        gc.enable()
         gc.collect()
         gc.freeze()
 

@@ -1,17 +1,34 @@
 """Which file is run when: whole files, the long ones first, or shuffled by a seed.
 
-A file is the unit that a worker takes (`--dist loadfile`): what its tests share is made once. Two
-workers end together when the long files come first.
+A file is the unit that a worker takes (`--dist loadfile`): what its tests share is made once. A few
+folders are such a unit too. Workers end together when the long files come first.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
+TOGETHER = ("tests/security/operator/",)
+"""Folders whose files share what is dear (a fixture of the package): each is one unit."""
 LONGEST_FIRST = ("survival", "scenarios", "upgrade", "chaos", "security", "contract", "unit")
 """Folders: whole platforms take minutes, units seconds."""
+
+
+def unit(nodeid: str) -> str:
+    """Return what a test belongs to: its file, or the folder that is kept together."""
+    file = nodeid.split("::", maxsplit=1)[0]
+    return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+
+
+class Units(LoadFileScheduling):
+    """Gives a worker whole units."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit(nodeid)
 
 
 class Order:
@@ -25,13 +42,20 @@ class Order:
         """Sort them."""
         files: dict[str, list[pytest.Item]] = {}
         for item in items:
-            files.setdefault(item.nodeid.split("::")[0], []).append(item)
+            files.setdefault(unit(item.nodeid), []).append(item)
         if self._seed is None:
             names = sorted(files, key=_place)
         else:
             names = sorted(files)
             random.Random(self._seed).shuffle(names)
         items[:] = [item for name in names for item in files[name]]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(
+        self, config: pytest.Config, log: Callable[..., None]
+    ) -> Units | None:
+        """Keep folders together where files are."""
+        return Units(config, log) if config.getoption("dist") == "loadfile" else None
 
     def pytest_report_header(self) -> str | None:
         """Name the seed: a failure needs it to be seen again."""

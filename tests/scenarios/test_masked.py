@@ -1,7 +1,7 @@
 """Masked jobs as people see them, and parties that go: for a while, and for good.
 
 The processes and links are real, and one platform serves all jobs: what one of them lost is no
-hindrance to the next. `tests/security/test_operator_secagg.py` attacks them,
+hindrance to the next. `tests/security/operator/test_masks.py` attacks them,
 `tests/survival/test_kills.py` kills them at each step.
 """
 

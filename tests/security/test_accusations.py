@@ -1,7 +1,7 @@
 """What an agent refuses because somebody cheats, it signs: who is accused, and who never is.
 
-The same over real links, for masked jobs: `test_operator_secagg.py`; for sealed ones and for
-budgets: `test_operator_link.py`, `test_operator_budget.py`.
+The same over real links, for masked jobs: `operator/test_masks.py`; for sealed ones and for
+budgets: `operator/test_the_seal.py`, `test_operator_budget.py`.
 """
 
 from __future__ import annotations

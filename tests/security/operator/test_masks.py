@@ -8,7 +8,7 @@ that accuses. The honest course goes on as long as t parties are left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from peers.links import until
-from peers.operator import Operator, Run, operating, refusal
+from peers.operator import Operator, Run, refusal
 
-from secureflow.demo.platform import Platform
 from secureflow.engines.closing import Certificate, Question, Vote
 from secureflow.engines.script import AGGREGATOR, Effect, Record
 from secureflow.engines.sealing import tensor_digest
@@ -36,30 +35,16 @@ from secureflow.engines.secagg.messages import (
 )
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.crypto import SigningKey
-from tests.survival.world import platform
 
 JSON = Any
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.asyncio(loop_scope="package"),
     pytest.mark.timeout(240),
 ]
 PATIENCE = 8.0  # seconds without a sign of life: far more than a busy machine needs
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory = tmp_path_factory.mktemp("operator") / "p"
-    with platform(directory, 4, data=False, mortal=False) as built:
-        yield built
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def operator(place: Platform) -> AsyncIterator[Operator]:
-    async with operating(place) as centre:
-        yield centre
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="package")
 async def run(operator: Operator) -> AsyncIterator[Run]:
     honest = Run(operator, operator.spec(protection="secagg"))
     yield honest

@@ -7,41 +7,24 @@ of masks. For the search it is given more than it has: all of a party's masks bu
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import pytest_asyncio
-from peers.operator import PATIENCE, Operator, Run, operating
+from peers.operator import PATIENCE, Operator, Run
 from peers.seed_search import Words, flower_mask, folded, search
 
-from secureflow.demo.platform import Platform
 from secureflow.engines.secagg import Client
 from secureflow.engines.secagg.masks import add_masks
 from secureflow.engines.training.encodings import masked_plan
 from secureflow.kit.crypto import SigningKey
-from tests.survival.world import platform
 
 JSON = Any
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.asyncio(loop_scope="package"),
     pytest.mark.timeout(120),
 ]
 WORDS = 4096
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory = tmp_path_factory.mktemp("seeds") / "p"
-    with platform(directory, 4, data=False, mortal=False) as built:
-        yield built
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def operator(place: Platform) -> AsyncIterator[Operator]:
-    async with operating(place) as centre:
-        yield centre
 
 
 def begun(operator: Operator) -> Run:

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from peers.operator import Fork, Operator, Run, operating, refusal, size_of
+from peers.operator import Fork, Operator, Run, refusal, size_of
 
 from secureflow.adapters.link import Uplink
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
-from secureflow.demo.platform import Platform
 from secureflow.domain.specs import dump, spec_digest
 from secureflow.engines.attestation import Evidence, parse_evidence
 from secureflow.engines.closing import Question, round_context
@@ -39,28 +38,15 @@ from secureflow.engines.training.federated import initial_model_digest
 from secureflow.engines.training.models import update_layout
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
-from tests.survival.world import platform
 
 JSON = Any
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.asyncio(loop_scope="package"),
     pytest.mark.timeout(120),
 ]
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    with platform(tmp_path_factory.mktemp("operator") / "p", 4, data=False, mortal=False) as built:
-        yield built
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def operator(place: Platform) -> AsyncIterator[Operator]:
-    async with operating(place) as centre:
-        yield centre
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="package")
 async def run(operator: Operator) -> AsyncIterator[Run]:
     course = Run(operator, operator.spec())
     yield course

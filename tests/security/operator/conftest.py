@@ -1,0 +1,28 @@
+"""One platform for a malicious operator's attacks on jobs without rows, file after file.
+
+`test_the_seal.py` comes last: its last test ends the agents' trust in this log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from peers.operator import Operator, operating
+
+from secureflow.demo.platform import Platform
+from tests.survival.world import platform
+
+
+@pytest.fixture(scope="package")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("operator") / "p"
+    with platform(directory, 4, data=False, mortal=False) as built:
+        yield built
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def operator(place: Platform) -> AsyncIterator[Operator]:
+    async with operating(place) as centre:
+        yield centre
