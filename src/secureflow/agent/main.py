@@ -21,6 +21,7 @@ from secureflow.agent.control import ControlServer
 from secureflow.agent.damage import refuse_headless
 from secureflow.agent.headwatch import HeadWatch
 from secureflow.agent.keeping import alone, check_present, keep_record
+from secureflow.agent.overdue import OverdueEnds
 from secureflow.agent.publications import check_lineage
 from secureflow.agent.reload import Reload, Rules
 from secureflow.agent.reserve import Reserve
@@ -88,7 +89,8 @@ async def serve(
         commands = Commands(assembly, link, trainer, reload, watch)
         control = ControlServer(settings.socket, commands.table())
         heads = _head_watch(link, assembly)
-        looking = [asyncio.create_task(one.run()) for one in (watch, heads)]
+        overdue = OverdueEnds(link, store)
+        looking = [asyncio.create_task(one.run()) for one in (watch, heads, overdue)]
         try:
             await control.start()
             facts = {"process": "agent", "party": settings.organisation, "version": __version__}

@@ -13,7 +13,7 @@ What holds, whenever the agent is killed:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ from secureflow.agent.guards import (
     check_step,
 )
 from secureflow.agent.patience import patiently
-from secureflow.agent.records import Admission, JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.records import Admission, JobRecord, RoundRecord
 from secureflow.agent.requests import AdvanceRequest, AnswerRequest, MaskRequest, SetupRequest
 from secureflow.agent.rounds import send_sealed
 from secureflow.agent.sessions import Sessions
@@ -141,7 +141,7 @@ class Masking:
         record = check_position(known, newest, request, target)
         client = self._sessions.client(job, spec, request.stage)
         await asyncio.to_thread(self._begin, client, request, model_binding(target, moments))
-        late = [] if record else context.witness.earlier(job.job, observed)
+        late = {} if record else context.witness.earlier(job.job, observed)
         held = await self._held(job, spec, request, record, target, moments)
         masked = await asyncio.to_thread(self._mask, client, job, spec, held)
         record = await asyncio.to_thread(
@@ -259,7 +259,7 @@ class Masking:
         held: Held,
         masked: _Masked,
         observed: Observed,
-        late: list[OwnLeaf],
+        late: Mapping[str, int],
         record: RoundRecord | None,
     ) -> RoundRecord:
         """The round's first commit: session, leaf, record and head, before anything is sent."""
@@ -269,8 +269,7 @@ class Masking:
             self._sessions.save(job.job, [request.stage])
             if record is not None:
                 return record
-            for leaf in late:
-                context.store.miss_leaf(leaf.hash)
+            context.store.miss_leaves(late)
             document = {
                 "round": held.round,
                 "stage": held.stage,

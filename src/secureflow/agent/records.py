@@ -91,7 +91,7 @@ class OwnLeaf(_Record):
         kind: the deed.
         bundle: `{"leaf", "document", "salt"}` as replies carry it.
         proved: 1 once an inclusion proof was verified.
-        missed: rounds of the job that came by without a proof.
+        missed: rounds of the job that came by without a proof, by weight (`witness.UNHEARD`).
         place: the index that it was proven to have.
     """
 

@@ -12,6 +12,7 @@ What holds, whenever the agent is killed:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from secureflow.agent.context import AgentContext, Uploading
@@ -24,7 +25,7 @@ from secureflow.agent.guards import (
     check_step,
     check_unmasked,
 )
-from secureflow.agent.records import Admission, JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.records import Admission, JobRecord, RoundRecord
 from secureflow.agent.requests import CloseRequest, TrainRequest
 from secureflow.agent.updates import Held, Updates
 from secureflow.agent.witness import Observed
@@ -125,7 +126,7 @@ class Rounds:
         model: str,
         held: Held,
         observed: Observed,
-        late: list[OwnLeaf],
+        late: Mapping[str, int],
     ) -> RoundRecord:
         """The round's first commit: leaf, record and head, before anything is sent."""
         context = self._context
@@ -139,8 +140,7 @@ class Rounds:
         }
         with context.store.transaction():
             context.witness.keep(observed)
-            for leaf in late:
-                context.store.miss_leaf(leaf.hash)
+            context.store.miss_leaves(late)
             own = context.witness.leaf("update", job.job, job.digest, document)
             record = RoundRecord(
                 job.job, held.round, held.stage, model, held.content,

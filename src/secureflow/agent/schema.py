@@ -96,6 +96,11 @@ ALTER TABLE leaves ADD COLUMN place INTEGER
 """Heads that were accepted, and where own leaves were proven to stand: after a set-back of the log
 they tell what it still holds."""
 
+_OPEN = """
+CREATE INDEX jobs_open ON jobs (job) WHERE outcome = ''
+"""
+"""Open jobs are looked for again and again; a spec is long."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -105,4 +110,5 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _DECLARED,
     _READINGS,
     _HEADS,
+    _OPEN,
 )

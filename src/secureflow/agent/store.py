@@ -97,6 +97,19 @@ class Store(WitnessedRows):
         rows = self._all("SELECT * FROM jobs ORDER BY approved_at DESC, job DESC LIMIT ?", limit)
         return list(JobRecord.readable(rows))
 
+    def unended(self) -> list[str]:
+        """Return jobs that are not over here, wait for a person, or have leaves without a proof.
+
+        Newest first; leaves that the log lost are submitted again by other means.
+        """
+        rows = self._all(
+            "SELECT job FROM jobs WHERE outcome = '' "
+            "UNION SELECT job FROM inbox WHERE state = 'waiting' "
+            "UNION SELECT job FROM leaves WHERE NOT proved AND job <> '' AND place IS NOT -1 "
+            "ORDER BY job DESC"
+        )
+        return [str(row["job"]) for row in rows]
+
     # Own leaves.
 
     def last_leaf(self, job: str) -> str:

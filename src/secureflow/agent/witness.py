@@ -5,11 +5,13 @@ and only then may `cosign` speak: a restart never forgets a head that was cosign
 
 Own leaves are chained per job (the first one of a job names the newest of all), so two jobs that
 run side by side cannot break each other's chain. A leaf is offered with the reply that caused it;
-if the next round comes by without its inclusion proof, it is offered again (`earlier`), since
-the server may have closed the round before the reply came. One more round without proof, and the
-server is hiding it: the alarm `leaf_missing`. What no reply has carried yet (`QUIET`) cannot be
-missed, and a job's end is no round: its answer offers everything once more, and a head over the end
-that still leaves something out is not cosigned (`check_ended`).
+if a round comes by without its inclusion proof, it is offered again with that round's reply and
+every later one (`earlier`): replies get lost, also several in a row. That the server heard of it is
+certain once it counted this party into a round, or logged a later leaf, since replies carry all.
+One more round without proof, and the server is hiding it: the alarm `leaf_missing`; as it is after
+`UNHEARD` rounds whatever was heard. What no reply has carried yet (`QUIET`) cannot be missed, and a
+job's end is no round: its answer offers everything once more, and a head over the end that still
+leaves something out is not cosigned (`check_ended`).
 """
 
 from __future__ import annotations
@@ -41,8 +43,9 @@ from secureflow.kit.logging import get_logger
 
 JSON = Any
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
-GRACE = 1
-"""Rounds that may come by before a missing leaf is an alarm."""
+UNHEARD = 8
+"""Rounds that may come by without a leaf that the centre may not have heard of; of one that it
+certainly heard of a single round weighs as much."""
 QUIET = "budget"
 """The kind of leaves that go with the next reply, not with one of their own."""
 MAX_UNPROVED = 64
@@ -169,18 +172,19 @@ class Witness:
         for leaf, place in observed.proved.items():
             self._store.prove_leaf(leaf, place)
 
-    def earlier(self, job: str, observed: Observed) -> list[OwnLeaf]:
-        """Return the job's leaves that a new round still came by without a proof for.
+    def earlier(self, job: str, observed: Observed) -> dict[str, int]:
+        """Return the job's leaves that a new round came by without, and what that weighs.
 
         Raises:
             SecureFlowError: `leaf_missing`, and the alarm stays.
         """
         offered = self._store.offered(job, QUIET)
         late = [leaf for leaf in offered if leaf.hash not in observed.proved]
-        missing = [leaf for leaf in late if leaf.missed >= GRACE]
+        missing = [leaf for leaf in late if leaf.missed >= UNHEARD]
         if missing:
             raise self._alarm(_missing(job, missing, observed.checkpoint))
-        return late
+        heard = self._store.heard(job, observed.proved) if late else frozenset()
+        return {leaf.hash: UNHEARD if leaf.hash in heard else 1 for leaf in late}
 
     def finish(self, job: str, spec: str, outcome: str) -> OwnLeaf:
         """Sign this party's end of a job: how far its leaves go; the caller's transaction."""

@@ -5,6 +5,8 @@ A part of `store.Store`, with its rules: writers demand an open transaction.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from secureflow.agent.recordfile import RecordFile
@@ -24,9 +26,28 @@ class WitnessedRows(RecordFile):
         )
         return [(str(row["hash"]), int(row["place"])) for row in rows]
 
-    def miss_leaf(self, leaf: str) -> None:
-        """Note that a round came by without a proof for an own leaf."""
-        self._write("UPDATE leaves SET missed = missed + 1 WHERE hash = ?", leaf)
+    def miss_leaves(self, leaves: Mapping[str, int]) -> None:
+        """Note that a round came by without a proof for own leaves, and what that weighs."""
+        for leaf, weight in leaves.items():
+            self._write("UPDATE leaves SET missed = missed + ? WHERE hash = ?", weight, leaf)
+
+    def heard(self, job: str, proved: Iterable[str]) -> frozenset[str]:
+        """Return the job's leaves that a reply carried which the centre certainly heard.
+
+        Those are the ones up to the newest that is in the log, or of a round in which this party
+        was asked for its vote.
+
+        Args:
+            job: job id.
+            proved: leaves that are proved to be in the log, and not noted yet.
+        """
+        rows = self._all(
+            "SELECT hash FROM leaves WHERE job = ?1 AND number <= (SELECT max(number) FROM leaves "
+            "WHERE job = ?1 AND (proved OR hash IN (SELECT value FROM json_each(?2)) OR hash IN "
+            "(SELECT leaf FROM rounds JOIN votes USING (job, round, stage) WHERE job = ?1)))",
+            job, json.dumps(list(proved)),
+        )  # fmt: skip
+        return frozenset(str(row["hash"]) for row in rows)
 
     def lose_leaves(self, start: int) -> int:
         """Note that the log holds no own leaf from an index on any more; return how many it had."""

@@ -131,22 +131,25 @@ class Audit:
         return [entry for entry in found if entry.kind == CONTINUED]
 
     async def _note_of(self, job: Job, story: Sequence[LogEntry]) -> str:
-        """Return the first head over the job's end that most of the roster cosigned.
+        """Return the first head over the job's last entry that most of the roster cosigned.
 
         That is the one that they were asked for at the end, or a later one where somebody was away
-        then. Else the head that the report names, or the newest one.
+        then; where too few did, one that they were asked for at the end, without what came later.
+        Else the head that the report names, or the newest one.
         """
-        ends = [e.index for e in story if (e.job, e.author, e.kind) == (job.id, SERVER, CLOSED)]
+        own = [entry for entry in story if entry.job == job.id]
+        ends = [e.index for e in own if (e.author, e.kind) == (SERVER, CLOSED)]
         parties = [line["party"] for line in job.spec["roster"]]
-        witnessed = await self._ledger.witnessed(ends[-1], parties) if ends else None
-        if ends and self._recosign is not None:
-            signed = {one.name for one in parse_note(witnessed).signatures} if witnessed else set()
-            if len(signed.intersection(parties)) < quorum_of(len(parties)):
+        if ends:
+            witnessed = await self._ledger.witnessed(own[-1].index, parties)
+            if self._recosign is not None and _too_few(witnessed, parties):
                 # All of them: only signatures over one and the same head count together.
                 await self._recosign(job.id, parties)
+                witnessed = await self._ledger.witnessed(own[-1].index, parties)
+            if _too_few(witnessed, parties):
                 witnessed = await self._ledger.witnessed(ends[-1], parties)
-        if witnessed is not None:
-            return witnessed
+            if witnessed is not None:
+                return witnessed
         ending = (job.report or {}).get("ledger", {})
         if isinstance(ending.get("size"), int):
             return await self._ledger.note(ending["size"])
@@ -162,6 +165,12 @@ class Audit:
         if opened and entry.salt is not None:
             told |= {"document": entry.document, "salt": entry.salt.hex()}
         return told
+
+
+def _too_few(note: str | None, parties: Sequence[str]) -> bool:
+    """Tell whether a head lacks cosignatures of a job's parties."""
+    signed = {one.name for one in parse_note(note).signatures} if note else set()
+    return len(signed.intersection(parties)) < quorum_of(len(parties))
 
 
 class _Sight:

@@ -66,7 +66,7 @@ def pending_leaves(
     def leaves() -> Iterator[PendingLeaf]:
         for position, entry in enumerate(effect.entries):
             if "signed" in entry:
-                yield _foreign(job, seq, position, entry)
+                yield foreign_leaf(job, seq, position, entry)
             else:
                 closing = entry["kind"] == CLOSED
                 document = _with_own(entry["document"], own) if closing else entry["document"]
@@ -88,7 +88,12 @@ def _with_own(document: Mapping[str, Any], own: End) -> dict[str, Any]:
     return {**document, "ends": [*document["ends"], line(SERVER, own)]}
 
 
-def _foreign(job: str, seq: int, position: int, entry: Mapping[str, Any]) -> PendingLeaf:
+def foreign_leaf(job: str, seq: int, position: int, entry: Mapping[str, Any]) -> PendingLeaf:
+    """Return a party's leaf as it goes into the log: exactly as the party signed it.
+
+    Raises:
+        SecureFlowError: `malformed_leaf`.
+    """
     signed = leaf_from_json(entry["signed"])
     salt = bytes.fromhex(entry["salt"]) if entry.get("salt") else None
     leaf = signed.leaf

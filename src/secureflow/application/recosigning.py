@@ -7,6 +7,7 @@ so the newest one is asked for; a party that finds own entries left out goes on 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -49,18 +50,21 @@ class Recosigning:
         self._asked: dict[str, float] = {}
 
     async def __call__(self, job: str, parties: Sequence[str]) -> None:
-        """Ask those of the parties that are connected, and wait a bounded time."""
-        there = tuple(one for one in parties if self._courier.status(one).connected)
+        """Ask those of the parties that are connected, unless they were asked just now."""
         now = self._ticks()
-        if not there or now - self._asked.get(job, -AGAIN) < AGAIN:
-            return
-        if len(self._asked) >= MOST:
-            self._asked.clear()
-        self._asked[job] = now
+        if now - self._asked.get(job, -AGAIN) >= AGAIN and await self.ask(job, parties):
+            if len(self._asked) >= MOST:
+                self._asked.clear()
+            self._asked[job] = now
+
+    async def ask(self, job: str, parties: Sequence[str]) -> bool:
+        """Ask those of the parties that are connected, and wait a bounded time; was anybody?"""
+        there = tuple(one for one in parties if self._courier.status(one).connected)
+        if not there:
+            return False
         note = await self._ledger.head()
         body = {"job": job, "head": head_only(note)}
         ask = Ask(there, "cosign", body, need=0, patience=PATIENCE)
-        try:
+        with contextlib.suppress(SecureFlowError):  # the bundle says whose cosignature it lacks
             await self._asking.perform(job, _FIRST_SEQ + noted_size(note), ask, asyncio.Event())
-        except SecureFlowError:
-            return  # the bundle says whose cosignature it lacks
+        return True

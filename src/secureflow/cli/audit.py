@@ -17,6 +17,7 @@ from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
     from secureflow.engines.ledger.bundle import BundleVerdict
+    from secureflow.engines.ledger.ends import AuthorEnd
     from secureflow.engines.ledger.gaps import Gap
 
 app = group("Read the ledger, and verify a job's story offline.")
@@ -160,6 +161,13 @@ def _say_gap(gap: Gap) -> None:
     )
 
 
+def _ended(end: AuthorEnd) -> str:
+    """Say by whose word an author's leaves end."""
+    if end.late:
+        return t("signed its end later, when it was back")
+    return t("signed its end") if end.signed else t("the centre's word")
+
+
 def _show(verdict: BundleVerdict) -> None:
     """Write a verdict for people: what was found, then how each author's leaves end."""
     facts = {
@@ -179,7 +187,7 @@ def _show(verdict: BundleVerdict) -> None:
             "author": f"{end.author} {end.key}".strip(),
             "leaves": end.count,
             "last": end.last,
-            "ended": t("signed its end") if end.signed else t("the centre's word"),
+            "ended": _ended(end),
             "later": t("would show") if end.provable else t("not provable"),
         }
         for end in verdict.authors

@@ -106,7 +106,8 @@ def watch(job: Id) -> None:
 @app.command(
     "wait",
     help=t(
-        "Wait for a job and show it; exit code 8 if it failed or was cancelled, 6 if time is up."
+        "Wait for a job and show it; exit code 8 if it failed or was cancelled, 5 if it is paused "
+        "until somebody resumes it, 6 if time is up."
     ),
 )
 def wait(
@@ -116,9 +117,14 @@ def wait(
     ] = None,
     output: Output = Form.TABLE,
 ) -> None:
-    """Wait for a job without a word, for programs."""
+    """Wait for a job, for programs: silent but where it is paused, and says why."""
+
+    def paused(found: Job) -> None:
+        say(t("{job} is paused: {why}", job=found.id, why=_why(found.error) or "?"))
+
     with client() as connection:
-        _show(connection.jobs.wait(named(connection, "job", job), timeout), output)
+        key = named(connection, "job", job)
+        _show(connection.jobs.wait(key, timeout, on_pause=paused), output)
 
 
 @app.command("cancel", help=t("Cancel a job."))

@@ -35,6 +35,7 @@ CHINESE: Final[dict[str, str]] = {
     "cancelled": "已被取消",
     "script_changed": "任务脚本与已记录的过程不一致",
     "not_paused": "任务没有暂停",
+    "job_paused": "任务已暂停，等待有人恢复",
     "resumed_too_often": "任务恢复的次数已达上限",
     "script_retired": "任务由旧版本开始，本版本不再继续执行",
     "data_newer": "数据目录由更新的版本写入，本版本不能使用",

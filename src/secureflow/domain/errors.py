@@ -52,6 +52,7 @@ CATALOGUE: dict[str, Category] = {
     "cancelled": Category.CONFLICT,
     "script_changed": Category.CONFLICT,
     "not_paused": Category.CONFLICT,
+    "job_paused": Category.CONFLICT,
     "resumed_too_often": Category.CONFLICT,
     "script_retired": Category.CONFLICT,
     "data_newer": Category.CONFLICT,

@@ -54,7 +54,7 @@ EXITS: Final[tuple[Exit, ...]] = (
         5,
         "conflict with the state of things",
         (_C.CONFLICT,),
-        ("`already_exists`", "`illegal_transition`"),
+        ("`already_exists`", "`illegal_transition`", "`job wait` on a paused job"),
     ),
     Exit(
         UNAVAILABLE,

@@ -33,7 +33,8 @@ class Event:
 class Subscription:
     """The state of one watcher: where it stands in a job's events, and half an event.
 
-    `deadline` is the monotonic second after which nobody waits any more.
+    `deadline` is the monotonic second after which nobody waits any more; `stops` ends it where the
+    job is paused too, and `paused` tells that it did.
     """
 
     job: str
@@ -41,6 +42,8 @@ class Subscription:
     done: bool = False
     failures: int = 0
     deadline: float = math.inf
+    stops: bool = False
+    paused: bool = False
     _buffer: bytearray = field(default_factory=bytearray)
     _fields: dict[str, list[str]] = field(default_factory=dict)
     _size: int = 0
@@ -104,8 +107,13 @@ class Subscription:
         if event.id <= self.last:  # sent again after a reconnect
             return None
         self.last, self.failures = event.id, 0
-        self.done = self.done or event.kind == "done"
+        self.paused |= self.stops and (event.kind, event.data.get("state")) == ("state", "paused")
+        self.done = self.done or self.paused or event.kind == "done"
         return event
+
+    def go_on(self) -> None:
+        """Follow a job that was paused further."""
+        self.done = self.paused = False
 
 
 def _event(fields: dict[str, list[str]]) -> Event:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Any, Literal
 
 from secureflow.domain.datasets import Dataset
+from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.domain.jobs import Job, JobSummary, UnsuccessfulJobError
 from secureflow.domain.noise import NoiseWish
 from secureflow.domain.privacy import Privacy
 from secureflow.domain.specs import Protection, TrainingPlan, dump, parse
 from secureflow.domain.statistics import StatisticsQuery
+from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
 from secureflow.sdk.events import Subscription
@@ -116,18 +118,41 @@ class Jobs(Resource[D_co]):
         return Subscription(job, after)
 
     @operation
-    def wait(self, job: str, timeout: float | None = None) -> Generator[Any, Any, Job]:
+    def wait(
+        self,
+        job: str,
+        timeout: float | None = None,
+        *,
+        on_pause: Callable[[Job], None] = lambda _: None,
+    ) -> Generator[Any, Any, Job]:
         """Wait until the job has ended, at most `timeout` seconds, and return it.
 
+        A job that a fault of the server's database or disk paused goes on by itself and is waited
+        for; one that only somebody's word takes up (`resume`) is not.
+
+        Args:
+            job: job id.
+            timeout: seconds; None for as long as it takes.
+            on_pause: told of the job when it is paused, whoever takes it up.
+
         Raises:
-            SecureFlowError: `timed_out`; the job goes on.
+            SecureFlowError: `timed_out`; the job goes on. `job_paused` (details: cause), until
+                somebody resumes or cancels it.
             UnsuccessfulJobError: the job's own error if it failed, `cancelled` if it was cancelled.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        yield Drain(Subscription(job, deadline=deadline))
-        ended = yield from verbs.get(f"/jobs/{job}", Job)
-        raise_if_unsuccessful(ended)
-        return ended
+        subscription = Subscription(job, deadline=deadline, stops=True)
+        while True:
+            yield Drain(subscription)
+            found = yield from verbs.get(f"/jobs/{job}", Job)
+            if not subscription.paused:
+                break
+            if found.state == "paused":
+                on_pause(found)
+                raise_if_stuck(found)
+            subscription.go_on()
+        raise_if_unsuccessful(found)
+        return found
 
     @operation
     def cancel(self, job: str) -> Call[Job]:
@@ -163,6 +188,24 @@ class Jobs(Resource[D_co]):
     def list(self, project: str = "", state: str = "") -> Call[Page[JobSummary]]:
         """Iterate over summaries of the jobs that the caller sees; `get` returns a whole one."""
         return verbs.pages("/jobs", JobSummary, project=project, state=state)
+
+
+def raise_if_stuck(job: Job) -> None:
+    """Turn a paused job that does not go on by itself into an error.
+
+    Raises:
+        SecureFlowError: `job_paused`; `details` name job and cause.
+    """
+    cause = job.error or {}
+    if cause.get("code") in INFRASTRUCTURE:
+        return
+    raise SecureFlowError(
+        "job_paused",
+        f"Job {job.id} is paused until somebody resumes it.",
+        f"When the cause is mended: secureflow job resume {job.id}. Or: secureflow job cancel "
+        f"{job.id}.",
+        {"job": job.id, "cause": cause},
+    )
 
 
 def raise_if_unsuccessful(job: Job) -> None:

@@ -1,4 +1,4 @@
-"""What parties show the centre of its own log, and what it tells of it."""
+"""What parties show the centre of its own log, and what it tells of it and of ended jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Body = Mapping[str, JSON]
 MAX_NOTE: Final = 2048
 """Characters of a head without cosignatures; an origin has at most 255."""
 MAX_AGAIN: Final = 100
-"""Leaves that an agent submits again at once, and jobs that it asks about."""
+"""Leaves that an agent submits again at once, and jobs that it asks about (`overdue.MOST`)."""
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _JOB: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -70,15 +70,23 @@ async def resubmit(services: Services, peer: PeerIdentity, body: Body) -> JSON:
     """
     if peer.party == ENCLAVE:
         raise SecureFlowError("forbidden", "An enclave has no leaves to submit again.")
-    leaves, jobs = body.get("leaves", []), body.get("jobs", [])
+    leaves, jobs = body.get("leaves", []), _jobs(body.get("jobs", []))
     if not isinstance(leaves, list) or len(leaves) > MAX_AGAIN:
         raise _invalid(f"leaves is no list of at most {MAX_AGAIN}")
-    if not isinstance(jobs, list) or len(jobs) > MAX_AGAIN:
-        raise _invalid(f"jobs is no list of at most {MAX_AGAIN}")
-    if not all(isinstance(job, str) and _JOB.fullmatch(job) for job in jobs):
-        raise _invalid("a job's id is none")
     taken = await services.continuing.take_again(peer.party, leaves)
     return {"taken": taken, "jobs": await services.continuing.states(peer.party, jobs)}
+
+
+async def ends(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    """Ask a party to finish those of its open jobs that are over.
+
+    Raises:
+        SecureFlowError: `forbidden`, `invalid_request`.
+    """
+    if peer.party == ENCLAVE:
+        raise SecureFlowError("forbidden", "An enclave signs no end of a job.")
+    await services.overdue.tell(peer.party, _jobs(body.get("jobs")))
+    return {}
 
 
 async def mine(services: Services, peer: PeerIdentity, body: Body) -> JSON:
@@ -95,6 +103,14 @@ async def standing(services: Services) -> dict[str, JSON]:
     """Return the log's newest head, and why it is held if it is."""
     why = await services.guard.why()
     return {"note": await services.ledger.head(), "held": why and why.as_json()}
+
+
+def _jobs(value: JSON) -> list[str]:
+    if not isinstance(value, list) or len(value) > MAX_AGAIN:
+        raise _invalid(f"jobs is no list of at most {MAX_AGAIN}")
+    if not all(isinstance(job, str) and _JOB.fullmatch(job) for job in value):
+        raise _invalid("a job's id is none")
+    return value
 
 
 def _heads(value: JSON) -> list[str]:

@@ -29,7 +29,7 @@ from secureflow.kit.pki import ca_fingerprint
 from secureflow.kit.plain import shown
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.version import __version__
-from secureflow.server.logdesk import greeted, mine, prove, resubmit, show, standing
+from secureflow.server.logdesk import ends, greeted, mine, prove, resubmit, show, standing
 from secureflow.server.services import Services
 
 JSON = Any
@@ -128,6 +128,7 @@ class PartyDesk:
             "charter.get": _charter,
             "charter.sign": _sign,
             "audit.head": _head,
+            "job.ends": ends,
             "log.show": show,
             "log.mine": mine,
             "log.prove": prove,

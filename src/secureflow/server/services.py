@@ -12,6 +12,7 @@ from secureflow.application.datasets import Datasets
 from secureflow.application.jobs import Jobs
 from secureflow.application.models import Models
 from secureflow.application.organisations import Organisations
+from secureflow.application.overdue import OverdueEnds
 from secureflow.application.ports import Begin, Courier, Ledger
 from secureflow.application.projects import Projects
 from secureflow.application.renewals import Renewals
@@ -37,6 +38,7 @@ class Services:
     projects: Projects
     datasets: Datasets
     jobs: Jobs
+    overdue: OverdueEnds
     models: Models
     audit: Audit
     courier: Courier

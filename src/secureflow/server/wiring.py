@@ -18,6 +18,7 @@ from secureflow.application.jobs import Driver, Jobs
 from secureflow.application.membership import member_keys
 from secureflow.application.models import Models
 from secureflow.application.organisations import Centre, Organisations
+from secureflow.application.overdue import OverdueEnds
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports import Accountant, Artifacts, Begin, Bus, Courier, Ledger
 from secureflow.application.projects import Projects
@@ -111,6 +112,7 @@ def make_services(
             clock_of=partial(_clock_of, ports.courier),
             room=room,
         ),
+        overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
         audit=Audit(begin, ledger, recosign),
         courier=ports.courier,

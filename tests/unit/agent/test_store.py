@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,9 +74,26 @@ def test_unproved_leaves(store: Store) -> None:
         for name in ("x", "y"):
             store.add_leaf(OwnLeaf(name, "job_1", "update", {}))
         store.prove_leaf("x", 3)
-        store.miss_leaf("y")
+        store.miss_leaves({"y": 1})
     assert [(leaf.hash, leaf.missed) for leaf in store.unproved("job_1")] == [("y", 1)]
     assert store.unproved("job_2") == []
+
+
+def test_jobs_whose_end_is_asked_for(store: Store) -> None:
+    """Those that are open, that wait for a person, and whose leaves may not have arrived."""
+    with store.transaction():
+        store.add_job(JOB)
+        store.add_job(replace(JOB, job="job_2"))
+        store.finish_job("job_2", "failed")
+        assert store.unended() == ["job_1"]
+        store.add_leaf(OwnLeaf("lost", "job_4", "update", {}))
+        store.lose_leaves(9)
+        for name, job in (("x", "job_2"), ("y", "job_3"), ("z", "")):
+            store.add_leaf(OwnLeaf(name, job, "update", {}))
+        store.prove_leaf("y", 3)
+    assert store.unended() == ["job_2", "job_1"]
+    plan = store._all("EXPLAIN QUERY PLAN SELECT job FROM jobs WHERE outcome = ''")
+    assert "jobs_open" in str([tuple(row) for row in plan])  # specs of old jobs are not read
 
 
 def test_a_finished_job_keeps_no_secret(store: Store) -> None:

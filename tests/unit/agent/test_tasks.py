@@ -11,6 +11,7 @@ from blake3 import blake3
 from peers.agent_world import JOB, ME, NOW, World
 
 from secureflow.agent.budgets import LEAF as BUDGET_LEAF
+from secureflow.agent.witness import UNHEARD
 from secureflow.engines.closing import Vote
 from secureflow.engines.ledger.ends import End, read_finished
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
@@ -244,6 +245,10 @@ async def test_a_model_of_the_enclave_before_still_counts(world: World) -> None:
     assert (await world.ask("train", body))["rows"] == 40
 
 
+def long_world(tmp_path: Path) -> World:
+    return World(tmp_path / "agent", spec_changes={"plan": {"rounds": UNHEARD + 4}})
+
+
 async def test_a_missed_round_is_no_alarm_and_its_leaf_comes_again(world: World) -> None:
     await world.admitted()
     missed = await world.ask("train", world.train_body(1))
@@ -353,8 +358,56 @@ async def test_what_no_answer_has_carried_is_not_missed(world: World) -> None:
     await world.ask("train", world.train_body(2))
     assert world.store.leaf(charged.hash).missed == 1
     assert lost["leaf"]
+
+
+async def test_answers_that_are_lost_in_a_row_are_no_alarm(tmp_path: Path) -> None:
+    """Each is given up as the party is silent; the centre that hears the last one knows all."""
+    world = long_world(tmp_path)
+    await world.admitted()
+    lost = []
+    for number in range(1, UNHEARD):
+        lost.append(await world.ask("train", world.train_body(number)))
+        world.record()
+    heard, _ = await world.round(UNHEARD)
+    assert all(one["leaf"] in [leaf["leaf"] for leaf in heard["leaves"]] for one in lost)
+    await world.round(UNHEARD + 1)
+    assert world.store.fact("alarm") is None
+    assert len(world.store.unproved()) == 1  # only the newest
+
+
+async def test_who_never_hears_of_a_leaf_hides_it(tmp_path: Path) -> None:
+    """Nobody need ask this party for its vote, so a centre is not deaf for ever."""
+    world = long_world(tmp_path)
+    await world.admitted()
+    for number in range(1, UNHEARD + 2):
+        await world.ask("train", world.train_body(number))
+        world.record()
+    error = await refused(world, "train", world.train_body(UNHEARD + 2))
+    assert error.code == "leaf_missing"
+
+
+async def test_a_leaf_of_a_round_that_counted_this_party_in_is_missed(world: World) -> None:
+    await world.admitted()
+    train = world.train_body(1)
+    await world.ask("train", train)
+    await world.ask("close", world.close_body(train))  # so the answer was heard
+    world.record()
+    await world.ask("train", world.train_body(2))
     world.record()
     assert (await refused(world, "train", world.train_body(3))).code == "leaf_missing"
+
+
+async def test_a_leaf_is_missed_once_a_later_one_is_in_the_log(tmp_path: Path) -> None:
+    """An answer carries all of them: the centre chose one."""
+    world = long_world(tmp_path)
+    await world.admitted()
+    await world.ask("train", world.train_body(1))
+    world.record()
+    later = await world.ask("train", world.train_body(2))
+    world.record({"leaves": [{"leaf": later["leaf"]}]})
+    await world.ask("train", world.train_body(3))
+    world.record()
+    assert (await refused(world, "train", world.train_body(4))).code == "leaf_missing"
 
 
 async def test_nothing_is_signed_in_a_job_after_its_end(world: World) -> None:

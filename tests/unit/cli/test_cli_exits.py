@@ -75,6 +75,19 @@ def test_waiting_shows_the_job_on_stdout(centre: Any, cli: Any, state: str, expe
     assert ("job_00000000" in out, bool(err)) == (state == "succeeded", state != "succeeded")
 
 
+def test_waiting_for_a_paused_job_says_why_and_is_5(centre: Any, cli: Any) -> None:
+    error = {"code": "script_changed", "message": "It cannot go on.", "hint": "Ask them."}
+    paused = b'id: 1\nevent: state\ndata: {"state": "paused"}\n\n'
+    centre.answers["GET /jobs/job_00000000/events"] = (200, paused)
+    centre.answers["GET /jobs/job_00000000"] = (200, JOB | {"state": "paused", "error": error})
+    code, out, err = cli("job", "wait", "job_00000000")
+    assert (code, out) == (5, "")
+    first, second = err.splitlines()
+    assert first == "job_00000000 is paused: script_changed: It cannot go on. → Ask them."
+    assert second.startswith("job_paused: ")
+    assert "secureflow job resume job_00000000" in second
+
+
 def test_a_job_that_does_not_end_in_time_is_6(centre: Any, cli: Any) -> None:
     centre.answers["GET /jobs/job_00000000/events"] = (200, b"")
     centre.answers["GET /jobs/job_00000000"] = (200, JOB)

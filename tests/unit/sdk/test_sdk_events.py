@@ -188,3 +188,45 @@ def test_waiting_returns_the_job_that_succeeded(
 ) -> None:
     ended = httpx.Response(200, json=sdk_job | {"state": "succeeded"})
     assert sdk_server(stream(DONE), ended).client().jobs.wait("job_00000000").state == "succeeded"
+
+
+PAUSED = b'id: 3\nevent: state\ndata: {"state": "paused", "reason": "no"}\n\n'
+
+
+def _paused(sdk_job: dict[str, object], code: str) -> httpx.Response:
+    error = {"code": code, "message": "It cannot go on.", "hint": ""}
+    return httpx.Response(200, json=sdk_job | {"state": "paused", "error": error})
+
+
+async def test_a_job_that_only_somebodys_word_takes_up_is_not_waited_for(
+    sdk_server: type, sdk_job: dict[str, object]
+) -> None:
+    def server() -> Any:
+        return sdk_server(stream(PAUSED), _paused(sdk_job, "script_changed"))
+
+    with pytest.raises(SecureFlowError) as caught:
+        server().client().jobs.wait("job_00000000")
+    assert caught.value.code == "job_paused"
+    assert caught.value.details["cause"]["code"] == "script_changed"
+    assert "secureflow job resume job_00000000" in caught.value.hint
+    with pytest.raises(SecureFlowError, match="job_paused"):
+        await server().async_client().jobs.wait("job_00000000")
+
+
+def test_a_job_that_its_servers_database_paused_is_told_of_and_waited_for(
+    sdk_server: type, sdk_job: dict[str, object]
+) -> None:
+    ended = httpx.Response(200, json=sdk_job | {"state": "succeeded"})
+    server = sdk_server(stream(PAUSED), _paused(sdk_job, "database_busy"), stream(DONE), ended)
+    told: list[str] = []
+    found = server.client().jobs.wait("job_00000000", on_pause=lambda job: told.append(job.id))
+    assert (found.state, told) == ("succeeded", ["job_00000000"])
+
+
+def test_a_pause_that_is_over_is_no_news(sdk_server: type, sdk_job: dict[str, object]) -> None:
+    running = httpx.Response(200, json=sdk_job | {"state": "running"})
+    ended = httpx.Response(200, json=sdk_job | {"state": "succeeded"})
+    server = sdk_server(stream(PAUSED), running, stream(DONE), ended)
+    told: list[str] = []
+    server.client().jobs.wait("job_00000000", on_pause=lambda job: told.append(job.id))
+    assert told == []

@@ -43,6 +43,7 @@ TEXTS: Final[dict[str, str]] = {
     "later": "此后所签",
     "signed its end": "已签署结尾",
     "the centre's word": "仅凭协调中心所言",
+    "signed its end later, when it was back": "回来后补签了结尾",
     "would show": "会显现",
     "not provable": "无法证明",
     "held": "自存叶子",

@@ -15,9 +15,11 @@ TEXTS: Final[dict[str, str]] = {
     "Follow a job until it has ended; exit code 8 if it failed or was cancelled.": (
         "跟踪任务直到结束；失败或被取消则退出码为 8。"
     ),
-    "Wait for a job and show it; exit code 8 if it failed or was cancelled, 6 if time is up.": (
-        "等待任务结束并显示；失败或被取消则退出码为 8，超时为 6。"
+    "Wait for a job and show it; exit code 8 if it failed or was cancelled, 5 if it is paused "
+    "until somebody resumes it, 6 if time is up.": (
+        "等待任务并显示；失败或被取消时退出码为 8，暂停且要有人恢复时为 5，超时为 6。"
     ),
+    "{job} is paused: {why}": "{job} 已暂停：{why}",
     "Seconds to wait at most. Default: to its end.": "最多等待的秒数。默认：直到结束。",
     "Who could see what": "谁能看到什么",
     "What is stopped": "挡住了哪些攻击",

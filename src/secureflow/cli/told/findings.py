@@ -50,8 +50,8 @@ TEXTS: Final[dict[str, str]] = {
     "recorded, or the end was cut off": (
         "没有协调中心的结尾（job.closed）：任务仍在进行，或当时尚不记录结尾，或结尾被截去"
     ),
-    "{} parties of the roster signed their end, not {}: for the others there is only the "
-    "centre's word": "名单中只有 {0} 方签署了结尾，需要 {1} 方：其余仅凭协调中心所言",
+    "{} parties of the roster signed their end, not {}: for {} there is only the "
+    "centre's word": "名单中只有 {0} 方签署了结尾，需要 {1} 方：{2} 仅凭协调中心所言",
     "{}: the job is closed twice": "{0}：任务被结束了两次",
     "{}: the end comes without its document": "{0}：结尾没有附上文档",
     "{}: the accusation comes without its document": "{0}：指控没有附上文档",

@@ -39,6 +39,10 @@ TEXTS: Final[dict[str, str]] = {
     "{} neither submitted {} nor contributes to it.": "{0} 既未提交也未参与 {1}。",
     "Job {} is already {}.": "任务 {0} 已处于 {1} 状态。",
     "Job {} is {}, not paused.": "任务 {0} 的状态为 {1}，没有暂停。",
+    "Job {} is paused until somebody resumes it.": "任务 {0} 已暂停，要有人恢复才会继续。",
+    "When the cause is mended: secureflow job resume {}. Or: secureflow job cancel {}.": (
+        "排除原因后运行：secureflow job resume {0}。或者：secureflow job cancel {1}。"
+    ),
     "Job {} was resumed {} times and paused again each time.": (
         "任务 {0} 已恢复 {1} 次，每次又都暂停了。"
     ),

@@ -13,6 +13,8 @@ So a story without `job.closed` is *unfinished*, and one that holds fewer leaves
 was cut. For a party that signed `finished` both ends must agree. For one that did not (it was
 dropped, or away) there is the centre's word alone, fixed under the cosigned head: what that party
 signed later, or what the centre left out of the log at its end, is *not provable* by this bundle.
+A party that comes back signs its `finished` then: it stands behind the centre's end, counts
+everything before it, also what reached the log no sooner, and is worth as much as one in time.
 A quorum of the roster must have signed its own end: a centre that closes a job a second time, to
 cut somebody off, cannot cut more parties than a quorum leaves over, and each of them is named.
 """
@@ -61,7 +63,8 @@ class AuthorEnd:
 
     `count` and `last` are the leaves that it holds of the author in the job, `signed` tells whether
     the author's own end is the last of them, `provable` whether anything that it signed later would
-    have shown: not for a party whose end is the centre's word.
+    have shown: not for a party whose end is the centre's word. `late` is an end that the author
+    signed after the centre's.
     """
 
     author: str
@@ -70,6 +73,7 @@ class AuthorEnd:
     last: str
     signed: bool
     provable: bool
+    late: bool = False
 
 
 @dataclass
@@ -144,10 +148,12 @@ def judge_ends(bundle: Bundle) -> Judgement:
     if lines is not None:
         _compare(found, bundle, close, chains, lines)
     ended = _tell(found, bundle, chains, _late(found, own, close))
-    if ended < quorum_of(len(bundle.roster)):
+    need = quorum_of(len(bundle.roster))
+    if len(ended) < need:
+        away = ", ".join(party for party in bundle.roster if party not in ended)
         found.missing.append(
-            f"{ended} parties of the roster signed their end, not {quorum_of(len(bundle.roster))}: "
-            "for the others there is only the centre's word"
+            f"{len(ended)} parties of the roster signed their end, not {need}: for {away} there is "
+            "only the centre's word"
         )
     return found
 
@@ -196,42 +202,49 @@ def _compare(
         found.broken.append(f"{close.title}: it does not follow the leaf that it counts last")
 
 
-def _late(found: Judgement, own: list[BundleEntry], close: BundleEntry) -> dict[Chain, str]:
-    """Return the first leaf of each party that stands after the close; others may not do so."""
-    late: dict[Chain, str] = {}
+def _late(
+    found: Judgement, own: list[BundleEntry], close: BundleEntry
+) -> dict[Chain, list[BundleEntry]]:
+    """Return the leaves of each party that stand after the close; others may not do so."""
+    late: defaultdict[Chain, list[BundleEntry]] = defaultdict(list)
     for entry in own:
         if entry.index <= close.index:
             continue
         if entry.signed.leaf.author in (SERVER, ENCLAVE):
             found.broken.append(f"{entry.title}: it stands after the job's end")
         else:
-            late.setdefault(_chain(entry), entry.title)
-    return late
+            late[_chain(entry)].append(entry)
+    return dict(late)
 
 
 def _tell(
     found: Judgement,
     bundle: Bundle,
     chains: Mapping[Chain, list[BundleEntry]],
-    late: Mapping[Chain, str],
-) -> int:
-    """Tell each author's end; return how many parties signed one that fits the outcome.
+    late: Mapping[Chain, list[BundleEntry]],
+) -> set[str]:
+    """Tell each author's end; return which parties signed one that fits the outcome.
 
     A party may have been told of a success that failed at the last step; the reverse fits nothing.
     """
     named: dict[Chain, None] = dict.fromkeys((p, "") for p in bundle.roster)
-    ended = 0
+    ended: set[str] = set()
     for chain in named | dict.fromkeys(chains) | dict.fromkeys(late):
-        entries = chains.get(chain, [])
+        entries, after = chains.get(chain, []), late.get(chain, [])
         party = chain[0] not in (SERVER, ENCLAVE)
         outcome = _own_end(found, chain, entries) if party else None
-        if outcome is not None and chain in late:
-            found.broken.append(f"{late[chain]}: its author had signed its own end before")
-        ended += outcome in (found.outcome or None, "succeeded")
-        end = _end_of(entries)
+        if outcome is not None and after:
+            found.broken.append(f"{after[0].title}: its author had signed its own end before")
+        came_late = False
+        if outcome is None and after and party:
+            outcome = _own_end(found, chain, [*entries, *after])
+            came_late = outcome is not None
+        end = _end_of([*entries, *after] if came_late else entries)
         signed = outcome is not None if party else bool(found.outcome)
         author, key = chain
-        found.authors.append(AuthorEnd(author, key, end.count, end.last, signed, signed))
+        if party and outcome in (found.outcome or None, "succeeded"):
+            ended.add(author)
+        found.authors.append(AuthorEnd(author, key, end.count, end.last, signed, signed, came_late))
     return ended
 
 

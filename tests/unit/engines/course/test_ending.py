@@ -19,7 +19,7 @@ from secureflow.application import recording
 from secureflow.engines.ledger.accused import Accusation
 from secureflow.engines.ledger.bundle import BundleVerdict, verify_bundle
 from secureflow.engines.ledger.bundle_format import BundleEntry, bundle_json
-from secureflow.engines.ledger.ends import CLOSED, FINISHED, SERVER
+from secureflow.engines.ledger.ends import CLOSED, FINISHED, SERVER, End, finished_document
 from secureflow.engines.ledger.leaves import Leaf, commitment, parse_leaf, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, sign_checkpoint
@@ -416,7 +416,8 @@ def test_no_more_parties_are_cut_off_than_a_quorum_leaves_over() -> None:
 
     verdict = forge("failure", change, lambda leaf: leaf.author in cut and leaf.kind == FINISHED)
     assert verdict.status == "unfinished"
-    assert "2 parties of the roster signed their end, not 3" in verdict.missing[0]
+    told = "2 parties of the roster signed their end, not 3: for bank-c, bank-d there is only"
+    assert told in verdict.missing[0]
 
 
 @pytest.mark.parametrize(
@@ -473,6 +474,73 @@ def test_what_a_dropped_party_signs_later_is_not_provable() -> None:
     assert verdict.ok, verdict.failures
     (end,) = [end for end in verdict.authors if end.author == "bank-d"]
     assert (end.count, end.provable) == (len(world.made["bank-d"]), False)
+
+
+def away(world: World, parties: set[str]) -> Forger:
+    """The story of a job at whose end these parties were away."""
+    forger = Forger(world)
+    ends = [
+        leaf
+        for leaf in forger.log
+        if leaf.author in parties and parse_leaf(leaf.data).leaf.kind == FINISHED
+    ]
+    forger.log = [leaf for leaf in forger.log if leaf not in ends]
+
+    def change(document: dict[str, Any]) -> None:
+        for party in parties:
+            under_count(world, party, (FINISHED,))(document)
+
+    forger.close(change)
+    return forger
+
+
+def test_ends_that_are_signed_late_count_and_are_told() -> None:
+    world = story("sealed", "failure")
+    gone = {"bank-c", "bank-d"}
+    forger = away(world, gone)
+    assert judge(world, forger.bundle()).status == "unfinished"
+    late = [leaf for leaf in world.log if leaf.author in gone and leaf.kind == FINISHED]
+    forger.log += late[:1]
+    once = judge(world, forger.bundle())
+    assert once.ok, once.missing
+    forger.log += late[1:]
+    both = judge(world, forger.bundle())
+    assert both.ok, both.failures
+    ends = {end.author: end for end in both.authors}
+    assert {author for author, end in ends.items() if end.late} == gone
+    assert all(ends[party].provable for party in gone)
+    assert all(ends[party].count == len(world.made[party]) for party in gone)
+
+
+def test_a_late_end_counts_what_came_no_sooner() -> None:
+    world = story("sealed", "failure")
+    forger = away(world, {"bank-c", "bank-d"})
+    end = End(len(world.made["bank-d"]) - 1, under_counted(world, "bank-d"))
+    forger.party("bank-d", "accusation", end.last, {"code": "stale_round"})
+    last = parse_leaf(forger.log[-1].data).hash()
+    document = finished_document("failed", end.after(last))
+    forger.party("bank-d", FINISHED, last, document)
+    assert judge(world, forger.bundle()).ok
+    forger.log.pop(-2)  # the centre leaves out what it counts
+    verdict = judge(world, forger.bundle())
+    assert verdict.status == "broken"
+    assert f"bank-d counts {end.count + 1} leaves of its own" in "\n".join(verdict.failures)
+
+
+def test_nothing_follows_a_late_end() -> None:
+    world = story("sealed", "failure")
+    forger = away(world, {"bank-d"})
+    forger.log += [leaf for leaf in world.log if leaf.author == "bank-d" and leaf.kind == FINISHED]
+    last = parse_leaf(forger.log[-1].data).hash()
+    forger.party("bank-d", "accusation", last, {"code": "stale_round"})
+    verdict = judge(world, forger.bundle())
+    assert "signed more after its own end" in "\n".join(verdict.failures)
+
+
+def under_counted(world: World, party: str) -> str:
+    """Return the hash of a party's last leaf before its end."""
+    finished = next(e for e in world.log if e.author == party and e.kind == FINISHED)
+    return str(finished.document["last"])
 
 
 def test_who_ended_signs_no_more() -> None:

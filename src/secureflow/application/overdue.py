@@ -1,0 +1,175 @@
+"""Ends of jobs that a party missed: it asks for them when it is back, and is asked to sign its own.
+
+A job's end waits for nobody longer than its patience. Who was away asks later how its open jobs
+ended (`job.ends`); it is then asked to `finish` each as it would have been at the end, under the
+newest head, and decides alike. What it signs late goes into the log behind the centre's end, if it
+continues what the log holds of that party and says how far it goes: then nothing can follow it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+from secureflow.application.asking import Asking
+from secureflow.application.driving import passes
+from secureflow.application.ports import Begin, Ledger
+from secureflow.application.recording import foreign_leaf
+from secureflow.application.recosigning import PATIENCE, Recosigning
+from secureflow.domain.jobs import Job
+from secureflow.engines.ledger.ends import FINISHED, End
+from secureflow.engines.ledger.leaves import leaf_from_json
+from secureflow.engines.ledger.notes import noted_size
+from secureflow.engines.ledger.setback import head_only
+from secureflow.engines.script import Ask
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+
+JSON = Any
+MOST: Final = 100
+"""Jobs that a party may ask about at once."""
+_FIRST_SEQ: Final = 1 << 41
+"""Neither a job's own effects nor `recosigning` have such numbers."""
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """What the leaves of a party are held against."""
+
+    keys: Mapping[str, str]
+
+
+class OverdueEnds:
+    """Tells a party that is back of the ends that it missed, and takes in what it signs.
+
+    Args:
+        begin: starts units of work.
+        ledger: the log.
+        asking: asks the party, and takes its cosignature in.
+        recosigning: asks the job's parties for a cosignature over what came in.
+    """
+
+    def __init__(
+        self, begin: Begin, ledger: Ledger, asking: Asking, recosigning: Recosigning
+    ) -> None:
+        self._begin = begin
+        self._ledger = ledger
+        self._asking = asking
+        self._recosigning = recosigning
+        self._lock = asyncio.Lock()
+        self._telling: set[str] = set()
+
+    async def tell(self, party: str, jobs: Sequence[str]) -> None:
+        """Ask a party to finish those of its jobs that are over, one after the other.
+
+        Jobs that go on, that there are none of, or that the party takes no part in are left out. A
+        party that does not answer, or refuses, asks again; one that is being told is not told twice
+        at a time.
+
+        Raises:
+            InfrastructureError: of the database, or `log_set_back`.
+        """
+        if party in self._telling:
+            return
+        self._telling.add(party)
+        try:
+            for name in jobs[:MOST]:
+                if not await self._told(party, name):
+                    break
+        finally:
+            self._telling.discard(party)
+
+    async def _told(self, party: str, name: str) -> bool:
+        """Ask a party to finish a job if it is over; False for one that is silent."""
+        try:
+            async with self._begin() as work:
+                job = await work.jobs.find(name)
+            if job is not None and job.state.final and party in _keys(job):
+                await self._finish(job, party)
+        except SecureFlowError as error:
+            if passes(error):
+                raise
+            _log.warning("end_not_told", job=name, party=party, code=error.code)
+            return error.code != "party_silent"
+        return True
+
+    async def _finish(self, job: Job, party: str) -> None:
+        note = await self._ledger.head()
+        model = (job.report or {}).get("model")
+        told = {"digest": model["digest"]} if isinstance(model, dict) else None
+        body = {
+            "job": job.id, "digest": job.digest, "outcome": job.state.value,
+            "model": told, "head": head_only(note),
+        }  # fmt: skip
+        ask = Ask((party,), "finish", body, patience=PATIENCE)
+        seq = _FIRST_SEQ + noted_size(note)
+        answers = await self._asking.perform(job.id, seq, ask, asyncio.Event())
+        reply = answers["replies"][party]
+        if reply.get("leaf") and await self._taken(job, seq, party, reply):
+            await self._recosigning.ask(job.id, tuple(_keys(job)))
+
+    async def _taken(self, job: Job, seq: int, party: str, reply: Mapping[str, JSON]) -> bool:
+        """Put what the log lacks of a party's leaves into it; tell whether there was any.
+
+        Raises:
+            SecureFlowError: `leaf_forged`, `malformed_leaf`, `record_set_back`.
+        """
+        from secureflow.engines.course.course import (  # NumPy loads with the first job
+            Course,
+            JobContext,
+            leaf_entries,
+        )
+
+        async with self._lock:  # a party signs one end, whatever it answers twice
+            context = JobContext[Any](job.id, _Keys(_keys(job)), job.digest, {}, 0)
+            course: Course[Any] = Course(context)
+            offered = [leaf_from_json(one.get("leaf")) for one in (*reply.get("leaves", ()), reply)]
+            for leaf in {one.hash() for one in offered}:
+                if await self._ledger.find(bytes.fromhex(leaf)) is not None:
+                    course.recorded.add(leaf)
+            end = await self._ledger.end(job.id, party)
+            course.ends[party] = end
+            entries = leaf_entries(course, party, reply)
+            if not entries:
+                return False
+            await self._check_follows(job.id, party, end, entries)
+            await self._ledger.append(
+                [foreign_leaf(job.id, seq, place, one) for place, one in enumerate(entries)]
+            )
+        _log.info("ended_late", job=job.id, party=party)
+        return True
+
+    async def _check_follows(
+        self, job: str, party: str, end: End, entries: Sequence[Mapping[str, JSON]]
+    ) -> None:
+        """Refuse what would make the job's story look cut: a gap, or anything beside an end.
+
+        Raises:
+            SecureFlowError: `leaf_forged`.
+        """
+        leaves = [leaf_from_json(one["signed"]) for one in entries]
+        ends = [number for number, one in enumerate(leaves, 1) if one.leaf.kind == FINISHED]
+        whole = ends == [len(leaves)]
+        if end.count:
+            whole &= leaves[0].leaf.prev == end.last
+            at = await self._ledger.find(bytes.fromhex(end.last))
+            last = await self._ledger.entries(start=at or 0, limit=1)
+            whole &= bool(last) and last[0].kind != FINISHED
+        whole &= all(later.leaf.prev == one.hash() for one, later in pairwise(leaves))
+        if not whole:
+            raise SecureFlowError(
+                "leaf_forged",
+                f"What {party} signed after the end of job {job} does not continue its entries to "
+                "an end of its own.",
+                "Its agent is faulty, or somebody speaks in its name: ask the organisation.",
+                {"party": party},
+            )
+
+
+def _keys(job: Job) -> dict[str, str]:
+    return {line["party"]: line["key"] for line in job.spec.get("roster", ())}
