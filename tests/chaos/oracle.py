@@ -15,6 +15,7 @@ from secureflow.domain.charter import Charter
 from secureflow.domain.errors import CATALOGUE
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.ledger.bundle import verify_bundle
+from secureflow.engines.ledger.witness import quorum_of
 from tests.chaos.platform import BUDGET
 from tests.chaos.schedules import CANCEL, Schedule
 
@@ -33,6 +34,7 @@ class Agent:
     outcome: str | None = None
     secret: bool = False
     leaves: int = 0
+    unproved: int = 0
     spent: float = 0.0
     reservations: list[str] = field(default_factory=list)
     alarm: Any = None
@@ -199,8 +201,10 @@ def bundle_verifies(schedule: Schedule, seen: Observed, calm: Observed) -> Itera
         yield "there is no bundle"
         return
     verdict = verify_bundle(seen.bundle, seen.charter)
-    wanted = {"verified"} if seen.succeeded else {"verified", "unfinished"}
-    if verdict.status not in wanted:
+    # Who never approved of the job signs no end of it.
+    able = [party for party, agent in seen.agents.items() if agent.leaves]
+    whole = seen.succeeded or len(able) >= quorum_of(len(seen.agents))
+    if verdict.status not in {"verified", *(() if whole else ("unfinished",))}:
         yield f"the bundle is {verdict.status}: {verdict.failures or verdict.missing}"
     yield from (f"an accusation of somebody honest: {one}" for one in verdict.accusations)
     yield from (
@@ -212,16 +216,15 @@ def bundle_verifies(schedule: Schedule, seen: Observed, calm: Observed) -> Itera
 
 def nothing_left(schedule: Schedule, seen: Observed, calm: Observed) -> Iterator[str]:
     """No file, descriptor, secret or session of an ended job is left."""
-    told = [party for party, agent in seen.agents.items() if agent.outcome != "running"]
-    for name in seen.files:
-        if name.split("/")[0] in told or name.startswith(("server", "enclave")):
-            yield f"left over: {name}"
+    yield from (f"left over: {name}" for name in seen.files)
     yield from (f"left open: {one}" for one in seen.descriptors)
     for party, agent in seen.agents.items():
-        if agent.outcome != "running" and (agent.secret or agent.sessions):
-            yield f"{party} keeps secrets of a job that ended there"
-        if agent.outcome == "running" and seen.succeeded and schedule.gentle:
+        if agent.secret or agent.sessions:
+            yield f"{party} keeps secrets of a job that ended"
+        if agent.outcome == "running":
             yield f"{party} was not told that the job ended"
+        if agent.unproved:
+            yield f"{party} has no proof that {agent.unproved} of its leaves are in the log"
 
 
 CLAUSES: tuple[Clause, ...] = (

@@ -127,6 +127,10 @@ def untold(seen: Observed) -> None:
     seen.agents["bank-d"].outcome = "running"
 
 
+def unproved(seen: Observed) -> None:
+    seen.agents["bank-d"].unproved = 1
+
+
 BROKEN: list[tuple[str, str, Change, tuple[Fault, ...]]] = [
     ("sealed", "ended_by_name", gone, HARD),
     ("sealed", "ended_by_name", paused, HARD),
@@ -156,7 +160,8 @@ BROKEN: list[tuple[str, str, Change, tuple[Fault, ...]]] = [
     ("sealed", "nothing_left", a_file, HARD),
     ("sealed", "nothing_left", a_descriptor, HARD),
     ("sealed", "nothing_left", a_secret, HARD),
-    ("sealed", "nothing_left", untold, ()),
+    ("sealed", "nothing_left", untold, HARD),
+    ("sealed", "nothing_left", unproved, HARD),
 ]
 
 

@@ -157,16 +157,26 @@ class World:
             await asyncio.sleep(0.5)
 
     async def _settled(self) -> None:
-        """Wait until everybody is connected again and nobody works."""
+        """Wait until everybody is connected again, nobody works, and all know how it ended."""
         limit = self.loop.now + SETTLES_WITHIN
         while self.loop.now < limit:
             services = self.platform.centre.services
-            if services.courier.connected == len(self.platform.lives) - 1 and not self.working():
+            connected = services.courier.connected == len(self.platform.lives) - 1
+            if connected and not self.working() and not self.untold():
                 return
             await asyncio.sleep(1.0)
         if services.courier.connected != len(self.platform.lives) - 1:
             self.observed.standstill.append(f"{services.courier.connected} links stand again")
         self.observed.standstill += self.working()
+
+    def untold(self) -> list[str]:
+        """Return the parties that have something to ask of the job's end."""
+        return [
+            party
+            for party in PARTIES
+            for store in [Store(self.platform.directory / party / "agent.db")]
+            if _asks(store)
+        ]
 
     def working(self) -> list[str]:
         """Return the requests and jobs that somebody still works on."""
@@ -323,11 +333,19 @@ def look_at(store: Store, job: str) -> Agent:
         outcome=None if record is None else record.outcome or "running",
         secret=bool(record and record.secret),
         leaves=len(store.leaves(job)),
+        unproved=len(store.unproved(job)),
         spent=spent,
         reservations=states,
         alarm=store.fact("alarm"),
         sessions=len(store._all("SELECT 1 FROM sessions WHERE job = ?", job)),
     )
+
+
+def _asks(store: Store) -> bool:
+    try:
+        return bool(store.unended())
+    finally:
+        store.close()
 
 
 def _where(task: asyncio.Task[Any]) -> str:
