@@ -36,7 +36,7 @@ from secureflow.domain.schemas import DatasetConfig, row_bucket, with_person
 from secureflow.domain.specs import TrainingSpec, parse
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.kit.canonical import parse_json
-from secureflow.kit.disk import is_full
+from secureflow.kit.disk import TOO_MANY, exhausted, is_full
 from secureflow.kit.errors import SecureFlowError
 
 LINE_BYTES = 8 << 20
@@ -72,7 +72,8 @@ class Worker:
         except SecureFlowError as error:
             result = {"error": error.as_json()}
         except OSError as error:
-            code = "disk_full" if is_full(error) else "worker_failed"
+            limited = TOO_MANY if exhausted(error, "") else "worker_failed"
+            code = "disk_full" if is_full(error) else limited
             result = {"error": _failure(code, f"a {type(error).__name__} inside")}
         except MemoryError:
             result = {"error": _failure("worker_out_of_memory", "the dataset needs more memory")}

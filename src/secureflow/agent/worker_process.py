@@ -13,7 +13,7 @@ from typing import Any
 
 from secureflow.agent.worker import LINE_BYTES
 from secureflow.kit.canonical import parse_json
-from secureflow.kit.disk import FULL
+from secureflow.kit.disk import FULL, TOO_MANY
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 
@@ -50,8 +50,8 @@ class WorkerDied(Exception):  # noqa: N818 - an event between the two classes he
 
 
 def _told(error: SecureFlowError) -> SecureFlowError:
-    """Return what a worker told; a full disk is as much this side's own as the worker is."""
-    if error.code != FULL:
+    """Return what a worker told; a full disk, a limit are as much this side's own as it is."""
+    if error.code not in {FULL, TOO_MANY}:
         return error
     return InfrastructureError(error.code, error.message, error.hint, {"part": "model files"})
 

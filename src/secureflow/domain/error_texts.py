@@ -365,6 +365,7 @@ CHINESE: Final[dict[str, str]] = {
     "database_busy": "数据库正忙",
     "disk_full": "磁盘空间已满",
     "disk_failed": "磁盘无法写入",
+    "too_many_files": "打开的文件数已达上限",
     "invalid_database_url": "数据库地址无效",
     "dataset_not_published": "数据集尚未发布，或已撤回",
     "declaration_changed": "数据集的声明在发布之后有改动",

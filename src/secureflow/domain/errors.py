@@ -385,15 +385,18 @@ CATALOGUE: dict[str, Category] = {
     "database_busy": Category.UNAVAILABLE,
     "disk_full": Category.UNAVAILABLE,
     "disk_failed": Category.UNAVAILABLE,
+    "too_many_files": Category.UNAVAILABLE,
     "invalid_database_url": Category.INVALID,
     "record_damaged": Category.UNTRUSTED,
 }
 
-INFRASTRUCTURE: Final = frozenset({"database_busy", "database_unavailable", "disk_full"})
+INFRASTRUCTURE: Final = frozenset(
+    {"database_busy", "database_unavailable", "disk_full", "too_many_files"}
+)
 """What a server says while its database fails: it passes, and whoever waits may ask again."""
 
 
-DISKS: Final = frozenset({"disk_full", "disk_failed"})
+DISKS: Final = frozenset({"disk_full", "disk_failed", "too_many_files"})
 """What a request ends with that waited for room until its patience was over."""
 
 

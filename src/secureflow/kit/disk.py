@@ -22,8 +22,13 @@ from secureflow.kit.errors import InfrastructureError
 FULL: Final = "disk_full"
 FAILED: Final = "disk_failed"
 BUSY: Final = "database_busy"
-WAITED_FOR: Final = frozenset({FULL, FAILED, BUSY})
-"""Codes of what a process's own disk does to it."""
+TOO_MANY: Final = "too_many_files"
+WAITED_FOR: Final = frozenset({FULL, FAILED, BUSY, TOO_MANY})
+"""Codes of what a process's own disk, or its limit of open files, does to it."""
+RAISE_LIMIT: Final = (
+    "Raise its limit of open files (ulimit -n; LimitNOFILE= of its service) and look what holds so "
+    "many; what waits goes on by itself then."
+)
 PARTS: Final = frozenset(
     {
         "own record",
@@ -37,6 +42,7 @@ PARTS: Final = frozenset(
 """What lies in a place; others are told these words and no path."""
 MOST_BYTES: Final = 1 << 60
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_HANDLE: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _REFUSES: Final = frozenset(
     {errno.EIO, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENXIO}
 )
@@ -101,6 +107,8 @@ def full(place: Place, needed: int) -> InfrastructureError:
 
 def said(code: str, whose: str, part: str, needed: int = 0, free: int = 0) -> str:
     """Say in a sentence what a place suffers from."""
+    if code == TOO_MANY:
+        return f"{whose} has as many files open as it may."
     if code == BUSY:
         return f"Another process holds files of {whose}: its {part}."
     if code == FAILED:
@@ -129,7 +137,7 @@ def writing(place: Place, needed: int = 0) -> Iterator[None]:
         needed: bytes that it is about to write, as far as that is known.
 
     Raises:
-        InfrastructureError: `disk_full`, `disk_failed`, `database_busy`.
+        InfrastructureError: `disk_full`, `disk_failed`, `database_busy`, `too_many_files`.
     """
     try:
         yield
@@ -154,6 +162,25 @@ def fault_of(
     )
 
 
+def exhausted(error: BaseException, whose: str) -> InfrastructureError | None:
+    """Return the fault of a process that can open no more files, wherever in it that showed."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _NO_HANDLE:
+            return InfrastructureError(TOO_MANY, said(TOO_MANY, whose, ""), RAISE_LIMIT)
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def no_handle_left() -> bool:
+    """Tell whether this process can open no more files: some libraries keep that to themselves."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in _NO_HANDLE
+    return False
+
+
 def is_full(error: BaseException) -> bool:
     """Tell whether an exception says that there is no room."""
     if isinstance(error, sqlite3.Error):
@@ -174,9 +201,13 @@ def preallocate(handle: int, length: int) -> None:
 def _code(error: OSError | sqlite3.Error, place: Place) -> str | None:
     if isinstance(error, sqlite3.Error):
         code = _SQLITE.get(_primary(error))
+        if code == FAILED and no_handle_left():
+            return TOO_MANY
         return FULL if code == FAILED and place.free() < _SHARED_MEMORY else code
     if error.errno in _NO_ROOM:
         return FULL
+    if error.errno in _NO_HANDLE:
+        return TOO_MANY
     return FAILED if error.errno in _REFUSES else None
 
 
@@ -186,6 +217,8 @@ def _primary(error: sqlite3.Error) -> int:
 
 
 def _hint(code: str, place: Place) -> str:
+    if code == TOO_MANY:
+        return RAISE_LIMIT
     if place.told:
         return "The operator looks after it; what waits goes on by itself then."
     if code == FULL:

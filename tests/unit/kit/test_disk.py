@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from secureflow.kit import disk
-from secureflow.kit.disk import Place, is_full, size, writing
+from secureflow.kit.disk import Place, exhausted, is_full, size, writing
 from secureflow.kit.errors import InfrastructureError
 
 
@@ -22,6 +24,8 @@ from secureflow.kit.errors import InfrastructureError
         (errno.EROFS, "disk_failed"),
         (errno.EFBIG, "disk_failed"),
         (errno.EACCES, "disk_failed"),
+        (errno.EMFILE, "too_many_files"),
+        (errno.ENFILE, "too_many_files"),
     ],
 )
 def test_of_files(tmp_path: Path, number: int, code: str) -> None:
@@ -30,8 +34,12 @@ def test_of_files(tmp_path: Path, number: int, code: str) -> None:
         raise OSError(number, "a text of the system's")
     error = caught.value
     assert error.code == code
-    assert error.message.startswith("The disk of bank-a ")
     assert "a text of the system's" not in str(error)
+    if code == "too_many_files":
+        assert error.message == "bank-a has as many files open as it may."
+        assert "ulimit -n" in error.hint
+        return
+    assert error.message.startswith("The disk of bank-a ")
     assert str(tmp_path) in error.hint  # its own people are told where
     if code == "disk_full":
         assert "its model files need 5.0 MB" in error.message
@@ -94,3 +102,48 @@ def test_sizes_for_people() -> None:
     ]  # fmt: skip
     assert is_full(OSError(errno.ENOSPC, "x"))
     assert not is_full(OSError(errno.EIO, "x"))
+
+
+LIMITED = """
+import os, resource, sqlite3, sys
+from pathlib import Path
+from secureflow.adapters.database.faults import fault_of as of_database
+from secureflow.kit.disk import Place, fault_of, no_handle_left
+
+path = Path(sys.argv[1])
+assert not no_handle_left()
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+held = []
+try:
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+assert no_handle_left()
+try:
+    sqlite3.connect(path / "x.db").execute("CREATE TABLE t (a)")
+except sqlite3.Error as error:
+    print(fault_of(error, Place(path, "own record")).code, of_database(error).code)
+for handle in held:
+    os.close(handle)
+assert not no_handle_left()
+"""
+
+
+def test_a_database_that_opens_no_file_at_the_limit_is_told_from_one_that_is_away(
+    tmp_path: Path,
+) -> None:
+    """Neither SQLite nor psycopg says why: in a process that really is at its limit."""
+    run = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (run.stdout.split(), run.returncode) == (["too_many_files"] * 2, 0), run.stderr
+
+
+def test_wherever_in_an_exception_the_limit_stands_it_is_found() -> None:
+    inner = OSError(errno.EMFILE, "Too many open files")
+    outer = ValueError("wrapped")
+    outer.__cause__ = inner
+    assert exhausted(outer, "The centre") is not None
+    assert exhausted(OSError(errno.ENOENT, "x"), "The centre") is None
+    assert exhausted(ValueError(), "The centre") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import AsyncIterator
 from importlib import import_module
@@ -213,6 +214,17 @@ async def test_a_defect_is_a_problem_without_its_trace(
     response = await api.call("GET", "/projects", api.stage.operator)
     assert_problem(response, 500, "internal")
     assert "secret detail" not in response.text
+
+
+async def test_a_limit_of_open_files_is_no_defect(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def limited(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(api.stage.services.projects, "list", limited)
+    response = await api.call("GET", "/projects", api.stage.operator)
+    assert_problem(response, 503, "too_many_files")
 
 
 async def test_health_readiness_and_metrics(api: Api) -> None:

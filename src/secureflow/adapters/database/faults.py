@@ -15,6 +15,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from secureflow.adapters.database.damage import CHECK
+from secureflow.kit.disk import RAISE_LIMIT, TOO_MANY, no_handle_left, said
 from secureflow.kit.errors import InfrastructureError
 
 _SQLITE: Final = {
@@ -60,6 +61,8 @@ def fault_of(error: BaseException) -> InfrastructureError | None:
     code = _code(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
     if code is None and isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
         code = "database_unavailable"
+    if code == "database_unavailable" and no_handle_left():  # neither driver says so
+        code = TOO_MANY
     return None if code is None else fault(code)
 
 
@@ -69,7 +72,7 @@ def typed_faults() -> Iterator[None]:
 
     Raises:
         InfrastructureError: `database_busy`, `database_unavailable`, `disk_full`,
-            `record_damaged`.
+            `too_many_files`, `record_damaged`.
     """
     try:
         yield
@@ -99,6 +102,7 @@ _WORDS: Final = {
         "The database cannot grow: the disk of the server is full.",
         "The operator frees space; what waits goes on by itself then.",
     ),
+    TOO_MANY: (said(TOO_MANY, "The centre", ""), RAISE_LIMIT),
     "record_damaged": ("The server's database is damaged.", CHECK),
 }
 

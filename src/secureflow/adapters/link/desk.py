@@ -19,6 +19,7 @@ from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.waits import WAITING, Waiting
 from secureflow.domain.errors import Category, category
 from secureflow.kit.clock import Clock, system_clock
+from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
@@ -134,7 +135,7 @@ class Desk:
         try:
             while True:
                 try:
-                    return await self._handle(verb, body, rider)
+                    return await self._handled(verb, body, rider)
                 except InfrastructureError as error:
                     facts = {"code": error.code, "message": error.message, "hint": error.hint}
                     cause = error.__cause__ and repr(error.__cause__)
@@ -146,6 +147,14 @@ class Desk:
                 waiting.try_again()
         finally:
             del self._waiting[request.id]
+
+    async def _handled(self, verb: str, body: dict[str, JSON], rider: JSON) -> JSON:
+        try:
+            return await self._handle(verb, body, rider)
+        except OSError as error:
+            if (known := exhausted(error, "This process")) is None:
+                raise
+            raise known from error
 
     def _send(self, identifier: str, outcome: JSON | SecureFlowError) -> None:
         if self._stream is None:

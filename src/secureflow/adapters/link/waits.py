@@ -12,12 +12,25 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
-from secureflow.kit.disk import FAILED, FULL, MOST_BYTES, PARTS, WAITED_FOR, said
+from secureflow.kit.disk import (
+    FAILED,
+    FULL,
+    MOST_BYTES,
+    PARTS,
+    RAISE_LIMIT,
+    TOO_MANY,
+    WAITED_FOR,
+    said,
+)
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
 CENTRE: Final = "the centre"
 ENCLAVE: Final = "enclave"
+ROOM: Final = (
+    "Whoever runs it frees space (secureflow agent doctor, secureflow doctor); then submit the job "
+    "again."
+)
 WORKING: Final = 5.0
 """Seconds after which another try that has not failed counts as work."""
 
@@ -62,7 +75,7 @@ WAITING: ContextVar[Waiting | None] = ContextVar("waiting", default=None)
 
 def waits_for_centre(error: SecureFlowError) -> None:
     """The request that is worked on waits for the centre's disk."""
-    if (waiting := WAITING.get()) is not None and error.code in {FULL, FAILED}:
+    if (waiting := WAITING.get()) is not None and error.code in {FULL, FAILED, TOO_MANY}:
         waiting.begin(error, at_centre=True)
 
 
@@ -87,8 +100,7 @@ def claim(party: str, body: Mapping[str, JSON]) -> SecureFlowError | None:
     return SecureFlowError(
         code,
         f"{party} waits for the centre. {what}" if at_centre else what,
-        "Whoever runs it frees space (secureflow agent doctor, secureflow doctor); then submit the "
-        "job again.",
+        RAISE_LIMIT if code == TOO_MANY else ROOM,
         {"party": party, "whose": whose, "part": part, "needed": needed, "free": free},
     )
 

@@ -237,6 +237,11 @@ TEXTS: Final[dict[str, str]] = {
     "itself then.": (
         "请检查 {0} 所在磁盘：是否以可写方式挂载，且此用户可写？等待中的工作随后会自行继续。"
     ),
+    "Raise its limit of open files (ulimit -n; LimitNOFILE= of its service) and look what holds so "
+    "many; what waits goes on by itself then.": (
+        "请提高其可打开文件数上限（ulimit -n；服务单元的 LimitNOFILE=），并查明是什么占用了这么多；"
+        "等待中的工作随后会自行继续。"
+    ),
     "End what holds the file in {}; what waits goes on by itself then.": (
         "请结束占用 {0} 中文件的进程；等待中的工作随后会自行继续。"
     ),

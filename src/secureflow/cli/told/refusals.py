@@ -106,6 +106,7 @@ TEXTS: Final[dict[str, str]] = {
         "{0} 的磁盘已满：其{1}无法增长，可用 {2}。"
     ),
     "The disk of {} refuses to be written: its {}.": "{0} 的磁盘拒绝写入：其{1}。",
+    "{} has as many files open as it may.": "{0} 打开的文件数已达上限。",
     "Another process holds files of {}: its {}.": "另一进程占用了 {0} 的文件：其{1}。",
     "{} waits for the centre. {}": "{0} 在等待中心。{1}",
     "own record": "自身记录",

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from secureflow.domain.error_texts import CHINESE
 from secureflow.domain.errors import Category, category
+from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
@@ -182,6 +183,9 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _defect(request: Request, error: Exception) -> Response:
+    if (fault := exhausted(error, "The centre")) is not None:
+        _log.error("request failed", path=request.url.path, code=fault.code)
+        return _answer(request, fault)
     _log.error("request failed by a defect", path=request.url.path, exc_info=error)
     told = SecureFlowError(
         "internal",
