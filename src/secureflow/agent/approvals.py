@@ -75,6 +75,8 @@ class Approvals:
         facts = dict(asked)
         asked["epsilon"] = await context.budgets.foresee(request.job, spec)
         asked["commitment"] = publication and publication.commitment
+        # Before the time is looked at: what waits for room ends by that name.
+        await asyncio.to_thread(self._room.for_job, spec)
         expires = min(request.expires, context.clock() + context.settings.consent.max_age)
         if expires <= context.clock():
             raise SecureFlowError(
@@ -82,7 +84,6 @@ class Approvals:
                 f"Job {request.job} asks for an approval that has already expired.",
                 "Submit the job again, and compare the clocks of both machines.",
             )
-        await asyncio.to_thread(self._room.for_job, spec)
         try:
             decided = await self._consent.decide(
                 request.job, request.digest, dump(spec), asked, expires,

@@ -7,7 +7,7 @@ none of that is trusted: each agent checks the spec against its own charter, gra
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -100,7 +100,8 @@ class Jobs:
     """Use cases around jobs.
 
     `clock_of` tells by how many seconds a party's clock is ahead, if it is connected; `room`
-    refuses bytes that a job would store and that there is no room for.
+    refuses bytes that a job would store and that there is no room for; `waits` tells who waits for
+    what in a job that goes on.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Jobs:
         stopping: Callable[[], bool] = lambda: False,
         clock_of: Callable[[str], int | None] = lambda _: None,
         room: Callable[[int], None] = lambda _: None,
+        waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
     ) -> None:
         self._begin = begin
         self._deeds = deeds
@@ -126,6 +128,7 @@ class Jobs:
         self._stopping = stopping
         self._clock_of = clock_of
         self._room = room
+        self._waits = waits
         self._turns = Turns()
 
     async def rehearse(self, principal: Principal, wanted: Wanted) -> Submission:
@@ -197,10 +200,15 @@ class Jobs:
         return job
 
     async def get(self, principal: Principal, key: str) -> Job:
-        """Return a job of a project in which the caller's organisation takes part."""
+        """Return a job of a project in which the caller's organisation takes part.
+
+        Its progress says who waits (`waiting`), if somebody does.
+        """
         require(principal, "job.read")
         async with self._begin() as work:
-            return await visible_job(work, principal, key)
+            job = await visible_job(work, principal, key)
+        waiting = self._waiting(job)
+        return replace(job, progress={**job.progress, "waiting": waiting}) if waiting else job
 
     async def list(
         self,
@@ -329,24 +337,41 @@ class Jobs:
     ) -> AsyncGenerator[Event, None]:
         """Yield the job's events with id > `after`, then new ones, until the job is finished.
 
+        Who waits is told in events that are kept nowhere (id 0), whenever that has changed; also
+        while the database, which the job waits for, cannot be read.
+
         Raises:
             SecureFlowError: `not_found`, before the first event.
         """
+        job: Job | None = None
+        told: Sequence[dict[str, Any]] = []
         async for _ in self._bus.listen(topic(key)):
             events: list[Event] = []
             while not events or len(events) == PAGE:
-                async with self._begin() as work:
-                    # The state is read first: what a job says in its last commit is not missed.
-                    job = await visible_job(work, principal, key)
-                    events = await work.events.after(key, after, PAGE)
+                try:
+                    async with self._begin() as work:
+                        # The state is read first: what a job says in its last commit is not missed.
+                        job = await visible_job(work, principal, key)
+                        events = await work.events.after(key, after, PAGE)
+                except InfrastructureError:
+                    if job is None or not self._waits(key):  # nobody would wake us
+                        raise
+                    break
                 for event in events:
                     after = event.id
                     yield event
                 if not events:
                     break
+            assert job is not None  # noqa: S101  else it was raised above
+            if (waiting := self._waiting(job)) != told:
+                told = waiting
+                yield Event(0, key, "waiting", self._clock(), {"waiting": waiting})
             if job.state.final or self._stopping():
                 return
             await asyncio.sleep(MERGE_SECONDS)
+
+    def _waiting(self, job: Job) -> Sequence[dict[str, Any]]:
+        return [] if job.state.final else self._waits(job.id)
 
     async def _price(self, principal: Principal, wanted: Wanted) -> Priced | None:
         """Return what the job costs: it takes seconds, so no unit of work is open meanwhile.

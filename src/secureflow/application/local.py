@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from secureflow.application.ports import Courier, PartyStatus, Request
-from secureflow.kit.disk import FAILED, FULL
+from secureflow.application.waiting import Told, room_patience
+from secureflow.domain.errors import DISKS
+from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
@@ -20,8 +22,6 @@ JSON = Any
 FIRST: Final = 0.1
 LONGEST: Final = 2.0
 """Seconds between tries while the disk is full."""
-DEFAULT: Final = 60.0
-"""Seconds that a request without a patience of its own waits for room."""
 
 _log = get_logger(__name__)
 Handler = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
@@ -38,6 +38,7 @@ class LocalParties:
         remote: the links.
         local: name → its handler.
         arrivals: verb → what checks the answers of distant parties to it.
+        told: told of requests that wait for this server's disk, and when they wait no more.
     """
 
     def __init__(
@@ -45,17 +46,22 @@ class LocalParties:
         remote: Courier,
         local: Mapping[str, Handler],
         arrivals: Mapping[str, Arrival] | None = None,
+        told: Told = lambda _request, _error: None,
     ) -> None:
         self.remote = remote
         self._local = dict(local)
         self._arrivals = dict(arrivals or {})
+        self._told = told
         self._faults = Faults(_log)
 
     async def ask(self, request: Request) -> JSON:
         """See `ports.Courier`."""
         handler = self._local.get(request.party)
         if handler is not None:
-            return await self._answered(handler, request)
+            try:
+                return await self._answered(handler, request)
+            finally:
+                self._told(request, None)
         reply = await self.remote.ask(request)
         if request.verb in self._arrivals:
             await self._arrivals[request.verb](request, reply)
@@ -65,18 +71,19 @@ class LocalParties:
         """Ask a part of this server, and again while the disk that it writes on is full.
 
         Unlike a fault of the database, which nothing can be recorded under, this one ends a job by
-        name once it took as long as the request's patience.
+        name once it took as long as the request's patience, or its job's.
         """
         began, pauses = asyncio.get_running_loop().time(), Pauses(FIRST, LONGEST)
         while True:
             try:
-                return await handler(request.verb, request.body)
+                return await _handled(handler, request)
             except InfrastructureError as error:
                 waited = asyncio.get_running_loop().time() - began
-                if error.code not in {FULL, FAILED}:
+                if error.code not in DISKS:
                     raise
-                if waited >= (DEFAULT if request.patience is None else request.patience):
+                if waited >= room_patience(request):
                     raise SecureFlowError.from_json(error.as_json()) from error
+                self._told(request, error)
                 cause = error.__cause__ and repr(error.__cause__)
                 self._faults.note("request_waits", request=request.id, code=error.code, cause=cause)
             await asyncio.sleep(pauses.next())
@@ -93,3 +100,12 @@ class LocalParties:
     async def withdraw(self, job: str) -> None:
         """See `ports.Courier`; local work ends with its asker."""
         await self.remote.withdraw(job)
+
+
+async def _handled(handler: Handler, request: Request) -> JSON:
+    try:
+        return await handler(request.verb, request.body)
+    except OSError as error:
+        if (known := exhausted(error, "The centre")) is None:
+            raise
+        raise known from error

@@ -89,7 +89,10 @@ class Journalled:
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that watchers of a job see; `id` grows, so a stream resumes after any id."""
+    """One thing that watchers of a job see; `id` grows, so a stream resumes after any id.
+
+    One that is kept nowhere has id 0.
+    """
 
     id: int
     job: str

@@ -31,6 +31,7 @@ from secureflow.application.recording import closes, pending_leaves
 from secureflow.application.replaying import Course, replay
 from secureflow.application.resuming import RESUMED
 from secureflow.application.scripts import retired
+from secureflow.application.waiting import SERVER as DRIVER
 from secureflow.application.windups import WindUp, cancellation, decide, overtaken, script_of
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, check_transition
@@ -47,6 +48,7 @@ from secureflow.engines.script import (
     Tell,
 )
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
@@ -56,6 +58,7 @@ _log = get_logger(__name__)
 
 ScriptFactory = Callable[[Job], Script[dict[str, JSON]]]
 Milliseconds = Callable[[], int]
+Waits = Callable[[str, str, SecureFlowError | None], None]
 DAMAGED: Final = "record_damaged"
 
 
@@ -70,6 +73,7 @@ class Runner:
         script_for: makes a fresh script of a job.
         now_ms: unix milliseconds.
         changed: called with a job id after each durable step (wakes watchers).
+        waits: called with a job id, who waits in it, and what for; None when it waits no more.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Runner:
         script_for: ScriptFactory,
         now_ms: Milliseconds,
         changed: Callable[[str], None],
+        waits: Waits = lambda _job, _who, _error: None,
     ) -> None:
         self._begin = begin
         self._asking = asking
@@ -89,6 +94,7 @@ class Runner:
         self._script_for = script_for
         self._now_ms = now_ms
         self._changed = changed
+        self._waits = waits
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._courses: dict[str, Course] = {}
         self._backoffs: dict[str, Backoff] = {}
@@ -160,6 +166,7 @@ class Runner:
                     await backoff.wait()
         finally:
             self._backoffs.pop(job, None)
+            self._waits(job, DRIVER, None)
 
     async def _attempted(self, job: str, backoff: Backoff) -> bool:
         """Drive the job as far as it goes; False where it is to be driven afresh after a pause."""
@@ -174,6 +181,8 @@ class Runner:
                 raise
             cause = error.__cause__ and repr(error.__cause__)
             self._faults.note("job_waits", job=job, code=error.code, cause=cause)
+            if isinstance(error, InfrastructureError):
+                self._waits(job, DRIVER, error)
             return False
         finally:
             self._courses.pop(job, None)
@@ -193,7 +202,9 @@ class Runner:
                 raise
             if error.code != "fenced":  # another replica drives it: nothing to say
                 await self._pause(job, error)
-        except Exception:  # noqa: BLE001  the edge of a job: others go on
+        except Exception as error:  # the edge of a job: others go on
+            if (fault := exhausted(error, "The centre")) is not None:
+                raise fault from error
             _log.exception("job stopped by a defect", job=job)
             await self._pause(job, defect(job))
 
@@ -206,6 +217,7 @@ class Runner:
         while True:
             await self._make_durable(course)
             backoff.restart()
+            self._waits(job, DRIVER, None)
             self._changed(job)
             if course.effect is None:
                 return

@@ -204,7 +204,12 @@ def _show(job: Job, output: Form) -> None:
         show(job, output)
         return
     progress = {name: job.progress[name] for name in _PROGRESS if name in job.progress}
-    show({**vars(job), "progress": progress, "error": _why(job.error)}, output, _FACTS)
+    told = {"progress": progress, "error": _why(job.error)}
+    if waiting := job.progress.get("waiting"):
+        from secureflow.cli.watching import waiting_lines
+
+        told["waiting"] = "\n".join(waiting_lines(waiting))
+    show({**vars(job), **told}, output, (*_FACTS, "waiting") if waiting else _FACTS)
 
 
 def _contributors(told: Mapping[str, Mapping[str, Any]]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from secureflow.cli.console import say
+from secureflow.cli.console import moment, say
 from secureflow.cli.texts import explained, said, t
 from secureflow.kit.plain import shown
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SHOWN_ROUNDS = 12
+_CENTRE = frozenset({"aggregator", "server"})
+"""Parts of the centre that wait in a job."""
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Progress:
     rounds: int = 0
     parties: dict[str, str] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     repeated: bool = False
     """Whether the newest error was told already, as the reason of the state before it."""
 
@@ -40,6 +43,10 @@ class Progress:
             case "state":
                 self.state = _told(data, "state")
                 self.reason = "" if self.ended else said(_told(data, "reason"))
+            case "waiting":
+                self.waiting = waiting_lines(data.get("waiting"))
+            case "done":
+                self.waiting = []
             case "party":
                 self.parties[_told(data, "party") or "?"] = _told(data, "state")
             case "round":
@@ -76,11 +83,25 @@ class Progress:
                 )
             case "party":
                 return "  ".join(_told(event.data, name) for name in ("party", "state"))
+            case "waiting":
+                return "\n".join(self.waiting) or t("nobody waits any more")
             case "dropouts":
                 return "\n".join(map(_dropped, event.data.get("dropouts") or ()))
-            case "error":
-                return "" if self.repeated else self.reason
-        return ""
+        return self.reason if event.kind == "error" and not self.repeated else ""
+
+
+def waiting_lines(told: Any) -> list[str]:
+    """Return a line for each of those who wait in a job: who, for what, how much, since when."""
+    waiting = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    return [
+        t(
+            "{party} waits since {since}: {what}",
+            party=t("the centre") if one.get("party") in _CENTRE else _told(one, "party"),
+            since=moment(one.get("since")) or "?",
+            what=explained(_told(one, "code"), _told(one, "message")),
+        )
+        for one in waiting
+    ]
 
 
 def _refusals(data: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -143,6 +164,7 @@ def picture(progress: Progress) -> RenderableType:
     if progress.reason:
         head.append(f"  {progress.reason}")
     parts: list[RenderableType] = [head]
+    parts += [Text(f"  {line}", style="yellow") for line in progress.waiting]
     if progress.rounds:
         filled = round(30 * min(1.0, done / progress.rounds))
         bar = Text("━" * filled, style="green") + Text("━" * (30 - filled), style="dim")

@@ -17,12 +17,17 @@ from secureflow.kit.errors import SecureFlowError
 
 MAX_EVENT_BYTES = 1 << 20
 _NAMES = frozenset({"data", "event", "id"})
+NOW = "waiting"
+"""The kind of event that tells what holds now; it has no id."""
 FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened in a job: `state`, `party`, `round`, `error` or `done`."""
+    """One thing that happened in a job: `state`, `party`, `round`, `error` or `done`.
+
+    Or what holds now, `waiting` (its data lists who waits for what); such events have id 0.
+    """
 
     id: int
     kind: str
@@ -104,6 +109,8 @@ class Subscription:
         if "data" not in fields:
             return None
         event = _event(fields)
+        if event.kind == NOW:  # kept nowhere: nothing to go on from
+            return event
         if event.id <= self.last:  # sent again after a reconnect
             return None
         self.last, self.failures = event.id, 0
@@ -117,7 +124,8 @@ class Subscription:
 
 
 def _event(fields: dict[str, list[str]]) -> Event:
-    number = fields.get("id", [""])[-1]
+    kind = fields.get("event", ["message"])[-1]
+    number = "0" if kind == NOW else fields.get("id", [""])[-1]
     if not number.isascii() or not number.isdecimal() or len(number) > 18:
         raise _malformed(f"{number[:40]!r} is no event id")
     try:
@@ -126,7 +134,7 @@ def _event(fields: dict[str, list[str]]) -> Event:
         raise _malformed(error.message) from error
     if not isinstance(value, dict):
         raise _malformed("its data is no JSON object")
-    return Event(int(number), fields.get("event", ["message"])[-1], value)
+    return Event(int(number), kind, value)
 
 
 def _malformed(reason: str) -> SecureFlowError:

@@ -30,6 +30,7 @@ from secureflow.application.runner import Runner
 from secureflow.application.scripts import script_for
 from secureflow.application.sweeping import keep_swept
 from secureflow.application.throttle import Throttle
+from secureflow.application.waiting import Told, Waits
 from secureflow.application.witnessing import Witnessing
 from secureflow.engines.script import AGGREGATOR
 from secureflow.kit.clock import Ticks, system_clock
@@ -77,6 +78,8 @@ async def open_centre(
     database, ledger = await open_ledger(settings, key, stack, wait=wait)
     artifacts, vectors = _stores(settings)
     bus, metrics = InProcessBus(), Metrics()
+    changed = _Waker(bus, metrics)
+    waits = Waits(clock, changed)
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
     desk = PartyDesk(
         witnessing,
@@ -87,11 +90,14 @@ async def open_centre(
         vectors,
         Throttle(settings.link.calls_per_second, settings.link.burst, time.monotonic),
     )
-    link = _make_link(settings.link, certificate, authority.trust_domain, desk, artifacts)
+    link = _make_link(
+        settings.link, certificate, authority.trust_domain, desk, artifacts, waits.told
+    )
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, await link.start())
-    asking = Asking(_parties(link, Aggregation(artifacts, vectors)), witnessing.cosigned)
-    runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, _Waker(bus, metrics))
+    parties = _parties(link, Aggregation(artifacts, vectors), waits.told)
+    asking = Asking(parties, witnessing.cosigned)
+    runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, changed, waits.note)
     stack.push_async_callback(runner.stop)
     readiness = make_readiness(database, ledger, artifacts=artifacts)
     stack.push_async_callback(readiness.stop)
@@ -108,6 +114,7 @@ async def open_centre(
         metrics=metrics,
         quotas=settings.quotas,
         room=artifacts.demand,
+        waits=waits.of,
     )
     desk.open(services)
     stack.push_async_callback(_ended, asyncio.create_task(keep_swept(database.begin, clock)))
@@ -134,6 +141,7 @@ def _make_link(
     trust_domain: str,
     desk: PartyDesk,
     artifacts: FileArtifacts,
+    told: Told,
 ) -> LinkServer:
     return LinkServer(
         f"{settings.bind}:{settings.port}",
@@ -144,13 +152,14 @@ def _make_link(
         clock=system_clock,
         version=__version__,
         bounds=Bounds(settings.max_connections, settings.handshake_seconds),
+        told=told,
     )
 
 
-def _parties(link: LinkServer, aggregation: Aggregation) -> LocalParties:
+def _parties(link: LinkServer, aggregation: Aggregation, told: Told) -> LocalParties:
     """Return the parties behind the link, and the aggregator of masked sums here."""
     here = {AGGREGATOR: aggregation.handle}
-    return LocalParties(link, here, {"mask": aggregation.check_arrival})
+    return LocalParties(link, here, {"mask": aggregation.check_arrival}, told)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from secureflow.application.asking import Asking
 from secureflow.application.audit import Audit
@@ -73,6 +74,7 @@ def make_services(
     metrics: Metrics | None = None,
     quotas: Quotas = DEFAULT_QUOTAS,
     room: Callable[[int], None] = lambda _: None,
+    waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
 ) -> Services:
     """Return the use cases over the ports.
 
@@ -87,6 +89,7 @@ def make_services(
         metrics: what the world behind the ports tells of its jobs already.
         quotas: what one organisation may have at a time.
         room: refuses bytes that a job would store and there is no room for.
+        waits: tells who waits for what in a job.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     deeds = Deeds(begin, ledger, ports.log_key, clock)
@@ -110,6 +113,7 @@ def make_services(
             *(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, quotas, stopping),
             clock_of=partial(_clock_of, ports.courier),
             room=room,
+            waits=waits,
         ),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),

@@ -93,6 +93,85 @@ async def test_who_works_on_it_is_not_cut_off(
         assert (await asking)["tried"] >= 3
 
 
+async def test_consent_waits_for_room_as_long_as_the_job_is_patient_and_no_longer(
+    centre: Centre, tmp_path: Path
+) -> None:
+    """People may take days; a disk may not, and what it did is told by its name."""
+    disk = Disk(tmp_path)
+    body = {"spec": {"limits": {"patience_seconds": 0.4}}}
+    request = Request("job_1/1/bank-a", "bank-a", "consent", body, None)
+    async with party(centre, handle=disk.handle) as peer:
+        with pytest.raises(SecureFlowError) as caught:
+            await centre.server.ask(request)
+        assert caught.value.code == "disk_full"
+        assert caught.value.details["whose"] == "bank-a"
+        # Nobody waits for it any more: it is not carried out once there is room.
+        await until(lambda: peer.withdrawn == ["job_1"])
+        tried = disk.tried
+        disk.room.set()
+        await centre.ask("bank-a", "train", seq=2)
+        assert disk.tried == tried + 1
+
+
+async def test_watchers_are_told_when_a_party_waits_and_when_it_does_no_more() -> None:
+    told: list[str | None] = []
+    requests = OpenRequests(
+        lambda _: None,
+        lambda request, error: told.append(error and f"{request.party} {error.code}"),
+    )
+    asking = asyncio.create_task(requests.ask(REQUEST))
+    await asyncio.sleep(0)
+    waiting = claim("bank-a", {"waiting": {"code": "disk_full"}})
+    for _ in range(100):  # a party that waits and works in turns fills no stream of watchers
+        requests.progress(REQUEST.id, "bank-a", waiting)
+        requests.progress(REQUEST.id, "bank-a", None)
+    requests.progress(REQUEST.id, "bank-a", waiting)
+    assert told == ["bank-a disk_full"]
+    requests.answer(REQUEST.id, "bank-a", {})
+    await asking
+    assert told == ["bank-a disk_full", None]
+
+
+async def test_of_a_word_that_came_too_soon_after_another_the_next_one_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str | None] = []
+    requests = OpenRequests(lambda _: None, lambda _, error: told.append(error and error.code))
+    asking = asyncio.create_task(requests.ask(REQUEST))
+    await asyncio.sleep(0)
+    requests.progress(REQUEST.id, "bank-a", claim("bank-a", {"waiting": {"code": "disk_full"}}))
+    requests.progress(REQUEST.id, "bank-a", None)
+    monkeypatch.setattr("secureflow.adapters.link.requests.TOLD_AGAIN", 0.0)
+    requests.progress(REQUEST.id, "bank-a", None)
+    assert told == ["disk_full", None]
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_a_party_that_can_open_no_more_files_waits_and_is_named(
+    centre: Centre,
+) -> None:
+    faults = [OSError(errno.EMFILE, "Too many open files")] * 3
+
+    async def limited(verb: str, body: JSON, rider: JSON) -> JSON:
+        if faults:
+            raise faults.pop()
+        return {"done": verb}
+
+    async with party(centre, handle=limited):
+        assert await centre.ask("bank-a", "train") == {"done": "train"}
+
+    async def always(verb: str, body: JSON, rider: JSON) -> JSON:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with party(centre, handle=always):
+        with pytest.raises(SecureFlowError) as caught:
+            await centre.ask("bank-a", "train", seq=2, patience=0.4)
+    assert caught.value.code == "too_many_files"
+    assert caught.value.message == "bank-a has as many files open as it may."
+    assert "LimitNOFILE" in caught.value.hint
+
+
 async def ended(told: Any) -> SecureFlowError:
     """Return the error of a request whose party says `told()` every 10 ms, in 5 s at most."""
     requests = OpenRequests(lambda _: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -365,6 +366,37 @@ async def test_a_broken_row_keeps_no_other_job_from_being_driven(tmp_path: Path)
             paused = await unit.jobs.get("job_3")
     assert paused.state is JobState.PAUSED
     assert (paused.error or {})["code"] == "record_damaged"
+
+
+async def test_watchers_are_told_that_the_driver_waits_and_when_it_does_no_more(
+    tmp_path: Path,
+) -> None:
+    told: list[tuple[str, str, str | None]] = []
+    async with world(tmp_path, Faults(frozenset({5}))) as one:
+        one.runner._waits = lambda job, who, error: told.append((job, who, error and error.code))
+        await one.add()
+        one.runner.start(JOB.id)
+        assert (await one.ended()).state is JobState.SUCCEEDED
+    at = told.index(("job_1", "server", "database_unavailable"))
+    assert ("job_1", "server", None) in told[at:]
+
+
+async def test_a_centre_that_can_open_no_more_files_waits_and_pauses_no_job(
+    tmp_path: Path,
+) -> None:
+    faults, told = [OSError(errno.EMFILE, "Too many open files")] * 2, list[str | None]()
+
+    def limited(job: Job) -> Script[dict[str, Any]]:
+        if faults:
+            raise faults.pop()
+        return script(job)
+
+    async with world(tmp_path, Faults(), played=limited) as one:
+        one.runner._waits = lambda _job, _who, error: told.append(error and error.code)
+        await one.add()
+        one.runner.start(JOB.id)
+        assert (await one.ended()).state is JobState.SUCCEEDED
+    assert told[:2] == ["too_many_files"] * 2
 
 
 @pytest.mark.slow

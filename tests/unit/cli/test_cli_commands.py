@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import secureflow.cli.users
+from secureflow.cli.console import moment
 from secureflow.sdk.profile import Profile, load_profile, profile_path, save_profile
 
 ACCOUNT = {"id": "usr_00000000", "name": "sam", "organisation": "bank-a", "roles": ["auditor"]}
@@ -151,6 +152,18 @@ def test_showing_a_job_says_why_it_ended_in_one_sentence(centre: Any, cli: Any) 
     assert f"consent_refused: {message} → Ask the data owner." in out
     assert out.count("not for this purpose") == 1
     assert "details" in cli("job", "show", "job_00000000", "-o", "json")[1]
+
+
+def test_showing_a_job_says_who_waits(centre: Any, cli: Any) -> None:
+    message = "The disk of bank-b is full: its model files need 5.0 MB, 2.0 MB are free."
+    waiting = [{"party": "bank-b", "since": 1_790_000_000, "code": "disk_full", "message": message}]
+    job = JOB | {"progress": {"round": 1, "waiting": waiting}}
+    centre.answers["GET /jobs/job_00000000"] = (200, job)
+    out = " ".join(cli("job", "show", "job_00000000")[1].split())
+    assert f"bank-b waits since {moment(1_790_000_000)}: {message}" in out
+    assert json.loads(cli("job", "show", "job_00000000", "-o", "json")[1])["progress"] == {
+        "round": 1, "waiting": waiting,
+    }  # fmt: skip
 
 
 def test_continuing_takes_the_models_digest_from_the_ledger(

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from secureflow.cli.watching import Progress, picture, sparkline
+from secureflow.cli.console import moment
+from secureflow.cli.watching import Progress, picture, sparkline, waiting_lines
 from secureflow.sdk import Event
 
 
@@ -109,3 +110,47 @@ def test_dropouts_are_told_line_by_line() -> None:
 )
 def test_sparklines_span_their_values(values: list[float], bars: str) -> None:
     assert sparkline(values) == bars
+
+
+WAITING = {
+    "waiting": [
+        {
+            "party": "bank-b",
+            "since": 1_800_000_000,
+            "code": "disk_full",
+            "message": "The disk of bank-b is full: its model files need 5.0 MB, 2.0 MB are free.",
+        },
+        {
+            "party": "aggregator",
+            "since": 1_800_000_000,
+            "code": "disk_full",
+            "message": "The disk of the centre is full: its stored models cannot grow, 2 bytes "
+            "are free.",
+        },
+    ]
+}
+
+
+def test_who_waits_is_told_and_drawn_until_nobody_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = ("state", {"state": "running"})
+    since = moment(1_800_000_000)
+    assert told(begun, ("waiting", WAITING))[1].splitlines() == [
+        f"{who} waits since {since}: {one['message']}"
+        for who, one in zip(("bank-b", "the centre"), WAITING["waiting"], strict=True)
+    ]
+    assert "bank-b waits since" in drawn(fed(begun, ("waiting", WAITING)))
+    gone = (begun, ("waiting", WAITING), ("waiting", {"waiting": []}))
+    assert told(*gone)[2] == "nobody waits any more"
+    assert "waits" not in drawn(fed(*gone))
+    assert "waits" not in drawn(fed(begun, ("waiting", WAITING), ("done", {})))
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    first, second = waiting_lines(WAITING["waiting"])
+    assert first.endswith("起等待：bank-b 的磁盘已满：其模型文件需要 5.0 MB，可用 2.0 MB。")
+    assert second.startswith("协调中心 自 ")
+
+
+@pytest.mark.parametrize("data", [None, {}, 7, "x", [None, 7], [{"since": "x", "party": 7}]])
+def test_what_is_no_list_of_who_waits_harms_nobody(data: Any) -> None:
+    progress = fed(("waiting", {"waiting": data}))
+    assert isinstance(progress.line(Event(0, "waiting", {"waiting": data})), str)
+    drawn(progress)

@@ -230,3 +230,11 @@ def test_a_pause_that_is_over_is_no_news(sdk_server: type, sdk_job: dict[str, ob
     told: list[str] = []
     server.client().jobs.wait("job_00000000", on_pause=lambda job: told.append(job.id))
     assert told == []
+
+
+def test_what_holds_now_has_no_id_and_is_told_each_time() -> None:
+    waiting = b'event: waiting\ndata: {"waiting": []}\n\n'
+    subscription = Subscription("job_00000000", last=7)
+    assert subscription.feed(waiting + waiting) == [Event(0, "waiting", {"waiting": []})] * 2
+    assert subscription.headers()["Last-Event-ID"] == "7"  # nothing to go on from
+    assert not subscription.done

@@ -7,7 +7,8 @@ centre itself is nobody's silence: after it patience begins anew, so what is que
 
 A party that says what it waits for (`waits`) shows no progress by that: when its patience is over
 the request ends with what it said. Waiting and work in turns end alike, once the waiting in all
-took as long as the patience.
+took as long as the patience. One that is asked for however long people take waits for room no
+longer than its job's parties may be silent (`room_patience`).
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from secureflow.application.ports import Request
+from secureflow.application.waiting import Told, room_patience
 from secureflow.kit.clock import LOOK, stood_still
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
-Told = Callable[[Request, SecureFlowError | None], None]
+TOLD_AGAIN: Final = 1.0
+"""Seconds between two words about one request to watchers, whatever its party says meanwhile."""
 
 
 @dataclass
@@ -34,6 +37,8 @@ class _Open:
     waiting: SecureFlowError | None = None
     heard: float = 0.0
     waited: float = 0.0
+    told: bool = False
+    told_at: float = -TOLD_AGAIN
 
 
 class OpenRequests:
@@ -71,6 +76,8 @@ class OpenRequests:
             entry.waiters -= 1
             if not entry.waiters and self._open.get(request.id) is entry:
                 del self._open[request.id]
+                if entry.told:
+                    self._told(request, None)
 
     def of_party(self, party: str) -> list[Request]:
         """Return the party's open requests in the order asked, and count that as progress."""
@@ -84,8 +91,7 @@ class OpenRequests:
         entry = self._find(identifier, party)
         if entry is None:
             return
-        if (waiting is None) != (entry.waiting is None):
-            self._told(entry.request, waiting)
+        self._tell(entry, waiting)
         if waiting is None:
             entry.waiting = None
             self._touch(entry)
@@ -94,8 +100,7 @@ class OpenRequests:
         if entry.waiting is not None:
             entry.waited += now - entry.heard
         entry.waiting, entry.heard = waiting, now
-        patience = entry.request.patience
-        if patience is not None and entry.waited >= patience:
+        if entry.waited >= room_patience(entry.request):
             self.fail(identifier, party, waiting)
 
     def answer(self, identifier: str, party: str, body: JSON) -> None:
@@ -139,6 +144,12 @@ class OpenRequests:
         if entry is None or entry.request.party != party or entry.answer.done():
             return None
         return entry
+
+    def _tell(self, entry: _Open, waiting: SecureFlowError | None) -> None:
+        now = asyncio.get_running_loop().time()
+        if entry.told != (waiting is not None) and now - entry.told_at >= TOLD_AGAIN:
+            entry.told, entry.told_at = waiting is not None, now
+            self._told(entry.request, waiting)
 
     def _touch(self, entry: _Open) -> None:
         entry.progress = entry.heard = asyncio.get_running_loop().time()

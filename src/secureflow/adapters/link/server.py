@@ -26,8 +26,10 @@ from secureflow.adapters.link.tls import DEFAULT, Bounds, identity, listen, new_
 from secureflow.adapters.link.waits import claim
 from secureflow.application.ports import Artifacts, PartyStatus, Request
 from secureflow.application.throttle import Throttle
+from secureflow.application.waiting import Told
 from secureflow.domain.clocks import naming
 from secureflow.kit.clock import Clock, ahead_of, difference, is_news
+from secureflow.kit.disk import WAITED_FOR, exhausted
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.logging import get_logger
@@ -82,6 +84,7 @@ class LinkServer:
         clock: unix seconds.
         version: told to parties in the welcome.
         bounds: what strangers may take up.
+        told: told of requests whose party waits for room, and when it waits no more.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class LinkServer:
         clock: Clock,
         version: str = "",
         bounds: Bounds = DEFAULT,
+        told: Told = lambda _request, _error: None,
     ) -> None:
         self._bind = bind
         self._credentials = credentials
@@ -104,7 +108,7 @@ class LinkServer:
         self._bounds = bounds
         self._gate = Gate(trust_domain, callbacks.authorise, clock)
         self._data = DataService(self._gate, artifacts, callbacks.may_read, callbacks.may_write)
-        self._requests = OpenRequests(self._deliver)
+        self._requests = OpenRequests(self._deliver, told)
         self._streams: dict[str, Stream] = {}
         self._parties: dict[str, PartyStatus] = {}
         self._standings: dict[str, Standing] = {}
@@ -154,8 +158,12 @@ class LinkServer:
         try:
             return await self._requests.ask(request)
         except SecureFlowError as error:
-            if error.code == "party_silent" and request.party not in self._streams:
+            stream = self._streams.get(request.party)
+            if error.code == "party_silent" and stream is None:
                 self._gone.add(request.party)
+            if error.code in WAITED_FOR and stream is not None:
+                # It would be carried out when there is room, though nobody waits for it any more.
+                stream.send(Envelope("", "withdraw", {"job": request.id.partition("/")[0]}))
             raise
 
     def status(self, party: str) -> PartyStatus:
@@ -193,10 +201,10 @@ class LinkServer:
             return encode(answer("", body))
         except SecureFlowError as error:
             return encode(failure("", error))
-        except Exception:  # noqa: BLE001  the edge of a call: a defect must not cut the link
+        except Exception as error:  # noqa: BLE001  the edge of a call: a defect must not cut it
             _log.exception("call_failed", party=peer.party)
             defect = SecureFlowError("internal", "The server met a defect; its log has the trace.")
-            return encode(failure("", defect))
+            return encode(failure("", exhausted(error, "The centre") or defect))
 
     async def _connect(self, _: Any, context: Context) -> None:
         peer = await self._gate.admit(context)

@@ -57,6 +57,9 @@ TEXTS: Final[dict[str, str]] = {
         "每组有这么多行时，仅由噪声带来的标准误："
     ),
     "Show an ended job's report, or write it as a page.": "显示已结束任务的报告，或写成网页。",
+    "{party} waits since {since}: {what}": "{party} 自 {since} 起等待：{what}",
+    "nobody waits any more": "已无人等待",
+    "the centre": "协调中心",
     "Job {job} released no model in round {number}.": "任务 {job} 在第 {number} 轮没有发布模型。",
     "--from needs JOB@ROUND, e.g. job_01jf2k…@12.": "--from 需要“任务@轮次”，例如 job_01jf2k…@12。",
     "Job file (YAML or JSON).": "任务文件（YAML 或 JSON）。",

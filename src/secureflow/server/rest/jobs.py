@@ -124,7 +124,11 @@ async def dry_run_job(body: JobRequest, use: Use, caller: Caller) -> Submission:
 
 @router.get("/{key}", summary="Get a job")
 async def get_job(key: Key, use: Use, caller: Caller) -> Job:
-    """Return a job with its spec, state, progress, and at the end its report."""
+    """Return a job with its spec, state, progress, and at the end its report.
+
+    While somebody waits for room on a disk, or for the database, `progress.waiting` lists who does:
+    `party`, `since` (unix seconds), `code`, `message`, and the bytes `needed` and `free`.
+    """
     return await use.jobs.get(caller, key)
 
 
@@ -164,12 +168,15 @@ async def watch_job(
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream the job's events (`state`, `party`, `round`, `error`, `done`) until it is finished.
 
-    A broken stream is resumed with `Last-Event-ID`. It ends, too, soon after the caller's token
-    does.
+    `waiting` events say who waits for what (for room on a disk, for the database), nobody where
+    they are empty; they have no id. A broken stream is resumed with `Last-Event-ID`. It ends, too,
+    soon after the caller's token does.
     """
     events = use.jobs.events(caller, key, max(after, int(last or 0)))
     async for event in while_let_in(events, lambda: use.tokens.holds(caller)):
-        yield ServerSentEvent(id=str(event.id), event=event.kind, data=event.data)
+        yield ServerSentEvent(
+            id=str(event.id) if event.id else None, event=event.kind, data=event.data
+        )
 
 
 @router.get(
