@@ -109,12 +109,7 @@ def make_services(
         charters=Charters(begin, deeds, ports.authority.trust_domain, ledger, continuing),
         projects=Projects(begin, deeds, clock, quotas),
         datasets=Datasets(begin, deeds, clock, quotas),
-        jobs=Jobs(
-            *(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, quotas, stopping),
-            clock_of=partial(_clock_of, ports.courier),
-            room=room,
-            waits=waits,
-        ),
+        jobs=_jobs(ports, deeds, quotas, stopping, room, waits),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
         audit=Audit(begin, ledger, recosign),
@@ -124,6 +119,23 @@ def make_services(
         continuing=continuing,
         metrics=metrics or Metrics(),
         readiness=readiness,
+    )
+
+
+def _jobs(
+    ports: Ports,
+    deeds: Deeds,
+    quotas: Quotas,
+    stopping: Callable[[], bool],
+    room: Callable[[int], None],
+    waits: Callable[[str], Sequence[dict[str, Any]]],
+) -> Jobs:
+    begin, clock = ports.begin, ports.clock
+    return Jobs(
+        *(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, quotas, stopping),
+        clock_of=partial(_clock_of, ports.courier),
+        room=room,
+        waits=waits,
     )
 
 
