@@ -41,11 +41,14 @@ MAX_MANIFEST: Final = 64 << 20
 MAX_KEYS: Final = 1 << 20
 LEAST_PASSPHRASE: Final = 12
 _BLOCK: Final = 512
+_MAX_TIME: Final = 1 << 36
 _PIECE: Final = 1 << 20
 _NAME: Final = re.compile(
     r"(?:config|tables|artifacts|evidence|record)/[A-Za-z0-9_][A-Za-z0-9._-]{0,89}"
 )
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_OCTAL: Final = re.compile(rb"[0-7]+")
+"""Python reads signs, prefixes and underscores too; a size below nothing would never be read."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +214,14 @@ class Backup:
             nonce = bytes.fromhex(told["nonce"])
             opened = cipher.decrypt(nonce, self._sealed, _bound(self.manifest))
             return {name: bytes.fromhex(value) for name, value in json.loads(opened).items()}
-        except (InvalidTag, ValueError, AttributeError, TypeError, KeyError) as error:
+        except (
+            InvalidTag,
+            ValueError,
+            AttributeError,
+            TypeError,
+            KeyError,
+            RecursionError,
+        ) as error:
             raise SecureFlowError(
                 "passphrase_refused",
                 "The keys in the backup do not open: the passphrase is another one, or the backup "
@@ -275,6 +285,18 @@ class Backup:
         if len(data) < size:
             raise unreadable(self._path, "it is cut off")
         return data
+
+
+def made_at(manifest: Manifest) -> int:
+    """Return when a backup was made, as it says: unix seconds, a time that people can read.
+
+    Raises:
+        SecureFlowError: `backup_unreadable`.
+    """
+    told = manifest.facts.get("made_at")
+    if type(told) is not int or not 0 <= told < _MAX_TIME:
+        raise unreadable(Path(MANIFEST), "it does not say when it was made")
+    return told
 
 
 def unreadable(path: Path, reason: str) -> SecureFlowError:
@@ -368,7 +390,7 @@ def _header(path: Path, block: bytes) -> tuple[str, int]:
     """Read name and size of a plain file's header; everything else is refused."""
     total = sum(block) - sum(block[148:156]) + 8 * 0x20
     try:
-        checksum = int(block[148:156].strip(b"\0 ") or b"0", 8)
+        checksum = _octal(block[148:156])
         name = block[:100].rstrip(b"\0").decode("ascii")
         size = _number(block[124:136])
     except ValueError as error:
@@ -382,7 +404,15 @@ def _number(value: bytes) -> int:
     """Read octal digits, or the binary form for files of 8 GiB and more."""
     if value[0] == 0x80:
         return int.from_bytes(value[1:], "big")
-    return int(value.strip(b"\0 ") or b"0", 8)
+    return _octal(value)
+
+
+def _octal(value: bytes) -> int:
+    digits = value.strip(b"\0 ") or b"0"
+    if not _OCTAL.fullmatch(digits):
+        message = "it is no octal number"
+        raise ValueError(message)
+    return int(digits, 8)
 
 
 def _manifest(data: bytes) -> Manifest:

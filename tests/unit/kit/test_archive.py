@@ -135,6 +135,15 @@ def manifest(*files: list[Any], **more: Any) -> bytes:
     return json.dumps({**value, "files": files, **more}).encode()
 
 
+def sized(size: bytes) -> bytes:
+    """Return a manifest whose header spells its size so, with a checksum that fits."""
+    block = bytearray(member(MANIFEST, b"{}"))
+    block[124:136] = size.ljust(12, b"\0")
+    total = sum(block[:148]) + 8 * 0x20 + sum(block[156:512])
+    block[148:156] = f"{total:06o}\0 ".encode()
+    return bytes(block)
+
+
 DIGEST = archive.hashlib.sha256(b"abc").hexdigest()
 ABC = ["config/abc", 3, DIGEST]
 HOSTILE: dict[str, Callable[[], bytes]] = {
@@ -178,6 +187,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
         + member("config/more", b"abc")
     ),
     "no end": lambda: member(MANIFEST, manifest(ABC)) + member("config/abc", b"abc")[:-512],
+    "a header below nothing": lambda: sized(b"-0000000005\0"),
+    "a header in Python's octal": lambda: sized(b"0o2\0"),
+    "a header with underscores": lambda: sized(b"0_2\0"),
     "keys that are not there": lambda: member(MANIFEST, manifest(keys={"salt": "", "nonce": ""})),
 }
 
