@@ -35,6 +35,7 @@ from secureflow.kit.archive import (
     Manifest,
     check_passphrase,
     check_target,
+    made_at,
     unreadable,
     unwritable,
     write_backup,
@@ -58,6 +59,7 @@ AUTHORITY: Final = "config/ca.pem"
 KEYS: Final = ("signing.key", "link.pem")
 _STAGING: Final = ".restoring"
 _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,89}")
+_NAMED: Final = re.compile(r"config/named[0-9]{1,9}")
 _MOST_FILES: Final = 256
 _SCRUB: Final = (
     "UPDATE jobs SET secret = x''",
@@ -239,7 +241,7 @@ def _restore(backup: Path, directory: Path, passphrase: str | None) -> RestoredA
     store = Store(record)
     with closing(store):
         _check_leaves(store, backup, party, public)
-        found = _mark(store, facts)
+        found = _mark(store, made_at(manifest))
         identity = store.fact(IDENTITY)
         mark = RecordMark(identity, store.reached())
     _settle(directory, staging, keys, _named(facts))
@@ -315,14 +317,10 @@ def _check_leaves(store: Store, backup: Path, party: str, public: str) -> None:
             raise unreadable(backup, f"its own leaf {leaf.hash[:64]} does not bear its signature")
 
 
-def _mark(store: Store, facts: Mapping[str, JSON]) -> _Found:
+def _mark(store: Store, taken_at: int) -> _Found:
     """Say in the record that it was restored, and end what it cannot go on with."""
-    taken_at = facts.get("made_at")
-    if type(taken_at) is not int:
-        raise unreadable(Path("manifest.json"), "it does not say when it was made")
     now = system_clock()
-    head = store.fact("head")
-    size = parse_note(head["note"]).checkpoint.size if head and head.get("note") else 0
+    size = _head_size(store.fact("head"))
     with store.transaction():
         ended = store.end_all(OUTCOME)
         domains = store.budget_domains()
@@ -334,11 +332,20 @@ def _mark(store: Store, facts: Mapping[str, JSON]) -> _Found:
     return _Found(size, ended, domains)
 
 
+def _head_size(head: JSON) -> int:
+    note = "" if head is None else head.get("note") if isinstance(head, dict) else None
+    if not isinstance(note, str):
+        raise unreadable(Path(RECORD), "its head of the log cannot be read")
+    return parse_note(note).checkpoint.size if note else 0
+
+
 def _named(facts: Mapping[str, JSON]) -> dict[str, str]:
     """Return where files that the settings name belong; nothing outside of the folder."""
     named = facts.get("named", {})
     if not isinstance(named, dict) or len(named) > _MOST_FILES:
         raise unreadable(Path("manifest.json"), "it names files in a way that no agent does")
+    if not all(map(_NAMED.fullmatch, named)):  # a path of this machine would be moved away
+        raise unreadable(Path("manifest.json"), "it names files that are not in it")
     for inside in named.values():
         parts = inside.split("/") if isinstance(inside, str) else [""]
         if len(parts) > 8 or not all(map(_PART.fullmatch, parts)) or parts[0] in _RESERVED:
@@ -382,7 +389,7 @@ def _usual(source: Path, config: Path) -> bytes:
     text = source.read_bytes()
     try:
         told = yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise unreadable(config, "its settings cannot be read") from error
     if not isinstance(told, dict) or str(told.get("directory", ".")) == ".":
         return text

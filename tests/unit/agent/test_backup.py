@@ -214,6 +214,12 @@ def run(*statements: str) -> Callable[[Path], object]:
     return change
 
 
+def settings_of(folder: Path, text: str) -> None:
+    path = folder / "config" / "agent.yaml"
+    path.unlink()
+    path.write_text(text)
+
+
 HOSTILE: dict[str, Callable[[Path], object]] = {
     "a trigger": run("CREATE TRIGGER t AFTER INSERT ON facts BEGIN DELETE FROM facts; END"),
     "a view": run("CREATE VIEW v AS SELECT * FROM jobs"),
@@ -227,6 +233,9 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
         if (folder / "config" / "agent.yaml").unlink() is None
         else None
     ),
+    "settings of great depth": lambda folder: settings_of(folder, "[" * 5000),
+    "a head that is none": run("INSERT OR REPLACE INTO facts VALUES ('head', '[1]')"),
+    "a head of a number": run("INSERT OR REPLACE INTO facts VALUES ('head', '{\"note\": 7}')"),
 }
 
 
@@ -250,6 +259,29 @@ def test_a_file_that_would_lie_elsewhere_is_refused(
     made = altered(config, tmp_path, lambda _: None, named={"config/named0": inside})
     assert refusal(restore, made, tmp_path / "new").code == "backup_unreadable"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("named", ["../signing.key", "../../victim", "{victim}", "config/ca.pem"])
+def test_a_restore_moves_no_file_of_this_machine(config: Path, tmp_path: Path, named: str) -> None:
+    """What the settings name comes out of the backup, and out of nowhere else."""
+    victim, folder = tmp_path / "victim", config.parent
+    victim.write_text("mine")
+    key = (folder / "signing.key").read_bytes()
+    told = {named.format(victim=victim): "taken"}
+    made = altered(config, tmp_path, lambda _: None, named=told)
+    (folder / "agent.db").unlink()
+    error = refusal(restore, made, folder, into_existing=True)
+    assert error.code == "backup_unreadable"
+    assert victim.read_text() == "mine"
+    assert (folder / "signing.key").read_bytes() == key
+    assert not (folder / "taken").exists()
+
+
+@pytest.mark.parametrize("when", [None, True, -1, 1e300, 1 << 40, "soon"])
+def test_a_time_that_nobody_can_read_is_refused(config: Path, tmp_path: Path, when: Any) -> None:
+    """It is told at every job that is declined."""
+    made = altered(config, tmp_path, lambda _: None, made_at=when)
+    assert refusal(restore, made, tmp_path / "new").code == "backup_unreadable"
 
 
 def test_a_record_of_a_later_version_is_refused(config: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def put_back(agent: World, copy: Path) -> None:
     """Put the copy in the record's place as a restore does, and start the agent."""
     agent.store.close()
     with closing(Store(copy)) as store:
-        _mark(store, {"made_at": 1})
+        _mark(store, 1)
     for suffix in ("-wal", "-shm"):
         agent.settings.record.with_name(agent.settings.record.name + suffix).unlink(missing_ok=True)
     copy.replace(agent.settings.record)
