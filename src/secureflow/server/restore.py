@@ -35,7 +35,7 @@ from secureflow.adapters.database.tables import ENROLMENTS, SETTINGS, TOKENS
 from secureflow.application.membership import CURRENT
 from secureflow.application.restored import RESTORED
 from secureflow.domain.charter import SignedCharter
-from secureflow.kit.archive import Backup, Manifest, unreadable
+from secureflow.kit.archive import Backup, Manifest, made_at, unreadable
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -195,7 +195,9 @@ def _restore(
     models = _check_models(staging)
     there = directory / "server.yaml"
     told = _yaml(there if there.exists() else staging / CONFIG)
-    url = database or str((told.get("database") or {}).get("url") or "sqlite")
+    named = told.get("database")
+    kept = named.get("url") if isinstance(named, dict) else None
+    url = database or (kept if isinstance(kept, str) and kept else "sqlite")
     embedded = url.startswith("sqlite")
     settings = _settings(told, url, embedded=embedded)
     if not embedded:
@@ -235,8 +237,8 @@ async def _load(url: str, staging: Path, manifest: Manifest) -> _Found:
     facts = manifest.facts
     try:
         told = Dump(str(facts["schema"]), {str(k): int(v) for k, v in facts["tables"].items()})
-        taken_at = int(facts["made_at"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        taken_at = made_at(manifest)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise unreadable(staging, "its manifest says nothing of its database") from error
     if {f"tables/{name}" for name in told.tables} - {one.name for one in manifest.files}:
         raise unreadable(staging, "a table of its database is missing")
@@ -295,7 +297,7 @@ def _check_models(staging: Path) -> int:
 def _yaml(path: Path) -> dict[str, Any]:
     try:
         value = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise unreadable(path, "its settings cannot be read") from error
     return value if isinstance(value, dict) else {}
 

@@ -314,7 +314,35 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
         f'["name", "version", "value"]\n["a", {2**70}, "1"]\n'
     ),
     "a column that is no name": lambda path: path.write_text("[[1]]\n"),
+    "a number for a text": lambda path: path.write_text(
+        '["name", "version", "value"]\n["a", 1, 5]\n'
+    ),
+    "a text for a number": lambda path: path.write_text(
+        '["name", "version", "value"]\n["a", "1", "5"]\n'
+    ),
+    "a yes for a number": lambda path: path.write_text(
+        '["name", "version", "value"]\n["a", true, "5"]\n'
+    ),
+    "half of a character": lambda path: path.write_text(
+        '["name", "version", "value"]\n["\\ud800", 1, "5"]\n'
+    ),
+    "no text at all": lambda path: path.write_bytes(b'["name", "version", "value"]\n["\xff", 1]\n'),
+    "a number for that many bytes": lambda path: path.with_name("log_nodes").write_text(
+        f'["place", "hash"]\n[0, {1 << 50}]\n'
+    ),
 }
+
+
+def rewritten(config: Path, tmp_path: Path, settings: str, **facts: Any) -> Path:
+    """Make a backup with other settings and facts."""
+    back_up(config, tmp_path / "b.tar", None)
+    with Backup(tmp_path / "b.tar") as backup:
+        backup.extract(tmp_path / "in")
+    files = {one.name: tmp_path / "in" / one.name for one in backup.manifest.files}
+    (tmp_path / "in" / "config" / "server.yaml").write_text(settings)
+    told = {**backup.manifest.facts, **facts}
+    write_backup(tmp_path / "c.tar", "server", told, files, {}, None)
+    return tmp_path / "c.tar"
 
 
 def harmed(config: Path, tmp_path: Path, what: str) -> Path:
@@ -366,6 +394,33 @@ def test_tables_of_nobody_and_a_schema_of_later_are_refused(centre: Path, tmp_pa
     ):
         error = refusal(restore, made(name, **more), tmp_path / "new", database="sqlite")
         assert error.code == code
+
+
+@pytest.mark.parametrize(
+    ("facts", "settings"),
+    [
+        ({"made_at": 1e999}, "{}"),
+        ({"made_at": 1 << 60}, "{}"),
+        ({"made_at": None}, "{}"),
+        ({"tables": {"settings": 1e999}}, "{}"),
+        ({}, "[" * 5000),
+    ],
+)
+def test_facts_and_settings_that_are_none_are_refused(
+    centre: Path, tmp_path: Path, facts: dict[str, Any], settings: str
+) -> None:
+    made = rewritten(centre, tmp_path, settings, **facts)
+    error = refusal(restore, made, tmp_path / "new", database="sqlite")
+    assert error.code == "backup_unreadable"
+    assert not list((tmp_path / "new").iterdir())
+
+
+@pytest.mark.parametrize("told", ["[1]", "sqlite", "{url: [1]}"])
+def test_settings_that_name_no_database_mean_the_usual_one(
+    centre: Path, tmp_path: Path, told: str
+) -> None:
+    made = rewritten(centre, tmp_path, f"database: {told}\n")
+    assert restore(made, tmp_path / "new").database == "sqlite"
 
 
 async def test_a_dump_reads_bytes_numbers_and_texts_as_they_are(

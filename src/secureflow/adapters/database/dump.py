@@ -25,6 +25,9 @@ from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
 
 T = TypeVar("T")
+_KINDS: Final = ((sa.LargeBinary, bytes), (sa.Integer, int), (sa.String, str))
+"""What the columns hold. SQLite keeps whatever it is given: a number for bytes would be read as
+that many of them."""
 _ROWS: Final = 500
 _LONGEST: Final = 256 << 20
 """Characters of a row: a spec with every answer of hundreds of parties is a few megabytes."""
@@ -143,18 +146,23 @@ def _fill(connection: sa.Connection, directory: Path, told: Dump) -> None:
 
 
 def _fill_table(connection: sa.Connection, name: str, path: Path, count: int) -> None:
-    known = {column["name"] for column in sa.inspect(connection).get_columns(name)}
-    with path.open() as file:
+    known = {
+        column["name"]: next((of for kind, of in _KINDS if isinstance(column["type"], kind)), None)
+        for column in sa.inspect(connection).get_columns(name)
+    }
+    with path.open(encoding="ascii", errors="replace") as file:  # nothing else was written
         columns = _line(name, file.readline(_LONGEST))
-        if not all(isinstance(one, str) for one in columns) or not set(columns) <= known:
+        if not all(isinstance(one, str) for one in columns) or not set(columns) <= known.keys():
             raise _unfit(f"the table {name} has columns that its version does not know")
+        kinds = [known[column] for column in columns]
         insert = sa.insert(sa.table(name, *map(sa.column, columns)))
         rows: list[dict[str, Any]] = []
         filled = 0
         while line := file.readline(_LONGEST):
-            values = [_value(name, value) for value in _line(name, line)]
+            values = _line(name, line)
             if len(values) != len(columns):
                 raise _unfit(f"a row of the table {name} has another number of columns")
+            values = [_value(name, *pair) for pair in zip(values, kinds, strict=True)]
             rows.append(dict(zip(columns, values, strict=True)))
             if len(rows) == _ROWS:
                 filled += _insert(connection, insert, rows)
@@ -181,13 +189,19 @@ def _line(name: str, line: str) -> Sequence[Any]:
     return value
 
 
-def _value(name: str, value: Any) -> Any:
-    if value is None or isinstance(value, (str, int, float)):
-        return value
+def _value(name: str, value: Any, kind: type | None) -> Any:
+    if value is None:
+        return None
     try:
-        return b64decode(value["b"])
-    except (KeyError, TypeError, SecureFlowError) as error:
+        if isinstance(value, dict):
+            value = b64decode(value["b"])
+        elif isinstance(value, str):
+            value.encode()  # half a surrogate pair is no text
+    except (KeyError, TypeError, UnicodeError, SecureFlowError) as error:
         raise _unfit(f"a row of the table {name} cannot be read") from error
+    if type(value) is not kind:
+        raise _unfit(f"a row of the table {name} holds what its column does not")
+    return value
 
 
 def _skip_events(connection: sa.Connection) -> None:
