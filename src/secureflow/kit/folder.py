@@ -16,7 +16,10 @@ from secureflow.kit.version import __version__
 from secureflow.kit.whole import write_whole
 
 FILE: Final = "version.json"
-_VERSION: Final = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
+_VERSION: Final = re.compile(
+    r"([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})(?:[.+-]?[A-Za-z0-9.+-]{0,32})?"
+)
+_MOST: Final = 4096
 
 
 def claim_folder(directory: Path, version: str = __version__) -> None:
@@ -41,7 +44,8 @@ def check_folder(directory: Path, version: str = __version__) -> str:
     """
     path = directory / FILE
     try:
-        found = path.read_bytes()
+        with path.open("rb") as file:
+            found = file.read(_MOST)
     except (FileNotFoundError, NotADirectoryError):
         return ""
     wrote = _read(path, found)
@@ -59,10 +63,10 @@ def check_folder(directory: Path, version: str = __version__) -> str:
 def _read(path: Path, data: bytes) -> str:
     try:
         value: Any = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     wrote = value.get("version") if isinstance(value, dict) else None
-    if not isinstance(wrote, str) or _VERSION.match(wrote) is None:
+    if not isinstance(wrote, str) or _VERSION.fullmatch(wrote) is None:
         raise SecureFlowError(
             "data_version_malformed",
             f"{path} does not name the version that wrote the folder.",
@@ -73,7 +77,7 @@ def _read(path: Path, data: bytes) -> str:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    match = _VERSION.match(version)
+    match = _VERSION.fullmatch(version)
     return tuple(map(int, match.groups())) if match else ()
 
 

@@ -58,7 +58,7 @@ def read_mark(directory: Path) -> RecordMark | None:
             value: JSON = json.loads(file.read(_MOST))
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict) and isinstance(value.get("reached"), dict):
         identity = value.get("identity")

@@ -43,8 +43,12 @@ def test_a_newer_version_takes_over_and_the_older_is_refused(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "null", "[]", "{}", '{"version": 1}', '{"version": "soon"}', "\udcff"]
-)
+    "text",
+    ["", "{", "null", "[]", "{}", '{"version": 1}', '{"version": "soon"}', "\udcff", "[" * 4000,
+     '{"version": "9.9.9\\u001b[2J"}', '{"version": "9.9.9\\nall is well"}',
+     '{"version": "9.9.9 "}', f'{{"version": "9.9.9{"a" * 99}"}}',
+     '{"version": "0.0.1"' + " " * 5000 + "}"],
+)  # fmt: skip
 def test_a_name_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
     """It is not taken for a folder without one: that would let an older version in."""
     (tmp_path / FILE).write_bytes(text.encode(errors="surrogateescape"))

@@ -29,7 +29,7 @@ def test_it_is_read_as_it_was_written_and_for_its_owner_alone(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "text",
     ["", "{", "null", "[]", "{}", '{"identity": "a", "reached": {}}', '{"reached": {}}', "\udcff",
-     f'{{"identity": "{"a" * 32}", "reached": 3}}', '{"x": "' + "y" * 5000],
+     f'{{"identity": "{"a" * 32}", "reached": 3}}', '{"x": "' + "y" * 5000, "[" * 4000],
 )  # fmt: skip
 def test_one_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
     """It is not taken for a folder without one: any database would do then."""
