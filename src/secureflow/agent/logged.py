@@ -9,6 +9,7 @@ from typing import Any, Final
 from secureflow.agent.records import OwnLeaf
 from secureflow.agent.store import Store
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
+from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
 _PAGE: Final = 500
@@ -29,14 +30,24 @@ async def own_leaves(
         key: its public signing key.
         start: the first entry that is read.
         kind: of the leaves; every kind by default.
+
+    Raises:
+        SecureFlowError: `invalid_answer`, `malformed_leaf`; those of the link.
     """
     at = start
-    while page := (await call("audit.entries", {"start": at, "limit": _PAGE}))["entries"]:
+    while page := _page(await call("audit.entries", {"start": at, "limit": _PAGE})):
         # Entries of others come without what is not for this organisation's eyes.
         shown = [leaf_from_json(entry["leaf"]) for entry in page if "leaf" in entry]
         at += len(page)
         mine = [one for one in shown if one.leaf.author == party and kind in {"", one.leaf.kind}]
         yield [one for one in mine if verify(one, key)], at
+
+
+def _page(answer: JSON) -> list[dict[str, JSON]]:
+    found = answer.get("entries") if isinstance(answer, dict) else None
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise SecureFlowError("invalid_answer", "The centre's answer is no page of its log.")
+    return found
 
 
 def take_in(store: Store, signed: SignedLeaf, place: int | None = None) -> None:

@@ -11,6 +11,7 @@ import pytest
 from peers.agent_world import JOB, ME, World
 
 from secureflow.agent.backup import _copy_record, _mark
+from secureflow.agent.restored import Floor
 from secureflow.agent.settling import Settling
 from secureflow.agent.store import Store
 from secureflow.domain.specs import dump, spec_digest
@@ -100,6 +101,22 @@ async def test_nor_in_one_that_was_approved_since(tmp_path: Path) -> None:
     error = await refusal(agent, agent.ask("consent", agent.consent_body()))
     assert error.code == "restored_since"
     assert agent.store.job(JOB) is None
+
+
+@pytest.mark.parametrize("page", [None, [], {}, {"entries": None}, {"entries": {"a": 1}},
+                                  {"entries": [3]}, {"entries": ["leaf"]}])  # fmt: skip
+async def test_a_page_of_the_log_that_is_none_is_named(tmp_path: Path, page: Any) -> None:
+    agent = World(tmp_path)
+    put_back(agent, backed_up(agent))
+
+    async def lying(kind: str, body: dict[str, Any]) -> Any:
+        del kind, body
+        return page
+
+    context = agent.assembly.context
+    floor = Floor(agent.store, ME, context.key.public, lying)
+    error = await refusal(agent, floor.check(JOB))
+    assert error.code == "invalid_answer"
 
 
 @pytest.mark.parametrize("what", ["forged", "another's", "hidden"])
