@@ -12,12 +12,6 @@ from typing import Final
 _NAME: Final = re.compile(r"(?P<first>.+?)(?:~(?P<number>[1-9][0-9]{0,8}))?", re.DOTALL)
 
 
-def origins_up_to(origin: str) -> tuple[str, ...]:
-    """Return every origin that the log has gone by, this one last."""
-    first, number = _split(origin)
-    return (first, *(f"{first}~{one}" for one in range(2, number + 1)))
-
-
 def following(origin: str) -> str:
     """Return the origin that a continuation of this one opens."""
     first, number = _split(origin)

@@ -16,7 +16,7 @@ from secureflow.domain.charter import (
     compare,
 )
 from secureflow.domain.continuation import Continuation
-from secureflow.domain.origins import continues, following, origins_up_to
+from secureflow.domain.origins import continues, following
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.domain.test_charter import KEYS, charter, refusal, successor
 
@@ -35,14 +35,15 @@ def continued(pinned: Charter, signers: str = "abc", **changes: Any) -> SignedCh
 def test_names_follow_one_another() -> None:
     assert following("log.example") == "log.example~2"
     assert following("log.example~2") == "log.example~3"
-    assert origins_up_to("x/log~3") == ("x/log", "x/log~2", "x/log~3")
+    assert following("x/log~2") == "x/log~3"
     assert continues("x~3", "x")
     assert continues("x~3", "x~2")
     assert continues("x", "x")
     assert not continues("x", "x~2")
     assert not continues("y~2", "x")
-    assert origins_up_to("x~1") == ("x~1",)  # no continuation opens that: a name of its own
-    assert origins_up_to("x~01") == ("x~01",)
+    assert following("x~1") == "x~1~2"  # no continuation opens that: a name of its own
+    assert following("x~01") == "x~01~2"
+    assert not continues("x~1", "x")
 
 
 def test_a_charter_without_continuations_is_what_it_was() -> None:
