@@ -188,6 +188,7 @@ def empty_stage(
     database: Any = None,
     ledger: Any = None,
     quotas: Quotas | None = None,
+    server: str = "",
 ) -> Stage:
     """Return a platform without anybody on it, in memory or over the given database and log."""
     key = key or known_key("log")
@@ -216,6 +217,7 @@ def empty_stage(
         hang_up=lambda agent, reason: hung_up.append((agent.id, reason.code)),
         ticks=lambda: ticks[0],
         quotas=quotas or Quotas(),
+        server=server,
     )
     return Stage(services, database, ledger, driver, bus, artifacts, now, ticks, expelled, hung_up)
 

@@ -41,12 +41,12 @@ from secureflow.application.statistics import (
     with_price,
 )
 from secureflow.application.turns import Turns
+from secureflow.application.whereabouts import Whereabouts, parties_of, told
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.domain.room import centre_bytes
 from secureflow.domain.specs import dump
-from secureflow.engines.script import ENCLAVE
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
@@ -99,9 +99,8 @@ def topic(job: str) -> str:
 class Jobs:
     """Use cases around jobs.
 
-    `clock_of` tells by how many seconds a party's clock is ahead, if it is connected; `room`
-    refuses bytes that a job would store and that there is no room for; `waits` tells who waits for
-    what in a job that goes on.
+    `whereabouts` tells who is missing here; `room` refuses bytes that a job would store and that
+    there is no room for; `waits` tells who waits for what in a job that goes on.
     """
 
     def __init__(
@@ -113,8 +112,8 @@ class Jobs:
         clock: Clock,
         accountant: Accountant,
         quotas: Quotas,
+        whereabouts: Whereabouts,
         stopping: Callable[[], bool] = lambda: False,
-        clock_of: Callable[[str], int | None] = lambda _: None,
         room: Callable[[int], None] = lambda _: None,
         waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
     ) -> None:
@@ -125,8 +124,8 @@ class Jobs:
         self._clock = clock
         self._accountant = accountant
         self._quotas = quotas
+        self._whereabouts = whereabouts
         self._stopping = stopping
-        self._clock_of = clock_of
         self._room = room
         self._waits = waits
         self._turns = Turns()
@@ -137,9 +136,12 @@ class Jobs:
         priced = await self._price(principal, wanted)
         async with self._begin() as work:
             drafted = await self._draft(work, principal, wanted, priced)
+            spec = dump(drafted.spec)
+            absent = await self._whereabouts.absent(work, parties_of(spec))
         self._check_clocks(drafted)
         self._room(centre_bytes(drafted.spec))
-        return Submission(drafted.digest, dump(drafted.spec), drafted.notes, drafted.details)
+        notes = (*drafted.notes, *told(absent))
+        return Submission(drafted.digest, spec, notes, drafted.details)
 
     async def submit(self, principal: Principal, wanted: Wanted) -> Job:
         """Propose a job to its contributors.
@@ -195,7 +197,7 @@ class Jobs:
                 job=job.id,
                 spec=job.digest,
             )
-            deed.answer(job)
+            job = deed.answer(await self._whereabouts.placed(deed.work, job))
         self._driver.start(job.id)
         return job
 
@@ -207,6 +209,7 @@ class Jobs:
         require(principal, "job.read")
         async with self._begin() as work:
             job = await visible_job(work, principal, key)
+            job = await self._whereabouts.placed(work, job)
         waiting = self._waiting(job)
         return replace(job, progress={**job.progress, "waiting": waiting}) if waiting else job
 
@@ -389,10 +392,8 @@ class Jobs:
 
     def _check_clocks(self, drafted: Drafted) -> None:
         """Say before, not by an approval that has expired, that a clock is wrong."""
-        spec = drafted.spec
-        parties = [line.party for line in spec.roster]
-        sealed = spec.protection != "secagg"
-        wrong = wrong_clocks({p: self._clock_of(p) for p in [*parties, *[ENCLAVE] * sealed]})
+        parties = parties_of(dump(drafted.spec))
+        wrong = wrong_clocks({party: self._whereabouts.clock_of(party) for party in parties})
         if wrong is not None:
             raise wrong
 

@@ -16,15 +16,16 @@ from secureflow.application.access import Principal, missing, require
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.issuing import Issuing, issued
 from secureflow.application.listing import every, first, walked, whole
-from secureflow.application.ports import Begin, Courier, Page, PartyStatus, UnitOfWork
+from secureflow.application.ports import Begin, Page, PartyStatus, UnitOfWork
 from secureflow.application.quotas import Quotas
+from secureflow.application.whereabouts import Whereabouts
 from secureflow.domain.charter import RESERVED
 from secureflow.domain.ids import new_id
 from secureflow.domain.organisations import Agent, AgentKind, Enrolment, Organisation
 from secureflow.kit import crypto
 from secureflow.kit.clock import Clock
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.pki import (
     CLOCK_SKEW,
     PARTY_LIFE,
@@ -54,11 +55,15 @@ class Enrolled:
 
 @dataclass(frozen=True)
 class Centre:
-    """What the centre says of itself to newcomers. `link` is `host:port` of the gRPC link."""
+    """What the centre says of itself to newcomers. `link` is `host:port` of the gRPC link.
+
+    `server` tells this one of the servers that share the database.
+    """
 
     link: str
     origin: str
     log_key: str
+    server: str = ""
 
 
 class Organisations:
@@ -75,6 +80,7 @@ class Organisations:
         centre: Centre,
         clock: Clock,
         quotas: Quotas,
+        whereabouts: Whereabouts,
         expel: Callable[[Agent], None] = lambda _: None,
         hang_up: Callable[[Agent, SecureFlowError], None] = lambda _, __: None,
     ) -> None:
@@ -85,6 +91,7 @@ class Organisations:
         self._centre = centre
         self._clock = clock
         self._quotas = quotas
+        self._whereabouts = whereabouts
         self._expel = expel
         self._hang_up = hang_up
 
@@ -273,6 +280,34 @@ class Organisations:
         async with self._begin() as work:
             return await speaking(work, await _found(work, spiffe))
 
+    async def arrived(self, spiffe: str, key: str, address: str) -> None:
+        """Note where a party is that greets: an enclave's address, and that it dialled this server.
+
+        Raises:
+            SecureFlowError: `key_mismatch` when an agent signs with another key than it enrolled,
+                `certificate_revoked`, `organisation_disabled`.
+        """
+        agent = await self.admitted(spiffe)
+        if agent.key and key and key != agent.key:
+            raise SecureFlowError(
+                "key_mismatch",
+                f"{spiffe} enrolled another signing key than it uses now.",
+                "Restore the key, or revoke the agent and enrol a new one; the charter follows.",
+            )
+        address = address if agent.party == ENCLAVE else agent.address
+        if (agent.address, agent.server) == (address, self._centre.server):
+            return
+        try:
+            async with self._begin() as work:  # a stale copy would undo a revocation
+                current = await speaking(work, await _found(work, spiffe))
+                here = replace(current, address=address, server=self._centre.server)
+                await work.agents.save(here)
+                await work.commit()
+        except InfrastructureError:
+            if address != agent.address:
+                raise
+            # Where it is is news for people: a database that cannot write cuts nobody off.
+
     async def revoked_lately(self) -> Sequence[str]:
         """Return revoked SPIFFE ids that a certificate may still be valid for: what enclaves,
         whose door the centre does not keep, must know.
@@ -284,7 +319,7 @@ class Organisations:
         gone = [agent.id for agent in agents if agent.revoked is not None and agent.revoked > since]
         return [*gone, *damaged]
 
-    async def parties(self, principal: Principal, courier: Courier) -> Sequence[PartyStatus]:
+    async def parties(self, principal: Principal) -> Sequence[PartyStatus]:
         """Return link statuses of the enclave, the own organisation, and fellow members."""
         require(principal, "agent.read")
         async with self._begin() as work:
@@ -292,8 +327,8 @@ class Organisations:
             if not principal.operator:
                 wanted["party"] = sorted(await _fellows(work, principal) | {ENCLAVE})
             agents = await every(work.agents, **wanted)
-        shown = {agent.party for agent in agents if agent.revoked is None}
-        return [courier.status(party) for party in sorted(shown)]
+        shown = {agent.party: agent for agent in agents if agent.revoked is None}
+        return [self._whereabouts.link_of(shown[party]) for party in sorted(shown)]
 
     def _identity(self, token: EnrolmentToken, name: str) -> SpiffeId:
         return SpiffeId(self._authority.trust_domain, token.kind, token.organisation, name)

@@ -339,7 +339,8 @@ class PartyStatus:
     """What the centre knows of a party's link; an enclave also says its TEE and its code.
 
     What it says is a claim for the doctor's eyes: agents believe evidence only. `clock_ahead` are
-    the seconds by which its clock was ahead of this one when it dialled in.
+    the seconds by which its clock was ahead of this one when it dialled in, `server` another server
+    of the same database that a party without a link here dialled last.
     """
 
     party: str
@@ -351,6 +352,7 @@ class PartyStatus:
     tee: str = ""
     measurement: str = ""
     clock_ahead: int | None = None
+    server: str = ""
 
 
 class Courier(Protocol):

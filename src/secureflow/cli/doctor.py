@@ -265,8 +265,19 @@ def _parties(way: Way) -> str:
     from secureflow.sdk import Client
 
     with Client.from_profile(way.known) as connection:
-        links = [link for link in connection.agents.links() if link.connected]
+        every = list(connection.agents.links())
+    links = [link for link in every if link.connected]
     wrong = wrong_clocks({link.party: link.clock_ahead for link in links})
     if wrong is not None:
         raise wrong
+    if elsewhere := {link.party: link.server for link in every if link.server}:
+        raise SecureFlowError(
+            "links_elsewhere",
+            t(
+                "These have no link to this server but dialled another one of its database: "
+                "{parties}.",
+                parties=", ".join(f"{shown(one)} ({shown(at)})" for one, at in elsewhere.items()),
+            ),
+            t("A job waits for them here: submit it at the server that they dialled."),
+        )
     return t("{count} connected, and no clock of theirs differs", count=len(links))

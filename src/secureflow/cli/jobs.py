@@ -33,7 +33,10 @@ From = Annotated[
 _COLUMNS = ("id", "name", "state", "project", "organisation", "submitter", "created")
 _PROGRESS = ("round", "rounds", "loss", "accuracy", "auc")
 _REPORT = ("job", "name", "state", "protection", "tee", "rounds", "contributors")
-_FACTS = ("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "error")
+_FACTS = (
+    *("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "absent"),
+    "error",
+)
 
 
 @app.command("list", help=t("List jobs, the newest first."))
@@ -204,12 +207,20 @@ def _show(job: Job, output: Form) -> None:
         show(job, output)
         return
     progress = {name: job.progress[name] for name in _PROGRESS if name in job.progress}
-    told = {"progress": progress, "error": _why(job.error)}
+    told = {"progress": progress, "absent": _absent(job.progress), "error": _why(job.error)}
     if waiting := job.progress.get("waiting"):
         from secureflow.cli.watching import waiting_lines
 
         told["waiting"] = "\n".join(waiting_lines(waiting))
     show({**vars(job), **told}, output, (*_FACTS, "waiting") if waiting else _FACTS)
+
+
+def _absent(progress: Mapping[str, Any]) -> str:
+    """Return the parties that a job waits for as they have no link to the server that was asked."""
+    from secureflow.application.whereabouts import KEY, told
+
+    absent = progress.get(KEY)
+    return "\n".join(map(said, told(absent))) if isinstance(absent, Mapping) else ""
 
 
 def _contributors(told: Mapping[str, Mapping[str, Any]]) -> str:

@@ -101,7 +101,7 @@ def list_parties(output: Output = Form.TABLE) -> None:
 @parties.command("links", help=t("Show which parties are connected."))
 def links(output: Output = Form.TABLE) -> None:
     """Show link states."""
-    columns = ("party", "connected", "version", "log_size", "clock_ahead", "address")
+    columns = ("party", "connected", "version", "log_size", "clock_ahead", "address", "server")
     with client() as connection:
         show(list(connection.agents.links()), output, columns)
 

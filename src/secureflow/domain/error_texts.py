@@ -140,6 +140,7 @@ CHINESE: Final[dict[str, str]] = {
     "timed_out": "等待超时",
     "ambiguous_name": "名称对应多个对象，请改用编号",
     "clock_skew": "时钟偏差过大",
+    "links_elsewhere": "参与方连到了另一服务器",
     "version_mismatch": "版本不一致",
     "head_refused": "日志头未通过验证",
     "ledger_inconsistent": "账本前后不一致",

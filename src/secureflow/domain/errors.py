@@ -161,6 +161,7 @@ CATALOGUE: dict[str, Category] = {
     "timed_out": Category.UNAVAILABLE,
     "ambiguous_name": Category.INVALID,
     "clock_skew": Category.UNAVAILABLE,
+    "links_elsewhere": Category.UNAVAILABLE,
     "version_mismatch": Category.UNAVAILABLE,
     "head_refused": Category.UNTRUSTED,
     "ledger_inconsistent": Category.UNTRUSTED,

@@ -37,7 +37,8 @@ class Agent:
 
     `id` is its SPIFFE id, `party` the name that rosters use (the organisation's slug, or
     `enclave`), `key` its organisation's Ed25519 signing key (empty for an enclave), `address`
-    where an enclave's uplink listens.
+    where an enclave's uplink listens, `server` the one of this database's servers that it dialled
+    last.
     """
 
     id: str
@@ -49,3 +50,4 @@ class Agent:
     serial: str = ""
     revoked: int | None = None
     address: str = ""
+    server: str = ""

@@ -80,6 +80,7 @@ class PartyLink:
     tee: str = ""
     measurement: str = ""
     clock_ahead: int | None = None
+    server: str = ""
 
 
 @dataclass(frozen=True)

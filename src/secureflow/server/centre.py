@@ -6,6 +6,7 @@ Everything heavy that only a job needs (NumPy, the report renderer) loads with t
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -94,7 +95,8 @@ async def open_centre(
         settings.link, certificate, authority.trust_domain, desk, artifacts, waits.told
     )
     stack.push_async_callback(link.stop, LINK_GRACE)
-    address = _public(settings, await link.start())
+    port = await link.start()
+    address = _public(settings, port)
     parties = _parties(link, Aggregation(artifacts, vectors), waits.told)
     asking = Asking(parties, witnessing.cosigned)
     runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, changed, waits.note)
@@ -115,6 +117,7 @@ async def open_centre(
         quotas=settings.quotas,
         room=artifacts.demand,
         waits=waits.of,
+        server=f"{socket.gethostname()}:{port}",
     )
     desk.open(services)
     stack.push_async_callback(_ended, asyncio.create_task(keep_swept(database.begin, clock)))

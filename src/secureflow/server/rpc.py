@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.adapters.link import Callbacks, PeerIdentity, Standing
 from secureflow.application.access import Principal
 from secureflow.application.aggregation import Scratch
-from secureflow.application.organisations import ENCLAVE, revoked
+from secureflow.application.organisations import ENCLAVE
 from secureflow.application.ports import Artifacts
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.witnessing import Witnessing
@@ -176,22 +176,8 @@ class PartyDesk:
             SecureFlowError: `key_mismatch` when an agent signs with another key than it enrolled.
         """
         services = await self._services
-        agent = await services.organisations.admitted(str(peer.spiffe))
-        key = body.get("key", "")
-        if agent.key and key and key != agent.key:
-            raise SecureFlowError(
-                "key_mismatch",
-                f"{peer.spiffe} enrolled another signing key than it uses now.",
-                "Restore the key, or revoke the agent and enrol a new one; the charter follows.",
-            )
-        address = str(body.get("address", ""))[:256]
-        if peer.party == ENCLAVE and address != agent.address:
-            async with services.begin() as work:
-                current = await work.agents.get(agent.id)
-                if current.revoked is not None:  # a stale copy would undo a revocation
-                    raise revoked(agent.id)
-                await work.agents.save(replace(current, address=address))
-                await work.commit()
+        key, address = body.get("key", ""), str(body.get("address", ""))[:256]
+        await services.organisations.arrived(str(peer.spiffe), key, address)
         await greeted(services, peer, body)
         _log.info(
             "party_connected", party=peer.party, version=shown(str(body.get("version", ""))[:64])

@@ -29,6 +29,7 @@ from secureflow.application.renewals import Renewals
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users
+from secureflow.application.whereabouts import Whereabouts
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.organisations import Agent
 from secureflow.kit.clock import Clock, Ticks
@@ -75,6 +76,7 @@ def make_services(
     quotas: Quotas = DEFAULT_QUOTAS,
     room: Callable[[int], None] = lambda _: None,
     waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
+    server: str = "",
 ) -> Services:
     """Return the use cases over the ports.
 
@@ -90,11 +92,12 @@ def make_services(
         quotas: what one organisation may have at a time.
         room: refuses bytes that a job would store and there is no room for.
         waits: tells who waits for what in a job.
+        server: what this one of the database's servers is called.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     deeds = Deeds(begin, ledger, ports.log_key, clock)
     issuing = Issuing(ports.authority, ledger, ports.log_key, clock)
-    passwords, centre = Passwords(), Centre(link, ledger.origin, ledger.public)
+    passwords, centre = Passwords(), Centre(link, ledger.origin, ledger.public, server)
     asking = Asking(ports.courier, Witnessing(ledger, partial(member_keys, begin)).cosigned)
     recosign = Recosigning(ledger, ports.courier, asking, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
@@ -103,13 +106,15 @@ def make_services(
         tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
         users=Users(begin, deeds, passwords, clock, quotas, ticks),
         organisations=Organisations(
-            begin, deeds, issuing, centre, clock, quotas, expel=expel, hang_up=hang_up
+            *(begin, deeds, issuing, centre, clock, quotas, whereabouts),
+            expel=expel,
+            hang_up=hang_up,
         ),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks),
         charters=Charters(begin, deeds, ports.authority.trust_domain, ledger, continuing),
         projects=Projects(begin, deeds, clock, quotas),
         datasets=Datasets(begin, deeds, clock, quotas),
-        jobs=_jobs(ports, deeds, quotas, stopping, room, waits),
+        jobs=_jobs(ports, deeds, quotas, Whereabouts(ports.courier, server), stopping, room, waits),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
         audit=Audit(begin, ledger, recosign),
@@ -126,20 +131,13 @@ def _jobs(
     ports: Ports,
     deeds: Deeds,
     quotas: Quotas,
+    whereabouts: Whereabouts,
     stopping: Callable[[], bool],
     room: Callable[[int], None],
     waits: Callable[[str], Sequence[dict[str, Any]]],
 ) -> Jobs:
     begin, clock = ports.begin, ports.clock
     return Jobs(
-        *(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, quotas, stopping),
-        clock_of=partial(_clock_of, ports.courier),
-        room=room,
-        waits=waits,
+        *(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, quotas),
+        *(whereabouts, stopping, room, waits),
     )
-
-
-def _clock_of(courier: Courier, party: str) -> int | None:
-    """Return by how many seconds a connected party's clock is ahead."""
-    status = courier.status(party)
-    return status.clock_ahead if status.connected else None

@@ -132,9 +132,9 @@ async def test_agents_are_invisible_across_organisations(stage: Stage) -> None:
         await organisations.invite(stage.admin("bank-a"), "agent", "outsider")
     with refused("not_found"):
         await organisations.invite(stage.admin("bank-a"), "enclave", "")
-    parties = await organisations.parties(stage.scientist("bank-a"), stage.services.courier)
+    parties = await organisations.parties(stage.scientist("bank-a"))
     assert [status.party for status in parties] == ["bank-a", "bank-b", "bank-c"]
-    parties = await organisations.parties(stage.operator, stage.services.courier)
+    parties = await organisations.parties(stage.operator)
     assert len(parties) == 4
 
 

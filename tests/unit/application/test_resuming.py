@@ -17,10 +17,12 @@ from secureflow.application.jobs import Jobs
 from secureflow.application.ports import Journalled
 from secureflow.application.quotas import Quotas
 from secureflow.application.resuming import MOST
+from secureflow.application.whereabouts import Whereabouts
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.users import Role
 from secureflow.engines.script import Ask, Move, Record, Script, effect_digest
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from tests.doubles import SilentCourier
 from tests.stage import Stage
 from tests.unit.application.refusing import refused
 from tests.unit.application.test_driving import JOB, KEY, Faults, World, world
@@ -65,8 +67,9 @@ async def paused(
 
 def use_cases(one: World) -> Jobs:
     begin, unused = one.runner._begin, cast("Any", None)
+    nowhere = Whereabouts(SilentCourier().status, "")
     deeds = Deeds(begin, one.ledger, KEY, lambda: 9)
-    return Jobs(begin, deeds, one.runner, unused, lambda: 9, unused, Quotas())
+    return Jobs(begin, deeds, one.runner, unused, lambda: 9, unused, Quotas(), nowhere)
 
 
 async def test_it_goes_on_where_its_script_is_the_same(tmp_path: Path) -> None:

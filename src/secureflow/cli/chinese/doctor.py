@@ -69,6 +69,12 @@ TEXTS: Final[dict[str, str]] = {
     "clock": "时钟",
     "version": "版本",
     "login": "登录",
+    "These have no link to this server but dialled another one of its database: {parties}.": (
+        "以下各方与本服务器没有链路，而是连到了同一数据库的另一服务器：{parties}。"
+    ),
+    "A job waits for them here: submit it at the server that they dialled.": (
+        "在此提交的任务会一直等待它们：请在它们所连的服务器上提交。"
+    ),
     "{count} connected, and no clock of theirs differs": "{count} 个在线，时钟均与服务器一致",
     "By this machine's clock the server's certificate does not hold: {reason}.": (
         "按本机时钟，服务器的证书此刻无效：{reason}。"

@@ -19,6 +19,7 @@ TEXTS: Final[dict[str, str]] = {
     "log_size": "日志条数",
     "clock_ahead": "时钟快（秒）",
     "address": "地址",
+    "absent": "缺少链路",
     "purpose": "用途",
     "purposes": "用途",
     "members": "成员",

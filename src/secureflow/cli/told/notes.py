@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
+    "{} has no link to this server: it dialled the server {}. A job that is submitted here waits "
+    "for it; submit it at that server.": (
+        "{0} 与本服务器没有链路：它连到了服务器 {1}。在此提交的任务会等待它；请在那台服务器上提交。"
+    ),
+    "{} has no link to this server; a job waits until it dials in.": (
+        "{0} 与本服务器没有链路；任务会等到它连入为止。"
+    ),
     "A round needs all {} contributors: it survives no dropout.": (
         "每一轮都需要全部 {0} 个贡献方：任何一方掉线都无法继续。"
     ),

@@ -162,7 +162,7 @@ async def revoke_agent(key: Key, use: Use, caller: Caller) -> Agent:
 @router.get("/parties", summary="List link statuses", response_model=Listed[PartyStatus])
 async def list_parties(use: Use, caller: Caller) -> object:
     """Return the links of the enclave, the own organisation, and fellow project members."""
-    return listed(Page(list(await use.organisations.parties(caller, use.courier))))
+    return listed(Page(list(await use.organisations.parties(caller))))
 
 
 @secret_router.get("/enrolments", summary="List enrolments")

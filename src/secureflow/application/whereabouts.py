@@ -1,0 +1,82 @@
+"""Which parties a job waits for because they have no link to this server.
+
+Several servers may share a database, but a party dials one of them, and a job is driven by the
+server that it was submitted to. Where a party dialled last stands in its entity, so each server can
+say by name where a job would have found the parties that it misses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from secureflow.application.listing import every
+from secureflow.application.ports import PartyStatus, UnitOfWork
+from secureflow.domain.jobs import Job
+from secureflow.domain.organisations import Agent
+from secureflow.engines.script import ENCLAVE
+
+KEY: Final = "absent"
+"""Where the progress of an unfinished job, as it is told, names them; nothing of it is stored."""
+
+
+class Whereabouts:
+    """Tells who is missing here.
+
+    Args:
+        status: returns a party's link status at this server.
+        server: this server's name.
+    """
+
+    def __init__(self, status: Callable[[str], PartyStatus], server: str) -> None:
+        self._status = status
+        self._server = server
+
+    def clock_of(self, party: str) -> int | None:
+        """Return by how many seconds a connected party's clock is ahead."""
+        status = self._status(party)
+        return status.clock_ahead if status.connected else None
+
+    async def absent(self, work: UnitOfWork, parties: Iterable[str]) -> dict[str, str]:
+        """Return the parties without a link here: the other server each dialled last, or ""."""
+        away = sorted(party for party in parties if not self._status(party).connected)
+        if not away:
+            return {}
+        elsewhere = {
+            agent.party: agent.server
+            for agent in await every(work.agents, party=away)
+            if agent.revoked is None and agent.server != self._server
+        }
+        return {party: elsewhere.get(party, "") for party in away}
+
+    async def placed(self, work: UnitOfWork, job: Job) -> Job:
+        """Return a job as it is told: an unfinished one with the parties that are missing here."""
+        if job.state.final:
+            return job
+        absent = await self.absent(work, parties_of(job.spec))
+        return replace(job, progress={**job.progress, KEY: absent}) if absent else job
+
+    def link_of(self, agent: Agent) -> PartyStatus:
+        """Return a party's link, with the other server that it dialled last where it has none."""
+        status = self._status(agent.party)
+        known = "" if status.connected or agent.server == self._server else agent.server
+        return replace(status, server=known)
+
+
+def parties_of(spec: Mapping[str, Any]) -> list[str]:
+    """Return whom a job asks, its enclave included."""
+    parties = [str(line["party"]) for line in spec["roster"]]
+    return [*parties, *[ENCLAVE] * (spec["protection"] != "secagg")]
+
+
+def told(absent: Mapping[str, str]) -> Iterator[str]:
+    """Yield remarks for people."""
+    for party, server in absent.items():
+        if server:
+            yield (
+                f"{party} has no link to this server: it dialled the server {server}. A job that "
+                "is submitted here waits for it; submit it at that server."
+            )
+        else:
+            yield f"{party} has no link to this server; a job waits until it dials in."
