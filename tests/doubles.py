@@ -181,8 +181,12 @@ class _Journal:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def read(self, job: str) -> list[Journalled]:
-        return [line for (one, _), line in sorted(self._tables.journal.items()) if one == job]
+    async def read(self, job: str, first: int = 0) -> list[Journalled]:
+        lines = sorted(self._tables.journal.items())
+        return [line for (one, seq), line in lines if one == job and seq >= first]
+
+    async def last(self, job: str) -> int:
+        return max((seq for one, seq in self._tables.journal if one == job), default=-1)
 
     async def append(self, job: str, lines: Sequence[Journalled]) -> None:
         for line in lines:
@@ -324,6 +328,9 @@ class MemoryLedger:
 
     async def newest_of(self, author: str, limit: int) -> list[LogEntry]:
         return [e for e in reversed(self.log) if e.author == author][:limit]
+
+    async def authors(self, job: str, size: int) -> list[tuple[str, str]]:
+        return [(e.author, e.hash.hex()) for e in self.log[:size] if e.job == job]
 
     async def story(self, job: str) -> list[LogEntry]:
         own = [e.index for e in self.log if e.job == job]

@@ -104,8 +104,11 @@ class Event:
 class Journal(Protocol):
     """A job's answered effects. The primary key (job, seq) is the fence between replicas."""
 
-    async def read(self, job: str) -> list[Journalled]:
-        """Return the job's lines in order."""
+    async def read(self, job: str, first: int = 0) -> list[Journalled]:
+        """Return the job's lines from a number on, in order; those before it are not looked at."""
+
+    async def last(self, job: str) -> int:
+        """Return the number of the job's last line, whatever that holds; -1 where there is none."""
 
     async def append(self, job: str, lines: Sequence[Journalled]) -> None:
         """Insert lines; a taken (job, seq) raises `fenced`."""
@@ -306,6 +309,12 @@ class Ledger(Protocol):
         self, *, job: str | None = None, start: int = 0, limit: int = 500
     ) -> list[LogEntry]:
         """Return numbered leaves in order, optionally of one job."""
+
+    async def authors(self, job: str, size: int) -> list[tuple[str, str]]:
+        """Return author and hex hash of a job's leaves among the first `size`, in order.
+
+        What the leaves hold is not looked at: it may be damaged.
+        """
 
     async def story(self, job: str) -> list[LogEntry]:
         """Return every leaf of the job, and those between that complete its authors' chains."""

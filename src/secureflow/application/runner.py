@@ -6,8 +6,8 @@ Rules (ARCHITECTURE.md, "The heart"):
 - the answer of effect k, the job's new state, and what effect k+1 sends out become durable in one
   transaction: one commit per outside effect, none for the effects between;
 - failures and cancellation are journalled and enter by `throw()`, on replay too;
-- a job whose script cannot be run (an older version's, or one that no longer fits) is ended without
-  it (`windups`): at start-up, or when it is cancelled;
+- a job whose script cannot be run (an older version's, one that no longer fits, one with a damaged
+  journal) is ended without it (`windups`): at start-up, or when it is cancelled;
 - an effect that was performed but not journalled is performed again under the same idempotency
   key `(job, seq)`; the other side answers from its own record;
 - a fault of the infrastructure (`driving`) is no outcome: the job is driven afresh from the journal
@@ -19,7 +19,7 @@ Rules (ARCHITECTURE.md, "The heart"):
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -241,8 +241,7 @@ class Runner:
         """
         async with self._begin() as unit:
             entity = await unit.jobs.get(job)
-            lines = await unit.journal.read(job)
-        return (await self._replay(entity, lines, WindUp.of(entity))).state
+        return (await self._replay(entity, WindUp.of(entity))).state
 
     async def _replayed(self, job: str) -> Course | None:
         """Feed the journal to a fresh script: the job's own, or the one that ends it without.
@@ -251,26 +250,26 @@ class Runner:
         """
         async with self._begin() as unit:
             entity = await unit.jobs.find(job)
-            if entity is None or entity.state.final:
-                return None
-            lines = await unit.journal.read(job)
+        if entity is None or entity.state.final:
+            return None
         if entity.state is JobState.PAUSED and not _leaves_pause(entity):
             return None
         if RESUMED in entity.progress:  # the leaf that says so goes before the job's next
             await self._ledger.caught_up()
         end = WindUp.of(entity)
         if end is None and (why := _ends_by(entity)) is not None:
-            end = await self._decide(job, lines, why)
-        course = await self._replay(entity, lines, end)
+            end = await self._decide(job, why)
+        course = await self._replay(entity, end)
         if entity.state is JobState.PAUSED and end is None:
             await self._take_up(course)
         return course
 
-    async def _replay(self, job: Job, lines: Sequence[Journalled], end: WindUp | None) -> Course:
+    async def _replay(self, job: Job, end: WindUp | None) -> Course:
+        async with self._begin() as unit:  # of a job that ends without its script: the end alone
+            lines = await unit.journal.read(job.id, end.first if end is not None else 0)
         if end is not None:
             ending = await script_of(job, end, self._ledger)
             course = Course(job.id, job.digest, ending, seq=end.first)
-            lines = [line for line in lines if line.seq >= end.first]
         else:
             script = await asyncio.to_thread(self._script_for, job)  # it may import its engine
             course = Course(job.id, job.digest, script)
@@ -279,11 +278,11 @@ class Runner:
         await asyncio.to_thread(replay, course, lines)
         return course
 
-    async def _decide(
-        self, job: str, lines: Sequence[Journalled], error: SecureFlowError
-    ) -> WindUp:
+    async def _decide(self, job: str, error: SecureFlowError) -> WindUp:
         """Decide, durably, that a job ends by an error without its script."""
-        end = await decide(self._ledger, lines, error)
+        async with self._begin() as unit:
+            last = await unit.journal.last(job)
+        end = await decide(self._ledger, last, error)
         async with self._begin() as unit:
             await unit.jobs.save(end.kept_by(await unit.jobs.get(job)))
             await unit.commit()
@@ -294,16 +293,15 @@ class Runner:
 
         An end that was begun by another version, and no longer fits either, begins anew.
         """
-        if error.code != "script_changed":
+        if error.code not in {"script_changed", DAMAGED}:
             return False
         async with self._begin() as unit:
             entity = await unit.jobs.get(job)
-            lines = await unit.journal.read(job)
         begun = WindUp.of(entity)
         why = SecureFlowError.from_json(begun.error) if begun else cancellation(entity)
         if why is None:
             return False
-        await self._decide(job, lines, why)
+        await self._decide(job, why)
         return True
 
     async def _take_up(self, course: Course) -> None:

@@ -7,11 +7,10 @@ what the job's own script asked last may have been answered by a party under tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
-from secureflow.application.ports import Journalled, Ledger
+from secureflow.application.ports import Ledger
 from secureflow.domain.jobs import Job
 from secureflow.engines.script import JSON, Script
 from secureflow.kit.errors import SecureFlowError
@@ -24,7 +23,6 @@ AWAITED_SECONDS: Final = 60.0
 """How long agents may take to dial in again after a start, to be told of the end."""
 PRESENT_SECONDS: Final = 5.0
 """How long parties may be silent that are told of a cancellation."""
-PAGE: Final = 500
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,13 @@ class WindUp:
         return replace(job, progress={**job.progress, KEY: kept})
 
 
-async def decide(ledger: Ledger, lines: Sequence[Journalled], error: SecureFlowError) -> WindUp:
-    """Return a job's end by an error, after everything that is journalled and logged of it."""
-    first = lines[-1].seq + 2 if lines else 1
-    return WindUp(first, await ledger.caught_up(), error.as_json())
+async def decide(ledger: Ledger, last: int, error: SecureFlowError) -> WindUp:
+    """Return a job's end by an error, after everything that is journalled and logged of it.
+
+    `last` is the number of its journal's last line: what the lines hold plays no part in the end,
+    so one of them that cannot be read does not stand in its way.
+    """
+    return WindUp(last + 2, await ledger.caught_up(), error.as_json())
 
 
 def cancellation(job: Job) -> SecureFlowError | None:
@@ -81,11 +82,7 @@ async def script_of(job: Job, end: WindUp, ledger: Ledger) -> Script[dict[str, A
     """Return a fresh script that ends the job."""
     from secureflow.engines.course.windup import wind_up  # NumPy loads with the first job
 
-    leaves: list[tuple[str, str]] = []
-    start = 0
-    while page := await ledger.entries(job=job.id, start=start, limit=PAGE):
-        leaves += [(one.author, one.hash.hex()) for one in page if one.index < end.size]
-        start = page[-1].index + 1
+    leaves = await ledger.authors(job.id, end.size)
     error = SecureFlowError.from_json(end.error)
     patience = PRESENT_SECONDS if error.code == "cancelled" else AWAITED_SECONDS
     return wind_up(job.id, job.script, job.spec, job.digest, leaves, error, patience)

@@ -177,6 +177,82 @@ async def test_a_cancelled_job_whose_script_changed_meanwhile_ends(centre: Centr
     assert {one.verb for one in centre.courier.asked} == {"finish", "cosign"}
 
 
+DAMAGES = (
+    "UPDATE journal SET answer = '{' WHERE job = 'job_1'",
+    "UPDATE journal SET answer = x'fffe' WHERE job = 'job_1' AND seq = 1",
+    "UPDATE journal SET seq = 'one' WHERE job = 'job_1' AND seq = 1",
+    "DELETE FROM journal WHERE job = 'job_1' AND seq = 0",
+    "UPDATE log_leaves SET document = '{', data = x'00', salt = x'00' WHERE job = 'job_1'",
+)
+
+
+@pytest.fixture
+async def damaged(centre: Centre, request: pytest.FixtureRequest) -> Centre:
+    """Return a centre with a job of three effects, one of its parts damaged."""
+    centre.script = changed_script
+    centre.restart()
+    lines = [Journalled(seq, effect_digest(Move("running")), {"n": seq}, None) for seq in range(3)]
+    leaf = server_leaf("noted", {"n": 1}, "log.example", KEY, 5, job=JOB.id, seq=1)
+    await centre.keep(replace(JOB, script="training/2"), *lines, leaf=leaf)
+    await centre.ledger.caught_up()
+    async with centre.database.engine.begin() as connection:
+        await connection.exec_driver_sql(request.param)
+    return centre
+
+
+@pytest.mark.parametrize("damaged", DAMAGES, indirect=True)
+async def test_a_job_whose_record_is_damaged_is_cancelled_all_the_same(damaged: Centre) -> None:
+    """A start pauses it alone; a cancellation tells everybody, closes it, and runs no script."""
+    await damaged.keep(replace(JOB, id="job_2", script="training/2"))
+    await damaged.runner.resume_all()
+    await damaged.until(lambda job: job.state is JobState.PAUSED)
+    # The other job goes on.
+    await damaged.until(lambda _: "bank-b" in {one.party for one in damaged.courier.asked})
+    damaged.script = no_script
+    await damaged.runner.stop()
+    damaged.restart()
+    damaged.courier.asked.clear()
+    await damaged.runner.cancel(JOB.id, "usr_1")
+    ended = await damaged.ends()
+    assert (ended.state, (ended.error or {})["code"]) == (JobState.CANCELLED, "cancelled")
+    told = [one for one in damaged.courier.asked if one.verb == "finish"]
+    assert {one.party for one in told} == {*BANKS, "enclave"}
+    assert {one.body["outcome"] for one in told} == {"cancelled"}
+    kinds = [kind async for kind in _kinds(damaged)]
+    assert kinds.count("job.closed") == 1
+
+
+async def _kinds(centre: Centre) -> AsyncIterator[str]:
+    async with centre.database.engine.connect() as connection:
+        query = "SELECT kind FROM log_leaves WHERE job = 'job_1' ORDER BY number"
+        for row in await connection.exec_driver_sql(query):
+            yield row.kind
+
+
+@pytest.mark.parametrize("damaged", DAMAGES[:2], indirect=True)
+async def test_one_that_was_cancelled_before_the_damage_ends_at_the_start(damaged: Centre) -> None:
+    async with damaged.database.begin() as unit:
+        job = await unit.jobs.get(JOB.id)
+        await unit.jobs.save(replace(job, progress={"cancel": "usr_1"}))
+        await unit.commit()
+    await damaged.runner.resume_all()
+    assert (await damaged.ends()).state is JobState.CANCELLED
+    assert {one.verb for one in damaged.courier.asked} == {"finish", "cosign"}
+
+
+async def test_an_end_whose_own_journal_is_damaged_begins_anew(centre: Centre) -> None:
+    begun = {"first": 2, "size": 0, "error": SecureFlowError("cancelled", "x").as_json()}
+    job = replace(JOB, script="training/2", progress={"cancel": "usr_1", "windup": begun})
+    line = Journalled(2, effect_digest(Move("running")), {"n": 2}, None)
+    await centre.keep(job, line)
+    async with centre.database.engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE journal SET answer = '{'")
+    await centre.runner.resume_all()
+    ended = await centre.ends()
+    assert ended.state is JobState.CANCELLED
+    assert (WindUp.of(ended) or begun).first == 4  # type: ignore[union-attr]
+
+
 async def test_without_a_cancellation_a_changed_script_only_pauses(centre: Centre) -> None:
     centre.script = changed_script
     centre.restart()

@@ -12,6 +12,7 @@ from secureflow.adapters.database import entities, tables
 from secureflow.adapters.database.checking import RESTORE, raw
 from secureflow.adapters.database.damage import load_json
 from secureflow.adapters.database.entities import Kind
+from secureflow.adapters.database.records import journal_line, journal_of
 from secureflow.application.ports import Journalled
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.jobs import Job
@@ -70,12 +71,7 @@ class RowsCheck:
         Raises:
             SecureFlowError: `record_damaged`.
         """
-        table = tables.JOURNAL
-        query = sa.select(table).where(table.c.job == job).order_by(table.c.seq)
-        return [
-            Journalled(row.seq, row.digest, row.answer, row.failure)
-            for row in self._connection.execute(query)
-        ]
+        return [journal_line(row) for row in self._connection.execute(journal_of(job))]
 
     def _entities(self, kind: Kind[Any]) -> Iterator[Finding]:
         query = kind.rows.order_by(kind.table.c.id)

@@ -233,6 +233,13 @@ class SqlLedger:
         query = query.order_by(LOG_LEAVES.c.number.desc()).limit(max(1, min(limit, MAX_PAGE)))
         return [_entry(row) for row in await self._read(query)]
 
+    async def authors(self, job: str, size: int) -> list[tuple[str, str]]:
+        """Return author and hex hash of a job's leaves among the first `size`, in order."""
+        table = LOG_LEAVES
+        query = sa.select(table.c.author, table.c.hash)
+        query = query.where(table.c.job == job, table.c.number < size).order_by(table.c.number)
+        return [(row.author, bytes(row.hash).hex()) for row in await self._read(query)]
+
     async def story(self, job: str) -> list[LogEntry]:
         """Return every leaf of the job, and without their documents those of other jobs that lie
         between two leaves of one author: what an audit bundle needs to show each chain whole.

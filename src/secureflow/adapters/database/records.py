@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_ANSWERS: Final = 1000
 """Answers to POSTs that are kept of one user."""
+_LARGEST: Final = 1 << 53
+"""No line has such a number; what is no number at all is beyond it, too (SQLite)."""
 FORGOTTEN_ANSWERS: Final = 100
 """The oldest of them, where there is one more."""
 
@@ -35,11 +37,17 @@ class SqlJournal:
     def __init__(self, unit: SqlUnitOfWork) -> None:
         self._unit = unit
 
-    async def read(self, job: str) -> list[Journalled]:
-        """Return the job's lines in order."""
-        query = sa.select(JOURNAL).where(JOURNAL.c.job == job).order_by(JOURNAL.c.seq)
-        rows = await self._unit.read(query)
-        return [Journalled(row.seq, row.digest, row.answer, row.failure) for row in rows]
+    async def read(self, job: str, first: int = 0) -> list[Journalled]:
+        """Return the job's lines from a number on, in order; those before it are not looked at."""
+        rows = await self._unit.read(journal_of(job, first))
+        return [journal_line(row) for row in rows]
+
+    async def last(self, job: str) -> int:
+        """Return the number of the job's last line, whatever that holds; -1 where there is none."""
+        newest = sa.func.max(JOURNAL.c.seq)
+        query = sa.select(newest).where(JOURNAL.c.job == job, JOURNAL.c.seq < _LARGEST)
+        found = (await self._unit.read(query)).scalar()
+        return -1 if found is None else int(found)
 
     async def append(self, job: str, lines: Sequence[Journalled]) -> None:
         """Insert lines; a taken (job, seq) raises `fenced`, and nothing can be committed then."""
@@ -55,6 +63,17 @@ class SqlJournal:
                     "Nothing to do: the other replica goes on with the job.",
                 )
             )
+
+
+def journal_of(job: str, first: int = 0) -> sa.Select[Any]:
+    """Return the query of a job's lines from a number on, in order."""
+    query = sa.select(JOURNAL).where(JOURNAL.c.job == job, JOURNAL.c.seq >= first)
+    return query.order_by(JOURNAL.c.seq)
+
+
+def journal_line(row: Any) -> Journalled:
+    """Return a stored line."""
+    return Journalled(row.seq, row.digest, row.answer, row.failure)
 
 
 def _journal_row(job: str, line: Journalled) -> dict[str, Any]:
