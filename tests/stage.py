@@ -8,6 +8,7 @@ anything of the other.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class Stage:
     now: list[int]
     ticks: list[float]
     expelled: list[Agent]
-    hung_up: list[tuple[str, str]]
+    told_disabled: list[Sequence[str]]
     keys: dict[str, SigningKey] = field(default_factory=dict)
     people: dict[tuple[str, Role], Principal] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
@@ -197,7 +198,7 @@ def empty_stage(
     now, ticks = [NOW], [0.0]
     driver, bus, artifacts = NotingDriver(), MemoryBus(), MemoryArtifacts()
     expelled: list[Agent] = []
-    hung_up: list[tuple[str, str]] = []
+    told_disabled: list[Sequence[str]] = []
     ports = Ports(
         begin=database.begin,
         ledger=ledger,
@@ -214,12 +215,14 @@ def empty_stage(
         ports,
         "127.0.0.1:8444",
         expel=expelled.append,
-        hang_up=lambda agent, reason: hung_up.append((agent.id, reason.code)),
+        tell_disabled=told_disabled.append,
         ticks=lambda: ticks[0],
         quotas=quotas or Quotas(),
         server=server,
     )
-    return Stage(services, database, ledger, driver, bus, artifacts, now, ticks, expelled, hung_up)
+    return Stage(
+        services, database, ledger, driver, bus, artifacts, now, ticks, expelled, told_disabled
+    )
 
 
 async def two_worlds(directory: Path, quotas: Quotas | None = None) -> Stage:

@@ -21,7 +21,7 @@ from secureflow.application.quotas import Quotas
 from secureflow.application.whereabouts import Whereabouts
 from secureflow.domain.charter import RESERVED
 from secureflow.domain.ids import new_id
-from secureflow.domain.organisations import Agent, AgentKind, Enrolment, Organisation
+from secureflow.domain.organisations import Agent, AgentKind, Enrolment, Organisation, shut_out
 from secureflow.kit import crypto
 from secureflow.kit.clock import Clock
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
@@ -69,7 +69,8 @@ class Centre:
 class Organisations:
     """Use cases around organisations and their agents.
 
-    `expel` cuts a revoked agent's open link; `hang_up` one whose organisation is disabled.
+    `expel` cuts a revoked agent's open link; `tell_disabled` is told of all organisations that are
+    disabled, whenever one is or is let in again.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Organisations:
         quotas: Quotas,
         whereabouts: Whereabouts,
         expel: Callable[[Agent], None] = lambda _: None,
-        hang_up: Callable[[Agent, SecureFlowError], None] = lambda _, __: None,
+        tell_disabled: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
         self._begin = begin
         self._deeds = deeds
@@ -93,7 +94,7 @@ class Organisations:
         self._quotas = quotas
         self._whereabouts = whereabouts
         self._expel = expel
-        self._hang_up = hang_up
+        self._tell_disabled = tell_disabled
 
     @property
     def ca(self) -> str:
@@ -147,15 +148,18 @@ class Organisations:
             organisation = await deed.work.organisations.find(slug)
             if organisation is None:
                 raise missing("organisation", slug)
-            agents = await every(deed.work.agents, organisation=slug)
             if organisation.disabled != disabled:
                 organisation = replace(organisation, disabled=disabled)
                 await deed.work.organisations.save(organisation)
                 kind = "organisation.disabled" if disabled else "organisation.enabled"
                 deed.record(kind, {"organisation": slug, "by": principal.user})
-            for agent in agents if disabled else ():
-                deed.then(partial(self._hang_up, agent, shut_out(slug)))
+            deed.then(partial(self._tell_disabled, await _disabled(deed.work)))
             return deed.answer(organisation)
+
+    async def disabled(self) -> list[str]:
+        """Return the organisations that are shut out."""
+        async with self._begin() as work:
+            return await _disabled(work)
 
     async def invite(
         self, principal: Principal, kind: AgentKind, organisation: str
@@ -362,16 +366,6 @@ def revoked(spiffe: str) -> SecureFlowError:
     )
 
 
-def shut_out(organisation: str) -> SecureFlowError:
-    """Return the refusal of whoever speaks for an organisation that the operator disabled."""
-    return SecureFlowError(
-        "organisation_disabled",
-        f"The operator has disabled the organisation {organisation}.",
-        "Ask the operator why. An administrator lets it in again: secureflow org enable "
-        f"{organisation}. Nothing needs to be enrolled anew then.",
-    )
-
-
 async def speaking(work: UnitOfWork, agent: Agent) -> Agent:
     """Return the agent if it and its organisation may still speak.
 
@@ -385,6 +379,10 @@ async def speaking(work: UnitOfWork, agent: Agent) -> Agent:
         if organisation is None or organisation.disabled:
             raise shut_out(agent.organisation)
     return agent
+
+
+async def _disabled(work: UnitOfWork) -> list[str]:
+    return [one.id for one in await every(work.organisations) if one.disabled]
 
 
 async def _found(work: UnitOfWork, spiffe: str) -> Agent:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from secureflow.kit.errors import SecureFlowError
+
 AgentKind = Literal["agent", "enclave"]
 
 
@@ -51,3 +53,13 @@ class Agent:
     revoked: int | None = None
     address: str = ""
     server: str = ""
+
+
+def shut_out(organisation: str) -> SecureFlowError:
+    """Return the refusal of whoever speaks for an organisation that the operator disabled."""
+    return SecureFlowError(
+        "organisation_disabled",
+        f"The operator has disabled the organisation {organisation}.",
+        "Ask the operator why. An administrator lets it in again: secureflow org enable "
+        f"{organisation}. Nothing needs to be enrolled anew then.",
+    )

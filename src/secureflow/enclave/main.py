@@ -71,7 +71,7 @@ async def serve(settings: EnclaveSettings) -> None:
         identity.trust_domain,
         worker.uploads,
         clock=system_clock,
-        revoked=lambda: link.revoked,
+        refusal_of=link.refusal_of,
     )
     port = await uplink.start()
     place = _public(settings, port)

@@ -110,7 +110,7 @@ async def open_centre(
         ),
         address,
         expel=lambda agent: link.expel(agent.party, agent.id, revoked(agent.id)),
-        hang_up=lambda agent, reason: link.disconnect(agent.party, reason),
+        tell_disabled=link.shut_out,
         readiness=readiness,
         stopping=stopping,
         metrics=metrics,
@@ -121,6 +121,7 @@ async def open_centre(
     )
     desk.open(services)
     stack.push_async_callback(_ended, asyncio.create_task(keep_swept(database.begin, clock)))
+    link.shut_out(await services.organisations.disabled())
     await _go_on(services, runner)
     return Centre(services, certificate, address)
 

@@ -34,7 +34,6 @@ from secureflow.application.witnessing import Witnessing
 from secureflow.domain.organisations import Agent
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
-from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority
 from secureflow.server.metrics import Metrics
 from secureflow.server.services import Readiness, Services
@@ -68,7 +67,7 @@ def make_services(
     link: str,
     *,
     expel: Callable[[Agent], None] = lambda _: None,
-    hang_up: Callable[[Agent, SecureFlowError], None] = lambda _, __: None,
+    tell_disabled: Callable[[Sequence[str]], None] = lambda _: None,
     readiness: Readiness = always_ready,
     stopping: Callable[[], bool] = lambda: False,
     ticks: Ticks = time.monotonic,
@@ -84,7 +83,7 @@ def make_services(
         ports: the world.
         link: `host:port` of the link, as newcomers are told.
         expel: cuts the open link of a revoked agent.
-        hang_up: cuts the open link of an agent that may come back.
+        tell_disabled: shuts out the organisations that are disabled now, and no others.
         readiness: tells which parts work.
         stopping: tells long streams to end.
         ticks: paces login attempts.
@@ -108,7 +107,7 @@ def make_services(
         organisations=Organisations(
             *(begin, deeds, issuing, centre, clock, quotas, whereabouts),
             expel=expel,
-            hang_up=hang_up,
+            tell_disabled=tell_disabled,
         ),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks),
         charters=Charters(begin, deeds, ports.authority.trust_domain, ledger, continuing),

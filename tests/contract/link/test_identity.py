@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -316,13 +317,14 @@ class Door:
 
     def __init__(self, enclave: Party, credentials: CredentialFiles, domain: str) -> None:
         self.came: list[str] = []
+        self.begun = asyncio.Event()
         self.server = UplinkServer(
             "127.0.0.1:0",
             credentials,
             domain,
             self,
             clock=now,
-            revoked=lambda: enclave.link.revoked,
+            refusal_of=enclave.link.refusal_of,
         )
 
     async def offer(self, peer: PeerIdentity, offer: dict[str, object]) -> dict[str, object]:
@@ -330,8 +332,15 @@ class Door:
         self.came.append(peer.party)
         return {"state": "accepted", "receipt": {}}
 
-    async def receive(self, *_: object) -> dict[str, object]:
-        raise AssertionError
+    async def receive(
+        self, peer: PeerIdentity, start: int, header: bytes, messages: AsyncIterator[bytes]
+    ) -> dict[str, object]:
+        del start, header
+        self.begun.set()
+        async for _ in messages:
+            pass
+        self.came.append(peer.party)
+        return {}
 
 
 async def _knock(address: str, credentials: CredentialFiles) -> str:
@@ -368,13 +377,102 @@ async def test_the_enclave_refuses_whom_the_centre_has_revoked(centre: Centre) -
     await enclave.stop()
 
 
+async def test_an_organisation_that_is_disabled_is_refused_at_both_doors_until_it_is_enabled(
+    centre: Centre,
+) -> None:
+    a = centre.pki.agent("bank-a")
+    peer = Party(centre.address, a, idle).start()
+    credentials = centre.pki.enclave()
+    enclave = Party(centre.address, credentials, echo).start()
+    await asyncio.gather(peer.link.connected.wait(), enclave.link.connected.wait())
+    door = Door(enclave, credentials, centre.pki.authority.trust_domain)
+    address = f"127.0.0.1:{await door.server.start()}"
+    asked = asyncio.create_task(centre.ask("bank-a", "train"))
+    shut = asyncio.Event()
+    sending = asyncio.create_task(_send(address, a, shut))
+    await asyncio.gather(until(lambda: peer.handled), door.begun.wait())
+    centre.refuse_hello = SecureFlowError("organisation_disabled", "bank-a is disabled.")
+    centre.server.shut_out(["bank-a"])
+    for ends in (asked, centre.ask("bank-a", "train", seq=2)):
+        with pytest.raises(SecureFlowError) as caught:
+            await ends
+        assert caught.value.code == "organisation_disabled"
+    await until(lambda: enclave.link.disabled)
+    shut.set()
+    assert await sending == "organisation_disabled"  # what was under way is not folded either
+    assert await _knock(address, a) == "organisation_disabled"
+    assert await _knock(address, centre.pki.agent("bank-b")) == ""
+    assert door.came == ["bank-b"]
+    await enclave.stop()
+    again = Party(centre.address, credentials, echo).start()
+    await again.link.connected.wait()
+    assert again.link.disabled == {"bank-a"}  # it is told at its welcome as well
+    await again.stop()
+    enclave.start()
+    centre.refuse_hello = None
+    await peer.link.connected.wait()  # by itself: the record lets it in again
+    await until(lambda: enclave.link.connected.is_set() and not enclave.link.disabled)
+    assert await _knock(address, a) == ""
+    centre.server.shut_out(["bank-a"])
+    centre.server.shut_out([])  # or it is told so
+    await until(lambda: not enclave.link.disabled)
+    assert await _knock(address, a) == ""
+    await door.server.stop(0)
+    await asyncio.gather(peer.stop(), enclave.stop())
+
+
+async def test_who_is_disabled_while_it_is_welcomed_is_not_let_in(centre: Centre) -> None:
+    hello, met = centre._on_hello, []
+
+    async def disabled_meanwhile(peer: PeerIdentity, body: Any) -> None:
+        await hello(peer, body)
+        if not met:
+            centre.server.shut_out(["bank-a"])
+        met.append(peer.party)
+
+    centre._on_hello = disabled_meanwhile  # type: ignore[method-assign]
+    await centre.server.stop(0)
+    centre.server = centre._make(centre.port)
+    await centre.server.start()
+    peer = Party(centre.address, centre.pki.agent("bank-a"), echo).start()
+    await until(lambda: peer.link.trouble)
+    assert peer.link.trouble is not None
+    assert peer.link.trouble.code == "organisation_disabled"
+    await peer.stop()
+
+
+async def idle(*_: object) -> object:
+    return await asyncio.get_running_loop().create_future()
+
+
+async def _send(address: str, credentials: CredentialFiles, shut: asyncio.Event) -> str:
+    """Begin an upload, go on with it when told to; return the refusal's code, or nothing."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield bytes(4) + b"header"
+        await shut.wait()
+        yield b"chunk"
+
+    channel = open_channel(address, credentials(), ENCLAVE_NAME)
+    try:
+        send = channel.stream_unary("/secureflow.wire.v1.Uplink/Send", identity, identity)
+        await send(chunks())
+    except grpc.aio.AioRpcError as failure:
+        return refusal(failure, "the enclave").code
+    finally:
+        await channel.close()
+    return ""
+
+
 async def test_only_enclaves_are_told_who_is_revoked(centre: Centre) -> None:
     centre.revoked_lately.append("spiffe://consortium.example/org/bank-b/agent/a1")
     peer = Party(centre.address, centre.pki.agent("bank-a"), echo).start()
     await peer.link.connected.wait()
     centre.server.expel("bank-c", "spiffe://x.example/server", SecureFlowError("forbidden", ""))
     assert await peer.link.call("status", {}) == {}
-    assert peer.link.revoked == frozenset()
+    centre.server.shut_out(["bank-b"])
+    assert await peer.link.call("status", {}) == {}
+    assert peer.link.revoked == peer.link.disabled == frozenset()
     await peer.stop()
 
 

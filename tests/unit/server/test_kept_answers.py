@@ -155,7 +155,7 @@ async def test_a_commit_that_nobody_heard_of_is_told_when_asked_again(api: Api, 
     if name == "revoke_agent":
         assert [agent.id for agent in api.stage.expelled] == [api.stage.ids["bank-a.agent"]]
     if name == "disable_organisation":
-        assert [one for one, _ in api.stage.hung_up] == [api.stage.ids["outsider.agent"]]
+        assert api.stage.told_disabled == [["outsider"]]
     if name == "submit_job":
         assert len(api.stage.driver.started) == 2
 

@@ -115,5 +115,16 @@ def parse_revoked(value: JSON) -> frozenset[str]:
     return frozenset(str(SpiffeId.parse(one)) for one in value)
 
 
+def parse_disabled(value: JSON) -> frozenset[str]:
+    """Read the organisations that are disabled at the centre.
+
+    Raises:
+        SecureFlowError: `malformed_request`.
+    """
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise SecureFlowError("malformed_request", "The list of disabled organisations is none.")
+    return frozenset(value)
+
+
 def _is_hash(value: JSON) -> bool:
     return isinstance(value, str) and _HASH.fullmatch(value) is not None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,13 +21,15 @@ from secureflow.adapters.link.backoff import Backoff
 from secureflow.adapters.link.blobs import Source, fetch, store
 from secureflow.adapters.link.credentials import CredentialFiles, Credentials
 from secureflow.adapters.link.desk import Desk, Handle
-from secureflow.adapters.link.messages import Standing, parse_error, parse_revoked
+from secureflow.adapters.link.messages import Standing, parse_disabled, parse_error, parse_revoked
 from secureflow.adapters.link.refusals import answered
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
+from secureflow.domain.organisations import shut_out
 from secureflow.kit.clock import Clock, ahead_of, difference, is_news, naming_clocks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.spiffe import SpiffeId
 from secureflow.wire import Envelope, decode, encode
 
 JSON = Any
@@ -97,6 +99,8 @@ class Link:
         """Why the link does not stand now."""
         self.revoked: frozenset[str] = frozenset()
         """SPIFFE ids that the centre says it has revoked (told to enclaves); none comes back."""
+        self.disabled: frozenset[str] = frozenset()
+        """Organisations that the centre says are disabled now (told to enclaves)."""
         self.clock_ahead: int | None = None
         """Seconds by which this clock was ahead of the centre's when they met last."""
 
@@ -151,6 +155,24 @@ class Link:
     async def standing(self) -> None:
         """Wait until the centre has welcomed this party."""
         await self.connected.wait()
+
+    def refusal_of(self, spiffe: SpiffeId) -> SecureFlowError | None:
+        """Return why an agent is refused that the centre revoked or whose organisation it disabled.
+
+        The centre's word shuts out and lets nobody in: that takes a certificate.
+        """
+        if str(spiffe) in self.revoked:
+            return SecureFlowError(
+                "certificate_revoked",
+                f"{spiffe} has been revoked.",
+                "Enrol again with a new token from the operator.",
+            )
+        return shut_out(spiffe.organisation) if spiffe.organisation in self.disabled else None
+
+    def _bar(self, told: Mapping[str, JSON]) -> None:
+        self.revoked |= parse_revoked(told.get("revoked", []))
+        if "disabled" in told:
+            self.disabled = parse_disabled(told["disabled"])
 
     def doubt(self, error: SecureFlowError) -> None:
         """Dial anew where the centre holds this certificate, which let the link in, for run out.
@@ -212,7 +234,7 @@ class Link:
         await stream.write(Envelope("", "hello", {"time": self._clock(), **self._hello()}))
         welcome = await stream.read()
         if welcome is not None and welcome.kind == "welcome":
-            self.revoked |= parse_revoked(welcome.body.get("revoked", []))
+            self._bar(welcome.body)
             self._backoff.reset()
             self.trouble = None
             self.compare(welcome.body.get("time"))
@@ -244,7 +266,7 @@ class Link:
             self._desk.withdraw(job)
             self._withdrawn(job)
         elif envelope.kind == "revoked":
-            self.revoked |= parse_revoked(envelope.body.get("revoked"))
+            self._bar(envelope.body)
         else:
             raise SecureFlowError("unknown_kind", f"The server sent an unknown '{envelope.kind}'.")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from secureflow.application.ports import Artifacts, PartyStatus, Request
 from secureflow.application.throttle import Throttle
 from secureflow.application.waiting import Told
 from secureflow.domain.clocks import naming
+from secureflow.domain.organisations import shut_out
 from secureflow.kit.clock import Clock, ahead_of, difference, is_news
 from secureflow.kit.disk import WAITED_FOR, exhausted
 from secureflow.kit.errors import SecureFlowError
@@ -115,6 +116,7 @@ class LinkServer:
         self._pushes: set[asyncio.Task[None]] = set()
         self._gone: set[str] = set()
         self._enclaves: set[str] = set()
+        self._disabled: frozenset[str] = frozenset()
         self._pace = Throttle(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE, time.monotonic)
         self._server: grpc.aio.Server | None = None
 
@@ -151,8 +153,11 @@ class LinkServer:
         """Deliver (again after a reconnect) until answered; see `ports.Courier`.
 
         A party that let a patience run out and has not dialled in since is not waited for again:
-        one that is gone for good would else cost every round the whole patience.
+        one that is gone for good would else cost every round the whole patience. One that is
+        disabled is not waited for at all.
         """
+        if request.party in self._disabled:
+            raise shut_out(request.party)
         if request.patience is not None and request.party in self._gone:
             raise silent(request)
         try:
@@ -189,9 +194,26 @@ class LinkServer:
     def expel(self, party: str, spiffe: str, reason: SecureFlowError) -> None:
         """Cut a revoked party off, and tell enclaves to refuse it at their own door."""
         self.disconnect(party, reason)
+        self._tell_enclaves({"revoked": [spiffe]})
+
+    def shut_out(self, organisations: Iterable[str]) -> None:
+        """Shut out the organisations that are disabled now, and let all others in.
+
+        Their links are cut, what they were asked ends by that name, and enclaves, whose door this
+        is not, are told.
+        """
+        self._disabled = frozenset(organisations)
+        for party in sorted(self._disabled):
+            reason = shut_out(party)
+            self.disconnect(party, reason)
+            for request in self._requests.of_party(party):
+                self._requests.fail(request.id, party, reason)
+        self._tell_enclaves({"disabled": sorted(self._disabled)})
+
+    def _tell_enclaves(self, who: dict[str, JSON]) -> None:
         for enclave in self._enclaves:
             if stream := self._streams.get(enclave):
-                stream.send(Envelope("", "revoked", {"revoked": [spiffe]}))
+                stream.send(Envelope("", "revoked", {"revoked": [], **who}))
 
     async def _call(self, data: bytes, context: Context) -> bytes:
         peer = await self._gate.admit(context)
@@ -243,7 +265,9 @@ class LinkServer:
         standing, address = Standing.parse(hello.body), hello.body.get("address", "")
         if address != "":
             address = str(parse_address(address, f"The uplink address of {peer.party}"))
+        disabled = self._disabled
         await self._callbacks.on_hello(peer, hello.body)
+        self._let_in(peer.party, disabled)
         self.disconnect(
             peer.party,
             SecureFlowError(
@@ -267,9 +291,18 @@ class LinkServer:
             # Listed after the stream is known: what is revoked meanwhile is told over it as well.
             self._enclaves.add(peer.party)
             greeting["revoked"] = list(await self._callbacks.revoked())
+            greeting["disabled"] = sorted(self._disabled)
         stream.send(Envelope("", "welcome", greeting))
         for request in self._requests.of_party(peer.party):
             self._deliver(request)
+
+    def _let_in(self, party: str, before: frozenset[str]) -> None:
+        """Forget that a party was disabled: the record, asked since, lets it in again."""
+        if party not in self._disabled:
+            return
+        if self._disabled is not before:  # while it was asked
+            raise shut_out(party)
+        self.shut_out(self._disabled - {party})
 
     def _compared(self, party: str, theirs: JSON, before: int | None = None) -> int | None:
         """Return by how much a party's clock is ahead; what has changed is said in the log."""

@@ -9,7 +9,7 @@ which nobody answers any more is given up by its keepalive, and the upload goes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Container
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
 import grpc
@@ -73,7 +73,7 @@ class UplinkServer:
         handler: opens and folds.
         clock: unix seconds.
         bounds: what strangers may take up.
-        revoked: returns the SPIFFE ids that the centre has revoked, as far as it is known here.
+        refusal_of: returns why an agent may not upload now, as far as it is known here.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class UplinkServer:
         *,
         clock: Clock,
         bounds: Bounds = DEFAULT,
-        revoked: Callable[[], Container[str]] = frozenset,
+        refusal_of: Callable[[SpiffeId], SecureFlowError | None] = lambda _: None,
     ) -> None:
         self._bind = bind
         self._credentials = credentials
         self._handler = handler
         self._bounds = bounds
-        self._revoked = revoked
+        self._refusal_of = refusal_of
         self._gate = Gate(trust_domain, self._authorise, clock)
         self._server: grpc.aio.Server | None = None
 
@@ -121,15 +121,11 @@ class UplinkServer:
             await self._server.stop(grace)
 
     async def _authorise(self, spiffe: SpiffeId, serial: str) -> PeerIdentity:
-        """Admit every agent that is not revoked: the signed spec decides who may send what."""
+        """Admit every agent that is not shut out: the signed spec decides who may send what."""
         if spiffe.role != "agent":
             raise SecureFlowError("forbidden", f"{spiffe} is no agent and uploads nothing.")
-        if str(spiffe) in self._revoked():
-            raise SecureFlowError(
-                "certificate_revoked",
-                f"{spiffe} has been revoked.",
-                "Enrol again with a new token from the operator.",
-            )
+        if (refusal := self._refusal_of(spiffe)) is not None:
+            raise refusal
         return PeerIdentity(spiffe.organisation, spiffe, serial)
 
     async def _offer(self, data: bytes, context: Context) -> bytes:
@@ -149,10 +145,20 @@ class UplinkServer:
             start = int.from_bytes(first[:4], "big")
             if len(first) < 5 or start > MAX_START:
                 raise SecureFlowError("malformed_offer", "The upload does not begin with a header.")
-            receipt = await self._handler.receive(peer, start, first[4:], messages)
+            coming = self._while_admitted(peer, messages)
+            receipt = await self._handler.receive(peer, start, first[4:], coming)
             return canonical_bytes(receipt)
         except SecureFlowError as error:
             await refuse(context, error)
+
+    async def _while_admitted(
+        self, peer: PeerIdentity, messages: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """Pass messages on; who is shut out while they come contributes nothing."""
+        async for message in messages:
+            if (refusal := self._refusal_of(peer.spiffe)) is not None:
+                raise refusal
+            yield message
 
 
 class Uplink:
