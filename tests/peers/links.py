@@ -78,6 +78,8 @@ class Centre:
         self.calls: list[tuple[str, str, JSON]] = []
         self.greeted = asyncio.Event()
         self.refuse_hello: SecureFlowError | None = None
+        self.refuse_party = ""
+        """Whose hello is refused; every one's where nobody is named."""
         self.riders: Callable[[str, Standing], JSON] = lambda *_: None
         self.answer_call: Callable[[str, str, JSON], JSON] = lambda _, __, body: body
         self.readable = True
@@ -143,7 +145,7 @@ class Centre:
         return self.revoked_lately
 
     async def _on_hello(self, peer: PeerIdentity, hello: JSON) -> None:
-        if self.refuse_hello:
+        if self.refuse_hello and self.refuse_party in ("", peer.party):
             raise self.refuse_hello
         self.hellos.append((peer.party, hello))
         asyncio.get_running_loop().call_soon(self.greeted.set)

@@ -16,8 +16,9 @@ from secureflow.application.access import Principal, missing, require
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.issuing import Issuing, issued
 from secureflow.application.listing import every, first, walked, whole
-from secureflow.application.ports import Begin, Page, PartyStatus, UnitOfWork
+from secureflow.application.ports import Begin, Courier, Page, PartyStatus, UnitOfWork
 from secureflow.application.quotas import Quotas
+from secureflow.application.repeats import conflict, request_of
 from secureflow.application.whereabouts import Whereabouts
 from secureflow.domain.charter import RESERVED
 from secureflow.domain.ids import new_id
@@ -81,7 +82,6 @@ class Organisations:
         centre: Centre,
         clock: Clock,
         quotas: Quotas,
-        whereabouts: Whereabouts,
         expel: Callable[[Agent], None] = lambda _: None,
         tell_disabled: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
@@ -92,7 +92,6 @@ class Organisations:
         self._centre = centre
         self._clock = clock
         self._quotas = quotas
-        self._whereabouts = whereabouts
         self._expel = expel
         self._tell_disabled = tell_disabled
 
@@ -156,18 +155,21 @@ class Organisations:
             deed.then(partial(self._tell_disabled, await _disabled(deed.work)))
             return deed.answer(organisation)
 
-    async def disabled(self) -> list[str]:
+    async def disabled(self) -> Sequence[str]:
         """Return the organisations that are shut out."""
         async with self._begin() as work:
             return await _disabled(work)
 
     async def invite(
-        self, principal: Principal, kind: AgentKind, organisation: str
+        self, principal: Principal, kind: AgentKind, organisation: str, key: str = ""
     ) -> tuple[Enrolment, str]:
         """Make a one-time enrolment token; its text is shown once and kept nowhere.
 
+        It takes the place of one that was made under the same `key`, whose text nobody heard.
+
         Raises:
-            SecureFlowError: `forbidden`, `not_found`, `invalid_request`, `quota_exceeded`.
+            SecureFlowError: `forbidden`, `not_found`, `invalid_request`, `quota_exceeded`,
+                `idempotency_conflict`.
         """
         require(principal, "enrolment.create")
         if not principal.operator and (kind == "enclave" or not principal.acts_for(organisation)):
@@ -178,20 +180,23 @@ class Organisations:
             )
         if organisation:
             await self.get(principal, organisation)
-        return await self.make_token(kind, organisation, principal.user)
+        return await self.make_token(kind, organisation, principal.user, key)
 
     async def make_token(
-        self, kind: AgentKind, organisation: str, by: str
+        self, kind: AgentKind, organisation: str, by: str, key: str = ""
     ) -> tuple[Enrolment, str]:
         """Store and return a token without asking who wants it (`server init`)."""
         token = EnrolmentToken.create(
             new_id("enr"), kind, organisation, ca_fingerprint(self._authority.pem)
         )
-        now = self._clock()
+        now, request = self._clock(), request_of(by, key)
         enrolment = Enrolment(
-            token.id, kind, organisation, token.secret_digest, now, now + ENROLMENT_SECONDS
+            *(token.id, kind, organisation, token.secret_digest, now, now + ENROLMENT_SECONDS),
+            request=request,
         )
         async with self._deeds() as deed:
+            if request:
+                await _end_lost(deed, request, by, now)
             await self._quotas.another_enrolment(deed.work, organisation, now)
             await deed.work.enrolments.add(enrolment)
             document = {"enrolment": token.id, "kind": kind, "organisation": organisation, "by": by}
@@ -323,7 +328,7 @@ class Organisations:
         gone = [agent.id for agent in agents if agent.revoked is not None and agent.revoked > since]
         return [*gone, *damaged]
 
-    async def parties(self, principal: Principal) -> Sequence[PartyStatus]:
+    async def parties(self, principal: Principal, courier: Courier) -> Sequence[PartyStatus]:
         """Return link statuses of the enclave, the own organisation, and fellow members."""
         require(principal, "agent.read")
         async with self._begin() as work:
@@ -332,7 +337,8 @@ class Organisations:
                 wanted["party"] = sorted(await _fellows(work, principal) | {ENCLAVE})
             agents = await every(work.agents, **wanted)
         shown = {agent.party: agent for agent in agents if agent.revoked is None}
-        return [self._whereabouts.link_of(shown[party]) for party in sorted(shown)]
+        whereabouts = Whereabouts(courier, self._centre.server)
+        return [whereabouts.link_of(shown[party]) for party in sorted(shown)]
 
     def _identity(self, token: EnrolmentToken, name: str) -> SpiffeId:
         return SpiffeId(self._authority.trust_domain, token.kind, token.organisation, name)
@@ -350,7 +356,9 @@ class Organisations:
             raise SecureFlowError(
                 "token_refused",
                 "The enrolment token is unknown, used or expired.",
-                "Ask the operator for a new one; each serves once.",
+                "Ask the operator for a new one; each serves once. If the answer to an earlier try "
+                "was lost, use the new one with the same directory: its key stays, and nothing "
+                "needs to be revoked.",
             )
         used = replace(enrolment, used=now)
         await deed.work.enrolments.save(used)
@@ -381,7 +389,18 @@ async def speaking(work: UnitOfWork, agent: Agent) -> Agent:
     return agent
 
 
-async def _disabled(work: UnitOfWork) -> list[str]:
+async def _end_lost(deed: Deed, request: str, by: str, now: int) -> None:
+    """End the token that was made by the same request before: nobody heard its text."""
+    await deed.work.lock(f"requests/{request}")
+    for lost in await every(deed.work.enrolments, unexpired=now):
+        if lost.request == request:
+            if lost.used is not None:
+                raise conflict()
+            await deed.work.enrolments.remove(lost.id)
+            deed.record("enrolment.ended", {"enrolment": lost.id, "by": by})
+
+
+async def _disabled(work: UnitOfWork) -> Sequence[str]:
     return [one.id for one in await every(work.organisations) if one.disabled]
 
 

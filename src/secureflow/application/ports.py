@@ -311,10 +311,7 @@ class Ledger(Protocol):
         """Return numbered leaves in order, optionally of one job."""
 
     async def authors(self, job: str, size: int) -> list[tuple[str, str]]:
-        """Return author and hex hash of a job's leaves among the first `size`, in order.
-
-        What the leaves hold is not looked at: it may be damaged.
-        """
+        """Return author and hex hash of a job's leaves among the first `size`; no more is read."""
 
     async def story(self, job: str) -> list[LogEntry]:
         """Return every leaf of the job, and those between that complete its authors' chains."""

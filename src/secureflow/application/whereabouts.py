@@ -7,12 +7,12 @@ say by name where a job would have found the parties that it misses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from secureflow.application.listing import every
-from secureflow.application.ports import PartyStatus, UnitOfWork
+from secureflow.application.ports import Courier, PartyStatus, UnitOfWork
 from secureflow.domain.jobs import Job
 from secureflow.domain.organisations import Agent
 from secureflow.engines.script import ENCLAVE
@@ -25,22 +25,22 @@ class Whereabouts:
     """Tells who is missing here.
 
     Args:
-        status: returns a party's link status at this server.
+        courier: knows the links to this server.
         server: this server's name.
     """
 
-    def __init__(self, status: Callable[[str], PartyStatus], server: str) -> None:
-        self._status = status
+    def __init__(self, courier: Courier, server: str) -> None:
+        self._courier = courier
         self._server = server
 
     def clock_of(self, party: str) -> int | None:
         """Return by how many seconds a connected party's clock is ahead."""
-        status = self._status(party)
+        status = self._courier.status(party)
         return status.clock_ahead if status.connected else None
 
     async def absent(self, work: UnitOfWork, parties: Iterable[str]) -> dict[str, str]:
         """Return the parties without a link here: the other server each dialled last, or ""."""
-        away = sorted(party for party in parties if not self._status(party).connected)
+        away = sorted(party for party in parties if not self._courier.status(party).connected)
         if not away:
             return {}
         elsewhere = {
@@ -59,15 +59,15 @@ class Whereabouts:
 
     def link_of(self, agent: Agent) -> PartyStatus:
         """Return a party's link, with the other server that it dialled last where it has none."""
-        status = self._status(agent.party)
+        status = self._courier.status(agent.party)
         known = "" if status.connected or agent.server == self._server else agent.server
         return replace(status, server=known)
 
 
 def parties_of(spec: Mapping[str, Any]) -> list[str]:
-    """Return whom a job asks, its enclave included."""
-    parties = [str(line["party"]) for line in spec["roster"]]
-    return [*parties, *[ENCLAVE] * (spec["protection"] != "secagg")]
+    """Return whom a job asks, its enclave included; the spec may be another version's."""
+    parties = [str(line["party"]) for line in spec.get("roster", ())]
+    return [*parties, *[ENCLAVE] * (spec.get("protection") != "secagg")]
 
 
 def told(absent: Mapping[str, str]) -> Iterator[str]:

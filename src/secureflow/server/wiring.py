@@ -105,9 +105,7 @@ def make_services(
         tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
         users=Users(begin, deeds, passwords, clock, quotas, ticks),
         organisations=Organisations(
-            *(begin, deeds, issuing, centre, clock, quotas, whereabouts),
-            expel=expel,
-            tell_disabled=tell_disabled,
+            *(begin, deeds, issuing, centre, clock, quotas, expel, tell_disabled)
         ),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks),
         charters=Charters(begin, deeds, ports.authority.trust_domain, ledger, continuing),

@@ -391,6 +391,7 @@ async def test_an_organisation_that_is_disabled_is_refused_at_both_doors_until_i
     shut = asyncio.Event()
     sending = asyncio.create_task(_send(address, a, shut))
     await asyncio.gather(until(lambda: peer.handled), door.begun.wait())
+    centre.refuse_party = "bank-a"
     centre.refuse_hello = SecureFlowError("organisation_disabled", "bank-a is disabled.")
     centre.server.shut_out(["bank-a"])
     for ends in (asked, centre.ask("bank-a", "train", seq=2)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,10 @@ async def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Stage, 
 
 async def dial(stage: Stage, bank: str, key: str = "") -> None:
     await stage.services.organisations.arrived(stage.ids[f"{bank}.agent"], key, "10.0.0.9:1")
+
+
+async def links_of(stage: Stage) -> Sequence[PartyStatus]:
+    return await stage.services.organisations.parties(stage.operator, stage.services.courier)
 
 
 def masked(stage: Stage) -> dict[str, object]:
@@ -83,13 +88,11 @@ async def test_a_party_that_is_off_is_told_without_another_server(
     assert list(told({"bank-b": ""})) == [
         "bank-b has no link to this server; a job waits until it dials in."
     ]
-    links = await second.services.organisations.parties(second.operator)
+    links = await links_of(second)
     assert {link.party: link.server for link in links if link.party in BANKS} == {
         "bank-a": HERE, "bank-b": "", "bank-c": HERE
     }  # fmt: skip
-    assert {link.server for link in await first.services.organisations.parties(first.operator)} == {
-        ""
-    }
+    assert {link.server for link in await links_of(first)} == {""}
 
 
 async def test_a_database_that_cannot_write_cuts_nobody_off(

@@ -67,8 +67,8 @@ class SqlJournal:
 
 def journal_of(job: str, first: int = 0) -> sa.Select[Any]:
     """Return the query of a job's lines from a number on, in order."""
-    query = sa.select(JOURNAL).where(JOURNAL.c.job == job, JOURNAL.c.seq >= first)
-    return query.order_by(JOURNAL.c.seq)
+    query = sa.select(JOURNAL).where(JOURNAL.c.job == job).order_by(JOURNAL.c.seq)
+    return query.where(JOURNAL.c.seq >= first, JOURNAL.c.seq < _LARGEST) if first else query
 
 
 def journal_line(row: Any) -> Journalled:
