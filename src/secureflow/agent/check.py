@@ -8,7 +8,7 @@ the pinned charter, budgets are what their own leaves say, models have the diges
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.privacy import BudgetLedger, Limit
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.findings import Finding, told
+from secureflow.kit.findings import Finding, finding, refused, told
 from secureflow.kit.folder import check_folder
 from secureflow.kit.plain import shown
 
@@ -69,7 +69,7 @@ def check_record(settings: AgentSettings) -> Iterator[dict[str, JSON]]:
         with _reading(settings.record) as database:
             yield from _record(database, settings)
     except SecureFlowError as error:
-        yield _finding("record", error).told()
+        yield finding("record", error, RESTORE).told()
     except (sqlite3.Error, UnicodeDecodeError) as error:
         yield Finding("record", f"{settings.record} is damaged: {error}.", RESTORE).told()
     models = ModelsCheck(settings.models)
@@ -264,8 +264,8 @@ class ModelsCheck:
 
 
 def _settings(settings: AgentSettings) -> Iterator[Finding]:
-    yield from _refused("settings", lambda: CedarPolicies.load(settings.consent.policies))
-    yield from _refused("settings", lambda: check_folder(settings.directory))
+    yield from refused("settings", lambda: CedarPolicies.load(settings.consent.policies), RESTORE)
+    yield from refused("settings", lambda: check_folder(settings.directory), RESTORE)
     for suffix in ("", "-wal"):
         path = settings.record.with_name(settings.record.name + suffix)
         if path.exists() and path.stat().st_mode & 0o077:
@@ -274,8 +274,8 @@ def _settings(settings: AgentSettings) -> Iterator[Finding]:
 
 
 def _keys(settings: AgentSettings) -> Iterator[Finding]:
-    yield from _refused("keys", lambda: read_signing_key(settings))
-    yield from _refused("keys", CredentialFiles(settings.directory).check)
+    yield from refused("keys", lambda: read_signing_key(settings), RESTORE)
+    yield from refused("keys", CredentialFiles(settings.directory).check, RESTORE)
 
 
 def _public(settings: AgentSettings) -> str:
@@ -283,17 +283,6 @@ def _public(settings: AgentSettings) -> str:
         return read_signing_key(settings).public
     except SecureFlowError:
         return ""
-
-
-def _refused(part: str, look: Callable[[], object]) -> Iterator[Finding]:
-    try:
-        look()
-    except SecureFlowError as error:
-        yield _finding(part, error)
-
-
-def _finding(part: str, error: SecureFlowError) -> Finding:
-    return Finding(part, error.message, error.hint or RESTORE, error.code)
 
 
 def _types(record: Any) -> str:

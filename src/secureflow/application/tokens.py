@@ -20,6 +20,7 @@ from secureflow.application.access import Principal, missing
 from secureflow.application.listing import every, first
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports import Begin, UnitOfWork
+from secureflow.application.repeats import conflict, request_of
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.domain.ids import new_id
 from secureflow.domain.users import Token, User
@@ -137,11 +138,18 @@ class Tokens:
         """Forget the token that the caller used."""
         await self.revoke(principal, principal.token)
 
-    async def create(self, principal: Principal, label: str, seconds: int) -> Issued:
-        """Return a further token of the caller that lives `seconds` (at most 90 days)."""
+    async def create(self, principal: Principal, label: str, seconds: int, key: str = "") -> Issued:
+        """Return a further token of the caller that lives `seconds` (at most 90 days).
+
+        It takes the place of one that was made under the same `key`, whose text nobody heard.
+
+        Raises:
+            SecureFlowError: `idempotency_conflict`.
+        """
         async with self._begin() as work:
             user = await work.users.get(principal.user)
-        return await self._issue(user, min(seconds, MAX_SECONDS), label)
+        request = request_of(principal.user, key)
+        return await self._issue(user, min(seconds, MAX_SECONDS), label, request)
 
     async def list(self, principal: Principal) -> list[Token]:
         """Return the caller's own tokens, digests left out."""
@@ -158,13 +166,18 @@ class Tokens:
             await work.tokens.remove(key)
             await work.commit()
 
-    async def _issue(self, user: User, seconds: int, label: str) -> Issued:
+    async def _issue(self, user: User, seconds: int, label: str, request: str = "") -> Issued:
         now = self._clock()
         secret = secrets.token_urlsafe(32)
-        token = Token(new_id("tok"), user.id, _digest(secret), now, now + seconds, label)
+        token = Token(new_id("tok"), user.id, _digest(secret), now, now + seconds, label, request)
         async with self._begin() as work:
             await work.lock(f"tokens/{user.id}")
             living = await every(work.tokens, user=user.id, unexpired=now)
+            for lost in [one for one in living if request and one.request == request]:
+                if (lost.label, lost.expires - lost.created) != (label, seconds):
+                    raise conflict()
+                await work.tokens.remove(lost.id)
+                living.remove(lost)
             living.sort(key=lambda token: (token.created, token.id))
             for old in living[: max(0, len(living) + 1 - self._most)]:
                 await work.tokens.remove(old.id)

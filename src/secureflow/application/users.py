@@ -160,6 +160,8 @@ class Users:
     async def change_password(self, principal: Principal, old: str, new: str) -> None:
         """Set the caller's own password and end their other tokens.
 
+        Whose password is the new one already did not hear that it was changed: nothing is done.
+
         Raises:
             SecureFlowError: `bad_credentials`, `weak_password`; `rate_limited` after five wrong
                 ones (who has a stolen token guesses no faster than at the login);
@@ -171,6 +173,9 @@ class Users:
             user = await work.users.get(principal.user)
         async with self._turns.of(principal.organisation or principal.user):
             held = await self._passwords.matches(user.password, old)
+            if not held and await self._passwords.matches(user.password, new):
+                self._guesses.forget(principal.user)
+                return
         if not held:
             raise SecureFlowError("bad_credentials", "The old password is not right.")
         self._guesses.forget(principal.user)

@@ -53,6 +53,15 @@ def start(config: Config = Path("enclave.yaml")) -> None:
     raise typer.Exit(run(config))
 
 
+@app.command("check", help=t("Verify everything that the enclave stores; it may run meanwhile."))
+def check(config: Config = Path("enclave.yaml"), output: Output = Form.TABLE) -> None:
+    """Verify everything; the exit code is that of the first finding."""
+    from secureflow.cli.doctor import report
+    from secureflow.enclave.check import check as findings
+
+    report(findings(config), output)
+
+
 @app.command("config", help=t("Show the effective settings, secrets masked."))
 def show_settings(config: Config = Path("enclave.yaml"), output: Output = Form.YAML) -> None:
     """Show the effective settings."""

@@ -22,7 +22,10 @@ class Organisation:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """A one-time permission to get a link certificate; only the secret's SHA-256 is stored."""
+    """A one-time permission to get a link certificate; only the secret's SHA-256 is stored.
+
+    `request` tells the request that made it, if that may be repeated.
+    """
 
     id: str
     kind: AgentKind
@@ -31,6 +34,7 @@ class Enrolment:
     created: int
     expires: int
     used: int | None = None
+    request: str = ""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,10 @@ class User:
 
 @dataclass(frozen=True)
 class Token:
-    """A bearer token of a user: only its SHA-256 is stored. Times in unix seconds."""
+    """A bearer token of a user: only its SHA-256 is stored. Times in unix seconds.
+
+    `request` tells the request that made it, if that may be repeated.
+    """
 
     id: str
     user: str
@@ -43,3 +46,4 @@ class Token:
     created: int
     expires: int
     label: str = ""
+    request: str = ""

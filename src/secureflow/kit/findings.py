@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+
+from secureflow.kit.errors import SecureFlowError
 
 MOST: Final = 50
 """Findings of one part that are told one by one; the rest are counted."""
@@ -48,6 +50,22 @@ class Sound:
     def told(self) -> dict[str, Any]:
         """Return the form that reports show."""
         return {"leg": self.part, "ok": True, "code": "", "message": self.message, "hint": ""}
+
+
+def finding(part: str, error: SecureFlowError, hint: str = "") -> Finding:
+    """Return what an error found, with a hint where it has none."""
+    return Finding(part, error.message, error.hint or hint, error.code)
+
+
+def refused(part: str, look: Callable[[], object], hint: str = "") -> Iterator[Finding]:
+    """Yield why something cannot be read, if it cannot."""
+    try:
+        look()
+    except SecureFlowError as error:
+        yield finding(part, error, hint)
+    except OSError as error:
+        message = f"{error.filename} cannot be read: {error.strerror}."
+        yield Finding(part, message, "Put it back from a backup.")
 
 
 def told(part: str, found: Iterable[Finding], sound: str) -> Iterator[dict[str, Any]]:

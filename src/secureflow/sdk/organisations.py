@@ -68,7 +68,7 @@ class Enrolments(Resource[D_co]):
     def create(self, organisation: str = "", kind: str = "agent") -> Call[IssuedEnrolment]:
         """Make a token; its text is shown only now."""
         body = {"kind": kind, "organisation": organisation}
-        return verbs.post_once("/enrolments", body, answers.value(IssuedEnrolment))
+        return verbs.post("/enrolments", body, answers.value(IssuedEnrolment))
 
     @listing
     def list(self) -> Call[Page[IssuedEnrolment]]:

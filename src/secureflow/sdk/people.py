@@ -50,7 +50,7 @@ class Tokens(Resource[D_co]):
     def create(self, label: str = "", days: int = 30) -> Call[IssuedToken]:
         """Make a token for a program; its text is shown only now."""
         body = {"label": label, "days": days}
-        return verbs.post_once("/tokens", body, answers.value(IssuedToken))
+        return verbs.post("/tokens", body, answers.value(IssuedToken))
 
     @operation
     def revoke(self, token: str) -> Call[None]:

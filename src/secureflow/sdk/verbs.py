@@ -35,12 +35,15 @@ def pages(path: str, of: type[T], **params: str | int) -> Call[Page[T]]:
 
 
 def post(path: str, body: JSON, how: Callable[[httpx.Response], T]) -> Call[T]:
-    """POST with a fresh idempotency key: a lost answer is asked for again, not done again."""
+    """POST with a fresh idempotency key: a lost answer is asked for again, not done again.
+
+    Where it holds a secret, a new one is made in place of the one that was lost.
+    """
     return Call("POST", path, how, body=body, key=secrets.token_hex(16))
 
 
 def post_once(path: str, body: JSON, how: Callable[[httpx.Response], T]) -> Call[T]:
-    """POST that is never repeated: the server keeps no answer that holds a secret."""
+    """POST that is never repeated: what it makes ends by itself."""
     return Call("POST", path, how, body=body)
 
 

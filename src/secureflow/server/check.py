@@ -8,6 +8,7 @@ its job's state, every blob has the digest that names it, keys fit certificates,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +30,7 @@ from secureflow.application.scripts import retired, script_for
 from secureflow.domain.jobs import Job, JobState
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.findings import Finding, told
+from secureflow.kit.findings import Finding, finding, refused, told
 from secureflow.kit.folder import check_folder
 from secureflow.kit.pki import Authority
 from secureflow.kit.private import read_private
@@ -54,9 +55,9 @@ def check(config: Path) -> Iterator[dict[str, JSON]]:
         with reading(settings.database_url) as connection:
             yield from _database(connection, settings, where, key)
     except SecureFlowError as error:
-        yield _finding("database", error).told()
+        yield finding("database", error).told()
     except DRIVER_ERRORS as error:  # in the middle of reading
-        yield _finding("database", unreadable(where, error)).told()
+        yield finding("database", unreadable(where, error)).told()
 
 
 def _database(
@@ -120,11 +121,11 @@ def _problem(job: Job, lines: list[Journalled]) -> str:
 
 
 def _folder(settings: ServerSettings) -> Iterator[Finding]:
-    yield from _refused("folder", check_folder, settings.directory)
+    yield from refused("folder", lambda: check_folder(settings.directory))
     for name in _SECRETS:
         path = settings.directory / name
         if path.exists():
-            yield from _refused("folder", read_private, path)
+            yield from refused("folder", partial(read_private, path))
     if not settings.database.url:
         for suffix in ("", "-wal"):
             path = settings.directory / f"secureflow.db{suffix}"
@@ -142,10 +143,10 @@ def _key(settings: ServerSettings) -> SigningKey | None:
 
 def _keys(settings: ServerSettings, key: SigningKey | None) -> Iterator[Finding]:
     if key is None:
-        yield from _refused("keys", _load_key, settings.log_key)
-    yield from _refused("keys", Authority.load, settings.ca)
+        yield from refused("keys", lambda: _load_key(settings.log_key))
+    yield from refused("keys", lambda: Authority.load(settings.ca))
     if (settings.tls / "link.pem").exists():
-        yield from _refused("keys", _check_link, settings.tls)
+        yield from refused("keys", lambda: _check_link(settings.tls))
 
 
 def _load_key(path: Path) -> None:
@@ -158,18 +159,3 @@ def _check_link(directory: Path) -> None:
     from secureflow.adapters.link import CredentialFiles  # gRPC is loaded only here
 
     CredentialFiles(directory).check()
-
-
-def _refused(part: str, look: Any, path: Path) -> Iterator[Finding]:
-    try:
-        look(path)
-    except SecureFlowError as error:
-        yield _finding(part, error)
-    except OSError as error:
-        yield Finding(
-            part, f"{path} cannot be read: {error.strerror}.", "Put it back from a backup."
-        )
-
-
-def _finding(part: str, error: SecureFlowError) -> Finding:
-    return Finding(part, error.message, error.hint, error.code)

@@ -55,6 +55,22 @@ async def test_a_token_serves_once(stage: Stage) -> None:
         await try_enrol(stage, text, key)
 
 
+@pytest.mark.parametrize("kind", ["agent", "enclave"])
+async def test_an_answer_that_was_lost_is_made_up_for_by_a_new_token_alone(
+    stage: Stage, kind: str
+) -> None:
+    """The newcomer has no certificate and stands on record: nobody needs to revoke it."""
+    slug = await fresh(stage) if kind == "agent" else ""
+    first, again = SigningKey.generate(), SigningKey.generate()
+    if kind == "agent":
+        again = first  # an agent keeps its key; an enclave makes another one
+    for key in (first, again):
+        _, text = await stage.services.organisations.invite(stage.operator, kind, slug)  # type: ignore[arg-type]
+        enrolled = await try_enrol(stage, text, key)
+    agent = await stage.services.organisations.admitted(enrolled.spiffe)  # type: ignore[attr-defined]
+    assert (agent.key, agent.revoked) == (again.public, None)
+
+
 async def test_a_token_expires(stage: Stage) -> None:
     text = await invited(stage, await fresh(stage))
     stage.now[0] += 8 * 86_400
@@ -132,9 +148,9 @@ async def test_agents_are_invisible_across_organisations(stage: Stage) -> None:
         await organisations.invite(stage.admin("bank-a"), "agent", "outsider")
     with refused("not_found"):
         await organisations.invite(stage.admin("bank-a"), "enclave", "")
-    parties = await organisations.parties(stage.scientist("bank-a"))
+    parties = await organisations.parties(stage.scientist("bank-a"), stage.services.courier)
     assert [status.party for status in parties] == ["bank-a", "bank-b", "bank-c"]
-    parties = await organisations.parties(stage.operator)
+    parties = await organisations.parties(stage.operator, stage.services.courier)
     assert len(parties) == 4
 
 

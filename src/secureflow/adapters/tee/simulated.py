@@ -122,6 +122,21 @@ class SimulatedPlatform:
             ) from error
         return cls(keys, certificates)
 
+    def check(self) -> None:
+        """Hold keys and certificates against each other.
+
+        Raises:
+            SecureFlowError: `simulated_platform_unreadable`.
+        """
+        for name, key in self._keys.items():
+            certificate = self._certificates.get(name)
+            if certificate is not None and certificate.public_key() != key.public_key():
+                raise SecureFlowError(
+                    "simulated_platform_unreadable",
+                    f"The simulated platform's key {name} does not fit its certificate.",
+                    "Make a new one; agents must then pin its new root.",
+                )
+
     @property
     def root_pem(self) -> str:
         """The SIMULATED root certificate as PEM."""

@@ -55,6 +55,7 @@ TEXTS: Final[dict[str, str]] = {
     "settings": "配置",
     "keys": "密钥",
     "certificate": "证书",
+    "platform": "平台",
     "authorisation": "授权",
     "renewals": "证书续期",
     "charter": "章程",

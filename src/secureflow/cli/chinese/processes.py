@@ -10,6 +10,9 @@ TEXTS: Final[dict[str, str]] = {
         "下一步：secureflow enclave start --config {path}"
     ),
     "Enrol an enclave with its one-time token.": "用一次性令牌注册飞地。",
+    "Verify everything that the enclave stores; it may run meanwhile.": (
+        "校验飞地所存的全部内容；飞地可同时运行。"
+    ),
     "Run the enclave until SIGTERM.": "运行飞地，直到收到 SIGTERM。",
     "The process's YAML file.": "该进程的 YAML 配置文件。",
     "Use the SIMULATED TEE, the only one that this version can attest: it protects "

@@ -80,6 +80,18 @@ TEXTS: Final[dict[str, str]] = {
     "The agent's record is damaged: {}.": "代理的记录已损坏：{0}。",
     "{} is of version {}, this program reads {}.": "{0} 的版本为 {1}，此程序读取 {2}。",
     "The record {} is missing.": "记录 {0} 缺失。",
+    # an enclave's
+    "its addresses and folder can be read": "地址与目录可以读取",
+    "it is an enclave's, and holds now": "属于飞地，且目前有效",
+    "its keys fit the root that agents pin": "密钥与各代理所钉的根一致",
+    "{}: a certificate that runs out is not renewed by itself.": "{0}：过期的证书不会自行续期。",
+    "{} is missing": "{0} 缺失",
+    "`rest` is missing in enclave.yaml": "enclave.yaml 中缺少 `rest`",
+    "{} is for {}, which is no enclave.": "{0} 属于 {1}，它不是飞地。",
+    "{} is not the root of the platform beside it.": "{0} 不是其旁平台的根证书。",
+    "The simulated platform's key {} does not fit its certificate.": (
+        "模拟平台的密钥 {0} 与其证书不符。"
+    ),
     # next steps
     "Find what is damaged with: secureflow agent check. Go on from the newest backup.": (
         "请用 secureflow agent check 查明损坏之处，并从最近的备份继续。"

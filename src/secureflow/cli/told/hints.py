@@ -40,7 +40,11 @@ TEXTS: Final[dict[str, str]] = {
     "Use lowercase letters, digits and hyphens, not {}.": (
         "请用小写字母、数字与连字符，不要用 {0}。"
     ),
-    "Ask the operator for a new one; each serves once.": "请向运营方索取新的；每个只能用一次。",
+    "Ask the operator for a new one; each serves once. If the answer to an earlier try was lost, "
+    "use the new one with the same directory: its key stays, and nothing needs to be revoked.": (
+        "请向运营方索取新的；每个只能用一次。若之前一次的答复丢失，请在同一目录使用新令牌：密钥保留，"
+        "无需吊销任何东西。"
+    ),
     "Make a fresh key at the agent: one key, one vote.": "请在代理处生成新密钥：一把密钥，一票。",
     "Revoke it if it is lost, and enrol under another name (--name).": (
         "若已丢失请吊销，并以另一名称（--name）注册。"

@@ -4,7 +4,8 @@ The first success under a key is kept per user and answered again. The same key 
 request is refused, so a key can never stand for two deeds. It is kept in the transaction of what
 was done (`application.deeds`): whoever did not hear of it, because the database or the server
 failed just then, and asks again, is told so. Answers that hold a secret are not kept (routes
-without this class), because a secret is stored nowhere.
+without this class), because a secret is stored nowhere: there a new one takes the place of the one
+that was made under the same key (`application.repeats`).
 """
 
 from __future__ import annotations
@@ -25,12 +26,27 @@ from pydantic import TypeAdapter
 from secureflow.application.access import Principal
 from secureflow.application.deeds import answering
 from secureflow.application.ports import UnitOfWork
+from secureflow.application.repeats import conflict
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
 from secureflow.server.rest.callers import authenticate, bearer_of, services_of
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _SHAPE: Final = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+def key_of(request: Request) -> str | None:
+    """Return the Idempotency-Key that a request carries, if it carries one.
+
+    Raises:
+        SecureFlowError: `invalid_request`.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _SHAPE.fullmatch(key):
+        raise SecureFlowError(
+            "invalid_request", "The Idempotency-Key is not 1 to 128 visible characters."
+        )
+    return key
 
 
 def changes_nothing(endpoint: _Endpoint) -> _Endpoint:
@@ -71,11 +87,7 @@ class _Kept:
             return None
         digest, status, body = kept
         if digest != self._wanted:
-            raise SecureFlowError(
-                "idempotency_conflict",
-                "This Idempotency-Key was used for another request.",
-                "Take a fresh key for each new request.",
-            )
+            raise conflict()
         return JSONResponse(body, status, {"Idempotent-Replay": "true"})
 
     async def __call__(self, work: UnitOfWork, told: object) -> None:
@@ -104,13 +116,9 @@ class OnceRoute(StrictRoute):
         locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
         async def once(request: Request) -> Response:
-            key = request.headers.get("idempotency-key")
+            key = key_of(request)
             if key is None:
                 return await inner(request)
-            if not _SHAPE.fullmatch(key):
-                raise SecureFlowError(
-                    "invalid_request", "The Idempotency-Key is not 1 to 128 visible characters."
-                )
             user = await _user(request)
             lock = locks.setdefault((user, key), asyncio.Lock())
             async with lock:

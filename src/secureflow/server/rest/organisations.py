@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
@@ -13,7 +13,7 @@ from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.texts import ONE_LINE, SEVERAL_LINES
 from secureflow.server.rest.bodies import StrictRoute
 from secureflow.server.rest.callers import Caller, Use
-from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.idempotency import OnceRoute, key_of
 from secureflow.server.rest.shapes import (
     LIMIT,
     Asked,
@@ -162,7 +162,7 @@ async def revoke_agent(key: Key, use: Use, caller: Caller) -> Agent:
 @router.get("/parties", summary="List link statuses", response_model=Listed[PartyStatus])
 async def list_parties(use: Use, caller: Caller) -> object:
     """Return the links of the enclave, the own organisation, and fellow project members."""
-    return listed(Page(list(await use.organisations.parties(caller))))
+    return listed(Page(list(await use.organisations.parties(caller, use.courier))))
 
 
 @secret_router.get("/enrolments", summary="List enrolments")
@@ -176,9 +176,15 @@ async def list_enrolments(
 
 
 @secret_router.post("/enrolments", summary="Make an enrolment token", status_code=201)
-async def create_enrolment(body: EnrolmentRequest, use: Use, caller: Caller) -> EnrolmentShown:
-    """Make a one-time token; its text is shown only in this answer."""
-    enrolment, text = await use.organisations.invite(caller, body.kind, body.organisation)
+async def create_enrolment(
+    body: EnrolmentRequest, use: Use, caller: Caller, request: Request
+) -> EnrolmentShown:
+    """Make a one-time token; its text is shown only in this answer.
+
+    Asked again under the same `Idempotency-Key`, a new one takes the place of the unheard one.
+    """
+    key = key_of(request) or ""
+    enrolment, text = await use.organisations.invite(caller, body.kind, body.organisation, key)
     return _shown(enrolment, text)
 
 

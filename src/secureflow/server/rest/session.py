@@ -12,6 +12,7 @@ from secureflow.domain.texts import ONE_LINE
 from secureflow.domain.users import Role, Token, User
 from secureflow.server.rest.bodies import StrictRoute, at_most
 from secureflow.server.rest.callers import Caller, Use, address_of, recognise
+from secureflow.server.rest.idempotency import key_of
 from secureflow.server.rest.shapes import Asked, Key, Listed, OptionalLine, listed
 
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -127,9 +128,15 @@ async def list_tokens(use: Use, caller: Caller) -> Listed[TokenShown]:
 
 
 @router.post("/tokens", summary="Make a token", status_code=201)
-async def create_token(body: TokenRequest, use: Use, caller: Caller) -> TokenShown:
-    """Make a further token of the caller; its text is shown only in this answer."""
-    issued = await use.tokens.create(caller, body.label, body.days * 86_400)
+async def create_token(
+    body: TokenRequest, use: Use, caller: Caller, request: Request
+) -> TokenShown:
+    """Make a further token of the caller; its text is shown only in this answer.
+
+    Asked again under the same `Idempotency-Key`, a new one takes the place of the unheard one.
+    """
+    key = key_of(request) or ""
+    issued = await use.tokens.create(caller, body.label, body.days * 86_400, key)
     return _shown(issued.token, issued.text)
 
 

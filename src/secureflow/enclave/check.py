@@ -1,0 +1,120 @@
+"""`enclave check`: everything that an enclave stores, verified offline; it may run meanwhile.
+
+That is little: credentials, the key that renews them, and the SIMULATED platform. What a job needs
+lives in memory only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from secureflow.adapters.link import CredentialFiles, expired
+from secureflow.adapters.tee import SimulatedPlatform
+from secureflow.enclave.identity import ANEW, IDENTITY, NEXT_STEP, revival
+from secureflow.enclave.settings import EnclaveSettings, no_attester
+from secureflow.kit.clock import system_clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.findings import Finding, refused, told
+from secureflow.kit.folder import check_folder
+from secureflow.kit.hostport import parse_address
+from secureflow.kit.joining import checked_url
+from secureflow.kit.pki import RevocationList, check_leaf, parse_certificate, spiffe_id
+from secureflow.kit.spiffe import SpiffeId
+
+JSON = Any
+
+
+def check(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dict[str, JSON]]:
+    """Yield `{leg, ok, code, message, hint}` for each part, and for each thing in it that is wrong.
+
+    Raises:
+        SecureFlowError: `invalid_settings`.
+    """
+    settings = EnclaveSettings.load(config)
+    yield from told("settings", _settings(settings), "its addresses and folder can be read")
+    credentials = CredentialFiles(settings.directory)
+    pair = list(refused("keys", credentials.check))
+    keys = [*pair, *_keys(settings, credentials, clock)]
+    yield from told("keys", keys, "they fit their certificates, nobody else reads")
+    if not pair:
+        found = refused("certificate", lambda: _certificate(settings, credentials, clock))
+        yield from told("certificate", found, "it is an enclave's, and holds now")
+    yield from told("platform", _platform(settings), "its keys fit the root that agents pin")
+
+
+def _settings(settings: EnclaveSettings) -> Iterator[Finding]:
+    yield from refused("settings", lambda: check_folder(settings.directory))
+    if settings.uplink.public:
+        yield from refused("settings", lambda: _public(settings.uplink.public))
+    if settings.rest:
+        yield from refused("settings", lambda: checked_url(settings.rest))
+
+
+def _public(text: str) -> None:
+    """A public address may leave its port to the uplink."""
+    try:
+        parse_address(text, "uplink.public")
+    except SecureFlowError:
+        parse_address(f"{text}:1", "uplink.public")
+
+
+def _keys(
+    settings: EnclaveSettings, credentials: CredentialFiles, clock: Callable[[], int]
+) -> Iterator[Finding]:
+    yield from refused("keys", lambda: revival(settings, credentials, clock))
+    identity = settings.directory / IDENTITY
+    if not identity.exists() or not settings.rest:
+        what = f"{identity} is missing" if settings.rest else "`rest` is missing in enclave.yaml"
+        message = f"{what}: a certificate that runs out is not renewed by itself."
+        yield Finding("keys", message, ANEW, "key_unreadable")
+
+
+def _certificate(
+    settings: EnclaveSettings, credentials: CredentialFiles, clock: Callable[[], int]
+) -> None:
+    leaf = parse_certificate(credentials().certificate.decode("ascii"))
+    identity = SpiffeId.parse(spiffe_id(leaf))
+    if identity.role != "enclave":
+        raise SecureFlowError(
+            "certificate_foreign",
+            f"{settings.directory / 'link.pem'} is for {identity}, which is no enclave.",
+            ANEW,
+        )
+    try:
+        check_leaf(leaf, identity.trust_domain, clock(), RevocationList())
+    except SecureFlowError as error:
+        if error.code != "certificate_not_valid_now":
+            raise
+        raise expired(credentials, clock(), NEXT_STEP) from error
+
+
+def _platform(settings: EnclaveSettings) -> Iterator[Finding]:
+    place = settings.simulated
+    if place is None:
+        yield from refused("platform", _no_attester)
+        return
+    yield from refused("platform", lambda: SimulatedPlatform.load(place).check())
+    yield from refused("platform", lambda: _root(place))
+
+
+def _root(place: Path) -> None:
+    """Hold the root that agents are given against the platform's own."""
+    shown = (place / "root.pem").read_bytes()
+    try:
+        same = shown.decode("ascii").strip() == SimulatedPlatform.load(place).root_pem.strip()
+    except UnicodeDecodeError:
+        same = False
+    except SecureFlowError:  # that is a finding of its own
+        return
+    if not same:
+        raise SecureFlowError(
+            "simulated_platform_unreadable",
+            f"{place / 'root.pem'} is not the root of the platform beside it.",
+            "Put it back from a backup.",
+        )
+
+
+def _no_attester() -> None:
+    raise no_attester()
