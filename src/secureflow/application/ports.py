@@ -294,10 +294,7 @@ class Ledger(Protocol):
         """Return the signed checkpoint of this size with its cosignatures (`not_found`)."""
 
     async def witnessed(self, index: int, names: Iterable[str]) -> str | None:
-        """Return the note, of those that hold an index, which most of the names cosigned.
-
-        The smallest of several; None where none of them cosigned any.
-        """
+        """Return the smallest note that holds an index and that most of the names cosigned, if any."""
 
     async def end(self, job: str, author: str) -> End:
         """Return how many leaves of a job the log holds of an author, and the last one's hash."""
@@ -342,11 +339,9 @@ class Request:
 
 @dataclass(frozen=True)
 class PartyStatus:
-    """What the centre knows of a party's link; an enclave also says its TEE and its code.
+    """What the centre knows of a party's link; an enclave's TEE and code are claims, no evidence.
 
-    What it says is a claim for the doctor's eyes: agents believe evidence only. `clock_ahead` are
-    the seconds by which its clock was ahead of this one when it dialled in, `server` another server
-    of the same database that a party without a link here dialled last.
+    `clock_ahead`: seconds, when it dialled in; `server`: another one that it dialled last.
     """
 
     party: str

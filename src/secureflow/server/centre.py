@@ -121,13 +121,13 @@ async def open_centre(
     )
     desk.open(services)
     stack.push_async_callback(_ended, asyncio.create_task(keep_swept(database.begin, clock)))
-    link.shut_out(await services.organisations.disabled())
-    await _go_on(services, runner)
+    await _go_on(services, runner, link)
     return Centre(services, certificate, address)
 
 
-async def _go_on(services: Services, runner: Runner) -> None:
+async def _go_on(services: Services, runner: Runner, link: LinkServer) -> None:
     """Finish a continuation that was begun, let a restored log go on, and take up the jobs."""
+    link.shut_out(await services.organisations.disabled())
     await services.continuing.finish()
     await services.guard.settle()
     await runner.resume_all()
