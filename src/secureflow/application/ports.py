@@ -294,7 +294,7 @@ class Ledger(Protocol):
         """Return the signed checkpoint of this size with its cosignatures (`not_found`)."""
 
     async def witnessed(self, index: int, names: Iterable[str]) -> str | None:
-        """Return the smallest note that holds an index and that most of the names cosigned, if any."""
+        """Return the smallest note that holds an index and that most of these cosigned, if any."""
 
     async def end(self, job: str, author: str) -> End:
         """Return how many leaves of a job the log holds of an author, and the last one's hash."""
