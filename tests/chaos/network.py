@@ -61,6 +61,10 @@ class Network:
         weather = self.weather(one, other)
         weather.slow, weather.delay = self.loop.now + seconds, delay
 
+    def mute(self, one: str, other: str, seconds: float) -> None:
+        """Lose a party's answers and signs of progress, and nothing else."""
+        self.weather(one, other).mute = self.loop.now + seconds
+
     def sever(self, life: Life) -> None:
         """A process died: its machine closes what it had open."""
         for address, listener in list(self.listeners.items()):

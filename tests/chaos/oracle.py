@@ -101,8 +101,7 @@ def ended_by_name(schedule: Schedule, seen: Observed, calm: Observed) -> Iterato
         state = "unknown" if job is None else f"{job.state} ({job.error})"
         yield f"the job has not ended: {state}"
         return
-    dropped = [one for kind, data in seen.events if kind == "dropouts" for one in data["dropouts"]]
-    yield from (f"somebody met a defect: {one}" for one in dropped if one["code"] in DEFECTS)
+    yield from (f"somebody met a defect: {one}" for one in dropouts(seen) if one["code"] in DEFECTS)
     if job.state is JobState.SUCCEEDED:
         return
     code = str((job.error or {}).get("code", ""))
@@ -115,6 +114,11 @@ def ended_by_name(schedule: Schedule, seen: Observed, calm: Observed) -> Iterato
         yield "the job was cancelled by nobody"
     if schedule.gentle:
         yield f"less than its patience ended the job: {job.error}"
+
+
+def dropouts(seen: Observed) -> list[dict[str, Any]]:
+    """Return who dropped out of the job, where and why."""
+    return [one for kind, data in seen.events if kind == "dropouts" for one in data["dropouts"]]
 
 
 def same_result(schedule: Schedule, seen: Observed, calm: Observed) -> Iterator[str]:

@@ -14,6 +14,7 @@ SHIFTS = (-7200, -600, -240, 240, 600, 7200, 90_000)
 """Seconds by which a clock is set wrong."""
 KILL, STOP, DISK, LOCK, RESTART = "kill", "stop", "disk full", "lock", "database restart"
 CUT, HOLE, HALF, SLOW, CLOCK, CANCEL = "cut", "hole", "half-close", "slow", "clock", "cancel"
+MUTE = "lost answers"
 LINKS = (*((party, SERVER) for party in (*PARTIES, ENCLAVE)), *((p, ENCLAVE) for p in PARTIES))
 """Who dials whom: the links, and the uplinks."""
 
@@ -99,6 +100,13 @@ def _fault(dice: random.Random) -> Fault:
     return Fault(at, what, whom, 0.0 if what == CANCEL else seconds, amount)
 
 
+def _mute(dice: random.Random) -> Fault:
+    """Two or three rounds of a party in a row, all of whose answers are lost."""
+    party = dice.choice(PARTIES)
+    seconds = dice.uniform(1.2, 3.2) * PATIENCE
+    return Fault(dice.uniform(0, WITHIN), MUTE, f"{party} > {SERVER}", seconds)
+
+
 def draw_real(seed: int, postgres: bool) -> Schedule:
     """Return a seed's schedule on real processes, whose seconds are real ones."""
     dice = random.Random(f"chaos on processes {seed}")
@@ -122,4 +130,6 @@ def draw(seed: int) -> Schedule:
     dice = random.Random(f"chaos {seed}")
     kind = KINDS[seed % len(KINDS)].name
     faults = [_fault(dice) for _ in range(dice.choice((1, 1, 2, 2, 3, 4)))]
+    if dice.random() < 1 / 12:
+        faults.append(_mute(dice))
     return Schedule(seed, kind, tuple(sorted(faults, key=lambda one: one.at)))

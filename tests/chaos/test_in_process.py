@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.chaos.jobs import KINDS
-from tests.chaos.oracle import Observed, violations
-from tests.chaos.schedules import Schedule, draw
+from tests.chaos.oracle import Observed, dropouts, violations
+from tests.chaos.schedules import MUTE, Fault, Schedule, draw
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
 """A process whose death is played closes nothing, as a real one; the system does that for it."""
@@ -65,3 +65,12 @@ def test_many_seeds(seeds: range, played: Play, calm: Calm) -> None:
 def test_one_seed_makes_one_schedule() -> None:
     assert draw(17) == draw(17)
     assert len({draw(seed).faults for seed in range(200)}) == 200
+
+
+def test_answers_that_are_lost_in_a_row_accuse_nobody(played: Play, calm: Calm) -> None:
+    """Rounds come and go without a party's leaves: nobody heard of them."""
+    schedule = Schedule(1, "sealed", (Fault(1.5, MUTE, "bank-b > server", 190.0),))
+    seen = played(schedule)
+    silent = {(one["round"], one["stage"]) for one in dropouts(seen) if one["party"] == "bank-b"}
+    assert len(silent) >= 2
+    assert violations(schedule, seen, calm("sealed")) == []

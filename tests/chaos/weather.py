@@ -18,6 +18,7 @@ class Weather:
     hole: dict[str, float] = field(default_factory=lambda: {UP: 0.0, DOWN: 0.0})
     slow: float = 0.0
     delay: float = 0.0
+    mute: float = 0.0
 
 
 def broken(details: str, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> Exception:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from secureflow.wire import decode
 from tests.chaos.virtual import OUTSIDE, Life
 from tests.chaos.weather import DOWN, UP, broken
 
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
     from tests.chaos.network import MemoryServer, Network
 
 
+_ANSWERS = {"reply", "failure", "progress"}
+
+
 class Pipe:
     """One direction of a call."""
 
-    def __init__(self, wire: Wire, way: str) -> None:
+    def __init__(self, wire: Wire, way: str, *, mutable: bool = False) -> None:
         self._wire = wire
+        self._mutable = mutable
         self._way = way
         self._arrived: deque[Any] = deque()
         self._last = 0.0
@@ -30,6 +35,8 @@ class Pipe:
     def put(self, item: Any) -> None:
         """Send; it arrives after whatever was sent before."""
         network = self._wire.network
+        if network.loop.now < network.weather(*self._wire.pair).mute and self._is_answer(item):
+            return
         self._last = max(self._last + 1e-6, network.arrival(self._wire.pair, self._way))
         network.loop.call_at(self._last, self._arrive, item, context=OUTSIDE)
 
@@ -46,6 +53,9 @@ class Pipe:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         return self._arrived.popleft()
+
+    def _is_answer(self, item: Any) -> bool:
+        return self._mutable and isinstance(item, bytes) and decode(item).kind in _ANSWERS
 
     def _arrive(self, item: Any) -> None:
         if self._fault is None:
@@ -127,7 +137,7 @@ class Call:
     def __init__(self, wire: Wire, path: str) -> None:
         self.wire = wire
         self.path = path
-        self.up = Pipe(wire, UP)
+        self.up = Pipe(wire, UP, mutable=path.endswith("/Connect"))
         self.down = Pipe(wire, DOWN)
         self.task: asyncio.Task[None] | None = None
         self._dropped = False

@@ -204,7 +204,7 @@ class World:
         how = {
             s.KILL: self._kill, s.STOP: self._stop, s.DISK: self._fill, s.LOCK: self._lock,
             s.CUT: self._cut, s.HOLE: self._hole, s.HALF: self._half, s.SLOW: self._slow,
-            s.CLOCK: self._clock, s.CANCEL: self._cancel,
+            s.CLOCK: self._clock, s.CANCEL: self._cancel, s.MUTE: self._mute,
         }  # fmt: skip
         await how[fault.what](fault)
 
@@ -260,6 +260,10 @@ class World:
 
     async def _slow(self, fault: Fault) -> None:
         self.network.slow(*fault.link, fault.seconds, fault.amount)
+        await asyncio.sleep(fault.seconds)
+
+    async def _mute(self, fault: Fault) -> None:
+        self.network.mute(*fault.link, fault.seconds)
         await asyncio.sleep(fault.seconds)
 
     async def _clock(self, fault: Fault) -> None:

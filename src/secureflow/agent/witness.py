@@ -7,11 +7,11 @@ Own leaves are chained per job (the first one of a job names the newest of all),
 run side by side cannot break each other's chain. A leaf is offered with the reply that caused it;
 if a round comes by without its inclusion proof, it is offered again with that round's reply and
 every later one (`earlier`): replies get lost, also several in a row. That the server heard of it is
-certain once it counted this party into a round, or logged a later leaf, since replies carry all.
-One more round without proof, and the server is hiding it: the alarm `leaf_missing`; as it is after
-`UNHEARD` rounds whatever was heard. What no reply has carried yet (`QUIET`) cannot be missed, and a
-job's end is no round: its answer offers everything once more, and a head over the end that still
-leaves something out is not cosigned (`check_ended`).
+certain once it logged a later leaf, since replies carry all; not by a question for a vote, which
+follows from what the enclave holds. One more round without proof, and the server is hiding it: the
+alarm `leaf_missing`; as it is after `UNHEARD` rounds whatever was heard. What no reply has carried
+yet (`QUIET`) cannot be missed, and a job's end is no round: its answer offers everything once more,
+and a head over the end that still leaves something out is not cosigned (`check_ended`).
 """
 
 from __future__ import annotations

@@ -34,8 +34,7 @@ class WitnessedRows(RecordFile):
     def heard(self, job: str, proved: Iterable[str]) -> frozenset[str]:
         """Return the job's leaves that a reply carried which the centre certainly heard.
 
-        Those are the ones up to the newest that is in the log, or of a round in which this party
-        was asked for its vote.
+        Those are the ones up to the newest that is in the log.
 
         Args:
             job: job id.
@@ -43,8 +42,7 @@ class WitnessedRows(RecordFile):
         """
         rows = self._all(
             "SELECT hash FROM leaves WHERE job = ?1 AND number <= (SELECT max(number) FROM leaves "
-            "WHERE job = ?1 AND (proved OR hash IN (SELECT value FROM json_each(?2)) OR hash IN "
-            "(SELECT leaf FROM rounds JOIN votes USING (job, round, stage) WHERE job = ?1)))",
+            "WHERE job = ?1 AND (proved OR hash IN (SELECT value FROM json_each(?2))))",
             job, json.dumps(list(proved)),
         )  # fmt: skip
         return frozenset(str(row["hash"]) for row in rows)
