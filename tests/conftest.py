@@ -96,16 +96,16 @@ def postgres_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def empty_postgres(postgres_server: str) -> Callable[[], str]:
-    """Make an empty database in it and return its URL."""
+def empty_postgres(postgres_server: str) -> Callable[..., str]:
+    """Make an empty database in it, or a copy of one that nobody uses, and return its URL."""
 
-    def make() -> str:
+    def make(template: str = "template1") -> str:
         name = f"t{uuid.uuid4().hex}"
         engine = sa.create_engine(
             postgres_server, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool
         )
         with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
         return make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
 
     return make
