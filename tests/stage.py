@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from secureflow.adapters.accounting import ProcessAccountant
+from peers.accounting import InlineAccountant
+
 from secureflow.application.access import Principal
 from secureflow.application.jobs import Wanted
 from secureflow.application.ports import PendingLeaf
@@ -41,7 +42,7 @@ NOW = 1_800_000_000
 ORIGIN = "test.example/log"
 YEAR = 366 * 86_400
 PASSWORD = "correct horse battery"
-ACCOUNTANT = ProcessAccountant()
+ACCOUNTANT = InlineAccountant()
 """One for all stages: what it was asked once it knows."""
 BANKS = ("bank-a", "bank-b", "bank-c")
 COLUMNS: list[dict[str, Any]] = [

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from peers.accounting import InlineAccountant
 
-from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.datasources import dataset_commitment
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import DcapVerifier, SimulatedAttester, SimulatedPlatform
@@ -51,7 +51,7 @@ ME = "bank-a"
 WIDTH = 2
 SALT = b"\x07" * 32
 ALLOW = "permit(principal, action, resource);"
-ACCOUNTANT = ProcessAccountant()
+ACCOUNTANT = InlineAccountant()
 """One for all worlds: what it was asked once it knows."""
 
 DATASET = {

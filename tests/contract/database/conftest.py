@@ -1,13 +1,10 @@
 """Fixtures: a fresh database per test, over every backend that there is.
 
-Migrating takes most of what an empty database costs: it is done once for each backend, and copied.
+It is migrated once for each backend, and copied.
 """
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -17,17 +14,10 @@ from sqlalchemy.engine import make_url
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.kit.crypto import SigningKey
+from tests.migrated import migrate, migrated
 
 ORIGIN = "log.example"
 LOG_KEY = SigningKey.from_seed(b"\x0c" * 32)
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite database of this version's schema."""
-    path = tmp_path_factory.mktemp("migrated") / "test.db"
-    migrate(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -38,29 +28,16 @@ def migrated_postgres(empty_postgres: Callable[..., str]) -> Callable[[], str]:
     return lambda: empty_postgres(make_url(template).database)
 
 
-def migrate(url: str) -> None:
-    """Bring a database to this version's schema, on a loop of its own."""
-
-    async def start() -> None:
-        database = Database(url)
-        await database.start()
-        await database.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(start()))
-    thread.start()
-    thread.join()
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database: empty, unless the test has `database` too."""
-    migrated = "database" in request.fixturenames
+    used = "database" in request.fixturenames
     if request.param == "sqlite":
-        if migrated:
-            shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "test.db")
-        return f"sqlite:///{tmp_path}/test.db"
-    made = "migrated_postgres" if migrated else "empty_postgres"
-    make: Callable[[], str] = request.getfixturevalue(made)
+        path = tmp_path / "test.db"
+        return migrated(path) if used else f"sqlite:///{path}"
+    make: Callable[[], str] = request.getfixturevalue(
+        "migrated_postgres" if used else "empty_postgres"
+    )
     return make()
 
 

@@ -29,6 +29,7 @@ from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Now, Record, Script, Tell, effect_digest
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from tests.migrated import migrated
 
 JOB = Job("job_1", "prj_1", "bank-a", "credit", "usr_1", "training", "training/2", {}, "ab" * 32,
           JobState.PROPOSED, 5, 6)  # fmt: skip
@@ -161,22 +162,11 @@ class World:
         return lines, events, owed, [entry.kind for entry in await self.ledger.entries()]
 
 
-_EMPTY: list[bytes] = []
-"""A migrated database, made once: there are hundreds of worlds."""
-
-
 @asynccontextmanager
 async def world(
     path: Path, faults: Faults, courier: Courier | None = None, played: Any = script
 ) -> AsyncIterator[World]:
-    url = f"sqlite:///{path}/test.db"
-    if _EMPTY:
-        (path / "test.db").write_bytes(_EMPTY[0])
-    database = Database(url)
-    if not _EMPTY:
-        await database.start()
-        await database.close()
-        _EMPTY.append((path / "test.db").read_bytes())
+    database = Database(migrated(path / "test.db"))
     ledger = SqlLedger(database, KEY, "log.example", lambda: 1_700_000_000.0)
     await ledger.start()
     number = ledger._store.number

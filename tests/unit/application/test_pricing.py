@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from peers.accounting import InlineAccountant
 
 from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.application.pricing import notes_on, price, with_noise
 from secureflow.kit.errors import SecureFlowError
 
+ACCOUNTANT = InlineAccountant()
 WISH = {"delta": 1e-5, "epsilon": 1.0, "rows": 30_000}
 
 
 class Noting:
     """The real accountant, and how often it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, real: ProcessAccountant | None = None) -> None:
         self.asked: list[dict[str, Any]] = []
-        self._real = ProcessAccountant()
+        self._real = real or ACCOUNTANT
 
     async def quote(self, **question: Any) -> dict[str, Any]:
         self.asked.append(question)
@@ -69,7 +71,7 @@ async def test_without_privacy_nobody_is_asked() -> None:
 @pytest.mark.slow
 async def test_a_loss_distribution_too_large_to_compute_is_left_out_and_that_is_said() -> None:
     wish = {**WISH, "epsilon": None, "noise_multiplier": 0.1}
-    priced = await price({"privacy": wish, "plan": {"rounds": 1000}}, Noting())
+    priced = await price({"privacy": wish, "plan": {"rounds": 1000}}, Noting(ProcessAccountant()))
     assert priced
     epsilon = priced.facts()["epsilon"]
     assert epsilon["pld"] is None

@@ -18,6 +18,7 @@ from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Now, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from tests.migrated import migrated
 
 JOB = Job("job_1", "prj_1", "bank-a", "credit", "usr_1", "training", "training/2", {}, "ab" * 32,
           JobState.RUNNING, 5, 6)  # fmt: skip
@@ -33,7 +34,7 @@ async def test_the_loop_serves_while_a_script_works(tmp_path: Path) -> None:
         # Only the event loop sets it: work on the loop itself would wait in vain.
         return {"served": served.wait(20)}
 
-    database = Database(f"sqlite:///{tmp_path}/test.db")
+    database = Database(migrated(tmp_path / "test.db"))
     await database.start()
     ended = asyncio.Event()
     nobody, no_log = cast("Asking", None), cast("Ledger", None)
@@ -68,7 +69,7 @@ async def test_a_script_that_no_longer_fits_its_journal_pauses(
             performed.append((yield Now()))
         return {"read": performed}
 
-    database = Database(f"sqlite:///{tmp_path}/test.db")
+    database = Database(migrated(tmp_path / "test.db"))
     await database.start()
     ended = asyncio.Event()
     nobody, no_log = cast("Asking", None), cast("Ledger", None)
@@ -121,7 +122,7 @@ async def test_a_cancelled_job_goes_on_cleaning_up_after_a_restart(tmp_path: Pat
             raise error from None
         return {}
 
-    database = Database(f"sqlite:///{tmp_path}/test.db")
+    database = Database(migrated(tmp_path / "test.db"))
     await database.start()
     ended, courier = asyncio.Event(), Courier()
     asking = Asking(cast("Any", courier), cast("Any", None))

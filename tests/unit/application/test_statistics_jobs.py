@@ -139,7 +139,7 @@ async def test_a_column_must_be_declared_alike(
         ({"contributions": 3}, "invalid_spec"),
         ({"privacy": {**PRIVACY, "unit": "person"}}, "invalid_spec"),
         ({"privacy": {"delta": 1e-6}}, "contradictory_spec"),
-        ({"privacy": {**PRIVACY, "noise_multiplier": 0.1}}, "contradictory_spec"),
+        ({"privacy": {**PRIVACY, "noise_multiplier": 0.5}}, "contradictory_spec"),
         ({"privacy": None}, "invalid_spec"),
         ({"queries": []}, "invalid_spec"),
         ({"queries": [{"name": "x", "measure": "mean", "column": "nobody"}]}, "unknown_column"),

@@ -21,6 +21,7 @@ from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from tests.migrated import migrated
 
 KEY = SigningKey.from_seed(b"\x0b" * 32)
 BANKS = ("bank-a", "bank-b", "bank-c")
@@ -114,7 +115,7 @@ class Centre:
 
 @pytest.fixture
 async def centre(tmp_path: Path) -> AsyncIterator[Centre]:
-    database = Database(f"sqlite:///{tmp_path}/test.db")
+    database = Database(migrated(tmp_path / "test.db"))
     await database.start()
     ledger = SqlLedger(database, KEY, "log.example")
     await ledger.start()
