@@ -198,7 +198,7 @@ def _check(bank: Bank) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(_DEEDS)
 def test_no_order_of_deeds_and_failures_exceeds_the_limit(
     bank_store: tuple[Store, Breaking], deeds: list[tuple[str, int, str]]

@@ -246,7 +246,7 @@ def fuzz_leaf(seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Parsed a")
 @given(st.integers(0, 2**64))
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_fuzzed_x509_never_escapes_its_errors(seed: int) -> None:
     fuzz_csr(seed)
     fuzz_leaf(seed)

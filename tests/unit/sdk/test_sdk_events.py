@@ -71,7 +71,7 @@ def test_malformed_events_are_refused(data: bytes) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=200))
 def test_hostile_bytes_give_events_or_the_typed_error(data: bytes) -> None:
     _survives(data)

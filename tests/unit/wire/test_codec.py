@@ -110,7 +110,7 @@ _FLIPS = st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)), max_size=
 
 @pytest.mark.slow
 @given(st.binary(max_size=200) | st.builds(_mutated, _FLIPS, st.integers(0, 255)))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_fuzz(data: bytes) -> None:
     _survives(data)
 

@@ -341,7 +341,7 @@ def refuses_or_reads(seed: int) -> None:
 
 @pytest.mark.slow
 @given(st.integers(0, 2**64))
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_fuzzed_evidence_is_a_typed_error(seed: int) -> None:
     refuses_or_reads(seed)
 

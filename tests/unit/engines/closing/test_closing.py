@@ -341,17 +341,11 @@ def refuses_or_is_the_same(data: bytes) -> None:
     assert certificate == parse_certificate(GOOD)
 
 
-@pytest.mark.slow
-@given(st.integers(0, 2**64))
-@settings(max_examples=2000, deadline=None)
-def test_fuzzed_bytes_never_certify_anything_else(seed: int) -> None:
+def fuzz_bytes(seed: int) -> None:
     refuses_or_is_the_same(mutate(GOOD, seed))
 
 
-@pytest.mark.slow
-@given(st.integers(0, 2**64))
-@settings(max_examples=2000, deadline=None)
-def test_fuzzed_shapes_are_typed_errors(seed: int) -> None:
+def fuzz_shapes(seed: int) -> None:
     rng = Random(seed)
     names = rng.sample([*question(4).as_json(), "votes"], rng.randint(1, 3))
     changes = {name: rng.choice(NASTY) for name in names}
@@ -391,3 +385,20 @@ def test_at_most_one_set_is_certified_by_honest_parties_and_one_colluder() -> No
             except SecureFlowError:
                 pass
         assert certified <= 1
+
+
+@pytest.mark.parametrize("fuzz", [fuzz_bytes, fuzz_shapes])
+@given(seed=st.integers(0, 2**64))
+@settings(max_examples=400, deadline=None)
+def test_fuzzed_certificates_are_typed_errors(fuzz: Any, seed: int) -> None:
+    """Or nothing else than the one that was given."""
+    fuzz(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("fuzz", [fuzz_bytes, fuzz_shapes])
+@given(seed=st.integers(0, 2**64))
+@settings(max_examples=100_000, deadline=None)
+def test_soak_fuzzed_certificates(fuzz: Any, seed: int) -> None:
+    fuzz(seed)

@@ -380,7 +380,7 @@ def fuzz(seed: int) -> None:
 
 @pytest.mark.slow
 @given(st.integers(0, 2**64))
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_fuzzed_bytes_open_nothing(seed: int) -> None:
     fuzz(seed)
 

@@ -66,10 +66,20 @@ def nasty_changes(names: list[str], seed: int) -> dict[str, Any]:
     return value
 
 
-@pytest.mark.slow
 @given(SEEDS)
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_fuzzed_header_values_are_typed_errors(seed: int) -> None:
+    fuzz(seed)
+
+
+@pytest.mark.soak
+@given(SEEDS)
+@settings(max_examples=100_000, deadline=None)
+def test_soak_fuzzed_header_values(seed: int) -> None:
+    fuzz(seed)
+
+
+def fuzz(seed: int) -> None:
     value = {**json.loads(HEADER), **nasty_changes(sorted(json.loads(HEADER)), seed)}
     if value == json.loads(HEADER):
         return

@@ -179,7 +179,7 @@ def survives(data: bytes) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(damage(VALID))
 def test_any_bytes_end_in_the_model_or_a_typed_error(data: bytes) -> None:
     survives(data)
