@@ -43,6 +43,8 @@ LEAST_PASSPHRASE: Final = 12
 _BLOCK: Final = 512
 _MAX_TIME: Final = 1 << 36
 _PIECE: Final = 1 << 20
+_WORK = 1 << 17
+"""N of scrypt: half a second and 128 MiB for each passphrase that is tried."""
 _NAME: Final = re.compile(
     r"(?:config|tables|artifacts|evidence|record)/[A-Za-z0-9_][A-Za-z0-9._-]{0,89}"
 )
@@ -329,7 +331,7 @@ def _seal(manifest: Manifest, keys: Mapping[str, bytes], passphrase: str) -> tup
 
 
 def _derived(passphrase: str, salt: bytes) -> bytes:
-    return Scrypt(salt=salt, length=32, n=1 << 17, r=8, p=1).derive(passphrase.encode())
+    return Scrypt(salt=salt, length=32, n=_WORK, r=8, p=1).derive(passphrase.encode())
 
 
 def _bound(manifest: Manifest) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from secureflow.application.recording import server_leaf
 from secureflow.application.restored import RESTORED
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.engines.ledger.notes import cosign
+from secureflow.kit import archive
 from secureflow.kit.archive import Backup, write_backup
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.recordmark import read_mark
@@ -36,6 +37,14 @@ from tests.contract.database.test_log import BANKS
 PHRASE = "four words of luck"
 DOMAIN = "log.example"
 MODEL = b"weights"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    """Stretch passphrases less: how far, `tests/unit/kit/test_archive.py` shows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive, "_WORK", 1 << 4)
+        yield
 
 
 def new_centre(folder: Path, database: str = "") -> Path:

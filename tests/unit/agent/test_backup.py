@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from secureflow.agent.restored import FACT, OUTCOME, check_floor, check_unlocked
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
+from secureflow.kit import archive
 from secureflow.kit.archive import Backup, write_backup
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -40,6 +41,14 @@ def own_leaf(number: int, kind: str = "approval", key: SigningKey = KEY) -> OwnL
     signed = sign_leaf(body, key)
     bundle = {"leaf": signed.json(), "document": {"n": number}, "salt": salt.hex()}
     return OwnLeaf(signed.hash(), f"job_{number}", kind, bundle)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    """Stretch passphrases less: how far, `tests/unit/kit/test_archive.py` shows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive, "_WORK", 1 << 4)
+        yield
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -85,6 +86,13 @@ def test_keys_open_with_the_passphrase_and_in_their_own_backup_only(
     target.write_bytes(altered)
     with Backup(target) as backup, pytest.raises(SecureFlowError, match="passphrase_refused"):
         backup.keys(PHRASE)
+
+
+def test_who_tries_a_passphrase_pays_for_it() -> None:
+    slow = hashlib.scrypt(
+        PHRASE.encode(), salt=b"s" * 16, n=1 << 17, r=8, p=1, maxmem=1 << 28, dklen=32
+    )
+    assert archive._derived(PHRASE, b"s" * 16) == slow
 
 
 def test_without_a_passphrase_there_is_no_key_in_it(target: Path, files: dict[str, Path]) -> None:
