@@ -97,12 +97,12 @@ def test_a_round_without_keys_of_enough_parties_names_the_others() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("for_good", [False, True], ids=["once", "for-good"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("dropped", [1, 2, 3])
+@pytest.mark.parametrize("dropped", [pytest.param(1, marks=pytest.mark.soak), 2, 3])
 @pytest.mark.parametrize(("verb", "nth"), VISITS)
 def test_dropouts_of_eight_at_every_stage(
     verb: str, nth: int, dropped: int, after: bool, for_good: bool
 ) -> None:
-    """Up to n - t the course goes on without them, and with those that come back."""
+    """Up to n - t = 2 the course goes on without them, and with those that come back."""
     gone = MaskedWorld.names(8)[2 : 2 + dropped]
     faults = [Fault(party, verb, nth, after, for_good) for party in gone]
     world = MaskedWorld(count=8, rounds=ROUNDS, faults=faults)
