@@ -260,13 +260,16 @@ class MemoryLedger:
         self._placed: dict[tuple[str, int, int], int] = {}
         self._lines: dict[int, list[str]] = {}
         self.hold: Hold | None = None
+        self.gone_on: list[tuple[str, int, PendingLeaf]] = []
 
     async def judge(self, decide: Callable[[Hold | None, int], Hold | None]) -> Hold | None:
         self.hold = decide(self.hold, self._tree.size)
         return self.hold
 
     async def go_on(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
-        raise NotImplementedError
+        assert await self.root(start) == root
+        self.gone_on.append((origin, start, leaf))
+        self.origin, self.hold = origin, None
 
     async def root(self, size: int) -> bytes:
         if size > self._tree.size:

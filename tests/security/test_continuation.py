@@ -13,7 +13,7 @@ import pytest
 from peers.agent_world import JOB, ME, ORIGIN, World
 
 from secureflow.agent.budgets import LEAF as BUDGET
-from secureflow.agent.continuing import ACCUSED, AGAIN, Continuer
+from secureflow.agent.continuing import ACCUSED, AGAIN, SIGNED, Continuer
 from secureflow.agent.headwatch import HeadWatch
 from secureflow.agent.records import JobRecord, OwnLeaf
 from secureflow.application.continuing import Continuing
@@ -24,7 +24,6 @@ from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
-from tests.contract.database.test_stores import JOB as JOB_RECORD
 from tests.doubles import MemoryDatabase, MemoryLedger, NotingDriver
 
 NAME = f"{ORIGIN}~2"
@@ -322,6 +321,72 @@ async def test_jobs_that_the_centre_lost_end_here_and_others_go_on(world: Operat
     assert JOB not in outcomes
 
 
+async def test_nothing_is_asked_or_submitted_where_nothing_was_continued(
+    world: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unasked(kind: str, body: dict[str, Any]) -> Any:
+        raise AssertionError(kind)
+
+    monkeypatch.setattr(world.continuer, "_call", unasked)
+    with world.store.transaction():
+        world.store.add_job(JobRecord("job_runs", "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
+    await world.continuer.submit_again()
+    await world.continuer.check(world.signed_charter)  # the pinned one
+    later = replace(world.charter, version=2, previous=world.charter.digest)
+    await world.continuer.check(world.signed_by_all(later))
+    world.continuer.signed(world.signed_by_all(later))
+    assert world.store.fact(SIGNED) is None
+    world.continuer.settle()
+    assert world.store.lost_leaves(9) == []
+    with world.store.transaction():  # a newcomer has pinned nothing, and seen no head
+        world.store.set_fact("charter", None)
+    await world.continuer.check(world.draft())
+    world.continuer.settle()
+    assert world.store.fact(AGAIN) is None
+
+
+async def test_a_log_that_lost_everything_needs_no_proof(world: Operator) -> None:
+    world.keep()
+    await world.pinned()
+    assert world.assembly.context.witness.view.size == 0
+
+
+async def test_whoever_saw_nothing_of_what_is_kept_holds_its_own_entries_against_it(
+    world: Operator,
+) -> None:
+    with world.store.transaction():
+        world.store._db.execute("DELETE FROM heads")
+    await world.continuer.check(world.draft())
+    world.keep(*entries(world)[:4], b"rewritten", *entries(world)[5:START])
+    assert "has another one there" in await refused(world, world.draft())
+
+
+async def test_a_signature_of_an_earlier_version_binds_no_later_one(world: Operator) -> None:
+    with world.store.transaction():
+        world.store.set_fact(SIGNED, {"version": 1, "digest": "00" * 32, "size": 99, "start": 0})
+    draft = world.draft()
+    assert not world.continuer.has_signed(draft)
+    await world.continuer.check(draft)
+
+
+async def test_only_jobs_that_were_asked_about_end(
+    world: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[tuple[str, str]] = []
+
+    async def end(job: str, outcome: str) -> None:
+        ended.append((job, outcome))
+
+    monkeypatch.setattr(world.continuer, "_end", end)
+    with world.store.transaction():
+        for job, outcome in (("job_lost", ""), ("job_done", "succeeded")):
+            world.store.add_job(JobRecord(job, "ab" * 32, {}, b"", 1, 1 << 40, outcome))
+    world.states = {"job_lost": "", "job_done": "failed", "job_strange": ""}
+    await world.pinned()
+    await world.continuer.submit_again()
+    assert ended == [("job_lost", "lost")]
+
+
 # A centre that goes by another name: what the agent follows by itself.
 
 
@@ -426,15 +491,6 @@ async def test_what_does_not_open_is_not_taken(
         value = {}
     with pytest.raises(SecureFlowError):
         await centre.take_again(ME, [value])
-
-
-async def test_how_a_job_stands_is_told_to_its_parties_only(centre: Continuing) -> None:
-    async with centre._begin() as unit:
-        await unit.jobs.add(replace(JOB_RECORD, spec={"roster": [{"party": ME}]}))
-        await unit.commit()
-    key = JOB_RECORD.id
-    assert await centre.states(ME, [key, "job_x"]) == {key: JOB_RECORD.state.value, "job_x": ""}
-    assert await centre.states("bank-b", [key]) == {key: ""}
 
 
 def test_the_start_is_what_the_tree_says(world: Operator) -> None:

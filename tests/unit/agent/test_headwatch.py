@@ -57,7 +57,7 @@ async def test_a_log_that_is_whole_is_shown_the_newest_head(tmp_path: Path) -> N
     await seen(world, 3, 7)
     centre = Centre(world.head())
     assert await watch(world, centre).look() is None
-    assert [noted_size(one) for one in centre.shown[0]["heads"]] == [7]
+    assert [[noted_size(one) for one in told["heads"]] for told in centre.shown] == [[7]]
     assert world.store.fact(SET_BACK) is None
     assert world.store.deeds()[0]["deed"] != "log.whole"
 

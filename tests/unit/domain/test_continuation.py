@@ -15,7 +15,7 @@ from secureflow.domain.charter import (
     check_follows,
     compare,
 )
-from secureflow.domain.continuation import Continuation
+from secureflow.domain.continuation import MAX_CONTINUATIONS, Continuation
 from secureflow.domain.origins import continues, following
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.domain.test_charter import KEYS, charter, refusal, successor
@@ -77,6 +77,7 @@ def test_more_than_two_thirds_suffice() -> None:
         {"letters": "abd"},  # a member goes, another one comes
         {"log_key": KEYS["bank-f"].public},
         {"continuations": (LOSS, replace(LOSS, origin="log.example~2", start=40))},  # two at once
+        {"continuations": (replace(LOSS, origin="log.other"),), "origin": "log.other~2"},
     ],
 )
 def test_a_continuation_changes_nothing_else(changes: dict[str, Any]) -> None:
@@ -118,6 +119,10 @@ LOSS_2 = replace(LOSS, origin="log.example~2", size=90, start=40)
         {"start": -1},
         {"size": True},
         {"size": 1 << 60},
+        {"size": 66.0},
+        {"start": 33.0},
+        {"start": True},
+        {"start": "33"},
         {"root": "xy"},
         {"start_root": ""},
         {"note": "x" * 5000},
@@ -136,6 +141,42 @@ def test_a_malformed_continuation_is_refused(broken: dict[str, Any]) -> None:
         replace(charter(), origin="log.example~2", continuations=(replace(LOSS, **broken),))
     assert caught.value.message.isprintable()
     assert len(caught.value.message) < 1000
+
+
+@pytest.mark.parametrize(
+    "told",
+    [7, {}, "x", None, [], [7], [{}], [{**LOSS.json(), "more": 1}],
+     [{name: one for name, one in LOSS.json().items() if name != "note"}],
+     [LOSS.json()] * (MAX_CONTINUATIONS + 1)],
+)  # fmt: skip
+def test_what_is_no_list_of_continuations_is_malformed(told: Any) -> None:
+    value = replace(charter(), origin="log.example~2", continuations=(LOSS,)).json()
+    assert Charter.from_json(value).continuations == (LOSS,)
+    with pytest.raises(SecureFlowError, match="malformed_charter"):
+        Charter.from_json({**value, "continuations": told})
+
+
+def test_there_are_no_more_than_somebody_can_read() -> None:
+    many = tuple(
+        replace(LOSS, origin="log.example" if n < 2 else f"log.example~{n}", size=1000, start=n)
+        for n in range(1, MAX_CONTINUATIONS + 2)
+    )
+    for count, refused in ((MAX_CONTINUATIONS, False), (MAX_CONTINUATIONS + 1, True)):
+        changes: dict[str, Any] = {"origin": f"log.example~{count + 1}"}
+        changes["continuations"] = many[:count]
+        if refused:
+            with pytest.raises(SecureFlowError, match="more than 64 continuations"):
+                replace(charter(), **changes)
+        else:
+            assert len(replace(charter(), **changes).continuations) == MAX_CONTINUATIONS
+
+
+def test_of_a_log_that_was_pinned_under_a_later_name_none_is_hidden_either() -> None:
+    """Two at once: the one that is told last begins where the pinned charter is."""
+    pinned = replace(charter(), origin="log.example~2")
+    told = (LOSS, LOSS_2)
+    assert refusal(pinned, continued(pinned, continuations=told)) == "charter_mismatch"
+    assert accept_change(pinned, continued(pinned, continuations=(LOSS_2,))).origin[-2:] == "~3"
 
 
 def test_a_later_start_is_never_before_an_earlier_one() -> None:

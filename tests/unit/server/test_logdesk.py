@@ -32,6 +32,8 @@ async def test_a_greeting_with_a_newer_head_holds_the_log_before_anything_is_ask
     own = stage.keys["bank-a"].public
     await desk.desk.hello(desk.peer("bank-a"), {"key": own, "head": await stage.ledger.head()})
     await desk.desk.hello(desk.peer("bank-a"), {"key": own, "head": ""})
+    await desk.desk.hello(desk.peer("bank-a"), {"key": own})  # an older agent
+    await desk.call("log.show", heads=[])
     assert stage.ledger.hold is None
     await desk.desk.hello(desk.peer("bank-a"), {"key": own, "head": greater(desk)})
     assert stage.ledger.hold is not None
@@ -73,6 +75,10 @@ async def test_people_are_told_old_head_own_head_and_what_is_lost(desk: Desk) ->
         {"heads": ["x" * 5000]},
         {"heads": ["x"] * (MAX_SHOWN + 1)},
         {"heads": [], "places": "x"},
+        {"heads": [], "places": 7},
+        {"heads": [], "places": [7]},
+        {"heads": [], "places": [[7, 1]]},
+        {"heads": [], "places": [["ab" * 32, "1"]]},
         {"heads": [], "places": [["ab" * 32]]},
         {"heads": [], "places": [["ab" * 32, -1]]},
         {"heads": [], "places": [["zz" * 32, 1]]},
