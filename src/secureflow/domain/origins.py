@@ -27,6 +27,6 @@ def continues(origin: str, earlier: str) -> bool:
 def _split(origin: str) -> tuple[str, int]:
     found = _NAME.fullmatch(origin)
     number = int(found["number"] or 1) if found else 1
-    if found is None or (found["number"] and number < 2):
+    if found is None or number < 2:
         return origin, 1
     return found["first"], number

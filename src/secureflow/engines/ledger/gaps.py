@@ -174,7 +174,7 @@ def signed_by_the_log(one: Continuation, log_key: str) -> bool:
 def _earlier(charter: Charter, versions: Mapping[str, SignedCharter]) -> list[SignedCharter]:
     """Return the versions that the hashes lead back to, newest first."""
     path: list[SignedCharter] = []
-    while (step := versions.get(charter.previous)) is not None and len(path) <= len(versions):
+    while (step := versions.get(charter.previous)) is not None:  # no hash leads to itself
         path.append(step)
         charter = step.charter
     return path
