@@ -29,13 +29,16 @@ from secureflow.kit.recordmark import read_mark
 
 PHRASE = "four words of luck"
 KEY = SigningKey.from_seed(b"a" * 32)
+OTHER = SigningKey.from_seed(b"b" * 32)
 SECRET = b"SECRET-OF-A-JOB-SECRET-OF-A-JOB!"
 
 
-def own_leaf(number: int, kind: str = "approval", key: SigningKey = KEY) -> OwnLeaf:
+def own_leaf(
+    number: int, kind: str = "approval", key: SigningKey = KEY, author: str = "bank-a"
+) -> OwnLeaf:
     salt = bytes(32)
     body = Leaf(
-        kind=kind, origin="log.example", author="bank-a", at=number,
+        kind=kind, origin="log.example", author=author, at=number,
         commitment=commitment(salt, {"n": number}), job=f"job_{number}", spec="d" * 64, prev="",
     )  # fmt: skip
     signed = sign_leaf(body, key)
@@ -223,6 +226,16 @@ def run(*statements: str) -> Callable[[Path], object]:
     return change
 
 
+def swap_leaf(folder: Path, leaf: OwnLeaf) -> None:
+    """Put a leaf in the place of the first one, under the hash that it has."""
+    row = leaf.row()
+    with closing(sqlite3.connect(folder / "record" / "agent.db")) as database:
+        database.execute(
+            "UPDATE leaves SET hash = ?, bundle = ? WHERE number = 1", (row["hash"], row["bundle"])
+        )
+        database.commit()
+
+
 def settings_of(folder: Path, text: str) -> None:
     path = folder / "config" / "agent.yaml"
     path.unlink()
@@ -234,6 +247,8 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "a view": run("CREATE VIEW v AS SELECT * FROM jobs"),
     "a table of its own": run("CREATE TABLE mine (x)"),
     "a forged leaf": run("UPDATE leaves SET bundle = replace(bundle, 'bank-a', 'bank-b')"),
+    "a leaf of another's key": lambda folder: swap_leaf(folder, own_leaf(1, key=OTHER)),
+    "a leaf of another author": lambda folder: swap_leaf(folder, own_leaf(1, author="bank-b")),
     "a leaf without a leaf": run("UPDATE leaves SET bundle = '{}'"),
     "no database": lambda folder: (folder / "record" / "agent.db").write_bytes(b"x" * 5000),
     "no record": lambda folder: (folder / "record" / "agent.db").unlink(),
@@ -268,6 +283,58 @@ def test_a_file_that_would_lie_elsewhere_is_refused(
     made = altered(config, tmp_path, lambda _: None, named={"config/named0": inside})
     assert refusal(restore, made, tmp_path / "new").code == "backup_unreadable"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "named",
+    [7, ["x"], "x", None, {f"config/named{n}": "a" for n in range(257)},
+     {"config/named0": "a/" * 8 + "a"}],
+)  # fmt: skip
+def test_names_that_are_none_are_refused(config: Path, tmp_path: Path, named: Any) -> None:
+    made = altered(config, tmp_path, lambda _: None, named=named)
+    assert refusal(restore, made, tmp_path / "new").code == "backup_unreadable"
+
+
+def test_another_process_and_another_key_are_refused(config: Path, tmp_path: Path) -> None:
+    write_backup(tmp_path / "s.tar", "server", {}, {}, {}, None)
+    assert refusal(restore, tmp_path / "s.tar", tmp_path / "new").code == "backup_other_kind"
+    back_up(config, tmp_path / "b.tar", PHRASE)
+    with Backup(tmp_path / "b.tar") as backup:
+        backup.extract(tmp_path / "in")
+        keys = backup.keys(PHRASE)
+    files = {one.name: tmp_path / "in" / one.name for one in backup.manifest.files}
+    OTHER.save(tmp_path / "other.key")
+    keys["signing.key"] = (tmp_path / "other.key").read_bytes()
+    write_backup(tmp_path / "c.tar", "agent", backup.manifest.facts, files, keys, PHRASE)
+    error = refusal(restore, tmp_path / "c.tar", tmp_path / "new", passphrase=PHRASE)
+    assert error.code == "backup_unreadable"
+
+
+def test_nothing_gets_into_a_backup_by_a_link(config: Path, tmp_path: Path) -> None:
+    """What lies open in a backup is no secret: keys come under seal, or not at all."""
+    folder = config.parent
+    (folder / "evidence" / "link.json").symlink_to(folder / "signing.key")
+    (folder / "evidence" / "folder").mkdir()
+    (folder / "evidence" / "a name").write_text("x")
+    manifest = back_up(config, tmp_path / "b.tar", None)
+    evidence = [one.name for one in manifest.files if one.name.startswith("evidence/")]
+    assert evidence == [f"evidence/ledger_inconsistent-{'0' * 64}.json"]
+
+
+def test_policies_that_lie_elsewhere_stay_there(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "shared.cedar").write_text("permit(principal, action, resource);")
+    told = yaml.safe_load(config.read_text())
+    told["consent"]["policies"] = ["../shared.cedar", "policies/own.cedar", "policies/gone.cedar"]
+    config.write_text(yaml.safe_dump(told))
+    manifest = back_up(config, tmp_path / "b.tar", None)
+    assert manifest.facts["named"] == {"config/named1": "policies/own.cedar"}
+
+
+def test_keys_of_a_folder_stay_those_of_the_folder(config: Path, tmp_path: Path) -> None:
+    back_up(config, tmp_path / "b.tar", PHRASE)
+    (config.parent / "link.pem").write_bytes(b"A NEWER ONE")
+    restore(tmp_path / "b.tar", config.parent, passphrase=PHRASE, into_existing=True)
+    assert (config.parent / "link.pem").read_bytes() == b"A NEWER ONE"
 
 
 @pytest.mark.parametrize("named", ["../signing.key", "../../victim", "{victim}", "config/ca.pem"])

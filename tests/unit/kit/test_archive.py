@@ -66,6 +66,8 @@ def test_it_comes_back_as_it_was_and_is_for_its_owner_alone(
         written = tmp_path / "in" / name
         assert written.read_bytes() == path.read_bytes()
         assert written.stat().st_mode & 0o777 == 0o600
+        for folder in written.parents[: len(Path(name).parts)]:
+            assert folder.stat().st_mode & 0o777 == 0o700
     with tarfile.open(target) as plain:  # anybody's tar can look into it
         assert plain.getnames() == [MANIFEST, *files]
 
@@ -127,6 +129,33 @@ def test_a_full_disk_leaves_no_half_backup(
     assert not list(target.parent.iterdir())
 
 
+def test_what_changes_while_it_is_read_makes_no_backup(
+    target: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured, changes = archive._measured, [b"y" * 3000, b"x" * 20, b""]
+
+    def moving(name: str, path: Path) -> archive.Member:
+        found = measured(name, path)
+        if name == "tables/jobs":
+            path.write_bytes(changes.pop())
+        return found
+
+    monkeypatch.setattr(archive, "_measured", moving)
+    while changes:
+        files["tables/jobs"].write_bytes(b"x" * 3000)
+        with pytest.raises(SecureFlowError, match="backup_unwritable"):
+            make(target, files)
+        assert not list(target.parent.iterdir())
+
+
+def test_a_target_that_could_not_be_written_is_refused_early(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("")
+    for name, code in (("there", "backup_exists"), ("absent/b", "backup_unwritable")):
+        with pytest.raises(SecureFlowError, match=code):
+            archive.check_target(tmp_path / name)
+    archive.check_target(tmp_path / "new")
+
+
 # What others made of it.
 
 
@@ -143,11 +172,22 @@ def manifest(*files: list[Any], **more: Any) -> bytes:
     return json.dumps({**value, "files": files, **more}).encode()
 
 
-def sized(size: bytes) -> bytes:
-    """Return a manifest whose header spells its size so, with a checksum that fits."""
-    block = bytearray(member(MANIFEST, b"{}"))
+def sized(size: bytes, off: int = 0) -> bytes:
+    """Return a manifest whose header spells its size so, with a checksum that fits, or is off."""
+    block = bytearray(member(MANIFEST, manifest()))
     block[124:136] = size.ljust(12, b"\0")
-    total = sum(block[:148]) + 8 * 0x20 + sum(block[156:512])
+    return summed(block, off)
+
+
+def prefixed() -> bytes:
+    """Return a manifest in a folder of another tar's making."""
+    block = bytearray(member(MANIFEST, manifest()))
+    block[345:350] = b"/etc/"
+    return summed(block)
+
+
+def summed(block: bytearray, off: int = 0) -> bytes:
+    total = off + sum(block[:148]) + 8 * 0x20 + sum(block[156:512])
     block[148:156] = f"{total:06o}\0 ".encode()
     return bytes(block)
 
@@ -195,6 +235,14 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
         + member("config/more", b"abc")
     ),
     "no end": lambda: member(MANIFEST, manifest(ABC)) + member("config/abc", b"abc")[:-512],
+    "another checksum": lambda: sized(b"0000002\0", 1),
+    "a prefix": prefixed,
+    "facts that are none": lambda: member(MANIFEST, manifest(facts=[])),
+    "keys that are none": lambda: member(MANIFEST, manifest(keys=[])),
+    "a size of yes": lambda: member(MANIFEST, manifest(["config/a", True, DIGEST])),
+    "a size of a float": lambda: member(MANIFEST, manifest(["config/a", 3.0, DIGEST])),
+    "a digest that is none": lambda: member(MANIFEST, manifest(["config/a", 3, 7])),
+    "a name that is none": lambda: member(MANIFEST, manifest([7, 3, DIGEST])),
     "a header below nothing": lambda: sized(b"-0000000005\0"),
     "a header in Python's octal": lambda: sized(b"0o2\0"),
     "a header with underscores": lambda: sized(b"0_2\0"),
