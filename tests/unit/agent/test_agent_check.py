@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from peers.agent_world import ME, World
+from peers.agent_world import ME, ORIGIN, World
 from typer.testing import CliRunner
 
 from secureflow.agent.check import check_record
@@ -22,6 +22,8 @@ from secureflow.agent.records import InboxItem
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.cli.main import app
+from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
+from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
 BUDGET = {"domain": "customers", "epsilon": 5.0, "delta": 1e-5}
@@ -100,6 +102,9 @@ def test_a_record_is_sound(folder: Path) -> None:
         ("UPDATE facts SET value = '{' WHERE name = 'charter'", "record", "facts: charter"),
         ("UPDATE deeds SET facts = 'x' WHERE id = 1", "record", "deeds: 1"),
         ("UPDATE leaves SET bundle = '{' WHERE number = 1", "record", "leaves: "),
+        ("UPDATE jobs SET digest = x'00'", "record", "its digest is no text"),
+        ("UPDATE jobs SET expires = 'soon'", "record", "its expires is no number"),
+        ("DELETE FROM leaves WHERE number = 1", "leaves", "before it is missing"),
         ("DELETE FROM leaves WHERE number = 2", "leaves", "before it is missing"),
         ("UPDATE leaves SET hash = 'ab' WHERE number = 2", "leaves", "the hash"),
         ("UPDATE leaves SET kind = 'update' WHERE number = 1", "leaves", "columns"),
@@ -116,6 +121,25 @@ def test_a_record_is_sound(folder: Path) -> None:
 def test_what_is_wrong_is_named(folder: Path, statement: str, part: str, told: str) -> None:
     change(folder, statement)
     assert told in failed(folder)[part]
+
+
+def test_a_head_that_another_key_signed_is_named(folder: Path) -> None:
+    forged = sign_checkpoint(Checkpoint(ORIGIN, 2, b"\x05" * 32), SigningKey.generate())
+    change(folder, f"INSERT OR REPLACE INTO heads VALUES ('{ORIGIN}', 2, '{forged}')")
+    assert "heads: size 2: the log's signature does not hold" in failed(folder)["heads"]
+
+
+def test_a_record_that_is_gone_is_named(folder: Path) -> None:
+    (folder / "agent.db").unlink()
+    assert "is missing" in failed(folder)["record"]
+    assert not (folder / "agent.db").exists()
+
+
+@pytest.mark.parametrize("head", [None, [], {}, {"note": ""}, {"note": None}, 7, "x"])
+def test_a_head_that_is_none_is_refused_only_where_proofs_were_seen(head: Any) -> None:
+    refuse_headless(head, proved=False)
+    with pytest.raises(SecureFlowError, match="record_damaged"):
+        refuse_headless(head, proved=True)
 
 
 def test_a_model_that_is_not_what_its_name_says(folder: Path) -> None:

@@ -12,7 +12,7 @@ from secureflow.application.access import Principal
 from secureflow.application.continuing import HISTORY, Continuing, history_up_to, remember
 from secureflow.application.membership import CANDIDATE, CURRENT
 from secureflow.application.recording import server_leaf
-from secureflow.application.restored import RESTORED
+from secureflow.application.restored import RESTORED, settle_restored
 from secureflow.application.setback import LogGuard
 from secureflow.application.windups import SET_BACK
 from secureflow.domain.charter import Charter, Member, SignedCharter
@@ -239,6 +239,15 @@ async def test_versions_are_remembered_from_the_first_continuation_on(centre: Ce
         assert len(await history_up_to(work, draft.digest)) == 2
         assert await history_up_to(work, CHARTER.digest) == []
         assert await history_up_to(work, "00" * 32) == []
+
+
+async def test_how_a_restored_log_went_on_is_noted_once(centre: Centre) -> None:
+    settled = {"restored_at": 1, "settled": {"at": 2, "how": "unchanged"}}
+    async with centre.database.begin() as work:
+        for told in (settled, None, [], "x"):
+            await work.set_setting(RESTORED, told)
+            await settle_restored(work, NOW, "continued")
+            assert await work.setting(RESTORED) == told
 
 
 async def test_how_a_job_stands_is_told_to_its_parties_only(centre: Centre) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +13,7 @@ from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.continuation import Continuation
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.ledger.gaps import CONTINUED, continued_document
+from secureflow.engines.ledger.leaves import Leaf, sign_leaf
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, sign_checkpoint
 from secureflow.kit.crypto import SigningKey
 from tests.unit.engines.ledger.test_bundle import (
@@ -207,7 +207,27 @@ def test_a_continuation_that_does_not_follow_is_not_believed() -> None:
     assert "under another charter" in _failures(hidden, CHARTER)
 
 
+@pytest.mark.parametrize(
+    ("changes", "standing"),
+    [
+        ({}, "contradicts"),
+        ({"origin": NAME}, "contradicts"),
+        ({"origin": f"{ORIGIN}~3"}, "foreign"),
+        ({"origin": "log.other"}, "foreign"),
+        ({"job": "job_other"}, "foreign"),
+        ({"author": "bank-x"}, "foreign"),
+    ],
+)
+def test_a_leaf_that_its_author_kept_counts_under_every_name_of_the_log(
+    changes: dict[str, Any], standing: str
+) -> None:
+    facts = {"kind": "update", "origin": ORIGIN, "author": "bank-a", "at": 5, "job": "job_story"}
+    leaf = Leaf(**({**facts, "commitment": "ab" * 32} | changes))
+    held = [{"leaf": sign_leaf(leaf, BANKS["bank-a"]).json()}]
+    verdict = verify_bundle(GAPPED, continued().charter, held)
+    assert [one.standing for one in verdict.held] == [standing]
+
+
 @pytest.mark.parametrize("told", [7, {}, "x", [7], [{}], [SignedCharter(CHARTER).json()] * 257])
 def test_a_history_that_is_none_is_malformed(told: Any) -> None:
     assert not verify_bundle({**GAPPED, "history": told}, CHARTER).ok
-    assert json.dumps(GAPPED)
