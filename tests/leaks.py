@@ -25,6 +25,7 @@ from typing import Any
 
 import pytest
 
+from tests import nursery
 from tests.order import unit
 
 MARK = "SECUREFLOW_TESTED_BY"
@@ -121,6 +122,10 @@ class Leaks:
         os.environ["TMPDIR"] = tempfile.tempdir = str(self._temporary)
         self._root = session.config.rootpath
 
+    def pytest_sessionfinish(self) -> None:
+        """End the one process that all files share."""
+        nursery.end()
+
     def pytest_collection_finish(self) -> None:
         """Take what was imported out of the collector's sight: it is walked after each file."""
         gc.enable()
@@ -165,7 +170,7 @@ def _processes() -> Iterator[tuple[int, str]]:
         with contextlib.suppress(OSError):
             status = (entry / "stat").read_text().rpartition(")")[2].split()
             ours = int(status[1]) == me or mark in (entry / "environ").read_bytes()
-            if ours and pid != me:
+            if ours and pid not in (me, nursery.pid()):
                 words = (
                     (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 )

@@ -44,6 +44,7 @@ from tests.chaos.schedules import Fault, Schedule
 from tests.chaos.weather import DOWN, UP
 from tests.chaos.world import look_at
 from tests.contract.database.postgres import Cluster
+from tests.nursery import Born, working
 from tests.peers.clocks import Clocks
 from tests.peers.database_faults import locked, restart
 from tests.peers.full_disk import SmallDisk
@@ -268,9 +269,7 @@ class Machines:
         found = []
         for party in PARTIES:
             pid = self.platform.processes[party].pid
-            for task in Path(f"/proc/{pid}/task").glob("*/children"):
-                with contextlib.suppress(OSError):
-                    found += [f"{party}: process {child}" for child in task.read_text().split()]
+            found += [f"{party}: process {child}" for child in working(pid)]
         return found
 
     def _look(self, client: Client, seen: Observed, job: str) -> None:
@@ -340,7 +339,7 @@ def machines(
             directory / "p", {party: party.title() for party in PARTIES}, datasets, policy=ALLOW,
             entry={"agent": TOLD}, database=database,
             environment={"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "OPENBLAS_NUM_THREADS": "1"},
-            own={name: moved.environment(name) for name in wrong} if moved else {},
+            own={name: moved.environment(name) for name in wrong} if moved else {}, child=Born,
         )  # fmt: skip
         built.proxies = proxies
         stack.enter_context(built)

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests import nursery
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -28,6 +30,8 @@ def enter(holder: str, command: Sequence[str]) -> None:
         os.close(handle)
     os.chdir(here)  # the root and the directory are the namespace's own now
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # entering forgot it
+    if nursery.forked():
+        nursery.become(command[1:])
     os.execv(sys.executable, [sys.executable, *command])
 
 

@@ -17,6 +17,7 @@ from secureflow.demo.platform import Platform
 from secureflow.demo.play import play
 from secureflow.domain.specs import Limits, ModelSpec, Quantisation, Release
 from secureflow.kit.errors import SecureFlowError
+from tests.nursery import Born
 from tests.survival.world import await_end, check_story, platform, rehearsal, verified
 
 pytestmark = pytest.mark.timeout(300)
@@ -34,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def test_the_demo_reaches_its_bar_under_masks_alone(tmp_path: Path) -> None:
     """With the enclave, `test_demo` is the same; that rows are hidden holds for both."""
     study = adult_study(tmp_path / "data", 3, rounds=25)
-    with Platform(tmp_path / "p", study.owners, study.datasets) as built:
+    with Platform(tmp_path / "p", study.owners, study.datasets, child=Born) as built:
         built.build()
         told: list[dict[str, object]] = []
         outcome = play(

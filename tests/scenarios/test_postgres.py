@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from secureflow.demo.platform import TRUST_DOMAIN, Platform
 from secureflow.domain.noise import NoiseWish
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.sdk import StatisticsRequest, query
+from tests import nursery
 from tests.survival.world import ROWS, await_end, check_story, platform, training, verified
 
 pytestmark = [
@@ -113,5 +112,4 @@ def test_the_demo_runs_on_a_given_database_and_takes_no_other(
 
 
 def secureflow(*words: str) -> Any:
-    command = [sys.executable, "-m", "secureflow", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+    return nursery.run("secureflow", *words, timeout=250)

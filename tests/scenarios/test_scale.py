@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(300)
 
 
-ROUNDS = 20
+ROUNDS = 5
 
 
 @pytest.mark.parametrize("protection", ["secagg", pytest.param("sealed", marks=pytest.mark.soak)])

@@ -25,6 +25,7 @@ from secureflow.domain.specs import dump
 from secureflow.domain.statistics import StatisticsLimits
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import StatisticsRequest, query
+from tests.nursery import Born
 from tests.survival.world import await_end, bank_names, own_entries, verified
 
 pytestmark = pytest.mark.timeout(300)
@@ -54,7 +55,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         )
         for party, path in paths.items()
     }
-    with Platform(directory / "p", owners, datasets, policy=POLICY) as built:
+    with Platform(directory / "p", owners, datasets, policy=POLICY, child=Born) as built:
         built.build()
         yield built
 

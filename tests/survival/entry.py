@@ -21,6 +21,7 @@ from types import FrameType, SimpleNamespace
 from typing import Any
 
 from secureflow.kit.errors import SecureFlowError
+from tests import nursery
 from tests.survival.points import Points
 
 DIRECTORY = "SECUREFLOW_TEST_POINTS"
@@ -180,6 +181,7 @@ def _live(run: Callable[[Path], int], config: Path) -> None:
         signal.signal(number, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     code = 70
+    nursery.adopt()
     try:
         code = run(config)
     finally:

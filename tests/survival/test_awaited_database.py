@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,11 +19,12 @@ import yaml
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.initialise import initialise
+from tests import nursery
 from tests.conftest import demand_postgres
 from tests.contract.database import postgres
 from tests.contract.database.postgres import Cluster
 from tests.peers.database_faults import locked, stopped
-from tests.survival.test_server_process import Process
+from tests.survival.test_server_process import START, Process
 
 PATIENCE = 60.0
 
@@ -58,7 +58,7 @@ def check_awaited(directory: Path, log: Path, named: str, come: Callable[[], obj
     log.touch()
     coming = threading.Thread(target=lambda: (await_word(log, "database_awaited"), come()))
     coming.start()
-    server = Process(directory, log)
+    server = Process(directory, log, forked=True)
     try:
         await_ready(server)
     finally:
@@ -92,11 +92,8 @@ def start(directory: Path, **settings: Any) -> subprocess.CompletedProcess[str]:
     kept["database"] = {**kept.get("database", {}), **settings}
     file.write_text(yaml.safe_dump(kept))
     try:
-        return subprocess.run(
-            [sys.executable, "-m", "secureflow", "server", "start", "--config", str(file)],
-            capture_output=True, text=True, timeout=60, check=False,
-            env={**os.environ, "SECUREFLOW_SERVER__DATABASE__PASSWORD": "hunter2"},
-        )  # fmt: skip
+        password = {"SECUREFLOW_SERVER__DATABASE__PASSWORD": "hunter2"}
+        return nursery.run(*START, str(file), timeout=60, environment={**os.environ, **password})
     finally:
         file.write_text(before)
 
@@ -178,15 +175,14 @@ def test_text_that_is_not_unicode_is_refused_by_name(
 
 def test_the_server_ends_when_told_while_it_waits(embedded: Path, tmp_path: Path) -> None:
     with locked(embedded / "secureflow.db"), (tmp_path / "log").open("w") as log:
-        command = (sys.executable, "-m", "secureflow", "server", "start", "--config")
-        with subprocess.Popen((*command, str(embedded / "server.yaml")), stderr=log) as process:
-            await_word(tmp_path / "log", "database_awaited")
-            process.terminate()
-            assert process.wait(20) == 0
+        process = nursery.Child((*START, str(embedded / "server.yaml")), os.environ, log, log)
+        await_word(tmp_path / "log", "database_awaited")
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 def test_readiness_shows_a_lock_meanwhile(embedded: Path) -> None:
-    server = Process(embedded)
+    server = Process(embedded, forked=True)
     try:
         with locked(embedded / "secureflow.db"):
             answer = server.http.get("/readyz")

@@ -67,7 +67,7 @@ async def _populate(settings: ServerSettings) -> None:
 
 @pytest.fixture(scope="module")
 def server(centre: Path) -> Iterator[Process]:
-    process = Process(centre, centre / "server.log")
+    process = Process(centre, centre / "server.log", forked=True)
     yield process
     process.close()
 
@@ -151,7 +151,7 @@ def test_a_head_that_never_ends_is_not_waited_for(tmp_path: Path) -> None:
     waits = {"handshake_seconds": 0.5, "header_seconds": 0.5, "body_seconds": 0.5}
     settings["rest"]["connections"] = waits
     config.write_text(yaml.safe_dump(settings))
-    hasty = Process(centre)
+    hasty = Process(centre, forked=True)
     try:
         host, _, port = hasty.facts["rest"].removeprefix("https://").rpartition(":")
         context = ssl.create_default_context(cafile=str(centre / "ca" / "ca.pem"))

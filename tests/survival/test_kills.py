@@ -24,6 +24,7 @@ from secureflow.domain.noise import NoiseWish
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs import Release, TrainingPlan
 from secureflow.sdk import StatisticsRequest, query
+from tests.nursery import ALONE
 from tests.survival.points import Arming
 from tests.survival.world import ROWS, check_story, platform, run_under, training
 
@@ -37,7 +38,8 @@ SEEDS = {"sealed": 1, "secagg": 2, "sealed+secagg": 3, "statistics": 4}
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     directory: Path = tmp_path_factory.mktemp("kills") / "p"
-    with platform(directory, budget=BUDGET) as built:
+    own = {"bank-c": {ALONE: "1"}}  # the agent whose workers are looked for after its death
+    with platform(directory, budget=BUDGET, own=own) as built:
         yield built
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import sqlalchemy as sa
 from secureflow.adapters.database.engine import _MIGRATION_LOCK, Database
 from secureflow.adapters.database.occupancy import refuse_password
 from secureflow.kit.errors import SecureFlowError
+from tests import nursery
 from tests.survival.test_server_process import Process, login, token
 
 pytestmark = pytest.mark.postgres
@@ -32,15 +32,12 @@ def url(empty_postgres: Callable[[], str]) -> str:
 
 def init(directory: Path, url: str, domain: str = "test.example") -> list[str]:
     words = ("--trust-domain", domain, "--rest-port", "0", "--link-port", "0", "-o", "json")
-    command = ("server", "init", str(directory), "--database", url)
-    return [sys.executable, "-m", "secureflow", *command, *words]
+    return ["secureflow", "server", "init", str(directory), "--database", url, *words]
 
 
 def run(directory: Path, url: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        init(directory, url), env={**os.environ, **more}, capture_output=True, text=True,
-        timeout=PATIENCE, check=False,
-    )  # fmt: skip
+    environment = {**os.environ, **more}
+    return nursery.run(*init(directory, url), timeout=PATIENCE, environment=environment)
 
 
 @contextmanager
@@ -55,13 +52,15 @@ def kill_while_locked(directory: Path, url: str, lock: object) -> None:
     with connected(url) as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_lock({lock})")
         waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        with subprocess.Popen(init(directory, url), stderr=subprocess.DEVNULL) as process:
+        with Path(os.devnull).open("w") as nowhere:
+            process = nursery.Child(init(directory, url), os.environ, nowhere, nowhere)
             deadline = time.monotonic() + PATIENCE
             while not connection.exec_driver_sql(waiting).scalar():
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
             process.kill()
+            process.wait()
     assert not (directory / "server.yaml").exists()
 
 
@@ -161,7 +160,7 @@ async def migrate(url: str) -> None:
 
 def check_served(centre: Path) -> None:
     """The server starts there, and both secrets are the ones that it knows."""
-    server = Process(centre)
+    server = Process(centre, forked=True)
     try:
         headers = login(server, centre)
         assert all(server.http.get("/readyz").json().values())

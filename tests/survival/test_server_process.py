@@ -19,8 +19,9 @@ import pytest
 from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.initialise import initialise
+from tests import nursery
 
-START = "import sys; from pathlib import Path; from secureflow.server.main import run; "
+START = ("secureflow", "server", "start", "--config")
 PAUSE = 100.0
 
 
@@ -37,16 +38,25 @@ def token(directory: Path) -> EnrolmentToken:
 
 
 class Process:
-    """One run of the server; `facts` is the line that it announced on stdout."""
+    """One run of the server; `facts` is the line that it announced on stdout.
 
-    def __init__(self, directory: Path, log: Path = Path(os.devnull)) -> None:
-        command = START + f"sys.exit(run(Path({str(directory / 'server.yaml')!r})))"
-        with log.open("w") as told:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=told
-            )
-        assert self.process.stdout is not None
-        self.facts = json.loads(self.process.stdout.readline())
+    It starts from nothing here; what is tested elsewhere is not its start, and it is forked there.
+    """
+
+    def __init__(
+        self, directory: Path, log: Path = Path(os.devnull), *, forked: bool = False
+    ) -> None:
+        words = (*START, str(directory / "server.yaml"))
+        reader, writer = os.pipe()
+        self._said = os.fdopen(reader)
+        with log.open("w") as told, os.fdopen(writer, "w") as output:
+            self.process: subprocess.Popen[bytes] | nursery.Child
+            if forked:
+                self.process = nursery.Child(words, os.environ, output, told)
+            else:
+                command = [sys.executable, "-m", *words]
+                self.process = subprocess.Popen(command, stdout=output, stderr=told)
+        self.facts = json.loads(self._said.readline())
         context = ssl.create_default_context(cafile=str(directory / "ca" / "ca.pem"))
         self.http = httpx.Client(base_url=self.facts["rest"], verify=context, timeout=PAUSE)
 
@@ -63,8 +73,7 @@ class Process:
         """Kill it if it runs, and let go of what ties this process to it."""
         self.process.kill()
         self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self._said.close()
         self.http.close()
 
     def rss_mb(self) -> float:
@@ -122,7 +131,7 @@ def test_what_was_done_is_there_after_a_kill(centre: Path, server: Process) -> N
     before = server.http.get("/api/v1/audit/head", headers=headers).json()
     server.process.kill()
     server.process.wait()
-    again = Process(centre)
+    again = Process(centre, forked=True)
     try:
         after = again.http.get("/api/v1/audit/head", headers=headers).json()
         assert after["note"] == before["note"]
@@ -132,11 +141,15 @@ def test_what_was_done_is_there_after_a_kill(centre: Path, server: Process) -> N
         assert again.stop()[0] == 0
 
 
-def test_old_tls_is_refused(centre: Path, server: Process) -> None:
+def test_old_tls_is_refused(centre: Path) -> None:
+    server = Process(centre, forked=True)
     context = ssl.create_default_context(cafile=str(centre / "ca" / "ca.pem"))
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{server.facts['rest']}/healthz", verify=context)
+    try:
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{server.facts['rest']}/healthz", verify=context)
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize(
@@ -153,22 +166,18 @@ def test_what_is_wrong_is_said_in_one_line(
 ) -> None:
     config = centre / "wrong.yaml"
     config.write_text(json.dumps({"directory": ".", "origin": "test.example/log", **change}))
-    command = START + f"sys.exit(run(Path({str(config)!r})))"
-    ended = subprocess.run([sys.executable, "-c", command], capture_output=True, timeout=PAUSE)  # noqa: PLW1510
-    assert (ended.returncode, says in ended.stderr.decode()) == (code, True), ended.stderr
-    assert "Traceback" not in ended.stderr.decode()
+    ended = nursery.run(*START, str(config), timeout=PAUSE)
+    assert (ended.returncode, says in ended.stderr) == (code, True), ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_key_that_others_can_read_ends_the_start(centre: Path) -> None:
     """Named with the remedy, in one line that is JSON as every other."""
     config = centre / "server.yaml"
-    command = START + f"sys.exit(run(Path({str(config)!r})))"
     for name in ("log.key", "ca/ca.key"):
         (centre / name).chmod(0o644)
         try:
-            ended = subprocess.run(
-                [sys.executable, "-c", command], capture_output=True, timeout=PAUSE, check=False
-            )
+            ended = nursery.run(*START, str(config), timeout=PAUSE)
         finally:
             (centre / name).chmod(0o600)
         lines = [json.loads(line) for line in ended.stderr.splitlines()]

@@ -26,6 +26,7 @@ from secureflow.domain.specs import Limits, ModelSpec, TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client, JobRequest
 from secureflow.sdk.jobs import Asked
+from tests.nursery import Born
 from tests.survival.entry import DIRECTORY
 from tests.survival.points import Arming, deaths, disarm
 
@@ -70,7 +71,7 @@ def platform(
     }
     entry = dict.fromkeys(("server", "enclave", "agent"), MORTAL) if mortal else {}
     made = Platform(
-        directory, owners, datasets, environment=surroundings,
+        directory, owners, datasets, environment=surroundings, child=Born,
         **{"policy": ALLOW, "entry": entry, **options},
     )  # fmt: skip
     with made:

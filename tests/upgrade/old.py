@@ -17,6 +17,7 @@ from secureflow.demo.platform import HOST, Platform, free_ports
 from secureflow.domain.jobs import Job
 from secureflow.kit.pki import Authority, make_csr, new_link_key, parse_certificate, private_pem
 from secureflow.kit.spiffe import spiffe_id
+from tests.nursery import Born
 
 JSON = Any
 HERE = Path(__file__).parent
@@ -50,7 +51,7 @@ def unpack(archive: Path, directory: Path) -> Old:
         packed.extractall(directory, filter="data")
     root = directory.resolve() / "place"
     manifest = json.loads((root / "manifest.json").read_text())
-    place = Platform(root / "p", BANKS)
+    place = Platform(root / "p", BANKS, child=Born)
     _move(root, manifest)
     for owner in place.parties.values():
         owner.password = manifest["passwords"][owner.party]

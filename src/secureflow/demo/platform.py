@@ -66,6 +66,7 @@ class Platform:
         entry: process kind → command in place of `-m secureflow` (tests inject kill points).
         environment: variables of every process.
         own: process → variables of its own (tests give it a clock).
+        child: how a process is started (tests fork it).
     """
 
     directory: Path
@@ -80,6 +81,7 @@ class Platform:
     environment: dict[str, str] = field(default_factory=dict)
     own: dict[str, dict[str, str]] = field(default_factory=dict)
     database: str = ""
+    child: type[Process] = Process
 
     def __post_init__(self) -> None:
         self.directory = self.directory.resolve()
@@ -139,7 +141,7 @@ class Platform:
             str(directory / f"{kind}.yaml"),
         ]
         log = self.directory / "logs" / f"{name}.log"
-        self.processes[name] = Process(name, command, directory, log, stays=self.stays)
+        self.processes[name] = self.child(name, command, directory, log, stays=self.stays)
         self.processes[name].start({**self.environment, **self.own.get(name, {})})
         if wait:
             facts = self.processes[name].ready()

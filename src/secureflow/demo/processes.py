@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from secureflow.kit.errors import SecureFlowError
 
@@ -70,14 +70,7 @@ class Process:
         (self.directory / "ready.json").unlink(missing_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
-            self._child = subprocess.Popen(
-                self.command if self.stays else _bound(self.command),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={**os.environ, **(environment or {})},
-            )
+            self._child = self._spawn(output, {**os.environ, **(environment or {})})
 
     def ready(self, patience: float = START_SECONDS) -> dict[str, Any]:
         """Wait until the child is up and return what it says of itself.
@@ -132,6 +125,16 @@ class Process:
     def wait(self, patience: float) -> int:
         """Wait for the child's own end and return its exit code."""
         return self._running().wait(patience)
+
+    def _spawn(self, output: BinaryIO, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.command if self.stays else _bound(self.command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=environment,
+        )
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None:
