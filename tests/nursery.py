@@ -212,6 +212,7 @@ def main(handle: int) -> None:
     """Load everything, and serve."""
     for name in LOADED:
         importlib.import_module(name)
+    sys.modules["secureflow.server.rest.app"].described_app()
     gc.collect()
     gc.freeze()
     _serve(socket.socket(fileno=handle))
