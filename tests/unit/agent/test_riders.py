@@ -28,7 +28,7 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )  # fmt: skip
-CASES = 1500
+CASES = 400
 
 
 def refused(value: Any) -> bool:

@@ -146,7 +146,7 @@ def check_any_failures(data: st.DataObject) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_any_failures_end_in_the_exact_sum_or_by_name(data: st.DataObject) -> None:
     check_any_failures(data)
