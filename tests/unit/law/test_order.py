@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from tests.order import Order
+from tests.order import TOGETHER, Order, Units, unit
 
 FILES = [
     "tests/unit/kit/test_a.py",
@@ -40,3 +40,12 @@ def test_a_seed_draws_the_order_of_files_and_of_nothing_else() -> None:
         whole = [test for file in files(list(names)) for test in TESTS if test.startswith(file)]
         assert list(names) == whole
     assert ordered("7") == ordered("7")
+
+
+def test_a_folder_that_is_kept_together_goes_to_one_worker() -> None:
+    """What its files share is a fixture of the package: another worker would make it again."""
+    (folder,) = TOGETHER
+    names = [f"{folder}test_{name}.py::test_it[a::b]" for name in "ab"]
+    scheduler: Any = Units.__new__(Units)
+    assert {scheduler._split_scope(name) for name in names} == {folder}
+    assert unit(TESTS[0]) == scheduler._split_scope(TESTS[0]) == FILES[0]
