@@ -250,7 +250,7 @@ async def _ask(settings: AgentSettings, kind: str) -> dict[str, JSON]:
         raise SecureFlowError("unavailable", "The centre does not answer.", hint) from error
     finally:
         await link.close()
-    return dict(answer)
+    return answer if isinstance(answer, dict) else {}
 
 
 async def _no_request(verb: str, body: JSON, rider: JSON) -> JSON:
@@ -266,14 +266,15 @@ def _renewals(way: Way) -> str:
         if error.code == "unknown_kind":
             return "the centre does not tell of them"
         raise
-    renewed = [one for one in told if isinstance(one, dict)]
+    listed = told if isinstance(told, list) else []
+    renewed = [one for one in listed if isinstance(one, dict)]
     foreign = CredentialFiles(way.known.directory).foreign(renewed)
     if foreign:
-        listed = ", ".join(f"{one.get('serial')} ({_day(one.get('at'))})" for one in foreign[-5:])
+        last = ", ".join(f"{one.get('serial')} ({_day(one.get('at'))})" for one in foreign[-5:])
         raise SecureFlowError(
             "renewal_foreign",
             f"The centre renewed this agent's certificate {len(foreign)} times for keys that were "
-            f"not made here: {listed}.",
+            f"not made here: {last}.",
             "Did this folder come from a backup, or does a copy of it run elsewhere? If not, "
             "somebody else holds signing.key or link.pem: have the agent revoked (secureflow party "
             "revoke) and enrol a new one with a fresh key.",
@@ -283,7 +284,8 @@ def _renewals(way: Way) -> str:
 
 
 def _day(at: JSON) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC" if type(at) is int else "?"
+    known = type(at) is int and 0 <= at < 1 << 36  # a year that there is
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC" if known else "?"
 
 
 def _clock(way: Way) -> str:
