@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from cryptography import x509
 
 from secureflow.adapters.link import ENCLAVE_NAME, CredentialFiles
 from secureflow.adapters.link.backoff import Backoff
+from secureflow.application.ports import UnitOfWork
 from secureflow.application.renewals import AT_ONCE, PER_HOUR
 from secureflow.domain.organisations import Agent
 from secureflow.kit.crypto import SigningKey
@@ -201,6 +204,28 @@ async def test_an_enclave_made_anew_takes_the_place_of_the_old_one_and_its_key(
     await enclave_of(stage, SigningKey.generate(), "second")
 
 
+async def test_who_was_replaced_while_it_proved_itself_gets_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The identity is looked at again in the transaction that renews."""
+    renewals, request, looks = stage.services.renewals, request_of(stage), iter(range(9))
+    begin = renewals._begin
+
+    @asynccontextmanager
+    async def racing() -> AsyncIterator[UnitOfWork]:
+        if next(looks) == 1:
+            async with begin() as work:
+                agent = await work.agents.get(request["agent"])
+                await work.agents.save(replace(agent, key=SigningKey.generate().public))
+                await work.commit()
+        async with begin() as work:
+            yield work
+
+    monkeypatch.setattr(renewals, "_begin", racing)
+    with refused("certificate_revoked"):
+        await renew(stage, **request)
+
+
 async def test_every_renewal_is_a_leaf_and_told_to_its_owner(stage: Stage, tmp_path: Path) -> None:
     """A thief of the signing key cannot renew unseen."""
     agent, organisations = stage.ids["bank-a.agent"], stage.services.organisations
@@ -212,6 +237,9 @@ async def test_every_renewal_is_a_leaf_and_told_to_its_owner(stage: Stage, tmp_p
     stolen = parse_certificate(await renew(stage, **request_of(stage)))
     (found,) = mine.foreign(await organisations.certificates(agent))
     assert found["serial"] == serial(stolen)
+    late = {"key": "ff" * 32, "serial": "ab"}
+    before = {**late, "at": 1}  # before keys were remembered here
+    assert mine.foreign([before, {**late, "at": "9"}, {**late, "at": None}, late, {}]) == []
     told = [entry.document for entry in stage.ledger.log if entry.kind == "certificate.renewed"]
     assert [one["by"] for one in told] == ["link", "link", "signing key"]
     assert {one["agent"] for one in told} == {agent}

@@ -6,8 +6,9 @@ import asyncio
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from secureflow.adapters.database.tables import METADATA
 from secureflow.application.recording import server_leaf
 from secureflow.application.restored import RESTORED
 from secureflow.domain.charter import Charter, Member, SignedCharter
-from secureflow.engines.ledger.notes import cosign
-from secureflow.kit import archive
+from secureflow.engines.ledger.notes import cosign, parse_note, sign_checkpoint
 from secureflow.kit.archive import Backup, write_backup
+from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.recordmark import read_mark
 from secureflow.server.backup import back_up
 from secureflow.server.centre import log_key, open_ledger
+from secureflow.server.check import check
 from secureflow.server.initialise import initialise
 from secureflow.server.restore import restore, restore_in_place
 from secureflow.server.settings import ServerSettings
@@ -37,14 +39,6 @@ from tests.contract.database.test_log import BANKS
 PHRASE = "four words of luck"
 DOMAIN = "log.example"
 MODEL = b"weights"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    """Stretch passphrases less: how far, `tests/unit/kit/test_archive.py` shows."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive, "_WORK", 1 << 4)
-        yield
 
 
 def new_centre(folder: Path, database: str = "") -> Path:
@@ -238,6 +232,31 @@ def test_a_log_that_does_not_hold_is_not_served(centre: Path, tmp_path: Path, ha
     assert refusal(restore_in_place, centre).code == "log_unproven"
 
 
+@pytest.mark.parametrize("forged", ["another key", "another tree"])
+def test_a_head_that_the_log_did_not_sign_of_this_tree_is_not_served(
+    centre: Path, tmp_path: Path, forged: str
+) -> None:
+    settings = ServerSettings.load(centre)
+    with closing(sqlite3.connect(centre.parent / "secureflow.db")) as database:
+        query = "SELECT size, note FROM log_checkpoints ORDER BY size DESC LIMIT 1"
+        size, text = database.execute(query).fetchone()
+        told, key = parse_note(text).checkpoint, log_key(settings.log_key)
+        if forged == "another key":
+            key = SigningKey.generate()
+        else:
+            told = replace(told, root=b"\x05" * 32)
+        note = sign_checkpoint(told, key)
+        database.execute("UPDATE log_checkpoints SET note = ? WHERE size = ?", (note, size))
+        database.commit()
+    (centre.parent / "record.json").unlink()
+    back_up(centre, tmp_path / "b.tar", None)
+    error = refusal(restore, tmp_path / "b.tar", tmp_path / "new", database="sqlite")
+    assert error.code == "log_unproven"
+    found = [one["message"] for one in check(centre) if one["leg"] == "log" and not one["ok"]]
+    named = "signature does not hold" if forged == "another key" else "not of the leaves"
+    assert any(f"the head of size {size}" in told and named in told for told in found), found
+
+
 def test_a_filled_folder_a_used_database_and_another_kind_are_refused(
     config: Path, url: str, tmp_path: Path
 ) -> None:
@@ -342,25 +361,27 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
 }
 
 
-def rewritten(config: Path, tmp_path: Path, settings: str, **facts: Any) -> Path:
-    """Make a backup with other settings and facts."""
+def unpacked(config: Path, tmp_path: Path) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Make a backup; return its facts, and its files in `in`."""
     back_up(config, tmp_path / "b.tar", None)
     with Backup(tmp_path / "b.tar") as backup:
         backup.extract(tmp_path / "in")
     files = {one.name: tmp_path / "in" / one.name for one in backup.manifest.files}
+    return dict(backup.manifest.facts), files
+
+
+def rewritten(config: Path, tmp_path: Path, settings: str, **more: Any) -> Path:
+    """Make a backup with other settings and facts."""
+    facts, files = unpacked(config, tmp_path)
     (tmp_path / "in" / "config" / "server.yaml").write_text(settings)
-    told = {**backup.manifest.facts, **facts}
-    write_backup(tmp_path / "c.tar", "server", told, files, {}, None)
+    write_backup(tmp_path / "c.tar", "server", {**facts, **more}, files, {}, None)
     return tmp_path / "c.tar"
 
 
 def harmed(config: Path, tmp_path: Path, what: str) -> Path:
     """Make a backup whose table of settings is another one."""
-    back_up(config, tmp_path / "b.tar", None)
-    with Backup(tmp_path / "b.tar") as backup:
-        backup.extract(tmp_path / "in")
-    files = {one.name: tmp_path / "in" / one.name for one in backup.manifest.files}
-    tables, facts = tmp_path / "in" / "tables", dict(backup.manifest.facts)
+    facts, files = unpacked(config, tmp_path)
+    tables = tmp_path / "in" / "tables"
     HOSTILE[what](tables / "settings")
     if what != "rows too few":  # else their number would be all that is looked at
         rows = {name: (tables / name).read_bytes().count(b"\n") - 1 for name in facts["tables"]}
@@ -390,11 +411,7 @@ def test_what_was_refused_left_the_database_empty(
 
 
 def test_tables_of_nobody_and_a_schema_of_later_are_refused(centre: Path, tmp_path: Path) -> None:
-    back_up(centre, tmp_path / "b.tar", None)
-    with Backup(tmp_path / "b.tar") as backup:
-        backup.extract(tmp_path / "in")
-    facts = dict(backup.manifest.facts)
-    files = {one.name: tmp_path / "in" / one.name for one in backup.manifest.files}
+    facts, files = unpacked(centre, tmp_path)
 
     def made(name: str, **more: Any) -> Path:
         write_backup(tmp_path / name, "server", {**facts, **more}, files, {}, None)
@@ -455,12 +472,9 @@ async def test_a_dump_reads_bytes_numbers_and_texts_as_they_are(
 
 
 def test_an_altered_model_is_refused(centre: Path, tmp_path: Path) -> None:
-    back_up(centre, tmp_path / "b.tar", None)
-    with Backup(tmp_path / "b.tar") as backup:
-        backup.extract(tmp_path / "in")
-    files = {one.name: tmp_path / "in" / one.name for one in backup.manifest.files}
+    facts, files = unpacked(centre, tmp_path)
     (tmp_path / "in" / "artifacts" / blake3(MODEL).hexdigest()).write_bytes(b"other weights")
-    write_backup(tmp_path / "c.tar", "server", backup.manifest.facts, files, {}, None)
+    write_backup(tmp_path / "c.tar", "server", facts, files, {}, None)
     error = refusal(restore, tmp_path / "c.tar", tmp_path / "new", database="sqlite")
     assert error.code == "backup_unreadable"
     assert not list((tmp_path / "new").iterdir())

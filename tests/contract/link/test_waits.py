@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from peers.links import JSON, Centre, party, until
 
 from secureflow.adapters.artifacts import files
 from secureflow.adapters.link import backoff, desk, waits
+from secureflow.adapters.link.data import _stored
 from secureflow.adapters.link.requests import OpenRequests
-from secureflow.adapters.link.waits import claim
-from secureflow.application.ports import Request
+from secureflow.adapters.link.waits import Waiting, claim
+from secureflow.application.ports import Artifact, Request
 from secureflow.kit.disk import Place, full
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
@@ -217,6 +219,54 @@ def test_of_a_claim_only_codes_and_numbers_are_read() -> None:
     assert (
         error.message == "The disk of bank-a is full: its own files cannot grow, 0 bytes are free."
     )
+
+
+@pytest.mark.parametrize(
+    "told", [None, 7, [], "disk_full", ["code"], {"code": "disk_full", "part": ["own files"]},
+             {"code": "disk_full", "part": {}, "needed": True, "free": 1.5, "centre": "yes"}],
+)  # fmt: skip
+def test_a_claim_of_any_shape_is_read_or_is_none(told: JSON) -> None:
+    error = claim("bank-a", {"waiting": told})
+    if not isinstance(told, dict):
+        assert error is None
+        return
+    assert error is not None
+    facts = {"party": "bank-a", "whose": "bank-a", "part": "own files", "needed": 0, "free": 0}
+    assert error.details == facts
+
+
+async def test_a_party_that_tries_again_waits_until_it_has_gone_well_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each try would count as work, and its patience would never be over."""
+    waiting = Waiting()
+    assert waiting.told() == {}
+    waiting.begin(full(Place(tmp_path, "own record"), 5))
+    waiting.try_again()
+    assert waiting.told()["waiting"]["needed"] == 5
+    monkeypatch.setattr(waits, "WORKING", -1.0)
+    assert waiting.told() == {}
+    monkeypatch.setattr(waits, "WORKING", 5.0)
+    assert waiting.told() == {}
+
+
+async def test_who_is_refused_for_want_of_room_is_not_read_for_ever(tmp_path: Path) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1
+            await asyncio.sleep(0)
+            yield bytes(100)
+
+    class Full(files.FileArtifacts):
+        async def put(self, *_: Any, **__: Any) -> Artifact:
+            raise full(Place(tmp_path, "stored models"), 1000)
+
+    with pytest.raises(InfrastructureError, match="disk_full"):
+        await asyncio.wait_for(_stored(Full(tmp_path / "a"), endless(), DIGEST, 1000), 20)
+    assert sent == 11
 
 
 def test_a_claim_against_the_centre_names_who_says_so() -> None:

@@ -67,6 +67,25 @@ def test_a_transaction_goes_on_over_the_reserve(disk: Disk, tmp_path: Path) -> N
     assert again.session("job_1", "train") == disk.store.session("job_1", "train")
 
 
+def test_another_fault_costs_no_reserve(disk: Disk) -> None:
+    disk.pages(1000)
+    with disk.store.transaction():
+        disk.store.add_job(JOB)
+    with pytest.raises(sqlite3.IntegrityError), disk.store.transaction():
+        disk.store.add_job(JOB)
+    assert disk.reserve.missing == 0
+
+    def refusing() -> None:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    with pytest.raises(InfrastructureError):
+        disk.reserve.over(refusing)
+    assert disk.reserve.missing == 0
+    none = Reserve(disk.store._path.with_name("none"), 0)
+    assert not none.give_up()
+    assert none.missing == 0
+
+
 def test_without_one_it_is_a_fault_that_passes_and_nothing_stays(disk: Disk) -> None:
     disk.reserve.give_up()
     disk.pages()
