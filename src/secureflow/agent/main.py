@@ -24,8 +24,8 @@ from secureflow.agent.keeping import alone, check_present, keep_record
 from secureflow.agent.overdue import OverdueEnds
 from secureflow.agent.publications import check_lineage
 from secureflow.agent.reload import Reload, Rules
-from secureflow.agent.reserve import Reserve
 from secureflow.agent.revival import revival
+from secureflow.agent.room import reserve_of
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.trainer import Trainer
@@ -74,7 +74,7 @@ async def serve(
     key = read_signing_key(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(alone(settings.directory))
-        Reserve.of(settings).over(lambda: claim_folder(settings.directory))
+        reserve_of(settings).over(lambda: claim_folder(settings.directory))
         store = await open_record(settings, stack)
         refuse_headless(store.fact("head"), proved=store.proved_any())
         for dataset in settings.datasets:
@@ -114,7 +114,7 @@ async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack)
         SecureFlowError: `store_…`, `record_…`, `disk_…`.
     """
     check_present(settings)
-    reserve = Reserve.of(settings)
+    reserve = reserve_of(settings)
     store = stack.enter_context(contextlib.closing(Store(settings.record, reserve)))
     keeper = reserve.over(lambda: keep_record(store, settings))
     reserve.keep()

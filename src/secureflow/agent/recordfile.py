@@ -1,6 +1,6 @@
 """The file behind the agent's record: transactions, and what a full disk does to them.
 
-A transaction that finds the disk full takes the reserve's room (`agent.reserve`) and is done over.
+A transaction that finds the disk full takes the reserve's room (`kit.reserve`) and is done over.
 What the disk does beyond that is an `InfrastructureError` (`kit.disk`), on reads and writes.
 """
 
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from secureflow.agent.damage import damaged, decoded, typed_damage
-from secureflow.agent.reserve import Reserve
 from secureflow.agent.schema import MIGRATIONS
 from secureflow.kit.disk import FAILED, FULL, Place, fault_of, is_full, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import keep_private
+from secureflow.kit.reserve import Reserve
 
 
 class RecordFile:

@@ -1,6 +1,6 @@
 """Room on this agent's disk: looked at before anything of a job begins.
 
-What has begun can go on from the reserve (`agent.reserve`): votes, what opens a sum, cosignatures,
+What has begun can go on from the reserve (`kit.reserve`): votes, what opens a sum, cosignatures,
 the end. So nothing new begins while the reserve is not whole, or what the job needs does not fit
 beside it.
 """
@@ -10,12 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from secureflow.agent.reserve import Reserve
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.domain.jobspecs import JobSpec, parse_spec
 from secureflow.domain.room import agent_bytes, record_bytes
 from secureflow.kit.disk import Place, size
+from secureflow.kit.reserve import Reserve
 
 JSON = Any
 LEAST: Final = 16 << 20
@@ -62,6 +62,11 @@ class Room:
         self._place.demand(needed + reserve.missing)
 
 
+def reserve_of(settings: AgentSettings) -> Reserve:
+    """Return the reserve that an agent's settings name."""
+    return Reserve(settings.reserve, settings.storage.reserve_mb << 20)
+
+
 def room_left(settings: AgentSettings) -> str:
     """Say how much room there is, for the doctor.
 
@@ -69,7 +74,7 @@ def room_left(settings: AgentSettings) -> str:
         InfrastructureError: `disk_full` where the next job would probably wait for room.
     """
     place = Place(settings.directory, "own files", settings.organisation)
-    held = Reserve.of(settings)
+    held = reserve_of(settings)
     place.demand(held.missing + LEAST)
     return f"{size(place.free())} are free, {size(held.size)} are kept for the record"
 

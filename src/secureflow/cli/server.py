@@ -19,13 +19,15 @@ from secureflow.cli.backups import (
     told_backup,
 )
 from secureflow.cli.console import Form, Output, group, moment, say, show
-from secureflow.cli.texts import t
+from secureflow.cli.texts import said, t
 from secureflow.kit.memory import loading
 
 if TYPE_CHECKING:
     from secureflow.server.restore import Restored
 
 app = group("The coordination centre.")
+
+_BYTES = ("holds", "free", "reserve")
 
 Config = Annotated[Path, typer.Option(help=t("The process's YAML file."))]
 EmptyDatabase = Annotated[
@@ -80,6 +82,22 @@ def check(config: Config = Path("server.yaml"), output: Output = Form.TABLE) -> 
     from secureflow.server.check import check as findings
 
     report(findings(config), output)
+
+
+@app.command("room", help=t("Show what the centre's disk holds, what is free and reserved."))
+def room(config: Config = Path("server.yaml"), output: Output = Form.TABLE) -> None:
+    """Show what lies where."""
+    from secureflow.kit.disk import size
+    from secureflow.server.room import figures
+    from secureflow.server.settings import ServerSettings
+
+    told = figures(ServerSettings.load(config))
+    if output is Form.TABLE:
+        told = [
+            {**one, "part": said(one["part"])} | {name: size(one[name]) for name in _BYTES}
+            for one in told
+        ]
+    show(told, output, ("part", *_BYTES, "folder"))
 
 
 @app.command("config", help=t("Show the effective settings, secrets masked."))

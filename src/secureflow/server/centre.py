@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.artifacts import FileArtifacts, ScratchFiles
@@ -45,6 +46,7 @@ from secureflow.server.certificate import ServerCertificate
 from secureflow.server.metrics import Metrics
 from secureflow.server.readiness import WRITE_SECONDS, Part, ReadinessProbe
 from secureflow.server.record import check_record, keep_record
+from secureflow.server.room import RecordRoom, reserve_of
 from secureflow.server.rpc import PartyDesk
 from secureflow.server.services import Services
 from secureflow.server.settings import LinkSettings, ServerSettings
@@ -83,12 +85,7 @@ async def open_centre(
     waits = Waits(clock, changed)
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
     desk = PartyDesk(
-        witnessing,
-        authority.pem,
-        settings.max_artifact_bytes,
-        clock,
-        artifacts,
-        vectors,
+        *(witnessing, authority.pem, settings.max_artifact_bytes, clock, artifacts, vectors),
         Throttle(settings.link.calls_per_second, settings.link.burst, time.monotonic),
     )
     link = _make_link(
@@ -97,9 +94,10 @@ async def open_centre(
     stack.push_async_callback(link.stop, LINK_GRACE)
     port = await link.start()
     address = _public(settings, port)
-    parties = _parties(link, Aggregation(artifacts, vectors), waits.told)
-    asking = Asking(parties, witnessing.cosigned)
-    runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, changed, waits.note)
+    asking = Asking(_parties(link, artifacts, vectors, waits), witnessing.cosigned)
+    room = RecordRoom(settings.directory, reserve_of(settings), artifacts.demand)
+    waiting = room.given_up_for(waits.note)
+    runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, changed, waiting)
     stack.push_async_callback(runner.stop)
     readiness = make_readiness(database, ledger, artifacts=artifacts)
     stack.push_async_callback(readiness.stop)
@@ -115,12 +113,12 @@ async def open_centre(
         stopping=stopping,
         metrics=metrics,
         quotas=settings.quotas,
-        room=artifacts.demand,
+        room=room.for_job,
         waits=waits.of,
         server=f"{socket.gethostname()}:{port}",
     )
     desk.open(services)
-    stack.push_async_callback(_ended, asyncio.create_task(keep_swept(database.begin, clock)))
+    _keep(stack, keep_swept(database.begin, clock), room.keep_whole())
     await _go_on(services, runner, link)
     return Centre(services, certificate, address)
 
@@ -160,10 +158,19 @@ def _make_link(
     )
 
 
-def _parties(link: LinkServer, aggregation: Aggregation, told: Told) -> LocalParties:
+def _parties(
+    link: LinkServer, artifacts: FileArtifacts, vectors: ScratchFiles, waits: Waits
+) -> LocalParties:
     """Return the parties behind the link, and the aggregator of masked sums here."""
+    aggregation = Aggregation(artifacts, vectors)
     here = {AGGREGATOR: aggregation.handle}
-    return LocalParties(link, here, {"mask": aggregation.check_arrival}, told)
+    return LocalParties(link, here, {"mask": aggregation.check_arrival}, waits.told)
+
+
+def _keep(stack: AsyncExitStack, *work: Coroutine[Any, Any, None]) -> None:
+    """Do this beside everything else, until the stack ends it."""
+    for one in work:
+        stack.push_async_callback(_ended, asyncio.create_task(one))
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

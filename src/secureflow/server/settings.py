@@ -105,9 +105,15 @@ class DatabaseSettings(Section):
 
 
 class StorageSettings(Section):
-    """What of the disk no model and no vector may take: the record may lie on the same one."""
+    """Room for the record on a full disk.
+
+    Args:
+        reserve_mb: what of the artifacts' disk no model and no vector may take.
+        record_mb: what the file `server.reserve` holds, to be given up for a record in SQLite.
+    """
 
     reserve_mb: Annotated[int, Field(ge=0, le=1 << 20)] = 64
+    record_mb: Annotated[int, Field(ge=0, le=4096)] = 8
 
 
 class LogSettings(Section):

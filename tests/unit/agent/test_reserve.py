@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.agent import reserve as reserves
 from secureflow.agent.records import JobRecord
-from secureflow.agent.reserve import Reserve
 from secureflow.agent.store import Store
+from secureflow.kit import reserve as reserves
 from secureflow.kit.errors import InfrastructureError
+from secureflow.kit.reserve import Reserve
 
 JOB = JobRecord("job_1", "d" * 64, {"a": [1]}, b"s" * 32, 10, 20)
 SIZE = 1 << 16

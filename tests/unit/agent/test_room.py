@@ -37,6 +37,17 @@ async def test_a_job_that_does_not_fit_is_not_approved_and_leaves_no_trace(
     assert "approval" in await world.ask("consent", world.consent_body())
 
 
+async def test_consent_that_waited_for_room_is_not_told_to_have_expired(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {**world.consent_body(), "expires": 1}
+    with pytest.raises(SecureFlowError, match="approval_expired"):
+        await world.ask("consent", body)
+    nearly_full(monkeypatch, 0)
+    with pytest.raises(InfrastructureError, match="disk_full"):
+        await world.ask("consent", body)
+
+
 async def test_a_step_waits_and_what_was_begun_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

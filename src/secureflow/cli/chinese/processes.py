@@ -32,6 +32,9 @@ TEXTS: Final[dict[str, str]] = {
     "Verify everything that the centre stores; it may run meanwhile.": (
         "核验中心存储的一切；运行期间也可执行。"
     ),
+    "Show what the centre's disk holds, what is free and reserved.": (
+        "显示协调中心磁盘的占用、可用与预留空间。"
+    ),
     "Run the centre until SIGTERM.": "运行中心，直到收到 SIGTERM。",
     "SPIFFE trust domain of the consortium.": "联盟的 SPIFFE 信任域。",
     "Name or address by which people and agents reach it.": "供人和代理访问的主机名或地址。",

@@ -1,9 +1,10 @@
 """Room that the record has when the disk is full: a file that is given up for it.
 
-What an agent may never fail to write (a vote, what was spent, its end of a job) is small; what
-fills its disk is not. So some room is held by a file from the beginning. A transaction that finds
-the disk full removes the file and goes on; when there is room again the file is made anew. While it
-is not there nothing new is begun (`agent.room`), so that it is left for what was.
+What an agent may never fail to write (a vote, what was spent, its end of a job), and a centre (its
+log, the end of a job), is small; what fills its disk is not. So some room is held by a file from
+the beginning. Who finds the disk full removes the file and goes on; when there is room again the
+file is made anew. While it is not there nothing new is begun (`agent.room`, `server.room`), so that
+it is left for what was.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from secureflow.agent.settings import AgentSettings
 from secureflow.kit.disk import Place, is_full, preallocate, remove, writing
 from secureflow.kit.logging import get_logger
 
@@ -35,11 +35,6 @@ class Reserve:
         self._path = path
         self.size = size
         self._lock = threading.Lock()
-
-    @classmethod
-    def of(cls, settings: AgentSettings) -> Reserve:
-        """Return the one that an agent's settings name."""
-        return cls(settings.reserve, settings.storage.reserve_mb << 20)
 
     @property
     def missing(self) -> int:
