@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,7 +31,7 @@ from secureflow.adapters.accounting.process import answer as account
 from secureflow.adapters.database import connections
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment
 from secureflow.adapters.link import CredentialFiles
-from secureflow.adapters.tee import SimulatedPlatform
+from secureflow.adapters.tee import SimulatedPlatform, code_measurement, simulated
 from secureflow.agent import approvals, trainer
 from secureflow.agent import main as agent_main
 from secureflow.agent.charter import CharterDesk
@@ -44,6 +45,7 @@ from secureflow.domain.schemas import row_bucket
 from secureflow.domain.users import Role, User
 from secureflow.enclave import main as enclave_main
 from secureflow.enclave.settings import EnclaveSettings
+from secureflow.kit import settings as kit_settings
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
@@ -72,6 +74,15 @@ COLUMNS: list[dict[str, Any]] = [
 ]
 PRIVACY = {"domain": "customers", "epsilon": BUDGET, "delta": 1e-5, "required": False}
 ALLOW = "permit(principal, action, resource);"
+
+measured = cache(code_measurement)
+"""One code runs in every world."""
+
+FAST_YAML = SimpleNamespace(
+    safe_load=partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)),
+    YAMLError=yaml.YAMLError,
+)
+"""Every process that starts reads its settings."""
 
 _answers: dict[bytes, dict[str, Any]] = {}
 
@@ -139,6 +150,9 @@ def in_process(loop: VirtualLoop, network: Network) -> Iterator[None]:
             (server_centre, "ProcessAccountant", InlineAccountant),
             (approvals, "secrets", SimpleNamespace(token_bytes=_known_secret)),
             (connections, "BUSY_SECONDS", 0.0),
+            (simulated, "code_measurement", measured),
+            (agent_main, "code_measurement", measured),
+            (kit_settings, "yaml", FAST_YAML),
         ):
             stack.enter_context(mock.patch.object(target, name, replacement))
         yield

@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.domain.jobs import JobState
 from secureflow.engines.privacy import BudgetLedger, Limit
@@ -41,6 +40,7 @@ ENDS_WITHIN = 1800.0
 SETTLES_WITHIN = 300.0
 """Virtual seconds after that in which everybody is at rest."""
 _DEVICES = ("/dev/null", "/dev/pts", "/dev/random", "/dev/urandom")
+RECORD = "agent.db"
 DATABASES = {SERVER: "secureflow.db"}
 
 
@@ -154,7 +154,7 @@ class World:
             if self.loop.now > limit:
                 self.observed.standstill += self.waiting()
                 return
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(2.0)
 
     async def _settled(self) -> None:
         """Wait until everybody is connected again, nobody works, and all know how it ended."""
@@ -162,21 +162,17 @@ class World:
         while self.loop.now < limit:
             services = self.platform.centre.services
             connected = services.courier.connected == len(self.platform.lives) - 1
-            if connected and not self.working() and not self.untold():
+            resting = connected and not self.working()
+            if resting and not self.untold():
                 return
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(5.0 if resting else 1.0)
         if services.courier.connected != len(self.platform.lives) - 1:
             self.observed.standstill.append(f"{services.courier.connected} links stand again")
         self.observed.standstill += self.working()
 
-    def untold(self) -> list[str]:
-        """Return the parties that have something to ask of the job's end."""
-        return [
-            party
-            for party in PARTIES
-            for store in [Store(self.platform.directory / party / "agent.db")]
-            if _asks(store)
-        ]
+    def untold(self) -> bool:
+        """Tell whether a party has something to ask of the job's end."""
+        return any(_asks(self.platform.directory / party / RECORD) for party in PARTIES)
 
     def working(self) -> list[str]:
         """Return the requests and jobs that somebody still works on."""
@@ -235,7 +231,7 @@ class World:
             fill(connection, full=False)
 
     async def _lock(self, fault: Fault) -> None:
-        path = self.platform.directory / fault.whom / DATABASES.get(fault.whom, "agent.db")
+        path = self.platform.directory / fault.whom / DATABASES.get(fault.whom, RECORD)
         other = sqlite3.connect(path, isolation_level=None)
         try:
             other.execute("BEGIN IMMEDIATE")
@@ -306,9 +302,7 @@ class World:
 
     def _look_at_disks(self) -> None:
         for party in PARTIES:
-            home = self.platform.directory / party
-            settings = AgentSettings.load(home / "agent.yaml")
-            store = Store(settings.record)
+            store = Store(self.platform.directory / party / RECORD)
             try:
                 self.observed.agents[party] = look_at(store, self.job)
             finally:
@@ -345,7 +339,8 @@ def look_at(store: Store, job: str) -> Agent:
     )
 
 
-def _asks(store: Store) -> bool:
+def _asks(record: Path) -> bool:
+    store = Store(record)
     try:
         return bool(store.unended())
     finally:
