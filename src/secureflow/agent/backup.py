@@ -48,6 +48,7 @@ from secureflow.kit.folder import claim_folder
 from secureflow.kit.pki import write_private
 from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import RecordMark, write_mark
+from secureflow.kit.tenancy import scratch
 from secureflow.kit.version import __version__
 from secureflow.kit.whole import flush_directory, write_whole
 
@@ -100,8 +101,8 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
         raise _nothing(settings)
     try:
         # In the agent's own folder: what is scrubbed must not lie on another disk meanwhile.
-        with tempfile.TemporaryDirectory(prefix=".backup-", dir=settings.directory) as place:
-            copy = Path(place) / "agent.db"
+        with scratch(settings.directory, ".backup-") as place:
+            copy = place / "agent.db"
             who = {"party": settings.organisation, "key": _signing_key(settings).public}
             facts = {**who, **_copy_record(settings.record, copy)}
             files, named = _files(config, settings, copy)

@@ -7,12 +7,9 @@ forgotten what it promised. The folder's mark (`kit.recordmark`) tells them apar
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import os
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +17,7 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.recordmark import RecordKeeper, RecordMark, begin_mark, read_mark
+from secureflow.kit.tenancy import tenant
 
 IDENTITY: Final = "record"
 """The fact that names this record among all others."""
@@ -30,25 +28,18 @@ _BACK: Final = (
 LOCK: Final = "agent.lock"
 
 
-@contextlib.contextmanager
-def alone(directory: Path) -> Iterator[None]:
+def alone(directory: Path) -> AbstractContextManager[None]:
     """Hold an agent's folder: two agents of one key could vote twice.
 
     Raises:
         SecureFlowError: `agent_running`.
     """
-    handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise SecureFlowError(
-            "agent_running",
-            f"An agent already runs in {directory}.",
-            "Stop it first: one organisation has one agent.",
-        ) from error
-    finally:
-        os.close(handle)
+    refusal = SecureFlowError(
+        "agent_running",
+        f"An agent already runs in {directory}.",
+        "Stop it first: one organisation has one agent.",
+    )
+    return tenant(directory / LOCK, refusal)
 
 
 def check_present(settings: AgentSettings) -> None:

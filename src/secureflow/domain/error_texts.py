@@ -261,6 +261,7 @@ CHINESE: Final[dict[str, str]] = {
     "state_unreadable": "状态无法读取",
     "budget_unsettled": "隐私预算尚未结清",
     "agent_running": "代理正在运行",
+    "server_running": "服务器正在运行",
     "already_decided": "该请求已有决定",
     "already_enrolled": "已经注册",
     "approval_expired": "批准已过期",

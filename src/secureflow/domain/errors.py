@@ -282,6 +282,7 @@ CATALOGUE: dict[str, Category] = {
     "state_unreadable": Category.FAILED,
     "budget_unsettled": Category.FAILED,
     "agent_running": Category.CONFLICT,
+    "server_running": Category.CONFLICT,
     "already_decided": Category.CONFLICT,
     "already_enrolled": Category.CONFLICT,
     "approval_expired": Category.CONFLICT,

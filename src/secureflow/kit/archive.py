@@ -13,11 +13,13 @@ more than a manifest or a block in memory.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
+import stat
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -48,6 +50,9 @@ _WORK = 1 << 17
 _NAME: Final = re.compile(
     r"(?:config|tables|artifacts|evidence|record)/[A-Za-z0-9_][A-Za-z0-9._-]{0,89}"
 )
+_PARTIAL: Final = re.compile(r"\..+\.[0-9a-f]{8}\.partial")
+_BEGINNING: Final = MANIFEST.encode() + b"\0"
+"""Of a backup that is being written."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _OCTAL: Final = re.compile(rb"[0-7]+")
 """Python reads signs, prefixes and underscores too; a size below nothing would never be read."""
@@ -341,10 +346,14 @@ def _bound(manifest: Manifest) -> bytes:
 @contextmanager
 def _fresh(target: Path) -> Iterator[BinaryIO]:
     """Write beside the new file; it gets its name when all of it is on the disk."""
+    for left in target.parent.glob(".*.partial"):
+        if _PARTIAL.fullmatch(left.name):
+            _clear(left)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
+            fcntl.flock(handle, fcntl.LOCK_EX)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -356,6 +365,25 @@ def _fresh(target: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             partial.unlink()
     flush_directory(target.parent)
+
+
+def _clear(partial: Path) -> None:
+    """Remove what a killed backup left half written; what else bears such a name stays."""
+    try:
+        handle = os.open(partial, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return
+    try:
+        about = os.fstat(handle)
+        own = stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid()
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # whoever writes one holds it
+        begun = os.read(handle, len(_BEGINNING))
+        if own and begun == _BEGINNING and os.lstat(partial).st_ino == about.st_ino:
+            partial.unlink()
+    except OSError:
+        return
+    finally:
+        os.close(handle)
 
 
 def _tar_header(name: str, size: int) -> bytes:

@@ -9,9 +9,9 @@ needs (vectors of running jobs, the first administrator's password).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,7 @@ from secureflow.kit.archive import (
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.tenancy import scratch
 from secureflow.kit.version import __version__
 from secureflow.server.record import check_record
 from secureflow.server.settings import ServerSettings
@@ -54,8 +55,7 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
     if passphrase is not None:
         check_passphrase(passphrase)
     check_target(target)
-    with tempfile.TemporaryDirectory(prefix=".secureflow-backup-", dir=target.parent) as staging:
-        tables = Path(staging)
+    with _gathering(target) as tables:
         database = Database(settings.database_url)
         try:
             facts = asyncio.run(_facts(database, settings))
@@ -67,6 +67,17 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
         return write_backup(
             target, SERVER, {**facts, **_told(tables, dumped)}, files, _keys(settings), passphrase
         )
+
+
+@contextlib.contextmanager
+def _gathering(target: Path) -> Iterator[Path]:
+    """Yield a folder for the tables beside the new file."""
+    with contextlib.ExitStack() as stack:
+        try:
+            place = stack.enter_context(scratch(target.parent, ".secureflow-backup-"))
+        except OSError as error:
+            raise unwritable(target, error) from error
+        yield place
 
 
 async def _facts(database: Database, settings: ServerSettings) -> dict[str, Any]:

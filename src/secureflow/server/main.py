@@ -29,6 +29,7 @@ from secureflow.server.centre import open_centre
 from secureflow.server.connections import Connections
 from secureflow.server.listener import Listener
 from secureflow.server.protocol import RestProtocol
+from secureflow.server.record import serving
 from secureflow.server.rest.app import create_app
 from secureflow.server.settings import RestSettings, ServerSettings
 
@@ -56,14 +57,15 @@ async def serve(settings: ServerSettings) -> None:
     """Serve until cancelled.
 
     Raises:
-        SecureFlowError: `data_newer`, `data_version_malformed`, `address_unavailable`, or what
-            `open_centre` raises.
+        SecureFlowError: `data_newer`, `data_version_malformed`, `server_running`,
+            `address_unavailable`, or what `open_centre` raises.
     """
-    with writing(Place(settings.directory, "own files", "the centre")):
-        claim_folder(settings.directory)
     stop = asyncio.Event()
     settings = fitting(settings, raise_descriptors())
     async with contextlib.AsyncExitStack() as stack:
+        with writing(Place(settings.directory, "own files", "the centre")):
+            claim_folder(settings.directory)
+            stack.enter_context(serving(settings.directory))
         listener = stack.enter_context(_listen(settings))
         centre = await open_centre(settings, stack, stop.is_set)
         renewing = asyncio.create_task(centre.certificate.keep_fresh())

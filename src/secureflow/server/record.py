@@ -7,6 +7,7 @@ be served as if it were the newest. The folder's mark (`kit.recordmark`) tells t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,40 @@ from secureflow.adapters.database.presence import Standing, claim_identity, stan
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.recordmark import RecordKeeper, RecordMark, begin_mark, read_mark
+from secureflow.kit.tenancy import tenant
 
 _BACK = (
     "Put the newest database back, or restore a backup into a new folder: secureflow server "
     "restore BACKUP --dir FOLDER (docs/deploy.md says what members see then)."
 )
+
+
+def serving(directory: Path) -> AbstractContextManager[None]:
+    """Hold a centre's folder while a server runs on it, beside others that do.
+
+    Raises:
+        SecureFlowError: `server_running` while a restore works on it.
+    """
+    refusal = SecureFlowError(
+        "server_running",
+        f"A restore is at work in {directory}.",
+        "Start the server when it has ended.",
+    )
+    return tenant(directory, refusal, shared=True)
+
+
+def standing_still(directory: Path) -> AbstractContextManager[None]:
+    """Hold a centre's folder on which no server may run meanwhile.
+
+    Raises:
+        SecureFlowError: `server_running`.
+    """
+    refusal = SecureFlowError(
+        "server_running",
+        f"A server runs in {directory}, or another restore: it would write into what is replaced.",
+        "Stop it first; on PostgreSQL, every server of this database.",
+    )
+    return tenant(directory, refusal)
 
 
 async def check_record(database: Database, directory: Path, *, new: bool = False) -> None:

@@ -45,6 +45,7 @@ from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import RecordMark, write_mark
 from secureflow.kit.whole import flush_directory, write_whole
 from secureflow.server.backup import AUTHORITY, CA_KEY, CONFIG, LOG_KEY, SERVER
+from secureflow.server.record import standing_still
 from secureflow.server.settings import ServerSettings
 
 _STAGING: Final = ".restoring"
@@ -87,20 +88,24 @@ def restore(
 
     Raises:
         SecureFlowError: `backup_unreadable`, `backup_other_kind`, `passphrase_refused`,
-            `folder_not_empty`, `database_in_use`, `database_newer`, `log_unproven`,
-            `restore_failed`.
+            `folder_not_empty`, `server_running`, `database_in_use`, `database_newer`,
+            `log_unproven`, `restore_failed`.
     """
     try:
-        _make_room(directory, into_existing=into_existing)
-        staging = directory / _STAGING
-        try:
-            with Backup(backup) as opened:
-                check_kind(opened.manifest, SERVER)
-                keys = opened.keys(passphrase) if passphrase is not None else {}
-                opened.extract(staging)
-            return _restore(opened.manifest, directory, staging, database, keys)
-        finally:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not into_existing:
+            refuse_filled(directory)
+        with standing_still(directory):
+            staging = directory / _STAGING
             shutil.rmtree(staging, ignore_errors=True)
+            try:
+                with Backup(backup) as opened:
+                    check_kind(opened.manifest, SERVER)
+                    keys = opened.keys(passphrase) if passphrase is not None else {}
+                    opened.extract(staging)
+                return _restore(opened.manifest, directory, staging, database, keys)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise failed(directory, error) from error
 
@@ -109,12 +114,14 @@ def restore_in_place(config: Path) -> Restored:
     """Prove a database that came back by other means, and mark it and its folder as restored.
 
     Raises:
-        SecureFlowError: `record_missing`, `log_unproven`, `database_…`, `restore_failed`.
+        SecureFlowError: `server_running`, `record_missing`, `log_unproven`, `database_…`,
+            `restore_failed`.
     """
     settings = ServerSettings.load(config)
     try:
-        found = asyncio.run(_mark_in_place(settings))
-        write_mark(settings.directory, found.mark)
+        with standing_still(settings.directory):
+            found = asyncio.run(_mark_in_place(settings))
+            write_mark(settings.directory, found.mark)
     except OSError as error:
         raise failed(settings.directory, error) from error
     held = settings.log_key.exists() and (settings.ca / "ca.key").exists()
@@ -180,13 +187,6 @@ def refuse_filled(directory: Path) -> None:
             "Name a new folder, or --into-existing to put the database of this folder aside and "
             "the backup's in its place; stop the process first.",
         )
-
-
-def _make_room(directory: Path, *, into_existing: bool) -> None:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not into_existing:
-        refuse_filled(directory)
-    shutil.rmtree(directory / _STAGING, ignore_errors=True)
 
 
 def _restore(

@@ -32,6 +32,8 @@ from secureflow.server.backup import back_up
 from secureflow.server.centre import log_key, open_ledger
 from secureflow.server.check import check
 from secureflow.server.initialise import initialise
+from secureflow.server.main import serve
+from secureflow.server.record import serving, standing_still
 from secureflow.server.restore import restore, restore_in_place
 from secureflow.server.settings import ServerSettings
 from tests.contract.database.test_log import BANKS
@@ -498,3 +500,37 @@ def test_ids_of_events_are_not_used_again(centre: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(found.config.parent / "secureflow.db")) as database:
         insert = "INSERT INTO events (job, kind, at, data) VALUES ('j', 'k', 1, '{}')"
         assert (database.execute(insert).lastrowid or 0) > 1_000_000
+
+
+def test_a_running_server_keeps_a_restore_out_and_a_restore_a_server(
+    centre: Path, tmp_path: Path
+) -> None:
+    backup, folder = tmp_path / "b.tar", centre.parent
+    back_up(centre, backup, PHRASE)
+    before = rows(centre)
+    with serving(folder), serving(folder):  # two may share a folder
+        for deed, arguments in (
+            (lambda: restore(backup, folder, into_existing=True), ()),
+            (restore_in_place, (centre,)),
+        ):
+            error = refusal(deed, *arguments)
+            assert (error.code, str(folder) in error.message) == ("server_running", True)
+        back_up(centre, tmp_path / "c.tar", PHRASE)
+    assert rows(centre) == before
+    assert not list(folder.glob("before-restore-*"))
+    with standing_still(folder), pytest.raises(SecureFlowError, match="server_running"):
+        asyncio.run(serve(ServerSettings.load(centre)))
+    restore(backup, folder, into_existing=True)
+
+
+def test_a_backup_takes_away_what_a_killed_one_left(centre: Path, tmp_path: Path) -> None:
+    left, foreign = tmp_path / ".secureflow-backup-abc_1234", tmp_path / ".secureflow-backup-mine"
+    for place in (left, foreign):
+        place.mkdir(mode=0o700)
+        (place / "users").write_text("x")
+    partial = tmp_path / ".old.tar.0123abcd.partial"
+    partial.write_bytes(b"manifest.json\0 and so on")
+    back_up(centre, tmp_path / "b.tar", PHRASE)
+    assert not left.exists()
+    assert not partial.exists()
+    assert (foreign / "users").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -318,3 +319,36 @@ def test_sizes_of_8_gib_and_more_are_read_and_written() -> None:
     for size in (0, 511, (8 << 30) - 1, 8 << 30, 1 << 45):
         block = archive._tar_header("tables/jobs", size)
         assert archive._header(Path("b"), block) == ("tables/jobs", size)
+
+
+@pytest.mark.parametrize(
+    "case", ["own", "held", "another beginning", "empty", "name", "link", "folder", "pipe"]
+)
+def test_what_a_killed_backup_left_half_written_goes_and_nothing_else(
+    target: Path, files: dict[str, Path], case: str
+) -> None:
+    begun = b"manifest.json\0 of what was killed"
+    partial, other = target.parent / ".b.tar.0123abcd.partial", target.parent / "precious"
+    other.write_bytes(begun)
+    if case == "name":
+        partial = target.parent / ".b.tar.partial"
+    holder = None
+    match case:
+        case "link":
+            partial.symlink_to(other)
+        case "folder":
+            partial.mkdir()
+        case "pipe":
+            os.mkfifo(partial)
+        case "another beginning" | "empty":
+            partial.write_bytes(b"precious" if case == "another beginning" else b"")
+        case _:
+            partial.write_bytes(begun)
+    if case == "held":
+        holder = os.open(partial, os.O_RDONLY)
+        fcntl.flock(holder, fcntl.LOCK_EX)
+    write_backup(target, "agent", {}, files, {}, None)
+    assert os.path.lexists(partial) == (case != "own")
+    assert other.read_bytes() == begun
+    if holder is not None:
+        os.close(holder)
