@@ -21,6 +21,7 @@ DEFAULT: Final = 60.0
 """Seconds that a request without any patience waits for room."""
 SERVER: Final = "server"
 """Who waits where it is the driver of the job itself."""
+HELD: Final = "log_set_back"
 _NUMBERS: Final = ("needed", "free")
 
 
@@ -57,12 +58,14 @@ class Waits:
         self._changed(job)
 
     def of(self, job: str) -> list[dict[str, JSON]]:
-        """Return who waits in a job: `party`, `since`, `code`, `message`, `needed`, `free`."""
+        """Return who waits in a job: `party`, `since`, `code`, `message`, and more if known."""
         return [dict(one) for _, one in sorted(self._jobs.get(job, {}).items())]
 
 
 def _of(error: SecureFlowError) -> dict[str, JSON]:
     told: dict[str, JSON] = {"code": error.code, "message": error.message}
+    if error.code == HELD:  # nobody's wait ends it: it takes people, who must know how
+        told["hint"] = error.hint
     return told | {name: error.details[name] for name in _NUMBERS if name in error.details}
 
 

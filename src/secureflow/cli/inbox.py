@@ -21,7 +21,7 @@ from secureflow.cli.console import (
     show,
     write,
 )
-from secureflow.cli.texts import t
+from secureflow.cli.texts import explained, said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
@@ -56,6 +56,18 @@ def list_inbox(
         write("\n".join(_listed(one)))
     if not found:
         say(t("Nothing waits.") if not every else t("Nothing to show."))
+    _say_held(config)
+
+
+def _say_held(config: Path) -> None:
+    """Say why no job goes on now, approved or not, where the centre's log signs nothing."""
+    from secureflow.agent import api
+
+    held = api.status(config).get("set_back")
+    if held:
+        error = SecureFlowError.from_json(held)
+        say(t("No job goes on now: {why}", why=explained(error.code, error.message)))
+        say(said(error.hint))
 
 
 @app.command("show", help=t("Show one request on one screen: who asks for what, and who sees it."))

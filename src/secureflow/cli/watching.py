@@ -100,6 +100,7 @@ def waiting_lines(told: Any) -> list[str]:
             since=moment(one.get("since")) or "?",
             what=explained(_told(one, "code"), _told(one, "message")),
         )
+        + (f" → {said(_told(one, 'hint'))}" if one.get("hint") else "")
         for one in waiting
     ]
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from secureflow.application.ports import Event, Request
-from secureflow.application.waiting import DEFAULT, Waits, room_patience
+from secureflow.application.waiting import DEFAULT, HELD, Waits, room_patience
+from secureflow.engines.ledger.setback import CONTINUE, Hold, set_back
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.stage import Stage
 
@@ -33,6 +34,15 @@ def test_who_waits_is_known_until_it_waits_no_more() -> None:
     assert waits.of("job_1") == []
     assert waits._jobs == {}
     assert changed == ["job_1"] * 4
+
+
+def test_of_a_log_that_signs_nothing_the_way_on_is_told() -> None:
+    waits = Waits(lambda: 7)
+    waits.note("job_1", "server", set_back(Hold("shrunk", 1, 3), "log.example"))
+    (told,) = waits.of("job_1")
+    assert told["code"] == HELD
+    assert CONTINUE in told["hint"]
+    assert "own" not in told
 
 
 @pytest.mark.parametrize(

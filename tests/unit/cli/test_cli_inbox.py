@@ -77,6 +77,7 @@ class Agent:
     def __init__(self) -> None:
         self.items = {one["id"]: one for one in (SECOND, FIRST)}
         self.decided: Calls = []
+        self.held: dict[str, Any] | None = None
 
     def control(self, config: Path, command: str, timeout: float = 0, **arguments: Any) -> Any:
         if command == "inbox.list":
@@ -87,6 +88,8 @@ class Agent:
             ]
         if command == "inbox.show":
             return self.items[arguments["item"]]
+        if command == "status":
+            return {"set_back": self.held}
         self.decided.append((command, arguments))
         return {}
 
@@ -244,6 +247,23 @@ def test_the_list_shows_ids_whole_on_a_line_of_their_own(cli: Any, agent: Agent)
     assert max(map(len, lines)) <= WIDTH
     agent.items.clear()
     assert "Nothing waits." in cli("agent", "inbox", "list")[2]
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"), [("en", "No job goes on now: it was set back"), ("zh", "目前没有任务在进行")]
+)
+def test_the_list_says_when_the_log_is_held(
+    cli: Any, agent: Agent, monkeypatch: pytest.MonkeyPatch, lang: str, said: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    agent.held = SecureFlowError(
+        "log_set_back", "it was set back", "Let it go on: secureflow charter continue."
+    ).as_json()
+    err = cli("agent", "inbox", "list")[2]
+    assert said in err
+    assert "secureflow charter continue" in err
+    agent.held = None
+    assert said not in cli("agent", "inbox", "list")[2]
 
 
 def test_details_and_machine_forms_hold_everything(cli: Any, agent: Agent) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from secureflow.cli.console import moment
 from secureflow.cli.watching import Progress, picture, sparkline, waiting_lines
+from secureflow.engines.ledger.setback import Hold, set_back
 from secureflow.sdk import Event
 
 
@@ -147,6 +148,20 @@ def test_who_waits_is_told_and_drawn_until_nobody_does(monkeypatch: pytest.Monke
     first, second = waiting_lines(WAITING["waiting"])
     assert first.endswith("起等待：bank-b 的磁盘已满：其模型文件需要 5.0 MB，可用 2.0 MB。")
     assert second.startswith("协调中心 自 ")
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"), [("en", "The log x.y was set back"), ("zh", "日志 x.y 被退回")]
+)
+def test_of_a_held_log_the_way_on_is_told(
+    monkeypatch: pytest.MonkeyPatch, lang: str, said: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    error = set_back(Hold("shrunk", 1, 3), "x.y")
+    one = {"party": "server", "since": 1, "code": error.code, "message": error.message}
+    (line,) = waiting_lines([{**one, "hint": error.hint}])
+    assert said in line
+    assert line.endswith(("secureflow charter continue.", "secureflow charter continue。"))
 
 
 @pytest.mark.parametrize("data", [None, {}, 7, "x", [None, 7], [{"since": "x", "party": 7}]])

@@ -20,6 +20,7 @@ TEXTS: Final[dict[str, str]] = {
     "{what} is rejected.": "已拒绝 {what}。",
     "Go through what waits, one request at a time, and decide.": "逐条查看等待的请求并作出决定。",
     "\nRequest {number} of {count}": "\n第 {number} 条请求，共 {count} 条",
+    "No job goes on now: {why}": "目前没有任务在进行：{why}",
     "Nothing waits.": "没有等待处理的请求。",
     "Nothing more waits.": "没有其他等待处理的请求。",
     "a approve, r reject, s skip, d details, q quit": "a 批准，r 拒绝，s 跳过，d 详情，q 退出",

@@ -14,9 +14,14 @@ TEXTS: Final[dict[str, str]] = {
     "Have them start their agents. Where one holds a newer head: {}.": (
         "请他们启动各自的代理。若有代理持有更新的检查点：{0}。"
     ),
-    "The log {} was set back: {} its head of size {}, and the log has {} entries now{}. {} entries "
+    "The log {} was set back: {} its head of size {}, and the log has {} entries now. {} entries "
     "are lost. It signs nothing.": (
-        "日志 {0} 被退回：{1} 大小为 {2} 的检查点，而日志现有 {3} 条{4}。丢失 {5} 条。它不签名。"
+        "日志 {0} 被退回：{1} 大小为 {2} 的检查点，而日志现有 {3} 条。丢失 {4} 条。它不签名。"
+    ),
+    "The log {} was set back: {} its head of size {}, and the log has {} entries now, and differs "
+    "from it after {}. {} entries are lost. It signs nothing.": (
+        "日志 {0} 被退回：{1} 大小为 {2} 的检查点，而日志现有 {3} 条，且自第 {4} 条之后与之不同。"
+        "丢失 {5} 条。它不签名。"
     ),
     "{} holds": "{0} 持有",
     "it signed": "它签署过",

@@ -131,11 +131,19 @@ def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> Infrastr
             facts,
         )
     who = f"{hold.by} holds" if hold.by else "it signed"
-    differs = f", and differs from it after {hold.start}" if hold.forked else ""
+    told = (
+        f"The log {origin} was set back: {who} its head of size {hold.old_size}, and the log has "
+        f"{hold.own} entries now. {hold.lost} entries are lost. It signs nothing."
+    )
+    if hold.forked:
+        told = (
+            f"The log {origin} was set back: {who} its head of size {hold.old_size}, and the log "
+            f"has {hold.own} entries now, and differs from it after {hold.start}. {hold.lost} "
+            "entries are lost. It signs nothing."
+        )
     return InfrastructureError(
         "log_set_back",
-        f"The log {origin} was set back: {who} its head of size {hold.old_size}, and the log has "
-        f"{hold.own} entries now{differs}. {hold.lost} entries are lost. It signs nothing.",
+        told,
         "Put the newest database back and start the server again. If that is gone, the members "
         f"can let the log go on under a new name: {CONTINUE}.",
         facts,

@@ -126,8 +126,9 @@ async def dry_run_job(body: JobRequest, use: Use, caller: Caller) -> Submission:
 async def get_job(key: Key, use: Use, caller: Caller) -> Job:
     """Return a job with its spec, state, progress, and at the end its report.
 
-    While somebody waits for room on a disk, or for the database, `progress.waiting` lists who does:
-    `party`, `since` (unix seconds), `code`, `message`, and the bytes `needed` and `free`.
+    While somebody waits for room on a disk, for the database, or for a log that signs nothing,
+    `progress.waiting` lists who does: `party`, `since` (unix seconds), `code`, `message`, the bytes
+    `needed` and `free`, and of the log the `hint` how it goes on.
     """
     return await use.jobs.get(caller, key)
 
