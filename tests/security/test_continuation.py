@@ -16,7 +16,7 @@ from secureflow.agent.budgets import LEAF as BUDGET
 from secureflow.agent.continuing import ACCUSED, AGAIN, SIGNED, Continuer
 from secureflow.agent.headwatch import HeadWatch
 from secureflow.agent.records import JobRecord, OwnLeaf
-from secureflow.application.continuing import Continuing
+from secureflow.application.continuing import AT_ONCE, MAX_WEIGHT, Continuing
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.continuation import Continuation
 from secureflow.engines.ledger.leaves import Leaf, leaf_from_json, sign_leaf
@@ -443,12 +443,27 @@ async def test_nothing_else_is_followed(world: Operator, case: str) -> None:
 # The centre's side: a member submits its own leaves of an earlier origin, and nothing else.
 
 
+class Ticks:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def centre(world: Operator) -> Continuing:
+def ticks() -> Ticks:
+    return Ticks()
+
+
+@pytest.fixture
+def centre(world: Operator, ticks: Ticks) -> Continuing:
     database = MemoryDatabase()
     ledger = MemoryLedger(database, world.log_key, NAME)
-    database.tables.settings["charter"] = json.loads(json.dumps(world.signed_charter.json()))
-    return Continuing(database.begin, ledger, world.log_key, NotingDriver(), lambda: world.now)
+    charter = world.draft().json()
+    database.tables.settings["charter"] = json.loads(json.dumps(charter))
+    return Continuing(
+        database.begin, ledger, world.log_key, NotingDriver(), lambda: world.now, ticks
+    )
 
 
 def leaf_of(world: World, **changes: Any) -> dict[str, Any]:
@@ -460,6 +475,53 @@ def leaf_of(world: World, **changes: Any) -> dict[str, Any]:
 
 async def test_a_members_own_lost_leaf_is_taken(world: Operator, centre: Continuing) -> None:
     assert await centre.take_again(ME, [leaf_of(world)]) == 1
+
+
+async def test_a_member_submits_again_at_a_pace(
+    world: Operator, centre: Continuing, ticks: Ticks
+) -> None:
+    for _ in range(AT_ONCE):
+        assert await centre.take_again(ME, [leaf_of(world)]) == 1
+    with pytest.raises(SecureFlowError, match="rate_limited"):
+        await centre.take_again(ME, [leaf_of(world)])
+    other = leaf_of(world, author="bank-b", by="bank-b")
+    assert await centre.take_again("bank-b", [other]) == 1
+    ticks.now += 1.0
+    assert await centre.take_again(ME, [leaf_of(world)]) == 1
+
+
+@pytest.mark.parametrize("shape", ["a text", "many", "deep"])
+async def test_what_is_too_heavy_is_refused_before_anything_is_made_of_it(
+    world: Operator, centre: Continuing, shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heavy: Any = "x" * MAX_WEIGHT if shape == "a text" else [0] * (MAX_WEIGHT // 8)
+    for _ in range(1000 if shape == "deep" else 0):
+        heavy = [heavy]
+    monkeypatch.setattr("secureflow.application.continuing.leaf_from_json", None)
+    with pytest.raises(SecureFlowError, match="invalid_request"):
+        await centre.take_again(ME, [{**leaf_of(world), "document": heavy}])
+
+
+async def test_heavy_entries_go_one_by_one_and_the_heaviest_as_its_commitment(
+    world: Operator,
+) -> None:
+    with world.store.transaction():
+        for size in (10, 100_000, 100_000, 100_000, 400_000):
+            world.assembly.context.witness.leaf("noted", "", "", {"text": "x" * size})
+    await world.pinned()
+    sent: list[list[Any]] = []
+    kept = world.call
+
+    async def call(kind: str, body: dict[str, Any]) -> Any:
+        if body.get("leaves"):
+            assert len(json.dumps(body)) < MAX_WEIGHT
+            sent.append(body["leaves"])
+        return await kept(kind, body)
+
+    world.continuer._call = call  # type: ignore[assignment]
+    await world.continuer.submit_again()
+    assert len(sent) > 1
+    assert ["document" in one for batch in sent for one in batch] == [True] * 5 + [False]
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,20 @@ class CharterDesk:
         signed = self._signed()
         return signed is not None and signed.charter == candidate.charter
 
+    def named(self) -> dict[str, JSON]:
+        """Return which charter is pinned, as the centre is told; empty for none."""
+        signed = self._signed()
+        if signed is None:
+            return {}
+        return {"version": signed.charter.version, "digest": signed.charter.digest}
+
+    def since(self, version: int) -> list[SignedCharter]:
+        """Return the versions after one that follow each other here, up to the pinned one."""
+        kept = [SignedCharter.from_json(one) for one in self._store.fact(_EARLIER) or ()]
+        pinned = self._signed()
+        known = [*kept, *([pinned] if pinned else [])]
+        return [one for one in known if one.charter.version > version]
+
     def describe(self, candidate: SignedCharter | None) -> dict[str, JSON]:
         """Return both signed charters, what people compare, and how they differ."""
         pinned = self._signed()

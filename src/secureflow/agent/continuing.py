@@ -10,6 +10,7 @@ submitted again.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -42,6 +43,8 @@ ACCUSED: Final = "accused"
 """Facts: which continuation was signed, which origin the record follows, whether leaves are to be
 submitted again, and alarms that a continuation ended: what they convict the log of stays."""
 _BATCH: Final = 50
+_WEIGHT: Final = 1 << 18
+"""Bytes at once; the centre takes four times as many."""
 _LOST: Final = "lost"
 
 _log = get_logger(__name__)
@@ -133,7 +136,7 @@ class Continuer:
         """
         if not self._store.fact(AGAIN):
             return
-        while batch := self._store.lost_leaves(_BATCH):
+        while batch := _light(self._store.lost_leaves(_BATCH)):
             await self._call("log.resubmit", {"leaves": [_as_sent(one) for one in batch]})
             await asyncio.to_thread(self._taken, batch)
         running = [one.job for one in self._store.jobs(10_000) if not one.outcome]
@@ -258,9 +261,22 @@ def _explains(gap: Continuation, alarm: Mapping[str, JSON]) -> bool:
     return inside and known.size <= gap.size
 
 
+def _light(leaves: list[OwnLeaf]) -> list[OwnLeaf]:
+    """Return as many of the first leaves as the centre takes at once; one in any case."""
+    weight, batch = 0, list[OwnLeaf]()
+    for leaf in leaves:
+        weight += len(json.dumps(_as_sent(leaf)))
+        if batch and weight > _WEIGHT:
+            break
+        batch.append(leaf)
+    return batch
+
+
 def _as_sent(leaf: OwnLeaf) -> JSON:
-    # What a budget entry says stays here: the log gets its commitment.
-    return {"leaf": leaf.bundle["leaf"]} if leaf.kind == "budget" else leaf.bundle
+    # What a budget entry says stays here: the log gets its commitment; so of what is too heavy.
+    bare = {"leaf": leaf.bundle["leaf"]}
+    heavy = len(json.dumps(leaf.bundle)) > _WEIGHT
+    return bare if leaf.kind == "budget" or heavy else leaf.bundle
 
 
 def _refused(reason: str) -> SecureFlowError:

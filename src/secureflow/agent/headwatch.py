@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from secureflow.agent.charter import CharterDesk
 from secureflow.agent.continuing import SET_BACK, Continuer
+from secureflow.agent.restored import moment
 from secureflow.agent.store import Store
 from secureflow.agent.witness import Witness
 from secureflow.domain.charter import SignedCharter
@@ -28,6 +29,8 @@ INTERVAL: Final = 300.0
 SOON: Final = 5.0
 """The same while the log is set back: it may have been put right, or the members gone on."""
 _STEP: Final = 0.5
+_LATEST: Final = 1 << 36
+"""Unix seconds beyond which no date is read out of a foreign number."""
 
 _log = get_logger(__name__)
 
@@ -98,6 +101,8 @@ class HeadWatch:
         await asyncio.to_thread(self._continuer.settle)
         newest = self._witness.newest
         answer = await self._show([newest] if newest else [], [])
+        if await self._handed_over(answer):
+            answer = await self._show([newest] if newest else [], [])
         problem = await self._followed(answer) or judged(newest, answer)
         if problem is not None and newest:
             theirs = noted_size(str(answer.get("note", "")))
@@ -134,8 +139,29 @@ class HeadWatch:
             "show, secureflow agent charter pin.",
         )
 
+    async def _handed_over(self, told: dict[str, JSON]) -> bool:
+        """Hand a centre that is older than a change of the charter what the members signed since.
+
+        The centre verifies it as any change; what it does not take is said, and nothing else hangs
+        on it here: this agent goes by what it pinned.
+        """
+        version = told.get("charter")
+        if type(version) is not int or not 0 <= version < self._desk.pinned().version:
+            return False
+        try:
+            for signed in await asyncio.to_thread(self._desk.since, version):
+                await self._link.call("charter.take_over", {"charter": signed.json()})
+        except SecureFlowError as error:
+            _log.warning("charter_not_taken", code=error.code, message=error.message)
+            return False
+        _log.warning("charter_handed_over", since=version)
+        return True
+
     async def _show(self, heads: list[str], places: list[list[JSON]]) -> dict[str, JSON]:
-        answer = await self._link.call("log.show", {"heads": heads, "places": places})
+        named = self._desk.named()
+        answer = await self._link.call(
+            "log.show", {"heads": heads, "places": places, "charter": named}
+        )
         return answer if isinstance(answer, dict) else {}
 
     def _keep(self, problem: SecureFlowError | None) -> None:
@@ -194,7 +220,18 @@ def how_it_stands(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
     held = judged("", log)
     if held is not None:
         raise held
-    return f"{ours} of its {theirs} entries were seen"
+    seen = f"{ours} of its {theirs} entries were seen"
+    told = log.get("restored")
+    restored = told if isinstance(told, dict) else {}
+    dates = [restored.get(name) for name in ("restored_at", "taken_at")]
+    if not all(type(one) is int and 0 <= one < _LATEST for one in dates):
+        return seen
+    at, taken = (moment(int(one)) for one in dates if one is not None)
+    return (
+        f"{ours} of its {theirs} entries were seen; the centre was restored on {at} from a backup "
+        f"of {taken}: what was revoked, disabled or withdrawn in between counts again, until it is "
+        "repeated"
+    )
 
 
 def seen_set_back(origin: str, ours: int, theirs: int) -> SecureFlowError:

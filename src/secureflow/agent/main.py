@@ -258,5 +258,6 @@ def _hello(assembly: Assembly) -> dict[str, object]:
         "log_size": context.witness.log_size,
         "unproved": context.witness.unproved(),
         "head": context.witness.newest,
+        "charter": context.charter.named(),
         "key": context.key.public,
     }

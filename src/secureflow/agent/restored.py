@@ -115,7 +115,7 @@ def check_unlocked(store: Store, domain: str) -> None:
         raise SecureFlowError(
             "budget_locked",
             f"The privacy budget of {domain} is locked: this agent was restored from a backup of "
-            f"{_moment(told['taken_at'])}, and what was spent since then is not known here.",
+            f"{moment(told['taken_at'])}, and what was spent since then is not known here.",
             f"Its owner says so: secureflow agent data settle {domain}.",
             {"domain": domain},
         )
@@ -130,12 +130,13 @@ def settle(store: Store, domain: str) -> None:
 def _older(job: str, told: Mapping[str, JSON]) -> SecureFlowError:
     return SecureFlowError(
         "restored_since",
-        f"This agent was restored from a backup of {_moment(told['taken_at'])}; job {job} is older "
+        f"This agent was restored from a backup of {moment(told['taken_at'])}; job {job} is older "
         "than the restore, and what was promised in it since is not known here.",
         "Submit a new job.",
         {"taken_at": told["taken_at"], "restored_at": told["restored_at"]},
     )
 
 
-def _moment(seconds: int) -> str:
+def moment(seconds: int) -> str:
+    """Return unix seconds as a date for people."""
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

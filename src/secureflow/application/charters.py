@@ -16,6 +16,7 @@ from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.listing import every
 from secureflow.application.membership import (
     CANDIDATE,
+    CHARTER_LOCK,
     CURRENT,
     check_candidate,
     described,
@@ -25,7 +26,13 @@ from secureflow.application.membership import (
     with_signature,
 )
 from secureflow.application.ports import Begin, Ledger, UnitOfWork
-from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.domain.charter import (
+    Charter,
+    Member,
+    SignedCharter,
+    accept_change,
+    accept_first,
+)
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -156,6 +163,50 @@ class Charters:
             await _keep(deed, signed, pinned, organisation)
             return deed.answer(await described(signed))
 
+    async def take_over(self, organisation: str, signed: SignedCharter) -> None:
+        """Adopt a version that its members signed and that this database has forgotten.
+
+        A restored centre may be older than a change of the charter, and the log may be held: the
+        leaf of it waits then. Whoever hands it over adds nothing to it: it counts by the signatures
+        of the members of the version before; a first one only if it names the keys that are
+        enrolled here, because whoever invents members can sign for all of them.
+
+        Args:
+            organisation: whose agent hands it over.
+            signed: the version that follows the one here; that one itself changes nothing.
+
+        Raises:
+            SecureFlowError: `charter_mismatch` for one that does not follow, names another log, or
+                continues this one; `charter_not_signed`.
+        """
+        async with self._deeds(held=True) as deed:
+            await deed.work.lock(CHARTER_LOCK)
+            pinned = await stored(deed.work, CURRENT)
+            if pinned is not None and pinned.charter == signed.charter:
+                return
+            self._check_log(signed.charter)
+            if pinned is None:
+                _check_enrolled(signed.charter, await _enrolled(deed.work))
+            # Every signature is verified: in a thread, so that nobody else waits.
+            await asyncio.to_thread(_accept, pinned, signed)
+            await deed.work.set_setting(CURRENT, signed.json())
+            await deed.work.set_setting(CANDIDATE, None)
+            await remember(deed.work, signed)
+            facts = {"digest": signed.charter.digest, "version": signed.charter.version}
+            by = {"signed": sorted(signed.signatures), "handed_by": organisation}
+            deed.record("charter.adopted", {**facts, **by})
+
+    def _check_log(self, charter: Charter) -> None:
+        """Refuse a charter of another log; one that continues this log needs its entries too."""
+        here = (self._trust_domain, self._ledger.origin, self._ledger.public)
+        if (charter.trust_domain, charter.origin, charter.log_key) != here:
+            raise SecureFlowError(
+                "charter_mismatch",
+                f"Charter version {charter.version} is for the log {charter.origin}, and the log "
+                f"here is {self._ledger.origin}: this centre is older than that, or another one.",
+                "Put a database back that is newer than it.",
+            )
+
     async def _next(self, work: UnitOfWork, members: Sequence[Member]) -> Charter:
         pinned = await stored(work, CURRENT)
         version = pinned.charter.version + 1 if pinned else 1
@@ -185,6 +236,27 @@ async def _keep(
     await remember(deed.work, signed)
     document = {"digest": digest, "version": signed.charter.version}
     deed.record("charter.adopted", {**document, "signed": sorted(signed.signatures)})
+
+
+def _accept(pinned: SignedCharter | None, signed: SignedCharter) -> None:
+    if pinned is None:
+        accept_first(signed)
+    else:
+        accept_change(pinned.charter, signed)
+
+
+def _check_enrolled(charter: Charter, enrolled: Mapping[str, Member]) -> None:
+    """Refuse a first charter with members that nobody enrolled here under these keys."""
+    known = {name: member.key for name, member in enrolled.items()}
+    strange = sorted(name for name, key in charter.keys.items() if known.get(name) != key)
+    if strange or charter.version != 1:
+        raise SecureFlowError(
+            "charter_mismatch",
+            f"Charter version {charter.version} was handed over to a centre that has none, and it "
+            f"names members that are not enrolled here so: {', '.join(strange) or 'none'}.",
+            "Enrol their agents with the keys that they have, then hand version 1 over.",
+            {"missing": strange},
+        )
 
 
 async def _enrolled(work: UnitOfWork) -> dict[str, Member]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from secureflow.application.jobs import Driver
 from secureflow.application.listing import every
 from secureflow.application.membership import (
     CANDIDATE,
+    CHARTER_LOCK,
     CURRENT,
     check_candidate,
     described,
@@ -28,7 +30,8 @@ from secureflow.application.membership import (
 )
 from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
 from secureflow.application.recording import server_leaf
-from secureflow.application.restored import settle_restored
+from secureflow.application.restored import settle_restored, spend_invitations
+from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.windups import SET_BACK
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.continuation import Continuation
@@ -36,16 +39,23 @@ from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.origins import continues, following
 from secureflow.engines.ledger.gaps import CONTINUED, continued_document
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
+from secureflow.engines.ledger.merkle import leaf_hash
 from secureflow.engines.ledger.notes import parse_note
-from secureflow.engines.ledger.setback import head_only, not_set_back
-from secureflow.kit.clock import Clock
+from secureflow.engines.ledger.setback import head_only, not_set_back, set_back
+from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
 HISTORY: Final = "charter_history"
 """Signed charters from the version before the first continuation on, oldest first."""
-_LOCK: Final = "charter"
+_AGAIN: Final = "submitted_again"
+UNNUMBERED: Final = 1000
+"""Entries that one member may have signed and that never got a number before a gap."""
+PER_SECOND: Final = 2.0
+AT_ONCE: Final = 20
+"""Batches of one member."""
+MAX_WEIGHT: Final = 1 << 20
 _SALT: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -58,6 +68,7 @@ class Continuing:
         key: the log's key.
         driver: drives jobs.
         clock: unix seconds.
+        ticks: paces members that submit entries again.
     """
 
     def __init__(
@@ -67,12 +78,14 @@ class Continuing:
         key: SigningKey,
         driver: Driver,
         clock: Clock,
+        ticks: Ticks = time.monotonic,
     ) -> None:
         self._begin = begin
         self._ledger = ledger
         self._key = key
         self._driver = driver
         self._clock = clock
+        self._turns = Throttle(PER_SECOND, AT_ONCE, ticks)
 
     async def propose(self, principal: Principal) -> dict[str, Any]:
         """Draft the charter that continues a log that is held; an older candidate is dropped.
@@ -83,7 +96,7 @@ class Continuing:
         require(principal, "charter.propose")
         told = await self._told()
         async with self._begin() as work:
-            await work.lock(_LOCK)
+            await work.lock(CHARTER_LOCK)
             pinned = await stored(work, CURRENT)
             if pinned is None:
                 raise SecureFlowError(
@@ -109,7 +122,7 @@ class Continuing:
             SecureFlowError: `charter_mismatch`, `signature_refused`.
         """
         async with self._begin() as work:
-            await work.lock(_LOCK)
+            await work.lock(CHARTER_LOCK)
             pinned, draft = await stored(work, CURRENT), await stored(work, CANDIDATE)
             if pinned is None or draft is None or not _continues(pinned, draft):
                 return None
@@ -130,8 +143,8 @@ class Continuing:
             return
         if not await asyncio.to_thread(suffices, draft, pinned):
             return
-        begun = self._ledger.origin == draft.charter.origin
-        if not begun and self._ledger.hold is None:
+        begun, hold = self._ledger.origin == draft.charter.origin, self._ledger.hold
+        if not begun and hold is None:
             return  # the newest database came back: nothing was lost
         last = draft.charter.continuations[-1]
         jobs = await self.end_jobs()
@@ -140,7 +153,7 @@ class Continuing:
             leaf = server_leaf(CONTINUED, document, draft.charter.origin, self._key, self._clock())
             root = bytes.fromhex(last.start_root)
             await self._ledger.go_on(draft.charter.origin, last.start, root, leaf)
-        await self._adopt(pinned, draft)
+        await self._adopt(pinned, draft, hold.at if hold else self._clock())
         await self.restart(jobs)
 
     async def end_jobs(self) -> list[str]:
@@ -167,13 +180,48 @@ class Continuing:
             leaves: `{leaf, document?, salt?}` each, as the agent signed them in an earlier origin.
 
         Raises:
-            SecureFlowError: `leaf_forged`, `malformed_leaf`; `log_set_back` while it is held.
+            SecureFlowError: `leaf_forged`, `malformed_leaf`, `rate_limited`, `quota_exceeded`,
+                `invalid_request` for too many bytes; `log_set_back` while it is held.
         """
+        if not leaves:
+            return 0
+        if wait := self._turns.take(organisation):
+            raise too_fast(wait)
+        _check_weight(leaves)
+        if (hold := self._ledger.hold) is not None:
+            raise set_back(hold, self._ledger.origin)
         key = (await member_keys(self._begin)).get(organisation, "")
         pending = [_lost_leaf(one, organisation, key, self._ledger.origin) for one in leaves]
-        if pending:
-            await self._ledger.append(pending)
+        await self._count(organisation, pending)
+        await self._ledger.append(pending)
         return len(pending)
+
+    async def _count(self, organisation: str, leaves: Sequence[PendingLeaf]) -> None:
+        """Count what the log does not hold yet: a member lost no more than the log did.
+
+        Raises:
+            SecureFlowError: `quota_exceeded`.
+        """
+        hashes = {leaf_hash(one.data) for one in leaves}
+        fresh = [one for one in hashes if await self._ledger.find(one) is None]
+        name = f"{_AGAIN}/{organisation}"
+        async with self._begin() as work:
+            await work.lock(name)
+            charter = await stored(work, CURRENT)
+            gaps = charter.charter.continuations if charter else ()
+            most = sum(one.lost for one in gaps) + UNNUMBERED
+            taken = int(await work.setting(name) or 0) + len(fresh)
+            if taken > most:
+                raise SecureFlowError(
+                    "quota_exceeded",
+                    f"{organisation} submits more entries again than the log ever lost: at most "
+                    f"{most}.",
+                    "Its owner looks why: secureflow agent doctor. Nothing else of it is refused.",
+                    {"limit": most},
+                )
+            if fresh:
+                await work.set_setting(name, taken)
+                await work.commit()
 
     async def states(self, organisation: str, jobs: Sequence[str]) -> dict[str, str]:
         """Return how an organisation's jobs stand; empty for one that it takes no part in here."""
@@ -202,14 +250,15 @@ class Continuing:
         note = await self._ledger.head()
         return head_only(note) if parse_note(note).checkpoint.size > last.start else ""
 
-    async def _adopt(self, pinned: SignedCharter, draft: SignedCharter) -> None:
+    async def _adopt(self, pinned: SignedCharter, draft: SignedCharter, noticed: int) -> None:
         async with self._begin() as work:
-            await work.lock(_LOCK)
+            await work.lock(CHARTER_LOCK)
             known = await work.setting(HISTORY) or [pinned.json()]
             await work.set_setting(HISTORY, [*known, draft.json()])
             await work.set_setting(CURRENT, draft.json())
             await work.set_setting(CANDIDATE, None)
             await settle_restored(work, self._clock(), "continued")
+            await spend_invitations(work, noticed)
             await work.commit()
 
 
@@ -230,6 +279,26 @@ async def remember(work: UnitOfWork, signed: SignedCharter) -> None:
     if known is not None:
         others = [one for one in known if one["charter"] != signed.charter.json()]
         await work.set_setting(HISTORY, [*others, signed.json()])
+
+
+def _check_weight(leaves: Sequence[JSON]) -> None:
+    """Refuse more than a batch may weigh, before anything is made of it."""
+    left = MAX_WEIGHT
+    stack: list[JSON] = list(leaves)
+    while stack:
+        one = stack.pop()
+        left -= 8 + (len(one) if isinstance(one, str) else 0)
+        if left < 0:
+            raise SecureFlowError(
+                "invalid_request",
+                f"Entries that are submitted again weigh at most {MAX_WEIGHT} bytes at once.",
+                "An agent submits them in smaller parts.",
+            )
+        if isinstance(one, dict):
+            stack.extend(one)
+            stack.extend(one.values())
+        elif isinstance(one, list):
+            stack.extend(one)
 
 
 def _state(job: Job | None, organisation: str) -> str:

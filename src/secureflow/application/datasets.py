@@ -211,9 +211,12 @@ class Datasets:
             return await work.grants.list(cursor=cursor, limit=limit, **seen)
 
     async def revoke(self, principal: Principal, key: str) -> Grant:
-        """End an own grant; running jobs finish under the approvals that the agents signed."""
+        """End an own grant; running jobs finish under the approvals that the agents signed.
+
+        That does not wait for a log that is held: a restored centre has forgotten it.
+        """
         require(principal, "grant.revoke")
-        async with self._deeds() as deed:
+        async with self._deeds(held=True) as deed:
             grant = await deed.work.grants.find(key)
             if grant is None or not principal.acts_for(grant.organisation):
                 raise missing("grant", key)

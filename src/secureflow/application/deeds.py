@@ -133,14 +133,18 @@ class Deeds:
         self._clock = clock
 
     @asynccontextmanager
-    async def __call__(self) -> AsyncIterator[Deed]:
+    async def __call__(self, *, held: bool = False) -> AsyncIterator[Deed]:
         """Open a deed; an exception inside the block leaves nothing behind.
+
+        Args:
+            held: also while the log is held: its leaves then wait until the log goes on. For what
+                shuts somebody out, which must not wait, and for what the members have signed.
 
         Raises:
             InfrastructureError: `log_set_back` while the log is held: nothing is done then that
                 could not be recorded.
         """
-        if (hold := self._ledger.hold) is not None:
+        if (hold := self._ledger.hold) is not None and not held:
             raise set_back(hold, self._ledger.origin)
         async with self._begin() as work:
             deed = Deed(work, self._ledger, self._key, self._clock())

@@ -14,6 +14,8 @@ from secureflow.kit.errors import SecureFlowError
 CURRENT: Final = "charter"
 CANDIDATE: Final = "charter_candidate"
 """Names of settings: the adopted charter, and the one that waits for signatures."""
+CHARTER_LOCK: Final = "charter"
+"""Whoever replaces either of them holds it."""
 
 
 async def member_keys(begin: Begin) -> Mapping[str, str]:

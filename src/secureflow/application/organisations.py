@@ -16,7 +16,7 @@ from secureflow.application.access import Principal, missing, require
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.issuing import Issuing, issued
 from secureflow.application.listing import every, first, walked, whole
-from secureflow.application.ports import Begin, Courier, Page, PartyStatus, UnitOfWork
+from secureflow.application.ports import Begin, Courier, Ledger, Page, PartyStatus, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.application.repeats import conflict, request_of
 from secureflow.application.whereabouts import Whereabouts
@@ -58,12 +58,12 @@ class Enrolled:
 class Centre:
     """What the centre says of itself to newcomers. `link` is `host:port` of the gRPC link.
 
-    `server` tells this one of the servers that share the database.
+    The log is asked each time: it goes by another name once its members let it go on. `server`
+    tells this one of the servers that share the database.
     """
 
     link: str
-    origin: str
-    log_key: str
+    log: Ledger
     server: str = ""
 
 
@@ -139,11 +139,13 @@ class Organisations:
     async def set_disabled(self, principal: Principal, slug: str, disabled: bool) -> Organisation:
         """Shut an organisation out, its people and its agent, or let it in again.
 
+        Shutting out does not wait for a log that is held: a restored centre has forgotten it.
+
         Raises:
             SecureFlowError: `forbidden`, `not_found`.
         """
         require(principal, "organisation.disable")
-        async with self._deeds() as deed:
+        async with self._deeds(held=disabled) as deed:
             organisation = await deed.work.organisations.find(slug)
             if organisation is None:
                 raise missing("organisation", slug)
@@ -235,7 +237,7 @@ class Organisations:
             await _admit(deed.work, agent, self._quotas)
             document = {"enrolment": token.id, "agent": agent.id, "key": agent.key}
             deed.record("enrolment.used", {**document, "organisation": agent.organisation})
-        log = {"origin": self._centre.origin, "key": self._centre.log_key}
+        log = {"origin": self._centre.log.origin, "key": self._centre.log.public}
         trust_domain = self._authority.trust_domain
         return Enrolled(certificate, self.ca, agent.id, trust_domain, self._centre.link, log)
 
@@ -266,9 +268,12 @@ class Organisations:
             return await work.agents.list(cursor=cursor, limit=limit, **equals)
 
     async def revoke(self, principal: Principal, spiffe: str) -> Agent:
-        """Shut an agent out: every certificate that it ever got, not just the newest."""
+        """Shut an agent out: every certificate that it ever got, not just the newest.
+
+        That does not wait for a log that is held: a restored centre has forgotten it.
+        """
         require(principal, "agent.revoke")
-        async with self._deeds() as deed:
+        async with self._deeds(held=True) as deed:
             agent = await deed.work.agents.find(spiffe)
             if agent is None or not (principal.operator or principal.acts_for(agent.organisation)):
                 raise missing("agent", spiffe)

@@ -5,9 +5,11 @@ The row stays for ever and says when the centre was restored; `settled` says how
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Any, Final, Literal
 
-from secureflow.application.ports import UnitOfWork
+from secureflow.application.listing import every
+from secureflow.application.ports import Begin, UnitOfWork
 
 RESTORED: Final = "restored"
 """The name of the row in `settings`."""
@@ -20,3 +22,25 @@ async def settle_restored(
     told = await work.setting(RESTORED)
     if isinstance(told, dict) and not told.get("settled"):
         await work.set_setting(RESTORED, {**told, "settled": {"at": at, "how": how}})
+
+
+async def told_restored(begin: Begin) -> dict[str, Any] | None:
+    """Return when this centre was restored and of when the backup was; None where it never was.
+
+    What was revoked, disabled or withdrawn in between is in force again, and only people know it.
+    """
+    async with begin() as work:
+        told = await work.setting(RESTORED)
+    if not isinstance(told, dict):
+        return None
+    return {name: told.get(name) for name in ("restored_at", "taken_at")}
+
+
+async def spend_invitations(work: UnitOfWork, before: int) -> None:
+    """Let no invitation of before a set-back admit anybody: it may have been used since.
+
+    `server restore` leaves them out; a database that came back by a copy still has them.
+    """
+    for one in await every(work.enrolments):
+        if one.used is None and one.created <= before:
+            await work.enrolments.save(replace(one, used=before))

@@ -55,7 +55,12 @@ class LogGuard:
         self._clock = clock
 
     async def shown(
-        self, party: str, notes: Sequence[str], places: Sequence[tuple[str, int]] = ()
+        self,
+        party: str,
+        notes: Sequence[str],
+        places: Sequence[tuple[str, int]] = (),
+        *,
+        settled: bool = True,
     ) -> Hold | None:
         """Judge heads that a party holds; return why the log is held now, if it is.
 
@@ -65,6 +70,8 @@ class LogGuard:
                 under its present name counts for nothing.
             places: hex leaf hashes of the party and the index that each was proven to have. They
                 are the party's word: they only say how far a log that is held is the old one.
+            settled: whether the party goes by no newer charter than this centre. Else it does not
+                count as seen yet: the newer one may name members who hold more.
         """
         kept, forks = 0, list[int]()
         against: list[tuple[int, str]] = []
@@ -84,6 +91,8 @@ class LogGuard:
         differing = await self._differing(places)
         forks += [differing] if differing else []
         shown = max(against)[1] if against else ""
+        if not settled and not shown:
+            return self._ledger.hold
         return await self._judge(party, shown, kept, min(forks, default=0))
 
     async def settle(self) -> Hold | None:

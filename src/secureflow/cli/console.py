@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -120,9 +120,12 @@ def _need_terminal(option: str) -> None:
         raise SecureFlowError("no_terminal", t("There is no terminal to ask on."), option)
 
 
+_LATEST: Final = 1 << 36
+
+
 def moment(seconds: Any) -> str:
-    """Write a unix time in the local zone; empty for none."""
-    if not isinstance(seconds, int | float) or not seconds:
+    """Write a unix time in the local zone; empty for none, and for what is no date."""
+    if not isinstance(seconds, int | float) or not 0 < seconds < _LATEST:
         return ""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 

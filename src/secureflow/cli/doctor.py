@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from secureflow.cli.console import Form, Output, show, write
+from secureflow.cli.console import Form, Output, moment, show, write
 from secureflow.cli.session import profile
 from secureflow.cli.texts import explained, said, t
 from secureflow.domain.clocks import wrong_clocks
@@ -86,6 +86,7 @@ def examine(known: Profile) -> Iterator[dict[str, Any]]:
         ("version", _version),
         ("login", _login),
         ("readiness", _readiness),
+        ("restore", _restored),
         ("parties", _parties),
     )
     for leg, check in legs:
@@ -257,6 +258,22 @@ def _readiness(way: Way) -> str:
         "unavailable",
         t("Parts of the server do not work: {parts}.", parts=bad or "?"),
         t("The operator finds the reason in the server's log."),
+    )
+
+
+def _restored(way: Way) -> str:
+    """Say what a centre that came out of a backup has forgotten, to whoever can repeat it."""
+    from secureflow.sdk import Client
+
+    with Client.from_profile(way.known) as connection:
+        told = connection.audit.head().get("restored")
+    if not isinstance(told, dict):
+        return t("never")
+    return t(
+        "on {at}, from a backup of {taken}: what was revoked, disabled or withdrawn in between "
+        "counts again, until somebody repeats it",
+        at=moment(told.get("restored_at")),
+        taken=moment(told.get("taken_at")),
     )
 
 

@@ -188,6 +188,15 @@ def _tell(found: Restored, output: Form) -> None:
         )
     )
     say(t("Sessions, access tokens and unused invitations were not restored: log in again."))
+    say(
+        t(
+            "Whoever was shut out after {at} is let in again, and old passwords and grants count: "
+            "this centre has forgotten it, and only people know. Repeat it at once, which works "
+            "while the log signs nothing: secureflow org disable, party revoke, user disable; "
+            "each user: user password; each owner: data revoke.",
+            at=moment(found.manifest.facts.get("made_at")),
+        )
+    )
     if found.keys:
         say(t("Next: secureflow server start --config {path}", path=found.config))
     else:

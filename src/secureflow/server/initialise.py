@@ -197,7 +197,7 @@ async def _populate(
             if error.code != "already_exists" or not known:
                 raise
         if not (directory / _TOKEN).exists():
-            centre = Centre("", ledger.origin, ledger.public)
+            centre = Centre("", ledger)
             issuing = Issuing(authority, ledger, key, clock)
             organisations = Organisations(database.begin, deeds, issuing, centre, clock, quotas)
             _, token = await organisations.make_token("enclave", "", "init")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from secureflow.adapters.link import PeerIdentity
 from secureflow.application.organisations import ENCLAVE
+from secureflow.application.restored import told_restored
+from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.setback import MAX_SHOWN
 from secureflow.kit.errors import SecureFlowError
@@ -27,7 +30,8 @@ async def greeted(services: Services, peer: PeerIdentity, body: Body) -> None:
     """Judge the newest head that an agent brings along, before anything is asked of it."""
     if peer.party != ENCLAVE and "head" in body:
         head = _heads([body["head"]]) if body["head"] != "" else []
-        await services.guard.shown(peer.party, head)
+        settled = not await _newer(services, body.get("charter"))
+        await services.guard.shown(peer.party, head, settled=settled)
 
 
 async def show(services: Services, peer: PeerIdentity, body: Body) -> JSON:
@@ -38,8 +42,24 @@ async def show(services: Services, peer: PeerIdentity, body: Body) -> JSON:
     """
     if peer.party == ENCLAVE:
         raise SecureFlowError("forbidden", "An enclave is no witness of the log.")
-    await services.guard.shown(peer.party, _heads(body.get("heads")), _places(body.get("places")))
-    return await standing(services)
+    heads, places = _heads(body.get("heads")), _places(body.get("places"))
+    settled = not await _newer(services, body.get("charter"))
+    await services.guard.shown(peer.party, heads, places, settled=settled)
+    current = await services.charters.current()
+    return {**await standing(services), "charter": current.charter.version if current else 0}
+
+
+async def take_over(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    """Take a version of the charter over that this centre has forgotten, from a member's agent.
+
+    Raises:
+        SecureFlowError: `forbidden`, `malformed_charter`, `charter_mismatch`, `charter_not_signed`.
+    """
+    if peer.party == ENCLAVE:
+        raise SecureFlowError("forbidden", "An enclave is no member.")
+    signed = await asyncio.to_thread(SignedCharter.from_json, body.get("charter"))
+    await services.charters.take_over(peer.party, signed)
+    return {}
 
 
 async def prove(services: Services, peer: PeerIdentity, body: Body) -> JSON:
@@ -100,9 +120,26 @@ async def mine(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 
 
 async def standing(services: Services) -> dict[str, JSON]:
-    """Return the log's newest head, and why it is held if it is."""
+    """Return the log's newest head, why it is held if it is, and when it was restored if it was."""
     why = await services.guard.why()
-    return {"note": await services.ledger.head(), "held": why and why.as_json()}
+    return {
+        "note": await services.ledger.head(),
+        "held": why and why.as_json(),
+        "restored": await told_restored(services.begin),
+    }
+
+
+async def _newer(services: Services, value: JSON) -> bool:
+    """Tell whether a party goes by a newer charter, or by another one of the same version."""
+    told = value if isinstance(value, dict) else {}
+    version, digest = told.get("version"), told.get("digest")
+    if type(version) is not int or not isinstance(digest, str):
+        return False  # it has pinned none, or is of a version that says nothing of it
+    current = await services.charters.current()
+    if current is None:
+        return True
+    here = current.charter
+    return version > here.version or (version == here.version and digest != here.digest)
 
 
 def _jobs(value: JSON) -> list[str]:

@@ -29,7 +29,16 @@ from secureflow.kit.pki import ca_fingerprint
 from secureflow.kit.plain import shown
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.version import __version__
-from secureflow.server.logdesk import ends, greeted, mine, prove, resubmit, show, standing
+from secureflow.server.logdesk import (
+    ends,
+    greeted,
+    mine,
+    prove,
+    resubmit,
+    show,
+    standing,
+    take_over,
+)
 from secureflow.server.services import Services
 
 JSON = Any
@@ -127,6 +136,7 @@ class PartyDesk:
             "dataset.uses": _uses,
             "charter.get": _charter,
             "charter.sign": _sign,
+            "charter.take_over": take_over,
             "audit.head": _head,
             "job.ends": ends,
             "log.show": show,
@@ -237,6 +247,7 @@ class PartyDesk:
                 "key": services.ledger.public,
                 "size": parse_note(log["note"]).checkpoint.size,
                 "held": log["held"],
+                "restored": log["restored"],
             },
         }
 

@@ -96,7 +96,7 @@ def make_services(
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     deeds = Deeds(begin, ledger, ports.log_key, clock)
     issuing = Issuing(ports.authority, ledger, ports.log_key, clock)
-    passwords, centre = Passwords(), Centre(link, ledger.origin, ledger.public, server)
+    passwords, centre = Passwords(), Centre(link, ledger, server)
     asking = Asking(ports.courier, Witnessing(ledger, partial(member_keys, begin)).cosigned)
     recosign = Recosigning(ledger, ports.courier, asking, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)

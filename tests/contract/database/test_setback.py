@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.application.continuing import Continuing
+from secureflow.application.access import Principal
+from secureflow.application.charters import Charters
+from secureflow.application.continuing import UNNUMBERED, Continuing
 from secureflow.application.deeds import Deeds
 from secureflow.application.ports import PendingLeaf
 from secureflow.application.setback import LogGuard
 from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.domain.organisations import Enrolment
 from secureflow.domain.origins import following
+from secureflow.domain.users import Role
 from secureflow.engines.ledger.leaves import Leaf, sign_leaf
 from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, parse_note, sign_checkpoint
@@ -26,6 +31,7 @@ from tests.doubles import NotingDriver
 from tests.peers.setback import set_back
 
 NOW = 1_700_000_000
+OPERATOR = Principal("admin", "admin", "", frozenset({Role.PLATFORM_ADMIN}), "")
 
 
 @pytest.fixture
@@ -362,3 +368,86 @@ async def test_a_centre_older_than_a_continuation_signs_nothing(
     hold = await guard(database, ledger).shown("bank-a", [later])
     assert hold is not None
     await refused(ledger)
+
+
+async def test_a_newer_charter_is_taken_over_while_the_log_is_held_and_continued_under(
+    database: Database, ledger: SqlLedger, reopened: Callable[[], SqlLedger]
+) -> None:
+    """A restored centre that is older than a change of the charter."""
+    await with_charter(database)
+    first = await ledger.append(notes(3))
+    newest = await ledger.append(notes(2, 3))
+    await set_back(database, first.size)
+    await restored(database)
+    again = reopened()
+    await again.start()
+    async with database.begin() as unit:
+        before = SignedCharter.from_json(await unit.setting("charter")).charter
+    newcomer = Member("bank-d", "Bank D", SigningKey.from_seed(b"\x31" * 32).public)
+    charter = replace(
+        before, version=2, previous=before.digest, members=(*before.members, newcomer)
+    )
+    newer = SignedCharter(charter)
+    for name, key in BANKS.items():
+        newer = newer.sign(name, key)
+    continuing = Continuing(database.begin, again, LOG_KEY, NotingDriver(), lambda: NOW)
+    deeds = Deeds(database.begin, again, LOG_KEY, lambda: NOW)
+    charters = Charters(database.begin, deeds, charter.trust_domain, again, continuing)
+    await charters.take_over("bank-a", newer)
+    assert await charters.current() == newer
+    await refused(again)
+    # Invitations of before may have been used since; those of now are good.
+    invitations = [
+        Enrolment(f"enr_{n}", "agent", "bank-d", f"{n:02}" * 32, at, NOW * 2)
+        for n, at in enumerate((NOW - 5, NOW + 5))
+    ]
+    async with database.begin() as unit:
+        for one in invitations:
+            await unit.enrolments.add(one)
+        await unit.commit()
+    watching = LogGuard(database.begin, again, continuing, lambda: NOW)
+    for member in BANKS:
+        await watching.shown(member, [await again.head()])
+    why = await watching.why()
+    assert why is not None
+    assert why.details["waiting"] == ["bank-d"]
+    await watching.shown("bank-a", [newest.note])
+    shown = await charters.go_on(OPERATOR)
+    assert [one["organisation"] for one in shown["charter"]["members"]] == [*BANKS, "bank-d"]
+    draft = Charter.from_json(shown["charter"])
+    assert draft.previous == newer.charter.digest
+    for name, key in BANKS.items():
+        signature = key.sign("charter", draft.json())
+        await charters.add_signature(name, draft.digest, signature)
+    assert (again.origin, again.hold) == (f"{ORIGIN}~2", None)
+    await again.caught_up()
+    kinds = [entry.kind for entry in (await again.entries())[first.size :]]
+    assert kinds == ["log.continued", "charter.adopted"]
+    async with database.begin() as unit:
+        found = [await unit.enrolments.get(one.id) for one in invitations]
+    assert [one.used for one in found] == [NOW, None]
+    await prove_all(again)
+    await check_cap(again, continuing)
+
+
+async def check_cap(ledger: SqlLedger, continuing: Continuing) -> None:
+    """Two entries were lost; an organisation can sign any number of them for the earlier name."""
+
+    def leaf(at: int, name: str = "bank-a") -> dict[str, object]:
+        return {"leaf": sign_leaf(Leaf("noted", ORIGIN, name, at, "ab" * 32), BANKS[name]).json()}
+
+    most = 2 + UNNUMBERED
+    leaves = [leaf(at) for at in range(most)]
+    for start in range(0, most - 1, 100):  # some come twice, after a broken link
+        page = leaves[max(0, start - 10) : min(start + 100, most - 1)]
+        assert await continuing.take_again("bank-a", page) == len(page)
+        continuing._turns.forget("bank-a")
+    size = await ledger.caught_up()
+    with pytest.raises(SecureFlowError, match="quota_exceeded"):
+        await continuing.take_again("bank-a", [leaves[-1], leaf(most)])
+    assert await ledger.caught_up() == size
+    assert await continuing.take_again("bank-a", leaves[-1:]) == 1
+    with pytest.raises(SecureFlowError, match="quota_exceeded"):
+        await continuing.take_again("bank-a", [leaf(most)])
+    assert await continuing.take_again("bank-a", leaves[:1]) == 1  # held already
+    assert await continuing.take_again("bank-b", [leaf(0, "bank-b")]) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from peers.agent_world import ORIGIN, World
 
 from secureflow.agent.continuing import SET_BACK
-from secureflow.agent.headwatch import HeadWatch
+from secureflow.agent.headwatch import HeadWatch, how_it_stands
 from secureflow.agent.store import Store
 from secureflow.agent.witnessed import MAX_HEADS
+from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.notes import Checkpoint, noted_size, parse_note, sign_checkpoint
 from secureflow.engines.ledger.setback import MAX_SHOWN, Hold, set_back
 from secureflow.kit.crypto import SigningKey
@@ -29,8 +31,16 @@ class Centre:
         self.answer: Any = {"note": note, "held": held}
         self.shown: list[dict[str, Any]] = []
         self.asked = asyncio.Event()
+        self.taken: list[SignedCharter] = []
+        self.refusal: SecureFlowError | None = None
 
     async def call(self, kind: str, body: dict[str, Any]) -> Any:
+        if kind == "charter.take_over":
+            if self.refusal is not None:
+                raise self.refusal
+            self.taken.append(SignedCharter.from_json(body["charter"]))
+            self.answer = {**self.answer, "charter": self.taken[-1].charter.version}
+            return {}
         assert kind == "log.show"
         self.shown.append(body)
         self.asked.set()
@@ -116,6 +126,64 @@ async def test_a_centre_that_answers_nonsense_breaks_nothing(tmp_path: Path, ans
         assert await watch(world, centre).look() is None
 
 
+def changed(world: World) -> list[SignedCharter]:
+    """Pin two changes of the charter; return all three versions."""
+    desk, known = world.assembly.context.charter, [world.signed_charter]
+    for _ in range(2):
+        before = known[-1].charter
+        signed = SignedCharter(replace(before, version=before.version + 1, previous=before.digest))
+        for name, key in world.all_keys.items():
+            signed = signed.sign(name, key)
+        desk.pin(signed)
+        known.append(signed)
+    return known
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+async def test_a_centre_that_forgot_charters_is_handed_them_and_shown_the_head_again(
+    tmp_path: Path, version: int
+) -> None:
+    world = World(tmp_path)
+    await seen(world, 3)
+    known = changed(world)
+    centre = Centre(world.head())
+    centre.answer["charter"] = version
+    assert await watch(world, centre).look() is None
+    assert centre.taken == known[version:]
+    named = {"version": 3, "digest": known[-1].charter.digest}
+    assert [one["charter"] for one in centre.shown] == [named, named]
+
+
+@pytest.mark.parametrize("told", [3, 4, -1, True, "1", None, 1 << 60])
+async def test_a_centre_that_knows_the_charter_or_says_nonsense_is_handed_none(
+    tmp_path: Path, told: Any
+) -> None:
+    world = World(tmp_path)
+    changed(world)
+    centre = Centre(world.head())
+    centre.answer["charter"] = told
+    assert await watch(world, centre).look() is None
+    assert centre.taken == []
+    assert len(centre.shown) == 1
+
+
+async def test_a_centre_that_takes_none_gains_nothing(tmp_path: Path) -> None:
+    """Nor one that says each time that it has none: no deed is noted for it."""
+    world = World(tmp_path)
+    changed(world)
+    deeds = len(world.store.deeds())
+    centre = Centre(world.head())
+    centre.refusal = SecureFlowError("charter_mismatch", "no")
+    for _ in range(3):
+        centre.answer["charter"] = 0
+        assert await watch(world, centre).look() is None
+    centre.refusal = None
+    for _ in range(3):
+        centre.answer["charter"] = 0
+        assert await watch(world, centre).look() is None
+    assert len(world.store.deeds()) == deeds
+
+
 async def test_a_refused_head_is_looked_into_at_once(tmp_path: Path) -> None:
     world = World(tmp_path)
     await seen(world, 5)
@@ -154,3 +222,20 @@ async def test_places_of_own_leaves_are_remembered(tmp_path: Path) -> None:
     await seen(world, world.tree.size)
     assert world.store.placed_leaves(9) == [(leaf.hash, 1)]
     assert parse_note(world.assembly.context.witness.newest).checkpoint.size == world.tree.size
+
+
+def test_the_doctor_says_that_the_centre_was_restored() -> None:
+    log = {"origin": ORIGIN, "size": 9, "restored": {"restored_at": 86_400, "taken_at": 0}}
+    told = how_it_stands(log, {})
+    assert "restored on 1970-01-02 00:00 UTC from a backup of 1970-01-01" in told
+    assert "until it is repeated" in told
+
+
+@pytest.mark.parametrize(
+    "restored",
+    [None, 7, [], {}, {"restored_at": 1}, {"restored_at": 1 << 80, "taken_at": 1},
+     {"restored_at": -1, "taken_at": 1}, {"restored_at": True, "taken_at": "x"}],
+)  # fmt: skip
+def test_nonsense_of_a_restore_is_told_to_nobody(restored: Any) -> None:
+    told = how_it_stands({"origin": ORIGIN, "size": 9, "restored": restored}, {})
+    assert told == "0 of its 9 entries were seen"

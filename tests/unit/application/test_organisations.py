@@ -47,6 +47,15 @@ async def test_an_enrolled_agent_gets_a_certificate_of_its_name(stage: Stage) ->
     assert text not in str(stage.database.tables)
 
 
+async def test_a_newcomer_is_told_the_name_that_the_log_goes_by_now(stage: Stage) -> None:
+    """After a continuation, without a restart of the server."""
+    text = await invited(stage, await fresh(stage))
+    stage.ledger.origin = "test.example/log~2"
+    enrolled = await try_enrol(stage, text, SigningKey.generate())
+    told = {"origin": "test.example/log~2", "key": stage.ledger.public}
+    assert enrolled.log == told  # type: ignore[attr-defined]
+
+
 async def test_a_token_serves_once(stage: Stage) -> None:
     text = await invited(stage, await fresh(stage))
     key = SigningKey.generate()

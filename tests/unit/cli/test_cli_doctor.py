@@ -27,11 +27,29 @@ def legs(known: Profile) -> list[tuple[str, bool]]:
 def test_a_healthy_way_is_0(centre: Any, cli: Any) -> None:
     centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
     centre.answers["GET /parties"] = (200, {"items": [], "next": ""})
+    centre.answers["GET /audit/head"] = (200, {"restored": None})
     code, out, err = cli("doctor")
     assert (code, err) == (0, "")
-    assert len([line for line in out.splitlines() if line.startswith("✓")]) == 10
+    assert len([line for line in out.splitlines() if line.startswith("✓")]) == 11
     assert "sam bank-a (auditor)" in out
     assert all(one["ok"] for one in json.loads(cli("doctor", "-o", "json")[1]))
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"), [("en", "until somebody repeats it"), ("zh", "须有人重做")]
+)
+def test_what_a_restored_centre_has_forgotten_is_told(
+    centre: Any, cli: Any, monkeypatch: pytest.MonkeyPatch, lang: str, said: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
+    centre.answers["GET /parties"] = (200, {"items": [], "next": ""})
+    for restored in ({"restored_at": 86_400 * 400, "taken_at": 86_400 * 380}, {"taken_at": 1e300}):
+        centre.answers["GET /audit/head"] = (200, {"restored": restored})
+        code, out, _ = cli("doctor")
+        assert code == 0
+        assert said in out
+    assert said not in cli("doctor")[2]
 
 
 def test_a_log_that_was_set_back_is_named_with_the_way_out(centre: Any, cli: Any) -> None:
@@ -63,6 +81,7 @@ def test_clocks_that_differ_are_named_even_where_this_one_is_right(centre: Any, 
     links = [link("bank-a", True, 7200), link("bank-b", True, 7201), link("bank-c", False, 9)]
     centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
     centre.answers["GET /parties"] = (200, {"items": links, "next": ""})
+    centre.answers["GET /audit/head"] = (200, {})
     code, out, err = cli("doctor")
     assert code == 6
     assert "✗ parties" in out

@@ -8,10 +8,10 @@ import pytest
 
 from secureflow.adapters.link import PeerIdentity, Standing
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
-from secureflow.engines.ledger.setback import MAX_SHOWN
+from secureflow.engines.ledger.setback import MAX_SHOWN, Hold
 from secureflow.kit.errors import InfrastructureError
 from secureflow.server.logdesk import MAX_AGAIN, greeted
-from tests.stage import ORIGIN
+from tests.stage import BANKS, ORIGIN
 from tests.unit.application.refusing import refused
 from tests.unit.server.conftest import FAST, Api
 from tests.unit.server.test_edge import assert_problem
@@ -42,6 +42,38 @@ async def test_a_greeting_with_a_newer_head_holds_the_log_before_anything_is_ask
     assert log["held"]["code"] == "log_set_back"
     with pytest.raises(InfrastructureError, match="log_set_back"):
         await desk.desk.rider("bank-a", {"head": await stage.ledger.head()}, Standing(3))
+
+
+async def test_who_goes_by_a_newer_charter_does_not_count_as_seen_until_it_is_here(
+    desk: Desk,
+) -> None:
+    """Else a restored log goes on before the members that only the newer one names were heard."""
+    stage = desk.stage
+    before = await stage.services.charters.current()
+    assert before is not None
+    shown = await stage.services.charters.propose(stage.operator, list(BANKS))
+    await stage.sign_charter(shown, [{"organisation": name} for name in BANKS])
+    newer = await stage.services.charters.current()
+    assert newer is not None
+    async with stage.services.begin() as work:
+        await work.set_setting("charter", before.json())
+        await work.commit()
+    size = await stage.ledger.caught_up()
+    await stage.ledger.judge(lambda _, __: Hold("restored", 1, size, kept=size))
+    own, head = stage.keys["bank-a"].public, await stage.ledger.head()
+    named = {"version": 2, "digest": newer.charter.digest}
+    twin = {"version": 1, "digest": newer.charter.digest}
+    for charter in (named, twin):
+        await desk.desk.hello(desk.peer("bank-a"), {"key": own, "head": head, "charter": charter})
+        answer = await desk.call("log.show", heads=[head], charter=charter)
+        assert answer["charter"] == 1
+        assert "bank-a" in (await stage.services.guard.why()).details["waiting"]
+    with refused("malformed_charter"):
+        await desk.call("charter.take_over", charter={"charter": {}})
+    await desk.call("charter.take_over", charter=newer.json())
+    answer = await desk.call("log.show", heads=[head], charter=named)
+    assert answer["charter"] == 2
+    assert "bank-a" not in (await stage.services.guard.why()).details["waiting"]
 
 
 async def test_people_are_told_old_head_own_head_and_what_is_lost(desk: Desk) -> None:
@@ -146,3 +178,18 @@ async def test_an_enclave_is_no_witness(desk: Desk, kind: str) -> None:
         await desk.desk.call(enclave, kind, {"heads": [greater(desk)]})
     await greeted(desk.stage.services, enclave, {"head": greater(desk)})
     assert desk.stage.ledger.hold is None
+
+
+async def test_a_restored_centre_says_so_to_parties_and_people(desk: Desk) -> None:
+    stage = desk.stage
+    api = Api(stage, FAST)
+    bearer = {"Authorization": f"Bearer {await stage.bearer(stage.operator)}"}
+    assert (await api.http.get("/api/v1/audit/head", headers=bearer)).json()["restored"] is None
+    assert (await desk.call("status"))["log"]["restored"] is None
+    async with stage.services.begin() as work:
+        row = {"restored_at": 9, "taken_at": 5, "size": 3, "settled": {"at": 9, "how": "unchanged"}}
+        await work.set_setting("restored", row)
+        await work.commit()
+    told = {"restored_at": 9, "taken_at": 5}
+    assert (await desk.call("status"))["log"]["restored"] == told
+    assert (await api.http.get("/api/v1/audit/head", headers=bearer)).json()["restored"] == told

@@ -45,6 +45,12 @@ TEXTS: Final[dict[str, str]] = {
     "models": "模型",
     "damaged": "已损坏",
     "readiness": "就绪",
+    "restore": "恢复",
+    "never": "从未",
+    "on {at}, from a backup of {taken}: what was revoked, disabled or withdrawn in between counts "
+    "again, until somebody repeats it": (
+        "于 {at} 由 {taken} 的备份恢复：其间所作的吊销、停用与撤回重新失效，须有人重做"
+    ),
     "the server can work": "服务器可以工作",
     "the server does not tell": "服务器未告知",
     "Try again.": "请重试。",

@@ -73,6 +73,15 @@ TEXTS: Final[dict[str, str]] = {
     "Sessions, access tokens and unused invitations were not restored: log in again.": (
         "会话、访问令牌与未使用的邀请未被恢复：请重新登录。"
     ),
+    "Whoever was shut out after {at} is let in again, and old passwords and grants count: this "
+    "centre has forgotten it, and only people know. Repeat it at once, which works while the log "
+    "signs nothing: secureflow org disable, party revoke, user disable; each user: user password; "
+    "each owner: data revoke.": (
+        "{at} 之后被停用或吊销者重新获准进入，旧密码与旧授权重新有效："
+        "中心已忘记这些，只有人知道。请立即重做，日志不签名时也可以："
+        "secureflow org disable、party revoke、user disable；"
+        "各用户：user password；各数据方：data revoke。"
+    ),
     "The keys are missing: put log.key and ca/ca.key of this centre into {path}.": (
         "密钥缺失：请把该中心的 log.key 与 ca/ca.key 放入 {path}。"
     ),

@@ -43,9 +43,47 @@ TEXTS: Final[dict[str, str]] = {
     # agent.doctor
     "the centre does not tell": "中心未告知",
     "{} of its {} entries were seen": "其 {1} 条中已见 {0} 条",
+    "{} of its {} entries were seen; the centre was restored on {} from a backup of {}: what was "
+    "revoked, disabled or withdrawn in between counts again, until it is repeated": (
+        "其 {1} 条中已见 {0} 条；中心于 {2} 由 {3} 的备份恢复："
+        "其间所作的吊销、停用与撤回重新失效，须重做"
+    ),
     "none now; {} against the log are kept as evidence for ever": (
         "目前无；对该日志的 {0} 项指控作为证据永久保留"
     ),
+    # application.charters: a charter that a restored centre takes over
+    "Charter version {} is for the log {}, and the log here is {}: this centre is older than that, "
+    "or another one.": (
+        "章程版本 {0} 属于日志 {1}，而此处的日志是 {2}：本中心比它旧，或是另一个中心。"
+    ),
+    "Put a database back that is newer than it.": "请放回比它更新的数据库。",
+    "Charter version {} was handed over to a centre that has none, and it names members that are "
+    "not enrolled here so: {}.": (
+        "章程版本 {0} 被交给一个没有章程的中心，而其中的成员在此并未如此注册：{1}。"
+    ),
+    "Enrol their agents with the keys that they have, then hand version 1 over.": (
+        "请以其现有密钥注册各代理，然后交来版本 1。"
+    ),
+    # server.record: a restore beside a running server
+    "A restore is at work in {}.": "{0} 中正在进行恢复。",
+    "Start the server when it has ended.": "请在其结束后再启动服务器。",
+    "A server runs in {}, or another restore: it would write into what is replaced.": (
+        "{0} 中有服务器在运行，或有另一次恢复：它会写入正被替换的内容。"
+    ),
+    "Stop it first; on PostgreSQL, every server of this database.": (
+        "请先停止它；使用 PostgreSQL 时，请停止该数据库的所有服务器。"
+    ),
+    # what is submitted again
+    "{} submits more entries again than the log ever lost: at most {}.": (
+        "{0} 重新提交的条目多于日志所丢失的：最多 {1} 条。"
+    ),
+    "Its owner looks why: secureflow agent doctor. Nothing else of it is refused.": (
+        "请其所有者查明原因：secureflow agent doctor。其余内容不受影响。"
+    ),
+    "Entries that are submitted again weigh at most {} bytes at once.": (
+        "一次重新提交的条目最多 {0} 字节。"
+    ),
+    "An agent submits them in smaller parts.": "代理会分成更小的部分提交。",
     # continuations
     "The log {} is not held: nothing shows that it was set back.": (
         "日志 {0} 未被冻结：没有迹象表明它被退回。"

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from secureflow.application.restored import told_restored
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.paging import encode_cursor
 from secureflow.server.rest.callers import Caller, Use
@@ -22,6 +23,8 @@ class Head(BaseModel):
     """The newest signed checkpoint (C2SP note) with its cosignatures.
 
     `held` is the problem by which the log signs nothing now: it was set back, or restored.
+    `restored` tells of a centre that came out of a backup when it did, and of when the backup was:
+    what was revoked, disabled or withdrawn in between is in force again until somebody repeats it.
     """
 
     note: str
@@ -29,6 +32,7 @@ class Head(BaseModel):
     key: str
     size: int
     held: dict[str, Any] | None = None
+    restored: dict[str, Any] | None = None
 
 
 class Entry(BaseModel):
@@ -66,7 +70,8 @@ async def get_head(use: Use, caller: Caller) -> Head:
     """Return the newest signed checkpoint."""
     head = await use.audit.head(caller)
     why = await use.guard.why()
-    return Head(**head, held=why and why.as_json())
+    restored = await told_restored(use.begin)
+    return Head(**head, held=why and why.as_json(), restored=restored)
 
 
 @router.get(
