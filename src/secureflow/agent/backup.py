@@ -245,8 +245,7 @@ def _restore(backup: Path, directory: Path, passphrase: str | None) -> RestoredA
         found = _mark(store, made_at(manifest))
         identity = store.fact(IDENTITY)
         mark = RecordMark(identity, store.reached())
-    _settle(directory, staging, keys, _named(facts))
-    write_mark(directory, mark)
+    _settle(directory, staging, keys, _named(facts), mark)
     claim_folder(directory)
     config = directory / "agent.yaml"
     if not config.exists():
@@ -354,20 +353,32 @@ def _named(facts: Mapping[str, JSON]) -> dict[str, str]:
     return named
 
 
-_RECORD_FILES: Final = ("agent.db", "agent.db-wal", "agent.db-shm", MARK)
-_RESERVED: Final = {*KEYS, *_RECORD_FILES, VERSION}
+_RECORD_FILES: Final = ("agent.db", "agent.db-wal", "agent.db-shm")
+_RESERVED: Final = {*KEYS, *_RECORD_FILES, MARK, VERSION}
 
 
 def _settle(
-    directory: Path, staging: Path, keys: Mapping[str, bytes], named: Mapping[str, str]
+    directory: Path,
+    staging: Path,
+    keys: Mapping[str, bytes],
+    named: Mapping[str, str],
+    mark: RecordMark,
 ) -> None:
-    """Move everything to its place; what is there already stays, but for the record."""
+    """Move everything to its place; what is there already stays, but for the record.
+
+    The mark is there before the first file moves: where the restore is cut off, the folder has no
+    record, or one that is not the mark's, and no agent starts in it as a new one.
+    """
     had = [directory / name for name in _RECORD_FILES]
-    if any(path.exists() for path in had):
+    aside = None
+    if any(path.exists() for path in (*had, directory / MARK)):
         aside = Path(tempfile.mkdtemp(prefix="before-restore-", dir=directory))
-        for path in had:
-            if path.exists():
-                path.replace(aside / path.name)
+        if (directory / MARK).exists():
+            shutil.copyfile(directory / MARK, aside / MARK)
+    write_mark(directory, mark)
+    for path in had:
+        if aside is not None and path.exists():
+            path.replace(aside / path.name)
     moves = {AUTHORITY: "ca.pem", **named}
     moves |= {
         f"evidence/{path.name}": f"evidence/{path.name}"

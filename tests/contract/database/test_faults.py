@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -188,3 +189,32 @@ async def test_a_statement_of_ours_that_cannot_be_stays_a_defect(
     async with database.begin() as unit:
         with pytest.raises(sa.exc.OperationalError):
             await unit.write(sa.text(statement))
+
+
+@pytest.mark.parametrize("url", ["postgresql://sf@db/x", "postgresql://sf@db/x?keepalives_idle=99"])
+async def test_a_machine_that_is_gone_is_asked_for_by_the_kernel(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """It sends no word of its end: without these a statement waits for it for two hours."""
+    asked: list[dict[str, str]] = []
+
+    def connect(*_: object, **given: str) -> None:
+        asked.append(given)
+        raise psycopg.OperationalError
+
+    async def connect_later(*_: object, **given: str) -> None:
+        connect(**given)
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    monkeypatch.setattr(psycopg.Connection, "connect", connect)
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", connect_later)
+    engine = connections.async_engine(connections.driver_url(url))
+    with pytest.raises(sa.exc.OperationalError):
+        await engine.connect()
+    with pytest.raises(sa.exc.OperationalError):
+        connections.sync_engine(connections.driver_url(url)).connect()
+    assert len(asked) == 2
+    for given in asked:
+        assert given["keepalives_idle"] == ("99" if "99" in url else "10")
+        wanted = {"connect_timeout", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
+        assert wanted < set(given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from secureflow.agent.backup import back_up, restore
-from secureflow.agent.keeping import check_present
+from secureflow.agent.keeping import check_present, keep_record
 from secureflow.agent.records import InboxItem, JobRecord, OwnLeaf
 from secureflow.agent.restored import FACT, OUTCOME, check_floor, check_unlocked, settle
 from secureflow.agent.settings import AgentSettings
@@ -180,6 +181,65 @@ def test_one_that_was_killed_is_done_again(config: Path, tmp_path: Path) -> None
     (tmp_path / "new" / ".restoring").mkdir(parents=True)
     (tmp_path / "new" / "agent.lock").touch()
     assert restore(tmp_path / "b.tar", tmp_path / "new", passphrase=PHRASE).keys
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("into", ["the folder of the agent", "a new folder"])
+def test_wherever_it_is_killed_no_agent_starts_as_a_new_one(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, into: str
+) -> None:
+    """An agent that has forgotten its record under its old key votes and spends anew."""
+    back_up(config, tmp_path / "b.tar", None)
+    left: list[int] = []
+
+    def mortal(name: str, owner: Any) -> None:
+        real = getattr(owner, name)
+
+        def step(*given: Any, **more: Any) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            return real(*given, **more)
+
+        monkeypatch.setattr(owner, name, step)
+
+    mortal("replace", Path)
+    mortal("copyfile", shutil)
+    new = into == "a new folder"
+    for steps in range(int(new), 100):  # the first one writes the mark
+        folder = tmp_path / f"{steps}"
+        left[:] = [1000]
+        if not new:
+            shutil.copytree(config.parent, folder)
+            settings = AgentSettings.load(folder / "agent.yaml")
+            with closing(Store(settings.record)) as store:
+                keep_record(store, settings)
+        left[:] = [steps]
+        try:
+            restore(tmp_path / "b.tar", folder, into_existing=folder.exists())
+        except Killed:
+            left[:] = [1000]
+            shutil.copy(config.parent / "signing.key", folder)
+            assert known(config, folder), f"killed after {steps} steps"
+            restore(tmp_path / "b.tar", folder, into_existing=True)
+            continue
+        break
+    assert 2 < steps < 99
+
+
+def known(config: Path, folder: Path) -> bool:
+    """Tell whether an agent that starts here knows that it is none of today, or may not start."""
+    settings = AgentSettings.load(config).model_copy(update={"directory": folder})
+    try:
+        check_present(settings)
+        with closing(Store(settings.record)) as store:
+            keep_record(store, settings)
+            return bool(store.leaves("job_2"))
+    except SecureFlowError as error:
+        return error.code in {"record_missing", "record_foreign", "record_set_back"}
 
 
 def test_a_folder_of_another_agent_a_wrong_passphrase_and_a_running_agent(

@@ -127,8 +127,22 @@ def sync_engine(url: URL) -> sa.Engine:
 
 
 def _spoken_to(url: URL) -> dict[str, str]:
-    """Return how a connection is opened: text is Unicode whatever the service was set up with."""
-    return {} if url.get_backend_name() == "sqlite" else {"client_encoding": "utf8"}
+    """Return how a connection is opened, but for what the operator's URL says.
+
+    Text is Unicode whatever the service was set up with. A machine that is gone (its power, its
+    network) says nothing: the kernel asks it after a while, or a statement waits for two hours.
+    """
+    if url.get_backend_name() == "sqlite":
+        return {}
+    wanted = {
+        "client_encoding": "utf8",
+        "connect_timeout": "10",  # seconds
+        "keepalives_idle": "10",  # seconds
+        "keepalives_interval": "5",  # seconds
+        "keepalives_count": "4",
+        "tcp_user_timeout": "30000",  # milliseconds
+    }
+    return {name: value for name, value in wanted.items() if name not in url.query}
 
 
 def spoken(error: BaseException | None) -> str:
