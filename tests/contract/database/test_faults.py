@@ -218,3 +218,32 @@ async def test_a_machine_that_is_gone_is_asked_for_by_the_kernel(
         assert given["keepalives_idle"] == ("99" if "99" in url else "10")
         wanted = {"connect_timeout", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
         assert wanted < set(given)
+
+
+@pytest.mark.postgres
+async def test_who_holds_a_table_is_named_and_not_waited_for_without_end(
+    empty_postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.2)
+    url = empty_postgres()
+    database = Database(url)
+    await database.start()
+    ledger = SqlLedger(database, LOG_KEY, ORIGIN, lambda: 1_700_000_000.0)
+    await ledger.start()
+    other = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    deeds: list[Callable[[], Awaitable[object]]] = [
+        lambda: ledger.append(notes(1)),
+        lambda: add(database, "bank-a"),
+    ]
+    try:
+        with other.connect() as holder:
+            holder.exec_driver_sql("LOCK TABLE log_head, organisations")
+            for deed in deeds:
+                with pytest.raises(InfrastructureError) as caught:
+                    await asyncio.wait_for(deed(), 30)
+                said_plainly(caught.value, "database_busy")
+        for deed in deeds:
+            await deed()
+    finally:
+        await ledger.stop()
+        await database.close()

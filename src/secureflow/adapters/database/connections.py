@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from typing import Any
 
 import sqlalchemy as sa
@@ -94,8 +95,7 @@ def async_engine(url: URL) -> AsyncEngine:
         url, hide_parameters=True, pool_pre_ping=stale, connect_args=_spoken_to(url)
     )
     sa.event.listen(engine.sync_engine, "handle_error", _forget_rows)
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine.sync_engine, "connect", _PREPARE[engine.dialect.name])
     return engine
 
 
@@ -105,7 +105,7 @@ def sync_engine(url: URL) -> sa.Engine:
     Compiled statements take their parameters by name over both drivers.
     """
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(
+        engine = sa.create_engine(
             url,
             pool_size=1,
             max_overflow=0,
@@ -113,6 +113,8 @@ def sync_engine(url: URL) -> sa.Engine:
             hide_parameters=True,
             connect_args=_spoken_to(url),
         )
+        sa.event.listen(engine, "connect", _prepare_postgres)
+        return engine
     url = url.set(drivername="sqlite+pysqlite")
     engine = sa.create_engine(
         url,
@@ -184,3 +186,14 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _prepare_postgres(connection: Any, _record: Any) -> None:
+    # Somebody who holds a table (maintenance, a dump) is not waited for without end; a pooler
+    # between refuses this as an option of the connection, and takes it as a statement.
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(f"SET lock_timeout = {int(BUSY_SECONDS * 1000)}")
+    connection.commit()
+
+
+_PREPARE = {"sqlite": _prepare_sqlite, "postgresql": _prepare_postgres}

@@ -198,6 +198,7 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
         with _soon(connection, START_SECONDS):  # whoever starts says so, and tries again
             connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # a migration takes its time
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
     refuse_half(connection)
     config = _config()
