@@ -25,7 +25,7 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import parse_note
-from secureflow.engines.privacy import BudgetLedger, Limit
+from secureflow.engines.privacy import BudgetLedger, Limit, check_sums
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, finding, refused, told
@@ -166,11 +166,15 @@ class RecordCheck:
     def budgets(self) -> Iterator[Finding]:
         """Yield every budget whose events do not add up, or differ from the own leaves."""
         told_by = [one.bundle.get("document") for one in self._leaves if one.kind == "budget"]
+        named = {str(one.get("domain")) for one in told_by if isinstance(one, dict)}
+        for domain in sorted(named - self._events.keys()):
+            yield self._bad("budgets", f"budget {shown(domain)}", "its events are missing")
         for domain, events in sorted(self._events.items()):
             self.domains += 1
             try:
                 ledger = BudgetLedger(_limit(domain, events), events, _refuse)
                 ledger.reconcile([one for one in told_by if isinstance(one, dict)])
+                check_sums(events)
             except (SecureFlowError, KeyError, TypeError, ValueError) as error:
                 reason = error.message if isinstance(error, SecureFlowError) else "it is malformed"
                 yield self._bad("budgets", f"budget {shown(domain)}", reason.rstrip("."))

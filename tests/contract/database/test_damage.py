@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from peers.seeds import named_seed
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
@@ -176,12 +177,31 @@ async def test_a_damaged_file_is_refused_by_name(tmp_path: Path, what: str, dama
 async def test_flipped_bytes_end_in_an_error_of_ours(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "a.db"
     await _filled(path)
-    drawn = random.Random(seed)
-    data = bytearray(path.read_bytes())
+    await _read(_flipped(path, path.read_bytes(), seed))
+
+
+@pytest.mark.soak
+async def test_flipped_bytes_of_many_seeds_end_in_an_error_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    await _filled(path)
+    whole = path.read_bytes()
+    for seed in range(6, 1000):
+        with named_seed(seed):
+            await _read(_flipped(path, whole, seed))
+
+
+def _flipped(path: Path, whole: bytes, seed: int) -> Database:
+    """Return the database of a file with flipped bytes."""
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    drawn, data = random.Random(seed), bytearray(whole)
     for _ in range(drawn.choice((1, 8, 200))):
         data[drawn.randrange(len(data))] = drawn.randrange(256)
     path.write_bytes(data)
-    database = Database(f"sqlite:///{path}")
+    return Database(f"sqlite:///{path}")
+
+
+async def _read(database: Database) -> None:
     codes = []
     try:
         await _opened(database)

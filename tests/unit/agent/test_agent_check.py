@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from peers.agent_world import ME, ORIGIN, World
+from peers.seeds import named_seed
 from typer.testing import CliRunner
 
 from secureflow.agent.check import check_record
@@ -23,6 +24,7 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.cli.main import app
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
+from secureflow.engines.privacy import check_sums
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -115,6 +117,7 @@ def test_a_record_is_sound(folder: Path) -> None:
         ("DELETE FROM budget_events WHERE number = 2", "budgets", "customers"),
         ("DELETE FROM budget_events WHERE number > 1", "budgets", "customers"),
         ("UPDATE budget_events SET event = replace(event, '5.0', '9.0')", "budgets", "customers"),
+        ("DELETE FROM budget_events", "budgets", "budget customers: its events are missing"),
         ("PRAGMA user_version = 99", "record", "version 99"),
     ],
 )
@@ -142,6 +145,24 @@ def test_a_head_that_is_none_is_refused_only_where_proofs_were_seen(head: Any) -
         refuse_headless(head, proved=True)
 
 
+def test_a_sum_above_the_limit_is_named_though_the_leaves_fit(folder: Path) -> None:
+    """A chain that was made anew with a charge that no agent would have reserved."""
+    with closing(sqlite3.connect(folder / "agent.db")) as database:
+        rows = database.execute("SELECT event FROM budget_events ORDER BY number").fetchall()
+        events = [json.loads(row[0]) for row in rows]
+        (reserve,) = [one for one in events if one["kind"] == "reserve"]
+    check_sums(events)
+    reserve["charge"][0]["noise"] = 0.5
+    with pytest.raises(SecureFlowError) as caught:
+        check_sums(events)
+    assert caught.value.code == "budget_exceeded"
+    assert "Event 2 brings customers to ε = " in caught.value.message
+    change(folder, "DELETE FROM leaves WHERE kind = 'budget'")
+    changed = json.dumps(reserve).replace("'", "''")
+    change(folder, f"UPDATE budget_events SET event = '{changed}' WHERE number = 2")
+    assert "the limit of that time is 5" in failed(folder)["budgets"]
+
+
 def test_a_model_that_is_not_what_its_name_says(folder: Path) -> None:
     path = folder / "models" / "job_x" / f"{'a' * 64}.model"
     path.parent.mkdir(parents=True)
@@ -151,7 +172,23 @@ def test_a_model_that_is_not_what_its_name_says(folder: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(15))
 def test_no_flipped_byte_is_passed_over(folder: Path, seed: int) -> None:
+    _flip(folder, seed)
+
+
+@pytest.mark.soak
+def test_no_flipped_byte_of_many_is_passed_over(folder: Path) -> None:
+    path = folder / "agent.db"
+    whole = path.read_bytes()
+    for seed in range(15, 2000):
+        path.write_bytes(whole)
+        with named_seed(seed):
+            _flip(folder, seed)
+
+
+def _flip(folder: Path, seed: int) -> None:
     drawn, path = random.Random(seed), folder / "agent.db"
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
     before, data = _promised(path), bytearray(path.read_bytes())
     for _ in range(drawn.choice((1, 30, 500))):
         data[drawn.randrange(100, len(data))] = drawn.randrange(256)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from peers.seeds import named_seed
 from typer.testing import CliRunner
 
 from secureflow.adapters.artifacts import FileArtifacts
@@ -220,6 +221,20 @@ def test_another_key_and_no_database(config: Path) -> None:
 @pytest.mark.parametrize("seed", range(25))
 def test_no_flipped_byte_is_passed_over(config: Path, seed: int) -> None:
     """Whatever the log says after it is verified, and nothing ends in a trace."""
+    _flip(config, seed)
+
+
+@pytest.mark.soak
+def test_no_flipped_byte_of_many_is_passed_over(config: Path) -> None:
+    path = config.parent / "secureflow.db"
+    whole = path.read_bytes()
+    for seed in range(25, 1000):
+        path.write_bytes(whole)
+        with named_seed(seed):
+            _flip(config, seed)
+
+
+def _flip(config: Path, seed: int) -> None:
     drawn, path = random.Random(seed), config.parent / "secureflow.db"
     before, data = _log_of(path), bytearray(path.read_bytes())
     for _ in range(drawn.choice((1, 30, 1000))):

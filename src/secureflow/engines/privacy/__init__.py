@@ -9,7 +9,13 @@ from secureflow.engines.privacy.accounting import (
     noise_share,
     parse_charge,
 )
-from secureflow.engines.privacy.budget import BudgetLedger, Limit, reserve_all, unit_fixed
+from secureflow.engines.privacy.budget import (
+    BudgetLedger,
+    Limit,
+    check_sums,
+    reserve_all,
+    unit_fixed,
+)
 from secureflow.engines.privacy.clipping import AdaptiveClip, clip_norm
 from secureflow.engines.privacy.dpsgd import DpSgd
 
@@ -21,6 +27,7 @@ __all__ = [
     "Limit",
     "Mechanism",
     "calibrate",
+    "check_sums",
     "clip_norm",
     "delta_at",
     "epsilon",

@@ -40,6 +40,8 @@ Append = Callable[[Event], None]
 FILTER: Final = "rdp-filter"
 State = Literal["reserved", "committed", "voided", "unknown"]
 
+_ROUNDING: Final = 1e-6
+"""Another version of the accountant may differ in the last digits."""
 _HINT = "Lower the rounds or raise the noise, or ask the data owner for a larger budget."
 
 
@@ -332,6 +334,28 @@ class BudgetLedger:
             known.state = "voided"
         else:
             raise KeyError(kind)
+
+
+def check_sums(events: Sequence[Event]) -> None:
+    """Add the charges of a stored budget up again, reservation by reservation.
+
+    Raises:
+        SecureFlowError: `budget_exceeded` where one brought the domain above the limit of that
+            time, `budget_corrupt`.
+        KeyError: the first event is no limit.
+    """
+    first = events[0]
+    limit = Limit(first["domain"], first["unit"], first["epsilon"], first["delta"])
+    ledger = BudgetLedger(limit, events[:1], lambda _: None)
+    for number, event in enumerate(events[1:], start=2):
+        ledger._replay(event)
+        if event["kind"] == "reserve" and ledger.spent > ledger.limit.epsilon * (1 + _ROUNDING):
+            raise SecureFlowError(
+                "budget_exceeded",
+                f"Event {number} brings {limit.domain} to ε = {ledger.spent:.3f}; the limit of "
+                f"that time is {ledger.limit.epsilon:g}.",
+                "No agent reserves that: the record was changed.",
+            )
 
 
 def reserve_all(
