@@ -20,7 +20,7 @@ from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.damage import decoded, is_damage, load_json
 from secureflow.agent.main import read_signing_key
 from secureflow.agent.records import Admission, InboxItem, JobRecord, OwnLeaf, RoundRecord
-from secureflow.agent.schema import MIGRATIONS
+from secureflow.agent.schema import MIGRATIONS, check_columns
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
@@ -119,6 +119,7 @@ class RecordCheck:
                 "Check it with the version that runs on it; an older one is migrated by the next "
                 "secureflow agent start.",
             )
+        check_columns(self._database, self._settings.record)
 
     def rows(self) -> Iterator[Finding]:
         """Yield every row that is not what it stands for."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from secureflow.agent.damage import damaged, decoded, typed_damage
-from secureflow.agent.schema import MIGRATIONS
+from secureflow.agent.schema import MIGRATIONS, check_columns
 from secureflow.kit.disk import FAILED, FULL, Place, fault_of, is_full, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import keep_private
@@ -150,3 +150,4 @@ class RecordFile:
             )
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
             self._db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
+        check_columns(self._db, path)

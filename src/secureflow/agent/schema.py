@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Final
+
+from secureflow.agent.damage import damaged
 
 _FIRST = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -112,3 +119,34 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _HEADS,
     _OPEN,
 )
+
+
+def check_columns(database: sqlite3.Connection, path: Path) -> None:
+    """Refuse a record whose tables have other columns than this version's: bytes were flipped.
+
+    Raises:
+        SecureFlowError: `record_damaged`.
+    """
+    found = _columns(database)
+    for table, columns in _expected().items():
+        if found.get(table) != columns:
+            raise damaged(f"{path}: the table {table} does not have its columns")
+
+
+@functools.cache
+def _expected() -> Mapping[str, tuple[str, ...]]:
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        for script in MIGRATIONS:
+            fresh.executescript(script)
+        return _columns(fresh)
+
+
+def _columns(database: sqlite3.Connection) -> Mapping[str, tuple[str, ...]]:
+    tables: dict[str, tuple[str, ...]] = {}
+    query = (
+        "SELECT m.name, i.name FROM sqlite_master m JOIN pragma_table_info(m.name) i "
+        "WHERE m.type = 'table' ORDER BY m.name, i.cid"
+    )
+    for table, column in database.execute(query):
+        tables[table] = (*tables.get(table, ()), column)
+    return tables

@@ -256,6 +256,21 @@ def test_a_record_without_its_version_is_not_begun_anew(folder: Path) -> None:
     assert caught.value.code == "record_damaged"
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["ALTER TABLE jobs RENAME COLUMN outcome TO putcome", "ALTER TABLE readings DROP COLUMN model",
+     "ALTER TABLE heads RENAME TO headz"],
+)  # fmt: skip
+def test_a_record_of_other_columns_is_refused_by_name(folder: Path, statement: str) -> None:
+    """Flipped bytes in the schema: a row that lacks a field ended in a trace."""
+    change(folder, statement)
+    with pytest.raises(SecureFlowError) as caught:
+        Store(folder / "agent.db")
+    assert caught.value.code == "record_damaged"
+    assert "does not have its columns" in caught.value.message
+    assert "does not have its columns" in failed(folder)["record"]
+
+
 def test_a_record_that_lost_its_head_believes_no_other(folder: Path) -> None:
     change(folder, "DELETE FROM facts WHERE name = 'head'")
     store = Store(folder / "agent.db")
