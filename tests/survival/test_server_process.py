@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import sqlite3
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from secureflow.adapters.database.engine import Database
+from secureflow.application.ports import Journalled
+from secureflow.domain.jobs import Job, JobState
 from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.initialise import initialise
+from secureflow.server.settings import ServerSettings
 from tests import nursery
 
 START = ("secureflow", "server", "start", "--config")
@@ -139,6 +147,65 @@ def test_what_was_done_is_there_after_a_kill(centre: Path, server: Process) -> N
         assert found.json()["name"] == "Bank A"
     finally:
         assert again.stop()[0] == 0
+
+
+def test_broken_rows_stop_neither_the_start_nor_others_nor_a_cancellation(centre: Path) -> None:
+    """A job's journal and a job's own row are damaged while the server is off."""
+    asyncio.run(put_jobs(centre))
+    with closing(sqlite3.connect(centre / "secureflow.db")) as database:
+        database.execute("UPDATE journal SET answer = '{' WHERE job = 'job_1'")
+        database.execute("UPDATE jobs SET doc = '{' WHERE id = 'job_0'")
+        database.commit()
+    server = Process(centre, forked=True)
+    try:
+        headers = login(server, centre)
+
+        def job() -> dict[str, Any]:
+            return dict(server.http.get("/api/v1/jobs/job_1", headers=headers).json())
+
+        until(lambda: job()["state"] == "paused")
+        assert job()["error"]["code"] == "record_damaged"
+        listed = server.http.get("/api/v1/jobs", headers=headers).json()
+        assert ([one["id"] for one in listed["items"]], listed["damaged"]) == (["job_1"], ["job_0"])
+        lost = server.http.get("/api/v1/jobs/job_0", headers=headers)
+        assert (lost.status_code, lost.json()["code"]) == (500, "record_damaged")
+        asked = server.http.post("/api/v1/jobs/job_1/cancel", headers=headers, json={})
+        assert asked.status_code == 200, asked.text
+        until(lambda: job()["state"] == "cancelled")
+        kinds = [
+            one["leaf"]["leaf"]["kind"]
+            for one in server.http.get(
+                "/api/v1/audit/entries", headers=headers, params={"job": "job_1"}
+            ).json()["items"]
+        ]
+        assert kinds.count("job.closed") == 1
+    finally:
+        assert server.stop()[0] == 0
+        with closing(sqlite3.connect(centre / "secureflow.db")) as database:
+            database.execute("DELETE FROM jobs WHERE id = 'job_0'")
+            database.commit()
+
+
+async def put_jobs(centre: Path) -> None:
+    """Store a running job with a journal and one beside it; nobody takes part in them."""
+    spec = {"roster": [], "protection": "secagg"}
+    running = Job("job_1", "prj_1", "bank-a", "n", "usr_1", "training", "training/2", spec,
+                  "ab" * 32, JobState.RUNNING, 5, 6)  # fmt: skip
+    database = Database(ServerSettings.load(centre / "server.yaml").database_url)
+    await database.start()
+    async with database.begin() as unit:
+        await unit.jobs.add(running)
+        await unit.jobs.add(replace(running, id="job_0"))
+        await unit.journal.append("job_1", [Journalled(0, "ab" * 32, {"a": 1})])
+        await unit.commit()
+    await database.close()
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PAUSE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_old_tls_is_refused(centre: Path) -> None:
