@@ -76,10 +76,10 @@ TEXTS: Final[dict[str, str]] = {
     "{} own leaves are a chain with own signatures": "{0} 个本方叶子连成一链，签名有效",
     "{} heads are signed by the pinned charter's log": "{0} 个日志头由所钉章程的账本签署",
     "{} budgets are what their leaves say": "{0} 个预算与其叶子所述一致",
-    "{}: Event {} brings {} to ε = {}; the limit of that time is {}.": (
-        "{0}：第 {1} 个事件使 {2} 达到 ε = {3}；当时的上限为 {4}。"
+    "Event {} brings {} to ε = {}; the limit of that time is {}.": (
+        "第 {0} 个事件使 {1} 达到 ε = {2}；当时的上限为 {3}。"
     ),
-    "{}: its events are missing.": "{0}：其事件缺失。",
+    "its events are missing": "其事件缺失",
     "{} models have the digests that name them": "{0} 个模型与其摘要相符",
     "The agent's record is damaged: {}.": "代理的记录已损坏：{0}。",
     "{} is of version {}, this program reads {}.": "{0} 的版本为 {1}，此程序读取 {2}。",
