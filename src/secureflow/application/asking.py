@@ -88,7 +88,8 @@ class Asking:
                     except SecureFlowError as error:
                         failures[tasks[task]] = error.as_json()
         finally:
-            for task in open_tasks:
+            for task in tasks:  # a fault of ours may have come to several of them at once
+                task.add_done_callback(_read)
                 task.cancel()
         return dict(sorted(replies.items())), dict(sorted(failures.items()))
 
@@ -100,6 +101,12 @@ class Asking:
             line = reply.get("cosignature") if isinstance(reply, dict) else None
             if isinstance(line, str) and line:
                 await self._cosigned(party, head, line)
+
+
+def _read(task: asyncio.Task[JSON]) -> None:
+    """Read how a task ended that nobody asks any more, or the loop complains of it."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _request(job: str, seq: int, ask: Ask, party: str) -> Request:

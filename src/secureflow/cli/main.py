@@ -10,6 +10,7 @@ import errno
 import os
 import sys
 from contextvars import copy_context
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -101,6 +102,7 @@ def _run(arguments: list[str]) -> int:
     from secureflow.domain.exits import INTERNAL, INTERRUPTED
 
     try:
+        _occupy_streams()
         _call(arguments)
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -123,6 +125,22 @@ def _run(arguments: list[str]) -> int:
         fail(SecureFlowError("internal", message, t("SECUREFLOW_DEBUG=1 shows where.")))
         return INTERNAL
     return 0
+
+
+def _occupy_streams() -> None:
+    """Put nothing in the place of a stream that the caller closed, or a file would get its number.
+
+    Raises:
+        SecureFlowError: `invalid_file`: there is nowhere to write a result.
+    """
+    nowhere = Path(os.devnull)
+    if sys.stdin is None:
+        sys.stdin = nowhere.open()
+    if sys.stderr is None:
+        sys.stderr = nowhere.open("w")
+    if sys.stdout is None:
+        sys.stdout = nowhere.open("w")
+        raise SecureFlowError("invalid_file", f"stdout: {os.strerror(errno.EBADF)}.")
 
 
 def _unusable(error: Exception) -> SecureFlowError | None:

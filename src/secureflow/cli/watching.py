@@ -82,7 +82,7 @@ class Progress:
                     if isinstance(event.data.get(name), float)
                 )
             case "party":
-                return "  ".join(_told(event.data, name) for name in ("party", "state"))
+                return f"{_told(event.data, 'party')}  {t(_told(event.data, 'state'))}"
             case "waiting":
                 return "\n".join(self.waiting) or t("nobody waits any more")
             case "dropouts":

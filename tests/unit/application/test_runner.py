@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any, cast
 import pytest
 
 from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.faults import fault
 from secureflow.application.asking import Asking
 from secureflow.application.ports import Journalled, Ledger, Request
 from secureflow.application.runner import Runner
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Now, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.migrated import migrated
 
 JOB = Job("job_1", "prj_1", "bank-a", "credit", "usr_1", "training", "training/2", {}, "ab" * 32,
@@ -145,3 +147,21 @@ async def test_a_cancelled_job_goes_on_cleaning_up_after_a_restart(tmp_path: Pat
     assert answers == [{"replies": {"bank-a": {}}, "failures": {}}]
     assert courier.asked == ["finish"]
     assert job.state == JobState.CANCELLED
+
+
+async def test_a_fault_of_ours_that_comes_to_all_at_once_is_read() -> None:
+    """A database that was away failed every question: the loop complained of those left unread."""
+
+    class Courier:
+        async def ask(self, request: Request) -> Any:
+            del request
+            raise fault("database_unavailable")
+
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(str(told)))
+    asking = Asking(cast("Any", Courier()), cast("Any", None))
+    with pytest.raises(InfrastructureError):
+        await asking.perform("job_1", 0, Ask(("bank-a", "bank-b"), "train"), asyncio.Event())
+    await asyncio.sleep(0)
+    gc.collect()
+    assert complaints == []

@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 import secureflow
+from secureflow.adapters.database.faults import fault
 from secureflow.cli import console
 from secureflow.cli.main import app
 from secureflow.cli.texts import t
@@ -262,3 +263,11 @@ def test_states_and_truth_values_are_words(capsys: pytest.CaptureFixture[str]) -
     assert table.split("\n")[1].split() == ["成功", "训练", "否", "损失=0.5"]
     assert '"state": "succeeded"' in programs
     assert '"sensitive": false' in programs
+
+
+def test_what_a_database_that_is_away_says_has_chinese() -> None:
+    for code in ("database_busy", "database_unavailable", "disk_full", "too_many_files"):
+        told = fault(code)
+        for text in (told.message, told.hint):
+            assert chinese_of(text), text
+            assert "The centre" not in (chinese_of(text) or "")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +133,19 @@ def test_a_wrong_path_or_a_full_disk_is_no_defect(
 
     monkeypatch.setattr("secureflow.cli.contexts.show", broken)
     assert cli("context", "list")[0] == 70
+
+
+@pytest.mark.parametrize(("closed", "code"), [("stdout", 2), ("stderr", 0), ("stdin", 0)])
+def test_a_stream_that_is_closed_is_no_defect(closed: str, code: int) -> None:
+    script = (
+        "import os, sys; from secureflow.cli.main import run\n"
+        f"sys.{closed} = None\n"
+        "sys.exit(run(['context', 'list']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    if closed == "stdout":
+        assert "stdout: Bad file descriptor." in done.stderr

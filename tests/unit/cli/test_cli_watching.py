@@ -169,3 +169,9 @@ def test_what_is_no_list_of_who_waits_harms_nobody(data: Any) -> None:
     progress = fed(("waiting", {"waiting": data}))
     assert isinstance(progress.line(Event(0, "waiting", {"waiting": data})), str)
     drawn(progress)
+
+
+def test_the_state_of_a_party_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    event = Event(1, "party", {"party": "bank-a", "state": "approved"})
+    assert Progress("job_00000000").line(event) == "bank-a  已批准"

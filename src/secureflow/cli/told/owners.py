@@ -185,6 +185,21 @@ TEXTS: Final[dict[str, str]] = {
     "Finish it with that trust domain, or choose another directory.": (
         "请用该信任域完成它，或另选目录。"
     ),
+    "The database is locked by another writer.": "数据库被另一写入者锁定。",
+    "Try again; if it lasts, look for another process on the same database.": (
+        "请重试；若持续如此，请查看是否有其他进程在用同一数据库。"
+    ),
+    "The database cannot be reached at the moment.": "数据库暂时无法访问。",
+    "Try again soon; if it lasts, the operator looks whether its service runs.": (
+        "请稍后重试；若持续如此，请运营方查看数据库服务是否在运行。"
+    ),
+    "The database cannot grow: the disk of the server is full.": (
+        "数据库无法增长：服务器磁盘已满。"
+    ),
+    "The operator frees space; what waits goes on by itself then.": (
+        "请运营方腾出空间；等待中的工作随后会自行继续。"
+    ),
+    "The centre": "中心",
     "The database {} is locked by another process.": "数据库 {0} 被另一进程锁定。",
     "End the other process that writes to it: a second server, a backup, a shell.": (
         "请结束写入它的其他进程：另一个服务器、备份或命令行工具。"
