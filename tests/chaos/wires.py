@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -106,11 +107,12 @@ class Wire:
             return
         self.broken = True
         self.network.wires.discard(self)
+        calls = tuple(self.calls)  # the server's end may let go of one before its client hears
         weather, now = self.network.weather(*self.pair), self.network.loop.now
         ends = ((self.client, DOWN, self._tell_client), (self.listener.life, UP, self._tell_server))
         for life, way, tell in ends:
             late = weather.hole[way] if by is not None and life is not by else now
-            self.network.loop.call_at(max(now, late), tell, reason, context=OUTSIDE)
+            self.network.loop.call_at(max(now, late), tell, reason, calls, context=OUTSIDE)
 
     def watch(self, seconds: float, missed: int = 0) -> None:
         """Break, once two looks in a row find nobody who answers (gRPC's keepalive)."""
@@ -122,12 +124,12 @@ class Wire:
         elif not self.broken:
             loop.call_at(loop.now + seconds, self.watch, seconds, missed, context=OUTSIDE)
 
-    def _tell_client(self, reason: str) -> None:
-        for call in self.calls:
+    def _tell_client(self, reason: str, calls: Iterable[Call]) -> None:
+        for call in calls:
             call.down.fail(broken(reason))
 
-    def _tell_server(self, _: str) -> None:
-        for call in list(self.calls):
+    def _tell_server(self, _: str, calls: Iterable[Call]) -> None:
+        for call in calls:
             call.drop()
 
 
