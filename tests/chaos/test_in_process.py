@@ -12,7 +12,7 @@ import pytest
 
 from tests.chaos.jobs import KINDS
 from tests.chaos.oracle import Observed, dropouts, violations
-from tests.chaos.schedules import MUTE, Fault, Schedule, draw
+from tests.chaos.schedules import CUT, MUTE, Fault, Schedule, draw
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
 """A process whose death is played closes nothing, as a real one; the system does that for it."""
@@ -73,4 +73,12 @@ def test_answers_that_are_lost_in_a_row_accuse_nobody(played: Play, calm: Calm) 
     seen = played(schedule)
     silent = {(one["round"], one["stage"]) for one in dropouts(seen) if one["party"] == "bank-b"}
     assert len(silent) >= 2
+    assert violations(schedule, seen, calm("sealed")) == []
+
+
+def test_an_uplink_that_is_cut_for_some_seconds_leaves_nobody_out(played: Play, calm: Calm) -> None:
+    """Every try failed at once, and the admissions that one party may ask for alone ran out."""
+    schedule = Schedule(1, "sealed", (Fault(1.5, CUT, "bank-b > enclave", 15.0),))
+    seen = played(schedule)
+    assert dropouts(seen) == []
     assert violations(schedule, seen, calm("sealed")) == []

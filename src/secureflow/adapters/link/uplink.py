@@ -46,6 +46,8 @@ MAX_CHANNELS: Final = 16
 RENEWAL_LOOKS: Final = 60
 """Looks, a quarter of a second apart, whether a certificate that was refused has been renewed."""
 _TRIES: Final = 4
+LONGEST_PAUSE: Final = 5.0
+"""Seconds between two tries."""
 _AGAIN: Final = {"link_broken", "upload_stalled"}
 
 _log = get_logger(__name__)
@@ -177,11 +179,14 @@ class Uplink:
         self._credentials = credentials
         self._doubt = doubt
         self._channels: dict[str, tuple[Credentials, grpc.aio.Channel]] = {}
+        self._failing: dict[str, Backoff] = {}
 
     async def send(self, address: str, update: SealedUpdate, commitment: str) -> dict[str, JSON]:
         """Send an update and return the enclave's receipt.
 
-        Goes on at the next chunk after a break; gives up after several tries without progress.
+        Goes on at the next chunk after a break; gives up after several tries without progress. The
+        pauses between them go on growing from one update to the next until one arrives: each time
+        that it gives up, everybody admits the enclave anew, which a job allows some times only.
 
         Args:
             address: `host:port` of the enclave.
@@ -193,11 +198,13 @@ class Uplink:
                 that tell nothing of this party's network.
         """
         upload = _Upload(update, commitment)
-        backoff, doubted = Backoff(), False
+        doubted = False
         while True:
             try:
                 with answered("the enclave"):
-                    return await upload.try_once(await self._channel(address))
+                    receipt = await upload.try_once(await self._channel(address))
+                self._failing.pop(address, None)
+                return receipt
             except SecureFlowError as error:
                 if error.code == "certificate_not_valid_now" and not doubted:
                     doubted = True
@@ -205,7 +212,12 @@ class Uplink:
                         continue
                 if error.code not in _AGAIN or upload.fruitless >= _TRIES:
                     raise _unreachable(error, address) from error
-            await backoff.wait()
+            await self._pauses(address).wait()
+
+    def _pauses(self, address: str) -> Backoff:
+        if address not in self._failing and len(self._failing) >= MAX_CHANNELS:
+            del self._failing[next(iter(self._failing))]
+        return self._failing.setdefault(address, Backoff(LONGEST_PAUSE))
 
     async def _renewed(self, error: SecureFlowError) -> bool:
         """Have the certificate looked at that the enclave calls run out; tell whether it is new."""
