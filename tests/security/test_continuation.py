@@ -395,6 +395,7 @@ class Renamed:
 
     def __init__(self, world: Operator, name: str, charter: Any) -> None:
         self.connected = asyncio.Event()
+        self.welcomes = 1
         note = sign_checkpoint(Checkpoint(name, START, world.kept.root()), world.log_key)
         self._told = {"note": note, "held": None}
         self._charter = charter

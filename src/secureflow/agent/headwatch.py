@@ -39,6 +39,7 @@ class Asking(Protocol):
     """The link to the centre (`adapters.link.Link`)."""
 
     connected: asyncio.Event
+    welcomes: int
 
     async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
         """Ask the centre something."""
@@ -76,6 +77,7 @@ class HeadWatch:
         """Look at each connection and from time to time, until cancelled."""
         while True:
             await self._link.connected.wait()
+            welcomes = self._link.welcomes
             problem: SecureFlowError | None = None
             try:
                 problem = await self.look()
@@ -83,7 +85,7 @@ class HeadWatch:
                 problem = error
                 _log.warning("log_not_compared", code=error.code, message=error.message)
             left = INTERVAL if problem is None else SOON
-            while left > 0 and self._link.connected.is_set() and not self._witness.troubled:
+            while left > 0 and self._link.welcomes == welcomes and not self._witness.troubled:
                 await asyncio.sleep(_STEP)
                 left -= _STEP
 

@@ -27,6 +27,7 @@ class Centre:
 
     def __init__(self, note: str, held: Any = None) -> None:
         self.connected = asyncio.Event()
+        self.welcomes = 1
         self.connected.set()
         self.answer: Any = {"note": note, "held": held}
         self.shown: list[dict[str, Any]] = []
@@ -197,6 +198,23 @@ async def test_a_refused_head_is_looked_into_at_once(tmp_path: Path) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert not world.assembly.context.witness.troubled
+
+
+async def test_a_break_that_is_shorter_than_a_look_at_the_link_is_none_that_is_missed(
+    tmp_path: Path,
+) -> None:
+    """A centre that starts again within half a second may have an older log."""
+    world = World(tmp_path)
+    await seen(world, 5)
+    centre = Centre(world.head(5))
+    task = asyncio.create_task(watch(world, centre).run())
+    await asyncio.wait_for(centre.asked.wait(), 5)
+    centre.asked.clear()
+    centre.answer = {"note": world.head(3), "held": None}
+    centre.welcomes += 1
+    await asyncio.wait_for(centre.asked.wait(), 5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_kept_heads_are_many_and_bounded(tmp_path: Path) -> None:

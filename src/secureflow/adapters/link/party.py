@@ -95,6 +95,8 @@ class Link:
         self._settled = 0.0
         self.connected = asyncio.Event()
         """Set while the centre has welcomed this party."""
+        self.welcomes = 0
+        """How often it has: a break may be shorter than any look at `connected`."""
         self.trouble: SecureFlowError | None = None
         """Why the link does not stand now."""
         self.revoked: frozenset[str] = frozenset()
@@ -238,6 +240,7 @@ class Link:
             self._backoff.reset()
             self.trouble = None
             self.compare(welcome.body.get("time"))
+            self.welcomes += 1
             self.connected.set()
 
     def _explained(self, error: SecureFlowError) -> SecureFlowError:
