@@ -5,6 +5,7 @@ Functions block. All but `enroll` and `doctor` speak to the running agent throug
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,11 @@ def _directory(config: Path) -> str:
 
 
 def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict[str, JSON]:
-    """Enrol an agent into a new directory; see `agent.enrol.enrol`."""
+    """Enrol an agent into a new directory, `-` reads stdin; see `agent.enrol.enrol`."""
     from secureflow.agent.enrol import enrol  # gRPC is loaded only here
 
     try:
-        token = token_file.read_text()
+        token = sys.stdin.readline() if str(token_file) == "-" else token_file.read_text()
     except (OSError, UnicodeError) as error:
         raise SecureFlowError(
             "invalid_file",

@@ -40,7 +40,9 @@ _CONFIG = Path("agent.yaml")
 @app.command("enroll", help=t("Make keys here and get a certificate with a one-time token."))
 def enroll(
     directory: Annotated[Path, typer.Argument(help=t("New directory."))],
-    token_file: Annotated[Path, typer.Option(help=t("File with the enrolment token."))],
+    token_file: Annotated[
+        Path, typer.Option(help=t("File with the enrolment token; `-` reads stdin."))
+    ],
     server: Annotated[str, typer.Option(help=t("URL of the server."))],
     name: Annotated[str, typer.Option(help=t("Name of this agent."))] = "agent",
     output: Output = Form.TABLE,

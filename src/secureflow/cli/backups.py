@@ -53,8 +53,9 @@ def passphrase(file: Path | None) -> str | None:
     except (OSError, UnicodeError) as error:
         raise SecureFlowError(
             "invalid_file",
-            f"The passphrase file {file} cannot be read.",
-            "Name a file with one line of text in UTF-8.",
+            f"The passphrase file {file} cannot be read: "
+            f"{getattr(error, 'strerror', '') or 'it is no text'}.",
+            "Name a file with one line of text in UTF-8 that this command's user may read.",
         ) from error
 
 

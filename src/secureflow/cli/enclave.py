@@ -20,7 +20,9 @@ Config = Annotated[Path, typer.Option(help=t("The process's YAML file."))]
 @app.command("init", help=t("Enrol an enclave with its one-time token."))
 def init(
     directory: Annotated[Path, typer.Argument(help=t("New directory."))],
-    token_file: Annotated[Path, typer.Option(help=t("File with the enrolment token."))],
+    token_file: Annotated[
+        Path, typer.Option(help=t("File with the enrolment token; `-` reads stdin."))
+    ],
     server: Annotated[str, typer.Option(help=t("URL of the server."))],
     simulated: Annotated[
         bool,

@@ -151,3 +151,11 @@ def test_a_token_file_that_is_not_there_is_named_in_words(cli: Any, tmp_path: Pa
     assert code == 2
     assert "No such file or directory. → Give the path" in err
     assert "Errno" not in err
+
+
+def test_a_token_comes_by_stdin_from_whoever_may_read_its_file(
+    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("no token\n"))
+    words = (tmp_path / "a", "--token-file", "-", "--server", "https://c.example")
+    assert "The enrolment token cannot be read" in cli("agent", "enroll", *words)[2]

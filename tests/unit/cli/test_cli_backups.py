@@ -75,6 +75,17 @@ def test_a_passphrase_that_others_can_read_is_refused(centre: Path, tmp_path: Pa
     assert not (tmp_path / "b.tar").exists()
 
 
+def test_why_a_passphrase_cannot_be_read_is_told(centre: Path, tmp_path: Path) -> None:
+    config = ["--config", str(centre / "server.yaml")]
+    (tmp_path / "bytes").write_bytes(b"\xff\xff")
+    (tmp_path / "bytes").chmod(0o600)
+    for name, why in (("none", "No such file or directory."), ("bytes", "it is no text.")):
+        words = ["server", "backup", str(tmp_path / "b"), "--passphrase-file", str(tmp_path / name)]
+        error = CliRunner().invoke(app, [*words, *config]).exception
+        assert isinstance(error, SecureFlowError)
+        assert error.message.endswith(f"{name} cannot be read: {why}")
+
+
 def ended(words: list[str]) -> int:
     error = CliRunner().invoke(app, words).exception
     assert isinstance(error, SecureFlowError)

@@ -47,7 +47,7 @@ TEXTS: Final[dict[str, str]] = {
     "Words for the log.": "写入记录的说明。",
     "Do not ask.": "不再询问。",
     "New directory.": "新目录。",
-    "File with the enrolment token.": "存放注册令牌的文件。",
+    "File with the enrolment token; `-` reads stdin.": "存放注册令牌的文件；`-` 表示读标准输入。",
     "URL of the server.": "服务器的 URL。",
     "Name of this agent.": "本代理的名称。",
     "At most so many.": "最多显示的条数。",

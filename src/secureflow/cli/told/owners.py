@@ -77,6 +77,10 @@ TEXTS: Final[dict[str, str]] = {
     "Give the path of the file that the operator handed over: --token-file.": (
         "请用 --token-file 给出运营方所交文件的路径。"
     ),
+    "The passphrase file {} cannot be read: {}.": "无法读取口令文件 {0}：{1}。",
+    "Name a file with one line of text in UTF-8 that this command's user may read.": (
+        "请给出一个只含一行 UTF-8 文本、且运行此命令的用户可读的文件。"
+    ),
     "The agent's record {} cannot be opened: {}.": "无法打开代理的记录 {0}：{1}。",
     "Check the directory's owner and free space; never delete the record: it holds this "
     "organisation's votes.": (
