@@ -2,7 +2,8 @@
 
 What belongs to a machine is replaced: folders of the system lie in a temporary one, `sudo` and
 `install` forget users, and `systemctl` starts and stops the processes of the units' `ExecStart`.
-Everything else is the page, to the letter.
+Everything else is the page, to the letter. Whether each user may read what its commands name is
+followed on the page alone: it takes no root.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ SUDO = """#!/bin/sh
 exec "$@"
 """
 INSTALL = """#!/bin/sh
-mode=0755
-while getopts dm:o:g: one; do
-  [ $one = m ] && mode=$OPTARG
+for word; do
+  shift
+  case $word in
+    -o|-g) skip=1 ;;
+    *) [ -n "$skip" ] || set -- "$@" "$word"; skip= ;;
+  esac
 done
-shift $((OPTIND - 1))
-mkdir -p "$1" && chmod $mode "$1"
+PATH=${PATH#*:} exec install "$@"
 """
 SYSTEMCTL = """#!/bin/sh
 # systemctl enable --now|start|stop UNIT
@@ -80,7 +83,9 @@ def machine(tmp_path: Path) -> Path:
 
 def placed(text: str, machine: Path, rest: int, link: int) -> str:
     """Return the page's commands for this machine."""
-    text = text.replace("/opt/secureflow/bin", f"{machine}/bin").replace("/var/", f"{machine}/var/")
+    text = text.replace("/opt/secureflow/bin", f"{machine}/bin")
+    for folder in ("/var/", "/etc/"):
+        text = text.replace(folder, f"{machine}{folder}")
     text = text.replace(
         "--host centre.example", f"--host 127.0.0.1 --rest-port {rest} --link-port {link}"
     )
@@ -123,9 +128,52 @@ def test_the_page_does_what_it_says(machine: Path) -> None:
         for backup in (machine / "var/backups").rglob("*.tar"):
             assert backup.stat().st_mode & 0o777 == 0o600
         assert len(list((machine / "var/backups").rglob("*.tar"))) == 3
+        for secret in (machine / "etc/secureflow").iterdir():
+            assert secret.stat().st_mode & 0o777 == 0o600
     finally:
         for state in (machine / "run").glob("*.pid"):
             subprocess.run(["/bin/kill", state.read_text().strip()], check=False)
+
+
+def test_each_user_may_read_what_its_commands_name() -> None:
+    """A file of root's or of another process's user cannot be opened after `sudo -u`."""
+    assert refused("\n".join(blocks())) == []
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        "sudo -u agent secureflow agent enroll --token-file bank-a.token",
+        "install -d -m 0700 -o server /s\nsudo -u enclave secureflow init --token-file /s/token",
+        "install -d -m 0700 -o server /s\n(umask 077; head x > /s/key)\nsudo -u server cat /s/key",
+    ],
+)
+def test_a_file_that_a_user_cannot_read_is_found(commands: str) -> None:
+    assert len(refused(commands)) == 1
+
+
+def refused(commands: str) -> list[str]:
+    """Follow whose each folder and file is, and return what a user other than it would open."""
+    owners: dict[str, str] = {}
+    found: list[str] = []
+    for line in commands.splitlines():
+        user = (re.findall(r"^sudo -u (\S+)", line) or ["root"])[0]
+        words = line.split(" < ")[0].split()
+        if "install" in words:
+            owners[words[-1]] = (re.findall(r" -o (\S+)", line) or ["root"])[0]
+        elif words and words[0] == "mv":
+            owners[words[2]] = owners.pop(words[1])
+        elif user != "root":
+            named = [word for word in words if re.match(r"/(?!opt/)", word)]
+            named += re.findall(r"-file ([^/\s-]\S*)", line)
+            found += [f"{user}: {one}" for one in named if _owner(one, owners) != user]
+        owners |= dict.fromkeys(re.findall(r"(?:>|--save) *([^\s)]+)", line), user)
+    return found
+
+
+def _owner(path: str, owners: dict[str, str]) -> str:
+    above = [path, *(str(one) for one in Path(path).parents)]
+    return next((owners[one] for one in above if one in owners), "root")
 
 
 def test_every_code_that_the_page_names_exists() -> None:
