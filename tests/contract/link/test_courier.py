@@ -443,3 +443,29 @@ def test_back_off_grows_and_starts_over() -> None:
     assert waits[-1] >= 7.5
     backoff.reset()
     assert backoff.next() <= 0.1
+
+
+async def test_what_is_asked_again_while_it_is_being_withdrawn_is_begun_anew(
+    centre: Centre,
+) -> None:
+    begun, cancelled, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def handle(verb: str, body: JSON, rider: JSON) -> JSON:
+        if begun.is_set():
+            assert ended.is_set()  # never two at once
+            return {"again": True}
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+            await asyncio.sleep(0.2)  # what it holds is put away
+            ended.set()
+
+    async with party(centre, handle=handle):
+        asking = asyncio.create_task(centre.ask("bank-a", "train"))
+        await begun.wait()
+        await centre.server.withdraw("job_1")
+        await cancelled.wait()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert await asyncio.wait_for(centre.ask("bank-a", "train"), 10) == {"again": True}

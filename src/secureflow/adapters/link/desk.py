@@ -76,16 +76,29 @@ class Desk:
         self._stream = None
 
     def take(self, request: Envelope) -> None:
-        """Start working on a request, unless it is being worked on or was answered."""
+        """Start working on a request, unless it is being worked on or was answered.
+
+        One that was withdrawn and has not ended yet is begun anew when it has.
+        """
+        before = self._tasks.get(request.id)
         if request.id in self._answered:
             self._send(request.id, self._answered[request.id])
-        elif len(self._tasks) >= MAX_OPEN and request.id not in self._tasks:
+        elif before is None and len(self._tasks) >= MAX_OPEN:
             busy = f"{request.id} is one request too many: {MAX_OPEN} are being worked on."
             self._send(request.id, SecureFlowError("party_busy", busy, "Ask again later."))
-        elif request.id not in self._tasks:
-            task = asyncio.create_task(self._work(request), name=f"request {request.id}")
+        elif before is None or before.cancelling():
+            task = asyncio.create_task(self._after(before, request), name=f"request {request.id}")
             self._tasks[request.id] = task
-            task.add_done_callback(lambda _: self._tasks.pop(request.id, None))
+            task.add_done_callback(lambda _: self._forget(request.id, task))
+
+    async def _after(self, before: asyncio.Task[None] | None, request: Envelope) -> None:
+        if before is not None:
+            await asyncio.wait({before})
+        await self._work(request)
+
+    def _forget(self, identifier: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(identifier) is task:
+            del self._tasks[identifier]
 
     def withdraw(self, job: str) -> None:
         """Stop working on a job's requests."""
