@@ -17,7 +17,10 @@ import pytest
 from secureflow.kit.process import run_until_told
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, signal, sys
+# Here and not before the program starts: forked by Python, gRPC's fork handlers would run in it.
+# And whatever it inherits: the tests themselves may run under nohup.
+signal.signal(signal.SIGHUP, signal.SIG_IGN if "shielded" in sys.argv else signal.SIG_DFL)
 from secureflow.kit.logging import configure_logging
 from secureflow.kit.process import Hangup, run_until_told
 
@@ -45,7 +48,6 @@ def started() -> Iterator[Start]:
             command = [sys.executable, "-c", PROGRAM, *arguments]
             pipes: dict[str, Any] = {
                 "stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE,
-                "preexec_fn": unshielded,  # the tests themselves may run under nohup
                 **options,
             }  # fmt: skip
             process = subprocess.Popen(command, stdout=subprocess.PIPE, **pipes)
@@ -56,11 +58,6 @@ def started() -> Iterator[Start]:
             return process
 
         yield start
-
-
-def unshielded() -> None:
-    """Let SIGHUP do what it does by itself."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def ended(process: subprocess.Popen[bytes]) -> bytes:
@@ -95,9 +92,7 @@ def test_a_closed_terminal_ends_what_was_started_in_it(started: Start) -> None:
 
 def test_a_shielded_process_outlives_its_terminal(started: Start) -> None:
     terminal, end = pty.openpty()
-    process = started(
-        "reload", stdin=end, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    )
+    process = started("reload", "shielded", stdin=end)
     os.close(end)
     os.close(terminal)
     process.send_signal(signal.SIGHUP)
