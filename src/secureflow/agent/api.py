@@ -15,6 +15,7 @@ import yaml
 from secureflow.agent.control import call
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.private import DENIED
 
 JSON = Any
 PATIENCE = 15.0
@@ -67,7 +68,9 @@ def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict
             "invalid_file",
             f"The token file {token_file} cannot be read: "
             f"{getattr(error, 'strerror', '') or 'it is no text'}.",
-            "Give the path of the file that the operator handed over: --token-file.",
+            DENIED
+            if isinstance(error, PermissionError)
+            else "Give the path of the file that the operator handed over: --token-file.",
         ) from error
     return enrol(directory, token, server, name)
 

@@ -41,7 +41,8 @@ _CONFIG = Path("agent.yaml")
 def enroll(
     directory: Annotated[Path, typer.Argument(help=t("New directory."))],
     token_file: Annotated[
-        Path, typer.Option(help=t("File with the enrolment token; `-` reads stdin."))
+        Path,
+        typer.Option(readable=False, help=t("File with the enrolment token; `-` reads stdin.")),
     ],
     server: Annotated[str, typer.Option(help=t("URL of the server."))],
     name: Annotated[str, typer.Option(help=t("Name of this agent."))] = "agent",

@@ -12,7 +12,7 @@ import typer
 from secureflow.cli.console import moment, say
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.private import read_private
+from secureflow.kit.private import DENIED, read_private
 
 if TYPE_CHECKING:
     from secureflow.kit.archive import Manifest
@@ -23,6 +23,7 @@ PassphraseFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
+        readable=False,  # looked at by us: click has no next step
         help=t("File with the passphrase that seals the keys; or SECUREFLOW_BACKUP_PASSPHRASE."),
     ),
 ]
@@ -55,7 +56,9 @@ def passphrase(file: Path | None) -> str | None:
             "invalid_file",
             f"The passphrase file {file} cannot be read: "
             f"{getattr(error, 'strerror', '') or 'it is no text'}.",
-            "Name a file with one line of text in UTF-8 that this command's user may read.",
+            DENIED
+            if isinstance(error, PermissionError)
+            else "Name a file with one line of text in UTF-8.",
         ) from error
 
 

@@ -21,7 +21,8 @@ Config = Annotated[Path, typer.Option(help=t("The process's YAML file."))]
 def init(
     directory: Annotated[Path, typer.Argument(help=t("New directory."))],
     token_file: Annotated[
-        Path, typer.Option(help=t("File with the enrolment token; `-` reads stdin."))
+        Path,
+        typer.Option(readable=False, help=t("File with the enrolment token; `-` reads stdin.")),
     ],
     server: Annotated[str, typer.Option(help=t("URL of the server."))],
     simulated: Annotated[

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.private import DENIED, read_private
 
 _LIMIT = 64 << 20
 
@@ -21,7 +22,8 @@ def read_bytes(path: Path, limit: int = _LIMIT) -> bytes:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.") from error
+        hint = DENIED if isinstance(error, PermissionError) else ""
+        raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.", hint) from error
     if len(data) > limit:
         raise SecureFlowError("invalid_file", f"{path} has more than {limit} bytes.")
     return data
@@ -65,13 +67,12 @@ def read_secret(path: Path) -> str:
     Raises:
         SecureFlowError: `invalid_file`; `key_exposed` when others can read it.
     """
-    from secureflow.kit.private import read_private
-
     if str(path) != "-":
         try:
             read_private(path)
         except OSError as error:
-            raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.") from error
+            hint = DENIED if isinstance(error, PermissionError) else ""
+            raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.", hint) from error
     return read_token(path)
 
 

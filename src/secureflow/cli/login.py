@@ -21,7 +21,8 @@ def login(
     ] = "",
     ca: Annotated[Path | None, typer.Option(help=t("PEM file of the only CA to trust."))] = None,
     password_file: Annotated[
-        Path | None, typer.Option(help=t("File with the password; `-` reads stdin."))
+        Path | None,
+        typer.Option(readable=False, help=t("File with the password; `-` reads stdin.")),
     ] = None,
     context: Annotated[
         str, typer.Option(help=t("Keep the token in this context; the chosen one stays chosen."))

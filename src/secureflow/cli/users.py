@@ -56,7 +56,10 @@ def create(
     password_file: Annotated[
         Path | None,
         typer.Option(
-            help=t("File with the first password; `-` reads stdin. It is asked for when not given.")
+            readable=False,
+            help=t(
+                "File with the first password; `-` reads stdin. It is asked for when not given."
+            ),
         ),
     ] = None,
     output: Output = Form.TABLE,
@@ -94,10 +97,16 @@ def enable(user: User, yes: Yes = False) -> None:
 @app.command("password", help=t("Change your own password."))
 def password(
     old_file: Annotated[
-        Path | None, typer.Option(help=t("File with the old password. Default: it is asked for."))
+        Path | None,
+        typer.Option(
+            readable=False, help=t("File with the old password. Default: it is asked for.")
+        ),
     ] = None,
     new_file: Annotated[
-        Path | None, typer.Option(help=t("File with the new password. Default: it is asked for."))
+        Path | None,
+        typer.Option(
+            readable=False, help=t("File with the new password. Default: it is asked for.")
+        ),
     ] = None,
 ) -> None:
     """Change the caller's password."""

@@ -13,10 +13,16 @@ import os
 import stat
 from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
 from secureflow.kit.errors import SecureFlowError
 
 _ROOT = 0
+DENIED: Final = (
+    "Run this as a user who may read it, or copy it for this one: "
+    "install -m 0600 -o USER FILE COPY."
+)
+"""The next step where a file cannot be read for its owner or mode."""
 
 
 def keep_private(path: Path) -> None:

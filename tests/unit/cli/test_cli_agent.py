@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import socket
@@ -159,3 +160,30 @@ def test_a_token_comes_by_stdin_from_whoever_may_read_its_file(
     monkeypatch.setattr("sys.stdin", io.StringIO("no token\n"))
     words = (tmp_path / "a", "--token-file", "-", "--server", "https://c.example")
     assert "The enrolment token cannot be read" in cli("agent", "enroll", *words)[2]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("agent", "enroll", "new", "--server", "https://c.example", "--token-file"),
+        ("enclave", "init", "new", "--server", "https://c.example", "--token-file"),
+        ("server", "restore", "b.tar", "--dir", "new", "--passphrase-file"),
+        ("user", "password", "--old-file"),
+    ],
+    ids=" ".join,
+)
+def test_a_file_of_another_user_is_refused_with_the_next_step(
+    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "theirs"
+    file.write_text("secret")
+
+    def denied(path: Path, *_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr(Path, "read_text", denied)
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    code, _, err = cli(*words, file)
+    assert code == 2
+    assert "Permission denied. → Run this as a user who may read it" in err

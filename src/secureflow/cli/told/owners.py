@@ -78,8 +78,10 @@ TEXTS: Final[dict[str, str]] = {
         "请用 --token-file 给出运营方所交文件的路径。"
     ),
     "The passphrase file {} cannot be read: {}.": "无法读取口令文件 {0}：{1}。",
-    "Name a file with one line of text in UTF-8 that this command's user may read.": (
-        "请给出一个只含一行 UTF-8 文本、且运行此命令的用户可读的文件。"
+    "Name a file with one line of text in UTF-8.": "请给出只含一行 UTF-8 文本的文件。",
+    "Run this as a user who may read it, or copy it for this one: "
+    "install -m 0600 -o USER FILE COPY.": (
+        "请以可读取它的用户运行，或为当前用户复制一份：install -m 0600 -o USER FILE COPY。"
     ),
     "The agent's record {} cannot be opened: {}.": "无法打开代理的记录 {0}：{1}。",
     "Check the directory's owner and free space; never delete the record: it holds this "
