@@ -143,7 +143,8 @@ def restore(
         raise SecureFlowError(
             "restore_failed",
             f"The backup cannot be restored into {directory}: {error.strerror}.",
-            "Free space, or choose another folder; nothing that was there before is lost.",
+            "Free space, or choose another folder that this user may write; nothing that was there "
+            "before is lost.",
         ) from error
 
 

@@ -215,5 +215,6 @@ def _unauthenticated() -> SecureFlowError:
     return SecureFlowError(
         "unauthenticated",
         "The request carries no valid token.",
-        "Log in (POST /api/v1/login) and send `Authorization: Bearer sft_…`.",
+        "Log in: secureflow login URL --ca FILE. Programs: POST /api/v1/login, then "
+        "`Authorization: Bearer sft_…`.",
     )

@@ -21,7 +21,7 @@ from secureflow.cli.backups import (
 )
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
 from secureflow.cli.files import read_json, write_text
-from secureflow.cli.texts import t
+from secureflow.cli.texts import explained, said, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import loading
 
@@ -90,6 +90,7 @@ def status(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     if output is Form.TABLE:
         told["settings"] = _standing(told["settings"])
         told["clock_skew"] = _clocks(told.get("clock_skew"))
+        told["trouble"] = _trouble(told.get("trouble"))
         told["restored"] = _restored(told.get("restored"))
         told["jobs"] = "\n".join(map(_job, told.get("jobs") or ()))
     show(told, output)
@@ -143,6 +144,12 @@ def _restored(told: dict[str, Any] | None) -> str:
         when=moment(told["taken_at"]),
         domains=", ".join(told.get("settled") or ()) or "-",
     )
+
+
+def _trouble(told: dict[str, Any] | None) -> str:
+    if told is None:
+        return t("no")
+    return f"{explained(str(told['code']), str(told['message']))} → {said(str(told['hint']))}"
 
 
 def _clocks(skew: int | None) -> str:

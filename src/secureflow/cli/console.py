@@ -158,7 +158,9 @@ def _yaml(plain: Any) -> str:
     return shown(text.rstrip(), several=True)
 
 
-_TIMES = frozenset({"created", "expires", "updated", "used", "since", "revoked", "at", "removed"})
+_TIMES = frozenset(
+    ["created", "expires", "updated", "used", "since", "revoked", "at", "removed", "taken_at"]
+)
 _WORDS = frozenset({"state", "kind", "type", "outcome", "link", "unit"})
 """Fields whose values are words of a short list, told in the person's language."""
 _FACTS = frozenset({"progress"})

@@ -69,7 +69,8 @@ def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
     bad = next((one for one in found if not one["ok"]), None)
     if bad is not None:
         code = str(bad.get("code") or "unavailable")
-        message = f"{t(bad['leg'])}: {explained(code, bad['message'])}"
+        told = explained(code, bad["message"])
+        message = t("{leg}: {told}", leg=t(bad["leg"]), told=told)
         raise SecureFlowError(code, message, said(bad.get("hint", "")))
 
 
@@ -147,8 +148,9 @@ def _tls(way: Way) -> str:
             socket.create_connection(way.address[:2], PATIENCE) as raw,
             context.wrap_socket(raw, server_hostname=way.host) as wrapped,
         ):
-            certificate = wrapped.getpeercert() or {}
-            return f"{wrapped.version()}, {t('until')} {certificate.get('notAfter', '?')}"
+            ends = str((wrapped.getpeercert() or {}).get("notAfter", ""))
+            until = moment(ssl.cert_time_to_seconds(ends)) if ends else "?"
+            return t("{version}, until {until}", version=wrapped.version(), until=until)
     except ssl.SSLCertVerificationError as error:
         if error.verify_code in OUT_OF_TIME:
             raise SecureFlowError(

@@ -44,7 +44,9 @@ def init(
 
     token = read_token(token_file)
     show(enrol(directory, token, server, name=name, simulated=simulated), output)
-    say(t("Next: secureflow enclave start --config {path}", path=directory / "enclave.yaml"))
+    path = directory / "enclave.yaml"
+    say(t("Agents of other machines reach it only where `uplink` in {path} says how.", path=path))
+    say(t("Next: secureflow enclave start --config {path}", path=path))
 
 
 @app.command("start", help=t("Run the enclave until SIGTERM."))

@@ -170,7 +170,8 @@ def failed(directory: Path, error: OSError) -> SecureFlowError:
     return SecureFlowError(
         "restore_failed",
         f"The backup cannot be restored into {directory}: {error.strerror}.",
-        "Free space, or choose another folder; nothing that was there before is lost.",
+        "Free space, or choose another folder that this user may write; nothing that was there "
+        "before is lost.",
     )
 
 

@@ -28,7 +28,11 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
             "pinned": {"charter": {"version": 1}, "signatures": {}},
             "candidate": {"charter": CHARTER.json(), "signatures": {}},
         },
-        "log": [{"at": 1, "what": "charter.pinned"}],
+        "log": [{"at": 1, "what": "charter.pinned", "facts": {"taken_at": 1_795_869_074}}],
+        "status": {
+            "settings": {"state": "same", "changed": [], "restart": []},
+            "trouble": {"code": "link_broken", "message": "It broke.", "hint": "Mend it."},
+        },
         "leaves": [{"kind": "approval", "hash": "ab" * 32, "proved": True, "leaf": {}}],
     }
 
@@ -107,6 +111,8 @@ def test_an_alarm_is_cleared_only_with_a_reason_and_a_yes(cli: Any, asked: Any) 
 def test_log_and_status(cli: Any, asked: Any) -> None:
     assert "charter.pinned" in cli("agent", "log", "--job", "job_1", "--limit", 5)[1]
     assert asked[-1] == ("log", {"job": "job_1", "limit": 5})
+    assert "taken_at=2026-11-2" in cli("agent", "log", "--limit", 5)[1]
+    assert "It broke. → Mend it." in cli("agent", "status")[1]
     assert "ab" * 32 in cli("agent", "leaves", "job_1")[1]
     assert asked[-1] == ("leaves", {"job": "job_1"})
 

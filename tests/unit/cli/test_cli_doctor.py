@@ -66,12 +66,16 @@ def test_a_log_that_was_set_back_is_named_with_the_way_out(centre: Any, cli: Any
     assert CONTINUE in err
 
 
-def test_parts_that_do_not_work_are_named(centre: Any, cli: Any) -> None:
+def test_parts_that_do_not_work_are_named(
+    centre: Any, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
     centre.answers["GET /readyz"] = (503, {"database": True, "writing": False})
     code, _, err = cli("doctor")
     assert code == 6
     assert "Parts of the server do not work: writing." in err
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    assert "就绪：服务器的" in cli("doctor")[2]
 
 
 def test_clocks_that_differ_are_named_even_where_this_one_is_right(centre: Any, cli: Any) -> None:

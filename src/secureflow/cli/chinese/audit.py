@@ -16,7 +16,7 @@ TEXTS: Final[dict[str, str]] = {
         "离线验证审计包；不完整或不真实则退出码为 7。"
     ),
     "Verified: every entry is signed, chained, included and cosigned, and no end is cut.": (
-        "验证通过：每个条目均已签名、成链、收录并联署，且无人的末尾被截去。"
+        "验证通过：每个条目均已签名、成链、收录并联署，且没有任何一方的结尾被截去。"
     ),
     "Leaves that a party kept (agent leaves JOB -o json): are they in it?": (
         "某参与方自己保存的叶子（agent leaves JOB -o json）：审计包中有没有？"

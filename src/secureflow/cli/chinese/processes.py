@@ -6,6 +6,9 @@ from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
     "The attested worker that opens sealed updates.": "经远程证明的工作进程，负责打开密封的更新。",
+    "Agents of other machines reach it only where `uplink` in {path} says how.": (
+        "其他机器上的代理能否访问它，取决于 {path} 中的 `uplink`：请先填写。"
+    ),
     "Next: secureflow enclave start --config {path}": (
         "下一步：secureflow enclave start --config {path}"
     ),

@@ -6,6 +6,12 @@ from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
     "id": "编号",
+    "file": "文件",
+    "bytes": "字节数",
+    "made": "制作时间",
+    "accused": "已指控",
+    "roster": "名单",
+    "spec": "规格",
     "organisation": "机构",
     "roles": "角色",
     "disabled": "停用",

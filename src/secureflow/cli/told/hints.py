@@ -103,9 +103,8 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "Wait {} s and try again.": "请等待 {0} 秒后重试。",
     "Check both; a disabled account cannot log in either.": "请检查二者；被停用的账户也无法登录。",
-    "Log in (POST /api/v1/login) and send `Authorization: Bearer sft_…`.": (
-        "请登录：secureflow login URL --ca FILE。"
-    ),
+    "Log in: secureflow login URL --ca FILE. Programs: POST /api/v1/login, then "
+    "`Authorization: Bearer sft_…`.": "请登录：secureflow login URL --ca FILE。",
     "Log in again.": "请重新登录。",
     "Give the operator's people the role platform-admin and no organisation.": (
         "运营方人员应为 platform-admin 角色且不属于任何机构。"
@@ -227,9 +226,8 @@ TEXTS: Final[dict[str, str]] = {
     "backup's in its place; stop the process first.": (
         "请指定新目录；或用 --into-existing 把该目录的数据库移到一旁并换上备份的（请先停止进程）。"
     ),
-    "Free space, or choose another folder; nothing that was there before is lost.": (
-        "请腾出空间或换个目录；原有内容没有丢失。"
-    ),
+    "Free space, or choose another folder that this user may write; nothing that was there "
+    "before is lost.": ("请腾出空间或换个目录；原有内容没有丢失。"),
     # kit.disk
     "The operator looks after it; what waits goes on by itself then.": (
         "由运营方处理；等待中的工作随后会自行继续。"

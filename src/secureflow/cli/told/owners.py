@@ -88,6 +88,8 @@ TEXTS: Final[dict[str, str]] = {
     "organisation's votes.": (
         "请检查目录的属主与剩余空间；切勿删除该记录：其中保存着本机构的投票。"
     ),
+    # backups
+    "{} is there already.": "{0} 已经存在。",
     # charter
     "Charter version {} is signed by {} of its {} members; it needs {}. Missing: {}.": (
         "章程第 {0} 版由其 {2} 个成员中的 {1} 个签署；需要：{3}。缺少：{4}。"
