@@ -6,12 +6,16 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from secureflow.cli.main import app
 from secureflow.server.rest.export import description
 
 ROOT = Path(__file__).resolve().parents[3]
+ROOT_COMMAND: Any = get_command(app)
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
@@ -50,6 +54,34 @@ def test_every_dependency_has_its_reason() -> None:
 def test_the_api_description_is_that_of_the_code() -> None:
     written = json.loads((ROOT / "api" / "openapi.json").read_text())
     assert written == json.loads(description()), "make docs"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_commands_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text()
+    told = re.findall(r"(?:^|/bin/)(secureflow .*)$", text, re.MULTILINE)
+    told += re.findall(r"`((?:secureflow )?[a-z]+ [a-z-]+[^`]*)`", text)
+    gone = {"user create --password"} if page.name == "CHANGELOG.md" else set()
+    assert [one for one in told if one not in gone and _unknown(one)] == []
+
+
+def _unknown(told: str) -> bool:
+    """Tell whether a line asks for a command or an option that there is not."""
+    at, ours, words = ROOT_COMMAND, told.startswith("secureflow "), told.split()
+    named = True  # words still name commands
+    for word in words[ours:]:
+        name, known = word.strip("'…,:").split("=")[0], getattr(at, "commands", {})
+        if word in {"#", "<", "|"}:
+            break
+        if name.startswith("--"):
+            named = False
+            if name not in {*(one for option in at.params for one in option.opts), "--help"}:
+                return True
+        elif named and known and re.fullmatch(r"[a-z-]+(\|[a-z-]+)*", name):
+            if not set(name.split("|")) <= set(known):
+                return at is not ROOT_COMMAND or ours
+            at, named = known.get(name, at), "|" not in name
+    return False
 
 
 def test_the_readmes_are_in_step() -> None:
