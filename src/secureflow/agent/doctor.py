@@ -395,13 +395,8 @@ def _enclave(way: Way) -> str:
 
 
 def _running(way: Way) -> str:
-    """Ask the running agent whether it goes by this file; one that does not run is no fault."""
-    try:
-        told = call(way.known.socket, "status", {}, PATIENCE)
-    except SecureFlowError as error:
-        if error.code == "agent_not_running":
-            return "no agent runs here"
-        raise
+    """Ask the running agent whether it goes by this file."""
+    told = call(way.known.socket, "status", {}, PATIENCE)
     settings = told["settings"]
     if settings["problem"] is not None:
         raise SecureFlowError.from_json(settings["problem"])

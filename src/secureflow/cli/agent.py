@@ -93,7 +93,17 @@ def status(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
         told["trouble"] = _trouble(told.get("trouble"))
         told["restored"] = _restored(told.get("restored"))
         told["jobs"] = "\n".join(map(_job, told.get("jobs") or ()))
+        told["trouble"] = _fault(told.get("trouble"))
     show(told, output)
+
+
+def _fault(trouble: dict[str, Any] | None) -> str:
+    """Return what is wrong with the link, as a sentence, and the next step."""
+    if not trouble:
+        return ""
+    hint = trouble.get("hint")
+    message = explained(str(trouble.get("code", "")), str(trouble.get("message", "")))
+    return f"{message} → {said(str(hint))}" if hint else message
 
 
 @app.command("reload", help=t("Bring the edited settings into force, without a restart."))

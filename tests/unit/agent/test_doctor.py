@@ -16,7 +16,7 @@ from peers.links import DOMAIN, Centre, Pki, now
 from secureflow import __version__
 from secureflow.adapters.datasources import dataset_commitment
 from secureflow.adapters.tee import SimulatedPlatform, code_measurement
-from secureflow.agent import doctor
+from secureflow.agent import control, doctor
 from secureflow.agent.charter import CharterDesk
 from secureflow.agent.doctor import examine
 from secureflow.agent.publications import declaration
@@ -101,6 +101,23 @@ async def _healthy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
     writer.close()
+
+
+@pytest.fixture(autouse=True)
+def running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent runs by the file that is looked at."""
+    told = {"settings": {"state": "same", "changed": [], "restart": [], "problem": None}}
+    monkeypatch.setattr(doctor, "call", lambda *_: told)
+
+
+async def test_an_agent_that_does_not_run_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever watches the doctor's exit code must hear of it."""
+    monkeypatch.setattr(doctor, "call", control.call)
+    async with patient(tmp_path) as sick:
+        assert await sick.failed() == {"running": "agent_not_running"}
+        assert "secureflow agent start" in (await sick.legs())["running"]["hint"]
 
 
 async def test_a_healthy_agent(tmp_path: Path) -> None:

@@ -152,7 +152,6 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "The centre does not answer.": "中心没有应答。",
     "Look at the server's log.": "请查看服务器日志。",
-    "no agent runs here": "此处没有运行中的代理",
     "the running agent goes by this file": "运行中的代理与此文件一致",
     "The running agent does not go by {} as it is now: {}.": (
         "运行中的代理尚未采用 {0} 的当前内容：{1}。"
