@@ -73,13 +73,14 @@ class LogGuard:
             settled: whether the party goes by no newer charter than this centre. Else it does not
                 count as seen yet: the newer one may name members who hold more.
         """
+        origin = self._ledger.origin
         kept, forks = 0, list[int]()
         against: list[tuple[int, str]] = []
         for text in notes[:MAX_SHOWN]:
             head = self._signed(text)
             if head is None:
                 continue
-            later = head.origin != self._ledger.origin
+            later = head.origin != origin
             root = None if later else await self._root(head.size)
             if root == head.root:
                 kept = max(kept, head.size)
@@ -93,7 +94,10 @@ class LogGuard:
         shown = max(against)[1] if against else ""
         if not settled and not shown:
             return self._ledger.hold
-        return await self._judge(party, shown, kept, min(forks, default=0))
+        judged = await self._judge(origin, party, shown, kept, min(forks, default=0))
+        if self._ledger.origin != origin:  # the members let it go on meanwhile
+            return await self.shown(party, notes, places, settled=settled)
+        return judged
 
     async def settle(self) -> Hold | None:
         """Let a restored log go on once nobody who could hold a newer head is left."""
@@ -170,12 +174,15 @@ class LogGuard:
                 return index + 1
         return 0
 
-    async def _judge(self, party: str, shown: str, kept: int, forked: int) -> Hold | None:
+    async def _judge(
+        self, origin: str, party: str, shown: str, kept: int, forked: int
+    ) -> Hold | None:
         now = self._clock()
 
         def decide(hold: Hold | None, size: int) -> Hold | None:
-            if hold is None and not shown:
-                return None
+            # What was compared is the log of this name; that of the next one holds what it kept.
+            if self._ledger.origin != origin or (hold is None and not shown):
+                return hold
             known = (hold or Hold("shown", now, size)).confirmed(party, kept)
             known = known.against(party, shown) if shown else known
             return known.differing(forked) if known.head else known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -315,6 +316,35 @@ async def test_a_continued_log_keeps_its_beginning_and_signs_under_a_new_name(
     assert (third.origin, len(await third.entries())) == (name, 10)
     # An old head, that of the gap too, holds the log no more.
     assert await watching.shown("bank-b", [newest.note, old]) is None
+
+
+async def test_a_head_that_is_compared_while_the_log_goes_on_holds_nothing(
+    database: Database, ledger: SqlLedger, reopened: Callable[[], SqlLedger]
+) -> None:
+    """The old log's head was taken for one of the new name, which has no way to go on again."""
+    await ledger.append(notes(5))
+    newest = await ledger.append(notes(4, 5))
+    await set_back(database, 5)
+    again = reopened()
+    await again.start()
+    judge = guard(database, again)
+    assert await judge.shown("bank-a", [newest.note]) is not None
+    compared, slow = judge._root, asyncio.Event()
+
+    async def slowly(size: int) -> bytes | None:
+        root = await compared(size)
+        slow.set()
+        await held.wait()
+        return root
+
+    held, judge._root = asyncio.Event(), slowly  # type: ignore[method-assign]
+    showing = asyncio.create_task(judge.shown("bank-b", [newest.note]))
+    await slow.wait()
+    await continued(again, 5)
+    held.set()
+    assert await showing is None
+    assert again.hold is None
+    await again.append(notes(1, 950))
 
 
 async def test_what_was_done_after_the_set_back_follows_the_continuation(
