@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
@@ -345,6 +347,20 @@ async def test_a_head_that_is_compared_while_the_log_goes_on_holds_nothing(
     assert await showing is None
     assert again.hold is None
     await again.append(notes(1, 950))
+
+
+async def test_a_stored_hold_of_an_earlier_name_is_over(
+    database: Database, ledger: SqlLedger, reopened: Callable[[], SqlLedger]
+) -> None:
+    newest = await ledger.append(notes(9))
+    hold = Hold("shown", NOW, 5, head=newest.note, by="bank-a")
+    told = sa.text("UPDATE log_head SET hold = :hold, origin = :origin")
+    for origin, held in ((ORIGIN, True), (f"{ORIGIN}~2", False)):
+        async with database.engine.begin() as connection:
+            await connection.execute(told, {"hold": json.dumps(hold.json()), "origin": origin})
+        again = reopened()
+        await again.start()
+        assert (again.hold is not None) is held
 
 
 async def test_what_was_done_after_the_set_back_follows_the_continuation(

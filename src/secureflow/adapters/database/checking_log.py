@@ -75,7 +75,7 @@ class LogCheck:
             )
             return
         try:
-            stored_hold(head.hold)
+            stored_hold(head.hold, head.origin)
         except SecureFlowError:
             yield self._bad("log_head: its hold cannot be read.")
         self._origin = head.origin

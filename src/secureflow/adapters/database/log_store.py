@@ -354,7 +354,7 @@ class LogStore:
         if key != self._key.public or not continues(origin, self._first):
             raise self._fenced(f"the log {origin} under another key or name")
         self.origin = origin
-        self.hold = stored_hold(hold)
+        self.hold = stored_hold(hold, origin)
         return int(size)
 
     def _keep_hold(self, cursor: Any, hold: Hold | None) -> None:

@@ -8,11 +8,19 @@ from __future__ import annotations
 from typing import Any
 
 from secureflow.adapters.database.damage import damaged_log, load_json
+from secureflow.domain.origins import continues
+from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.ledger.setback import Hold, read_hold
 
 
-def stored_hold(text: Any) -> Hold | None:
+def stored_hold(text: Any, origin: str) -> Hold | None:
     """Return why the log is held, or None. What cannot be read must not pass for a log that is not.
+
+    A hold by a head of an earlier name is over: the members let the log go on since.
+
+    Args:
+        text: as it is stored.
+        origin: the log's present name.
 
     Raises:
         SecureFlowError: `record_damaged`.
@@ -22,7 +30,8 @@ def stored_hold(text: Any) -> Hold | None:
     hold = read_hold(load_json(text))
     if hold is None:
         raise damaged_log("why it is held cannot be read")
-    return hold
+    shown = parse_note(hold.head).checkpoint.origin if hold.head else origin
+    return hold if continues(shown, origin) else None
 
 
 def hold_if_restored(row: Any, size: int, now: int) -> Hold | None:
