@@ -90,20 +90,11 @@ def status(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     if output is Form.TABLE:
         told["settings"] = _standing(told["settings"])
         told["clock_skew"] = _clocks(told.get("clock_skew"))
-        told["trouble"] = _trouble(told.get("trouble"))
+        for name in ("trouble", "set_back"):
+            told[name] = _trouble(told.get(name))
         told["restored"] = _restored(told.get("restored"))
         told["jobs"] = "\n".join(map(_job, told.get("jobs") or ()))
-        told["trouble"] = _fault(told.get("trouble"))
     show(told, output)
-
-
-def _fault(trouble: dict[str, Any] | None) -> str:
-    """Return what is wrong with the link, as a sentence, and the next step."""
-    if not trouble:
-        return ""
-    hint = trouble.get("hint")
-    message = explained(str(trouble.get("code", "")), str(trouble.get("message", "")))
-    return f"{message} → {said(str(hint))}" if hint else message
 
 
 @app.command("reload", help=t("Bring the edited settings into force, without a restart."))
@@ -157,9 +148,11 @@ def _restored(told: dict[str, Any] | None) -> str:
 
 
 def _trouble(told: dict[str, Any] | None) -> str:
-    if told is None:
+    """Return what is wrong, as a sentence, and the next step."""
+    if not told:
         return t("no")
-    return f"{explained(str(told['code']), str(told['message']))} → {said(str(told['hint']))}"
+    code, message, hint = (str(told.get(name) or "") for name in ("code", "message", "hint"))
+    return explained(code, message) + (f" → {said(hint)}" if hint else "")
 
 
 def _clocks(skew: int | None) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from secureflow.agent import api
+from secureflow.agent.headwatch import seen_set_back
 from secureflow.domain.charter import Charter, Member
 from secureflow.kit.crypto import SigningKey
 
@@ -32,6 +33,7 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         "status": {
             "settings": {"state": "same", "changed": [], "restart": []},
             "trouble": {"code": "link_broken", "message": "It broke.", "hint": "Mend it."},
+            "set_back": seen_set_back("log.example", 1343, 1115).as_json(),
         },
         "leaves": [{"kind": "approval", "hash": "ab" * 32, "proved": True, "leaf": {}}],
     }
@@ -112,7 +114,10 @@ def test_log_and_status(cli: Any, asked: Any) -> None:
     assert "charter.pinned" in cli("agent", "log", "--job", "job_1", "--limit", 5)[1]
     assert asked[-1] == ("log", {"job": "job_1", "limit": 5})
     assert "taken_at=2026-11-2" in cli("agent", "log", "--limit", 5)[1]
-    assert "It broke. → Mend it." in cli("agent", "status")[1]
+    out = cli("agent", "status")[1]
+    assert "It broke. → Mend it." in out
+    assert "signed head of size 1343. 228 entries are lost. → " in out
+    assert json.loads(cli("agent", "status", "-o", "json")[1])["trouble"]["code"] == "link_broken"
     assert "ab" * 32 in cli("agent", "leaves", "job_1")[1]
     assert asked[-1] == ("leaves", {"job": "job_1"})
 

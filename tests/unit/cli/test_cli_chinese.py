@@ -250,7 +250,7 @@ def test_every_column_has_a_chinese_title() -> None:
         *("display", "fingerprint", "link", "unproved", "jobs", "spiffe", "config", "granted_by"),
         *("parties", "queries", "released_numbers", "parameters", "update_bytes", "releases"),
         *("dropouts_tolerated", "admin_password_file", "enclave_token_file", "ca_fingerprint"),
-        *("file", "bytes", "made", "accused", "roster", "spec"),
+        *("file", "bytes", "made", "accused", "roster", "spec", "set_back"),
     }
     assert len(columns) > 60
     assert not {name for name in columns if t(name) == name}, "add them to cli/chinese/words.py"

@@ -142,6 +142,7 @@ TEXTS: Final[dict[str, str]] = {
     "unproved": "未获证明",
     "jobs": "任务",
     "trouble": "故障",
+    "set_back": "日志回退",
     "deed": "行为",
     "facts": "详情",
     "display": "显示名",
