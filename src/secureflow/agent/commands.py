@@ -108,6 +108,7 @@ class Commands:
             "log_size": context.witness.log_size,
             "unproved": len(context.witness.unproved()),
             "alarm": context.store.fact("alarm"),
+            "record": (fault := context.store.held.fault) and fault.as_json(),
             "set_back": context.store.fact(SET_BACK),
             "accused": len(context.store.fact(ACCUSED) or ()),
             "restored": restored(context.store),

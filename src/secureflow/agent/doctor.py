@@ -397,6 +397,8 @@ def _enclave(way: Way) -> str:
 def _running(way: Way) -> str:
     """Ask the running agent whether it goes by this file."""
     told = call(way.known.socket, "status", {}, PATIENCE)
+    if told.get("record") is not None:  # an agent of an older version says nothing of it
+        raise SecureFlowError.from_json(told["record"])
     settings = told["settings"]
     if settings["problem"] is not None:
         raise SecureFlowError.from_json(settings["problem"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from typing import Any, Final
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.heldfile import recovered_hint
 from secureflow.kit.recordmark import RecordKeeper, RecordMark, begin_mark, read_mark
 from secureflow.kit.tenancy import tenant
 
@@ -55,7 +56,7 @@ def check_present(settings: AgentSettings) -> None:
         "record_missing",
         f"The record {settings.record} is missing or empty; this agent had one, with "
         f"{mark.reached.get('leaves')} ledger entries of {settings.organisation}.",
-        _BACK,
+        recovered_hint(settings.record) or _BACK,
         {"known": mark.reached.get("leaves")},
     )
 
@@ -69,7 +70,7 @@ def keep_record(store: Store, settings: AgentSettings) -> RecordKeeper:
     mark = read_mark(settings.directory)
     identity = store.fact(IDENTITY)
     if mark is not None:
-        _compare(store, settings.record, mark, identity)
+        compare(settings.record, mark, identity, store.reached(), store.has_leaf)
     if identity is None:
         identity = mark.identity if mark else RecordMark.fresh_identity()
         with store.transaction():
@@ -82,24 +83,42 @@ def keep_record(store: Store, settings: AgentSettings) -> RecordKeeper:
     async def tidy() -> None:
         await asyncio.to_thread(_checkpoint, settings.record)
 
-    return RecordKeeper(settings.directory, now, reached, tidy)
+    return RecordKeeper(settings.directory, now, reached, tidy, store.lost)
 
 
-def _compare(store: Store, where: Path, mark: RecordMark, identity: str | None) -> None:
+def compare(
+    where: Path,
+    mark: RecordMark,
+    identity: str | None,
+    now: Mapping[str, Any],
+    has_leaf: Callable[[str], bool],
+) -> None:
+    """Refuse a record where the folder knows better.
+
+    Args:
+        where: the record.
+        mark: the folder's.
+        identity: the record's.
+        now: how far it went (`Store.reached`).
+        has_leaf: tells whether it holds an own leaf.
+
+    Raises:
+        SecureFlowError: `record_foreign`, `record_set_back`.
+    """
     if identity not in {None, mark.identity}:
         raise SecureFlowError(
             "record_foreign",
             f"The record {where} does not belong to this folder: it is another agent's.",
             "Put this folder's own record back, or start that agent from its own folder.",
         )
-    now, known = store.reached(), mark.reached
+    known = mark.reached
     leaf, leaves, deeds = known.get("leaf"), known.get("leaves", 0), known.get("deeds", 0)
-    if now["leaves"] < leaves or now["deeds"] < deeds or (leaf and not store.has_leaf(leaf)):
+    if now["leaves"] < leaves or now["deeds"] < deeds or (leaf and not has_leaf(leaf)):
         raise SecureFlowError(
             "record_set_back",
             f"The record {where} ends at ledger entry {now['leaves']} and deed {now['deeds']}; "
             f"this folder knows of entry {leaves} and deed {deeds}: the record is an older one.",
-            _BACK,
+            recovered_hint(where) or _BACK,
             {"leaves": now["leaves"], "known": leaves},
         )
 
@@ -119,5 +138,5 @@ def _tables(path: Path) -> bool:
 
 def _checkpoint(path: Path) -> None:
     """Bring the file up to date with its write-ahead log; whoever uses it goes on."""
-    with closing(sqlite3.connect(path)) as database:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as database:
         database.execute("PRAGMA wal_checkpoint(PASSIVE)")

@@ -6,6 +6,7 @@ What the disk does beyond that is an `InfrastructureError` (`kit.disk`), on read
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from secureflow.agent.damage import damaged, decoded, typed_damage
 from secureflow.agent.schema import MIGRATIONS, check_columns
 from secureflow.kit.disk import FAILED, FULL, Place, fault_of, is_full, writing
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.heldfile import HeldFile
 from secureflow.kit.private import keep_private
 from secureflow.kit.reserve import Reserve
 
@@ -36,6 +38,8 @@ class RecordFile:
 
     def __init__(self, path: Path, reserve: Reserve | None = None) -> None:
         self._lock = threading.RLock()
+        self.held = HeldFile(path, SecureFlowError)
+        """The file that was opened: where it is gone from its place, nothing is promised more."""
         self._path = path
         self._undo: list[Callable[[], object]] = []
         self._done: list[tuple[str, tuple[Any, ...]]] = []
@@ -61,6 +65,7 @@ class RecordFile:
                 for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                     self._db.execute(f"PRAGMA {pragma}")
                 self._migrate(path)
+            self.held.hold()
         except (OSError, sqlite3.DatabaseError) as error:
             known = fault_of(error, self._place)
             if known is not None and known.code != FAILED:
@@ -77,12 +82,29 @@ class RecordFile:
         with self._lock:
             self._db.close()
 
+    async def lost(self) -> bool:
+        """Tell whether the file is gone from its place; what is open is put beside it."""
+
+        async def save(target: sqlite3.Connection) -> None:
+            await asyncio.to_thread(self._save, target)
+
+        return await self.held.lost(save)
+
+    def _save(self, target: sqlite3.Connection) -> None:
+        with self._lock:
+            self._db.backup(target)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit everything of the block at once, or nothing."""
+        """Commit everything of the block at once, or nothing.
+
+        Raises:
+            SecureFlowError: `record_replaced`: what is committed here would be lost.
+        """
         with self._lock, writing(self._place), typed_damage(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                self.held.check()
                 yield
                 self._do("COMMIT")
             except BaseException:  # whatever it was, half a deed must not stay

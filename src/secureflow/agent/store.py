@@ -14,7 +14,7 @@ The file is as secret as the signing key beside it: it holds the per-job secrets
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from secureflow.agent.damage import facts_of, load_json
@@ -26,18 +26,23 @@ from secureflow.kit.errors import SecureFlowError
 JSON = Any
 
 
+def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
+    """Return how far a record went, by what asks it for a row."""
+    leaf = one("SELECT number, hash FROM leaves ORDER BY number DESC LIMIT 1")
+    deed = one("SELECT max(id) AS id FROM deeds")
+    return {
+        "leaves": 0 if leaf is None else leaf["number"],
+        "leaf": "" if leaf is None else leaf["hash"],
+        "deeds": (deed and deed["id"]) or 0,
+    }
+
+
 class Store(WitnessedRows):
     """The agent's durable record (`agent.recordfile`)."""
 
     def reached(self) -> dict[str, JSON]:
         """Return how far the record went: its newest own leaf and deed."""
-        leaf = self._one("SELECT number, hash FROM leaves ORDER BY number DESC LIMIT 1")
-        deed = self._one("SELECT max(id) AS id FROM deeds")
-        return {
-            "leaves": 0 if leaf is None else leaf["number"],
-            "leaf": "" if leaf is None else leaf["hash"],
-            "deeds": (deed and deed["id"]) or 0,
-        }
+        return reached_in(self._one)
 
     # Facts: single values by name (pinned charter, newest head, alarm).
 

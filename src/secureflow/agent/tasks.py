@@ -130,7 +130,7 @@ class Agent:
 
         Raises:
             SecureFlowError: the refusal; `unknown_verb`; the alarm that stopped this agent;
-                `record_set_back`.
+                `record_set_back`, `record_replaced`.
             InfrastructureError: its disk is in the way; the request may be asked again.
         """
         handler = self._verbs.get(verb)
@@ -140,6 +140,7 @@ class Agent:
                 f"An agent does not answer {verb!r}.",
                 "Server and agent must be of compatible versions.",
             )
+        self._context.store.held.check()
         self._context.witness.check_alarm()
         await self._check()
         job = str(body.get("job", "")) if isinstance(body, dict) else ""

@@ -235,7 +235,7 @@ def _login(way: Way) -> str:
 
 
 def _readiness(way: Way) -> str:
-    """Ask which parts of the server work, and whether its log was set back."""
+    """Ask which parts of the server work, and whether its log or its record is another one."""
     import httpx
 
     from secureflow.sdk.connection import trust
@@ -246,8 +246,9 @@ def _readiness(way: Way) -> str:
         parts = answer.json()
     except (httpx.TransportError, ValueError) as error:
         raise SecureFlowError("unavailable", str(error), t("Try again.")) from error
-    told = parts.get("log_set_back") if isinstance(parts, dict) else None
-    if isinstance(told, dict):
+    named = parts.values() if isinstance(parts, dict) else ()
+    told = next((part for part in named if isinstance(part, dict)), None)
+    if told is not None:
         raise SecureFlowError.foreign(
             told.get("code"), told.get("message"), told.get("hint"), told.get("details")
         )

@@ -42,6 +42,7 @@ CHINESE: Final[dict[str, str]] = {
     "data_version_malformed": "数据目录的版本标记无法读取",
     "record_missing": "数据目录曾有记录，现已缺失或为空",
     "record_foreign": "数据库与数据目录不属于同一平台",
+    "record_replaced": "记录文件在进程运行时被移走或替换",
     "record_set_back": "数据库或记录比数据目录所知的更旧",
     "record_mark_malformed": "数据目录中的记录标记无法读取",
     "restored_since": "任务早于代理的恢复，代理不再参与",

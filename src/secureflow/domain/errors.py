@@ -384,6 +384,7 @@ CATALOGUE: dict[str, Category] = {
     "database_in_use": Category.CONFLICT,
     "database_encoding": Category.CONFLICT,
     "database_unavailable": Category.UNAVAILABLE,
+    "record_replaced": Category.UNAVAILABLE,
     "database_busy": Category.UNAVAILABLE,
     "disk_full": Category.UNAVAILABLE,
     "disk_failed": Category.UNAVAILABLE,
@@ -393,7 +394,7 @@ CATALOGUE: dict[str, Category] = {
 }
 
 INFRASTRUCTURE: Final = frozenset(
-    {"database_busy", "database_unavailable", "disk_full", "too_many_files"}
+    {"database_busy", "database_unavailable", "disk_full", "record_replaced", "too_many_files"}
 )
 """What a server says while its database fails: it passes, and whoever waits may ask again."""
 

@@ -103,6 +103,7 @@ class RecordKeeper:
         mark: as it is on disk.
         reached: says how far the record is now; what it returns was committed.
         tidy: brings the database's file up to date with its write-ahead log.
+        lost: tells whether the record's file is gone from its place: the mark stays then.
         interval: seconds between two looks.
     """
 
@@ -112,15 +113,18 @@ class RecordKeeper:
         mark: RecordMark,
         reached: Callable[[], Awaitable[Mapping[str, JSON]]],
         tidy: Callable[[], Awaitable[object]],
+        lost: Callable[[], Awaitable[bool]],
         interval: float = INTERVAL,
     ) -> None:
         self._directory = directory
         self._mark = mark
         self._reached = reached
         self._tidy = tidy
+        self._lost = lost
         self._interval = interval
         self._task: asyncio.Task[None] | None = None
         self._ending = asyncio.Event()
+        self._away = False
 
     def start(self) -> None:
         """Begin to look."""
@@ -138,7 +142,7 @@ class RecordKeeper:
         while not await self._over():
             await self._look()
             looks += 1
-            if looks % TIDY_EVERY == 0:
+            if looks % TIDY_EVERY == 0 and not self._away:
                 await self._tried(self._tidy)
 
     async def _over(self) -> bool:
@@ -150,6 +154,9 @@ class RecordKeeper:
         await self._tried(self._write)
 
     async def _write(self) -> None:
+        self._away = await self._lost()
+        if self._away:
+            return
         reached = await self._reached()
         if reached == self._mark.reached:
             return

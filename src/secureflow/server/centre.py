@@ -110,6 +110,7 @@ async def open_centre(
         expel=lambda agent: link.expel(agent.party, agent.id, revoked(agent.id)),
         tell_disabled=link.shut_out,
         readiness=readiness,
+        record=lambda: database.file.fault,
         stopping=stopping,
         metrics=metrics,
         quotas=settings.quotas,

@@ -16,10 +16,11 @@ from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.database.presence import Standing, claim_identity, standing
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.heldfile import recovered_hint
 from secureflow.kit.recordmark import RecordKeeper, RecordMark, begin_mark, read_mark
 from secureflow.kit.tenancy import tenant
 
-_BACK = (
+BACK = (
     "Put the newest database back, or restore a backup into a new folder: secureflow server "
     "restore BACKUP --dir FOLDER (docs/deploy.md says what members see then)."
 )
@@ -66,14 +67,42 @@ async def check_record(database: Database, directory: Path, *, new: bool = False
             `record_mark_malformed`, `database_unavailable`.
     """
     mark = read_mark(directory)
-    told: Mapping[str, Any] = mark.reached if mark else {}
-    found = await standing(database, int(told.get("size", 0)))
-    where = database.name
+    found = await standing(database, size_of(mark))
+    if found is None and mark is None and new:
+        return
+    compare(database.name, directory, database.file.path, found, mark)
+
+
+def compare(
+    where: str, directory: Path, file: Path | None, found: Standing | None, mark: RecordMark | None
+) -> None:
+    """Refuse what stands in a database where the folder knows better.
+
+    Args:
+        where: the database, as people call it.
+        directory: the centre's.
+        file: of a SQLite database.
+        found: None where nothing stands in it.
+        mark: the folder's.
+
+    Raises:
+        SecureFlowError: `record_missing`, `record_foreign`, `record_set_back`.
+    """
     if found is None:
-        if mark is not None or not new:
-            raise _missing(where, directory, told)
-    elif mark is not None:
+        raise _missing(where, directory, file, mark)
+    if mark is None:
+        return
+    try:
         _compare(where, found, mark)
+    except SecureFlowError as error:
+        if error.code == "record_set_back":
+            error.hint = recovered_hint(file) or error.hint
+        raise
+
+
+def size_of(mark: RecordMark | None) -> int:
+    """Return how many entries the folder knows of."""
+    return 0 if mark is None else int(mark.reached.get("size", 0))
 
 
 async def keep_record(database: Database, ledger: SqlLedger, directory: Path) -> RecordKeeper:
@@ -86,7 +115,7 @@ async def keep_record(database: Database, ledger: SqlLedger, directory: Path) ->
         return mark.reached if note is None else log_reached(note)
 
     written = begin_mark(directory, mark)
-    return RecordKeeper(directory, written, reached, database.checkpoint)
+    return RecordKeeper(directory, written, reached, database.checkpoint, database.lost)
 
 
 def log_reached(note: str) -> dict[str, Any]:
@@ -124,13 +153,15 @@ def _continued(origin: str) -> tuple[str, int]:
     return (first, int(times)) if mark and times.isdecimal() else (origin, 1)
 
 
-def _missing(where: str, directory: Path, told: Mapping[str, Any]) -> SecureFlowError:
-    size = told.get("size")
+def _missing(
+    where: str, directory: Path, file: Path | None, mark: RecordMark | None
+) -> SecureFlowError:
+    size = mark.reached.get("size") if mark else None
     had = f"; it had {size} log entries" if size else ""
     return SecureFlowError(
         "record_missing",
         f"The database {where} is missing or empty, but {directory} is a centre's folder{had}.",
-        _BACK,
+        recovered_hint(file) or BACK,
         {"known": size},
     )
 

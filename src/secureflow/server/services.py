@@ -19,6 +19,7 @@ from secureflow.application.renewals import Renewals
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users
+from secureflow.kit.errors import SecureFlowError
 from secureflow.server.metrics import Metrics
 
 Readiness = Callable[[], Awaitable[Mapping[str, bool]]]
@@ -47,3 +48,4 @@ class Services:
     continuing: Continuing
     metrics: Metrics
     readiness: Readiness
+    record: Callable[[], SecureFlowError | None]

@@ -346,6 +346,9 @@ async def test_a_running_agent_that_goes_by_other_settings_is_told(
         invalid = {**told, "state": "invalid", "problem": problem}
         monkeypatch.setattr(doctor, "call", lambda *_: {"settings": invalid})
         assert await sick.failed() == {"running": "privacy_fixed"}
+        gone = SecureFlowError("record_replaced", "It was removed.").as_json()
+        monkeypatch.setattr(doctor, "call", lambda *_: {"settings": told, "record": gone})
+        assert await sick.failed() == {"running": "record_replaced"}
         monkeypatch.setattr(doctor, "call", lambda *_: {"settings": {**told, "state": "same"}})
         assert await sick.failed() == {}
 

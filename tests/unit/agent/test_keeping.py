@@ -15,7 +15,8 @@ from secureflow.agent.records import OwnLeaf
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.recordmark import FILE, read_mark
+from secureflow.kit.recordmark import FILE, RecordKeeper, read_mark
+from tests.peers.links import until
 
 
 @pytest.fixture
@@ -94,6 +95,38 @@ async def test_an_older_record_is_refused(
     error = await refusal(settings)
     assert error.code == "record_set_back"
     assert "restore" in error.hint
+
+
+@pytest.mark.parametrize("older", [False, True])
+async def test_a_record_that_goes_while_its_agent_runs(
+    settings: AgentSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, older: bool
+) -> None:
+    """Nothing is promised beside it, the mark stays, and what was promised is put beside it."""
+    monkeypatch.setattr(RecordKeeper.__init__, "__defaults__", (0.01,))
+    await run(settings, "aa")
+    shutil.copy(settings.record, tmp_path / "older.db")
+    copy = settings.record.with_name("agent.db.recovered")
+    async with AsyncExitStack() as stack:
+        store = await open_record(settings, stack)
+        with store.transaction():
+            store.add_leaf(OwnLeaf("bb", "job_1", "approval", {}))
+        for suffix in ("", "-wal", "-shm"):
+            settings.record.with_name(f"agent.db{suffix}").unlink()
+        if older:
+            shutil.copy(tmp_path / "older.db", settings.record)
+        with pytest.raises(SecureFlowError, match="record_replaced"), store.transaction():
+            store.add_leaf(OwnLeaf("cc", "job_1", "approval", {}))
+        await until(copy.exists)
+    assert settings.record.exists() == older
+    if not older:
+        error = await refusal(settings)
+        assert error.code == "record_missing"
+        assert f"mv {copy} {settings.record}" in error.hint
+    copy.replace(settings.record)
+    store = await run(settings)
+    mark = read_mark(settings.directory)
+    assert mark is not None
+    assert mark.reached["leaf"] == "bb"
 
 
 async def test_another_agents_record_and_another_history_are_refused(

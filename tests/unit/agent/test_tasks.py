@@ -428,3 +428,16 @@ async def test_unknown_verbs_and_bodies_are_refused(world: World) -> None:
     for verb in ("consent", "challenge", "admit", "train", "close", "cosign", "finish"):
         for body in ({}, {"job": "../../etc"}, {"job": JOB, "digest": world.digest, "more": 1}):
             assert (await refused(world, verb, body)).code == "invalid_request"
+
+
+async def test_an_agent_whose_record_is_gone_from_its_place_answers_nothing(world: World) -> None:
+    """Not even with what it has answered before: nothing that it says would be kept."""
+    await world.admitted()
+    before = world.store.reached()
+    record = world.directory / "agent.db"
+    record.rename(record.with_name("away.db"))
+    error = await refused(world, "cosign", {"job": "", "head": world.head()})
+    assert error.code == "record_replaced"
+    assert world.store.reached() == before
+    record.with_name("away.db").rename(record)
+    assert (await world.ask("cosign", {"job": "", "head": world.head()}))["cosignature"]

@@ -78,6 +78,17 @@ def test_parts_that_do_not_work_are_named(
     assert "就绪：服务器的" in cli("doctor")[2]
 
 
+def test_a_record_that_was_replaced_is_named(centre: Any, cli: Any) -> None:
+    centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
+    error = {"code": "record_replaced", "message": "It was removed.", "hint": "See its log."}
+    centre.answers["GET /readyz"] = (503, {"database": False, "record_replaced": error})
+    code, out, err = cli("doctor")
+    assert code == 6
+    assert "✗ readiness" in out
+    assert "It was removed." in err
+    assert "See its log." in err
+
+
 def test_clocks_that_differ_are_named_even_where_this_one_is_right(centre: Any, cli: Any) -> None:
     def link(party: str, connected: bool, ahead: int) -> dict[str, Any]:
         return {"party": party, "connected": connected, "clock_ahead": ahead}

@@ -61,7 +61,14 @@ class Record:
         self.size = 3
         self.looks = 0
         self.tidied = 0
+        self.away = False
         self.looked = asyncio.Event()
+
+    async def lost(self) -> bool:
+        if self.away:
+            self.looks += 1
+            self.looked.set()
+        return self.away
 
     async def reached(self) -> Mapping[str, Any]:
         self.looks += 1
@@ -85,7 +92,7 @@ async def test_it_follows_the_record_and_writes_only_what_changed(
     monkeypatch.setattr(recordmark, "write_mark", lambda _, mark: written.append(mark.reached))
     monkeypatch.setattr(recordmark, "TIDY_EVERY", 3)
     record = Record()
-    keeper = RecordKeeper(tmp_path, MARK, record.reached, record.tidy, 0.001)
+    keeper = RecordKeeper(tmp_path, MARK, record.reached, record.tidy, record.lost, 0.001)
     keeper.start()
     await record.look(10)
     assert written == []
@@ -109,7 +116,7 @@ async def test_a_full_disk_puts_it_off(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(recordmark, "write_mark", write)
     record = Record()
-    keeper = RecordKeeper(tmp_path, MARK, record.reached, record.tidy, 0.001)
+    keeper = RecordKeeper(tmp_path, MARK, record.reached, record.tidy, record.lost, 0.001)
     keeper.start()
     record.size = 8
     await record.look(5)
@@ -118,3 +125,18 @@ async def test_a_full_disk_puts_it_off(tmp_path: Path, monkeypatch: pytest.Monke
     await record.look(5)
     assert read_mark(tmp_path) == RecordMark(MARK.identity, {"size": 8})
     await keeper.stop()
+
+
+async def test_a_record_that_is_gone_from_its_place_moves_no_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordmark, "TIDY_EVERY", 1)
+    write_mark(tmp_path, MARK)
+    record = Record()
+    record.away = True
+    keeper = RecordKeeper(tmp_path, MARK, record.reached, record.tidy, record.lost, 0.001)
+    keeper.start()
+    record.size = 8
+    await record.look(5)
+    await keeper.stop()
+    assert (read_mark(tmp_path), record.tidied) == (MARK, 0)

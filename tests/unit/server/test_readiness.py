@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -58,6 +59,7 @@ async def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     stage = empty_stage(tmp_path, key, database, ledger)
     readiness = make_readiness(database, ledger, lambda: stage.ticks[0])
     object.__setattr__(stage.services, "readiness", readiness)
+    object.__setattr__(stage.services, "record", lambda: database.file.fault)
     operator = await stage.add_person("", Role.PLATFORM_ADMIN)
     async with database.begin() as work:
         user = await work.users.get(operator.user)
@@ -109,6 +111,23 @@ async def test_a_server_whose_database_another_process_locks_is_not_ready(
     other.execute("BEGIN IMMEDIATE")
     assert await platform.ready() == (503, {**READY, "writing": False})
     other.close()
+    assert await platform.ready() == (200, READY)
+
+
+async def test_a_server_whose_database_is_replaced_says_so_and_takes_nothing(
+    platform: Platform,
+) -> None:
+    away = platform.path.with_name("away.db")
+    platform.path.rename(away)
+    status, told = await platform.ready()
+    assert (status, told["database"], told["writing"]) == (503, False, False)
+    named: Any = told["record_replaced"]
+    assert named["code"] == "record_replaced"
+    assert named["hint"]
+    assert str(platform.path.parent) not in str(told), "anybody may ask"
+    body = {"name": platform.operator.name, "password": PASSWORD}
+    assert_problem(await platform.api.call("POST", "/login", json=body), 503, "record_replaced")
+    away.rename(platform.path)
     assert await platform.ready() == (200, READY)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from secureflow.adapters.database.damage import decoded
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.heldfile import HeldFile
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one before it says `database_busy`."""
@@ -86,7 +88,14 @@ def shown_url(url: URL) -> str:
     return url.difference_update_query(("password",)).render_as_string()
 
 
-def async_engine(url: URL) -> AsyncEngine:
+def held_file(url: URL) -> HeldFile:
+    """Return the file of a SQLite database; over PostgreSQL nothing is looked at."""
+    name = url.database if url.get_backend_name() == "sqlite" else None
+    path = Path(name) if name and name != ":memory:" and not name.startswith("file:") else None
+    return HeldFile(path, InfrastructureError)
+
+
+def async_engine(url: URL, file: HeldFile | None = None) -> AsyncEngine:
     """Return the engine that the event loop uses."""
     # No error text, and so no log, ever quotes what was to be stored.
     # A service that was restarted has closed the pooled connections: each is asked before use.
@@ -96,10 +105,11 @@ def async_engine(url: URL) -> AsyncEngine:
     )
     sa.event.listen(engine.sync_engine, "handle_error", _forget_rows)
     sa.event.listen(engine.sync_engine, "connect", _PREPARE[engine.dialect.name])
+    _open_only(engine.sync_engine, file or held_file(url))
     return engine
 
 
-def sync_engine(url: URL) -> sa.Engine:
+def sync_engine(url: URL, file: HeldFile | None = None) -> sa.Engine:
     """Return a blocking engine on the same database, for one thread of its own.
 
     Compiled statements take their parameters by name over both drivers.
@@ -125,7 +135,21 @@ def sync_engine(url: URL) -> sa.Engine:
         hide_parameters=True,
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
+    _open_only(engine, file or held_file(url))
     return engine
+
+
+def _open_only(engine: sa.Engine, file: HeldFile) -> None:
+    """Open a file that is held, and no other that lies in its place; make none there."""
+    if file.uri is None:
+        return
+
+    def opened(_dialect: Any, _record: Any, names: list[Any], how: dict[str, Any]) -> None:
+        file.check()
+        names[0], how["uri"] = file.uri, True
+
+    sa.event.listen(engine, "do_connect", opened)
+    sa.event.listen(engine, "connect", lambda *_: file.check())
 
 
 def _spoken_to(url: URL) -> dict[str, str]:

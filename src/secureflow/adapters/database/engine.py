@@ -8,9 +8,11 @@ changed since this unit read it is refused (`stale_version`). A reader never blo
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -23,6 +25,7 @@ from secureflow.adapters.database.connections import (
     WriteTurn,
     async_engine,
     driver_url,
+    held_file,
     shown_url,
 )
 from secureflow.adapters.database.damage import DamageLog
@@ -63,7 +66,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = driver_url(url)
         try:
-            self.engine = async_engine(self.url)
+            self.file = held_file(self.url)
+            self.engine = async_engine(self.url, self.file)
         except ImportError as error:
             raise SecureFlowError(
                 "library_missing",
@@ -93,6 +97,7 @@ class Database:
                 await connection.run_sync(check_encoding, self.name)
                 await connection.run_sync(migrate)
                 await connection.commit()
+            self.file.hold()
         self._started = True
 
     @asynccontextmanager
@@ -123,7 +128,7 @@ class Database:
 
     def begin(self) -> SqlUnitOfWork:
         """Return a fresh unit of work for `async with`."""
-        return SqlUnitOfWork(self.engine, self.turn, self._damage)
+        return SqlUnitOfWork(self.engine, self.turn, self._damage, self.file)
 
     async def try_writing(self) -> None:
         """Write a row, remove it and commit: a full disk refuses that, and a read-only one.
@@ -146,6 +151,18 @@ class Database:
         if self.turn.exclusive:
             async with self.engine.connect() as connection:
                 await connection.run_sync(_checkpoint, mode)
+
+    async def lost(self) -> bool:
+        """Tell whether a SQLite file is gone from its place; what is open is put beside it."""
+        return await self.file.lost(self._save)
+
+    async def _save(self, target: sqlite3.Connection) -> None:
+        async with self.engine.connect() as connection:
+            # Whoever writes now ends first; whoever takes the lock after that is refused.
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            await connection.exec_driver_sql("ROLLBACK")
+            raw: Any = (await connection.get_raw_connection()).driver_connection
+            await raw.backup(target)
 
     async def close(self) -> None:
         """Leave everything in a SQLite file itself, and close every connection."""

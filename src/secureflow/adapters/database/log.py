@@ -71,7 +71,7 @@ class SqlLedger:
     ) -> None:
         self.public = key.public
         self._database = database
-        self._store = LogStore(database.url, key, origin, clock)
+        self._store = LogStore(database.url, key, origin, clock, database.file)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._turn = asyncio.Lock()
         self._group: _Group | None = None

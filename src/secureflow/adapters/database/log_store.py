@@ -31,6 +31,7 @@ from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpo
 from secureflow.engines.ledger.setback import Hold, not_set_back, set_back, start_differs
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.heldfile import HeldFile
 
 MAX_BATCH = 2000
 """Leaves per transaction: bounds memory and how long the write lock is held."""
@@ -84,8 +85,16 @@ class LogStore:
     more than the durable commit itself.
     """
 
-    def __init__(self, url: URL, key: SigningKey, origin: str, clock: Callable[[], float]) -> None:
-        self._engine = sync_engine(url)
+    def __init__(
+        self,
+        url: URL,
+        key: SigningKey,
+        origin: str,
+        clock: Callable[[], float],
+        file: HeldFile,
+    ) -> None:
+        self._file = file
+        self._engine = sync_engine(url, file)
         self._sql = compiled(self._engine)
         # Two clauses that both databases spell alike and SQLAlchemy's common core does not.
         self._sql["add_leaf"] += " ON CONFLICT DO NOTHING"
@@ -398,6 +407,7 @@ class LogStore:
             cursor = connection.cursor()
             if self._engine.dialect.name == "sqlite":
                 cursor.execute("BEGIN IMMEDIATE")
+            self._file.check()
             yield cursor
             connection.commit()
         except BaseException as error:  # whatever it was, half a batch must not stay

@@ -49,7 +49,7 @@ async def standing(database: Database, at: int = 0) -> Standing | None:
         return None
     async with database.reached(), database.engine.connect() as connection:
         await connection.run_sync(check_encoding, database.name)
-        return await connection.run_sync(_standing, at)
+        return await connection.run_sync(standing_in, at)
 
 
 async def claim_identity(database: Database, fresh: str) -> str:
@@ -73,7 +73,8 @@ def _no_bytes(url: URL) -> bool:
         return True
 
 
-def _standing(connection: sa.Connection, at: int) -> Standing | None:
+def standing_in(connection: sa.Connection, at: int) -> Standing | None:
+    """Return what stands in a database that is open; see `standing`."""
     tables = set(sa.inspect(connection).get_table_names())
     if not {LOG_HEAD.name, LOG_NODES.name, SETTINGS.name} <= tables:
         return None

@@ -44,6 +44,7 @@ from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.users import Token, User
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.heldfile import HeldFile
 
 Row = Mapping[str, Any]
 ENROLMENT_KEPT: Final = 30 * 86_400
@@ -56,11 +57,16 @@ class SqlUnitOfWork:
     """`application.ports.UnitOfWork` on SQLAlchemy; made by `Database.begin`."""
 
     def __init__(
-        self, engine: AsyncEngine, turn: WriteTurn, damage: DamageLog | None = None
+        self,
+        engine: AsyncEngine,
+        turn: WriteTurn,
+        damage: DamageLog | None = None,
+        file: HeldFile | None = None,
     ) -> None:
         self.damage = damage or DamageLog()
         self._engine = engine
         self._turn = turn
+        self._file = file or HeldFile(None, InfrastructureError)
         self._connection: AsyncConnection | None = None
         self._writing = False
         self._failure: SecureFlowError | None = None
@@ -85,8 +91,10 @@ class SqlUnitOfWork:
         """Take a connection from the pool.
 
         Raises:
-            InfrastructureError: `database_unavailable`; whoever asked may try again.
+            InfrastructureError: `database_unavailable`, `record_replaced`; whoever asked may try
+                again.
         """
+        self._file.check()
         with typed_faults():
             self._connection = await self._engine.connect()
         return self
@@ -235,6 +243,7 @@ class SqlUnitOfWork:
             if self._turn.exclusive:
                 with self._noted_faults():
                     await self._open.exec_driver_sql("BEGIN IMMEDIATE")
+                self._file.check()
         except SecureFlowError as error:
             raise self.fail(error) from error.__cause__
 

@@ -197,6 +197,18 @@ TEXTS: Final[dict[str, str]] = {
     "Try again; if it lasts, look for another process on the same database.": (
         "请重试；若持续如此，请查看是否有其他进程在用同一数据库。"
     ),
+    # kit.heldfile
+    "The file of the record was removed or replaced while its process runs: nothing is recorded "
+    "any more, and nothing is read from what lies there now.": (
+        "记录文件在其进程运行时被移走或替换：不再记录任何内容，也不读取现在该处的文件。"
+    ),
+    "The log of the process names the copy of its record that it has put beside that file. Then "
+    "stop it, put the copy in the file's place and start it again (docs/deploy.md).": (
+        "进程的日志会指出它放在该文件旁边的记录副本。随后请停止进程，用该副本替换该文件，"
+        "再重新启动（见 docs/deploy.md）。"
+    ),
+    "Stop the process; remove {}-wal and {}-shm if they are there; mv {} {}; then start it "
+    "again.": ("请停止进程；若有 {0}-wal 与 {1}-shm 则删除；执行 mv {2} {3}；再重新启动。"),
     "The database cannot be reached at the moment.": "数据库暂时无法访问。",
     "Try again soon; if it lasts, the operator looks whether its service runs.": (
         "请稍后重试；若持续如此，请运营方查看数据库服务是否在运行。"

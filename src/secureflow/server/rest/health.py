@@ -36,12 +36,17 @@ async def get_health() -> dict[str, str]:
     responses={503: {"description": "A part does not work", "model": Parts}},
 )
 async def get_readiness(use: Use) -> Response:
-    """Return which parts work; 503 when one does not. Of a log that is held, what is known."""
-    hold = use.ledger.hold
+    """Return which parts work; 503 when one does not. Of a log that is held, what is known.
+
+    The same of a record whose file was removed or replaced.
+    """
+    hold, record = use.ledger.hold, use.record()
     parts: Parts = {**await use.readiness(), "signing": hold is None}
     if hold is not None:
         parts["log_set_back"] = set_back(hold, use.ledger.origin).as_json()
-    return JSONResponse(parts, 503 if hold or not all(parts.values()) else 200)
+    if record is not None:
+        parts[record.code] = record.as_json()
+    return JSONResponse(parts, 503 if hold or record or not all(parts.values()) else 200)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)

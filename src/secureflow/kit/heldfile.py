@@ -1,0 +1,183 @@
+"""A SQLite file that a process has open must stay where it was opened, or what follows is lost.
+
+A file that is removed, or another one in its place, goes unnoticed by whoever has it open: what is
+recorded from then on is gone when the process ends, and a new connection opens what lies there.
+Only names and inodes are looked at: to open and close the file would drop the process's locks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from secureflow.kit.disk import Place
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+from secureflow.kit.whole import flush_directory
+
+CODE: Final = "record_replaced"
+RECOVERED: Final = ".recovered"
+Save = Callable[[sqlite3.Connection], Awaitable[object]]
+"""Copies, into the connection, the file that the process still has open; nobody writes then."""
+
+_log = get_logger(__name__)
+
+
+class HeldFile:
+    """The file of a record, while a process runs on it.
+
+    Args:
+        path: of a SQLite file; None where the record lies elsewhere, and nothing is looked at.
+        error: what is raised; an `InfrastructureError` where whoever asked is to wait.
+    """
+
+    def __init__(self, path: Path | None, error: type[SecureFlowError]) -> None:
+        self._path = None if path is None else path.absolute()
+        self._error = error
+        self._known: tuple[int, int] | None = None
+        self._size = 0
+        self._told: set[str] = set()
+        self._saved = False
+
+    @property
+    def path(self) -> Path | None:
+        """Where it lies; None where the record is no file of this machine."""
+        return self._path
+
+    def hold(self) -> None:
+        """Take the file that lies there now for the one that this process has opened.
+
+        Raises:
+            OSError: there is none.
+        """
+        if self._path is not None:
+            self._known = _inode(self._path.stat())
+
+    @property
+    def uri(self) -> str | None:
+        """How SQLite is to open it: once it is held, no file is made there any more."""
+        if self._path is None:
+            return None
+        return f"file:{quote(str(self._path))}?mode={'rwc' if self._known is None else 'rw'}"
+
+    @property
+    def fault(self) -> SecureFlowError | None:
+        """Why nothing may be recorded now; it passes if the very same file is put back."""
+        if self._path is None or self._known is None:
+            return None
+        try:
+            found = self._path.stat()
+        except OSError:
+            return self._replaced()
+        if _inode(found) != self._known or not found.st_size:
+            return self._replaced()
+        self._size = found.st_size
+        return None
+
+    def check(self) -> None:
+        """Refuse to go on beside the file that lies there.
+
+        Raises:
+            SecureFlowError: `record_replaced`.
+        """
+        if (fault := self.fault) is not None:
+            raise fault
+
+    async def lost(self, save: Save) -> bool:
+        """Tell whether the file is gone from its place; put a copy of it beside it, once."""
+        path, fault = self._path, self.fault
+        if path is None or fault is None:
+            if self._told:
+                _log.warning("record_back", file=str(path))
+                self._told.clear()
+                self._saved = False
+            return False
+        self._tell(CODE, message=fault.message, file=str(path), pid=os.getpid())
+        if not self._saved:
+            try:
+                copy = await self._put_beside(path, save)
+            except (SecureFlowError, OSError, sqlite3.Error) as error:
+                self._tell(
+                    "record_unsaved",
+                    reason=str(error),
+                    hint="Do not stop this process: what it recorded is nowhere else. It tries "
+                    f"again every second; it needs {self._size} bytes in {path.parent}.",
+                )
+            else:
+                self._saved = True
+                self._tell("record_recovered", file=str(copy), hint=way_back(path, copy))
+        return True
+
+    async def _put_beside(self, path: Path, save: Save) -> Path:
+        Place(path.parent, "own record").demand(self._size)
+        handle, name = tempfile.mkstemp(".tmp", f"{path.name}.", path.parent)
+        os.close(handle)
+        try:
+            with closing(sqlite3.connect(name, check_same_thread=False)) as target:
+                await save(target)
+            return _linked(Path(name), path)
+        finally:
+            _removed(name)
+
+    def _tell(self, event: str, **facts: object) -> None:
+        if event not in self._told:
+            self._told.add(event)
+            _log.error(event, **facts)
+
+    def _replaced(self) -> SecureFlowError:
+        return self._error(
+            CODE,
+            "The file of the record was removed or replaced while its process runs: nothing is "
+            "recorded any more, and nothing is read from what lies there now.",
+            "The log of the process names the copy of its record that it has put beside that file. "
+            "Then stop it, put the copy in the file's place and start it again (docs/deploy.md).",
+        )
+
+
+def recovered_hint(path: Path | None) -> str:
+    """Say how the newest copy that a process has put beside a record becomes it; or nothing."""
+    if path is None or not path.parent.is_dir():
+        return ""
+    there = path.parent.iterdir()
+    found = [one for one in there if one.name.startswith(f"{path.name}{RECOVERED}")]
+    copy = max(found, key=lambda one: one.stat().st_mtime_ns, default=None)
+    return "" if copy is None else way_back(path, copy)
+
+
+def way_back(path: Path, copy: Path) -> str:
+    """Say how such a copy becomes the record again."""
+    return (
+        f"Stop the process; remove {path}-wal and {path}-shm if they are there; mv {copy} {path}; "
+        "then start it again."
+    )
+
+
+def _removed(name: str) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with contextlib.suppress(OSError):
+            Path(name + suffix).unlink()
+
+
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _linked(made: Path, path: Path) -> Path:
+    """Give a whole copy its name; what bears that name already stays."""
+    number = 1
+    while True:
+        copy = path.with_name(f"{path.name}{RECOVERED}{f'-{number}' if number > 1 else ''}")
+        try:
+            os.link(made, copy)
+        except FileExistsError:
+            number += 1
+            continue
+        flush_directory(path.parent)
+        return copy
