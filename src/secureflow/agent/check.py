@@ -18,10 +18,12 @@ from blake3 import blake3
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.damage import decoded, is_damage, load_json
+from secureflow.agent.keeping import IDENTITY, check_present, compare
 from secureflow.agent.main import read_signing_key
 from secureflow.agent.records import Admission, InboxItem, JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.schema import MIGRATIONS, check_columns
 from secureflow.agent.settings import AgentSettings
+from secureflow.agent.store import reached_in
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import parse_note
@@ -31,6 +33,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, finding, refused, told
 from secureflow.kit.folder import check_folder
 from secureflow.kit.plain import shown
+from secureflow.kit.recordmark import RecordMark, read_mark
 
 JSON = Any
 RESTORE: Final = "Stop the agent, and go on from the newest backup that is sound."
@@ -66,8 +69,10 @@ def check(config: Path) -> Iterator[dict[str, JSON]]:
 def check_record(settings: AgentSettings) -> Iterator[dict[str, JSON]]:
     """Yield the findings in the record and the models."""
     try:
+        check_present(settings)
+        mark = read_mark(settings.directory)  # before the record, which an agent keeps ahead of it
         with _reading(settings.record) as database:
-            yield from _record(database, settings)
+            yield from _record(database, settings, mark)
     except SecureFlowError as error:
         yield finding("record", error, RESTORE).told()
     except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -77,9 +82,13 @@ def check_record(settings: AgentSettings) -> Iterator[dict[str, JSON]]:
     yield from told("models", found, f"{models.count} models have the digests that name them")
 
 
-def _record(database: sqlite3.Connection, settings: AgentSettings) -> Iterator[dict[str, JSON]]:
+def _record(
+    database: sqlite3.Connection, settings: AgentSettings, mark: RecordMark | None
+) -> Iterator[dict[str, JSON]]:
     check = RecordCheck(database, settings)
     found = [*check.pages(), *check.rows()]
+    if mark is not None and not found:
+        found = list(refused("record", lambda: check.belongs(mark)))
     yield from told("record", found, f"{settings.record} is whole, {check.count} rows can be read")
     found = list(check.leaves())
     yield from told("leaves", found, f"{check.own} own leaves are a chain with own signatures")
@@ -104,6 +113,23 @@ class RecordCheck:
         self._leaves: list[OwnLeaf] = []
         self._facts: dict[str, JSON] = {}
         self._events: dict[str, list[dict[str, JSON]]] = {}
+
+    def belongs(self, mark: RecordMark) -> None:
+        """Hold the record against what its folder knows of it.
+
+        Raises:
+            SecureFlowError: `record_foreign`, `record_set_back`.
+        """
+
+        def one(sql: str, *values: str) -> Any:
+            return self._database.execute(sql, values).fetchone()
+
+        def has_leaf(leaf: str) -> bool:
+            return one("SELECT 1 FROM leaves WHERE hash = ?", leaf) is not None
+
+        named = one("SELECT value FROM facts WHERE name = ?", IDENTITY)
+        identity = None if named is None else load_json(named["value"], "its identity")
+        compare(self._settings.record, mark, identity, reached_in(one), has_leaf)
 
     def pages(self) -> Iterator[Finding]:
         """Yield what SQLite finds in its pages, and a schema of another version."""

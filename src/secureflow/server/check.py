@@ -16,13 +16,16 @@ from secureflow.adapters.artifacts.checking import ArtifactsCheck
 from secureflow.adapters.database.checking import (
     check_pages,
     check_schema,
+    has_tables,
     named,
     reading,
     unreadable,
 )
 from secureflow.adapters.database.checking_log import LogCheck
 from secureflow.adapters.database.checking_rows import RowsCheck
+from secureflow.adapters.database.connections import driver_url, held_file
 from secureflow.adapters.database.engine import newest_schema
+from secureflow.adapters.database.presence import standing_in
 from secureflow.adapters.database.soundness import DRIVER_ERRORS
 from secureflow.application.ports import Journalled
 from secureflow.application.replaying import Course, replay
@@ -32,8 +35,11 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, finding, refused, told
 from secureflow.kit.folder import check_folder
+from secureflow.kit.heldfile import recovered_hint
 from secureflow.kit.pki import Authority
 from secureflow.kit.private import read_private
+from secureflow.kit.recordmark import RecordMark, read_mark
+from secureflow.server.record import BACK, compare, size_of
 from secureflow.server.settings import ServerSettings
 
 JSON = Any
@@ -51,28 +57,41 @@ def check(config: Path) -> Iterator[dict[str, JSON]]:
     key = _key(settings)
     yield from told("keys", _keys(settings, key), "they fit their certificates, nobody else reads")
     where = named(settings.database_url)
+    # First the mark, then the database: a running server is never behind what it wrote there.
+    marks: list[RecordMark | None] = []
+    unread = list(refused("record", lambda: marks.append(read_mark(settings.directory))))
+    yield from (one.told() for one in unread)
+    mark = marks[0] if marks else None
     try:
         with reading(settings.database_url) as connection:
-            yield from _database(connection, settings, where, key)
+            yield from _database(connection, settings, where, key, mark)
     except SecureFlowError as error:
+        if error.code == "record_missing":
+            error.hint = recovered_hint(_file(settings)) or BACK
         yield finding("database", error).told()
     except DRIVER_ERRORS as error:  # in the middle of reading
         yield finding("database", unreadable(where, error)).told()
 
 
 def _database(
-    connection: Any, settings: ServerSettings, where: str, key: SigningKey | None
+    connection: Any,
+    settings: ServerSettings,
+    where: str,
+    key: SigningKey | None,
+    mark: RecordMark | None,
 ) -> Iterator[dict[str, JSON]]:
     pages = list(check_pages(connection, where))
+    if not pages and not has_tables(connection):
+        compare(where, settings.directory, _file(settings), None, mark)
     schema = list(check_schema(connection, where, newest_schema()))
     sound = f"{where} is whole, of this version's schema"
     yield from told("database", [*pages, *schema], sound)
     if schema:
         return
     rows = RowsCheck(connection)
-    found = list(rows.findings())
-    yield from told("rows", found, f"{rows.rows} rows are what they stand for")
+    yield from told("rows", list(rows.findings()), f"{rows.rows} rows are what they stand for")
     yield from told("jobs", _jobs(rows), f"{len(rows.jobs)} jobs are where their journals lead")
+    found = []
     if key is not None:
         log = LogCheck(connection, settings.origin, key.public, rows.keys)
         found = list(log.findings())
@@ -81,11 +100,20 @@ def _database(
             found,
             f"{log.leaves} leaves make {log.heads} heads, with {log.cosignatures} cosignatures",
         )
+    standing = None if found else standing_in(connection, size_of(mark))
+    if standing is not None:  # of a damaged log it is told already
+        older = partial(compare, where, settings.directory, _file(settings), standing, mark)
+        sound = "it is this folder's, and not older than the folder knows"
+        yield from told("record", refused("record", older), sound)
     blobs = ArtifactsCheck(settings.artifacts)
     found = list(blobs.findings())
     for model in rows.models.values():
         found += blobs.missing(model.artifact, model.id)
     yield from told("artefacts", found, f"{len(blobs.known)} blobs have the digests that name them")
+
+
+def _file(settings: ServerSettings) -> Path | None:
+    return held_file(driver_url(settings.database_url)).path
 
 
 def _jobs(rows: RowsCheck) -> Iterator[Finding]:

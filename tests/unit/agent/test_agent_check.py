@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from secureflow.agent.check import check_record
 from secureflow.agent.damage import refuse_headless
+from secureflow.agent.keeping import IDENTITY
 from secureflow.agent.records import InboxItem
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
@@ -27,6 +28,7 @@ from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
 from secureflow.engines.privacy import check_sums
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.recordmark import RecordMark, write_mark
 
 BUDGET = {"domain": "customers", "epsilon": 5.0, "delta": 1e-5}
 PRIVATE = {
@@ -93,6 +95,35 @@ def test_a_record_is_sound(folder: Path) -> None:
     assert "1 budgets" in found["budgets"]["message"]
     assert not found["leaves"]["message"].startswith("0 ")
     assert not found["heads"]["message"].startswith("0 ")
+
+
+def marked(folder: Path) -> RecordMark:
+    """Let the folder know of its record."""
+    with closing(Store(folder / "agent.db")) as store:
+        mark = RecordMark("a" * 32, store.reached())
+        with store.transaction():
+            store.set_fact(IDENTITY, mark.identity)
+    write_mark(folder, mark)
+    return mark
+
+
+def test_an_older_record_is_told_as_a_start_tells_it(folder: Path) -> None:
+    mark = marked(folder)
+    assert not failed(folder)
+    write_mark(folder, RecordMark(mark.identity, {**mark.reached, "leaf": "ff" * 32}))
+    told = [one for one in check_record(settings(folder)) if not one["ok"]]
+    assert [(one["leg"], one["code"]) for one in told] == [("record", "record_set_back")]
+    assert "agent restore BACKUP" in told[0]["hint"]
+
+
+@pytest.mark.parametrize("harm", ["gone", "no bytes"])
+def test_an_emptied_record_is_missing(folder: Path, harm: str) -> None:
+    marked(folder)
+    (folder / "agent.db").unlink()
+    if harm == "no bytes":
+        (folder / "agent.db").touch()
+    told = [one for one in check_record(settings(folder)) if not one["ok"]]
+    assert [(one["leg"], one["code"]) for one in told] == [("record", "record_missing")]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from secureflow.cli.main import app
 from secureflow.domain.models import Model
 from secureflow.engines.ledger.notes import cosign
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.recordmark import RecordMark, read_mark, write_mark
 from secureflow.server.centre import log_key, open_ledger
 from secureflow.server.check import check
 from secureflow.server.initialise import initialise
@@ -116,7 +117,7 @@ def change(config: Path, statement: str, *values: Any) -> None:
 def test_a_centre_is_sound(config: Path) -> None:
     found = list(check(config))
     assert [one["leg"] for one in found if one["ok"]] == [
-        *("folder", "keys", "database", "rows", "jobs", "log", "artefacts"),
+        *("folder", "keys", "database", "rows", "jobs", "log", "record", "artefacts"),
     ]
     assert "9 leaves make" in found[5]["message"]
     assert "with 1 cosignatures" in found[5]["message"]
@@ -216,6 +217,37 @@ def test_another_key_and_no_database(config: Path) -> None:
     (config.parent / "secureflow.db").unlink()
     assert "secureflow.db is missing" in failed(config)["database"]
     assert not (config.parent / "secureflow.db").exists()
+
+
+@pytest.mark.parametrize("harm", ["gone", "no bytes", "no tables"])
+def test_an_emptied_database_is_missing_and_has_its_way_back(config: Path, harm: str) -> None:
+    path = config.parent / "secureflow.db"
+    path.unlink()
+    if harm != "gone":
+        path.touch(0o600)
+    if harm == "no tables":
+        change(config, "CREATE TABLE t (x)")
+    told = [one for one in check(config) if not one["ok"]]
+    assert [(one["leg"], one["code"]) for one in told] == [("database", "record_missing")]
+    assert "secureflow server restore BACKUP" in told[0]["hint"]
+    assert "sqlite" not in str(told).lower()
+
+
+def test_an_older_database_is_told_as_a_start_tells_it(config: Path) -> None:
+    mark = read_mark(config.parent)
+    assert mark is not None
+    further = {**mark.reached, "size": mark.reached["size"] + 3}
+    write_mark(config.parent, RecordMark(mark.identity, further))
+    told = [one for one in check(config) if not one["ok"]]
+    assert [(one["leg"], one["code"]) for one in told] == [("record", "record_set_back")]
+    copy = config.parent / "secureflow.db.recovered"
+    copy.touch()
+    told = [one for one in check(config) if not one["ok"]]
+    assert f"mv {copy} " in told[0]["hint"]
+    write_mark(config.parent, RecordMark("b" * 32, mark.reached))
+    assert {one["code"] for one in check(config) if not one["ok"]} == {"record_foreign"}
+    (config.parent / "record.json").write_text("{")
+    assert {one["code"] for one in check(config) if not one["ok"]} == {"record_mark_malformed"}
 
 
 @pytest.mark.parametrize("seed", range(25))

@@ -22,6 +22,7 @@ from secureflow.adapters.database.soundness import (
     refuse_half,
     refuse_missing,
 )
+from secureflow.adapters.database.tables import METADATA
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding
 
@@ -98,6 +99,11 @@ def check_pages(connection: sa.Connection, where: str) -> Iterator[Finding]:
     for row in connection.exec_driver_sql(f"PRAGMA integrity_check({_PAGES})"):
         if row[0] != "ok":
             yield Finding("database", f"{where} is damaged: {row[0]}.", RESTORE)
+
+
+def has_tables(connection: sa.Connection) -> bool:
+    """Tell whether there are tables of a platform, or its history, at all."""
+    return bool(set(sa.inspect(connection).get_table_names()) & {HISTORY, *METADATA.tables})
 
 
 def check_schema(connection: sa.Connection, where: str, newest: str) -> Iterator[Finding]:

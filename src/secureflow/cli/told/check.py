@@ -9,6 +9,9 @@ TEXTS: Final[dict[str, str]] = {
     "its version and its secrets' modes are right": "版本与机密文件的权限正确",
     "they fit their certificates, nobody else reads": "与证书相符，他人无法读取",
     "{} is whole, of this version's schema": "{0} 完整，结构与此版本一致",
+    "it is this folder's, and not older than the folder knows": (
+        "属于此目录，且不比目录所知的更旧"
+    ),
     "{} rows are what they stand for": "{0} 行均可正确读取",
     "{} jobs are where their journals lead": "{0} 个任务的状态与其日志一致",
     "{} leaves make {} heads, with {} cosignatures": "{0} 个叶子构成 {1} 个日志头，含 {2} 个联署",
