@@ -28,6 +28,7 @@ from secureflow.agent.check import check_record
 from secureflow.agent.continuing import ACCUSED
 from secureflow.agent.control import call
 from secureflow.agent.headwatch import how_it_stands
+from secureflow.agent.keeping import check_present
 from secureflow.agent.main import read_signing_key, verifier
 from secureflow.agent.publications import Publication, differs
 from secureflow.agent.revival import NEXT_STEP
@@ -87,7 +88,7 @@ def examine(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[d
         try:
             message = check(way)
         except SecureFlowError as error:
-            failed.add(leg)
+            failed |= {leg, error.code}
             plain = error.as_json()
             plain.pop("details")
             yield {"leg": leg, "ok": False, **plain}
@@ -432,6 +433,7 @@ def _data(way: Way) -> str:
 
 def _record(way: Way) -> str:
     """Read the whole record, as `secureflow agent check` does."""
+    check_present(way.known)
     if not way.known.record.exists():
         return "there is none yet"
     for one in check_record(way.known):
@@ -463,17 +465,17 @@ _LEGS: tuple[_Leg, ...] = (
     ("renewals", frozenset({"authorisation"}), _renewals),
     ("clock", frozenset({"settings"}), _clock),
     ("version", frozenset({"authorisation"}), _version),
-    ("charter", frozenset({"settings", "keys"}), _charter),
-    ("log", frozenset({"authorisation"}), _log),
+    ("record", frozenset({"settings"}), _record),
+    ("charter", frozenset({"settings", "keys", "record_missing"}), _charter),
+    ("log", frozenset({"authorisation", "record_missing"}), _log),
     ("attestation", frozenset({"settings"}), _attestation),
     ("enclave", frozenset({"authorisation", "attestation"}), _enclave),
     ("running", frozenset({"settings"}), _running),
-    ("data", frozenset({"settings"}), _data),
-    ("record", frozenset({"settings"}), _record),
+    ("data", frozenset({"settings", "record_missing"}), _data),
     ("disk", frozenset({"settings"}), lambda way: room_left(way.known)),
-    ("alarm", frozenset({"settings"}), _alarm),
+    ("alarm", frozenset({"settings", "record_missing"}), _alarm),
 )
-"""Leg, the legs that it needs, and its check; in the order of the way."""
+"""Leg, the legs that it needs (or what must not have failed), and its check; in order."""
 
 
 def _fact(record: Path, name: str) -> JSON:

@@ -7,6 +7,7 @@ Only names and inodes are looked at: to open and close the file would drop the p
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sqlite3
@@ -122,6 +123,7 @@ class HeldFile:
         try:
             with closing(sqlite3.connect(name, check_same_thread=False)) as target:
                 await save(target)
+                await asyncio.to_thread(_check_whole, target)
             return _linked(Path(name), path)
         finally:
             _removed(name)
@@ -157,6 +159,15 @@ def way_back(path: Path, copy: Path) -> str:
         f"Stop the process; remove {path}-wal and {path}-shm if they are there; mv {copy} {path}; "
         "then start it again."
     )
+
+
+def _check_whole(copy: sqlite3.Connection) -> None:
+    """Refuse a copy of a file that was emptied, or overwritten, where it lay."""
+    (told,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+    (tables,) = copy.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if told != "ok" or not tables:
+        reason = "what the process has open is not whole any more"
+        raise sqlite3.DatabaseError(reason)
 
 
 def _removed(name: str) -> None:

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,6 @@ async def open_centre(
         expel=lambda agent: link.expel(agent.party, agent.id, revoked(agent.id)),
         tell_disabled=link.shut_out,
         readiness=readiness,
-        record=lambda: database.file.fault,
         stopping=stopping,
         metrics=metrics,
         quotas=settings.quotas,
@@ -118,6 +117,7 @@ async def open_centre(
         waits=waits.of,
         server=f"{socket.gethostname()}:{port}",
     )
+    services = replace(services, record=lambda: database.file.fault)
     desk.open(services)
     _keep(stack, keep_swept(database.begin, clock), room.keep_whole())
     await _go_on(services, runner, link)

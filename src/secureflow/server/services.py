@@ -48,4 +48,5 @@ class Services:
     continuing: Continuing
     metrics: Metrics
     readiness: Readiness
-    record: Callable[[], SecureFlowError | None]
+    record: Callable[[], SecureFlowError | None] = lambda: None
+    """Tells why the record is not where it was opened."""

@@ -34,7 +34,6 @@ from secureflow.application.witnessing import Witnessing
 from secureflow.domain.organisations import Agent
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
-from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority
 from secureflow.server.metrics import Metrics
 from secureflow.server.services import Readiness, Services
@@ -70,7 +69,6 @@ def make_services(
     expel: Callable[[Agent], None] = lambda _: None,
     tell_disabled: Callable[[Sequence[str]], None] = lambda _: None,
     readiness: Readiness = always_ready,
-    record: Callable[[], SecureFlowError | None] = lambda: None,
     stopping: Callable[[], bool] = lambda: False,
     ticks: Ticks = time.monotonic,
     metrics: Metrics | None = None,
@@ -87,7 +85,6 @@ def make_services(
         expel: cuts the open link of a revoked agent.
         tell_disabled: shuts out the organisations that are disabled now, and no others.
         readiness: tells which parts work.
-        record: tells why the record is not where it was opened.
         stopping: tells long streams to end.
         ticks: paces login attempts.
         metrics: what the world behind the ports tells of its jobs already.
@@ -124,7 +121,6 @@ def make_services(
         continuing=continuing,
         metrics=metrics or Metrics(),
         readiness=readiness,
-        record=record,
     )
 
 

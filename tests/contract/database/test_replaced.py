@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -13,7 +14,7 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.kit import recordmark
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
-from secureflow.kit.heldfile import RECOVERED
+from secureflow.kit.heldfile import RECOVERED, HeldFile
 from secureflow.kit.recordmark import read_mark
 from secureflow.server.centre import open_ledger
 from secureflow.server.settings import ServerSettings
@@ -114,6 +115,22 @@ async def grown(settings: ServerSettings) -> int:
     async with AsyncExitStack() as stack:
         _, ledger = await open_ledger(settings, LOG_KEY, stack)
         return await ledger.caught_up()
+
+
+async def test_no_copy_is_made_of_what_is_not_whole(
+    settings: ServerSettings, older: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was emptied where it lay: a copy would be taken for what there was."""
+    del older
+    told: list[str] = []
+    monkeypatch.setattr(HeldFile, "_tell", lambda _, event, **__: told.append(event))
+    async with AsyncExitStack() as stack:
+        database, _ = await open_ledger(settings, LOG_KEY, stack)
+        os.truncate(settings.directory / "secureflow.db", 0)
+        assert await code_of(database.try_writing) == "record_replaced"
+        await until(lambda: "record_unsaved" in told)
+    assert "record_recovered" not in told
+    assert not [one for one in settings.directory.iterdir() if one.suffix in {".tmp", RECOVERED}]
 
 
 async def test_the_very_same_file_put_back_goes_on(settings: ServerSettings, older: Path) -> None:

@@ -30,6 +30,7 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import Place
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import parse_certificate, serial
+from secureflow.kit.recordmark import RecordMark, write_mark
 
 LOG = SigningKey.generate()
 SIMULATED = {"connected": True, "tee": "SIMULATED", "measurement": code_measurement()}
@@ -126,10 +127,24 @@ async def test_a_healthy_agent(tmp_path: Path) -> None:
         assert all(one["ok"] for one in legs.values()), legs
         assert list(legs) == [
             "settings", "keys", "name", "connection", "certificate", "TLS", "server",
-            "authorisation", "renewals", "clock", "version", "charter", "log", "attestation",
-            "enclave", "running", "data", "record", "disk", "alarm",
+            "authorisation", "renewals", "clock", "version", "record", "charter", "log",
+            "attestation", "enclave", "running", "data", "disk", "alarm",
         ]  # fmt: skip
         assert "hardware only" in legs["attestation"]["message"]
+
+
+@pytest.mark.parametrize("harm", ["gone", "no bytes"])
+async def test_a_record_that_is_gone_is_no_new_agent(tmp_path: Path, harm: str) -> None:
+    """Its owner is not sent to pin the charter, as if there had never been one."""
+    async with patient(tmp_path) as sick:
+        record = sick.directory / "agent.db"
+        with contextlib.closing(Store(record)) as store:
+            write_mark(sick.directory, RecordMark("a" * 32, store.reached()))
+        record.unlink()
+        if harm == "no bytes":
+            record.touch()
+        assert await sick.failed() == {"record": "record_missing"}
+        assert "charter" not in await sick.legs()
 
 
 def _set(**changes: Any) -> Callable[[Patient], None]:

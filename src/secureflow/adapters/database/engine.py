@@ -29,6 +29,7 @@ from secureflow.adapters.database.connections import (
     shown_url,
 )
 from secureflow.adapters.database.damage import DamageLog
+from secureflow.adapters.database.faults import typed_faults
 from secureflow.adapters.database.opening import START_SECONDS, check_encoding, unopened
 from secureflow.adapters.database.soundness import (
     DRIVER_ERRORS,
@@ -157,12 +158,13 @@ class Database:
         return await self.file.lost(self._save)
 
     async def _save(self, target: sqlite3.Connection) -> None:
-        async with self.engine.connect() as connection:
-            # Whoever writes now ends first; whoever takes the lock after that is refused.
-            await connection.exec_driver_sql("BEGIN IMMEDIATE")
-            await connection.exec_driver_sql("ROLLBACK")
-            raw: Any = (await connection.get_raw_connection()).driver_connection
-            await raw.backup(target)
+        with typed_faults():
+            async with self.engine.connect() as connection:
+                # Whoever writes now ends first; whoever takes the lock after that is refused.
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                await connection.exec_driver_sql("ROLLBACK")
+                raw: Any = (await connection.get_raw_connection()).driver_connection
+                await raw.backup(target)
 
     async def close(self) -> None:
         """Leave everything in a SQLite file itself, and close every connection."""
