@@ -31,7 +31,13 @@ from secureflow.application.ports import (
 )
 from secureflow.application.pricing import Price, price
 from secureflow.application.quotas import Quotas
-from secureflow.application.resuming import LEAF, check_resumable, resumed, tries
+from secureflow.application.resuming import (
+    LEAF,
+    already_finished,
+    check_resumable,
+    resumed,
+    tries,
+)
 from secureflow.application.scripts import course_of, explain
 from secureflow.application.specs import Drafted, draft
 from secureflow.application.statistics import (
@@ -244,7 +250,7 @@ class Jobs:
         if job.state is JobState.CANCELLED and job.progress.get("cancel") == principal.name:
             return job  # by this very person, who may not have heard of it
         if job.state.final:
-            raise SecureFlowError("already_finished", f"Job {key} is already {job.state}.")
+            raise already_finished(job)
         await self._driver.cancel(key, principal.name)
         return await self.get(principal, key)
 

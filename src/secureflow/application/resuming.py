@@ -25,6 +25,15 @@ def tries(job: Job) -> list[dict[str, Any]]:
     return list(job.progress.get(RESUMED, ()))
 
 
+def already_finished(job: Job) -> SecureFlowError:
+    """Return the refusal of whatever would change how a job ended."""
+    return SecureFlowError(
+        "already_finished",
+        f"Job {job.id} is already {job.state}.",
+        f"See how it ended: secureflow job show {job.id}.",
+    )
+
+
 def check_resumable(job: Job) -> None:
     """Refuse a job that cannot be resumed now.
 
@@ -32,7 +41,7 @@ def check_resumable(job: Job) -> None:
         SecureFlowError: `already_finished`, `not_paused`, `resumed_too_often`.
     """
     if job.state.final:
-        raise SecureFlowError("already_finished", f"Job {job.id} is already {job.state}.")
+        raise already_finished(job)
     if job.state is not JobState.PAUSED:
         raise SecureFlowError(
             "not_paused",

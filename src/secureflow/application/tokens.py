@@ -35,6 +35,8 @@ GUESSES: Final = 400
 FAMILIAR: Final = 10_000
 """Most (name, address) pairs that are remembered as having logged in."""
 
+AGAIN: Final = "Log in again: secureflow login URL --ca FILE."
+
 _SHAPE: Final = re.compile(r"sft_([0-9a-z]{20})_([A-Za-z0-9_-]{43})")
 
 
@@ -123,7 +125,7 @@ class Tokens:
         if token is None or user is None or not held or not active:
             raise _unauthenticated()
         if self._clock() >= token.expires:
-            raise SecureFlowError("token_expired", "The token has expired.", "Log in again.")
+            raise SecureFlowError("token_expired", "The token has expired.", AGAIN)
         return Principal(user.id, user.name, user.organisation, frozenset(user.roles), token.id)
 
     async def holds(self, principal: Principal) -> bool:

@@ -79,4 +79,7 @@ def told(absent: Mapping[str, str]) -> Iterator[str]:
                 "is submitted here waits for it; submit it at that server."
             )
         else:
-            yield f"{party} has no link to this server; a job waits until it dials in."
+            yield (
+                f"{party} has no link to this server. A job waits for its consent until it dials "
+                "in, and once it runs only for the `patience_seconds` of its spec."
+            )

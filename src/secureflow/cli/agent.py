@@ -21,7 +21,7 @@ from secureflow.cli.backups import (
 )
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
 from secureflow.cli.files import read_json, write_text
-from secureflow.cli.texts import explained, said, t
+from secureflow.cli.texts import explained, said, t, untranslated
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import loading
 
@@ -239,7 +239,9 @@ def backup(
 
     made = back_up(config, file, passphrase(passphrase_file))
     told = {"party": made.facts["party"], "leaves": made.facts["leaves"]}
-    show({**told_backup(file, made), **told}, output)
+    with untranslated(output is not Form.TABLE):
+        told = {**told_backup(file, made), **told}
+    show(told, output)
     advise_on_keys(made, "signing.key, link.pem")
 
 
@@ -256,16 +258,17 @@ def restore(
 
     secret = passphrase(passphrase_file)
     found = backups.restore(file, directory, passphrase=secret, into_existing=into_existing)
-    told = {
-        "config": str(found.config),
-        "party": found.party,
-        "as_of": moment(found.manifest.facts.get("made_at")),
-        "log_size": found.size,
-        "leaves": found.leaves,
-        "ended": ", ".join(found.ended) or "-",
-        "domains": ", ".join(found.domains) or "-",
-        "keys": t("there") if found.keys else t("missing"),
-    }
+    with untranslated(output is not Form.TABLE):
+        told = {
+            "config": str(found.config),
+            "party": found.party,
+            "as_of": moment(found.manifest.facts.get("made_at")),
+            "log_size": found.size,
+            "leaves": found.leaves,
+            "ended": ", ".join(found.ended) or "-",
+            "domains": ", ".join(found.domains) or "-",
+            "keys": t("there") if found.keys else t("missing"),
+        }
     show(told, output)
     say(t("This agent votes, trains and spends in no job that is older than this restore."))
     say(

@@ -12,7 +12,7 @@ import typer
 from secureflow.cli.console import Form, Output, group, say, show, write
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.session import client
-from secureflow.cli.texts import t
+from secureflow.cli.texts import said, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 
@@ -79,7 +79,7 @@ def compare_files(first: File, second: File) -> None:
 
     differences = compare(_signed(read_json(first)).charter, _signed(read_json(second)).charter)
     for line in differences:
-        write(shown(line))
+        write(shown(said(line)))
     if differences:
         raise SecureFlowError("charter_refused", t("The charters differ."))
     say(t("Both are the same charter."))
@@ -139,7 +139,7 @@ def show_both(told: Mapping[str, Any]) -> None:
         write(("\n" if pinned else "") + t("Waits to be signed:"))
         _show(_signed(waiting), Form.TABLE)
     for line in told.get("differences") or ():
-        write(t("differs from the pinned one: {what}", what=line))
+        write(t("differs from the pinned one: {what}", what=said(line)))
 
 
 def say_continuations(charter: Charter) -> None:
@@ -149,7 +149,7 @@ def say_continuations(charter: Charter) -> None:
         say(
             t(
                 "The log {origin} was set back from {size} entries to {start}: {lost} entries, "
-                "from {first} to {last}, are lost for ever. It goes on as {name}.",
+                "from {first} to {last}, are lost at the centre. It goes on as {name}.",
                 origin=one.origin,
                 size=one.size,
                 start=one.start,

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from secureflow.cli.console import confirmed, say
-from secureflow.cli.texts import t
+from secureflow.cli.texts import said, t
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -33,7 +33,7 @@ def compared(config: Path) -> str:
     for member in charter.members:
         say(f"  {member.organisation}  {member.name}  {member.key}")
     for line in told.get("differences") or ():
-        say(t("differs from the pinned one: {what}", what=line))
+        say(t("differs from the pinned one: {what}", what=said(line)))
     say_continuations(charter)
     say(t("Compare with the other members, not over this server:"))
     say(f"  {charter.fingerprint_words('en')}\n  {charter.fingerprint_words('zh')}")

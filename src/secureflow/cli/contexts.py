@@ -8,7 +8,7 @@ import typer
 
 from secureflow.cli import session
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show
-from secureflow.cli.texts import t
+from secureflow.cli.texts import t, untranslated
 
 app = group("Contexts: which user of which server you speak as.")
 
@@ -21,7 +21,9 @@ def list_contexts(output: Output = Form.TABLE) -> None:
     """List contexts, without their tokens."""
     from secureflow.sdk.profile import contexts
 
-    show([_row(name) for name in contexts()], output, _COLUMNS)
+    with untranslated(output is not Form.TABLE):
+        rows = [_row(name) for name in contexts()]
+    show(rows, output, _COLUMNS)
 
 
 @app.command("show", help=t("Show a context, by default the chosen one."))
@@ -30,7 +32,9 @@ def show_context(
     output: Output = Form.TABLE,
 ) -> None:
     """Show a context, without its token."""
-    show(_row(name or session.context() or _chosen()), output, _COLUMNS)
+    with untranslated(output is not Form.TABLE):
+        row = _row(name or session.context() or _chosen())
+    show(row, output, _COLUMNS)
 
 
 @app.command("use", help=t("Choose the context of your later commands."))

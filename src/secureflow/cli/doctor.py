@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from secureflow.cli.console import Form, Output, moment, show, write
 from secureflow.cli.session import profile
-from secureflow.cli.texts import explained, said, t
+from secureflow.cli.texts import explained, language, said, t, untranslated
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _LEG = 14
 """Columns of a leg's name."""
+_THINGS: Final = {"rows": "row", "leaves": "leaf"}
+"""Legs whose names are also titles of columns: those of Chinese mean numbers."""
 OUT_OF_TIME = frozenset({9, 10})
 """OpenSSL's words for a certificate that does not hold yet, and for one that has run out."""
 PATIENCE = 10.0
@@ -47,7 +49,10 @@ class Way:
 
 def doctor(output: Output = Form.TABLE) -> None:
     """Check every leg; the exit code is that of the first failure."""
-    report(examine(profile()), output)
+    known = profile()
+    with untranslated(output is not Form.TABLE):
+        found = list(examine(known))
+    report(found, output)
 
 
 def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
@@ -62,7 +67,7 @@ def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
     if output is Form.TABLE:
         for one in found:
             mark = "✓" if one["ok"] else "✗"
-            leg = t(one["leg"])
+            leg = _named(one["leg"])
             write(f"{mark} {leg}{' ' * (_LEG - cell_len(leg))} {said(one['message'])}")
     else:
         show(found, output)
@@ -70,8 +75,12 @@ def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
     if bad is not None:
         code = str(bad.get("code") or "unavailable")
         told = explained(code, bad["message"])
-        message = t("{leg}: {told}", leg=t(bad["leg"]), told=told)
+        message = t("{leg}: {told}", leg=_named(bad["leg"]), told=told)
         raise SecureFlowError(code, message, said(bad.get("hint", "")))
+
+
+def _named(leg: str) -> str:
+    return t(_THINGS.get(leg, leg)) if language() == "zh" else leg
 
 
 def examine(known: Profile) -> Iterator[dict[str, Any]]:

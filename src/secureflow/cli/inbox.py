@@ -193,10 +193,10 @@ def _listed(one: Mapping[str, Any]) -> list[str]:
     lines.append("  " + t("{job}, {name}: {purpose}, asked by {submitter}", **facts))
     told = [t(str(one.get("state"))), plain(one.get("dataset") or "")]
     if one.get("sensitive"):
-        told.append(t("SENSITIVE: {names}", names=", ".join(map(plain, one["sensitive"]))))
+        told.append(t("SENSITIVE: {names}", names=t(", ").join(map(plain, one["sensitive"]))))
     if one.get("epsilon") is not None:
         told.append(f"ε {cost(one['epsilon'])}")
     told.append(t("until {when}", when=moment(one.get("expires"))))
     if one.get("reason"):
         told.append(plain(one["reason"]))
-    return [*lines, "  " + ", ".join(filter(None, told))]
+    return [*lines, "  " + t(", ").join(filter(None, told))]

@@ -19,7 +19,7 @@ from secureflow.cli.backups import (
     told_backup,
 )
 from secureflow.cli.console import Form, Output, group, moment, say, show
-from secureflow.cli.texts import said, t
+from secureflow.cli.texts import said, t, untranslated
 from secureflow.kit.memory import loading
 
 if TYPE_CHECKING:
@@ -87,17 +87,22 @@ def check(config: Config = Path("server.yaml"), output: Output = Form.TABLE) -> 
 @app.command("room", help=t("Show what the centre's disk holds, what is free and reserved."))
 def room(config: Config = Path("server.yaml"), output: Output = Form.TABLE) -> None:
     """Show what lies where."""
-    from secureflow.kit.disk import size
     from secureflow.server.room import figures
     from secureflow.server.settings import ServerSettings
 
     told = figures(ServerSettings.load(config))
     if output is Form.TABLE:
         told = [
-            {**one, "part": said(one["part"])} | {name: size(one[name]) for name in _BYTES}
+            {**one, "part": said(one["part"])} | {name: _size(one[name]) for name in _BYTES}
             for one in told
         ]
     show(told, output, ("part", *_BYTES, "folder"))
+
+
+def _size(count: int) -> str:
+    from secureflow.kit.disk import size
+
+    return t("{count} bytes", count=count) if count < 1000 else size(count)
 
 
 @app.command("config", help=t("Show the effective settings, secrets masked."))
@@ -120,7 +125,9 @@ def backup(
 
     made = back_up(config, file, passphrase(passphrase_file))
     log = made.facts["log"]
-    show({**told_backup(file, made), "log": f"{log['origin']}: {log['size']}"}, output)
+    with untranslated(output is not Form.TABLE):
+        told = {**told_backup(file, made), "log": f"{log['origin']}: {log['size']}"}
+    show(told, output)
     advise_on_keys(made, "log.key, ca/ca.key")
 
 
@@ -162,16 +169,17 @@ def restored(config: Config = Path("server.yaml"), output: Output = Form.TABLE) 
 def _tell(found: Restored, output: Form) -> None:
     log = found.log
     seen = {name: log.seen.get(name, 0) for name in found.members}
-    told: dict[str, Any] = {
-        "config": str(found.config),
-        "database": found.database,
-        "as_of": moment(found.manifest.facts.get("made_at")),
-        "log": f"{log.origin}: {log.size}",
-        "cosigned": counted(seen),
-        "jobs": counted(found.jobs),
-        "models": found.models,
-        "keys": t("there") if found.keys else t("missing"),
-    }
+    with untranslated(output is not Form.TABLE):
+        told: dict[str, Any] = {
+            "config": str(found.config),
+            "database": found.database,
+            "as_of": moment(found.manifest.facts.get("made_at")),
+            "log": f"{log.origin}: {log.size}",
+            "cosigned": counted(seen),
+            "jobs": counted(found.jobs),
+            "stored_models": found.models,
+            "keys": t("there") if found.keys else t("missing"),
+        }
     show(told, output)
     say(t("Every entry, node and signed head of the log was recomputed, and holds."))
     say(

@@ -8,14 +8,32 @@ missing translation shows English. `said` is for what other processes wrote in E
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import PurePath
+from typing import Final
 
 from secureflow.cli.chinese import CHINESE
 from secureflow.kit.plain import shown
 
+_ENGLISH: Final[ContextVar[bool]] = ContextVar("english", default=False)
+
+
+@contextmanager
+def untranslated(programs: bool) -> Iterator[None]:
+    """Keep to English within: what a program reads is the same in every language."""
+    before = _ENGLISH.set(programs)
+    try:
+        yield
+    finally:
+        _ENGLISH.reset(before)
+
 
 def language() -> str:
     """Return `zh` or `en`."""
+    if _ENGLISH.get():
+        return "en"
     names = ("SECUREFLOW_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
     chosen = next((value for name in names if (value := os.environ.get(name))), "en")
     return "zh" if chosen.lower().startswith("zh") else "en"

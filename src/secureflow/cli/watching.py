@@ -77,7 +77,7 @@ class Progress:
                 return f"{t(self.state)}  {self.reason}".rstrip()
             case "round":
                 return f"{t('round')} {event.data.get('round')}/{self.rounds}  " + "  ".join(
-                    f"{name} {event.data[name]:.4f}"
+                    f"{t(name)} {event.data[name]:.4f}"
                     for name in ("loss", "accuracy", "auc")
                     if isinstance(event.data.get(name), float)
                 )
@@ -156,6 +156,7 @@ def _live(client: Client, progress: Progress) -> None:
 
 def picture(progress: Progress) -> RenderableType:
     """Draw the job: state, bar, curves, the last rounds, the parties."""
+    from rich.cells import cell_len
     from rich.console import Group
     from rich.text import Text
 
@@ -173,7 +174,8 @@ def picture(progress: Progress) -> RenderableType:
     for name in ("loss", "auc"):
         values = [row[name] for row in progress.history if isinstance(row.get(name), float)]
         if values:
-            parts.append(Text(f"{name:>8} {sparkline(values[-40:])} {values[-1]:.4f}"))
+            title = t(name).rjust(8 - cell_len(t(name)) + len(t(name)))
+            parts.append(Text(f"{title} {sparkline(values[-40:])} {values[-1]:.4f}"))
     if progress.history:
         parts.append(_rounds(progress))
     if progress.parties:

@@ -214,6 +214,6 @@ def exchange(
 def _unreachable(url: SplitResult, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "server_unreachable",
-        f"{url.netloc} cannot be joined: {reason}.",
+        f"{url.netloc} cannot be reached: {reason}.",
         "Check the URL, and whether the server runs with a certificate of its own authority.",
     )

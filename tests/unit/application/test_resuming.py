@@ -132,8 +132,9 @@ async def test_only_a_paused_job_is_resumed(tmp_path: Path) -> None:
         play.broken = False
         await jobs.resume(ADMIN, JOB.id)
         await one.ended()
-        with refused("already_finished"):
+        with pytest.raises(SecureFlowError, match="is already succeeded") as caught:
             await jobs.resume(ADMIN, JOB.id)
+        assert caught.value.hint == f"See how it ended: secureflow job show {JOB.id}."
     (tmp_path / "running").mkdir()
     async with world(tmp_path / "running", Faults()) as one:
         await one.add(replace(SUBMITTED, state=JobState.RUNNING))

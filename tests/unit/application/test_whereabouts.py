@@ -86,7 +86,10 @@ async def test_a_party_that_is_off_is_told_without_another_server(
     absent = {"bank-a": HERE, "bank-b": "", "bank-c": HERE, "enclave": ""}
     assert job.progress["absent"] == absent
     assert list(told({"bank-b": ""})) == [
-        "bank-b has no link to this server; a job waits until it dials in."
+        (
+            "bank-b has no link to this server. A job waits for its consent until it dials in, and "
+            "once it runs only for the `patience_seconds` of its spec."
+        )
     ]
     links = await links_of(second)
     assert {link.party: link.server for link in links if link.party in BANKS} == {

@@ -61,6 +61,12 @@ def test_without_a_passphrase_it_says_what_is_not_in_it(
     done = runner.invoke(app, ["server", "restore", str(made), "--dir", str(tmp_path / "new")])
     assert done.exit_code == 0, done.output
     assert "密钥缺失" in done.stderr
+    assert "所存模型文件数" in done.stdout
+    again = ["server", "backup", str(tmp_path / "2.tar"), *config]
+    assert json.loads(runner.invoke(app, [*again, "-o", "json"]).stdout)["keys"] == "not in it"
+    room = runner.invoke(app, ["server", "room", *config]).stdout
+    assert "字节" in room
+    assert "bytes" not in room
 
 
 def test_a_passphrase_that_others_can_read_is_refused(centre: Path, tmp_path: Path) -> None:

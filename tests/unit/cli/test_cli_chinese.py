@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from typer.main import get_command
 
 import secureflow
 from secureflow.adapters.database.faults import fault
+from secureflow.adapters.link.requests import silent
 from secureflow.cli import console
 from secureflow.cli.main import app
 from secureflow.cli.texts import t
@@ -28,8 +30,12 @@ from secureflow.cli.told import (
     refusals,
     setbacks,
 )
+from secureflow.domain.charter import Charter, Member, compare
 from secureflow.domain.error_texts import CHINESE
 from secureflow.domain.errors import CATALOGUE
+from secureflow.engines.course.sealed import too_few_contributors
+from secureflow.engines.ledger.setback import Hold, set_back
+from secureflow.kit.crypto import SigningKey
 
 SOURCE = Path(secureflow.__file__).parent
 CJK = re.compile(r"[\u4e00-\u9fff]")
@@ -86,7 +92,7 @@ def test_no_template_is_left_over() -> None:
 
 def test_templates_keep_their_values() -> None:
     for english, chinese in TOLD.items():
-        places = sorted(int(place) for place in re.findall(r"{(\d+)}", chinese))
+        places = sorted(int(place) for place in re.findall(r"{(\d+)(?::\w+)?}", chinese))
         assert places == list(range(english.count("{}"))), english
 
 
@@ -134,6 +140,66 @@ def test_the_next_step_at_an_owners_machine_is_told_in_chinese() -> None:
 def test_a_reason_within_a_sentence_is_told_in_chinese_too() -> None:
     told = chinese_of("a.csv cannot be used: it has no row.")
     assert told == "a.csv 无法使用：其中没有数据行。"
+
+
+@pytest.mark.parametrize(
+    ("english", "expected"),
+    [
+        ("Job job_1 is proposed, not paused.", "任务 job_1 的状态为“待批准”，没有暂停。"),
+        ("Job job_1 is already failed.", "任务 job_1 已处于“失败”状态。"),
+        ("There is no job 'failed' that you can see.", "没有您可见的 job 'failed'。"),
+    ],
+)
+def test_states_within_a_sentence_are_chinese(english: str, expected: str) -> None:
+    assert chinese_of(english) == expected
+
+
+def test_a_round_that_cannot_be_summed_says_once_who_was_silent() -> None:
+    course: Any = SimpleNamespace(threshold=3, parties=("a", "b", "c"))
+    request: Any = SimpleNamespace(party="c", verb="mask", patience=40.0)
+    step: Any = SimpleNamespace(number=2, stage="train")
+    failures = {"b": {"message": "Who knows."}, "c": silent(request).as_json()}
+    failed = too_few_contributors(course, step, failures)
+    assert failed.message == (
+        "Round 2 (train) cannot be summed: b, c did not contribute, and 3 of 3 are needed. "
+        "b: Who knows.; c made no progress for 40 seconds."
+    )
+    assert chinese_of(failed.message) == (
+        "第 2 轮（训练）无法求和：b, c 没有贡献，3 方中至少需要 3 方。"
+        "b: Who knows.；c 在 40 秒内没有进展。"
+    )
+    assert CJK.search(chinese_of(failed.hint) or "")
+
+
+def test_a_log_that_was_set_back_is_told_in_whole_sentences() -> None:
+    assert chinese_of(set_back(Hold("shrunk", 1, 3), "x.y").message) == (
+        "日志 x.y 被回退：它签署过大小为 3 的日志头，而日志现有 3 条。丢失 0 条。日志已停止签名。"
+    )
+
+
+def test_whoever_has_no_valid_token_is_told_to_log_in_here() -> None:
+    templates = list(_texts(SOURCE / "application" / "tokens.py"))
+    told = [one for one in templates if one.startswith("Log in")]
+    assert told
+    assert all("secureflow login" in one for one in told)
+
+
+def test_how_two_charters_differ_is_told_in_chinese() -> None:
+    log, one, two, three = (SigningKey.generate().public for _ in range(4))
+    members = (Member("bank-a", "A", one), Member("bank-c", "C", three))
+    old = Charter(1, "a.example", "log.example", log, members)
+    members = (Member("bank-b", "B", two), Member("bank-c", "Z", three))
+    new = Charter(2, "a.example", "log.example/2", log, members, "cc" * 32)
+    assert list(map(chinese_of, compare(old, new))) == [
+        "版本：1 → 2",
+        "日志名：log.example → log.example/2",
+        f"上一版摘要：无 → {'cc' * 32}",
+        "成员 bank-a：移除",
+        f"成员 bank-b：新增，密钥 {two}",
+        "成员 bank-c：名称 C → Z",
+    ]
+    lost = "log log.example: set back from 1343 entries to 1115, 228 are lost"
+    assert chinese_of(lost) == "日志 log.example：由 1343 条回退到 1115 条，丢失 228 条"
 
 
 def test_values_come_through_and_strangers_do_not() -> None:
@@ -251,6 +317,7 @@ def test_every_column_has_a_chinese_title() -> None:
         *("parties", "queries", "released_numbers", "parameters", "update_bytes", "releases"),
         *("dropouts_tolerated", "admin_password_file", "enclave_token_file", "ca_fingerprint"),
         *("file", "bytes", "made", "accused", "roster", "spec", "set_back"),
+        *("as_of", "cosigned", "stored_models", "domains", "ended", "leaves", "log_size"),
     }
     assert len(columns) > 60
     assert not {name for name in columns if t(name) == name}, "add them to cli/chinese/words.py"

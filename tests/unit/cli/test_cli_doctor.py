@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from secureflow.cli import doctor
+from secureflow.cli.console import Form
 from secureflow.cli.doctor import examine
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
 from secureflow.engines.ledger.setback import CONTINUE, Hold, set_back
@@ -87,6 +88,27 @@ def test_a_record_that_was_replaced_is_named(centre: Any, cli: Any) -> None:
     assert "✗ readiness" in out
     assert "It was removed." in err
     assert "See its log." in err
+
+
+def test_json_is_the_same_in_every_language(
+    centre: Any, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
+    centre.answers["GET /readyz"] = (503, {"database": True, "writing": False})
+    told = []
+    for lang in ("en", "zh"):
+        monkeypatch.setenv("SECUREFLOW_LANG", lang)
+        _, out, err = cli("doctor", "-o", "json")
+        told.append([one for one in json.loads(out) if one["leg"] not in {"connection", "clock"}])
+    assert told[0] == told[1]
+    assert "就绪：" in err  # people are told in their language
+
+
+def test_a_leg_is_named_by_what_it_checks(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    legs = [{"leg": leg, "ok": True, "message": "-"} for leg in ("rows", "leaves")]
+    doctor.report(legs, Form.TABLE)
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["行", "叶子"]
 
 
 def test_clocks_that_differ_are_named_even_where_this_one_is_right(centre: Any, cli: Any) -> None:

@@ -240,11 +240,16 @@ def test_approving_needs_a_yes_and_without_a_terminal_an_option(cli: Any, agent:
     assert agent.decided == [("inbox.approve", {"item": FIRST["id"], "reason": ""})]
 
 
-def test_the_list_shows_ids_whole_on_a_line_of_their_own(cli: Any, agent: Agent) -> None:
+def test_the_list_shows_ids_whole_on_a_line_of_their_own(
+    cli: Any, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = cli("agent", "inbox", "list")[1].splitlines()
     assert {FIRST["id"], SECOND["id"]} <= set(lines)
     assert sum("SENSITIVE: job" in line for line in lines) == 2
     assert max(map(len, lines)) <= WIDTH
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    assert "，敏感列：job，" in cli("agent", "inbox", "list")[1]
+    monkeypatch.setenv("SECUREFLOW_LANG", "en")
     agent.items.clear()
     assert "Nothing waits." in cli("agent", "inbox", "list")[2]
 

@@ -151,7 +151,7 @@ def test_who_waits_is_told_and_drawn_until_nobody_does(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("lang", "said"), [("en", "The log x.y was set back"), ("zh", "日志 x.y 被退回")]
+    ("lang", "said"), [("en", "The log x.y was set back"), ("zh", "日志 x.y 被回退")]
 )
 def test_of_a_held_log_the_way_on_is_told(
     monkeypatch: pytest.MonkeyPatch, lang: str, said: str
@@ -175,3 +175,22 @@ def test_the_state_of_a_party_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")
     event = Event(1, "party", {"party": "bank-a", "state": "approved"})
     assert Progress("job_00000000").line(event) == "bank-a  已批准"
+
+
+def test_rounds_and_reasons_are_told_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    progress = Progress("job_00000000")
+    told = []
+    for kind, data in (
+        ("state", {"state": "proposed", "reason": "submitted"}),
+        ("state", {"state": "running", "reason": "resumed by ann"}),
+        ("round", {"round": 1, "rounds": 400, "loss": 0.5, "accuracy": 0.75, "auc": 0.25}),
+    ):
+        progress.take(event := Event(1, kind, data))
+        told.append(progress.line(event))
+    assert told == [
+        "待批准  已提交",
+        "运行中  由 ann 恢复",
+        "轮次 1/400  损失 0.5000  准确率 0.7500  AUC 0.2500",
+    ]
+    assert "\n    损失 ▁ 0.5000" in drawn(progress)

@@ -159,7 +159,7 @@ def silent(request: Request) -> SecureFlowError:
     """Return the error of a party that showed no progress for the request's patience."""
     return SecureFlowError(
         "party_silent",
-        f"{request.party} made no progress on '{request.verb}' for {request.patience:g} seconds.",
+        f"{request.party} made no progress for {request.patience:g} seconds.",
         f"Look whether {request.party} runs and is connected (`secureflow doctor` there).",
         {"party": request.party, "verb": request.verb},
     )

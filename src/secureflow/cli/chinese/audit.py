@@ -83,7 +83,7 @@ TEXTS: Final[dict[str, str]] = {
     "File with a checkpoint kept from before.": "存放以前所保存检查点的文件。",
     "Gap: the log {origin} was set back from {size} entries to {start} ({lost} lost) and goes on "
     "as {name} since {when}; signed by {signed} of {members} members: {who}.": (
-        "缺口：日志 {origin} 由 {size} 条退回到 {start} 条（丢失 {lost} 条），"
+        "缺口：日志 {origin} 由 {size} 条回退到 {start} 条（丢失 {lost} 条），"
         "以 {name} 继续，自 {when} 起；已签名 {signed}/{members} 个成员：{who}。"
     ),
 }

@@ -48,7 +48,7 @@ TEXTS: Final[dict[str, str]] = {
         "其他每个成员都已通过电话或当面念过这些词吗？"
     ),
     "Let a log that was set back go on, if its members agree.": (
-        "在成员同意时，让被退回的日志继续。"
+        "在成员同意时，让被回退的日志继续。"
     ),
     "More than two thirds of the members compare the words and sign: "
     "secureflow agent charter sign. Until then nothing is signed.": (
@@ -56,8 +56,8 @@ TEXTS: Final[dict[str, str]] = {
         "在此之前不签名任何内容。"
     ),
     "The log {origin} was set back from {size} entries to {start}: {lost} entries, from {first} to "
-    "{last}, are lost for ever. It goes on as {name}.": (
-        "日志 {origin} 由 {size} 条退回到 {start} 条：{lost} 条（第 {first} 至 {last} 条）"
-        "永久丢失。它以 {name} 继续。"
+    "{last}, are lost at the centre. It goes on as {name}.": (
+        "日志 {origin} 由 {size} 条回退到 {start} 条：{lost} 条（第 {first} 至 {last} 条）"
+        "在中心丢失。它以 {name} 继续。"
     ),
 }

@@ -61,7 +61,7 @@ TEXTS: Final[dict[str, str]] = {
     "missing": "缺失",
     "not in it": "不在其中",
     "Every entry, node and signed head of the log was recomputed, and holds.": (
-        "已重新计算日志的每个条目、节点与已签名的树头，全部相符。"
+        "已重新计算日志的每个条目、节点与已签名的日志头，全部相符。"
     ),
     "What was recorded after the backup is gone here; the members' agents may know of it. "
     "Until it is clear what they hold, the log signs nothing, and no job runs.": (

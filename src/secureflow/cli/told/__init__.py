@@ -13,6 +13,7 @@ import functools
 import re
 from typing import Final
 
+from secureflow.cli.chinese import CHINESE
 from secureflow.cli.told import check, doctor, findings, hints, notes, owners, refusals, setbacks
 
 TOLD: Final[dict[str, str]] = (
@@ -38,8 +39,38 @@ def chinese_of(text: str) -> str | None:
     for shape, chinese in _shapes():
         found = shape.fullmatch(text)
         if found is not None:
-            return chinese.format(*map(_inner, found.groups()))
+            return chinese.format(*map(_Value, found.groups()))
     return None
+
+
+class _Part(str):
+    """A value within a value; the Chinese says by `{0:word}` that it is of a short list."""
+
+    __slots__ = ()
+
+    def __format__(self, kind: str) -> str:
+        """Return the word in Chinese, or what anybody wrote."""
+        return CHINESE.get(self, self) if kind == "word" else str(self)
+
+
+class _Value(_Part):
+    """A value in a sentence, which may be a text of ours; `{0:sentences}` says that it is many."""
+
+    __slots__ = ()
+
+    def __format__(self, kind: str) -> str:
+        """Return the value in Chinese as far as it is ours."""
+        if kind == "sentences":
+            return "；".join(map(_sentence, self.split("; "))).replace("。；", "。")
+        return super().__format__(kind) if kind else _inner(self)
+
+
+def _sentence(one: str) -> str:
+    """Return a sentence in Chinese, also one that begins with whose it is."""
+    whose, _, rest = one.partition(": ")
+    if (told := chinese_of(one)) is None and (said := chinese_of(rest)) is not None:
+        return f"{whose}：{said}"
+    return told or one
 
 
 def _inner(value: str) -> str:
@@ -48,8 +79,8 @@ def _inner(value: str) -> str:
         return TOLD[value]
     for shape, chinese in _shapes():
         if not chinese.endswith("。") and (found := shape.fullmatch(value)):
-            return chinese.format(*found.groups())
-    return value
+            return chinese.format(*map(_Part, found.groups()))
+    return str(value)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ TEXTS: Final[dict[str, str]] = {
     "{} is healthy": "{0} 健康",
     "the centre knows this agent as {}": "中心认定本代理为 {0}",
     "differs by {} s": "相差 {0} 秒",
-    "the centre names no time": "中心未告知时间",
+    "not compared: the centre names no time": "未比较：中心未告知时间",
     "The link certificate ran out on {} UTC.": "链路证书已于 {0} UTC 过期。",
     "The link certificate holds from {} UTC only.": "链路证书自 {0} UTC 起才有效。",
     "A running agent (secureflow agent start) renews it by itself with signing.key, over `server` "
@@ -90,8 +90,11 @@ TEXTS: Final[dict[str, str]] = {
     'sign --confirm "WORDS"; once all have signed: secureflow agent charter pin '
     '--confirm "WORDS"': (
         "请用电话与其他每个成员核对指纹词并签名："
-        'secureflow agent charter sign --confirm "WORDS"；全部成员签名后：'
-        'secureflow agent charter pin --confirm "WORDS"'
+        'secureflow agent charter sign --confirm "指纹词"；全部成员签名后：'
+        'secureflow agent charter pin --confirm "指纹词"'
+    ),
+    'secureflow agent charter sign --confirm "WORDS"': (
+        'secureflow agent charter sign --confirm "指纹词"'
     ),
     "The pinned charter does not name this agent's signing key for {}: nobody would believe its "
     "signatures.": "已钉定的章程没有为 {0} 列出本代理的签名密钥：没有人会相信它的签名。",

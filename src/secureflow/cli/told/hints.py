@@ -105,7 +105,12 @@ TEXTS: Final[dict[str, str]] = {
     "Check both; a disabled account cannot log in either.": "请检查二者；被停用的账户也无法登录。",
     "Log in: secureflow login URL --ca FILE. Programs: POST /api/v1/login, then "
     "`Authorization: Bearer sft_…`.": "请登录：secureflow login URL --ca FILE。",
-    "Log in again.": "请重新登录。",
+    "Bring the named organisations' agents back and submit the job again.": (
+        "请让所述机构的代理恢复运行，然后重新提交任务。"
+    ),
+    "Look whether {} runs and is connected (`secureflow doctor` there).": (
+        "请查看 {0} 是否在运行且已连接（在那里运行 `secureflow doctor`）。"
+    ),
     "Give the operator's people the role platform-admin and no organisation.": (
         "运营方人员应为 platform-admin 角色且不属于任何机构。"
     ),

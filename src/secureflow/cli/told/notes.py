@@ -9,8 +9,10 @@ TEXTS: Final[dict[str, str]] = {
     "for it; submit it at that server.": (
         "{0} 与本服务器没有链路：它连到了服务器 {1}。在此提交的任务会等待它；请在那台服务器上提交。"
     ),
-    "{} has no link to this server; a job waits until it dials in.": (
-        "{0} 与本服务器没有链路；任务会等到它连入为止。"
+    "{} has no link to this server. A job waits for its consent until it dials in, and once it "
+    "runs only for the `patience_seconds` of its spec.": (
+        "{0} 与本服务器没有链路。任务会等它连入并表示同意；"
+        "开始运行后，只等待任务规格中的 `patience_seconds` 秒。"
     ),
     "A round needs all {} contributors: it survives no dropout.": (
         "每一轮都需要全部 {0} 个贡献方：任何一方掉线都无法继续。"

@@ -126,7 +126,7 @@ TEXTS: Final[dict[str, str]] = {
     "Inbox item {} is not what its id was computed over: {}.": "请求 {0} 的内容与其编号不符：{1}。",
     "Approve nothing until it is explained: the agent's record was changed, or ids were made to "
     "collide.": "查明之前请勿批准任何请求：代理的记录被改动，或编号被人为制造碰撞。",
-    "Inbox item {} is already {}.": "请求 {0} 已处理：{1}。",
+    "Inbox item {} is already {}.": "请求 {0} 已处理：{1:word}。",
     "A decision stands; a changed job comes as a new item.": (
         "决定不可更改；修改后的任务会作为新请求到来。"
     ),

@@ -16,8 +16,13 @@ TEXTS: Final[dict[str, str]] = {
     "{} is no active member of {}.": "{0} 不是 {1} 的有效成员。",
     "The project {} is closed.": "项目 {0} 已关闭。",
     "{} of {} parties can answer '{}', {} are needed. {}": (
-        "{1} 个参与方中有 {0} 个能应答“{2}”，需要 {3} 个。{4}"
+        "{1} 个参与方中有 {0} 个能应答“{2}”，需要 {3} 个。{4:sentences}"
     ),
+    "Round {} ({}) cannot be summed: {} did not contribute, and {} of {} are needed. {}": (
+        "第 {0} 轮（{1:word}）无法求和：{2} 没有贡献，{4} 方中至少需要 {3} 方。{5:sentences}"
+    ),
+    "{} made no progress for {} seconds.": "{0} 在 {1} 秒内没有进展。",
+    "{} has no keys of this round.": "{0} 没有本轮的密钥。",
     "{} refused: {}. Approved: {}; undecided: {}.": ("{0} 拒绝了：{1}。已同意：{2}；未决定：{3}。"),
     "{} refused ({}): {}. Approved: {}; undecided: {}.": (
         "{0} 拒绝了（{1}）：{2}。已同意：{3}；未决定：{4}。"
@@ -33,12 +38,15 @@ TEXTS: Final[dict[str, str]] = {
     "The signature does not hold under the key of {}.": "该签名用 {0} 的密钥验证不通过。",
     "The dataset {} declares no column {}.": "数据集 {0} 没有声明列 {1}。",
     "A grant ends in the future, at most five years from now.": ("授权须在将来到期，且最长五年。"),
-    "Job {} is {}; its report comes at the end.": "任务 {0} 的状态为 {1}；结束后才有报告。",
+    "Job {} is {}; its report comes at the end.": "任务 {0} 的状态为“{1:word}”；结束后才有报告。",
     "{} already has {} unfinished jobs.": "{0} 已有 {1} 个未结束的任务。",
     "{} already has {} {}; the quota is {}.": "{0} 已有 {1} 个 {2}；配额为 {3}。",
     "{} neither submitted {} nor contributes to it.": "{0} 既未提交也未参与 {1}。",
-    "Job {} is already {}.": "任务 {0} 已处于 {1} 状态。",
-    "Job {} is {}, not paused.": "任务 {0} 的状态为 {1}，没有暂停。",
+    "Job {} is already {}.": "任务 {0} 已处于“{1:word}”状态。",
+    "See how it ended: secureflow job show {}.": "查看其结局：secureflow job show {0}。",
+    "submitted": "已提交",
+    "resumed by {}": "由 {0} 恢复",
+    "Job {} is {}, not paused.": "任务 {0} 的状态为“{1:word}”，没有暂停。",
     "Job {} is paused until somebody resumes it.": "任务 {0} 已暂停，要有人恢复才会继续。",
     "When the cause is mended: secureflow job resume {}. Or: secureflow job cancel {}.": (
         "排除原因后运行：secureflow job resume {0}。或者：secureflow job cancel {1}。"
@@ -146,7 +154,7 @@ TEXTS: Final[dict[str, str]] = {
     "The request cannot be written as JSON: {}.": "请求无法写成 JSON：{0}。",
     "The server sent a malformed event: {}.": "服务器发来格式有误的事件：{0}。",
     "Job {} has not ended in time.": "任务 {0} 未在限定时间内结束。",
-    "Job {} is {}.": "任务 {0} 的状态为 {1}。",
+    "Job {} is {}.": "任务 {0} 的状态为“{1:word}”。",
     "The card of {} describes a model of another digest than its entry.": (
         "{0} 的模型卡所述摘要与其条目不符。"
     ),
@@ -158,7 +166,6 @@ TEXTS: Final[dict[str, str]] = {
     "The label {} never holds {}.": "标签 {0} 从不取值 {1}。",
     "The datasets share no column that a model can use.": "这些数据集没有模型可用的共同列。",
     # joining and the agent's edge
-    "{} cannot be joined: {}.": "无法加入 {0}：{1}。",
     "{} is no https URL.": "{0} 不是 https URL。",
     "The enrolment token cannot be read: {}.": "无法读取注册令牌：{0}。",
     "The agent closed the connection without an answer.": "代理未应答即关闭了连接。",

@@ -8,20 +8,20 @@ TEXTS: Final[dict[str, str]] = {
     # engines.ledger.setback
     "The centre was restored from a backup: its log {} of {} entries signs nothing until every "
     "member's agent has shown its newest head. Not yet: {}.": (
-        "中心由备份恢复：在每个成员的代理出示其最新检查点之前，"
+        "中心由备份恢复：在每个成员的代理出示其最新日志头之前，"
         "其日志 {0}（{1} 条）不签名。尚未出示：{2}。"
     ),
     "Have them start their agents. Where one holds a newer head: {}.": (
-        "请他们启动各自的代理。若有代理持有更新的检查点：{0}。"
+        "请他们启动各自的代理。若有代理持有更新的日志头：{0}。"
     ),
     "The log {} was set back: {} its head of size {}, and the log has {} entries now. {} entries "
     "are lost. It signs nothing.": (
-        "日志 {0} 被退回：{1} 大小为 {2} 的检查点，而日志现有 {3} 条。丢失 {4} 条。它不签名。"
+        "日志 {0} 被回退：{1}大小为 {2} 的日志头，而日志现有 {3} 条。丢失 {4} 条。日志已停止签名。"
     ),
     "The log {} was set back: {} its head of size {}, and the log has {} entries now, and differs "
     "from it after {}. {} entries are lost. It signs nothing.": (
-        "日志 {0} 被退回：{1} 大小为 {2} 的检查点，而日志现有 {3} 条，且自第 {4} 条之后与之不同。"
-        "丢失 {5} 条。它不签名。"
+        "日志 {0} 被回退：{1}大小为 {2} 的日志头，而日志现有 {3} 条，且自第 {4} 条之后与之不同。"
+        "丢失 {5} 条。日志已停止签名。"
     ),
     "{} holds": "{0} 持有",
     "it signed": "它签署过",
@@ -32,8 +32,8 @@ TEXTS: Final[dict[str, str]] = {
     # agent.headwatch
     "The centre's log {} was set back: it has {} entries, and this agent holds its signed head of "
     "size {}. {} entries are lost.": (
-        "中心的日志 {0} 被退回：它现有 {1} 条，"
-        "而本代理持有它签署的大小为 {2} 的检查点。丢失 {3} 条。"
+        "中心的日志 {0} 被回退：它现有 {1} 条，"
+        "而本代理持有它签署的大小为 {2} 的日志头。丢失 {3} 条。"
     ),
     "Nothing of yours is lost. Ask the operator to put the newest database back; if it is gone, "
     "the members let the log go on: secureflow agent charter show.": (
@@ -84,9 +84,17 @@ TEXTS: Final[dict[str, str]] = {
         "一次重新提交的条目最多 {0} 字节。"
     ),
     "An agent submits them in smaller parts.": "代理会分成更小的部分提交。",
+    # domain.charter: how two charters differ
+    "{}: {} → {}": "{0:word}：{1} → {2}",
+    "log {}: set back from {} entries to {}, {} are lost": (
+        "日志 {0}：由 {1} 条回退到 {2} 条，丢失 {3} 条"
+    ),
+    "member {}: removed": "成员 {0}：移除",
+    "member {}: added, key {}": "成员 {0}：新增，密钥 {1}",
+    "member {}: {} {} → {}": "成员 {0}：{1:word} {2} → {3}",
     # continuations
     "The log {} is not held: nothing shows that it was set back.": (
-        "日志 {0} 未被冻结：没有迹象表明它被退回。"
+        "日志 {0} 未被冻结：没有迹象表明它被回退。"
     ),
     "There is nothing to continue. `secureflow doctor` says how the server stands.": (
         "没有需要接续的内容。`secureflow doctor` 会说明服务器的状况。"
@@ -100,7 +108,7 @@ TEXTS: Final[dict[str, str]] = {
         "`secureflow agent doctor` 会说明那是什么。"
     ),
     "Job {} began before the centre was set back to an earlier state, and cannot go on.": (
-        "任务 {0} 始于中心被退回之前，不能继续。"
+        "任务 {0} 始于中心被回退之前，不能继续。"
     ),
     "Submit it again; consent is asked anew.": "请重新提交；将重新征求同意。",
     "The centre's log goes by the name {}, the pinned charter names {}.": (

@@ -288,7 +288,10 @@ def too_few_contributors(
 ) -> SecureFlowError:
     """Return the error of a round that fewer parties contributed to than may be summed."""
     names = ", ".join(sorted(failures))
-    reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
+    reasons = "; ".join(
+        told if (told := str(error["message"])).startswith(party) else f"{party}: {told}"
+        for party, error in failures.items()
+    )
     return SecureFlowError(
         name_of(failures.values(), "too_few_contributors"),
         f"Round {step.number} ({step.stage}) cannot be summed: {names} did not contribute, and "
