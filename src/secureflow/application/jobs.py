@@ -309,8 +309,8 @@ class Jobs:
         if job.error is not None and job.state.final:
             raise SecureFlowError(
                 "no_report",
-                f"Job {key} {job.state}: {job.error.get('message', '')}",
-                str(job.error.get("hint", "")),
+                f"Job {key} is {job.state} and has no report: {job.error.get('message', '?')}",
+                str(job.error.get("hint") or f"See how it ended: secureflow job show {key}."),
                 {"error": job.error},
             )
         raise SecureFlowError(

@@ -224,7 +224,10 @@ def clear_alarm(
     from secureflow.agent import api
 
     confirmed(t("Go on although the agent raised an alarm?"), yes)
-    show(api.clear_alarm(config, reason), output)
+    told = api.clear_alarm(config, reason)
+    show(told, output)
+    if told.get("cleared") is None:
+        say(t("There was no alarm."))
 
 
 @app.command("backup", help=t("Write this agent into one file, without its data."))

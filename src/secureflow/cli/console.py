@@ -94,7 +94,9 @@ def confirmed(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise SecureFlowError("not_confirmed", t("Nobody is there to confirm."), "--yes")
+        raise SecureFlowError(
+            "not_confirmed", t("Nobody is there to confirm."), t("Say yes beforehand: --yes.")
+        )
     if not typer.confirm(shown(question, several=True), err=True):
         raise SecureFlowError("not_confirmed", t("Nothing was done."))
 

@@ -147,7 +147,11 @@ def _unusable(error: Exception) -> SecureFlowError | None:
     """Return the refusal of a path that is wrong, or of an output that is full: no defect."""
     if not isinstance(error, OSError) or not (error.filename or error.errno in _FULL):
         return None
-    return SecureFlowError("invalid_file", f"{error.filename or 'stdout'}: {error.strerror}.")
+    return SecureFlowError(
+        "invalid_file",
+        f"{error.filename or 'stdout'}: {error.strerror}.",
+        "Check the path, who owns it, and the free space.",
+    )
 
 
 def _call(arguments: list[str]) -> None:

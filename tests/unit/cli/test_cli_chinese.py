@@ -147,7 +147,15 @@ def test_a_reason_within_a_sentence_is_told_in_chinese_too() -> None:
     [
         ("Job job_1 is proposed, not paused.", "任务 job_1 的状态为“待批准”，没有暂停。"),
         ("Job job_1 is already failed.", "任务 job_1 已处于“失败”状态。"),
-        ("There is no job 'failed' that you can see.", "没有您可见的 job 'failed'。"),
+        ("There is no job 'failed' that you can see.", "没有您可见的任务 'failed'。"),
+        (
+            "Job job_1 is cancelled and has no report: Job job_1 was cancelled.",
+            "任务 job_1 的状态为“已取消”，没有报告：任务 job_1 已被取消。",
+        ),
+        (
+            "/b.tar is not a whole backup of SecureFlow: gone.",
+            "/b.tar 不是完整的 SecureFlow 备份：gone。",
+        ),
     ],
 )
 def test_states_within_a_sentence_are_chinese(english: str, expected: str) -> None:
@@ -203,7 +211,7 @@ def test_how_two_charters_differ_is_told_in_chinese() -> None:
 
 
 def test_values_come_through_and_strangers_do_not() -> None:
-    assert chinese_of("There is no job 'job_1' that you can see.") == "没有您可见的 job 'job_1'。"
+    assert chinese_of("There is no job 'job_1' that you can see.") == "没有您可见的任务 'job_1'。"
     assert chinese_of("The dataset a{b} declares no column c.") == "数据集 a{b} 没有声明列 c。"
     assert chinese_of("Nobody has translated this.") is None
     assert chinese_of("x" * 100_000) is None

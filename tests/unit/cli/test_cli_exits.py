@@ -27,6 +27,8 @@ DOCUMENTED = [
     (_CODE_OF[kind], one.code) for one in EXITS for kind in one.categories if kind in _CODE_OF
 ]
 
+CHECK = "Check the path, who owns it, and the free space."
+
 
 @pytest.mark.parametrize(
     ("code", "expected"), [*DOCUMENTED, ("cancelled", 5), ("a_code_of_a_later_server", 8)]
@@ -119,14 +121,14 @@ def test_a_wrong_path_or_a_full_disk_is_no_defect(
     missing = tmp_path / "none.safetensors"
     code, out, err = cli("model", "predict", str(missing), str(tmp_path))
     assert (code, out) == (2, "")
-    assert err == f"invalid_file: {missing}: No such file or directory.\n"
+    assert err == f"invalid_file: {missing}: No such file or directory. → {CHECK}\n"
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("secureflow.cli.contexts.show", full)
     code, _, err = cli("context", "list")
-    assert (code, err) == (2, "invalid_file: stdout: No space left on device.\n")
+    assert (code, err) == (2, f"invalid_file: stdout: No space left on device. → {CHECK}\n")
 
     def broken(*_: object) -> None:
         raise OSError(errno.EBADF, "Bad file descriptor")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
+    "There was no alarm.": "没有报警。",
     "Verify everything that the agent stores; it may run meanwhile.": (
         "核验代理存储的一切；运行期间也可执行。"
     ),

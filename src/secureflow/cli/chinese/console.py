@@ -6,6 +6,7 @@ from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
     "Nobody is there to confirm.": "没有人可以确认。",
+    "Say yes beforehand: --yes.": "请事先确认：--yes。",
     "There is no terminal to ask on.": "没有可供询问的终端。",
     "You see no {noun} that is called {name!r}.": "您看不到{noun} {name!r}：没有这个名称。",
     "{count} things are called {name!r}: {listed}.": "有 {count} 个对象名为 {name!r}：{listed}。",

@@ -32,6 +32,8 @@ TEXTS: Final[dict[str, str]] = {
     "title": "标题",
     "rows": "行数",
     "row": "行",
+    "grant": "授权",
+    "lost": "已丢失",
     "stored_models": "所存模型文件数",
     "as_of": "截至",
     "cosigned": "各方已联署至",

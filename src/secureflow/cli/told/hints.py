@@ -17,7 +17,7 @@ TEXTS: Final[dict[str, str]] = {
         "请询问运营方原因。管理员可重新启用：secureflow org enable {0}。之后无需重新注册。"
     ),
     "List the {}s that you can see; membership and grants decide it.": (
-        "请列出您可见的 {0}；可见与否取决于成员资格与授权。"
+        "请列出您可见的{0:word}；可见与否取决于成员资格与授权。"
     ),
     "It takes one of the roles: {}. Ask an administrator of your organisation.": (
         "需要以下角色之一：{0}。请联系本机构的管理员。"
@@ -219,6 +219,7 @@ TEXTS: Final[dict[str, str]] = {
     "Put this folder's own record back, or start that agent from its own folder.": (
         "请放回该目录自己的记录，或从其自己的目录启动该代理。"
     ),
+    "Check the path, who owns it, and the free space.": "请检查路径、其属主与剩余空间。",
     "Take another backup; nothing was restored.": "请换用另一份备份；没有恢复任何内容。",
     "Do not serve it: restore another backup.": "请勿启用：请恢复另一份备份。",
     "Give the passphrase with which it was made.": "请给出制作备份时所用的口令。",

@@ -89,6 +89,7 @@ TEXTS: Final[dict[str, str]] = {
         "请检查目录的属主与剩余空间；切勿删除该记录：其中保存着本机构的投票。"
     ),
     # backups
+    "{} is not a whole backup of SecureFlow: {}.": "{0} 不是完整的 SecureFlow 备份：{1}。",
     "{} is there already.": "{0} 已经存在。",
     # charter
     "Charter version {} is signed by {} of its {} members; it needs {}. Missing: {}.": (

@@ -11,7 +11,7 @@ TEXTS: Final[dict[str, str]] = {
     "is probably wrong.": "以下时钟与中心不一致：{0}。它们彼此一致：很可能是中心自己的时钟错了。",
     # application
     "The operator has disabled the organisation {}.": "运营方已停用机构 {0}。",
-    "There is no {} {} that you can see.": "没有您可见的 {0} {1}。",
+    "There is no {} {} that you can see.": "没有您可见的{0:word} {1}。",
     "{} may not do this ({}).": "{0} 无权执行此操作（{1}）。",
     "{} is no active member of {}.": "{0} 不是 {1} 的有效成员。",
     "The project {} is closed.": "项目 {0} 已关闭。",
@@ -43,6 +43,7 @@ TEXTS: Final[dict[str, str]] = {
     "{} already has {} {}; the quota is {}.": "{0} 已有 {1} 个 {2}；配额为 {3}。",
     "{} neither submitted {} nor contributes to it.": "{0} 既未提交也未参与 {1}。",
     "Job {} is already {}.": "任务 {0} 已处于“{1:word}”状态。",
+    "Job {} is {} and has no report: {}": ("任务 {0} 的状态为“{1:word}”，没有报告：{2:sentences}"),
     "See how it ended: secureflow job show {}.": "查看其结局：secureflow job show {0}。",
     "submitted": "已提交",
     "resumed by {}": "由 {0} 恢复",
