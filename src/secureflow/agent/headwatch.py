@@ -222,6 +222,8 @@ def how_it_stands(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
     held = judged("", log)
     if held is not None:
         raise held
+    if kept.get("origin") not in {None, log.get("origin")}:
+        ours = 0  # it goes on under another name, of which no head was accepted yet
     seen = f"{ours} of its {theirs} entries were seen"
     told = log.get("restored")
     restored = told if isinstance(told, dict) else {}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,8 +29,11 @@ _BACK: Final = (
 LOCK: Final = "agent.lock"
 
 
-def alone(directory: Path) -> AbstractContextManager[None]:
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
     """Hold an agent's folder: two agents of one key could vote twice.
+
+    The folder itself is held: the file in it, which older versions hold, may be removed.
 
     Raises:
         SecureFlowError: `agent_running`.
@@ -40,7 +43,8 @@ def alone(directory: Path) -> AbstractContextManager[None]:
         f"An agent already runs in {directory}.",
         "Stop it first: one organisation has one agent.",
     )
-    return tenant(directory / LOCK, refusal)
+    with tenant(directory, refusal), tenant(directory / LOCK, refusal):
+        yield
 
 
 def check_present(settings: AgentSettings) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from secureflow.agent.backup import back_up, restore
-from secureflow.agent.keeping import check_present, keep_record
+from secureflow.agent.keeping import alone, check_present, keep_record
 from secureflow.agent.records import InboxItem, JobRecord, OwnLeaf
 from secureflow.agent.restored import FACT, OUTCOME, check_floor, check_unlocked, settle
 from secureflow.agent.settings import AgentSettings
@@ -258,10 +258,22 @@ def test_a_folder_of_another_agent_a_wrong_passphrase_and_a_running_agent(
     error = refusal(restore, tmp_path / "b.tar", tmp_path / "new", passphrase="another phrase")
     assert error.code == "passphrase_refused"
     handle = os.open(config.parent / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    fcntl.flock(handle, fcntl.LOCK_EX)  # as an agent of an older version holds it
     error = refusal(restore, tmp_path / "b.tar", config.parent, into_existing=True)
     os.close(handle)
     assert error.code == "agent_running"
+
+
+def test_a_lock_that_was_removed_lets_nobody_in(config: Path, tmp_path: Path) -> None:
+    back_up(config, tmp_path / "b.tar", None)
+    with alone(config.parent):
+        (config.parent / "agent.lock").unlink()
+        error = refusal(restore, tmp_path / "b.tar", config.parent, into_existing=True)
+        assert error.code == "agent_running"
+        with pytest.raises(SecureFlowError, match="agent_running"), alone(config.parent):
+            pass
+    with alone(config.parent):
+        pass
 
 
 def altered(config: Path, tmp_path: Path, change: Callable[[Path], object], **facts: Any) -> Path:

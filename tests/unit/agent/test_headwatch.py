@@ -257,3 +257,10 @@ def test_the_doctor_says_that_the_centre_was_restored() -> None:
 def test_nonsense_of_a_restore_is_told_to_nobody(restored: Any) -> None:
     told = how_it_stands({"origin": ORIGIN, "size": 9, "restored": restored}, {})
     assert told == "0 of its 9 entries were seen"
+
+
+def test_a_longer_log_of_an_earlier_name_is_not_taken_for_this_one() -> None:
+    key = SigningKey.generate()
+    kept = {"origin": ORIGIN, "note": sign_checkpoint(Checkpoint(ORIGIN, 330, b"r" * 32), key)}
+    told = how_it_stands({"origin": f"{ORIGIN}~2", "size": 292}, kept)
+    assert told == "0 of its 292 entries were seen"

@@ -436,8 +436,11 @@ async def test_an_agent_whose_record_is_gone_from_its_place_answers_nothing(worl
     before = world.store.reached()
     record = world.directory / "agent.db"
     record.rename(record.with_name("away.db"))
-    error = await refused(world, "cosign", {"job": "", "head": world.head()})
-    assert error.code == "record_replaced"
+    for verb, body in (
+        ("cosign", {"job": "", "head": world.head()}),
+        ("consent", world.consent_body()),  # its answer is on record: nothing is written for it
+    ):
+        assert (await refused(world, verb, body)).code == "record_replaced"
     assert world.store.reached() == before
     record.with_name("away.db").rename(record)
     assert (await world.ask("cosign", {"job": "", "head": world.head()}))["cosignature"]
