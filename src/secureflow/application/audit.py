@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from secureflow.application.access import Principal, require, seen_projects
-from secureflow.application.continuing import history_up_to
+from secureflow.application.continuing import charter_naming, history_up_to
 from secureflow.application.jobs import visible_job
 from secureflow.application.membership import CURRENT
 from secureflow.application.ports import Begin, Ledger, LogEntry, UnitOfWork
@@ -92,17 +92,19 @@ class Audit:
         require(principal, "audit.read")
         async with self._begin() as work:
             job = await visible_job(work, principal, key)
-            charter = await _charter_of(work, job)
-            told = await history_up_to(work, charter)
+            begun = await _charter_of(work, job)
         story = await self._ledger.story(key)
         note = await self._note_of(job, story)
-        size = parse_note(note).checkpoint.size
+        size, origin = parse_note(note).checkpoint.size, parse_note(note).checkpoint.origin
+        async with self._begin() as work:
+            charter = await charter_naming(work, origin, begun)
+            told = await history_up_to(work, charter)
         story = sorted(
             [*story, *await self._beginnings(told, story)], key=lambda entry: entry.index
         )
         return {
             "v": 1,
-            "origin": parse_note(note).checkpoint.origin,
+            "origin": origin,
             "note": note,
             "job": key,
             "spec": job.spec,

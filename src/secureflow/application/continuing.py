@@ -262,6 +262,17 @@ class Continuing:
             await work.commit()
 
 
+async def charter_naming(work: UnitOfWork, origin: str, digest: str) -> str:
+    """Return the charter that a head of a log goes with: the job's, or a later one.
+
+    A job that was running when the log went on ends under its new name. The version that it began
+    under does not know of that name, nor of what was lost.
+    """
+    told = [SignedCharter.from_json(one).charter for one in await work.setting(HISTORY) or ()]
+    names = [one.digest for one in told if one.origin == origin]
+    return digest if digest in names or not names else names[0]
+
+
 async def history_up_to(work: UnitOfWork, digest: str) -> list[SignedCharter]:
     """Return the signed charters from the version before the first continuation up to a digest.
 

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from secureflow.application.access import Principal
-from secureflow.application.continuing import HISTORY, Continuing, history_up_to, remember
+from secureflow.application.audit import Audit
+from secureflow.application.continuing import (
+    HISTORY,
+    Continuing,
+    charter_naming,
+    history_up_to,
+    remember,
+)
 from secureflow.application.membership import CANDIDATE, CURRENT
 from secureflow.application.recording import server_leaf
 from secureflow.application.restored import RESTORED, settle_restored
@@ -319,3 +326,27 @@ def test_the_greatest_head_that_was_shown_is_kept() -> None:
     assert hold.against("bank-b", shown(9)).by == "bank-a"
     assert hold.against("bank-b", shown(9)).seen == ("bank-a", "bank-b")
     assert hold.against("bank-b", shown(20)).old_size == 20
+
+
+async def test_a_job_that_ran_over_a_continuation_names_the_charter_that_knows_of_it(
+    centre: Centre,
+) -> None:
+    """Under the one that it began under, its bundle would be of another log: a fraud, it seemed."""
+    draft = await centre.drafted()
+    for name in BANKS:
+        await centre.sign(draft, name)
+    later = replace(draft, version=3, previous=draft.digest)
+    async with centre.database.begin() as work:
+        await remember(work, SignedCharter(later))
+        progress = {"charter": CHARTER.digest}
+        roster = [{"party": name, "key": key.public} for name, key in BANKS.items()]
+        spec = {**JOB.spec, "roster": roster}
+        await work.jobs.add(replace(JOB, spec=spec, progress=progress, state=JobState.FAILED))
+        await work.commit()
+    told = await Audit(centre.database.begin, centre.ledger).bundle(OPERATOR, JOB.id)
+    assert (told["origin"], told["charter"]) == (NAME, draft.digest)
+    assert [one["charter"]["version"] for one in told["history"]] == [1, 2]
+    async with centre.database.begin() as work:
+        assert await charter_naming(work, NAME, later.digest) == later.digest
+        assert await charter_naming(work, ORIGIN, CHARTER.digest) == CHARTER.digest
+        assert await charter_naming(work, "log.elsewhere", CHARTER.digest) == CHARTER.digest
