@@ -25,8 +25,8 @@ _HELP: Final = (
         "显示当前 shell 的补全脚本，供复制或自行安装。",
     ),
     (re.compile(r"\[required\]|(?<=; )required(?=\])"), "[必填]"),
-    (re.compile(r"(?<=[\[ ])default: "), "默认："),
-    (re.compile(r"(?<=[\[ ])env var: "), "环境变量："),
+    (re.compile(r"(?<=[\[ ])default:(?: |(?=\n))"), "默认："),
+    (re.compile(r"(?<=[\[ ])env var:(?: |(?=\n))"), "环境变量："),
 )
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 """What typer raises where a command line is wrong; it gives it no name of its own."""

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from secureflow.cli.main import run
-from secureflow.cli.usage import _UsageError, fault_in_chinese
+from secureflow.cli.usage import _UsageError, fault_in_chinese, help_in_chinese
 
 ENGLISH = re.compile(r"Usage|Options:|Commands:|Arguments:|Error|Show this|required|default:|Try ")
 
@@ -50,6 +50,11 @@ def test_help_is_chinese_and_on_stdout(cli: Any) -> None:
     assert out.startswith("用法：secureflow agent data inspect")
     assert "[必填]" in out
     assert not ENGLISH.search(out)
+
+
+def test_help_is_chinese_where_it_wraps() -> None:
+    told = help_in_chinese("  [env var:\n  X; default:\n  agent.yaml]  [env var: Y; default: 7]")
+    assert told == "  [环境变量：\n  X; 默认：\n  agent.yaml]  [环境变量：Y; 默认：7]"
 
 
 def test_what_commands_end_with_is_as_in_english(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
