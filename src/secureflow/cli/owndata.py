@@ -160,9 +160,9 @@ def settle(
 ) -> None:
     """Charge a domain for what was spent since the backup; only its owner can know all of it."""
     from secureflow.agent import api
-    from secureflow.cli.files import read_mapping
+    from secureflow.cli.files import read_object
 
-    bundles = [read_mapping(one) for one in bundle or ()]
+    bundles = [read_object(one) for one in bundle or ()]
     confirmed(
         t(
             "Nothing else was spent of {domain} since the backup, in {count} jobs named here? "

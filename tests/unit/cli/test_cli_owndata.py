@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from secureflow.agent import api
 from secureflow.agent.declaring import with_dataset
 from secureflow.agent.settings import AgentSettings
+from secureflow.cli.files import read_mapping
 from secureflow.kit.errors import SecureFlowError
 
 HEAD = """\
@@ -215,3 +217,26 @@ def test_status_says_how_the_file_stands(cli: Any, asked: Any, answers: Any) -> 
     problem = {"message": "x is wrong"}
     answers["status"] = {"settings": {**settings, "state": "invalid", "problem": problem}}
     assert "does not load: x is wrong" in cli("agent", "status")[1]
+
+
+def test_a_bundle_is_read_as_the_job_wrote_it(
+    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """YAML takes 1e-06 for text: the spec's digest was another one, and no budget was unlocked."""
+    given: list[Any] = []
+    monkeypatch.setattr(api, "data_settle", lambda *told: given.append(told) or {})
+    bundle = tmp_path / "bundle.json"
+    bundle.write_text(
+        json.dumps({"job": "job_1", "spec": {"delta": 1e-06}, "big": "x" * (2 << 20)})
+    )
+    assert cli("agent", "data", "settle", "customers", "--bundle", bundle, "--yes")[0] == 0
+    assert given[0][2][0]["spec"] == {"delta": 1e-06}
+    bundle.write_text("[]")
+    code, _, err = cli("agent", "data", "settle", "customers", "--bundle", bundle, "--yes")
+    assert (code, err.partition(":")[0]) == (2, "invalid_file")
+
+
+def test_a_job_file_of_a_person_holds_numbers_with_exponents(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("delta: 1e-6\nname: 12e3x\nquoted: '1e-6'\nrows: 12\n")
+    assert read_mapping(file) == {"delta": 1e-6, "name": "12e3x", "quoted": "1e-6", "rows": 12}
