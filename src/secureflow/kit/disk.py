@@ -76,7 +76,10 @@ class Place:
     told: bool = False
 
     def free(self) -> int:
-        """Return how many bytes this user may still write there; 0 where nobody knows."""
+        """Return how many bytes this user may still write there.
+
+        0 where nobody knows, and where the disk can hold no more files, whatever room it has.
+        """
         folder = self.folder
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
@@ -84,7 +87,8 @@ class Place:
             told = os.statvfs(folder)
         except OSError:
             return 0
-        return told.f_bavail * told.f_frsize
+        crowded = told.f_files > 0 and told.f_favail == 0
+        return 0 if crowded else told.f_bavail * told.f_frsize
 
     def demand(self, needed: int) -> None:
         """Refuse to begin what would not fit.
@@ -222,7 +226,8 @@ def _hint(code: str, place: Place) -> str:
     if place.told:
         return "The operator looks after it; what waits goes on by itself then."
     if code == FULL:
-        return f"Free space in {place.folder}; what waits goes on by itself then."
+        ways = "df -h; df -i: files"
+        return f"Free space in {place.folder} ({ways}); what waits goes on by itself then."
     if code == FAILED:
         return (
             f"Look at the disk of {place.folder}: is it mounted for writing, and for this user? "

@@ -125,7 +125,7 @@ def restore_in_place(config: Path) -> Restored:
     except OSError as error:
         raise failed(settings.directory, error) from error
     held = settings.log_key.exists() and (settings.ca / "ca.key").exists()
-    manifest = Manifest(SERVER, {"made_at": system_clock()}, ())
+    manifest = Manifest(SERVER, {"made_at": found.taken_at}, ())
     where = shown_url(driver_url(settings.database_url))
     return Restored(manifest, found.log, found.members, config, where, held, found.jobs, 0)
 
@@ -144,7 +144,7 @@ async def _mark_in_place(settings: ServerSettings) -> _Found:
             async with database.engine.connect() as connection:
                 if database.turn.exclusive:
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
-                found = await connection.run_sync(_mark, system_clock())
+                found = await connection.run_sync(_mark)
                 await connection.commit()
         return found
     finally:
@@ -221,6 +221,7 @@ class _Found:
     identity: str
     members: tuple[str, ...]
     jobs: Mapping[str, int]
+    taken_at: int
 
     @property
     def mark(self) -> RecordMark:
@@ -255,9 +256,11 @@ async def _load(url: str, staging: Path, manifest: Manifest) -> _Found:
         await database.close()
 
 
-def _mark(connection: sa.Connection, taken_at: int) -> _Found:
+def _mark(connection: sa.Connection, taken_at: int | None = None) -> _Found:
+    """Prove the log and mark the database; without its time, it is as old as its newest entry."""
     keys = _member_keys(connection)
     log = prove_log(connection, keys)
+    taken_at = min(log.newest or system_clock(), system_clock()) if taken_at is None else taken_at
     identity = str(_setting(connection, IDENTITY) or RecordMark.fresh_identity())
     connection.execute(sa.delete(TOKENS))
     connection.execute(sa.delete(ENROLMENTS))
@@ -266,7 +269,7 @@ def _mark(connection: sa.Connection, taken_at: int) -> _Found:
     _set(connection, RESTORED, {**times, "identity": identity, **_reached(log)})
     query = sa.text("SELECT state, count(*) FROM jobs GROUP BY state")
     jobs = {str(state): int(count) for state, count in connection.execute(query)}
-    return _Found(log, identity, tuple(keys), jobs)
+    return _Found(log, identity, tuple(keys), jobs, taken_at)
 
 
 def _member_keys(connection: sa.Connection) -> dict[str, str]:

@@ -321,6 +321,8 @@ def test_a_database_that_came_back_by_other_means_is_said_to_be_restored(
     assert refusal(grow, centre).code == "record_set_back"
     found = restore_in_place(centre)
     assert (found.log.size, found.keys) == (size, True)
+    # As old as its newest entry: what came later is forgotten. `grow` numbers entries by seconds.
+    assert 0 < found.manifest.facts["made_at"] == found.log.newest < 100
     assert any(RESTORED in row for row in rows(centre)["settings"])
     mark = read_mark(centre.parent)
     assert mark is not None

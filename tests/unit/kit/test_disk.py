@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,6 +96,18 @@ def test_a_place_told_to_others_names_no_path(tmp_path: Path) -> None:
 
 def test_room_is_that_of_the_disk_though_the_folder_is_not_made_yet(tmp_path: Path) -> None:
     assert Place(tmp_path / "a" / "b", "model files").free() > 0
+
+
+def test_a_disk_that_can_hold_no_more_files_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.statvfs(tmp_path)
+    for favail, room in ((0, False), (1, True)):
+        told = SimpleNamespace(
+            f_bavail=real.f_bavail, f_frsize=real.f_frsize, f_files=600, f_favail=favail
+        )
+        monkeypatch.setattr(os, "statvfs", lambda _, told=told: told)
+        assert (Place(tmp_path, "model files").free() > 0) is room
 
 
 def test_sizes_for_people() -> None:

@@ -21,6 +21,7 @@ from secureflow.adapters.database.tables import (
     LOG_LEAVES,
     LOG_NODES,
 )
+from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.merkle import GrowingTree, leaf_hash
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.kit.errors import SecureFlowError
@@ -38,6 +39,7 @@ class Proven:
         size: its entries.
         root: hex.
         seen: member to the size of the newest head that it cosigned.
+        newest: unix seconds that its newest entry tells; 0 for an empty log.
     """
 
     origin: str
@@ -45,6 +47,7 @@ class Proven:
     size: int
     root: str
     seen: Mapping[str, int] = field(default_factory=dict)
+    newest: int = 0
 
 
 def prove_log(connection: sa.Connection, keys: Mapping[str, str]) -> Proven:
@@ -60,13 +63,14 @@ def prove_log(connection: sa.Connection, keys: Mapping[str, str]) -> Proven:
     head = connection.execute(sa.select(LOG_HEAD.c.origin, LOG_HEAD.c.key, LOG_HEAD.c.size)).first()
     if head is None:
         raise _unproven("there is none")
-    tree, fresh = GrowingTree(), dict[int, bytes]()
+    tree, fresh, last = GrowingTree(), dict[int, bytes](), b""
     heads = _heads(connection)
     told = next(heads, None)
     for number, data, kept in _leaves(connection):
         told = _compare(tree, told, heads, head.key)
         if number != tree.size or leaf_hash(bytes(data)) != bytes(kept):
             raise _unproven(f"entry {tree.size} is missing or altered")
+        last = bytes(data)
         fresh |= {place(level, index): node for level, index, node in tree.append(bytes(kept))}
         if len(fresh) >= _ROWS:
             _check_nodes(connection, fresh, tree.size)
@@ -77,8 +81,9 @@ def prove_log(connection: sa.Connection, keys: Mapping[str, str]) -> Proven:
         raise _unproven(
             f"it has {tree.size} entries, and heads of {told[0] if told else head.size}"
         )
+    newest = parse_leaf(last).leaf.at if last else 0
     seen = _seen(connection, keys)
-    return Proven(head.origin, head.key, tree.size, tree.root().hex(), seen)
+    return Proven(head.origin, head.key, tree.size, tree.root().hex(), seen, newest)
 
 
 def _leaves(connection: sa.Connection) -> Iterator[tuple[int, bytes, bytes]]:

@@ -238,8 +238,8 @@ TEXTS: Final[dict[str, str]] = {
     "The operator looks after it; what waits goes on by itself then.": (
         "由运营方处理；等待中的工作随后会自行继续。"
     ),
-    "Free space in {}; what waits goes on by itself then.": (
-        "请在 {0} 腾出空间；等待中的工作随后会自行继续。"
+    "Free space in {} ({}); what waits goes on by itself then.": (
+        "请在 {0} 腾出空间（{1}）；等待中的工作随后会自行继续。"
     ),
     "Look at the disk of {}: is it mounted for writing, and for this user? What waits goes on by "
     "itself then.": (
