@@ -16,7 +16,7 @@ from typing import Any, Final
 from secureflow.agent.budgets import LEAF as BUDGET
 from secureflow.agent.logged import take_in
 from secureflow.agent.records import JobRecord
-from secureflow.agent.restored import restored
+from secureflow.agent.restored import go_on_behind, restored
 from secureflow.agent.store import Store
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
 from secureflow.kit.canonical import digest
@@ -84,7 +84,7 @@ class Recall:
 
         Leaves that the log holds are taken in, so that what is signed next follows them, and the
         jobs that they belong to end here. Budget entries are not: what was spent stays unknown, and
-        the budget refuses (`budget_rolled_back`).
+        the budgets are locked until the owner says it (`agent data settle`).
 
         Raises:
             SecureFlowError: `server_unreachable`, since its owner waits; those of the link.
@@ -92,7 +92,7 @@ class Recall:
         lacking = await self._lacking_now()
         async with self._lock:
             kept = [(one, index) for one, index in lacking if one.leaf.kind != BUDGET]
-            await self._take_in(kept)
+            await self._take_in(kept, behind=bool(lacking))
             for job in sorted({one.leaf.job for one, _ in lacking} - {""}):
                 await asyncio.to_thread(self._forgotten, job)
                 await self._end(job, CODE)
@@ -134,14 +134,18 @@ class Recall:
                 raise
             return {}  # an older centre
 
-    async def _take_in(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+    async def _take_in(
+        self, lacking: Sequence[tuple[SignedLeaf, int]], *, behind: bool = False
+    ) -> None:
         def keep() -> None:
             with self._store.transaction():
+                if behind:
+                    go_on_behind(self._store, self._clock())
                 for signed, index in lacking:
                     take_in(self._store, signed, index)
                 self._store.note(self._clock(), "record.taken_in", leaves=len(lacking))
 
-        if lacking:
+        if lacking or behind:
             await asyncio.to_thread(keep)
 
     def _forgotten(self, job: str) -> None:

@@ -23,6 +23,8 @@ from secureflow.kit.errors import SecureFlowError
 JSON = Any
 FACT: Final = "restored"
 """{restored_at, taken_at, size, settled: [domain]}; times in unix seconds, `size` of the head."""
+BEHIND: Final = "record_behind"
+"""{since, settled: [domain]}: the owner went on with a record that was set back."""
 OUTCOME: Final = "restored"
 """Of a job that was not over when the backup was made."""
 
@@ -98,10 +100,26 @@ def check_floor(store: Store, job: str, record: JobRecord | None) -> None:
         raise _older(job, told)
 
 
+def go_on_behind(store: Store, now: int) -> None:
+    """Note that the owner goes on with a record that was set back; the caller's transaction.
+
+    Nobody knows here what was spent since: every privacy domain waits for its owner's word.
+    """
+    store.set_fact(BEHIND, {"since": now, "settled": []})
+
+
 def locked(store: Store, domain: str) -> bool:
     """Tell whether a privacy domain waits for its owner's word."""
-    told = restored(store)
-    return told is not None and domain not in told.get("settled", ())
+    return _locks(store, domain) is not None
+
+
+def _locks(store: Store, domain: str) -> tuple[str, dict[str, JSON]] | None:
+    """Return which fact locks the domain; None where none does."""
+    for name in (FACT, BEHIND):
+        told = store.fact(name)
+        if told is not None and domain not in told.get("settled", ()):
+            return name, told
+    return None
 
 
 def check_unlocked(store: Store, domain: str) -> None:
@@ -110,21 +128,28 @@ def check_unlocked(store: Store, domain: str) -> None:
     Raises:
         SecureFlowError: `budget_locked`.
     """
-    if locked(store, domain):
-        told = store.fact(FACT)
-        raise SecureFlowError(
-            "budget_locked",
-            f"The privacy budget of {domain} is locked: this agent was restored from a backup of "
-            f"{moment(told['taken_at'])}, and what was spent since then is not known here.",
-            f"Its owner says so: secureflow agent data settle {domain}.",
-            {"domain": domain},
-        )
+    lock = _locks(store, domain)
+    if lock is None:
+        return
+    name, told = lock
+    how = "goes on with a record that was set back"
+    if name == FACT:
+        how = f"was restored from a backup of {moment(told['taken_at'])}"
+    raise SecureFlowError(
+        "budget_locked",
+        f"The privacy budget of {domain} is locked: this agent {how}, and what was spent since "
+        "then is not known here.",
+        f"Its owner says so: secureflow agent data settle {domain}.",
+        {"domain": domain},
+    )
 
 
 def settle(store: Store, domain: str) -> None:
     """Note the owner's word on a domain; the caller holds the transaction."""
-    told = store.fact(FACT)
-    store.set_fact(FACT, {**told, "settled": sorted({*told.get("settled", ()), domain})})
+    for name in (FACT, BEHIND):
+        told = store.fact(name)
+        if told is not None:
+            store.set_fact(name, {**told, "settled": sorted({*told.get("settled", ()), domain})})
 
 
 def _older(job: str, told: Mapping[str, JSON]) -> SecureFlowError:

@@ -12,7 +12,7 @@ from peers.agent_world import JOB, ME, ORIGIN, World
 from secureflow.agent.budgets import LEAF as BUDGET
 from secureflow.agent.damage import refuse_headless
 from secureflow.agent.records import JobRecord
-from secureflow.agent.restored import FACT
+from secureflow.agent.restored import FACT, check_unlocked, settle
 from secureflow.engines.ledger.leaves import Leaf, leaf_from_json, sign_leaf
 from secureflow.kit.errors import SecureFlowError
 
@@ -122,6 +122,12 @@ async def test_on_the_owners_word_it_goes_on_without_those_jobs(centre: Centre) 
     assert await asked(centre) == "not_approved"
     assert centre.store.has_leaf(lost)
     assert not centre.store.has_leaf(spent)  # what was spent stays unknown: the budget refuses
+    with pytest.raises(SecureFlowError, match="goes on with a record that was set back") as kept:
+        check_unlocked(centre.store, "people")
+    assert "data settle people" in kept.value.hint  # the way on, as after a restore
+    with centre.store.transaction():
+        settle(centre.store, "people")
+    check_unlocked(centre.store, "people")
     (job,) = centre.store.jobs()
     assert job.outcome == "record_set_back"
     following = leaf_from_json(centre.store.leaf(centre.sign("job_2")).bundle["leaf"])

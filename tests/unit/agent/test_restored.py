@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -211,3 +212,33 @@ async def test_a_domain_that_the_backup_does_not_know_is_locked_too(tmp_path: Pa
     assert error.code == "budget_locked"
     with pytest.raises(SecureFlowError, match="budget_undeclared"):
         await settling(agent).settle("of no dataset", ())
+
+
+async def test_a_record_that_was_set_back_is_settled_in_the_same_way(tmp_path: Path) -> None:
+    """After `clear-alarm` its budget stood there as unspent, and every private job died of it."""
+    agent = world(tmp_path)
+    agent.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    copy = agent.directory / "copy.db"
+    shutil.copy(agent.settings.record, copy)
+    await agent.admitted()
+    await agent.round(1)
+    before, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
+    told = {"leaves": logged(agent)}
+    agent.entries = logged(agent)
+    agent.store.close()
+    for suffix in ("-wal", "-shm"):
+        agent.settings.record.with_name(agent.settings.record.name + suffix).unlink(missing_ok=True)
+    copy.replace(agent.settings.record)
+    agent.open_agent()
+    recall = agent.assembly.recall
+
+    async def call(kind: str, body: dict[str, Any]) -> Any:
+        return told if kind == "log.mine" else await agent.call(kind, body)
+
+    recall._call = call
+    await recall.accept()
+    (shown,) = await agent.assembly.context.budgets.report(exact=False)
+    assert shown["locked"]
+    assert await unsettled(agent) == "bundle_missing"
+    assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
+    assert await spent(agent) == pytest.approx(before)

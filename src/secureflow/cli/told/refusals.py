@@ -189,5 +189,9 @@ TEXTS: Final[dict[str, str]] = {
     "The privacy budget of dataset {} is kept in {}; the settings say {}.": (
         "数据集 {0} 的隐私预算记在 {1}；而配置中为：{2}。"
     ),
+    "The privacy budget of {} is locked: this agent {}, and what was spent since then is not known "
+    "here.": "{0} 的隐私预算已锁定：本代理{1}，此后的花费在此处未知。",
+    "goes on with a record that was set back": "在记录被回退后继续运行",
+    "was restored from a backup of {}": "由 {0} 的备份恢复",
     "The privacy budget of {} would grow.": "{0} 的隐私预算将会增大。",
 }
