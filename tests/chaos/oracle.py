@@ -151,6 +151,17 @@ def contributors(seen: Observed) -> list[list[str]]:
     ]
 
 
+def trainers(seen: Observed) -> set[str]:
+    """Return whose rows a release tells of: a private evaluation without noise reads none."""
+    return {
+        party
+        for entry in seen.entries
+        if entry["leaf"]["leaf"]["kind"] == "round.closed"
+        and entry["document"]["stage"] != "evaluate"
+        for party in entry["document"]["release"]["survivors"]
+    }
+
+
 def nobody_stands_still(schedule: Schedule, seen: Observed, calm: Observed) -> Iterator[str]:
     """Whoever waits, waits for something; nothing of the job is worked on after its end."""
     yield from (f"stands still: {one}" for one in seen.standstill)
@@ -194,7 +205,7 @@ def within_budget(schedule: Schedule, seen: Observed, calm: Observed) -> Iterato
             yield f"{party} was charged {len(agent.reservations)} times: {agent.reservations}"
         if calm.agents and agent.spent > calm.agents[party].spent * (1 + 1e-9):
             yield f"{party} has paid {agent.spent:g}, undisturbed {calm.agents[party].spent:g}"
-        released = any(party in one for one in contributors(seen)) and _noised(calm)
+        released = party in trainers(seen) and _noised(calm)
         if released and not {"committed", "reserved", "unknown"} & set(agent.reservations):
             yield f"{party} gave noised sums and paid nothing: {agent.reservations}"
 
