@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from pathlib import Path
 
 import grpc.aio
 import pytest
 from blake3 import blake3
-from peers.links import JSON, Centre, Cutter, party
+from peers.links import JSON, Centre, Cutter, party, until
 
 from secureflow.adapters.artifacts.files import CHUNK
 from secureflow.adapters.link import Chunked, backoff
@@ -168,6 +169,40 @@ async def test_who_is_refused_hears_why_before_a_byte_is_sent(
         stored = peer.link.store(Chunked(len(CONTENT), chunks), DIGEST)
         assert await _code(stored) == "forbidden"
     assert not sent
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("how", ["refused", "killed"])
+async def test_a_store_that_fails_leaves_nobody_waiting_to_send(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Else the waiting task is collected one day, pending still, with an error in the log."""
+    asked = asyncio.Event()
+
+    async def may(*_: JSON) -> JSON:
+        asked.set()
+        await (asyncio.sleep(0) if how == "refused" else asyncio.Event().wait())
+
+    def waiting() -> list[str]:
+        names = (getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+        return [name for name in names if "_consume_request_iterator" in name]
+
+    monkeypatch.setattr(centre.server._data, "_may_write", may)
+    async with party(centre) as peer:
+        storing = asyncio.create_task(peer.link.store(memoryview(CONTENT), DIGEST))
+        await asked.wait()
+        if how == "killed":
+            assert waiting()
+            await centre.server.stop(0)
+            await until(lambda: not peer.link.connected.is_set())
+            async with asyncio.timeout(5):
+                await until(lambda: not waiting())
+            storing.cancel()
+            await asyncio.wait([storing])
+        else:
+            assert await _code(storing) == "forbidden"
+            async with asyncio.timeout(5):
+                await until(lambda: not waiting())
 
 
 async def test_an_empty_blob(centre: Centre, tmp_path: Path) -> None:

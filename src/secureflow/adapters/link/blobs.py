@@ -139,7 +139,7 @@ async def store(way: Way, source: Source, digest: str) -> None:
 
 
 async def _send(channel: grpc.aio.Channel, source: Source, digest: str, size: int) -> None:
-    taken = asyncio.Event()
+    taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     put = channel.stream_unary(_PUT, identity, identity)(_messages(source, digest, size, taken))
     try:
         try:
@@ -148,10 +148,12 @@ async def _send(channel: grpc.aio.Channel, source: Source, digest: str, size: in
         except TimeoutError:
             refused = False  # nothing was said yet
         if not refused:
-            taken.set()
+            taken.set_result(True)
         await put
     finally:
         put.cancel()
+        if not taken.done():  # gRPC leaves what it reads messages from waiting, once a call ended
+            taken.set_result(False)
 
 
 async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: int) -> None:
@@ -178,10 +180,11 @@ async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: 
 
 
 async def _messages(
-    source: Source, digest: str, size: int, taken: asyncio.Event
+    source: Source, digest: str, size: int, taken: asyncio.Future[bool]
 ) -> AsyncIterator[bytes]:
     yield canonical_bytes({"digest": digest, "size": size})
-    await taken.wait()
+    if not await taken:
+        return
     chunks = iter(_chunks(source))
     while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
         yield chunk
