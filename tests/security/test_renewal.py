@@ -65,6 +65,28 @@ async def test_the_enrolled_key_renews_the_same_identity_long_after_it_ran_out(
     assert agent.serial == f"{leaf.serial_number:x}"
 
 
+async def test_only_who_proves_the_key_is_waited_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs wait for a party that a wrong clock kept out; no stranger makes them wait."""
+    coming: list[str] = []
+    renewals = stage.services.renewals
+    monkeypatch.setattr(renewals, "_coming", lambda agent: coming.append(agent.party))
+    renewals.challenge(stage.ids["bank-a.agent"], "192.0.2.1")
+    stranger = request_of(stage, SigningKey.generate())
+    assert await code_of(renew(stage, **stranger)) == "proof_refused"
+    other = request_of(stage, stage.keys["bank-b"])
+    assert await code_of(renew(stage, **other)) == "proof_refused"
+    honest = request_of(stage)
+    await stage.services.organisations.revoke(stage.operator, stage.ids["bank-b.agent"])
+    gone = request_of(stage, stage.keys["bank-b"], stage.ids["bank-b.agent"])
+    assert await code_of(renew(stage, **gone)) == "certificate_revoked"
+    assert coming == []
+    await renew(stage, **honest)
+    assert await code_of(renew(stage, **honest)) == "proof_refused"
+    assert coming == ["bank-a"]
+
+
 async def test_a_nonce_serves_once(stage: Stage) -> None:
     request = request_of(stage)
     await renew(stage, **request)

@@ -13,15 +13,24 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
+from secureflow.application.listing import every
 from secureflow.application.ports import Ledger, UnitOfWork
 from secureflow.application.recording import server_leaf
 from secureflow.domain.organisations import Agent
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import Authority, key_digest, parse_certificate, serial
+from secureflow.kit.pki import (
+    CLOCK_SKEW,
+    PARTY_LIFE,
+    Authority,
+    key_digest,
+    parse_certificate,
+    serial,
+)
 from secureflow.kit.spiffe import SpiffeId
 
 JSON = Any
@@ -94,6 +103,30 @@ async def issued(work: UnitOfWork, agent: str) -> Sequence[dict[str, JSON]]:
     """Return the newest renewals of an identity, oldest first: {by, old, serial, key, at}."""
     lines: list[dict[str, JSON]] = await work.setting(_place(agent)) or []
     return lines
+
+
+async def lapsed(work: UnitOfWork, party: str, now: int) -> str:
+    """Say that a party's newest certificate does not hold by the centre's clock; empty: it does.
+
+    Whoever shows it is refused before anything is heard of it, and the clock may be the reason.
+    """
+    said = ""
+    for agent in await every(work.agents, party=party):
+        lines = await issued(work, agent.id)
+        at = int(lines[-1]["at"]) if lines else agent.created
+        if agent.revoked is not None:
+            continue
+        if -CLOCK_SKEW <= timedelta(seconds=now - at) <= PARTY_LIFE - CLOCK_SKEW:
+            return ""
+        said = (
+            f"The centre issued its link certificate at {_minute(at)}; by the centre's clock it is "
+            f"{_minute(now)} now, and the certificate does not hold."
+        )
+    return said
+
+
+def _minute(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _place(agent: str) -> str:

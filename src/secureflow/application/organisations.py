@@ -14,7 +14,7 @@ from typing import Final
 
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.deeds import Deed, Deeds
-from secureflow.application.issuing import Issuing, issued
+from secureflow.application.issuing import Issuing, issued, lapsed
 from secureflow.application.listing import every, first, walked, whole
 from secureflow.application.ports import Begin, Courier, Ledger, Page, PartyStatus, UnitOfWork
 from secureflow.application.quotas import Quotas
@@ -259,6 +259,11 @@ class Organisations:
         """Return the renewals of an agent's certificate, for its own doctor."""
         async with self._begin() as work:
             return await issued(work, spiffe)
+
+    async def lapsed(self, party: str) -> str:
+        """Say that a party's certificate does not hold by this clock, if it does not."""
+        async with self._begin() as work:
+            return await lapsed(work, party, self._clock())
 
     async def agents(self, principal: Principal, *, cursor: str = "", limit: int = 50) -> Page:
         """Return the agents of the caller's organisation (the operator sees all)."""

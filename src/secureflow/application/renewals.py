@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,15 +57,23 @@ class Renewals:
         key: the log's key; it signs challenges, so every replica knows them.
         clock: dates challenges and certificates.
         ticks: paces addresses.
+        coming: told who proved its key and got a certificate: it will dial in with it.
     """
 
     def __init__(
-        self, begin: Begin, issuing: Issuing, key: crypto.SigningKey, clock: Clock, ticks: Ticks
+        self,
+        begin: Begin,
+        issuing: Issuing,
+        key: crypto.SigningKey,
+        clock: Clock,
+        ticks: Ticks,
+        coming: Callable[[Agent], None] = lambda _: None,
     ) -> None:
         self._begin = begin
         self._issuing = issuing
         self._key = key
         self._clock = clock
+        self._coming = coming
         self._challenges = Throttle(PER_SECOND, AT_ONCE, ticks)
         self._answers = Throttle(PER_SECOND, AT_ONCE, ticks)
 
@@ -103,6 +112,7 @@ class Renewals:
             await self._use(work, agent, nonce)
             certificate, seq = await self._issuing.renew(work, current, csr, "signing key")
             await work.commit()
+        self._coming(current)
         for throttle in (self._challenges, self._answers):
             throttle.give_back(address)
         await self._issuing.number(seq)

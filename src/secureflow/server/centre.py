@@ -109,6 +109,7 @@ async def open_centre(
         address,
         expel=lambda agent: link.expel(agent.party, agent.id, revoked(agent.id)),
         tell_disabled=link.shut_out,
+        coming=lambda agent: link.expect(agent.party),
         readiness=readiness,
         stopping=stopping,
         metrics=metrics,

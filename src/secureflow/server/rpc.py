@@ -8,6 +8,7 @@ one masked vector that a delivered request asks it for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -161,6 +162,7 @@ class PartyDesk:
             may_read=self.may_read,
             may_write=self.may_write,
             revoked=self.revoked,
+            lapsed=self.lapsed,
         )
 
     async def authorise(self, spiffe: SpiffeId, serial: str) -> PeerIdentity:
@@ -178,6 +180,13 @@ class PartyDesk:
     async def revoked(self) -> Sequence[str]:
         """Return the SPIFFE ids whose certificates may be valid still though they are revoked."""
         return await (await self._services).organisations.revoked_lately()
+
+    async def lapsed(self, party: str) -> str:
+        """Say that a party's certificate does not hold by this clock, if that is known."""
+        services = await self._services
+        with contextlib.suppress(SecureFlowError):  # why a party is silent does not depend on it
+            return await services.organisations.lapsed(party)
+        return ""
 
     async def hello(self, peer: PeerIdentity, body: dict[str, JSON]) -> None:
         """Look at a party's greeting.

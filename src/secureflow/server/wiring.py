@@ -68,6 +68,7 @@ def make_services(
     *,
     expel: Callable[[Agent], None] = lambda _: None,
     tell_disabled: Callable[[Sequence[str]], None] = lambda _: None,
+    coming: Callable[[Agent], None] = lambda _: None,
     readiness: Readiness = always_ready,
     stopping: Callable[[], bool] = lambda: False,
     ticks: Ticks = time.monotonic,
@@ -84,6 +85,7 @@ def make_services(
         link: `host:port` of the link, as newcomers are told.
         expel: cuts the open link of a revoked agent.
         tell_disabled: shuts out the organisations that are disabled now, and no others.
+        coming: told who could not dial in and has a new certificate now.
         readiness: tells which parts work.
         stopping: tells long streams to end.
         ticks: paces login attempts.
@@ -94,8 +96,8 @@ def make_services(
         server: what this one of the database's servers is called.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
-    deeds = Deeds(begin, ledger, ports.log_key, clock)
-    issuing = Issuing(ports.authority, ledger, ports.log_key, clock)
+    deeds, issuing = _deeds(ports)
+    shut_out = (expel, tell_disabled)
     passwords, centre = Passwords(), Centre(link, ledger, server)
     asking = Asking(ports.courier, Witnessing(ledger, partial(member_keys, begin)).cosigned)
     recosign = Recosigning(ledger, ports.courier, asking, ticks)
@@ -104,10 +106,8 @@ def make_services(
         begin=begin,
         tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
         users=Users(begin, deeds, passwords, clock, quotas, ticks),
-        organisations=Organisations(
-            *(begin, deeds, issuing, centre, clock, quotas, expel, tell_disabled)
-        ),
-        renewals=Renewals(begin, issuing, ports.log_key, clock, ticks),
+        organisations=Organisations(begin, deeds, issuing, centre, clock, quotas, *shut_out),
+        renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
         charters=Charters(begin, deeds, ports.authority.trust_domain, ledger, continuing),
         projects=Projects(begin, deeds, clock, quotas),
         datasets=Datasets(begin, deeds, clock, quotas),
@@ -122,6 +122,11 @@ def make_services(
         metrics=metrics or Metrics(),
         readiness=readiness,
     )
+
+
+def _deeds(ports: Ports) -> tuple[Deeds, Issuing]:
+    recorded = (ports.ledger, ports.log_key, ports.clock)
+    return Deeds(ports.begin, *recorded), Issuing(ports.authority, *recorded)
 
 
 def _jobs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -173,3 +174,68 @@ async def test_a_wrong_clock_renews_once_and_not_for_ever(centre: Centre) -> Non
         await asyncio.sleep(1.0)
         assert asked == ["certificate.renew"]
         assert len(centre.hellos) == 2
+
+
+async def silence(centre: Centre, seq: int, patience: float) -> SecureFlowError:
+    with pytest.raises(SecureFlowError) as caught:
+        await centre.ask("bank-a", "x", seq=seq, patience=patience)
+    assert caught.value.code == "party_silent"
+    return caught.value
+
+
+async def test_a_party_that_a_wrong_clock_kept_out_is_waited_for_once_it_has_a_certificate(
+    centre: Centre,
+) -> None:
+    """Once until it is here: who renews and never comes holds no job for ever."""
+    asking = asyncio.create_task(centre.ask("bank-a", "x"))
+    await until(lambda: centre.server._requests._open)
+    (entry,) = centre.server._requests._open.values()
+    began = entry.progress
+    await asyncio.sleep(0.01)
+    centre.server.expect("bank-b")
+    assert entry.progress == began
+    centre.server.expect("bank-a")
+    assert (anew := entry.progress) > began
+    await asyncio.sleep(0.01)
+    centre.server.expect("bank-a")
+    assert entry.progress == anew, "it has had its time"
+    async with party(centre):
+        assert (await asking)["verb"] == "x"
+        reached = entry.progress
+        centre.server.expect("bank-a")
+        assert entry.progress == reached, "who is here says itself what it does"
+
+
+async def test_a_party_that_was_given_up_is_waited_for_again_once(centre: Centre) -> None:
+    await silence(centre, 1, 0.05)
+    await silence(centre, 2, 3600.0)
+    centre.server.expect("bank-a")
+    asking = asyncio.create_task(centre.ask("bank-a", "x", seq=3))
+    async with party(centre):
+        assert (await asking)["verb"] == "x"
+    await until(lambda: not centre.server.status("bank-a").connected)
+    await silence(centre, 4, 0.05)
+    centre.server.expect("bank-a")
+    await silence(centre, 5, 0.05)
+    centre.server.expect("bank-a")
+    async with asyncio.timeout(5):  # it has not come since: far less than this patience
+        await silence(centre, 6, 3600.0)
+
+
+async def test_the_silence_of_a_party_whose_certificate_does_not_hold_names_the_clock(
+    centre: Centre,
+) -> None:
+    said = "By the centre's clock the certificate does not hold."
+
+    async def lapsed(who: str) -> str:
+        return said if who == "bank-a" else ""
+
+    centre.server._callbacks = replace(centre.server._callbacks, lapsed=lapsed)
+    for seq, patience in ((1, 0.05), (2, 3600.0)):  # silent, and then known to be gone
+        error = await silence(centre, seq, patience)
+        assert error.message.endswith(said)
+        assert "compare its clock" in error.hint
+        assert error.details["party"] == "bank-a"
+    with pytest.raises(SecureFlowError) as caught:
+        await centre.ask("bank-b", "x", patience=0.05)
+    assert "clock" not in caught.value.message + caught.value.hint

@@ -19,10 +19,10 @@ import pytest
 from peers.enclaves import commitment, enclave_world
 from peers.links import DOMAIN, Centre, Pki, echo, now, until
 
-from secureflow.adapters.link import CredentialFiles, Link, Uplink, uplink
+from secureflow.adapters.link import CredentialFiles, Link, Uplink, backoff, uplink
 from secureflow.agent.revival import revival
 from secureflow.agent.settings import AgentSettings
-from secureflow.application.issuing import Issuing
+from secureflow.application.issuing import Issuing, lapsed
 from secureflow.application.renewals import Renewals
 from secureflow.cli.agent import app as commands
 from secureflow.domain.organisations import Agent, Organisation
@@ -91,7 +91,11 @@ class World:
 
         ledger = MemoryLedger(self.database, log_key, "log.example")
         issuing = Issuing(pki.authority, ledger, log_key, clock)
-        self.renewals = Renewals(self.database.begin, issuing, log_key, clock, lambda: 0.0)
+        self.coming: list[str] = []
+        self.renewals = Renewals(
+            *(self.database.begin, issuing, log_key, clock, lambda: 0.0),
+            lambda agent: self.coming.append(agent.party),
+        )
         self._serve()
 
     async def enrol(self, **certificate: Any) -> Link:
@@ -126,6 +130,10 @@ class World:
             clock=clock,
             recover=self.revival,
         )
+
+    async def lapsed(self, ahead: int) -> str:
+        async with self.database.begin() as work:
+            return await lapsed(work, "bank-a", now() + ahead)
 
     def serial(self) -> int:
         chain = CredentialFiles(self.directory)().certificate.decode()
@@ -200,12 +208,21 @@ async def test_where_the_servers_clock_jumped_its_time_decides(world: World) -> 
     await world.enrol()
     ticks = [1000.0]
     world.link(ticks=lambda: ticks[0])
+    ticks[0] += 60
+    assert await world.revival(BROKEN) is BROKEN, "it was looked, and nothing found"
     world.clock = lambda: now() + 25 * 3600
     old = world.serial()
-    assert await world.revival(BROKEN) is BROKEN, "a short break is no reason to look"
-    ticks[0] += 61
+    assert await world.revival(BROKEN) is BROKEN, "a short break is no reason to look again"
+    ticks[0] += backoff.LAST / 2  # the shortest of the longest pauses: a job's patience lasts
+    assert await world.lapsed(0) == ""
+    assert "the certificate does not hold" in await world.lapsed(-2 * 3600)
+    assert "the certificate does not hold" in await world.lapsed(25 * 3600)
+    assert world.coming == []
     assert await world.revival(BROKEN) is None
     assert world.serial() != old
+    assert world.coming == ["bank-a"]
+    assert await world.lapsed(25 * 3600) == ""
+    assert "the certificate does not hold" in await world.lapsed(0)
 
 
 async def test_a_clock_that_is_wrong_here_is_named_and_renews_nothing(world: World) -> None:

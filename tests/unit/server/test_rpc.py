@@ -154,6 +154,19 @@ async def test_status_tells_the_doctor(desk: Desk) -> None:
     assert status["charter"] == charter.charter.digest
 
 
+async def test_a_certificate_that_this_clock_refuses_is_known_without_the_party(desk: Desk) -> None:
+    assert await desk.desk.lapsed("bank-a") == ""
+    assert await desk.desk.lapsed("nobody") == ""
+    desk.stage.now[0] -= 7200
+    said = await desk.desk.lapsed("bank-a")
+    assert "does not hold" in said
+    assert "by the centre's clock" in said
+    desk.stage.now[0] += 7200 + 25 * 3600
+    assert "does not hold" in await desk.desk.lapsed("bank-a")
+    await desk.call("certificate.renew", csr=make_csr(new_link_key()))
+    assert await desk.desk.lapsed("bank-a") == ""
+
+
 async def test_unknown_calls_are_named(desk: Desk) -> None:
     with refused("unknown_kind", "charter.steal"):
         await desk.call("charter.steal")

@@ -22,8 +22,10 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import parse_certificate, spiffe_id
 from secureflow.kit.renewal import renewed, server_time
 
-AGAIN: Final = 60.0
-"""Seconds between two looks at the server's time while the own clock finds no fault."""
+AGAIN: Final = 5.0
+"""Seconds between two looks at the server's time while the own clock finds no fault. Shorter than
+the longest pauses between two tries: a server that started with another clock waits for its parties
+no longer than their jobs' patience, and a look while it was down told nothing."""
 WHOSE: Final = "this machine"
 _MEANT: Final = frozenset({"link_broken", "certificate_not_valid_now"})
 

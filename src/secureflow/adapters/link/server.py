@@ -60,6 +60,10 @@ async def _nobody() -> Sequence[str]:
     return ()
 
 
+async def _holds(_party: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Callbacks:
     """What the link asks of the application."""
@@ -71,6 +75,8 @@ class Callbacks:
     may_read: MayRead
     may_write: MayWrite
     revoked: Callable[[], Awaitable[Sequence[str]]] = _nobody
+    lapsed: Callable[[str], Awaitable[str]] = _holds
+    """Says that a party's newest certificate does not hold by the centre's clock; else empty."""
 
 
 class LinkServer:
@@ -115,6 +121,7 @@ class LinkServer:
         self._standings: dict[str, Standing] = {}
         self._pushes: set[asyncio.Task[None]] = set()
         self._gone: set[str] = set()
+        self._expected: set[str] = set()
         self._enclaves: set[str] = set()
         self._disabled: frozenset[str] = frozenset()
         self._pace = Throttle(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE, time.monotonic)
@@ -159,17 +166,36 @@ class LinkServer:
         if request.party in self._disabled:
             raise shut_out(request.party)
         if request.patience is not None and request.party in self._gone:
-            raise silent(request)
+            raise await self._absent(silent(request), request.party)
         try:
             return await self._requests.ask(request)
         except SecureFlowError as error:
             stream = self._streams.get(request.party)
             if error.code == "party_silent" and stream is None:
                 self._gone.add(request.party)
+                raise await self._absent(error, request.party) from None
             if error.code in WAITED_FOR and stream is not None:
                 # It would be carried out when there is room, though nobody waits for it any more.
                 stream.send(Envelope("", "withdraw", {"job": request.id.partition("/")[0]}))
             raise
+
+    async def _absent(self, error: SecureFlowError, party: str) -> SecureFlowError:
+        """Name the clocks where a party is silent that its certificate may have kept out."""
+        lapsed = await self._callbacks.lapsed(party)
+        if not lapsed:
+            return error
+        hint = f"{error.hint} If it runs, compare its clock with the centre's (NTP)."
+        return SecureFlowError(error.code, f"{error.message} {lapsed}", hint, error.details)
+
+    def expect(self, party: str) -> None:
+        """Wait for a party anew that the centre's own refusal kept out: it has a certificate now.
+
+        Once until it is here: certificates that are renewed and never shown hold no job for ever.
+        """
+        if party not in self._streams and party not in self._expected:
+            self._expected.add(party)
+            self._gone.discard(party)
+            self._requests.of_party(party)
 
     def status(self, party: str) -> PartyStatus:
         """Return the party's link status; an unknown party is not connected."""
@@ -278,6 +304,7 @@ class LinkServer:
         )
         self._streams[peer.party] = stream
         self._gone.discard(peer.party)
+        self._expected.discard(peer.party)
         self._standings[peer.party] = standing
         told = {name: shown(str(hello.body.get(name, ""))[:96]) for name in _TOLD}
         self._parties[peer.party] = PartyStatus(
