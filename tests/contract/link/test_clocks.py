@@ -184,9 +184,10 @@ async def silence(centre: Centre, seq: int, patience: float) -> SecureFlowError:
 
 
 async def test_a_party_that_a_wrong_clock_kept_out_is_waited_for_once_it_has_a_certificate(
-    centre: Centre,
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once until it is here: who renews and never comes holds no job for ever."""
+    monkeypatch.setattr("secureflow.adapters.link.desk.PROGRESS", 60.0)
     asking = asyncio.create_task(centre.ask("bank-a", "x"))
     await until(lambda: centre.server._requests._open)
     (entry,) = centre.server._requests._open.values()
@@ -199,11 +200,19 @@ async def test_a_party_that_a_wrong_clock_kept_out_is_waited_for_once_it_has_a_c
     await asyncio.sleep(0.01)
     centre.server.expect("bank-a")
     assert entry.progress == anew, "it has had its time"
-    async with party(centre):
-        assert (await asking)["verb"] == "x"
+    go = asyncio.Event()
+
+    async def working(*_: JSON) -> JSON:
+        await go.wait()
+        return "done"
+
+    async with party(centre, handle=working):
         reached = entry.progress
+        await asyncio.sleep(0.01)
         centre.server.expect("bank-a")
         assert entry.progress == reached, "who is here says itself what it does"
+        go.set()
+        assert await asking == "done"
 
 
 async def test_a_party_that_was_given_up_is_waited_for_again_once(centre: Centre) -> None:
@@ -216,6 +225,7 @@ async def test_a_party_that_was_given_up_is_waited_for_again_once(centre: Centre
     await until(lambda: not centre.server.status("bank-a").connected)
     await silence(centre, 4, 0.05)
     centre.server.expect("bank-a")
+    assert not centre.server._gone, "it was here, and may be kept out again"
     await silence(centre, 5, 0.05)
     centre.server.expect("bank-a")
     async with asyncio.timeout(5):  # it has not come since: far less than this patience
