@@ -459,8 +459,8 @@ class Budgets:
                 "budget_rolled_back",
                 f"The log holds a budget entry of {self._settings.organisation} "
                 f"(job {signed.leaf.job}) that this agent's record lacks.",
-                "A backup was restored: what was spent since then stays spent. Bring back the "
-                "newest record, or give the data a new domain only if it is new data.",
+                "Bring back the newest record. If it is gone, its owner says what was spent, with "
+                "that job's bundle: secureflow agent data settle DOMAIN --bundle FILE.",
                 {"job": signed.leaf.job, "leaf": signed.hash()},
             )
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from secureflow.agent.budgets import LEAF, Budgets
 from secureflow.agent.logged import own_leaves, take_in
-from secureflow.agent.restored import locked, settle
+from secureflow.agent.restored import go_on_behind, locked, settle
 from secureflow.agent.store import Store
 from secureflow.domain.jobspecs import JobSpec, parse_spec
 from secureflow.engines.ledger.leaves import SignedLeaf
@@ -75,14 +75,15 @@ class Settling:
                 of which the log holds entries, `spec_digest_mismatch`, `budget_exceeded`: then the
                 domain stays locked; `invalid_file`.
         """
-        if not locked(self._store, domain):
+        found, lost = await self._lost()
+        shown = any(one.leaf.kind == LEAF for one in lost)  # the log shows that it was set back
+        if not shown and not locked(self._store, domain):
             raise SecureFlowError(
                 "budget_not_locked",
                 f"The privacy budget of {domain} is not locked.",
                 "secureflow agent data budget shows every domain.",
             )
         given = {one.job: one for one in map(self._read, bundles[:MAX_BUNDLES])}
-        found, lost = await self._lost()
         _check_complete(found, given)
         mine = {
             job: one.spec
@@ -130,6 +131,8 @@ class Settling:
         self, domain: str, jobs: Mapping[str, JobSpec], leaves: Sequence[SignedLeaf]
     ) -> None:
         with self._store.transaction():
+            if not locked(self._store, domain):  # other domains may lack some of it too
+                go_on_behind(self._store, self._clock())
             for job, spec in jobs.items():
                 self._budgets.charge_whole(domain, job, spec)
             for leaf in leaves:

@@ -171,13 +171,16 @@ async def test_who_is_cancelled_while_a_file_is_opened_leaves_none_open(
 ) -> None:
     await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
     kept, before = _files(tmp_path), _open_files(tmp_path)
-    begun, go_on = asyncio.Event(), threading.Event()
+    begun, opened_it, go_on = asyncio.Event(), asyncio.Event(), threading.Event()
     loop, mkstemp, opened = asyncio.get_running_loop(), tempfile.mkstemp, Path.open
 
     def slowly(made: Any) -> Any:
         loop.call_soon_threadsafe(begun.set)
         assert go_on.wait(30)
-        return made()
+        try:
+            return made()
+        finally:
+            loop.call_soon_threadsafe(opened_it.set)
 
     monkeypatch.setattr(tempfile, "mkstemp", lambda **given: slowly(lambda: mkstemp(**given)))
     monkeypatch.setattr(Path, "open", lambda *given: slowly(lambda: opened(*given)))
@@ -189,6 +192,7 @@ async def test_who_is_cancelled_while_a_file_is_opened_leaves_none_open(
     with pytest.raises(asyncio.CancelledError):
         await doing
     go_on.set()
+    await opened_it.wait()
     for _ in range(500):
         if _files(tmp_path) == kept and _open_files(tmp_path) == before:
             break

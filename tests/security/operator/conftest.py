@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import pytest_asyncio
@@ -24,5 +26,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def operator(place: Platform) -> AsyncIterator[Operator]:
+    loop, threads = asyncio.get_running_loop(), ThreadPoolExecutor(thread_name_prefix="package")
+    loop.set_default_executor(threads)
     async with operating(place) as centre:
         yield centre
+    threads.shutdown()  # the loop itself lives until the session ends
+    loop.set_default_executor(ThreadPoolExecutor())

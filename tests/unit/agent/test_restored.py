@@ -12,7 +12,7 @@ import pytest
 from peers.agent_world import JOB, ME, World
 
 from secureflow.agent.backup import _copy_record, _mark
-from secureflow.agent.restored import Floor
+from secureflow.agent.restored import Floor, check_unlocked
 from secureflow.agent.settling import Settling
 from secureflow.agent.store import Store
 from secureflow.domain.specs import dump, spec_digest
@@ -225,11 +225,7 @@ async def test_a_record_that_was_set_back_is_settled_in_the_same_way(tmp_path: P
     before, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
     told = {"leaves": logged(agent)}
     agent.entries = logged(agent)
-    agent.store.close()
-    for suffix in ("-wal", "-shm"):
-        agent.settings.record.with_name(agent.settings.record.name + suffix).unlink(missing_ok=True)
-    copy.replace(agent.settings.record)
-    agent.open_agent()
+    put_raw(agent, copy)
     recall = agent.assembly.recall
 
     async def call(kind: str, body: dict[str, Any]) -> Any:
@@ -242,3 +238,37 @@ async def test_a_record_that_was_set_back_is_settled_in_the_same_way(tmp_path: P
     assert await unsettled(agent) == "bundle_missing"
     assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
     assert await spent(agent) == pytest.approx(before)
+
+
+async def test_what_the_log_alone_shows_to_be_spent_is_settled_too(tmp_path: Path) -> None:
+    """Nobody saw that the record was set back, but its budget entry is in the log."""
+    agent = world(tmp_path)
+    agent.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    copy = agent.directory / "copy.db"
+    shutil.copy(agent.settings.record, copy)
+    await agent.admitted()
+    await agent.round(1)
+    before, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
+    agent.entries = logged(agent)
+    put_raw(agent, copy)
+    assert await unsettled(agent) == "bundle_missing"
+    assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
+    assert await spent(agent) == pytest.approx(before)
+    # A leaf of another domain may have been taken in with it: that one waits for its own word.
+    assert refused_domain(agent, "another") == "budget_locked"
+    assert await unsettled(agent) == "budget_not_locked"
+
+
+def put_raw(agent: World, copy: Path) -> None:
+    """Put an older copy of the record in its place, as a snapshot does, and start the agent."""
+    agent.store.close()
+    for suffix in ("-wal", "-shm"):
+        agent.settings.record.with_name(agent.settings.record.name + suffix).unlink(missing_ok=True)
+    copy.replace(agent.settings.record)
+    agent.open_agent()
+
+
+def refused_domain(agent: World, domain: str) -> str:
+    with pytest.raises(SecureFlowError) as refused:
+        check_unlocked(agent.store, domain)
+    return refused.value.code

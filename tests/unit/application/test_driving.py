@@ -284,7 +284,7 @@ async def noted(runner: Runner) -> None:
 async def test_a_party_that_calls_its_own_failure_so_is_not_waited_for(tmp_path: Path) -> None:
     """Else one party could hold every job up for ever."""
     for code in INFRASTRUCTURE:
-        told = SecureFlowError.from_json(fault(code).as_json())
+        told = SecureFlowError(code, "It is away.", "Later.")
         (tmp_path / code).mkdir()
         async with world(tmp_path / code, Faults(), Courier(told)) as one:
             await one.add()
@@ -314,8 +314,9 @@ async def test_a_job_that_such_a_fault_paused_is_taken_up_by_itself(
     tmp_path: Path, code: str
 ) -> None:
     """With the state that its script is in, and without the error."""
+    away = SecureFlowError(code, "It is away.", "Later.")
     async with world(tmp_path, Faults()) as one:
-        await one.add(replace(JOB, state=JobState.PAUSED, error=fault(code).as_json()))
+        await one.add(replace(JOB, state=JobState.PAUSED, error=away.as_json()))
         async with one.database.begin() as unit:
             line = Journalled(0, effect_digest(Move("approved")), None)
             await unit.journal.append(JOB.id, [line])
