@@ -28,6 +28,8 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import write_private
 from secureflow.kit.recordmark import read_mark
 
+pytestmark = pytest.mark.slow
+
 PHRASE = "four words of luck"
 KEY = SigningKey.from_seed(b"a" * 32)
 OTHER = SigningKey.from_seed(b"b" * 32)

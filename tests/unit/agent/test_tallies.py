@@ -18,6 +18,8 @@ from secureflow.engines.statistics import opened_total
 from secureflow.kit.canonical import b64decode
 from secureflow.kit.errors import SecureFlowError
 
+pytestmark = pytest.mark.slow
+
 
 def events(world: TallyWorld) -> list[str]:
     return [event["kind"] for event in world.store.budget_events("customers")]

@@ -23,6 +23,8 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from tests.migrated import migrated
 
+pytestmark = pytest.mark.slow
+
 KEY = SigningKey.from_seed(b"\x0b" * 32)
 BANKS = ("bank-a", "bank-b", "bank-c")
 SPEC = {

@@ -18,6 +18,8 @@ from secureflow.kit import archive
 from secureflow.kit.archive import MANIFEST, Backup, Manifest, write_backup
 from secureflow.kit.errors import SecureFlowError
 
+pytestmark = pytest.mark.slow
+
 PHRASE = "four words of luck"
 SECRET = b"the signing key of bank-a"
 FACTS = {"made_at": 1, "version": "0.1.0"}

@@ -34,6 +34,8 @@ from secureflow.server.initialise import initialise
 from secureflow.server.settings import ServerSettings
 from tests.contract.database.test_stores import ENTITIES
 
+pytestmark = pytest.mark.slow
+
 BANK = SigningKey.from_seed(b"a" * 32)
 BLOB = b"parameters of a model"
 

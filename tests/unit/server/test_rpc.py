@@ -227,6 +227,7 @@ async def test_a_rider_proves_the_head_that_the_request_names(desk: Desk) -> Non
     assert [one["index"] for one in rider["inclusion"]] == [2]
 
 
+@pytest.mark.slow
 async def test_an_organisation_has_so_many_turns_and_takes_none_from_others(desk: Desk) -> None:
     own = SpiffeId.parse(desk.stage.ids["bank-a.agent"])
     other = SpiffeId.parse(desk.stage.ids["bank-b.agent"])

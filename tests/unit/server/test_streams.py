@@ -142,6 +142,7 @@ async def test_a_stream_that_ends_ends() -> None:
     assert [n async for n in while_let_in(events(), let_in)] == [1]
 
 
+@pytest.mark.slow
 def test_slots_come_back_after_a_failure() -> None:
     streams = Streams(1)
 

@@ -31,6 +31,8 @@ from tests.unit.engines.statistics.test_statistics_script import StatisticsWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import JOB, ORIGIN, World
 
+pytestmark = pytest.mark.slow
+
 Bundle = dict[str, Any]
 Stop = Callable[[int, Effect], bool]
 CANCELLED = SecureFlowError("cancelled", f"Job {JOB} was cancelled.")

@@ -17,6 +17,8 @@ from tests.unit.engines.course.test_ending import play, world_of
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import JOB, ORIGIN, Crash, World, drive
 
+pytestmark = pytest.mark.slow
+
 EXPIRED = SecureFlowError("approval_expired", "The approval of the job has expired.")
 REFUSED = SecureFlowError("consent_refused", "Job was refused: not again.")
 KINDS = ["sealed", "secagg", "sealed+secagg", "statistics"]

@@ -35,6 +35,8 @@ from secureflow.engines.privacy.accounting import (
 )
 from secureflow.kit.errors import SecureFlowError
 
+pytestmark = pytest.mark.slow
+
 
 def dp_sgd(rows: int, batch: int, noise: float, epochs: int) -> tuple[Mechanism, ...]:
     return (Mechanism("gaussian", noise, batch / rows, epochs * rows // batch),)
@@ -141,7 +143,6 @@ def test_pld_is_never_looser_and_sampling_never_costs() -> None:
     assert epsilon((), 1e-6) == epsilon((), 1e-6, "pld") == 0
 
 
-@pytest.mark.slow
 @given(
     st.floats(0.5, 8),
     st.sampled_from([1e-9, 1e-6, 1e-3]),

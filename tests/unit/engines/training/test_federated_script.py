@@ -17,6 +17,8 @@ from secureflow.kit.errors import SecureFlowError
 
 from .world import Crash, Journal, World, drive, told_dropouts
 
+pytestmark = pytest.mark.slow
+
 
 def test_trains_to_a_report() -> None:
     world = World()
@@ -52,7 +54,6 @@ def test_evidence_for_many_parties_comes_in_several_messages(
     assert drive(lost, [])["generations"] == 2
 
 
-@pytest.mark.slow
 def test_a_crash_at_every_effect_changes_nothing() -> None:
     base = World()
     journal: Journal = []
@@ -414,7 +415,6 @@ def test_an_accusation_is_recorded_in_its_authors_order() -> None:
     assert kinds == made
 
 
-@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(lost=st.integers(1, 25), silent=st.sampled_from(["bank-a", "bank-d"]), count=st.just(4))
 def test_any_mix_of_losses_ends_in_the_sum_of_survivors_or_a_named_failure(

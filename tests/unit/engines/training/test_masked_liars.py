@@ -21,6 +21,8 @@ from secureflow.kit.errors import SecureFlowError
 from .masked_world import Fault, MaskedWorld
 from .test_masked_script import course, survivors
 
+pytestmark = pytest.mark.slow
+
 LIAR = "bank-b"
 Lie = Callable[[MaskedWorld, dict[str, Any]], dict[str, Any]]
 
@@ -140,7 +142,6 @@ def test_a_vector_that_the_enclave_never_got_is_named() -> None:
     assert survivors(world) == []
 
 
-@pytest.mark.slow
 def test_a_vector_of_nobody_of_the_round_is_named() -> None:
     """A party without keys of the round uploads to the enclave all the same."""
 
