@@ -15,10 +15,11 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
+from typing import ParamSpec
 
 from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
 from secureflow.demo.data import adult_column, adult_study
@@ -35,6 +36,8 @@ from secureflow.kit.pki import write_private
 from secureflow.server.settings import ServerSettings
 
 STATE = "demo.json"
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,9 @@ def _run(wishes: Wishes) -> int:
     own = load(wishes.own, wishes.parties, say) if wishes.own else None
     by = adult_column(wishes.by, say) if own is None else ""
     _make_room(directory, say)
+    interrupts = Interrupts()
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have had SIGINT ignored
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupts.come)
     data = directory / "data"
     if own is None:
         study = adult_study(data, wishes.parties, wishes.rounds, by)
@@ -108,11 +112,12 @@ def _run(wishes: Wishes) -> int:
             purpose=study.purpose,
             database=wishes.database,
             stays=wishes.keep,
-            say=screen.step,
+            say=interrupts.before(screen.step),
         )
         try:
             platform.build()
-            outcome = play(platform, study, screen.event, wishes.protection, wishes.language)
+            told = interrupts.before(screen.event)
+            outcome = play(platform, study, told, wishes.protection, wishes.language)
         except BaseException:  # Ctrl-C too: no child is left behind
             platform.stop()
             raise
@@ -229,8 +234,26 @@ def _processes(directory: Path) -> list[int]:
     return found
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+class Interrupts:
+    """Ctrl-C and SIGTERM, remembered: raised in a finaliser or a callback, they would be lost."""
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def come(self, *_: object) -> None:
+        """Answer the signal."""
+        self._came = True
+        raise KeyboardInterrupt
+
+    def before(self, step: Callable[P, None]) -> Callable[P, None]:
+        """Return a step that is not taken any more once a signal came."""
+
+        def wrapped(*given: P.args, **named: P.kwargs) -> None:
+            if self._came:
+                raise KeyboardInterrupt
+            step(*given, **named)
+
+        return wrapped
 
 
 def _code(outcome: Outcome) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -247,3 +249,37 @@ async def test_who_holds_a_table_is_named_and_not_waited_for_without_end(
     finally:
         await ledger.stop()
         await database.close()
+
+
+@pytest.mark.parametrize("at", ["BEGIN IMMEDIATE", "INSERT", "SELECT", "COMMIT", "ROLLBACK"])
+async def test_who_is_cancelled_in_the_middle_keeps_no_lock(
+    small: tuple[Database, SqlLedger, Path], at: str
+) -> None:
+    """The connection was thrown away, and SQLite kept its lock until a traceback was collected."""
+    database, _, _ = small
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slowly(statement: str) -> None:
+        if statement.startswith(at):
+            loop.call_soon_threadsafe(begun.set)
+            time.sleep(0.05)  # in the connection's own thread
+
+    @sa.event.listens_for(database.engine.sync_engine, "checkout")
+    def traced(connection: Any, *_: object) -> None:
+        connection.driver_connection._conn.set_trace_callback(slowly)
+
+    async def deed() -> None:
+        async with database.begin() as unit:
+            await unit.organisations.add(Organisation("bank-a", "A", 1))
+            await unit.organisations.find("bank-a")
+            if at != "ROLLBACK":
+                await unit.commit()
+
+    task = asyncio.create_task(deed())
+    await begun.wait()
+    task.cancel()
+    ended = await asyncio.gather(task, return_exceptions=True)  # its traceback is kept
+    assert isinstance(ended[0], asyncio.CancelledError)
+    begun.clear()
+    await add(database, "bank-b")

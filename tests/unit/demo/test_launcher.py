@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from pathlib import Path
 
 import pytest
 
-from secureflow.demo.launcher import Wishes, run
+from secureflow.demo.launcher import Interrupts, Wishes, run
 from secureflow.demo.own_table import OwnTable
 from secureflow.kit.errors import SecureFlowError
 
@@ -44,3 +46,20 @@ def test_a_directory_of_other_things_is_not_emptied(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     assert refused(Wishes(tmp_path)).code == "directory_in_use"
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_an_interrupt_that_is_lost_on_its_way_ends_the_demo_at_its_next_step() -> None:
+    interrupts, taken = Interrupts(), list[str]()
+    step = interrupts.before(taken.append)
+    step("first")
+
+    class Finalised:
+        def __del__(self) -> None:
+            with contextlib.suppress(KeyboardInterrupt):  # as Python does there, with a warning
+                interrupts.come()
+
+    Finalised()
+    gc.collect()
+    with pytest.raises(KeyboardInterrupt):
+        step("second")
+    assert taken == ["first"]

@@ -29,6 +29,7 @@ from secureflow.adapters.database.records import (
     SqlPendingLeaves,
 )
 from secureflow.adapters.database.tables import ENROLMENTS, IDEMPOTENCY, SETTINGS, TOKENS
+from secureflow.adapters.database.undisturbed import undisturbed
 from secureflow.application.ports import (
     Events,
     Idempotency,
@@ -96,7 +97,8 @@ class SqlUnitOfWork:
         """
         self._file.check()
         with typed_faults():
-            self._connection = await self._engine.connect()
+            connecting = self._engine.connect()
+            self._connection = await undisturbed(connecting, AsyncConnection.close)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -107,14 +109,7 @@ class SqlUnitOfWork:
         connection, self._connection = self._connection, None
         try:
             if connection is not None:
-                try:
-                    await connection.close()
-                except sa.exc.SQLAlchemyError as error:
-                    if fault_of(error) is None:
-                        raise
-                    if not connection.closed:
-                        await connection.invalidate()
-                        await connection.close()
+                await undisturbed(_given_back(connection))
         finally:
             self._release()
 
@@ -131,7 +126,7 @@ class SqlUnitOfWork:
             raise self._failure
         try:
             with self._noted_faults():
-                await self._open.commit()
+                await undisturbed(self._open.commit())
         finally:
             self._release()
 
@@ -170,7 +165,7 @@ class SqlUnitOfWork:
     async def read(self, query: sa.Select[Any]) -> sa.Result[Any]:
         """Run a query on what is committed, and on what this unit of work has written."""
         with self._noted_faults():
-            result: sa.Result[Any] = await self._open.execute(query)
+            result: sa.Result[Any] = await undisturbed(self._open.execute(query))
         return result
 
     async def write(
@@ -180,7 +175,7 @@ class SqlUnitOfWork:
         await self._begin_writing()
         try:
             with self._noted_faults():
-                return await self._open.execute(statement, rows)
+                return await undisturbed(self._open.execute(statement, rows))
         except sa.exc.IntegrityError as error:
             raise self.fail(
                 SecureFlowError(
@@ -209,7 +204,7 @@ class SqlUnitOfWork:
         if not self._turn.exclusive:
             lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))
             with self._noted_faults():
-                await self._open.execute(sa.select(lock))
+                await undisturbed(self._open.execute(sa.select(lock)))
 
     async def sweep(self, now: int) -> int:
         """Forget what nobody can use any more; return how many rows that were."""
@@ -242,7 +237,7 @@ class SqlUnitOfWork:
             self._writing = True
             if self._turn.exclusive:
                 with self._noted_faults():
-                    await self._open.exec_driver_sql("BEGIN IMMEDIATE")
+                    await undisturbed(self._open.exec_driver_sql("BEGIN IMMEDIATE"))
                 self._file.check()
         except SecureFlowError as error:
             raise self.fail(error) from error.__cause__
@@ -260,3 +255,14 @@ class SqlUnitOfWork:
         if self._writing:
             self._writing = False
             self._turn.release()
+
+
+async def _given_back(connection: AsyncConnection) -> None:
+    try:
+        await connection.close()
+    except sa.exc.SQLAlchemyError as error:
+        if fault_of(error) is None:
+            raise
+        if not connection.closed:
+            await connection.invalidate()
+            await connection.close()
