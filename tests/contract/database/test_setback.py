@@ -343,8 +343,16 @@ async def test_a_head_that_is_compared_while_the_log_goes_on_holds_nothing(
     showing = asyncio.create_task(judge.shown("bank-b", [newest.note]))
     await slow.wait()
     await continued(again, 5)
+    decide, holds = again.judge, list[Hold | None]()
+
+    async def judged(decision: Callable[[Hold | None, int], Hold | None]) -> Hold | None:
+        holds.append(await decide(decision))
+        return holds[-1]
+
+    again.judge = judged  # type: ignore[method-assign]
     held.set()
     assert await showing is None
+    assert holds == [None]  # not for a moment either: it would refuse what comes meanwhile
     assert again.hold is None
     await again.append(notes(1, 950))
 
