@@ -30,9 +30,14 @@ def backed_up(agent: World) -> Path:
 
 def put_back(agent: World, copy: Path) -> None:
     """Put the copy in the record's place as a restore does, and start the agent."""
-    agent.store.close()
     with closing(Store(copy)) as store:
         _mark(store, 1)
+    put_raw(agent, copy)
+
+
+def put_raw(agent: World, copy: Path) -> None:
+    """Put a copy in the record's place as a snapshot does, and start the agent."""
+    agent.store.close()
     for suffix in ("-wal", "-shm"):
         agent.settings.record.with_name(agent.settings.record.name + suffix).unlink(missing_ok=True)
     copy.replace(agent.settings.record)
@@ -216,16 +221,8 @@ async def test_a_domain_that_the_backup_does_not_know_is_locked_too(tmp_path: Pa
 
 async def test_a_record_that_was_set_back_is_settled_in_the_same_way(tmp_path: Path) -> None:
     """After `clear-alarm` its budget stood there as unspent, and every private job died of it."""
-    agent = world(tmp_path)
-    agent.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    copy = agent.directory / "copy.db"
-    shutil.copy(agent.settings.record, copy)
-    await agent.admitted()
-    await agent.round(1)
-    before, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
-    told = {"leaves": logged(agent)}
-    agent.entries = logged(agent)
-    put_raw(agent, copy)
+    agent, before, bundle = await set_back(tmp_path)
+    told = {"leaves": agent.entries}
     recall = agent.assembly.recall
 
     async def call(kind: str, body: dict[str, Any]) -> Any:
@@ -242,6 +239,20 @@ async def test_a_record_that_was_set_back_is_settled_in_the_same_way(tmp_path: P
 
 async def test_what_the_log_alone_shows_to_be_spent_is_settled_too(tmp_path: Path) -> None:
     """Nobody saw that the record was set back, but its budget entry is in the log."""
+    agent, before, bundle = await set_back(tmp_path)
+    assert await unsettled(agent) == "bundle_missing"
+    assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
+    assert await spent(agent) == pytest.approx(before)
+    # A leaf of another domain may have been taken in with it: that one waits for its own word.
+    assert refused_domain(agent, "another") == "budget_locked"
+    assert await unsettled(agent) == "budget_not_locked"
+
+
+async def set_back(tmp_path: Path) -> tuple[World, float, dict[str, Any]]:
+    """Return an agent on a copy of its record from before a job, what it spent, and the bundle.
+
+    The log shows what was signed since.
+    """
     agent = world(tmp_path)
     agent.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     copy = agent.directory / "copy.db"
@@ -251,21 +262,7 @@ async def test_what_the_log_alone_shows_to_be_spent_is_settled_too(tmp_path: Pat
     before, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
     agent.entries = logged(agent)
     put_raw(agent, copy)
-    assert await unsettled(agent) == "bundle_missing"
-    assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
-    assert await spent(agent) == pytest.approx(before)
-    # A leaf of another domain may have been taken in with it: that one waits for its own word.
-    assert refused_domain(agent, "another") == "budget_locked"
-    assert await unsettled(agent) == "budget_not_locked"
-
-
-def put_raw(agent: World, copy: Path) -> None:
-    """Put an older copy of the record in its place, as a snapshot does, and start the agent."""
-    agent.store.close()
-    for suffix in ("-wal", "-shm"):
-        agent.settings.record.with_name(agent.settings.record.name + suffix).unlink(missing_ok=True)
-    copy.replace(agent.settings.record)
-    agent.open_agent()
+    return agent, before, bundle
 
 
 def refused_domain(agent: World, domain: str) -> str:
