@@ -232,7 +232,7 @@ class World:
 
     async def _lock(self, fault: Fault) -> None:
         path = self.platform.directory / fault.whom / DATABASES.get(fault.whom, RECORD)
-        other = sqlite3.connect(path, isolation_level=None)
+        other = sqlite3.connect(path, timeout=0.0, isolation_level=None)
         try:
             other.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
