@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 # A file is what a worker takes, in the order of tests/order.py; SHUFFLE=SEED draws another order.
-# Four workers on two cores: some compute while others wait for their processes.
-WORKERS ?= 4
+# A third worker computes on two cores while others wait for their processes.
+WORKERS ?= 3
 SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(SHUFFLE),--shuffle $(SHUFFLE))
 
 .DEFAULT_GOAL := help

@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 
 from tests.contract.database import postgres
 from tests.leaks import Leaks
+from tests.memory import in_memory
 from tests.order import Order
 
 DEMANDED = "SECUREFLOW_DEMAND_POSTGRES"
@@ -43,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Add what holds for every file."""
     config.pluginmanager.register(Order(config.getoption("--shuffle")), "order of files")
     config.pluginmanager.register(Leaks(), "leaks")
+    if place := in_memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(place))
 
 
 @pytest.fixture(autouse=True)

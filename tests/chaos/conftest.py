@@ -15,8 +15,7 @@ from tests.chaos.oracle import Observed
 from tests.chaos.platform import PARTIES, Template, make_template
 from tests.chaos.schedules import Schedule
 from tests.chaos.world import play
-
-_MEMORY = Path("/dev/shm")
+from tests.memory import in_memory
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -32,9 +31,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def memory() -> Iterator[Path]:
-    """Return a directory whose files cost no disk: nothing here tests what a power cut leaves."""
-    base = str(_MEMORY) if _MEMORY.is_dir() else None
-    directory = Path(tempfile.mkdtemp(prefix="sf-chaos-", dir=base))
+    """Return a directory for platforms; in memory, if there is room."""
+    directory = Path(tempfile.mkdtemp(prefix="sf-chaos-", dir=in_memory()))
     yield directory
     shutil.rmtree(directory)
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.memory import in_memory
+
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/local/bin", "/usr/pgsql-*/bin")
 
 
@@ -88,7 +90,8 @@ class Cluster:
 @contextmanager
 def cluster(bin_dir: Path) -> Iterator[Cluster]:
     """Run a server until the block ends."""
-    home = Path(tempfile.mkdtemp(prefix="sf-pg-", dir="/tmp"))  # a socket's path is short
+    # A socket's path is short.
+    home = Path(tempfile.mkdtemp(prefix="sf-pg-", dir=in_memory() or "/tmp"))
     one = Cluster(bin_dir, home)
     try:
         one.make()
