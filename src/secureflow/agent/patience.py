@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
 from secureflow.kit.pauses import Pauses
 
 JSON = Any
@@ -26,6 +27,7 @@ CALLED_SECONDS: Final = 600.0
 FIRST: Final = 0.25
 LONGEST: Final = 10.0
 """Seconds between two tries of a call."""
+_log = get_logger(__name__)
 
 
 async def patiently(attempt: Callable[[], Awaitable[None]]) -> None:
@@ -46,20 +48,24 @@ async def patiently(attempt: Callable[[], Awaitable[None]]) -> None:
     await attempt()
 
 
-async def called(ask: Callable[[], Awaitable[JSON]]) -> JSON:
+async def called(kind: str, ask: Callable[[], Awaitable[JSON]]) -> JSON:
     """Ask the centre something in the middle of a job, and again while it cannot answer.
 
-    Its database may fail just then, or the link break: that is no failure of this party's work.
+    Its database may fail just then, or the link break: that is no failure of this party's work. The
+    log says once that it is waited for.
 
     Raises:
         SecureFlowError: the centre's refusal; what it could not for `CALLED_SECONDS`.
     """
     clock = asyncio.get_running_loop().time
-    until, pauses = clock() + CALLED_SECONDS, Pauses(FIRST, LONGEST)
+    until, pauses, told = clock() + CALLED_SECONDS, Pauses(FIRST, LONGEST), False
     while True:
         try:
             return await ask()
         except SecureFlowError as error:
             if error.code not in PASSING or clock() >= until:
                 raise
+            if not told:
+                _log.warning("centre_awaited", call=kind, code=error.code, message=error.message)
+                told = True
         await asyncio.sleep(pauses.next())

@@ -72,7 +72,7 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
     charter = CharterDesk(store, party, key, clock)
 
     async def call(kind: str, body: Mapping[str, JSON]) -> JSON:
-        return await called(lambda: outside.link.call(kind, dict(body)))
+        return await called(kind, lambda: outside.link.call(kind, dict(body)))
 
     witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
     inforce = InForce(settings)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from peers.agent_world import World
+from structlog.testing import capture_logs
 
 from secureflow.agent import patience
 from secureflow.agent.patience import called
@@ -36,15 +37,30 @@ class Centre:
 @pytest.mark.parametrize("code", sorted(patience.PASSING))
 async def test_what_passes_is_waited_for(code: str) -> None:
     centre = Centre(*[code] * 20)
-    assert await called(centre) == {"answer": 1}
+    assert await called("log.prove", centre) == {"answer": 1}
     assert centre.asked == 21
+
+
+async def test_the_log_says_once_what_is_waited_for() -> None:
+    with capture_logs() as told:
+        await called("log.prove", Centre(*["database_unavailable"] * 3))
+        await called("log.prove", Centre())
+    assert told == [
+        {
+            "event": "centre_awaited",
+            "log_level": "warning",
+            "call": "log.prove",
+            "code": "database_unavailable",
+            "message": "Not now.",
+        }
+    ]
 
 
 @pytest.mark.parametrize("code", ["not_found", "forbidden", "unknown_kind", "internal"])
 async def test_a_refusal_is_not(code: str) -> None:
     centre = Centre("database_busy", code)
     with pytest.raises(SecureFlowError) as caught:
-        await called(centre)
+        await called("log.prove", centre)
     assert caught.value.code == code
     assert centre.asked == 2
 
@@ -52,7 +68,7 @@ async def test_a_refusal_is_not(code: str) -> None:
 async def test_it_is_not_waited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "CALLED_SECONDS", 0.01)
     with pytest.raises(SecureFlowError, match="Not now"):
-        await called(Centre(*["database_unavailable"] * 10_000))
+        await called("log.prove", Centre(*["database_unavailable"] * 10_000))
 
 
 async def test_a_witness_that_needs_a_proof_of_a_failing_centre_waits(
