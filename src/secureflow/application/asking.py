@@ -51,7 +51,6 @@ class Asking:
             await asyncio.wait({waiting, cancelling}, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 await self._courier.withdraw(job)
-                cancel.clear()  # told once: the clean-up that follows is not cancelled again
                 raise SecureFlowError("cancelled", f"Job {job} was cancelled.")
             replies, failures = waiting.result()
         finally:

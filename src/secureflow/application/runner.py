@@ -96,16 +96,19 @@ class Runner:
         self._changed = changed
         self._waits = waits
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._courses: dict[str, Course] = {}
+        self._cancels: dict[str, asyncio.Event] = {}
         self._backoffs: dict[str, Backoff] = {}
         self._wanted: set[str] = set()
+        self._stopped = False
         self._faults = Faults(_log)
 
     def start(self, job: str) -> None:
         """Drive the job in the background; one that is driven already goes on, at once if it waits.
 
-        A job that there is none of is nothing to drive.
+        A job that there is none of is nothing to drive; once stopped nothing is driven any more.
         """
+        if self._stopped:
+            return
         if job in self._backoffs:
             self._backoffs[job].wake()
         if job in self._tasks and not self._tasks[job].done():
@@ -137,19 +140,22 @@ class Runner:
                 return
             await unit.jobs.save(replace(entity, progress={**entity.progress, "cancel": by}))
             await unit.commit()
-        if job in self._courses:
-            self._courses[job].cancel.set()
+        if job in self._cancels:
+            self._cancels[job].set()
         self.start(job)
 
     async def restart(self, job: str) -> None:
         """Let go of a job and drive it afresh from its journal: how it goes on was decided."""
-        if (task := self._tasks.get(job)) is not None and not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        self.start(job)
+        if (task := self._tasks.get(job)) is None or task.done():
+            self.start(job)
+            return
+        task.cancel()
+        task.add_done_callback(lambda _: self.start(job))  # also if nobody waits here any more
+        await asyncio.gather(task, return_exceptions=True)
 
     async def stop(self) -> None:
-        """Let go of every job without ending it; `resume_all` takes them up again."""
+        """Let go of every job without ending it; the next runner's `resume_all` takes them up."""
+        self._stopped = True
         tasks = [task for task in self._tasks.values() if not task.done()]
         for task in tasks:
             task.cancel()
@@ -185,7 +191,7 @@ class Runner:
                 self._waits(job, DRIVER, error)
             return False
         finally:
-            self._courses.pop(job, None)
+            self._cancels.pop(job, None)
             give_back()
         return True
 
@@ -209,11 +215,12 @@ class Runner:
             await self._pause(job, defect(job))
 
     async def _drive(self, job: str, backoff: Backoff) -> None:
-        course = await self._replayed(job)
+        # Before the row is read: who cancels later finds it, who did earlier stands in the row.
+        cancel = self._cancels[job] = asyncio.Event()
+        course = await self._replayed(job, cancel)
         if course is None:
             self._changed(job)
             return
-        self._courses[job] = course
         while True:
             await self._make_durable(course)
             backoff.restart()
@@ -228,6 +235,8 @@ class Runner:
             except SecureFlowError as error:
                 if error.code == "fenced":
                     raise
+                if course.cancel.is_set() and error.code == "cancelled":
+                    course.cancel = asyncio.Event()  # told once: its clean-up is not cancelled
                 await asyncio.to_thread(course.settle, failure=error.as_json())
             else:
                 await asyncio.to_thread(course.settle, answer)
@@ -241,9 +250,9 @@ class Runner:
         """
         async with self._begin() as unit:
             entity = await unit.jobs.get(job)
-        return (await self._replay(entity, WindUp.of(entity))).state
+        return (await self._replay(entity, WindUp.of(entity), asyncio.Event())).state
 
-    async def _replayed(self, job: str) -> Course | None:
+    async def _replayed(self, job: str, cancel: asyncio.Event) -> Course | None:
         """Feed the journal to a fresh script: the job's own, or the one that ends it without.
 
         None for a job that ended, never came to be, or is paused until somebody resumes it.
@@ -259,22 +268,25 @@ class Runner:
         end = WindUp.of(entity)
         if end is None and (why := _ends_by(entity)) is not None:
             end = await self._decide(job, why)
-        course = await self._replay(entity, end)
+        course = await self._replay(entity, end, cancel)
         if entity.state is JobState.PAUSED and end is None:
             await self._take_up(course)
         return course
 
-    async def _replay(self, job: Job, end: WindUp | None) -> Course:
+    async def _replay(self, job: Job, end: WindUp | None, cancel: asyncio.Event) -> Course:
         async with self._begin() as unit:  # of a job that ends without its script: the end alone
             lines = await unit.journal.read(job.id, end.first if end is not None else 0)
         if end is not None:
             ending = await script_of(job, end, self._ledger)
-            course = Course(job.id, job.digest, ending, seq=end.first)
+            heard = asyncio.Event() if end.error["code"] == "cancelled" else cancel
+            course = Course(job.id, job.digest, ending, seq=end.first, cancel=heard)
         else:
             script = await asyncio.to_thread(self._script_for, job)  # it may import its engine
-            course = Course(job.id, job.digest, script)
-            if "cancel" in job.progress and not any(map(_cancels, lines)):
-                course.cancel.set()  # told once: its clean-up is not cancelled again, on replay too
+            course = Course(job.id, job.digest, script, cancel=cancel)
+            if any(map(_cancels, lines)):  # told once, on replay too
+                course.cancel = asyncio.Event()
+            elif "cancel" in job.progress:
+                cancel.set()
         await asyncio.to_thread(replay, course, lines)
         return course
 
