@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
+from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.faults import Calm
 from secureflow.kit.plain import shown
@@ -147,11 +148,19 @@ def announce_ready(directory: Path, facts: Mapping[str, Any]) -> None:
     """Tell launchers that the process serves: `DIR/ready.json`, and the same line on stdout.
 
     The file appears whole or not at all, so whoever sees it can read it.
+
+    Raises:
+        OSError: it cannot be written; nothing is left that tells of another process.
     """
     line = json.dumps({"event": "ready", "pid": os.getpid(), **facts}, sort_keys=True)
-    partial = directory / f".ready.{os.getpid()}"
-    partial.write_text(line + "\n")
-    partial.replace(directory / "ready.json")
+    partial, facts_file = directory / f".ready.{os.getpid()}", directory / "ready.json"
+    try:
+        partial.write_text(line + "\n")
+        partial.replace(facts_file)
+    except OSError:
+        for left in (partial, facts_file):
+            remove(left)
+        raise
     with contextlib.suppress(OSError):  # a log on a full disk: whoever waits reads the file
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

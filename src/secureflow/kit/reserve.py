@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from secureflow.kit.disk import Place, is_full, preallocate, remove, writing
+from secureflow.kit.disk import FULL, Place, is_full, preallocate, remove, writing
+from secureflow.kit.errors import InfrastructureError
 from secureflow.kit.logging import get_logger
 
 T = TypeVar("T")
@@ -29,10 +30,12 @@ class Reserve:
     Args:
         path: where it lies: on the record's disk.
         size: its bytes; 0 keeps none.
+        whose: how people know the process.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, size: int, whose: str = "this agent") -> None:
         self._path = path
+        self._whose = whose
         self.size = size
         self._lock = threading.Lock()
 
@@ -76,13 +79,26 @@ class Reserve:
         Raises:
             InfrastructureError: `disk_full`, `disk_failed`.
         """
-        with writing(Place(self._path.parent, "own files")):
+        with writing(Place(self._path.parent, "own files", self._whose)):
             try:
                 return deed()
             except OSError as error:
                 if not is_full(error) or not self.give_up():
                     raise
                 return deed()
+
+    async def through(self, deed: Callable[[], Awaitable[T]]) -> T:
+        """Do what names its faults itself and may be done again: over the reserve if need be.
+
+        Raises:
+            InfrastructureError: `disk_full`, where even that is of no help; others as they are.
+        """
+        try:
+            return await deed()
+        except InfrastructureError as error:
+            if error.code != FULL or not self.give_up():
+                raise
+        return await deed()
 
     def _held(self) -> bool:
         try:

@@ -75,8 +75,10 @@ async def open_centre(
             `database_newer`, `address_unavailable`, `invalid_address`, `fenced`, `record_…`.
     """
     clock, key = system_clock, log_key(settings.log_key)
-    authority = Authority.load(settings.ca)
-    certificate = ServerCertificate(settings.tls, authority, settings.host, clock)
+    authority, reserve = Authority.load(settings.ca), reserve_of(settings)
+    certificate = reserve.over(
+        lambda: ServerCertificate(settings.tls, authority, settings.host, clock)
+    )
     wait = settings.database.wait_seconds
     database, ledger = await open_ledger(settings, key, stack, wait=wait)
     artifacts, vectors = _stores(settings)
@@ -95,7 +97,7 @@ async def open_centre(
     port = await link.start()
     address = _public(settings, port)
     asking = Asking(_parties(link, artifacts, vectors, waits), witnessing.cosigned)
-    room = RecordRoom(settings.directory, reserve_of(settings), artifacts.demand)
+    room = RecordRoom(settings.directory, reserve, artifacts.demand)
     waiting = room.given_up_for(waits.note)
     runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, changed, waiting)
     stack.push_async_callback(runner.stop)
@@ -121,7 +123,7 @@ async def open_centre(
     services = replace(services, record=lambda: database.file.fault)
     desk.open(services)
     _keep(stack, keep_swept(database.begin, clock), room.keep_whole())
-    await _go_on(services, runner, link)
+    await reserve.through(lambda: _go_on(services, runner, link))
     return Centre(services, certificate, address)
 
 
@@ -191,28 +193,29 @@ async def open_ledger(
 ) -> tuple[Database, SqlLedger]:
     """Start the database and the log in it, if they are the folder's; only a new centre's are made.
 
-    A database that is not there yet is waited for `wait` seconds.
+    A database that is not there yet, or that cannot grow though the reserve was given up for it, is
+    waited for `wait` seconds.
 
     Raises:
         SecureFlowError: those of `check_record` and of the database.
     """
-    database = Database(settings.database_url)
+    database, reserve = Database(settings.database_url), reserve_of(settings)
     stack.push_async_callback(database.close)
 
     async def opened() -> None:
         await check_record(database, settings.directory, new=new)
         await database.start()
 
-    await awaited(opened, database.name, wait)
+    await awaited(lambda: reserve.through(opened), database.name, wait)
     ledger = SqlLedger(database, key, settings.origin)
 
     async def started() -> None:
         async with database.reached():
             await ledger.start()
 
-    await awaited(started, database.name, wait)
+    await awaited(lambda: reserve.through(started), database.name, wait)
     stack.push_async_callback(ledger.stop)
-    keeper = await keep_record(database, ledger, settings.directory)
+    keeper = await reserve.through(lambda: keep_record(database, ledger, settings.directory))
     keeper.start()
     stack.push_async_callback(keeper.stop)
     return database, ledger

@@ -16,8 +16,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from secureflow.domain.exits import exit_code
-from secureflow.kit.disk import Place, writing
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.disk import FULL, Place, writing
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.faults import Faults
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.logging import announce_ready, get_logger, process_logging
@@ -31,6 +31,7 @@ from secureflow.server.listener import Listener
 from secureflow.server.protocol import RestProtocol
 from secureflow.server.record import serving
 from secureflow.server.rest.app import create_app
+from secureflow.server.room import reserve_of
 from secureflow.server.settings import RestSettings, ServerSettings
 
 STREAM_SECONDS: Final = 1
@@ -64,7 +65,7 @@ async def serve(settings: ServerSettings) -> None:
     settings = fitting(settings, raise_descriptors())
     async with contextlib.AsyncExitStack() as stack:
         with writing(Place(settings.directory, "own files", "the centre")):
-            claim_folder(settings.directory)
+            reserve_of(settings).over(lambda: claim_folder(settings.directory))
             stack.enter_context(serving(settings.directory))
         listener = stack.enter_context(_listen(settings))
         centre = await open_centre(settings, stack, stop.is_set)
@@ -72,16 +73,20 @@ async def serve(settings: ServerSettings) -> None:
         stack.callback(renewing.cancel)
         app = create_app(centre.services, settings.rest)
         settle()
-        announce_ready(
-            settings.directory,
-            {
-                "process": "server",
-                "rest": f"https://{_literal(settings.host)}:{listener.getsockname()[1]}",
-                "link": centre.link,
-                "version": __version__,
-            },
-        )
+        rest = f"https://{_literal(settings.host)}:{listener.getsockname()[1]}"
+        _announce(settings, {"rest": rest, "link": centre.link})
         await serve_rest(app, settings.rest, centre.certificate.context, listener, stop)
+
+
+def _announce(settings: ServerSettings, where: dict[str, str]) -> None:
+    """Tell launchers; jobs go on though a disk is full on which nothing but that is written."""
+    facts = {"process": "server", "version": __version__, **where}
+    try:
+        reserve_of(settings).over(lambda: announce_ready(settings.directory, facts))
+    except InfrastructureError as error:
+        if error.code != FULL:
+            raise
+        _log.warning("not_announced", code=error.code, message=error.message)
 
 
 def run(config: Path) -> int:

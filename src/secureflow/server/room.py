@@ -1,7 +1,8 @@
 """Room at the centre: a reserve for its record, a look before a job is taken, and figures.
 
 What has begun is recorded to its end from the reserve (`kit.reserve`): a job's driver that finds
-the disk of the record full gives it up and tries again. So no job is taken while it is not whole.
+the disk of the record full gives it up and tries again, and so does a start: jobs go on only where
+the centre serves. So no job is taken while it is not whole.
 A record in PostgreSQL lies on a disk that this process knows nothing of: it has none there.
 """
 
@@ -69,7 +70,7 @@ def reserve_of(settings: ServerSettings) -> Reserve:
     """Return the reserve that a centre's settings name."""
     here = settings.database_url.startswith(_SQLITE)
     size = settings.storage.record_mb << 20 if here else 0
-    return Reserve(settings.directory / "server.reserve", size)
+    return Reserve(settings.directory / "server.reserve", size, "the centre")
 
 
 def figures(settings: ServerSettings) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ HARDENED = {
     "NoNewPrivileges": "yes", "ProtectSystem": "strict", "ProtectHome": "yes", "PrivateTmp": "yes",
     "PrivateDevices": "yes", "RestrictNamespaces": "yes", "CapabilityBoundingSet": "",
     "StateDirectoryMode": "0700", "UMask": "0077", "LimitCORE": "0", "Restart": "on-failure",
+    "StartLimitIntervalSec": "0",
 }  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,15 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
+from secureflow.adapters.database.faults import fault, fault_of
+from secureflow.adapters.database.opening import unopened
 from secureflow.application import driving
 from secureflow.cli.main import app
 from secureflow.domain.jobs import JobState
 from secureflow.kit.disk import Place
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.reserve import Reserve
+from secureflow.server import main
 from secureflow.server.initialise import initialise
 from secureflow.server.room import RecordRoom, figures, reserve_of
 from secureflow.server.settings import ServerSettings
@@ -126,3 +131,68 @@ def test_a_record_elsewhere_has_no_reserve_here(
     settings = ServerSettings.load(centre)
     assert reserve_of(settings).size == 0
     assert [one["part"] for one in figures(settings)] == ["stored models", "masked vectors"]
+
+
+def test_shared_memory_without_room_is_a_full_disk_for_whoever_waits_and_for_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite calls it an I/O error, and one that may make no more files: cannot open."""
+    lacking = sqlite3.OperationalError("disk I/O error")
+    lacking.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    lacking.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+    known = fault_of(sa.exc.OperationalError("INSERT", {}, lacking))
+    assert known is not None
+    assert known.code == "disk_full"  # so that a job's driver gives the reserve up
+    shut = sqlite3.OperationalError("unable to open database file")
+    shut.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+    shut.sqlite_errorname = "SQLITE_CANTOPEN"
+    met = sa.exc.OperationalError("PRAGMA", {}, shut)
+    assert unopened("x.db", met, tmp_path).code == "database_unavailable"
+    monkeypatch.setattr(Place, "free", lambda _: 0)
+    for error in (sa.exc.OperationalError("PRAGMA", {}, lacking), met):
+        told = unopened("x.db", error, tmp_path)
+        assert isinstance(told, InfrastructureError)
+        assert told.code == "disk_full"
+    assert unopened("x.db", met, tmp_path / "none").code == "database_unavailable"
+
+
+async def test_what_a_start_does_is_done_again_over_the_reserve(tmp_path: Path) -> None:
+    reserve = Reserve(tmp_path / "server.reserve", SIZE)
+    reserve.keep()
+
+    async def grow() -> str:
+        if (tmp_path / "server.reserve").exists():
+            raise fault("disk_full")
+        return "grown"
+
+    async def in_vain() -> None:
+        raise fault(code)
+
+    assert await reserve.through(grow) == "grown"
+    reserve.keep()
+    code = "database_busy"
+    with pytest.raises(InfrastructureError, match=code):
+        await reserve.through(in_vain)
+    assert reserve.missing == 0
+    code = "disk_full"
+    with pytest.raises(InfrastructureError, match=code):
+        await reserve.through(in_vain)
+    assert reserve.missing == SIZE
+
+
+def test_a_centre_serves_though_there_is_no_room_to_say_so(
+    centre: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record may lie elsewhere; who waits for the file learns of no earlier process."""
+    (centre.parent / "ready.json").write_text("{}")
+    fails = errno.ENOSPC
+
+    def refuse(path: Path, *_: object) -> None:
+        raise OSError(fails, os.strerror(fails), str(path))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    main._announce(ServerSettings.load(centre), {"rest": "https://127.0.0.1:1"})
+    assert not (centre.parent / "ready.json").exists()
+    fails = errno.EROFS
+    with pytest.raises(InfrastructureError, match="The disk of the centre refuses"):
+        main._announce(ServerSettings.load(centre), {})

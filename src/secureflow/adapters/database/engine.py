@@ -118,7 +118,8 @@ class Database:
                 raise self._damaged(what) from error
             if not isinstance(error, (*_CLOSED, OSError)):
                 raise
-            raise unopened(self.name, error) from error
+            path = self.file.path
+            raise unopened(self.name, error, path.parent if path else None) from error
 
     def _damaged(self, what: str) -> SecureFlowError:
         return SecureFlowError(

@@ -24,6 +24,7 @@ _SQLITE: Final = {
     sqlite3.SQLITE_PROTOCOL: "database_busy",
     sqlite3.SQLITE_FULL: "disk_full",
     sqlite3.SQLITE_IOERR: "database_unavailable",
+    sqlite3.SQLITE_IOERR_SHMSIZE: "disk_full",  # of what its writers share: the file beside it
     sqlite3.SQLITE_CANTOPEN: "database_unavailable",
     sqlite3.SQLITE_READONLY: "database_unavailable",
     sqlite3.SQLITE_PERM: "database_unavailable",
@@ -31,7 +32,7 @@ _SQLITE: Final = {
     sqlite3.SQLITE_CORRUPT: "record_damaged",
     sqlite3.SQLITE_NOTADB: "record_damaged",
 }
-"""By primary result code. SQLITE_ERROR, a statement that cannot be, is a defect."""
+"""By result code, the primary one last. SQLITE_ERROR, a statement that cannot be, is a defect."""
 _POSTGRES: Final = {
     "53100": "disk_full",
     "55P03": "database_busy",  # lock_not_available
@@ -110,7 +111,8 @@ _WORDS: Final = {
 def _code(error: BaseException | None) -> str | None:
     if isinstance(error, sqlite3.Error):
         # The extended code's low byte is the primary one; errors of the module itself have none.
-        return _SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        code = getattr(error, "sqlite_errorcode", 0)
+        return _SQLITE.get(code) or _SQLITE.get(code & 0xFF)
     if not isinstance(error, _driver_errors()):
         return None
     state = getattr(error, "sqlstate", None)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
 from secureflow.adapters.database.connections import spoken
 from secureflow.adapters.database.faults import fault_of
+from secureflow.kit import disk
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 START_SECONDS: Final = 2.0
@@ -19,12 +23,15 @@ _NEVER: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_IO
 _ENCODING: Final = "UTF8"
 
 
-def unopened(name: str, error: sa.exc.DBAPIError | OSError) -> SecureFlowError:
+def unopened(
+    name: str, error: sa.exc.DBAPIError | OSError, folder: Path | None = None
+) -> SecureFlowError:
     """Return the error that says why a database cannot be opened.
 
     Args:
         name: its URL without a password.
         error: what opening it raised.
+        folder: of a SQLite database.
 
     Returns:
         An `InfrastructureError` for what passes by itself.
@@ -33,6 +40,10 @@ def unopened(name: str, error: sa.exc.DBAPIError | OSError) -> SecureFlowError:
         return _unavailable(SecureFlowError, name, error.strerror or type(error).__name__)
     reason = spoken(error.orig).partition("\n")[0]
     fault = fault_of(error)
+    if (fault is not None and fault.code == disk.FULL) or _lacks_room(error.orig, folder):
+        return InfrastructureError(
+            disk.FULL, f"The database {name} cannot grow: its disk is full.", "Free space there."
+        )
     if fault is None or _stays(error, str(error.orig)):
         return _unavailable(SecureFlowError, name, reason)
     if fault.code == "database_busy":
@@ -40,10 +51,6 @@ def unopened(name: str, error: sa.exc.DBAPIError | OSError) -> SecureFlowError:
             fault.code,
             f"The database {name} is locked by another process.",
             "End the other process that writes to it: a second server, a backup, a shell.",
-        )
-    if fault.code == "disk_full":
-        return InfrastructureError(
-            fault.code, f"The database {name} cannot grow: its disk is full.", "Free space there."
         )
     return _unavailable(InfrastructureError, name, reason)
 
@@ -65,6 +72,19 @@ def check_encoding(connection: sa.Connection, name: str) -> None:
             "but English would be lost.",
             "Make another one: createdb --encoding UTF8 --template template0 NAME.",
         )
+
+
+def _lacks_room(error: BaseException | None, folder: Path | None) -> bool:
+    """Tell whether SQLite had no room for the files that it makes beside its own.
+
+    It says that it cannot open the database, or calls that an I/O error.
+    """
+    if not isinstance(error, sqlite3.Error) or folder is None:
+        return False
+    if not os.access(folder, os.W_OK | os.X_OK):  # that is why
+        return False
+    known = disk.fault_of(error, disk.Place(folder, "own record"))
+    return known is not None and known.code == disk.FULL
 
 
 def _stays(error: sa.exc.DBAPIError, text: str) -> bool:
