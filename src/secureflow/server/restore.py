@@ -2,9 +2,9 @@
 
 Nothing of the backup is believed: each file is compared with the manifest, the log is made anew
 from its leaves and held against every head that it signed and that members cosigned. Only then do
-files move to their places, the settings last, so that a restore that was cut off leaves no centre
-that starts. The database says of itself that it was restored: a restored log signs nothing until
-no member can hold a newer head, or the members have agreed how it goes on.
+files move to their places, the settings of a new folder last, so that a restore that was cut off
+leaves no centre that starts. The database says of itself that it was restored: a restored log signs
+nothing until no member can hold a newer head, or the members have agreed how it goes on.
 
 Sessions, access tokens and unused invitations are not restored: some may have been revoked or used
 since.
@@ -13,6 +13,9 @@ since.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -24,7 +27,7 @@ import sqlalchemy as sa
 import yaml
 from blake3 import blake3
 
-from secureflow.adapters.database.connections import driver_url, shown_url
+from secureflow.adapters.database.connections import driver_url, held_file, shown_url
 from secureflow.adapters.database.dump import Dump, load
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.faults import typed_faults
@@ -38,11 +41,13 @@ from secureflow.domain.charter import SignedCharter
 from secureflow.kit.archive import Backup, Manifest, made_at, unreadable
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.pki import write_private
 from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import RecordMark, write_mark
+from secureflow.kit.settings import anchored
 from secureflow.kit.whole import flush_directory, write_whole
 from secureflow.server.backup import AUTHORITY, CA_KEY, CONFIG, LOG_KEY, SERVER
 from secureflow.server.record import standing_still
@@ -81,8 +86,10 @@ def restore(
     Args:
         backup: the file.
         directory: new or empty; with `into_existing` a centre's folder whose database is lost:
-            its keys and settings stay, its database and mark are put aside.
-        database: URL of an empty PostgreSQL database, or `sqlite`; default: as it was.
+            its keys and settings stay, everything goes where these say, and its database and mark
+            are put aside.
+        database: URL of an empty PostgreSQL database, or `sqlite`, which the settings name from now
+            on; default: as it was.
         passphrase: opens the keys.
         into_existing: see `directory`.
 
@@ -194,25 +201,62 @@ def _restore(
     manifest: Manifest, directory: Path, staging: Path, database: str, keys: dict[str, bytes]
 ) -> Restored:
     models = _check_models(staging)
-    there = directory / "server.yaml"
-    told = _yaml(there if there.exists() else staging / CONFIG)
-    named = told.get("database")
-    kept = named.get("url") if isinstance(named, dict) else None
-    url = database or (kept if isinstance(kept, str) and kept else "sqlite")
-    embedded = url.startswith("sqlite")
-    settings = _settings(told, url, embedded=embedded)
-    if not embedded:
-        refuse_password(url)
-    draft = staging / "server.yaml"
-    draft.write_text(yaml.safe_dump(settings, sort_keys=False))
-    loaded = ServerSettings.load(draft)
-    found = asyncio.run(_load(loaded.database_url, staging, manifest))
-    _check_key(directory, keys, found.log)
-    _settle(directory, staging, keys, found, embedded=embedded)
-    if not there.exists():
-        write_whole(there, draft.read_bytes())
-    held = (directory / LOG_KEY).exists() and (directory / CA_KEY).exists()
-    return Restored(manifest, found.log, found.members, there, url, held, found.jobs, models)
+    plan = _planned(directory, staging, database)
+    settings = plan.settings
+    with contextlib.ExitStack() as stack:
+        settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not settings.directory.samefile(directory):
+            stack.enter_context(standing_still(settings.directory))
+        staged = f"sqlite:///{staging / _SQLITE}"
+        url = staged if plan.record else settings.database_url
+        found = asyncio.run(_load(url, staging, manifest))
+        _check_key(settings.log_key, keys, found.log)
+        _settle(plan, staging, keys, found)
+    held = settings.log_key.exists() and (settings.ca / "ca.key").exists()
+    named = settings.database.url or "sqlite"
+    members, jobs = found.members, found.jobs
+    return Restored(manifest, found.log, members, plan.config, named, held, jobs, models)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where the parts of a restored centre go.
+
+    Args:
+        config: its settings file.
+        before: what stood there; None in a new folder.
+        text: what is to stand there.
+        settings: as the next start reads them.
+        record: its SQLite file; None where the database lies elsewhere.
+    """
+
+    config: Path
+    before: bytes | None
+    text: bytes
+    settings: ServerSettings
+    record: Path | None
+
+
+def _planned(directory: Path, staging: Path, database: str) -> _Plan:
+    """Return where everything goes: where settings that are there say, else in its usual place.
+
+    Only a database that was asked for is named anew in settings that are there.
+    """
+    if database and not database.startswith("sqlite"):
+        refuse_password(database)
+    config = (directory / "server.yaml").resolve()
+    before = config.read_bytes() if config.exists() else None
+    told = _yaml(staging / CONFIG if before is None else config)
+    wanted = _settings(told, database) if before is None else _naming(told, database)
+    draft = staging / config.name
+    draft.write_text(yaml.safe_dump(wanted, sort_keys=False))
+    ServerSettings.load(draft)  # says what is wrong with them
+    settings = anchored(ServerSettings(**wanted), config.parent)
+    if (named := settings.database.url) and not named.startswith("sqlite"):
+        refuse_password(named)
+    text = before if before is not None and wanted == told else draft.read_bytes()
+    record = held_file(driver_url(settings.database_url)).path
+    return _Plan(config, before, text, settings, record)
 
 
 @dataclass(frozen=True)
@@ -306,16 +350,33 @@ def _yaml(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _settings(told: dict[str, Any], url: str, *, embedded: bool) -> dict[str, Any]:
-    """Return the settings of the restored folder: everything in its usual place."""
+def _settings(told: dict[str, Any], database: str) -> dict[str, Any]:
+    """Return the settings of a new folder: everything in its usual place."""
+    named = told.get("database")
+    before = named.get("url") if isinstance(named, dict) else None
+    url = database or (before if isinstance(before, str) else "")
     kept = {name: value for name, value in told.items() if name not in {*_OWN, "database"}}
     settings = {"directory": ".", **kept}
-    return settings if embedded else {**settings, "database": {"url": url}}
+    return (
+        settings if url.startswith("sqlite") or not url else {**settings, "database": {"url": url}}
+    )
 
 
-def _check_key(directory: Path, keys: Mapping[str, bytes], log: Proven) -> None:
+def _naming(told: dict[str, Any], database: str) -> dict[str, Any]:
+    """Return settings that are there, with the database that was asked for."""
+    if not database:
+        return told
+    named = told.get("database")
+    section = {**named} if isinstance(named, dict) else {}
+    section.pop("url", None)
+    if not database.startswith("sqlite"):
+        section["url"] = database
+    rest = {name: value for name, value in told.items() if name != "database"}
+    return {**rest, "database": section} if section else rest
+
+
+def _check_key(path: Path, keys: Mapping[str, bytes], log: Proven) -> None:
     """Refuse a log key that is not that of the log: it could sign nothing that anybody believes."""
-    path = directory / LOG_KEY
     if path.exists():
         public = SigningKey.load(path).public
     elif LOG_KEY in keys:
@@ -330,34 +391,64 @@ def _check_key(directory: Path, keys: Mapping[str, bytes], log: Proven) -> None:
         )
 
 
-def _settle(
-    directory: Path, staging: Path, keys: Mapping[str, bytes], found: _Found, *, embedded: bool
-) -> None:
-    """Move everything to its place."""
-    _put_aside(directory)
-    (directory / "ca").mkdir(mode=0o700, exist_ok=True)
-    if not (directory / "ca" / "ca.pem").exists():
-        shutil.copyfile(staging / AUTHORITY, directory / "ca" / "ca.pem")
-    for name in (LOG_KEY, CA_KEY):
-        if name in keys and not (directory / name).exists():
-            write_private(directory / name, keys[name])
+def _settle(plan: _Plan, staging: Path, keys: Mapping[str, bytes], found: _Found) -> None:
+    """Move everything to its place: new settings of an old folder first, of a new one last."""
+    settings = plan.settings
+    _put_aside(plan)
+    if plan.before is not None:
+        write_whole(plan.config, plan.text)  # else a start would go on from the old database
+    settings.ca.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (settings.ca / "ca.pem").exists():
+        shutil.copyfile(staging / AUTHORITY, settings.ca / "ca.pem")
+    for name, path in ((LOG_KEY, settings.log_key), (CA_KEY, settings.ca / "ca.key")):
+        if name in keys and not path.exists():
+            write_private(path, keys[name])
     for path in sorted((staging / "artifacts").glob("*")):
-        place = directory / "artifacts" / path.name[:2]
+        place = settings.artifacts / path.name[:2]
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.replace(place / path.name)
-    if embedded:
-        (staging / _SQLITE).replace(directory / _SQLITE)
-    write_mark(directory, found.mark)
-    claim_folder(directory)
-    flush_directory(directory)
+        _move(path, place / path.name)
+    if plan.record is not None:
+        plan.record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _move(staging / _SQLITE, plan.record)
+        flush_directory(plan.record.parent)
+    write_mark(settings.directory, found.mark)
+    claim_folder(settings.directory)
+    flush_directory(settings.directory)
+    if plan.before is None:
+        write_whole(plan.config, plan.text)
 
 
-def _put_aside(directory: Path) -> None:
+def _move(path: Path, place: Path) -> None:
+    """Move a file to its place, whole or not at all, on whatever disk that is."""
+    try:
+        path.replace(place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        near = place.with_name(f"{place.name}{_STAGING}")
+        try:
+            shutil.copy(path, near)
+            with near.open("rb") as copied:
+                os.fsync(copied.fileno())
+            near.replace(place)
+        except OSError:
+            remove(near)
+            raise
+
+
+def _put_aside(plan: _Plan) -> None:
     """Keep what the folder had: it may be all that is left of the time since the backup."""
-    had = [directory / name for name in (_SQLITE, f"{_SQLITE}-wal", f"{_SQLITE}-shm", MARK)]
-    if not any(path.exists() for path in had):
-        return
-    aside = Path(tempfile.mkdtemp(prefix="before-restore-", dir=directory))
-    for path in had:
+    settings, had = plan.settings, dict[Path, list[Path]]()
+    records = {settings.directory / _SQLITE, plan.record or settings.directory / _SQLITE}
+    files = [path.with_name(path.name + end) for path in records for end in ("", "-wal", "-shm")]
+    for path in (*files, settings.directory / MARK):
         if path.exists():
+            had.setdefault(path.parent, []).append(path)
+    if plan.before not in {None, plan.text}:
+        had.setdefault(plan.config.parent, [])
+    for folder, paths in had.items():
+        aside = Path(tempfile.mkdtemp(prefix="before-restore-", dir=folder))
+        if folder == plan.config.parent and plan.before not in {None, plan.text}:
+            shutil.copy(plan.config, aside / plan.config.name)
+        for path in paths:
             path.replace(aside / path.name)

@@ -1,0 +1,122 @@
+"""A centre comes back where the settings of its own folder look for it, or they are changed."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from blake3 import blake3
+
+from secureflow.kit.recordmark import read_mark
+from secureflow.server.backup import back_up
+from secureflow.server.record import serving
+from secureflow.server.restore import restore
+from secureflow.server.settings import ServerSettings
+from tests.contract.database.test_restore import (  # noqa: F401
+    MODEL,
+    PHRASE,
+    centre,
+    grow,
+    new_centre,
+    refusal,
+    template,
+)
+
+
+def told(config: Path) -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load(config.read_text())
+    return read
+
+
+@pytest.mark.postgres
+def test_the_folder_goes_by_the_database_that_was_filled(
+    tmp_path: Path, empty_postgres: Callable[[], str]
+) -> None:
+    """The lost one may still be there: its centre would go on, and nobody would hear of it."""
+    old, fresh = empty_postgres(), empty_postgres()
+    config = new_centre(tmp_path / "centre", old)
+    there = told(config)
+    config.write_text(yaml.safe_dump({**there, "database": {"url": old, "wait_seconds": 7}}))
+    back_up(config, tmp_path / "b.tar", PHRASE)
+    size = grow(config, 4)
+    found = restore(tmp_path / "b.tar", config.parent, database=fresh, into_existing=True)
+    assert found.database == fresh
+    assert told(config) == {**there, "database": {"url": fresh, "wait_seconds": 7}}
+    assert grow(config) == size - 4
+    (aside,) = config.parent.glob("before-restore-*")
+    assert told(aside / "server.yaml")["database"]["url"] == old
+
+
+def test_a_folder_of_another_database_gets_its_own_file(
+    centre: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    back_up(centre, tmp_path / "b.tar", PHRASE)
+    there = told(centre)
+    centre.write_text(yaml.safe_dump({**there, "database": {"url": "postgresql://a@host/lost"}}))
+    found = restore(tmp_path / "b.tar", centre.parent, database="sqlite", into_existing=True)
+    assert (found.database, told(centre)) == ("sqlite", there)
+    assert grow(centre) == found.log.size
+
+
+@pytest.mark.parametrize("disks", ["one", "several"])
+def test_everything_comes_back_where_the_folder_looks_for_it(
+    centre: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    disks: str,
+) -> None:
+    """docs/deploy.md sends the models to a disk of their own; the settings stay as they are."""
+    back_up(centre, tmp_path / "b.tar", PHRASE)
+    folder, data = centre.parent, tmp_path / "data"
+    data.mkdir()
+    (folder / "secureflow.db").rename(data / "centre.db")
+    for name in ("log.key", "ca"):
+        (folder / name).rename(data / name)
+    text = yaml.safe_dump(
+        {
+            **told(centre),
+            "directory": str(data),
+            "artifacts": "../models",
+            "ca": str(data / "ca"),
+            "log_key": str(data / "log.key"),
+            "database": {"url": f"sqlite:///{data}/centre.db"},
+        }
+    )
+    centre.write_text(text)
+    if disks == "several":
+        apart(monkeypatch, folder)
+    with serving(data):
+        error = refusal(restore, tmp_path / "b.tar", folder, into_existing=True)
+        assert error.code == "server_running"
+    found = restore(tmp_path / "b.tar", folder, into_existing=True)
+    assert (found.keys, found.models, centre.read_text()) == (True, 1, text)
+    digest = blake3(MODEL).hexdigest()
+    place = ServerSettings.load(centre).artifacts / digest[:2]
+    assert [path.name for path in place.iterdir()] == [digest]
+    assert place.resolve() == tmp_path / "models" / digest[:2]
+    assert (data / "centre.db").stat().st_mode & 0o777 == 0o600
+    mark = read_mark(data)
+    assert mark is not None
+    assert mark.reached["size"] == found.log.size
+    (aside,) = data.glob("before-restore-*")
+    assert (aside / "centre.db").exists()
+    assert not (folder / "secureflow.db").exists()
+    assert not (folder / "log.key").exists()
+    assert grow(centre) == found.log.size
+
+
+def apart(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let a folder be a disk of its own."""
+    replace = Path.replace
+
+    def on_its_own(path: Path, place: Path) -> Path:
+        if path.is_relative_to(folder) != Path(place).is_relative_to(folder):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return replace(path, place)
+
+    monkeypatch.setattr(Path, "replace", on_its_own)
