@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+from secureflow.application.windups import ends_without_script
 from secureflow.domain.jobs import Job, JobState, check_transition
 from secureflow.kit.errors import SecureFlowError
 
@@ -47,6 +48,12 @@ def check_resumable(job: Job) -> None:
             "not_paused",
             f"Job {job.id} is {job.state}, not paused.",
             f"It goes on by itself: secureflow job watch {job.id}.",
+        )
+    if ends_without_script(job):  # a leaf of ours behind its end would not verify
+        raise SecureFlowError(
+            "not_paused",
+            f"Job {job.id} is about to end and cannot be resumed.",
+            f"See how it ends: secureflow job watch {job.id}.",
         )
     if len(tries(job)) >= MOST:
         raise SecureFlowError(

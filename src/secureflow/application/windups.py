@@ -78,6 +78,11 @@ def overtaken(job: Job) -> SecureFlowError | None:
     )
 
 
+def ends_without_script(job: Job) -> bool:
+    """Tell whether a paused job is about to end, whether or not its driver has begun with that."""
+    return not {"cancel", KEY, SET_BACK}.isdisjoint(job.progress)
+
+
 async def script_of(job: Job, end: WindUp, ledger: Ledger) -> Script[dict[str, Any]]:
     """Return a fresh script that ends the job."""
     from secureflow.engines.course.windup import wind_up  # NumPy loads with the first job

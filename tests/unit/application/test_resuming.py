@@ -143,6 +143,25 @@ async def test_only_a_paused_job_is_resumed(tmp_path: Path) -> None:
             await jobs.resume(ADMIN, JOB.id)
 
 
+async def test_one_that_is_cancelled_during_the_replay_is_not_resumed(tmp_path: Path) -> None:
+    """Its end is signed then: a leaf behind it would be one that the end does not know."""
+    async with paused(tmp_path, Play()) as (one, jobs):
+        await one.runner.stop()  # the end has not begun
+        replayed = one.runner.state_to_resume
+
+        async def cancelled_meanwhile(job: str) -> JobState:
+            state = await replayed(job)
+            await one.runner.cancel(job, "usr_1")
+            return state
+
+        one.runner.state_to_resume = cancelled_meanwhile  # type: ignore[method-assign]
+        for _ in range(2):  # nor afterwards
+            with refused("not_paused", "is about to end"):
+                await jobs.resume(ADMIN, JOB.id)
+        assert (await one.job()).state is JobState.PAUSED
+        assert (await one.record())[-1] == ["noted", "noted"]
+
+
 async def test_nobody_drives_a_paused_job_without_a_word(tmp_path: Path) -> None:
     play = Play()
     async with paused(tmp_path, play) as (one, _):

@@ -47,6 +47,8 @@ TEXTS: Final[dict[str, str]] = {
     "See how it ended: secureflow job show {}.": "查看其结局：secureflow job show {0}。",
     "submitted": "已提交",
     "resumed by {}": "由 {0} 恢复",
+    "Job {} is about to end and cannot be resumed.": "任务 {0} 即将结束，不能恢复。",
+    "See how it ends: secureflow job watch {}.": "查看其结局：secureflow job watch {0}。",
     "Job {} is {}, not paused.": "任务 {0} 的状态为“{1:word}”，没有暂停。",
     "Job {} is paused until somebody resumes it.": "任务 {0} 已暂停，要有人恢复才会继续。",
     "When the cause is mended: secureflow job resume {}. Or: secureflow job cancel {}.": (
