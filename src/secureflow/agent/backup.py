@@ -120,7 +120,8 @@ def restore(
     Args:
         backup: the file.
         directory: new or empty; with `into_existing` an agent's folder whose record is lost: keys
-            and settings stay, what is left of the record is put aside.
+            and settings stay, everything goes where these say, and what is left of the record is
+            put aside.
         passphrase: opens the keys.
         into_existing: see `directory`.
 
@@ -133,12 +134,15 @@ def restore(
         left = {_STAGING, LOCK}  # by an earlier try
         if not into_existing and any(path.name not in left for path in directory.iterdir()):
             raise _filled(directory)
-        with alone(directory):
-            shutil.rmtree(directory / _STAGING, ignore_errors=True)
+        config = directory / "agent.yaml"
+        data = AgentSettings.load(config).directory if config.exists() else directory
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with alone(data):
+            shutil.rmtree(data / _STAGING, ignore_errors=True)
             try:
-                return _restore(backup, directory, passphrase)
+                return _restore(backup, data, config, passphrase)
             finally:
-                shutil.rmtree(directory / _STAGING, ignore_errors=True)
+                shutil.rmtree(data / _STAGING, ignore_errors=True)
     except OSError as error:
         raise SecureFlowError(
             "restore_failed",
@@ -221,7 +225,7 @@ def _nothing(settings: AgentSettings) -> SecureFlowError:
 # The restore.
 
 
-def _restore(backup: Path, directory: Path, passphrase: str | None) -> RestoredAgent:
+def _restore(backup: Path, directory: Path, config: Path, passphrase: str | None) -> RestoredAgent:
     staging = directory / _STAGING
     with Backup(backup) as opened:
         manifest = opened.manifest
@@ -248,7 +252,6 @@ def _restore(backup: Path, directory: Path, passphrase: str | None) -> RestoredA
         mark = RecordMark(identity, store.reached())
     _settle(directory, staging, keys, _named(facts), mark)
     claim_folder(directory)
-    config = directory / "agent.yaml"
     if not config.exists():
         write_whole(config, _usual(staging / CONFIG, config))
     held = all((directory / name).exists() for name in KEYS)

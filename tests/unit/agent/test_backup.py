@@ -178,6 +178,30 @@ def test_without_keys_the_folder_waits_for_them(config: Path, tmp_path: Path) ->
     assert restore(tmp_path / "b.tar", config.parent, into_existing=True).keys
 
 
+def test_it_comes_back_where_the_settings_of_the_folder_look_for_it(
+    config: Path, tmp_path: Path
+) -> None:
+    back_up(config, tmp_path / "b.tar", PHRASE)
+    data, folder = tmp_path / "data", config.parent
+    folder.rename(data)
+    (data / "agent.db").unlink()
+    folder.mkdir()
+    text = (data / "agent.yaml").read_text().replace("directory: .", f"directory: {data}")
+    config.write_text(text)
+    with alone(data):
+        assert refusal(restore, tmp_path / "b.tar", folder, into_existing=True).code == (
+            "agent_running"
+        )
+    found = restore(tmp_path / "b.tar", folder, into_existing=True)
+    assert (found.config, found.keys, config.read_text()) == (config, True, text)
+    assert list(folder.iterdir()) == [config]
+    settings = AgentSettings.load(config)
+    check_present(settings)
+    with closing(Store(settings.record)) as store:
+        assert store.leaves("job_2")
+        assert store.fact(FACT)
+
+
 def test_one_that_was_killed_is_done_again(config: Path, tmp_path: Path) -> None:
     back_up(config, tmp_path / "b.tar", PHRASE)
     (tmp_path / "new" / ".restoring").mkdir(parents=True)
