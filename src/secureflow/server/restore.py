@@ -279,7 +279,15 @@ def _reached(log: Proven) -> dict[str, Any]:
 
 async def _load(url: str, staging: Path, manifest: Manifest) -> _Found:
     """Fill the database, prove it, and mark it, in one transaction."""
-    await refuse_occupied(url)
+    try:
+        await refuse_occupied(url)
+    except SecureFlowError as error:
+        if error.code == "database_in_use":
+            error.hint = (
+                "Name an empty database (createdb NAME). If a restore filled this one that was cut "
+                "off: dropdb NAME, createdb NAME, and restore again."
+            )
+        raise
     facts = manifest.facts
     try:
         told = Dump(str(facts["schema"]), {str(k): int(v) for k, v in facts["tables"].items()})

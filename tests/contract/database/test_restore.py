@@ -268,7 +268,10 @@ def test_a_filled_folder_a_used_database_and_another_kind_are_refused(
     assert refusal(restore, backup, config.parent).code == "folder_not_empty"
     assert sorted(config.parent.rglob("*")) == before
     if url.startswith("postgres"):
-        assert refusal(restore, backup, tmp_path / "new").code == "database_in_use"
+        error = refusal(restore, backup, tmp_path / "new")
+        assert error.code == "database_in_use"
+        assert "start that centre" not in error.hint  # a restore that was cut off left none
+        assert "createdb NAME, and restore again" in error.hint
     other = tmp_path / "agent.tar"
     write_backup(other, "agent", {}, {}, {}, None)
     assert refusal(restore, other, tmp_path / "new").code == "backup_other_kind"

@@ -244,6 +244,11 @@ TEXTS: Final[dict[str, str]] = {
     "Name an empty database (createdb NAME), or start that centre from its own directory.": (
         "请指定空数据库（createdb NAME），或从其原目录启动该中心。"
     ),
+    "Name an empty database (createdb NAME). If a restore filled this one that was cut off: dropdb "
+    "NAME, createdb NAME, and restore again.": (
+        "请指定空数据库（createdb NAME）。若它是被中断的恢复所填充的：先 dropdb NAME，"
+        "再 createdb NAME，然后重新恢复。"
+    ),
     "Run it again on the same directory; if that is lost, drop and create the database anew.": (
         "请对同一目录再次运行该命令；若目录已丢失，请删除该数据库并重新建立。"
     ),
