@@ -155,8 +155,11 @@ def data_publish(config: Path, name: str, title: str = "") -> dict[str, JSON]:
     return dict(control(config, "data.publish", READING, name=name, title=title))
 
 
-def data_uses(config: Path, name: str) -> dict[str, int]:
-    """Return how many grants, projects, requests and approved jobs a dataset is used by."""
+def data_uses(config: Path, name: str) -> dict[str, JSON]:
+    """Return how many grants, projects, requests and approved jobs a dataset is used by.
+
+    `unsaid` is the error of a centre that does not say it.
+    """
     return dict(control(config, "data.uses", name=name))
 
 

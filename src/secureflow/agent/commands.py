@@ -32,6 +32,9 @@ _LONGEST: Final = 40
 """Sensitive columns in the inbox's list, and characters of each: with many requests of many columns
 the list must still fit the socket's line, or nobody could see, and reject, what fills it."""
 
+_PATIENCE: Final = 10.0
+"""Seconds for the centre to answer: less than the command line waits for this agent."""
+
 
 class Describing(Protocol):
     """Reads a whole dataset (`agent.trainer.Trainer`)."""
@@ -278,28 +281,59 @@ class Commands:
         return {**told, "grants": _counts(answer.get("grants"), "kept", "reduced", "ended")}
 
     async def data_uses(self, name: str) -> dict[str, JSON]:
-        """Return what a withdrawal ends and what goes on: grants, requests, approved jobs."""
-        context = self.assembly.context
-        answer = await self.link.call("dataset.uses", {"name": name})
-        declared = [one.declared for one in context.store.jobs(10_000) if not one.outcome]
-        mine = [one for one in declared if one and one["dataset"]["name"] == name]
-        counts = _counts(answer, "grants", "projects")
-        return {**counts, "waiting": len(self._waiting_for(name)), "approved": len(mine)}
+        """Return what a withdrawal ends and what goes on: grants, requests, approved jobs.
 
-    async def data_remove(self, name: str) -> dict[str, JSON]:
-        """Withdraw a description: its grants end, new requests are refused, approved jobs go on.
-
-        The name keeps its id and its privacy domain, should it be published again.
+        `unsaid` is why the centre does not say it: what is published here can be withdrawn still.
         """
         context = self.assembly.context
-        await self.link.call("dataset.remove", {"name": name})
-        with context.store.transaction():
-            context.store.set_fact(f"dataset/{name}", None)
-            context.store.note(context.clock(), "dataset.removed", "", name=name)
+        unsaid: SecureFlowError | None = None
+        answer: JSON = {}
+        try:
+            answer = await self._of_centre("dataset.uses", name)
+        except SecureFlowError as error:
+            if not self._offered(name):
+                raise
+            unsaid = error
+        declared = [one.declared for one in context.store.jobs(10_000) if not one.outcome]
+        mine = [one for one in declared if one and one["dataset"]["name"] == name]
+        counts = {"waiting": len(self._waiting_for(name)), "approved": len(mine)}
+        known = _counts(answer, "grants", "projects")
+        return {**known, **counts, "unsaid": unsaid and unsaid.as_json()}
+
+    async def data_remove(self, name: str) -> dict[str, JSON]:
+        """Withdraw a description: new requests are refused, its grants end, approved jobs go on.
+
+        It is in force here before the centre is asked, whatever that answers or does not. The name
+        keeps its id and its privacy domain, should it be published again.
+        """
+        context = self.assembly.context
+        if offered := self._offered(name):
+            with context.store.transaction():
+                context.store.set_fact(f"dataset/{name}", None)
+                context.store.note(context.clock(), "dataset.removed", "", name=name)
         for item in self._waiting_for(name):
             with contextlib.suppress(SecureFlowError):  # decided or expired meanwhile
                 await self.inbox_reject(item.id, "the dataset was withdrawn")
+        try:
+            await self._of_centre("dataset.remove", name)
+        except SecureFlowError as error:
+            if not offered:
+                raise
+            if error.code != "not_found":  # else it has nothing to end
+                raise _withdrawn_here(error, name) from error
         return {"name": name}
+
+    def _offered(self, dataset: str) -> bool:
+        return self.assembly.context.store.fact(f"dataset/{dataset}") is not None
+
+    async def _of_centre(self, kind: str, dataset: str) -> JSON:
+        """Ask the centre about a dataset; its silence keeps no owner from withdrawing it."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await self.link.call(kind, {"name": dataset})
+        except TimeoutError as error:
+            reason = f"The server does not answer {kind} within {_PATIENCE:.0f} s."
+            raise SecureFlowError("link_broken", reason, "Try again.") from error
 
     def _waiting_for(self, dataset: str) -> list[InboxItem]:
         waiting = self.assembly.inbox.list()
@@ -377,6 +411,17 @@ def _counts(answer: JSON, *names: str) -> dict[str, int]:
     given = answer if isinstance(answer, dict) else {}
     found = {name: given.get(name) for name in names}
     return {name: one if type(one) is int and one >= 0 else 0 for name, one in found.items()}
+
+
+def _withdrawn_here(error: SecureFlowError, name: str) -> SecureFlowError:
+    """Return why the centre does not know yet that a dataset was withdrawn."""
+    return SecureFlowError(
+        error.code,
+        error.message,
+        "It is withdrawn here, no new job gets it; its grants end once the server was told. "
+        f"Repeat: secureflow agent data remove {name}",
+        error.details,
+    )
 
 
 def _no_charter() -> SecureFlowError:

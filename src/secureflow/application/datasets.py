@@ -112,15 +112,19 @@ class Datasets:
         return published
 
     async def unpublish(self, organisation: str, name: str) -> None:
-        """Take a description back on the agent's word."""
+        """Take a description back on the agent's word; that it is withdrawn already is no error.
+
+        An agent whose answer was lost asks again.
+        """
         async with self._deeds() as deed:
-            dataset = await _living(deed.work, organisation, name)
-            await self._remove(deed, dataset, by="agent")
+            dataset = await _known(deed.work, organisation, name)
+            if dataset.removed is None:
+                await self._remove(deed, dataset, by="agent")
 
     async def uses(self, organisation: str, name: str) -> dict[str, int]:
         """Return how many `grants` a withdrawal would end, and of how many `projects`."""
         async with self._begin() as work:
-            dataset = await _living(work, organisation, name)
+            dataset = await _known(work, organisation, name)
             grants = await self._in_force(work, dataset)
         return {"grants": len(grants), "projects": len({one.project for one in grants})}
 
@@ -281,9 +285,9 @@ async def _named(work: UnitOfWork, organisation: str, name: str) -> Dataset | No
     return max(known, key=lambda one: (one.removed is None, one.removed or 0), default=None)
 
 
-async def _living(work: UnitOfWork, organisation: str, name: str) -> Dataset:
+async def _known(work: UnitOfWork, organisation: str, name: str) -> Dataset:
     dataset = await _named(work, organisation, name)
-    if dataset is None or dataset.removed is not None:
+    if dataset is None:
         raise missing("dataset", name)
     return dataset
 

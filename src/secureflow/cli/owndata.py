@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
-from secureflow.cli.texts import t
+from secureflow.cli.texts import explained, t
+from secureflow.kit.errors import SecureFlowError
 
 app = group("Datasets that this agent declares.")
 
@@ -123,17 +124,27 @@ def remove(name: Name, yes: Yes = False, config: Config = _CONFIG) -> None:
     from secureflow.agent import api
 
     uses = api.data_uses(config, name)
-    say(
-        t(
-            "This ends {grants} grants of {projects} projects and refuses {waiting} requests that "
-            "wait; {approved} jobs that were approved go on.",
-            **uses,
-        )
-    )
+    say(_ends(uses))
     confirmed(t("Withdraw {what}?", what=name), yes)
     api.data_remove(config, name)
     say(t("{what} is withdrawn.", what=name))
     say(t("Published again it keeps its id and its privacy budget; its grants do not come back."))
+
+
+def _ends(uses: dict[str, Any]) -> str:
+    if unsaid := uses.get("unsaid"):
+        error = SecureFlowError.from_json(unsaid)
+        return t(
+            "The server does not say which grants this ends: {why} It refuses {waiting} requests "
+            "that wait; {approved} jobs that were approved go on.",
+            why=explained(error.code, error.message),
+            **{name: uses[name] for name in ("waiting", "approved")},
+        )
+    return t(
+        "This ends {grants} grants of {projects} projects and refuses {waiting} requests that "
+        "wait; {approved} jobs that were approved go on.",
+        **{name: uses[name] for name in ("grants", "projects", "waiting", "approved")},
+    )
 
 
 @app.command("budget", help=t("Show what of each privacy budget is spent."))

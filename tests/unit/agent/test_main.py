@@ -148,7 +148,7 @@ async def test_serving_and_ending(tmp_path: Path) -> None:
         await edited_while_it_runs(config)
         assert published["grants"] == {"kept": 0, "reduced": 0, "ended": 0}
         centre.answer_call = lambda _, kind, body: {"grants": 2, "projects": 1, "evil": "\x1b[2J"}
-        uses = {"grants": 2, "projects": 1, "waiting": 0, "approved": 0}
+        uses = {"grants": 2, "projects": 1, "waiting": 0, "approved": 0, "unsaid": None}
         assert await ask(api.data_uses, config, "people") == uses
         centre.answer_call = lambda _, kind, body: {}
         await ask(api.data_remove, config, "people")

@@ -298,7 +298,7 @@ async def test_a_withdrawal_refuses_what_waits_and_lets_approved_jobs_go_on(
         return {"grants": 3, "projects": 2}
 
     monkeypatch.setattr(owner, "call", call)
-    uses = {"grants": 3, "projects": 2, "waiting": 1, "approved": 0}
+    uses = {"grants": 3, "projects": 2, "waiting": 1, "approved": 0, "unsaid": None}
     assert await commands.data_uses("customers") == uses
     await commands.data_remove("customers")
     with pytest.raises(SecureFlowError, match="withdrawn"):
@@ -317,6 +317,43 @@ async def test_a_withdrawal_refuses_what_waits_and_lets_approved_jobs_go_on(
     pinned = await owner.assembly.context.unchanged(job, owner.spec)
     assert pinned is not None
     assert pinned.dataset.name == "customers"
+
+
+@pytest.mark.parametrize("code", ["link_broken", "not_found", "log_set_back", "silent"])
+async def test_a_withdrawal_is_in_force_here_whatever_the_centre_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """Its answer was lost; it was set back or is held; it lies, or says nothing at all."""
+    owner = Owner(tmp_path)  # its policy permits everything
+    nothing: Any = None
+    commands = Commands(owner.assembly, owner.link, nothing, owner.reload, nothing)
+    monkeypatch.setattr("secureflow.agent.commands._PATIENCE", 0.01)
+
+    async def call(kind: str, body: dict[str, Any]) -> Any:
+        if code == "silent":
+            await asyncio.Event().wait()
+        raise SecureFlowError(code, "What the centre says.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, "call", call)
+        uses = await commands.data_uses("customers")
+        told = "link_broken" if code == "silent" else code
+        assert (uses["grants"], uses["unsaid"]["code"]) == (0, told)
+        if code == "not_found":
+            await commands.data_remove("customers")
+        else:
+            with pytest.raises(SecureFlowError, match="withdrawn here") as caught:
+                await commands.data_remove("customers")
+            assert caught.value.code == told
+        assert owner.store.fact("dataset/customers") is None
+        with pytest.raises(SecureFlowError):  # nothing of it is here any more: the centre's word
+            await commands.data_uses("customers")
+        with pytest.raises(SecureFlowError, match=r"What the centre|does not answer"):
+            await commands.data_remove("customers")
+    with pytest.raises(SecureFlowError) as caught:
+        await owner.ask("consent", owner.consent_body())
+    assert caught.value.code == "dataset_not_published"
+    assert len(owner.deeds("dataset.removed")) == 1
 
 
 async def test_a_policy_that_forbids_meanwhile_stands_above_a_person(tmp_path: Path) -> None:

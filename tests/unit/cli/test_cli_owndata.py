@@ -185,6 +185,18 @@ def test_withdrawing_says_what_it_ends_and_needs_a_yes(cli: Any, asked: Any) -> 
     assert asked[-1] == ("data.remove", {"name": "customers"})
 
 
+def test_a_server_that_says_nothing_keeps_nobody_from_withdrawing(
+    cli: Any, asked: Any, answers: Any
+) -> None:
+    error = {"code": "link_broken", "message": "The link to the server broke.", "hint": ""}
+    answers["data.uses"] |= {"grants": 0, "projects": 0, "unsaid": error}
+    code, _, err = cli("agent", "data", "remove", "customers", "--yes")
+    assert code == 0
+    assert "does not say which grants this ends: The link to the server broke. It refuses 1" in err
+    assert "0 grants" not in err
+    assert asked[-1] == ("data.remove", {"name": "customers"})
+
+
 def test_reloading_tells_what_changed_and_what_is_left(cli: Any, asked: Any) -> None:
     code, out, err = cli("agent", "reload")
     assert code == 0

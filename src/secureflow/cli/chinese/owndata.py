@@ -51,6 +51,11 @@ TEXTS: Final[dict[str, str]] = {
         "这将终止 {grants} 项授权（涉及 {projects} 个项目），并拒绝 {waiting} 条等待中"
         "的请求；{approved} 个已批准的任务继续进行。"
     ),
+    "The server does not say which grants this ends: {why} It refuses {waiting} requests "
+    "that wait; {approved} jobs that were approved go on.": (
+        "服务器没有说明这将终止哪些授权：{why}这将拒绝 {waiting} 条等待中的请求；"
+        "{approved} 个已批准的任务继续进行。"
+    ),
     "Withdraw {what}?": "撤回 {what}？",
     "Published again it keeps its id and its privacy budget; its grants do not come back.": (
         "重新发布时编号与隐私预算保持不变；原有授权不会恢复。"

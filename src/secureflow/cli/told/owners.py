@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
+    # a withdrawal that the server was not told of yet
+    "It is withdrawn here, no new job gets it; its grants end once the server was told. "
+    "Repeat: secureflow agent data remove {}": (
+        "它已在本机撤回，新任务不再使用它；服务器得知后，其授权才会终止。"
+        "请重复：secureflow agent data remove {0}"
+    ),
     # files of data
     "{} cannot be used: {}.": "{0} 无法使用：{1}。",
     "there is no such file": "没有这个文件",

@@ -172,6 +172,7 @@ TEXTS: Final[dict[str, str]] = {
     "{} is no https URL.": "{0} 不是 https URL。",
     "The enrolment token cannot be read: {}.": "无法读取注册令牌：{0}。",
     "The agent closed the connection without an answer.": "代理未应答即关闭了连接。",
+    "The server does not answer {} within {} s.": "服务器未在 {1} 秒内应答 {0}。",
     "The agent does not answer {} within {} s.": "代理未在 {1} 秒内应答 {0}。",
     "No agent answers at {}: {}.": "{0} 处没有代理应答：{1}。",
     "The agent has no command {}.": "代理没有命令 {0}。",
