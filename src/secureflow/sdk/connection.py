@@ -25,7 +25,7 @@ from secureflow.kit.unsaved import Unsaved
 from secureflow.kit.version import __version__
 from secureflow.sdk import answers, deadline
 from secureflow.sdk.calls import Call, Pause, Send, T
-from secureflow.sdk.events import Subscription
+from secureflow.sdk.events import FINAL_STATES, Subscription
 
 PREFIX = "/api/v1"
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -97,7 +97,16 @@ class Connection(Unsaved):
 
     def events_request(self, subscription: Subscription) -> httpx.Request:
         """Build the request that opens or resumes an event stream; raises `timed_out`."""
-        request = self.request("GET", subscription.path, extra=subscription.headers())
+        return self._within(subscription, subscription.path, subscription.headers())
+
+    def state_request(self, subscription: Subscription) -> httpx.Request:
+        """Build the request for the state of a stream's job; raises `timed_out`."""
+        return self._within(subscription, f"/jobs/{subscription.job}", {})
+
+    def _within(
+        self, subscription: Subscription, path: str, headers: dict[str, str]
+    ) -> httpx.Request:
+        request = self.request("GET", path, extra=headers)
         timeouts = request.extensions["timeout"]
         longest = min(timeouts["read"], subscription.remaining())
         request.extensions["timeout"] = {**timeouts, "read": longest}
@@ -137,9 +146,15 @@ def exchange(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
     raise AssertionError  # pragma: no cover - the last try returns or raises
 
 
-def state_of(subscription: Subscription) -> Call[str]:
-    """Ask whether the job of a stream that the server closed has ended."""
-    return Call("GET", f"/jobs/{subscription.job}", lambda r: str(answers.document(r)["state"]))
+def has_ended(connection: Connection, subscription: Subscription) -> Generator[Any, Any, bool]:
+    """Ask once whether the job of a stream that the server closed has ended.
+
+    A server that stops closes it too, and is away for a while then: one more break of the stream.
+    """
+    response: httpx.Response = yield Send(connection.state_request(subscription))
+    if not response.is_success:
+        raise refused(response)
+    return answers.document(response).get("state") in FINAL_STATES
 
 
 def refused(response: httpx.Response) -> Exception:

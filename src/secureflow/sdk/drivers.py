@@ -15,8 +15,8 @@ import httpx
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.calls import Call, Drain, Flow, Page, Pause, Send, T
-from secureflow.sdk.connection import Connection, exchange, refused, reopen, state_of
-from secureflow.sdk.events import FINAL_STATES, Event, Subscription
+from secureflow.sdk.connection import Connection, exchange, has_ended, refused, reopen
+from secureflow.sdk.events import Event, Subscription
 
 
 class BlockingDriver:
@@ -58,10 +58,10 @@ class BlockingDriver:
             broken: httpx.TransportError | None = None
             try:
                 yield from self._events(subscription)
+                if not subscription.done:
+                    subscription.done = self.run(has_ended(self.connection, subscription))
             except httpx.TransportError as error:
                 broken = error
-            if broken is None and not subscription.done:
-                subscription.done = self.run(state_of(subscription)) in FINAL_STATES
             if not subscription.done:
                 self.sleep(reopen(subscription, self.connection.url, broken))
 
@@ -73,6 +73,8 @@ class BlockingDriver:
                 raise refused(response)
             for chunk in response.iter_bytes():
                 yield from subscription.feed(chunk)
+                if subscription.done:  # the server keeps the stream of a paused job open
+                    return
         finally:
             response.close()
 
@@ -130,10 +132,10 @@ class AwaitingDriver:
             try:
                 async for event in self._events(subscription):
                     yield event
+                if not subscription.done:
+                    subscription.done = await self.run(has_ended(self.connection, subscription))
             except httpx.TransportError as error:
                 broken = error
-            if broken is None and not subscription.done:
-                subscription.done = await self.run(state_of(subscription)) in FINAL_STATES
             if not subscription.done:
                 await self.sleep(reopen(subscription, self.connection.url, broken))
 
@@ -146,6 +148,8 @@ class AwaitingDriver:
             async for chunk in response.aiter_bytes():
                 for event in subscription.feed(chunk):
                     yield event
+                if subscription.done:  # the server keeps the stream of a paused job open
+                    return
         finally:
             await response.aclose()
 

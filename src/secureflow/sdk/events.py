@@ -102,6 +102,8 @@ class Subscription:
         if line:
             self._size += len(raw)
             name, _, value = line.partition(":")
+            if not name:  # a keep-alive: this stream has stood for a while
+                self.failures = 0
             if name in _NAMES:
                 self._fields.setdefault(name, []).append(value.removeprefix(" "))
             return None
@@ -119,7 +121,8 @@ class Subscription:
         return event
 
     def go_on(self) -> None:
-        """Follow a job that was paused further."""
+        """Follow a job that was paused further, on a new stream."""
+        self.forget_partial()
         self.done = self.paused = False
 
 

@@ -146,6 +146,48 @@ def test_a_stream_that_the_server_closed_ends_when_the_job_has(sdk_server: type)
     assert len(server.pauses) == 1
 
 
+RUNNING = {"state": "running"}
+
+
+async def test_a_server_that_stops_in_order_is_waited_for_like_one_that_broke(
+    sdk_server: type,
+) -> None:
+    """It closes its streams whole, and then it is away for as long as a restart takes."""
+
+    def server() -> Any:
+        return sdk_server(
+            stream(ROUND),
+            *[httpx.ConnectError("refused")] * 9,
+            stream(b""),
+            httpx.Response(503),  # its database is not there yet
+            stream(DONE),
+        )
+
+    restarted = server()
+    assert [event.id for event in restarted.client().jobs.watch("job_00000000")] == [7, 9]
+    assert len(restarted.pauses) == 10
+    following = server().async_client().jobs.watch("job_00000000")
+    assert [event.id async for event in following] == [7, 9]
+
+
+def test_a_job_that_is_asked_for_and_not_there_ends_the_watching(sdk_server: type) -> None:
+    problem = httpx.Response(404, json={"code": "not_found", "detail": "No such job."})
+    server = sdk_server(stream(ROUND), problem)
+    with pytest.raises(SecureFlowError, match="No such job"):
+        list(server.client().jobs.watch("job_00000000"))
+
+
+def test_breaks_far_apart_are_not_counted_together(sdk_server: type) -> None:
+    """A job that waits a week for an approval, on a laptop whose link breaks now and then."""
+    kept = [httpx.Response(200, stream=Breaking(b": ping\r\n\r\n")) for _ in range(STREAM_TRIES)]
+    server = sdk_server(*kept, stream(DONE))
+    assert [event.id for event in server.client().jobs.watch("job_00000000")] == [9]
+    cut = [httpx.Response(200, stream=Breaking(b"")) for _ in range(STREAM_TRIES)]
+    with pytest.raises(SecureFlowError) as caught:
+        list(sdk_server(*cut).client().jobs.watch("job_00000000"))
+    assert caught.value.code == "unavailable"
+
+
 def test_a_server_that_stays_away_is_reported(sdk_server: type) -> None:
     server = sdk_server(*[httpx.ConnectError("refused")] * STREAM_TRIES)
     with pytest.raises(SecureFlowError) as caught:
@@ -190,6 +232,21 @@ def test_waiting_returns_the_job_that_succeeded(
     assert sdk_server(stream(DONE), ended).client().jobs.wait("job_00000000").state == "succeeded"
 
 
+class Open(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A stream as a server has it whose job goes on: after its bytes it stays open."""
+
+    def __init__(self, *data: bytes) -> None:
+        self.data = data
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self.data
+        raise AssertionError("still reading")
+
+    async def __aiter__(self):  # type: ignore[no-untyped-def]
+        for one in self:
+            yield one
+
+
 PAUSED = b'id: 3\nevent: state\ndata: {"state": "paused", "reason": "no"}\n\n'
 
 
@@ -202,7 +259,8 @@ async def test_a_job_that_only_somebodys_word_takes_up_is_not_waited_for(
     sdk_server: type, sdk_job: dict[str, object]
 ) -> None:
     def server() -> Any:
-        return sdk_server(stream(PAUSED), _paused(sdk_job, "script_changed"))
+        still_open = httpx.Response(200, stream=Open(PAUSED))
+        return sdk_server(still_open, _paused(sdk_job, "script_changed"))
 
     with pytest.raises(SecureFlowError) as caught:
         server().client().jobs.wait("job_00000000")
@@ -217,7 +275,8 @@ def test_a_job_that_its_servers_database_paused_is_told_of_and_waited_for(
     sdk_server: type, sdk_job: dict[str, object]
 ) -> None:
     ended = httpx.Response(200, json=sdk_job | {"state": "succeeded"})
-    server = sdk_server(stream(PAUSED), _paused(sdk_job, "database_busy"), stream(DONE), ended)
+    still_open = httpx.Response(200, stream=Open(PAUSED + b"id: 4\ndata: {\n"))
+    server = sdk_server(still_open, _paused(sdk_job, "database_busy"), stream(DONE), ended)
     told: list[str] = []
     found = server.client().jobs.wait("job_00000000", on_pause=lambda job: told.append(job.id))
     assert (found.state, told) == ("succeeded", ["job_00000000"])
