@@ -19,7 +19,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,10 +34,11 @@ from secureflow.adapters.database.faults import typed_faults
 from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
 from secureflow.adapters.database.presence import IDENTITY, standing
 from secureflow.adapters.database.proving import Proven, prove_log
-from secureflow.adapters.database.tables import ENROLMENTS, SETTINGS, TOKENS
+from secureflow.adapters.database.tables import ENROLMENTS, LOG_HEAD, SETTINGS, TOKENS
 from secureflow.application.membership import CURRENT
 from secureflow.application.restored import RESTORED
 from secureflow.domain.charter import SignedCharter
+from secureflow.engines.ledger.setback import read_hold
 from secureflow.kit.archive import Backup, Manifest, made_at, unreadable
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
@@ -316,12 +317,21 @@ def _mark(connection: sa.Connection, taken_at: int | None = None) -> _Found:
     identity = str(_setting(connection, IDENTITY) or RecordMark.fresh_identity())
     connection.execute(sa.delete(TOKENS))
     connection.execute(sa.delete(ENROLMENTS))
+    _unsee(connection)
     _set(connection, IDENTITY, identity)
     times = {"restored_at": system_clock(), "taken_at": taken_at}
     _set(connection, RESTORED, {**times, "identity": identity, **_reached(log)})
     query = sa.text("SELECT state, count(*) FROM jobs GROUP BY state")
     jobs = {str(state): int(count) for state, count in connection.execute(query)}
     return _Found(log, identity, tuple(keys), jobs, taken_at)
+
+
+def _unsee(connection: sa.Connection) -> None:
+    """Whose newest head was known before the backup may hold a newer one since."""
+    found = connection.execute(sa.select(LOG_HEAD.c.hold)).scalar()
+    hold = None if found is None else read_hold(found)
+    kept = None if hold is None or not hold.head else replace(hold, seen=()).json()
+    connection.execute(sa.update(LOG_HEAD).values(hold=sa.null() if kept is None else kept))
 
 
 def _member_keys(connection: sa.Connection) -> dict[str, str]:

@@ -208,8 +208,7 @@ class LogStore:
             for number, row in enumerate(rows, start=start):
                 row["number"] = number
             self._append(cursor, rows)
-        self.cache = LogCache()  # numbers and nodes after the start are others now
-        self._signed = (-1, "")
+        self._forget()  # numbers and nodes after the start are others now
         self._remember(rows)
 
     def _cut(self, cursor: Any, start: int, size: int) -> list[Candidate]:
@@ -362,9 +361,17 @@ class LogStore:
         origin, key, size, hold = head
         if key != self._key.public or not continues(origin, self._first):
             raise self._fenced(f"the log {origin} under another key or name")
+        if origin != self.origin:  # it went on, by whichever server's hand
+            self._forget()
+            self._size = -1
         self.origin = origin
         self.hold = stored_hold(hold, origin)
         return int(size)
+
+    def _forget(self) -> None:
+        """What was signed and read under the origin before is not in this log any more."""
+        self.cache = LogCache()
+        self._signed = (-1, "")
 
     def _keep_hold(self, cursor: Any, hold: Hold | None) -> None:
         """Store why the log is held; the caller holds the lock."""
@@ -403,6 +410,7 @@ class LogStore:
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
         connection = self._engine.raw_connection()
+        known = self.origin, self.hold, self._signed
         try:
             cursor = connection.cursor()
             if self._engine.dialect.name == "sqlite":
@@ -412,7 +420,10 @@ class LogStore:
             connection.commit()
         except BaseException as error:  # whatever it was, half a batch must not stay
             forget_rows(error)
-            self._size = -1  # what this batch assumed did not happen
+            # What this batch assumed did not happen; of what did (a commit whose answer was lost)
+            # the next look at the database tells.
+            self.origin, self.hold, self._signed = known
+            self._size = -1
             self._fresh_nodes = []
             connection.rollback()
             raise
