@@ -106,6 +106,8 @@ class LogStore:
         self.hold: Hold | None = None
         """Why the log signs nothing, likewise."""
         self._signed = (-1, "")
+        # As the database had them, and no more.
+        self._stood: tuple[str, Hold | None, tuple[int, str]] = origin, None, self._signed
         self._clock = clock
         self._size = -1
         self._note = ""
@@ -366,6 +368,7 @@ class LogStore:
             self._size = -1
         self.origin = origin
         self.hold = stored_hold(hold, origin)
+        self._stood = self.origin, self.hold, self._signed
         return int(size)
 
     def _forget(self) -> None:
@@ -410,7 +413,7 @@ class LogStore:
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
         connection = self._engine.raw_connection()
-        known = self.origin, self.hold, self._signed
+        self._stood = self.origin, self.hold, self._signed
         try:
             cursor = connection.cursor()
             if self._engine.dialect.name == "sqlite":
@@ -422,7 +425,7 @@ class LogStore:
             forget_rows(error)
             # What this batch assumed did not happen; of what did (a commit whose answer was lost)
             # the next look at the database tells.
-            self.origin, self.hold, self._signed = known
+            self.origin, self.hold, self._signed = self._stood
             self._size = -1
             self._fresh_nodes = []
             connection.rollback()
