@@ -20,6 +20,7 @@ from secureflow.kit.installing import examples
 from secureflow.kit.joining import Joined, fetch_authority, join, joined
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
+from secureflow.kit.whole import write_whole
 
 JSON = Any
 
@@ -78,13 +79,15 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
             kept.unlink()
         raise
     given = joined(answer, authority, ("agent", parsed.organisation, name))
+    CredentialFiles.judge(authority, link_key, given.certificate)
     claim_folder(directory)
-    CredentialFiles.create(directory, authority, link_key, given.certificate)
+    config = _write_settings(directory, given, server)
+    CredentialFiles.create(directory, authority, link_key, given.certificate)  # last: now it is one
     return {
         "organisation": parsed.organisation,
         "spiffe": str(given.identity),
         "link": given.link,
-        "config": str(_write_settings(directory, given, server)),
+        "config": str(config),
         "key": key.public,
         "fingerprint": fingerprint(key.public),
     }
@@ -102,7 +105,8 @@ def _write_settings(directory: Path, given: Joined, server: str) -> Path:
         "trust_domain": given.identity.trust_domain,
     }
     if not config.exists():
-        config.write_text(settings_text(values, _HEAD) + _TAIL)
+        text = settings_text(values, _HEAD) + _TAIL
+        write_whole(config, text.encode(), 0o666)
     return config
 
 
@@ -115,7 +119,7 @@ def _checked_token(directory: Path, token: str) -> EnrolmentToken:
             "The token invites an enclave, not an agent.",
             "Ask the operator for a token for your organisation.",
         )
-    if (directory / "link.pem").exists():
+    if CredentialFiles(directory).there:
         raise SecureFlowError(
             "already_enrolled",
             f"{directory} holds an enrolled agent.",

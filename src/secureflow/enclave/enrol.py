@@ -25,6 +25,7 @@ from secureflow.kit.folder import check_folder, claim_folder
 from secureflow.kit.joining import fetch_authority, join, joined
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
+from secureflow.kit.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def enrol(
     parsed = EnrolmentToken.parse(token)
     if parsed.kind != "enclave":
         raise SecureFlowError("token_other_kind", "The token invites an agent, not an enclave.")
-    if (directory / "link.pem").exists() or (directory / IDENTITY).exists():
+    if CredentialFiles(directory).there or (directory / IDENTITY).exists():
         raise SecureFlowError(
             "already_enrolled", f"{directory} holds an enrolled enclave.", "Choose another one."
         )
@@ -82,14 +83,16 @@ def enrol(
         "signature": identity.sign("enrol", proof_body(parsed.id, csr, identity.public)),
     }
     given = joined(join(server, ca, request), ca, ("enclave", "", name))
+    CredentialFiles.judge(ca, key, given.certificate)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     claim_folder(directory)
     identity.save(directory / IDENTITY)
-    CredentialFiles.create(directory, ca, key, given.certificate)
     SimulatedPlatform.create(directory / "simulated", clock())
     config = directory / "enclave.yaml"
     if not config.exists():
-        config.write_text(settings_text(_SETTINGS | {"server": given.link, "rest": server}))
+        text = settings_text(_SETTINGS | {"server": given.link, "rest": server})
+        write_whole(config, text.encode(), 0o666)
+    CredentialFiles.create(directory, ca, key, given.certificate)  # last: now it is one
     return Enrolled(str(given.identity), given.link, config)
 
 

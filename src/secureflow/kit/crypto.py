@@ -8,7 +8,6 @@ The kind separates domains: an approval can never be read as a vote.
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import read_private
+from secureflow.kit.whole import write_new
 
 _PREFIX = b"secureflow/v1\n"
 
@@ -72,11 +72,7 @@ class SigningKey:
 
     def save(self, path: Path) -> None:
         """Write the seed as base64 with mode 0600; an existing file is never overwritten."""
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(b64encode(self._private.private_bytes_raw()) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(path, (b64encode(self._private.private_bytes_raw()) + "\n").encode("ascii"))
 
     @property
     def private(self) -> Ed25519PrivateKey:

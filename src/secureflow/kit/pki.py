@@ -13,7 +13,6 @@ decides them. Everything that depends on time takes `now` (Unix seconds) as an a
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,6 +30,7 @@ from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import read_private
 from secureflow.kit.spiffe import SpiffeId, spiffe_id
+from secureflow.kit.whole import write_new
 
 __all__ = [
     "Authority",
@@ -335,16 +335,12 @@ def private_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> 
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a new file with mode 0600 and flush it to disk.
+    """Write a new file with mode 0600: whole and on the disk, or not at all.
 
     Raises:
         FileExistsError: an existing file is never overwritten.
     """
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    write_new(path, data)
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey, trust_domain: str, now: int) -> x509.Certificate:

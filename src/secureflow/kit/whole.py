@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import Final
 
 _NEXT: Final = ".next"
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+"""What network and FUSE file systems without hard links say."""
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -29,6 +32,35 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
             fresh.unlink()
         raise
     flush_directory(path.parent)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Make a file with mode 0600 that is not there yet: whole and on the disk, or not at all.
+
+    Raises:
+        FileExistsError: an existing file is never overwritten.
+        OSError: it cannot be written; nothing has its name.
+    """
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        write_whole(fresh, data)
+        _name_anew(fresh, path)
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+    flush_directory(path.parent)
+
+
+def _name_anew(fresh: Path, path: Path) -> None:
+    """Give a file a name that nothing has."""
+    try:
+        path.hardlink_to(fresh)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        fresh.replace(path)
 
 
 def flush_directory(directory: Path) -> None:

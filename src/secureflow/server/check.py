@@ -173,8 +173,7 @@ def _keys(settings: ServerSettings, key: SigningKey | None) -> Iterator[Finding]
     if key is None:
         yield from refused("keys", lambda: _load_key(settings.log_key))
     yield from refused("keys", lambda: Authority.load(settings.ca))
-    if (settings.tls / "link.pem").exists():
-        yield from refused("keys", lambda: _check_link(settings.tls))
+    yield from refused("keys", lambda: _check_link(settings.tls))
 
 
 def _load_key(path: Path) -> None:
@@ -186,4 +185,6 @@ def _load_key(path: Path) -> None:
 def _check_link(directory: Path) -> None:
     from secureflow.adapters.link import CredentialFiles  # gRPC is loaded only here
 
-    CredentialFiles(directory).check()
+    credentials = CredentialFiles(directory)
+    if credentials.there:  # else the next start makes them
+        credentials.check()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.cut_off import cut_off_at
 from peers.links import DOMAIN, now
 
 from secureflow import __version__
@@ -21,7 +22,7 @@ from secureflow.agent.enrol import enrol
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.folder import check_folder
 from secureflow.kit.pki import Authority, ca_fingerprint, make_csr, new_link_key, private_pem
 from secureflow.kit.plain import hidden
@@ -269,3 +270,30 @@ def test_every_value_is_one_value_of_the_settings(centre: Centre, tmp_path: Path
     assert settings.server == f"{url}/?a: b # c"
     assert settings.attestation.allow_simulated is False
     assert code(tmp_path / "b", token, f"{url}\nlog_level: debug") == "insecure_url"
+
+
+@pytest.mark.parametrize("cut", ["signing.key", "agent.yaml", "ca.pem", "link.pem"])
+def test_an_enrolment_that_was_cut_off_is_done_again_with_a_new_token(
+    centre: Centre, tmp_path: Path, cut: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, directory = centre.start(), tmp_path / "agent"
+    with monkeypatch.context() as patched:
+        cut_off_at(patched, directory / cut)
+        with pytest.raises((InfrastructureError, OSError), match=r"full|No space"):
+            enrol(directory, centre.token(), url, "a1")
+    kept = directory / "signing.key"
+    before = SigningKey.load(kept).public if kept.exists() else None
+    made = enrol(directory, centre.token(), url, "a1")
+    assert before in {None, made["key"]}
+    assert AgentSettings.load(Path(made["config"])).organisation == "bank-a"
+    CredentialFiles(directory).check()
+
+
+def test_credentials_that_an_earlier_version_left_half_written_are_none(
+    centre: Centre, tmp_path: Path
+) -> None:
+    url, directory = centre.start(), tmp_path / "agent"
+    enrol(directory, centre.token(), url, "a1")
+    (directory / "ca.pem").unlink()  # it wrote link.pem first
+    enrol(directory, centre.token(), url, "a1")
+    CredentialFiles(directory).check()

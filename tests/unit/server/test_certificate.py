@@ -5,7 +5,9 @@ import ssl
 from pathlib import Path
 
 import pytest
+from peers.cut_off import cut_off_at
 
+from secureflow.kit.errors import InfrastructureError
 from secureflow.kit.pki import Authority, RevocationList, check_leaf, parse_certificate, serial
 from secureflow.server import certificate as module
 from secureflow.server.certificate import ServerCertificate
@@ -81,3 +83,28 @@ async def test_a_renewal_that_fails_is_tried_again(
         await asyncio.wait_for(again.wait(), 20)
     finally:
         renewing.cancel()
+
+
+@pytest.mark.parametrize("cut", ["ca.pem", "link.pem"])
+def test_a_first_start_that_was_cut_off_is_finished_by_the_next(
+    tmp_path: Path, cut: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, tls = Authority.create(tmp_path / "ca", "test.example", NOW), tmp_path / "tls"
+    with monkeypatch.context() as patched:
+        cut_off_at(patched, tls / cut)
+        with pytest.raises(InfrastructureError, match="full"):
+            ServerCertificate(tls, authority, "centre.example", lambda: NOW)
+    assert not (tls / "link.pem").exists()
+    made = ServerCertificate(tls, authority, "centre.example", lambda: NOW)
+    made.credentials.check()
+
+
+@pytest.mark.parametrize("left", [{"link.pem": b""}, {"link.pem": b"a key"}])
+def test_what_an_earlier_version_left_of_a_first_start_is_replaced(
+    tmp_path: Path, left: dict[str, bytes]
+) -> None:
+    authority, tls = Authority.create(tmp_path / "ca", "test.example", NOW), tmp_path / "tls"
+    tls.mkdir()
+    for name, data in left.items():
+        (tls / name).write_bytes(data)
+    ServerCertificate(tls, authority, "centre.example", lambda: NOW).credentials.check()

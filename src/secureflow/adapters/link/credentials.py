@@ -8,6 +8,7 @@ certificates were asked here: one that was issued for another key was asked for 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,23 +70,55 @@ class CredentialFiles:
         self._directory = directory
         self._cached: tuple[tuple[int, int], Credentials] | None = None
 
+    @staticmethod
+    def judge(ca: str, key: ec.EllipticCurvePrivateKey, certificate: str) -> None:
+        """Refuse what `create` would refuse, before anything is written.
+
+        Raises:
+            SecureFlowError: `certificate_foreign`, `certificate_malformed`.
+        """
+        _pair(private_pem(key), certificate, ca)
+
     @classmethod
     def create(
         cls, directory: Path, ca: str, key: ec.EllipticCurvePrivateKey, certificate: str
     ) -> CredentialFiles:
-        """Write what an enrolment gave; an existing file is never overwritten.
+        """Write what an enrolment gave; credentials that are there are never overwritten.
+
+        `link.pem` comes last, whole: where this is cut off, there are none (`there`).
 
         Raises:
+            InfrastructureError: what the disk does (`kit.disk`).
             SecureFlowError: `certificate_foreign` when the certificate is for another key, or not
                 of this authority.
             FileExistsError: the directory already holds credentials.
         """
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(directory / "link.pem", _pair(private_pem(key), certificate, ca))
-        (directory / "ca.pem").write_text(ca)
-        made = cls(directory)
-        made._remember(key_digest(parse_certificate(certificate)))
+        made, pair = cls(directory), _pair(private_pem(key), certificate, ca)
+        if made.there:
+            raise FileExistsError(errno.EEXIST, "it holds link credentials", str(directory))
+        with writing(Place(directory, "own files")):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (directory / "link.pem").unlink(missing_ok=True)  # of one that was cut off
+            write_whole(directory / "ca.pem", ca.encode("ascii"), 0o666)
+            write_private(directory / "link.pem", pair)
+            made._remember(key_digest(parse_certificate(certificate)))
         return made
+
+    @property
+    def there(self) -> bool:
+        """Tell whether credentials were written here to their end.
+
+        Earlier versions left an empty `link.pem`, or one without `ca.pem`, where they were cut off.
+
+        Raises:
+            InfrastructureError: they cannot be read (`kit.disk`).
+        """
+        try:
+            with writing(Place(self._directory, "own files")):
+                pem = (self._directory / "link.pem").read_bytes()
+                return bool((self._directory / "ca.pem").read_bytes()) and bool(pem)
+        except FileNotFoundError:
+            return False
 
     def __call__(self) -> Credentials:
         """Return the newest credentials (read again only when the file changed).
