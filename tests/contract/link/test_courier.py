@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from peers.links import JSON, Centre, Cutter, Party, echo, party, until
@@ -469,3 +470,22 @@ async def test_what_is_asked_again_while_it_is_being_withdrawn_is_begun_anew(
         await cancelled.wait()
         await asyncio.gather(asking, return_exceptions=True)
         assert await asyncio.wait_for(centre.ask("bank-a", "train"), 10) == {"again": True}
+
+
+async def test_what_was_withdrawn_before_it_was_delivered_is_not_delivered(centre: Centre) -> None:
+    reached, go = asyncio.Event(), asyncio.Event()
+
+    async def rider(*_: JSON) -> JSON:  # proofs out of a database that is slow just now
+        reached.set()
+        await go.wait()
+
+    centre.server._callbacks = replace(centre.server._callbacks, rider=rider)
+    async with party(centre) as peer:
+        asking = asyncio.create_task(centre.ask("bank-a", "train"))
+        await reached.wait()
+        await centre.server.withdraw("job_1")
+        with pytest.raises(SecureFlowError, match="withdrawn"):
+            await asking
+        go.set()
+        await centre.ask("bank-a", "finish", seq=2)
+        assert [verb for verb, _, _ in peer.handled] == ["finish"]

@@ -6,7 +6,7 @@ import asyncio
 import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from blake3 import blake3
@@ -15,11 +15,13 @@ from peers.links import JSON, Centre, party, until
 from secureflow.adapters.artifacts import files
 from secureflow.adapters.link import backoff, desk, waits
 from secureflow.adapters.link.data import _stored
+from secureflow.adapters.link.messages import Standing
 from secureflow.adapters.link.requests import OpenRequests
 from secureflow.adapters.link.waits import Waiting, claim
 from secureflow.application.ports import Artifact, Request
 from secureflow.kit.disk import Place, full
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.wire import Envelope
 
 CONTENT = bytes(3 << 20)
 DIGEST = blake3(CONTENT).hexdigest()
@@ -339,3 +341,45 @@ async def test_a_fetch_onto_a_full_disk_goes_on_from_what_there_was_room_for(
         room[0] = 1 << 30
         await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
     assert (tmp_path / "copy").read_bytes() == CONTENT
+
+
+class Sent:
+    """A stream that keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+        self.answered = asyncio.Event()
+
+    def send(self, envelope: Envelope) -> None:
+        self.kinds.append(envelope.kind)
+        if envelope.kind == "reply":
+            self.answered.set()
+
+
+@pytest.mark.parametrize("fault", [full(Place(Path("/"), "own record"), 0), ValueError("a defect")])
+async def test_an_answer_is_given_once_the_record_can_be_read_again(fault: Exception) -> None:
+    faults, handled = [fault, fault], []
+
+    async def handle(verb: str, body: JSON, rider: JSON) -> JSON:
+        handled.append(verb)
+        return {}
+
+    def standing() -> Standing:  # reads the agent's record
+        if faults:
+            raise faults.pop()
+        return Standing()
+
+    at_desk, stream = desk.Desk(handle, standing, lambda error: error), Sent()
+    at_desk.attach(cast("Any", stream))
+    showing = asyncio.create_task(at_desk.show_progress())
+    request = Envelope("job_1/1/bank-a", "request", {"verb": "consent", "body": {}})
+    try:
+        for _ in range(2):  # the second time out of what was answered
+            at_desk.take(request)
+            await asyncio.wait_for(stream.answered.wait(), 20)
+            stream.answered.clear()
+            await until(lambda: not at_desk._tasks)
+        assert handled == ["consent"]
+    finally:
+        showing.cancel()
+        await at_desk.stop()

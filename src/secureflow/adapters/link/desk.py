@@ -61,6 +61,7 @@ class Desk:
         self._standing = standing
         self._explained = explained
         self._clock = clock
+        self._told = Standing()
         self._stream: Stream | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, Waiting] = {}
@@ -81,9 +82,7 @@ class Desk:
         One that was withdrawn and has not ended yet is begun anew when it has.
         """
         before = self._tasks.get(request.id)
-        if request.id in self._answered:
-            self._send(request.id, self._answered[request.id])
-        elif before is None and len(self._tasks) >= MAX_OPEN:
+        if before is None and len(self._tasks) >= MAX_OPEN:
             busy = f"{request.id} is one request too many: {MAX_OPEN} are being worked on."
             self._send(request.id, SecureFlowError("party_busy", busy, "Ask again later."))
         elif before is None or before.cancelling():
@@ -124,9 +123,25 @@ class Desk:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _work(self, request: Envelope) -> None:
+        """Find the outcome, then how far this party is; both may have to wait for its disk."""
+        waiting = Waiting()
+        self._waiting[request.id] = waiting
+        WAITING.set(waiting)
+        try:
+            if request.id in self._answered:
+                outcome = self._answered[request.id]
+            else:
+                outcome = await self._outcome(request, waiting)
+            await self._stand(request, waiting)
+        finally:
+            del self._waiting[request.id]
+        self._send(request.id, outcome)
+
+    async def _outcome(self, request: Envelope, waiting: Waiting) -> JSON | SecureFlowError:
         outcome: JSON | SecureFlowError
         try:
-            outcome = await self._done(request)
+            verb, body, rider = _parse(request)
+            outcome = await self._done(request, waiting, lambda: self._handle(verb, body, rider))
         except SecureFlowError as error:
             outcome = self._explained(error)
         except Exception:  # noqa: BLE001  the edge of a request: the centre must hear of a defect
@@ -137,42 +152,42 @@ class Desk:
             self._answered[request.id] = outcome
         if len(self._answered) > MAX_ANSWERED:
             self._answered.popitem(last=False)
-        self._send(request.id, outcome)
+        return outcome
 
-    async def _done(self, request: Envelope) -> JSON:
-        """Carry a request out, again and again while this party's own disk is in the way."""
-        verb, body, rider = _parse(request)
-        waiting, backoff = Waiting(), Backoff(LONGEST_PAUSE)
-        self._waiting[request.id] = waiting
-        WAITING.set(waiting)
-        try:
-            while True:
-                try:
-                    return await self._handled(verb, body, rider)
-                except InfrastructureError as error:
-                    facts = {"code": error.code, "message": error.message, "hint": error.hint}
-                    cause = error.__cause__ and repr(error.__cause__)
-                    self._faults.note(
-                        "request_waits", request=request.id, verb=verb, **facts, cause=cause
-                    )
-                    waiting.begin(error)
-                await backoff.wait()
-                waiting.try_again()
-        finally:
-            del self._waiting[request.id]
+    async def _stand(self, request: Envelope, waiting: Waiting) -> None:
+        """Learn how far this party is; an answer that is never sent is not asked for again."""
 
-    async def _handled(self, verb: str, body: dict[str, JSON], rider: JSON) -> JSON:
+        async def look() -> None:
+            self._told = self._standing()
+
         try:
-            return await self._handle(verb, body, rider)
-        except OSError as error:
-            if (known := exhausted(error, "This process")) is None:
-                raise
-            raise known from error
+            await self._done(request, waiting, look)
+        except Exception:  # noqa: BLE001  the edge of a request: the centre must hear the answer
+            _log.exception("standing_unknown", request=request.id)
+
+    async def _done(
+        self, request: Envelope, waiting: Waiting, work: Callable[[], Awaitable[JSON]]
+    ) -> JSON:
+        """Carry work out, again and again while this party's own disk is in the way."""
+        backoff = Backoff(LONGEST_PAUSE)
+        while True:
+            try:
+                return await _typed(work)
+            except InfrastructureError as error:
+                facts = {"code": error.code, "message": error.message, "hint": error.hint}
+                cause = error.__cause__ and repr(error.__cause__)
+                verb = request.body.get("verb")
+                self._faults.note(
+                    "request_waits", request=request.id, verb=verb, **facts, cause=cause
+                )
+                waiting.begin(error)
+            await backoff.wait()
+            waiting.try_again()
 
     def _send(self, identifier: str, outcome: JSON | SecureFlowError) -> None:
         if self._stream is None:
             return
-        standing = self._standing()
+        standing = self._told
         try:
             if isinstance(outcome, SecureFlowError):
                 self._stream.send(failure(identifier, outcome, standing, self._clock()))
@@ -181,6 +196,15 @@ class Desk:
         except SecureFlowError as error:  # the answer itself cannot be sent: say that instead
             self._answered[identifier] = error
             self._stream.send(failure(identifier, error, standing))
+
+
+async def _typed(work: Callable[[], Awaitable[JSON]]) -> JSON:
+    try:
+        return await work()
+    except OSError as error:
+        if (known := exhausted(error, "This process")) is None:
+            raise
+        raise known from error
 
 
 def _passes(outcome: JSON | SecureFlowError) -> bool:

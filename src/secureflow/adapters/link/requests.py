@@ -86,6 +86,11 @@ class OpenRequests:
             self._touch(entry)
         return [entry.request for entry in entries]
 
+    def waits_for(self, request: Request) -> bool:
+        """Tell whether somebody still waits for the answer to this very request."""
+        entry = self._open.get(request.id)
+        return entry is not None and entry.request is request and not entry.answer.done()
+
     def progress(self, identifier: str, party: str, waiting: SecureFlowError | None = None) -> None:
         """The party works on the request or waits for a person; or says what else it waits for."""
         entry = self._find(identifier, party)

@@ -369,7 +369,8 @@ class LinkServer:
                 body["rider"] = rider
             # In a thread: it may be long, and every party gets one at the same time.
             data = await asyncio.to_thread(encode, Envelope(request.id, "request", body))
-            stream.send_encoded(data)
+            if self._requests.waits_for(request):  # else it was withdrawn meanwhile
+                stream.send_encoded(data)
         except SecureFlowError as error:
             self._requests.fail(request.id, request.party, error)
         except Exception:  # noqa: BLE001  the edge of a delivery: the asker must hear it
