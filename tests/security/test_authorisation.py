@@ -257,7 +257,9 @@ async def test_nobody_gets_in_without_a_token(world: World, operation: str) -> N
         headers = {"Authorization": header} if header else {}
         # An invalid body must not be answered before the missing token is.
         forged = await world.api.http.request(method, path, headers=headers)
-        assert forged.status_code in {401, 422}
+        # An ended session and one that never was look alike, and both are over: no oracle.
+        over = operation == "logout" and header
+        assert forged.status_code in ({204} if over else {401, 422})
     assert answer.status_code == 401, operation
 
 

@@ -161,6 +161,7 @@ class Datasets:
             if dataset is None or not principal.acts_for(dataset.organisation) or dataset.removed:
                 raise missing("dataset", key)
             await self._remove(deed, dataset, by=principal.user)
+            deed.answer(None)
 
     async def grant(
         self,
@@ -228,6 +229,7 @@ class Datasets:
                 grant = replace(grant, revoked=self._clock())
                 await deed.work.grants.save(grant)
                 deed.record("grant.revoked", _grant_document(grant, principal.user))
+            deed.answer(None)
         return grant
 
     async def _visible(self, work: UnitOfWork, principal: Principal, key: str) -> Dataset:

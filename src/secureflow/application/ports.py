@@ -159,7 +159,7 @@ class PendingLeaves(Protocol):
 
 
 class Idempotency(Protocol):
-    """Answers to POSTs by idempotency key, per user."""
+    """Answers by idempotency key (as a route stores it), per user."""
 
     async def find(self, user: str, key: str) -> tuple[str, int, JSON] | None:
         """Return (request digest, status, body) if the key was used."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing
+from secureflow.application.deeds import keep_answer
 from secureflow.application.listing import every, first
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports import Begin, UnitOfWork
@@ -136,9 +137,21 @@ class Tokens:
             active = user is not None and await _active(work, user)
         return active and token is not None and self._clock() < token.expires
 
-    async def logout(self, principal: Principal) -> None:
-        """Forget the token that the caller used."""
-        await self.revoke(principal, principal.token)
+    async def logout(self, text: str) -> None:
+        """Forget this token; one that is none any more, or never was, is no error (RFC 7009, 2.2).
+
+        Raises:
+            SecureFlowError: `unauthenticated` for what cannot be a token.
+        """
+        match = _SHAPE.fullmatch(text)
+        if match is None:
+            raise _unauthenticated()
+        async with self._begin() as work:
+            token = await work.tokens.find(f"tok_{match[1]}")
+            digest = token.digest if token else "0" * 64
+            if hmac.compare_digest(_digest(match[2]), digest) and token is not None:
+                await work.tokens.remove(token.id)
+                await work.commit()
 
     async def create(self, principal: Principal, label: str, seconds: int, key: str = "") -> Issued:
         """Return a further token of the caller that lives `seconds` (at most 90 days).
@@ -166,6 +179,7 @@ class Tokens:
             if token is None or token.user != principal.user:
                 raise missing("token", key)
             await work.tokens.remove(key)
+            await keep_answer(work, None)
             await work.commit()
 
     async def _issue(self, user: User, seconds: int, label: str, request: str = "") -> Issued:

@@ -158,6 +158,7 @@ class Users:
             if new.disabled or hashed:
                 await _end_tokens(deed.work, new.id)
             deed.record("user.updated", _document(new, by=principal.user))
+            deed.answer(new)
         return new
 
     async def change_password(self, principal: Principal, old: str, new: str) -> None:

@@ -28,7 +28,7 @@ JSON = Any
 class Call(Generic[T]):
     """One REST call and how to read its answer.
 
-    A POST with an idempotency `key`, and every other method, may be repeated after a lost answer.
+    A GET, and all else with an idempotency `key`, may be repeated after a lost answer.
     What is `slow` is large, or takes the server long.
     """
 
@@ -49,7 +49,7 @@ class Call(Generic[T]):
     @property
     def repeatable(self) -> bool:
         """Whether sending it twice has the effect of sending it once."""
-        return self.method != "POST" or bool(self.key)
+        return self.method == "GET" or bool(self.key)
 
     def at(self, cursor: str) -> Call[T]:
         """Return the same call for the list page that the cursor opens."""

@@ -48,10 +48,10 @@ def post_once(path: str, body: JSON, how: Callable[[httpx.Response], T]) -> Call
 
 
 def patch(path: str, body: JSON, of: type[T]) -> Call[T]:
-    """PATCH one object."""
-    return Call("PATCH", path, answers.value(of), body=body)
+    """PATCH one object, with a fresh idempotency key."""
+    return Call("PATCH", path, answers.value(of), body=body, key=secrets.token_hex(16))
 
 
 def delete(path: str) -> Call[None]:
-    """DELETE one object."""
-    return Call("DELETE", path, answers.nothing)
+    """DELETE one object, with a fresh idempotency key."""
+    return Call("DELETE", path, answers.nothing, key=secrets.token_hex(16))

@@ -95,6 +95,23 @@ def test_a_lost_answer_to_a_post_is_asked_for_again_with_the_same_key(
     assert "features" not in body
 
 
+def test_what_ends_or_changes_something_is_asked_for_again_with_the_same_key(
+    sdk_server: type,
+) -> None:
+    account = {"id": "usr_00000000", "name": "sam"}
+    gone = httpx.Response(204)
+    cut = httpx.ReadError("cut")
+    server = sdk_server(cut, gone, cut, gone, cut, gone, cut, ok(account))
+    client = server.client()
+    client.datasets.remove("dst_00000000")
+    client.grants.revoke("grt_00000000")
+    client.tokens.revoke("tok_00000000")
+    client.users.change("usr_00000000", disabled=True)
+    keys = [request.headers["Idempotency-Key"] for request in server.requests]
+    assert keys[::2] == keys[1::2]
+    assert len(set(keys)) == 4
+
+
 def test_two_posts_have_different_keys(sdk_server: type, sdk_job: dict[str, Any]) -> None:
     server = sdk_server(ok(sdk_job), ok(sdk_job))
     client = server.client()

@@ -1,4 +1,4 @@
-"""A POST whose answer was lost, or whose commit nobody heard of: asked again, it is told the same.
+"""A request whose answer or commit nobody heard of: asked again, it is told the same.
 
 The answer is kept in the transaction of what was done, so there is no moment at which the one
 stands without the other.
@@ -6,6 +6,9 @@ stands without the other.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,10 +30,11 @@ from secureflow.server.rest import (
     models,
     organisations,
     projects,
+    session,
     statistics,
     users,
 )
-from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.idempotency import CHANGING, OnceRoute
 from tests.doubles import MemoryUnit, Tables
 from tests.stage import BANKS, FEATURES, PASSWORD, Stage
 from tests.unit.server.conftest import Api
@@ -46,6 +50,12 @@ class Post:
     path: str
     body: Any
     sender: Principal
+    method: str = "POST"
+
+    async def to(self, api: Api) -> Any:
+        """Send it, under the key."""
+        body = {} if self.body is None else {"json": self.body}
+        return await api.call(self.method, self.path, self.sender, headers=KEY, **body)
 
 
 def _plain(stage: Stage) -> dict[str, Post]:
@@ -73,6 +83,8 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "create_grant": Post(grants, grant, stage.owner("bank-a")),
         "submit_job": Post("/jobs", {**asked, "features": FEATURES}, ada),
         "cancel_job": Post(f"/jobs/{ids['job']}/cancel", {}, ada),
+        "update_user": Post(f"/users/{ada.user}", {"disabled": True}, admin, "PATCH"),
+        "delete_dataset": Post(f"/datasets/{datasets[0]}", None, stage.owner("bank-a"), "DELETE"),
         "resume_job": Post(f"/jobs/{ids['job']}/resume", {}, ada),
     }
 
@@ -91,6 +103,14 @@ async def _post(name: str, stage: Stage) -> Post:
         await services.organisations.set_disabled(operator, "outsider", True)
     if name == "continue_log":
         await stage.ledger.judge(lambda _, size: Hold("restored", stage.now[0], size))
+    if name == "delete_grant":
+        owner, key = stage.owner("bank-a"), stage.ids["bank-a.dataset"]
+        grants = (await services.datasets.grants(owner)).items
+        grant = next(one.id for one in grants if one.dataset == key)
+        return Post(f"/grants/{grant}", None, owner, "DELETE")
+    if name == "delete_token":
+        issued = await services.tokens.create(admin, "", 60)
+        return Post(f"/tokens/{issued.token.id}", None, admin, "DELETE")
     if name == "resume_job":
         job = await services.jobs.get(operator, stage.ids["job"])
         error = SecureFlowError("internal", "x").as_json()
@@ -103,18 +123,35 @@ SAME_USE_CASE = {"submit_statistics"}
 """Of `submit_job`."""
 ONCE = sorted(
     route.name
-    for module in MODULES
-    for route in module.router.routes
+    for router in (*(module.router for module in MODULES), session.ending)
+    for route in router.routes
     if isinstance(route, OnceRoute)
-    and "POST" in (route.methods or ())
+    and CHANGING & set(route.methods or ())
     and not getattr(route.endpoint, "changes_nothing", False)
     and route.name not in SAME_USE_CASE
 )
 DEEDS = [name for name in ONCE if name != "cancel_job"]
 
 
-def test_the_list_is_whole() -> None:
-    assert len(ONCE) > 10
+ONLY_ASK = {"dry_run_job", "dry_run_statistics"}
+NOT_KEPT = {
+    *("login", "create_token", "create_enrolment"),  # their answers hold a secret
+    *("enroll", "create_challenge", "renew_certificate"),  # nobody is logged in
+    *("logout", "change_password"),  # done already, they do nothing
+}
+
+
+async def test_the_list_is_whole(api: Api) -> None:
+    """All that changes something bears a repeat, and the description says which takes a key."""
+    with_key, without = set[str](), set[str]()
+    for path in api.app.openapi()["paths"].values():
+        for method, operation in path.items():
+            if method.upper() in CHANGING:
+                names = [one["name"] for one in operation.get("parameters", ())]
+                kept = "Idempotency-Key" in names
+                (with_key if kept else without).add(operation["operationId"])
+    assert without == NOT_KEPT
+    assert with_key == {*ONCE, *SAME_USE_CASE, *ONLY_ASK}
 
 
 def _done(tables: Tables) -> tuple[int, Any]:
@@ -128,7 +165,9 @@ def unheard() -> Iterator[list[int]]:
     commit, lost = MemoryUnit.commit, [0]
 
     async def lose(self: MemoryUnit) -> None:
-        deed = _done(self.tables) != _done(self._database.tables)
+        before = self._database.tables
+        deed = _done(self.tables) != _done(before)
+        deed |= len(self.tables.rows["tokens"]) < len(before.rows["tokens"])
         await commit(self)
         if deed:
             lost[0] += 1
@@ -145,11 +184,11 @@ def unheard() -> Iterator[list[int]]:
 async def test_a_commit_that_nobody_heard_of_is_told_when_asked_again(api: Api, name: str) -> None:
     post = await _post(name, api.stage)
     with unheard() as lost:
-        first = await api.call("POST", post.path, post.sender, json=post.body, headers=KEY)
+        first = await post.to(api)
     assert (first.status_code, lost) == (503, [1]), first.text
     before = len(api.stage.database.tables.pending)
-    again = await api.call("POST", post.path, post.sender, json=post.body, headers=KEY)
-    assert again.status_code in {200, 201}, again.text
+    again = await post.to(api)
+    assert again.status_code in {200, 201, 204}, again.text
     assert again.headers["idempotent-replay"] == "true"
     assert len(api.stage.database.tables.pending) == before  # it was not done again
     if name == "revoke_agent":
@@ -163,12 +202,12 @@ async def test_a_commit_that_nobody_heard_of_is_told_when_asked_again(api: Api, 
 @pytest.mark.parametrize("name", ONCE)
 async def test_what_is_kept_is_what_was_answered(api: Api, name: str) -> None:
     post = await _post(name, api.stage)
-    first = await api.call("POST", post.path, post.sender, json=post.body, headers=KEY)
-    assert first.status_code in {200, 201}, first.text
+    first = await post.to(api)
+    assert first.status_code in {200, 201, 204}, first.text
     ((_, status, body),) = api.stage.database.tables.answers.values()
-    assert (status, body) == (first.status_code, first.json())
-    again = await api.call("POST", post.path, post.sender, json=post.body, headers=KEY)
-    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert (status, body) == (first.status_code, first.json() if first.content else None)
+    again = await post.to(api)
+    assert (again.status_code, again.content) == (first.status_code, first.content)
 
 
 async def test_a_deed_whose_number_is_owed_is_done(
@@ -201,14 +240,41 @@ async def test_a_deed_that_was_not_committed_keeps_no_answer(api: Api) -> None:
 
     MemoryUnit.commit = fail  # type: ignore[method-assign]
     try:
-        first = await api.call("POST", post.path, post.sender, json=post.body, headers=KEY)
+        first = await post.to(api)
     finally:
         MemoryUnit.commit = commit  # type: ignore[method-assign]
     assert first.status_code == 503
     assert api.stage.database.tables.answers == {}
-    again = await api.call("POST", post.path, post.sender, json=post.body, headers=KEY)
+    again = await post.to(api)
     assert again.status_code == 201
     assert "idempotent-replay" not in again.headers
+
+
+async def test_a_logout_whose_answer_was_lost_is_no_error(api: Api) -> None:
+    token = await api.stage.bearer(api.stage.scientist("bank-a"))
+    headers = {**KEY, "Authorization": f"Bearer {token}"}
+    for _ in range(2):
+        answer = await api.http.post("/api/v1/logout", json={}, headers=headers)
+        assert answer.status_code == 204
+    assert (await api.http.get("/api/v1/me", headers=headers)).status_code == 401
+
+
+async def test_what_is_kept_of_a_request_says_nothing_of_its_password(api: Api) -> None:
+    """Neither the key nor a digest of the body alone, by which words could be tried."""
+    post = await _post("create_user", api.stage)
+    assert (await post.to(api)).status_code == 201
+    (((_, place), (digest, _, _)),) = api.stage.database.tables.answers.items()
+    asked = json.dumps(post.body, separators=(",", ":"), ensure_ascii=False).encode()
+    request = b"POST /api/v1/users\n" + asked
+    assert digest == hmac.digest(b"key-9", request, "sha256").hex()
+    assert place == hashlib.sha256(b"key-9").hexdigest()
+    # An answer that was kept before this was so is still found.
+    before = hashlib.sha256(request).hexdigest()
+    user = next(iter(api.stage.database.tables.answers))[0]
+    api.stage.database.tables.answers = {(user, "key-9"): (before, 201, {"id": "usr_before"})}
+    assert (await post.to(api)).json() == {"id": "usr_before"}
+    other = Post(post.path, {**post.body, "name": "eve"}, post.sender)
+    assert (await other.to(api)).json()["code"] == "idempotency_conflict"
 
 
 async def test_whoever_cancelled_and_did_not_hear_it_is_told_so(api: Api) -> None:

@@ -174,7 +174,7 @@ class SqlIdempotency:
             raise self._unit.fail(
                 SecureFlowError(
                     "fenced",
-                    f"The idempotency key {key} is being used by another request right now.",
+                    "This Idempotency-Key is being used by another request right now.",
                     "Repeat the request: it gets the first one's answer.",
                 )
             )

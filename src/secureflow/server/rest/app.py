@@ -65,6 +65,7 @@ def described_app() -> FastAPI:
     )
     api = APIRouter(prefix=PREFIX)
     api.include_router(session.router)
+    api.include_router(session.ending)
     api.include_router(organisations.secret_router)
     api.include_router(renewals.router)
     for module in (users, organisations, charter, projects, datasets, jobs, statistics):

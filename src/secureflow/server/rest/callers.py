@@ -51,6 +51,13 @@ async def caller_of(
     return known
 
 
+def token_of(
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> str:
+    """Return the bearer token that a request carries, valid or not, or nothing."""
+    return credentials.credentials if credentials else ""
+
+
 def bearer_of(request: Request) -> str:
     """Return the bearer token that a request carries, or nothing."""
     scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
@@ -96,5 +103,7 @@ def address_of(request: Request) -> str:
 
 
 Use = Annotated[Services, Depends(services_of)]
+Shown = Annotated[str, Depends(token_of)]
+"""The token that a request carries: nobody has looked yet whether it is valid."""
 Caller = Annotated[Principal, Depends(caller_of)]
 """The authenticated caller; a handler that takes it cannot be reached without a valid token."""

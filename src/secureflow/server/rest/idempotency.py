@@ -1,17 +1,20 @@
-"""Idempotency keys (draft-ietf-httpapi-idempotency-key-header): a POST sent twice acts once.
+"""Idempotency keys (draft-ietf-httpapi-idempotency-key-header): what is sent twice acts once.
 
-The first success under a key is kept per user and answered again. The same key with another
-request is refused, so a key can never stand for two deeds. It is kept in the transaction of what
-was done (`application.deeds`): whoever did not hear of it, because the database or the server
-failed just then, and asks again, is told so. Answers that hold a secret are not kept (routes
-without this class), because a secret is stored nowhere: there a new one takes the place of the one
-that was made under the same key (`application.repeats`).
+That goes for all that changes something (POST, PATCH, DELETE). The first success under a key is
+kept per user and answered again. The same key with another request is refused, so a key can never
+stand for two deeds. It is kept in the transaction of what was done (`application.deeds`): whoever
+did not hear of it, because the database or the server failed just then, and asks again, is told so.
+Answers that hold a secret are not kept (routes without this class), because a secret is stored
+nowhere: there a new one takes the place of the one that was made under the same key
+(`application.repeats`). What is kept of a request is bound to its key, of which only the digest is
+stored: the body may hold a password, and nobody who reads the database can try words on it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import json
 import re
 import time
@@ -32,6 +35,8 @@ from secureflow.server.rest.bodies import Handler, StrictRoute
 from secureflow.server.rest.callers import authenticate, bearer_of, services_of
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+CHANGING: Final = frozenset({"POST", "PATCH", "DELETE"})
+"""The methods of requests that are not harmless when they are repeated."""
 _SHAPE: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -50,7 +55,7 @@ def key_of(request: Request) -> str | None:
 
 
 def changes_nothing(endpoint: _Endpoint) -> _Endpoint:
-    """Say that a POST only asks: sent twice it is answered twice, and nothing is kept of it."""
+    """Say that a request only asks: sent twice it is answered twice, and nothing is kept of it."""
     endpoint.__dict__["changes_nothing"] = True
     return endpoint
 
@@ -69,10 +74,15 @@ class _Kept:
     """One request's key, and the answer that is kept under it."""
 
     def __init__(
-        self, user: str, key: str, wanted: str, status: int, shape: Callable[[Any], Any]
+        self, user: str, key: str, asked: bytes, status: int, shape: Callable[[Any], Any]
     ) -> None:
         self.done = False
-        self._user, self._key, self._wanted = user, key, wanted
+        self._user = user
+        self._place = (
+            hashlib.sha256(key.encode()).hexdigest(),
+            hmac.digest(key.encode(), asked, "sha256").hex(),
+        )
+        self._older = (key, hashlib.sha256(asked).hexdigest())  # as it was kept before
         self._status = status
         self._shape = shape
 
@@ -82,13 +92,14 @@ class _Kept:
         Raises:
             SecureFlowError: `idempotency_conflict`.
         """
-        kept = await work.idempotency.find(self._user, self._key)
-        if kept is None:
-            return None
-        digest, status, body = kept
-        if digest != self._wanted:
-            raise conflict()
-        return JSONResponse(body, status, {"Idempotent-Replay": "true"})
+        for place, wanted in (self._place, self._older):
+            kept = await work.idempotency.find(self._user, place)
+            if kept is not None:
+                digest, status, body = kept
+                if digest != wanted:
+                    raise conflict()
+                return _again(status, body)
+        return None
 
     async def __call__(self, work: UnitOfWork, told: object) -> None:
         """Keep what a use case answers, in its own transaction."""
@@ -98,19 +109,18 @@ class _Kept:
 
     async def keep(self, work: UnitOfWork, status: int, body: Any) -> None:
         """Keep an answer."""
-        place = (self._user, self._key, self._wanted)
-        await work.idempotency.remember(*place, status, body, int(time.time()))
+        await work.idempotency.remember(self._user, *self._place, status, body, int(time.time()))
 
 
 class OnceRoute(StrictRoute):
-    """A route whose POSTs honour `Idempotency-Key`."""
+    """A route that honours `Idempotency-Key` where it changes something."""
 
     def innermost(self) -> Handler:
         """Answer again what was answered, else let FastAPI handle it."""
         inner = super().innermost()
         if getattr(self.endpoint, "changes_nothing", False):
             return inner
-        if "POST" not in (self.methods or ()):
+        if not CHANGING & set(self.methods or ()):
             return inner
         status, shape = self.status_code or 200, _shape_of(self.endpoint)
         locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -122,7 +132,7 @@ class OnceRoute(StrictRoute):
             user = await _user(request)
             lock = locks.setdefault((user, key), asyncio.Lock())
             async with lock:
-                kept = _Kept(user, key, await _digest(request), status, shape)
+                kept = _Kept(user, key, await _asked(request), status, shape)
                 return await _answer(request, inner, kept)
 
         return once
@@ -140,9 +150,13 @@ async def _user(request: Request) -> str:
     return (known or await authenticate(request, bearer_of(request))).user
 
 
-async def _digest(request: Request) -> str:
-    asked = f"{request.method} {request.url.path}\n".encode() + await request.body()
-    return hashlib.sha256(asked).hexdigest()
+async def _asked(request: Request) -> bytes:
+    return f"{request.method} {request.url.path}\n".encode() + await request.body()
+
+
+def _again(status: int, body: Any) -> Response:
+    headers = {"Idempotent-Replay": "true"}
+    return Response(None, 204, headers) if status == 204 else JSONResponse(body, status, headers)
 
 
 async def _answer(request: Request, inner: Handler, kept: _Kept) -> Response:

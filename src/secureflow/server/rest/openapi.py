@@ -1,7 +1,7 @@
 """The API description: what FastAPI cannot know is added in one place.
 
-Every operation may answer with a problem; POSTs on routes that keep answers take an idempotency
-key; a handler without a caller is open to everybody.
+Every operation may answer with a problem; what changes something on a route that keeps answers
+takes an idempotency key; a handler without a caller is open to everybody.
 """
 
 from __future__ import annotations
@@ -80,5 +80,6 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     for status, description in told.items():
         content = {MEDIA_TYPE: {"schema": _PROBLEM}}
         responses[status] = {"description": description, "content": content}
-    if method == "post" and not _SECRET_TAGS & set(operation.get("tags", ())):
+    kept = not _SECRET_TAGS & set(operation.get("tags", ()))
+    if method != "get" and (kept or operation["operationId"] == "delete_token"):
         operation.setdefault("parameters", []).append(_KEY)

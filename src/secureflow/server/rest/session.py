@@ -11,8 +11,8 @@ from secureflow.application.ports import Page
 from secureflow.domain.texts import ONE_LINE
 from secureflow.domain.users import Role, Token, User
 from secureflow.server.rest.bodies import StrictRoute, at_most
-from secureflow.server.rest.callers import Caller, Use, address_of, recognise
-from secureflow.server.rest.idempotency import key_of
+from secureflow.server.rest.callers import Caller, Shown, Use, address_of, recognise
+from secureflow.server.rest.idempotency import OnceRoute, key_of
 from secureflow.server.rest.shapes import Asked, Key, Listed, OptionalLine, listed
 
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -21,6 +21,8 @@ LOGIN_BYTES: Final = 4096
 """A name and a password, however they are escaped."""
 
 router = APIRouter(tags=["session"], route_class=StrictRoute)
+ending = APIRouter(tags=["session"], route_class=OnceRoute)
+"""What holds no secret in its answer, which may be kept."""
 
 
 class Account(BaseModel):
@@ -103,9 +105,9 @@ async def login(body: LoginRequest, request: Request, use: Use) -> Session:
 
 
 @router.post("/logout", summary="Log out", status_code=204)
-async def logout(use: Use, caller: Caller) -> None:
-    """Forget the token that this request carries."""
-    await use.tokens.logout(caller)
+async def logout(use: Use, token: Shown) -> None:
+    """Forget the token that this request carries; that it is over already is no error."""
+    await use.tokens.logout(token)
 
 
 @router.get("/me", summary="Who am I")
@@ -140,7 +142,7 @@ async def create_token(
     return _shown(issued.token, issued.text)
 
 
-@router.delete("/tokens/{key}", summary="End a token", status_code=204)
+@ending.delete("/tokens/{key}", summary="End a token", status_code=204)
 async def delete_token(key: Key, use: Use, caller: Caller) -> None:
     """End one of the caller's tokens."""
     await use.tokens.revoke(caller, key)

@@ -82,6 +82,7 @@ async def get_user(key: Key, use: Use, caller: Caller) -> Account:
 
 
 @router.patch("/{key}", summary="Change a user")
+@shown_as(account)
 async def update_user(key: Key, body: UserChange, use: Use, caller: Caller) -> Account:
     """Change display name, roles, password, or disable; the latter two end the user's tokens."""
     user = await use.users.update(
