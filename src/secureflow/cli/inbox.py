@@ -37,6 +37,8 @@ Reason = Annotated[str, typer.Option(help=t("Words for the log."))]
 Refusal = Annotated[str, typer.Option(help=t("Reason, for the submitter"))]
 Details = Annotated[bool, typer.Option("--details", help=t("Show everything, the spec too."))]
 _CONFIG = Path("agent.yaml")
+_PASSED_OVER = {"already_decided", "expired", "not_found", "record_damaged"}
+"""What a review says of a request before it goes on: nobody can decide it, or not any more."""
 
 
 @app.command("list", help=t("List the requests that wait."))
@@ -129,8 +131,8 @@ def review(config: Config = _CONFIG) -> None:
         try:
             if not _reviewed(config, item):
                 return
-        except SecureFlowError as error:  # decided elsewhere, withdrawn or expired meanwhile
-            if error.code not in {"already_decided", "expired", "not_found"}:
+        except SecureFlowError as error:
+            if error.code not in _PASSED_OVER:
                 raise
             fail(error)
     say(t("Nothing more waits.") if waiting else t("Nothing waits."))

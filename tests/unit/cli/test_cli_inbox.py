@@ -13,6 +13,7 @@ import pytest
 from rich.cells import cell_len
 
 from secureflow.agent import api
+from secureflow.agent.damage import damaged
 from secureflow.agent.inbox import item_id
 from secureflow.agent.records import InboxItem
 from secureflow.cli.decision import LINES, WIDTH, asked, screen
@@ -306,6 +307,26 @@ def test_the_review_goes_on_after_an_item_that_waits_no_more(
     status, _, err = cli("agent", "inbox", "review")
     assert (status, agent.decided) == (0, [("inbox.approve", {"item": SECOND["id"], "reason": ""})])
     assert "already_decided" in err
+
+
+def test_the_review_goes_on_past_a_damaged_item(
+    cli: Any, agent: Agent, typing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = "ef" * 32
+
+    def control(config: Path, command: str, timeout: float = 0, **arguments: Any) -> Any:
+        if command == "inbox.show" and arguments["item"] == broken:
+            raise damaged(f"inbox item {broken} cannot be read")  # as `Store.inbox_item` does
+        found = agent.control(config, command, timeout, **arguments)
+        if command == "inbox.list":  # as `Commands.inbox_list` does
+            found = [*found, {"id": broken, "job": "job_9", "state": "damaged"}]
+        return found
+
+    monkeypatch.setattr(api, "control", control)
+    typing("a\na\n")
+    status, _, err = cli("agent", "inbox", "review")
+    assert (status, err.count("record_damaged")) == (0, 1)
+    assert [one["item"] for _, one in agent.decided] == [FIRST["id"], SECOND["id"]]
 
 
 def test_the_review_ends_at_an_item_that_was_changed(cli: Any, agent: Agent, typing: Any) -> None:
