@@ -216,15 +216,12 @@ class Budgets:
         await self._learn(self._declared_policy(domain), wanted)
 
     def charge_whole(self, domain: str, job: str, spec: JobSpec) -> None:
-        """Charge a job's whole plan, as spent; the caller's transaction.
+        """Charge a job's whole plan, as spent, whatever stands; the caller's transaction.
 
         Raises:
             SecureFlowError: `budget_exceeded`.
         """
-        ledger = self._ledger(self._declared_policy(domain))
-        if ledger.state_of(job) is None:
-            ledger.reserve(job, job, charge(spec))
-            ledger.commit(job)
+        self._ledger(self._declared_policy(domain)).enter(job, charge(spec))
 
     def _declared_policy(self, domain: str) -> DatasetPrivacy:
         found = self._declaring(domain)
@@ -443,7 +440,7 @@ class Budgets:
             at = int(self._store.fact(_SCANNED) or 0)
             party = self._settings.organisation
             async for found, end in own_leaves(self._call, party, self._key, at, LEAF):
-                for signed in found:
+                for signed, _ in found:
                     self._check_held(signed)
                 at = end
             await asyncio.to_thread(self._keep_scanned, at)

@@ -21,8 +21,10 @@ async def own_leaves(
     key: str,
     start: int = 0,
     kind: str = "",
-) -> AsyncIterator[tuple[list[SignedLeaf], int]]:
+) -> AsyncIterator[tuple[list[tuple[SignedLeaf, int]], int]]:
     """Read the log; yield, page by page, what a party certainly signed, and where the page ends.
+
+    Each leaf comes with its place.
 
     Args:
         call: asks the centre (`audit.entries`).
@@ -37,10 +39,20 @@ async def own_leaves(
     at = start
     while page := _page(await call("audit.entries", {"start": at, "limit": _PAGE})):
         # Entries of others come without what is not for this organisation's eyes.
-        shown = [leaf_from_json(entry["leaf"]) for entry in page if "leaf" in entry]
+        shown = [
+            (leaf_from_json(entry["leaf"]), place)
+            for place, entry in enumerate(page, start=at)
+            if "leaf" in entry
+        ]
         at += len(page)
-        mine = [one for one in shown if one.leaf.author == party and kind in {"", one.leaf.kind}]
-        yield [one for one in mine if verify(one, key)], at
+        yield (
+            [
+                (one, place)
+                for one, place in shown
+                if one.leaf.author == party and kind in {"", one.leaf.kind} and verify(one, key)
+            ],
+            at,
+        )
 
 
 def _page(answer: JSON) -> list[dict[str, JSON]]:

@@ -5,6 +5,10 @@ snapshot of the machine, only others know better: the centre's log holds what th
 signed. A leaf with its own signature that the record lacks cannot be forged; the record has
 forgotten it, and votes and charges with it. The agent stops and says so. A centre that keeps such
 leaves to itself gains no more than from an agent that never asked.
+
+On the owner's word an agent goes on with such a record as a restored one does: every own leaf of
+the log is taken in, every job is over, with the charge that stands, and every privacy domain waits
+for what its owner says. That is one transaction; what follows it may be done again.
 """
 
 from __future__ import annotations
@@ -13,10 +17,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from secureflow.agent.budgets import LEAF as BUDGET
-from secureflow.agent.logged import take_in
+from secureflow.agent.logged import own_leaves, take_in
 from secureflow.agent.records import JobRecord
-from secureflow.agent.restored import go_on_behind, restored
+from secureflow.agent.restored import expects_older, go_on_behind, looked_back
 from secureflow.agent.store import Store
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
 from secureflow.kit.canonical import digest
@@ -26,13 +29,15 @@ from secureflow.kit.logging import get_logger
 
 JSON = Any
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
-End = Callable[[str, str], Awaitable[None]]
+Forget = Callable[[str], Awaitable[None]]
 
 CODE: Final = "record_set_back"
 NEWEST: Final = 64
-"""Own leaves that the centre is asked for."""
+"""Own leaves that the centre is asked for at a start; on the owner's word the log is read."""
 ANSWERS_WITHIN: Final = 10.0
 """Seconds in which the centre answers while the owner waits, who is answered within 15."""
+
+_JOBS: Final = 10_000
 
 _log = get_logger(__name__)
 
@@ -46,20 +51,22 @@ class Recall:
         public: its base64 signing key.
         clock: unix seconds.
         call: asks the centre.
-        end: ends a job here: (job, outcome).
+        forget: drops the files of a job that is over.
     """
 
     def __init__(
-        self, store: Store, party: str, public: str, clock: Clock, call: Call, end: End
+        self, store: Store, party: str, public: str, clock: Clock, call: Call, forget: Forget
     ) -> None:
         self._store = store
         self._party = party
         self._public = public
         self._clock = clock
         self._call = call
-        self._end = end
+        self._forget = forget
         self._lock = asyncio.Lock()
         self._done = False
+        self._read: dict[str, tuple[SignedLeaf, int]] = {}
+        self._read_to = 0
 
     async def check(self) -> None:
         """Look once, before anything is answered.
@@ -72,59 +79,63 @@ class Recall:
         async with self._lock:
             if self._known():
                 return
-            lacking = await self._lacking()
-            if lacking and restored(self._store) is not None:
-                await self._take_in(lacking)
+            lacking = self._lacking(await self._newest())
+            if expects_older(self._store):
+                await asyncio.to_thread(self._look_back, lacking)
             elif lacking:
                 raise await asyncio.to_thread(self._alarm, lacking)
             self._done = True
 
     async def accept(self) -> None:
-        """Go on with an older record, on the owner's word: what it lacks is over.
+        """Go on with an older record, on the owner's word: no job of before goes on with it.
 
-        Leaves that the log holds are taken in, so that what is signed next follows them, and the
-        jobs that they belong to end here. Budget entries are not: what was spent stays unknown, and
-        the budgets are locked until the owner says it (`agent data settle`).
+        May be repeated wherever it was cut off; the alarm is the caller's to clear, afterwards.
 
         Raises:
             SecureFlowError: `server_unreachable`, since its owner waits; those of the link.
         """
-        lacking = await self._lacking_now()
+        shown = await self._shown_now()
         async with self._lock:
-            kept = [(one, index) for one, index in lacking if one.leaf.kind != BUDGET]
-            await self._take_in(kept, behind=bool(lacking))
-            for job in sorted({one.leaf.job for one, _ in lacking} - {""}):
-                await asyncio.to_thread(self._forgotten, job)
-                await self._end(job, CODE)
-            self._done = True
+            await asyncio.to_thread(self._go_on, shown)
+            for job in await asyncio.to_thread(self._over):
+                await self._forget(job)
+            self._read, self._read_to, self._done = {}, 0, True
 
     def _known(self) -> bool:
         return self._done
 
-    async def _lacking(self) -> list[tuple[SignedLeaf, int]]:
-        """Return own leaves of the log that the record lacks, oldest first."""
+    def _lacking(self, shown: Mapping[str, tuple[SignedLeaf, int]]) -> list[tuple[SignedLeaf, int]]:
+        """Return those of own leaves that the record lacks, oldest first."""
+        lacking = [one for leaf, one in shown.items() if not self._store.has_leaf(leaf)]
+        return sorted(lacking, key=lambda one: one[1])
+
+    async def _newest(self) -> dict[str, tuple[SignedLeaf, int]]:
+        """Return the newest own leaves of the log, by their hashes."""
         answer = await self._asked()
         told = answer.get("leaves") if isinstance(answer, dict) else None
         found = [_read(one) for one in (told if isinstance(told, list) else [])[:NEWEST]]
-        lacking = [
-            (signed, index)
-            for signed, index in {one.hash(): (one, index) for one, index in found}.values()
-            if signed.leaf.author == self._party
-            and verify(signed, self._public)
-            and not self._store.has_leaf(signed.hash())
-        ]
-        return sorted(lacking, key=lambda one: one[1])
+        return {
+            one.hash(): (one, index)
+            for one, index in found
+            if one.leaf.author == self._party and verify(one, self._public)
+        }
 
-    async def _lacking_now(self) -> list[tuple[SignedLeaf, int]]:
+    async def _shown_now(self) -> dict[str, tuple[SignedLeaf, int]]:
+        """Return every own leaf of the log, by their hashes; what was read stays read."""
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
-                return await self._lacking()
+                newest = await self._newest()
+                pages = own_leaves(self._call, self._party, self._public, self._read_to)
+                async for page, end in pages:
+                    self._read |= {one.hash(): (one, index) for one, index in page}
+                    self._read_to = end
         except TimeoutError as error:
             raise SecureFlowError(
                 "server_unreachable",
                 f"The centre does not say which entries of {self._party} the record lacks.",
                 "secureflow agent doctor shows the way to the centre; then clear the alarm again.",
             ) from error
+        return newest | self._read
 
     async def _asked(self) -> JSON:
         try:
@@ -134,35 +145,52 @@ class Recall:
                 raise
             return {}  # an older centre
 
-    async def _take_in(
-        self, lacking: Sequence[tuple[SignedLeaf, int]], *, behind: bool = False
-    ) -> None:
-        def keep() -> None:
-            with self._store.transaction():
-                if behind:
-                    go_on_behind(self._store, self._clock())
-                for signed, index in lacking:
-                    take_in(self._store, signed, index)
-                self._store.note(self._clock(), "record.taken_in", leaves=len(lacking))
+    def _look_back(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+        with self._store.transaction():
+            looked_back(self._store)
+            self._take_in(lacking)
 
-        if lacking or behind:
-            await asyncio.to_thread(keep)
+    def _take_in(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+        for signed, index in lacking:
+            take_in(self._store, signed, index)
+        if lacking:
+            self._store.note(self._clock(), "record.taken_in", leaves=len(lacking))
 
-    def _forgotten(self, job: str) -> None:
-        """Know a job that was approved after the copy was made: it is over, and not begun anew."""
-        if self._store.job(job) is None:
-            with self._store.transaction():
-                self._store.add_job(JobRecord(job, digest({}), {}, b"", self._clock(), 0, CODE))
+    def _go_on(self, shown: Mapping[str, tuple[SignedLeaf, int]]) -> None:
+        """Make the record whole as far as the log goes, and end what it cannot go on with; once.
+
+        What the alarm names counts too: a centre does not unsay it.
+        """
+        store, now, lacking = self._store, self._clock(), self._lacking(shown)
+        alarm = store.fact("alarm") or {}
+        named = alarm.get("details", {}) if alarm.get("code") == CODE else {}
+        unsaid = [leaf for leaf in named.get("leaves", ()) if not store.has_leaf(leaf)]
+        if not lacking and not unsaid:
+            return
+        with store.transaction():
+            go_on_behind(store, now)
+            self._take_in(lacking)
+            ended = set(store.end_all(CODE))
+            for job in {*named.get("jobs", ()), *(one.leaf.job for one, _ in lacking)} - {""}:
+                if store.job(job) is None:  # approved after the copy was made: not begun anew
+                    store.add_job(JobRecord(job, digest({}), {}, b"", now, 0, CODE))
+                    ended.add(job)
+            for job in sorted(ended):
+                store.note(now, "job.finished", job, outcome=CODE)
+
+    def _over(self) -> list[str]:
+        return [one.job for one in self._store.jobs(_JOBS) if one.outcome == CODE]
 
     def _alarm(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> SecureFlowError:
         jobs = sorted({one.leaf.job for one, _ in lacking} - {""})
         named = f" (jobs {', '.join(jobs)})" if jobs else ""
         error = SecureFlowError(
             CODE,
-            f"The log holds {len(lacking)} entries that {self._party} signed and that this agent's "
-            f"record lacks{named}: the record is an older copy. It takes part in nothing.",
+            f"The log holds entries that {self._party} signed and that this agent's record "
+            f"lacks{named}: the record is an older copy. It takes part in nothing.",
             "Put the newest record back and start the agent again. If that is gone: secureflow "
-            "agent clear-alarm ends those jobs here and goes on.",
+            "agent clear-alarm ends every job that runs here, locks the privacy budgets and goes "
+            "on.",
             {"jobs": jobs, "leaves": [one.hash() for one, _ in lacking]},
         )
         _log.error("record_set_back", message=error.message)

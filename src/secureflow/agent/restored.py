@@ -22,7 +22,8 @@ from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
 FACT: Final = "restored"
-"""{restored_at, taken_at, size, settled: [domain]}; times in unix seconds, `size` of the head."""
+"""{restored_at, taken_at, size, settled: [domain], looked_back?}; times in unix seconds, `size` of
+the head."""
 BEHIND: Final = "record_behind"
 """{since, settled: [domain]}: the owner went on with a record that was set back."""
 OUTCOME: Final = "restored"
@@ -80,7 +81,7 @@ class Floor:
     async def _scan(self, start: int) -> None:
         at = start if self._scanned is None else self._scanned
         async for found, end in own_leaves(self._call, self._party, self._key, at):
-            for leaf in found:
+            for leaf, _ in found:
                 if leaf.leaf.job and not self._store.has_leaf(leaf.hash()):
                     self._older.add(leaf.leaf.job)
             self._scanned = end
@@ -98,6 +99,17 @@ def check_floor(store: Store, job: str, record: JobRecord | None) -> None:
     older = record.outcome == OUTCOME if record else bool(store.leaves(job))
     if older:
         raise _older(job, told)
+
+
+def expects_older(store: Store) -> bool:
+    """Tell whether a restored record was not yet held against the log: it lacks what came since."""
+    told = restored(store)
+    return told is not None and not told.get("looked_back")
+
+
+def looked_back(store: Store) -> None:
+    """Note that it was, in the caller's transaction: what it lacks from now on is news."""
+    store.set_fact(FACT, {**(restored(store) or {}), "looked_back": True})
 
 
 def go_on_behind(store: Store, now: int) -> None:

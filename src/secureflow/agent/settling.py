@@ -76,7 +76,7 @@ class Settling:
                 domain stays locked; `invalid_file`.
         """
         found, lost = await self._lost()
-        shown = any(one.leaf.kind == LEAF for one in lost)  # the log shows that it was set back
+        shown = any(one.leaf.kind == LEAF for one, _ in lost)  # the log shows that it was set back
         if not shown and not locked(self._store, domain):
             raise SecureFlowError(
                 "budget_not_locked",
@@ -111,33 +111,33 @@ class Settling:
             )
         return _Given(job, digest(spec), parsed)
 
-    async def _lost(self) -> tuple[dict[str, SignedLeaf], list[SignedLeaf]]:
+    async def _lost(self) -> tuple[dict[str, SignedLeaf], list[tuple[SignedLeaf, int]]]:
         """Return job → own budget leaf, for those that the record lacks or cannot read, and every
         own leaf that it lacks: taken in, they make the chain whole again.
         """
         kept = self._store.leaves_of(LEAF)
         unread = {leaf.hash for leaf in kept if not leaf.bundle.get("document")}
         found: dict[str, SignedLeaf] = {}
-        lost: list[SignedLeaf] = []
+        lost: list[tuple[SignedLeaf, int]] = []
         async for page, _ in own_leaves(self._call, self._party, self._key):
-            for leaf in page:
+            for leaf, place in page:
                 known = self._store.has_leaf(leaf.hash())
-                lost += [] if known else [leaf]
+                lost += [] if known else [(leaf, place)]
                 if leaf.leaf.kind == LEAF and (not known or leaf.hash() in unread):
                     found[leaf.leaf.job] = leaf
         return found, lost
 
     def _charge(
-        self, domain: str, jobs: Mapping[str, JobSpec], leaves: Sequence[SignedLeaf]
+        self, domain: str, jobs: Mapping[str, JobSpec], leaves: Sequence[tuple[SignedLeaf, int]]
     ) -> None:
         with self._store.transaction():
             if not locked(self._store, domain):  # other domains may lack some of it too
                 go_on_behind(self._store, self._clock())
             for job, spec in jobs.items():
                 self._budgets.charge_whole(domain, job, spec)
-            for leaf in leaves:
+            for leaf, place in leaves:
                 if not self._store.has_leaf(leaf.hash()):
-                    take_in(self._store, leaf)
+                    take_in(self._store, leaf, place)
             settle(self._store, domain)
             self._store.note(self._clock(), "budget.settled", "", domain=domain, jobs=sorted(jobs))
 

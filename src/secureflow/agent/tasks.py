@@ -155,6 +155,12 @@ class Agent:
             await asyncio.to_thread(self._end, job, outcome)
             await self._forget(job)
 
+    async def forget(self, job: str) -> None:
+        """Forget files, sums and questions of a job that is over in the record; may be repeated."""
+        async with self._context.locks[job]:
+            self._sessions.drop(job)
+            await self._forget(job)
+
     async def _consent(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         del rider
         request = read(ConsentRequest, body)

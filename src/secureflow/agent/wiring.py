@@ -100,6 +100,6 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
         room,
         lambda: recall.check(),  # noqa: PLW0108  made later
     )
-    recall = Recall(store, party, key.public, clock, call, agent.end)
+    recall = Recall(store, party, key.public, clock, call, agent.forget)
     continuer = Continuer(store, witness, charter, clock, call, agent.end)
     return Assembly(agent, context, inbox, consent, attestation, continuer, recall)

@@ -11,6 +11,7 @@ from peers.agent_world import JOB, ME, ORIGIN, World
 
 from secureflow.agent.budgets import LEAF as BUDGET
 from secureflow.agent.damage import refuse_headless
+from secureflow.agent.recall import NEWEST
 from secureflow.agent.records import JobRecord
 from secureflow.agent.restored import FACT, check_unlocked, settle
 from secureflow.engines.ledger.leaves import Leaf, leaf_from_json, sign_leaf
@@ -26,7 +27,9 @@ class Centre(World):
         if kind == "log.mine":
             if isinstance(self.told, SecureFlowError):
                 raise self.told
-            return self.told if self.told is not None else {"leaves": self.mine}
+            return self.told if self.told is not None else {"leaves": self.mine[-64:][::-1]}
+        if kind == "audit.entries":
+            return {"entries": self.mine[body["start"] :][: body["limit"]]}
         return await super().call(kind, body)
 
     @property
@@ -75,6 +78,23 @@ async def asked(world: Centre) -> str:
     return caught.value.code
 
 
+async def clear_alarm(world: Centre) -> None:
+    """What `agent clear-alarm` does (`Commands.clear_alarm`)."""
+    await world.assembly.recall.accept()
+    with world.store.transaction():
+        world.store.set_fact("alarm", None)
+
+
+def outcomes(world: Centre) -> dict[str, str]:
+    return {one.job: one.outcome for one in world.store.jobs()}
+
+
+def approved(world: Centre, *jobs: str) -> None:
+    with world.store.transaction():
+        for job in jobs:
+            world.store.add_job(JobRecord(job, "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
+
+
 async def test_a_record_that_is_whole_is_looked_at_once(centre: Centre) -> None:
     assert await asked(centre) == "not_approved"
     centre.told = SecureFlowError("internal", "asked again")
@@ -108,30 +128,145 @@ async def test_a_set_back_between_two_rounds_is_noticed_and_the_newest_record_go
     assert await asked(centre) == "not_approved"
 
 
-async def test_on_the_owners_word_it_goes_on_without_those_jobs(centre: Centre) -> None:
-    with centre.store.transaction():
-        centre.store.add_job(JobRecord("job_1", "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
+async def test_on_the_owners_word_it_goes_on_without_its_jobs(centre: Centre) -> None:
+    """Also without one of which the log shows nothing: the centre chooses what it shows."""
+    approved(centre, "job_1", "job_0")
     copy = copied(centre)
     lost = centre.sign("job_1")
     spent = centre.sign("job_1", BUDGET)
     set_back(centre, copy)
     assert await asked(centre) == "record_set_back"
-    await centre.assembly.recall.accept()
-    with centre.store.transaction():
-        centre.store.set_fact("alarm", None)
+    await clear_alarm(centre)
     assert await asked(centre) == "not_approved"
     assert centre.store.has_leaf(lost)
-    assert not centre.store.has_leaf(spent)  # what was spent stays unknown: the budget refuses
     with pytest.raises(SecureFlowError, match="goes on with a record that was set back") as kept:
         check_unlocked(centre.store, "people")
     assert "data settle people" in kept.value.hint  # the way on, as after a restore
     with centre.store.transaction():
         settle(centre.store, "people")
     check_unlocked(centre.store, "people")
-    (job,) = centre.store.jobs()
-    assert job.outcome == "record_set_back"
+    assert outcomes(centre) == {"job_0": "record_set_back", "job_1": "record_set_back"}
+    assert not any(one.secret for one in centre.store.jobs())
     following = leaf_from_json(centre.store.leaf(centre.sign("job_2")).bundle["leaf"])
-    assert following.leaf.prev == lost  # its chain goes on where the log's ends
+    assert following.leaf.prev == spent  # its chain goes on where the log's ends
+
+
+async def test_what_the_owner_accepted_is_no_alarm_after_a_restart(centre: Centre) -> None:
+    copy = copied(centre)
+    centre.sign("job_1", BUDGET)
+    set_back(centre, copy)
+    assert await asked(centre) == "record_set_back"
+    await clear_alarm(centre)
+    centre.reopen()
+    assert await asked(centre) == "not_approved"
+    with pytest.raises(SecureFlowError, match="budget_locked"):
+        check_unlocked(centre.store, "people")
+
+
+@pytest.mark.parametrize("at", ["record", "files", "alarm"])
+async def test_a_clear_alarm_that_was_cut_off_is_done_again(
+    centre: Centre, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9, a full disk: wherever it was, the second one ends what the first had to."""
+    approved(centre, "job_1", "job_3")
+    copy = copied(centre)
+    centre.sign("job_1")
+    centre.sign("job_2")  # approved after the copy was made
+    set_back(centre, copy)
+    assert await asked(centre) == "record_set_back"
+    forgotten: list[str] = []
+
+    async def forget(job: str) -> None:
+        forgotten.append(job)
+        if at == "files":
+            raise killed
+
+    killed = RuntimeError("killed")
+    with monkeypatch.context() as patched:
+        patched.setattr(centre.assembly.recall, "_forget", forget)
+        if at == "record":
+            note = centre.store.note
+
+            def cut(now: int, deed: str, job: str = "", **facts: Any) -> None:
+                note(now, deed, job, **facts)
+                if job == "job_2":
+                    raise killed
+
+            patched.setattr(centre.store, "note", cut)
+        if at == "alarm":
+            await centre.assembly.recall.accept()
+        else:
+            with pytest.raises(RuntimeError, match="killed"):
+                await centre.assembly.recall.accept()
+    centre.reopen()
+    assert await asked(centre) == "record_set_back"
+    forgotten.clear()
+    monkeypatch.setattr(centre.assembly.recall, "_forget", forget)
+    at = "alarm"
+    await clear_alarm(centre)
+    assert outcomes(centre) == dict.fromkeys(("job_1", "job_2", "job_3"), "record_set_back")
+    assert sorted(forgotten) == ["job_1", "job_2", "job_3"]
+    finished = [one["job"] for one in centre.store.deeds() if one["deed"] == "job.finished"]
+    assert sorted(finished) == ["job_1", "job_2", "job_3"]
+    centre.reopen()
+    assert await asked(centre) == "not_approved"
+
+
+async def test_a_job_that_was_approved_before_the_newest_leaves_is_over_too(
+    centre: Centre,
+) -> None:
+    copy = copied(centre)
+    lost = centre.sign("job_waiting", "approval")
+    for _ in range(NEWEST):
+        centre.sign("job_long")
+    set_back(centre, copy)
+    assert await asked(centre) == "record_set_back"
+    assert centre.store.fact("alarm")["details"]["jobs"] == ["job_long"]
+    await clear_alarm(centre)
+    assert centre.store.has_leaf(lost)
+    assert outcomes(centre) == dict.fromkeys(("job_long", "job_waiting"), "record_set_back")
+
+
+async def test_what_the_centre_showed_once_it_does_not_unsay(centre: Centre) -> None:
+    """Else it raised the alarm and let the job of it go on, with the budgets as they stood."""
+    approved(centre, "job_1")
+    copy = copied(centre)
+    centre.sign("job_1")
+    centre.sign("job_2")
+    set_back(centre, copy)
+    assert await asked(centre) == "record_set_back"
+    Centre.logged = []
+    await clear_alarm(centre)
+    assert outcomes(centre) == {"job_1": "record_set_back", "job_2": "record_set_back"}
+    with pytest.raises(SecureFlowError, match="budget_locked"):
+        check_unlocked(centre.store, "people")
+
+
+async def test_a_log_that_is_long_is_read_on_at_the_next_try(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secureflow.agent.logged._PAGE", 1)
+    copy = copied(centre)
+    lost = centre.sign("job_1")
+    centre.sign("job_2")
+    set_back(centre, copy)
+    answered = type(centre).call
+    starts: list[int] = []
+
+    async def call(of: Centre, kind: str, body: dict[str, Any]) -> Any:
+        if kind == "audit.entries":
+            starts.append(body["start"])
+            if len(starts) == 3:
+                raise TimeoutError
+        return await answered(of, kind, body)
+
+    monkeypatch.setattr(Centre, "call", call)
+    assert await asked(centre) == "record_set_back"
+    with pytest.raises(SecureFlowError, match="server_unreachable"):
+        await centre.assembly.recall.accept()
+    await centre.assembly.recall.accept()
+    assert starts == [0, 1, 2, 2, 3]
+    assert centre.store.has_leaf(lost)
 
 
 async def test_an_owner_who_waits_for_a_centre_that_is_away_is_told(
@@ -166,6 +301,17 @@ async def test_what_a_restore_knows_to_lack_is_taken_in(centre: Centre) -> None:
     assert await asked(centre) == "not_approved"
     assert centre.store.has_leaf(lost)
     assert centre.store.fact("alarm") is None
+
+
+async def test_a_restored_record_that_is_set_back_later_says_so(centre: Centre) -> None:
+    """What was lost with the machine was taken in at its first look; what it lacks now is news."""
+    with centre.store.transaction():
+        centre.store.set_fact(FACT, {"restored_at": 2, "taken_at": 1, "size": 0})
+    assert await asked(centre) == "not_approved"
+    copy = copied(centre)
+    centre.sign("job_1")
+    set_back(centre, copy)
+    assert await asked(centre) == "record_set_back"
 
 
 async def test_a_leaf_that_is_told_twice_is_taken_in_once(centre: Centre) -> None:

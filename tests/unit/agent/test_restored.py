@@ -17,8 +17,9 @@ from secureflow.agent.settling import Settling
 from secureflow.agent.store import Store
 from secureflow.domain.specs import dump, spec_digest
 from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
+from secureflow.engines.privacy.budget import check_sums
 from secureflow.kit.errors import SecureFlowError
-from tests.unit.agent.test_budgets import BUDGET, PRIVATE, events, spent, world
+from tests.unit.agent.test_budgets import BUDGET, PRIVATE, events, finish, spent, world
 
 
 def backed_up(agent: World) -> Path:
@@ -246,6 +247,46 @@ async def test_what_the_log_alone_shows_to_be_spent_is_settled_too(tmp_path: Pat
     # A leaf of another domain may have been taken in with it: that one waits for its own word.
     assert refused_domain(agent, "another") == "budget_locked"
     assert await unsettled(agent) == "budget_not_locked"
+
+
+async def test_a_set_back_in_mid_job_gives_nothing_back(tmp_path: Path) -> None:
+    """The copy knows of one round; what the owner lets it go on with is charged for all three."""
+    agent = world(tmp_path)
+    await agent.admitted()
+    await agent.round(1)
+    agent.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    copy = agent.directory / "copy.db"
+    shutil.copy(agent.settings.record, copy)
+    await agent.round(2)
+    await agent.round(3)
+    whole, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
+    agent.entries = logged(agent)
+    put_raw(agent, copy)
+    await agent.assembly.recall.accept()
+    assert await spent(agent) == pytest.approx(whole)
+    assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
+    assert await spent(agent) == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("rounds", [0, 1])
+async def test_what_was_charged_for_less_is_charged_whole_on_the_owners_word(
+    tmp_path: Path, rounds: int
+) -> None:
+    """An older version lowered it, or a job was finished that nobody knew to be set back."""
+    agent = world(tmp_path)
+    await agent.admitted()
+    for number in range(1, rounds + 1):
+        await agent.round(number)
+    whole, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
+    await finish(agent)
+    assert await spent(agent) < whole
+    agent.entries = logged(agent)
+    put_back(agent, backed_up(agent))
+    assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
+    assert await spent(agent) == pytest.approx(whole)
+    agent.reopen()
+    assert await spent(agent) == pytest.approx(whole)
+    check_sums(agent.store.budget_events("customers"))
 
 
 async def set_back(tmp_path: Path) -> tuple[World, float, dict[str, Any]]:

@@ -124,15 +124,15 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "Put the newest database back.": "请放回最新的数据库。",
     # agent.recall and the course
-    "The log holds {} entries that {} signed and that this agent's record lacks{}: the record is "
-    "an older copy. It takes part in nothing.": (
-        "日志中有 {0} 条由 {1} 签署、而本代理的记录所缺的条目{2}：该记录是较早的副本。"
+    "The log holds entries that {} signed and that this agent's record lacks{}: the record is an "
+    "older copy. It takes part in nothing.": (
+        "日志中有由 {0} 签署、而本代理的记录所缺的条目{1}：该记录是较早的副本。"
         "本代理不参与任何任务。"
     ),
     "Put the newest record back and start the agent again. If that is gone: secureflow agent "
-    "clear-alarm ends those jobs here and goes on.": (
+    "clear-alarm ends every job that runs here, locks the privacy budgets and goes on.": (
         "请放回最新的记录并重新启动代理。若它已丢失："
-        "secureflow agent clear-alarm 会在此结束这些任务并继续。"
+        "secureflow agent clear-alarm 会在此结束所有运行中的任务、锁定隐私预算并继续。"
     ),
     "{} signed another {} entry of job {} in the place of one that the log holds already: its "
     "agent runs on an older copy of its record.": (

@@ -10,7 +10,8 @@ limit (ε, δ), both fixed by the owner. What holds (SECURITY.md, "Differential 
   nobody knows whether it is stored, the object refuses everything until it is loaded again;
 - a void gives back only what this process itself reserved and has not run: after a restart every
   open reservation is spent;
-- a commit may lower the charge to what was really released, never raise it;
+- a commit may lower the charge to what was really released, never raise it; only the owner's word
+  does (`enter`);
 - events form a hash chain; the owner's own ledger leaves name heads of it, and a state that lacks
   one (a restored backup) is refused.
 
@@ -149,14 +150,17 @@ class BudgetLedger:
         """
         after = self.would_be(charge)
         if after > self.limit.epsilon:
-            raise SecureFlowError(
-                "budget_exceeded",
-                f"{job} would bring {self.limit.domain} to ε = {after:.3f} at "
-                f"δ = {self.limit.delta:g}; the owner allows {self.limit.epsilon:g}.",
-                _HINT,
-                {"domain": self.limit.domain, "spent": self.spent, "after": after},
-            )
+            raise self._exceeded(job, after)
         return after
+
+    def _exceeded(self, job: str, after: float) -> SecureFlowError:
+        return SecureFlowError(
+            "budget_exceeded",
+            f"{job} would bring {self.limit.domain} to ε = {after:.3f} at "
+            f"δ = {self.limit.delta:g}; the owner allows {self.limit.epsilon:g}.",
+            _HINT,
+            {"domain": self.limit.domain, "spent": self.spent, "after": after},
+        )
 
     def commit(self, reservation: str, released: Charge | None = None) -> None:
         """Say that the job ran; `released` may be less than reserved (it stopped early).
@@ -191,6 +195,27 @@ class BudgetLedger:
         self._store({"kind": "void", "id": reservation})
         known.state = "voided"
 
+    def enter(self, job: str, charge: Charge) -> None:
+        """Count a job's charge as spent on its owner's word, whatever stands under its name.
+
+        The record may have forgotten what it was charged, or have charged it for less.
+
+        Raises:
+            SecureFlowError: `budget_exceeded`, `budget_unsettled`.
+        """
+        self._check_settled()
+        known = self._reservations.get(job)
+        if known is not None and known.state == "committed" and _covers(known.charge, charge):
+            return
+        others = (one for name, one in self._reservations.items() if name != job)
+        after = self._epsilon((*_counted(others), *charge))
+        if after > self.limit.epsilon:
+            raise self._exceeded(job, after)
+        self._reservations[job] = _Reservation(job, charge, "reserved")
+        told = [m.as_json() for m in charge]
+        self._store({"kind": "reserve", "id": job, "job": job, "charge": told})
+        self.commit(job)
+
     def covers(self, reservation: str, released: Charge) -> bool:
         """Tell whether a reservation that was not given back pays for what was released."""
         known = self._reservations.get(reservation)
@@ -206,8 +231,7 @@ class BudgetLedger:
     @property
     def charges(self) -> Charge:
         """Everything that counts: reserved, committed and unknown."""
-        counted = (r.charge for r in self._reservations.values() if r.state != "voided")
-        return tuple(m for charge in counted for m in charge)
+        return _counted(self._reservations.values())
 
     @property
     def spent(self) -> float:
@@ -216,7 +240,9 @@ class BudgetLedger:
 
     def would_be(self, charge: Charge) -> float:
         """Return ε if the charge were added, `rdp-filter`; 0 while nothing is charged."""
-        together = (*self.charges, *charge)
+        return self._epsilon((*self.charges, *charge))
+
+    def _epsilon(self, together: Charge) -> float:
         return convert(renyi(together), self.limit.delta, FILTER) if together else 0.0
 
     def report(self) -> dict[str, Any]:
@@ -375,6 +401,10 @@ def reserve_all(
         for ledger in held:
             ledger.void(reservation)
         raise
+
+
+def _counted(reservations: Iterable[_Reservation]) -> Charge:
+    return tuple(m for one in reservations if one.state != "voided" for m in one.charge)
 
 
 def _covers(reserved: Charge, released: Charge) -> bool:
