@@ -18,7 +18,7 @@ from secureflow.application.asking import Asking
 from secureflow.application.driving import passes
 from secureflow.application.ports import Begin, Ledger
 from secureflow.application.recording import foreign_leaf
-from secureflow.application.recosigning import PATIENCE, Recosigning
+from secureflow.application.recosigning import PATIENCE, Recosigning, anew
 from secureflow.domain.jobs import Job
 from secureflow.engines.ledger.ends import FINISHED, End
 from secureflow.engines.ledger.leaves import leaf_from_json
@@ -84,6 +84,12 @@ class OverdueEnds:
         finally:
             self._telling.discard(party)
 
+    async def over(self, jobs: Sequence[str]) -> list[str]:
+        """Return those of the jobs that have ended, or that there are none of: it was restored."""
+        async with self._begin() as work:
+            found = {name: await work.jobs.find(name) for name in jobs}
+        return [name for name, job in found.items() if job is None or job.state.final]
+
     async def _told(self, party: str, name: str) -> bool:
         """Ask a party to finish a job if it is over; False for one that is silent."""
         try:
@@ -108,7 +114,7 @@ class OverdueEnds:
         }  # fmt: skip
         ask = Ask((party,), "finish", body, patience=PATIENCE)
         seq = _FIRST_SEQ + noted_size(note)
-        answers = await self._asking.perform(job.id, seq, ask, asyncio.Event())
+        answers = await self._asking.perform(job.id, anew(_FIRST_SEQ), ask, asyncio.Event())
         reply = answers["replies"][party]
         if reply.get("leaf") and await self._taken(job, seq, party, reply):
             await self._recosigning.ask(job.id, tuple(_keys(job)))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Sequence
 from typing import Final
 
 from secureflow.application.asking import Asking
 from secureflow.application.ports import Courier, Ledger
-from secureflow.engines.ledger.notes import noted_size
 from secureflow.engines.ledger.setback import head_only
 from secureflow.engines.script import Ask
 from secureflow.kit.clock import Ticks
@@ -66,5 +66,13 @@ class Recosigning:
         body = {"job": job, "head": head_only(note)}
         ask = Ask(there, "cosign", body, need=0, patience=PATIENCE)
         with contextlib.suppress(SecureFlowError):  # the bundle says whose cosignature it lacks
-            await self._asking.perform(job, _FIRST_SEQ + noted_size(note), ask, asyncio.Event())
+            await self._asking.perform(job, anew(_FIRST_SEQ), ask, asyncio.Event())
         return True
+
+
+def anew(first: int) -> int:
+    """Return the number of a question that is asked again, and never was under this number.
+
+    A party gives its last answer to a number again, a refusal too, whatever has changed since.
+    """
+    return first + secrets.randbelow(_FIRST_SEQ)

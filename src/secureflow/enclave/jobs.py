@@ -76,6 +76,7 @@ class EnclaveJob:
         self._lock = asyncio.Lock()
         self._whole = Whole()
         self._storing: asyncio.Future[dict[str, JSON]] | None = None
+        self._over = False
 
     @property
     def keys(self) -> dict[str, str]:
@@ -211,6 +212,7 @@ class EnclaveJob:
 
     async def close(self) -> None:
         """Let work in threads end before the job is forgotten; nobody waits for its models."""
+        self._over = True
         if self._storing is not None:
             self._storing.cancel()  # it may wait for room at the centre for minutes
         async with self._lock:
@@ -230,6 +232,8 @@ class EnclaveJob:
                     "A round opens once. Keep both certificates: together they are evidence.",
                 )
             if not released.stored:
+                if self._over:  # it ended while this was computed
+                    raise SecureFlowError("job_not_open", f"Job {self.plan.job} is over.")
                 self._storing = asyncio.ensure_future(self._store(step))
                 released.answer |= await self._storing
                 released.stored = True

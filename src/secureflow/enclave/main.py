@@ -5,6 +5,7 @@ It imports only what is measured (`adapters.tee`, `adapters.link`, wire, engines
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from secureflow.adapters.link import CredentialFiles, Link, UplinkServer
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.domain.exits import exit_code
+from secureflow.enclave.endings import forget_ended
 from secureflow.enclave.identity import revival
 from secureflow.enclave.settings import EnclaveSettings, no_attester
 from secureflow.enclave.worker import Worker
@@ -78,9 +80,11 @@ async def serve(settings: EnclaveSettings) -> None:
     facts = {"process": "enclave", "uplink": place, "tee": "SIMULATED"}
     with writing(folder):
         announce_ready(settings.directory, facts)
+    asking = asyncio.create_task(forget_ended(link, worker), name="ended jobs")
     try:
         await link.run()
     finally:
+        asking.cancel()
         await uplink.stop()
 
 

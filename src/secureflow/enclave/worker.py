@@ -89,6 +89,11 @@ class Worker:
             )
         return job
 
+    @property
+    def open_jobs(self) -> list[str]:
+        """The jobs of which this enclave holds anything."""
+        return list(self._jobs)
+
     async def _open(self, body: Body) -> JSON:
         plan = verify_plan(body, self._clock())
         recipients = verify_recipients(plan, body.get("generation"), body.get("recipients"))

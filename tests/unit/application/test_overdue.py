@@ -219,3 +219,17 @@ async def test_what_would_break_the_story_is_not_taken(stage: Stage, lie: str) -
 
 def _hash(parties: Back) -> Any:
     return lambda bundle: leaf_from_json(bundle["leaf"]).hash()
+
+
+async def test_what_is_asked_again_is_another_request_also_where_the_log_does_not_grow(
+    stage: Stage,
+) -> None:
+    """A party's desk gives its last answer again under an id: a refusal outlives its cause."""
+    job, parties = await abandoned(stage)
+    parties.away, parties.refusing = (), BANKS
+    overdue, audit = telling(stage, parties)
+    for _ in range(2):
+        await overdue.tell("bank-b", [job.id])
+        await audit._recosign.ask(job.id, BANKS)
+    assert len(parties.asked) == 2 * (1 + len(BANKS))
+    assert len(parties.ids) == len(parties.asked)

@@ -27,9 +27,11 @@ class Parties:
     def __init__(self, stage: Stage, away: Any = (), refusing: Any = ()) -> None:
         self.stage, self.away, self.refusing = stage, away, refusing
         self.asked: list[tuple[str, str]] = []
+        self.ids: set[str] = set()
 
     async def ask(self, request: Request) -> dict[str, Any]:
         self.asked.append((request.verb, request.party))
+        self.ids.add(request.id)
         if request.party in self.refusing:
             raise SecureFlowError("end_left_out", "An entry of ours is left out.")
         assert not parse_note(request.body["head"]).cosigners(

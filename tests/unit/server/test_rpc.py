@@ -10,6 +10,7 @@ import pytest
 from secureflow.adapters.link import PeerIdentity, Standing
 from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
+from secureflow.domain.jobs import JobState
 from secureflow.engines.ledger.merkle import verify_consistency
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, spiffe_id
@@ -245,3 +246,15 @@ async def test_an_organisation_has_so_many_turns_and_takes_none_from_others(desk
     for _ in range(50):  # the operator's own is not paced: it is refused here for another reason
         with refused("certificate_revoked"):
             await desk.desk.authorise(ENCLAVE, "1")
+
+
+async def test_an_enclave_hears_which_of_its_jobs_are_over(desk: Desk) -> None:
+    stage = desk.stage
+    job = await stage.services.jobs.get(stage.operator, stage.ids["job"])
+    enclave = PeerIdentity("enclave", ENCLAVE, "1")
+    body = {"jobs": [job.id, "job_lost"]}  # a centre that was restored knows nothing of it
+    assert await desk.desk.call(enclave, "job.ends", body) == {"over": ["job_lost"]}
+    await stage.finish(job, state=JobState.FAILED)
+    assert await desk.desk.call(enclave, "job.ends", body) == {"over": [job.id, "job_lost"]}
+    with refused("invalid_request"):
+        await desk.desk.call(enclave, "job.ends", {"jobs": ["../x"]})
