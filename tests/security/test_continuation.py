@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from peers.agent_world import JOB, ME, ORIGIN, World
@@ -16,6 +17,7 @@ from secureflow.agent.budgets import LEAF as BUDGET
 from secureflow.agent.continuing import ACCUSED, AGAIN, SIGNED, Continuer
 from secureflow.agent.headwatch import HeadWatch
 from secureflow.agent.records import JobRecord, OwnLeaf
+from secureflow.application import continuing
 from secureflow.application.continuing import AT_ONCE, MAX_WEIGHT, Continuing
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.continuation import Continuation
@@ -23,7 +25,7 @@ from secureflow.engines.ledger.leaves import Leaf, leaf_from_json, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
 from secureflow.kit.crypto import SigningKey
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.doubles import MemoryDatabase, MemoryLedger, NotingDriver
 
 NAME = f"{ORIGIN}~2"
@@ -558,3 +560,34 @@ async def test_what_does_not_open_is_not_taken(
 
 def test_the_start_is_what_the_tree_says(world: Operator) -> None:
     assert leaf_hash(entries(world)[4]).hex() in world.positions
+
+
+async def test_a_retry_of_what_could_not_be_written_costs_no_quota(
+    world: Operator, centre: Continuing, ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuing, "UNNUMBERED", 2)
+    most = 5 + 2  # five entries were lost
+    with monkeypatch.context() as patched:
+        full = InfrastructureError("disk_full", "The disk of the centre is full.")
+        patched.setattr(centre._ledger, "append", AsyncMock(side_effect=full))
+        for _ in range(most + 1):
+            ticks.now += 5.0
+            with pytest.raises(InfrastructureError):
+                await centre.take_again(ME, [leaf_of(world)])
+    assert await centre.take_again(ME, [leaf_of(world)]) == 1
+    for number in range(2, most + 1):  # and nobody gets more than the log lost
+        await centre.take_again(ME, [leaf_of(world, at=number)])
+    with pytest.raises(SecureFlowError, match="quota_exceeded"):
+        await centre.take_again(ME, [leaf_of(world, at=99)])
+
+
+async def test_what_an_earlier_version_counted_still_counts(
+    world: Operator, centre: Continuing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuing, "UNNUMBERED", 0)
+    async with centre._begin() as work:
+        await work.set_setting(f"submitted_again/{ME}", 4)
+        await work.commit()
+    await centre.take_again(ME, [leaf_of(world)])
+    with pytest.raises(SecureFlowError, match="quota_exceeded"):
+        await centre.take_again(ME, [leaf_of(world, at=99)])

@@ -52,6 +52,8 @@ HISTORY: Final = "charter_history"
 _AGAIN: Final = "submitted_again"
 UNNUMBERED: Final = 1000
 """Entries that one member may have signed and that never got a number before a gap."""
+PAID: Final = 200
+"""Entries of one member that were counted and may not be in the log: its last two batches."""
 PER_SECOND: Final = 2.0
 AT_ONCE: Final = 20
 """Batches of one member."""
@@ -199,18 +201,22 @@ class Continuing:
     async def _count(self, organisation: str, leaves: Sequence[PendingLeaf]) -> None:
         """Count what the log does not hold yet: a member lost no more than the log did.
 
+        What was counted and could not be written then is not counted again.
+
         Raises:
             SecureFlowError: `quota_exceeded`.
         """
         hashes = {leaf_hash(one.data) for one in leaves}
-        fresh = [one for one in hashes if await self._ledger.find(one) is None]
+        lacking = [one.hex() for one in hashes if await self._ledger.find(one) is None]
         name = f"{_AGAIN}/{organisation}"
         async with self._begin() as work:
             await work.lock(name)
             charter = await stored(work, CURRENT)
             gaps = charter.charter.continuations if charter else ()
             most = sum(one.lost for one in gaps) + UNNUMBERED
-            taken = int(await work.setting(name) or 0) + len(fresh)
+            before, paid = _counted(await work.setting(name))
+            fresh = sorted(set(lacking) - set(paid))
+            taken = before + len(fresh)
             if taken > most:
                 raise SecureFlowError(
                     "quota_exceeded",
@@ -220,7 +226,7 @@ class Continuing:
                     {"limit": most},
                 )
             if fresh:
-                await work.set_setting(name, taken)
+                await work.set_setting(name, {"taken": taken, "paid": [*paid, *fresh][-PAID:]})
                 await work.commit()
 
     async def states(self, organisation: str, jobs: Sequence[str]) -> dict[str, str]:
@@ -290,6 +296,13 @@ async def remember(work: UnitOfWork, signed: SignedCharter) -> None:
     if known is not None:
         others = [one for one in known if one["charter"] != signed.charter.json()]
         await work.set_setting(HISTORY, [*others, signed.json()])
+
+
+def _counted(value: JSON) -> tuple[int, list[str]]:
+    """Return how many were counted, and which last; earlier versions kept the number alone."""
+    if isinstance(value, dict):
+        return int(value["taken"]), list(value["paid"])
+    return int(value or 0), []
 
 
 def _check_weight(leaves: Sequence[JSON]) -> None:
