@@ -12,12 +12,14 @@ import contextlib
 import json
 import os
 import socket
+import sqlite3
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from secureflow.kit.canonical import parse_json
+from secureflow.kit.disk import Place, fault_of
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
@@ -108,6 +110,19 @@ class ControlServer:
         except TypeError as error:
             reason = f"The arguments do not fit: {error}."
             return {"error": SecureFlowError("invalid_request", reason).as_json()}
+        except Exception as error:  # noqa: BLE001  the edge of a command: its owner must hear of it
+            return {"error": self._fault(error).as_json()}
+
+    def _fault(self, error: Exception) -> SecureFlowError:
+        """Name what a command met: a fault of this machine, or a defect."""
+        if isinstance(error, OSError | sqlite3.Error):
+            known = fault_of(error, Place(self._path.parent, "own files"))
+            if known is not None:
+                return known
+        _log.exception("command_failed")
+        return SecureFlowError(
+            "internal", "The agent met a defect.", "The agent's log has the trace."
+        )
 
 
 def call(path: Path, command: str, arguments: Mapping[str, JSON], timeout: float) -> JSON:

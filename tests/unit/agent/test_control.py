@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import stat
 from collections.abc import AsyncIterator
@@ -29,9 +30,13 @@ async def hang() -> None:
     await asyncio.Event().wait()
 
 
+async def fail(number: int) -> None:
+    raise OSError(number, "it failed")
+
+
 @contextlib.asynccontextmanager
 async def serving(path: Path) -> AsyncIterator[ControlServer]:
-    server = ControlServer(path, {"add": add, "refuse": refuse, "hang": hang})
+    server = ControlServer(path, {"add": add, "refuse": refuse, "hang": hang, "fail": fail})
     await server.start()
     try:
         yield server
@@ -58,6 +63,8 @@ async def test_commands_answer(tmp_path: Path) -> None:
         assert await code(path, "refuse") == "not_found"
         assert await code(path, "nothing") == "unknown_command"
         assert await code(path, "add", c=3) == "invalid_request"
+        assert await code(path, "fail", number=errno.ENOSPC) == "disk_full"
+        assert await code(path, "fail", number=errno.ECONNREFUSED) == "internal"
         assert await code(path, "hang", patience=0.05) == "agent_silent"
     assert not path.exists()
     assert await code(path, "add") == "agent_not_running"

@@ -346,3 +346,21 @@ async def test_other_errors_are_left_as_they_are(world: World) -> None:
     other = SecureFlowError("key_mismatch", "Another key.")
     assert await world.revival(other) is other
     assert world.asked == []
+
+
+async def test_a_look_that_fails_itself_ends_no_agent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = await world.enrol()
+
+    def unreadable(_: Any) -> Any:
+        raise SecureFlowError("not_enrolled", "The credentials cannot be read just now.")
+
+    broken = SecureFlowError("link_broken", "It broke.")
+    with monkeypatch.context() as patched:
+        patched.setattr(world.revival, "_holds", unreadable)
+        told = await link._looked_at(broken)
+        assert told is not None
+        assert told.code == "not_enrolled"
+    (world.directory / "ca.pem").unlink()  # it is known since the link was dialled
+    assert await link._looked_at(broken) is not None

@@ -113,7 +113,7 @@ class Link:
                 try:
                     await self._once()
                 except SecureFlowError as error:
-                    self._say(await self._recover(error))
+                    self._say(await self._looked_at(error))
                 await self._backoff.wait()
         finally:
             await self._desk.stop()
@@ -200,6 +200,13 @@ class Link:
     async def close(self) -> None:
         """Hang up: for a link that was only asked something and never ran."""
         await self._hang_up()
+
+    async def _looked_at(self, error: SecureFlowError) -> SecureFlowError | None:
+        """Return what is wrong with the link; where the look itself fails, that is: it goes on."""
+        try:
+            return await self._recover(error)
+        except SecureFlowError as failure:
+            return failure
 
     def _say(self, error: SecureFlowError | None) -> None:
         """Tell why the link is down, and how much hurry there is."""

@@ -83,7 +83,7 @@ class Revival:
         return start <= at <= end
 
     def _explain(self, error: SecureFlowError) -> SecureFlowError | None:
-        authority = self._way.authority.read_text("ascii")
+        authority = self._credentials().ca.decode("ascii")
         now = self._clock()
         theirs = server_time(self._way.server, authority) if self._way.server else None
         wrong = expired(self._credentials, now, self._way.next_step)

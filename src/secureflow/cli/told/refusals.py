@@ -133,6 +133,7 @@ TEXTS: Final[dict[str, str]] = {
     "The request is not valid: {}: {}.": "请求无效：{0}：{1}。",
     "The {} is not valid: {}: {}.": "{0} 无效：{1}：{2}。",
     "The server met a defect.": "服务器遇到程序缺陷。",
+    "The agent met a defect.": "代理遇到程序缺陷。",
     "The body is not JSON.": "请求体不是 JSON。",
     "The body cannot be read.": "无法读取请求体。",
     "There is nothing at {}.": "{0} 处没有内容。",
