@@ -26,6 +26,7 @@ from secureflow.application.ports import Journalled
 from secureflow.domain.jobs import Job, JobState
 from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk import Client
 from secureflow.server.initialise import initialise
 from secureflow.server.settings import ServerSettings
 from tests import nursery
@@ -165,6 +166,12 @@ def test_broken_rows_stop_neither_the_start_nor_others_nor_a_cancellation(centre
 
         until(lambda: job()["state"] == "paused")
         assert job()["error"]["code"] == "record_damaged"
+        bearer = headers["Authorization"].removeprefix("Bearer ")
+        with (
+            Client(server.facts["rest"], bearer, centre / "ca" / "ca.pem") as client,
+            pytest.raises(SecureFlowError, match="job_paused"),  # though the stream stays open
+        ):
+            client.jobs.wait("job_1", timeout=PAUSE)
         listed = server.http.get("/api/v1/jobs", headers=headers).json()
         assert ([one["id"] for one in listed["items"]], listed["damaged"]) == (["job_1"], ["job_0"])
         lost = server.http.get("/api/v1/jobs/job_0", headers=headers)
