@@ -23,11 +23,13 @@ from typing import Any, Final
 
 import yaml
 
-from secureflow.agent.keeping import IDENTITY, LOCK, alone, check_present
+from secureflow.agent.damage import load_json
+from secureflow.agent.keeping import IDENTITY, LOCK, alone, check_present, compare
+from secureflow.agent.recall import CODE as SET_BACK
 from secureflow.agent.restored import FACT, OUTCOME
 from secureflow.agent.schema import MIGRATIONS
 from secureflow.agent.settings import AgentSettings
-from secureflow.agent.store import Store
+from secureflow.agent.store import Store, reached_in
 from secureflow.engines.ledger.leaves import leaf_from_json, verify
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.archive import (
@@ -47,7 +49,7 @@ from secureflow.kit.folder import FILE as VERSION
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.pki import write_private
 from secureflow.kit.recordmark import FILE as MARK
-from secureflow.kit.recordmark import RecordMark, write_mark
+from secureflow.kit.recordmark import RecordMark, read_mark, write_mark
 from secureflow.kit.tenancy import scratch
 from secureflow.kit.version import __version__
 from secureflow.kit.whole import flush_directory, write_whole
@@ -90,7 +92,8 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
 
     Raises:
         SecureFlowError: `record_missing`, `not_enrolled`, `key_unreadable`, `key_exposed`,
-            `backup_exists`, `backup_unwritable`, `weak_password`, `store_unreadable`.
+            `backup_exists`, `backup_unwritable`, `weak_password`, `store_unreadable`,
+            `record_foreign`, `record_set_back`: what no agent goes on with is no backup of today.
     """
     settings = AgentSettings.load(config)
     if passphrase is not None:
@@ -99,12 +102,14 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
     check_present(settings)
     if not settings.record.exists():
         raise _nothing(settings)
+    mark = read_mark(settings.directory)  # before the record, which an agent keeps ahead of it
     try:
         # In the agent's own folder: what is scrubbed must not lie on another disk meanwhile.
         with scratch(settings.directory, ".backup-") as place:
             copy = place / "agent.db"
             who = {"party": settings.organisation, "key": _signing_key(settings).public}
             facts = {**who, **_copy_record(settings.record, copy)}
+            _check_newest(settings.record, copy, mark)
             files, named = _files(config, settings, copy)
             told = {"made_at": system_clock(), "version": __version__, "named": named, **facts}
             return write_backup(target, AGENT, told, files, _keys(settings), passphrase)
@@ -175,6 +180,35 @@ def _copy_record(record: Path, copy: Path) -> dict[str, JSON]:
             f"The agent's record {record} cannot be copied: {error}.",
             "Look for free space, and whether the agent's version is this one.",
         ) from error
+
+
+def _check_newest(record: Path, copy: Path, mark: RecordMark | None) -> None:
+    """Refuse a copy of a record that its folder, or the log, knows to be an older one.
+
+    A backup of it bears the date of today: whoever restores it would settle what was spent since
+    today only, and backups of before would be cleared away for it.
+
+    Raises:
+        SecureFlowError: `record_foreign`, `record_set_back`.
+    """
+    with closing(sqlite3.connect(copy)) as database:
+        database.row_factory = sqlite3.Row
+
+        def one(sql: str, *values: str) -> Any:
+            return database.execute(sql, values).fetchone()
+
+        def fact(name: str) -> JSON:
+            row = one("SELECT value FROM facts WHERE name = ?", name)
+            return None if row is None else load_json(row["value"], f"the fact {name}")
+
+        def has_leaf(leaf: str) -> bool:
+            return one("SELECT 1 FROM leaves WHERE hash = ?", leaf) is not None
+
+        if mark is not None:
+            compare(record, mark, fact(IDENTITY), reached_in(one), has_leaf)
+        alarm = fact("alarm")
+    if isinstance(alarm, dict) and alarm.get("code") == SET_BACK:
+        raise SecureFlowError.from_json(alarm)
 
 
 def _files(

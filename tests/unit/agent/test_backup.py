@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from secureflow.agent.backup import back_up, restore
-from secureflow.agent.keeping import alone, check_present, keep_record
+from secureflow.agent.keeping import IDENTITY, alone, check_present, keep_record
+from secureflow.agent.recall import CODE
 from secureflow.agent.records import InboxItem, JobRecord, OwnLeaf
 from secureflow.agent.restored import FACT, OUTCOME, check_floor, check_unlocked, settle
 from secureflow.agent.settings import AgentSettings
@@ -115,6 +116,34 @@ def test_a_running_agent_is_backed_up_as_it_is_at_one_moment(config: Path, tmp_p
         with store.transaction():
             store.add_leaf(own_leaf(3))
         assert back_up(config, tmp_path / "b.tar", None).facts["leaves"] == 3
+
+
+@pytest.mark.parametrize("how", ["older", "another's", "older with its folder"])
+def test_a_record_that_no_agent_goes_on_with_is_no_backup(
+    config: Path, tmp_path: Path, how: str
+) -> None:
+    """It would bear the date of today, and the good ones be cleared away for it."""
+    settings = AgentSettings.load(config)
+    with closing(Store(settings.record)) as store:
+        keep_record(store, settings)
+    copy = tmp_path / "older.db"
+    shutil.copy(settings.record, copy)
+    with closing(Store(settings.record)) as store:
+        with store.transaction():
+            store.add_leaf(own_leaf(7))
+            if how == "another's":
+                store.set_fact(IDENTITY, "ab" * 16)
+            if how == "older with its folder":  # only the log knows
+                alarm = SecureFlowError(CODE, "The record is an older copy.")
+                store.set_fact("alarm", alarm.as_json())
+        if how == "older":
+            keep_record(store, settings)  # the folder knows of it
+    if how == "older":
+        shutil.copy(copy, settings.record)
+    error = refusal(back_up, config, tmp_path / "b.tar", None)
+    assert error.code == ("record_foreign" if how == "another's" else "record_set_back")
+    assert not (tmp_path / "b.tar").exists()
+    assert not list(config.parent.glob(".backup-*"))
 
 
 def test_it_comes_back_and_says_that_it_was_restored(config: Path, tmp_path: Path) -> None:
