@@ -8,7 +8,7 @@ content key, which is sealed to each agent's recipient key.
 from __future__ import annotations
 
 import asyncio
-import tempfile
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,11 @@ from secureflow.engines.sealing import (
 from secureflow.engines.training.noising import next_state, noise_of
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.tenancy import scratch, temporary
 
 JSON = Any
 _FLOAT: Final = 4
+_FOLDER: Final = ".secureflow-model-"
 
 
 class Blobs(Protocol):
@@ -144,12 +146,12 @@ async def load_sealed(
 async def _load(
     blobs: Blobs, digest: str, artifact: str, parameters: int, size: int, key: bytes | None
 ) -> GlobalModel:
-    place = Place(Path(tempfile.gettempdir()), "temporary files", "the enclave")
+    place = Place(temporary(), "temporary files", "the enclave")
     place.demand(size)
-    with writing(place, size):
-        directory = tempfile.TemporaryDirectory(prefix="secureflow-")
-    with directory as name:
-        path = Path(name) / "model"
+    with contextlib.ExitStack() as stack:
+        with writing(place, size):
+            folder = stack.enter_context(scratch(place.folder, _FOLDER))
+        path = folder / "model"
         await blobs.fetch(artifact, path, size)
         model = await asyncio.to_thread(_read, path, parameters, key)
     if model.digest != digest:

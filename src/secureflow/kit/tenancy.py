@@ -20,6 +20,7 @@ from secureflow.kit.errors import SecureFlowError
 
 _MADE: Final = re.compile(r"[a-z0-9_]{8}")
 """What `tempfile` puts after a prefix."""
+_TEMPORARY: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  folders in them are 0700
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
@@ -62,6 +63,20 @@ def scratch(parent: Path, prefix: str) -> Iterator[Path]:
     finally:
         shutil.rmtree(place, ignore_errors=True)
         os.close(handle)
+
+
+def temporary() -> Path:
+    """Return the folder for temporary files: the first that is there and this user may write in.
+
+    Nothing is written to find out, unlike `tempfile.gettempdir`, which calls a full disk a folder
+    that is missing, and takes another one, the working folder last, for good. A full one is chosen:
+    whoever writes there waits for room.
+    """
+    told = [Path(named) for name in ("TMPDIR", "TEMP", "TMP") if (named := os.environ.get(name))]
+    for place in (*told, *_TEMPORARY):
+        if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+            return place.absolute()
+    return _TEMPORARY[0]
 
 
 def _made(parent: Path, prefix: str) -> tuple[Path, int]:

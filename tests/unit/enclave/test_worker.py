@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,7 @@ from secureflow.engines.sealing import (
     tensor_digest,
     verify_release,
 )
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 
 async def refused(awaitable: JSON) -> SecureFlowError:
@@ -397,3 +400,49 @@ async def test_a_job_is_opened_again_after_its_moments(tmp_path: Path) -> None:
         assert world.public == before
         await whole_round(world, 1)
         assert (await refused(world.open(generation=3))).code == "model_conflict"
+
+
+async def test_what_a_killed_enclave_left_goes(
+    world: EnclaveWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while it loads a model (out of memory, say), it is killed sooner the next time."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    model = await _released(world)
+    left, other = (tmp_path / f"{name}abcdefgh" for name in (".secureflow-model-", "secureflow-"))
+    for folder in (left, other):
+        folder.mkdir(0o700)
+        (folder / "model.part").write_bytes(bytes(1000))
+    await world.open(generation=2, model=model)
+    assert not left.exists()
+    assert other.exists()  # nobody's: an owner may have made it
+
+
+async def _released(world: EnclaveWorld) -> JSON:
+    first = await whole_round(world, 1)
+    await world.restart()
+    return {"digest": first["model"], "artifact": first["artifact"], "size": first["size"]}
+
+
+async def test_no_room_for_temporary_files_is_waited_for(
+    world: EnclaveWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is probed and no other folder is taken; `internal` would be kept as the answer."""
+    model, real = await _released(world), os.open
+
+    def full(path: object, flags: int, *more: object, **named: object) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, flags, *more, **named)  # type: ignore[call-overload]
+
+    def unmade(path: object, *_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", full)
+        patched.setattr(os, "mkdir", unmade)
+        with pytest.raises(InfrastructureError) as caught:
+            await world.open(generation=2, model=model)
+    assert caught.value.code == "disk_full"
+    await world.open(generation=2, model=model)

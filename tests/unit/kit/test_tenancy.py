@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.tenancy import scratch, tenant
+from secureflow.kit.tenancy import scratch, temporary, tenant
 
 REFUSAL = SecureFlowError("server_running", "it runs")
 PREFIX = ".gathering-"
@@ -106,3 +106,18 @@ def test_what_is_not_its_own_stays(tmp_path: Path, case: str) -> None:
     assert (other / "precious").exists()
     if case not in {"own", "link", "file"}:
         assert (place / "table").exists()
+
+
+def test_temporary_files_go_where_this_user_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = tmp_path / "named"
+    monkeypatch.setenv("TMPDIR", str(named))
+    monkeypatch.delenv("TEMP", raising=False)
+    monkeypatch.delenv("TMP", raising=False)
+    assert temporary() == Path("/tmp")
+    named.mkdir()
+    assert temporary() == named
+    monkeypatch.setattr(os, "access", lambda place, _: place != named)  # root may always write
+    assert temporary() == Path("/tmp")
+    assert list(named.iterdir()) == []
