@@ -10,6 +10,7 @@ from typing import Any
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import DENIED, read_private
+from secureflow.kit.whole import write_result
 
 _LIMIT = 64 << 20
 
@@ -103,8 +104,8 @@ def read_secret(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a result file; raises `invalid_file`."""
+    """Write a result file, whole or not at all; raises `invalid_file`."""
     try:
-        path.write_text(text, "utf-8")
+        write_result(path, text.encode())
     except OSError as error:
         raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.") from error

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
+from secureflow.kit.disk import preallocate
 from secureflow.kit.errors import SecureFlowError
 
 app = group("Organisations.")
 enrolments = group("One-time tokens that let an agent or an enclave in.")
 parties = group("Enrolled processes and their links.")
 
+_ROOM: Final = 4096
 Slug = Annotated[str, typer.Argument(help=t("Slug of the organisation."))]
 
 
@@ -81,12 +86,13 @@ def create_enrolment(
     output: Output = Form.TABLE,
 ) -> None:
     """Make an enrolment token."""
-    with client() as connection:
+    with client() as connection, _place(save) as file:
         issued = connection.enrolments.create(organisation, kind)
+        if file is not None:
+            file.write(f"{issued.token}\n".encode())
     if save is None:
         show(issued, output, ("id", "kind", "organisation", "expires", "token"))
         return
-    write_secret(save, issued.token)
     say(t("The token is in {path}.", path=save))
 
 
@@ -118,15 +124,33 @@ def revoke(
     say(t("{what} is revoked.", what=agent))
 
 
-def write_secret(path: Path, text: str) -> None:
-    """Write a secret to a new file with mode 0600.
+@contextmanager
+def _place(path: Path | None) -> Iterator[FileIO | None]:
+    """Make a new 0600 file with room for a secret, before one is made that nobody could read.
+
+    What goes wrong meanwhile leaves no file.
 
     Raises:
-        SecureFlowError: `file_exists`.
+        SecureFlowError: `invalid_request` naming the path: there is one, or there is no room.
     """
+    if path is None:
+        yield None
+        return
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise SecureFlowError("invalid_request", f"{path}: {error.strerror}") from error
-    with os.fdopen(handle, "w") as file:
-        file.write(text + "\n")
+        raise _unusable(path, error) from error
+    with os.fdopen(handle, "wb", 0) as file, ExitStack() as stack:
+        stack.callback(path.unlink)
+        try:
+            preallocate(handle, _ROOM)
+            yield file
+            file.truncate()
+            os.fsync(handle)
+        except OSError as error:
+            raise _unusable(path, error) from error
+        stack.pop_all()
+
+
+def _unusable(path: Path, error: OSError) -> SecureFlowError:
+    return SecureFlowError("invalid_request", f"{path}: {error.strerror}")

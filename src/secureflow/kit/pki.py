@@ -30,7 +30,7 @@ from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import read_private
 from secureflow.kit.spiffe import SpiffeId, spiffe_id
-from secureflow.kit.whole import write_new
+from secureflow.kit.whole import write_new, write_whole
 
 __all__ = [
     "Authority",
@@ -96,7 +96,7 @@ class Authority:
                 f"{directory} already holds a certificate authority.",
                 "Load it, or choose another directory: a new key would cut every party off.",
             ) from error
-        (directory / "ca.pem").write_text(authority.pem)
+        write_whole(directory / "ca.pem", authority.pem.encode("ascii"), 0o666)
         return authority
 
     @classmethod

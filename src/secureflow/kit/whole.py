@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -19,19 +20,7 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
     Raises:
         OSError: it cannot be written; what was there before still is.
     """
-    fresh = path.with_name(path.name + _NEXT)
-    try:
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        raise
-    flush_directory(path.parent)
+    _write(path, path.with_name(path.name + _NEXT), os.O_TRUNC, data, mode)
 
 
 def write_new(path: Path, data: bytes) -> None:
@@ -45,6 +34,9 @@ def write_new(path: Path, data: bytes) -> None:
     try:
         write_whole(fresh, data)
         _name_anew(fresh, path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         with contextlib.suppress(OSError):
             fresh.unlink()
@@ -70,3 +62,39 @@ def flush_directory(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write_result(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Write a file where a person said: whole, or what was there before stays as it was.
+
+    A link leads to the file that is replaced; what is no plain file (a pipe) is written into.
+    Without a mode an older file keeps its own. The part that is being written has a name that no
+    other file has: the folder is not ours.
+
+    Raises:
+        OSError: naming the path.
+    """
+    if path.exists():
+        if not path.is_file():
+            path.write_bytes(data)
+            return
+        mode = path.stat().st_mode & 0o777 if mode is None else mode
+    place = path.resolve()
+    fresh = place.with_name(f".secureflow-{secrets.token_hex(8)}")
+    _write(place, fresh, os.O_EXCL, data, 0o666 if mode is None else mode)
+
+
+def _write(path: Path, fresh: Path, how: int, data: bytes, mode: int) -> None:
+    try:
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | how, mode)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        error.filename = str(path)  # write(2) names none, and nobody knows the other one
+        raise
+    flush_directory(path.parent)

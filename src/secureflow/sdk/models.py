@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from secureflow.domain.models import Model as ModelDescription
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.whole import write_result
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
 
@@ -50,9 +51,7 @@ class Models(Resource[D_co]):
         """
         file = yield from _fetch(model)
         target = Path(path)
-        part = target.with_name(target.name + ".part")
-        part.write_bytes(file.to_bytes())
-        part.replace(target)
+        write_result(target, file.to_bytes())
         return target
 
     @listing

@@ -20,6 +20,7 @@ from typing import Final
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.unsaved import Unsaved
+from secureflow.kit.whole import write_result
 
 DEFAULT: Final = "default"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -157,12 +158,7 @@ def _folder() -> Path:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    part.replace(path)
+    write_result(path, text.encode(), 0o600)
 
 
 def _invalid(path: Path, reason: str) -> SecureFlowError:

@@ -26,6 +26,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.pki import Authority, ca_fingerprint, write_private
 from secureflow.kit.spiffe import SpiffeId
+from secureflow.kit.whole import write_whole
 from secureflow.server.centre import open_ledger
 from secureflow.server.settings import ServerSettings
 
@@ -94,7 +95,7 @@ def _begin(
     """Make everything under the draft's settings; an early refusal leaves no trace."""
     new = not directory.exists()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft.write_text(yaml.safe_dump(settings, sort_keys=False))
+    write_whole(draft, yaml.safe_dump(settings, sort_keys=False).encode(), 0o666)
     try:
         return asyncio.run(_make(directory, trust_domain))
     except SecureFlowError:

@@ -250,7 +250,7 @@ def _planned(directory: Path, staging: Path, database: str) -> _Plan:
     told = _yaml(staging / CONFIG if before is None else config)
     wanted = _settings(told, database) if before is None else _naming(told, database)
     draft = staging / config.name
-    draft.write_text(yaml.safe_dump(wanted, sort_keys=False))
+    write_whole(draft, yaml.safe_dump(wanted, sort_keys=False).encode(), 0o666)
     ServerSettings.load(draft)  # says what is wrong with them
     settings = anchored(ServerSettings(**wanted), config.parent)
     if (named := settings.database.url) and not named.startswith("sqlite"):

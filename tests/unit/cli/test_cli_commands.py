@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -231,7 +233,26 @@ def test_an_enrolment_token_can_go_straight_to_a_private_file(
     assert "sfe_secret" not in out + err
     assert file.read_text() == "sfe_secret\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    asked = len(centre.asked)
     assert cli("enrolment", "create", "bank-a", "--save", file)[0] == 2
+    assert len(centre.asked) == asked  # nor is one made that nobody could read
+
+
+def test_no_enrolment_token_is_made_where_its_file_does_not_fit(
+    centre: Any, cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    file = tmp_path / "token"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        code, _, err = cli("enrolment", "create", "bank-a", "--save", file)
+    assert (code, err) == (2, f"invalid_request: {file}: No space left on device\n")
+    assert not centre.asked
+    centre.answers["POST /enrolments"] = (403, {"code": "forbidden", "detail": "No."})
+    assert cli("enrolment", "create", "bank-a", "--save", file)[0] == 3
+    assert not file.exists()
 
 
 def test_a_project_shows_its_members(centre: Any, cli: Any) -> None:

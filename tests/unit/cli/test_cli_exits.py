@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -135,6 +136,32 @@ def test_a_wrong_path_or_a_full_disk_is_no_defect(
 
     monkeypatch.setattr("secureflow.cli.contexts.show", broken)
     assert cli("context", "list")[0] == 70
+
+
+def test_a_file_that_does_not_fit_is_named_and_the_older_one_stays(
+    centre: Any, cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = {"id": "usr_00000000", "name": "sam"}
+    session = {"token": "sft_new", "expires": 2_000_000_000, "user": account}
+    centre.answers["POST /login"] = (200, session)
+    centre.answers["GET /audit/bundle?job=job_00000000"] = (200, {"job": "job_00000000"})
+    password, bundle = tmp_path / "password", tmp_path / "bundle.json"
+    password.write_text("secret\n")
+    password.chmod(0o600)
+    bundle.write_text("the only one")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as write(2): no name
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, _, err = cli("login", centre.url, "--name", "sam", "--password-file", password)
+    home = tmp_path / "home"
+    expected = f"invalid_file: {home / 'profile.json'}: No space left on device. → {CHECK}\n"
+    assert (code, err) == (2, expected)
+    code, _, err = cli("audit", "export", "job_00000000", bundle)
+    assert (code, err) == (2, f"invalid_file: {bundle}: No space left on device.\n")
+    assert bundle.read_text() == "the only one"
+    assert not list(home.iterdir())
 
 
 @pytest.mark.parametrize(("closed", "code"), [("stdout", 2), ("stderr", 0), ("stdin", 0)])

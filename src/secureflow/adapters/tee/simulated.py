@@ -24,6 +24,7 @@ from secureflow.engines.attestation import Evidence, report_data
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import private_pem, write_private
 from secureflow.kit.private import read_private
+from secureflow.kit.whole import write_whole
 
 SIGNER: Final = hashlib.sha256(b"secureflow/v1 SIMULATED signer").digest()
 _KEYS: Final = ("root", "platform", "pck", "tcb")
@@ -97,7 +98,7 @@ class SimulatedPlatform:
                 f"{directory} already holds a simulated platform.",
                 "Load it, or choose another directory.",
             ) from error
-        (directory / "root.pem").write_text(platform.root_pem)
+        write_whole(directory / "root.pem", platform.root_pem.encode("ascii"), 0o666)
         return platform
 
     @classmethod
