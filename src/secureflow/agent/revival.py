@@ -25,5 +25,5 @@ def revival(
     ticks: Ticks = time.monotonic,
 ) -> Revival:
     """Return what looks at an agent's failed link."""
-    way = Way(settings.server, settings.authority, lambda body: key.sign(DOMAIN, body), NEXT_STEP)
+    way = Way(settings.server, lambda body: key.sign(DOMAIN, body), NEXT_STEP)
     return Revival(way, credentials, clock, ticks)

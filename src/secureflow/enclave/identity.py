@@ -36,9 +36,8 @@ def revival(settings: EnclaveSettings, credentials: CredentialFiles, clock: Cloc
             others can read it.
     """
     path = settings.directory / IDENTITY
-    authority = settings.directory / "ca.pem"
     if not path.exists() or not settings.rest:
-        return Revival(Way(settings.rest, authority, None, ANEW), credentials, clock)
+        return Revival(Way(settings.rest, None, ANEW), credentials, clock)
     try:
         key = SigningKey.load(path)
     except (OSError, SecureFlowError) as error:
@@ -49,5 +48,5 @@ def revival(settings: EnclaveSettings, credentials: CredentialFiles, clock: Cloc
             f"The enclave's identity key {path} cannot be read.",
             "Restore it from a backup, or make the enclave anew: secureflow enclave init.",
         ) from error
-    way = Way(settings.rest, authority, lambda body: key.sign(DOMAIN, body), NEXT_STEP)
+    way = Way(settings.rest, lambda body: key.sign(DOMAIN, body), NEXT_STEP)
     return Revival(way, credentials, clock)

@@ -12,7 +12,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from secureflow.adapters.link.credentials import CredentialFiles
@@ -38,13 +37,11 @@ class Way:
 
     Args:
         server: URL of the centre; empty: there is no way.
-        authority: PEM file of the pinned authority.
         sign: signs with the key that was enrolled (kind `renew`); None: there is none.
         next_step: what to do about a certificate that ran out, for people.
     """
 
     server: str
-    authority: Path
     sign: Callable[[Any], str] | None
     next_step: str
 
