@@ -42,6 +42,7 @@ from secureflow.kit.archive import (
     unwritable,
     write_backup,
 )
+from secureflow.kit.aside import put_aside
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -408,15 +409,7 @@ def _settle(
     record, or one that is not the mark's, and no agent starts in it as a new one.
     """
     had = [directory / name for name in _RECORD_FILES]
-    aside = None
-    if any(path.exists() for path in (*had, directory / MARK)):
-        aside = Path(tempfile.mkdtemp(prefix="before-restore-", dir=directory))
-        if (directory / MARK).exists():
-            shutil.copyfile(directory / MARK, aside / MARK)
-    write_mark(directory, mark)
-    for path in had:
-        if aside is not None and path.exists():
-            path.replace(aside / path.name)
+    put_aside(directory, had, [directory / MARK], lambda: write_mark(directory, mark))
     moves = {AUTHORITY: "ca.pem", **named}
     moves |= {
         f"evidence/{path.name}": f"evidence/{path.name}"

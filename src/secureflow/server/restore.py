@@ -17,7 +17,6 @@ import contextlib
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +39,7 @@ from secureflow.application.restored import RESTORED
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.setback import read_hold
 from secureflow.kit.archive import Backup, Manifest, made_at, unreadable
+from secureflow.kit.aside import put_aside
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import remove
@@ -456,17 +456,13 @@ def _move(path: Path, place: Path) -> None:
 
 def _put_aside(plan: _Plan) -> None:
     """Keep what the folder had: it may be all that is left of the time since the backup."""
-    settings, had = plan.settings, dict[Path, list[Path]]()
+    settings = plan.settings
     records = {settings.directory / _SQLITE, plan.record or settings.directory / _SQLITE}
     files = [path.with_name(path.name + end) for path in records for end in ("", "-wal", "-shm")]
-    for path in (*files, settings.directory / MARK):
-        if path.exists():
-            had.setdefault(path.parent, []).append(path)
-    if plan.before not in {None, plan.text}:
-        had.setdefault(plan.config.parent, [])
-    for folder, paths in had.items():
-        aside = Path(tempfile.mkdtemp(prefix="before-restore-", dir=folder))
-        if folder == plan.config.parent and plan.before not in {None, plan.text}:
-            shutil.copy(plan.config, aside / plan.config.name)
-        for path in paths:
-            path.replace(aside / path.name)
+    files.append(settings.directory / MARK)
+    rewritten = [] if plan.before in {None, plan.text} else [plan.config]
+    for folder in {path.parent for path in (*files, *rewritten)}:
+        moved, copied = (
+            [path for path in paths if path.parent == folder] for paths in (files, rewritten)
+        )
+        put_aside(folder, moved, copied)

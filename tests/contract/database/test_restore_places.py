@@ -110,6 +110,32 @@ def test_everything_comes_back_where_the_folder_looks_for_it(
     assert grow(centre) == found.log.size
 
 
+def test_what_was_there_stays_together_where_it_is_cut_off(
+    centre: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    back_up(centre, tmp_path / "b.tar", PHRASE)
+    log = centre.parent / "secureflow.db-wal"
+    log.write_bytes(b"the last hours")
+    replace = Path.replace
+
+    def cut_off(path: Path, place: Path) -> Path:
+        if path == log:
+            raise OSError(errno.EIO, "Input/output error")
+        return replace(path, place)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", cut_off)
+        error = refusal(restore, tmp_path / "b.tar", centre.parent, into_existing=True)
+        assert error.code == "restore_failed"
+    restore(tmp_path / "b.tar", centre.parent, into_existing=True)
+    (aside,) = centre.parent.glob("before-restore*")
+    had = {"record.json", "secureflow.db", "secureflow.db-wal"}
+    assert {path.name for path in aside.iterdir()} - {"secureflow.db-shm"} == had
+    assert (aside / log.name).read_bytes() == b"the last hours"
+
+
 def apart(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Let a folder be a disk of its own."""
     replace = Path.replace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -27,6 +28,7 @@ from secureflow.kit.archive import Backup, write_backup
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import write_private
+from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import read_mark
 
 pytestmark = pytest.mark.slow
@@ -283,6 +285,43 @@ def test_wherever_it_is_killed_no_agent_starts_as_a_new_one(
             continue
         break
     assert 2 < steps < 99
+
+
+def test_wherever_it_is_killed_what_was_there_is_put_aside_together(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database without its `-wal` may be all of the last hours short."""
+    back_up(config, tmp_path / "b.tar", None)
+    replace, left = Path.replace, [0]
+
+    def step(path: Path, target: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", step)
+    for steps in range(1, 100):
+        folder = tmp_path / f"{steps}"
+        shutil.copytree(config.parent, folder)
+        had = {"agent.db": b"db", "agent.db-wal": b"wal", "agent.db-shm": b"shm", MARK: b"mark"}
+        for name, data in had.items():
+            (folder / name).write_bytes(data)
+        left[0] = steps
+        with contextlib.suppress(Killed):
+            restore(tmp_path / "b.tar", folder, into_existing=True)
+        through = left[0] > 0
+        if not through:
+            restore(tmp_path / "b.tar", folder, into_existing=True)
+        asides = [
+            {path.name: path.read_bytes() for path in aside.iterdir()}
+            for aside in folder.glob("before-restore*")
+        ]
+        assert [one for one in asides if "agent.db-wal" in one] == [had], f"killed at step {steps}"
+        assert not (folder / "before-restore").exists()
+        if through:
+            break
+    assert 6 < steps < 99
 
 
 def known(config: Path, folder: Path) -> bool:
