@@ -146,6 +146,7 @@ class Organisations:
         """
         require(principal, "organisation.disable")
         async with self._deeds(held=disabled) as deed:
+            await deed.work.lock("organisations")  # what is told below is all that are disabled
             organisation = await deed.work.organisations.find(slug)
             if organisation is None:
                 raise missing("organisation", slug)

@@ -19,7 +19,7 @@ from secureflow.adapters.database.log import SqlLedger
 from secureflow.application.quotas import Quotas
 from secureflow.application.runner import Runner
 from secureflow.domain.jobs import Job, JobState
-from secureflow.domain.organisations import Enrolment
+from secureflow.domain.organisations import Enrolment, Organisation
 from secureflow.domain.users import Role
 from secureflow.kit.errors import SecureFlowError
 from tests.contract.database.conftest import LOG_KEY
@@ -151,3 +151,19 @@ async def test_two_jobs_that_end_at_once_publish_two_versions(stages: list[Stage
         return int(told["version"])
 
     assert sorted(await asyncio.gather(end(0), end(1))) == [1, 2]
+
+
+@pytest.mark.usefixtures("meeting")
+async def test_two_that_are_disabled_at_once_are_both_shut_out(stages: list[Stage]) -> None:
+    """The link takes the last list that it is told for the whole truth."""
+    stage, told = stages[0], list[list[str]]()
+    use = stage.services.organisations
+    use._tell_disabled = lambda slugs: told.append(sorted(slugs))
+    async with stage.database.begin() as work:
+        for slug in ("bank-x", "bank-y"):
+            made = Organisation(slug, slug, 0)
+            await EntityStore.add.__wrapped__(work.organisations, made)  # type: ignore[attr-defined]
+        await work.commit()
+    both = (use.set_disabled(stage.operator, slug, True) for slug in ("bank-x", "bank-y"))
+    assert await together(*both) == []
+    assert told[-1] == ["bank-x", "bank-y"]
