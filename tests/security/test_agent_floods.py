@@ -84,7 +84,7 @@ async def test_the_inbox_can_be_listed_however_long_its_requests_are(world: Worl
     spec = {**dump(world.spec), "name": "名" * 200}
     inbox.put(JOB, digest(spec), spec, request, (), world.now + 60)
     (line,) = await listing.inbox_list()
-    assert len(json.dumps(line)) * 500 < MAX_LINE
+    assert len(json.dumps(line)) * 500 < MAX_LINE // 16  # it is quick to read, too
     assert (line["columns"], line["sensitive"][-1], line["parties"]) == (4096, "… 4088", 256)
 
 

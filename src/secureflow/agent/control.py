@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import json
 import os
 import socket
@@ -19,13 +20,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from secureflow.kit.canonical import parse_json
-from secureflow.kit.disk import Place, fault_of
+from secureflow.kit.disk import Place, fault_of, size
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
 JSON = Any
 Command = Callable[..., Awaitable[JSON]]
-MAX_LINE: Final = 4 << 20
+MAX_LINE: Final = 64 << 20
+"""Bytes of a question or an answer: all leaves of the longest job, all bundles of a settlement."""
 _UCRED: Final = struct.Struct("3i")
 _LONGEST_PATH: Final = 100
 """`sun_path` holds 108 bytes; longer directories are reached by a relative path."""
@@ -89,7 +91,15 @@ class ControlServer:
                     line = await reader.readuntil()
                 except asyncio.LimitOverrunError:
                     return
-                writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+                answer = _line(await self._answer(line))
+                if len(answer) > MAX_LINE:
+                    told = SecureFlowError(
+                        "too_large",
+                        f"The agent's answer has {size(len(answer))}, more than {size(MAX_LINE)}.",
+                        "Ask for fewer entries at once.",
+                    )
+                    answer = _line({"error": told.as_json()})
+                writer.write(answer)
                 await writer.drain()
 
     async def _answer(self, line: bytes) -> dict[str, JSON]:
@@ -104,12 +114,14 @@ class ControlServer:
                     f"The agent has no command {name!r}.",
                     "Command line and agent must be of one version.",
                 )
+            try:
+                inspect.signature(command).bind(**arguments)
+            except TypeError as error:
+                reason = f"The arguments do not fit: {error}."
+                raise SecureFlowError("invalid_request", reason) from error
             return {"result": await command(**arguments)}
         except SecureFlowError as error:
             return {"error": error.as_json()}
-        except TypeError as error:
-            reason = f"The arguments do not fit: {error}."
-            return {"error": SecureFlowError("invalid_request", reason).as_json()}
         except Exception as error:  # noqa: BLE001  the edge of a command: its owner must hear of it
             return {"error": self._fault(error).as_json()}
 
@@ -129,9 +141,16 @@ def call(path: Path, command: str, arguments: Mapping[str, JSON], timeout: float
     """Send one command to a running agent (blocking) and return its result.
 
     Raises:
-        SecureFlowError: `agent_not_running`, `agent_silent`, or the agent's own refusal.
+        SecureFlowError: `agent_not_running`, `agent_silent`, `too_large`, or the agent's own
+            refusal.
     """
-    line = json.dumps({"command": command, "arguments": dict(arguments)}).encode() + b"\n"
+    line = _line({"command": command, "arguments": dict(arguments)})
+    if len(line) > MAX_LINE:
+        raise SecureFlowError(
+            "too_large",
+            f"What the agent is to take has {size(len(line))}, more than {size(MAX_LINE)}.",
+            "Give it less at once.",
+        )
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
@@ -153,6 +172,10 @@ def call(path: Path, command: str, arguments: Mapping[str, JSON], timeout: float
             "Start it: secureflow agent start --config FILE. It must run as your user.",
         ) from error
     return _result(data)
+
+
+def _line(value: Mapping[str, JSON]) -> bytes:
+    return json.dumps(value).encode() + b"\n"
 
 
 def _result(data: bytes) -> JSON:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from secureflow.agent.budgets import LEAF, Budgets
 from secureflow.agent.logged import own_leaves, take_in
@@ -24,7 +24,6 @@ from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
-MAX_BUNDLES: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Settling:
                 f"The privacy budget of {domain} is not locked.",
                 "secureflow agent data budget shows every domain.",
             )
-        given = {one.job: one for one in map(self._read, bundles[:MAX_BUNDLES])}
+        given = {one.job: one for one in map(self._read, bundles)}
         _check_complete(found, given)
         mine = {
             job: one.spec

@@ -26,8 +26,20 @@ async def refuse() -> None:
     raise SecureFlowError("not_found", "nothing is here", "look elsewhere", {"a": 1})
 
 
+async def echo(lines: list[str]) -> list[str]:
+    return lines
+
+
+async def repeat(count: int) -> str:
+    return "x" * count
+
+
 async def hang() -> None:
     await asyncio.Event().wait()
+
+
+async def unfit() -> int:
+    return len(3)  # type: ignore[arg-type]
 
 
 async def fail(number: int) -> None:
@@ -36,7 +48,8 @@ async def fail(number: int) -> None:
 
 @contextlib.asynccontextmanager
 async def serving(path: Path) -> AsyncIterator[ControlServer]:
-    server = ControlServer(path, {"add": add, "refuse": refuse, "hang": hang, "fail": fail})
+    commands = (add, refuse, hang, fail, echo, repeat, unfit)
+    server = ControlServer(path, {one.__name__: one for one in commands})
     await server.start()
     try:
         yield server
@@ -63,6 +76,7 @@ async def test_commands_answer(tmp_path: Path) -> None:
         assert await code(path, "refuse") == "not_found"
         assert await code(path, "nothing") == "unknown_command"
         assert await code(path, "add", c=3) == "invalid_request"
+        assert await code(path, "unfit") == "internal"  # a defect, not what was asked
         assert await code(path, "fail", number=errno.ENOSPC) == "disk_full"
         assert await code(path, "fail", number=errno.ECONNREFUSED) == "internal"
         assert await code(path, "hang", patience=0.05) == "agent_silent"
@@ -84,6 +98,25 @@ async def test_a_long_directory_is_reached(tmp_path: Path) -> None:
     path.parent.mkdir()
     async with serving(path):
         assert await ask(path, "add", a=1) == 2
+
+
+async def test_all_leaves_of_a_long_job_and_many_bundles_fit(tmp_path: Path) -> None:
+    path, much = tmp_path / "agent.sock", ["x" * 1000] * 8000
+    async with serving(path):
+        assert await ask(path, "echo", lines=much) == much
+
+
+async def test_what_does_not_fit_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "agent.sock"
+    monkeypatch.setattr(control, "MAX_LINE", 4096)
+    async with serving(path):
+        assert await code(path, "echo", lines=["x" * 4096]) == "too_large"
+        assert await code(path, "repeat", count=4096) == "too_large"
+        around = len('{"result": ""}\n')
+        assert len(await ask(path, "repeat", count=4096 - around)) == 4096 - around
+        assert await code(path, "repeat", count=4097 - around) == "too_large"
 
 
 async def test_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

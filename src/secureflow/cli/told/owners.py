@@ -11,6 +11,11 @@ TEXTS: Final[dict[str, str]] = {
         "它已在本机撤回，新任务不再使用它；服务器得知后，其授权才会终止。"
         "请重复：secureflow agent data remove {0}"
     ),
+    # more than the control socket takes
+    "The agent's answer has {}, more than {}.": "代理的应答有 {0}，超过 {1}。",
+    "Ask for fewer entries at once.": "请一次少取几条。",
+    "What the agent is to take has {}, more than {}.": "要交给代理的内容有 {0}，超过 {1}。",
+    "Give it less at once.": "请一次少给一些。",
     # files of data
     "{} cannot be used: {}.": "{0} 无法使用：{1}。",
     "there is no such file": "没有这个文件",
