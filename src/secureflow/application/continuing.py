@@ -145,18 +145,20 @@ class Continuing:
             return
         if not await asyncio.to_thread(suffices, draft, pinned):
             return
-        begun, hold = self._ledger.origin == draft.charter.origin, self._ledger.hold
-        if not begun and hold is None:
+        origin, hold = draft.charter.origin, self._ledger.hold
+        if hold is None and self._ledger.origin != origin:
             return  # the newest database came back: nothing was lost
         last = draft.charter.continuations[-1]
         jobs = await self.end_jobs()
-        if not begun:
+        try:
             document = continued_document(draft.charter, await self._withdrawn(last))
-            leaf = server_leaf(CONTINUED, document, draft.charter.origin, self._key, self._clock())
+            leaf = server_leaf(CONTINUED, document, origin, self._key, self._clock())
             root = bytes.fromhex(last.start_root)
-            await self._ledger.go_on(draft.charter.origin, last.start, root, leaf)
-        await self._adopt(pinned, draft, hold.at if hold else self._clock())
-        await self.restart(jobs)
+            # Under the head's lock it finds out whether it was done; without it no charter is.
+            await self._ledger.go_on(origin, last.start, root, leaf)
+            await self._adopt(pinned, draft, hold.at if hold else self._clock())
+        finally:  # they end, also where the answer to a commit was lost and nobody asks again
+            await self.restart(jobs)
 
     async def end_jobs(self) -> list[str]:
         """Have every job that goes on end by name: the log was set back under it."""

@@ -107,13 +107,15 @@ class LogGuard:
         if await self.waiting(hold):
             return hold
         jobs = await self._ending.end_jobs()
-        async with self._begin() as work:
-            await settle_restored(work, self._clock(), "unchanged")
-            await work.commit()
-        after = await self._ledger.judge(lambda now, _: None if now == hold else now)
+        try:
+            async with self._begin() as work:
+                await settle_restored(work, self._clock(), "unchanged")
+                await work.commit()
+            after = await self._ledger.judge(lambda now, _: None if now == hold else now)
+        finally:  # they end, also where the answer to a commit was lost and nobody asks again
+            await self._ending.restart(jobs)
         if after is None:
             _log.warning("log_goes_on", origin=self._ledger.origin, seen=list(hold.seen))
-        await self._ending.restart(jobs)
         return after
 
     async def waiting(self, hold: Hold) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.jobs import JobState
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
-from secureflow.engines.ledger.setback import Hold, read_hold
+from secureflow.engines.ledger.setback import Hold, not_set_back, read_hold
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from tests.contract.database.test_stores import JOB
@@ -68,6 +68,12 @@ class Centre:
         await self.ledger.append([replace(leaf, position=n) for n, leaf in enumerate(made)])
         by = "bank-a" if note else ""
         self.ledger.hold = Hold("shown" if note else "restored", NOW, start, note, by)
+
+    async def running(self) -> None:
+        """Let a job of before run."""
+        async with self.database.begin() as work:
+            await work.jobs.add(replace(JOB, state=JobState.RUNNING, progress={}))
+            await work.commit()
 
     async def drafted(self, note: str = "") -> Charter:
         await self.hold(note or shown())
@@ -225,6 +231,60 @@ async def test_a_crash_after_the_log_went_on_is_made_up_for_and_nothing_twice(
         assert SignedCharter.from_json(centre.setting(CURRENT)).charter == draft
         assert len(centre.setting(HISTORY)) == 2
     assert centre.ledger.gone_on == []
+
+
+async def test_no_charter_is_adopted_for_a_log_that_did_not_go_on(centre: Centre) -> None:
+    """Whatever is remembered of the log: only its head says under its lock whether it was done."""
+    draft = await centre.drafted()
+    *others, last = BANKS
+    for name in others:
+        await centre.sign(draft, name)
+
+    async def refuse(*_: Any) -> None:
+        raise not_set_back(ORIGIN)
+
+    centre.ledger.go_on = refuse  # type: ignore[method-assign]
+    centre.ledger.origin, centre.ledger.hold = NAME, None
+    assert await refused(centre.sign(draft, last)) == "log_not_set_back"
+    assert centre.setting(CURRENT)["charter"]["version"] == 1
+
+
+async def test_a_job_ends_though_the_answer_to_the_last_commit_was_lost(centre: Centre) -> None:
+    """Whoever signs again finds no candidate any more, and nobody would let go of the job."""
+    await centre.running()
+    draft = await centre.drafted()
+    adopt = centre.use._adopt
+
+    async def adopted(*told: Any) -> None:
+        await adopt(*told)
+        raise OSError("no answer")
+
+    centre.use._adopt = adopted  # type: ignore[method-assign]
+    *others, last = BANKS
+    for name in others:
+        await centre.sign(draft, name)
+    with pytest.raises(OSError, match="no answer"):
+        await centre.sign(draft, last)
+    assert (centre.setting(CANDIDATE), centre.driver.started) == (None, [JOB.id])
+
+
+async def test_a_job_ends_though_the_answer_that_a_restored_log_goes_on_was_lost(
+    centre: Centre,
+) -> None:
+    await centre.running()
+    await centre.hold()
+    watching = LogGuard(centre.database.begin, centre.ledger, centre.use, lambda: NOW)
+    centre.settings[CURRENT] = None
+    judge = centre.ledger.judge
+
+    async def judged(decide: Any) -> None:
+        await judge(decide)
+        raise OSError("no answer")
+
+    centre.ledger.judge = judged  # type: ignore[assignment]
+    with pytest.raises(OSError, match="no answer"):
+        await watching.settle()
+    assert (centre.ledger.hold, centre.driver.started) == (None, [JOB.id])
 
 
 async def test_versions_are_remembered_from_the_first_continuation_on(centre: Centre) -> None:

@@ -105,9 +105,9 @@ class LogStore:
         """The name that the log goes by now, as of the last look at the database."""
         self.hold: Hold | None = None
         """Why the log signs nothing, likewise."""
-        self._signed = (-1, "")
+        self._signed = (-1, "", origin)
         # As the database had them, and no more.
-        self._stood: tuple[str, Hold | None, tuple[int, str]] = origin, None, self._signed
+        self._stood: tuple[str, Hold | None, tuple[int, str, str]] = origin, None, self._signed
         self._clock = clock
         self._size = -1
         self._note = ""
@@ -210,7 +210,7 @@ class LogStore:
             for number, row in enumerate(rows, start=start):
                 row["number"] = number
             self._append(cursor, rows)
-        self._forget()  # numbers and nodes after the start are others now
+        self._forget(origin)  # numbers and nodes after the start are others now
         self._remember(rows)
 
     def _cut(self, cursor: Any, start: int, size: int) -> list[Candidate]:
@@ -239,7 +239,7 @@ class LogStore:
             size = self._locked_size(cursor)
             if size is None:
                 raise self._fenced("no log")
-            if self.hold is None and size < self._signed[0]:
+            if self.hold is None and self._is_less(size):
                 raise _ShrunkError
             self._follow(cursor, size)
             submitted = self._waiting(cursor) if waiting else []
@@ -266,7 +266,7 @@ class LogStore:
         self.cache.numbers.add([(row["hash"], row["number"]) for row in fresh])
         self.cache.notes.add([(self._size, self._note)])
         self.cache.size = max(self.cache.size, self._size)
-        self._signed = max(self._signed, (self._size, self._note))
+        self._signed = max(self._signed, (self._size, self._note, self.origin))
         self._fresh_nodes = []
 
     def _assign(
@@ -364,17 +364,21 @@ class LogStore:
         if key != self._key.public or not continues(origin, self._first):
             raise self._fenced(f"the log {origin} under another key or name")
         if origin != self.origin:  # it went on, by whichever server's hand
-            self._forget()
+            self._forget(origin)
             self._size = -1
         self.origin = origin
         self.hold = stored_hold(hold, origin)
         self._stood = self.origin, self.hold, self._signed
         return int(size)
 
-    def _forget(self) -> None:
-        """What was signed and read under the origin before is not in this log any more."""
+    def _forget(self, origin: str) -> None:
+        """What was signed and read under the origin before is not in this log any more.
+
+        A database of before a continuation lacks what was signed after it: that is remembered.
+        """
         self.cache = LogCache()
-        self._signed = (-1, "")
+        if continues(origin, self.origin):
+            self._signed = (-1, "", origin)
 
     def _keep_hold(self, cursor: Any, hold: Hold | None) -> None:
         """Store why the log is held; the caller holds the lock."""
@@ -386,12 +390,17 @@ class LogStore:
 
     def _shrunk(self, hold: Hold | None, size: int) -> Hold | None:
         """Hold a log that another hand made smaller than this process signed it."""
-        signed, note = self._signed
+        less, note = self._is_less(size), self._signed[1]
         self.cache = LogCache()  # what it remembers is not in the database any more
-        self._signed = (size, "")
-        if hold is not None or size >= signed:
+        self._signed = (size, "", self.origin)
+        if hold is not None or not less:
             return hold
         return Hold("shrunk", int(self._clock()), size, head=note)
+
+    def _is_less(self, size: int) -> bool:
+        """Tell whether the log is shorter than this process signed it, or of an earlier name."""
+        signed, _, origin = self._signed
+        return size < signed or not continues(self.origin, origin)
 
     def _run(self, cursor: Any, name: str, row: dict[str, Any]) -> None:
         cursor.execute(self._sql[name], row)
