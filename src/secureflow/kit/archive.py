@@ -357,14 +357,24 @@ def _fresh(target: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        partial.replace(target)
+        _name(partial, target)
     except FileExistsError as error:
         raise _exists(target) from error
     finally:
         with suppress(OSError):
             partial.unlink()
     flush_directory(target.parent)
+
+
+def _name(partial: Path, target: Path) -> None:
+    """Give a whole file its name, at once, unless something has it: `FileExistsError`."""
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without links: FAT, some network shares
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        partial.replace(target)
 
 
 def _clear(partial: Path) -> None:

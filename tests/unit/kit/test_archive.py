@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -354,3 +355,27 @@ def test_what_a_killed_backup_left_half_written_goes_and_nothing_else(
     assert other.read_bytes() == begun
     if holder is not None:
         os.close(holder)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_it_has_its_name_at_once_and_takes_no_other_files(
+    target: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """A kill in between left an empty file under the name, and no later backup took it."""
+    link, tried = os.link, list[bool]()
+
+    def watched(partial: Path, name: Path) -> None:
+        tried.append(target.exists())
+        if not links:
+            raise PermissionError(errno.EPERM, "a disk without links")
+        link(partial, name)
+
+    monkeypatch.setattr(os, "link", watched)
+    make(target, files)
+    assert tried == [False]
+    made = target.read_bytes()
+    assert (len(made) > 0, target.stat().st_nlink) == (True, 1)
+    with pytest.raises(SecureFlowError, match="backup_exists"):
+        make(target, files)
+    assert target.read_bytes() == made
+    assert list(target.parent.iterdir()) == [target]
