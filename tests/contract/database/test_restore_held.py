@@ -8,6 +8,7 @@ from pathlib import Path
 
 from secureflow.application.continuing import Continuing
 from secureflow.application.setback import LogGuard
+from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
 from secureflow.engines.ledger.setback import Hold
 from secureflow.server.backup import back_up
 from secureflow.server.centre import log_key, open_ledger
@@ -17,8 +18,8 @@ from tests.contract.database.test_restore import PHRASE, centre, grow, template 
 from tests.doubles import NotingDriver
 
 
-async def _seen(config: Path, *members: str) -> Hold | None:
-    """Start the centre, let members show its newest head; return why it is held then."""
+async def _seen(config: Path, *members: str, head: str = "") -> Hold | None:
+    """Start the centre, let members show its newest head or this; return why it is held then."""
     settings = ServerSettings.load(config)
     key = log_key(settings.log_key)
     async with AsyncExitStack() as stack:
@@ -26,7 +27,7 @@ async def _seen(config: Path, *members: str) -> Hold | None:
         ending = Continuing(database.begin, ledger, key, NotingDriver(), lambda: 9)
         guard = LogGuard(database.begin, ledger, ending, lambda: 9)
         for member in members:
-            await guard.shown(member, [await ledger.head()])
+            await guard.shown(member, [head or await ledger.head()])
         return ledger.hold
 
 
@@ -45,3 +46,19 @@ def test_a_second_restore_waits_for_every_member_again(centre: Path, tmp_path: P
     assert held.seen == ()  # today: bank-a and bank-b, of before the backup
     # Today bank-c alone lets it sign, and bank-a's head of four entries more comes a second later.
     assert asyncio.run(_seen(two, "bank-c")) is not None
+
+
+def test_a_newer_head_that_somebody_showed_holds_it_after_a_restore_too(
+    centre: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    key = log_key(ServerSettings.load(centre).log_key)
+    origin = ServerSettings.load(centre).origin
+    later = sign_checkpoint(Checkpoint(origin, 99, bytes(32)), key)
+    held = asyncio.run(_seen(centre, "bank-a", head=later))
+    back_up(centre, tmp_path / "b.tar", PHRASE)
+    two = restore(tmp_path / "b.tar", tmp_path / "two", passphrase=PHRASE).config
+    after = asyncio.run(_seen(two, "bank-b", "bank-c"))
+    assert held is not None
+    assert after is not None
+    assert (after.cause, after.head, after.by) == ("shown", held.head, "bank-a")
