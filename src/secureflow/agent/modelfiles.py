@@ -6,7 +6,7 @@ import asyncio
 import mmap
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +135,12 @@ class ModelFiles:
         """Remove every file of a job."""
         self._maps.pop(job, None)
         shutil.rmtree(self._directory / job, ignore_errors=True)
+
+    def sweep(self, over: Callable[[str], bool]) -> None:
+        """Remove what a process that was killed between a job's end and this left of it."""
+        for folder in self._directory.glob("*"):
+            if over(folder.name):
+                self.forget(folder.name)
 
     def content_key(self, job: JobRecord, model: ReleasedModel) -> bytes | None:
         """Return the content key of a model that is sealed to the agents, or None.

@@ -103,6 +103,27 @@ async def test_a_whole_job(world: World) -> None:
     assert {"charter.pinned", "job.approved", "enclave.verified", "job.finished"} <= set(deeds)
 
 
+async def test_files_that_outlived_their_job_go_at_the_next_start(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Updates in clear among them, where the process was killed once the end was recorded."""
+    await world.admitted()
+    await world.round(1)
+    world.reopen()  # a job that is not over goes on with them
+    (folder,) = (world.directory / "models").iterdir()
+    assert list(folder.iterdir())
+
+    async def killed(job: str) -> None:
+        raise OSError(job)
+
+    monkeypatch.setattr(world.assembly.agent, "_forget", killed)
+    with pytest.raises(OSError, match=JOB):
+        await world.ask("finish", world.body(outcome="failed", model=None, head=world.head()))
+    assert folder.exists()
+    world.reopen()
+    assert not folder.exists()
+
+
 async def test_the_update_leaf_commits_to_what_the_enclave_opened(world: World) -> None:
     await world.admitted()
     trained, _ = await world.round(1)
