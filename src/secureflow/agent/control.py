@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from secureflow.kit.canonical import parse_json
-from secureflow.kit.disk import Place, fault_of, size
+from secureflow.kit.disk import Place, fault_of, size, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
@@ -50,15 +50,21 @@ class ControlServer:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Listen."""
+        """Listen.
+
+        Raises:
+            InfrastructureError: `disk_full` and others of `kit.disk`: a socket has a name there.
+        """
         self._path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)  # from its first moment the socket is 0600
-        try:
-            with _reachable(self._path) as name:
-                listener.bind(name)
-        finally:
-            os.umask(before)
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            before = os.umask(0o177)  # from its first moment the socket is 0600
+            try:
+                with writing(Place(self._path.parent, "own files")), _reachable(self._path) as name:
+                    listener.bind(name)
+            finally:
+                os.umask(before)
+            stack.pop_all()
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_LINE)
 
     async def stop(self) -> None:

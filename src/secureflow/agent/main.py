@@ -92,7 +92,7 @@ async def serve(
         overdue = OverdueEnds(link, store)
         looking = [asyncio.create_task(one.run()) for one in (watch, heads, overdue)]
         try:
-            await control.start()
+            await store.reserve.through(control.start)
             facts = {"process": "agent", "party": settings.organisation, "version": __version__}
             if hangup is not None:
                 reload.listen(hangup)

@@ -26,7 +26,7 @@ from secureflow.application.throttle import Throttle, too_fast
 from secureflow.domain.ids import new_id
 from secureflow.domain.users import Token, User
 from secureflow.kit.clock import Clock, Ticks
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 LOGIN_SECONDS: Final = 12 * 3600
 MAX_SECONDS: Final = 90 * 86_400
@@ -84,14 +84,20 @@ class Tokens:
             SecureFlowError: `bad_credentials` (whatever of the two is wrong), `rate_limited`.
         """
         source = f"{name[:64]}\n{address}"
-        wait = self._by_name.take(source)
-        if not wait and source not in self._familiar:
+        wait, counted = self._by_name.take(source), source not in self._familiar
+        if not wait and counted:
             wait = self._by_address.take(address)
         if wait:
             raise too_fast(wait)
-        async with self._begin() as work:
-            user = await first(work.users, name=name)
-            active = user is not None and await _active(work, user)
+        try:
+            async with self._begin() as work:
+                user = await first(work.users, name=name)
+                active = user is not None and await _active(work, user)
+        except InfrastructureError:  # it was compared with nothing: no guess
+            self._by_name.give_back(source)
+            if counted:
+                self._by_address.give_back(address)
+            raise
         held = await self._passwords.matches(user.password if user else None, password)
         if user is None or not held or not active:
             raise _bad_credentials()

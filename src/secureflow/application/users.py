@@ -23,7 +23,7 @@ from secureflow.application.turns import Turns
 from secureflow.domain.ids import new_id
 from secureflow.domain.users import Role, User
 from secureflow.kit.clock import Clock, Ticks
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 
@@ -173,8 +173,12 @@ class Users:
         """
         if wait := self._guesses.take(principal.user):
             raise too_fast(wait)
-        async with self._begin() as work:
-            user = await work.users.get(principal.user)
+        try:
+            async with self._begin() as work:
+                user = await work.users.get(principal.user)
+        except InfrastructureError:  # it was compared with nothing: no guess
+            self._guesses.give_back(principal.user)
+            raise
         async with self._turns.of(principal.organisation or principal.user):
             held = await self._passwords.matches(user.password, old)
             if not held and await self._passwords.matches(user.password, new):

@@ -229,11 +229,12 @@ class Rounds:
     def _enter(self, step: Step, model: str) -> Round:
         current = self._open.get(step.stage)
         if current is None or current.step != step:
-            current = self._open[step.stage] = Round(step, model)
             if step.stage not in self._accumulators:
                 self._accumulators[step.stage] = _accumulator(self._plan, step.stage)
             if self._accumulators[step.stage].count:
                 self._accumulators[step.stage].reset()
+            # Last: where there is no memory for the accumulator, the next update opens the step.
+            current = self._open[step.stage] = Round(step, model)
         return current
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 import stat
 from collections.abc import AsyncIterator
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from secureflow.agent import control
 from secureflow.agent.control import ControlServer, call
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.reserve import Reserve
 
 
 async def add(a: int, b: int = 1) -> int:
@@ -117,6 +119,30 @@ async def test_what_does_not_fit_is_refused_by_name(
         around = len('{"result": ""}\n')
         assert len(await ask(path, "repeat", count=4096 - around)) == 4096 - around
         assert await code(path, "repeat", count=4097 - around) == "too_large"
+
+
+async def test_on_a_full_disk_it_listens_over_the_reserve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve, bind = Reserve(tmp_path / "agent.reserve", 4096), socket.socket.bind
+
+    class Full(socket.socket):
+        def bind(self, name: Any) -> None:
+            if (tmp_path / "agent.reserve").exists():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            bind(self, name)
+
+    path = tmp_path / "agent.sock"
+    server = ControlServer(path, {"add": add})
+    monkeypatch.setattr(socket, "socket", Full)
+    assert reserve.keep()
+    with pytest.raises(InfrastructureError, match="is full"):
+        await server.start()
+    await reserve.through(server.start)
+    try:
+        assert await ask(path, "add", a=2) == 3
+    finally:
+        await server.stop()
 
 
 async def test_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

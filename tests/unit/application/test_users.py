@@ -7,6 +7,7 @@ import pytest
 
 from secureflow.application.passwords import Passwords
 from secureflow.domain.users import Role
+from secureflow.kit.errors import InfrastructureError
 from tests.stage import NOW, PASSWORD, Stage, empty_stage
 from tests.unit.application.refusing import refused
 
@@ -247,3 +248,27 @@ async def test_what_the_login_remembers_is_bounded(
     for number in range(6):
         await tokens.login("root", PASSWORD, f"10.0.0.{number}")
     assert list(tokens._familiar) == [f"root\n10.0.0.{number}" for number in (3, 4, 5)]
+
+
+async def test_what_was_compared_with_nothing_is_no_guess(
+    founded: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database is away; else the right password is refused once it is back."""
+    services, tokens = founded.services, founded.services.tokens
+    tokens._by_address._burst = 3.0
+    principal = await tokens.authenticate(await login(founded))
+    tokens._familiar.clear()
+
+    def away() -> Any:
+        raise InfrastructureError("database_unavailable", "It is away.")
+
+    with monkeypatch.context() as patched:
+        for use in (tokens, services.users):
+            patched.setattr(use, "_begin", away)
+        for _ in range(10):
+            with refused("database_unavailable"):
+                await login(founded)
+            with refused("database_unavailable"):
+                await services.users.change_password(principal, PASSWORD, "another password")
+    await login(founded)
+    await services.users.change_password(principal, PASSWORD, "another password")

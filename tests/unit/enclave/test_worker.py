@@ -446,3 +446,16 @@ async def test_no_room_for_temporary_files_is_waited_for(
             await world.open(generation=2, model=model)
     assert caught.value.code == "disk_full"
     await world.open(generation=2, model=model)
+
+
+async def test_a_step_that_found_no_memory_is_opened_by_the_next_update(
+    world: EnclaveWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("secureflow.enclave.rounds._accumulator", exhausted)
+        with pytest.raises(SecureFlowError):
+            await world.upload("bank-a")
+    assert (await whole_round(world, 1))["sums"] == [40.0]

@@ -15,6 +15,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from secureflow.domain.jobs import JobState
+from secureflow.kit.errors import InfrastructureError
 from secureflow.kit.version import __version__
 from secureflow.server import rest
 from secureflow.server.metrics import MOST_CHANGED, Metrics
@@ -187,6 +188,25 @@ async def test_who_is_known_does_not_wait_for_strangers_at_the_same_address(stag
     other = await stage.bearer(stage.admin("bank-a"))
     known = {"Authorization": f"Bearer {other}"}
     assert_problem(await api.call("GET", "/me", headers=known), 429, "rate_limited")  # not yet
+
+
+async def test_who_is_known_stays_known_while_the_database_is_away(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api(stage, RestSettings(rate_per_second=0.001, burst=3))
+    headers = {"Authorization": f"Bearer {await stage.bearer(stage.operator)}"}
+    assert (await api.call("GET", "/me", headers=headers)).status_code == 200
+
+    def away() -> Any:
+        raise InfrastructureError("database_unavailable", "It is away.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.services.tokens, "_begin", away)
+        response = await api.call("GET", "/me", headers=headers)
+        assert_problem(response, 503, "database_unavailable")
+    while (await api.call("GET", "/ca")).status_code == 200:
+        pass
+    assert (await api.call("GET", "/me", headers=headers)).status_code == 200
 
 
 async def test_only_a_listed_proxy_names_the_address(stage: Stage) -> None:

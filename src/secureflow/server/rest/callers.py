@@ -11,7 +11,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 
 from secureflow.application.access import Principal
 from secureflow.kit.addresses import UNKNOWN, source_of
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.server.rest.rates import Rates
 from secureflow.server.services import Services
 
@@ -73,6 +73,8 @@ async def authenticate(request: Request, token: str) -> Principal:
     """
     try:
         caller = await services_of(request).tokens.authenticate(token)
+    except InfrastructureError:
+        raise  # nobody knows whether it is valid: it counts for whom it counted
     except SecureFlowError:
         rates_of(request).forget(token)
         raise
