@@ -24,8 +24,13 @@ async def sweep(begin: Begin, clock: Clock) -> int:
 
 
 async def keep_swept(begin: Begin, clock: Clock, interval: float = INTERVAL) -> None:
-    """Sweep now and every `interval` seconds, until cancelled."""
+    """Sweep every `interval` seconds, until cancelled.
+
+    Not at once: a machine that just started may take another year for this one until its clock is
+    set, and tokens that were forgotten by it do not come back.
+    """
     while True:
+        await asyncio.sleep(interval)
         try:
             gone = await sweep(begin, clock)
         except SecureFlowError as error:  # a busy database; the next time does it
@@ -35,4 +40,3 @@ async def keep_swept(begin: Begin, clock: Clock, interval: float = INTERVAL) -> 
         else:
             if gone:
                 _log.info("swept", rows=gone)
-        await asyncio.sleep(interval)

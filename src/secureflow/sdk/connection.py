@@ -136,7 +136,7 @@ def exchange(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
         else:
             if response.is_success:
                 return call.parse(response)
-            if last or not call.repeatable or response.status_code not in _PASSING:
+            if last or not call.repeatable or not _passing(response):
                 raise answers.problem(response)
             wished = response.headers.get("Retry-After", "")
             wait = pause(attempt, wished)
@@ -144,6 +144,14 @@ def exchange(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
                 raise answers.problem(response)
         yield Pause(wait)
     raise AssertionError  # pragma: no cover - the last try returns or raises
+
+
+def _passing(response: httpx.Response) -> bool:
+    """Tell whether the same request, sent again, may be answered otherwise.
+
+    `fenced`: another server of the platform answers it just now, and keeps the answer.
+    """
+    return response.status_code in _PASSING or answers.problem(response).code == "fenced"
 
 
 def has_ended(connection: Connection, subscription: Subscription) -> Generator[Any, Any, bool]:

@@ -200,6 +200,8 @@ async def test_what_the_log_shows_is_not_left_to_the_owners_memory(tmp_path: Pat
     assert await unsettled(agent, {"job": JOB, "spec": cheaper}) == "spec_digest_mismatch"
     assert await unsettled(agent, {"job": JOB}) == "invalid_file"
     assert events(agent) == []
+    others = [{"job": f"job_{n:020d}", "spec": told} for n in range(1000)]
+    assert await unsettled(agent, *others, {"job": JOB, "spec": told}) == "budget_exceeded"  # all
     await settle(agent, {"job": JOB, "spec": told})
     assert await spent(agent) == pytest.approx(before)
     kept = [leaf_from_json(leaf.bundle["leaf"]) for leaf in agent.store.every_leaf()]

@@ -32,3 +32,17 @@ async def test_a_database_that_was_away_is_swept_when_it_is_back(fault: Exceptio
     finally:
         sweeper.cancel()
     assert faults == []
+
+
+async def test_nothing_is_forgotten_before_the_clock_had_time_to_be_set() -> None:
+    asked: list[int] = []
+
+    def begin() -> Any:
+        asked.append(1)
+        raise SecureFlowError("database_busy", "busy")
+
+    sweeper = asyncio.create_task(keep_swept(begin, lambda: 0))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    sweeper.cancel()
+    assert not asked

@@ -95,6 +95,16 @@ def test_a_lost_answer_to_a_post_is_asked_for_again_with_the_same_key(
     assert "features" not in body
 
 
+def test_what_another_server_answers_just_now_is_asked_for_again(sdk_server: type) -> None:
+    server = sdk_server(problem(409, "fenced"), httpx.Response(204))
+    server.client().tokens.revoke("tok_00000000")
+    assert len({request.headers["Idempotency-Key"] for request in server.requests}) == 1
+    server = sdk_server(problem(409, "conflict"))
+    with pytest.raises(SecureFlowError):
+        server.client().tokens.revoke("tok_00000000")
+    assert len(server.requests) == 1
+
+
 def test_what_ends_or_changes_something_is_asked_for_again_with_the_same_key(
     sdk_server: type,
 ) -> None:
