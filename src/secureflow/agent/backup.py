@@ -25,8 +25,7 @@ import yaml
 
 from secureflow.agent.damage import load_json
 from secureflow.agent.keeping import IDENTITY, LOCK, alone, check_present, compare
-from secureflow.agent.recall import CODE as SET_BACK
-from secureflow.agent.restored import FACT, OUTCOME
+from secureflow.agent.restored import CODE, FACT, OUTCOME
 from secureflow.agent.schema import MIGRATIONS
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store, reached_in
@@ -208,7 +207,7 @@ def _check_newest(record: Path, copy: Path, mark: RecordMark | None) -> None:
         if mark is not None:
             compare(record, mark, fact(IDENTITY), reached_in(one), has_leaf)
         alarm = fact("alarm")
-    if isinstance(alarm, dict) and alarm.get("code") == SET_BACK:
+    if isinstance(alarm, dict) and alarm.get("code") == CODE:
         raise SecureFlowError.from_json(alarm)
 
 

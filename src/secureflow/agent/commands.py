@@ -14,10 +14,9 @@ from secureflow.agent.context import Fetching
 from secureflow.agent.continuing import ACCUSED, SET_BACK
 from secureflow.agent.control import Command
 from secureflow.agent.publications import check_lineage, declaration, differs, keep_lineage
-from secureflow.agent.recall import CODE
 from secureflow.agent.records import InboxItem
 from secureflow.agent.reload import Reload
-from secureflow.agent.restored import restored
+from secureflow.agent.restored import CODE, restored
 from secureflow.agent.settling import Settling
 from secureflow.agent.wiring import Assembly
 from secureflow.domain.charter import SignedCharter
@@ -350,7 +349,10 @@ class Commands:
             context.budgets, context.store, context.party, context.key.public,
             self.link.call, context.clock,
         )  # fmt: skip
-        return await settling.settle(domain, list(bundles))
+        told = await settling.settle(domain, list(bundles))
+        await self.assembly.recall.tidy()  # of a record that nobody knew to be set back
+        self.assembly.inbox.look_again()
+        return told
 
     async def _charters(self) -> dict[str, SignedCharter]:
         answer = await self.link.call("charter.get", {})

@@ -17,12 +17,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from secureflow.agent.logged import own_leaves, take_in
-from secureflow.agent.records import JobRecord
-from secureflow.agent.restored import expects_older, go_on_behind, looked_back
+from secureflow.agent.logged import own_leaves
+from secureflow.agent.restored import (
+    CODE,
+    expects_older,
+    go_on_behind,
+    looked_back,
+    take_all_in,
+)
 from secureflow.agent.store import Store
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
-from secureflow.kit.canonical import digest
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -31,9 +35,8 @@ JSON = Any
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 Forget = Callable[[str], Awaitable[None]]
 
-CODE: Final = "record_set_back"
 NEWEST: Final = 64
-"""Own leaves that the centre is asked for at a start; on the owner's word the log is read."""
+"""Own leaves that the centre is asked for at each start."""
 ANSWERS_WITHIN: Final = 10.0
 """Seconds in which the centre answers while the owner waits, who is answered within 15."""
 
@@ -79,12 +82,14 @@ class Recall:
         async with self._lock:
             if self._known():
                 return
-            lacking = self._lacking(await self._newest())
+            shown = await self._newest()
             if expects_older(self._store):
+                await self._read_on()
+                lacking = self._lacking(shown | self._read)
                 await asyncio.to_thread(self._look_back, lacking)
-            elif lacking:
+            elif lacking := self._lacking(shown):
                 raise await asyncio.to_thread(self._alarm, lacking)
-            self._done = True
+            self._settled()
 
     async def accept(self) -> None:
         """Go on with an older record, on the owner's word: no job of before goes on with it.
@@ -97,9 +102,16 @@ class Recall:
         shown = await self._shown_now()
         async with self._lock:
             await asyncio.to_thread(self._go_on, shown)
-            for job in await asyncio.to_thread(self._over):
-                await self._forget(job)
-            self._read, self._read_to, self._done = {}, 0, True
+            await self.tidy()
+            self._settled()
+
+    async def tidy(self) -> None:
+        """Forget the files of jobs that ended by `go_on_behind`; may be repeated."""
+        for job in await asyncio.to_thread(self._over):
+            await self._forget(job)
+
+    def _settled(self) -> None:
+        self._read, self._read_to, self._done = {}, 0, True
 
     def _known(self) -> bool:
         return self._done
@@ -125,10 +137,7 @@ class Recall:
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
                 newest = await self._newest()
-                pages = own_leaves(self._call, self._party, self._public, self._read_to)
-                async for page, end in pages:
-                    self._read |= {one.hash(): (one, index) for one, index in page}
-                    self._read_to = end
+                await self._read_on()
         except TimeoutError as error:
             raise SecureFlowError(
                 "server_unreachable",
@@ -136,6 +145,12 @@ class Recall:
                 "secureflow agent doctor shows the way to the centre; then clear the alarm again.",
             ) from error
         return newest | self._read
+
+    async def _read_on(self) -> None:
+        pages = own_leaves(self._call, self._party, self._public, self._read_to)
+        async for page, end in pages:
+            self._read |= {one.hash(): (one, index) for one, index in page}
+            self._read_to = end
 
     async def _asked(self) -> JSON:
         try:
@@ -148,13 +163,7 @@ class Recall:
     def _look_back(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
         with self._store.transaction():
             looked_back(self._store)
-            self._take_in(lacking)
-
-    def _take_in(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
-        for signed, index in lacking:
-            take_in(self._store, signed, index)
-        if lacking:
-            self._store.note(self._clock(), "record.taken_in", leaves=len(lacking))
+            take_all_in(self._store, self._clock(), lacking)
 
     def _go_on(self, shown: Mapping[str, tuple[SignedLeaf, int]]) -> None:
         """Make the record whole as far as the log goes, and end what it cannot go on with; once.
@@ -168,15 +177,7 @@ class Recall:
         if not lacking and not unsaid:
             return
         with store.transaction():
-            go_on_behind(store, now)
-            self._take_in(lacking)
-            ended = set(store.end_all(CODE))
-            for job in {*named.get("jobs", ()), *(one.leaf.job for one, _ in lacking)} - {""}:
-                if store.job(job) is None:  # approved after the copy was made: not begun anew
-                    store.add_job(JobRecord(job, digest({}), {}, b"", now, 0, CODE))
-                    ended.add(job)
-            for job in sorted(ended):
-                store.note(now, "job.finished", job, outcome=CODE)
+            go_on_behind(store, now, lacking, named.get("jobs", ()))
 
     def _over(self) -> list[str]:
         return [one.job for one in self._store.jobs(_JOBS) if one.outcome == CODE]

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from secureflow.agent.logged import own_leaves
+from secureflow.agent.logged import own_leaves, take_in
 from secureflow.agent.records import JobRecord
 from secureflow.agent.store import Store
+from secureflow.engines.ledger.leaves import SignedLeaf
+from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -26,6 +28,8 @@ FACT: Final = "restored"
 the head."""
 BEHIND: Final = "record_behind"
 """{since, settled: [domain]}: the owner went on with a record that was set back."""
+CODE: Final = "record_set_back"
+"""The alarm of a record that was set back, and how its jobs end where its owner goes on with it."""
 OUTCOME: Final = "restored"
 """Of a job that was not over when the backup was made."""
 
@@ -112,12 +116,38 @@ def looked_back(store: Store) -> None:
     store.set_fact(FACT, {**(restored(store) or {}), "looked_back": True})
 
 
-def go_on_behind(store: Store, now: int) -> None:
-    """Note that the owner goes on with a record that was set back; the caller's transaction.
+def go_on_behind(
+    store: Store, now: int, lacking: Sequence[tuple[SignedLeaf, int]], jobs: Iterable[str] = ()
+) -> None:
+    """Go on, on the owner's word, with a record that was set back; the caller's transaction.
 
-    Nobody knows here what was spent since: every privacy domain waits for its owner's word.
+    Every own leaf of the log is in it then, no job goes on with it, none that it has forgotten is
+    begun anew; and since nobody knows here what was spent, every privacy domain waits.
+
+    Args:
+        store: the record.
+        now: unix seconds.
+        lacking: own leaves that the log holds and it does not, oldest first, with their places.
+        jobs: others that it has forgotten.
     """
     store.set_fact(BEHIND, {"since": now, "settled": []})
+    take_all_in(store, now, lacking)
+    ended = set(store.end_all(CODE))
+    for job in {*jobs, *(one.leaf.job for one, _ in lacking)} - {""}:
+        if store.job(job) is None:
+            store.add_job(JobRecord(job, digest({}), {}, b"", now, 0, CODE))
+            ended.add(job)
+    for job in sorted(ended):
+        store.note(now, "job.finished", job, outcome=CODE)
+
+
+def take_all_in(store: Store, now: int, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+    """Put own leaves of the log into the record; the caller's transaction."""
+    fresh = [one for one in lacking if not store.has_leaf(one[0].hash())]
+    for signed, place in fresh:
+        take_in(store, signed, place)
+    if fresh:
+        store.note(now, "record.taken_in", leaves=len(fresh))
 
 
 def locked(store: Store, domain: str) -> bool:

@@ -14,8 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from secureflow.agent.budgets import LEAF, Budgets
-from secureflow.agent.logged import own_leaves, take_in
-from secureflow.agent.restored import go_on_behind, locked, settle
+from secureflow.agent.logged import own_leaves
+from secureflow.agent.restored import (
+    expects_older,
+    go_on_behind,
+    locked,
+    settle,
+    take_all_in,
+)
 from secureflow.agent.store import Store
 from secureflow.domain.jobspecs import JobSpec, parse_spec
 from secureflow.engines.ledger.leaves import SignedLeaf
@@ -130,15 +136,20 @@ class Settling:
         self, domain: str, jobs: Mapping[str, JobSpec], leaves: Sequence[tuple[SignedLeaf, int]]
     ) -> None:
         with self._store.transaction():
-            if not locked(self._store, domain):  # other domains may lack some of it too
-                go_on_behind(self._store, self._clock())
+            self._take_in(domain, leaves)
             for job, spec in jobs.items():
                 self._budgets.charge_whole(domain, job, spec)
-            for leaf, place in leaves:
-                if not self._store.has_leaf(leaf.hash()):
-                    take_in(self._store, leaf, place)
             settle(self._store, domain)
             self._store.note(self._clock(), "budget.settled", "", domain=domain, jobs=sorted(jobs))
+
+    def _take_in(self, domain: str, leaves: Sequence[tuple[SignedLeaf, int]]) -> None:
+        """Make the chain whole; where nothing was said of it yet, the record was set back."""
+        store, now = self._store, self._clock()
+        lacking = [one for one in leaves if not store.has_leaf(one[0].hash())]
+        if expects_older(store):
+            take_all_in(store, now, lacking)
+        elif lacking or not locked(store, domain):
+            go_on_behind(store, now, lacking)
 
 
 def _check_complete(found: Mapping[str, SignedLeaf], given: Mapping[str, _Given]) -> None:

@@ -17,9 +17,8 @@ import yaml
 
 from secureflow.agent.backup import back_up, restore
 from secureflow.agent.keeping import IDENTITY, alone, check_present, keep_record
-from secureflow.agent.recall import CODE
 from secureflow.agent.records import InboxItem, JobRecord, OwnLeaf
-from secureflow.agent.restored import FACT, OUTCOME, check_floor, check_unlocked, settle
+from secureflow.agent.restored import CODE, FACT, OUTCOME, check_floor, check_unlocked, settle
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf

@@ -303,6 +303,19 @@ async def test_what_a_restore_knows_to_lack_is_taken_in(centre: Centre) -> None:
     assert centre.store.fact("alarm") is None
 
 
+async def test_a_restore_looks_back_over_the_whole_log(centre: Centre) -> None:
+    """Else what is older than the newest leaves would later look like another set-back."""
+    copy = copied(centre)
+    lost = centre.sign("job_1")
+    for _ in range(NEWEST):
+        centre.sign("job_2")
+    set_back(centre, copy)
+    with centre.store.transaction():
+        centre.store.set_fact(FACT, {"restored_at": 2, "taken_at": 1, "size": 0})
+    assert await asked(centre) == "not_approved"
+    assert centre.store.has_leaf(lost)
+
+
 async def test_a_restored_record_that_is_set_back_later_says_so(centre: Centre) -> None:
     """What was lost with the machine was taken in at its first look; what it lacks now is news."""
     with centre.store.transaction():

@@ -12,6 +12,7 @@ import pytest
 from peers.agent_world import JOB, ME, World
 
 from secureflow.agent.backup import _copy_record, _mark
+from secureflow.agent.records import JobRecord
 from secureflow.agent.restored import Floor, check_unlocked
 from secureflow.agent.settling import Settling
 from secureflow.agent.store import Store
@@ -289,6 +290,38 @@ async def test_what_was_charged_for_less_is_charged_whole_on_the_owners_word(
     agent.reopen()
     assert await spent(agent) == pytest.approx(whole)
     check_sums(agent.store.budget_events("customers"))
+
+
+@pytest.mark.parametrize("first", ["clear-alarm", "data settle"])
+async def test_no_job_goes_on_whichever_word_the_owner_says_first(
+    tmp_path: Path, first: str
+) -> None:
+    """Settling made the record whole before its jobs were over; then no alarm knew of them."""
+    agent, before, bundle = await set_back(tmp_path)
+    with agent.store.transaction():
+        agent.store.add_job(JobRecord("job_running", "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
+    if first == "clear-alarm":
+        await agent.assembly.recall.accept()
+    await settle(agent, bundle)
+    await agent.assembly.recall.accept()
+    outcomes = {one.job: one.outcome for one in agent.store.jobs()}
+    assert outcomes == {JOB: "record_set_back", "job_running": "record_set_back"}
+    assert await spent(agent) == pytest.approx(before)
+    check_unlocked(agent.store, "customers")
+
+
+async def test_what_a_restore_was_expected_to_lack_ends_no_job_of_today(tmp_path: Path) -> None:
+    agent = world(tmp_path)
+    copy = backed_up(agent)
+    await agent.admitted()
+    await agent.round(1)
+    bundle = {"job": JOB, "spec": dump(agent.spec)}
+    agent.entries = logged(agent)
+    put_back(agent, copy)
+    with agent.store.transaction():
+        agent.store.add_job(JobRecord("job_today", "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
+    await settle(agent, bundle)
+    assert {one.job: one.outcome for one in agent.store.jobs()} == {"job_today": ""}
 
 
 async def set_back(tmp_path: Path) -> tuple[World, float, dict[str, Any]]:
