@@ -8,7 +8,7 @@ anything of the other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -191,6 +191,7 @@ def empty_stage(
     ledger: Any = None,
     quotas: Quotas | None = None,
     server: str = "",
+    others: Collection[str] = (),
 ) -> Stage:
     """Return a platform without anybody on it, in memory or over the given database and log."""
     key = key or known_key("log")
@@ -220,6 +221,7 @@ def empty_stage(
         ticks=lambda: ticks[0],
         quotas=quotas or Quotas(),
         server=server,
+        others=lambda: others,
     )
     return Stage(
         services, database, ledger, driver, bus, artifacts, now, ticks, expelled, told_disabled

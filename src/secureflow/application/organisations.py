@@ -7,11 +7,12 @@ the signing key whose possession is proven here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from secureflow.application import shutouts
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.issuing import Issuing, issued, lapsed
@@ -59,12 +60,14 @@ class Centre:
     """What the centre says of itself to newcomers. `link` is `host:port` of the gRPC link.
 
     The log is asked each time: it goes by another name once its members let it go on. `server`
-    tells this one of the servers that share the database.
+    tells this one of the servers that share the database; `others` are the names of those that are
+    there.
     """
 
     link: str
     log: Ledger
     server: str = ""
+    others: Callable[[], Collection[str]] = frozenset
 
 
 class Organisations:
@@ -151,17 +154,13 @@ class Organisations:
             if organisation is None:
                 raise missing("organisation", slug)
             if organisation.disabled != disabled:
+                await shutouts.mark(deed.work)
                 organisation = replace(organisation, disabled=disabled)
                 await deed.work.organisations.save(organisation)
                 kind = "organisation.disabled" if disabled else "organisation.enabled"
                 deed.record(kind, {"organisation": slug, "by": principal.user})
-            deed.then(partial(self._tell_disabled, await _disabled(deed.work)))
+            deed.then(partial(self._tell_disabled, await shutouts.disabled(deed.work)))
             return deed.answer(organisation)
-
-    async def disabled(self) -> Sequence[str]:
-        """Return the organisations that are shut out."""
-        async with self._begin() as work:
-            return await _disabled(work)
 
     async def invite(
         self, principal: Principal, kind: AgentKind, organisation: str, key: str = ""
@@ -284,6 +283,7 @@ class Organisations:
             if agent is None or not (principal.operator or principal.acts_for(agent.organisation)):
                 raise missing("agent", spiffe)
             if agent.revoked is None:
+                await shutouts.mark(deed.work)
                 agent = replace(agent, revoked=self._clock())
                 await deed.work.agents.save(agent)
                 document = {"agent": agent.id, "organisation": agent.organisation}
@@ -348,7 +348,7 @@ class Organisations:
                 wanted["party"] = sorted(await _fellows(work, principal) | {ENCLAVE})
             agents = await every(work.agents, **wanted)
         shown = {agent.party: agent for agent in agents if agent.revoked is None}
-        whereabouts = Whereabouts(courier, self._centre.server)
+        whereabouts = Whereabouts(courier, self._centre.others)
         return [whereabouts.link_of(shown[party]) for party in sorted(shown)]
 
     def _identity(self, token: EnrolmentToken, name: str) -> SpiffeId:
@@ -409,10 +409,6 @@ async def _end_lost(deed: Deed, request: str, by: str, now: int) -> None:
                 raise conflict()
             await deed.work.enrolments.remove(lost.id)
             deed.record("enrolment.ended", {"enrolment": lost.id, "by": by})
-
-
-async def _disabled(work: UnitOfWork) -> Sequence[str]:
-    return [one.id for one in await every(work.organisations) if one.disabled]
 
 
 async def _found(work: UnitOfWork, spiffe: str) -> Agent:

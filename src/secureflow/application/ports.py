@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from secureflow.application.claims import ClaimStore
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
@@ -188,6 +189,7 @@ class UnitOfWork(Protocol):
     events: Events
     leaves: PendingLeaves
     idempotency: Idempotency
+    claims: ClaimStore
 
     async def setting(self, name: str) -> JSON:
         """Return a platform-wide JSON value (e.g. `charter`, `charter_candidate`) or None."""

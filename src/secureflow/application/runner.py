@@ -10,6 +10,8 @@ Rules (ARCHITECTURE.md, "The heart"):
   journal) is ended without it (`windups`): at start-up, or when it is cancelled;
 - an effect that was performed but not journalled is performed again under the same idempotency
   key `(job, seq)`; the other side answers from its own record;
+- of several servers of a database one drives a job (`claims`); what is asked of another one reaches
+  it through the database;
 - a fault of the infrastructure (`driving`) is no outcome: the job is driven afresh from the journal
   until it passes;
 - a script's own work (signatures of every party, frames for every party) grows with the roster and
@@ -24,6 +26,7 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from secureflow.application.asking import Asking
+from secureflow.application.claims import Claims
 from secureflow.application.driving import Backoff, defect, goes_on_by_itself, passes
 from secureflow.application.listing import every
 from secureflow.application.ports import Begin, Journalled, Ledger, PendingLeaf, UnitOfWork
@@ -74,6 +77,7 @@ class Runner:
         now_ms: unix milliseconds.
         changed: called with a job id after each durable step (wakes watchers).
         waits: called with a job id, who waits in it, and what for; None when it waits no more.
+        claims: keeps apart the servers of a database.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Runner:
         now_ms: Milliseconds,
         changed: Callable[[str], None],
         waits: Waits = lambda _job, _who, _error: None,
+        claims: Claims | None = None,
     ) -> None:
         self._begin = begin
         self._asking = asking
@@ -95,6 +100,7 @@ class Runner:
         self._now_ms = now_ms
         self._changed = changed
         self._waits = waits
+        self._claims = claims or Claims(begin)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancels: dict[str, asyncio.Event] = {}
         self._backoffs: dict[str, Backoff] = {}
@@ -111,22 +117,51 @@ class Runner:
             return
         if job in self._backoffs:
             self._backoffs[job].wake()
-        if job in self._tasks and not self._tasks[job].done():
+        if self.drives(job):
             self._wanted.add(job)  # it may just be about to stop
         else:
             self._tasks[job] = asyncio.create_task(self._guarded(job), name=f"job {job}")
 
+    def drives(self, job: str) -> bool:
+        """Tell whether the job is driven here: who watches it is woken."""
+        return job in self._tasks and not self._tasks[job].done()
+
+    async def look(self) -> None:
+        """Do what other servers asked of this one, and go on with what they left."""
+        changes = await self._claims.look()
+        for job in changes.called:
+            await self._called(job)
+        for job in changes.lost:
+            self._claims.lose(job)
+            if self.drives(job):
+                self._tasks[job].cancel()
+        if changes.lapsed:
+            await self.resume_all()
+
+    async def _called(self, job: str) -> None:
+        """Look at what was decided at another server of a job that is driven here."""
+        async with self._begin() as unit:
+            entity = await unit.jobs.get(job)
+        if WindUp.of(entity) is None and overtaken(entity) is not None:
+            await self.restart(job)
+            return
+        if "cancel" in entity.progress and job in self._cancels:
+            self._cancels[job].set()
+        self.start(job)
+
     async def resume_all(self) -> None:
-        """Drive every job that is neither finished nor a draft: the first thing after a start.
+        """Drive every job that is neither finished nor a draft, nor driven by another server.
 
         Of the paused ones only those that end without their script, and those that a fault of the
         infrastructure paused.
         """
         async with self._begin() as unit:
+            free = await self._claims.free_jobs(unit)
             for state in JobState:
                 if not state.final and state != JobState.DRAFT:
                     for job in await every(unit.jobs, state=state.value):
-                        if state != JobState.PAUSED or _leaves_pause(job):
+                        goes_on = state != JobState.PAUSED or _leaves_pause(job)
+                        if goes_on and free(job.id) and not self.drives(job.id):
                             self.start(job.id)
 
     async def cancel(self, job: str, by: str) -> None:
@@ -183,6 +218,9 @@ class Runner:
                 # Of this job alone, and not even that can be noted in it.
                 _log.error("job_damaged", job=job, message=error.message, hint=error.hint)
                 return True
+            if error.code == "fenced":  # another server drives it, or did until now: nothing to say
+                self._claims.lose(job)
+                return False
             if not passes(error):
                 raise
             cause = error.__cause__ and repr(error.__cause__)
@@ -204,10 +242,9 @@ class Runner:
                     raise
                 await self._drive(job, backoff)
         except SecureFlowError as error:
-            if passes(error):
+            if passes(error) or error.code == "fenced":
                 raise
-            if error.code != "fenced":  # another replica drives it: nothing to say
-                await self._pause(job, error)
+            await self._pause(job, error)
         except Exception as error:  # the edge of a job: others go on
             if (fault := exhausted(error, "The centre")) is not None:
                 raise fault from error
@@ -223,10 +260,12 @@ class Runner:
             return
         while True:
             await self._make_durable(course)
+            self._claims.hold(job)
             backoff.restart()
             self._waits(job, DRIVER, None)
             self._changed(job)
             if course.effect is None:
+                self._claims.lose(job)
                 return
             try:
                 answer = await self._perform_outside(course)
@@ -255,12 +294,13 @@ class Runner:
     async def _replayed(self, job: str, cancel: asyncio.Event) -> Course | None:
         """Feed the journal to a fresh script: the job's own, or the one that ends it without.
 
-        None for a job that ended, never came to be, or is paused until somebody resumes it.
+        None for a job that ended, never came to be, is paused until somebody resumes it, or is
+        driven by another server, which is asked to look at it.
         """
         async with self._begin() as unit:
             entity = await unit.jobs.find(job)
-        if entity is None or entity.state.final:
-            return None
+            if entity is None or entity.state.final or await self._claims.elsewhere(unit, job):
+                return None
         if entity.state is JobState.PAUSED and not _leaves_pause(entity):
             return None
         if RESUMED in entity.progress:  # the leaf that says so goes before the job's next
@@ -326,6 +366,7 @@ class Runner:
     async def _make_durable(self, course: Course) -> None:
         """Commit what happened, perform the effects that need no outside, open the next one."""
         async with self._begin() as unit:
+            await self._claims.take(unit, course.job)
             while course.effect is not None and not isinstance(course.effect, Ask | Record):
                 answer = await self._perform_inside(unit, course)
                 if isinstance(course.effect, Tell):  # many in a row, and nothing follows from them
@@ -418,6 +459,7 @@ class Runner:
         return {"model": fresh.id, "version": version}
 
     async def _end(self, unit: UnitOfWork, course: Course) -> None:
+        await unit.claims.release(course.job)
         error = course.error
         if error is None:
             job = await self._move(unit, course.job, JobState.SUCCEEDED, "")

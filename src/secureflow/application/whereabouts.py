@@ -2,12 +2,13 @@
 
 Several servers may share a database, but a party dials one of them, and a job is driven by the
 server that it was submitted to. Where a party dialled last stands in its entity, so each server can
-say by name where a job would have found the parties that it misses.
+say by name where a job would have found the parties that it misses. A server that is no more, such
+as this one before it was moved, is not named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -26,12 +27,12 @@ class Whereabouts:
 
     Args:
         courier: knows the links to this server.
-        server: this server's name.
+        others: the names of the other servers that are there.
     """
 
-    def __init__(self, courier: Courier, server: str) -> None:
+    def __init__(self, courier: Courier, others: Callable[[], Collection[str]]) -> None:
         self._courier = courier
-        self._server = server
+        self._others = others
 
     def clock_of(self, party: str) -> int | None:
         """Return by how many seconds a connected party's clock is ahead."""
@@ -43,10 +44,11 @@ class Whereabouts:
         away = sorted(party for party in parties if not self._courier.status(party).connected)
         if not away:
             return {}
+        others = self._others()
         elsewhere = {
             agent.party: agent.server
             for agent in await every(work.agents, party=away)
-            if agent.revoked is None and agent.server != self._server
+            if agent.revoked is None and agent.server in others
         }
         return {party: elsewhere.get(party, "") for party in away}
 
@@ -60,8 +62,8 @@ class Whereabouts:
     def link_of(self, agent: Agent) -> PartyStatus:
         """Return a party's link, with the other server that it dialled last where it has none."""
         status = self._courier.status(agent.party)
-        known = "" if status.connected or agent.server == self._server else agent.server
-        return replace(status, server=known)
+        elsewhere = not status.connected and agent.server in self._others()
+        return replace(status, server=agent.server if elsewhere else "")
 
 
 def parties_of(spec: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from secureflow.adapters.link import Bounds, LinkServer
 from secureflow.adapters.messaging import InProcessBus
 from secureflow.application.aggregation import Aggregation
 from secureflow.application.asking import Asking
+from secureflow.application.claims import Claims, keep_looking
 from secureflow.application.jobs import topic
 from secureflow.application.local import LocalParties
 from secureflow.application.membership import member_keys
@@ -30,20 +31,24 @@ from secureflow.application.organisations import revoked
 from secureflow.application.ports import Bus
 from secureflow.application.runner import Runner
 from secureflow.application.scripts import script_for
+from secureflow.application.shutouts import ShutOuts
 from secureflow.application.sweeping import keep_swept
 from secureflow.application.throttle import Throttle
 from secureflow.application.waiting import Told, Waits
 from secureflow.application.witnessing import Witnessing
+from secureflow.domain.organisations import Agent
 from secureflow.engines.script import AGGREGATOR
 from secureflow.kit.clock import Ticks, system_clock
 from secureflow.kit.crypto import SigningKey
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.pki import Authority
+from secureflow.kit.reserve import Reserve
 from secureflow.kit.version import __version__
 from secureflow.server.awaiting import awaited
 from secureflow.server.certificate import ServerCertificate
 from secureflow.server.metrics import Metrics
+from secureflow.server.neighbours import Watchers, own_name
 from secureflow.server.readiness import WRITE_SECONDS, Part, ReadinessProbe
 from secureflow.server.record import check_record, keep_record
 from secureflow.server.room import RecordRoom, reserve_of
@@ -79,37 +84,32 @@ async def open_centre(
     certificate = reserve.over(
         lambda: ServerCertificate(settings.tls, authority, settings.host, clock)
     )
-    wait = settings.database.wait_seconds
-    database, ledger = await open_ledger(settings, key, stack, wait=wait)
+    database, ledger = await open_ledger(settings, key, stack, wait=settings.database.wait_seconds)
     artifacts, vectors = _stores(settings)
     bus, metrics = InProcessBus(), Metrics()
-    changed = _Waker(bus, metrics)
-    waits = Waits(clock, changed)
+    waits = Waits(clock, changed := _Waker(bus, metrics))
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
     desk = PartyDesk(
         *(witnessing, authority.pem, settings.max_artifact_bytes, clock, artifacts, vectors),
         Throttle(settings.link.calls_per_second, settings.link.burst, time.monotonic),
     )
-    link = _make_link(
-        settings.link, certificate, authority.trust_domain, desk, artifacts, waits.told
-    )
+    made = settings.link, certificate, authority.trust_domain, desk, artifacts, waits.told
+    link = _make_link(*made)
     stack.push_async_callback(link.stop, LINK_GRACE)
-    port = await link.start()
-    address = _public(settings, port)
+    address = _public(settings, port := await link.start())
     asking = Asking(_parties(link, artifacts, vectors, waits), witnessing.cosigned)
     room = RecordRoom(settings.directory, reserve, artifacts.demand)
-    waiting = room.given_up_for(waits.note)
-    runner = Runner(database.begin, asking, ledger, key, script_for, _now_ms, changed, waiting)
+    claims = _claims(settings, database, stack, reserve, port)
+    parts = asking, ledger, key, script_for, _now_ms, changed, room.given_up_for(waits.note)
+    runner = Runner(database.begin, *parts, claims)
     stack.push_async_callback(runner.stop)
     readiness = make_readiness(database, ledger, artifacts=artifacts)
     stack.push_async_callback(readiness.stop)
+    world = database.begin, ledger, key, authority, link, runner, bus, artifacts, clock
     services = make_services(
-        Ports(
-            *(database.begin, ledger, key, authority, link, runner, bus, artifacts, clock),
-            ProcessAccountant(),
-        ),
+        Ports(*world, ProcessAccountant()),
         address,
-        expel=lambda agent: link.expel(agent.party, agent.id, revoked(agent.id)),
+        expel=(expel := partial(_expel, link)),
         tell_disabled=link.shut_out,
         coming=lambda agent: link.expect(agent.party),
         readiness=readiness,
@@ -118,21 +118,38 @@ async def open_centre(
         quotas=settings.quotas,
         room=room.for_job,
         waits=waits.of,
-        server=f"{socket.gethostname()}:{port}",
+        server=claims.name,
+        others=(others := lambda: claims.others),
     )
     services = replace(services, record=lambda: database.file.fault)
     desk.open(services)
     _keep(stack, keep_swept(database.begin, clock), room.keep_whole())
-    await reserve.through(lambda: _go_on(services, runner, link))
+    shut_outs = ShutOuts(database.begin, expel, link.shut_out)
+    await reserve.through(lambda: _go_on(services, runner, shut_outs))
+    watchers = Watchers(bus, runner.drives, others)
+    _keep(stack, keep_looking([runner.look, shut_outs.look, watchers.look]))
     return Centre(services, certificate, address)
 
 
-async def _go_on(services: Services, runner: Runner, link: LinkServer) -> None:
+async def _go_on(services: Services, runner: Runner, shut_outs: ShutOuts) -> None:
     """Finish a continuation that was begun, let a restored log go on, and take up the jobs."""
-    link.shut_out(await services.organisations.disabled())
+    await shut_outs.look()
+    with suppress(InfrastructureError):  # a full disk is no reason not to start
+        await runner.look()
     await services.continuing.finish()
     await services.guard.settle()
     await runner.resume_all()
+
+
+def _claims(
+    settings: ServerSettings, database: Database, stack: AsyncExitStack, reserve: Reserve, port: int
+) -> Claims:
+    own = reserve.over(lambda: stack.enter_context(own_name(settings.directory)))
+    return Claims(database.begin, own, f"{socket.gethostname()}:{port}")
+
+
+def _expel(link: LinkServer, agent: Agent) -> None:
+    link.expel(agent.party, agent.id, revoked(agent.id))
 
 
 def _stores(settings: ServerSettings) -> tuple[FileArtifacts, ScratchFiles]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -77,6 +77,7 @@ def make_services(
     room: Callable[[int], None] = lambda _: None,
     waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
     server: str = "",
+    others: Callable[[], Collection[str]] = frozenset,
 ) -> Services:
     """Return the use cases over the ports.
 
@@ -93,12 +94,11 @@ def make_services(
         quotas: what one organisation may have at a time.
         room: refuses bytes that a job would store and there is no room for.
         waits: tells who waits for what in a job.
-        server: what this one of the database's servers is called.
+        server, others: what the database's servers are called, this one and those that are there.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
-    deeds, issuing = _deeds(ports)
-    shut_out = (expel, tell_disabled)
-    passwords, centre = Passwords(), Centre(link, ledger, server)
+    (deeds, issuing), shut_out = _deeds(ports), (expel, tell_disabled)
+    passwords, centre = Passwords(), Centre(link, ledger, server, others)
     asking = Asking(ports.courier, Witnessing(ledger, partial(member_keys, begin)).cosigned)
     recosign = Recosigning(ledger, ports.courier, asking, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
@@ -111,7 +111,7 @@ def make_services(
         charters=Charters(begin, deeds, ports.authority.trust_domain, ledger, continuing),
         projects=Projects(begin, deeds, clock, quotas),
         datasets=Datasets(begin, deeds, clock, quotas),
-        jobs=_jobs(ports, deeds, quotas, Whereabouts(ports.courier, server), stopping, room, waits),
+        jobs=_jobs(ports, deeds, quotas, Whereabouts(ports.courier, others), stopping, room, waits),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
         audit=Audit(begin, ledger, recosign),

@@ -94,6 +94,8 @@ async def _grow(settings: ServerSettings, leaves: int, charter: bool) -> int:
             made = Charter(1, DOMAIN, settings.origin, key.public, members)
             async with database.begin() as work:
                 await work.set_setting("charter", SignedCharter(made).json())
+                await work.claims.take("job_1", "here", None)
+                await work.claims.beat("here", "here:1")
                 await work.set_setting("made up", {"model": blake3(MODEL).hexdigest()})
                 await work.commit()
             note = await ledger.head()
@@ -150,11 +152,14 @@ def test_what_was_backed_up_comes_back_and_goes_on(
         assert dict(found.log.seen) == {"bank-a": size, "bank-b": size}
         assert not (folder / ".restoring").exists()
         again = rows(found.config)
-        left_out = {"tokens", "enrolments", "settings"}
+        left_out = {"tokens", "enrolments", "settings", "claims", "servers"}
         assert {name: again[name] for name in again.keys() - left_out} == {
             name: before[name] for name in before.keys() - left_out
         }
         assert before["enrolments"]
+        assert before["claims"]
+        assert not again["claims"]  # whoever drove a job then drives nothing here
+        assert not again["servers"]
         assert not again["tokens"]
         assert not again["enrolments"]
         assert sum(RESTORED in row for row in again["settings"]) == 1

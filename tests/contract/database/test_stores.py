@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from secureflow.adapters.database import records
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.tables import IDEMPOTENCY
+from secureflow.application.claims import Beat, Claim
 from secureflow.application.ports import Begin, Journalled, UnitOfWork
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job, JobState
@@ -461,3 +462,36 @@ async def test_a_journalled_answer_comes_back_as_it_was(database: Database, answ
         await unit.commit()
     async with database.begin() as unit:
         assert await unit.journal.read("job_1") == [line]
+
+
+async def test_one_server_has_a_job_and_others_can_call_it(database: Database) -> None:
+    async with database.begin() as unit:
+        await unit.claims.take("job_1", "a", None)
+        await unit.claims.take("job_2", "a", None)
+        await unit.commit()
+    for before in (None, "c"):  # neither free, nor that one's
+        async with database.begin() as unit:
+            with pytest.raises(SecureFlowError) as caught:
+                await unit.claims.take("job_1", "b", before)
+            assert code_of(caught) == "fenced"
+    async with database.begin() as unit:
+        await unit.claims.take("job_1", "b", "a")
+        await unit.claims.call("job_1")
+        await unit.claims.release("job_2")
+        await unit.commit()
+    async with database.begin() as unit:
+        assert await unit.claims.every() == [Claim("job_1", "b", 1)]
+        assert await unit.claims.of("job_1") == Claim("job_1", "b", 1)
+        assert await unit.claims.of("job_2") is None
+
+
+async def test_servers_count_up_until_they_are_forgotten(database: Database) -> None:
+    for server in ("a", "a", "b"):
+        async with database.begin() as unit:
+            await unit.claims.beat(server, f"host-{server}:1")
+            await unit.commit()
+    async with database.begin() as unit:
+        beats = sorted(await unit.claims.beats(), key=lambda beat: beat.server)
+        assert beats == [Beat("a", "host-a:1", 1), Beat("b", "host-b:1", 0)]
+        await unit.claims.forget("a")
+        assert [beat.server for beat in await unit.claims.beats()] == ["b"]

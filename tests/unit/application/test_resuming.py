@@ -67,7 +67,7 @@ async def paused(
 
 def use_cases(one: World) -> Jobs:
     begin, unused = one.runner._begin, cast("Any", None)
-    nowhere = Whereabouts(SilentCourier(), "")
+    nowhere = Whereabouts(SilentCourier(), frozenset)
     deeds = Deeds(begin, one.ledger, KEY, lambda: 9)
     return Jobs(begin, deeds, one.runner, unused, lambda: 9, unused, Quotas(), nowhere)
 

@@ -26,7 +26,11 @@ async def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Stage, 
     first = await populated(empty_stage(tmp_path, server=HERE))
     (tmp_path / "second").mkdir()
     second = empty_stage(
-        tmp_path / "second", database=first.database, ledger=first.ledger, server=THERE
+        tmp_path / "second",
+        database=first.database,
+        ledger=first.ledger,
+        server=THERE,
+        others=[HERE],
     )
     second.people, second.ids, second.keys = first.people, first.ids, first.keys
     for bank in BANKS:
@@ -96,6 +100,21 @@ async def test_a_party_that_is_off_is_told_without_another_server(
         "bank-a": HERE, "bank-b": "", "bank-c": HERE
     }  # fmt: skip
     assert {link.server for link in await links_of(first)} == {""}
+
+
+async def test_a_server_that_is_no_more_is_not_named(
+    both: tuple[Stage, Stage], tmp_path: Path
+) -> None:
+    """The one server was moved, or its container made anew: nobody can submit at the old one."""
+    first, _ = both
+    (tmp_path / "moved").mkdir()
+    moved = empty_stage(
+        tmp_path / "moved", database=first.database, ledger=first.ledger, server=THERE
+    )
+    moved.people, moved.ids = first.people, first.ids
+    job = await moved.services.jobs.submit(moved.scientist("bank-a"), moved.wanted())
+    assert job.progress["absent"] == dict.fromkeys([*BANKS, "enclave"], "")
+    assert {link.server for link in await links_of(moved)} == {""}
 
 
 async def test_a_database_that_cannot_write_cuts_nobody_off(

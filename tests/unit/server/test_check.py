@@ -143,6 +143,8 @@ FREE = {
     ("idempotency", "at"),
     ("log_head", "one"),
     ("log_checkpoints", "at"),
+    *(("claims", name) for name in ("job", "server", "called")),
+    *(("servers", name) for name in ("id", "name", "beats")),
     *(("log_submissions", name) for name in ("arrival", "job", "seq", "position")),
     *(("log_submissions", name) for name in ("document", "salt")),
 }

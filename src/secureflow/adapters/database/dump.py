@@ -21,6 +21,7 @@ from secureflow.adapters.database.connections import sync_engine
 from secureflow.adapters.database.engine import Database, migrate
 from secureflow.adapters.database.faults import fault_of
 from secureflow.adapters.database.soundness import HISTORY
+from secureflow.adapters.database.tables import PASSING
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
 
@@ -63,7 +64,7 @@ def dump(database: Database, directory: Path) -> Dump:
         tables = {
             name: _write(connection, name, directory / name)
             for name in names
-            if name != HISTORY and not name.startswith("sqlite_")
+            if name not in {HISTORY, *PASSING} and not name.startswith("sqlite_")
         }
     return Dump(str(revision), tables)
 

@@ -141,6 +141,25 @@ OUTBOX = sa.Table(
     sa.Column("verb", sa.Text, nullable=False),
 )
 
+CLAIMS = sa.Table(
+    "claims",
+    METADATA,
+    sa.Column("job", sa.Text, primary_key=True),
+    sa.Column("server", sa.Text, nullable=False),
+    sa.Column("called", BIG, nullable=False),
+)
+
+SERVERS = sa.Table(
+    "servers",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("beats", BIG, nullable=False),
+)
+
+PASSING = {CLAIMS.name, SERVERS.name}
+"""What processes that run say of themselves: no backup holds it."""
+
 EVENTS = sa.Table(
     "events",
     METADATA,

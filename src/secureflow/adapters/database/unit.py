@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from secureflow.adapters.database import entities
+from secureflow.adapters.database.claims import SqlClaims
 from secureflow.adapters.database.connections import WriteTurn
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.entities import EntityStore
@@ -30,6 +31,7 @@ from secureflow.adapters.database.records import (
 )
 from secureflow.adapters.database.tables import ENROLMENTS, IDEMPOTENCY, SETTINGS, TOKENS
 from secureflow.adapters.database.undisturbed import undisturbed
+from secureflow.application.claims import ClaimStore
 from secureflow.application.ports import (
     Events,
     Idempotency,
@@ -87,6 +89,7 @@ class SqlUnitOfWork:
         self.events: Events = SqlEvents(self)
         self.leaves: PendingLeaves = SqlPendingLeaves(self)
         self.idempotency: Idempotency = SqlIdempotency(self)
+        self.claims: ClaimStore = SqlClaims(self)
 
     async def __aenter__(self) -> SqlUnitOfWork:
         """Take a connection from the pool.

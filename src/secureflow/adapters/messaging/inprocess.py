@@ -16,6 +16,11 @@ class InProcessBus:
     def __init__(self) -> None:
         self._listeners: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
+    @property
+    def topics(self) -> list[str]:
+        """The topics that somebody listens to."""
+        return list(self._listeners)
+
     async def publish(self, topic: str) -> None:
         """Wake the topic's listeners."""
         for woken in self._listeners.get(topic, ()):

@@ -1,0 +1,204 @@
+"""Which server drives a job, where several share a database.
+
+A job is claimed, in the transaction of its first step, by the server that drives it. Servers that
+see each other in the database beat: each counts a number of its own up there. No clock is compared,
+and none is read: a server that did not beat while another one beat `LAPSED` times has lost its
+claims. Beats of the observer count, not seconds: a database that takes no writes, or a machine that
+stands still, takes nobody's claims away. A server that is alone writes nothing for it.
+
+The claim spares work and keeps a job where its parties are. That an effect has one answer only is
+the journal's affair, whatever the claims say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.faults import Faults
+from secureflow.kit.logging import get_logger
+
+if TYPE_CHECKING:
+    from secureflow.application.ports import Begin, UnitOfWork
+
+INTERVAL: Final = 3.0
+"""Seconds between two looks at what other servers of the database did."""
+LAPSED: Final = 10
+"""A server's claims lapse when it did not beat during so many beats of another one."""
+Look = Callable[[], Awaitable[None]]
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A server drives a job. `called` counts how often others asked it to look at the job."""
+
+    job: str
+    server: str
+    called: int = 0
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A server of the database: its own name, what people call it, and how far it counted."""
+
+    server: str
+    name: str
+    count: int
+
+
+class ClaimStore(Protocol):
+    """Claims and beats in the database."""
+
+    async def of(self, job: str) -> Claim | None:
+        """Return a job's claim."""
+
+    async def every(self) -> Sequence[Claim]:
+        """Return all claims, those of paused jobs included."""
+
+    async def take(self, job: str, server: str, before: str | None) -> None:
+        """Claim a job that nobody, or the server `before`, has claimed; else raise `fenced`."""
+
+    async def call(self, job: str) -> None:
+        """Ask whoever drives the job to look at it."""
+
+    async def release(self, job: str) -> None:
+        """Forget the claim of a job that ended."""
+
+    async def beat(self, server: str, name: str) -> None:
+        """Count a server's number up, from 0 if it is new."""
+
+    async def beats(self) -> Sequence[Beat]:
+        """Return every server's number."""
+
+    async def forget(self, server: str) -> None:
+        """Forget a server that is no more."""
+
+
+class Claims:
+    """What this server has claimed, and what it saw of the others.
+
+    Args:
+        begin: starts units of work.
+        server: tells this server from all others of the database; the same after a restart.
+        name: what people call it.
+    """
+
+    def __init__(self, begin: Begin, server: str = "", name: str = "") -> None:
+        self._begin = begin
+        self._server = server
+        self.name = name
+        self._seen: dict[str, tuple[int | None, int]] = {}
+        self._names: dict[str, str] = {}
+        self._calls: dict[str, int] = {}
+        self._held: set[str] = set()
+
+    @property
+    def others(self) -> set[str]:
+        """The names of the other servers that are there."""
+        return {name for server, name in self._names.items() if not self._lapsed(server)}
+
+    def free(self, claim: Claim | None) -> bool:
+        """Tell whether this server may drive a job: it is its own, or nobody's any more."""
+        return claim is None or claim.server == self._server or self._lapsed(claim.server)
+
+    async def free_jobs(self, unit: UnitOfWork) -> Callable[[str], bool]:
+        """Return what tells of each job whether this server may drive it."""
+        claims = {claim.job: claim for claim in await unit.claims.every()}
+        return lambda job: self.free(claims.get(job))
+
+    async def take(self, unit: UnitOfWork, job: str) -> None:
+        """Claim a job with what else is written of it.
+
+        Raises:
+            SecureFlowError: `fenced` where another server drives it.
+        """
+        if job in self._held:
+            return
+        claim = await unit.claims.of(job)
+        if claim is not None and claim.server == self._server:
+            return
+        before = claim.server if claim is not None and self.free(claim) else None
+        await unit.claims.take(job, self._server, before)
+
+    def hold(self, job: str) -> None:
+        """Know that the claim is durable."""
+        self._held.add(job)
+
+    def lose(self, job: str) -> None:
+        """Know no more whether the claim stands."""
+        self._held.discard(job)
+
+    async def elsewhere(self, unit: UnitOfWork, job: str) -> bool:
+        """Tell whether another server drives the job; it is asked to look at it then."""
+        if self.free(await unit.claims.of(job)):
+            return False
+        await unit.claims.call(job)
+        await unit.commit()
+        return True
+
+    async def look(self) -> Changes:
+        """Beat, if there is another server, and return what others did."""
+        held = set(self._held)
+        async with self._begin() as unit:
+            claims, beats = await unit.claims.every(), await unit.claims.beats()
+            others = {beat.server for beat in beats if beat.server != self._server}
+            if others or not beats:
+                await unit.claims.beat(self._server, self.name)
+                for server in others - {claim.server for claim in claims}:
+                    if self._lapsed(server):
+                        await unit.claims.forget(server)
+                await unit.commit()
+        self._names = {beat.server: beat.name for beat in beats if beat.server in others}
+        self._count({beat.server: beat.count for beat in beats}, claims)
+        mine = [claim for claim in claims if claim.server == self._server]
+        called = [one.job for one in mine if one.called > self._calls.get(one.job, 0)]
+        self._calls = {claim.job: claim.called for claim in mine}
+        foreign = {claim.job: claim.server for claim in claims if claim.server != self._server}
+        lapsed = any(map(self._lapsed, foreign.values()))
+        return Changes(called, sorted(held & foreign.keys()), lapsed)
+
+    def _count(self, beats: Mapping[str, int], claims: Iterable[Claim]) -> None:
+        """Note of each other server how often it was found where it was before."""
+        before, self._seen = self._seen, {}
+        for server in (beats.keys() | {claim.server for claim in claims}) - {self._server}:
+            count, looks = beats.get(server), 0
+            if server in before and before[server][0] == count:
+                looks = before[server][1] + 1
+            self._seen[server] = (count, looks)
+
+    def _lapsed(self, server: str) -> bool:
+        return server in self._seen and self._seen[server][1] >= LAPSED
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What other servers did since the last look.
+
+    Args:
+        called: jobs of this server that others ask it to look at.
+        lost: jobs that this server drove and others have claimed.
+        lapsed: whether there are jobs that nobody drives any more.
+    """
+
+    called: Sequence[str]
+    lost: Sequence[str]
+    lapsed: bool
+
+
+async def keep_looking(looks: Sequence[Look], interval: float = INTERVAL) -> None:
+    """Do each of them every `interval` seconds, until cancelled."""
+    faults = Faults(_log)
+    while True:
+        await asyncio.sleep(interval)
+        for look in looks:
+            try:
+                await look()
+            except SecureFlowError as error:  # a busy database; the next time does it
+                faults.note("look_failed", code=error.code)
+            except Exception:  # noqa: BLE001  the edge of a task: a database that is away comes back
+                _log.exception("look_failed")

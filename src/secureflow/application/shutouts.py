@@ -1,0 +1,64 @@
+"""Who is shut out at one server is cut off at every other server of the database.
+
+Whoever dials in is looked up in the record; who has a link already keeps it until the server hears
+of it. A mark in the record changes with each such deed, so a look costs one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from secureflow.application.listing import every, walked
+from secureflow.application.ports import Begin, UnitOfWork
+from secureflow.domain.ids import new_id
+from secureflow.domain.organisations import Agent
+
+MARK: Final = "shut_out"
+"""The setting."""
+
+
+async def mark(work: UnitOfWork) -> None:
+    """Note, with what was done, that somebody was shut out or let in again."""
+    await work.set_setting(MARK, new_id("evt"))
+
+
+async def disabled(work: UnitOfWork) -> Sequence[str]:
+    """Return the organisations that are shut out."""
+    return [one.id for one in await every(work.organisations) if one.disabled]
+
+
+class ShutOuts:
+    """Does at this server what was decided at another.
+
+    Args:
+        begin: starts units of work.
+        expel: cuts the open link of a revoked agent.
+        tell_disabled: told of all organisations that are disabled.
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        expel: Callable[[Agent], None],
+        tell_disabled: Callable[[Sequence[str]], None],
+    ) -> None:
+        self._begin = begin
+        self._expel = expel
+        self._tell_disabled = tell_disabled
+        self._mark: str | None = None
+        self._revoked: set[str] | None = None
+
+    async def look(self) -> None:
+        """Cut off whoever was shut out since the last look; the first one finds nobody linked."""
+        async with self._begin() as work:
+            fresh = await work.setting(MARK)
+            if self._revoked is not None and fresh == self._mark:
+                return
+            out = await disabled(work)
+            agents, _ = await walked(work.agents)
+        gone = {agent.id: agent for agent in agents if agent.revoked is not None}
+        self._tell_disabled(out)
+        for key in sorted(gone.keys() - (gone.keys() if self._revoked is None else self._revoked)):
+            self._expel(gone[key])
+        self._mark, self._revoked = fresh, set(gone)

@@ -1,0 +1,206 @@
+"""Two servers on one database: each job is driven by one of them, whatever the other is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from secureflow.adapters.database.engine import Database
+from secureflow.application.asking import Asking
+from secureflow.application.claims import LAPSED, Claims
+from secureflow.application.ports import Ledger, Request
+from secureflow.application.runner import Runner
+from secureflow.domain.jobs import Job, JobState
+from secureflow.engines.script import Ask, Script
+from secureflow.kit.crypto import SigningKey
+from tests.migrated import migrated
+from tests.unit.application.test_runner import JOB
+
+
+def script(job: Job) -> Script[dict[str, Any]]:
+    del job
+    yield Ask(("bank-a",), "train")
+    return {}
+
+
+@dataclass
+class Server:
+    """One of the servers; its party answers once `trained` is set."""
+
+    database: Database
+    name: str
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    trained: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.claims = Claims(self.database.begin, f"id of {self.name}", self.name)
+        self.runner = Runner(
+            *(self.database.begin, Asking(cast("Any", self), cast("Any", None))),
+            *(cast("Ledger", None), SigningKey.generate(), script, lambda: 0),
+            changed=lambda _: None,
+            claims=self.claims,
+        )
+
+    async def ask(self, request: Request) -> dict[str, Any]:
+        del request
+        self.asked.set()
+        await self.trained.wait()
+        return {}
+
+    async def withdraw(self, job: str) -> None:
+        del job
+
+    async def let_go(self) -> None:
+        while self.runner.drives(JOB.id):  # noqa: ASYNC110  nobody tells of that
+            await asyncio.sleep(0.01)
+
+    async def ended(self) -> Job:
+        while True:
+            async with self.database.begin() as unit:
+                job = await unit.jobs.get(JOB.id)
+            if job.state.final:
+                return job
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def both(tmp_path: Path) -> AsyncIterator[tuple[Server, Server]]:
+    """Return two servers on one database; the first one drives a job whose party trains."""
+    url = migrated(tmp_path / "test.db")
+    servers = Server(Database(url), "host-1:8444"), Server(Database(url), "host-2:8444")
+    for server in servers:
+        await server.database.start()
+    first, second = servers
+    async with first.database.begin() as unit:
+        await unit.jobs.add(JOB)
+        await unit.commit()
+    await first.runner.look()
+    first.runner.start(JOB.id)
+    await first.asked.wait()
+    yield first, second
+    for server in servers:
+        await server.runner.stop()
+        await server.database.close()
+
+
+async def test_a_server_that_starts_leaves_the_jobs_of_others_alone(
+    both: tuple[Server, Server],
+) -> None:
+    first, second = both
+    await second.runner.look()
+    await second.runner.resume_all()
+    second.runner.start(JOB.id)
+    await second.let_go()
+    assert not second.asked.is_set()
+    first.trained.set()
+    assert (await first.ended()).state is JobState.SUCCEEDED
+    async with first.database.begin() as unit:
+        assert await unit.claims.every() == []
+
+
+async def test_a_job_is_taken_over_from_a_server_that_is_no_more(
+    both: tuple[Server, Server],
+) -> None:
+    first, second = both
+    for _ in range(LAPSED):
+        await second.runner.look()
+        assert not second.runner.drives(JOB.id)
+    await second.runner.look()
+    await second.asked.wait()
+    await first.runner.look()  # it was stopped, not gone: it lets go
+    await first.let_go()
+    second.trained.set()
+    assert (await second.ended()).state is JobState.SUCCEEDED
+
+
+async def test_a_server_that_beats_keeps_its_jobs(both: tuple[Server, Server]) -> None:
+    first, second = both
+    for _ in range(2 * LAPSED):
+        await second.runner.look()
+        await first.runner.look()
+    assert not second.runner.drives(JOB.id)
+    assert second.claims.others == {"host-1:8444"}
+    assert first.claims.others == {"host-2:8444"}
+
+
+async def test_looks_at_a_database_that_takes_no_writes_count_for_nothing(
+    both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, second = both
+    await second.runner.look()
+    with monkeypatch.context() as patch:
+        patch.setattr("secureflow.adapters.database.unit.SqlUnitOfWork.commit", _full)
+        for _ in range(2 * LAPSED):
+            with pytest.raises(OSError, match="full"):
+                await second.runner.look()
+    await second.runner.look()
+    assert not second.runner.drives(JOB.id)
+
+
+async def _full(_unit: object) -> None:
+    message = "full"
+    raise OSError(message)
+
+
+async def test_a_server_that_comes_back_goes_on_at_once(both: tuple[Server, Server]) -> None:
+    first, second = both
+    await first.runner.stop()  # killed: its claim stays
+    again = Server(second.database, first.name)
+    await again.runner.look()
+    await again.runner.resume_all()
+    await again.asked.wait()
+    again.trained.set()
+    assert (await again.ended()).state is JobState.SUCCEEDED
+    await again.runner.stop()
+
+
+async def test_a_cancellation_reaches_the_server_that_drives(both: tuple[Server, Server]) -> None:
+    first, second = both
+    await second.runner.cancel(JOB.id, "ada")
+    await second.let_go()
+    await first.runner.look()
+    job = await first.ended()
+    assert (job.state, job.progress["cancel"]) == (JobState.CANCELLED, "ada")
+    assert not second.asked.is_set()
+
+
+async def test_a_server_that_was_overtaken_goes_on_where_the_job_is_its_own(
+    both: tuple[Server, Server],
+) -> None:
+    """Another one answered an effect and let go: the claim says who drives the job now."""
+    first, second = both
+    intruder = Server(second.database, first.name)
+    intruder.trained.set()
+    intruder.runner.start(JOB.id)
+    assert (await intruder.ended()).state is JobState.SUCCEEDED
+    first.trained.set()  # fenced, looks again, and finds the end
+    await first.let_go()
+    await intruder.runner.stop()
+
+
+async def test_only_a_server_with_neighbours_or_jobs_writes(both: tuple[Server, Server]) -> None:
+    first, _ = both
+    first.trained.set()
+    await first.ended()
+    beats = []
+    for _ in range(3):
+        await first.runner.look()
+        async with first.database.begin() as unit:
+            beats.append(await unit.claims.beats())
+    assert beats[0] == beats[1] == beats[2]
+
+
+async def test_a_server_that_is_no_more_is_forgotten(both: tuple[Server, Server]) -> None:
+    first, second = both
+    first.trained.set()
+    await first.ended()
+    for _ in range(LAPSED + 2):
+        await second.runner.look()
+    assert second.claims.others == set()
+    async with second.database.begin() as unit:
+        assert [beat.name for beat in await unit.claims.beats()] == [second.name]
