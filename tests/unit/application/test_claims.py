@@ -13,10 +13,10 @@ import pytest
 from secureflow.adapters.database.engine import Database
 from secureflow.application.asking import Asking
 from secureflow.application.claims import LAPSED, Claims
-from secureflow.application.ports import Ledger, Request
+from secureflow.application.ports import Journalled, Ledger, Request
 from secureflow.application.runner import Runner
 from secureflow.domain.jobs import Job, JobState
-from secureflow.engines.script import Ask, Script
+from secureflow.engines.script import Ask, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
 from tests.migrated import migrated
 from tests.unit.application.test_runner import JOB
@@ -94,6 +94,7 @@ async def test_a_server_that_starts_leaves_the_jobs_of_others_alone(
     first, second = both
     await second.runner.look()
     await second.runner.resume_all()
+    assert not second.runner.drives(JOB.id)
     second.runner.start(JOB.id)
     await second.let_go()
     assert not second.asked.is_set()
@@ -173,14 +174,13 @@ async def test_a_server_that_was_overtaken_goes_on_where_the_job_is_its_own(
     both: tuple[Server, Server],
 ) -> None:
     """Another one answered an effect and let go: the claim says who drives the job now."""
-    first, second = both
-    intruder = Server(second.database, first.name)
-    intruder.trained.set()
-    intruder.runner.start(JOB.id)
-    assert (await intruder.ended()).state is JobState.SUCCEEDED
-    first.trained.set()  # fenced, looks again, and finds the end
-    await first.let_go()
-    await intruder.runner.stop()
+    first, _ = both
+    async with first.database.begin() as unit:
+        line = Journalled(0, effect_digest(Ask(("bank-a",), "train")), {})
+        await unit.journal.append(JOB.id, [line])
+        await unit.commit()
+    first.trained.set()  # fenced: it begins afresh from the journal
+    assert (await first.ended()).state is JobState.SUCCEEDED
 
 
 async def test_only_a_server_with_neighbours_or_jobs_writes(both: tuple[Server, Server]) -> None:
