@@ -21,10 +21,11 @@ from peers.links import DOMAIN, Centre, Pki, until
 
 from secureflow.adapters.link import party as party_module
 from secureflow.agent import api, clockwatch
+from secureflow.agent.control import ControlServer
 from secureflow.agent.main import serve
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.crypto import SigningKey
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.pki import write_private
 
 pytestmark = pytest.mark.slow
@@ -220,10 +221,21 @@ async def test_a_wrong_clock_is_noticed_while_the_agent_runs(
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_an_agent_outlives_its_centre(tmp_path: Path) -> None:
+async def test_an_agent_outlives_its_centre(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had started on a full disk, too: its socket came into being over the reserve."""
+    start, reserve = ControlServer.start, tmp_path / "agent" / "agent.reserve"
+
+    async def full(server: ControlServer) -> None:
+        if reserve.exists():
+            raise InfrastructureError("disk_full", "It is full.")
+        await start(server)
+
+    monkeypatch.setattr(ControlServer, "start", full)
     async with enrolled(tmp_path) as (config, centre):
         running = asyncio.create_task(serve(AgentSettings.load(config)))
-        await centre.connected("bank-a")
+        await asyncio.wait_for(centre.connected("bank-a"), 20)
         greeted = len(centre.hellos)
         await centre.restart()
         await until(lambda: len(centre.hellos) > greeted)

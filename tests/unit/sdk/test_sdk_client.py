@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
+import os
 import ssl
 from pathlib import Path
 from typing import Any
@@ -250,6 +252,10 @@ FEATURES = {
 CARD = {"family": "logistic_regression", "digest": model_digest(PARAMETERS), "features": FEATURES}
 
 
+def names(folder: Path) -> list[str]:
+    return [one.name for one in folder.iterdir()]
+
+
 def content(parameters: np.ndarray = PARAMETERS) -> httpx.Response:
     return httpx.Response(200, content=save({"parameters": parameters}))
 
@@ -266,7 +272,24 @@ async def test_a_downloaded_model_predicts(
     else:
         server.client().models.download("mdl_00000000", target)
     assert Model.load(target).predict([{"age": 20}, {"age": 100}]).shape == (2,)
-    assert not target.with_name("model.safetensors.part").exists()
+    assert names(tmp_path) == [target.name]
+
+
+def test_a_download_that_does_not_fit_leaves_the_older_model(
+    sdk_server: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = ok(MODEL | {"artifact": "", "digest": CARD["digest"]})
+    target = tmp_path / "model.safetensors"
+    target.write_text("the older one")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=target.name):
+        sdk_server(described, ok(CARD), content()).client().models.download("mdl_0", target)
+    assert target.read_text() == "the older one"
+    assert names(tmp_path) == [target.name]
 
 
 def test_another_model_than_described_is_not_kept(sdk_server: type, tmp_path: Path) -> None:
