@@ -53,6 +53,8 @@ async def stored(database: Database, jobs: list[Job]) -> None:
         await unit.write(
             sa.text(f"UPDATE alembic_version SET version_num = '{step.down_revision}'")
         )
+        for later in ("claims", "servers"):
+            await unit.write(sa.text(f"DROP TABLE {later}"))
         await unit.commit()
 
 
