@@ -120,16 +120,12 @@ class Tokens:
         Raises:
             SecureFlowError: `unauthenticated` without saying which part is wrong.
         """
-        match = _SHAPE.fullmatch(text)
-        if match is None:
-            raise _unauthenticated()
+        parts = _parts(text)
         async with self._begin() as work:
-            token = await work.tokens.find(f"tok_{match[1]}")
+            token = await _named(work, *parts)
             user = await work.users.find(token.user) if token else None
             active = user is not None and await _active(work, user)
-        digest = token.digest if token else "0" * 64
-        held = hmac.compare_digest(_digest(match[2]), digest)
-        if token is None or user is None or not held or not active:
+        if token is None or user is None or not active:
             raise _unauthenticated()
         if self._clock() >= token.expires:
             raise SecureFlowError("token_expired", "The token has expired.", AGAIN)
@@ -149,13 +145,9 @@ class Tokens:
         Raises:
             SecureFlowError: `unauthenticated` for what cannot be a token.
         """
-        match = _SHAPE.fullmatch(text)
-        if match is None:
-            raise _unauthenticated()
+        parts = _parts(text)
         async with self._begin() as work:
-            token = await work.tokens.find(f"tok_{match[1]}")
-            digest = token.digest if token else "0" * 64
-            if hmac.compare_digest(_digest(match[2]), digest) and token is not None:
+            if token := await _named(work, *parts):
                 await work.tokens.remove(token.id)
                 await work.commit()
 
@@ -219,6 +211,25 @@ async def _active(work: UnitOfWork, user: User) -> bool:
         return True
     organisation = await work.organisations.find(user.organisation)
     return organisation is not None and not organisation.disabled
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """Return name and secret of a bearer text; no database is asked about what cannot be one.
+
+    Raises:
+        SecureFlowError: `unauthenticated`.
+    """
+    match = _SHAPE.fullmatch(text)
+    if match is None:
+        raise _unauthenticated()
+    return match[1], match[2]
+
+
+async def _named(work: UnitOfWork, name: str, secret: str) -> Token | None:
+    """Return the token of this name and secret; None where there is none, or of another secret."""
+    token = await work.tokens.find(f"tok_{name}")
+    digest = token.digest if token else "0" * 64
+    return token if hmac.compare_digest(_digest(secret), digest) else None
 
 
 def _digest(secret: str) -> str:
