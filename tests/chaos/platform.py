@@ -40,6 +40,7 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.agent.worker import Worker
 from secureflow.application.access import Principal
+from secureflow.application.claims import keep_looking
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import row_bucket
 from secureflow.domain.users import Role, User
@@ -65,6 +66,8 @@ DOMAIN = "chaos.example"
 LINK = 8444
 PURPOSE = "credit scoring"
 YEAR = 366 * 86_400
+ALONE = 120.0
+"""Seconds between two looks for other servers, of which there are none."""
 ROWS = 12
 BUDGET = 40.0
 COLUMNS: list[dict[str, Any]] = [
@@ -148,6 +151,7 @@ def in_process(loop: VirtualLoop, network: Network) -> Iterator[None]:
             (trainer, "WorkerProcess", InlineWorker),
             (agent_main, "ProcessAccountant", InlineAccountant),
             (server_centre, "ProcessAccountant", InlineAccountant),
+            (server_centre, "keep_looking", partial(keep_looking, interval=ALONE)),
             (approvals, "secrets", SimpleNamespace(token_bytes=_known_secret)),
             (connections, "BUSY_SECONDS", 0.0),
             (simulated, "code_measurement", measured),

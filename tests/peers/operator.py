@@ -346,6 +346,7 @@ def size_of(note: str) -> int:
 @asynccontextmanager
 async def operating(platform: Platform) -> AsyncIterator[Operator]:
     """Put the operator in the place of a platform's server."""
+    platform.charter_file()  # while there is a server that its agent can ask
     stop_all([platform.processes.pop("server")])
     platform.stays = True  # from here on this process has gRPC's threads: spawn, do not fork
     settings = ServerSettings.load(Path(platform.server / "server.yaml"))

@@ -60,7 +60,8 @@ class Place:
     def waits(self) -> int:
         """How often a process said that a job waits for the database.
 
-        The server, or the party that stood still: it may need a proof before it can answer.
+        The server, or the party that stood still: it may need a proof or a model before it can
+        answer.
         """
         said = (process.log.read_text() for process in self.platform.processes.values())
         return sum(text.count("job_waits") + text.count("centre_awaited") for text in said)

@@ -10,6 +10,7 @@ import grpc.aio
 import pytest
 from blake3 import blake3
 from peers.links import JSON, Centre, Cutter, party, until
+from structlog.testing import capture_logs
 
 from secureflow.adapters.artifacts.files import CHUNK
 from secureflow.adapters.link import Chunked, backoff
@@ -69,8 +70,11 @@ async def test_a_centre_whose_database_fails_is_waited_for(
             return await admit(context)
 
         monkeypatch.setattr(gate, "admit", flaky)
-        await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
+        with capture_logs() as told:
+            await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
         assert not faults
+        (said,) = (one for one in told if one["event"] == "centre_awaited")  # once, not ten times
+        assert (said["call"], said["code"]) == ("blob", code)
         faults += [SecureFlowError("forbidden", "Never.")]
         assert await _code(peer.link.fetch(DIGEST, tmp_path / "copy", 1)) == "forbidden"
 

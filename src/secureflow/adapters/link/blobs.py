@@ -29,6 +29,7 @@ from secureflow.domain.errors import DISKS, INFRASTRUCTURE
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.logging import get_logger
 from secureflow.kit.opening import opened
 
 
@@ -56,6 +57,7 @@ _WRITING: Final = "INTERNAL"
 """The status of a store that was refused, gRPC does not tell why, while it was being written."""
 MANIFEST_SECONDS: Final = 30.0
 """How long a store waits to hear that its manifest is taken, before it sends all the same."""
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class _Tries:
         self._backoff = Backoff()
         self._broken = 0
         self._refused = 0
+        self._told = False
 
     def moved(self) -> None:
         """Begin to count anew: bytes came through."""
@@ -86,6 +89,7 @@ class _Tries:
         """Wait before the next try, or give up by raising the error."""
         if error.code in _REFUSALS or _unexplained(error):
             self._broken, self._refused = 0, self._refused + 1
+            self._tell(error)
         elif error.code in {"link_broken", "certificate_not_valid_now"}:
             self._broken += 1
         else:
@@ -95,6 +99,12 @@ class _Tries:
         self._way.doubt(error)
         await self._backoff.wait()
         await self._way.standing()
+
+    def _tell(self, error: SecureFlowError) -> None:
+        """Say once in the log that the centre is waited for: a job may stand still meanwhile."""
+        if not self._told:
+            _log.warning("centre_awaited", call="blob", code=error.code, message=error.message)
+        self._told = True
 
 
 def _unexplained(error: SecureFlowError) -> bool:
