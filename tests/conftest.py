@@ -10,11 +10,13 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 import structlog
+import typer.main
 from peers import clocks
 from sqlalchemy.engine import make_url
 
@@ -31,6 +33,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """Hundreds of processes are started here: each would compile everything again."""
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 """As the platform's processes have it, and before NumPy is loaded: the cores are shared."""
+typer.main.get_command = cache(typer.main.get_command)  # type: ignore[method-assign]
+"""A process makes the tree of its commands once; tests run hundreds of commands in one."""
 _ABSENT = "PostgreSQL NOT TESTED: no initdb in PATH or /usr/lib/postgresql/*/bin"
 
 

@@ -151,12 +151,16 @@ class Leaks:
 
 
 def _collected() -> list[str]:
-    """Collect what nobody holds, so that it warns now and not in the next file; return that."""
+    """Collect what nobody holds, so that it warns now and not in the next file; return that.
+
+    What is held is taken out of the collector's sight, as what was imported: it lasts.
+    """
     warned: list[str] = []
     before = sys.unraisablehook
     sys.unraisablehook = lambda told: warned.append(f"warning: {told.exc_value!r}")
     try:
         gc.collect()
+        gc.freeze()
     finally:
         sys.unraisablehook = before
     return warned

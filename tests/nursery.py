@@ -213,6 +213,7 @@ def main(handle: int) -> None:
     for name in LOADED:
         importlib.import_module(name)
     sys.modules["secureflow.server.rest.app"].described_app()
+    importlib.import_module("pyarrow").array([0.0])  # it imports pandas, where that is installed
     gc.collect()
     gc.freeze()
     _serve(socket.socket(fileno=handle))

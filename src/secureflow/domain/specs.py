@@ -264,7 +264,8 @@ _T = TypeVar("_T")
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
-def _adapter(of: type[Any]) -> TypeAdapter[Any]:
+def adapter(of: type[Any]) -> TypeAdapter[Any]:
+    """Return what builds a class from JSON, made once: that costs more than a small value does."""
     if of not in _ADAPTERS:
         _ADAPTERS[of] = TypeAdapter(of)
     return _ADAPTERS[of]
@@ -280,7 +281,7 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
     """
     try:
         context = STORED if stored else None
-        return _adapter(of).validate_python(value, context=context)  # type: ignore[no-any-return]
+        return adapter(of).validate_python(value, context=context)  # type: ignore[no-any-return]
     except ValidationError as error:
         fields = [
             {"field": ".".join(map(str, e["loc"])) or what, "problem": e["msg"]}
@@ -302,7 +303,7 @@ def closes(script: str) -> bool:
 
 def dump(value: Any) -> dict[str, Any]:
     """Return the JSON form of a domain dataclass (tuples become lists, defaults written out)."""
-    result: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json")
+    result: dict[str, Any] = adapter(type(value)).dump_python(value, mode="json")
     return result
 
 

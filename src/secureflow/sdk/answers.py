@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from secureflow.domain.specs import adapter
 from secureflow.domain.texts import STORED
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.calls import Page
@@ -78,7 +79,7 @@ def build(of: type[T], body: Any) -> T:
         SecureFlowError: `invalid_answer` naming the first field that does not fit.
     """
     try:
-        built: T = TypeAdapter(of).validate_python(body, context=STORED)
+        built: T = adapter(of).validate_python(body, context=STORED)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or of.__name__

@@ -12,7 +12,7 @@ Z_2^64, else the plan is refused. Nothing that passes `encode` can overflow.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -102,7 +102,7 @@ class Encoding:
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form that the round's context binds."""
-        return {**asdict(self), "metrics": [asdict(m) for m in self.metrics]}
+        return {**vars(self), "metrics": [dict(vars(m)) for m in self.metrics]}
 
 
 @dataclass(frozen=True)
