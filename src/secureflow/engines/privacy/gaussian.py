@@ -26,8 +26,8 @@ MIN_SIGMA = 0.1
 MAX_SIGMA = float(1 << 17)
 
 _TAIL = 13.5  # beyond 13.5 σ lies less than 2^-128 of the mass
-_HALF = 1 << 64
 _WHOLE = 1 << 128
+_FRACTION = 256
 _CHUNK = 1 << 16
 
 
@@ -104,22 +104,22 @@ def _invert(
 def _table(sigma: float) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Upper and lower halves of ⌊2^128 · P[|X| ≤ k]⌋ for k = 0 … K − 1."""
     _check(sigma)
-    context = Context(prec=60)
+    # Whole numbers over 2^256: the sums are right far beyond the 128 bits that are kept of them.
+    context = Context(prec=100)
     rate = context.divide(Decimal(-1), context.multiply(Decimal(2), Decimal(sigma) ** 2))
     # exp(−k²/2σ²) by w_{k+1} = w_k r_k, r_{k+1} = r_k q²: two products, no exponential.
-    ratio = context.exp(rate)
-    square = context.multiply(ratio, ratio)
-    weights, weight = [Decimal(1)], Decimal(1)
+    ratio = int(context.multiply(context.exp(rate), Decimal(1 << _FRACTION)))
+    square = ratio * ratio >> _FRACTION
+    total = weight = 1 << _FRACTION
+    sums = [total]
     for _ in range(math.ceil(_TAIL * sigma) + 1):
-        weight = context.multiply(weight, ratio)
-        ratio = context.multiply(ratio, square)
-        weights.append(context.multiply(Decimal(2), weight))
-    total = Decimal(0)
-    sums = [total := context.add(total, w) for w in weights]
-    scale = context.divide(Decimal(_WHOLE), total)
-    thresholds = [min(int(context.multiply(s, scale)), _WHOLE - 1) for s in sums[:-1]]
-    high = np.array([t // _HALF for t in thresholds], np.uint64)
-    low = np.array([t % _HALF for t in thresholds], np.uint64)
+        weight = weight * ratio >> _FRACTION
+        ratio = ratio * square >> _FRACTION
+        total += 2 * weight
+        sums.append(total)
+    thresholds = [min(s * _WHOLE // total, _WHOLE - 1) for s in sums[:-1]]
+    halves = np.frombuffer(b"".join(t.to_bytes(16, "little") for t in thresholds), "<u8")
+    high, low = halves[1::2].copy(), halves[0::2].copy()
     return high, low
 
 
