@@ -121,7 +121,7 @@ def standing(process: Process) -> Iterator[None]:
 
 def await_end(client: Client, job: str, patience: float = 240.0) -> Job:
     """Wait for a job's end over whatever happens to the server meanwhile."""
-    deadline = time.monotonic() + patience
+    began = time.monotonic()
     while True:
         try:
             found = client.jobs.get(job)
@@ -131,9 +131,11 @@ def await_end(client: Client, job: str, patience: float = 240.0) -> Job:
         else:
             if found.state.final or found.state == "paused":
                 return found
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > patience:
             raise TimeoutError(f"{job} has not ended after {patience:.0f} s")
-        time.sleep(0.15)  # each look costs the server what a step of a small job costs
+        # Each look costs the server what a step of a small job costs.
+        time.sleep(min(max(0.15, waited / 20), 1.0))
 
 
 def run_under(
