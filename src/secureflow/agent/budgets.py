@@ -213,7 +213,7 @@ class Budgets:
             SecureFlowError: `budget_undeclared` for a domain that no dataset declares.
         """
         wanted = tuple(one for spec in specs for one in charge(spec))
-        await self._learn(self._declared_policy(domain), wanted)
+        await self._learn(self.declared_policy(domain), wanted)
 
     def charge_whole(self, domain: str, job: str, spec: JobSpec) -> None:
         """Charge a job's whole plan, as spent, whatever stands; the caller's transaction.
@@ -221,9 +221,14 @@ class Budgets:
         Raises:
             SecureFlowError: `budget_exceeded`.
         """
-        self._ledger(self._declared_policy(domain)).enter(job, charge(spec))
+        self._ledger(self.declared_policy(domain)).enter(job, charge(spec))
 
-    def _declared_policy(self, domain: str) -> DatasetPrivacy:
+    def declared_policy(self, domain: str) -> DatasetPrivacy:
+        """Return the budget of a domain, as a dataset declares it now.
+
+        Raises:
+            SecureFlowError: `budget_undeclared`.
+        """
         found = self._declaring(domain)
         if found is None:
             raise SecureFlowError(

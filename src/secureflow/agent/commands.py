@@ -349,8 +349,10 @@ class Commands:
             context.budgets, context.store, context.party, context.key.public,
             self.link.call, context.clock,
         )  # fmt: skip
-        told = await settling.settle(domain, list(bundles))
-        await self.assembly.recall.tidy()  # of a record that nobody knew to be set back
+        try:
+            told = await settling.settle(domain, list(bundles))
+        finally:
+            await self.assembly.recall.tidy()  # of a record that nobody knew to be set back
         self.assembly.inbox.look_again()
         return told
 

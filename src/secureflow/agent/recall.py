@@ -173,17 +173,21 @@ class Recall:
         store, now, lacking = self._store, self._clock(), self._lacking(shown)
         alarm = store.fact("alarm") or {}
         named = alarm.get("details", {}) if alarm.get("code") == CODE else {}
-        unsaid = [leaf for leaf in named.get("leaves", ()) if not store.has_leaf(leaf)]
+        told = set(named.get("leaves", ())) - set(shown)
+        unsaid = any(not store.has_leaf(leaf) for leaf in told)
         if not lacking and not unsaid:
             return
+        # An older version's alarm does not say which specs they were.
+        specs = named.get("specs") or dict.fromkeys(named.get("jobs", ()), "")
         with store.transaction():
-            go_on_behind(store, now, lacking, named.get("jobs", ()))
+            go_on_behind(store, now, lacking, specs if unsaid else {})
 
     def _over(self) -> list[str]:
         return [one.job for one in self._store.jobs(_JOBS) if one.outcome == CODE]
 
     def _alarm(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> SecureFlowError:
-        jobs = sorted({one.leaf.job for one, _ in lacking} - {""})
+        specs = {one.leaf.job: one.leaf.spec for one, _ in lacking if one.leaf.job}
+        jobs = sorted(specs)
         named = f" (jobs {', '.join(jobs)})" if jobs else ""
         error = SecureFlowError(
             CODE,
@@ -192,7 +196,7 @@ class Recall:
             "Put the newest record back and start the agent again. If that is gone: secureflow "
             "agent clear-alarm ends every job that runs here, locks the privacy budgets and goes "
             "on.",
-            {"jobs": jobs, "leaves": [one.hash() for one, _ in lacking]},
+            {"jobs": jobs, "leaves": [one.hash() for one, _ in lacking], "specs": specs},
         )
         _log.error("record_set_back", message=error.message)
         with self._store.transaction():

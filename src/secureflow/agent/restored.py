@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from secureflow.agent.logged import own_leaves, take_in
@@ -27,7 +28,8 @@ FACT: Final = "restored"
 """{restored_at, taken_at, size, settled: [domain], looked_back?}; times in unix seconds, `size` of
 the head."""
 BEHIND: Final = "record_behind"
-"""{since, settled: [domain]}: the owner went on with a record that was set back."""
+"""{since, settled: [domain], unsaid: {job: spec digest}}: the owner went on with a record that was
+set back."""
 CODE: Final = "record_set_back"
 """The alarm of a record that was set back, and how its jobs end where its owner goes on with it."""
 OUTCOME: Final = "restored"
@@ -117,7 +119,10 @@ def looked_back(store: Store) -> None:
 
 
 def go_on_behind(
-    store: Store, now: int, lacking: Sequence[tuple[SignedLeaf, int]], jobs: Iterable[str] = ()
+    store: Store,
+    now: int,
+    lacking: Sequence[tuple[SignedLeaf, int]],
+    named: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Go on, on the owner's word, with a record that was set back; the caller's transaction.
 
@@ -128,17 +133,28 @@ def go_on_behind(
         store: the record.
         now: unix seconds.
         lacking: own leaves that the log holds and it does not, oldest first, with their places.
-        jobs: others that it has forgotten.
+        named: spec digests of jobs of which the log showed own leaves that it shows no more; empty
+            for one that is not known.
     """
-    store.set_fact(BEHIND, {"since": now, "settled": []})
+    missed = {**unsaid(store), **named}
+    store.set_fact(BEHIND, {"since": now, "settled": [], "unsaid": missed})
     take_all_in(store, now, lacking)
     ended = set(store.end_all(CODE))
-    for job in {*jobs, *(one.leaf.job for one, _ in lacking)} - {""}:
+    for job in {*named, *(one.leaf.job for one, _ in lacking)} - {""}:
         if store.job(job) is None:
             store.add_job(JobRecord(job, digest({}), {}, b"", now, 0, CODE))
             ended.add(job)
     for job in sorted(ended):
         store.note(now, "job.finished", job, outcome=CODE)
+
+
+def unsaid(store: Store) -> dict[str, str]:
+    """Return job → spec digest of those of which the log showed own leaves and then did not.
+
+    Among what it no longer shows may be the budget entry.
+    """
+    told: dict[str, JSON] = store.fact(BEHIND) or {}
+    return dict(told.get("unsaid", {}))
 
 
 def take_all_in(store: Store, now: int, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:

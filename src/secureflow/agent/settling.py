@@ -2,8 +2,11 @@
 
 The record does not know it, and the log tells it only as far as the centre shows it. So nothing is
 spent until the owner has spoken, and what can be found is not left to the owner's memory: own
-budget leaves that the log holds and the record lacks name jobs whose audit bundles must be given.
+budget leaves of which the record lacks the contents name jobs whose audit bundles must be given.
 Each is charged with its whole plan, which is never less than what it cost.
+
+What the log shows is taken in before anything is asked or refused, and counts from then on, whether
+the log still shows it or not: a centre can lose what it held, and hide it.
 """
 
 from __future__ import annotations
@@ -19,12 +22,14 @@ from secureflow.agent.restored import (
     expects_older,
     go_on_behind,
     locked,
+    looked_back,
     settle,
     take_all_in,
+    unsaid,
 )
 from secureflow.agent.store import Store
 from secureflow.domain.jobspecs import JobSpec, parse_spec
-from secureflow.engines.ledger.leaves import SignedLeaf
+from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.kit.canonical import digest
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -72,31 +77,27 @@ class Settling:
     async def settle(self, domain: str, bundles: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:
         """Charge the bundles' jobs to a domain and unlock it; all of it or nothing.
 
+        What the log shows of own entries stays in the record also where this is refused.
+
         Returns:
             The `domain` and the `jobs` that it was charged for.
 
         Raises:
             SecureFlowError: `budget_not_locked`, `budget_undeclared`, `bundle_missing` naming jobs
-                of which the log holds entries, `spec_digest_mismatch`, `budget_exceeded`: then the
-                domain stays locked; `invalid_file`.
+                in which own entries were signed, `spec_digest_mismatch`, `budget_exceeded`: then
+                the domain stays locked; `invalid_file`.
         """
-        found, lost = await self._lost()
-        shown = any(one.leaf.kind == LEAF for one, _ in lost)  # the log shows that it was set back
-        if not shown and not locked(self._store, domain):
-            raise SecureFlowError(
-                "budget_not_locked",
-                f"The privacy budget of {domain} is not locked.",
-                "secureflow agent data budget shows every domain.",
-            )
+        self._budgets.declared_policy(domain)
         given = {one.job: one for one in map(self._read, bundles)}
-        _check_complete(found, given)
+        await asyncio.to_thread(self._take_in, await self._shown())
+        self._check(domain, given)
         mine = {
             job: one.spec
             for job, one in given.items()
             if self._budgets.domain_of(one.spec) == domain
         }
         await self._budgets.foreknow(domain, list(mine.values()))
-        await asyncio.to_thread(self._charge, domain, mine, lost)
+        await asyncio.to_thread(self._charge, domain, given, mine)
         return {"domain": domain, "jobs": sorted(mine)}
 
     def _read(self, bundle: Mapping[str, JSON]) -> _Given:
@@ -116,54 +117,65 @@ class Settling:
             )
         return _Given(job, digest(spec), parsed)
 
-    async def _lost(self) -> tuple[dict[str, SignedLeaf], list[tuple[SignedLeaf, int]]]:
-        """Return job → own budget leaf, for those that the record lacks or cannot read, and every
-        own leaf that it lacks: taken in, they make the chain whole again.
-        """
-        kept = self._store.leaves_of(LEAF)
-        unread = {leaf.hash for leaf in kept if not leaf.bundle.get("document")}
-        found: dict[str, SignedLeaf] = {}
-        lost: list[tuple[SignedLeaf, int]] = []
+    async def _shown(self) -> list[tuple[SignedLeaf, int]]:
+        """Return the own leaves that the log shows and the record lacks, with their places."""
+        lacking: dict[str, tuple[SignedLeaf, int]] = {}
         async for page, _ in own_leaves(self._call, self._party, self._key):
             for leaf, place in page:
-                known = self._store.has_leaf(leaf.hash())
-                lost += [] if known else [(leaf, place)]
-                if leaf.leaf.kind == LEAF and (not known or leaf.hash() in unread):
-                    found[leaf.leaf.job] = leaf
-        return found, lost
+                if not self._store.has_leaf(leaf.hash()):
+                    lacking[leaf.hash()] = (leaf, place)
+        return list(lacking.values())
+
+    def _take_in(self, shown: Sequence[tuple[SignedLeaf, int]]) -> None:
+        """Make the chain whole; where nothing was said of it yet, the record was set back."""
+        store, now = self._store, self._clock()
+        with store.transaction():
+            lacking = [one for one in shown if not store.has_leaf(one[0].hash())]
+            if expects_older(store):
+                looked_back(store)
+                take_all_in(store, now, lacking)
+            elif lacking:
+                go_on_behind(store, now, lacking)
+
+    def _check(self, domain: str, given: Mapping[str, _Given]) -> None:
+        if not locked(self._store, domain):
+            raise SecureFlowError(
+                "budget_not_locked",
+                f"The privacy budget of {domain} is not locked.",
+                "secureflow agent data budget shows every domain.",
+            )
+        _check_complete(self._unknown(), given)
 
     def _charge(
-        self, domain: str, jobs: Mapping[str, JobSpec], leaves: Sequence[tuple[SignedLeaf, int]]
+        self, domain: str, given: Mapping[str, _Given], jobs: Mapping[str, JobSpec]
     ) -> None:
         with self._store.transaction():
-            self._take_in(domain, leaves)
+            self._check(domain, given)  # again: the command may have been given twice at once
             for job, spec in jobs.items():
                 self._budgets.charge_whole(domain, job, spec)
             settle(self._store, domain)
             self._store.note(self._clock(), "budget.settled", "", domain=domain, jobs=sorted(jobs))
 
-    def _take_in(self, domain: str, leaves: Sequence[tuple[SignedLeaf, int]]) -> None:
-        """Make the chain whole; where nothing was said of it yet, the record was set back."""
-        store, now = self._store, self._clock()
-        lacking = [one for one in leaves if not store.has_leaf(one[0].hash())]
-        if expects_older(store):
-            take_all_in(store, now, lacking)
-        elif lacking or not locked(store, domain):
-            go_on_behind(store, now, lacking)
+    def _unknown(self) -> dict[str, str]:
+        """Return job → spec digest of those that may have spent what the record does not know."""
+        leaves = (one.bundle for one in self._store.leaves_of(LEAF))
+        unread = [leaf_from_json(one["leaf"]).leaf for one in leaves if not one.get("document")]
+        return {**unsaid(self._store), **{leaf.job: leaf.spec for leaf in unread}}
 
 
-def _check_complete(found: Mapping[str, SignedLeaf], given: Mapping[str, _Given]) -> None:
-    missing = sorted(set(found) - set(given))
+def _check_complete(unknown: Mapping[str, str], given: Mapping[str, _Given]) -> None:
+    missing = sorted(set(unknown) - set(given))
     if missing:
         raise SecureFlowError(
             "bundle_missing",
-            f"The log holds own budget entries of jobs that the record does not know: "
-            f"{', '.join(missing[:20])}.",
-            "Give the audit bundle of each: secureflow job bundle JOB --save FILE.",
+            "The record does not know what these jobs spent, in which this organisation signed "
+            f"entries: {', '.join(missing[:20])}.",
+            "Give the audit bundle of each: secureflow job bundle JOB --save FILE. Of a job that "
+            "the centre lost, another member's secureflow agent inbox show ID -o json serves.",
             {"jobs": missing},
         )
-    for job, leaf in found.items():
-        if given[job].digest != leaf.leaf.spec:
+    for job, spec in unknown.items():
+        if spec and given[job].digest != spec:
             raise SecureFlowError(
                 "spec_digest_mismatch",
                 f"The bundle of {job} holds another spec than the one that was approved here.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from contextlib import closing
 from dataclasses import replace
@@ -12,8 +13,10 @@ import pytest
 from peers.agent_world import JOB, ME, World
 
 from secureflow.agent.backup import _copy_record, _mark
+from secureflow.agent.budgets import LEAF as BUDGET_LEAF
 from secureflow.agent.records import JobRecord
-from secureflow.agent.restored import Floor, check_unlocked
+from secureflow.agent.restored import Floor, check_unlocked, go_on_behind
+from secureflow.agent.restored import settle as settle_domain
 from secureflow.agent.settling import Settling
 from secureflow.agent.store import Store
 from secureflow.domain.specs import dump, spec_digest
@@ -310,6 +313,100 @@ async def test_no_job_goes_on_whichever_word_the_owner_says_first(
     check_unlocked(agent.store, "customers")
 
 
+@pytest.mark.parametrize("first", ["restore", "data settle", "clear-alarm", "set back"])
+async def test_what_the_log_showed_once_is_settled_also_where_it_is_hidden(
+    tmp_path: Path, first: str
+) -> None:
+    """The centre can lose it as well, or lie: the record had it, and the budget was whole again."""
+    if first in {"restore", "data settle"}:
+        agent, before, bundle = await restored_since(tmp_path)
+    else:
+        agent, before, bundle = await set_back(tmp_path)
+    if first == "restore":  # the first request looks back over the log
+        await refusal(agent, agent.ask("consent", agent.consent_body()))
+    if first == "clear-alarm":
+        await agent.assembly.recall.accept()
+    assert await unsettled(agent) == "bundle_missing"
+    assert refused_domain(agent, "customers") == "budget_locked"
+    agent.entries = []
+    assert await unsettled(agent) == "bundle_missing"
+    agent.reopen()
+    assert await unsettled(agent) == "bundle_missing"
+    assert refused_domain(agent, "customers") == "budget_locked"
+    cheaper = dump(agent.make_spec(**{**PRIVATE, "plan": {"rounds": 1, "validation": 0.0}}))
+    assert await unsettled(agent, {"job": JOB, "spec": cheaper}) == "spec_digest_mismatch"
+    assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
+    assert await spent(agent) == pytest.approx(before)
+
+
+@pytest.mark.parametrize("hidden", ["everything", "the budget entry"])
+async def test_a_job_that_the_alarm_named_is_settled_also_where_the_log_unsays_it(
+    tmp_path: Path, hidden: str
+) -> None:
+    agent, before, bundle = await set_back(tmp_path)
+    shown = agent.entries
+    recall, answered = agent.assembly.recall, agent.call
+
+    async def call(kind: str, body: dict[str, Any]) -> Any:
+        return {"leaves": agent.entries} if kind == "log.mine" else await answered(kind, body)
+
+    recall._call = call
+    error = await refusal(agent, agent.ask("challenge", agent.body(generation=1)))
+    assert error.code == "record_set_back"
+    agent.entries = [] if hidden == "everything" else without(BUDGET_LEAF, shown)
+    await recall.accept()
+    assert await unsettled(agent) == "bundle_missing"
+    with agent.store.transaction():
+        go_on_behind(agent.store, 1, ())  # a second set-back forgets nothing of the first
+    assert await unsettled(agent) == "bundle_missing"
+    cheaper = dump(agent.make_spec(**{**PRIVATE, "plan": {"rounds": 1, "validation": 0.0}}))
+    assert await unsettled(agent, {"job": JOB, "spec": cheaper}) == "spec_digest_mismatch"
+    assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
+    assert await spent(agent) == pytest.approx(before)
+
+
+async def test_the_alarm_of_an_older_version_names_no_specs(tmp_path: Path) -> None:
+    agent, before, bundle = await set_back(tmp_path)
+    named = {"jobs": [JOB], "leaves": [leaf_from_json(agent.entries[-1]["leaf"]).hash()]}
+    with agent.store.transaction():
+        agent.store.set_fact("alarm", {"code": "record_set_back", "details": named})
+    agent.entries = []
+    await agent.assembly.recall.accept()
+    assert await unsettled(agent) == "bundle_missing"
+    assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
+    assert await spent(agent) == pytest.approx(before)
+
+
+async def test_a_settlement_given_twice_at_once_ends_nothing_that_came_after_the_first(
+    tmp_path: Path,
+) -> None:
+    """Or after the command line gave up waiting, and its owner gave the command again."""
+    agent, _, bundle = await set_back(tmp_path)
+    context, reading, first_is_through = agent.assembly.context, asyncio.Event(), asyncio.Event()
+
+    async def slow(kind: str, body: dict[str, Any]) -> Any:
+        answer = await agent.call(kind, body)
+        if not answer["entries"]:  # the last page comes late
+            reading.set()
+            await first_is_through.wait()
+        return answer
+
+    late = Settling(context.budgets, agent.store, ME, context.key.public, slow, context.clock)
+    second = asyncio.create_task(late.settle("customers", [bundle]))
+    await reading.wait()
+    await settle(agent, bundle)
+    with agent.store.transaction():
+        settle_domain(agent.store, "another")
+        agent.store.add_job(JobRecord("job_today", "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
+    first_is_through.set()
+    assert (await refusal(agent, second)).code == "budget_not_locked"
+    check_unlocked(agent.store, "another")
+    assert {one.job: one.outcome for one in agent.store.jobs()} == {
+        JOB: "record_set_back",
+        "job_today": "",
+    }
+
+
 async def test_what_a_restore_was_expected_to_lack_ends_no_job_of_today(tmp_path: Path) -> None:
     agent = world(tmp_path)
     copy = backed_up(agent)
@@ -322,6 +419,25 @@ async def test_what_a_restore_was_expected_to_lack_ends_no_job_of_today(tmp_path
         agent.store.add_job(JobRecord("job_today", "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
     await settle(agent, bundle)
     assert {one.job: one.outcome for one in agent.store.jobs()} == {"job_today": ""}
+
+
+async def restored_since(tmp_path: Path) -> tuple[World, float, dict[str, Any]]:
+    """Return an agent that was restored from before a job, what it spent, and the bundle.
+
+    The log shows what was signed since.
+    """
+    agent = world(tmp_path)
+    copy = backed_up(agent)
+    await agent.admitted()
+    await agent.round(1)
+    before, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
+    agent.entries = logged(agent)
+    put_back(agent, copy)
+    return agent, before, bundle
+
+
+def without(kind: str, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one for one in entries if leaf_from_json(one["leaf"]).leaf.kind != kind]
 
 
 async def set_back(tmp_path: Path) -> tuple[World, float, dict[str, Any]]:
