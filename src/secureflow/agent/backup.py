@@ -6,7 +6,8 @@ the files that it names inside the folder, evidence, and, only under a passphras
 and the link certificate. Datasets are not in it.
 
 A restored record says so (`agent.restored`), and is looked at before it is believed: its schema is
-this program's and no more, and each of its own leaves bears the organisation's signature.
+this program's and no more, and each of its own leaves bears the organisation's signature, under its
+present key or one of before (`ownkeys`). A record whose leaves do not is no backup either.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from typing import Any, Final
 
 import yaml
 
-from secureflow.agent.damage import load_json
+from secureflow.agent.damage import damaged, decoded, load_json
 from secureflow.agent.keeping import IDENTITY, LOCK, alone, check_present, compare
+from secureflow.agent.ownkeys import bears, own_keys
 from secureflow.agent.restored import CODE, FACT, OUTCOME
 from secureflow.agent.schema import MIGRATIONS
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store, reached_in
-from secureflow.engines.ledger.leaves import leaf_from_json, verify
+from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.archive import (
     Backup,
@@ -93,7 +95,8 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
     Raises:
         SecureFlowError: `record_missing`, `not_enrolled`, `key_unreadable`, `key_exposed`,
             `backup_exists`, `backup_unwritable`, `weak_password`, `store_unreadable`,
-            `record_foreign`, `record_set_back`: what no agent goes on with is no backup of today.
+            `record_foreign`, `record_set_back`, `record_damaged`: what no agent goes on with, and
+            what no restore takes, is no backup of today.
     """
     settings = AgentSettings.load(config)
     if passphrase is not None:
@@ -113,6 +116,8 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
             files, named = _files(config, settings, copy)
             told = {"made_at": system_clock(), "version": __version__, "named": named, **facts}
             return write_backup(target, AGENT, told, files, _keys(settings), passphrase)
+            if foreign := _foreign_leaf(copy, who["party"], who["key"]):
+                raise damaged(_UNSIGNED.format(foreign))
     except OSError as error:
         raise unwritable(target, error) from error
 
@@ -280,7 +285,8 @@ def _restore(backup: Path, directory: Path, config: Path, passphrase: str | None
     _check_schema(record)
     store = Store(record)
     with closing(store):
-        _check_leaves(store, backup, party, public)
+        if foreign := _foreign_leaf(record, party, public):
+            raise unreadable(backup, _UNSIGNED.format(foreign))
         found = _mark(store, made_at(manifest))
         identity = store.fact(IDENTITY)
         mark = RecordMark(identity, store.reached())
@@ -342,17 +348,29 @@ def _schema(path: Path) -> Iterator[tuple[str, str]]:
         yield from database.execute("SELECT type, name FROM sqlite_schema").fetchall()
 
 
-def _check_leaves(store: Store, backup: Path, party: str, public: str) -> None:
-    """Hold every own leaf against the organisation's key."""
-    for leaf in store.every_leaf():
-        try:
-            signed = leaf_from_json(leaf.bundle["leaf"])
-            sound = signed.hash() == leaf.hash and signed.leaf.author == party
-            sound = sound and verify(signed, public)
-        except (SecureFlowError, KeyError, TypeError):
-            sound = False
-        if not sound:
-            raise unreadable(backup, f"its own leaf {leaf.hash[:64]} does not bear its signature")
+_UNSIGNED: Final = "its own leaf {} does not bear its signature"
+
+
+def _foreign_leaf(record: Path, party: str, public: str) -> str:
+    """Hold every own leaf against the keys that the organisation had; return the first that fails.
+
+    Raises:
+        SecureFlowError: `record_damaged` for a charter that cannot be read.
+    """
+    with closing(sqlite3.connect(record)) as database:
+        database.text_factory = decoded
+        rows = database.execute("SELECT * FROM facts WHERE name IN ('charter', 'charters')")
+        facts = {name: load_json(value, f"the fact {name}") for name, value in rows}
+        keys = own_keys(party, public, facts.get("charter"), facts.get("charters"))
+        for leaf, bundle in database.execute("SELECT hash, bundle FROM leaves ORDER BY number"):
+            try:
+                signed = leaf_from_json(load_json(bundle, "a leaf")["leaf"])
+                sound = signed.hash() == leaf and signed.leaf.author == party
+            except (SecureFlowError, KeyError, TypeError):
+                sound = False
+            if not sound or not bears(signed, keys):
+                return str(leaf)[:64]
+    return ""
 
 
 def _mark(store: Store, taken_at: int) -> _Found:

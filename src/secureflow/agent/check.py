@@ -20,12 +20,13 @@ from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.damage import decoded, is_damage, load_json
 from secureflow.agent.keeping import IDENTITY, check_present, compare
 from secureflow.agent.main import read_signing_key
+from secureflow.agent.ownkeys import bears, own_keys
 from secureflow.agent.records import Admission, InboxItem, JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.schema import MIGRATIONS, check_columns
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import reached_in
 from secureflow.domain.charter import Charter, SignedCharter
-from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
+from secureflow.engines.ledger.leaves import commitment, leaf_from_json
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.privacy import BudgetLedger, Limit, check_sums
 from secureflow.kit.canonical import digest
@@ -160,11 +161,11 @@ class RecordCheck:
 
     def leaves(self) -> Iterator[Finding]:
         """Yield every own leaf that is not signed by this agent, or not in the chain."""
-        key = _public(self._settings)
+        keys = self._keys()
         known = {leaf.hash for leaf in self._leaves}
         for at, one in enumerate(self._leaves):
             self.own += 1
-            problem = self._leaf(one, key, known, first=at == 0)
+            problem = self._leaf(one, keys, known, first=at == 0)
             if problem:
                 yield self._bad(
                     "leaves", f"leaf {shown(one.hash[:16])}… ({shown(one.kind)})", problem
@@ -206,7 +207,7 @@ class RecordCheck:
                 reason = error.message if isinstance(error, SecureFlowError) else "it is malformed"
                 yield self._bad("budgets", f"budget {shown(domain)}", reason.rstrip("."))
 
-    def _leaf(self, one: OwnLeaf, key: str, known: set[str], *, first: bool) -> str:
+    def _leaf(self, one: OwnLeaf, keys: frozenset[str], known: set[str], *, first: bool) -> str:
         """Return what is wrong with an own leaf; empty where nothing is."""
         bundle = one.bundle if isinstance(one.bundle, dict) else {}
         try:
@@ -219,7 +220,7 @@ class RecordCheck:
         columns = (one.job, one.kind, self._settings.organisation)
         rules = {
             "it does not have the hash that it stands under": signed.hash() == one.hash,
-            "its signature is not this agent's": not key or verify(signed, key),
+            "its signature is not this agent's": not keys or bears(signed, keys),
             "document and salt are not what it commits to": opens,
             "its columns say something else than was signed": (
                 (leaf.job, leaf.kind, leaf.author) == columns
@@ -260,6 +261,15 @@ class RecordCheck:
 
     def _all(self, table: str) -> Iterator[Any]:
         order = {"leaves": "number", "budget_events": "number"}.get(table, "1")
+    def _keys(self) -> frozenset[str]:
+        """Return the keys of this agent; none where its signing key cannot be read."""
+        try:
+            present = read_signing_key(self._settings).public
+        except SecureFlowError:
+            return frozenset()
+        charters = (self._facts.get(name) for name in ("charter", "charters"))
+        return own_keys(self._settings.organisation, present, *charters)
+
         yield from self._database.execute(f"SELECT * FROM {table} ORDER BY {order}")  # noqa: S608
 
     def _charter(self) -> Charter | None:
@@ -307,13 +317,6 @@ def _settings(settings: AgentSettings) -> Iterator[Finding]:
 def _keys(settings: AgentSettings) -> Iterator[Finding]:
     yield from refused("keys", lambda: read_signing_key(settings), RESTORE)
     yield from refused("keys", CredentialFiles(settings.directory).check, RESTORE)
-
-
-def _public(settings: AgentSettings) -> str:
-    try:
-        return read_signing_key(settings).public
-    except SecureFlowError:
-        return ""
 
 
 def _types(record: Any) -> str:

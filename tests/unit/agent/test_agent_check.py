@@ -157,6 +157,15 @@ def test_what_is_wrong_is_named(folder: Path, statement: str, part: str, told: s
     assert told in failed(folder)[part]
 
 
+def test_leaves_of_before_a_change_of_the_key_are_this_agents(folder: Path) -> None:
+    """The pinned charter still names the key that signed them."""
+    (folder / "signing.key").unlink()
+    SigningKey.generate().save(folder / "signing.key")
+    assert failed(folder) == {}
+    change(folder, "DELETE FROM facts WHERE name = 'charter'")
+    assert "not this agent's" in failed(folder)["leaves"]
+
+
 def test_a_head_that_another_key_signed_is_named(folder: Path) -> None:
     forged = sign_checkpoint(Checkpoint(ORIGIN, 2, b"\x05" * 32), SigningKey.generate())
     change(folder, f"INSERT OR REPLACE INTO heads VALUES ('{ORIGIN}', 2, '{forged}')")

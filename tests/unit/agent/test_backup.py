@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import sqlite3
@@ -16,11 +17,14 @@ import pytest
 import yaml
 
 from secureflow.agent.backup import back_up, restore
+from secureflow.agent.charter import CharterDesk
+from secureflow.agent.check import check_record
 from secureflow.agent.keeping import IDENTITY, alone, check_present, keep_record
 from secureflow.agent.records import InboxItem, JobRecord, OwnLeaf
 from secureflow.agent.restored import CODE, FACT, OUTCOME, check_floor, check_unlocked, settle
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
+from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.kit import archive
 from secureflow.kit.archive import Backup, write_backup
@@ -206,6 +210,91 @@ def test_without_keys_the_folder_waits_for_them(config: Path, tmp_path: Path) ->
     (config.parent / "agent.db").unlink()
     assert refusal(restore, tmp_path / "b.tar", config.parent).code == "folder_not_empty"
     assert restore(tmp_path / "b.tar", config.parent, into_existing=True).keys
+
+
+LOG = SigningKey.from_seed(b"l" * 32)
+OTHERS = {name: SigningKey.from_seed(name.encode() * 32) for name in ("x", "y", "z")}
+
+
+def charter(key: SigningKey, before: Charter | None = None) -> SignedCharter:
+    """Return a charter that gives bank-a this key, signed by the others, the first by it too."""
+    members = [Member(name, name, one.public) for name, one in OTHERS.items()]
+    members.append(Member("bank-a", "A", key.public))
+    told = (before.version + 1, before.digest) if before else (1, "")
+    signed = SignedCharter(
+        Charter(told[0], "bank.example", "log.example", LOG.public, tuple(members), told[1])
+    )
+    for name, one in OTHERS.items():
+        signed = signed.sign(name, one)
+    return signed if before else signed.sign("bank-a", key)
+
+
+def pin(folder: Path, key: SigningKey, signed: SignedCharter) -> Charter:
+    with closing(Store(folder / "agent.db")) as store:
+        CharterDesk(store, "bank-a", key, lambda: 1).pin(signed, signed.charter.digest)
+    return signed.charter
+
+
+def unsigned(folder: Path) -> list[str]:
+    """Return what a check says of signatures."""
+    told = check_record(AgentSettings.load(folder / "agent.yaml"))
+    return [one["message"] for one in told if "not this agent's" in one["message"]]
+
+
+def add_leaf(folder: Path, leaf: OwnLeaf) -> None:
+    with closing(Store(folder / "agent.db")) as store, store.transaction():
+        store.add_leaf(leaf)
+
+
+def test_an_agent_whose_key_was_changed_is_backed_up_and_comes_back(
+    config: Path, tmp_path: Path
+) -> None:
+    """Restored without keys, enrolled anew: its older leaves bear the key that it had then."""
+    first = pin(config.parent, KEY, charter(KEY))
+    back_up(config, tmp_path / "b.tar", None)
+    folder = tmp_path / "new"
+    restore(tmp_path / "b.tar", folder)
+    OTHER.save(folder / "signing.key")
+    write_private(folder / "link.pem", b"LINK")
+    add_leaf(folder, own_leaf(8, key=OTHER))
+    assert unsigned(folder) == []
+    back_up(folder / "agent.yaml", tmp_path / "c.tar", PHRASE)
+    pin(folder, OTHER, charter(OTHER, first))
+    add_leaf(folder, own_leaf(9, key=OTHER))
+    assert unsigned(folder) == []
+    back_up(folder / "agent.yaml", tmp_path / "d.tar", PHRASE)
+    for made, leaves in (("c.tar", 3), ("d.tar", 4)):
+        found = restore(tmp_path / made, tmp_path / f"of {made}", passphrase=PHRASE)
+        assert (found.leaves, found.keys) == (leaves, True)
+    assert restore(tmp_path / "d.tar", folder, into_existing=True).leaves == 4
+
+
+def test_what_no_restore_would_take_is_no_backup(config: Path, tmp_path: Path) -> None:
+    """Else every night's is made, and none can be restored."""
+    add_leaf(config.parent, own_leaf(9, key=OTHER))
+    error = refusal(back_up, config, tmp_path / "b.tar", None)
+    assert error.code == "record_damaged"
+    assert own_leaf(9, key=OTHER).hash in error.message
+    assert not (tmp_path / "b.tar").exists()
+    assert not list(config.parent.glob(".backup-*"))
+
+
+@pytest.mark.parametrize("pinned", ["its own", "none"])
+def test_only_versions_that_the_pinned_charter_follows_vouch_for_a_key(
+    config: Path, tmp_path: Path, pinned: str
+) -> None:
+    """Whoever alters a backup could add a charter of his own to the earlier ones."""
+    pin(config.parent, KEY, charter(KEY, charter(KEY).charter))
+    strange = json.dumps([charter(OTHER).json()])
+
+    def change(folder: Path) -> None:
+        swap_leaf(folder, own_leaf(1, key=OTHER))
+        run(f"INSERT INTO facts VALUES ('charters', '{strange}')")(folder)
+        if pinned == "none":
+            run("DELETE FROM facts WHERE name = 'charter'")(folder)
+
+    made = altered(config, tmp_path, change)
+    assert refusal(restore, made, tmp_path / "new").code == "backup_unreadable"
 
 
 def test_it_comes_back_where_the_settings_of_the_folder_look_for_it(

@@ -102,6 +102,7 @@ TEXTS: Final[dict[str, str]] = {
     # backups
     "{} is not a whole backup of SecureFlow: {}.": "{0} 不是完整的 SecureFlow 备份：{1}。",
     "{} is there already.": "{0} 已经存在。",
+    "its own leaf {} does not bear its signature": "其本方叶子 {0} 没有本方的签名",
     # charter
     "Charter version {} is signed by {} of its {} members; it needs {}. Missing: {}.": (
         "章程第 {0} 版由其 {2} 个成员中的 {1} 个签署；需要：{3}。缺少：{4}。"
