@@ -16,7 +16,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,9 @@ KEYS: Final = ("signing.key", "link.pem")
 _STAGING: Final = ".restoring"
 _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,89}")
 _NAMED: Final = re.compile(r"config/named[0-9]{1,9}")
-_MOST_FILES: Final = 256
+_DEEPEST: Final = 8
+_RECORD_FILES: Final = ("agent.db", "agent.db-wal", "agent.db-shm")
+_RESERVED: Final = {*KEYS, *_RECORD_FILES, MARK, VERSION}
 _SCRUB: Final = (
     "UPDATE jobs SET secret = x''",
     "DELETE FROM sessions",
@@ -110,14 +112,15 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
         # In the agent's own folder: what is scrubbed must not lie on another disk meanwhile.
         with scratch(settings.directory, ".backup-") as place:
             copy = place / "agent.db"
+            keys = {} if passphrase is None else _keys(settings)
             who = {"party": settings.organisation, "key": _signing_key(settings).public}
             facts = {**who, **_copy_record(settings.record, copy)}
             _check_newest(settings.record, copy, mark)
-            files, named = _files(config, settings, copy)
-            told = {"made_at": system_clock(), "version": __version__, "named": named, **facts}
-            return write_backup(target, AGENT, told, files, _keys(settings), passphrase)
             if foreign := _foreign_leaf(copy, who["party"], who["key"]):
                 raise damaged(_UNSIGNED.format(foreign))
+            files, named = _files(config, settings, copy)
+            told = {"made_at": system_clock(), "version": __version__, "named": named, **facts}
+            return write_backup(target, AGENT, told, files, keys, passphrase)
     except OSError as error:
         raise unwritable(target, error) from error
 
@@ -227,7 +230,8 @@ def _files(
         if inside and path.is_file():
             files[f"config/named{number}"] = path
             named[f"config/named{number}"] = inside
-    for path in sorted(settings.evidence.glob("*"))[:_MOST_FILES]:
+    # All of it: whoever provokes accusations must not crowd out the proof of a fraud.
+    for path in sorted(settings.evidence.glob("*")):
         if path.is_file() and not path.is_symlink() and _PART.fullmatch(path.name):
             files[f"evidence/{path.name}"] = path
     return files, named
@@ -239,11 +243,25 @@ def _inside(path: Path, directory: Path) -> str:
         parts = path.resolve().relative_to(directory.resolve()).parts
     except ValueError:
         return ""
-    return "/".join(parts) if parts and all(map(_PART.fullmatch, parts)) else ""
+    return "/".join(parts) if _plain(parts) else ""
+
+
+def _plain(parts: Sequence[str]) -> bool:
+    """Tell whether a path stays in the folder, where nothing else has its place."""
+    plain = all(map(_PART.fullmatch, parts)) and 0 < len(parts) <= _DEEPEST
+    return plain and parts[0] not in _RESERVED
 
 
 def _keys(settings: AgentSettings) -> dict[str, bytes]:
-    return {name: (settings.directory / name).read_bytes() for name in KEYS}
+    try:
+        return {name: (settings.directory / name).read_bytes() for name in KEYS}
+    except OSError as error:
+        raise SecureFlowError(
+            "not_enrolled",
+            f"{error.filename} cannot be read: {error.strerror}.",
+            "Put it back, or enrol the agent again. A backup without a passphrase needs no "
+            "link.pem, and has no keys.",
+        ) from error
 
 
 def _signing_key(settings: AgentSettings) -> SigningKey:
@@ -290,7 +308,8 @@ def _restore(backup: Path, directory: Path, config: Path, passphrase: str | None
         found = _mark(store, made_at(manifest))
         identity = store.fact(IDENTITY)
         mark = RecordMark(identity, store.reached())
-    _settle(directory, staging, keys, _named(facts), mark)
+    named = _named(facts, {one.name for one in manifest.files})
+    _settle(directory, staging, keys, named, mark)
     claim_folder(directory)
     if not config.exists():
         write_whole(config, _usual(staging / CONFIG, config))
@@ -395,22 +414,18 @@ def _head_size(head: JSON) -> int:
     return parse_note(note).checkpoint.size if note else 0
 
 
-def _named(facts: Mapping[str, JSON]) -> dict[str, str]:
+def _named(facts: Mapping[str, JSON], members: Collection[str]) -> dict[str, str]:
     """Return where files that the settings name belong; nothing outside of the folder."""
     named = facts.get("named", {})
-    if not isinstance(named, dict) or len(named) > _MOST_FILES:
+    if not isinstance(named, dict):
         raise unreadable(Path("manifest.json"), "it names files in a way that no agent does")
-    if not all(map(_NAMED.fullmatch, named)):  # a path of this machine would be moved away
+    # A path of this machine would be moved away.
+    if not all(name in members and _NAMED.fullmatch(name) for name in named):
         raise unreadable(Path("manifest.json"), "it names files that are not in it")
     for inside in named.values():
-        parts = inside.split("/") if isinstance(inside, str) else [""]
-        if len(parts) > 8 or not all(map(_PART.fullmatch, parts)) or parts[0] in _RESERVED:
+        if not isinstance(inside, str) or not _plain(inside.split("/")):
             raise unreadable(Path("manifest.json"), "it names a file outside of its folder")
     return named
-
-
-_RECORD_FILES: Final = ("agent.db", "agent.db-wal", "agent.db-shm")
-_RESERVED: Final = {*KEYS, *_RECORD_FILES, MARK, VERSION}
 
 
 def _settle(
