@@ -76,8 +76,6 @@ def check_record(settings: AgentSettings) -> Iterator[dict[str, JSON]]:
             yield from _record(database, settings, mark)
     except SecureFlowError as error:
         yield finding("record", error, RESTORE).told()
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        yield Finding("record", f"{settings.record} is damaged: {error}.", RESTORE).told()
     models = ModelsCheck(settings.models)
     found = list(models.findings())
     yield from told("models", found, f"{models.count} models have the digests that name them")
@@ -250,7 +248,7 @@ class RecordCheck:
     def _json(self, table: str, row: Any, key: str, column: str) -> Iterator[Finding]:
         self.count += 1
         try:
-            value = load_json(row[column], table)
+            value = _loaded(row[column], table)
         except SecureFlowError:
             yield self._bad("record", f"{table}: {shown(str(row[key]))}", "it cannot be read")
             return
@@ -261,6 +259,8 @@ class RecordCheck:
 
     def _all(self, table: str) -> Iterator[Any]:
         order = {"leaves": "number", "budget_events": "number"}.get(table, "1")
+        yield from self._database.execute(f"SELECT * FROM {table} ORDER BY {order}")  # noqa: S608
+
     def _keys(self) -> frozenset[str]:
         """Return the keys of this agent; none where its signing key cannot be read."""
         try:
@@ -269,8 +269,6 @@ class RecordCheck:
             return frozenset()
         charters = (self._facts.get(name) for name in ("charter", "charters"))
         return own_keys(self._settings.organisation, present, *charters)
-
-        yield from self._database.execute(f"SELECT * FROM {table} ORDER BY {order}")  # noqa: S608
 
     def _charter(self) -> Charter | None:
         kept = self._facts.get("charter")
@@ -349,18 +347,39 @@ def _refuse(event: object) -> None:
     raise TypeError(event)
 
 
+def stored_fact(record: Path, name: str) -> JSON:
+    """Return one fact of a record, None where it has none; the agent may be running.
+
+    Raises:
+        SecureFlowError: `record_damaged`.
+    """
+    if not record.exists():
+        return None
+    with _reading(record) as database:
+        row = database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    return None if row is None else _loaded(row["value"], f"the fact {name}")
+
+
+def _loaded(text: Any, what: str) -> JSON:
+    """Return a stored JSON value; bytes that `decoded` let through are damage as well."""
+    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    return load_json(data, what)
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise SecureFlowError("record_missing", f"The record {path} is missing.", RESTORE)
-    with closing(
-        sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
-    ) as database:
-        database.row_factory = sqlite3.Row
-        database.text_factory = decoded
-        try:
+    where = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(where, uri=True, isolation_level=None)) as database:
+            database.row_factory = sqlite3.Row
+            database.text_factory = decoded
             database.execute("BEGIN")
             yield database
-        except sqlite3.DatabaseError as error:
-            what = "is damaged" if is_damage(error) else "cannot be read"
-            raise SecureFlowError("record_damaged", f"{path} {what}: {error}.", RESTORE) from error
+    except UnicodeDecodeError as error:  # the driver quotes a damaged schema
+        message = f"{path} is damaged: its schema cannot be read."
+        raise SecureFlowError("record_damaged", message, RESTORE) from error
+    except sqlite3.Error as error:
+        what = "is damaged" if is_damage(error) else "cannot be read"
+        raise SecureFlowError("record_damaged", f"{path} {what}: {error}.", RESTORE) from error

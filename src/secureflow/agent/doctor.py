@@ -2,15 +2,16 @@
 
 It works whether or not the agent runs: it reads the same files, dials the same address with the
 same certificate, and asks the centre one question (`status`). A leg that needs an earlier one is
-skipped when that failed; charter and attestation are looked at in any case.
+skipped when that failed; charter and attestation are looked at in any case. A leg that breaks, by
+whatever is damaged here, is a finding like any other: it hides none of the rest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
-import sqlite3
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import code_measurement
 from secureflow.agent.attestation import appraisal_policy
 from secureflow.agent.charter import HOW_TO_PIN
-from secureflow.agent.check import check_record
+from secureflow.agent.check import check_record, stored_fact
 from secureflow.agent.continuing import ACCUSED
 from secureflow.agent.control import call
 from secureflow.agent.headwatch import how_it_stands
@@ -35,12 +36,12 @@ from secureflow.agent.revival import NEXT_STEP
 from secureflow.agent.room import room_left
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.charter import SignedCharter
-from secureflow.kit.canonical import parse_json
 from secureflow.kit.clock import MAX_SKEW, system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.joining import check_health
 from secureflow.kit.pki import RevocationList, check_leaf, parse_certificate
+from secureflow.kit.plain import shown
 from secureflow.kit.private import read_private
 from secureflow.kit.renewal import server_time
 from secureflow.kit.version import __version__
@@ -92,6 +93,13 @@ def examine(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[d
             plain = error.as_json()
             plain.pop("details")
             yield {"leg": leg, "ok": False, **plain}
+        except Exception as error:  # the edge of a leg: the others must be told all the same
+            if os.environ.get("SECUREFLOW_DEBUG"):
+                raise
+            failed.add(leg)
+            message = shown(f"{type(error).__name__}: {error}")
+            hint = "secureflow agent check names what is damaged; SECUREFLOW_DEBUG=1 shows where."
+            yield {"leg": leg, "ok": False, "code": "internal", "message": message, "hint": hint}
         else:
             yield {"leg": leg, "ok": True, "code": "", "message": message, "hint": ""}
 
@@ -315,7 +323,7 @@ def _version(way: Way) -> str:
 
 
 def _charter(way: Way) -> str:
-    kept = _fact(way.known.record, "charter")
+    kept = stored_fact(way.known.record, "charter")
     if kept is None:
         raise SecureFlowError(
             "charter_not_pinned",
@@ -350,7 +358,7 @@ def _charter(way: Way) -> str:
 
 
 def _log(way: Way) -> str:
-    kept = _fact(way.known.record, "head") or {}
+    kept = stored_fact(way.known.record, "head") or {}
     return how_it_stands(way.answered().get("log") or {}, kept)
 
 
@@ -417,7 +425,7 @@ def _data(way: Way) -> str:
     """Compare declarations and files with what was published."""
     known = 0
     for dataset in way.known.datasets:
-        kept = _fact(way.known.record, f"dataset/{dataset.name}")
+        kept = stored_fact(way.known.record, f"dataset/{dataset.name}")
         if kept is None:
             continue
         known += 1
@@ -443,10 +451,10 @@ def _record(way: Way) -> str:
 
 
 def _alarm(way: Way) -> str:
-    alarm = _fact(way.known.record, "alarm")
+    alarm = stored_fact(way.known.record, "alarm")
     if alarm is not None:
         raise SecureFlowError.from_json(alarm)
-    accused = _fact(way.known.record, ACCUSED) or ()
+    accused = stored_fact(way.known.record, ACCUSED) or ()
     if accused:
         return f"none now; {len(accused)} against the log are kept as evidence for ever"
     return "none"
@@ -476,15 +484,6 @@ _LEGS: tuple[_Leg, ...] = (
     ("alarm", frozenset({"settings", "record_missing"}), _alarm),
 )
 """Leg, the legs that it needs (or what must not have failed), and its check; in order."""
-
-
-def _fact(record: Path, name: str) -> JSON:
-    """Read one fact of the record without opening it for writing; the agent may be running."""
-    if not record.exists():
-        return None
-    with contextlib.closing(sqlite3.connect(f"file:{record}?mode=ro", uri=True)) as database:
-        row = database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-    return None if row is None else parse_json(row[0], 4 << 20)
 
 
 def _not_enrolled(way: Way) -> SecureFlowError:

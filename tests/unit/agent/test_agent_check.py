@@ -166,6 +166,17 @@ def test_leaves_of_before_a_change_of_the_key_are_this_agents(folder: Path) -> N
     assert "not this agent's" in failed(folder)["leaves"]
 
 
+def test_a_fact_that_is_no_text_is_named(folder: Path) -> None:
+    change(folder, "INSERT INTO facts VALUES ('alarm', CAST(x'22c322' AS TEXT))")
+    assert "facts: alarm: it cannot be read" in failed(folder)["record"]
+
+
+def test_a_folder_may_have_any_name(folder: Path) -> None:
+    odd = folder.with_name("a ?%20#b")
+    folder.rename(odd)
+    assert failed(odd) == {}
+
+
 def test_a_head_that_another_key_signed_is_named(folder: Path) -> None:
     forged = sign_checkpoint(Checkpoint(ORIGIN, 2, b"\x05" * 32), SigningKey.generate())
     change(folder, f"INSERT OR REPLACE INTO heads VALUES ('{ORIGIN}', 2, '{forged}')")

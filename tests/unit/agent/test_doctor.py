@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -145,6 +146,51 @@ async def test_a_record_that_is_gone_is_no_new_agent(tmp_path: Path, harm: str) 
             record.touch()
         assert await sick.failed() == {"record": "record_missing"}
         assert "charter" not in await sick.legs()
+
+
+def _harmed(data: bytes, at: int, harm: bytes) -> bytes:
+    return data[:at] + harm + data[at + len(harm) :]
+
+
+@pytest.mark.parametrize(
+    ("at", "harm"), [(0, b"garbage-garbage!"), (100, b"\xff" * 100)], ids=["header", "first page"]
+)
+async def test_a_damaged_record_hides_no_other_leg(tmp_path: Path, at: int, harm: bytes) -> None:
+    async with patient(tmp_path) as sick:
+        record = sick.directory / "agent.db"
+        record.write_bytes(_harmed(record.read_bytes(), at, harm))
+        legs = await sick.legs()
+        failed = {leg: one["code"] for leg, one in legs.items() if not one["ok"]}
+        read = ("record", "charter", "log", "alarm")
+        assert failed == dict.fromkeys(read, "record_damaged")
+        assert all(str(record) in legs[leg]["message"] and legs[leg]["hint"] for leg in read)
+        assert {"authorisation", "attestation", "running", "data", "disk"} <= set(legs)
+
+
+async def test_a_fact_that_is_no_text_fails_its_leg(tmp_path: Path) -> None:
+    async with patient(tmp_path) as sick:
+        with contextlib.closing(sqlite3.connect(sick.directory / "agent.db")) as database:
+            database.execute("INSERT INTO facts VALUES ('alarm', CAST(x'22c322' AS TEXT))")
+            database.commit()
+        failed = await sick.failed()
+        assert failed == {"record": "record_damaged", "alarm": "record_damaged"}
+
+
+async def test_a_leg_that_breaks_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with patient(tmp_path) as sick:
+        store = Store(sick.directory / "agent.db")
+        with store.transaction():
+            store.set_fact("head", ["of", "another", "shape"])
+        store.close()
+        legs = await sick.legs()
+        assert [leg for leg, one in legs.items() if not one["ok"]] == ["log"]
+        assert legs["log"]["code"] == "internal"
+        assert "secureflow agent check" in legs["log"]["hint"]
+        monkeypatch.setenv("SECUREFLOW_DEBUG", "1")
+        with pytest.raises(AttributeError):
+            await sick.legs()
 
 
 def _set(**changes: Any) -> Callable[[Patient], None]:

@@ -61,6 +61,9 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "{} are free, {} are kept for the record": "可用 {0}，为记录保留 {1}",
     "none": "无",
+    "secureflow agent check names what is damaged; SECUREFLOW_DEBUG=1 shows where.": (
+        "secureflow agent check 会指出损坏之处；设置 SECUREFLOW_DEBUG=1 可查看出错位置。"
+    ),
     "The doctor does not answer {}.": "检查程序不应答 {0}。",
     "{} holds no link certificate.": "{0} 中没有链路证书。",
     "{} holds no readable signing key.": "{0} 中没有可读的签名密钥。",
