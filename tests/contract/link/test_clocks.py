@@ -112,23 +112,26 @@ async def test_a_clock_that_is_set_while_the_link_stands_is_noticed_and_again_wh
 
 
 async def test_the_time_is_told_over_a_busy_link_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "PING", 0.05)
-    written: list[Envelope] = []
+    monkeypatch.setattr(streams, "PING", 0.02)
+    pinged: asyncio.Future[tuple[JSON, int]] = asyncio.get_running_loop().create_future()
 
     class Pipe:
         async def read(self) -> Any:
             await asyncio.Event().wait()
 
         async def write(self, message: bytes) -> None:
-            written.append(decode(message))
+            told, waiting = decode(message), stream._queue.qsize()
+            if told.kind == "ping" and not pinged.done():
+                pinged.set_result((told.body, waiting))
+            stream.send(Envelope("job_1/1/bank-a", "progress", {}))  # there is always a next one
+            await asyncio.sleep(0)
 
     stream = Stream(Pipe(), lambda _: None, clock=lambda: 7)
+    stream.send(Envelope("job_1/1/bank-a", "progress", {}))
     running = asyncio.create_task(stream.run())
-    while not any(one.kind == "ping" for one in written):
-        stream.send(Envelope("job_1/1/bank-a", "progress", {}))
-        await asyncio.sleep(0.01)
-    assert written[-1].body == {"time": 7} or written[-2].body == {"time": 7}
-    assert len(written) > 5, "nobody was idle"
+    body, waiting = await asyncio.wait_for(pinged, 60)
+    assert body == {"time": 7}
+    assert waiting, "nobody was idle"
     stream.close()
     await running
 

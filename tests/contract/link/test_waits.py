@@ -177,10 +177,10 @@ async def test_a_party_that_can_open_no_more_files_waits_and_is_named(
 
 
 async def ended(told: Any) -> SecureFlowError:
-    """Return the error of a request whose party says `told()` every 10 ms, in 5 s at most."""
+    """Return the error of a request whose party says `told()` every 10 ms: it does end."""
     requests = OpenRequests(lambda _: None)
     asking = asyncio.create_task(requests.ask(REQUEST))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not asking.done():
             requests.progress(REQUEST.id, "bank-a", claim("bank-a", told()))
             await asyncio.sleep(0.01)
@@ -189,12 +189,17 @@ async def ended(told: Any) -> SecureFlowError:
     return error
 
 
-async def test_a_claim_buys_no_time() -> None:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    error = await ended(lambda: {"waiting": {"code": "disk_full", "part": "own record"}})
-    assert error.code == "disk_full"
-    assert loop.time() - began < 2 * 0.5
+async def test_a_claim_buys_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A standstill of this machine does, rightly.
+    monkeypatch.setattr("secureflow.adapters.link.requests.stood_still", lambda *_: False)
+    claims: list[JSON] = []
+
+    def told() -> JSON:
+        claims.append({"waiting": {"code": "disk_full", "part": "own record"}})
+        return claims[-1]
+
+    assert (await ended(told)).code == "disk_full"
+    assert len(claims) < 1.5 * 0.5 / 0.01, "as many as its patience has room for, or fewer"
 
 
 async def test_nor_does_one_that_comes_and_goes() -> None:
