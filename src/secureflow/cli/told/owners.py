@@ -104,9 +104,7 @@ TEXTS: Final[dict[str, str]] = {
     "{} is there already.": "{0} 已经存在。",
     "its own leaf {} does not bear its signature": "其本方叶子 {0} 没有本方的签名",
     "Put it back, or enrol the agent again. A backup without a passphrase needs no link.pem, and "
-    "has no keys.": (
-        "请将其放回，或重新注册代理。不设口令的备份无需 link.pem，其中也没有密钥。"
-    ),
+    "has no keys.": ("请将其放回，或重新注册代理。不设口令的备份无需 link.pem，其中也没有密钥。"),
     # charter
     "Charter version {} is signed by {} of its {} members; it needs {}. Missing: {}.": (
         "章程第 {0} 版由其 {2} 个成员中的 {1} 个签署；需要：{3}。缺少：{4}。"
