@@ -72,7 +72,7 @@ class Budgets:
         witness: signs leaves.
         key: this organisation's public signing key.
         accounting: computes ε elsewhere.
-        call: asks the centre (`audit.entries`).
+        call: asks the centre (`audit.head`, `audit.entries`).
     """
 
     def __init__(
@@ -444,7 +444,7 @@ class Budgets:
                 return
             at = int(self._store.fact(_SCANNED) or 0)
             party = self._settings.organisation
-            async for found, end in own_leaves(self._call, party, self._key, at, LEAF):
+            async for found, end in own_leaves(self._call, self._store, party, self._key, at, LEAF):
                 for signed, _ in found:
                     self._check_held(signed)
                 at = end

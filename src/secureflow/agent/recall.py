@@ -147,7 +147,7 @@ class Recall:
         return newest | self._read
 
     async def _read_on(self) -> None:
-        pages = own_leaves(self._call, self._party, self._public, self._read_to)
+        pages = own_leaves(self._call, self._store, self._party, self._public, self._read_to)
         async for page, end in pages:
             self._read |= {one.hash(): (one, index) for one, index in page}
             self._read_to = end

@@ -52,7 +52,7 @@ class Floor:
         store: the record.
         party: organisation slug.
         key: its public signing key.
-        call: asks the centre (`audit.entries`).
+        call: asks the centre (`audit.head`, `audit.entries`).
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Floor:
 
     async def _scan(self, start: int) -> None:
         at = start if self._scanned is None else self._scanned
-        async for found, end in own_leaves(self._call, self._party, self._key, at):
+        async for found, end in own_leaves(self._call, self._store, self._party, self._key, at):
             for leaf, _ in found:
                 if leaf.leaf.job and not self._store.has_leaf(leaf.hash()):
                     self._older.add(leaf.leaf.job)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from secureflow.agent.budgets import LEAF, Budgets
 from secureflow.agent.logged import own_leaves
@@ -35,6 +35,8 @@ from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
+READ_WITHIN: Final = 540.0
+"""Seconds in which the log is read; the owner's command waits for 600."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Settling:
         store: its record.
         party: organisation slug.
         key: its public signing key.
-        call: asks the centre (`audit.entries`).
+        call: asks the centre (`audit.head`, `audit.entries`).
         clock: unix seconds.
     """
 
@@ -85,7 +87,7 @@ class Settling:
         Raises:
             SecureFlowError: `budget_not_locked`, `budget_undeclared`, `bundle_missing` naming jobs
                 in which own entries were signed, `spec_digest_mismatch`, `budget_exceeded`: then
-                the domain stays locked; `invalid_file`.
+                the domain stays locked; `invalid_file`, `server_unreachable`.
         """
         self._budgets.declared_policy(domain)
         given = {one.job: one for one in map(self._read, bundles)}
@@ -119,8 +121,19 @@ class Settling:
 
     async def _shown(self) -> list[tuple[SignedLeaf, int]]:
         """Return the own leaves that the log shows and the record lacks, with their places."""
+        try:
+            async with asyncio.timeout(READ_WITHIN):
+                return await self._read_log()
+        except TimeoutError as error:
+            raise SecureFlowError(
+                "server_unreachable",
+                f"The centre does not show its whole log within {READ_WITHIN:.0f} s.",
+                "secureflow agent doctor shows the way to the centre; then settle again.",
+            ) from error
+
+    async def _read_log(self) -> list[tuple[SignedLeaf, int]]:
         lacking: dict[str, tuple[SignedLeaf, int]] = {}
-        async for page, _ in own_leaves(self._call, self._party, self._key):
+        async for page, _ in own_leaves(self._call, self._store, self._party, self._key):
             for leaf, place in page:
                 if not self._store.has_leaf(leaf.hash()):
                     lacking[leaf.hash()] = (leaf, place)

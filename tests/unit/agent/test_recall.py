@@ -28,9 +28,10 @@ class Centre(World):
             if isinstance(self.told, SecureFlowError):
                 raise self.told
             return self.told if self.told is not None else {"leaves": self.mine[-64:][::-1]}
-        if kind == "audit.entries":
-            return {"entries": self.mine[body["start"] :][: body["limit"]]}
         return await super().call(kind, body)
+
+    def listed(self) -> list[dict[str, Any]]:
+        return self.mine
 
     @property
     def mine(self) -> list[dict[str, Any]]:
@@ -265,7 +266,7 @@ async def test_a_log_that_is_long_is_read_on_at_the_next_try(
     with pytest.raises(SecureFlowError, match="server_unreachable"):
         await centre.assembly.recall.accept()
     await centre.assembly.recall.accept()
-    assert starts == [0, 1, 2, 2, 3]
+    assert starts == [0, 1, 2, 2]
     assert centre.store.has_leaf(lost)
 
 
