@@ -16,11 +16,12 @@ from typing import Any
 
 from secureflow.agent.consent import Allowed, Consent, check_request, read_spec
 from secureflow.agent.context import AgentContext
+from secureflow.agent.guards import over
 from secureflow.agent.inbox import Inbox
 from secureflow.agent.publications import Publication
 from secureflow.agent.records import JobRecord
 from secureflow.agent.requests import ConsentRequest
-from secureflow.agent.restored import Floor, check_floor
+from secureflow.agent.restored import Floor, check_floor, forgotten
 from secureflow.agent.room import Room
 from secureflow.domain.jobspecs import JobSpec
 from secureflow.domain.specs import dump
@@ -58,7 +59,7 @@ class Approvals:
         Raises:
             SecureFlowError: see `agent.consent`; `dataset_not_published`, `declaration_changed`;
                 `spec_digest_mismatch` when this job id was approved with another spec;
-                `restored_since`;
+                `restored_since`; `job_finished` for one that a record which was set back forgot;
                 `approval_expired`.
             InfrastructureError: `disk_full` for a job that does not fit; nobody is asked then.
         """
@@ -125,6 +126,8 @@ class Approvals:
         check_floor(store, request.job, job)
         if job is None:
             return None
+        if forgotten(job):
+            raise over(job)
         if job.digest != request.digest:
             raise SecureFlowError(
                 "spec_digest_mismatch",

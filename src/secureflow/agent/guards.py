@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from secureflow.agent.records import Admission, JobRecord, RoundRecord
 from secureflow.agent.requests import MaskRequest, ReleasedMoments, TrainingStage, TrainRequest
+from secureflow.agent.restored import forgotten
 from secureflow.domain.charter import Charter
 from secureflow.domain.jobspecs import JobSpec
 from secureflow.domain.specs import TrainingSpec
@@ -131,7 +132,7 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
             f"This organisation has not approved job {job}.",
             "The centre must ask for consent first.",
         )
-    if record.digest != digest:
+    if record.digest != digest and not forgotten(record):
         raise SecureFlowError(
             "spec_digest_mismatch",
             f"Job {job} was approved with spec {record.digest}, not {digest[:64]}.",
@@ -139,9 +140,7 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
             {"approved": record.digest, "named": digest},
         )
     if record.outcome:
-        raise SecureFlowError(
-            "job_finished", f"Job {job} is over here: {record.outcome}.", "Submit a new job."
-        )
+        raise over(record)
     if now >= record.expires:
         raise SecureFlowError(
             "approval_expired",
@@ -149,6 +148,12 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
             "Submit the job again; consent is asked anew.",
         )
     return record
+
+
+def over(record: JobRecord) -> SecureFlowError:
+    """Return the refusal of a job that has ended here."""
+    reason = f"Job {record.job} is over here: {record.outcome}."
+    return SecureFlowError("job_finished", reason, "Submit a new job.")
 
 
 def check_admission(admissions: Sequence[Admission], generation: int, now: int) -> Admission:

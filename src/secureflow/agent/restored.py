@@ -157,6 +157,11 @@ def unsaid(store: Store) -> dict[str, str]:
     return dict(told.get("unsaid", {}))
 
 
+def forgotten(record: JobRecord) -> bool:
+    """Tell whether a job is known by name alone: over, and what was approved nobody knows here."""
+    return record.outcome == CODE and not record.spec
+
+
 def take_all_in(store: Store, now: int, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
     """Put own leaves of the log into the record; the caller's transaction."""
     fresh = [one for one in lacking if not store.has_leaf(one[0].hash())]

@@ -46,6 +46,7 @@ from secureflow.agent.requests import (
     TrainRequest,
     read,
 )
+from secureflow.agent.restored import forgotten
 from secureflow.agent.room import BEGINNING, Room
 from secureflow.agent.rounds import Rounds
 from secureflow.agent.sessions import Sessions
@@ -259,7 +260,7 @@ class Agent:
 
     def _check_same_spec(self, request: FinishRequest) -> None:
         job = self._context.store.job(request.job)
-        if job is not None and job.digest != request.digest:
+        if job is not None and job.digest != request.digest and not forgotten(job):
             raise SecureFlowError(
                 "spec_digest_mismatch",
                 f"Job {request.job} was approved with another spec than the one that is finished.",

@@ -293,6 +293,35 @@ async def test_a_job_that_the_copy_never_knew_is_not_begun_anew(centre: Centre) 
     assert (job.job, job.outcome) == ("job_1", "record_set_back")
 
 
+async def test_whoever_goes_on_with_a_job_that_the_copy_never_knew_is_no_cheat(
+    centre: Centre,
+) -> None:
+    """An honest centre does: it was accused of another spec, and got no cosignature."""
+    copy = copied(centre)
+    await centre.admitted()
+    reply = await centre.ask("train", centre.train_body(1))
+    Centre.logged = [leaf.bundle["leaf"] for leaf in centre.store.every_leaf()]
+    centre.record(reply)
+    set_back(centre, copy)
+    assert await asked(centre) == "record_set_back"
+    await clear_alarm(centre)
+    bodies = {
+        "challenge": centre.body(generation=2),
+        "train": centre.train_body(2),
+        "consent": centre.consent_body(),
+    }
+    for verb, body in bodies.items():
+        with pytest.raises(SecureFlowError) as refused:
+            await centre.ask(verb, body)
+        assert refused.value.code == "job_finished"
+        assert "record_set_back" in refused.value.message
+    ending = centre.body(outcome="failed", model=None, head=centre.head())
+    assert "cosignature" in await centre.ask("finish", ending)
+    assert "accused" not in {one["deed"] for one in centre.store.deeds()}
+    assert not (centre.directory / "evidence").exists()
+    assert outcomes(centre) == {JOB: "record_set_back"}
+
+
 async def test_what_a_restore_knows_to_lack_is_taken_in(centre: Centre) -> None:
     copy = copied(centre)
     lost = centre.sign("job_1")
