@@ -476,4 +476,4 @@ def charge(spec: JobSpec, made: int | None = None, *, evaluated: bool = False) -
 
 def _private_spec(job: JobRecord) -> JobSpec | None:
     """Return the spec of a job with differential privacy."""
-    return None if job.spec.get("privacy") is None else parse_spec(job.spec)
+    return None if job.spec.get("privacy") is None else parse_spec(job.spec, stored=True)

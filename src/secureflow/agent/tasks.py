@@ -54,8 +54,8 @@ from secureflow.agent.tallies import Tallies
 from secureflow.agent.updates import Updates
 from secureflow.agent.witness import Observed
 from secureflow.domain.specs import closes
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.logging import job_context
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.logging import get_logger, job_context
 
 JSON = Any
 Guarded = (
@@ -68,6 +68,8 @@ Guarded = (
     | AnswerRequest
 )
 Handler = Callable[[JSON, JSON], Awaitable[dict[str, JSON]]]
+
+_log = get_logger(__name__)
 
 
 class Agent:
@@ -297,9 +299,24 @@ class Agent:
         if job is None or job.outcome:
             return None  # never approved, or over: there is nothing to end
         store.finish_job(name, outcome)
-        self._context.budgets.settle(job)
+        self._settle_budget(job)
         store.note(self._context.clock(), "job.finished", name, outcome=outcome, **facts)
         return job
+
+    def _settle_budget(self, job: JobRecord) -> None:
+        """Charge an ended job for what it read; where that cannot be told, its whole charge stands.
+
+        It ends all the same: what is in the way may never go, and no end would ever be signed.
+        """
+        context = self._context
+        try:
+            context.budgets.settle(job)
+        except InfrastructureError:
+            raise
+        except SecureFlowError as error:
+            _log.warning("budget_not_settled", job=job.job, code=error.code, message=error.message)
+            facts = {"code": error.code, "message": error.message}
+            context.store.note(context.clock(), "budget.not_settled", job.job, **facts)
 
     async def _forget(self, job: str) -> None:
         """Forget files, sums and questions of a job that is over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ import pytest
 from peers.agent_world import JOB, ME, NOW, ORIGIN, World
 
 from secureflow.adapters.accounting import ProcessAccountant
-from secureflow.domain.specs import spec_digest
+from secureflow.domain.specs import dump, spec_digest
 from secureflow.engines.ledger.leaves import Leaf, sign_leaf
 from secureflow.engines.privacy import epsilon
 from secureflow.engines.training.private import SEED_WORDS, charge
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
 BUDGET = {"domain": "customers", "epsilon": 5.0, "delta": 1e-5}
 PRIVATE = {
@@ -307,6 +308,74 @@ async def test_a_shortened_list_of_events_is_noticed(tmp_path: Path) -> None:
         await agent.round(1)
     assert caught.value.code == "budget_rolled_back"
     assert agent.uplink.sent == []
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("why", ["dataset_unknown", "budget_rolled_back"])
+async def test_a_job_whose_budget_cannot_be_settled_ends_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str, *, lost: bool
+) -> None:
+    """It ran here for ever, and its end was never signed; its whole charge stands."""
+    agent = world(tmp_path)
+    await agent.admitted()
+    agent.record((await agent.round(1))[0])
+    whole, settings = await spent(agent), agent.settings
+    with agent.store.transaction():
+        agent.store._write("UPDATE jobs SET declared = 'null'")  # as an older version wrote them
+        if why == "budget_rolled_back":
+            agent.store._write("DELETE FROM budget_events WHERE number > 1")
+    with monkeypatch.context() as patched:
+        if why == "dataset_unknown":
+            gone = settings.model_copy(update={"datasets": ()})
+            patched.setattr(World, "settings", property(lambda of: gone))
+        agent.reopen()
+        if lost:
+            await agent.assembly.agent.end(JOB, "failed")
+        else:
+            ending = agent.body(outcome="failed", model=None, head=agent.head())
+            assert {"cosignature", "leaf"} <= set(await agent.ask("finish", ending))
+    job = agent.store.job(JOB)
+    assert job is not None
+    assert (job.outcome, job.secret) == ("failed", b"")
+    (told,) = [one for one in agent.store.deeds() if one["deed"] == "budget.not_settled"]
+    assert (told["job"], told["facts"]["code"]) == (JOB, why)
+    if why == "dataset_unknown":
+        agent.reopen()  # its owner declares it again
+        assert await spent(agent) == pytest.approx(whole)
+
+
+async def test_a_disk_that_is_full_settles_no_budget_and_ends_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It passes: then the job costs what it read, and no more."""
+    agent = world(tmp_path)
+    await agent.admitted()
+    agent.record((await agent.round(1))[0])
+
+    def full(job: Any) -> None:
+        raise InfrastructureError("disk_full", "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(agent.assembly.context.budgets, "settle", full)
+        with pytest.raises(InfrastructureError):
+            await finish(agent)
+    assert agent.store.unended() == [JOB]
+    await finish(agent)
+    assert events(agent)[-1] == "commit"
+
+
+async def test_a_text_that_is_refused_today_keeps_no_older_job_from_its_end(
+    tmp_path: Path,
+) -> None:
+    agent = world(tmp_path)
+    await agent.admitted()
+    agent.record((await agent.round(1))[0])
+    whole = await spent(agent)
+    spec = {**dump(agent.spec), "purpose": "credit\u202escoring"}
+    with agent.store.transaction():
+        agent.store._write("UPDATE jobs SET spec = ?", json.dumps(spec))
+    await finish(agent)
+    assert 0 < await spent(agent) < whole
 
 
 async def test_a_second_job_is_refused_when_the_first_took_the_rest(tmp_path: Path) -> None:
