@@ -156,11 +156,15 @@ class Claims:
         self._names = {beat.server: beat.name for beat in beats if beat.server in others}
         self._count({beat.server: beat.count for beat in beats}, claims)
         mine = [claim for claim in claims if claim.server == self._server]
-        called = [one.job for one in mine if one.called > self._calls.get(one.job, 0)]
-        self._calls = {claim.job: claim.called for claim in mine}
+        self._calls = {one.job: min(self._calls.get(one.job, 0), one.called) for one in mine}
+        called = {one.job: one.called for one in mine if one.called > self._calls[one.job]}
         foreign = {claim.job: claim.server for claim in claims if claim.server != self._server}
         lapsed = any(map(self._lapsed, foreign.values()))
         return Changes(called, sorted(held & foreign.keys()), lapsed)
+
+    def heard(self, job: str, calls: int) -> None:
+        """Know that what so many calls asked for was done: till then each look tells of them."""
+        self._calls[job] = calls
 
     def _count(self, beats: Mapping[str, int], claims: Iterable[Claim]) -> None:
         """Note of each other server how often it was found where it was before."""
@@ -180,12 +184,12 @@ class Changes:
     """What other servers did since the last look.
 
     Args:
-        called: jobs of this server that others ask it to look at.
+        called: jobs of this server that others ask it to look at, and how often they did by now.
         lost: jobs that this server drove and others have claimed.
         lapsed: whether there are jobs that nobody drives any more.
     """
 
-    called: Sequence[str]
+    called: Mapping[str, int]
     lost: Sequence[str]
     lapsed: bool
 

@@ -27,15 +27,22 @@ from typing import Any, Final, cast
 
 from secureflow.application.asking import Asking
 from secureflow.application.claims import Claims
-from secureflow.application.driving import Backoff, defect, goes_on_by_itself, passes
+from secureflow.application.driving import Backoff, defect, passes
 from secureflow.application.listing import every
 from secureflow.application.ports import Begin, Journalled, Ledger, PendingLeaf, UnitOfWork
 from secureflow.application.recording import closes, pending_leaves
 from secureflow.application.replaying import Course, replay
 from secureflow.application.resuming import RESUMED
-from secureflow.application.scripts import retired
 from secureflow.application.waiting import SERVER as DRIVER
-from secureflow.application.windups import WindUp, cancellation, decide, overtaken, script_of
+from secureflow.application.windups import (
+    WindUp,
+    cancellation,
+    decide,
+    ends_by,
+    leaves_pause,
+    overtaken,
+    script_of,
+)
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, check_transition
 from secureflow.domain.models import Model
@@ -127,10 +134,19 @@ class Runner:
         return job in self._tasks and not self._tasks[job].done()
 
     async def look(self) -> None:
-        """Do what other servers asked of this one, and go on with what they left."""
+        """Do what other servers asked of this one, and go on with what they left.
+
+        What cannot be done of one job now, whose database is busy or whose row is damaged, keeps
+        nothing from the others, and the next look does it.
+        """
         changes = await self._claims.look()
-        for job in changes.called:
-            await self._called(job)
+        for job, calls in changes.called.items():
+            try:
+                await self._called(job)
+            except SecureFlowError as error:
+                self._faults.note("call_not_heard", job=job, code=error.code)
+            else:
+                self._claims.heard(job, calls)
         for job in changes.lost:
             self._claims.lose(job)
             if self.drives(job):
@@ -160,7 +176,7 @@ class Runner:
             for state in JobState:
                 if not state.final and state != JobState.DRAFT:
                     for job in await every(unit.jobs, state=state.value):
-                        goes_on = state != JobState.PAUSED or _leaves_pause(job)
+                        goes_on = state != JobState.PAUSED or leaves_pause(job)
                         if goes_on and free(job.id) and not self.drives(job.id):
                             self.start(job.id)
 
@@ -301,12 +317,12 @@ class Runner:
             entity = await unit.jobs.find(job)
             if entity is None or entity.state.final or await self._claims.elsewhere(unit, job):
                 return None
-        if entity.state is JobState.PAUSED and not _leaves_pause(entity):
+        if entity.state is JobState.PAUSED and not leaves_pause(entity):
             return None
         if RESUMED in entity.progress:  # the leaf that says so goes before the job's next
             await self._ledger.caught_up()
         end = WindUp.of(entity)
-        if end is None and (why := _ends_by(entity)) is not None:
+        if end is None and (why := ends_by(entity)) is not None:
             end = await self._decide(job, why)
         course = await self._replay(entity, end, cancel)
         if entity.state is JobState.PAUSED and end is None:
@@ -481,17 +497,6 @@ class Runner:
                 await self._event(unit, job, "error", error.as_json())
                 await unit.commit()
         self._changed(job)
-
-
-def _ends_by(job: Job) -> SecureFlowError | None:
-    """Return why a job is to be ended without its script; None when its script goes on."""
-    paused = job.state == JobState.PAUSED
-    return (cancellation(job) if paused else None) or overtaken(job) or retired(job)
-
-
-def _leaves_pause(job: Job) -> bool:
-    ends = WindUp.of(job) is not None or _ends_by(job) is not None
-    return ends or goes_on_by_itself(job.error)
 
 
 def _cancels(line: Journalled) -> bool:

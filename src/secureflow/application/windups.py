@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
+from secureflow.application.driving import goes_on_by_itself
 from secureflow.application.ports import Ledger
-from secureflow.domain.jobs import Job
+from secureflow.application.scripts import retired
+from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import JSON, Script
 from secureflow.kit.errors import SecureFlowError
 
@@ -81,6 +83,18 @@ def overtaken(job: Job) -> SecureFlowError | None:
 def ends_without_script(job: Job) -> bool:
     """Tell whether a paused job is about to end, whether or not its driver has begun with that."""
     return not {"cancel", KEY, SET_BACK}.isdisjoint(job.progress)
+
+
+def ends_by(job: Job) -> SecureFlowError | None:
+    """Return why a job is to be ended without its script; None when its script goes on."""
+    paused = job.state == JobState.PAUSED
+    return (cancellation(job) if paused else None) or overtaken(job) or retired(job)
+
+
+def leaves_pause(job: Job) -> bool:
+    """Tell whether a paused job is taken up without anybody's word."""
+    ends = WindUp.of(job) is not None or ends_by(job) is not None
+    return ends or goes_on_by_itself(job.error)
 
 
 async def script_of(job: Job, end: WindUp, ledger: Ledger) -> Script[dict[str, Any]]:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import sqlalchemy as sa
 
 from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.entities import EntityStore
+from secureflow.adapters.database.faults import fault
 from secureflow.application.asking import Asking
-from secureflow.application.claims import LAPSED, Claims
+from secureflow.application.claims import LAPSED, Changes, Claims
 from secureflow.application.ports import Journalled, Ledger, Request
 from secureflow.application.runner import Runner
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import InfrastructureError
 from tests.migrated import migrated
 from tests.unit.application.test_runner import JOB
 
@@ -55,8 +60,8 @@ class Server:
     async def withdraw(self, job: str) -> None:
         del job
 
-    async def let_go(self) -> None:
-        while self.runner.drives(JOB.id):  # noqa: ASYNC110  nobody tells of that
+    async def let_go(self, job: str = JOB.id) -> None:
+        while self.runner.drives(job):  # noqa: ASYNC110  nobody tells of that
             await asyncio.sleep(0.01)
 
     async def ended(self) -> Job:
@@ -168,6 +173,54 @@ async def test_a_cancellation_reaches_the_server_that_drives(both: tuple[Server,
     job = await first.ended()
     assert (job.state, job.progress["cancel"]) == (JobState.CANCELLED, "ada")
     assert not second.asked.is_set()
+
+
+async def test_what_was_asked_while_the_database_failed_is_done_at_the_next_look(
+    both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = both
+    await second.runner.cancel(JOB.id, "ada")
+    await second.let_go()
+    looked = first.claims.look
+    with monkeypatch.context() as patch:
+
+        async def look() -> Changes:  # the database goes away between this and what follows
+            changes = await looked()
+            patch.setattr(EntityStore, "get", _away)
+            return changes
+
+        patch.setattr(first.claims, "look", look)
+        with suppress(InfrastructureError):
+            await first.runner.look()
+    await first.runner.look()
+    assert (await asyncio.wait_for(first.ended(), 30)).state is JobState.CANCELLED
+
+
+async def _away(_jobs: object, _job: str) -> Job:
+    raise fault("database_unavailable")
+
+
+async def test_a_damaged_job_that_others_asked_for_keeps_no_server_from_its_work(
+    both: tuple[Server, Server],
+) -> None:
+    first, second = both
+    other = replace(JOB, id="job_2")
+    async with first.database.begin() as unit:
+        await unit.jobs.add(other)
+        await unit.claims.take(other.id, "id of host-1:8444", None)
+        await unit.commit()
+    for job in (JOB.id, other.id):
+        second.runner.start(job)  # it asks the first to look
+        await second.let_go(job)
+    await first.runner.stop()
+    async with first.database.begin() as unit:
+        broken = sa.text("UPDATE jobs SET doc = '{' || doc WHERE id = :job")
+        await unit.write(broken.bindparams(job=JOB.id))
+        await unit.commit()
+    again = Server(second.database, first.name)
+    await again.runner.look()
+    assert again.runner.drives(other.id)
+    await again.runner.stop()
 
 
 async def test_a_server_that_was_overtaken_goes_on_where_the_job_is_its_own(
