@@ -127,10 +127,11 @@ class Tables:
 
 
 class MemoryDatabase:
-    """`begin` is the `Begin` port; `tables` is what was committed."""
+    """`begin` is the `Begin` port; `tables` is what was committed, `log` what has a number."""
 
     def __init__(self) -> None:
         self.tables = Tables()
+        self.log: list[LogEntry] = []
 
     def begin(self) -> MemoryUnit:
         return MemoryUnit(self)
@@ -151,7 +152,7 @@ class MemoryUnit:
         self.journal = _Journal(self.tables)
         self.outbox = _Outbox(self.tables)
         self.events = _Events(self.tables)
-        self.leaves = _Leaves(self.tables)
+        self.leaves = _Leaves(self.tables, self._database.log)
         self.idempotency = _Answers(self.tables)
         return self
 
@@ -226,12 +227,16 @@ class _Events:
 
 
 class _Leaves:
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+    def __init__(self, tables: Tables, log: Sequence[LogEntry]) -> None:
+        self._tables, self._log = tables, log
 
     async def submit(self, leaves: Sequence[PendingLeaf]) -> None:
         for leaf in leaves:
             self._tables.pending.setdefault((leaf.job, leaf.seq, leaf.position), leaf)
+
+    async def end(self, job: str, author: str) -> End:
+        found = [e for e in self._log if (e.job, e.author) == (job, author)]
+        return End(len(found), found[-1].hash.hex() if found else "")
 
 
 class _Answers:
@@ -256,7 +261,7 @@ class MemoryLedger:
         self.origin = origin
         self.public = key.public
         self._tree = MemoryTree()
-        self.log: list[LogEntry] = []
+        self.log = database.log
         self._placed: dict[tuple[str, int, int], int] = {}
         self._lines: dict[int, list[str]] = {}
         self.hold: Hold | None = None
@@ -317,10 +322,6 @@ class MemoryLedger:
             counts[size] = len({one.name for one in signatures} & wanted) if size > index else 0
         best = min(counts, key=lambda size: (-counts[size], size), default=0)
         return await self.note(best) if counts.get(best) else None
-
-    async def end(self, job: str, author: str) -> End:
-        found = [e for e in self.log if (e.job, e.author) == (job, author)]
-        return End(len(found), found[-1].hash.hex() if found else "")
 
     async def cosign(self, size: int, lines: Iterable[str]) -> None:
         self._lines.setdefault(size, []).extend(lines)

@@ -25,7 +25,7 @@ from secureflow.adapters.link import CredentialFiles, LinkServer
 from secureflow.agent import api
 from secureflow.application.asking import Asking
 from secureflow.application.local import LocalParties
-from secureflow.application.ports import Ledger, Request
+from secureflow.application.ports import Request
 from secureflow.application.recording import pending_leaves
 from secureflow.demo.data import demo_features, private_features
 from secureflow.demo.platform import TRUST_DOMAIN, Platform
@@ -45,6 +45,7 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority, make_csr, new_link_key
 from secureflow.server.centre import open_centre
+from secureflow.server.services import Services
 from secureflow.server.settings import ServerSettings
 
 JSON = Any
@@ -54,11 +55,11 @@ PATIENCE = 20.0
 class Operator:
     """The centre's owner: courier, log and authority in one hand."""
 
-    def __init__(self, platform: Platform, courier: LocalParties, ledger: Ledger) -> None:
+    def __init__(self, platform: Platform, courier: LocalParties, services: Services) -> None:
         self.platform = platform
         self.courier = courier
         self.link: LinkServer = courier.remote  # type: ignore[assignment]
-        self.ledger = ledger
+        self.ledger, self.begin = services.ledger, services.begin
         self.log_key = SigningKey.load(platform.server / "log.key")
         self.authority = Authority.load(platform.server / "ca")
         self.parties = tuple(platform.parties)
@@ -315,9 +316,11 @@ class Run:
 
     async def _record(self, effect: Record) -> JSON:
         operator = self.operator
+        async with operator.begin() as unit:
+            own = await unit.leaves.end(self.job, SERVER)
         leaves = pending_leaves(
             self.job, self._seq, effect, operator.ledger.origin, operator.log_key, self.digest,
-            int(time.time()), await operator.ledger.end(self.job, SERVER),
+            int(time.time()), own,
         )  # fmt: skip
         recorded = await operator.ledger.append(leaves)
         return {"note": recorded.note, "size": recorded.size, "indices": list(recorded.indices)}
@@ -354,6 +357,6 @@ async def operating(platform: Platform) -> AsyncIterator[Operator]:
         centre = await open_centre(settings, stack, lambda: False)
         runner: Any = centre.services.jobs._driver
         courier = runner._asking._courier
-        operator = Operator(platform, courier, centre.services.ledger)
+        operator = Operator(platform, courier, centre.services)
         await operator.standing()
         yield operator

@@ -138,7 +138,8 @@ class OverdueEnds:
             for leaf in {one.hash() for one in offered}:
                 if await self._ledger.find(bytes.fromhex(leaf)) is not None:
                     course.recorded.add(leaf)
-            end = await self._ledger.end(job.id, party)
+            async with self._begin() as work:
+                end = await work.leaves.end(job.id, party)
             course.ends[party] = end
             entries = leaf_entries(course, party, reply)
             if not entries:

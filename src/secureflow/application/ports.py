@@ -158,6 +158,9 @@ class PendingLeaves(Protocol):
     async def submit(self, leaves: Sequence[PendingLeaf]) -> None:
         """Insert unnumbered; the same (job, seq, position) twice is kept once."""
 
+    async def end(self, job: str, author: str) -> End:
+        """Return how many numbered leaves of a job an author has, and the last one's hash."""
+
 
 class Idempotency(Protocol):
     """Answers by idempotency key (as a route stores it), per user."""
@@ -297,9 +300,6 @@ class Ledger(Protocol):
 
     async def witnessed(self, index: int, names: Iterable[str]) -> str | None:
         """Return the smallest note that holds an index and that most of these cosigned, if any."""
-
-    async def end(self, job: str, author: str) -> End:
-        """Return how many leaves of a job the log holds of an author, and the last one's hash."""
 
     async def cosign(self, size: int, lines: Iterable[str]) -> None:
         """Store verified cosignature lines for the checkpoint of this size."""

@@ -394,14 +394,14 @@ class Runner:
                 effect = course.effect
                 await unit.outbox.put(course.job, course.seq, effect.verb, effect.to)
             elif isinstance(course.effect, Record):
-                await unit.leaves.submit(await self._leaves(course, course.effect))
+                await unit.leaves.submit(await self._leaves(unit, course, course.effect))
             else:
                 await self._end(unit, course)
             await unit.commit()
 
-    async def _leaves(self, course: Course, effect: Record) -> list[PendingLeaf]:
+    async def _leaves(self, unit: UnitOfWork, course: Course, effect: Record) -> list[PendingLeaf]:
         # A job's own effects and its proposal have their numbers before its next effect begins.
-        own = await self._ledger.end(course.job, SERVER) if closes(effect) else End()
+        own = await unit.leaves.end(course.job, SERVER) if closes(effect) else End()
         return pending_leaves(
             course.job,
             course.seq,

@@ -242,7 +242,9 @@ async def test_cosignatures_ride_on_their_head(ledger: SqlLedger) -> None:
         await ledger.cosign(2, ["junk\n"])
 
 
-async def test_the_head_that_most_witnessed_and_how_far_an_author_goes(ledger: SqlLedger) -> None:
+async def test_the_head_that_most_witnessed_and_how_far_an_author_goes(
+    database: Database, ledger: SqlLedger
+) -> None:
     heads = [await ledger.append(notes(1, n)) for n in range(4)]
     lines = [[cosign(head.note, name, key, 5) for name, key in BANKS.items()] for head in heads]
     assert await ledger.witnessed(0, BANKS) is None
@@ -258,9 +260,11 @@ async def test_the_head_that_most_witnessed_and_how_far_an_author_goes(ledger: S
     leaves = [signed(n, job="job_1", author=author) for n, author in
               enumerate(("server", "bank-a", "server"), start=9)]  # fmt: skip
     await ledger.append([pending(leaf) for leaf in leaves])
-    assert await ledger.end("job_1", "server") == End(2, leaves[2].hash())
-    assert await ledger.end("job_1", "bank-a") == End(1, leaves[1].hash())
-    assert await ledger.end("job_1", "bank-b") == await ledger.end("job_2", "server") == End()
+    async with database.begin() as unit:
+        end = unit.leaves.end
+        assert await end("job_1", "server") == End(2, leaves[2].hash())
+        assert await end("job_1", "bank-a") == End(1, leaves[1].hash())
+        assert await end("job_1", "bank-b") == await end("job_2", "server") == End()
 
 
 async def test_many_callers_share_few_commits(ledger: SqlLedger) -> None:

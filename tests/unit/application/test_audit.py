@@ -103,7 +103,8 @@ def party_leaf(
 
 async def closing(stage: Stage, job: Job, ends: dict[str, End]) -> list[PendingLeaf]:
     close = Record(({"kind": CLOSED, "document": closed_document("succeeded", ends)},))
-    own = await stage.ledger.end(job.id, SERVER)
+    async with stage.database.begin() as work:
+        own = await work.leaves.end(job.id, SERVER)
     return pending_leaves(
         job.id, 99, close, stage.ledger.origin, stage.ledger._key, job.digest, stage.now[0], own
     )

@@ -77,7 +77,8 @@ async def abandoned(stage: Stage) -> tuple[Job, Back]:
     await stage.submit_leaves([leaf])
     ends["bank-a"] = ends["bank-a"].after(signed.hash())
     close = Record(({"kind": CLOSED, "document": closed_document("failed", ends)},))
-    own = await stage.ledger.end(job.id, SERVER)
+    async with stage.database.begin() as work:
+        own = await work.leaves.end(job.id, SERVER)
     ledger = stage.ledger
     await stage.submit_leaves(
         pending_leaves(job.id, 99, close, ledger.origin, ledger._key, job.digest, 1, own)

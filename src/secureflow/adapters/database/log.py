@@ -32,7 +32,6 @@ from secureflow.adapters.database.tables import (
 from secureflow.application.ports import LogEntry, PendingLeaf, Recorded
 from secureflow.domain.origins import continues
 from secureflow.engines.ledger import merkle
-from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.engines.ledger.setback import Hold
@@ -187,18 +186,6 @@ class SqlLedger:
         query = query.group_by(table.c.size).order_by(sa.func.count().desc(), table.c.size)
         row = (await self._read(query.limit(1))).first()
         return None if row is None else await self.note(row.size)
-
-    async def end(self, job: str, author: str) -> End:
-        """Return how many leaves of a job the log holds of an author, and the last one's hash."""
-        table = LOG_LEAVES
-        many, newest = sa.func.count().label("many"), sa.func.max(table.c.number).label("newest")
-        query: Any = sa.select(many, newest)
-        query = query.where(table.c.job == job, table.c.author == author)
-        row = (await self._read(query)).one()
-        if row.newest is None:
-            return End()
-        last = await self._read(sa.select(table.c.hash).where(table.c.number == row.newest))
-        return End(row.many, bytes(last.scalar_one()).hex())
 
     async def cosign(self, size: int, lines: Iterable[str]) -> None:
         """Store verified cosignature lines for the checkpoint of this size; one per name.

@@ -12,11 +12,13 @@ from secureflow.adapters.database.tables import (
     EVENTS,
     IDEMPOTENCY,
     JOURNAL,
+    LOG_LEAVES,
     LOG_SUBMISSIONS,
     OUTBOX,
     Written,
 )
 from secureflow.application.ports import Event, Journalled, PendingLeaf
+from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.kit.errors import SecureFlowError
 
@@ -149,6 +151,18 @@ class SqlPendingLeaves:
             rows.append(place | kept)
         if rows:
             await self._unit.insert_once(LOG_SUBMISSIONS, *rows)
+
+    async def end(self, job: str, author: str) -> End:
+        """Return how many numbered leaves of a job an author has, and the last one's hash."""
+        table = LOG_LEAVES
+        many, newest = sa.func.count().label("many"), sa.func.max(table.c.number).label("newest")
+        query: Any = sa.select(many, newest)
+        query = query.where(table.c.job == job, table.c.author == author)
+        row = (await self._unit.read(query)).one()
+        if row.newest is None:
+            return End()
+        last = await self._unit.read(sa.select(table.c.hash).where(table.c.number == row.newest))
+        return End(row.many, bytes(last.scalar_one()).hex())
 
 
 class SqlIdempotency:
