@@ -97,3 +97,8 @@ def _described(effect: Effect | None) -> str:
     if isinstance(effect, Move):
         return f"moves to {effect.state}"
     return f"does '{effect.effect}'"
+
+
+def tells_of_cancellation(line: Journalled) -> bool:
+    """Tell whether the script was told with this line that its job is cancelled."""
+    return line.failure is not None and line.failure.get("code") == "cancelled"

@@ -29,9 +29,9 @@ from secureflow.application.asking import Asking
 from secureflow.application.claims import Claims
 from secureflow.application.driving import Backoff, defect, passes
 from secureflow.application.listing import every
-from secureflow.application.ports import Begin, Journalled, Ledger, PendingLeaf, UnitOfWork
+from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
 from secureflow.application.recording import closes, pending_leaves
-from secureflow.application.replaying import Course, replay
+from secureflow.application.replaying import Course, replay, tells_of_cancellation
 from secureflow.application.resuming import RESUMED
 from secureflow.application.waiting import SERVER as DRIVER
 from secureflow.application.windups import (
@@ -47,16 +47,7 @@ from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, check_transition
 from secureflow.domain.models import Model
 from secureflow.engines.ledger.ends import SERVER, End
-from secureflow.engines.script import (
-    JSON,
-    Ask,
-    Move,
-    Now,
-    Publish,
-    Record,
-    Script,
-    Tell,
-)
+from secureflow.engines.script import JSON, Ask, Move, Now, Publish, Record, Script, Tell
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -339,7 +330,7 @@ class Runner:
         else:
             script = await asyncio.to_thread(self._script_for, job)  # it may import its engine
             course = Course(job.id, job.digest, script, cancel=cancel)
-            if any(map(_cancels, lines)):  # told once, on replay too
+            if any(map(tells_of_cancellation, lines)):  # told once, on replay too
                 course.cancel = asyncio.Event()
             elif "cancel" in job.progress:
                 cancel.set()
@@ -497,7 +488,3 @@ class Runner:
                 await self._event(unit, job, "error", error.as_json())
                 await unit.commit()
         self._changed(job)
-
-
-def _cancels(line: Journalled) -> bool:
-    return line.failure is not None and line.failure.get("code") == "cancelled"
