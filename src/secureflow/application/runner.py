@@ -394,15 +394,9 @@ class Runner:
         # A job's own effects and its proposal have their numbers before its next effect begins.
         own = await unit.leaves.end(course.job, SERVER) if closes(effect) else End()
         return pending_leaves(
-            course.job,
-            course.seq,
-            effect,
-            self._ledger.origin,
-            self._log_key,
-            course.spec,
-            self._now_ms() // 1000,
-            own,
-        )
+            course.job, course.seq, effect, self._ledger.origin, self._log_key, course.spec,
+            self._now_ms() // 1000, own,
+        )  # fmt: skip
 
     async def _flush(self, unit: UnitOfWork, course: Course) -> None:
         if course.undurable:
