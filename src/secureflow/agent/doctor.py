@@ -40,7 +40,7 @@ from secureflow.kit.clock import MAX_SKEW, system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.joining import check_health
-from secureflow.kit.pki import RevocationList, check_leaf, parse_certificate
+from secureflow.kit.pki import RevocationList, check_leaf
 from secureflow.kit.plain import shown
 from secureflow.kit.private import read_private
 from secureflow.kit.renewal import server_time
@@ -194,8 +194,10 @@ def _certificate(way: Way) -> str:
     try:
         credentials = CredentialFiles(way.known.directory)()
     except SecureFlowError as error:
-        raise _not_enrolled(way) from error
-    leaf = parse_certificate(credentials.certificate.decode("ascii"))
+        if error.code == "not_enrolled":
+            raise _not_enrolled(way) from error
+        raise
+    leaf = credentials.leaf
     try:
         identity = check_leaf(leaf, way.known.trust_domain, way.clock(), RevocationList())
     except SecureFlowError as error:
@@ -214,10 +216,7 @@ def _certificate(way: Way) -> str:
 
 def _server(way: Way) -> str:
     """Ask the REST address for its health; people and a new enrolment need it."""
-    try:
-        authority = way.known.authority.read_text("ascii")
-    except (OSError, UnicodeError) as error:
-        raise _not_enrolled(way) from error
+    authority = CredentialFiles(way.known.directory).authority()
     way.time = server_time(way.known.server, authority)
     check_health(way.known.server, authority)
     return f"{way.known.server} is healthy"

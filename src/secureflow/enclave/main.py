@@ -24,7 +24,7 @@ from secureflow.kit.folder import claim_folder
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.logging import announce_ready, get_logger, process_logging
 from secureflow.kit.memory import be_frugal
-from secureflow.kit.pki import SpiffeId, parse_certificate, spiffe_id
+from secureflow.kit.pki import SpiffeId, spiffe_id
 from secureflow.kit.plain import shown
 from secureflow.kit.process import raise_descriptors, run_until_told
 from secureflow.kit.version import __version__
@@ -38,15 +38,15 @@ async def serve(settings: EnclaveSettings) -> None:
     """Serve until cancelled.
 
     Raises:
-        SecureFlowError: `not_enrolled`, `key_unreadable`, `no_tee`, `address_unavailable`,
-            `simulated_platform_unreadable`, `data_newer`, `data_version_malformed`.
+        SecureFlowError: `not_enrolled`, `certificate_malformed`, `key_unreadable`, `no_tee`,
+            `address_unavailable`, `simulated_platform_unreadable`, `data_newer`,
+            `data_version_malformed`.
     """
     folder = Place(settings.directory, "own files", "the enclave")
     with writing(folder):
         claim_folder(settings.directory)
     credentials = CredentialFiles(settings.directory)
-    certificate = parse_certificate(credentials().certificate.decode("ascii"))
-    identity = SpiffeId.parse(spiffe_id(certificate))
+    identity = SpiffeId.parse(spiffe_id(credentials().leaf))
     place = ""
     attester = _attester(settings)
     said = {

@@ -39,8 +39,8 @@ def server_time(server: str, authority: str) -> int | None:
         context = trusting(authority, whenever=True)
         _, _, date = exchange(checked_url(server), "GET", "/healthz", b"", context, PATIENCE)
         return int(parsedate_to_datetime(date).timestamp())
-    except (SecureFlowError, ValueError):
-        return None
+    except (SecureFlowError, ValueError, OverflowError, OSError):
+        return None  # no server, or one that names no date; no authority that TLS can read
 
 
 def renewed(server: str, authority: str, agent: str, csr: str, sign: Callable[[JSON], str]) -> str:

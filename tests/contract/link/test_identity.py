@@ -283,6 +283,37 @@ def test_credentials_need_a_directory_that_holds_them(tmp_path: Path) -> None:
     assert caught.value.code == "not_enrolled"
 
 
+@pytest.mark.parametrize(
+    ("name", "at", "byte"),
+    [
+        ("link.pem", 60, b"!"),
+        ("link.pem", -1200, b"\xc3"),
+        ("link.pem", -80, b"!"),
+        ("ca.pem", 60, b"!"),
+        ("ca.pem", 60, b"\xc3"),
+    ],
+)
+async def test_a_damaged_file_is_named_and_no_link_ends_of_it(
+    centre: Centre, name: str, at: int, byte: bytes
+) -> None:
+    """In the key, the own certificate, the authority: the link waits until it is put back."""
+    credentials = centre.pki.agent("bank-a")
+    path = credentials._directory / name
+    sound = path.read_bytes()
+    path.write_bytes(sound[:at] + byte + sound[at + 1 :])
+    credentials = CredentialFiles(credentials._directory)
+    with pytest.raises(SecureFlowError, match=f"{name} holds"):
+        credentials.check()
+    peer = Party(centre.address, credentials, echo).start()
+    await until(lambda: peer.link.trouble)
+    assert peer.link.trouble is not None
+    assert peer.link.trouble.code == "certificate_malformed"
+    assert str(path) in peer.link.trouble.message
+    path.write_bytes(sound)
+    await asyncio.wait_for(peer.link.connected.wait(), 60)
+    await peer.stop()
+
+
 def test_keys_are_for_their_owner_only(pki: Pki) -> None:
     credentials = pki.agent("bank-a")
     credentials.request()

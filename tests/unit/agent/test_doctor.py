@@ -27,6 +27,7 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs import parse
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
 from secureflow.engines.ledger.setback import Hold, set_back
+from secureflow.kit import renewal
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import Place
 from secureflow.kit.errors import SecureFlowError
@@ -299,6 +300,33 @@ async def test_the_failing_leg_is_named(
     async with patient(tmp_path) as sick:
         break_it(sick)
         assert await sick.failed() == failed
+
+
+@pytest.mark.parametrize(
+    ("name", "legs"), [("link.pem", {"certificate"}), ("ca.pem", {"certificate", "server"})]
+)
+@pytest.mark.parametrize("byte", [b"!", b"\xc3"])
+async def test_damaged_credentials_are_a_finding(
+    tmp_path: Path, name: str, legs: set[str], byte: bytes
+) -> None:
+    async with patient(tmp_path) as sick:
+        path = sick.directory / name
+        data = path.read_bytes()
+        path.write_bytes(data[:-80] + byte + data[-79:])
+        found = {leg: one for leg, one in (await sick.legs()).items() if not one["ok"]}
+        for leg in legs:
+            assert found[leg]["code"] == "certificate_malformed"
+            assert str(path) in found[leg]["message"]
+
+
+async def test_a_date_that_is_none_is_no_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is healthy otherwise: its clock is compared over the link."""
+    date = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+    monkeypatch.setattr(renewal, "exchange", lambda *_: (200, b"{}", date))
+    async with patient(tmp_path) as sick:
+        assert await sick.failed() == {}
 
 
 async def test_a_revoked_agent_is_told(tmp_path: Path) -> None:

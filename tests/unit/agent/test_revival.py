@@ -32,6 +32,7 @@ from secureflow.enclave.settings import EnclaveSettings
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, private_pem, spiffe_id
+from secureflow.kit.renewal import server_time
 from tests.doubles import MemoryDatabase, MemoryLedger
 
 AGENT = f"spiffe://{DOMAIN}/org/bank-a/agent/a1"
@@ -63,6 +64,9 @@ class Rest(http.server.BaseHTTPRequestHandler):
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         del timestamp
+        if self.world.date:
+            self.world.asked.append("the time")
+            return self.world.date
         return formatdate(self.world.clock(), usegmt=True)
 
     def log_message(self, *args: Any) -> None:
@@ -82,6 +86,8 @@ class World:
     def __init__(self, pki: Pki, centre: Centre, directory: Path) -> None:
         self.pki, self.centre, self.directory = pki, centre, directory
         self.clock: Callable[[], int] = now
+        self.date = ""
+        """What the server says instead of its clock's time."""
         self.asked: list[str] = []
         self.key = SigningKey.generate()
         self.database, log_key = MemoryDatabase(), SigningKey.generate()
@@ -225,6 +231,41 @@ async def test_where_the_servers_clock_jumped_its_time_decides(world: World) -> 
     assert "the certificate does not hold" in await world.lapsed(0)
 
 
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2026 00:00:00 +99999999999999999999",
+        "Mon, 99 Jan 2026 00:00:00 GMT",
+        "soon",
+    ],
+)
+async def test_a_date_that_is_none_ends_no_agent(world: World, date: str) -> None:
+    await world.enrol()
+    ticks = [1000.0]
+    link = world.link(ticks=lambda: ticks[0])
+    world.date = date
+    ticks[0] += 60
+    assert await link._looked_at(BROKEN) is BROKEN
+    assert world.asked == ["the time"]
+    assert server_time(world.url, world.pki.authority.pem) is None
+
+
+async def test_a_key_that_does_not_fit_its_certificate_is_why_a_link_breaks(world: World) -> None:
+    await world.enrol()
+    ticks = [1000.0]
+    link = world.link(ticks=lambda: ticks[0])
+    path = world.directory / "link.pem"
+    begin = "-----BEGIN CERTIFICATE-----"
+    _, _, chain = path.read_text().partition(begin)
+    path.write_text(private_pem(new_link_key()).decode() + begin + chain)
+    ticks[0] += 60
+    told = await link._looked_at(BROKEN)
+    assert told is not None
+    assert told.code == "certificate_foreign"
+    assert str(path) in told.message
+
+
 async def test_a_clock_that_is_wrong_here_is_named_and_renews_nothing(world: World) -> None:
     await world.enrol()
     world.link(clock=lambda: now() + 25 * 3600)
@@ -356,11 +397,16 @@ async def test_a_look_that_fails_itself_ends_no_agent(
     def unreadable(_: Any) -> Any:
         raise SecureFlowError("not_enrolled", "The credentials cannot be read just now.")
 
+    def defective(_: Any) -> Any:
+        raise OverflowError("A defect.")
+
     broken = SecureFlowError("link_broken", "It broke.")
     with monkeypatch.context() as patched:
         patched.setattr(world.revival, "_holds", unreadable)
         told = await link._looked_at(broken)
         assert told is not None
         assert told.code == "not_enrolled"
+        patched.setattr(world.revival, "_holds", defective)
+        assert await link._looked_at(broken) is broken
     (world.directory / "ca.pem").unlink()  # it is known since the link was dialled
     assert await link._looked_at(broken) is not None

@@ -17,9 +17,13 @@ from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.cli.main import app
 from secureflow.enclave.check import check
 from secureflow.enclave.identity import IDENTITY
+from secureflow.enclave.main import serve
+from secureflow.enclave.settings import EnclaveSettings
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.settings import settings_text
+from secureflow.kit.whole import write_new
 
 SETTINGS = {
     "directory": ".",
@@ -39,6 +43,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pki.agent("bank-a")
     (folder,) = place.glob("main-*")
     shutil.copytree(next(place.glob("a1-*")), folder / "another")
+    key, _, _ = (folder / "another/link.pem").read_text().partition("-----BEGIN CERT")
+    _, begin, chain = (folder / "link.pem").read_text().partition("-----BEGIN CERT")
+    write_new(folder / "another/mixed.pem", (key + begin + chain).encode())
     SigningKey.generate().save(folder / IDENTITY)
     SimulatedPlatform.create(folder / "simulated", now())
     SimulatedPlatform.create(folder / "other", now())
@@ -100,7 +107,10 @@ def swap_key(folder: Path) -> None:
         (mode("link.pem"), "keys", "key_exposed", "link.pem"),
         (mode(IDENTITY), "keys", "key_exposed", IDENTITY),
         (mode("simulated/platform.json"), "platform", "key_exposed", "platform.json"),
-        (write("link.pem", "x"), "keys", "not_enrolled", "holds no link credentials"),
+        (write("link.pem", ""), "keys", "not_enrolled", "holds no link credentials"),
+        (write("link.pem", "x"), "keys", "certificate_malformed", "link.pem"),
+        (write("ca.pem", "x"), "keys", "certificate_malformed", "ca.pem"),
+        (copy("another/mixed.pem", "link.pem"), "keys", "certificate_foreign", "link.pem and"),
         (remove("ca.pem"), "keys", "not_enrolled", "holds no link credentials"),
         (copy("another/link.pem", "link.pem"), "certificate", "certificate_foreign", "bank-a"),
         (write(IDENTITY, "x"), "keys", "key_unreadable", IDENTITY),
@@ -143,6 +153,16 @@ def test_no_damaged_file_ends_the_check(folder: Path, seed: int) -> None:
             data[drawn.randrange(len(data))] = drawn.randrange(256)
         path.write_bytes(data)
     assert isinstance(failed(folder), dict)
+
+
+@pytest.mark.parametrize("name", ["link.pem", "ca.pem"])
+async def test_a_start_names_the_damaged_file(folder: Path, name: str) -> None:
+    data = bytearray((folder / name).read_bytes())
+    data[-80] ^= 0x80  # no ASCII any more
+    (folder / name).write_bytes(data)
+    with pytest.raises(SecureFlowError, match=f"{name} holds") as caught:
+        await serve(EnclaveSettings.load(folder / "enclave.yaml"))
+    assert caught.value.code == "certificate_malformed"
 
 
 def test_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,16 +8,17 @@ certificates were asked here: one that was issued for another key was asked for 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509 import load_pem_x509_csr
+from cryptography.x509 import Certificate, load_pem_x509_csr
 
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
@@ -37,6 +38,7 @@ from secureflow.kit.whole import write_whole
 ASKED = 512
 """Keys that are remembered; one is made for each renewal."""
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
+_ANEW = "Put it back from a backup, or enrol again with a new token from the operator."
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,14 @@ class Credentials:
     key: bytes = field(repr=False)
 
     @property
+    def leaf(self) -> Certificate:
+        """This end's own certificate."""
+        return parse_certificate(self.certificate.decode("ascii"))
+
+    @property
     def span(self) -> tuple[int, int]:
         """Unix seconds from and until which the leaf is valid."""
-        leaf = parse_certificate(self.certificate.decode("ascii"))
+        leaf = self.leaf
         return int(leaf.not_valid_before_utc.timestamp()), int(leaf.not_valid_after_utc.timestamp())
 
     def due(self, now: int) -> bool:
@@ -124,24 +131,38 @@ class CredentialFiles:
         """Return the newest credentials (read again only when the file changed).
 
         Raises:
-            SecureFlowError: `not_enrolled`; `key_exposed` when others can read the key.
+            SecureFlowError: `not_enrolled`; `key_exposed` when others can read the key;
+                `certificate_malformed` where a file was damaged, which is named.
         """
         path = self._directory / "link.pem"
         try:
             status = path.stat()
             stamp = (status.st_mtime_ns, status.st_ino)
-            if self._cached is None or self._cached[0] != stamp:
-                pem = read_private(path)
-                split = pem.index(_BEGIN)
-                ca = (self._directory / "ca.pem").read_bytes()
-                self._cached = (stamp, Credentials(ca, pem[split:], pem[:split]))
-        except (OSError, ValueError) as error:
-            raise SecureFlowError(
-                "not_enrolled",
-                f"{self._directory} holds no link credentials.",
-                "Enrol first, with a token from the operator.",
-            ) from error
-        return self._cached[1]
+            if self._cached is not None and self._cached[0] == stamp:
+                return self._cached[1]
+            pem = read_private(path)
+        except OSError as error:
+            raise self._not_enrolled() from error
+        if not pem:
+            raise self._not_enrolled()
+        known = self._read(pem, self.authority())
+        self._cached = (stamp, known)
+        return known
+
+    def authority(self) -> str:
+        """Return the pinned authority (PEM), read from its file.
+
+        Raises:
+            SecureFlowError: `not_enrolled`, `certificate_malformed`.
+        """
+        try:
+            pem = (self._directory / "ca.pem").read_bytes()
+        except OSError as error:
+            raise self._not_enrolled() from error
+        with self._naming("ca.pem"):
+            ca = pem.decode("ascii")
+            parse_certificate(ca)
+        return ca
 
     def check(self) -> None:
         """Hold key, certificate and authority against each other.
@@ -153,12 +174,41 @@ class CredentialFiles:
         known = self()
         try:
             _pair(known.key, known.certificate.decode("ascii"), known.ca.decode("ascii"))
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        except SecureFlowError as error:
+            raise SecureFlowError(
+                error.code,
+                f"Key and certificate in {self._directory / 'link.pem'} and the authority in "
+                f"{self._directory / 'ca.pem'} do not belong together.",
+                _ANEW,
+            ) from error
+
+    def _read(self, pem: bytes, ca: str) -> Credentials:
+        """Split what `link.pem` holds into key and chain; each part of it must be readable."""
+        key, *chain = pem.split(_BEGIN)
+        with self._naming("link.pem"):
+            load_pem_private_key(key, None)
+            for one in [_BEGIN + one for one in chain] or [b""]:
+                parse_certificate(one.decode("ascii"))
+        return Credentials(ca.encode("ascii"), pem[len(key) :], key)
+
+    @contextlib.contextmanager
+    def _naming(self, name: str) -> Iterator[None]:
+        """Name the file whose content is damaged."""
+        try:
+            yield
+        except (ValueError, TypeError, UnsupportedAlgorithm, SecureFlowError) as error:
             raise SecureFlowError(
                 "certificate_malformed",
-                f"{self._directory / 'link.pem'} holds no key and certificate that can be read.",
-                "Put it back from a backup, or enrol again with a new token from the operator.",
+                f"{self._directory / name} holds no link credentials that can be read.",
+                _ANEW,
             ) from error
+
+    def _not_enrolled(self) -> SecureFlowError:
+        return SecureFlowError(
+            "not_enrolled",
+            f"{self._directory} holds no link credentials.",
+            "Enrol first, with a token from the operator.",
+        )
 
     def request(self) -> str:
         """Make a new key for the next certificate and return its CSR (PEM).
@@ -184,10 +234,7 @@ class CredentialFiles:
         """
         waiting, known = self._directory / "link.next", self()
         pair = _pair(waiting.read_bytes(), certificate, known.ca.decode("ascii"))
-        old, new = (
-            spiffe_id(parse_certificate(pem))
-            for pem in (known.certificate.decode("ascii"), certificate)
-        )
+        old, new = spiffe_id(known.leaf), spiffe_id(parse_certificate(certificate))
         if old != new:
             raise SecureFlowError(
                 "certificate_foreign",
@@ -229,8 +276,8 @@ class CredentialFiles:
     def _remember(self, digest: str) -> None:
         """Note a key before anybody is asked to certify it, at the centre's last known time."""
         known = self()
-        leaf, (at, _) = parse_certificate(known.certificate.decode("ascii")), known.span
-        lines = [*(self._asked() or [(at, key_digest(leaf))]), (at, digest)][-ASKED:]
+        at, _ = known.span
+        lines = [*(self._asked() or [(at, key_digest(known.leaf))]), (at, digest)][-ASKED:]
         text = "".join(f"{at} {one}\n" for at, one in lines)
         write_whole(self._directory / "link.asked", text.encode("ascii"))
 

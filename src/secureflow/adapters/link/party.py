@@ -207,6 +207,9 @@ class Link:
             return await self._recover(error)
         except SecureFlowError as failure:
             return failure
+        except Exception:  # noqa: BLE001  the edge of a look, at answers that strangers may give
+            _log.exception("look_failed", code=error.code)
+            return error
 
     def _say(self, error: SecureFlowError | None) -> None:
         """Tell why the link is down, and how much hurry there is."""
@@ -284,19 +287,21 @@ class Link:
         """Renew while the old certificate still holds, then dial with the new one."""
         while True:
             now = asyncio.get_running_loop().time()
-            if now >= self._settled and self._credentials().due(self._clock()):
-                try:
-                    csr = self._credentials.request()
-                    reply = await self.call("certificate.renew", {"csr": csr})
-                    chain = reply.get("certificate") if isinstance(reply, dict) else None
-                    self._credentials.install(str(chain))
-                except SecureFlowError as error:
-                    _log.warning("certificate_not_renewed", code=error.code, message=error.message)
-                else:
-                    _log.info("certificate_renewed")
+            try:
+                if now >= self._settled and self._credentials().due(self._clock()):
+                    await self._renew()
                     self._renewed, self._settled = True, now + SETTLED
                     stream.close()
+            except SecureFlowError as error:
+                _log.warning("certificate_not_renewed", code=error.code, message=error.message)
             await asyncio.sleep(60.0)
+
+    async def _renew(self) -> None:
+        csr = self._credentials.request()
+        reply = await self.call("certificate.renew", {"csr": csr})
+        chain = reply.get("certificate") if isinstance(reply, dict) else None
+        self._credentials.install(str(chain))
+        _log.info("certificate_renewed")
 
     def dial(self) -> grpc.aio.Channel:
         """Return the channel of this link, dialling if there is none."""

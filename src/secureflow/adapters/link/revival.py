@@ -3,7 +3,8 @@
 When a link fails, the server's time says why: the server judges certificates by its own clock. A
 certificate that does not hold there is renewed over the REST address; one that does hold is left
 alone, whatever this machine's clock says. Where the two clocks differ much, that is what is told:
-a link that breaks without a word is what they look like from here.
+a link that breaks without a word is what they look like from here. Files that do not fit
+each other look so too, and are named.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from secureflow.adapters.link.credentials import CredentialFiles
 from secureflow.kit.clock import Clock, Ticks, differ, difference, naming_clocks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.pki import parse_certificate, spiffe_id
+from secureflow.kit.pki import spiffe_id
 from secureflow.kit.renewal import renewed, server_time
 
 AGAIN: Final = 5.0
@@ -80,6 +81,7 @@ class Revival:
         return start <= at <= end
 
     def _explain(self, error: SecureFlowError) -> SecureFlowError | None:
+        self._credentials.check()
         authority = self._credentials().ca.decode("ascii")
         now = self._clock()
         theirs = server_time(self._way.server, authority) if self._way.server else None
@@ -110,7 +112,7 @@ class Revival:
         )
 
     def _renew(self, authority: str, sign: Callable[[Any], str]) -> None:
-        leaf = parse_certificate(self._credentials().certificate.decode("ascii"))
+        leaf = self._credentials().leaf
         csr = self._credentials.request()
         chain = renewed(self._way.server, authority, spiffe_id(leaf), csr, sign)
         self._credentials.install(chain)
@@ -118,7 +120,7 @@ class Revival:
 
 def expired(credentials: CredentialFiles, now: int, next_step: str) -> SecureFlowError:
     """Return the error of a certificate that does not hold now, with the next step."""
-    leaf = parse_certificate(credentials().certificate.decode("ascii"))
+    leaf = credentials().leaf
     until = leaf.not_valid_after_utc
     if now > until.timestamp():
         message = f"The link certificate ran out on {until:%Y-%m-%d %H:%M} UTC."

@@ -85,6 +85,11 @@ TEXTS: Final[dict[str, str]] = {
     "its events are missing": "其事件缺失",
     "{} models have the digests that name them": "{0} 个模型与其摘要相符",
     "The agent's record is damaged: {}.": "代理的记录已损坏：{0}。",
+    "{} holds no link credentials.": "{0} 中没有链路凭据。",
+    "{} holds no link credentials that can be read.": "{0} 中没有可读取的链路凭据。",
+    "Key and certificate in {} and the authority in {} do not belong together.": (
+        "{0} 中的密钥与证书和 {1} 中的证书颁发机构不匹配。"
+    ),
     "{} is of version {}, this program reads {}.": "{0} 的版本为 {1}，此程序读取 {2}。",
     "The record {} is missing.": "记录 {0} 缺失。",
     # an enclave's
@@ -126,6 +131,10 @@ TEXTS: Final[dict[str, str]] = {
     "Put the file back from a backup; without it, whoever needs it is told that it is missing.": (
         "请从备份放回该文件；缺少它时，需要者会被告知其缺失。"
     ),
+    "Put it back from a backup, or enrol again with a new token from the operator.": (
+        "请从备份放回，或向运营方索取新令牌并重新注册。"
+    ),
+    "Enrol first, with a token from the operator.": "请先用运营方给的令牌注册。",
     "Move it away.": "请将其移走。",
     "Put it back from a backup.": "请从备份放回。",
     "Check the server with the settings, log key and database that belong together.": (
