@@ -1,4 +1,9 @@
-"""Model and update files of a job: fetched, verified, mapped, and removed."""
+"""Model and update files of a job: fetched, verified, mapped, and removed.
+
+A power cut may leave a model's name with less of it, or with zeros: what an earlier process left is
+hashed once before it is used. Wrong bytes are removed, and the model is fetched or computed again.
+So a computed model stays, on the disk for good, until the one that follows from it is replaced.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import asyncio
 import mmap
 import os
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,9 +39,14 @@ from secureflow.engines.training.noising import next_state
 from secureflow.engines.training.private import noise_shared
 from secureflow.kit.disk import Place, preallocate, writing
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+from secureflow.kit.whole import flush_directory
 
 _FLOAT32 = 4
 _BLOCK = 1 << 18
+_READ = 1 << 20
+
+_log = get_logger(__name__)
 
 
 class ModelFiles:
@@ -52,6 +63,8 @@ class ModelFiles:
         self._link = link
         self._party = party
         self._maps: dict[str, mmap.mmap] = {}
+        self._sound: set[Path] = set()
+        self._hashing = threading.Lock()
         self._place = Place(directory, "model files", party)
 
     async def model(self, job: JobRecord, spec: TrainingSpec, model: ReleasedModel | None) -> Path:
@@ -61,20 +74,32 @@ class ModelFiles:
             SecureFlowError: the link's, `digest_mismatch`, `unreleased_model` when the content is
                 not that of the digest.
         """
-        folder = self._job(job.job)
         if model is None and spec.resume is None:
-            return await asyncio.to_thread(self._initial, folder, spec)
+            return await asyncio.to_thread(self._initial, job.job, spec)
         if model is None:
             model = _resumed(spec)
-        path = folder / f"{model.digest}.model"
-        if not _there(path):
+        path = await asyncio.to_thread(self.existing, job.job, model.digest)
+        if path is None:
+            path = self._path(job.job, model.digest)
             await self._fetch(job, model, path, _FLOAT32 * spec.parameters)
+            self._sound.add(path)
         return path
 
     def existing(self, job: str, digest: str) -> Path | None:
-        """Return the file of a model that was verified before, or None."""
-        path = self._job(job) / f"{digest}.model"
-        return path if path.exists() else None
+        """Return the file of a model that is here, or None; it may have to be read for that."""
+        path = self._path(job, digest)
+        with self._hashing:  # a request that was withdrawn may still be at it
+            if not path.exists():
+                return None
+            if path in self._sound:
+                return path
+            with writing(self._place):
+                if _digest(path) != digest:
+                    _log.warning("model_damaged", job=job, message=f"{path} is made again")
+                    path.unlink()
+                    return None
+            self._sound.add(path)
+        return path
 
     async def apply(self, job: str, spec: TrainingSpec, step: PublishedStep, base: Path) -> Path:
         """Fetch a published mean, check it, and write what follows from base and mean.
@@ -82,14 +107,16 @@ class ModelFiles:
         Raises:
             SecureFlowError: the link's, `model_inconsistent`.
         """
-        folder = self._job(job)
-        mean, size = folder / "mean", _FLOAT32 * spec.parameters
+        mean, size = self._job(job) / "mean", _FLOAT32 * spec.parameters
         if step.mean.size != size:
             raise other_model(step.model)
+        with writing(self._place):
+            await asyncio.to_thread(_rest_on, base)
         await patiently(lambda: self._link.fetch(step.mean.artifact, mean, size))
-        path = folder / f"{step.model}.model"
+        path = self._path(job, step.model)
         with writing(self._place, size):
             await asyncio.to_thread(_add_mean, spec, base, mean, path, step.model)
+        self._sound.add(path)
         return path
 
     def begin_update(self, job: str, parameters: int) -> Path:
@@ -134,6 +161,7 @@ class ModelFiles:
     def forget(self, job: str) -> None:
         """Remove every file of a job."""
         self._maps.pop(job, None)
+        self._sound = {path for path in self._sound if path.parent.name != job}
         shutil.rmtree(self._directory / job, ignore_errors=True)
 
     def sweep(self, over: Callable[[str], bool]) -> None:
@@ -172,14 +200,19 @@ class ModelFiles:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
-    def _initial(self, folder: Path, spec: TrainingSpec) -> Path:
+    def _path(self, job: str, digest: str) -> Path:
+        return self._job(job) / f"{digest}.model"
+
+    def _initial(self, job: str, spec: TrainingSpec) -> Path:
         parameters = initial_state(spec)
-        path = folder / f"{tensor_digest(parameters)}.model"
-        if not path.exists():
+        digest = tensor_digest(parameters)
+        path = self._path(job, digest)
+        if self.existing(job, digest) is None:
             part = path.with_suffix(".part")
             with writing(self._place, parameters.nbytes):
                 part.write_bytes(parameters.data.cast("B"))
                 part.replace(path)
+            self._sound.add(path)
         return path
 
     async def _fetch(self, job: JobRecord, model: ReleasedModel, path: Path, length: int) -> None:
@@ -213,7 +246,24 @@ def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: st
         part.unlink()
         raise other_model(digest)
     part.replace(path)
-    _keep_only(path)
+
+
+def _rest_on(base: Path) -> None:
+    """Remove what a model was computed from, once the model itself survives a power cut."""
+    if all(other == base for other in base.parent.glob("*.model")):
+        return
+    with base.open("rb") as file:
+        os.fsync(file.fileno())
+    flush_directory(base.parent)
+    _keep_only(base)
+
+
+def _digest(path: Path) -> str:
+    hasher = blake3()
+    with path.open("rb", 0) as file:
+        while chunk := file.read(_READ):
+            hasher.update(chunk)
+    return hasher.hexdigest()
 
 
 def _sum(base: Path, update: NDArray[np.float32], part: Path) -> str:

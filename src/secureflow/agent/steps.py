@@ -1,9 +1,10 @@
 """From published means to the next global model: computed here, not believed.
 
 A file `<digest>.model` is only ever written after its content was computed from an earlier one, so
-a model that is there was verified. Each published mean must be within the caps of the spec, lead
-from the model that this party itself masked under in that round, and give the digest that is said;
-where an enclave folds, it must have signed the outcome too.
+a model that is there was verified (`modelfiles` sees to what a power cut leaves of it). Each
+published mean must be within the caps of the spec, lead from the model that this party itself
+masked under in that round, and give the digest that is said; where an enclave folds, it must have
+signed the outcome too.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Steps:
         if target == initial:
             await self._files.model(job, spec, None)
             return
-        if self._files.existing(job.job, target) is not None:
+        if await asyncio.to_thread(self._files.existing, job.job, target) is not None:
             return
         steps = [read(PublishedStep, step) for step in published]
         first, base = await self._start(job, spec, initial, steps)

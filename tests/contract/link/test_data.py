@@ -293,16 +293,30 @@ async def test_a_store_across_a_cut_of_the_link(centre: Centre, cutter: Cutter) 
     assert (await centre.artifacts.stat(DIGEST)).size == len(CONTENT)
 
 
-async def test_a_false_beginning_on_disk_is_found_out(centre: Centre, tmp_path: Path) -> None:
-    """What an earlier try left is hashed again; a wrong one is thrown away."""
+@pytest.mark.parametrize("left", [b"not the beginning", bytes(1 << 20), bytes(len(CONTENT))])
+async def test_a_false_beginning_on_disk_is_thrown_away(
+    centre: Centre, tmp_path: Path, left: bytes
+) -> None:
+    """What an earlier try left is hashed again: a power cut may have left zeros of it."""
     async with party(centre) as peer:
         await peer.link.store(memoryview(CONTENT), DIGEST)
-        (tmp_path / "copy.part").write_bytes(b"not the beginning")
-        fetched = peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
-        assert await _code(fetched) == "digest_mismatch"
-        assert not _left(tmp_path)
+        (tmp_path / "copy.part").write_bytes(left)
         await peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
     assert (tmp_path / "copy").read_bytes() == CONTENT
+
+
+async def test_a_centre_that_sends_other_bytes_is_found_out(centre: Centre, tmp_path: Path) -> None:
+    async with party(centre) as peer:
+        await peer.link.store(memoryview(CONTENT), DIGEST)
+        kept = centre.artifacts.path(DIGEST)
+        assert kept is not None
+        kept.write_bytes(CONTENT[:-1] + b"x")
+        for left in (b"", CONTENT[: 1 << 20]):
+            if left:
+                (tmp_path / "copy.part").write_bytes(left)
+            fetched = peer.link.fetch(DIGEST, tmp_path / "copy", len(CONTENT))
+            assert await _code(fetched) == "digest_mismatch"
+            assert not _left(tmp_path)
 
 
 async def test_a_fetch_takes_no_more_than_agreed(centre: Centre, tmp_path: Path) -> None:

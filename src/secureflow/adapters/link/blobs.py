@@ -170,7 +170,7 @@ async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: 
     hasher = blake3()
     file = await opened(lambda: part.open("ab", 0), FileIO.close)
     try:
-        offset = await asyncio.to_thread(_hash_file, part, hasher)
+        offset = kept = await asyncio.to_thread(_hash_file, part, hasher)
         request = canonical_bytes({"digest": digest, "offset": offset})
         async for chunk in channel.unary_stream(_GET, identity, identity)(request):
             offset += len(chunk)
@@ -182,11 +182,14 @@ async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: 
         file.close()
     if hasher.hexdigest() != digest:
         await asyncio.to_thread(part.unlink)
+        if kept:  # perhaps not what the server sends is wrong, but what a power cut left here
+            return await _fetch_rest(channel, digest, part, size)
         raise SecureFlowError(
             "digest_mismatch",
             f"The server sent other bytes than blob {digest}.",
             "It is fetched afresh at the next request; tell the operator if it repeats.",
         )
+    return None
 
 
 async def _messages(
