@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from peers.links import JSON, Centre, Cutter, Party, echo, party, until
 
 from secureflow.adapters.link import party as party_module
 from secureflow.adapters.link import streams
+from secureflow.adapters.link.desk import Desk
+from secureflow.adapters.link.messages import Standing
 from secureflow.application.ports import Request
 from secureflow.kit.errors import SecureFlowError
 from secureflow.wire import Envelope, encode
@@ -470,6 +473,49 @@ async def test_what_is_asked_again_while_it_is_being_withdrawn_is_begun_anew(
         await cancelled.wait()
         await asyncio.gather(asking, return_exceptions=True)
         assert await asyncio.wait_for(centre.ask("bank-a", "train"), 10) == {"again": True}
+
+
+async def test_a_request_that_is_withdrawn_twice_is_never_worked_on_twice_at_once() -> None:
+    """The first work takes its time to end: a worker is reaped. The second never began."""
+    sent: list[Envelope] = []
+    begun, reaped, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    asked = 0
+
+    async def handle(verb: str, body: JSON, rider: JSON) -> JSON:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            return {"by": asked, "alone": reaped.is_set()}
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await reaped.wait()
+
+    def send(envelope: Envelope) -> None:
+        sent.append(envelope)
+        answered.set()
+
+    desk = Desk(handle, Standing, lambda error: error)
+    desk.attach(SimpleNamespace(send=send))  # type: ignore[arg-type]
+    request = Envelope("job_1/1/a", "request", {"verb": "train", "body": {}})
+    desk.take(request)
+    await begun.wait()
+    for _ in range(3):
+        desk.withdraw("job_1")
+        desk.take(request)
+        for _ in range(20):  # whatever could begin now has begun
+            await asyncio.sleep(0)
+    assert (asked, sent) == (1, [])
+    stopping = asyncio.create_task(desk.stop())
+    await asyncio.sleep(0)
+    assert not stopping.done(), "what was withdrawn is waited for, too"
+    desk.take(request)
+    reaped.set()
+    await asyncio.wait_for(answered.wait(), 60)
+    assert [one.body["body"] for one in sent] == [{"by": 2, "alone": True}]
+    await stopping
+    await desk.stop()
 
 
 async def test_what_was_withdrawn_before_it_was_delivered_is_not_delivered(centre: Centre) -> None:

@@ -64,6 +64,7 @@ class Desk:
         self._told = Standing()
         self._stream: Stream | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._at_work: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, Waiting] = {}
         self._faults = Faults(_log)
         self._answered: OrderedDict[str, JSON | SecureFlowError] = OrderedDict()
@@ -81,19 +82,24 @@ class Desk:
 
         One that was withdrawn and has not ended yet is begun anew when it has.
         """
-        before = self._tasks.get(request.id)
-        if before is None and len(self._tasks) >= MAX_OPEN:
+        before, ids = self._tasks.get(request.id), self._tasks.keys() | self._at_work.keys()
+        if request.id not in ids and len(ids) >= MAX_OPEN:
             busy = f"{request.id} is one request too many: {MAX_OPEN} are being worked on."
             self._send(request.id, SecureFlowError("party_busy", busy, "Ask again later."))
         elif before is None or before.cancelling():
-            task = asyncio.create_task(self._after(before, request), name=f"request {request.id}")
+            task = asyncio.create_task(self._alone(request), name=f"request {request.id}")
             self._tasks[request.id] = task
             task.add_done_callback(lambda _: self._forget(request.id, task))
 
-    async def _after(self, before: asyncio.Task[None] | None, request: Envelope) -> None:
-        if before is not None:
+    async def _alone(self, request: Envelope) -> None:
+        """Work on a request once nothing does any more that was withdrawn, however often it was."""
+        while (before := self._at_work.get(request.id)) is not None:
             await asyncio.wait({before})
-        await self._work(request)
+        self._at_work[request.id] = self._tasks[request.id]
+        try:
+            await self._work(request)
+        finally:
+            del self._at_work[request.id]
 
     def _forget(self, identifier: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(identifier) is task:
@@ -117,7 +123,7 @@ class Desk:
 
     async def stop(self) -> None:
         """Cancel everything and wait for it."""
-        tasks = list(self._tasks.values())
+        tasks = {*self._tasks.values(), *self._at_work.values()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
