@@ -164,10 +164,14 @@ class ModelFiles:
         self._sound = {path for path in self._sound if path.parent.name != job}
         shutil.rmtree(self._directory / job, ignore_errors=True)
 
-    def sweep(self, over: Callable[[str], bool]) -> None:
-        """Remove what a process that was killed between a job's end and this left of it."""
-        for folder in self._directory.glob("*"):
-            if over(folder.name):
+    def sweep(self, running: Callable[[str], bool]) -> None:
+        """Remove the files of jobs that do not run.
+
+        A process that was killed between a job's end and this left them; or a record that was
+        restored knows nothing of the job.
+        """
+        for folder in self._directory.glob("job_*"):
+            if not running(folder.name):
                 self.forget(folder.name)
 
     def content_key(self, job: JobRecord, model: ReleasedModel) -> bytes | None:

@@ -102,9 +102,9 @@ class Store(WitnessedRows):
         rows = self._all("SELECT * FROM jobs ORDER BY approved_at DESC, job DESC LIMIT ?", limit)
         return list(JobRecord.readable(rows))
 
-    def is_over(self, job: str) -> bool:
-        """Tell whether a job was approved here and is over."""
-        return self._one("SELECT 1 FROM jobs WHERE job = ? AND outcome <> ''", job) is not None
+    def is_running(self, job: str) -> bool:
+        """Tell whether a job was approved here and is not over."""
+        return self._one("SELECT 1 FROM jobs WHERE job = ? AND outcome = ''", job) is not None
 
     def unended(self) -> list[str]:
         """Return jobs that are not over here, wait for a person, or have leaves without a proof.

@@ -80,7 +80,7 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
     context = AgentContext(inforce, key, store, charter, witness, clock, budgets)
     inbox = Inbox(store, clock)
     files = ModelFiles(settings.models, outside.link, party)
-    files.sweep(store.is_over)
+    files.sweep(store.is_running)
     updates = Updates(context, outside.computing, files)
     tallies = Tallies(context, outside.computing)
     sessions = Sessions(context)

@@ -1,4 +1,4 @@
-"""What a power cut leaves of an agent's model files."""
+"""What a power cut, or a restore, leaves of an agent's model files."""
 
 from __future__ import annotations
 
@@ -166,3 +166,19 @@ async def test_a_base_is_on_the_disk_before_what_it_came_from_goes(
         await job.reach(2)
     both = sorted(job.path(number).name for number in (0, 1))
     assert flushed == [both, both], "the model, and its name"
+
+
+async def test_files_of_a_job_that_the_record_does_not_know_go_at_the_start(
+    tmp_path: Path,
+) -> None:
+    """A restored record is older than the job; its update lies there in clear."""
+    world = World(tmp_path / "agent")
+    await world.admitted()
+    await world.round(1)
+    models = world.settings.models
+    for name in ("job_unknown", "lost+found"):
+        (models / name).mkdir()
+        (models / name / "update").write_bytes(b"in clear")
+    world.reopen()
+    assert sorted(path.name for path in models.iterdir()) == sorted([JOB, "lost+found"])
+    assert (models / JOB / "update").exists()
