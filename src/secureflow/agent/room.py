@@ -7,6 +7,7 @@ beside it.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +81,13 @@ def room_left(settings: AgentSettings) -> str:
 
 
 def _taken(folder: Path) -> int:
-    """Return the bytes that the files of a folder take."""
-    if not folder.is_dir():
-        return 0
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    """Return the bytes that the files of a folder take; others may remove some meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        return sum(map(_length, folder.iterdir()))
+    return 0
+
+
+def _length(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0

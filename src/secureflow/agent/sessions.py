@@ -67,14 +67,17 @@ class Sessions:
         return buffer[:size]
 
     def drop(self, job: str) -> None:
-        """Forget what is in memory; the record decides."""
+        """Forget what is in memory; the record decides.
+
+        The buffer too: the thread of a request that was withdrawn may still write into it.
+        """
         for key in [key for key in self._clients if key[0] == job]:
             del self._clients[key]
+        self._vectors.pop(job, None)
 
     def forget(self, job: str) -> None:
         """Forget the job; the caller holds the transaction."""
         self.drop(job)
-        self._vectors.pop(job, None)
         self._context.store.forget_sessions(job)
 
     def _fresh(self, job: JobRecord, spec: JobSpec, stage: str) -> Client:

@@ -63,6 +63,33 @@ async def test_a_step_waits_and_what_was_begun_goes_on(
     assert (await world.ask("train", body))["leaf"] == train["leaf"]
 
 
+async def test_files_that_another_request_removes_are_in_nobodys_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.admitted()
+    folder = world.settings.models / JOB
+    folder.mkdir(parents=True, exist_ok=True)
+    looked, real = set[str](), Path.stat
+
+    def stat(path: Path, **options: Any) -> Any:
+        if path.parent == folder:
+            looked.add(path.name)
+        if path.name == "gone":
+            path.unlink(missing_ok=True)
+        found = real(path, **options)
+        if path.name == "going":
+            path.unlink(missing_ok=True)
+        return found
+
+    for name in ("gone", "going"):
+        (folder / name).write_bytes(b"x")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", stat)
+        world.assembly.agent._room.for_step(JOB)
+    assert looked >= {"gone", "going"}
+    assert not list(folder.iterdir())
+
+
 async def test_an_alarm_does_not_depend_on_room_for_its_evidence(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

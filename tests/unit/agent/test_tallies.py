@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from peers.tally_world import BUDGET, COLUMNS, QUERIES, TallyWorld
 
 from secureflow.agent.budgets import charge
 from secureflow.domain.specs import dump
-from secureflow.engines.secagg import open_sum
+from secureflow.engines.secagg import Client, open_sum
 from secureflow.engines.statistics import opened_total
 from secureflow.kit.canonical import b64decode
 from secureflow.kit.errors import SecureFlowError
@@ -124,6 +125,35 @@ async def test_sums_that_are_no_longer_those_on_record_are_not_sent(world: Tally
         world.store.keep_tally(JOB, b"\0" * 8 * world.counting.length)
     assert (await refused(world, "mask", world.mask_body(frames))).code == "state_unreadable"
     assert len(world.vectors.sent) == len(world.counting.drawn) == 1
+
+
+async def test_what_is_withdrawn_writes_into_nobodys_vector(
+    world: TallyWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread may go on masking: whoever is asked next has another buffer."""
+    await world.consented()
+    body = world.mask_body(await world.met())
+    given: list[np.ndarray] = []
+    begun, release, contribute = threading.Event(), threading.Event(), Client.contribute
+
+    def slow(client: Client, *values: Any) -> Any:
+        given.append(values[-1])
+        if len(given) == 1:
+            begun.set()
+            release.wait(60)
+        return contribute(client, *values)
+
+    monkeypatch.setattr(Client, "contribute", slow)
+    withdrawn = asyncio.create_task(world.ask("mask", body))
+    await asyncio.to_thread(begun.wait, 60)
+    withdrawn.cancel()
+    await asyncio.wait({withdrawn})
+    try:
+        await world.ask("mask", body)
+    finally:
+        release.set()
+    first, second = given
+    assert not np.shares_memory(first, second)
 
 
 async def test_the_end_deletes_the_sums_and_keeps_the_charge(world: TallyWorld) -> None:
