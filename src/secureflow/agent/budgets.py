@@ -22,7 +22,7 @@ from secureflow.agent.inforce import InForce
 from secureflow.agent.logged import own_leaves
 from secureflow.agent.publications import Publication
 from secureflow.agent.records import JobRecord
-from secureflow.agent.restored import check_unlocked, locked
+from secureflow.agent.restored import check_unlocked, locked, remember, remembered
 from secureflow.agent.store import Store
 from secureflow.agent.witness import QUIET, Witness
 from secureflow.application.ports import Accountant
@@ -442,11 +442,14 @@ class Budgets:
         async with self._lock:
             if self._reconciled:
                 return
+            self._check_held()
             at = int(self._store.fact(_SCANNED) or 0)
             party = self._settings.organisation
             async for found, end in own_leaves(self._call, self._store, party, self._key, at, LEAF):
-                for signed, _ in found:
-                    self._check_held(signed)
+                lacking = [one for one in found if not self._store.has_leaf(one[0].hash())]
+                if lacking:
+                    await asyncio.to_thread(self._remember, lacking)
+                    self._check_held()
                 at = end
             await asyncio.to_thread(self._keep_scanned, at)
             self._reconciled = True
@@ -455,8 +458,13 @@ class Budgets:
         with self._store.transaction():
             self._store.set_fact(_SCANNED, at)
 
-    def _check_held(self, signed: SignedLeaf) -> None:
-        if not self._store.has_leaf(signed.hash()):
+    def _remember(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+        with self._store.transaction():
+            remember(self._store, lacking)
+
+    def _check_held(self) -> None:
+        """Refuse to go on where the log ever showed a leaf that the record lacks."""
+        for signed, _ in remembered(self._store):
             raise SecureFlowError(
                 "budget_rolled_back",
                 f"The log holds a budget entry of {self._settings.organisation} "

@@ -23,6 +23,7 @@ from secureflow.agent.restored import (
     expects_older,
     go_on_behind,
     looked_back,
+    remembered,
     take_all_in,
 )
 from secureflow.agent.store import Store
@@ -117,7 +118,8 @@ class Recall:
         return self._done
 
     def _lacking(self, shown: Mapping[str, tuple[SignedLeaf, int]]) -> list[tuple[SignedLeaf, int]]:
-        """Return those of own leaves that the record lacks, oldest first."""
+        """Return those of own leaves that the record lacks, oldest first; also of what jobs saw."""
+        shown = {one[0].hash(): one for one in remembered(self._store)} | dict(shown)
         lacking = [one for leaf, one in shown.items() if not self._store.has_leaf(leaf)]
         return sorted(lacking, key=lambda one: one[1])
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from secureflow.agent.logged import own_leaves, take_in
 from secureflow.agent.records import JobRecord
 from secureflow.agent.store import Store
-from secureflow.engines.ledger.leaves import SignedLeaf
+from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 
@@ -30,6 +30,8 @@ the head."""
 BEHIND: Final = "record_behind"
 """{since, settled: [domain], unsaid: {job: spec digest}}: the owner went on with a record that was
 set back."""
+SHOWN: Final = "budget.lacking"
+"""[[leaf, place]]: own budget leaves that the log showed to a job, and that the record lacked."""
 CODE: Final = "record_set_back"
 """The alarm of a record that was set back, and how its jobs end where its owner goes on with it."""
 OUTCOME: Final = "restored"
@@ -146,6 +148,18 @@ def go_on_behind(
             ended.add(job)
     for job in sorted(ended):
         store.note(now, "job.finished", job, outcome=CODE)
+
+
+def remember(store: Store, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+    """Keep what the log showed until somebody acts on it; the caller's transaction."""
+    known = {leaf.hash(): [leaf.json(), place] for leaf, place in (*remembered(store), *lacking)}
+    store.set_fact(SHOWN, list(known.values()))
+
+
+def remembered(store: Store) -> list[tuple[SignedLeaf, int]]:
+    """Return what `remember` kept, as far as the record lacks it still."""
+    kept = [(leaf_from_json(leaf), int(place)) for leaf, place in store.fact(SHOWN) or ()]
+    return [one for one in kept if not store.has_leaf(one[0].hash())]
 
 
 def unsaid(store: Store) -> dict[str, str]:

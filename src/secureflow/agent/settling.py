@@ -23,6 +23,7 @@ from secureflow.agent.restored import (
     go_on_behind,
     locked,
     looked_back,
+    remembered,
     settle,
     take_all_in,
     unsaid,
@@ -120,7 +121,7 @@ class Settling:
         return _Given(job, digest(spec), parsed)
 
     async def _shown(self) -> list[tuple[SignedLeaf, int]]:
-        """Return the own leaves that the log shows and the record lacks, with their places."""
+        """Return the own leaves that the log shows, or showed to a job, and the record lacks."""
         try:
             async with asyncio.timeout(READ_WITHIN):
                 return await self._read_log()
@@ -132,12 +133,12 @@ class Settling:
             ) from error
 
     async def _read_log(self) -> list[tuple[SignedLeaf, int]]:
-        lacking: dict[str, tuple[SignedLeaf, int]] = {}
+        lacking = {one[0].hash(): one for one in remembered(self._store)}
         async for page, _ in own_leaves(self._call, self._store, self._party, self._key):
             for leaf, place in page:
                 if not self._store.has_leaf(leaf.hash()):
                     lacking[leaf.hash()] = (leaf, place)
-        return list(lacking.values())
+        return sorted(lacking.values(), key=lambda one: one[1])
 
     def _take_in(self, shown: Sequence[tuple[SignedLeaf, int]]) -> None:
         """Make the chain whole; where nothing was said of it yet, the record was set back."""

@@ -365,6 +365,27 @@ async def test_a_job_that_the_alarm_named_is_settled_also_where_the_log_unsays_i
     assert await spent(agent) == pytest.approx(before)
 
 
+async def test_what_a_private_job_found_in_the_log_is_not_forgotten_where_it_is_hidden(
+    tmp_path: Path,
+) -> None:
+    """The job was refused (`budget_rolled_back`); the next one had the whole budget."""
+    agent, before, bundle = await set_back(tmp_path)
+    budgets, shown = agent.assembly.context.budgets, agent.entries
+    for entries in (shown, []):
+        agent.entries = entries
+        assert (await refusal(agent, budgets._reconcile())).code == "budget_rolled_back"
+    agent.reopen()
+    budgets = agent.assembly.context.budgets
+    assert (await refusal(agent, budgets._reconcile())).code == "budget_rolled_back"
+    error = await refusal(agent, agent.ask("challenge", agent.body(generation=1)))
+    assert error.code == "record_set_back"
+    assert await unsettled(agent) == "bundle_missing"
+    assert refused_domain(agent, "customers") == "budget_locked"
+    assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
+    assert await spent(agent) == pytest.approx(before)
+    await budgets._reconcile()
+
+
 async def test_the_alarm_of_an_older_version_names_no_specs(tmp_path: Path) -> None:
     agent, before, bundle = await set_back(tmp_path)
     named = {"jobs": [JOB], "leaves": [leaf_from_json(agent.entries[-1]["leaf"]).hash()]}
