@@ -474,9 +474,11 @@ class Runner:
         await self._event(unit, course.job, "done", {"state": job.state.value})
 
     async def _pause(self, job: str, error: SecureFlowError) -> None:
+        self._claims.lose(job)  # who stood still may have been overtaken: its error is no matter
         async with self._begin() as unit:
             entity = await unit.jobs.get(job)
             if not entity.state.final:
+                await self._claims.take(unit, job)
                 paused = await self._move(unit, job, JobState.PAUSED, error.message)
                 await unit.jobs.save(replace(paused, error=error.as_json()))
                 await self._event(unit, job, "error", error.as_json())

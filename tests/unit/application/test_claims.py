@@ -20,7 +20,7 @@ from secureflow.application.claims import LAPSED, Changes, Claims
 from secureflow.application.ports import Journalled, Ledger, Request
 from secureflow.application.runner import Runner
 from secureflow.domain.jobs import Job, JobState
-from secureflow.engines.script import Ask, Script, effect_digest
+from secureflow.engines.script import Ask, Move, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import InfrastructureError
 from tests.migrated import migrated
@@ -28,8 +28,11 @@ from tests.unit.application.test_runner import JOB
 
 
 def script(job: Job) -> Script[dict[str, Any]]:
-    del job
     yield Ask(("bank-a",), "train")
+    if job.id != JOB.id:
+        for state in ("approved", "admitted", "running"):
+            yield Move(state, "")
+        yield Ask(("bank-a",), "sum")
     return {}
 
 
@@ -41,6 +44,8 @@ class Server:
     name: str
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     trained: asyncio.Event = field(default_factory=asyncio.Event)
+    summing: asyncio.Event = field(default_factory=asyncio.Event)
+    summed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.claims = Claims(self.database.begin, f"id of {self.name}", self.name)
@@ -52,9 +57,11 @@ class Server:
         )
 
     async def ask(self, request: Request) -> dict[str, Any]:
-        del request
-        self.asked.set()
-        await self.trained.wait()
+        asked, answered = self.asked, self.trained
+        if request.verb == "sum":
+            asked, answered = self.summing, self.summed
+        asked.set()
+        await answered.wait()
         return {}
 
     async def withdraw(self, job: str) -> None:
@@ -234,6 +241,31 @@ async def test_a_server_that_was_overtaken_goes_on_where_the_job_is_its_own(
         await unit.commit()
     first.trained.set()  # fenced: it begins afresh from the journal
     assert (await first.ended()).state is JobState.SUCCEEDED
+
+
+async def test_a_server_that_stood_still_does_not_pause_what_another_one_drives(
+    both: tuple[Server, Server],
+) -> None:
+    """It wakes to an answer, and the next step does not fit the state that the job has by now."""
+    first, second = both
+    job = replace(JOB, id="job_2", state=JobState.PROPOSED)
+    async with first.database.begin() as unit:
+        await unit.jobs.add(job)
+        await unit.commit()
+    first.asked.clear()
+    first.runner.start(job.id)
+    await first.asked.wait()
+    for _ in range(LAPSED + 1):
+        await second.runner.look()
+    second.trained.set()
+    await second.summing.wait()
+    first.trained.set()  # that lay in its socket: it hears this before its next look
+    await first.let_go(job.id)
+    second.summed.set()
+    await second.let_go(job.id)
+    async with second.database.begin() as unit:
+        job = await unit.jobs.get(job.id)
+    assert (job.state, job.error) == (JobState.SUCCEEDED, None)
 
 
 async def test_only_a_server_with_neighbours_or_jobs_writes(both: tuple[Server, Server]) -> None:
