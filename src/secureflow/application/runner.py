@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, cast
 
 from secureflow.application.asking import Asking
@@ -142,6 +143,7 @@ class Runner:
             self._claims.lose(job)
             if self.drives(job):
                 self._tasks[job].cancel()
+                self._tasks[job].add_done_callback(partial(self._start_if_wanted, job))
         if changes.lapsed:
             await self.resume_all()
 
@@ -155,6 +157,10 @@ class Runner:
         if "cancel" in entity.progress and job in self._cancels:
             self._cancels[job].set()
         self.start(job)
+
+    def _start_if_wanted(self, job: str, _: object) -> None:
+        if job in self._wanted:  # by somebody who came while its task ended
+            self.start(job)
 
     async def resume_all(self) -> None:
         """Drive every job that is neither finished nor a draft, nor driven by another server.

@@ -182,6 +182,25 @@ async def test_a_cancellation_reaches_the_server_that_drives(both: tuple[Server,
     assert not second.asked.is_set()
 
 
+async def test_a_cancellation_that_comes_as_the_job_is_let_go_reaches_the_other_server(
+    both: tuple[Server, Server],
+) -> None:
+    first, second = both
+    for _ in range(LAPSED + 1):
+        await second.runner.look()
+    await second.asked.wait()
+    async with first.database.begin() as unit:
+        job = await unit.jobs.get(JOB.id)
+        await unit.jobs.save(replace(job, progress={"cancel": "ada"}))
+        await unit.commit()
+    await first.runner.look()
+    assert first.runner.drives(JOB.id)  # it was told to end, and has not yet
+    first.runner.start(JOB.id)  # by whoever cancelled the job
+    await first.let_go()
+    await second.runner.look()
+    assert (await asyncio.wait_for(second.ended(), 30)).state is JobState.CANCELLED
+
+
 async def test_what_was_asked_while_the_database_failed_is_done_at_the_next_look(
     both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
