@@ -117,13 +117,17 @@ def show_settings(config: Config = Path("server.yaml"), output: Output = Form.YA
 def backup(
     file: NewFile,
     passphrase_file: PassphraseFile = None,
+    without_missing: Annotated[
+        bool,
+        typer.Option("--without-missing", help=t("Leave out models whose files are missing.")),
+    ] = False,
     config: Config = Path("server.yaml"),
     output: Output = Form.TABLE,
 ) -> None:
     """Back a centre up, while it runs or stands still."""
     from secureflow.server.backup import back_up
 
-    made = back_up(config, file, passphrase(passphrase_file))
+    made = back_up(config, file, passphrase(passphrase_file), without_missing=without_missing)
     log = made.facts["log"]
     with untranslated(output is not Form.TABLE):
         told = {**told_backup(file, made), "log": f"{log['origin']}: {log['size']}"}

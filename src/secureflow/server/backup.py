@@ -14,12 +14,15 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 from secureflow.adapters.database.dump import Dump, dump
 from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.entities import MODELS
 from secureflow.adapters.database.faults import typed_faults
 from secureflow.adapters.database.tables import LOG_HEAD
+from secureflow.domain.models import Model
 from secureflow.kit.archive import (
     Manifest,
     check_passphrase,
@@ -40,16 +43,26 @@ CONFIG: Final = "config/server.yaml"
 AUTHORITY: Final = "config/ca.pem"
 LOG_KEY: Final = "log.key"
 CA_KEY: Final = "ca/ca.key"
+NAMED: Final = 5
+"""Models without a file that are named."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
-def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
+def back_up(
+    config: Path, target: Path, passphrase: str | None, *, without_missing: bool = False
+) -> Manifest:
     """Write a backup of the centre that a settings file names.
+
+    Args:
+        config: its settings file.
+        target: the new file.
+        passphrase: seals the keys.
+        without_missing: leave out models whose files are missing.
 
     Raises:
         SecureFlowError: `record_…` for a database that is not the folder's newest;
-            `backup_exists`, `backup_unwritable`, `weak_password`, `key_unreadable`,
-            `database_…`.
+            `model_missing`, `backup_exists`, `backup_unwritable`, `weak_password`,
+            `key_unreadable`, `database_…`.
     """
     settings = ServerSettings.load(config)
     if passphrase is not None:
@@ -63,6 +76,8 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
                 dumped = dump(database, tables)
         except OSError as error:
             raise unwritable(target, error) from error
+        if not without_missing:
+            _check_models(settings, tables)
         files = _files(config, settings, tables, dumped)
         return write_backup(
             target, SERVER, {**facts, **_told(tables, dumped)}, files, _keys(settings), passphrase
@@ -101,10 +116,43 @@ def _files(config: Path, settings: ServerSettings, tables: Path, dumped: Dump) -
     files = {CONFIG: config, AUTHORITY: settings.ca / "ca.pem"}
     files |= {f"tables/{name}": tables / name for name in dumped.tables}
     for digest in sorted(_named(tables, dumped)):
-        path = settings.artifacts / digest[:2] / digest
+        path = _blob(settings, digest)
         if path.is_file():
             files[f"artifacts/{digest}"] = path
     return files
+
+
+def _check_models(settings: ServerSettings, tables: Path) -> None:
+    """Refuse to leave registered models out: older backups are cleared away for this one.
+
+    Raises:
+        SecureFlowError: `model_missing`.
+    """
+    models = list(_models(tables))
+    missing = [model.id for model in models if not _blob(settings, model.artifact).is_file()]
+    if missing:
+        named = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
+        raise SecureFlowError(
+            "model_missing",
+            f"The files of {len(missing)} of {len(models)} models are not in {settings.artifacts} "
+            f"({named}).",
+            "Mount the disk that they are on, or put them back from an older backup. If they are "
+            "lost: --without-missing backs up the rest.",
+        )
+
+
+def _models(tables: Path) -> Iterator[Model]:
+    """Yield the registered models; one that cannot be read is `server check`'s to tell."""
+    lines = _lines(tables / MODELS.name)
+    columns = json.loads(next(lines))
+    for line in lines:
+        row = dict(zip(columns, json.loads(line), strict=True))
+        with contextlib.suppress(SecureFlowError):
+            yield MODELS.read(SimpleNamespace(**row))
+
+
+def _blob(settings: ServerSettings, digest: str) -> Path:
+    return settings.artifacts / digest[:2] / digest
 
 
 def _named(tables: Path, dumped: Dump) -> set[str]:

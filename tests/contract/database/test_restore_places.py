@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 import yaml
 from blake3 import blake3
 
+from secureflow.adapters.database.engine import Database
+from secureflow.domain.models import Model
 from secureflow.kit.recordmark import read_mark
 from secureflow.server.backup import back_up
 from secureflow.server.record import serving
@@ -146,3 +150,39 @@ def apart(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         return replace(path, place)
 
     monkeypatch.setattr(Path, "replace", on_its_own)
+
+
+async def _register(config: Path, *models: Model) -> None:
+    database = Database(ServerSettings.load(config).database_url)
+    await database.start()
+    async with database.begin() as unit:
+        for model in models:
+            await unit.models.add(model)
+        await unit.commit()
+    await database.close()
+
+
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("pg", marks=pytest.mark.postgres)])
+def test_a_backup_leaves_out_no_registered_model(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The disk of `artifacts` is not mounted: good backups would be cleared away for this one."""
+    url = "" if database == "sqlite" else request.getfixturevalue("empty_postgres")()
+    config = new_centre(tmp_path / "centre", url)
+    weights, other = blake3(MODEL).hexdigest(), blake3(b"other").hexdigest()
+    model = Model("mdl_1", "prj_1", "job_1", "m", 1, weights, weights, "linear_regression", {}, 1)
+    lost = replace(model, id="mdl_2", version=2, artifact=other)
+    asyncio.run(_register(config, model, lost))
+    blobs = ServerSettings.load(config).artifacts
+    error = refusal(back_up, config, tmp_path / "b.tar", PHRASE)
+    assert (error.code, "1 of 2 models" in error.message) == ("model_missing", True)
+    assert "mdl_2" in error.message
+    assert not (tmp_path / "b.tar").exists()
+    (blobs / other[:2]).mkdir(exist_ok=True)
+    (blobs / other[:2] / other).write_bytes(b"other")
+    back_up(config, tmp_path / "b.tar", PHRASE)
+    (blobs / weights[:2] / weights).unlink()
+    assert refusal(back_up, config, tmp_path / "c.tar", PHRASE).code == "model_missing"
+    back_up(config, tmp_path / "c.tar", PHRASE, without_missing=True)
+    assert restore(tmp_path / "b.tar", tmp_path / "b", database="sqlite").models == 2
+    assert restore(tmp_path / "c.tar", tmp_path / "c", database="sqlite").models == 1

@@ -48,6 +48,7 @@ TEXTS: Final[dict[str, str]] = {
     ),
     # backups
     "Write the whole centre of this moment into one file.": "把此刻的整个中心写入一个文件。",
+    "Leave out models whose files are missing.": "略过缺少文件的模型。",
     "Make a centre's folder out of a backup; prove its log first.": (
         "由备份建立中心的目录；先核对其日志。"
     ),

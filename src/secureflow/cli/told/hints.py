@@ -228,6 +228,10 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "Free space or choose another place; a backup needs as much as the database and the models, "
     "twice.": "请腾出空间或换个位置；备份需要数据库与模型之和的两倍空间。",
+    "Mount the disk that they are on, or put them back from an older backup. If they are lost: "
+    "--without-missing backs up the rest.": (
+        "请挂载它们所在的磁盘，或从较早的备份放回。若已丢失：用 --without-missing 备份其余部分。"
+    ),
     "Name a new folder, or --into-existing to put the database of this folder aside and the "
     "backup's in its place; stop the process first.": (
         "请指定新目录；或用 --into-existing 把该目录的数据库移到一旁并换上备份的（请先停止进程）。"

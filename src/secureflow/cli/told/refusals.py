@@ -9,6 +9,10 @@ TEXTS: Final[dict[str, str]] = {
     "These clocks differ from the centre's: {}.": "以下时钟与中心不一致：{0}。",
     "These clocks differ from the centre's: {}. They agree with each other: the centre's own clock "
     "is probably wrong.": "以下时钟与中心不一致：{0}。它们彼此一致：很可能是中心自己的时钟错了。",
+    # server.backup
+    "The files of {} of {} models are not in {} ({}).": (
+        "{1} 个模型中有 {0} 个的文件不在 {2}（{3}）。"
+    ),
     # application
     "The operator has disabled the organisation {}.": "运营方已停用机构 {0}。",
     "There is no {} {} that you can see.": "没有您可见的{0:word} {1}。",
