@@ -159,10 +159,18 @@ class Agent:
             await self._forget(job)
 
     async def forget(self, job: str) -> None:
-        """Forget files, sums and questions of a job that is over in the record; may be repeated."""
+        """Forget files, sums and questions of a job that is over in the record; may be repeated.
+
+        Secrets too: what was worked on while its job ended may have put them back.
+        """
         async with self._context.locks[job]:
-            self._sessions.drop(job)
+            await asyncio.to_thread(self._drop_secrets, job)
             await self._forget(job)
+
+    def _drop_secrets(self, job: str) -> None:
+        with self._context.store.transaction():
+            self._sessions.forget(job)
+            self._context.store.forget_tally(job)
 
     async def _consent(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         del rider

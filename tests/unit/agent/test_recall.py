@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from secureflow.agent.budgets import LEAF as BUDGET
 from secureflow.agent.damage import refuse_headless
 from secureflow.agent.recall import NEWEST
 from secureflow.agent.records import JobRecord
-from secureflow.agent.restored import FACT, check_unlocked, settle
+from secureflow.agent.restored import FACT, check_unlocked, go_on_behind, settle
 from secureflow.engines.ledger.leaves import Leaf, leaf_from_json, sign_leaf
 from secureflow.kit.errors import SecureFlowError
 
@@ -211,6 +212,31 @@ async def test_a_clear_alarm_that_was_cut_off_is_done_again(
     assert sorted(finished) == ["job_1", "job_2", "job_3"]
     centre.reopen()
     assert await asked(centre) == "not_approved"
+
+
+async def test_what_was_worked_on_while_its_job_ended_leaves_no_secrets(centre: Centre) -> None:
+    """`data settle` ends jobs under requests that go on; what these stored stayed for ever."""
+    approved(centre, "job_1")
+    tidied = asyncio.Event()
+
+    async def masking() -> None:
+        async with centre.assembly.context.locks["job_1"]:
+            await tidied.wait()
+            with centre.store.transaction():
+                centre.store.keep_session("job_1", "train", b"secret")
+                centre.store.keep_tally("job_1", b"secret")
+
+    async def tidying() -> None:
+        tidied.set()
+        await centre.assembly.recall.tidy()
+
+    working = asyncio.create_task(masking())
+    await asyncio.sleep(0)  # it has the lock
+    with centre.store.transaction():
+        go_on_behind(centre.store, 1, ())
+    await asyncio.gather(working, tidying())
+    assert centre.store.session("job_1", "train") is None
+    assert centre.store.tally("job_1") is None
 
 
 async def test_a_job_that_was_approved_before_the_newest_leaves_is_over_too(
