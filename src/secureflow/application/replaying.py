@@ -12,6 +12,8 @@ from secureflow.domain.jobs import JobState
 from secureflow.engines.script import JSON, Ask, Effect, Move, Record, Script, effect_digest
 from secureflow.kit.errors import SecureFlowError
 
+UNFIT: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What a script meets in an answer of another form. It took the answer before that was kept."""
 NAMED: Final = 5
 """Parties of a question that are named."""
 
@@ -58,7 +60,8 @@ def replay(course: Course, lines: Iterable[Journalled]) -> None:
     """Bring a fresh course to where its journal ends.
 
     Raises:
-        SecureFlowError: `script_changed`, saying what differs.
+        SecureFlowError: `script_changed`, saying what differs; `record_damaged` for a line that the
+            script cannot take any more.
     """
     course.advance()
     for line in lines:
@@ -67,7 +70,20 @@ def replay(course: Course, lines: Iterable[Journalled]) -> None:
         if isinstance(course.effect, Move):
             course.state = JobState(course.effect.state)
         course.seq = line.seq + 1
-        course.advance(line.answer, line.failure)
+        try:
+            course.advance(line.answer, line.failure)
+        except UNFIT as error:
+            raise _damaged(course, line) from error
+
+
+def _damaged(course: Course, line: Journalled) -> SecureFlowError:
+    return SecureFlowError(
+        "record_damaged",
+        f"The journal of job {course.job} is damaged: the script cannot take the outcome of effect "
+        f"{line.seq}.",
+        "The operator finds what is damaged with: secureflow server check.",
+        {"noun": "job", "id": course.job, "effect": line.seq},
+    )
 
 
 def _changed(course: Course, line: Journalled) -> SecureFlowError:

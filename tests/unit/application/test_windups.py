@@ -243,6 +243,38 @@ async def test_one_that_was_cancelled_before_the_damage_ends_at_the_start(damage
     assert {one.verb for one in damaged.courier.asked} == {"finish", "cosign"}
 
 
+def counting_script(job: Job) -> Script[dict[str, Any]]:
+    del job
+    for seq in range(3):
+        assert int((yield Move("running"))["n"]) == seq
+    yield Ask(("bank-b",), "train")
+    return {}
+
+
+@pytest.mark.parametrize("answer", [{"m": 1}, {"n": "one"}, {"n": None}, None, [1]], ids=repr)
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_an_answer_of_another_form_is_a_damaged_record(
+    centre: Centre, answer: Any, cancelled: bool
+) -> None:
+    """It is no defect of the server; a cancellation ends the job also where it came before."""
+    centre.script = counting_script
+    centre.restart()
+    answers = [{"n": 0}, answer, {"n": 2}]
+    lines = [Journalled(seq, effect_digest(Move("running")), one)
+             for seq, one in enumerate(answers)]  # fmt: skip
+    progress = {"cancel": "usr_1"} if cancelled else {}
+    await centre.keep(replace(JOB, script="training/2", progress=progress), *lines)
+    await centre.runner.resume_all()
+    if not cancelled:
+        paused = await centre.until(lambda job: job.state is JobState.PAUSED)
+        told = paused.error or {}
+        assert (told["code"], "effect 1" in told["message"]) == ("record_damaged", True)
+        with pytest.raises(SecureFlowError, match="record_damaged"):
+            await centre.runner.state_to_resume(JOB.id)
+        await centre.runner.cancel(JOB.id, "usr_1")
+    assert (await centre.ends()).state is JobState.CANCELLED
+
+
 async def test_an_end_whose_own_journal_is_damaged_begins_anew(centre: Centre) -> None:
     begun = {"first": 2, "size": 0, "error": SecureFlowError("cancelled", "x").as_json()}
     job = replace(JOB, script="training/2", progress={"cancel": "usr_1", "windup": begun})

@@ -24,10 +24,13 @@ from secureflow.adapters.database.tables import METADATA
 from secureflow.application.ports import Journalled, PendingLeaf
 from secureflow.application.recording import server_leaf
 from secureflow.cli.main import app
+from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
 from secureflow.engines.ledger.notes import cosign
+from secureflow.engines.script import Record, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.recordmark import RecordMark, read_mark, write_mark
+from secureflow.server import check as checking
 from secureflow.server.centre import log_key, open_ledger
 from secureflow.server.check import check
 from secureflow.server.initialise import initialise
@@ -114,6 +117,28 @@ def change(config: Path, statement: str, *values: Any) -> None:
     with closing(sqlite3.connect(config.parent / "secureflow.db")) as database:
         database.execute(statement, values)
         database.commit()
+
+
+def _noting(job: Job) -> Script[dict[str, Any]]:
+    del job
+    return {"size": (yield Record(()))["size"]}
+
+
+@pytest.mark.parametrize("answer", ['{"size":9}', '{"sive":9}', "null", "[9]"])
+def test_a_journal_that_its_script_cannot_take_hides_nothing(
+    config: Path, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a job that ended, all of whose lines are replayed."""
+    monkeypatch.setattr(checking, "script_for", _noting)
+    monkeypatch.setattr(checking, "retired", lambda _: None)
+    change(config, "UPDATE jobs SET state = 'succeeded', doc = replace(doc, 'draft', 'succeeded')")
+    change(config, "UPDATE journal SET digest = ?", effect_digest(Record(())))
+    change(config, "UPDATE journal SET answer = ?", answer)
+    blob = next(path for path in (config.parent / "artifacts").rglob("*") if path.is_file())
+    blob.unlink()
+    found = failed(config)
+    assert ("job_1" in found.pop("jobs", "")) == ("size" not in answer)
+    assert set(found) == {"artefacts"}
 
 
 def test_a_centre_is_sound(config: Path) -> None:

@@ -29,6 +29,9 @@ TEXTS: Final[dict[str, str]] = {
     "A stored value of the server is damaged.": "服务器存储的某个值已损坏。",
     "The {} {} is damaged in the server's record.": "服务器记录中的 {0} {1} 已损坏。",
     "{} is damaged in the server's record.": "服务器记录中的 {0} 已损坏。",
+    "The journal of job {} is damaged: the script cannot take the outcome of effect {}.": (
+        "任务 {0} 的过程记录已损坏：脚本无法接受第 {1} 步的结果。"
+    ),
     "{} cannot be read: {}.": "无法读取 {0}：{1}。",
     "{} is no blob of ours.": "{0} 不是本平台的数据块。",
     "{} does not hold what its name says.": "{0} 的内容与其名称不符。",
