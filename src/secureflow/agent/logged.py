@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from secureflow.agent.charter import HOW_TO_PIN
+from secureflow.agent.ownkeys import bears, kept_keys
 from secureflow.agent.records import OwnLeaf
 from secureflow.agent.store import Store
 from secureflow.domain.charter import SignedCharter
-from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
+from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
 
@@ -37,9 +38,10 @@ async def own_leaves(
 
     Args:
         call: asks the centre (`audit.head`, `audit.entries`).
-        store: the record, which holds the pinned charter.
+        store: the record, which holds the pinned charter and those before it: they say which keys
+            the party had.
         party: organisation slug.
-        key: its public signing key.
+        key: its public signing key of today.
         start: the first entry that is read.
         kind: of the leaves; every kind by default.
 
@@ -48,6 +50,7 @@ async def own_leaves(
             `ledger_bad_signature`, `charter_not_pinned`; those of the link.
     """
     at, size = start, await _signed_size(call, store, party)
+    keys = kept_keys(store, party, key)
     while at < size:
         page = _page(await call("audit.entries", {"start": at, "limit": _PAGE}))
         if not page:
@@ -63,7 +66,7 @@ async def own_leaves(
             [
                 (one, place)
                 for one, place in shown
-                if one.leaf.author == party and kind in {"", one.leaf.kind} and verify(one, key)
+                if one.leaf.author == party and kind in {"", one.leaf.kind} and bears(one, keys)
             ],
             at,
         )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from secureflow.agent.store import Store
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.engines.ledger.leaves import SignedLeaf, verify
 from secureflow.kit.errors import SecureFlowError
@@ -32,6 +33,11 @@ def own_keys(party: str, present: str, pinned: JSON, earlier: JSON) -> frozenset
         for charter in _versions(pinned, earlier):
             keys.add(charter.keys.get(party, present))
     return frozenset(keys)
+
+
+def kept_keys(store: Store, party: str, present: str) -> frozenset[str]:
+    """Return the base64 keys of an organisation, by the charters that its record keeps."""
+    return own_keys(party, present, store.fact("charter"), store.fact("charters"))
 
 
 def bears(signed: SignedLeaf, keys: frozenset[str]) -> bool:

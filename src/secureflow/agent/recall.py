@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.agent.logged import own_leaves
+from secureflow.agent.ownkeys import bears, kept_keys
 from secureflow.agent.restored import (
     CODE,
     expects_older,
@@ -27,7 +28,7 @@ from secureflow.agent.restored import (
     take_all_in,
 )
 from secureflow.agent.store import Store
-from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
+from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -52,7 +53,7 @@ class Recall:
     Args:
         store: the agent's record.
         party: organisation slug.
-        public: its base64 signing key.
+        public: its base64 signing key of today.
         clock: unix seconds.
         call: asks the centre.
         forget: drops the files of a job that is over.
@@ -128,10 +129,11 @@ class Recall:
         answer = await self._asked()
         told = answer.get("leaves") if isinstance(answer, dict) else None
         found = [_read(one) for one in (told if isinstance(told, list) else [])[:NEWEST]]
+        keys = kept_keys(self._store, self._party, self._public)
         return {
             one.hash(): (one, index)
             for one, index in found
-            if one.leaf.author == self._party and verify(one, self._public)
+            if one.leaf.author == self._party and bears(one, keys)
         }
 
     async def _shown_now(self) -> dict[str, tuple[SignedLeaf, int]]:

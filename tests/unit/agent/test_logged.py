@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from peers.agent_world import ME, ORIGIN, World
+from peers.agent_world import JOB, ME, ORIGIN, World
 
 from secureflow.agent.restored import Floor
 from secureflow.agent.settling import Settling
+from secureflow.domain.charter import SignedCharter
+from secureflow.domain.specs import dump
+from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
-from tests.unit.agent.test_budgets import world
+from secureflow.kit.crypto import SigningKey
+from tests.unit.agent.test_budgets import BUDGET, PRIVATE, spent, world
 from tests.unit.agent.test_restored import (
     backed_up,
+    logged,
     put_back,
+    put_raw,
     refusal,
     refused_domain,
     restored_since,
+    settle,
+    unsettled,
 )
 
 
@@ -106,3 +115,66 @@ async def test_an_owner_who_settles_does_not_wait_for_ever(
     late = Settling(context.budgets, agent.store, ME, context.key.public, silent, context.clock)
     error = await refusal(agent, late.settle("customers", [bundle]))
     assert error.code == "server_unreachable"
+
+
+async def another_key(tmp_path: Path, *, restored: bool = True) -> tuple[World, float]:
+    """Return an agent on a record from before a job, under a key made since, and what it spent.
+
+    The log shows what was signed in the job, under the key that the pinned charter names.
+    """
+    agent = World(tmp_path, privacy=BUDGET, spec_changes=PRIVATE, members=("bank-d",))
+    copy = backed_up(agent)
+    await agent.admitted()
+    await agent.round(1)
+    before, agent.entries = await spent(agent), logged(agent)
+    agent.all_keys[ME] = SigningKey.generate()
+    (put_back if restored else put_raw)(agent, copy)
+    return agent, before
+
+
+async def test_what_was_spent_under_the_key_of_before_is_settled(tmp_path: Path) -> None:
+    """A change of the key as docs/deploy.md tells it: the spent budget was whole again."""
+    agent, before = await another_key(tmp_path)
+    assert await unsettled(agent) == "bundle_missing"
+    assert refused_domain(agent, "customers") == "budget_locked"
+    await settle(agent, {"job": JOB, "spec": dump(agent.spec)})
+    assert await spent(agent) == pytest.approx(before)
+
+
+async def test_a_budget_entry_under_the_key_of_before_stops_a_private_job(tmp_path: Path) -> None:
+    agent, _ = await another_key(tmp_path, restored=False)
+    error = await refusal(agent, agent.assembly.context.budgets._reconcile())
+    assert error.code == "budget_rolled_back"
+
+
+async def test_a_job_under_the_key_of_before_is_older_than_the_restore(tmp_path: Path) -> None:
+    agent, _ = await another_key(tmp_path)
+    floor = Floor(agent.store, ME, agent.assembly.context.key.public, agent.call)
+    assert (await refusal(agent, floor.check(JOB))).code == "restored_since"
+
+
+async def test_also_where_the_charter_that_named_that_key_was_followed(tmp_path: Path) -> None:
+    """The members changed it to the new key; the version before it is kept."""
+    agent, before = await another_key(tmp_path)
+    pinned = agent.assembly.context.charter.pinned()
+    changed = replace(agent.charter, version=2, previous=pinned.digest)
+    signed = SignedCharter(changed)
+    for name, key in agent.all_keys.items():
+        signed = signed.sign(name, key)
+    agent.assembly.context.charter.pin(signed)
+    agent.reopen()
+    assert await unsettled(agent) == "bundle_missing"
+    await settle(agent, {"job": JOB, "spec": dump(agent.spec)})
+    assert await spent(agent) == pytest.approx(before)
+
+
+async def test_a_key_that_no_charter_named_makes_no_own_leaf(tmp_path: Path) -> None:
+    """Else whoever puts one into the log could keep an organisation out of any job."""
+    agent, _ = await another_key(tmp_path)
+    stranger = SigningKey.generate()
+    leaves = [leaf_from_json(one["leaf"]).leaf for one in agent.entries]
+    agent.entries = [
+        {"index": at, "leaf": sign_leaf(leaf, stranger).json()} for at, leaf in enumerate(leaves)
+    ]
+    await settle(agent)
+    assert await spent(agent) == 0

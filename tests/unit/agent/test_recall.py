@@ -16,6 +16,7 @@ from secureflow.agent.recall import NEWEST
 from secureflow.agent.records import JobRecord
 from secureflow.agent.restored import FACT, check_unlocked, go_on_behind, settle
 from secureflow.engines.ledger.leaves import Leaf, leaf_from_json, sign_leaf
+from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -114,6 +115,22 @@ async def test_an_older_copy_is_named_before_anything_is_answered(centre: Centre
     assert "clear-alarm" in alarm["hint"]
     centre.reopen()
     assert await asked(centre) == "record_set_back"
+
+
+@pytest.mark.parametrize("restored", [False, True])
+async def test_entries_under_the_key_of_before_are_its_own(
+    centre: Centre, *, restored: bool
+) -> None:
+    """The charter that it pinned names that key: it changed its own since."""
+    copy = copied(centre)
+    lost = centre.sign("job_1")
+    centre.all_keys[ME] = SigningKey.generate()
+    set_back(centre, copy)
+    if restored:
+        with centre.store.transaction():
+            centre.store.set_fact(FACT, {"restored_at": 2, "taken_at": 1, "size": 0})
+    assert await asked(centre) == ("not_approved" if restored else "record_set_back")
+    assert centre.store.has_leaf(lost) == restored
 
 
 async def test_a_set_back_between_two_rounds_is_noticed_and_the_newest_record_goes_on(
