@@ -48,7 +48,7 @@ from secureflow.kit.version import __version__
 from secureflow.server.awaiting import awaited
 from secureflow.server.certificate import ServerCertificate
 from secureflow.server.metrics import Metrics
-from secureflow.server.neighbours import Watchers, own_name
+from secureflow.server.neighbours import Watchers, look_at_log, own_name
 from secureflow.server.readiness import WRITE_SECONDS, Part, ReadinessProbe
 from secureflow.server.record import check_record, keep_record
 from secureflow.server.room import RecordRoom, reserve_of
@@ -127,7 +127,8 @@ async def open_centre(
     shut_outs = ShutOuts(database.begin, expel, link.shut_out)
     await reserve.through(lambda: _go_on(services, runner, shut_outs))
     watchers = Watchers(bus, runner.drives, others)
-    _keep(stack, keep_looking([runner.look, shut_outs.look, watchers.look]))
+    log_look = partial(look_at_log, ledger, others)
+    _keep(stack, keep_looking([runner.look, shut_outs.look, watchers.look, log_look]))
     return Centre(services, certificate, address)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from secureflow.adapters.messaging import InProcessBus
 from secureflow.application.jobs import topic
+from secureflow.application.ports import Ledger
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.tenancy import tenant
 
@@ -37,6 +38,16 @@ def own_name(directory: Path) -> Iterator[str]:
         finally:
             held.__exit__(None, None, None)
         return
+
+
+async def look_at_log(ledger: Ledger, others: Callable[[], Collection[str]]) -> None:
+    """Learn, if there is another server, what the log is called now and whether it is held.
+
+    Agents dial one of them: what they showed there, and whatever let the log go on, is told here by
+    the database alone.
+    """
+    if others():
+        await ledger.judge(lambda hold, _size: hold)
 
 
 class Watchers:

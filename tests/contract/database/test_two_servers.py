@@ -3,29 +3,53 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from secureflow.server.centre import open_centre
+import pytest
+
+from secureflow.application.claims import keep_looking
+from secureflow.engines.ledger.setback import Hold
+from secureflow.server import centre as module
+from secureflow.server.centre import Centre, open_centre
 from secureflow.server.settings import ServerSettings
 from tests.contract.database.test_restore import new_centre
 
 
-async def test_each_of_two_servers_sees_the_other(tmp_path: Path) -> None:
+@pytest.fixture
+async def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Centre]]:
+    """Return two servers that look often at what the other did."""
+    monkeypatch.setattr(module, "keep_looking", partial(keep_looking, interval=0.05))
     made = await asyncio.to_thread(new_centre, tmp_path / "centre")
     settings = ServerSettings.load(made)
     link = settings.link.model_copy(update={"port": 0})
     settings = settings.model_copy(update={"link": link})
     async with AsyncExitStack() as stack:
-        both = [await open_centre(settings, stack, lambda: False) for _ in range(2)]
-        seen: list[set[str]] = []
-        own: list[str] = []
-        for centre in both:
-            runner: Any = centre.services.jobs._driver
-            await runner.look()
-            seen.append(runner._claims.others)
-            own.append(runner._claims.name)
-        async with both[0].services.begin() as unit:
-            named = {beat.name for beat in await unit.claims.beats()}
+        yield [await open_centre(settings, stack, lambda: False) for _ in range(2)]
+
+
+async def test_each_of_two_servers_sees_the_other(both: list[Centre]) -> None:
+    seen: list[set[str]] = []
+    own: list[str] = []
+    for centre in both:
+        runner: Any = centre.services.jobs._driver
+        await runner.look()
+        seen.append(runner._claims.others)
+        own.append(runner._claims.name)
+    async with both[0].services.begin() as unit:
+        named = {beat.name for beat in await unit.claims.beats()}
     assert [named - others for others in seen] == [{name} for name in own]
+
+
+async def test_a_log_that_goes_on_at_one_server_goes_on_at_the_other(both: list[Centre]) -> None:
+    """All agents dial the first: nobody shows or tells the second anything."""
+    first, second = (centre.services.guard for centre in both)
+    hold = Hold("restored", 1, 0)
+    for decided in (hold, None):
+        await first._ledger.judge(lambda _hold, _size, decided=decided: decided)
+        async with asyncio.timeout(60):
+            while (await second.why() is None) != (decided is None):  # noqa: ASYNC110  it tells nobody
+                await asyncio.sleep(0.02)
