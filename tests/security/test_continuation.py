@@ -469,6 +469,23 @@ def centre(world: Operator, ticks: Ticks) -> Continuing:
     )
 
 
+async def test_what_a_member_signed_under_its_key_of_before_holds_nothing_up(
+    world: Operator, centre: Continuing
+) -> None:
+    """The centre goes by the charter's key, and refuses whatever is submitted with it."""
+    bundle = leaf_of(world, by="bank-b")  # any other key than the present one
+    with world.store.transaction():
+        leaf = leaf_from_json(bundle["leaf"])
+        world.store.add_leaf(OwnLeaf(leaf.hash(), "", "noted", bundle))
+    await world.pinned()
+    await world.continuer.submit_again()
+    lost = next(leaf for leaf, place in world.positions.items() if place == 9)
+    assert [leaf_from_json(one["leaf"]).hash() for one in world.taken] == [lost]
+    assert await centre.take_again(ME, world.taken) == 1
+    assert world.store.lost_leaves(9) == []
+    assert world.store.fact(AGAIN) is None
+
+
 def leaf_of(world: World, **changes: Any) -> dict[str, Any]:
     key = world.all_keys[changes.pop("by", ME)]
     facts: dict[str, Any] = {"kind": "noted", "origin": ORIGIN, "author": ME, "at": 1}

@@ -22,6 +22,7 @@ from secureflow.agent.witness import Witness
 from secureflow.domain.charter import Charter, SignedCharter, check_follows
 from secureflow.domain.continuation import Continuation
 from secureflow.engines.ledger.gaps import signed_by_the_log
+from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.ledger.setback import MAX_SHOWN, head_only
@@ -131,13 +132,16 @@ class Continuer:
     async def submit_again(self) -> None:
         """Submit own leaves that the log lost, and end jobs that the centre lost.
 
+        Those under a key of before stay here: the centre takes them by the key of the charter.
+
         Raises:
             SecureFlowError: of the link or the centre; what is left is submitted next time.
         """
         if not self._store.fact(AGAIN):
             return
         while batch := _light(self._store.lost_leaves(_BATCH)):
-            await self._call("log.resubmit", {"leaves": [_as_sent(one) for one in batch]})
+            if leaves := [_as_sent(one) for one in self._vouched(batch)]:
+                await self._call("log.resubmit", {"leaves": leaves})
             await asyncio.to_thread(self._taken, batch)
         running = [one.job for one in self._store.jobs(10_000) if not one.outcome]
         for at in range(0, len(running), _BATCH):
@@ -235,6 +239,12 @@ class Continuer:
         self._store.set_fact("alarm", None)
         self._store.set_fact(ACCUSED, [*(self._store.fact(ACCUSED) or []), alarm])
         self._store.note(self._clock(), "alarm.cleared", alarm=alarm, reason="continuation")
+
+    def _vouched(self, batch: list[OwnLeaf]) -> list[OwnLeaf]:
+        """Return those leaves whose key the pinned charter names."""
+        keys = self._desk.pinned().keys
+        signed = [(one, leaf_from_json(one.bundle["leaf"])) for one in batch]
+        return [one for one, leaf in signed if leaf.key == keys.get(leaf.leaf.author)]
 
     def _taken(self, batch: list[OwnLeaf]) -> None:
         with self._store.transaction():
