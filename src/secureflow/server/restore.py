@@ -45,7 +45,7 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
-from secureflow.kit.pki import write_private
+from secureflow.kit.pki import parse_certificate, write_private
 from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import RecordMark, write_mark
 from secureflow.kit.settings import anchored
@@ -304,7 +304,10 @@ async def _load(url: str, staging: Path, manifest: Manifest) -> _Found:
     database = Database(url)
     try:
         with typed_faults():
-            return await load(database, staging / "tables", told, mark)
+            found = await load(database, staging / "tables", told, mark)
+            # It goes to its place alone: nothing of it may be left in the file beside it.
+            await database.checkpoint("TRUNCATE")
+            return found
     finally:
         await database.close()
 
@@ -416,8 +419,8 @@ def _settle(plan: _Plan, staging: Path, keys: Mapping[str, bytes], found: _Found
     if plan.before is not None:
         write_whole(plan.config, plan.text)  # else a start would go on from the old database
     settings.ca.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (settings.ca / "ca.pem").exists():
-        shutil.copyfile(staging / AUTHORITY, settings.ca / "ca.pem")
+    if not _is_certificate(settings.ca / "ca.pem"):
+        write_whole(settings.ca / "ca.pem", (staging / AUTHORITY).read_bytes(), 0o666)
     for name, path in ((LOG_KEY, settings.log_key), (CA_KEY, settings.ca / "ca.key")):
         if name in keys and not path.exists():
             write_private(path, keys[name])
@@ -434,6 +437,15 @@ def _settle(plan: _Plan, staging: Path, keys: Mapping[str, bytes], found: _Found
     flush_directory(settings.directory)
     if plan.before is None:
         write_whole(plan.config, plan.text)
+
+
+def _is_certificate(path: Path) -> bool:
+    """Tell whether a certificate is there, and not what a full disk left of one."""
+    try:
+        parse_certificate(path.read_text())
+    except (FileNotFoundError, UnicodeDecodeError, SecureFlowError):
+        return False
+    return True
 
 
 def _move(path: Path, place: Path) -> None:

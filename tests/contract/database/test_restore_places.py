@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import yaml
 from blake3 import blake3
 
+from secureflow.adapters.database import engine
 from secureflow.adapters.database.engine import Database
 from secureflow.domain.models import Model
 from secureflow.kit.recordmark import read_mark
 from secureflow.server.backup import back_up
+from secureflow.server.check import check
 from secureflow.server.record import serving
 from secureflow.server.restore import restore
 from secureflow.server.settings import ServerSettings
@@ -150,6 +155,71 @@ def apart(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         return replace(path, place)
 
     monkeypatch.setattr(Path, "replace", on_its_own)
+
+
+@pytest.mark.parametrize("left", [b"", b"-----BEGIN CERT", b"\xff"])
+def test_what_a_full_disk_left_of_a_certificate_is_none(
+    centre: Path,  # noqa: F811
+    tmp_path: Path,
+    left: bytes,
+) -> None:
+    back_up(centre, tmp_path / "b.tar", PHRASE)
+    folder = tmp_path / "new"
+    (folder / "ca").mkdir(parents=True)
+    (folder / "ca" / "ca.pem").write_bytes(left)
+    found = restore(tmp_path / "b.tar", folder, passphrase=PHRASE, into_existing=True)
+    assert found.keys
+    assert [one["message"] for one in check(found.config) if not one["ok"]] == []
+
+
+def test_a_disk_that_is_full_leaves_the_certificate_whole_or_away(
+    centre: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    back_up(centre, tmp_path / "b.tar", PHRASE)
+    folder = tmp_path / "new"
+    fsync = os.fsync
+
+    def full(handle: int) -> None:
+        """Say so of the certificate, whose bytes were taken before."""
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        if path.parent == folder / "ca" and path.name.startswith("ca.pem"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        error = refusal(restore, tmp_path / "b.tar", folder, passphrase=PHRASE)
+        assert error.code == "restore_failed"
+    assert not (folder / "ca" / "ca.pem").exists()
+    found = restore(tmp_path / "b.tar", folder, passphrase=PHRASE, into_existing=True)
+    assert [one["message"] for one in check(found.config) if not one["ok"]] == []
+
+
+def test_no_part_of_the_database_stays_behind_on_a_full_disk(
+    centre: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Everything is committed, but the disk has no room for it outside the write-ahead log."""
+    back_up(centre, tmp_path / "b.tar", PHRASE)
+    checkpoint = engine._checkpoint
+
+    def full(connection: sa.Connection, mode: str) -> None:
+        if ".restoring" in str(connection.engine.url):
+            said = sqlite3.OperationalError("database or disk is full")
+            said.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise sa.exc.OperationalError("PRAGMA", {}, said)
+        checkpoint(connection, mode)
+
+    before = grow(centre, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "_checkpoint", full)
+        error = refusal(restore, tmp_path / "b.tar", centre.parent, into_existing=True)
+        assert error.code == "disk_full"
+    assert not list(centre.parent.glob("before-restore*"))
+    assert grow(centre) == before
 
 
 async def _register(config: Path, *models: Model) -> None:
