@@ -58,7 +58,8 @@ class ServerCertificate:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             try:
-                if self.renew_if_due():
+                self.renew_if_due()
+                if self.credentials().certificate != self._served:  # whoever renewed it
                     self._load()
                     _log.info("certificate_renewed")
             except Exception:  # noqa: BLE001  the edge of a task: a full disk is emptied in time
@@ -71,7 +72,9 @@ class ServerCertificate:
         )
 
     def _load(self) -> None:
+        fresh = self.credentials().certificate
         self.context.load_cert_chain(self._directory / "link.pem")
+        self._served = fresh
 
 
 def _names(host: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

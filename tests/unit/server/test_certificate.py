@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,49 @@ async def test_a_renewal_that_fails_is_tried_again(
         await asyncio.wait_for(again.wait(), 20)
     finally:
         renewing.cancel()
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_a_renewed_certificate_is_served_whoever_renewed_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: bool
+) -> None:
+    """Another server of the folder did, or this one could not open it right after."""
+    authority = Authority.create(tmp_path / "ca", "test.example", NOW)
+    now = [NOW]
+    certificate = ServerCertificate(tmp_path / "tls", authority, "centre.example", lambda: now[0])
+    first = served(certificate)
+    now[0] += 61 * DAY
+    if failing:
+        assert certificate.renew_if_due()
+    else:
+        ServerCertificate(tmp_path / "tls", authority, "centre.example", lambda: now[0])
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0.001)
+    renewing = asyncio.create_task(certificate.keep_fresh())
+    try:
+        async with asyncio.timeout(30):
+            while served(certificate) == first:  # noqa: ASYNC110  a context tells nobody
+                await asyncio.sleep(0.01)
+    finally:
+        renewing.cancel()
+    now_there = parse_certificate(certificate.credentials().certificate.decode())
+    assert served(certificate) == serial(now_there) != first
+
+
+def served(certificate: ServerCertificate) -> str:
+    """Return the number of the certificate that a client is shown."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    ins, outs = (ssl.MemoryBIO(), ssl.MemoryBIO()), (ssl.MemoryBIO(), ssl.MemoryBIO())
+    client = trusting.wrap_bio(ins[0], outs[0])
+    sides = client, certificate.context.wrap_bio(ins[1], outs[1], server_side=True)
+    for _ in range(4):
+        for one, other in ((0, 1), (1, 0)):
+            with suppress(ssl.SSLWantReadError):
+                sides[one].do_handshake()
+            ins[other].write(outs[one].read())
+    shown = client.getpeercert(binary_form=True)
+    assert shown is not None
+    return serial(parse_certificate(ssl.DER_cert_to_PEM_cert(shown)))
 
 
 @pytest.mark.parametrize("cut", ["ca.pem", "link.pem"])
