@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import tempfile
 import threading
@@ -147,6 +148,35 @@ async def test_a_restart_clears_what_a_crash_left(tmp_path: Path) -> None:
     again = FileArtifacts(tmp_path)
     assert not (tmp_path / "incoming" / "half").exists()
     assert await _content(again, DIGEST) == CONTENT
+
+
+async def test_a_second_server_of_the_folder_takes_nothing_from_the_first(tmp_path: Path) -> None:
+    first = FileArtifacts(tmp_path)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield CONTENT[:100]
+        second.append(FileArtifacts(tmp_path))  # it starts
+        yield CONTENT[100:]
+
+    second: list[FileArtifacts] = []
+    await first.put(chunks(), limit=len(CONTENT))
+    assert await _content(second[0], DIGEST) == CONTENT
+
+
+async def test_a_folder_that_cannot_be_flushed_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifacts = FileArtifacts(tmp_path)
+
+    def broken(_directory: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("secureflow.adapters.artifacts.files.flush_directory", broken)
+        with pytest.raises(SecureFlowError) as failed:
+            await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
+    assert failed.value.code == "disk_failed"
+    await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
 
 
 async def test_what_comes_for_a_job_that_is_over_is_not_kept(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ the centre's record lies on it, it can still be written when there is no room fo
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import re
 import shutil
 import tempfile
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -42,7 +44,8 @@ class FileArtifacts:
     """Implements the `Artifacts` port on a directory of one file system.
 
     Args:
-        directory: made if missing; left-overs of a crash in it are removed.
+        directory: made if missing; left-overs of a crash in it are removed, unless another
+            server of the folder is writing them.
         durable: whether bytes are flushed to the disk before they get their name.
         reserve: bytes of the disk that no blob may take.
         part: what people call its content (`kit.disk.PARTS`).
@@ -64,7 +67,7 @@ class FileArtifacts:
         with writing(self._place):
             self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
             for left_over in self._incoming.iterdir():
-                left_over.unlink()
+                _clear(left_over)
 
     def demand(self, size: int) -> None:
         """Refuse what there is no room for beside the reserve.
@@ -83,7 +86,7 @@ class FileArtifacts:
         """
         self.demand(limit)
         with writing(self._place, limit):
-            handle, name = await opened(lambda: tempfile.mkstemp(dir=self._incoming), _unmade)
+            handle, name = await opened(lambda: _made(self._incoming), _unmade)
         try:
             with os.fdopen(handle, "wb", 0) as file:
                 artifact = await self._receive(file, chunks, limit)
@@ -96,10 +99,11 @@ class FileArtifacts:
                 if self._durable:
                     with writing(self._place, limit):
                         await _off(os.fsync, file.fileno())
-            with writing(self._place, limit):
-                await _off(self._name, Path(name), artifact.digest)
+                with writing(self._place, limit):  # while it is held: nobody clears it away
+                    await _off(self._name, Path(name), artifact.digest)
         except BaseException:  # whatever ended the stream, cancellation too: leave nothing behind
-            os.unlink(name)  # noqa: PTH108  Path would be refused in a coroutine; this is as quick
+            with suppress(FileNotFoundError):  # it has its name already, or its folder went
+                os.unlink(name)  # noqa: PTH108  Path would be refused in a coroutine; this is quick
             raise
         return artifact
 
@@ -209,6 +213,33 @@ async def _read(path: Path, offset: int) -> AsyncIterator[bytes]:
             yield chunk
     finally:
         file.close()
+
+
+def _made(incoming: Path) -> tuple[int, str]:
+    """Make a file that this process holds: another server of the folder may start meanwhile."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=incoming)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, name
+        os.close(handle)  # it was taken for a left one before it was held
+
+
+def _clear(left_over: Path) -> None:
+    """Remove what a crash left; what a process is still writing stays."""
+    try:
+        handle = os.open(left_over, os.O_RDWR)
+    except FileNotFoundError:  # it got its name meanwhile
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # it is held, or nobody can tell
+        return
+    else:
+        left_over.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
 
 
 def _unmade(temporary: tuple[int, str]) -> None:
