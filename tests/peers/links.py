@@ -220,6 +220,8 @@ class Cutter:
         self._thawed = asyncio.Event()
         self.freeze_after: int | None = None
         """Bytes from the client after which its connection goes dead unnoticed, once."""
+        self.delay = 0.0
+        """Seconds that everything takes to the other end, as over a satellite."""
 
     @property
     def address(self) -> str:
@@ -257,6 +259,7 @@ class Cutter:
         if self._refusing:
             writer.transport.abort()
             return
+        await asyncio.sleep(2 * self.delay)  # TCP's own turn: the kernel here answers at once
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         self._pairs |= {writer, far_writer}
         with contextlib.suppress(ConnectionError):
@@ -281,6 +284,9 @@ class Cutter:
                 if self.freeze_after is not None and self.passed >= self.freeze_after:
                     self.freeze_after = None
                     await self._thawed.wait()
+            if self.delay:
+                asyncio.get_running_loop().call_later(self.delay, writer.write, data)
+                continue
             writer.write(data)
             await writer.drain()
         writer.transport.abort()

@@ -318,6 +318,13 @@ async def test_a_party_that_cannot_reach_the_centre_keeps_trying(
     await peer.stop()
 
 
+async def test_a_party_far_away_gets_in_and_is_asked(centre: Centre, cutter: Cutter) -> None:
+    """TCP, TLS and the settings take turns: over a satellite, more than a second of them."""
+    cutter.delay = 0.25
+    async with asyncio.timeout(60), party(centre, address=cutter.address):
+        assert (await centre.ask("bank-a", "train"))["verb"] == "train"
+
+
 async def test_an_answer_that_is_too_large_is_a_failure(centre: Centre) -> None:
     async def verbose(*_: JSON) -> JSON:
         return "x" * (1 << 20)

@@ -136,7 +136,8 @@ def open_channel(
             ("grpc.use_local_subchannel_pool", 1),
             # The link's own loop decides when to dial again, with its own back-off.
             ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.min_reconnect_backoff_ms", 1000),
+            # What one try gets in all, for TCP, TLS and the settings: the other end gives as much.
+            ("grpc.min_reconnect_backoff_ms", int(1000 * DEFAULT.handshake_seconds)),
             ("grpc.max_reconnect_backoff_ms", 2000),
             *(_heartbeat(keepalive) if keepalive else ()),
         ),
