@@ -84,8 +84,14 @@ def once(directory: Path, command: list[str], commit: str, mode: str, number: in
 
 @contextmanager
 def busy(loops: int) -> Iterator[None]:
-    """Keep so many cores busy with something else."""
-    children = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(loops)]
+    """Keep so many cores busy with something else.
+
+    Linux shares a core evenly among sessions (autogroup): in this one, the loops would starve the
+    test process and leave the platform, whose processes have sessions of their own, as it was.
+    """
+    children = [
+        subprocess.Popen([sys.executable, "-c", BUSY], start_new_session=True) for _ in range(loops)
+    ]
     try:
         yield
     finally:
