@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 import typer.main
+from hypothesis import HealthCheck, settings
 from peers import clocks
 from sqlalchemy.engine import make_url
 
@@ -35,6 +36,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 """As the platform's processes have it, and before NumPy is loaded: the cores are shared."""
 typer.main.get_command = cache(typer.main.get_command)  # type: ignore[method-assign]
 """A process makes the tree of its commands once; tests run hundreds of commands in one."""
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
+"""How long an example takes, the machine decides: a stall is no finding."""
 _ABSENT = "PostgreSQL NOT TESTED: no initdb in PATH or /usr/lib/postgresql/*/bin"
 
 

@@ -24,7 +24,7 @@ from tests.peers import clocks, full_disk
 
 REPEAT = "python -m pytest tests/chaos/test_processes.py -k 'test_seeds and {}' --seeds {}:{}"
 DATABASES = ("sqlite", "postgres")
-pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("default::ResourceWarning")]
+pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
 """A process that is killed, here too where that is played, closes nothing by itself."""
 
 

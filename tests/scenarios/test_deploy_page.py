@@ -106,7 +106,6 @@ def environment(machine: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.timeout(600)
 def test_the_page_does_what_it_says(machine: Path) -> None:
     script = machine / "page.sh"
     commands = placed("\n".join(blocks()), machine, *free_ports(2))

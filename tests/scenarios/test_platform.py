@@ -38,7 +38,6 @@ from tests.survival.world import (
 )
 
 JSON = Any
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,6 @@ from tests.survival.points import Arming
 from tests.survival.test_kills import SHARES, enough
 from tests.survival.world import ROWS, check_story, platform, run_under, training
 
-pytestmark = pytest.mark.timeout(400)
 BANKS = 4
 DELTA = 1e-5
 RECORD = Privacy(delta=DELTA, noise_multiplier=4.0, rows=BANKS * ROWS, metrics_noise=4.0)

@@ -27,7 +27,6 @@ from secureflow.server.backup import back_up
 from secureflow.server.restore import restore
 from tests.survival.world import ROWS, platform, training
 
-pytestmark = pytest.mark.timeout(400)
 PHRASE = "four words of luck"
 DELTA = 1e-5
 PRIVACY = Privacy(delta=DELTA, noise_multiplier=4.0, rows=3 * ROWS, noise="shared")

@@ -14,8 +14,6 @@ from benchmarks.scale import exponent
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.timeout(300)
-
 
 ROUNDS = 5
 

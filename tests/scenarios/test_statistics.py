@@ -28,7 +28,6 @@ from secureflow.sdk import StatisticsRequest, query
 from tests.nursery import Born
 from tests.survival.world import await_end, bank_names, own_entries, verified
 
-pytestmark = pytest.mark.timeout(300)
 BUDGET = DatasetPrivacy("adult", epsilon=2.0, delta=1e-5)
 QUERIES = (
     "count",

@@ -28,10 +28,7 @@ from secureflow.kit.canonical import b64decode, b64encode
 from tests.survival.world import platform
 
 JSON = Any
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.timeout(180),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMIT = 100.0
 PRIVACY = {"delta": 1e-6, "noise_multiplier": 4.0, "rows": 900}
 THREE = ("bank-a", "bank-b", "bank-c")

@@ -53,7 +53,6 @@ def test_the_canary_moves_the_sum_by_the_whole_clip(tmp_path: Path) -> None:
     assert abs(moved @ DIRECTION) == pytest.approx(np.linalg.norm(moved), rel=0.01)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("noise", PLACEMENTS)
 def test_the_measured_bound_stays_below_the_accounted_epsilon(noise: str, tmp_path: Path) -> None:
     bound = measured(tmp_path, job_spec(noise, 1.0, DELTA), pilot=100, runs=300)
@@ -61,7 +60,6 @@ def test_the_measured_bound_stays_below_the_accounted_epsilon(noise: str, tmp_pa
     assert bound > 0.3  # it sees something: with too little noise it would show
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("noise", PLACEMENTS)
 def test_noise_that_is_off_is_found(
     noise: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -70,7 +68,6 @@ def test_noise_that_is_off_is_found(
     assert measured(tmp_path, job_spec(noise, 1.0, DELTA), pilot=20, runs=60) > accounted(noise)
 
 
-@pytest.mark.timeout(300)
 def test_half_of_the_noise_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw(monkeypatch, 0.5)
     bound = measured(tmp_path, job_spec("enclave", 1.0, DELTA), pilot=300, runs=1000)

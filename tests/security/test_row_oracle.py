@@ -406,7 +406,6 @@ def statistics_once(directory: Path, spec: StatisticsSpec, pair: Any, form: Any)
     return "refused" if isinstance(story[-1][-1], dict) else "made"
 
 
-@pytest.mark.timeout(300)
 def test_training_tells_no_row_by_failing(tmp_path: Path) -> None:
     seen: dict[str, int] = {}
 
@@ -420,7 +419,6 @@ def test_training_tells_no_row_by_failing(tmp_path: Path) -> None:
     assert seen["made"] > 20, seen
 
 
-@pytest.mark.timeout(300)
 def test_statistics_tell_no_row_by_failing(tmp_path: Path) -> None:
     seen: dict[str, int] = {}
 

@@ -28,8 +28,6 @@ PROCESSES = ("server", "enclave", *BANKS)
 ENTRY = ("-m", "tests.survival.clocked")
 LONG = 90.0
 
-pytestmark = pytest.mark.timeout(300)
-
 
 class World:
     """A platform whose clocks a test sets."""

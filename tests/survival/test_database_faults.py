@@ -28,7 +28,6 @@ from tests.peers.database_faults import cut, locked, stopped
 from tests.survival.entry import BUSY
 from tests.survival.world import await_end, check_story, platform, standing, training
 
-pytestmark = pytest.mark.timeout(600)
 PLAN = TrainingPlan(rounds=8, batch_size=64, learning_rate=0.1)
 WORDS = (
     "sqlite",

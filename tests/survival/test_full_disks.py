@@ -28,7 +28,6 @@ from tests.survival.world import (
     verified,
 )
 
-pytestmark = pytest.mark.timeout(300)
 PLAN = TrainingPlan(rounds=8, batch_size=64, learning_rate=0.1)
 MEBIBYTES = 40
 

@@ -28,7 +28,6 @@ from tests.nursery import ALONE
 from tests.survival.points import Arming
 from tests.survival.world import ROWS, check_story, platform, run_under, training
 
-pytestmark = pytest.mark.timeout(400)
 BUDGET = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
 SHARES = [pytest.param(0.25, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.soak)]
 """Of the steps: `make test` draws some of them by a seed, other ones for each kind of job."""

@@ -21,7 +21,6 @@ from secureflow.domain.specs import TrainingPlan
 from tests.survival.listening import HEARD, LEAK
 from tests.survival.world import await_end, platform, training
 
-pytestmark = pytest.mark.timeout(180)
 PLAN = TrainingPlan(rounds=2, batch_size=64)
 LISTENING = ("-m", "tests.survival.listening")
 PARAMETERS = demo_features().width + 1

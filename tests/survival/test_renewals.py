@@ -17,7 +17,7 @@ from secureflow.domain.specs import TrainingPlan
 from tests.peers.clocks import Clocks
 from tests.survival.world import await_end, own_entries, platform, training, verified
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.soak
 PLAN = TrainingPlan(rounds=2, batch_size=64, learning_rate=0.1)
 LASTS = {"SECUREFLOW_AGENT__CONSENT__MAX_AGE": "60"}
 LATER = 120

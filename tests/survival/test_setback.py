@@ -87,7 +87,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield built
 
 
-@pytest.mark.timeout(300)
 def test_a_log_set_back_is_held_continued_and_told_for_ever(
     place: Platform, tmp_path: Path
 ) -> None:
@@ -194,7 +193,6 @@ def check_command(place: Platform, bundle: Any, directory: Path) -> None:
     assert json.loads(parsed.stdout)["gaps"][0]["lost"] > 0
 
 
-@pytest.mark.timeout(300)
 def test_an_agent_set_back_in_mid_job_says_so_and_the_job_ends_by_name(
     place: Platform, tmp_path: Path
 ) -> None:

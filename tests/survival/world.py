@@ -119,7 +119,7 @@ def standing(process: Process) -> Iterator[None]:
         kill_group(process.pid, signal.SIGCONT)
 
 
-def await_end(client: Client, job: str, patience: float = 240.0) -> Job:
+def await_end(client: Client, job: str, patience: float = 600.0) -> Job:
     """Wait for a job's end over whatever happens to the server meanwhile."""
     began = time.monotonic()
     while True:

@@ -28,8 +28,6 @@ from secureflow.kit.version import __version__
 from secureflow.sdk import Client, JobRequest
 from tests.upgrade.old import BANKS, Old, unpack
 
-pytestmark = pytest.mark.timeout(300)
-
 ARCHIVE = Path(__file__).parent / "cf0e5f2.tar.xz"
 SUCCEEDED = ("sealed", "secagg", "private", "statistics")
 UNFINISHED = ("waiting", "running_sealed", "running_secagg")

@@ -37,10 +37,7 @@ from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.crypto import SigningKey
 
 JSON = Any
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="package"),
-    pytest.mark.timeout(240),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 PATIENCE = 8.0  # seconds without a sign of life: far more than a busy machine needs
 
 

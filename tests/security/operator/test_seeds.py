@@ -20,10 +20,7 @@ from secureflow.engines.training.encodings import masked_plan
 from secureflow.kit.crypto import SigningKey
 
 JSON = Any
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="package"),
-    pytest.mark.timeout(120),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 WORDS = 4096
 
 

@@ -301,7 +301,6 @@ def _killed_often(directory: Path, kills: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_kills_at_any_time_leave_what_left_charged(tmp_path: Path) -> None:
     _killed_often(tmp_path, 6)
 

@@ -176,7 +176,6 @@ async def test_a_statistic_that_fails_is_charged_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_a_centre_cannot_drain_a_budget(tmp_path: Path) -> None:
     """1,000 requests: repeats, rounds in any order, models of its own, failures, kills, lies.
 

@@ -57,7 +57,6 @@ def accuracy(model: np.ndarray, rows: tuple[np.ndarray, np.ndarray]) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("noise", "protection"), [("enclave", "sealed"), ("shared", "secagg")])
 def test_record_level_privacy_costs_little(tmp_path: Path, noise: Any, protection: str) -> None:
     silos = [columns_of(pq.read_table(path)) for path in split_silos(tmp_path, 8)]

@@ -309,7 +309,6 @@ def test_every_stage_and_number_of_dropouts_of_sixty_four(dropped: int, stage: s
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(600)
 def test_a_full_graph_of_256() -> None:
     table = Table(256, dim=3, rounds=1)
     table.set_up()

@@ -161,7 +161,6 @@ def test_many_failures_end_in_the_exact_sum_or_by_name(data: st.DataObject) -> N
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("dropped", range(1, 23))
 @pytest.mark.parametrize(("verb", "nth"), [v for v in VISITS if v[1] < 2])
