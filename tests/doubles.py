@@ -464,6 +464,11 @@ class NotingDriver:
     def __init__(self) -> None:
         self.started: list[str] = []
         self.cancelled: list[tuple[str, str]] = []
+        self.claimed: list[str] = []
+
+    async def claim(self, unit: object, job: str) -> None:
+        del unit
+        self.claimed.append(job)
 
     def start(self, job: str) -> None:
         self.started.append(job)

@@ -1,6 +1,6 @@
 """Which server drives a job, where several share a database.
 
-A job is claimed, in the transaction of its first step, by the server that drives it. Servers that
+A job is claimed, in the transaction that makes it, by the server that drives it. Servers that
 see each other in the database beat: each counts a number of its own up there. No clock is compared,
 and none is read: a server that did not beat while another one beat `LAPSED` times has lost its
 claims. Beats of the observer count, not seconds: a database that takes no writes, or a machine that

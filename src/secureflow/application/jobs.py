@@ -71,6 +71,9 @@ Priced = Price | StatisticsPrice
 class Driver(Protocol):
     """What drives jobs: the runner."""
 
+    async def claim(self, unit: UnitOfWork, job: str) -> None:
+        """Claim a job for this server, with what is written of it."""
+
     def start(self, job: str) -> None:
         """Drive the job in the background."""
 
@@ -193,6 +196,7 @@ class Jobs:
                 progress=course_of(drafted.charter, now + CONSENT_SECONDS, priced),
             )
             await deed.work.jobs.add(job)
+            await self._driver.claim(deed.work, job.id)
             await deed.work.events.append(
                 job.id, "state", now, {"state": job.state.value, "reason": "submitted"}
             )

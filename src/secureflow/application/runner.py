@@ -107,6 +107,10 @@ class Runner:
         self._stopped = False
         self._faults = Faults(_log)
 
+    async def claim(self, unit: UnitOfWork, job: str) -> None:
+        """Claim a job in the transaction that makes it: from then on somebody is to drive it."""
+        await self._claims.take(unit, job)
+
     def start(self, job: str) -> None:
         """Drive the job in the background; one that is driven already goes on, at once if it waits.
 

@@ -131,6 +131,24 @@ async def test_a_job_is_taken_over_from_a_server_that_is_no_more(
     assert (await second.ended()).state is JobState.SUCCEEDED
 
 
+async def test_a_job_whose_server_died_before_its_first_step_is_taken_over(
+    both: tuple[Server, Server],
+) -> None:
+    """It is nobody else's until then, and somebody's afterwards."""
+    first, second = both
+    job = replace(JOB, id="job_2", state=JobState.PROPOSED)
+    async with first.database.begin() as unit:
+        await unit.jobs.add(job)
+        await first.runner.claim(unit, job.id)
+        await unit.commit()
+    for _ in range(LAPSED):
+        await second.runner.look()
+        await second.runner.resume_all()
+        assert not second.runner.drives(job.id)
+    await second.runner.look()
+    assert second.runner.drives(job.id)
+
+
 async def test_a_server_that_beats_keeps_its_jobs(both: tuple[Server, Server]) -> None:
     first, second = both
     for _ in range(2 * LAPSED):

@@ -32,6 +32,7 @@ async def test_the_server_fills_in_the_roster(stage: Stage) -> None:
     assert {line["dataset"] for line in job.spec["roster"]} == {"customers"}
     assert job.digest == spec_digest(parse(TrainingSpec, job.spec))
     assert job.state == JobState.PROPOSED
+    assert stage.driver.claimed[-1] == job.id  # if this server dies now, another one drives it
     assert stage.driver.started[-1] == job.id
     leaf = parse_leaf(stage.ledger.log[-1].data).leaf
     assert (leaf.kind, leaf.job, leaf.spec) == ("job.proposed", job.id, job.digest)
