@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.whole import write_whole
+from secureflow.kit.whole import write_shared
 
 JSON = Any
 FILE: Final = "record.json"
@@ -73,13 +73,13 @@ def read_mark(directory: Path) -> RecordMark | None:
 
 
 def write_mark(directory: Path, mark: RecordMark) -> None:
-    """Replace the folder's mark.
+    """Replace the folder's mark, as every server of the folder does.
 
     Raises:
         OSError: it cannot be written.
     """
     value = {"v": 1, "identity": mark.identity, "reached": dict(mark.reached)}
-    write_whole(directory / FILE, json.dumps(value).encode() + b"\n")
+    write_shared(directory / FILE, json.dumps(value).encode() + b"\n")
 
 
 def begin_mark(directory: Path, mark: RecordMark) -> RecordMark:

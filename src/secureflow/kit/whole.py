@@ -23,6 +23,16 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
     _write(path, path.with_name(path.name + _NEXT), os.O_TRUNC, data, mode)
 
 
+def write_shared(path: Path, data: bytes) -> None:
+    """Replace a file with mode 0600 that other processes replace as well: the last one counts.
+
+    Raises:
+        OSError: it cannot be written; what was there before still is.
+    """
+    beside = path.with_name(f"{path.name}.{os.getpid()}{_NEXT}")  # two would tear one in halves
+    _write(path, beside, os.O_TRUNC, data, 0o600)
+
+
 def write_new(path: Path, data: bytes) -> None:
     """Make a file with mode 0600 that is not there yet: whole and on the disk, or not at all.
 

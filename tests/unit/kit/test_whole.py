@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.kit.whole import write_new, write_result, write_whole
+from secureflow.kit.whole import write_new, write_result, write_shared, write_whole
 
 
 def _full(_: int) -> None:
@@ -29,6 +29,26 @@ def test_what_does_not_fit_leaves_the_older_one_and_names_it(
         write(path, b"new")
     assert caught.value.filename == str(path)
     assert path.read_text() == "the only one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_processes_that_replace_one_file_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, fsync = tmp_path / "record.json", os.fsync
+    write_shared(path, b"before")
+
+    def meanwhile(handle: int) -> None:  # the other one writes while this one does
+        monkeypatch.setattr(os, "fsync", fsync)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "getpid", lambda: 1)
+            write_shared(path, b"theirs, and longer")
+        assert path.read_bytes() == b"theirs, and longer"
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    write_shared(path, b"ours")
+    assert path.read_bytes() == b"ours"
     assert list(tmp_path.iterdir()) == [path]
 
 
