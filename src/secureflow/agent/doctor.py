@@ -466,7 +466,7 @@ _LEGS: tuple[_Leg, ...] = (
     ("name", frozenset({"settings"}), _name),
     ("connection", frozenset({"name"}), _connection),
     ("certificate", frozenset({"settings", "keys"}), _certificate),
-    ("TLS", frozenset({"connection", "keys"}), _tls),
+    ("TLS", frozenset({"connection", "keys", "certificate_malformed"}), _tls),
     ("server", frozenset({"settings", "keys"}), _server),
     ("authorisation", frozenset({"TLS", "certificate"}), _authorisation),
     ("renewals", frozenset({"authorisation"}), _renewals),

@@ -317,6 +317,7 @@ async def test_damaged_credentials_are_a_finding(
         for leg in legs:
             assert found[leg]["code"] == "certificate_malformed"
             assert str(path) in found[leg]["message"]
+        assert "TLS" not in found  # it would say that the port is another one's
 
 
 async def test_a_date_that_is_none_is_no_finding(
