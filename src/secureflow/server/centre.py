@@ -122,19 +122,18 @@ async def open_centre(
         others=(others := lambda: claims.others),
     )
     services = replace(services, record=lambda: database.file.fault)
+    shut_outs = ShutOuts(database.begin, expel, link.shut_out)
+    await reserve.through(shut_outs.look)  # before anybody is let in
     desk.open(services)
     _keep(stack, keep_swept(database.begin, clock), room.keep_whole())
-    shut_outs = ShutOuts(database.begin, expel, link.shut_out)
-    await reserve.through(lambda: _go_on(services, runner, shut_outs))
-    watchers = Watchers(bus, runner.drives, others)
-    log_look = partial(look_at_log, ledger, others)
-    _keep(stack, keep_looking([runner.look, shut_outs.look, watchers.look, log_look]))
+    await reserve.through(lambda: _go_on(services, runner))
+    looks = Watchers(bus, runner.drives, others).look, partial(look_at_log, ledger, others)
+    _keep(stack, keep_looking([runner.look, shut_outs.look, *looks]))
     return Centre(services, certificate, address)
 
 
-async def _go_on(services: Services, runner: Runner, shut_outs: ShutOuts) -> None:
+async def _go_on(services: Services, runner: Runner) -> None:
     """Finish a continuation that was begun, let a restored log go on, and take up the jobs."""
-    await shut_outs.look()
     with suppress(InfrastructureError):  # a full disk is no reason not to start
         await runner.look()
     await services.continuing.finish()

@@ -12,21 +12,28 @@ from typing import Any
 import pytest
 
 from secureflow.application.claims import keep_looking
+from secureflow.application.shutouts import ShutOuts
 from secureflow.engines.ledger.setback import Hold
 from secureflow.server import centre as module
 from secureflow.server.centre import Centre, open_centre
+from secureflow.server.rpc import PartyDesk
+from secureflow.server.services import Services
 from secureflow.server.settings import ServerSettings
 from tests.contract.database.test_restore import new_centre
 
 
 @pytest.fixture
-async def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Centre]]:
+def settings(tmp_path: Path) -> ServerSettings:
+    made = ServerSettings.load(new_centre(tmp_path / "centre"))
+    return made.model_copy(update={"link": made.link.model_copy(update={"port": 0})})
+
+
+@pytest.fixture
+async def both(
+    settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[list[Centre]]:
     """Return two servers that look often at what the other did."""
     monkeypatch.setattr(module, "keep_looking", partial(keep_looking, interval=0.05))
-    made = await asyncio.to_thread(new_centre, tmp_path / "centre")
-    settings = ServerSettings.load(made)
-    link = settings.link.model_copy(update={"port": 0})
-    settings = settings.model_copy(update={"link": link})
     async with AsyncExitStack() as stack:
         yield [await open_centre(settings, stack, lambda: False) for _ in range(2)]
 
@@ -42,6 +49,28 @@ async def test_each_of_two_servers_sees_the_other(both: list[Centre]) -> None:
     async with both[0].services.begin() as unit:
         named = {beat.name for beat in await unit.claims.beats()}
     assert [named - others for others in seen] == [{name} for name in own]
+
+
+async def test_nobody_is_let_in_before_it_is_known_who_is_shut_out(
+    settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look takes all who are revoked for cut off: who came before it would stay."""
+    done: list[str] = []
+    opened, looked = PartyDesk.open, ShutOuts.look
+
+    def open_(desk: PartyDesk, services: Services) -> None:
+        done.append("open")
+        opened(desk, services)
+
+    async def look(outs: ShutOuts) -> None:
+        await looked(outs)
+        done.append("look")
+
+    monkeypatch.setattr(PartyDesk, "open", open_)
+    monkeypatch.setattr(ShutOuts, "look", look)
+    async with AsyncExitStack() as stack:
+        await open_centre(settings, stack, lambda: False)
+    assert done[:2] == ["look", "open"]
 
 
 async def test_a_log_that_goes_on_at_one_server_goes_on_at_the_other(both: list[Centre]) -> None:
