@@ -161,7 +161,18 @@ class Continuing:
             await self.restart(jobs)
 
     async def end_jobs(self) -> list[str]:
-        """Have every job that goes on end by name: the log was set back under it."""
+        """Have every job that goes on end by name: the log was set back under it.
+
+        One that another server takes a step further meanwhile is looked at again.
+        """
+        while True:
+            try:
+                return await self._end_jobs()
+            except SecureFlowError as error:
+                if error.code != "stale_version":
+                    raise
+
+    async def _end_jobs(self) -> list[str]:
         async with self._begin() as work:
             states = [s.value for s in JobState if not s.final and s is not JobState.DRAFT]
             jobs = [job for state in states for job in await every(work.jobs, state=state)]

@@ -6,18 +6,21 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
+from secureflow.application import continuing as module
 from secureflow.application.access import Principal
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import UNNUMBERED, Continuing
 from secureflow.application.deeds import Deeds
 from secureflow.application.ports import PendingLeaf
 from secureflow.application.setback import LogGuard
+from secureflow.application.windups import SET_BACK
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.organisations import Enrolment
 from secureflow.domain.origins import following
@@ -32,6 +35,7 @@ from tests.contract.database.conftest import LOG_KEY, ORIGIN
 from tests.contract.database.test_log import BANKS, notes, prove_all
 from tests.doubles import NotingDriver
 from tests.peers.setback import set_back
+from tests.unit.application.test_runner import JOB
 
 NOW = 1_700_000_000
 OPERATOR = Principal("admin", "admin", "", frozenset({Role.PLATFORM_ADMIN}), "")
@@ -393,6 +397,32 @@ async def test_what_was_done_after_the_set_back_follows_the_continuation(
         assert verify_inclusion(entry.hash, entry.index, 12, proof, root)
     await again.append(notes(3, 200))
     await prove_all(again)
+
+
+async def test_a_job_that_goes_on_while_it_is_ended_ends_all_the_same(
+    database: Database, ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another server drives it, and does not know yet."""
+    async with database.begin() as unit:
+        await unit.jobs.add(JOB)
+        await unit.commit()
+    listed = module.every
+
+    async def going_on(store: Any, **where: Any) -> Any:
+        found = await listed(store, **where)
+        if found:
+            monkeypatch.setattr(module, "every", listed)
+            async with database.begin() as unit:
+                job = await unit.jobs.get(JOB.id)
+                await unit.jobs.save(replace(job, progress={"round": 2}))
+                await unit.commit()
+        return found
+
+    monkeypatch.setattr(module, "every", going_on)
+    ending = Continuing(database.begin, ledger, LOG_KEY, NotingDriver(), lambda: NOW)
+    assert await ending.end_jobs() == [JOB.id]
+    async with database.begin() as unit:
+        assert (await unit.jobs.get(JOB.id)).progress == {"round": 2, SET_BACK: True}
 
 
 async def test_a_log_that_is_whole_or_begins_otherwise_is_not_continued(
