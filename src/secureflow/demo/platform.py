@@ -7,6 +7,7 @@ scenario and the survival tests all stand on it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import socket
@@ -31,6 +32,9 @@ from secureflow.server.initialise import initialise as initialise_server
 HOST = "127.0.0.1"
 TRUST_DOMAIN = "demo.secureflow.example"
 MODULE = ("-m", "secureflow")
+PORTS = range(20_000, 32_768)
+"""Below those that systems give to whoever asks for any: a server that is away for a moment would
+find its own taken."""
 
 
 @dataclass
@@ -255,11 +259,13 @@ class Platform:
 
 def free_ports(count: int) -> list[int]:
     """Return ports of the loopback address that nobody listens on now."""
-    listeners = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
+    free: list[int] = []
+    for port in secrets.SystemRandom().sample(PORTS, len(PORTS)):
+        if len(free) == count:
+            break
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
+            free.append(port)
+    return free
 
 
 def _edit(path: Path, changes: Mapping[str, Any]) -> None:

@@ -14,12 +14,14 @@ from pathlib import Path
 import grpc
 import pytest
 
+from secureflow.demo.platform import free_ports
 from secureflow.demo.processes import Process
 
 READY = "import sys, pathlib; pathlib.Path(sys.argv[1], 'ready.json').write_text('{}')"
 STARTER = """
 import sys, time
 from pathlib import Path
+from secureflow.demo.platform import free_ports
 from secureflow.demo.processes import Process
 here = Path(sys.argv[1])
 child = Process("child", ("-c", "import time; time.sleep(600)"), here, here / "log")
@@ -95,3 +97,11 @@ def _runs(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def test_ports_are_none_that_others_get_by_chance() -> None:
+    """A server that is killed and started again finds its own still free."""
+    drawn = free_ports(3)
+    assert len(set(drawn)) == 3
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert not any(int(given[0]) <= port <= int(given[1]) for port in drawn), (drawn, given)
