@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,18 @@ from typing import Any
 
 from tests.memory import in_memory
 
+_KEEPER = """
+import os, shutil, signal, sys
+sys.stdin.read()
+home, told = sys.argv[1:]
+try:
+    with open(f"{home}/data/postmaster.pid") as file:
+        os.kill(int(file.readline()), signal.SIGQUIT)
+except (OSError, ValueError):
+    pass
+shutil.rmtree(home, ignore_errors=True)
+os.unlink(told)
+"""
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/local/bin", "/usr/pgsql-*/bin")
 
 
@@ -55,6 +68,11 @@ class Cluster:
         """The URL of its `postgres` database."""
         return f"postgresql+psycopg://sf@/postgres?host={self.home}"
 
+    @property
+    def told(self) -> Path:
+        """The file that takes the output of its commands."""
+        return self.home.parent / f"{self.home.name}.out"
+
     def make(self) -> None:
         """Make its files."""
         if self.who:
@@ -80,7 +98,7 @@ class Cluster:
     def _run(self, command: str, *words: str) -> None:
         environment = {"PATH": f"{self.bin_dir}:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
         # Output goes to a file: a server that inherited a pipe would keep it open.
-        with (self.home.parent / f"{self.home.name}.out").open("w") as out:
+        with self.told.open("w") as out:
             subprocess.run(
                 (str(self.bin_dir / command), *words), check=True, cwd=self.home, env=environment,
                 stdout=out, stderr=out, timeout=100, **self.who,
@@ -93,15 +111,28 @@ def cluster(bin_dir: Path) -> Iterator[Cluster]:
     # A socket's path is short.
     home = Path(tempfile.mkdtemp(prefix="sf-pg-", dir=in_memory() or "/tmp"))
     one = Cluster(bin_dir, home)
+    with _kept(one):
+        try:
+            one.make()
+            one.start()
+            yield one
+        finally:
+            with suppress(subprocess.CalledProcessError):  # a test may have stopped it
+                one.stop()
+
+
+@contextmanager
+def _kept(cluster: Cluster) -> Iterator[None]:
+    """Have a process see to it that nothing is left, also of a run that is killed.
+
+    PostgreSQL is a daemon: it would stay. That process reads until we are gone.
+    """
+    command = (sys.executable, "-I", "-S", "-c", _KEEPER, str(cluster.home), str(cluster.told))
+    keeper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
-        one.make()
-        one.start()
-        yield one
+        yield
     finally:
-        with suppress(subprocess.CalledProcessError):  # a test may have stopped it
-            one.stop()
-        shutil.rmtree(home, ignore_errors=True)
-        (home.parent / f"{home.name}.out").unlink(missing_ok=True)
+        keeper.communicate()
 
 
 @contextmanager
