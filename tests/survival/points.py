@@ -10,6 +10,7 @@ import json
 import os
 import random
 import signal
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ ARMED = "armed.json"
 
 @dataclass(frozen=True)
 class Arming:
-    """Which process dies.
+    """Which process dies, or stands still.
 
     Args:
         process: its name, or `*` for all.
@@ -27,6 +28,7 @@ class Arming:
         seed: of the dice; the same point may be fatal again and again then.
         most: the most deaths of one process under this arming.
         share: of the steps, drawn by their names and the seed; each of their points counts.
+        stays: it does not die there, but stands still until it is disarmed.
     """
 
     process: str
@@ -35,6 +37,7 @@ class Arming:
     seed: int = 0
     most: int = 1_000
     share: float = 1.0
+    stays: bool = False
 
     def write(self, directory: Path) -> None:
         """Arm, with nobody dead yet: the processes see it at their next point."""
@@ -77,7 +80,11 @@ class Points:
         except OSError:
             return
         if armed.process in (self._process, "*") and self._fatal(armed, point):
-            self._die(point)
+            self._note(point)
+            if not armed.stays:
+                os.kill(os.getpid(), signal.SIGKILL)
+            while (self._directory / ARMED).exists():
+                time.sleep(0.01)
 
     def _fatal(self, armed: Arming, point: str) -> bool:
         if armed.kinds and not any(kind in point for kind in armed.kinds):
@@ -91,9 +98,8 @@ class Points:
         dice = random.Random(f"{armed.seed}/{self._process}/{len(known)}/{self._visits}/{point}")
         return len(known) < armed.most and dice.random() < armed.chance
 
-    def _die(self, point: str) -> None:
+    def _note(self, point: str) -> None:
         with (self._directory / f"{self._process}.deaths").open("a") as file:
             file.write(f"{point}\n")
             file.flush()
             os.fsync(file.fileno())
-        os.kill(os.getpid(), signal.SIGKILL)

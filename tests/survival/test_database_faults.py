@@ -26,7 +26,7 @@ from tests.contract.database import postgres
 from tests.contract.database.postgres import Cluster
 from tests.peers.database_faults import cut, locked, stopped
 from tests.survival.entry import BUSY
-from tests.survival.world import await_end, check_story, platform, standing, training
+from tests.survival.world import await_end, check_story, halting, platform, training
 
 PLAN = TrainingPlan(rounds=8, batch_size=64, learning_rate=0.1)
 WORDS = (
@@ -107,12 +107,10 @@ def run(place: Place, disturbance: Callable[[], AbstractContextManager[None]]) -
     server = place.platform.processes["server"]
     before = server.pid
     with place.platform.client("bank-a") as client:
-        job = client.jobs.submit(training(place.platform, PLAN)).id
-        for event in client.jobs.watch(job):
-            if event.kind == "round":
-                break
         with contextlib.ExitStack() as party:
-            party.enter_context(standing(place.platform.processes["bank-b"]))
+            halt = party.enter_context(halting(place.platform, "bank-b"))
+            job = client.jobs.submit(training(place.platform, PLAN)).id
+            halt()
             place.go_on = party.close
             with watched(place, job, client._connection.token), disturbance():
                 pass

@@ -14,16 +14,16 @@ from secureflow.demo.processes import stop_all
 from secureflow.domain.specs import Limits, TrainingPlan
 from secureflow.engines.ledger.ends import FINISHED
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk import Client
+from secureflow.sdk import Client, JobRequest
 from tests.peers import full_disk
 from tests.peers.full_disk import SmallDisk, wait_until
 from tests.survival.world import (
     MORTAL,
     await_end,
     check_story,
+    halting,
     own_entries,
     platform,
-    standing,
     training,
     verified,
 )
@@ -75,8 +75,7 @@ def test_a_job_waits_for_room_at_an_agent(
 ) -> None:
     request, wanted = training(place, PLAN, protection=protection), undisturbed(protection)
     with place.client("bank-a") as client:
-        job = client.jobs.submit(request).id
-        fill_in_mid_job(place, client, job, disk)
+        job = filled_in_mid_job(place, client, request, disk)
         wait_until(lambda: waits(client, job, "The disk of bank-b is full"), "bank-b does not wait")
         assert client.jobs.get(job).state == "running"
         disk.free()
@@ -92,8 +91,7 @@ def test_an_agent_without_room_ends_the_job_by_name_and_signs_its_end(
     reserve, limits = disk.inside(disk.folder / "agent.reserve"), Limits(patience_seconds=6)
     request = training(place, PLAN, protection="secagg", limits=limits)
     with place.client("bank-a") as client:
-        job = client.jobs.submit(request).id
-        fill_in_mid_job(place, client, job, disk)
+        job = filled_in_mid_job(place, client, request, disk)
         place.processes["bank-b"].kill()
         disk.start(place, "bank-b")
         ended = await_end(client, job)
@@ -130,8 +128,7 @@ def test_a_job_waits_for_room_in_the_artefact_store_or_ends_by_its_name(
     with place.client("bank-a") as client:
         for protection in ("sealed", "secagg"):
             request, wanted = training(place, PLAN, protection=protection), undisturbed(protection)
-            job = client.jobs.submit(request).id
-            fill_in_mid_job(place, client, job, store)
+            job = filled_in_mid_job(place, client, request, store)
             full = "The disk of the centre is full"
             wait_until(lambda: waits(client, job, full), "nobody waits")  # noqa: B023  at once
             assert client.jobs.get(job).state == "running"
@@ -140,8 +137,7 @@ def test_a_job_waits_for_room_in_the_artefact_store_or_ends_by_its_name(
             assert digest(ended) == wanted
             check_story(place, ended)
         impatient = replace(request, limits=Limits(patience_seconds=5))
-        job = client.jobs.submit(impatient).id
-        fill_in_mid_job(place, client, job, store)
+        job = filled_in_mid_job(place, client, impatient, store)
         ended = await_end(client, job)
         assert (ended.state, ended.error and ended.error["code"]) == ("failed", "disk_full")
         assert "The disk of the centre is full: its " in ended.error["message"]
@@ -151,16 +147,14 @@ def test_a_job_waits_for_room_in_the_artefact_store_or_ends_by_its_name(
     store.free()
 
 
-def fill_in_mid_job(place: Platform, client: Client, job: str, disk: SmallDisk) -> None:
-    """Fill a disk after a job's first round, and not after its last one."""
-    wait_until(lambda: rounds(client, job) >= 1, "no round")
-    with standing(place.processes["bank-b"]):
+def filled_in_mid_job(place: Platform, client: Client, request: JobRequest, disk: SmallDisk) -> str:
+    """Submit a job, and fill a disk after its first round and not after its last one."""
+    with halting(place, "bank-b") as halt:
+        job = client.jobs.submit(request).id
+        halt()
         disk.fill()
         assert client.jobs.get(job).state == "running"
-
-
-def rounds(client: Client, job: str) -> int:
-    return int(client.jobs.get(job).progress.get("round", 0))
+    return job
 
 
 def waits(client: Client, job: str, why: str) -> bool:

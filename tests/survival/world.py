@@ -8,8 +8,8 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,31 @@ def standing(process: Process) -> Iterator[None]:
         yield
     finally:
         kill_group(process.pid, signal.SIGCONT)
+
+
+@contextmanager
+def halting(platform: Platform, party: str) -> Iterator[Callable[[], None]]:
+    """Have a party stand still as it begins the second round of the job that is submitted next.
+
+    However slow this machine is, the job is in its middle then. The party goes on afterwards.
+
+    Yields:
+        what waits until it stands still.
+    """
+    points, process = platform.directory / "points", platform.processes[party]
+    Arming(party, (" 2 ",), stays=True).write(points)
+    with ExitStack() as stands:
+        stands.callback(disarm, points)
+
+        def halt() -> None:
+            until = time.monotonic() + 240.0
+            while not deaths(points, party):
+                assert time.monotonic() < until, f"{party} has begun no second round"
+                time.sleep(0.02)
+            stands.enter_context(standing(process))
+            disarm(points)
+
+        yield halt
 
 
 def await_end(client: Client, job: str, patience: float = 600.0) -> Job:
