@@ -120,7 +120,7 @@ def test_it_serves_announces_itself_and_stops_in_time(centre: Path, server: Proc
     assert json.loads((centre / "ready.json").read_text()) == server.facts
     page = (ROOT / "docs" / "deploy.md").read_text()
     (told,) = re.findall(r'^{"database".*}$', page, re.MULTILINE)
-    assert server.http.get("/readyz").json() == json.loads(told)
+    until(lambda: server.http.get("/readyz").json() == json.loads(told))
     metrics = server.http.get("/metrics").text
     assert [name for name in re.findall(r"`(secureflow_\w+)", page) if name not in metrics] == []
     headers = login(server, centre)

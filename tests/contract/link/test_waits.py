@@ -65,7 +65,7 @@ async def test_at_the_end_of_its_patience_it_ends_by_name(centre: Centre, tmp_pa
     disk = Disk(tmp_path)
     async with party(centre, handle=disk.handle):
         with pytest.raises(SecureFlowError) as caught:
-            await centre.ask("bank-a", "train", patience=0.5)
+            await centre.ask("bank-a", "train", patience=2.0)
         error = caught.value
         assert error.code == "disk_full"
         assert not isinstance(error, InfrastructureError)  # a party's word is no fault of ours
@@ -102,7 +102,7 @@ async def test_consent_waits_for_room_as_long_as_the_job_is_patient_and_no_longe
 ) -> None:
     """People may take days; a disk may not, and what it did is told by its name."""
     disk = Disk(tmp_path)
-    body = {"spec": {"limits": {"patience_seconds": 0.4}}}
+    body = {"spec": {"limits": {"patience_seconds": 2.0}}}
     request = Request("job_1/1/bank-a", "bank-a", "consent", body, None)
     async with party(centre, handle=disk.handle) as peer:
         with pytest.raises(SecureFlowError) as caught:
@@ -170,7 +170,7 @@ async def test_a_party_that_can_open_no_more_files_waits_and_is_named(
 
     async with party(centre, handle=always):
         with pytest.raises(SecureFlowError) as caught:
-            await centre.ask("bank-a", "train", seq=2, patience=0.4)
+            await centre.ask("bank-a", "train", seq=2, patience=2.0)
     assert caught.value.code == "too_many_files"
     assert caught.value.message == "bank-a has as many files open as it may."
     assert "LimitNOFILE" in caught.value.hint
@@ -319,7 +319,7 @@ async def test_an_artefact_store_that_stays_full_ends_the_request_by_name(
 
     async with party(centre, handle=storing) as peer:
         with pytest.raises(SecureFlowError) as caught:
-            await centre.ask("bank-a", "mask", patience=1.0)
+            await centre.ask("bank-a", "mask", patience=2.0)
     assert caught.value.code == "disk_full"
     assert caught.value.details["whose"] == "the centre"
 
