@@ -30,7 +30,7 @@ from tests.order import unit
 
 MARK = "SECUREFLOW_TESTED_BY"
 """In the environment of every process that a test starts, and of those that they start."""
-GRACE = 5.0
+GRACE = 30.0
 """Seconds for what is ending: a worker notices that its agent is gone, a thread is joined."""
 LASTING_THREADS = re.compile(r"_poll_wrapper|execnet|pytest_timeout|channel_spin|asyncio-waitpid")
 """Of libraries: gRPC's poller lives as long as the process, execnet talks to the other workers."""

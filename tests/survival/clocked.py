@@ -17,7 +17,7 @@ from secureflow.enclave import uploads
 from secureflow.engines.sealing import Opener
 from secureflow.server import certificate
 
-STALL = 1.0
+STALL = 3.0
 
 
 def main() -> None:

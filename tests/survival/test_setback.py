@@ -38,7 +38,7 @@ def until(deed: Callable[[], Any], patience: float = PATIENCE) -> Any:
 
 def run(place: Platform, name: str) -> Job:
     with place.client("bank-a") as client:
-        return await_end(client, client.jobs.submit(rehearsal(place, BANKS, 1, 30, name=name)).id)
+        return await_end(client, client.jobs.submit(rehearsal(place, BANKS, 1, 60, name=name)).id)
 
 
 def bundle_of(place: Platform, job: str) -> Any:
@@ -199,7 +199,7 @@ def test_an_agent_set_back_in_mid_job_says_so_and_the_job_ends_by_name(
     """A snapshot of the agent's whole folder, its mark included, comes back between two rounds."""
     owner, copy = place.parties["bank-b"], tmp_path / "agent"
     with place.client("bank-a") as client:
-        job = client.jobs.submit(rehearsal(place, BANKS, 400, 20))
+        job = client.jobs.submit(rehearsal(place, BANKS, 400, 60))
 
         def rounds() -> int:
             return int(client.jobs.get(job.id).progress.get("round", 0))
