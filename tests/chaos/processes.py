@@ -253,16 +253,27 @@ class Machines:
         return copies / "agent.db"
 
     def _settle(self, client: Client, seen: Observed, job: str) -> None:
-        """Wait until everybody is connected and no agent has a worker."""
+        """Wait until everybody is connected, no agent has a worker, and all know how it ended."""
         deadline = time.monotonic() + SETTLES_WITHIN
         while time.monotonic() < deadline:
             status = {one.party: one.connected for one in client.agents.links()}
             away = [party for party, connected in status.items() if not connected]
             seen.working = self._workers()
-            if not away and not seen.working:
+            if not away and not seen.working and not self._untold(job):
                 return
             time.sleep(0.1)
         seen.standstill += [f"{party} is not connected" for party in away]
+
+    def _untold(self, job: str) -> bool:
+        """Tell whether an agent goes on with the job: it asks now and then how it ended."""
+        for party in PARTIES:
+            store = Store(self._record(party))
+            try:
+                if store.is_running(job):
+                    return True
+            finally:
+                store.close()
+        return False
 
     def _workers(self) -> list[str]:
         """Return the children of agents: each computes for a job."""
