@@ -39,12 +39,12 @@ from secureflow.engines.training.noising import next_state
 from secureflow.engines.training.private import noise_shared
 from secureflow.kit.disk import Place, preallocate, writing
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.filedigest import file_digest
 from secureflow.kit.logging import get_logger
 from secureflow.kit.whole import flush_directory
 
 _FLOAT32 = 4
 _BLOCK = 1 << 18
-_READ = 1 << 20
 
 _log = get_logger(__name__)
 
@@ -94,7 +94,7 @@ class ModelFiles:
             if path in self._sound:
                 return path
             with writing(self._place):
-                if _digest(path) != digest:
+                if file_digest(path).hex() != digest:
                     _log.warning("model_damaged", job=job, message=f"{path} is made again")
                     path.unlink()
                     return None
@@ -260,14 +260,6 @@ def _rest_on(base: Path) -> None:
         os.fsync(file.fileno())
     flush_directory(base.parent)
     _keep_only(base)
-
-
-def _digest(path: Path) -> str:
-    hasher = blake3()
-    with path.open("rb", 0) as file:
-        while chunk := file.read(_READ):
-            hasher.update(chunk)
-    return hasher.hexdigest()
 
 
 def _sum(base: Path, update: NDArray[np.float32], part: Path) -> str:

@@ -26,7 +26,6 @@ from secureflow.adapters.datasources import (
     changed,
     commit,
     dataset_commitment,
-    file_digest,
     open_source,
     still_written,
 )
@@ -38,6 +37,7 @@ from secureflow.domain.statistics import StatisticsSpec
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.disk import TOO_MANY, exhausted, is_full
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.filedigest import file_digest
 
 LINE_BYTES = 8 << 20
 """Longest line either way; a spec with all its categories fits."""

@@ -24,7 +24,6 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 import yaml
-from blake3 import blake3
 
 from secureflow.adapters.database.connections import driver_url, held_file, shown_url
 from secureflow.adapters.database.dump import Dump, load
@@ -44,6 +43,7 @@ from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.filedigest import file_digest
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.pki import parse_certificate, write_private
 from secureflow.kit.recordmark import FILE as MARK
@@ -355,9 +355,7 @@ def _check_models(staging: Path) -> int:
     """Compare each model with its name; return how many there are."""
     folder, count = staging / "artifacts", 0
     for path in folder.iterdir() if folder.exists() else ():
-        hasher = blake3()
-        hasher.update_mmap(path)
-        if hasher.hexdigest() != path.name:
+        if file_digest(path).hex() != path.name:
             raise unreadable(path, "a model is not what its name says")
         count += 1
     return count

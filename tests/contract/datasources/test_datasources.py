@@ -201,7 +201,7 @@ def test_a_file_that_is_cut_short_while_it_is_hashed_kills_nobody(tmp_path: Path
     os.truncate(path, 1 << 30)
     hashing = (
         "import sys; from pathlib import Path\n"
-        "from secureflow.adapters.datasources.commitment import file_digest\n"
+        "from secureflow.kit.filedigest import file_digest\n"
         "print('begins', flush=True); print(file_digest(Path(sys.argv[1])).hex())"
     )
     child = subprocess.Popen(

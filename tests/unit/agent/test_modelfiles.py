@@ -80,13 +80,13 @@ async def test_a_sound_model_is_hashed_once_and_not_fetched_again(
     world = World(tmp_path / "agent")
     fetched = counted(world, monkeypatch)
     hashed: list[Path] = []
-    digest_of = modelfiles._digest
+    digest_of = modelfiles.file_digest
 
-    def hashing(path: Path) -> str:
+    def hashing(path: Path) -> bytes:
         hashed.append(path)
         return digest_of(path)
 
-    monkeypatch.setattr(modelfiles, "_digest", hashing)
+    monkeypatch.setattr(modelfiles, "file_digest", hashing)
     await world.admitted()
     for number in (1, 2):
         await world.round(number)

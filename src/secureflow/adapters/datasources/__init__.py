@@ -11,7 +11,6 @@ from secureflow.adapters.datasources.commitment import (
     check_unchanged,
     commit,
     dataset_commitment,
-    file_digest,
     still_written,
 )
 from secureflow.adapters.datasources.source import (
@@ -29,7 +28,6 @@ __all__ = [
     "check_unchanged",
     "commit",
     "dataset_commitment",
-    "file_digest",
     "open_source",
     "still_written",
 ]
