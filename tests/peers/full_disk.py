@@ -49,7 +49,7 @@ def _way() -> tuple[str, str]:
         return "", "no unshare (util-linux) on this machine"
     for options in ("-Urm", "-m"):  # the second needs to be root outside of a namespace, too
         words = ["unshare", options, "sh", "-c", "mount -t tmpfs -o size=1m tmpfs /tmp"]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode == 0:
             return options, ""
     return "", f"no user namespaces here: {done.stderr.strip()}"

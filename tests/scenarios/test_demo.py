@@ -134,7 +134,7 @@ def test_an_interrupted_demo_leaves_no_process(directory: Path, when: str) -> No
         assert len(processes_of(directory)) > 1
         demo.send_signal(signal.SIGINT)
         demo.stderr.read()
-        assert demo.wait(30) == 130
+        assert demo.wait(120) == 130
     await_nobody(directory)
 
 

@@ -91,7 +91,7 @@ def besieged(target: str, idle: int, half: int, most: int) -> Iterator[dict[str,
         yield json.loads(process.stdout.readline())
     finally:
         process.stdin.close()
-        process.wait(30)
+        process.wait(120)
         process.stdout.close()
 
 
@@ -166,10 +166,10 @@ def test_a_head_that_never_ends_is_not_waited_for(tmp_path: Path) -> None:
             b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow:",
             b"POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
         ):
-            plain = socket.create_connection((host, int(port)), 20)
+            plain = socket.create_connection((host, int(port)), 120)
             talk = plain if said is None else context.wrap_socket(plain, server_hostname=host)
             with talk:
-                talk.settimeout(20)
+                talk.settimeout(120)
                 if said:
                     talk.sendall(said)
                 assert ended(talk), said

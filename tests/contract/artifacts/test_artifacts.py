@@ -206,7 +206,7 @@ async def test_who_is_cancelled_while_a_file_is_opened_leaves_none_open(
 
     def slowly(made: Any) -> Any:
         loop.call_soon_threadsafe(begun.set)
-        assert go_on.wait(30)
+        assert go_on.wait(120)
         try:
             return made()
         finally:

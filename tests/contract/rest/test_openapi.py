@@ -63,7 +63,7 @@ def checked(
 
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: Any) -> None:
-        response = case.call(headers=headers, timeout=30)
+        response = case.call(headers=headers, timeout=120)
         case.validate_response(response, checks=CHECKS, headers=headers)
         if response.status_code >= 400:
             assert response.headers["content-type"] == [MEDIA_TYPE]

@@ -40,13 +40,13 @@ async def test_a_cancellation_during_the_replay_is_heard(tmp_path: Path) -> None
 
     def slow(job: Job) -> Script[dict[str, Any]]:
         begun.set()
-        assert released.wait(20)
+        assert released.wait(120)
         return script(job)
 
     async with world(tmp_path, Faults(), courier, played=slow) as one:
         await one.add()
         one.runner.start(JOB.id)
-        assert await asyncio.to_thread(begun.wait, 20)
+        assert await asyncio.to_thread(begun.wait, 120)
         await one.runner.cancel(JOB.id, "usr_1")
         released.set()
         assert (await one.ended()).state is JobState.CANCELLED

@@ -273,7 +273,7 @@ async def test_events_are_replayed_and_followed_to_the_end(stage: Stage) -> None
     await append(stage, "done", state="succeeded")
     await stage.finish(job, state=JobState.SUCCEEDED)
     await stage.bus.publish(f"job/{key}")
-    await asyncio.wait_for(watching, 5)
+    await asyncio.wait_for(watching, 120)
     assert [event.kind for event in seen] == ["state", "round", "done"]
     resumed = [event.kind async for event in jobs.events(ada, key, seen[0].id)]
     assert resumed == ["round", "done"]

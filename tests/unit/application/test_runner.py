@@ -34,7 +34,7 @@ async def test_the_loop_serves_while_a_script_works(tmp_path: Path) -> None:
         yield Now()
         loop.call_soon_threadsafe(working.set)
         # Only the event loop sets it: work on the loop itself would wait in vain.
-        return {"served": served.wait(20)}
+        return {"served": served.wait(120)}
 
     database = Database(migrated(tmp_path / "test.db"))
     await database.start()

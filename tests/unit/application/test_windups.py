@@ -102,7 +102,7 @@ class Centre:
             return await unit.jobs.get(JOB.id)
 
     async def until(self, true: Callable[[Job], bool]) -> Job:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not true(job := await self.job()):  # noqa: ASYNC110  what is durable is asked for
                 await asyncio.sleep(0.01)
         return job

@@ -64,7 +64,7 @@ def _start_one(directory: Path) -> None:
         "child", ("-I", "-S", "-c", READY, str(directory)), directory, directory / "log"
     )
     child.start()
-    assert child.wait(30) == 0
+    assert child.wait(120) == 0
     assert child.tail() == ""
     assert json.loads((directory / "ready.json").read_text()) == {}
 

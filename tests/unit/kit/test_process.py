@@ -61,7 +61,7 @@ def started() -> Iterator[Start]:
 
 
 def ended(process: subprocess.Popen[bytes]) -> bytes:
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 0
     return said or b""
 

@@ -33,7 +33,7 @@ def until(said: Path, line: str) -> list[str]:
 
 @pytest.mark.parametrize(("end", "code"), [("0", 0), ("7", 7), ("text", 1), ("error", 1)])
 def test_it_ends_as_python_does(end: str, code: int) -> None:
-    done = nursery.run(HERE, "end", end, timeout=30, environment={"ONLY": "this"})
+    done = nursery.run(HERE, "end", end, timeout=120, environment={"ONLY": "this"})
     assert (done.returncode, done.stdout.splitlines()[0]) == (code, "{'ONLY': 'this'}")
     assert done.stderr.splitlines()[-1:] == {
         "text": ["text"], "error": ["ValueError: error"]
@@ -48,9 +48,9 @@ def test_it_has_a_session_of_its_own_and_is_killed_by_itself(tmp_path: Path) -> 
     with pytest.raises(subprocess.TimeoutExpired):
         child.wait(0.01)
     child.kill()
-    assert child.wait(30) == -signal.SIGKILL
+    assert child.wait(120) == -signal.SIGKILL
     assert child.poll() == -signal.SIGKILL
-    assert nursery.run(HERE, "end", "0", timeout=30).returncode == 0
+    assert nursery.run(HERE, "end", "0", timeout=120).returncode == 0
 
 
 @pytest.mark.parametrize("alone", ["", "1"])
@@ -59,7 +59,7 @@ def test_its_workers_end_with_it(tmp_path: Path, alone: str) -> None:
     (worker,) = map(int, until(said, "works")[:-1])
     assert nursery.working(child.pid) == [worker]
     child.kill()
-    child.wait(30)
+    child.wait(120)
     deadline = time.monotonic() + 30
     while runs(worker):
         assert time.monotonic() < deadline
