@@ -41,6 +41,7 @@ from secureflow.application.windups import (
     decide,
     ends_by,
     leaves_pause,
+    note_cancellation,
     overtaken,
     script_of,
 )
@@ -186,12 +187,8 @@ class Runner:
 
         A paused job ends without its script.
         """
-        async with self._begin() as unit:
-            entity = await unit.jobs.get(job)
-            if entity.state.final:
-                return
-            await unit.jobs.save(replace(entity, progress={**entity.progress, "cancel": by}))
-            await unit.commit()
+        if not await note_cancellation(self._begin, job, by):
+            return
         if job in self._cancels:
             self._cancels[job].set()
         self.start(job)

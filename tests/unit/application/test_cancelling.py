@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from secureflow.application.ports import Request
+from secureflow.application.windups import note_cancellation
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Script
 from secureflow.kit.errors import SecureFlowError
@@ -50,6 +52,32 @@ async def test_a_cancellation_during_the_replay_is_heard(tmp_path: Path) -> None
         await one.runner.cancel(JOB.id, "usr_1")
         released.set()
         assert (await one.ended()).state is JobState.CANCELLED
+
+
+async def test_a_cancellation_meets_a_job_that_moves_on(tmp_path: Path) -> None:
+    """The job's row changes between the read and the write of whoever cancels: not once only."""
+    async with world(tmp_path, Faults()) as one:
+        await one.add()
+        begin, moves = one.database.begin, iter(range(5))
+
+        def meeting() -> Any:
+            unit = begin()
+            get = unit.jobs.get
+
+            async def read(key: str) -> Job:
+                found = await get(key)
+                if (step := next(moves, None)) is not None:
+                    async with begin() as other:
+                        job = await other.jobs.get(key)
+                        await other.jobs.save(replace(job, progress={"round": step}))
+                        await other.commit()
+                return found
+
+            unit.jobs.get = read  # type: ignore[method-assign]
+            return unit
+
+        assert await note_cancellation(meeting, JOB.id, "usr_1")
+        assert (await one.job()).progress == {"round": 4, "cancel": "usr_1"}
 
 
 async def test_a_second_cancellation_does_not_cut_off_the_clean_up(tmp_path: Path) -> None:
