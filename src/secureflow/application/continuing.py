@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from secureflow.application.access import Principal, require
 from secureflow.application.deeds import keep_answer
+from secureflow.application.driving import done_afresh
 from secureflow.application.jobs import Driver
 from secureflow.application.listing import every
 from secureflow.application.membership import (
@@ -165,12 +166,7 @@ class Continuing:
 
         One that another server takes a step further meanwhile is looked at again.
         """
-        while True:
-            try:
-                return await self._end_jobs()
-            except SecureFlowError as error:
-                if error.code != "stale_version":
-                    raise
+        return await done_afresh(self._end_jobs)
 
     async def _end_jobs(self) -> list[str]:
         async with self._begin() as work:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
+from typing import Any, Final, TypeVar
 
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -19,6 +20,7 @@ from secureflow.kit.pauses import Pauses
 FIRST: Final = 0.25
 """Seconds before the second try; each later pause is twice as long."""
 LONGEST: Final = 10.0
+T = TypeVar("T")
 
 
 class Backoff:
@@ -51,6 +53,22 @@ def passes(error: SecureFlowError) -> bool:
     `stale_version`: a person changed the job between a read of ours and a write.
     """
     return isinstance(error, InfrastructureError) or error.code == "stale_version"
+
+
+async def done_afresh(work: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
+    """Do a unit of work again while others change what it read before it writes (`stale_version`).
+
+    Args:
+        work: reads and writes in one unit of work.
+        tries: how often at most; None for as long as it takes.
+    """
+    numbers = count(1)
+    while True:
+        try:
+            return await work()
+        except SecureFlowError as error:
+            if error.code != "stale_version" or next(numbers) == tries:
+                raise
 
 
 def goes_on_by_itself(error: Mapping[str, Any] | None) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
-from secureflow.application.driving import goes_on_by_itself
+from secureflow.application.driving import done_afresh, goes_on_by_itself
 from secureflow.application.ports import Begin, Ledger
 from secureflow.application.scripts import retired
 from secureflow.domain.jobs import Job, JobState
@@ -23,8 +23,8 @@ SET_BACK: Final = "set_back"
 """Where the progress of a job says that the log was set back under it."""
 AWAITED_SECONDS: Final = 60.0
 """How long agents may take to dial in again after a start, to be told of the end."""
-TRIES: Final = 20
-"""How often a cancellation that met another write is noted again."""
+TRIES: Final = 21
+"""How often a cancellation that meets other writes is tried to be noted."""
 PRESENT_SECONDS: Final = 5.0
 """How long parties may be silent that are told of a cancellation."""
 
@@ -69,19 +69,17 @@ async def note_cancellation(begin: Begin, job: str, by: str) -> bool:
 
     A running job's row changes with each of its steps: between our read and our write, too.
     """
-    for last in (*(False,) * TRIES, True):
-        try:
-            async with begin() as unit:
-                entity = await unit.jobs.get(job)
-                if entity.state.final:
-                    return False
-                await unit.jobs.save(replace(entity, progress={**entity.progress, "cancel": by}))
-                await unit.commit()
-                return True
-        except SecureFlowError as error:
-            if last or error.code != "stale_version":
-                raise
-    raise AssertionError  # the last try returned or raised
+
+    async def noted() -> bool:
+        async with begin() as unit:
+            entity = await unit.jobs.get(job)
+            if entity.state.final:
+                return False
+            await unit.jobs.save(replace(entity, progress={**entity.progress, "cancel": by}))
+            await unit.commit()
+            return True
+
+    return await done_afresh(noted, TRIES)
 
 
 def cancellation(job: Job) -> SecureFlowError | None:
