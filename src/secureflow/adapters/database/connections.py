@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from secureflow.kit.heldfile import HeldFile
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one before it says `database_busy`."""
+_SWITCH_SECONDS = 2.0
+"""How long an opening waits for another one that makes the same new file."""
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -200,9 +204,9 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # A text that is no UTF-8 any more must not break the reading of every row beside it.
     getattr(connection, "driver_connection", connection).text_factory = decoded
     cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+    _use_wal(connection, cursor)
     for pragma in (
-        f"busy_timeout={int(BUSY_SECONDS * 1000)}",
-        "journal_mode=WAL",
         "synchronous=FULL",
         "cache_size=-4000",
         "wal_autocheckpoint=4000",  # pages: 16 MiB; each checkpoint is a second sync
@@ -210,6 +214,32 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _use_wal(connection: Any, cursor: Any) -> None:
+    """Use the write-ahead log, after whoever switches the same new file to it at this moment.
+
+    SQLite asks no busy handler here: two that switch hold what the other waits for, and one of
+    them is told so at once.
+    """
+    end = time.monotonic() + _SWITCH_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > end:
+                raise
+            _pause(connection, 0.01)
+        else:
+            return
+
+
+def _pause(connection: Any, seconds: float) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        time.sleep(seconds)
+    else:  # SQLAlchemy's stand-in for an asyncio driver: the event loop goes on meanwhile
+        connection.run_async(lambda _: asyncio.sleep(seconds))
 
 
 def _prepare_postgres(connection: Any, _record: Any) -> None:
