@@ -10,8 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import opendp.prelude as dp
 from numpy.typing import NDArray
+from opendp import combinators, measurements, transformations  # its prelude loads scikit-learn
+from opendp.domains import atom_domain, vector_domain
+from opendp.metrics import l1_distance, l2_distance, symmetric_distance
+from opendp.mod import enable_features
 
 from secureflow.adapters.statistics.sums import by_slot, fill, require
 from secureflow.domain.statistics import StatisticsSpec
@@ -19,7 +22,7 @@ from secureflow.engines.preparation import Columns
 from secureflow.engines.statistics import UNIT, OwnBounds, QueryLayout
 from secureflow.engines.statistics.rows import Part, Whole
 
-dp.enable_features("contrib")
+enable_features("contrib")
 
 _BATCHES = (1024, 32, 1)
 """Responses drawn in one call: a call costs about 0.1 ms."""
@@ -56,13 +59,13 @@ def _central(place: QueryLayout, query_parts: tuple[Part, ...], honest: int) -> 
     for slot, numbers in by_slot(place, query_parts):
         totals[slot] += add(numbers)
     z = place.privacy.multiplier
-    domain = dp.vector_domain(dp.atom_domain(T="i64"))
+    domain = vector_domain(atom_domain(T="i64"))
     if place.privacy.mechanism == "laplace":
-        measure: Any = dp.m.make_laplace(domain, dp.l1_distance(T="i64"), scale=place.scale)
+        measure: Any = measurements.make_laplace(domain, l1_distance(T="i64"), scale=place.scale)
         require(measure.map(place.l1) <= 1 / z, "Laplace noise")
     else:
         scale = place.share(honest)
-        measure = dp.m.make_gaussian(domain, dp.l2_distance(T="f64"), scale=scale)
+        measure = measurements.make_gaussian(domain, l2_distance(T="f64"), scale=scale)
         # ρ of one share of the noise; `honest` of them together have a part of it each.
         shares = honest if place.privacy.noise == "shared" else 1
         require(measure.map(place.l2) <= shares / (2 * z * z), "Gaussian noise")
@@ -71,8 +74,8 @@ def _central(place: QueryLayout, query_parts: tuple[Part, ...], honest: int) -> 
 
 def _values(place: QueryLayout, query_parts: tuple[Part, ...]) -> Whole:
     """Noise each value, then sum; the last part counts the rows, whose number is not hidden."""
-    domain = dp.vector_domain(dp.atom_domain(T="i64"))
-    measure: Any = dp.m.make_laplace(domain, dp.l1_distance(T="i64"), scale=place.value_scale)
+    domain = vector_domain(atom_domain(T="i64"))
+    measure: Any = measurements.make_laplace(domain, l1_distance(T="i64"), scale=place.value_scale)
     require(measure.map(place.value_width) <= 1 / place.privacy.multiplier, "noise on a value")
     totals = np.zeros(place.slots, np.int64)
     *values, count = query_parts
@@ -84,11 +87,11 @@ def _values(place: QueryLayout, query_parts: tuple[Part, ...]) -> Whole:
 
 def _responses(place: QueryLayout, part: Part) -> Whole:
     """Answer each value by k-ary randomised response, and count the answers."""
-    truth: Any = dp.m.make_randomized_response(list(range(place.choices)), place.truth)
+    truth: Any = measurements.make_randomized_response(list(range(place.choices)), place.truth)
     require(truth.map(1) <= 1 / place.privacy.multiplier, "randomised response")
     measures: dict[int, Any] = {1: truth}
     for size in _BATCHES[:-1]:
-        measures[size] = dp.c.make_composition([truth] * size)
+        measures[size] = combinators.make_composition([truth] * size)
     answered = np.zeros(place.choices, np.int64)
     values, counts = np.unique(part.slots - place.first, return_counts=True)
     for value, left in zip(values.tolist(), counts.tolist(), strict=True):
@@ -107,6 +110,6 @@ def _clamped_sum() -> Any:
 
 def clamped_sum(bound: int) -> Any:
     """Return the library's sum of numbers clamped to ±bound."""
-    domain, metric = dp.vector_domain(dp.atom_domain(T="i64")), dp.symmetric_distance()
-    library: Any = dp.t  # its `then_` constructors have no types
+    domain, metric = vector_domain(atom_domain(T="i64")), symmetric_distance()
+    library: Any = transformations  # its `then_` constructors have no types
     return library.make_clamp(domain, metric, (-bound, bound)) >> library.then_sum()
