@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from peers import clocks
 from sqlalchemy.engine import make_url
 
+from secureflow.kit import archive
 from tests.contract.database import postgres
 from tests.leaks import Leaks
 from tests.memory import in_memory
@@ -66,6 +67,14 @@ def _logging() -> Iterator[None]:
     root.setLevel(level)
     logging.captureWarnings(False)
     structlog.configure(**config)
+
+
+@pytest.fixture(scope="module")
+def quick_passphrases() -> Iterator[None]:
+    """Stretch passphrases less: how far, `tests/unit/kit/test_archive.py` shows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive, "_WORK", 1 << 4)
+        yield
 
 
 def _told() -> str:

@@ -37,8 +37,10 @@ from secureflow.demo.processes import Process
 ROOT = Path(__file__).parents[1]
 LOADED = (
     "secureflow.adapters.accounting.process",
+    "secureflow.adapters.datasources.csv_file",
+    "secureflow.adapters.datasources.parquet_file",
     "secureflow.adapters.frameworks",
-    "secureflow.adapters.statistics",
+    "secureflow.adapters.statistics.opendp",
     "secureflow.agent.counting",
     "secureflow.agent.main",
     "secureflow.agent.worker",
@@ -47,7 +49,8 @@ LOADED = (
     "secureflow.enclave.main",
     "secureflow.engines.training.federated",
     "secureflow.server.main",
-    *("aiosqlite", "h11", "psycopg", "uvicorn.protocols.http.auto"),
+    *("aiosqlite", "anyio._backends._asyncio", "dp_accounting.pld", "h11", "psycopg"),
+    *("pyarrow.dataset", "uvicorn.protocols.http.auto"),
 )
 WORKERS = {"secureflow.agent.worker", "secureflow.adapters.accounting.process"}
 """What a nurse forks in place of `python -I -m MODULE`."""

@@ -38,6 +38,7 @@ from secureflow.server.restore import restore, restore_in_place
 from secureflow.server.settings import ServerSettings
 from tests.contract.database.test_log import BANKS
 
+pytestmark = pytest.mark.usefixtures("quick_passphrases")
 PHRASE = "four words of luck"
 DOMAIN = "log.example"
 MODEL = b"weights"

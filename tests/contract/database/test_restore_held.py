@@ -6,6 +6,8 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from secureflow.application.continuing import Continuing
 from secureflow.application.setback import LogGuard
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
@@ -16,6 +18,8 @@ from secureflow.server.restore import restore
 from secureflow.server.settings import ServerSettings
 from tests.contract.database.test_restore import PHRASE, centre, grow, template  # noqa: F401
 from tests.doubles import NotingDriver
+
+pytestmark = pytest.mark.usefixtures("quick_passphrases")
 
 
 async def _seen(config: Path, *members: str, head: str = "") -> Hold | None:

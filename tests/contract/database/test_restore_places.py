@@ -35,6 +35,8 @@ from tests.contract.database.test_restore import (  # noqa: F401
     template,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_passphrases")
+
 
 def told(config: Path) -> dict[str, Any]:
     read: dict[str, Any] = yaml.safe_load(config.read_text())

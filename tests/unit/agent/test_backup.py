@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.agent.store import Store
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
-from secureflow.kit import archive
 from secureflow.kit.archive import Backup, write_backup
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -34,7 +33,7 @@ from secureflow.kit.pki import write_private
 from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import read_mark
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_passphrases")]
 
 PHRASE = "four words of luck"
 KEY = SigningKey.from_seed(b"a" * 32)
@@ -53,14 +52,6 @@ def own_leaf(
     signed = sign_leaf(body, key)
     bundle = {"leaf": signed.json(), "document": {"n": number}, "salt": salt.hex()}
     return OwnLeaf(signed.hash(), f"job_{number}", kind, bundle)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    """Stretch passphrases less: how far, `tests/unit/kit/test_archive.py` shows."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive, "_WORK", 1 << 4)
-        yield
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import write_private
 from secureflow.server.initialise import initialise
 
+pytestmark = pytest.mark.usefixtures("quick_passphrases")
 PHRASE = "four words of luck"
 
 
