@@ -254,7 +254,7 @@ async def test_every_renewal_is_a_leaf_and_told_to_its_owner(stage: Stage, tmp_p
     first, key = (await organisations.admitted(agent)).serial, new_link_key()
     chain = await organisations.renew(agent, make_csr(key))
     mine = CredentialFiles.create(tmp_path / "mine", organisations.ca, key, chain)
-    mine.install(await organisations.renew(agent, mine.request()))
+    mine.install(await organisations.renew(agent, mine.request()), stage.now[0])
     assert mine.foreign(await organisations.certificates(agent)) == []
     stolen = parse_certificate(await renew(stage, **request_of(stage)))
     (found,) = mine.foreign(await organisations.certificates(agent))

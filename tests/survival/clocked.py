@@ -12,8 +12,9 @@ import signal
 import sys
 from pathlib import Path
 
-from secureflow.adapters.link import revival, streams
-from secureflow.enclave import uploads
+from secureflow.adapters.link import backoff, revival, streams
+from secureflow.agent import overdue
+from secureflow.enclave import endings, uploads
 from secureflow.engines.sealing import Opener
 from secureflow.server import certificate
 
@@ -25,7 +26,8 @@ def main() -> None:
     from secureflow.cli.main import main as command
 
     streams.PING = 0.3  # type: ignore[misc]
-    revival.AGAIN = 1.0  # type: ignore[misc]
+    revival.AGAIN = backoff.LAST = 1.0  # type: ignore[misc]
+    overdue.INTERVAL = endings.INTERVAL = 0.5  # type: ignore[misc]
     certificate.CHECK_SECONDS = 0.5
     uploads.STALL = STALL  # type: ignore[misc]
     order = Path(sys.argv[-1]).parent / "stop"

@@ -129,7 +129,13 @@ def _put_together(
     read = rules(settings)
     credentials = CredentialFiles(settings.directory)
     credentials()  # `not_enrolled` before anything runs
-    uplink = Uplink(credentials, lambda error: link.doubt(error))  # noqa: PLW0108  made later
+
+    def doubted(error: SecureFlowError) -> None:
+        if error.code == "certificate_not_valid_now":
+            credentials.forget_before()
+        link.doubt(error)
+
+    uplink = Uplink(lambda: credentials.at(system_clock()), doubted)
     link = Link(
         settings.link,
         credentials,

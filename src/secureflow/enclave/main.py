@@ -69,7 +69,7 @@ async def serve(settings: EnclaveSettings) -> None:
     worker = Worker(attester, link, lambda: place, system_clock)
     uplink = UplinkServer(
         f"{settings.uplink.bind}:{settings.uplink.port}",
-        credentials,
+        lambda: credentials.at(system_clock()),
         identity.trust_domain,
         worker.uploads,
         clock=system_clock,

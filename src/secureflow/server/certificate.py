@@ -50,7 +50,7 @@ class ServerCertificate:
         credentials, now = self.credentials(), self._clock()
         if not credentials.due(now) and now >= credentials.span[0]:
             return False
-        self.credentials.install(self._issue(self.credentials.request()))
+        self.credentials.install(self._issue(self.credentials.request()), now)
         return True
 
     async def keep_fresh(self) -> None:

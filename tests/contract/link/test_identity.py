@@ -183,9 +183,36 @@ async def test_a_certificate_for_another_key_is_not_installed(centre: Centre) ->
     credentials.request()
     for wrong, code in ((other, "certificate_foreign"), ("None", "certificate_malformed")):
         with pytest.raises(SecureFlowError) as caught:
-            credentials.install(wrong)
+            credentials.install(wrong, now())
         assert caught.value.code == code
         assert credentials() == before
+
+
+async def test_a_certificate_of_the_future_leaves_other_parties_the_one_of_before(
+    centre: Centre,
+) -> None:
+    """A centre whose clock is a day ahead issues it: enclaves and agents go by clocks of theirs."""
+    uri, day = "spiffe://consortium.example/org/bank-a/agent/a1", 25 * 3600
+    credentials = centre.pki.agent("bank-a")
+
+    def renewed(ahead: int) -> Credentials:
+        at = now() + ahead
+        credentials.install(centre.pki.authority.issue(credentials.request(), uri, at), now())
+        return credentials()
+
+    first = credentials()
+    for _ in range(2):
+        ahead = renewed(day)
+        assert credentials.at(now()) == first != ahead
+        assert credentials.at(now() + day) == ahead
+    right = renewed(0)
+    assert credentials.at(now()) == credentials.at(now() + 10 * day) == right
+    renewed(day)
+    assert credentials.at(now()) == right
+    credentials.forget_before()
+    assert credentials.at(now()) == credentials() != right
+    renewed(day)  # nothing holds here any more: there is nothing to keep
+    assert credentials.at(now()) == credentials()
 
 
 async def test_renewed_credentials_serve_the_next_handshake(centre: Centre) -> None:
@@ -195,7 +222,7 @@ async def test_renewed_credentials_serve_the_next_handshake(centre: Centre) -> N
     chain = centre.pki.authority.issue(
         centre.credentials.request(), uri, now(), dns=["secureflow-server"]
     )
-    centre.credentials.install(chain)
+    centre.credentials.install(chain, now())
     assert await _served(centre) != old.certificate
     assert await _served(centre) == _leaf(centre.credentials().certificate)
     async with party(centre):
@@ -332,10 +359,10 @@ def test_a_renewal_changes_neither_name_nor_authority(pki: Pki, tmp_path: Path) 
     }
     for name, authority in others.items():
         with pytest.raises(SecureFlowError) as caught:
-            credentials.install(authority.issue(csr, name, now()))
+            credentials.install(authority.issue(csr, name, now()), now())
         assert caught.value.code == "certificate_foreign"
         assert credentials() == before
-    credentials.install("allow: all\n" + pki.authority.issue(csr, uri, now()))
+    credentials.install("allow: all\n" + pki.authority.issue(csr, uri, now()), now())
     assert credentials() != before
     assert b"allow" not in credentials().key + credentials().certificate
 

@@ -362,7 +362,8 @@ async def test_an_upload_that_the_enclaves_clock_refuses_goes_on_with_a_new_cert
             one.credentials.install(
                 pki.authority.issue(
                     one.credentials.request(), f"spiffe://{DOMAIN}/org/bank-a/agent/a1", now()
-                )
+                ),
+                now(),
             )
 
         assert world._server is not None

@@ -2,8 +2,10 @@
 
 `DIR/link.pem` holds the private key and the certificate chain in one 0600 file, so that a renewal
 replaces both or neither; `DIR/ca.pem` holds the pinned authority. A renewal makes a new key, which
-waits in `DIR/link.next` until its certificate arrives. `DIR/link.asked` names the keys for which
-certificates were asked here: one that was issued for another key was asked for by somebody else.
+waits in `DIR/link.next` until its certificate arrives. Where a centre whose clock is ahead issued
+one that has not begun here, `DIR/link.before` is the `link.pem` of before: other parties, whose
+clocks are right, take that one. `DIR/link.asked` names the keys for which certificates were asked
+here: one that was issued for another key was asked for by somebody else.
 """
 
 from __future__ import annotations
@@ -59,6 +61,11 @@ class Credentials:
         """Unix seconds from and until which the leaf is valid."""
         leaf = self.leaf
         return int(leaf.not_valid_before_utc.timestamp()), int(leaf.not_valid_after_utc.timestamp())
+
+    def holds(self, now: int) -> bool:
+        """Tell whether the leaf is valid at a time."""
+        start, end = self.span
+        return start <= now <= end
 
     def due(self, now: int) -> bool:
         """Tell whether less than a third of the leaf's life is left."""
@@ -149,6 +156,28 @@ class CredentialFiles:
         self._cached = (stamp, known)
         return known
 
+    def at(self, now: int) -> Credentials:
+        """Return what to show to other parties: the newest credentials that hold at this time.
+
+        The newest of all where none do.
+
+        Raises:
+            SecureFlowError: those of the newest.
+        """
+        newest = self()
+        if newest.holds(now):
+            return newest
+        try:
+            before = self._read(read_private(self._directory / "link.before"), self.authority())
+        except (OSError, SecureFlowError):  # none is kept, or it is damaged
+            return newest
+        return before if before.holds(now) else newest
+
+    def forget_before(self) -> None:
+        """Keep the newest credentials alone: somebody calls those of before run out."""
+        with writing(Place(self._directory, "own files")):
+            (self._directory / "link.before").unlink(missing_ok=True)
+
     def authority(self) -> str:
         """Return the pinned authority (PEM), read from its file.
 
@@ -225,8 +254,12 @@ class CredentialFiles:
             self._remember(key_digest(load_pem_x509_csr(csr.encode("ascii"))))
         return csr
 
-    def install(self, certificate: str) -> None:
+    def install(self, certificate: str, now: int) -> None:
         """Replace key and certificate together by the requested ones, for the same identity.
+
+        Args:
+            certificate: the chain (PEM) that the centre sent.
+            now: unix seconds, by this machine's clock.
 
         Raises:
             SecureFlowError: `certificate_foreign`, `certificate_malformed`; the old ones stay.
@@ -241,8 +274,13 @@ class CredentialFiles:
                 f"The certificate that the server sent is for {new}, not for {old}.",
                 "Keep the old certificate and tell the operator.",
             )
-        fresh = self._directory / "link.pem.new"
+        fresh, before = self._directory / "link.pem.new", self._directory / "link.before"
+        begun = parse_certificate(certificate).not_valid_before_utc.timestamp() <= now
         with writing(Place(self._directory, "own files")):
+            if begun or known.holds(now):
+                before.unlink(missing_ok=True)
+            if not begun and known.holds(now):
+                write_private(before, known.key + known.certificate)
             fresh.unlink(missing_ok=True)
             write_private(fresh, pair)
             os.replace(fresh, self._directory / "link.pem")  # noqa: PTH105  atomic, and says so

@@ -300,7 +300,7 @@ class Link:
         csr = self._credentials.request()
         reply = await self.call("certificate.renew", {"csr": csr})
         chain = reply.get("certificate") if isinstance(reply, dict) else None
-        self._credentials.install(str(chain))
+        self._credentials.install(str(chain), self._clock())
         _log.info("certificate_renewed")
 
     def dial(self) -> grpc.aio.Channel:

@@ -77,8 +77,7 @@ class Revival:
         return await asyncio.to_thread(self._explain, error)
 
     def _holds(self, at: int) -> bool:
-        start, end = self._credentials().span
-        return start <= at <= end
+        return self._credentials().holds(at)
 
     def _explain(self, error: SecureFlowError) -> SecureFlowError | None:
         self._credentials.check()
@@ -115,7 +114,7 @@ class Revival:
         leaf = self._credentials().leaf
         csr = self._credentials.request()
         chain = renewed(self._way.server, authority, spiffe_id(leaf), csr, sign)
-        self._credentials.install(chain)
+        self._credentials.install(chain, self._clock())
 
 
 def expired(credentials: CredentialFiles, now: int, next_step: str) -> SecureFlowError:

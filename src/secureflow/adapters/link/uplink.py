@@ -70,7 +70,7 @@ class UplinkServer:
 
     Args:
         bind: `host:port`; port 0 picks a free one.
-        credentials: returns the newest credentials.
+        credentials: returns the newest credentials that hold now.
         trust_domain: the SPIFFE trust domain of every peer.
         handler: opens and folds.
         clock: unix seconds.
@@ -167,7 +167,7 @@ class Uplink:
     """A party's way to enclaves; one connection per address is kept open between rounds.
 
     Args:
-        credentials: returns the newest credentials.
+        credentials: returns the newest credentials that hold now.
         doubt: told that the enclave calls them run out; may have them renewed.
     """
 
