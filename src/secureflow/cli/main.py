@@ -90,6 +90,9 @@ def main() -> None:
     """Run the command line and exit with its code."""
     code = run(sys.argv[1:])
     leave()
+    # CPython ends itself by SIGINT, whatever the exit code, where Ctrl-C once passed through the
+    # execution of a text (dataclasses at an import) and none was executed since.
+    exec("")  # noqa: S102
     sys.exit(code)
 
 

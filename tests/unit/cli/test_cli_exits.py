@@ -109,6 +109,17 @@ def test_an_interrupt_is_130(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli("user", "me")[0] == 130
 
 
+def test_an_interrupt_in_the_middle_of_an_import_is_130(tmp_path: Path) -> None:
+    """`python -m` would end by SIGINT: dataclasses execute texts, and CPython notes those."""
+    (tmp_path / "interrupted.py").write_text(
+        "from secureflow.cli import main\n"
+        "main._call = lambda _: exec('raise KeyboardInterrupt')\n"
+        "main.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-m", "interrupted"], cwd=tmp_path, check=False)
+    assert ended.returncode == 130
+
+
 @pytest.mark.parametrize("process", ["server", "enclave", "agent"])
 def test_processes_end_with_the_same_codes(cli: Any, tmp_path: Path, process: str) -> None:
     code, out, err = cli(process, "start", "--config", tmp_path / "none.yaml")

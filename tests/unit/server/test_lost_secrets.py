@@ -46,7 +46,8 @@ async def test_a_token_that_nobody_heard_of_ends_when_it_is_asked_for_again(api:
     )
     assert (another.status_code, another.json()["code"]) == (409, "idempotency_conflict")
     await tokens.authenticate(told["token"])
-    assert told["token"].split("_")[-1] not in str(api.stage.database.tables)
+    secret = told["token"].split("_", 2)[-1]  # which may hold underscores
+    assert secret not in str(api.stage.database.tables)
 
 
 async def test_an_enrolment_that_nobody_heard_of_ends_and_counts_no_more(api: Api) -> None:
