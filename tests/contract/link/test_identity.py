@@ -209,6 +209,13 @@ async def test_a_certificate_of_the_future_leaves_other_parties_the_one_of_befor
     assert credentials.at(now()) == credentials.at(now() + 10 * day) == right
     renewed(day)
     assert credentials.at(now()) == right
+    kept = credentials._directory / "link.before"
+    whole = kept.read_bytes()
+    for damaged in (b"", b"\0" * 99, whole[: len(whole) // 2], whole * 20_000):
+        kept.write_bytes(damaged)
+        assert credentials.at(now()) == credentials() != right
+    kept.write_bytes(whole)
+    assert credentials.at(now()) == right
     credentials.forget_before()
     assert credentials.at(now()) == credentials() != right
     renewed(day)  # nothing holds here any more: there is nothing to keep

@@ -113,6 +113,7 @@ class CredentialFiles:
         with writing(Place(directory, "own files")):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             (directory / "link.pem").unlink(missing_ok=True)  # of one that was cut off
+            (directory / "link.before").unlink(missing_ok=True)  # of another identity
             write_whole(directory / "ca.pem", ca.encode("ascii"), 0o666)
             write_private(directory / "link.pem", pair)
             made._remember(key_digest(parse_certificate(certificate)))
@@ -169,9 +170,9 @@ class CredentialFiles:
             return newest
         try:
             before = self._read(read_private(self._directory / "link.before"), self.authority())
+            return before if before.holds(now) else newest
         except (OSError, SecureFlowError):  # none is kept, or it is damaged
             return newest
-        return before if before.holds(now) else newest
 
     def forget_before(self) -> None:
         """Keep the newest credentials alone: somebody calls those of before run out."""
@@ -277,9 +278,10 @@ class CredentialFiles:
         fresh, before = self._directory / "link.pem.new", self._directory / "link.before"
         begun = parse_certificate(certificate).not_valid_before_utc.timestamp() <= now
         with writing(Place(self._directory, "own files")):
-            if begun or known.holds(now):
+            if begun:
                 before.unlink(missing_ok=True)
-            if not begun and known.holds(now):
+            elif known.holds(now):
+                before.unlink(missing_ok=True)
                 write_private(before, known.key + known.certificate)
             fresh.unlink(missing_ok=True)
             write_private(fresh, pair)
