@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.processes import step_back
-from secureflow.agent.main import serve
+from secureflow.agent.edge.main import serve
 from secureflow.agent.settings import AgentSettings
 from secureflow.demo.processes import Process
 from secureflow.domain.schemas import DatasetConfig

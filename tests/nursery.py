@@ -41,9 +41,9 @@ LOADED = (
     "secureflow.adapters.datasources.parquet_file",
     "secureflow.adapters.frameworks",
     "secureflow.adapters.statistics.opendp",
-    "secureflow.agent.counting",
-    "secureflow.agent.main",
-    "secureflow.agent.worker",
+    "secureflow.agent.compute.counting",
+    "secureflow.agent.edge.main",
+    "secureflow.agent.compute.worker",
     "secureflow.application.reports",
     "secureflow.cli.main",
     "secureflow.enclave.main",
@@ -52,7 +52,7 @@ LOADED = (
     *("aiosqlite", "anyio._backends._asyncio", "dp_accounting.pld", "h11", "psycopg"),
     *("pyarrow.dataset", "uvicorn.protocols.http.auto"),
 )
-WORKERS = {"secureflow.agent.worker", "secureflow.adapters.accounting.process"}
+WORKERS = {"secureflow.agent.compute.worker", "secureflow.adapters.accounting.process"}
 """What a nurse forks in place of `python -I -m MODULE`."""
 ADOPT_THEMSELVES = {"tests.survival.entry", "tests.peers.enter_disk"}
 """What forks or becomes another process, which has its own nurse."""

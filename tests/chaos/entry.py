@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from secureflow.agent import approvals
-from secureflow.agent.main import run
+from secureflow.agent.edge.main import run
+from secureflow.agent.verbs import approvals
 
 
 def main(arguments: list[str]) -> int:

@@ -32,13 +32,14 @@ from secureflow.adapters.database import connections
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.tee import SimulatedPlatform, code_measurement, simulated
-from secureflow.agent import approvals, trainer
-from secureflow.agent import main as agent_main
-from secureflow.agent.charter import CharterDesk
-from secureflow.agent.publications import declaration, keep_lineage
+from secureflow.agent.compute import trainer
+from secureflow.agent.compute.worker import Worker
+from secureflow.agent.edge import main as agent_main
+from secureflow.agent.owner.publications import declaration, keep_lineage
+from secureflow.agent.record.store import Store
 from secureflow.agent.settings import AgentSettings
-from secureflow.agent.store import Store
-from secureflow.agent.worker import Worker
+from secureflow.agent.verbs import approvals
+from secureflow.agent.witness.charter import CharterDesk
 from secureflow.application.access import Principal
 from secureflow.application.claims import keep_looking
 from secureflow.domain.charter import SignedCharter

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from secureflow.agent.store import Store
+from secureflow.agent.record.store import Store
 from secureflow.demo.platform import MODULE, Platform, free_ports
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.noise import NoiseWish

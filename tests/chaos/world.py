@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from secureflow.agent.store import Store
+from secureflow.agent.record.store import Store
 from secureflow.domain.jobs import JobState
 from secureflow.engines.privacy import BudgetLedger, Limit
 from secureflow.kit.errors import SecureFlowError

@@ -17,11 +17,11 @@ from peers.accounting import InlineAccountant
 from secureflow.adapters.datasources import dataset_commitment
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import DcapVerifier, SimulatedAttester, SimulatedPlatform
-from secureflow.agent.attestation import appraisal_policy
-from secureflow.agent.publications import declaration, keep_lineage
+from secureflow.agent.edge.wiring import Assembly, Outside, assemble
+from secureflow.agent.owner.publications import declaration, keep_lineage
+from secureflow.agent.record.store import Store
 from secureflow.agent.settings import AgentSettings, AttestationSettings, ConsentSettings
-from secureflow.agent.store import Store
-from secureflow.agent.wiring import Assembly, Outside, assemble
+from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.policies import Policy
 from secureflow.domain.schemas import DatasetConfig

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from peers.private_jobs import PARTIES, private_value
 
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
-from secureflow.agent.derivation import training_seed
+from secureflow.agent.compute.derivation import training_seed
 from secureflow.domain.specs import TrainingSpec, parse
 from secureflow.enclave.models import GlobalModel
 from secureflow.enclave.rounds import _accumulator

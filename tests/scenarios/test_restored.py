@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from secureflow.agent import api
-from secureflow.agent import backup as agent_backups
+from secureflow.agent.owner import backup as agent_backups
 from secureflow.demo.data import private_features
 from secureflow.demo.platform import Platform
 from secureflow.demo.processes import stop_all

@@ -13,11 +13,11 @@ from peers.agent_world import JOB, ORIGIN, World
 
 from secureflow.adapters.link.desk import MAX_OPEN, Desk
 from secureflow.adapters.link.messages import Standing
-from secureflow.agent.accusations import MAX_ACCUSATIONS, accuse
-from secureflow.agent.commands import Commands
-from secureflow.agent.control import MAX_LINE
-from secureflow.agent.inbox import MAX_WAITING, Inbox
-from secureflow.agent.witness import MAX_EVIDENCE_FILES
+from secureflow.agent.edge.commands import Commands
+from secureflow.agent.edge.control import MAX_LINE
+from secureflow.agent.owner.inbox import MAX_WAITING, Inbox
+from secureflow.agent.verbs.accusations import MAX_ACCUSATIONS, accuse
+from secureflow.agent.witness.witness import MAX_EVIDENCE_FILES
 from secureflow.domain.specs import dump
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint

@@ -14,7 +14,7 @@ import pytest
 from peers.agent_world import ALLOW, JOB, ME, NOW, ORIGIN, World
 
 from secureflow.adapters.tee import SimulatedPlatform
-from secureflow.agent import witness
+from secureflow.agent.witness import witness
 from secureflow.domain.specs import dump, spec_digest
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint

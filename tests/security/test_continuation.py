@@ -13,10 +13,10 @@ from unittest.mock import AsyncMock
 import pytest
 from peers.agent_world import JOB, ME, ORIGIN, World
 
-from secureflow.agent.budgets import LEAF as BUDGET
-from secureflow.agent.continuing import ACCUSED, AGAIN, SIGNED, Continuer
-from secureflow.agent.headwatch import HeadWatch
-from secureflow.agent.records import JobRecord, OwnLeaf
+from secureflow.agent.owner.budgets import LEAF as BUDGET
+from secureflow.agent.record.records import JobRecord, OwnLeaf
+from secureflow.agent.witness.continuing import ACCUSED, AGAIN, SIGNED, Continuer
+from secureflow.agent.witness.headwatch import HeadWatch
 from secureflow.application import continuing
 from secureflow.application.continuing import AT_ONCE, MAX_WEIGHT, Continuing
 from secureflow.domain.charter import Charter, SignedCharter

@@ -17,7 +17,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from secureflow.agent.requests import UplinkAddress
+from secureflow.agent.verbs.requests import UplinkAddress
 from secureflow.application.datasets import Description
 from secureflow.application.replies import checked_reply
 from secureflow.application.reports import render

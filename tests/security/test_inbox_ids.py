@@ -19,12 +19,12 @@ import pytest
 from peers.agent_world import JOB, NOW, World
 from peers.tally_world import TallyWorld
 
-from secureflow.agent import inbox as inbox_module
-from secureflow.agent.commands import Commands
-from secureflow.agent.inbox import Inbox, item_id
-from secureflow.agent.records import InboxItem
-from secureflow.agent.schema import MIGRATIONS
-from secureflow.agent.store import Store
+from secureflow.agent.edge.commands import Commands
+from secureflow.agent.owner import inbox as inbox_module
+from secureflow.agent.owner.inbox import Inbox, item_id
+from secureflow.agent.record.records import InboxItem
+from secureflow.agent.record.schema import MIGRATIONS
+from secureflow.agent.record.store import Store
 from secureflow.cli.decision import asked, screen
 from secureflow.domain.jobspecs import job_digest
 from secureflow.domain.specs import dump

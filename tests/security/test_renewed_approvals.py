@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, ME, NOW, World
 
-from secureflow.agent.inbox import RENEWAL
-from secureflow.agent.records import InboxItem
+from secureflow.agent.owner.inbox import RENEWAL
+from secureflow.agent.record.records import InboxItem
 from secureflow.domain.specs import dump, spec_digest
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.kit.crypto import verify

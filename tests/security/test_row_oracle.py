@@ -31,8 +31,8 @@ from peers.statistics import statistics_value
 from peers.tally_world import TallyWorld
 
 from secureflow.adapters.datasources import SourceLimits, open_source
-from secureflow.agent.columns import check_columns
-from secureflow.agent.worker import Worker
+from secureflow.agent.compute.columns import check_columns
+from secureflow.agent.compute.worker import Worker
 from secureflow.domain.jobspecs import JobSpec, check_spec, job_digest, parse_spec
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs import TrainingSpec, dump
@@ -468,7 +468,7 @@ def test_the_comparison_finds_what_it_is_for(
     do = train(spec, np.zeros(2), tmp_path)
     assert len(check_equal(tmp_path, spec, do, pair, form)) == 1
     strict = lambda config, limits, **_: open_source(config, limits)  # noqa: E731
-    monkeypatch.setattr("secureflow.agent.worker.open_source", strict)
+    monkeypatch.setattr("secureflow.agent.compute.worker.open_source", strict)
     with pytest.raises(AssertionError):
         check_equal(tmp_path, spec, do, pair, form)
 

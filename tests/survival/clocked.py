@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from secureflow.adapters.link import backoff, revival, streams
-from secureflow.agent import overdue
+from secureflow.agent.edge import overdue
 from secureflow.enclave import endings, uploads
 from secureflow.engines.sealing import Opener
 from secureflow.server import certificate

@@ -97,10 +97,10 @@ def mortal_enclave(points: Points) -> Callable[[Path], int]:
 
 def mortal_agent(points: Points) -> Callable[[Path], int]:
     """Kill before each verb, before and after each commit in it, and before its reply."""
-    from secureflow.agent import approvals
-    from secureflow.agent.main import run
-    from secureflow.agent.store import Store
-    from secureflow.agent.tasks import Agent
+    from secureflow.agent.edge.main import run
+    from secureflow.agent.record.store import Store
+    from secureflow.agent.verbs import approvals
+    from secureflow.agent.verbs.tasks import Agent
 
     handle, transaction = Agent.handle, Store.transaction
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from peers.clocks import DAY, HOUR, Clocks
 
-from secureflow.agent.doctor import examine
+from secureflow.agent.edge.doctor import examine
 from secureflow.cli import doctor as people
 from secureflow.demo.platform import Platform
 from secureflow.domain.jobs import Job

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from secureflow.agent import api
-from secureflow.agent.doctor import examine
+from secureflow.agent.edge.doctor import examine
 from secureflow.cli.main import app
 from secureflow.demo.platform import Platform
 from secureflow.demo.processes import stop_all

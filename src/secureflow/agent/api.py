@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from secureflow.agent.control import call
+from secureflow.agent.edge.control import call
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import DENIED
@@ -58,8 +58,8 @@ def _directory(config: Path) -> str:
 
 
 def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict[str, JSON]:
-    """Enrol an agent into a new directory, `-` reads stdin; see `agent.enrol.enrol`."""
-    from secureflow.agent.enrol import enrol  # gRPC is loaded only here
+    """Enrol an agent into a new directory, `-` reads stdin; see `agent.edge.enrol.enrol`."""
+    from secureflow.agent.edge.enrol import enrol  # gRPC is loaded only here
 
     try:
         token = sys.stdin.readline() if str(token_file) == "-" else token_file.read_text()
@@ -76,8 +76,8 @@ def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict
 
 
 def doctor(config: Path) -> list[dict[str, JSON]]:
-    """Check every leg of the way to the centre; see `agent.doctor.examine`."""
-    from secureflow.agent.doctor import examine  # gRPC is loaded only here
+    """Check every leg of the way to the centre; see `agent.edge.doctor.examine`."""
+    from secureflow.agent.edge.doctor import examine  # gRPC is loaded only here
 
     return list(examine(config))
 

@@ -59,7 +59,7 @@ def enroll(
 def start(config: Config = _CONFIG) -> None:
     """Run the agent."""
     with loading():
-        from secureflow.agent.main import run
+        from secureflow.agent.edge.main import run
 
     raise typer.Exit(run(config))
 
@@ -67,7 +67,7 @@ def start(config: Config = _CONFIG) -> None:
 @app.command("check", help=t("Verify everything that the agent stores; it may run meanwhile."))
 def check(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     """Verify everything; the exit code is that of the first finding."""
-    from secureflow.agent.check import check as findings
+    from secureflow.agent.edge.check import check as findings
     from secureflow.cli.doctor import report
 
     report(findings(config), output)
@@ -238,7 +238,7 @@ def backup(
     output: Output = Form.TABLE,
 ) -> None:
     """Back an agent up, while it runs or stands still."""
-    from secureflow.agent.backup import back_up
+    from secureflow.agent.owner.backup import back_up
 
     made = back_up(config, file, passphrase(passphrase_file))
     told = {"party": made.facts["party"], "leaves": made.facts["leaves"]}
@@ -257,7 +257,7 @@ def restore(
     output: Output = Form.TABLE,
 ) -> None:
     """Restore an agent: it takes part in no older job, and its budgets wait for the owner."""
-    from secureflow.agent import backup as backups
+    from secureflow.agent.owner import backup as backups
 
     secret = passphrase(passphrase_file)
     found = backups.restore(file, directory, passphrase=secret, into_existing=into_existing)

@@ -19,7 +19,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 
 if TYPE_CHECKING:
-    from secureflow.agent.records import InboxItem
+    from secureflow.agent.record.records import InboxItem
     from secureflow.domain.jobspecs import JobSpec
 
 JSON = Any
@@ -64,8 +64,8 @@ def asked(told: Mapping[str, JSON], item: str) -> Asked:
     Raises:
         SecureFlowError: `inbox_item_changed`; `already_decided` for one that waits no more.
     """
-    from secureflow.agent.inbox import checked
-    from secureflow.agent.records import InboxItem
+    from secureflow.agent.owner.inbox import checked
+    from secureflow.agent.record.records import InboxItem
 
     found = InboxItem(**{one.name: told[one.name] for one in fields(InboxItem)})
     if found.id != item:

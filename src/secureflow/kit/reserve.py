@@ -3,8 +3,8 @@
 What an agent may never fail to write (a vote, what was spent, its end of a job), and a centre (its
 log, the end of a job), is small; what fills its disk is not. So some room is held by a file from
 the beginning. Who finds the disk full removes the file and goes on; when there is room again the
-file is made anew. While it is not there nothing new is begun (`agent.room`, `server.room`), so that
-it is left for what was.
+file is made anew. While it is not there nothing new is begun (`agent.record.room`, `server.room`),
+so that it is left for what was.
 """
 
 from __future__ import annotations

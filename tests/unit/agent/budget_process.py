@@ -15,7 +15,7 @@ from typing import Any
 from peers.accounting import Analytic
 from peers.agent_world import World
 
-from secureflow.agent.records import JobRecord, RoundRecord
+from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.specs import TrainingSpec, dump
 from secureflow.engines.privacy import BudgetLedger, Mechanism
 from secureflow.kit.errors import SecureFlowError

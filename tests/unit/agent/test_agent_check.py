@@ -17,12 +17,12 @@ from peers.agent_world import ME, ORIGIN, World
 from peers.seeds import named_seed
 from typer.testing import CliRunner
 
-from secureflow.agent.check import check_record
-from secureflow.agent.damage import refuse_headless
-from secureflow.agent.keeping import IDENTITY
-from secureflow.agent.records import InboxItem
+from secureflow.agent.edge.check import check_record
+from secureflow.agent.record.damage import refuse_headless
+from secureflow.agent.record.keeping import IDENTITY
+from secureflow.agent.record.records import InboxItem
+from secureflow.agent.record.store import Store
 from secureflow.agent.settings import AgentSettings
-from secureflow.agent.store import Store
 from secureflow.cli.main import app
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
 from secureflow.engines.privacy import check_sums

@@ -16,14 +16,21 @@ from typing import Any
 import pytest
 import yaml
 
-from secureflow.agent.backup import back_up, restore
-from secureflow.agent.charter import CharterDesk
-from secureflow.agent.check import check_record
-from secureflow.agent.keeping import IDENTITY, alone, check_present, keep_record
-from secureflow.agent.records import InboxItem, JobRecord, OwnLeaf
-from secureflow.agent.restored import CODE, FACT, OUTCOME, check_floor, check_unlocked, settle
+from secureflow.agent.edge.check import check_record
+from secureflow.agent.owner.backup import back_up, restore
+from secureflow.agent.record.keeping import IDENTITY, alone, check_present, keep_record
+from secureflow.agent.record.records import InboxItem, JobRecord, OwnLeaf
+from secureflow.agent.record.restored import (
+    CODE,
+    FACT,
+    OUTCOME,
+    check_floor,
+    check_unlocked,
+    settle,
+)
+from secureflow.agent.record.store import Store
 from secureflow.agent.settings import AgentSettings
-from secureflow.agent.store import Store
+from secureflow.agent.witness.charter import CharterDesk
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.kit.archive import Backup, write_backup

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peers.private_jobs import private_spec
 
-from secureflow.agent.budgets import Budgets
-from secureflow.agent.records import JobRecord, OwnLeaf, RoundRecord
-from secureflow.agent.store import Store
+from secureflow.agent.owner.budgets import Budgets
+from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.record.store import Store
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs import TrainingSpec, dump
 from secureflow.engines.privacy import Mechanism, epsilon

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from secureflow.agent.charter import CharterDesk
-from secureflow.agent.commands import Commands
-from secureflow.agent.continuing import Continuer
-from secureflow.agent.store import Store
+from secureflow.agent.edge.commands import Commands
+from secureflow.agent.record.store import Store
+from secureflow.agent.witness.charter import CharterDesk
+from secureflow.agent.witness.continuing import Continuer
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError

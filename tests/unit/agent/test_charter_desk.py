@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.agent.charter import CharterDesk
-from secureflow.agent.store import Store
+from secureflow.agent.record.store import Store
+from secureflow.agent.witness.charter import CharterDesk
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.kit import crypto
 from secureflow.kit.crypto import SigningKey

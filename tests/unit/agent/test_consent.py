@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, NOW, World
 
-from secureflow.agent.records import InboxItem
+from secureflow.agent.record.records import InboxItem
 from secureflow.domain.specs import dump, spec_digest
 from secureflow.kit.errors import SecureFlowError
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secureflow.agent import control
-from secureflow.agent.control import ControlServer, call
+from secureflow.agent.edge import control
+from secureflow.agent.edge.control import ControlServer, call
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.reserve import Reserve
 

@@ -14,8 +14,8 @@ import pytest
 from peers.statistics import statistics_value
 
 from secureflow.adapters.datasources import SourceLimits
-from secureflow.agent.trainer import Trainer
-from secureflow.agent.worker import Worker
+from secureflow.agent.compute.trainer import Trainer
+from secureflow.agent.compute.worker import Worker
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs import dump
 from secureflow.engines.statistics import UNIT

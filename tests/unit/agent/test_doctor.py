@@ -17,11 +17,11 @@ from peers.links import DOMAIN, Centre, Pki, now
 from secureflow import __version__
 from secureflow.adapters.datasources import dataset_commitment
 from secureflow.adapters.tee import SimulatedPlatform, code_measurement
-from secureflow.agent import control, doctor
-from secureflow.agent.charter import CharterDesk
-from secureflow.agent.doctor import examine
-from secureflow.agent.publications import declaration
-from secureflow.agent.store import Store
+from secureflow.agent.edge import control, doctor
+from secureflow.agent.edge.doctor import examine
+from secureflow.agent.owner.publications import declaration
+from secureflow.agent.record.store import Store
+from secureflow.agent.witness.charter import CharterDesk
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs import parse

@@ -18,7 +18,7 @@ from peers.links import DOMAIN, now
 
 from secureflow import __version__
 from secureflow.adapters.link import CredentialFiles
-from secureflow.agent.enrol import enrol
+from secureflow.agent.edge.enrol import enrol
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.enrolment import EnrolmentToken, proof_body

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from peers.agent_world import ORIGIN, World
 
-from secureflow.agent.continuing import SET_BACK
-from secureflow.agent.headwatch import HeadWatch, how_it_stands
-from secureflow.agent.store import Store
-from secureflow.agent.witnessed import MAX_HEADS
+from secureflow.agent.record.store import Store
+from secureflow.agent.record.witnessed import MAX_HEADS
+from secureflow.agent.witness.continuing import SET_BACK
+from secureflow.agent.witness.headwatch import HeadWatch, how_it_stands
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.notes import Checkpoint, noted_size, parse_note, sign_checkpoint
 from secureflow.engines.ledger.setback import MAX_SHOWN, Hold, set_back

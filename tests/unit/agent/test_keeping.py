@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.agent.keeping import IDENTITY
-from secureflow.agent.main import open_record
-from secureflow.agent.records import OwnLeaf
+from secureflow.agent.edge.main import open_record
+from secureflow.agent.record.keeping import IDENTITY
+from secureflow.agent.record.records import OwnLeaf
+from secureflow.agent.record.store import Store
 from secureflow.agent.settings import AgentSettings
-from secureflow.agent.store import Store
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.recordmark import FILE, RecordKeeper, read_mark
 from tests.peers.links import until

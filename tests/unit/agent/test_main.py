@@ -20,9 +20,10 @@ import yaml
 from peers.links import DOMAIN, Centre, Pki, until
 
 from secureflow.adapters.link import party as party_module
-from secureflow.agent import api, clockwatch
-from secureflow.agent.control import ControlServer
-from secureflow.agent.main import serve
+from secureflow.agent import api
+from secureflow.agent.edge import clockwatch
+from secureflow.agent.edge.control import ControlServer
+from secureflow.agent.edge.main import serve
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -96,7 +97,7 @@ async def linked(config: Path) -> Any:
 
 def test_the_main_process_imports_nothing_heavy() -> None:
     check = (
-        "import sys, secureflow.agent.main, secureflow.agent.doctor; "
+        "import sys, secureflow.agent.edge.main, secureflow.agent.edge.doctor; "
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
     done = subprocess.run(
@@ -173,7 +174,7 @@ async def test_a_real_process_opens_no_port_and_obeys_sigterm(tmp_path: Path) ->
     async with enrolled(tmp_path) as (config, centre):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c"),
-            "import sys, pathlib; from secureflow.agent.main import run; "
+            "import sys, pathlib; from secureflow.agent.edge.main import run; "
             "sys.exit(run(pathlib.Path(sys.argv[1])))",
             str(config),
             env={**os.environ, "SECUREFLOW_AGENT__LOG_FORM": "json"},
@@ -247,7 +248,7 @@ async def test_an_agent_outlives_its_centre(
 def test_what_is_wrong_with_the_settings_is_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from secureflow.agent.main import run
+    from secureflow.agent.edge.main import run
 
     config = tmp_path / "agent.yaml"
     config.write_text("organisation: bank-a\nserver: https://x\nlink: x:1\ntrust_domain: d\n")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, World
 
-from secureflow.agent.overdue import AT_ONCE, OverdueEnds
-from secureflow.agent.records import JobRecord
+from secureflow.agent.edge.overdue import AT_ONCE, OverdueEnds
+from secureflow.agent.record.records import JobRecord
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -82,7 +82,7 @@ async def test_thousands_of_old_jobs_are_asked_for_in_portions(tmp_path: Path) -
 async def test_it_asks_once_the_link_stands_and_outlives_a_refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secureflow.agent.overdue.INTERVAL", 0.0)
+    monkeypatch.setattr("secureflow.agent.edge.overdue.INTERVAL", 0.0)
     world = World(tmp_path / "agent")
     await world.admitted()
     centre = Centre(world)

@@ -10,7 +10,7 @@ from peers.agent_world import JOB, World
 from peers.tally_world import TallyWorld
 
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment
-from secureflow.agent.worker import Worker
+from secureflow.agent.compute.worker import Worker
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs import dump
 from secureflow.kit.errors import SecureFlowError

@@ -13,7 +13,7 @@ from peers.accounting import Analytic
 from peers.agent_world import JOB, ME, World
 from peers.tally_world import TallyWorld
 
-from secureflow.agent.budgets import charge
+from secureflow.agent.owner.budgets import charge
 from secureflow.kit.errors import SecureFlowError
 
 BUDGET = {"domain": "customers", "epsilon": 5.0, "delta": 1e-5}

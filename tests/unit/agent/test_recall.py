@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, ME, ORIGIN, World
 
-from secureflow.agent.budgets import LEAF as BUDGET
-from secureflow.agent.damage import refuse_headless
-from secureflow.agent.recall import NEWEST
-from secureflow.agent.records import JobRecord
-from secureflow.agent.restored import FACT, check_unlocked, go_on_behind, settle
+from secureflow.agent.owner.budgets import LEAF as BUDGET
+from secureflow.agent.record.damage import refuse_headless
+from secureflow.agent.record.recall import NEWEST
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.restored import FACT, check_unlocked, go_on_behind, settle
 from secureflow.engines.ledger.leaves import Leaf, leaf_from_json, sign_leaf
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -289,7 +289,7 @@ async def test_what_the_centre_showed_once_it_does_not_unsay(centre: Centre) -> 
 async def test_a_log_that_is_long_is_read_on_at_the_next_try(
     centre: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secureflow.agent.logged._PAGE", 1)
+    monkeypatch.setattr("secureflow.agent.record.logged._PAGE", 1)
     copy = copied(centre)
     lost = centre.sign("job_1")
     centre.sign("job_2")
@@ -317,7 +317,7 @@ async def test_an_owner_who_waits_for_a_centre_that_is_away_is_told(
     centre: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The agent itself waits for ten minutes; a person does not, and nothing happens afterwards."""
-    monkeypatch.setattr("secureflow.agent.recall.ANSWERS_WITHIN", 0.05)
+    monkeypatch.setattr("secureflow.agent.record.recall.ANSWERS_WITHIN", 0.05)
     centre.told = SecureFlowError("link_broken", "The link is broken.")
     with pytest.raises(SecureFlowError) as refused:
         await centre.assembly.recall.accept()
@@ -414,7 +414,7 @@ async def test_a_leaf_that_is_told_twice_is_taken_in_once(centre: Centre) -> Non
 async def test_of_what_the_centre_tells_so_much_is_looked_at(
     centre: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secureflow.agent.recall.NEWEST", 1)
+    monkeypatch.setattr("secureflow.agent.record.recall.NEWEST", 1)
     copy = copied(centre)
     lost = centre.sign("job_1")
     centre.sign("job_2")

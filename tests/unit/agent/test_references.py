@@ -16,9 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from secureflow.adapters.tee import code_measurement
-from secureflow.agent.attestation import appraisal_policy
-from secureflow.agent.main import verifier
+from secureflow.agent.edge.main import verifier
 from secureflow.agent.settings import AgentSettings
+from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.engines.attestation import (
     AppraisalPolicy,
     Challenge,

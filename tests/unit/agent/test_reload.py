@@ -12,10 +12,10 @@ import yaml
 from peers.agent_world import ALLOW, JOB, ME, World
 
 from secureflow.adapters.policy import CedarPolicies
-from secureflow.agent import reload
-from secureflow.agent.commands import Commands
-from secureflow.agent.publications import check_lineage
-from secureflow.agent.reload import Reload, Rules
+from secureflow.agent.edge import reload
+from secureflow.agent.edge.commands import Commands
+from secureflow.agent.edge.reload import Reload, Rules
+from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.process import Hangup
@@ -327,7 +327,7 @@ async def test_a_withdrawal_is_in_force_here_whatever_the_centre_says(
     owner = Owner(tmp_path)  # its policy permits everything
     nothing: Any = None
     commands = Commands(owner.assembly, owner.link, nothing, owner.reload, nothing)
-    monkeypatch.setattr("secureflow.agent.commands._PATIENCE", 0.01)
+    monkeypatch.setattr("secureflow.agent.edge.commands._PATIENCE", 0.01)
 
     async def call(kind: str, body: dict[str, Any]) -> Any:
         if code == "silent":

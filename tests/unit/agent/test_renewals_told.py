@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from secureflow.agent import doctor
-from secureflow.agent.doctor import Way
+from secureflow.agent.edge import doctor
+from secureflow.agent.edge.doctor import Way
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.errors import SecureFlowError
 

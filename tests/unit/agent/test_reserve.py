@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.agent.records import JobRecord
-from secureflow.agent.store import Store
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.store import Store
 from secureflow.kit import reserve as reserves
 from secureflow.kit.errors import InfrastructureError
 from secureflow.kit.reserve import Reserve

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, ME, World
 
-from secureflow.agent.backup import _copy_record, _mark
-from secureflow.agent.budgets import LEAF as BUDGET_LEAF
-from secureflow.agent.records import JobRecord
-from secureflow.agent.restored import Floor, check_unlocked, go_on_behind
-from secureflow.agent.restored import settle as settle_domain
-from secureflow.agent.settling import Settling
-from secureflow.agent.store import Store
+from secureflow.agent.owner.backup import _copy_record, _mark
+from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
+from secureflow.agent.owner.settling import Settling
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.restored import Floor, check_unlocked, go_on_behind
+from secureflow.agent.record.restored import settle as settle_domain
+from secureflow.agent.record.store import Store
 from secureflow.domain.specs import dump, spec_digest
 from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
 from secureflow.engines.privacy.budget import check_sums
@@ -402,7 +402,7 @@ async def test_a_settlement_given_twice_at_once_ends_nothing_that_came_after_the
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or after the command line gave up waiting, and its owner gave the command again."""
-    monkeypatch.setattr("secureflow.agent.logged._PAGE", 1)
+    monkeypatch.setattr("secureflow.agent.record.logged._PAGE", 1)
     agent, _, bundle = await set_back(tmp_path)
     context, reading, first_is_through = agent.assembly.context, asyncio.Event(), asyncio.Event()
 

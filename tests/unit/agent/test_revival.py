@@ -20,7 +20,7 @@ from peers.enclaves import commitment, enclave_world
 from peers.links import DOMAIN, Centre, Pki, echo, now, until
 
 from secureflow.adapters.link import CredentialFiles, Link, Uplink, backoff, uplink
-from secureflow.agent.revival import revival
+from secureflow.agent.edge.revival import revival
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.issuing import Issuing, lapsed
 from secureflow.application.renewals import Renewals

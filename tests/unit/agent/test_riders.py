@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secureflow.agent.riders import Rider, parse_rider
+from secureflow.agent.witness.riders import Rider, parse_rider
 from secureflow.kit.errors import SecureFlowError
 
 HASH = "ab" * 32

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, World
 
-from secureflow.agent import witness
+from secureflow.agent.witness import witness
 from secureflow.domain.room import agent_bytes, record_bytes
 from secureflow.kit.disk import Place
 from secureflow.kit.errors import InfrastructureError, SecureFlowError

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.agent.records import JobRecord, OwnLeaf, RoundRecord
-from secureflow.agent.schema import MIGRATIONS
-from secureflow.agent.store import Store
+from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.record.schema import MIGRATIONS
+from secureflow.agent.record.store import Store
 from secureflow.kit.errors import SecureFlowError
 
 JOB = JobRecord("job_1", "d" * 64, {"a": [1]}, b"s" * 32, 10, 20)

@@ -12,7 +12,7 @@ import pytest
 from peers.agent_world import JOB, ME
 from peers.tally_world import BUDGET, COLUMNS, QUERIES, TallyWorld
 
-from secureflow.agent.budgets import charge
+from secureflow.agent.owner.budgets import charge
 from secureflow.domain.specs import dump
 from secureflow.engines.secagg import Client, open_sum
 from secureflow.engines.statistics import opened_total

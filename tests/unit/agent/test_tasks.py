@@ -10,8 +10,8 @@ import pytest
 from blake3 import blake3
 from peers.agent_world import JOB, ME, NOW, World
 
-from secureflow.agent.budgets import LEAF as BUDGET_LEAF
-from secureflow.agent.witness import UNHEARD
+from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
+from secureflow.agent.witness.witness import UNHEARD
 from secureflow.engines.closing import Vote
 from secureflow.engines.ledger.ends import End, read_finished
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify

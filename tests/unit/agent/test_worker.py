@@ -18,10 +18,10 @@ import pytest
 
 from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.adapters.frameworks import NumpyRunner
-from secureflow.agent.context import Computing
-from secureflow.agent.trainer import Trainer
-from secureflow.agent.worker import LINE_BYTES, Worker
-from secureflow.agent.worker_process import WorkerConfig
+from secureflow.agent.compute.trainer import Trainer
+from secureflow.agent.compute.worker import LINE_BYTES, Worker
+from secureflow.agent.compute.worker_process import WorkerConfig
+from secureflow.agent.verbs.context import Computing
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs import (
     CategoricalFeature,
@@ -371,7 +371,7 @@ def test_every_line_gets_a_typed_answer(line: bytes, code: str) -> None:
 
 
 def test_the_process_answers_until_its_stdin_ends_or_a_line_is_too_long() -> None:
-    command = [sys.executable, "-I", "-m", "secureflow.agent.worker"]
+    command = [sys.executable, "-I", "-m", "secureflow.agent.compute.worker"]
     request = b'{"id": 7, "verb": "close", "arguments": {"job": "j"}}\n'
     ended = subprocess.run(command, input=request * 2, capture_output=True, check=True)
     assert ended.stdout == b'{"id": 7, "answer": {}}\n' * 2
@@ -381,8 +381,8 @@ def test_the_process_answers_until_its_stdin_ends_or_a_line_is_too_long() -> Non
 
 PARENT = """
 import asyncio, json, sys
-from secureflow.agent.context import Computing
-from secureflow.agent.trainer import Trainer
+from secureflow.agent.verbs.context import Computing
+from secureflow.agent.compute.trainer import Trainer
 
 async def main():
     trainer = await Trainer.start()
@@ -417,5 +417,5 @@ def test_the_trainer_is_what_the_agent_asks_for() -> None:
 
 
 def test_the_agent_side_imports_no_pyarrow() -> None:
-    code = "import sys, secureflow.agent.trainer; sys.exit('pyarrow' in sys.modules)"
+    code = "import sys, secureflow.agent.compute.trainer; sys.exit('pyarrow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

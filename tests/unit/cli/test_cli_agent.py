@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from secureflow.agent import api
-from secureflow.agent.headwatch import seen_set_back
+from secureflow.agent.witness.headwatch import seen_set_back
 from secureflow.domain.charter import Charter, Member
 from secureflow.kit.crypto import SigningKey
 

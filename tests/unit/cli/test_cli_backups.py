@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from secureflow.agent.store import Store
+from secureflow.agent.record.store import Store
 from secureflow.cli.main import app
 from secureflow.domain.exits import exit_code
 from secureflow.kit.crypto import SigningKey

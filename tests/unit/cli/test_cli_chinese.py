@@ -64,7 +64,7 @@ def _texts(path: Path) -> Iterator[str]:
 
 
 def _sentences_of_the_doctor() -> set[str]:
-    tree = ast.parse((SOURCE / "agent" / "doctor.py").read_text())
+    tree = ast.parse((SOURCE / "agent" / "edge" / "doctor.py").read_text())
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Return) and node.value is not None:
@@ -115,8 +115,9 @@ OWNERS = (
     *("adapters/datasources/inspection.py", "adapters/datasources/commitment.py"),
     *("adapters/datasources/conform.py", "adapters/datasources/csv_file.py"),
     *("adapters/datasources/parquet_file.py", "adapters/datasources/source.py"),
-    *("adapters/policy/cedar.py", "agent/declaring.py", "agent/inbox.py", "agent/settings.py"),
-    *("agent/main.py", "agent/api.py", "demo/launcher.py", "demo/play.py", "sdk/profile.py"),
+    *("adapters/policy/cedar.py", "agent/owner/declaring.py"),
+    *("agent/owner/inbox.py", "agent/settings.py"),
+    *("agent/edge/main.py", "agent/api.py", "demo/launcher.py", "demo/play.py", "sdk/profile.py"),
     *("kit/settings.py", "sdk/queries.py", "server/initialise.py", "domain/schemas.py"),
 )
 

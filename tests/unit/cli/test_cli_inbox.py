@@ -13,9 +13,9 @@ import pytest
 from rich.cells import cell_len
 
 from secureflow.agent import api
-from secureflow.agent.damage import damaged
-from secureflow.agent.inbox import item_id
-from secureflow.agent.records import InboxItem
+from secureflow.agent.owner.inbox import item_id
+from secureflow.agent.record.damage import damaged
+from secureflow.agent.record.records import InboxItem
 from secureflow.cli.decision import LINES, WIDTH, asked, screen
 from secureflow.domain.jobspecs import job_digest
 from secureflow.domain.specs import TrainingSpec, dump, parse

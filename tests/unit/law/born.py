@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from secureflow.agent.worker_process import WorkerConfig, WorkerProcess
+from secureflow.agent.compute.worker_process import WorkerConfig, WorkerProcess
 
 
 def main(do: str, *more: str) -> None:

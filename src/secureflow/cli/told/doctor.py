@@ -1,4 +1,4 @@
-"""Chinese of what `agent doctor` finds (`agent.doctor`)."""
+"""Chinese of what `agent doctor` finds (`agent.edge.doctor`)."""
 
 from __future__ import annotations
 

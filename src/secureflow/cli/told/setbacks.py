@@ -29,7 +29,7 @@ TEXTS: Final[dict[str, str]] = {
     "the log go on under a new name: {}.": (
         "请放回最新的数据库并重新启动服务器。若它已丢失，成员可让日志以新名称继续：{0}。"
     ),
-    # agent.headwatch
+    # agent.witness.headwatch
     "The centre's log {} was set back: it has {} entries, and this agent holds its signed head of "
     "size {}. {} entries are lost.": (
         "中心的日志 {0} 被回退：它现有 {1} 条，"
@@ -40,7 +40,7 @@ TEXTS: Final[dict[str, str]] = {
         "您的记录没有丢失。请运营方放回最新的数据库；若它已丢失，"
         "由成员让日志继续：secureflow agent charter show。"
     ),
-    # agent.doctor
+    # agent.edge.doctor
     "the centre does not tell": "中心未告知",
     "{} of its {} entries were seen": "其 {1} 条中已见 {0} 条",
     "{} of its {} entries were seen; the centre was restored on {} from a backup of {}: what was "
@@ -123,7 +123,7 @@ TEXTS: Final[dict[str, str]] = {
         "没有章程，也就没有可让日志继续的成员。"
     ),
     "Put the newest database back.": "请放回最新的数据库。",
-    # agent.recall and the course
+    # agent.record.recall and the course
     "The log holds entries that {} signed and that this agent's record lacks{}: the record is an "
     "older copy. It takes part in nothing.": (
         "日志中有由 {0} 签署、而本代理的记录所缺的条目{1}：该记录是较早的副本。"

@@ -1,0 +1,1 @@
+"""Local computation: a worker process per job that holds the rows, and what it does with them."""

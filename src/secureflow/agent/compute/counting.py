@@ -1,0 +1,79 @@
+"""In the worker: the rows of a statistics job, and the library that sums and noises them.
+
+Only the columns that the spec names are read, and the `person` column where the owner's budget is
+kept per person. The owner's declaration goes with the rows: they are held to it, whatever the spec
+allows beyond.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.agent.compute.columns import columns_read
+from secureflow.domain.jobspecs import columns_of, job_digest
+from secureflow.domain.schemas import DatasetConfig, with_person
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.engines.preparation import Columns
+from secureflow.engines.statistics import OwnBounds, honest_shares, statistics_plan
+
+if TYPE_CHECKING:
+    from secureflow.application.ports import Statistician
+
+
+class Counting:
+    """The rows of a prepared statistics job.
+
+    Args:
+        job: job id.
+        spec: checked.
+        config: the owner's declaration.
+        limits: what is read at most.
+
+    Raises:
+        SecureFlowError: those of `DataSource.read`; `library_missing`.
+    """
+
+    def __init__(
+        self, job: str, spec: StatisticsSpec, config: DatasetConfig, limits: SourceLimits
+    ) -> None:
+        self._spec = spec
+        self._honest = honest_shares(statistics_plan(spec, job, job_digest(spec)))
+        self._statistician = _statistician(spec)
+        self._own = own_bounds(config)
+        self._columns, self._units = _read(spec, config, limits)
+
+    def noised_sums(self) -> NDArray[Any]:
+        """Return the sums with fresh noise: whoever asks keeps the first answer."""
+        return self._statistician.noised_sums(
+            self._spec, self._own, self._columns, self._units, self._honest
+        )
+
+
+def own_bounds(config: DatasetConfig) -> OwnBounds:
+    """Return what the owner declared, as rows are held to it."""
+    return OwnBounds(
+        bounds={one.name: one.bounds for one in config.columns if one.bounds},
+        categories={one.name: one.categories for one in config.columns if one.categories},
+        rows_per_unit=config.privacy.rows_per_person if config.privacy else 1,
+    )
+
+
+def _read(
+    spec: StatisticsSpec, config: DatasetConfig, limits: SourceLimits
+) -> tuple[Columns, NDArray[Any] | None]:
+    """Return the columns and whose each row is, of one reading of the file; no cell is refused."""
+    source = open_source(with_person(config), limits, tolerant=True)
+    read = source.read(columns_read(spec, config))
+    person = config.privacy.person if config.privacy else None
+    names = columns_of(spec) or (config.columns[0].name,)
+    return {name: read[name] for name in names}, None if person is None else read[person]
+
+
+def _statistician(spec: StatisticsSpec) -> Statistician:
+    # Lazy: only the worker of such a job loads the library.
+    from secureflow.adapters.statistics import open_statistician
+
+    return open_statistician(spec.privacy.library)

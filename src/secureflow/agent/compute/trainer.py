@@ -1,0 +1,257 @@
+"""The agent's hold on its workers: one warm child process per job, restarted when it dies.
+
+Every request is a pure function of files and arguments, so a request that died with its worker is
+simply asked again: once, of a new process that is prepared as the old one was. pyarrow is
+never imported here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from secureflow.agent.compute.worker_process import WorkerConfig, WorkerDied, WorkerProcess
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs import dump
+from secureflow.kit.errors import SecureFlowError
+
+__all__ = ["Trainer", "WorkerConfig"]
+
+NO_SALT = "00" * 32
+"""For a preparation whose commitment nobody will compare."""
+
+
+@dataclass
+class _Job:
+    """What it takes to give a job a new process that is prepared as the last one was."""
+
+    preparation: dict[str, Any]
+    lock: asyncio.Lock
+    process: WorkerProcess | None = None
+    prepared: dict[str, Any] | None = None
+
+
+class Trainer:
+    """Local computation for an agent: `await Trainer.start(config)`, then per job prepare … close.
+
+    Answers carry `sums` (float64 as JSON numbers, laid out as `engines.training.models` says) and
+    `seconds`; updates are files of raw float32. Jobs run beside each other, one request at a time
+    each. Cancelling a request ends its process; the next request starts another.
+    """
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self._config = config
+        self._jobs: dict[str, _Job] = {}
+
+    @classmethod
+    async def start(cls, config: WorkerConfig | None = None) -> Trainer:
+        """Return a trainer; processes start with the first request of each job."""
+        return cls(config or WorkerConfig())
+
+    async def describe(
+        self, dataset: DatasetConfig, salt: bytes, known: tuple[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Read a whole dataset against its declaration, in a process of its own.
+
+        Args:
+            dataset: its declaration.
+            salt: 32 fresh bytes.
+            known: salt and commitment (hex) of an earlier publication, kept if the file is the
+                same.
+
+        Returns:
+            `name`, `columns` (public schema), `rows`, `bucket`, `salt` and `commitment` (hex).
+            `rows` and `salt` are for the owner; a description shows the bucket.
+
+        Raises:
+            SecureFlowError: `schema_mismatch` and the other refusals of `DataSource.read`;
+                `dataset_changed` while it was read; `worker_died`.
+        """
+        arguments = {"dataset": dump(dataset), "salt": salt.hex(), "known": known and list(known)}
+        for _ in range(2):
+            process = await WorkerProcess.start(self._config)
+            try:
+                return await process.request("describe", arguments)
+            except WorkerDied:
+                continue
+            finally:
+                await process.kill()
+        raise _died("describe")
+
+    async def check(self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None) -> None:
+        """Refuse what spec, declaration and the file's columns decide; no row is looked at.
+
+        Raises:
+            SecureFlowError: `schema_mismatch` naming the column, `dataset_unreadable`,
+                `library_missing`; `worker_died`.
+        """
+        arguments = {
+            "job": job,
+            "spec": dict(spec),
+            "dataset": None if dataset is None else dump(dataset),
+        }
+        self._jobs.setdefault(job, _Job({**arguments, "salt": NO_SALT}, asyncio.Lock()))
+        try:
+            await self._ask(job, "check", arguments)
+        except SecureFlowError:
+            await self.close(job)
+            raise
+
+    async def prepare(
+        self,
+        job: str,
+        spec: Mapping[str, Any],
+        dataset: DatasetConfig | None,
+        salt: bytes | None = None,
+        commitment: str = "",
+    ) -> dict[str, Any]:
+        """Read the columns that the spec names and check every row; repeating it reads again.
+
+        Args:
+            job: job id.
+            spec: the job's spec.
+            dataset: the declaration, None where the job reads no rows.
+            salt: of the commitment, 32 bytes.
+            commitment: hex; a file with another one is refused, now and whenever a new process
+                has to read it again. Empty: nothing is compared.
+
+        Returns:
+            `rows` and `validation` (row counts) and the file's `commitment` under the salt.
+
+        Raises:
+            SecureFlowError: what is wrong with spec, file or row; the job is then not prepared.
+        """
+        arguments = {
+            "job": job,
+            "spec": dict(spec),
+            "dataset": None if dataset is None else dump(dataset),
+            "salt": salt.hex() if salt else NO_SALT,
+            "commitment": commitment,
+        }
+        entry = self._jobs.setdefault(job, _Job(arguments, asyncio.Lock()))
+        entry.preparation, entry.prepared = arguments, None
+        try:
+            entry.prepared = await self._ask(job, "prepare", arguments)
+        except SecureFlowError:
+            await self.close(job)
+            raise
+        return entry.prepared
+
+    async def moments(self, job: str) -> dict[str, Any]:
+        """Return `sums` of stage `moments`, and `seconds`."""
+        return await self._ask(job, "moments", {"job": job})
+
+    async def train(
+        self,
+        job: str,
+        model: Path,
+        update: Path,
+        moments: Sequence[float] | None,
+        seed: str,
+    ) -> dict[str, Any]:
+        """Train from the model file and write the delta to `update`; bit-equal when repeated.
+
+        Args:
+            job: a prepared job.
+            model: the global model, raw float32, absolute path.
+            update: where the delta goes, raw float32; a reused path saves page faults.
+            moments: the released federated sums, or None where the spec needs none.
+            seed: hex; it alone decides the shuffles, so derive it from the round.
+        """
+        arguments = {
+            "job": job,
+            "model": str(model),
+            "update": str(update),
+            "moments": None if moments is None else list(moments),
+            "seed": seed,
+        }
+        return await self._ask(job, "train", arguments)
+
+    async def evaluate(
+        self, job: str, model: Path, moments: Sequence[float] | None, seed: str
+    ) -> dict[str, Any]:
+        """Return `sums` of stage `evaluate` for a model file, and `seconds`; see `train`."""
+        sums = None if moments is None else list(moments)
+        arguments = {"job": job, "model": str(model), "moments": sums, "seed": seed}
+        return await self._ask(job, "evaluate", arguments)
+
+    async def statistics(self, job: str) -> dict[str, Any]:
+        """Return `sums` (whole numbers, as `engines.statistics` lays them out), and `seconds`.
+
+        Unlike all others this answer differs each time: its noise is drawn afresh. One that died
+        with its worker was seen by nobody.
+        """
+        return await self._ask(job, "statistics", {"job": job})
+
+    async def close(self, job: str) -> None:
+        """End the job's worker, and its rows in memory with it."""
+        entry = self._jobs.pop(job, None)
+        if entry is not None and entry.process is not None:
+            await entry.process.kill()
+
+    async def stop(self) -> None:
+        """End every worker."""
+        for job in list(self._jobs):
+            await self.close(job)
+
+    def pids(self) -> dict[str, int]:
+        """Return the process id of each job's worker, for monitoring."""
+        return {job: e.process.pid for job, e in self._jobs.items() if e.process is not None}
+
+    async def _ask(self, job: str, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        entry = self._jobs.get(job)
+        if entry is None:
+            raise _not_prepared(job)
+        async with entry.lock:
+            for _ in range(2):
+                try:
+                    process = await self._running(job, entry, verb)
+                    return await process.request(verb, arguments)
+                except WorkerDied:
+                    entry.process = None
+        raise _died(verb)
+
+    async def _running(self, job: str, entry: _Job, verb: str) -> WorkerProcess:
+        """Return the job's process, a new one if need be, prepared as the last one was."""
+        if entry.process is None:
+            process = await WorkerProcess.start(self._config)
+            try:
+                if verb not in {"check", "prepare"}:
+                    again = await process.request("prepare", entry.preparation)
+                    if entry.prepared not in (None, again):
+                        raise _changed(job)
+                if self._jobs.get(job) is not entry:  # closed meanwhile
+                    raise _not_prepared(job)
+            except BaseException:  # cancellation too: no process is left behind
+                await process.kill()
+                raise
+            entry.process = process
+        return entry.process
+
+
+def _not_prepared(job: str) -> SecureFlowError:
+    return SecureFlowError(
+        "job_not_prepared",
+        f"The job {job!r} is not prepared at this agent.",
+        "Prepare the job before it computes.",
+    )
+
+
+def _changed(job: str) -> SecureFlowError:
+    return SecureFlowError(
+        "dataset_changed",
+        f"The dataset of job {job!r} changed while the job ran.",
+        "Restore the file that the job began with, or run the job again.",
+    )
+
+
+def _died(verb: str) -> SecureFlowError:
+    return SecureFlowError(
+        "worker_died",
+        f"The training worker died over the request {verb!r}, and again when it was repeated.",
+        "See the agent's log; raise the worker's memory limit if the dataset is large.",
+        {"verb": verb},
+    )

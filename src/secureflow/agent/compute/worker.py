@@ -1,0 +1,273 @@
+"""The warm worker: one child process per job that holds rows, NumPy and pyarrow.
+
+    python -I -m secureflow.agent.compute.worker
+
+It speaks JSON lines (at most `LINE_BYTES` each) on stdin and stdout: a request is
+`{"id", "verb", "arguments"}`, the answer `{"id", "answer"}` or `{"id", "error"}`, in order. It has
+no network, one thread, and ends with its parent or with its stdin. Models and updates pass as
+files; rows never leave it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from secureflow.adapters.datasources import (
+    SourceLimits,
+    changed,
+    commit,
+    dataset_commitment,
+    open_source,
+    still_written,
+)
+from secureflow.agent.compute.columns import columns_read
+from secureflow.domain.jobspecs import JobSpec, check_spec, columns_of, parse_spec, touches_data
+from secureflow.domain.schemas import DatasetConfig, row_bucket, with_person
+from secureflow.domain.specs import TrainingSpec, parse
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.kit.canonical import parse_json
+from secureflow.kit.disk import TOO_MANY, exhausted, is_full
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.filedigest import file_digest
+
+LINE_BYTES = 8 << 20
+"""Longest line either way; a spec with all its categories fits."""
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Worker:
+    """The verbs, and the jobs that are prepared in this process."""
+
+    def __init__(self, limits: SourceLimits) -> None:
+        self._limits = limits
+        self._jobs: dict[str, Any] = {}
+        self._verbs: dict[str, Callable[..., Any]] = {
+            "describe": self.describe,
+            "check": self.check,
+            "prepare": self.prepare,
+            "moments": self.moments,
+            "train": self.train,
+            "evaluate": self.evaluate,
+            "statistics": self.statistics,
+            "close": self.close,
+        }
+
+    def answer(self, line: bytes) -> bytes:
+        """Return the answer line to a request line; no request ends the worker."""
+        number: Any = None
+        try:
+            request = parse_json(line, LINE_BYTES)
+            number = request["id"]
+            result = {"answer": self._verbs[request["verb"]](**request["arguments"])}
+        except SecureFlowError as error:
+            result = {"error": error.as_json()}
+        except OSError as error:
+            limited = TOO_MANY if exhausted(error, "") else "worker_failed"
+            code = "disk_full" if is_full(error) else limited
+            result = {"error": _failure(code, f"a {type(error).__name__} inside")}
+        except MemoryError:
+            result = {"error": _failure("worker_out_of_memory", "the dataset needs more memory")}
+        except Exception as error:  # noqa: BLE001 - process edge: the parent must get an answer,
+            # and the type alone, because a message may quote a cell.
+            result = {"error": _failure("worker_failed", f"a {type(error).__name__} inside")}
+        return json.dumps({"id": number, **result}, allow_nan=False).encode() + b"\n"
+
+    def describe(
+        self, dataset: dict[str, Any], salt: str, known: list[str] | None = None
+    ) -> dict[str, Any]:
+        """Read a dataset against its declaration; return what may be published about it.
+
+        The file is hashed before and after its rows are read: what was checked is what is
+        committed to, also where somebody is still writing it. `known` is the salt and commitment
+        of an earlier publication: the same file keeps them.
+        """
+        config = parse(DatasetConfig, dataset, "dataset")
+        source = open_source(with_person(config), self._limits)
+        digest = file_digest(Path(config.path))
+        rows = source.describe().rows
+        if file_digest(Path(config.path)) != digest:
+            raise still_written(config.name)
+        if known is not None and commit(digest, bytes.fromhex(known[0])) == known[1]:
+            salt = known[0]
+        return {
+            "name": config.name,
+            "columns": config.public_schema(),
+            "rows": rows,
+            "bucket": row_bucket(rows),
+            "salt": salt,
+            "commitment": commit(digest, bytes.fromhex(salt)),
+        }
+
+    def check(
+        self, job: str, spec: dict[str, Any], dataset: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Refuse what can be refused of a private job without a look at rows."""
+        asked = parse_spec(spec)
+        check_spec(asked)
+        config = _declaration(job, asked, dataset)
+        if config is not None:
+            source = open_source(with_person(config), self._limits, tolerant=True)
+            source.check(columns_read(asked, config))
+        if isinstance(asked, StatisticsSpec):
+            from secureflow.adapters.statistics import open_statistician
+
+            open_statistician(asked.privacy.library)
+        return {}
+
+    def prepare(
+        self,
+        job: str,
+        spec: dict[str, Any],
+        dataset: dict[str, Any] | None,
+        salt: str,
+        commitment: str = "",
+    ) -> dict[str, Any]:
+        """Read the spec's columns and no others; prepare a job (again).
+
+        Under differential privacy nothing that stands in a row is refused (`datasources.tolerant`).
+
+        A file that is not the committed one while it is read says nothing else about itself:
+        `dataset_changed` goes before any complaint about a row. Without a commitment nothing is
+        compared.
+        """
+        asked = parse_spec(spec)
+        check_spec(asked)
+        config = _declaration(job, asked, dataset)
+        found = ""
+        try:
+            rows, validation = self._load(job, asked, config)
+        finally:
+            if config is not None and Path(config.path).is_file():
+                found = dataset_commitment(Path(config.path), bytes.fromhex(salt))
+            if config is not None and commitment and found != commitment:
+                self._jobs.pop(job, None)
+                raise changed(config.name)
+        return {"rows": rows, "validation": validation, "commitment": found}
+
+    def statistics(self, job: str) -> dict[str, Any]:
+        """Return the noised sums of a statistics job."""
+        return _timed(self._prepared(job).noised_sums)
+
+    def moments(self, job: str) -> dict[str, Any]:
+        """Return the sums of stage `moments`."""
+        return _timed(self._prepared(job).moments)
+
+    def train(
+        self, job: str, model: str, update: str, moments: list[float] | None, seed: str
+    ) -> dict[str, Any]:
+        """Train from the model file, write the update file, return the sums of `train`."""
+        runner = self._prepared(job)
+        return _timed(lambda: runner.train(Path(model), Path(update), moments, bytes.fromhex(seed)))
+
+    def evaluate(
+        self, job: str, model: str, moments: list[float] | None, seed: str
+    ) -> dict[str, Any]:
+        """Return the sums of stage `evaluate` for a model file."""
+        runner = self._prepared(job)
+        return _timed(lambda: runner.evaluate(Path(model), moments, bytes.fromhex(seed)))
+
+    def close(self, job: str) -> dict[str, Any]:
+        """Forget a job and its rows."""
+        self._jobs.pop(job, None)
+        return {}
+
+    def _load(self, job: str, spec: JobSpec, config: DatasetConfig | None) -> tuple[int, int]:
+        if isinstance(spec, StatisticsSpec):
+            return self._count(job, spec, config), 0
+        return self._run(job, spec, config)
+
+    def _run(self, job: str, spec: TrainingSpec, config: DatasetConfig | None) -> tuple[int, int]:
+        # Lazy: NumPy's share of the start is paid once there is a job.
+        from secureflow.adapters.frameworks import NumpyRunner
+
+        columns = None
+        if config is not None:
+            source = open_source(config, self._limits, tolerant=spec.privacy is not None)
+            columns = source.read(columns_of(spec))
+        runner = self._jobs[job] = NumpyRunner(spec, columns)
+        return runner.rows
+
+    def _count(self, job: str, spec: StatisticsSpec, config: DatasetConfig | None) -> int:
+        from secureflow.agent.compute.counting import Counting
+
+        if config is None:
+            raise AssertionError  # `_declaration` refused it
+        self._jobs[job] = Counting(job, spec, config, self._limits)
+        return 0  # how many rows there are is told to nobody, and nothing here needs it
+
+    def _prepared(self, job: str) -> Any:
+        if job not in self._jobs:
+            raise SecureFlowError(
+                "job_not_prepared",
+                f"The worker holds no job {job!r}.",
+                "Prepare the job before it computes.",
+            )
+        return self._jobs[job]
+
+
+def _declaration(job: str, spec: JobSpec, dataset: dict[str, Any] | None) -> DatasetConfig | None:
+    if dataset is not None and touches_data(spec):
+        return parse(DatasetConfig, dataset, "dataset")
+    if isinstance(spec, StatisticsSpec):
+        raise SecureFlowError("dataset_unknown", f"The statistics job {job} has no dataset.")
+    return None  # a family that reads rows says what it lacks
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, worker: Worker) -> None:
+    """Answer request lines until the stream ends or a line is too long."""
+    while line := requests.readline(LINE_BYTES + 1):
+        if len(line) > LINE_BYTES:
+            return
+        answers.write(worker.answer(line))
+        answers.flush()
+
+
+def main() -> None:
+    """Tie this process to its parent, take stdout for answers alone, and serve."""
+    _die_with_parent()
+    _restrict(int(os.environ.get("SECUREFLOW_WORKER_MEMORY", "0")))
+    # A library that prints must not break the protocol: stdout becomes stderr for it.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, answers, Worker(SourceLimits()))
+
+
+def _die_with_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the agent's to handle
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = int(os.environ.get("SECUREFLOW_WORKER_PARENT", "0"))
+    if parent and os.getppid() != parent:  # it died before the call took effect
+        sys.exit(1)
+
+
+def _restrict(memory: int) -> None:
+    os.umask(0o077)  # an update in clear is for this organisation's eyes
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold rows
+    if memory:
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def _timed(compute: Callable[[], Any]) -> dict[str, Any]:
+    start = time.perf_counter()
+    sums = compute()
+    return {"sums": sums.tolist(), "seconds": time.perf_counter() - start}
+
+
+def _failure(code: str, reason: str) -> dict[str, Any]:
+    hint = "See the agent's log; if it happens again, report it with the job's spec."
+    return SecureFlowError(code, f"The training worker failed: {reason}.", hint).as_json()
+
+
+if __name__ == "__main__":
+    main()

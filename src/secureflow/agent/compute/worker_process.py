@@ -1,0 +1,129 @@
+"""The parent's end of a worker: spawned with a stripped environment, asked over its pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from secureflow.agent.compute.worker import LINE_BYTES
+from secureflow.kit.canonical import parse_json
+from secureflow.kit.disk import FULL, TOO_MANY
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """How workers are run.
+
+    Args:
+        memory: address space in bytes; 0 is unlimited.
+        threads: of BLAS; more than one gives up bit-equal retraining on some machines.
+        python: the interpreter.
+    """
+
+    memory: int = 0
+    threads: int = 1
+    python: str = sys.executable
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The whole environment of a worker: nothing of the agent's own."""
+        libraries = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
+        return {
+            "PATH": "/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "ARROW_DEFAULT_MEMORY_POOL": "system",  # reserves no address space ahead
+            "SECUREFLOW_WORKER_MEMORY": str(self.memory),
+            "SECUREFLOW_WORKER_PARENT": str(os.getpid()),
+            **{f"{library}_NUM_THREADS": str(self.threads) for library in libraries},
+        }
+
+
+class WorkerDied(Exception):  # noqa: N818 - an event between the two classes here, no error yet
+    """The process ended, or said something that is no answer, while a request was open."""
+
+
+def _told(error: SecureFlowError) -> SecureFlowError:
+    """Return what a worker told; a full disk, a limit are as much this side's own as it is."""
+    if error.code not in {FULL, TOO_MANY}:
+        return error
+    return InfrastructureError(error.code, error.message, error.hint, {"part": "model files"})
+
+
+class WorkerProcess:
+    """One child process, one request at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._next = 0
+
+    @classmethod
+    async def start(cls, config: WorkerConfig) -> WorkerProcess:
+        """Spawn a worker in isolated mode with a stripped environment."""
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *(config.python, "-I", "-m", "secureflow.agent.compute.worker"),
+            stdin=pipe,
+            stdout=pipe,
+            env=config.environment,
+            limit=LINE_BYTES,
+        )
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        """The operating system's process id."""
+        return self._process.pid
+
+    async def request(self, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Send one request and return its answer.
+
+        Raises:
+            SecureFlowError: the worker's own answer, or `too_large` for a request beyond a line.
+            WorkerDied: there is no answer; the process is gone.
+        """
+        self._next += 1
+        body = {"id": self._next, "verb": verb, "arguments": dict(arguments)}
+        line = json.dumps(body, allow_nan=False).encode() + b"\n"
+        if len(line) > LINE_BYTES:
+            raise SecureFlowError("too_large", f"The request {verb!r} exceeds {LINE_BYTES} bytes.")
+        try:
+            reply = await self._exchange(line)
+        except BaseException:  # cancellation too: a process with an open answer is of no use
+            await self.kill()
+            raise
+        if "error" in reply:
+            raise _told(SecureFlowError.from_json(reply["error"]))
+        answer: dict[str, Any] = reply["answer"]
+        return answer
+
+    async def kill(self) -> None:
+        """End the process now (it holds no state that could be lost) and reap it."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+    async def _exchange(self, line: bytes) -> dict[str, Any]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise WorkerDied
+        try:
+            stdin.write(line)
+            await stdin.drain()
+            reply = parse_json(await stdout.readuntil(), LINE_BYTES)
+        except (
+            OSError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+            SecureFlowError,
+        ) as error:
+            raise WorkerDied from error
+        if not isinstance(reply, dict) or reply.get("id") != self._next:
+            raise WorkerDied
+        return reply

@@ -1,0 +1,1 @@
+"""The agent's process and its surroundings: start, link, control socket, enrolment, doctor."""

@@ -1,0 +1,385 @@
+"""`agent check`: everything that an agent stores, verified; it may run meanwhile, or not.
+
+The record is read in one transaction and nothing is changed. What is promised: every row is read,
+the own leaves are a chain with this agent's signatures, the held heads are signed by the log of
+the pinned charter, budgets are what their own leaves say, models have the digests that name them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from blake3 import blake3
+
+from secureflow.adapters.link import CredentialFiles
+from secureflow.adapters.policy import CedarPolicies
+from secureflow.agent.edge.main import read_signing_key
+from secureflow.agent.record.damage import decoded, is_damage, load_json
+from secureflow.agent.record.keeping import IDENTITY, check_present, compare
+from secureflow.agent.record.ownkeys import bears, own_keys
+from secureflow.agent.record.records import Admission, InboxItem, JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.record.schema import MIGRATIONS, check_columns
+from secureflow.agent.record.store import reached_in
+from secureflow.agent.settings import AgentSettings
+from secureflow.domain.charter import Charter, SignedCharter
+from secureflow.engines.ledger.leaves import commitment, leaf_from_json
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.privacy import BudgetLedger, Limit, check_sums
+from secureflow.kit.canonical import digest
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.findings import Finding, finding, refused, told
+from secureflow.kit.folder import check_folder
+from secureflow.kit.plain import shown
+from secureflow.kit.recordmark import RecordMark, read_mark
+
+JSON = Any
+RESTORE: Final = "Stop the agent, and go on from the newest backup that is sound."
+_PAGES: Final = 100
+_TABLES: Final = {
+    "jobs": ("job", JobRecord),
+    "leaves": ("hash", OwnLeaf),
+    "admissions": ("job", Admission),
+    "rounds": ("number", RoundRecord),
+    "inbox": ("id", InboxItem),
+}
+_VALUES: Final = {
+    "facts": ("name", "value"),
+    "answers": ("request", "reply"),
+    "votes": ("job", "vote"),
+    "budget_events": ("number", "event"),
+    "deeds": ("id", "facts"),
+}
+
+
+def check(config: Path) -> Iterator[dict[str, JSON]]:
+    """Yield `{leg, ok, code, message, hint}` for each part, and for each thing in it that is wrong.
+
+    Raises:
+        SecureFlowError: `invalid_settings`.
+    """
+    settings = AgentSettings.load(config)
+    yield from told("settings", _settings(settings), "its policies and folder can be read")
+    yield from told("keys", _keys(settings), "they fit their certificates, nobody else reads")
+    yield from check_record(settings)
+
+
+def check_record(settings: AgentSettings) -> Iterator[dict[str, JSON]]:
+    """Yield the findings in the record and the models."""
+    try:
+        check_present(settings)
+        mark = read_mark(settings.directory)  # before the record, which an agent keeps ahead of it
+        with _reading(settings.record) as database:
+            yield from _record(database, settings, mark)
+    except SecureFlowError as error:
+        yield finding("record", error, RESTORE).told()
+    models = ModelsCheck(settings.models)
+    found = list(models.findings())
+    yield from told("models", found, f"{models.count} models have the digests that name them")
+
+
+def _record(
+    database: sqlite3.Connection, settings: AgentSettings, mark: RecordMark | None
+) -> Iterator[dict[str, JSON]]:
+    check = RecordCheck(database, settings)
+    found = [*check.pages(), *check.rows()]
+    if mark is not None and not found:
+        found = list(refused("record", lambda: check.belongs(mark)))
+    yield from told("record", found, f"{settings.record} is whole, {check.count} rows can be read")
+    found = list(check.leaves())
+    yield from told("leaves", found, f"{check.own} own leaves are a chain with own signatures")
+    found = list(check.heads())
+    yield from told("heads", found, f"{check.held} heads are signed by the pinned charter's log")
+    found = list(check.budgets())
+    yield from told("budgets", found, f"{check.domains} budgets are what their leaves say")
+
+
+class RecordCheck:
+    """One look at the record.
+
+    Args:
+        database: read-only, in one transaction.
+        settings: the agent's.
+    """
+
+    def __init__(self, database: sqlite3.Connection, settings: AgentSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self.count = self.own = self.held = self.domains = 0
+        self._leaves: list[OwnLeaf] = []
+        self._facts: dict[str, JSON] = {}
+        self._events: dict[str, list[dict[str, JSON]]] = {}
+
+    def belongs(self, mark: RecordMark) -> None:
+        """Hold the record against what its folder knows of it.
+
+        Raises:
+            SecureFlowError: `record_foreign`, `record_set_back`.
+        """
+
+        def one(sql: str, *values: str) -> Any:
+            return self._database.execute(sql, values).fetchone()
+
+        def has_leaf(leaf: str) -> bool:
+            return one("SELECT 1 FROM leaves WHERE hash = ?", leaf) is not None
+
+        named = one("SELECT value FROM facts WHERE name = ?", IDENTITY)
+        identity = None if named is None else load_json(named["value"], "its identity")
+        compare(self._settings.record, mark, identity, reached_in(one), has_leaf)
+
+    def pages(self) -> Iterator[Finding]:
+        """Yield what SQLite finds in its pages, and a schema of another version."""
+        for row in self._database.execute(f"PRAGMA integrity_check({_PAGES})"):
+            if row[0] != "ok":
+                yield Finding("record", f"{self._settings.record} is damaged: {row[0]}.", RESTORE)
+        version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        if version != len(MIGRATIONS):
+            raise SecureFlowError(
+                "store_too_new",
+                f"{self._settings.record} is of version {version}, this program reads "
+                f"{len(MIGRATIONS)}.",
+                "Check it with the version that runs on it; an older one is migrated by the next "
+                "secureflow agent start.",
+            )
+        check_columns(self._database, self._settings.record)
+
+    def rows(self) -> Iterator[Finding]:
+        """Yield every row that is not what it stands for."""
+        for table, (key, of) in _TABLES.items():
+            for row in self._all(table):
+                yield from self._value(table, row, key, of)
+        for table, (key, column) in _VALUES.items():
+            for row in self._all(table):
+                yield from self._json(table, row, key, column)
+        for table in ("nonces", "sessions", "tallies", "readings", "heads"):
+            self.count += sum(1 for _ in self._database.execute(f"SELECT * FROM {table}"))  # noqa: S608
+
+    def leaves(self) -> Iterator[Finding]:
+        """Yield every own leaf that is not signed by this agent, or not in the chain."""
+        keys = self._keys()
+        known = {leaf.hash for leaf in self._leaves}
+        for at, one in enumerate(self._leaves):
+            self.own += 1
+            problem = self._leaf(one, keys, known, first=at == 0)
+            if problem:
+                yield self._bad(
+                    "leaves", f"leaf {shown(one.hash[:16])}… ({shown(one.kind)})", problem
+                )
+
+    def heads(self) -> Iterator[Finding]:
+        """Yield every held head that the pinned charter's log did not sign, or that is missing."""
+        charter = self._charter()
+        if charter is None:
+            if any(one.proved for one in self._leaves):
+                yield self._bad(
+                    "heads", "facts: charter", "it is missing, although leaves are proved"
+                )
+            return
+        head = self._facts.get("head")
+        if not isinstance(head, dict) and any(one.proved for one in self._leaves):
+            yield self._bad("heads", "facts: head", "it is missing, although leaves are proved")
+        notes = [("facts: head", head.get("note"))] if isinstance(head, dict) else []
+        rows = self._database.execute("SELECT size, note FROM heads ORDER BY size")
+        notes += [(f"heads: size {row['size']}", row["note"]) for row in rows]
+        for where, note in notes:
+            self.held += 1
+            if note and not _signed(str(note), charter):
+                yield self._bad("heads", where, "the log's signature does not hold")
+
+    def budgets(self) -> Iterator[Finding]:
+        """Yield every budget whose events do not add up, or differ from the own leaves."""
+        told_by = [one.bundle.get("document") for one in self._leaves if one.kind == "budget"]
+        named = {str(one.get("domain")) for one in told_by if isinstance(one, dict)}
+        for domain in sorted(named - self._events.keys()):
+            yield self._bad("budgets", f"budget {shown(domain)}", "its events are missing")
+        for domain, events in sorted(self._events.items()):
+            self.domains += 1
+            try:
+                ledger = BudgetLedger(_limit(domain, events), events, _refuse)
+                ledger.reconcile([one for one in told_by if isinstance(one, dict)])
+                check_sums(events)
+            except (SecureFlowError, KeyError, TypeError, ValueError) as error:
+                reason = error.message if isinstance(error, SecureFlowError) else "it is malformed"
+                yield self._bad("budgets", f"budget {shown(domain)}", reason.rstrip("."))
+
+    def _leaf(self, one: OwnLeaf, keys: frozenset[str], known: set[str], *, first: bool) -> str:
+        """Return what is wrong with an own leaf; empty where nothing is."""
+        bundle = one.bundle if isinstance(one.bundle, dict) else {}
+        try:
+            signed = leaf_from_json(bundle.get("leaf"))
+            salt = bytes.fromhex(bundle.get("salt") or "")
+            opens = not salt or commitment(salt, bundle.get("document")) == signed.leaf.commitment
+        except (SecureFlowError, ValueError, TypeError):
+            return "it cannot be read"
+        leaf = signed.leaf
+        columns = (one.job, one.kind, self._settings.organisation)
+        rules = {
+            "it does not have the hash that it stands under": signed.hash() == one.hash,
+            "its signature is not this agent's": not keys or bears(signed, keys),
+            "document and salt are not what it commits to": opens,
+            "its columns say something else than was signed": (
+                (leaf.job, leaf.kind, leaf.author) == columns
+            ),
+            # What `recall` took in out of the log comes without its document, and without some.
+            "the leaf before it is missing": (
+                leaf.prev in known or (first and not leaf.prev) or "salt" not in bundle
+            ),
+        }
+        return next((problem for problem, holds in rules.items() if not holds), "")
+
+    def _value(self, table: str, row: Any, key: str, of: Any) -> Iterator[Finding]:
+        self.count += 1
+        where = f"{table}: {shown(str(row[key]))}"
+        try:
+            record = of.from_row(row)
+            problem = _types(record)
+        except (SecureFlowError, ValueError, TypeError, RecursionError):
+            problem, record = "it cannot be read", None
+        if isinstance(record, JobRecord) and not problem and digest(record.spec) != record.digest:
+            problem = "its spec is not the one that was approved"
+        if problem:
+            yield self._bad("record", where, problem)
+        elif isinstance(record, OwnLeaf):
+            self._leaves.append(record)
+
+    def _json(self, table: str, row: Any, key: str, column: str) -> Iterator[Finding]:
+        self.count += 1
+        try:
+            value = _loaded(row[column], table)
+        except SecureFlowError:
+            yield self._bad("record", f"{table}: {shown(str(row[key]))}", "it cannot be read")
+            return
+        if table == "facts":
+            self._facts[str(row["name"])] = value
+        elif table == "budget_events":
+            self._events.setdefault(str(row["domain"]), []).append(value)
+
+    def _all(self, table: str) -> Iterator[Any]:
+        order = {"leaves": "number", "budget_events": "number"}.get(table, "1")
+        yield from self._database.execute(f"SELECT * FROM {table} ORDER BY {order}")  # noqa: S608
+
+    def _keys(self) -> frozenset[str]:
+        """Return the keys of this agent; none where its signing key cannot be read."""
+        try:
+            present = read_signing_key(self._settings).public
+        except SecureFlowError:
+            return frozenset()
+        charters = (self._facts.get(name) for name in ("charter", "charters"))
+        return own_keys(self._settings.organisation, present, *charters)
+
+    def _charter(self) -> Charter | None:
+        kept = self._facts.get("charter")
+        try:
+            return None if kept is None else SignedCharter.from_json(kept).charter
+        except SecureFlowError:
+            return None
+
+    @staticmethod
+    def _bad(part: str, where: str, problem: str) -> Finding:
+        return Finding(part, f"{where}: {problem}.", RESTORE)
+
+
+class ModelsCheck:
+    """One look at the models of jobs."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.count = 0
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield every model that is not what its name says."""
+        for path in sorted(self._directory.glob("*/*.model")):
+            try:
+                found = blake3(path.read_bytes()).hexdigest()
+            except FileNotFoundError:  # the next round came
+                continue
+            self.count += 1
+            if found != path.stem:
+                hint = "Remove it: the agent fetches it again when it needs it."
+                yield Finding("models", f"{path} does not hold what its name says.", hint)
+
+
+def _settings(settings: AgentSettings) -> Iterator[Finding]:
+    yield from refused("settings", lambda: CedarPolicies.load(settings.consent.policies), RESTORE)
+    yield from refused("settings", lambda: check_folder(settings.directory), RESTORE)
+    for suffix in ("", "-wal"):
+        path = settings.record.with_name(settings.record.name + suffix)
+        if path.exists() and path.stat().st_mode & 0o077:
+            hint = f"chmod 600 {path}, and think about who may have read it."
+            yield Finding("settings", f"{path} can be read by others.", hint, "key_exposed")
+
+
+def _keys(settings: AgentSettings) -> Iterator[Finding]:
+    yield from refused("keys", lambda: read_signing_key(settings), RESTORE)
+    yield from refused("keys", CredentialFiles(settings.directory).check, RESTORE)
+
+
+def _types(record: Any) -> str:
+    """Return a problem where a value has another type than its column."""
+    for name in ("job", "digest", "hash", "kind", "id", "state", "model", "content"):
+        if not isinstance(getattr(record, name, ""), str):
+            return f"its {name} is no text"
+    for name in ("approved_at", "expires", "at", "round", "rows", "generation", "proved"):
+        if not isinstance(getattr(record, name, 0), int):
+            return f"its {name} is no number"
+    return ""
+
+
+def _signed(note: str, charter: Charter) -> bool:
+    try:
+        return parse_note(note).verify_log(charter.log_key)
+    except SecureFlowError:
+        return False
+
+
+def _limit(domain: str, events: list[dict[str, JSON]]) -> Limit:
+    last = [one for one in events if one["kind"] == "limit"][-1:]
+    if not last:
+        raise KeyError(domain)
+    return Limit(domain, last[0]["unit"], last[0]["epsilon"], last[0]["delta"])
+
+
+def _refuse(event: object) -> None:
+    """Store nothing: a check changes nothing."""
+    raise TypeError(event)
+
+
+def stored_fact(record: Path, name: str) -> JSON:
+    """Return one fact of a record, None where it has none; the agent may be running.
+
+    Raises:
+        SecureFlowError: `record_damaged`.
+    """
+    if not record.exists():
+        return None
+    with _reading(record) as database:
+        row = database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    return None if row is None else _loaded(row["value"], f"the fact {name}")
+
+
+def _loaded(text: Any, what: str) -> JSON:
+    """Return a stored JSON value; bytes that `decoded` let through are damage as well."""
+    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    return load_json(data, what)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    if not path.is_file():
+        raise SecureFlowError("record_missing", f"The record {path} is missing.", RESTORE)
+    where = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(where, uri=True, isolation_level=None)) as database:
+            database.row_factory = sqlite3.Row
+            database.text_factory = decoded
+            database.execute("BEGIN")
+            yield database
+    except UnicodeDecodeError as error:  # the driver quotes a damaged schema
+        message = f"{path} is damaged: its schema cannot be read."
+        raise SecureFlowError("record_damaged", message, RESTORE) from error
+    except sqlite3.Error as error:
+        what = "is damaged" if is_damage(error) else "cannot be read"
+        raise SecureFlowError("record_damaged", f"{path} {what}: {error}.", RESTORE) from error

@@ -1,0 +1,493 @@
+"""`agent doctor`: the way from this agent to the centre, leg by leg, and the next step.
+
+It works whether or not the agent runs: it reads the same files, dials the same address with the
+same certificate, and asks the centre one question (`status`). A leg that needs an earlier one is
+skipped when that failed; charter and attestation are looked at in any case. A leg that breaks, by
+whatever is damaged here, is a finding like any other: it hides none of the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, expired
+from secureflow.adapters.policy import CedarPolicies
+from secureflow.adapters.tee import code_measurement
+from secureflow.agent.edge.check import check_record, stored_fact
+from secureflow.agent.edge.control import call
+from secureflow.agent.edge.main import read_signing_key, verifier
+from secureflow.agent.edge.revival import NEXT_STEP
+from secureflow.agent.owner.publications import Publication, differs
+from secureflow.agent.record.keeping import check_present
+from secureflow.agent.record.room import room_left
+from secureflow.agent.settings import AgentSettings
+from secureflow.agent.verbs.attestation import appraisal_policy
+from secureflow.agent.witness.charter import HOW_TO_PIN
+from secureflow.agent.witness.continuing import ACCUSED
+from secureflow.agent.witness.headwatch import how_it_stands
+from secureflow.domain.charter import SignedCharter
+from secureflow.kit.clock import MAX_SKEW, system_clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.hostport import parse_address
+from secureflow.kit.joining import check_health
+from secureflow.kit.pki import RevocationList, check_leaf
+from secureflow.kit.plain import shown
+from secureflow.kit.private import read_private
+from secureflow.kit.renewal import server_time
+from secureflow.kit.version import __version__
+
+JSON = Any
+OUT_OF_TIME = frozenset({9, 10})
+"""OpenSSL's words for a certificate that does not hold yet, and for one that has run out."""
+PATIENCE = 10.0
+"""Seconds that one leg may take."""
+
+
+@dataclass
+class Way:
+    """What earlier legs found out for later ones."""
+
+    config: Path
+    clock: Callable[[], int] = system_clock
+    settings: AgentSettings | None = None
+    host: str = ""
+    port: int = 0
+    status: dict[str, JSON] = field(default_factory=dict)
+    time: int | None = None
+    """What time it is at the server's REST address: known even where the link lets nobody in."""
+
+    @property
+    def known(self) -> AgentSettings:
+        """The settings; only legs after `settings` ask."""
+        if self.settings is None:
+            raise SecureFlowError("invalid_settings", "There are no settings.")
+        return self.settings
+
+    def answered(self) -> dict[str, JSON]:
+        """The centre's answer; only legs after `authorisation` ask."""
+        return self.status
+
+
+def examine(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dict[str, JSON]]:
+    """Yield `{leg, ok, message, hint, code}` for each leg that could be looked at."""
+    way = Way(config, clock)
+    failed: set[str] = set()
+    for leg, needs, check in _LEGS:
+        if failed & needs:
+            failed.add(leg)  # unknown: whoever needs it is unknown as well
+            continue
+        try:
+            message = check(way)
+        except SecureFlowError as error:
+            failed |= {leg, error.code}
+            plain = error.as_json()
+            plain.pop("details")
+            yield {"leg": leg, "ok": False, **plain}
+        except Exception as error:  # the edge of a leg: the others must be told all the same
+            if os.environ.get("SECUREFLOW_DEBUG"):
+                raise
+            failed.add(leg)
+            message = shown(f"{type(error).__name__}: {error}")
+            hint = "secureflow agent check names what is damaged; SECUREFLOW_DEBUG=1 shows where."
+            yield {"leg": leg, "ok": False, "code": "internal", "message": message, "hint": hint}
+        else:
+            yield {"leg": leg, "ok": True, "code": "", "message": message, "hint": ""}
+
+
+def _settings(way: Way) -> str:
+    way.settings = AgentSettings.load(way.config)
+    CedarPolicies.load(way.settings.consent.policies)
+    for dataset in way.settings.datasets:
+        if not Path(dataset.path).is_file():
+            raise SecureFlowError(
+                "missing_data",
+                f"The file of dataset {dataset.name} is not there: {dataset.path}.",
+                "Correct its path in agent.yaml.",
+            )
+    place = parse_address(way.settings.link, "link")
+    way.host, way.port = place.host, place.port
+    return f"{way.config}: {len(way.settings.datasets)} datasets"
+
+
+def _keys(way: Way) -> str:
+    key = read_signing_key(way.known)
+    with contextlib.suppress(FileNotFoundError):  # the leg `certificate` says so
+        read_private(way.known.link_certificate)
+    return f"signing key {key.public}"
+
+
+def _name(way: Way) -> str:
+    try:
+        found = socket.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise SecureFlowError(
+            "unavailable",
+            f"{way.host} has no address: {error.strerror or error}.",
+            "Check `link` in agent.yaml, the DNS server and the VPN.",
+        ) from error
+    return f"{way.host} → {found[0][4][0]}"
+
+
+def _connection(way: Way) -> str:
+    began = time.monotonic()
+    try:
+        with socket.create_connection((way.host, way.port), PATIENCE):
+            took = time.monotonic() - began
+    except OSError as error:
+        raise SecureFlowError(
+            "unavailable",
+            f"Port {way.port} of {way.host} does not answer: {error.strerror or error}.",
+            "Ask whether the server runs, and whether a firewall lets this machine dial out.",
+        ) from error
+    return f"port {way.port} answers in {round(took * 1000)} ms"
+
+
+def _tls(way: Way) -> str:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["h2"])
+    try:
+        context.load_verify_locations(way.known.authority)
+        context.load_cert_chain(way.known.link_certificate)
+        with (
+            socket.create_connection((way.host, way.port), PATIENCE) as raw,
+            context.wrap_socket(raw, server_hostname=SERVER_NAME) as wrapped,
+        ):
+            until = (wrapped.getpeercert() or {}).get("notAfter", "?")
+            return f"{wrapped.version()}, the server's certificate holds until {until}"
+    except FileNotFoundError as error:
+        raise _not_enrolled(way) from error
+    except ssl.SSLCertVerificationError as error:
+        if error.verify_code in OUT_OF_TIME:
+            raise SecureFlowError(
+                "certificate_not_valid_now",
+                "By this machine's clock the server's certificate does not hold: "
+                f"{error.verify_message}.",
+                "One of the two clocks is wrong (see the leg clock): set it (NTP). If they agree, "
+                "the operator restarts the server, which renews its certificate.",
+            ) from error
+        raise SecureFlowError(
+            "server_untrusted",
+            f"The server's certificate is refused: {error.verify_message}.",
+            "It is not of the authority that the enrolment token named. A proxy that breaks TLS "
+            "open must let this address through; otherwise tell the operator.",
+        ) from error
+    except OSError as error:
+        raise SecureFlowError(
+            "unavailable",
+            f"TLS fails: {error}.",
+            "Is it the link's port (gRPC), and does no proxy stand in between?",
+        ) from error
+
+
+def _certificate(way: Way) -> str:
+    try:
+        credentials = CredentialFiles(way.known.directory)()
+    except SecureFlowError as error:
+        if error.code == "not_enrolled":
+            raise _not_enrolled(way) from error
+        raise
+    leaf = credentials.leaf
+    try:
+        identity = check_leaf(leaf, way.known.trust_domain, way.clock(), RevocationList())
+    except SecureFlowError as error:
+        if error.code != "certificate_not_valid_now":
+            raise
+        raise expired(CredentialFiles(way.known.directory), way.clock(), NEXT_STEP) from error
+    if identity.organisation != way.known.organisation:
+        raise SecureFlowError(
+            "certificate_foreign",
+            f"The link certificate is for {identity.organisation}, agent.yaml says "
+            f"{way.known.organisation}.",
+            "Correct `organisation`, or enrol with a token for it.",
+        )
+    return f"{identity} until {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+
+
+def _server(way: Way) -> str:
+    """Ask the REST address for its health; people and a new enrolment need it."""
+    authority = CredentialFiles(way.known.directory).authority()
+    way.time = server_time(way.known.server, authority)
+    check_health(way.known.server, authority)
+    return f"{way.known.server} is healthy"
+
+
+def _authorisation(way: Way) -> str:
+    """Ask the centre who it takes this agent for; a revoked agent learns it here."""
+    try:
+        way.status = asyncio.run(_ask(way.known, "status"))
+    except SecureFlowError as error:
+        start, end = CredentialFiles(way.known.directory)().span
+        if error.code == "link_broken" and way.time and not start <= way.time <= end:
+            raise SecureFlowError(
+                "certificate_not_valid_now",
+                "By the centre's clock this agent's link certificate does not hold, so its link "
+                "lets nobody in.",
+                "A running agent (secureflow agent start) renews it by itself within a minute; set "
+                "the clock that is wrong (see the leg clock).",
+            ) from error
+        raise
+    party = way.status.get("party")
+    if party != way.known.organisation:
+        raise SecureFlowError(
+            "forbidden",
+            f"The centre takes this agent for {party}.",
+            "Ask the operator which organisation the agent was enrolled for.",
+        )
+    return f"the centre knows this agent as {party}"
+
+
+async def _ask(settings: AgentSettings, kind: str) -> dict[str, JSON]:
+    link = Link(
+        settings.link, CredentialFiles(settings.directory), dict, _no_request, clock=system_clock
+    )
+    try:
+        answer = await asyncio.wait_for(link.call(kind, {}), PATIENCE)
+    except TimeoutError as error:
+        hint = "Look at the server's log."
+        raise SecureFlowError("unavailable", "The centre does not answer.", hint) from error
+    finally:
+        await link.close()
+    return answer if isinstance(answer, dict) else {}
+
+
+async def _no_request(verb: str, body: JSON, rider: JSON) -> JSON:
+    del body, rider
+    raise SecureFlowError("unknown_verb", f"The doctor does not answer {verb}.")
+
+
+def _renewals(way: Way) -> str:
+    """Look whether the centre renewed this agent's certificate for a key that is not from here."""
+    try:
+        told = asyncio.run(_ask(way.known, "certificate.list")).get("renewed", [])
+    except SecureFlowError as error:
+        if error.code == "unknown_kind":
+            return "the centre does not tell of them"
+        raise
+    listed = told if isinstance(told, list) else []
+    renewed = [one for one in listed if isinstance(one, dict)]
+    foreign = CredentialFiles(way.known.directory).foreign(renewed)
+    if foreign:
+        last = ", ".join(f"{one.get('serial')} ({_day(one.get('at'))})" for one in foreign[-5:])
+        raise SecureFlowError(
+            "renewal_foreign",
+            f"The centre renewed this agent's certificate {len(foreign)} times for keys that were "
+            f"not made here: {last}.",
+            "Did this folder come from a backup, or does a copy of it run elsewhere? If not, "
+            "somebody else holds signing.key or link.pem: have the agent revoked (secureflow party "
+            "revoke) and enrol a new one with a fresh key.",
+            {"serials": [str(one.get("serial")) for one in foreign]},
+        )
+    return f"{len(renewed)} renewals on record, all of them asked for here"
+
+
+def _day(at: JSON) -> str:
+    known = type(at) is int and 0 <= at < 1 << 36  # a year that there is
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC" if known else "?"
+
+
+def _clock(way: Way) -> str:
+    told = way.status.get("time", way.time)
+    if type(told) is not int:
+        return "not compared: the centre names no time"
+    skew = told - way.clock()
+    if abs(skew) > MAX_SKEW:
+        raise SecureFlowError(
+            "clock_skew",
+            f"This clock and the centre's differ by {skew} s.",
+            "Set the clock (NTP): certificates, verdicts and approvals depend on it.",
+        )
+    return f"differs by {skew} s"
+
+
+def _version(way: Way) -> str:
+    theirs = str(way.answered().get("version", ""))
+    if theirs.split(".", maxsplit=1)[0] != __version__.split(".")[0]:
+        raise SecureFlowError(
+            "version_mismatch",
+            f"The centre is {theirs or 'unknown'}, this agent is {__version__}.",
+            "Install the centre's major version.",
+        )
+    return f"{theirs} / {__version__}"
+
+
+def _charter(way: Way) -> str:
+    kept = stored_fact(way.known.record, "charter")
+    if kept is None:
+        raise SecureFlowError(
+            "charter_not_pinned",
+            "No charter is pinned: this agent knows no other member.",
+            HOW_TO_PIN,
+        )
+    charter = SignedCharter.from_json(kept).charter
+    ours = [one.key for one in charter.members if one.organisation == way.known.organisation]
+    if ours != [read_signing_key(way.known).public]:
+        raise SecureFlowError(
+            "charter_mismatch",
+            f"The pinned charter does not name this agent's signing key for "
+            f"{way.known.organisation}: nobody would believe its signatures.",
+            "Put the key back from its backup, or agree on a new charter with the present key.",
+        )
+    theirs = way.status.get("charter")
+    if theirs and theirs != charter.digest:
+        raise SecureFlowError(
+            "charter_mismatch",
+            f"The centre goes by charter {str(theirs)[:64]}, pinned is {charter.digest}.",
+            "See the differences: secureflow agent charter show. Pin the newer version if enough "
+            "members signed it.",
+        )
+    log = way.status.get("log") or {}
+    if log and (log.get("origin"), log.get("key")) != (charter.origin, charter.log_key):
+        raise SecureFlowError(
+            "ledger_wrong_log",
+            "The centre keeps another log than the one that the charter names.",
+            "Do not go on: compare the charter's log key with the other members.",
+        )
+    return f"version {charter.version} with {len(charter.members)} members, {charter.digest}"
+
+
+def _log(way: Way) -> str:
+    kept = stored_fact(way.known.record, "head") or {}
+    return how_it_stands(way.answered().get("log") or {}, kept)
+
+
+def _attestation(way: Way) -> str:
+    policy = appraisal_policy(way.known.attestation, code_measurement())
+    verifier(way.known)
+    references = (f"a reference of {one.tee}" for one in policy.references)
+    listed = ", ".join((*policy.measurements, *references))
+    if not listed:
+        raise SecureFlowError(
+            "invalid_settings",
+            "attestation names neither measurements nor references: every enclave is refused.",
+            "List the reviewed code's measurement, or `installed`, or a reference of its hardware.",
+        )
+    if policy.allow_simulated:
+        return f"SIMULATED enclaves are accepted: they protect nothing. Code {listed}"
+    return f"hardware only, code {listed}"
+
+
+def _enclave(way: Way) -> str:
+    """Compare what the centre's enclave says of itself with what this agent would accept."""
+    told = way.answered().get("enclave") or {}
+    if not told.get("connected"):
+        return "none is connected: jobs with sealed updates must wait"
+    policy = appraisal_policy(way.known.attestation, code_measurement())
+    simulated, code = told.get("tee") == "SIMULATED", str(told.get("measurement", ""))
+    if simulated and not policy.allow_simulated:
+        raise SecureFlowError(
+            "evidence_not_acceptable",
+            "The centre's enclave is SIMULATED, and this agent accepts none that is.",
+            "Ask the operator for real hardware. For a rehearsal only: attestation.allow_simulated "
+            "and its root in agent.yaml.",
+        )
+    if code not in policy.measurements:
+        raise SecureFlowError(
+            "evidence_not_acceptable",
+            f"The centre's enclave runs code {code}, which attestation.measurements does not list.",
+            "Install the release that the enclave runs, or list its measurement once reviewed.",
+        )
+    if simulated:
+        return f"it says that it runs accepted code {code} in a SIMULATED TEE: no protection"
+    return f"it says that it runs accepted code {code}"
+
+
+def _running(way: Way) -> str:
+    """Ask the running agent whether it goes by this file."""
+    told = call(way.known.socket, "status", {}, PATIENCE)
+    if told.get("record") is not None:  # an agent of an older version says nothing of it
+        raise SecureFlowError.from_json(told["record"])
+    settings = told["settings"]
+    if settings["problem"] is not None:
+        raise SecureFlowError.from_json(settings["problem"])
+    edited = ", ".join([*settings["changed"], *settings["restart"]])
+    if settings["state"] != "same":
+        raise SecureFlowError(
+            "settings_edited",
+            f"The running agent does not go by {way.config} as it is now: {edited}.",
+            "Bring it into force: secureflow agent reload. It names what needs a restart.",
+        )
+    return "the running agent goes by this file"
+
+
+def _data(way: Way) -> str:
+    """Compare declarations and files with what was published."""
+    known = 0
+    for dataset in way.known.datasets:
+        kept = stored_fact(way.known.record, f"dataset/{dataset.name}")
+        if kept is None:
+            continue
+        known += 1
+        if differs(kept, dataset):
+            raise SecureFlowError(
+                "declaration_changed",
+                f"{dataset.name} is declared otherwise than it was published: jobs are refused.",
+                f"Publish it again: secureflow agent data publish {dataset.name}.",
+            )
+        Publication(dataset, kept["salt"], kept["commitment"]).check_file()
+    return f"{known} of {len(way.known.datasets)} datasets are published, and unchanged since"
+
+
+def _record(way: Way) -> str:
+    """Read the whole record, as `secureflow agent check` does."""
+    check_present(way.known)
+    if not way.known.record.exists():
+        return "there is none yet"
+    for one in check_record(way.known):
+        if not one["ok"]:
+            raise SecureFlowError(one["code"], one["message"], one["hint"])
+    return "whatever is stored can be read"
+
+
+def _alarm(way: Way) -> str:
+    alarm = stored_fact(way.known.record, "alarm")
+    if alarm is not None:
+        raise SecureFlowError.from_json(alarm)
+    accused = stored_fact(way.known.record, ACCUSED) or ()
+    if accused:
+        return f"none now; {len(accused)} against the log are kept as evidence for ever"
+    return "none"
+
+
+_Leg = tuple[str, frozenset[str], Callable[[Way], str]]
+_LEGS: tuple[_Leg, ...] = (
+    ("settings", frozenset(), _settings),
+    ("keys", frozenset({"settings"}), _keys),
+    ("name", frozenset({"settings"}), _name),
+    ("connection", frozenset({"name"}), _connection),
+    ("certificate", frozenset({"settings", "keys"}), _certificate),
+    ("TLS", frozenset({"connection", "keys", "certificate_malformed"}), _tls),
+    ("server", frozenset({"settings", "keys"}), _server),
+    ("authorisation", frozenset({"TLS", "certificate"}), _authorisation),
+    ("renewals", frozenset({"authorisation"}), _renewals),
+    ("clock", frozenset({"settings"}), _clock),
+    ("version", frozenset({"authorisation"}), _version),
+    ("record", frozenset({"settings"}), _record),
+    ("charter", frozenset({"settings", "keys", "record_missing"}), _charter),
+    ("log", frozenset({"authorisation", "record_missing"}), _log),
+    ("attestation", frozenset({"settings"}), _attestation),
+    ("enclave", frozenset({"authorisation", "attestation"}), _enclave),
+    ("running", frozenset({"settings"}), _running),
+    ("data", frozenset({"settings", "record_missing"}), _data),
+    ("disk", frozenset({"settings"}), lambda way: room_left(way.known)),
+    ("alarm", frozenset({"settings", "record_missing"}), _alarm),
+)
+"""Leg, the legs that it needs (or what must not have failed), and its check; in order."""
+
+
+def _not_enrolled(way: Way) -> SecureFlowError:
+    return SecureFlowError(
+        "not_enrolled",
+        f"{way.known.directory} holds no link certificate.",
+        "Enrol first: secureflow agent enroll DIR --token-file FILE --server URL.",
+    )

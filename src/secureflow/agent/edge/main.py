@@ -1,0 +1,269 @@
+"""The agent's process: it dials out, and opens no network port; see `control` for its owner."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from secureflow.adapters.accounting import ProcessAccountant
+from secureflow.adapters.link import CredentialFiles, Link, Uplink
+from secureflow.adapters.policy import CedarPolicies
+from secureflow.adapters.tee import TeeVerifier, code_measurement
+from secureflow.agent.compute.trainer import Trainer
+from secureflow.agent.compute.worker_process import WorkerConfig
+from secureflow.agent.edge.clockwatch import ClockWatch
+from secureflow.agent.edge.commands import Commands, Describing
+from secureflow.agent.edge.control import ControlServer
+from secureflow.agent.edge.overdue import OverdueEnds
+from secureflow.agent.edge.reload import Reload, Rules
+from secureflow.agent.edge.revival import revival
+from secureflow.agent.edge.wiring import Assembly, Outside, assemble
+from secureflow.agent.owner.publications import check_lineage
+from secureflow.agent.record.damage import refuse_headless
+from secureflow.agent.record.keeping import alone, check_present, keep_record
+from secureflow.agent.record.room import reserve_of
+from secureflow.agent.record.store import Store
+from secureflow.agent.settings import AgentSettings
+from secureflow.agent.verbs.attestation import appraisal_policy
+from secureflow.agent.verbs.context import Computing
+from secureflow.agent.witness.headwatch import HeadWatch
+from secureflow.domain.exits import exit_code
+from secureflow.kit.clock import system_clock
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import claim_folder
+from secureflow.kit.logging import announce_ready, get_logger, process_logging
+from secureflow.kit.memory import be_frugal
+from secureflow.kit.plain import shown
+from secureflow.kit.process import Hangup, run_until_told
+from secureflow.kit.version import __version__
+
+_log = get_logger(__name__)
+
+
+class Training(Computing, Describing, Protocol):
+    """All local computation of an agent (`agent.trainer.Trainer`)."""
+
+    async def stop(self) -> None:
+        """Let go of every job's rows."""
+
+
+async def serve(
+    settings: AgentSettings,
+    training: Training | None = None,
+    config: Path | None = None,
+    hangup: Hangup | None = None,
+) -> None:
+    """Be this party until cancelled.
+
+    Args:
+        settings: the agent's.
+        training: local computation; without it a warm worker process per job.
+        config: the file of the settings, which a reload reads again; by default `agent.yaml`.
+        hangup: what SIGHUP does; it is made to reload.
+
+    Raises:
+        SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
+            `simulated_root_refused`, `privacy_fixed`, `data_newer`, `data_version_malformed`,
+            `record_…`, `disk_full` where even the reserve is of no help.
+    """
+    key = read_signing_key(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(alone(settings.directory))
+        reserve_of(settings).over(lambda: claim_folder(settings.directory))
+        store = await open_record(settings, stack)
+        refuse_headless(store.fact("head"), proved=store.proved_any())
+        for dataset in settings.datasets:
+            check_lineage(store, dataset)
+        trainer = training or await Trainer.start(
+            WorkerConfig(memory=settings.worker.memory_mb << 20)
+        )
+        link, uplink, assembly = _put_together(settings, key, store, trainer)
+        reload = Reload(config or settings.directory / "agent.yaml", assembly, rules)
+        take_limits(assembly)
+        watch = ClockWatch(link)
+        commands = Commands(assembly, link, trainer, reload, watch)
+        control = ControlServer(settings.socket, commands.table())
+        heads = _head_watch(link, assembly)
+        overdue = OverdueEnds(link, store)
+        looking = [asyncio.create_task(one.run()) for one in (watch, heads, overdue)]
+        try:
+            await store.reserve.through(control.start)
+            facts = {"process": "agent", "party": settings.organisation, "version": __version__}
+            if hangup is not None:
+                reload.listen(hangup)
+            facts["socket"] = str(settings.socket)
+            store.reserve.over(lambda: announce_ready(settings.directory, facts))
+            await link.run()
+        finally:
+            for task in looking:
+                task.cancel()
+            await control.stop()
+            await trainer.stop()
+            await uplink.close()
+
+
+async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack) -> Store:
+    """Open the record if it is the folder's own and newest; it is closed with the stack.
+
+    Raises:
+        SecureFlowError: `store_…`, `record_…`, `disk_…`.
+    """
+    check_present(settings)
+    reserve = reserve_of(settings)
+    store = stack.enter_context(contextlib.closing(Store(settings.record, reserve)))
+    keeper = reserve.over(lambda: keep_record(store, settings))
+    reserve.keep()
+    keeper.start()
+    stack.push_async_callback(keeper.stop)
+    return store
+
+
+def _put_together(
+    settings: AgentSettings, key: SigningKey, store: Store, trainer: Training
+) -> tuple[Link, Uplink, Assembly]:
+    read = rules(settings)
+    credentials = CredentialFiles(settings.directory)
+    credentials()  # `not_enrolled` before anything runs
+
+    def doubted(error: SecureFlowError) -> None:
+        if error.code == "certificate_not_valid_now":
+            credentials.forget_before()
+        link.doubt(error)
+
+    uplink = Uplink(lambda: credentials.at(system_clock()), doubted)
+    link = Link(
+        settings.link,
+        credentials,
+        lambda: _hello(assembly),
+        lambda verb, body, rider: assembly.agent.handle(verb, body, rider),  # noqa: PLW0108  made later
+        clock=system_clock,
+        whose=settings.organisation,
+        recover=revival(settings, credentials, key, system_clock),
+    )
+    outside = Outside(
+        link=link,
+        uplink=uplink,
+        computing=trainer,
+        policies=read.policies,
+        verifier=read.verifier,
+        appraisal=read.appraisal,
+        accounting=ProcessAccountant(),
+        clock=system_clock,
+    )
+    assembly = assemble(settings, key, store, outside)
+    return link, uplink, assembly
+
+
+def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:
+    context = assembly.context
+    return HeadWatch(
+        link, context.witness, context.store, context.charter, assembly.continuer, context.clock
+    )
+
+
+def run(config: Path) -> int:
+    """Run the process until SIGTERM or SIGINT; return the exit code."""
+    be_frugal()
+    try:
+        settings = AgentSettings.load(config)
+    except SecureFlowError as error:
+        sys.stderr.write(f"{shown(str(error))}\n")
+        return exit_code(error.code)
+    with process_logging("agent", form=settings.log_form, level=settings.log_level) as tell:
+        hangup = Hangup()
+        try:
+            run_until_told(serve(settings, config=config, hangup=hangup), hangup)
+        except SecureFlowError as error:
+            tell(error)
+            return exit_code(error.code)
+    return 0
+
+
+def rules(settings: AgentSettings) -> Rules:
+    """Read what settings name: policies, roots, measurements.
+
+    Raises:
+        SecureFlowError: `policy_unreadable`, `policy_invalid`, `simulated_root_refused`.
+    """
+    if settings.attestation.allow_simulated:
+        told = "SIMULATED enclaves protect nothing from the operator"
+        _log.warning("tee_simulated", message=told)
+    return Rules(
+        CedarPolicies.load(settings.consent.policies),
+        verifier(settings),
+        appraisal_policy(settings.attestation, code_measurement()),
+    )
+
+
+def take_limits(assembly: Assembly) -> None:
+    """Take budget limits that were edited while no agent ran, and say so.
+
+    A budget that cannot be read is no reason not to start: the job that needs it says why.
+    """
+    context = assembly.context
+    try:
+        changes = context.budgets.changes(context.settings.datasets)
+        context.budgets.take_limits(changes, context.clock())
+    except SecureFlowError as error:
+        _log.error("budget_refused", message=str(error))
+        return
+    for one in changes:
+        _log.warning("budget_limit_changed", **one)
+
+
+def verifier(settings: AgentSettings) -> TeeVerifier:
+    """Return the verifier of evidence; a simulated root counts only with the owner's word.
+
+    Raises:
+        SecureFlowError: `simulated_root_refused`.
+    """
+    attestation = settings.attestation
+    floors = {str(product): floor.tcb for product, floor in attestation.snp_minimum_tcb.items()}
+    make = partial(TeeVerifier, minimum_tcb=floors, without_crl=attestation.snp_without_crl)
+    if not attestation.allow_simulated or not attestation.roots:
+        return make()
+    path = attestation.roots[0]
+    try:
+        root = path.read_text()
+    except (OSError, UnicodeError) as error:
+        raise SecureFlowError(
+            "simulated_root_refused",
+            f"The simulated root {path} cannot be read: {getattr(error, 'strerror', '') or error}.",
+            "Correct `attestation.roots` in agent.yaml.",
+        ) from error
+    return make(root)
+
+
+def read_signing_key(settings: AgentSettings) -> SigningKey:
+    """Return the organisation's signing key.
+
+    Raises:
+        SecureFlowError: `not_enrolled`; `key_exposed` when others can read it.
+    """
+    try:
+        return SigningKey.load(settings.signing_key)
+    except (OSError, SecureFlowError) as error:
+        if isinstance(error, SecureFlowError) and error.code == "key_exposed":
+            raise
+        raise SecureFlowError(
+            "not_enrolled",
+            f"{settings.directory} holds no readable signing key.",
+            "Enrol first: secureflow agent enroll DIR --token-file FILE --server URL.",
+        ) from error
+
+
+def _hello(assembly: Assembly) -> dict[str, object]:
+    context = assembly.context
+    return {
+        "version": __version__,
+        "log_size": context.witness.log_size,
+        "unproved": context.witness.unproved(),
+        "head": context.witness.newest,
+        "charter": context.charter.named(),
+        "key": context.key.public,
+    }

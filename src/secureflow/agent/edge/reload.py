@@ -1,0 +1,244 @@
+"""An edited `agent.yaml` comes into force: on SIGHUP and on `secureflow agent reload`.
+
+- All of it or nothing: a file that does not load, or that may not count, changes nothing.
+- Datasets, consent (with its policy files) and attestation (with its roots) come into force at
+  once; the rest is named as needing a restart.
+- What an approved job uses stays what it was approved under (`publications`).
+- Domain and unit of a known dataset stay. A budget's limit may change; it grows only when the
+  owner says so in `agent reload`, and every change is an event of the budget's chain and a line of
+  the agent's log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from secureflow.agent.edge.wiring import Assembly
+from secureflow.agent.owner.publications import check_lineage
+from secureflow.agent.settings import AgentSettings
+from secureflow.application.ports import Policies
+from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+from secureflow.kit.process import Hangup
+
+JSON = Any
+RELOADED: Final = ("datasets", "consent", "attestation")
+"""The parts of the settings that a running agent can take anew."""
+FIXED: Final = ("organisation", "directory")
+"""What makes an agent this one: other values are another agent's file."""
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What settings say, read through: ready to go by.
+
+    Args:
+        policies: of `consent.policies`.
+        verifier: of evidence.
+        appraisal: which enclaves are acceptable.
+    """
+
+    policies: Policies
+    verifier: EvidenceVerifier
+    appraisal: AppraisalPolicy
+
+
+@dataclass(frozen=True)
+class _Read:
+    settings: AgentSettings
+    rules: Rules
+    files: Mapping[str, str]
+
+
+class Reload:
+    """Compares the file with what is in force, and takes it.
+
+    Args:
+        config: the YAML file that the process was started with.
+        assembly: the running agent.
+        rules: reads what settings name; raises what is wrong with it.
+    """
+
+    def __init__(
+        self, config: Path, assembly: Assembly, rules: Callable[[AgentSettings], Rules]
+    ) -> None:
+        self._config = config
+        self._assembly = assembly
+        self._rules = rules
+        self._inforce = assembly.context.inforce
+        self._files: Mapping[str, str] = named_files(self._inforce.settings)
+        self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None] | None] = set()
+
+    async def difference(self) -> dict[str, JSON]:
+        """Return how the file differs from what is in force.
+
+        Returns:
+            `state`: `same`, `edited` or `invalid`; `changed`: what a reload brings into force;
+            `restart`: what needs a restart; `problem`: why the file is invalid.
+        """
+        try:
+            read = await asyncio.to_thread(self._read)
+        except SecureFlowError as error:
+            return {"state": "invalid", "changed": [], "restart": [], "problem": error.as_json()}
+        return {**self._compare(read), "problem": None}
+
+    async def check_read(self, dataset: str) -> None:
+        """Refuse to publish a dataset that the file declares otherwise than this process knows it.
+
+        Raises:
+            SecureFlowError: `settings_edited`.
+        """
+        found = await self.difference()
+        if found["problem"] is not None or f"datasets.{dataset}" in found["changed"]:
+            why = found["problem"] and found["problem"]["message"]
+            raise SecureFlowError(
+                "settings_edited",
+                f"{self._config} was edited since this agent read it"
+                + (f", and does not load: {why}" if why else f": datasets.{dataset} differs."),
+                "Bring the file into force first: secureflow agent reload.",
+            )
+
+    async def preview(self) -> dict[str, JSON]:
+        """Return `difference`, and `budgets`: the limits that a reload would change.
+
+        Raises:
+            SecureFlowError: what is wrong with the file.
+        """
+        read = await asyncio.to_thread(self._read)
+        return {**self._compare(read), "budgets": self._budget_changes(read.settings)}
+
+    async def apply(self, agreed: Sequence[JSON] = ()) -> dict[str, JSON]:
+        """Bring the file into force.
+
+        Args:
+            agreed: those changes of limits, as `preview` told them, that the owner agreed to.
+
+        Raises:
+            SecureFlowError: `invalid_settings`, `policy_…`, `simulated_root_refused`,
+                `privacy_fixed`, `budget_unit_fixed`, `budget_grows`: nothing has changed then.
+        """
+        async with self._lock:
+            read = await asyncio.to_thread(self._read)
+            told = {**self._compare(read), "budgets": self._budget_changes(read.settings)}
+            _refuse_growth(told["budgets"], agreed)
+            self._take(read, told)  # without a pause: nobody sees half of it
+            self._assembly.consent.go_by(read.rules.policies)
+            self._assembly.attestation.go_by(read.rules.verifier, read.rules.appraisal)
+            self._files = read.files
+        _log.info("settings_reloaded", changed=told["changed"], restart=told["restart"])
+        return told
+
+    def listen(self, hangup: Hangup) -> None:
+        """Reload on SIGHUP: nobody is there to ask, so the log says how it went."""
+        hangup.reloads(lambda: self._tasks.add(asyncio.create_task(self._on_hangup())))
+
+    async def _on_hangup(self) -> None:
+        try:
+            await self.apply()
+        except SecureFlowError as error:
+            _log.error("settings_refused", message=f"nothing changed: {error}")
+        finally:
+            self._tasks.discard(asyncio.current_task())
+
+    def _take(self, read: _Read, told: Mapping[str, JSON]) -> None:
+        """Go by the settings; should the record not take them, go by the old ones again."""
+        context, before = self._assembly.context, self._inforce.settings
+        parts = {name: getattr(read.settings, name) for name in RELOADED}
+        self._inforce.replace(before.model_copy(update=parts))
+        try:
+            context.budgets.take_limits(told["budgets"], context.clock())
+            if told["changed"]:
+                with context.store.transaction():
+                    facts = {name: told[name] for name in ("changed", "restart")}
+                    context.store.note(context.clock(), "settings.reloaded", "", **facts)
+        except BaseException:  # whatever it was, nothing has changed then
+            self._inforce.replace(before)
+            raise
+
+    def _read(self) -> _Read:
+        settings = AgentSettings.load(self._config)
+        now = self._inforce.settings
+        for name in FIXED:
+            if getattr(settings, name) != getattr(now, name):
+                raise SecureFlowError(
+                    "invalid_settings",
+                    f"{self._config}: {name} is {getattr(settings, name)}, this agent's is "
+                    f"{getattr(now, name)}.",
+                    "Another agent has a process of its own.",
+                )
+        known = {one.name: one for one in now.datasets}
+        for dataset in settings.datasets:
+            check_lineage(self._assembly.context.store, dataset, known.get(dataset.name))
+        return _Read(settings, self._rules(settings), named_files(settings))
+
+    def _compare(self, read: _Read) -> dict[str, JSON]:
+        now = self._inforce.settings
+        changed = list(_changes(now, read.settings))
+        names = {*read.files, *self._files}
+        changed += sorted(n for n in names if read.files.get(n) != self._files.get(n))
+        fixed = [name for name in AgentSettings.model_fields if name not in RELOADED]
+        restart = [one for one in fixed if getattr(now, one) != getattr(read.settings, one)]
+        state = "edited" if changed or restart else "same"
+        return {"state": state, "changed": changed, "restart": restart}
+
+    def _budget_changes(self, settings: AgentSettings) -> list[dict[str, JSON]]:
+        return self._assembly.context.budgets.changes(settings.datasets)
+
+
+def _refuse_growth(changes: Sequence[Mapping[str, JSON]], agreed: Sequence[JSON]) -> None:
+    growing = [one["domain"] for one in changes if one["grows"] and one not in agreed]
+    if growing:
+        raise SecureFlowError(
+            "budget_grows",
+            f"The privacy budget of {', '.join(growing)} would grow.",
+            "What is revealed cannot be taken back: secureflow agent reload asks, and confirms it.",
+            {"domains": growing},
+        )
+
+
+def named_files(settings: AgentSettings) -> dict[str, str]:
+    """Return the SHA-256 of every file that consent and attestation name, by its path."""
+    paths = {path for name in RELOADED for path in _paths(getattr(settings, name))}
+    return {str(path): _fingerprint(path) for path in sorted(paths)}
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _paths(getattr(value, name))
+    elif isinstance(value, tuple | list):
+        for one in value:
+            yield from _paths(one)
+
+
+def _fingerprint(path: Path) -> str:
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""  # whoever needs the file says what is wrong with it
+
+
+def _changes(old: AgentSettings, new: AgentSettings) -> Iterator[str]:
+    """Yield the names of what differs in the parts that can be reloaded."""
+    before, after = ({one.name: one for one in s.datasets} for s in (old, new))
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            yield f"datasets.{name}"
+    for part in RELOADED[1:]:
+        was, now = getattr(old, part), getattr(new, part)
+        for name in type(was).model_fields:
+            if getattr(was, name) != getattr(now, name):
+                yield f"{part}.{name}"

@@ -1,0 +1,106 @@
+"""Puts an agent together from its settings and the ports to the world; plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from secureflow.agent.inforce import InForce
+from secureflow.agent.kinds.steps import Steps
+from secureflow.agent.kinds.tallies import Tallies
+from secureflow.agent.kinds.updates import Updates
+from secureflow.agent.owner.budgets import Accounting, Budgets
+from secureflow.agent.owner.consent import Consent
+from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.record.recall import Recall
+from secureflow.agent.record.restored import Floor
+from secureflow.agent.record.room import Room
+from secureflow.agent.record.store import Store
+from secureflow.agent.settings import AgentSettings
+from secureflow.agent.verbs.approvals import Approvals
+from secureflow.agent.verbs.attestation import Attestation
+from secureflow.agent.verbs.context import AgentContext, Computing, Fetching, Uploading
+from secureflow.agent.verbs.masking import Masking
+from secureflow.agent.verbs.modelfiles import ModelFiles
+from secureflow.agent.verbs.modelkeys import ModelKeys
+from secureflow.agent.verbs.patience import called
+from secureflow.agent.verbs.rounds import Rounds
+from secureflow.agent.verbs.sessions import Sessions
+from secureflow.agent.verbs.tasks import Agent
+from secureflow.agent.witness.charter import CharterDesk
+from secureflow.agent.witness.continuing import Continuer
+from secureflow.agent.witness.witness import Witness
+from secureflow.application.ports import Policies
+from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
+from secureflow.kit.clock import Clock
+from secureflow.kit.crypto import SigningKey
+
+JSON = Any
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What an agent needs of the world."""
+
+    link: Fetching
+    uplink: Uploading
+    computing: Computing
+    policies: Policies
+    verifier: EvidenceVerifier
+    appraisal: AppraisalPolicy
+    accounting: Accounting
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """An agent and the parts of it that its owner speaks to."""
+
+    agent: Agent
+    context: AgentContext
+    inbox: Inbox
+    consent: Consent
+    attestation: Attestation
+    continuer: Continuer
+    recall: Recall
+
+
+def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Outside) -> Assembly:
+    """Return an agent over its record; nothing runs yet."""
+    clock, party = outside.clock, settings.organisation
+    charter = CharterDesk(store, party, key, clock)
+
+    async def call(kind: str, body: Mapping[str, JSON]) -> JSON:
+        return await called(kind, lambda: outside.link.call(kind, dict(body)))
+
+    witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
+    inforce = InForce(settings)
+    budgets = Budgets(inforce, store, witness, key.public, outside.accounting, call)
+    context = AgentContext(inforce, key, store, charter, witness, clock, budgets)
+    inbox = Inbox(store, clock)
+    files = ModelFiles(settings.models, outside.link, party)
+    files.sweep(store.is_running)
+    updates = Updates(context, outside.computing, files)
+    tallies = Tallies(context, outside.computing)
+    sessions = Sessions(context)
+    consent = Consent(outside.policies, inbox)
+    attestation = Attestation(context, outside.verifier, outside.appraisal)
+    steps = Steps(context, files)
+    room = Room(settings, store)
+    agent = Agent(
+        context,
+        Approvals(context, consent, inbox, Floor(store, party, key.public, call), room),
+        attestation,
+        updates,
+        tallies,
+        Rounds(context, updates, outside.uplink),
+        Masking(context, updates, tallies, steps, sessions, outside.link, outside.uplink),
+        sessions,
+        ModelKeys(context, files),
+        room,
+        lambda: recall.check(),  # noqa: PLW0108  made later
+    )
+    recall = Recall(store, party, key.public, clock, call, agent.forget)
+    continuer = Continuer(store, witness, charter, clock, call, agent.end)
+    return Assembly(agent, context, inbox, consent, attestation, continuer, recall)

@@ -1,0 +1,100 @@
+"""From published means to the next global model: computed here, not believed.
+
+A file `<digest>.model` is only ever written after its content was computed from an earlier one, so
+a model that is there was verified (`modelfiles` sees to what a power cut leaves of it). Each
+published mean must be within the caps of the spec, lead from the model that this party itself
+masked under in that round, and give the digest that is said; where an enclave folds, it must have
+signed the outcome too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.verbs.context import AgentContext
+from secureflow.agent.verbs.guards import released
+from secureflow.agent.verbs.modelfiles import ModelFiles
+from secureflow.agent.verbs.requests import PublishedStep, read
+from secureflow.domain.specs import TrainingSpec
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+
+
+class Steps:
+    """Brings a party's model to the one that a round starts from."""
+
+    def __init__(self, context: AgentContext, files: ModelFiles) -> None:
+        self._context = context
+        self._files = files
+
+    async def reach(
+        self,
+        job: JobRecord,
+        spec: TrainingSpec,
+        target: str,
+        initial: str,
+        published: Sequence[dict[str, JSON]],
+    ) -> None:
+        """Make the target model's file exist.
+
+        Raises:
+            SecureFlowError: `model_inconsistent`, `unreleased_model`, `model_missing`, the link's.
+        """
+        if target == initial:
+            await self._files.model(job, spec, None)
+            return
+        if await asyncio.to_thread(self._files.existing, job.job, target) is not None:
+            return
+        steps = [read(PublishedStep, step) for step in published]
+        first, base = await self._start(job, spec, initial, steps)
+        held = steps[first].base
+        for step, raw in zip(steps[first:], published[first:], strict=True):
+            self._check(job, spec, step, raw, held)
+            base = await self._files.apply(job.job, spec, step, base)
+            held = step.model
+        if held != target:
+            raise _inconsistent(f"the means lead to model {held[:16]}…, not {target[:16]}…")
+
+    async def _start(
+        self, job: JobRecord, spec: TrainingSpec, initial: str, steps: Sequence[PublishedStep]
+    ) -> tuple[int, Path]:
+        """Return the newest step whose base model is here, and the base's file."""
+        for at in range(len(steps) - 1, -1, -1):
+            path = await asyncio.to_thread(self._files.existing, job.job, steps[at].base)
+            if path is not None:
+                return at, path
+            if steps[at].base == initial:
+                return at, await self._files.model(job, spec, None)
+        raise SecureFlowError(
+            "model_missing",
+            f"{self._context.party} holds no model that the published means of {job.job} start "
+            "from.",
+            "The centre must show every mean since this party's last round.",
+        )
+
+    def _check(
+        self, job: JobRecord, spec: TrainingSpec, step: PublishedStep, raw: JSON, held: str
+    ) -> None:
+        if step.base != held:
+            raise _inconsistent(f"round {step.round} does not start where the one before it ended")
+        own = self._context.store.round(job.job, step.round, "train")
+        if own is not None and own.model != step.base:
+            raise _inconsistent(f"this party masked another model's update in round {step.round}")
+        if not spec.sealed:
+            return
+        release = released(raw, job.job, job.digest, self._context.store.admissions(job.job))
+        if (release.stage, release.round, release.model) != ("train", step.round, step.model):
+            raise _inconsistent(f"the enclave released another outcome of round {step.round}")
+
+
+def _inconsistent(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "model_inconsistent",
+        f"The centre's account of the global model does not hold: {reason}.",
+        "Refuse it: from a model of its own choice a centre could learn more than sums.",
+    )

@@ -1,0 +1,112 @@
+"""A party's noised sums of a statistics job: drawn once, kept, and deleted with the job.
+
+The library's noise cannot be made again from a seed. So the vector is on this organisation's disk,
+in the transaction of the round's record, before the first byte that derives from it is sent; a
+request that comes again masks exactly that vector. What was drawn and lost before that transaction
+was seen by nobody, and was charged before its rows were read (`paid_reading`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.agent.compute.columns import check_columns
+from secureflow.agent.kinds.updates import Held
+from secureflow.agent.record.records import JobRecord, RoundRecord
+from secureflow.agent.verbs.context import AgentContext, Computing, reading
+from secureflow.agent.verbs.reading import paid_reading
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.engines.sealing import tensor_digest
+from secureflow.engines.statistics import LIMIT, STAGE, slots
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+
+
+class Tallies:
+    """Makes and keeps noised sums.
+
+    Args:
+        context: the party.
+        computing: reads the rows, and draws noise.
+    """
+
+    def __init__(self, context: AgentContext, computing: Computing) -> None:
+        self._context = context
+        self._computing = computing
+        self._prepared: set[str] = set()
+
+    async def prepare(self, job: JobRecord, spec: StatisticsSpec) -> None:
+        """Reserve the budget and have everything checked that can be without rows, once.
+
+        Raises:
+            SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`, those of
+                `check_columns`, `library_missing`; what is wrong with the file, naming a column.
+        """
+        if job.job in self._prepared:
+            return
+        pinned = await self._context.unchanged(job, spec)
+        if pinned is not None:
+            check_columns(spec, pinned.dataset)
+        await self._context.budgets.reserve(job, spec)
+        dataset = None if pinned is None else pinned.dataset
+        await self._computing.check(job.job, job.spec, dataset)
+        self._prepared.add(job.job)
+
+    async def held(self, job: JobRecord, spec: StatisticsSpec, record: RoundRecord | None) -> Held:
+        """Return the recorded sums, or draw them if there is no record of the round yet.
+
+        Raises:
+            SecureFlowError: those of `prepare` and `paid_reading`; `state_unreadable` for a record
+                without its sums.
+        """
+        if record is not None:
+            kept = self._context.store.tally(job.job)
+            if kept is None or tensor_digest(memoryview(kept)) != record.content:
+                raise SecureFlowError(
+                    "state_unreadable",
+                    f"{self._context.party} no longer holds the sums that it recorded for "
+                    f"{job.job}.",
+                    "Leave this job: other noise on the same sums would let it be averaged away.",
+                )
+            return _held(kept, record.seconds)
+        await self.prepare(job, spec)
+        async with paid_reading(self._context, job, spec, (1, STAGE), job.digest):
+            pinned = self._context.pinned(job, spec)
+            await self._computing.prepare(job.job, job.spec, *reading(pinned))
+            answer = await self._computing.statistics(job.job)
+            vector = _checked(answer, slots(spec))
+        return _held(vector, float(answer["seconds"]))
+
+    async def forget(self, job: str) -> None:
+        """Drop the rows of a job that is over; the stored sums go with its record's end."""
+        if job in self._prepared:
+            self._prepared.discard(job)
+            await self._computing.close(job)
+
+
+def sums_of(held: Held) -> NDArray[np.int64]:
+    """Return the vector that is held."""
+    return np.frombuffer(held.plaintext, "<i8").astype(np.int64)
+
+
+def _held(vector: bytes, seconds: float) -> Held:
+    plaintext = memoryview(vector)
+    return Held(1, "statistics", tensor_digest(plaintext), plaintext, seconds)
+
+
+def _checked(answer: Mapping[str, JSON], length: int) -> bytes:
+    """Return the worker's sums as bytes, if they are what the layout says."""
+    sums = answer["sums"]
+    whole = all(type(one) is int and abs(one) <= LIMIT for one in sums)
+    if len(sums) != length or not whole:
+        raise SecureFlowError(
+            "update_length_wrong",
+            f"The worker's sums are {len(sums)} numbers instead of {length} whole ones.",
+            "The worker and this agent must be of one version.",
+        )
+    return np.asarray(sums, "<i8").tobytes()

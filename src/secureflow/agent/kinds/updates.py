@@ -1,0 +1,219 @@
+"""A party's updates: made by the local worker, one per model, and made again bit by bit.
+
+The newest stays in memory, mapped from its file; one that was lost is computed again from the seed
+that the job's secret and the model give. How an update leaves (sealed, masked, both) is not decided
+here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from secureflow.agent.compute.columns import check_columns
+from secureflow.agent.compute.derivation import training_seed
+from secureflow.agent.record.records import JobRecord, RoundRecord
+from secureflow.agent.verbs.context import AgentContext, Computing, reading
+from secureflow.agent.verbs.guards import training_stage
+from secureflow.agent.verbs.modelfiles import ModelFiles
+from secureflow.agent.verbs.reading import paid_reading
+from secureflow.agent.verbs.requests import MaskRequest, TrainingStage, TrainRequest
+from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.sealing import SealedUpdate, tensor_digest
+from secureflow.engines.training.models import initial_state, update_layout
+from secureflow.engines.training.private import reads_rows
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+Asked = TrainRequest | MaskRequest
+"""What asks for an update: its round, stage and model."""
+
+
+@dataclass
+class Held:
+    """The newest update in memory, and how it was sealed last."""
+
+    round: int
+    stage: str
+    content: str
+    plaintext: memoryview
+    seconds: float
+    evidence: str = ""
+    sealed: SealedUpdate | None = None
+
+
+class Updates:
+    """Makes this party's updates.
+
+    Args:
+        context: the party.
+        computing: local training.
+        files: models and updates on disk.
+    """
+
+    def __init__(self, context: AgentContext, computing: Computing, files: ModelFiles) -> None:
+        self._context = context
+        self._computing = computing
+        self._files = files
+        self._held: dict[str, Held] = {}
+        self._rows: dict[str, int] = {}
+        self._read: set[str] = set()
+        self._initial: dict[str, str] = {}
+
+    async def prepare(self, job: JobRecord, spec: TrainingSpec) -> None:
+        """Reserve the budget; have everything checked, once, that can be before a round.
+
+        Under differential privacy no row is looked at yet: that is to be paid (`paid_reading`).
+        Else rows that do not fit are found here.
+
+        Raises:
+            SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`,
+                `privacy_required`, those of `check_columns`; what is wrong with the data, naming
+                column and (without differential privacy) row.
+        """
+        if job.job in self._rows:
+            return
+        pinned = await self._context.unchanged(job, spec)
+        if pinned is not None:
+            check_columns(spec, pinned.dataset)
+        await self._context.budgets.reserve(job, spec)
+        if spec.privacy is not None:
+            dataset = None if pinned is None else pinned.dataset
+            await self._computing.check(job.job, job.spec, dataset)
+            self._rows[job.job] = 0  # the exact number of rows is not told either
+        else:
+            answer = await self._computing.prepare(job.job, job.spec, *reading(pinned))
+            self._rows[job.job] = int(answer["rows"])
+
+    def rows(self, job: str) -> int:
+        """Return the rows behind the job's updates, once it is prepared."""
+        return self._rows[job]
+
+    async def initial_digest(self, job: JobRecord, spec: TrainingSpec) -> str:
+        """Return the digest of the model before the first round."""
+        if job.job not in self._initial:
+            self._initial[job.job] = await asyncio.to_thread(initial_digest, spec)
+        return self._initial[job.job]
+
+    async def compute(
+        self,
+        job: JobRecord,
+        spec: TrainingSpec,
+        request: Asked,
+        model: str,
+        moments: list[float] | None,
+    ) -> Held:
+        """Compute the update of a round, from a verified model and verified moments."""
+        self._held.pop(job.job, None)  # its buffer is about to be written over
+        await self.prepare(job, spec)
+        stage = training_stage(request)
+        layout = update_layout(spec, stage)
+        if not reads_rows(spec, stage):
+            answer: Mapping[str, JSON] = {"sums": [1.0], "seconds": 0.0}
+            sums = _checked_sums(answer, layout.sums, request)
+        else:
+            path = None if stage == "moments" else await self._files.model(job, spec, request.model)
+            async with paid_reading(self._context, job, spec, (request.round, stage), model):
+                answer = await self._computed(job, spec, stage, path, model, moments)
+                sums = _checked_sums(answer, layout.sums, request)
+        held = await asyncio.to_thread(
+            self._hold, job, request, layout.parameters, sums, float(answer["seconds"])
+        )
+        self._check_one_update(job, request, model, held.content)
+        self._held[job.job] = held
+        return held
+
+    async def _computed(
+        self,
+        job: JobRecord,
+        spec: TrainingSpec,
+        stage: TrainingStage,
+        path: Path | None,
+        model: str,
+        moments: list[float] | None,
+    ) -> Mapping[str, JSON]:
+        """Have the worker compute; a private job's rows are read now, once, and not before."""
+        if spec.privacy is not None and job.job not in self._read:
+            pinned = self._context.pinned(job, spec)
+            await self._computing.prepare(job.job, job.spec, *reading(pinned))
+            self._read.add(job.job)
+        if path is None:
+            return await self._computing.moments(job.job)
+        seed = training_seed(job.secret, stage, model)
+        if stage == "evaluate":
+            return await self._computing.evaluate(job.job, path, moments, seed)
+        update = self._files.begin_update(job.job, update_layout(spec, stage).parameters)
+        return await self._computing.train(job.job, path, update, moments, seed)
+
+    def _hold(
+        self,
+        job: JobRecord,
+        request: Asked,
+        parameters: int,
+        sums: list[float],
+        seconds: float,
+    ) -> Held:
+        """Map the update and take its digest."""
+        plaintext = self._files.plaintext(job.job, parameters, sums)
+        content = tensor_digest(plaintext)
+        return Held(request.round, request.stage, content, plaintext, seconds)
+
+    def _check_one_update(self, job: JobRecord, request: Asked, model: str, content: str) -> None:
+        """Never two different updates for one (job, model digest)."""
+        for other in self._context.store.rounds_from(job.job, request.stage, model):
+            if other.content != content:
+                raise SecureFlowError(
+                    "update_already_sealed",
+                    f"{self._context.party} has already sealed another update of {job.job} from "
+                    f"model {model[:16]}… in round {other.round}.",
+                    "Two different updates from one model would reveal more than their sums: "
+                    "check that data and worker are what they were.",
+                    {"innocent": True},
+                )
+
+    async def again(
+        self,
+        job: JobRecord,
+        spec: TrainingSpec,
+        request: Asked,
+        record: RoundRecord,
+        moments: list[float] | None,
+    ) -> Held:
+        """Return the recorded update: from memory, or computed again bit by bit."""
+        held = self._held.get(job.job)
+        if held is not None and (held.round, held.stage) == (record.round, record.stage):
+            return held
+        return await self.compute(job, spec, request, record.model, moments)
+
+    async def forget(self, job: str) -> None:
+        """Drop everything of a job that is over."""
+        self._held.pop(job, None)
+        self._rows.pop(job, None)
+        self._read.discard(job)
+        self._initial.pop(job, None)
+        await self._computing.close(job)
+        await asyncio.to_thread(self._files.forget, job)
+
+
+def initial_digest(spec: TrainingSpec) -> str:
+    """Return the hex BLAKE3 of the parameters before the first round."""
+    if spec.resume is not None:
+        return spec.resume.model
+    return tensor_digest(initial_state(spec))
+
+
+def _checked_sums(answer: Mapping[str, JSON], length: int, request: Asked) -> list[float]:
+    sums = [float(one) for one in answer["sums"]]
+    if len(sums) != length or not np.isfinite(sums).all():
+        raise SecureFlowError(
+            "update_length_wrong",
+            f"The worker's sums of round {request.round} ({request.stage}) are {len(sums)} numbers "
+            f"instead of {length} finite ones.",
+            "The worker and this agent must be of one version.",
+        )
+    return sums

@@ -1,0 +1,1 @@
+"""What the owner decides: consent, inbox, publications, privacy budgets, backups."""

@@ -1,0 +1,480 @@
+"""`agent backup` and `agent restore`: one organisation's agent in one file.
+
+In a backup: the record, without what a restored agent must never use again (the secrets of jobs,
+masked sessions, nonces, noised sums: a restored agent takes part in no older job); `agent.yaml`,
+the files that it names inside the folder, evidence, and, only under a passphrase, the signing key
+and the link certificate. Datasets are not in it.
+
+A restored record says so (`agent.restored`), and is looked at before it is believed: its schema is
+this program's and no more, and each of its own leaves bears the organisation's signature, under its
+present key or one of before (`ownkeys`). A record whose leaves do not is no backup either.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from secureflow.agent.record.damage import damaged, decoded, load_json
+from secureflow.agent.record.keeping import IDENTITY, LOCK, alone, check_present, compare
+from secureflow.agent.record.ownkeys import bears, own_keys
+from secureflow.agent.record.restored import CODE, FACT, OUTCOME
+from secureflow.agent.record.schema import MIGRATIONS
+from secureflow.agent.record.store import Store, reached_in
+from secureflow.agent.settings import AgentSettings
+from secureflow.engines.ledger.leaves import leaf_from_json
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.kit.archive import (
+    Backup,
+    Manifest,
+    check_passphrase,
+    check_target,
+    made_at,
+    unreadable,
+    unwritable,
+    write_backup,
+)
+from secureflow.kit.aside import put_aside
+from secureflow.kit.clock import system_clock
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folder import FILE as VERSION
+from secureflow.kit.folder import claim_folder
+from secureflow.kit.pki import write_private
+from secureflow.kit.recordmark import FILE as MARK
+from secureflow.kit.recordmark import RecordMark, read_mark, write_mark
+from secureflow.kit.tenancy import scratch
+from secureflow.kit.version import __version__
+from secureflow.kit.whole import flush_directory, write_whole
+
+JSON = Any
+AGENT: Final = "agent"
+RECORD: Final = "record/agent.db"
+CONFIG: Final = "config/agent.yaml"
+AUTHORITY: Final = "config/ca.pem"
+KEYS: Final = ("signing.key", "link.pem")
+_STAGING: Final = ".restoring"
+_PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,89}")
+_NAMED: Final = re.compile(r"config/named[0-9]{1,9}")
+_DEEPEST: Final = 8
+_RECORD_FILES: Final = ("agent.db", "agent.db-wal", "agent.db-shm")
+_RESERVED: Final = {*KEYS, *_RECORD_FILES, MARK, VERSION}
+_SCRUB: Final = (
+    "UPDATE jobs SET secret = x''",
+    "DELETE FROM sessions",
+    "DELETE FROM nonces",
+    "DELETE FROM tallies",
+    "DELETE FROM answers WHERE request NOT LIKE 'consent/%' AND request NOT LIKE 'finish/%'",
+)
+
+
+@dataclass(frozen=True)
+class RestoredAgent:
+    """What was found in a backup."""
+
+    manifest: Manifest
+    config: Path
+    party: str
+    size: int
+    leaves: int
+    ended: tuple[str, ...]
+    domains: tuple[str, ...]
+    keys: bool
+
+
+def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
+    """Write a backup of the agent that a settings file names, running or not.
+
+    Raises:
+        SecureFlowError: `record_missing`, `not_enrolled`, `key_unreadable`, `key_exposed`,
+            `backup_exists`, `backup_unwritable`, `weak_password`, `store_unreadable`,
+            `record_foreign`, `record_set_back`, `record_damaged`: what no agent goes on with, and
+            what no restore takes, is no backup of today.
+    """
+    settings = AgentSettings.load(config)
+    if passphrase is not None:
+        check_passphrase(passphrase)
+    check_target(target)
+    check_present(settings)
+    if not settings.record.exists():
+        raise _nothing(settings)
+    mark = read_mark(settings.directory)  # before the record, which an agent keeps ahead of it
+    try:
+        # In the agent's own folder: what is scrubbed must not lie on another disk meanwhile.
+        with scratch(settings.directory, ".backup-") as place:
+            copy = place / "agent.db"
+            keys = {} if passphrase is None else _keys(settings)
+            who = {"party": settings.organisation, "key": _signing_key(settings).public}
+            facts = {**who, **_copy_record(settings.record, copy)}
+            _check_newest(settings.record, copy, mark)
+            if foreign := _foreign_leaf(copy, who["party"], who["key"]):
+                raise damaged(_UNSIGNED.format(foreign))
+            files, named = _files(config, settings, copy)
+            told = {"made_at": system_clock(), "version": __version__, "named": named, **facts}
+            return write_backup(target, AGENT, told, files, keys, passphrase)
+    except OSError as error:
+        raise unwritable(target, error) from error
+
+
+def restore(
+    backup: Path, directory: Path, *, passphrase: str | None = None, into_existing: bool = False
+) -> RestoredAgent:
+    """Make an agent's folder out of a backup.
+
+    Args:
+        backup: the file.
+        directory: new or empty; with `into_existing` an agent's folder whose record is lost: keys
+            and settings stay, everything goes where these say, and what is left of the record is
+            put aside.
+        passphrase: opens the keys.
+        into_existing: see `directory`.
+
+    Raises:
+        SecureFlowError: `backup_unreadable`, `backup_other_kind`, `passphrase_refused`,
+            `folder_not_empty`, `agent_running`, `store_too_new`, `restore_failed`.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        left = {_STAGING, LOCK}  # by an earlier try
+        if not into_existing and any(path.name not in left for path in directory.iterdir()):
+            raise _filled(directory)
+        config = directory / "agent.yaml"
+        data = AgentSettings.load(config).directory if config.exists() else directory
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with alone(data):
+            shutil.rmtree(data / _STAGING, ignore_errors=True)
+            try:
+                return _restore(backup, data, config, passphrase)
+            finally:
+                shutil.rmtree(data / _STAGING, ignore_errors=True)
+    except OSError as error:
+        raise SecureFlowError(
+            "restore_failed",
+            f"The backup cannot be restored into {directory}: {error.strerror}.",
+            "Free space, or choose another folder that this user may write; nothing that was there "
+            "before is lost.",
+        ) from error
+
+
+# The backup's parts.
+
+
+def _copy_record(record: Path, copy: Path) -> dict[str, JSON]:
+    """Copy the record as it is at one moment, and take out what must never be used again."""
+    try:
+        with closing(sqlite3.connect(record)) as database:
+            database.execute("VACUUM INTO ?", (str(copy),))
+        copy.chmod(0o600)
+        with closing(sqlite3.connect(copy, isolation_level=None)) as database:
+            database.execute("PRAGMA secure_delete=ON")
+            for statement in _SCRUB:
+                database.execute(statement)
+            database.execute("VACUUM")
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            leaves = database.execute("SELECT count(*) FROM leaves").fetchone()[0]
+            return {"schema": version, "leaves": leaves}
+    except sqlite3.DatabaseError as error:
+        raise SecureFlowError(
+            "store_unreadable",
+            f"The agent's record {record} cannot be copied: {error}.",
+            "Look for free space, and whether the agent's version is this one.",
+        ) from error
+
+
+def _check_newest(record: Path, copy: Path, mark: RecordMark | None) -> None:
+    """Refuse a copy of a record that its folder, or the log, knows to be an older one.
+
+    A backup of it bears the date of today: whoever restores it would settle what was spent since
+    today only, and backups of before would be cleared away for it.
+
+    Raises:
+        SecureFlowError: `record_foreign`, `record_set_back`.
+    """
+    with closing(sqlite3.connect(copy)) as database:
+        database.row_factory = sqlite3.Row
+
+        def one(sql: str, *values: str) -> Any:
+            return database.execute(sql, values).fetchone()
+
+        def fact(name: str) -> JSON:
+            row = one("SELECT value FROM facts WHERE name = ?", name)
+            return None if row is None else load_json(row["value"], f"the fact {name}")
+
+        def has_leaf(leaf: str) -> bool:
+            return one("SELECT 1 FROM leaves WHERE hash = ?", leaf) is not None
+
+        if mark is not None:
+            compare(record, mark, fact(IDENTITY), reached_in(one), has_leaf)
+        alarm = fact("alarm")
+    if isinstance(alarm, dict) and alarm.get("code") == CODE:
+        raise SecureFlowError.from_json(alarm)
+
+
+def _files(
+    config: Path, settings: AgentSettings, copy: Path
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the members, and where those that the settings name belong in the folder."""
+    files = {CONFIG: config, AUTHORITY: settings.authority, RECORD: copy}
+    named: dict[str, str] = {}
+    for number, path in enumerate([*settings.consent.policies, *settings.attestation.roots]):
+        inside = _inside(path, settings.directory)
+        if inside and path.is_file():
+            files[f"config/named{number}"] = path
+            named[f"config/named{number}"] = inside
+    # All of it: whoever provokes accusations must not crowd out the proof of a fraud.
+    for path in sorted(settings.evidence.glob("*")):
+        if path.is_file() and not path.is_symlink() and _PART.fullmatch(path.name):
+            files[f"evidence/{path.name}"] = path
+    return files, named
+
+
+def _inside(path: Path, directory: Path) -> str:
+    """Return a path relative to the folder; empty where it lies outside or is no plain one."""
+    try:
+        parts = path.resolve().relative_to(directory.resolve()).parts
+    except ValueError:
+        return ""
+    return "/".join(parts) if _plain(parts) else ""
+
+
+def _plain(parts: Sequence[str]) -> bool:
+    """Tell whether a path stays in the folder, where nothing else has its place."""
+    plain = all(map(_PART.fullmatch, parts)) and 0 < len(parts) <= _DEEPEST
+    return plain and parts[0] not in _RESERVED
+
+
+def _keys(settings: AgentSettings) -> dict[str, bytes]:
+    try:
+        return {name: (settings.directory / name).read_bytes() for name in KEYS}
+    except OSError as error:
+        raise SecureFlowError(
+            "not_enrolled",
+            f"{error.filename} cannot be read: {error.strerror}.",
+            "Put it back, or enrol the agent again. A backup without a passphrase needs no "
+            "link.pem, and has no keys.",
+        ) from error
+
+
+def _signing_key(settings: AgentSettings) -> SigningKey:
+    try:
+        return SigningKey.load(settings.signing_key)
+    except OSError as error:
+        raise _nothing(settings) from error
+
+
+def _nothing(settings: AgentSettings) -> SecureFlowError:
+    return SecureFlowError(
+        "not_enrolled",
+        f"{settings.directory} holds no agent that has run.",
+        "Name its agent.yaml with --config, as the user of the agent.",
+    )
+
+
+# The restore.
+
+
+def _restore(backup: Path, directory: Path, config: Path, passphrase: str | None) -> RestoredAgent:
+    staging = directory / _STAGING
+    with Backup(backup) as opened:
+        manifest = opened.manifest
+        if manifest.process != AGENT:
+            raise SecureFlowError(
+                "backup_other_kind",
+                f"The backup is of a {manifest.process}, not of a {AGENT}.",
+                f"Use `secureflow {manifest.process} restore`.",
+            )
+        keys = opened.keys(passphrase) if passphrase is not None else {}
+        opened.extract(staging)
+    record, facts = staging / RECORD, manifest.facts
+    for needed in (record, staging / CONFIG, staging / AUTHORITY):
+        if not needed.exists():
+            raise unreadable(backup, f"{needed.name} is not in it")
+    public, party = str(facts.get("key", "")), str(facts.get("party", ""))
+    _check_same(directory, keys, public)
+    _check_schema(record)
+    store = Store(record)
+    with closing(store):
+        if foreign := _foreign_leaf(record, party, public):
+            raise unreadable(backup, _UNSIGNED.format(foreign))
+        found = _mark(store, made_at(manifest))
+        identity = store.fact(IDENTITY)
+        mark = RecordMark(identity, store.reached())
+    named = _named(facts, {one.name for one in manifest.files})
+    _settle(directory, staging, keys, named, mark)
+    claim_folder(directory)
+    if not config.exists():
+        write_whole(config, _usual(staging / CONFIG, config))
+    held = all((directory / name).exists() for name in KEYS)
+    leaves = mark.reached["leaves"]
+    return RestoredAgent(
+        manifest, config, party, found.size, leaves, found.ended, found.domains, held
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    size: int
+    ended: tuple[str, ...]
+    domains: tuple[str, ...]
+
+
+def _check_same(directory: Path, keys: Mapping[str, bytes], public: str) -> None:
+    """Refuse a folder of another key: the record's promises are this one's."""
+    path = directory / KEYS[0]
+    if path.exists() and SigningKey.load(path).public != public:
+        raise SecureFlowError(
+            "record_foreign",
+            f"The backup is not of the agent whose key {path} is.",
+            "Restore the backup of this very agent, or into a new folder.",
+        )
+    if path.exists() or KEYS[0] not in keys:
+        return
+    if SigningKey.from_text(keys[KEYS[0]], f"{KEYS[0]} of the backup").public != public:
+        raise unreadable(directory, "its signing key is not the one that it names")
+
+
+def _check_schema(record: Path) -> None:
+    """Refuse a file that is not simply tables of ours: a trigger or view would run as we read."""
+    with tempfile.TemporaryDirectory(dir=record.parent) as place:
+        fresh = Path(place) / "fresh.db"
+        Store(fresh).close()
+        ours = set(_schema(fresh))
+    try:
+        theirs = set(_schema(record))
+        with closing(sqlite3.connect(record)) as database:
+            database.execute("PRAGMA trusted_schema=OFF")
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            sound = database.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+    except sqlite3.DatabaseError as error:
+        raise unreadable(record, "its record is no sound database") from error
+    foreign = theirs - ours if version <= len(MIGRATIONS) else set()
+    if not sound or foreign or any(kind not in {"table", "index"} for kind, _ in theirs):
+        raise unreadable(record, "its record holds what no agent's record does")
+
+
+def _schema(path: Path) -> Iterator[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA trusted_schema=OFF")
+        yield from database.execute("SELECT type, name FROM sqlite_schema").fetchall()
+
+
+_UNSIGNED: Final = "its own leaf {} does not bear its signature"
+
+
+def _foreign_leaf(record: Path, party: str, public: str) -> str:
+    """Hold every own leaf against the keys that the organisation had; return the first that fails.
+
+    Raises:
+        SecureFlowError: `record_damaged` for a charter that cannot be read.
+    """
+    with closing(sqlite3.connect(record)) as database:
+        database.text_factory = decoded
+        rows = database.execute("SELECT * FROM facts WHERE name IN ('charter', 'charters')")
+        facts = {name: load_json(value, f"the fact {name}") for name, value in rows}
+        keys = own_keys(party, public, facts.get("charter"), facts.get("charters"))
+        for leaf, bundle in database.execute("SELECT hash, bundle FROM leaves ORDER BY number"):
+            try:
+                signed = leaf_from_json(load_json(bundle, "a leaf")["leaf"])
+                sound = signed.hash() == leaf and signed.leaf.author == party
+            except (SecureFlowError, KeyError, TypeError):
+                sound = False
+            if not sound or not bears(signed, keys):
+                return str(leaf)[:64]
+    return ""
+
+
+def _mark(store: Store, taken_at: int) -> _Found:
+    """Say in the record that it was restored, and end what it cannot go on with."""
+    now = system_clock()
+    size = _head_size(store.fact("head"))
+    with store.transaction():
+        ended = store.end_all(OUTCOME)
+        domains = store.budget_domains()
+        told = {"restored_at": now, "taken_at": taken_at, "size": size, "settled": []}
+        store.set_fact(FACT, told)
+        if store.fact(IDENTITY) is None:
+            store.set_fact(IDENTITY, RecordMark.fresh_identity())
+        store.note(now, "agent.restored", "", taken_at=taken_at, jobs=len(ended))
+    return _Found(size, ended, domains)
+
+
+def _head_size(head: JSON) -> int:
+    note = "" if head is None else head.get("note") if isinstance(head, dict) else None
+    if not isinstance(note, str):
+        raise unreadable(Path(RECORD), "its head of the log cannot be read")
+    return parse_note(note).checkpoint.size if note else 0
+
+
+def _named(facts: Mapping[str, JSON], members: Collection[str]) -> dict[str, str]:
+    """Return where files that the settings name belong; nothing outside of the folder."""
+    named = facts.get("named", {})
+    if not isinstance(named, dict):
+        raise unreadable(Path("manifest.json"), "it names files in a way that no agent does")
+    # A path of this machine would be moved away.
+    if not all(name in members and _NAMED.fullmatch(name) for name in named):
+        raise unreadable(Path("manifest.json"), "it names files that are not in it")
+    for inside in named.values():
+        if not isinstance(inside, str) or not _plain(inside.split("/")):
+            raise unreadable(Path("manifest.json"), "it names a file outside of its folder")
+    return named
+
+
+def _settle(
+    directory: Path,
+    staging: Path,
+    keys: Mapping[str, bytes],
+    named: Mapping[str, str],
+    mark: RecordMark,
+) -> None:
+    """Move everything to its place; what is there already stays, but for the record.
+
+    The mark is there before the first file moves: where the restore is cut off, the folder has no
+    record, or one that is not the mark's, and no agent starts in it as a new one.
+    """
+    had = [directory / name for name in _RECORD_FILES]
+    put_aside(directory, had, [directory / MARK], lambda: write_mark(directory, mark))
+    moves = {AUTHORITY: "ca.pem", **named}
+    moves |= {
+        f"evidence/{path.name}": f"evidence/{path.name}"
+        for path in sorted((staging / "evidence").glob("*"))
+    }
+    for member, inside in moves.items():
+        source, target = staging / member, directory / inside
+        if source.exists() and not target.exists():
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            source.replace(target)
+    for name in KEYS:
+        if name in keys and not (directory / name).exists():
+            write_private(directory / name, keys[name])
+    (staging / RECORD).replace(directory / "agent.db")
+    flush_directory(directory)
+
+
+def _usual(source: Path, config: Path) -> bytes:
+    """Return the settings, with the folder that they are in now."""
+    text = source.read_bytes()
+    try:
+        told = yaml.safe_load(text)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise unreadable(config, "its settings cannot be read") from error
+    if not isinstance(told, dict) or str(told.get("directory", ".")) == ".":
+        return text
+    return yaml.safe_dump({**told, "directory": "."}, sort_keys=False).encode()
+
+
+def _filled(directory: Path) -> SecureFlowError:
+    return SecureFlowError(
+        "folder_not_empty",
+        f"{directory} is not empty.",
+        "Name a new folder, or --into-existing to put the record of this folder aside and the "
+        "backup's in its place; stop the process first.",
+    )

@@ -1,0 +1,487 @@
+"""The privacy budgets of this organisation's data: reserve before running, spend before reading.
+
+What holds, whenever the agent is killed and whatever the centre asks:
+- a job whose noise would bring a domain above its owner's limit is refused before anything runs;
+- the charge is on disk before the first row is read: it becomes *spent* in the transaction that
+  notes "rows are about to be read for (job, round, stage)". That note is made once, for places that
+  the approved plan has and no others: repeating, killing or failing a round costs nothing more;
+- it is given back only while no row was read, by the process that reserved it; after a restart an
+  open reservation counts as spent. A job that ends early is charged for the rounds that rows were
+  read for, whether anything came of them or not;
+- each reservation is an own ledger leaf. Before a process first reserves, it looks through the log
+  for own leaves that its record lacks: then a backup was restored, and nothing is spent any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from secureflow.agent.inforce import InForce
+from secureflow.agent.owner.publications import Publication
+from secureflow.agent.record.logged import own_leaves
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.restored import check_unlocked, locked, remember, remembered
+from secureflow.agent.record.store import Store
+from secureflow.agent.witness.witness import QUIET, Witness
+from secureflow.application.ports import Accountant
+from secureflow.domain.jobspecs import JobSpec, dataset_name, parse_spec, touches_data
+from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.engines.ledger.leaves import SignedLeaf
+from secureflow.engines.privacy import (
+    BudgetLedger,
+    Charge,
+    Limit,
+    Mechanism,
+    epsilon,
+    unit_fixed,
+)
+from secureflow.engines.privacy.accounting import Conversion
+from secureflow.engines.statistics import charge as statistics_charge
+from secureflow.engines.training.private import charge as training_charge
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+LEAF: Final = QUIET
+RELEASING: Final = frozenset({"train", "statistics"})
+"""Stages whose noised sums are released; a statistics job has one round of its own."""
+EVALUATION: Final = "evaluate"
+"""Releases noised metrics, once; also where this party was away while the model was trained."""
+_SCANNED: Final = "budget.scanned"
+
+
+class Accounting(Accountant, Protocol):
+    """Also says what was spent (`adapters.accounting.ProcessAccountant`)."""
+
+    async def learn(self, mechanisms: Sequence[Mechanism]) -> None:
+        """Make this process know the mechanisms' Rényi curves."""
+
+    async def spent(self, charges: Sequence[Mapping[str, JSON]], delta: float) -> dict[str, JSON]:
+        """Return conversion → ε of the charges together."""
+
+
+class Budgets:
+    """The budgets of every privacy domain that the agent's datasets declare.
+
+    Args:
+        settings: what is declared now; limits are always the present ones, whatever a running job
+            was approved under.
+        store: the durable record.
+        witness: signs leaves.
+        key: this organisation's public signing key.
+        accounting: computes ε elsewhere.
+        call: asks the centre (`audit.head`, `audit.entries`).
+    """
+
+    def __init__(
+        self,
+        settings: InForce,
+        store: Store,
+        witness: Witness,
+        key: str,
+        accounting: Accounting,
+        call: Callable[[str, Mapping[str, JSON]], Awaitable[JSON]],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._witness = witness
+        self._key = key
+        self._accounting = accounting
+        self._call = call
+        self._ledgers: dict[str, BudgetLedger] = {}
+        self._reconciled = False
+        self._lock = asyncio.Lock()
+
+    async def foresee(self, job: str, spec: JobSpec) -> float | None:
+        """Return the job's ε at the owner's δ, for policies and people; None without DP.
+
+        A submitter chooses the δ of the job, and could make its ε look small by it.
+
+        Raises:
+            SecureFlowError: `privacy_required`, `budget_undeclared`, `budget_unit_mismatch`,
+                `row_count_private`, `budget_exceeded`, `contradictory_spec` for a job above its
+                own ceiling.
+        """
+        policy = self._policy(spec)
+        if policy is None or spec.privacy is None:
+            return None
+        check_unlocked(self._store, policy.domain)
+        wanted = charge(spec)
+        await self._learn(policy, wanted)
+        cost = epsilon(wanted, spec.privacy.delta)
+        if spec.privacy.epsilon is not None and cost > spec.privacy.epsilon:
+            raise SecureFlowError(
+                "contradictory_spec",
+                f"Job {job} costs ε = {cost:.4g}, more than the {spec.privacy.epsilon:g} it names.",
+                "Whoever made the spec miscounted: do not approve.",
+                {"field": "privacy.epsilon"},
+            )
+        await asyncio.to_thread(self._check, job, policy, wanted)
+        return epsilon(wanted, policy.delta)
+
+    async def reserve(self, job: JobRecord, spec: JobSpec) -> None:
+        """Set the job's whole charge aside, once; a job that comes back goes on under it.
+
+        Raises:
+            SecureFlowError: those of `foresee`; `budget_rolled_back`, `budget_conflict` for a job
+                that gave its reservation back.
+        """
+        policy = self._policy(spec, job)
+        if policy is None:
+            return
+        check_unlocked(self._store, policy.domain)
+        await self._reconcile()
+        await self._learn(policy, charge(spec))
+        await asyncio.to_thread(self._reserve, job, policy, charge(spec))
+
+    def begin_reading(self, job: JobRecord, place: tuple[int, str], model: str) -> None:
+        """Note that rows are about to be read for a (round, stage), and spend its charge.
+
+        The same place again, from the same model, is the same reading.
+
+        Raises:
+            SecureFlowError: `update_already_sealed` for another model: each would be another
+                question on the same charge; `budget_conflict`.
+        """
+        store = self._store
+        with store.transaction():
+            known = store.reading(job.job, *place)
+            if known is None:
+                store.add_reading(job.job, *place, model)
+            elif known != model:
+                raise SecureFlowError(
+                    "update_already_sealed",
+                    f"Rows were read for round {place[0]} ({place[1]}) of {job.job} from another "
+                    "model.",
+                    "One round, one model, one update: the centre shows two models.",
+                    {"trained": known, "shown": model},
+                )
+            self.spend(job)
+
+    def spend(self, job: JobRecord) -> None:
+        """Mark the charge as spent for what rows were read for; the caller's transaction.
+
+        Raises:
+            SecureFlowError: `budget_conflict` when that is more than is reserved.
+        """
+        spec = _private_spec(job)
+        policy = self._policy(spec, job)
+        if spec is None or policy is None:
+            return
+        ledger = self._ledger(policy)
+        rounds, evaluated = self._made(job)
+        if not ledger.covers(job.job, charge(spec, rounds, evaluated=evaluated)):
+            raise SecureFlowError(
+                "budget_conflict",
+                f"Nothing is reserved in {policy.domain} that pays for reading rows for {job.job}.",
+                "The job was settled or given back: submit a new one.",
+            )
+        if ledger.state_of(job.job) != "committed":
+            ledger.commit(job.job)
+
+    def settle(self, job: JobRecord) -> None:
+        """Charge an ended job for what rows were read for; the caller's transaction.
+
+        A job that read none is given back if this process reserved it; else it stays spent.
+        """
+        spec = _private_spec(job)
+        policy = self._policy(spec, job)
+        if spec is None or policy is None:
+            return
+        ledger = self._ledger(policy)
+        state = ledger.state_of(job.job)
+        rounds, evaluated = self._made(job)
+        released = charge(spec, rounds, evaluated=evaluated)
+        if state == "committed":
+            ledger.commit(job.job, released)
+        elif state == "reserved" and not released:
+            ledger.void(job.job)
+
+    # What a restored agent's owner says was spent (`agent.settling`).
+
+    def domain_of(self, spec: JobSpec) -> str | None:
+        """Return the domain that a job is charged to; None without differential privacy."""
+        policy = self._policy(spec)
+        return None if policy is None else policy.domain
+
+    async def foreknow(self, domain: str, specs: Sequence[JobSpec]) -> None:
+        """Know every curve that charging these jobs to a domain needs.
+
+        Raises:
+            SecureFlowError: `budget_undeclared` for a domain that no dataset declares.
+        """
+        wanted = tuple(one for spec in specs for one in charge(spec))
+        await self._learn(self.declared_policy(domain), wanted)
+
+    def charge_whole(self, domain: str, job: str, spec: JobSpec) -> None:
+        """Charge a job's whole plan, as spent, whatever stands; the caller's transaction.
+
+        Raises:
+            SecureFlowError: `budget_exceeded`.
+        """
+        self._ledger(self.declared_policy(domain)).enter(job, charge(spec))
+
+    def declared_policy(self, domain: str) -> DatasetPrivacy:
+        """Return the budget of a domain, as a dataset declares it now.
+
+        Raises:
+            SecureFlowError: `budget_undeclared`.
+        """
+        found = self._declaring(domain)
+        if found is None:
+            raise SecureFlowError(
+                "budget_undeclared",
+                f"No dataset in agent.yaml declares the privacy domain {domain}.",
+                "Declare the dataset again as it was, then settle its domain.",
+                {"domain": domain},
+            )
+        return found
+
+    def changes(self, datasets: Sequence[DatasetConfig]) -> list[dict[str, JSON]]:
+        """Return the limits that these declarations would change: `{domain, before, after, grows}`.
+
+        Raises:
+            SecureFlowError: `budget_unit_fixed`.
+        """
+        told = {}
+        for policy in (one.privacy for one in datasets if one.privacy):
+            kept = self._kept_limit(policy.domain) or self._declared_limit(policy.domain)
+            if kept is not None and kept.unit != policy.unit:
+                raise unit_fixed(policy.domain, kept.unit, policy.unit)
+            if kept is not None and (kept.epsilon, kept.delta) != (policy.epsilon, policy.delta):
+                told[policy.domain] = {
+                    "domain": policy.domain,
+                    "before": {"epsilon": kept.epsilon, "delta": kept.delta},
+                    "after": {"epsilon": policy.epsilon, "delta": policy.delta},
+                    "grows": policy.epsilon > kept.epsilon or policy.delta > kept.delta,
+                }
+        return [told[domain] for domain in sorted(told)]
+
+    def take_limits(self, changes: Sequence[Mapping[str, JSON]], now: int) -> None:
+        """Enter changed limits, which are declared now, into their domains' chains.
+
+        The next own leaf commits to them, and they are in the agent's log (`budget.limit`).
+        """
+        if not changes:
+            return
+        declared = {one.privacy.domain: one.privacy for one in self._settings.datasets
+                    if one.privacy}  # fmt: skip
+        with self._store.transaction():
+            for one in changes:
+                self._ledger(declared[one["domain"]])
+                self._store.note(now, "budget.limit", "", **one)
+
+    async def report(self, *, exact: bool = True) -> list[dict[str, JSON]]:
+        """Return every domain's limit, ε spent by each conversion, and reservations.
+
+        Without `exact` ε by privacy loss distribution is left out, which may take seconds.
+        """
+        policies = {one.privacy.domain: one for one in self._settings.datasets if one.privacy}
+        told = []
+        for domain, dataset in sorted(policies.items()):
+            policy = dataset.privacy
+            if policy is None:
+                continue
+            limit, charges, reservations = await asyncio.to_thread(self._shown, policy)
+            spent = await self._spent(charges, policy.delta, exact)
+            told.append(
+                {
+                    "domain": domain,
+                    **limit,
+                    "spent": spent["rdp-filter"],
+                    "epsilon_spent": spent,
+                    "reservations": reservations,
+                    "locked": locked(self._store, domain),
+                }
+            )
+        return told
+
+    async def _spent(self, charges: Charge, delta: float, exact: bool) -> dict[str, JSON]:
+        if exact:
+            return await self._accounting.spent([one.as_json() for one in charges], delta)
+        await self._accounting.learn(charges)
+        names: tuple[Conversion, ...] = ("rdp-cks20", "rdp-filter")
+        return {name: epsilon(charges, delta, name) if charges else 0.0 for name in names}
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _policy(self, spec: JobSpec | None, job: JobRecord | None = None) -> DatasetPrivacy | None:
+        """Return the budget that a job is charged to: as declared when it was approved, or now."""
+        if spec is None or not touches_data(spec):
+            return None
+        name = dataset_name(spec, self._settings.organisation)
+        policy = self._declared(name, job).privacy
+        if spec.privacy is None:
+            if policy is not None and policy.required:
+                raise SecureFlowError(
+                    "privacy_required",
+                    f"{self._settings.organisation} lets {name} into jobs with differential "
+                    "privacy only: its budget would mean nothing otherwise.",
+                    "Add a privacy part to the job.",
+                    {"dataset": name},
+                )
+            return None
+        if policy is None:
+            raise SecureFlowError(
+                "budget_undeclared",
+                f"{self._settings.organisation} has declared no privacy budget for {name}.",
+                "Declare `privacy: {domain, unit, epsilon, delta}` of the dataset in agent.yaml.",
+                {"dataset": name},
+            )
+        if policy.unit != spec.privacy.unit:
+            raise SecureFlowError(
+                "budget_unit_mismatch",
+                f"{name} is accounted per {policy.unit}, the job protects a {spec.privacy.unit}.",
+                "ε of different units cannot be added: use the unit of the budget.",
+                {"dataset": name, "unit": policy.unit},
+            )
+        if spec.kind == "statistics" and spec.privacy.noise == "local" and not policy.tells_rows:
+            raise SecureFlowError(
+                "row_count_private",
+                f"{self._settings.organisation} does not tell how many rows {name} has, and "
+                "statistics with local noise do.",
+                'Ask with noise "shared" or "party", or ask the owner for `tells_rows: true`.',
+                {"dataset": name},
+            )
+        return policy
+
+    def _declared(self, name: str, job: JobRecord | None) -> DatasetConfig:
+        if job is None or job.declared is None:
+            return self._settings.dataset(name)
+        return Publication.from_json(job.declared).dataset
+
+    def _made(self, job: JobRecord) -> tuple[int, bool]:
+        """Return how many rounds rows were read for, and whether the evaluation was one.
+
+        What is on record counts too: a version before this one noted no readings.
+        """
+        places = {(one.round, one.stage) for one in self._store.rounds(job.job)}
+        stages = [stage for _, stage in places.union(self._store.readings(job.job))]
+        return sum(one in RELEASING for one in stages), EVALUATION in stages
+
+    async def _learn(self, policy: DatasetPrivacy, wanted: Charge) -> None:
+        """Know every curve that the filter will need: it runs inside a transaction."""
+        charges = await asyncio.to_thread(self._charges, policy)
+        await self._accounting.learn((*charges, *wanted))
+
+    def _charges(self, policy: DatasetPrivacy) -> Charge:
+        with self._store.transaction():
+            return self._ledger(policy).charges
+
+    def _check(self, job: str, policy: DatasetPrivacy, wanted: Charge) -> None:
+        with self._store.transaction():
+            ledger = self._ledger(policy)
+            if ledger.state_of(job) is None:
+                ledger.check(job, wanted)
+
+    def _reserve(self, job: JobRecord, policy: DatasetPrivacy, wanted: Charge) -> None:
+        with self._store.transaction():
+            ledger = self._ledger(policy)
+            state = ledger.state_of(job.job)
+            if state in {"committed", "unknown"}:
+                # Updates are drawn from stored seeds, sums are stored themselves: sent again, they
+                # show nothing new.
+                return
+            ledger.reserve(job.job, job.job, wanted)
+            if state is None:
+                self._witness.leaf(LEAF, job.job, job.digest, ledger.head)
+
+    def _shown(self, policy: DatasetPrivacy) -> tuple[dict[str, JSON], Charge, list[JSON]]:
+        with self._store.transaction():
+            ledger = self._ledger(policy)
+            return ledger.limit.as_json(), ledger.charges, ledger.reservations()
+
+    def _ledger(self, policy: DatasetPrivacy) -> BudgetLedger:
+        """Return the domain's ledger; the caller holds the transaction.
+
+        One whose transaction does not commit is forgotten, and read from the record again.
+        """
+        domain = policy.domain
+        self._store.undo(lambda: self._ledgers.pop(domain, None))
+        limit = self._limit(policy)
+        if domain not in self._ledgers:
+            events = self._store.budget_events(domain)
+            ledger = BudgetLedger(
+                limit, events, lambda event: self._store.add_budget_event(domain, event)
+            )
+            told = (one.bundle.get("document") for one in self._store.leaves_of(LEAF))
+            ledger.reconcile([one for one in told if one])  # those taken from the log say nothing
+            self._ledgers[domain] = ledger
+        self._ledgers[domain].go_by(limit)
+        return self._ledgers[domain]
+
+    def _limit(self, policy: DatasetPrivacy) -> Limit:
+        """Return the domain's limit as it is declared now, else as it was last."""
+        now = self._declared_limit(policy.domain) or self._kept_limit(policy.domain)
+        used = now or policy
+        return Limit(policy.domain, policy.unit, used.epsilon, used.delta)
+
+    def _declared_limit(self, domain: str) -> Limit | None:
+        """Return the limit that the settings declare now."""
+        policy = self._declaring(domain)
+        if policy is None:
+            return None
+        return Limit(domain, policy.unit, policy.epsilon, policy.delta)
+
+    def _declaring(self, domain: str) -> DatasetPrivacy | None:
+        declared = (one.privacy for one in self._settings.datasets)
+        return next((one for one in declared if one and one.domain == domain), None)
+
+    def _kept_limit(self, domain: str) -> Limit | None:
+        """Return the newest limit on record."""
+        limits = [one for one in self._store.budget_events(domain) if one["kind"] == "limit"]
+        if not limits:
+            return None
+        last = limits[-1]
+        return Limit(last["domain"], last["unit"], last["epsilon"], last["delta"])
+
+    async def _reconcile(self) -> None:
+        """Look for own budget leaves in the log that this record does not hold."""
+        async with self._lock:
+            if self._reconciled:
+                return
+            self._check_held()
+            at = int(self._store.fact(_SCANNED) or 0)
+            party = self._settings.organisation
+            async for found, end in own_leaves(self._call, self._store, party, self._key, at, LEAF):
+                lacking = [one for one in found if not self._store.has_leaf(one[0].hash())]
+                if lacking:
+                    await asyncio.to_thread(self._remember, lacking)
+                    self._check_held()
+                at = end
+            await asyncio.to_thread(self._keep_scanned, at)
+            self._reconciled = True
+
+    def _keep_scanned(self, at: int) -> None:
+        with self._store.transaction():
+            self._store.set_fact(_SCANNED, at)
+
+    def _remember(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+        with self._store.transaction():
+            remember(self._store, lacking)
+
+    def _check_held(self) -> None:
+        """Refuse to go on where the log ever showed a leaf that the record lacks."""
+        for signed, _ in remembered(self._store):
+            raise SecureFlowError(
+                "budget_rolled_back",
+                f"The log holds a budget entry of {self._settings.organisation} "
+                f"(job {signed.leaf.job}) that this agent's record lacks.",
+                "Bring back the newest record. If it is gone, its owner says what was spent, with "
+                "that job's bundle: secureflow agent data settle DOMAIN --bundle FILE.",
+                {"job": signed.leaf.job, "leaf": signed.hash()},
+            )
+
+
+def charge(spec: JobSpec, made: int | None = None, *, evaluated: bool = False) -> Charge:
+    """Return what so many rounds of the job cost (default: the whole plan); () without DP."""
+    if isinstance(spec, StatisticsSpec):
+        return () if made == 0 else statistics_charge(spec)
+    return training_charge(spec, made, evaluated=evaluated)
+
+
+def _private_spec(job: JobRecord) -> JobSpec | None:
+    """Return the spec of a job with differential privacy."""
+    return None if job.spec.get("privacy") is None else parse_spec(job.spec, stored=True)

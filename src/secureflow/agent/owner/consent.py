@@ -1,0 +1,221 @@
+"""Consent is local: this organisation's files and people decide, the server only asks.
+
+In this order, and each step ends it:
+
+1. **What cannot be asked** is a failure: a spec whose digest is another one, a roster that is not
+   the pinned charter's, fewer than three parties, a dataset or column that is not declared, a
+   protection that the owner forbids (`check_request`).
+2. **Policies** (Cedar files) allow or refuse.
+3. Everything else waits for **a person** in the inbox, as long as the approval could live.
+
+A decision is bound to (job, spec digest): a server that changes one column asks anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from secureflow.agent.compute.columns import check_columns, differing_bounds
+from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.settings import AgentSettings
+from secureflow.application.ports import Policies
+from secureflow.domain.charter import Charter
+from secureflow.domain.jobspecs import (
+    JobSpec,
+    check_spec,
+    columns_of,
+    dataset_name,
+    job_digest,
+    parse_spec,
+    touches_data,
+)
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+
+
+def read_spec(value: JSON, claimed: JSON) -> JobSpec:
+    """Parse a foreign spec and compare its digest with the claimed one.
+
+    Raises:
+        SecureFlowError: `invalid_spec`, `contradictory_spec`, `spec_digest_mismatch`.
+    """
+    spec = parse_spec(value)
+    found = job_digest(spec)
+    if found != claimed:
+        raise SecureFlowError(
+            "spec_digest_mismatch",
+            f"The job's spec has digest {found}, not {str(claimed)[:64]} as claimed.",
+            "The server asks for one thing and shows another: do not approve.",
+            {"found": found},
+        )
+    check_spec(spec)
+    return spec
+
+
+def check_request(
+    spec: JobSpec, *, party: str, key: str, charter: Charter, settings: AgentSettings
+) -> dict[str, JSON]:
+    """Refuse what no policy and no person can allow; return what the policies are asked.
+
+    Raises:
+        SecureFlowError: `charter_mismatch`, `dataset_unknown`, `column_not_granted`,
+            `protection_refused`, `too_few_parties`; those of `check_columns`.
+    """
+    _check_roster(spec, party, key, charter)
+    if spec.protection not in settings.consent.protections:
+        raise SecureFlowError(
+            "protection_refused",
+            f"{party} does not take part in jobs protected by {spec.protection}.",
+            f"Submit it with one of: {', '.join(settings.consent.protections)}.",
+        )
+    if spec.min_contributors < settings.consent.min_contributors:
+        raise SecureFlowError(
+            "too_few_parties",
+            f"{party} opens no sum of fewer than {settings.consent.min_contributors} parties; the "
+            f"job allows {spec.min_contributors}.",
+            "Raise min_contributors.",
+        )
+    dataset = settings.dataset(dataset_name(spec, party)) if touches_data(spec) else None
+    columns = columns_of(spec)
+    if dataset is not None:
+        check_columns(spec, dataset)
+    return {
+        "kind": spec.kind,
+        "submitter": spec.submitter,
+        "dataset": dataset_name(spec, party),
+        "project": spec.project,
+        "purpose": spec.purpose,
+        "columns": columns,
+        "sensitive": tuple(one for one in columns if dataset and dataset.column(one).sensitive),
+        "parties": spec.parties,
+        "group_size": len(spec.roster),
+        "min_contributors": spec.min_contributors,
+        "protection": spec.protection,
+        "differing_bounds": () if dataset is None else differing_bounds(spec, dataset),
+        **_facts(spec),
+        "epsilon": None,
+    }
+
+
+def _facts(spec: JobSpec) -> dict[str, JSON]:
+    """Return what policies are asked about this kind of job alone."""
+    if isinstance(spec, StatisticsSpec):
+        return {
+            "measures": tuple(sorted({query.measure for query in spec.queries})),
+            "queries": len(spec.queries),
+            "unit": spec.privacy.unit,
+            "contributions": spec.contributions,
+            "noise": spec.privacy.noise,
+        }
+    return {
+        "family": spec.model.family,
+        "rounds": spec.plan.rounds,
+        "release": spec.release.intermediate,
+    }
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Who allowed a request, and until when at most.
+
+    Args:
+        by: `a person`, or the policies that permit it, with what they say.
+        expires: unix seconds; under a person's decision what that person was shown, whatever the
+            centre asks for later.
+    """
+
+    by: str
+    expires: int
+
+
+class Consent:
+    """Decides requests for data.
+
+    Args:
+        policies: the owner's rules.
+        inbox: where people decide.
+    """
+
+    def __init__(self, policies: Policies, inbox: Inbox) -> None:
+        self._policies = policies
+        self._inbox = inbox
+
+    def go_by(self, policies: Policies) -> None:
+        """Decide by other rules from now on; what was allowed before stays allowed."""
+        self._policies = policies
+
+    async def decide(
+        self,
+        job: str,
+        digest: str,
+        spec: JSON,
+        request: Mapping[str, JSON],
+        expires: int,
+        *,
+        renewing: bool = False,
+    ) -> Allowed:
+        """Wait until policy or person allows; return who did.
+
+        `renewing`: it was allowed before, for a time that is over.
+
+        Raises:
+            SecureFlowError: `consent_refused` with the policy's or the person's reason;
+                `inbox_item_changed`.
+        """
+        decision = self._policies.decide(request)
+        if decision.effect == "refuse":
+            raise refused(job, "; ".join(decision.reasons), "policy")
+        if decision.effect == "allow":
+            return Allowed(f"policy {'; '.join(decision.reasons)}", expires)
+        item = await asyncio.to_thread(
+            self._inbox.put, job, digest, spec, dict(request), decision.reasons, expires,
+            renewing=renewing,
+        )  # fmt: skip
+        self._inbox.look_again()  # an older question about the same job may have been closed by it
+        decided = await self._inbox.decision(item, job, digest)
+        if decided.state != "approved":
+            by = "a person" if decided.state == "rejected" else "nobody"
+            raise refused(job, decided.reason or f"it is {decided.state} in the inbox", by)
+        decision = self._policies.decide(request)  # they may have been reloaded meanwhile
+        if decision.effect == "refuse":
+            raise refused(job, "; ".join(decision.reasons), "policy")
+        by = f"a person: {decided.reason}" if decided.reason else "a person"
+        return Allowed(by, min(expires, decided.expires))
+
+
+def refused(job: str, reason: str, by: str) -> SecureFlowError:
+    """Return the error of a refusal by a `policy`, `a person`, or `nobody` in time."""
+    return SecureFlowError(
+        "consent_refused",
+        f"Job {job} was refused: {reason}.",
+        "Change the job accordingly, or ask the data owner.",
+        {"reason": reason, "by": by},
+    )
+
+
+def _check_roster(spec: JobSpec, party: str, key: str, charter: Charter) -> None:
+    """Every roster line must be a pinned member with the pinned key; the own line the own key."""
+    if spec.keys.get(party) != key:
+        raise SecureFlowError(
+            "charter_mismatch",
+            f"The roster does not list {party} with its own signing key.",
+            "Somebody may have put another key under this organisation's name.",
+            {"party": party},
+        )
+    for line in spec.roster:
+        if charter.keys.get(line.party) != line.key:
+            known = line.party in charter.keys
+            raise SecureFlowError(
+                "charter_mismatch",
+                f"The roster lists {line.party} with a key that the pinned charter does not hold."
+                if known
+                else f"The roster lists {line.party}, which the pinned charter does not name.",
+                "Pin the charter's newer version if there is one; otherwise the operator invents "
+                "a party, and a sum with invented parties reveals the real ones.",
+                {"party": line.party, "charter": charter.digest},
+            )

@@ -1,0 +1,273 @@
+"""The inbox: requests for data that wait for a person of this organisation.
+
+Nothing that a person decides on can change between the moment it is shown and the decision:
+
+- an item's id is the whole SHA-256 over everything that is shown of it: job, spec digest, what is
+  asked, why it waits, and until when an approval lasts. It is recomputed from what is stored, the
+  spec included, when the item is shown, when it is decided, and when the decision is used;
+- a decision names that id in full. A part of one is never accepted, not even where only one item
+  begins with it: whoever chooses the job ids (the operator) can find many that begin alike;
+- a decision is read for a job and a spec digest, and holds for that pair alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal
+from weakref import WeakValueDictionary
+
+from secureflow.agent.record.records import InboxItem
+from secureflow.agent.record.store import Store
+from secureflow.kit.canonical import digest
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+_ANEW: Final = "the data was declared or published anew: it is asked again"
+_LATE: Final = "nobody decided in time"
+RENEWAL: Final = "its approval has expired: the same job asks again"
+"""Why a request waits that a person may have approved before."""
+MAX_WAITING: Final = 256
+"""Requests that wait at once. What expired or was withdrawn keeps its summary, not its spec: the
+centre chooses how many it sends, and how long they are."""
+LOOK_SECONDS: Final = 60.0
+"""Whoever waits for a decision looks at the clock this often: it may be set meanwhile."""
+
+
+def item_id(
+    job: str,
+    spec_digest: str,
+    request: Mapping[str, JSON],
+    reasons: Sequence[str],
+    expires: int,
+) -> str:
+    """Return the id of a request: 64 hex digits over all that a person is shown of it."""
+    return digest(
+        {
+            "job": job,
+            "spec": spec_digest,
+            "request": dict(request),
+            "reasons": list(reasons),
+            "expires": expires,
+        }
+    )
+
+
+def checked(item: InboxItem) -> InboxItem:
+    """Return the item if it is what its id says, down to the spec.
+
+    Raises:
+        SecureFlowError: `inbox_item_changed`.
+    """
+    spec = digest(item.spec)
+    found = item_id(item.job, spec, item.request, item.reasons, item.expires)
+    if spec != item.digest or not hmac.compare_digest(found, item.id):
+        raise _changed(item.id, f"what is stored under it has the id {found}")
+    return item
+
+
+class Inbox:
+    """Keeps requests and wakes those who wait for a decision.
+
+    Args:
+        store: the agent's record.
+        clock: unix seconds.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        # An event lives as long as somebody waits for it: the centre chooses how many items come.
+        self._decided: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+
+    def list(self, *, waiting: bool = True) -> list[InboxItem]:
+        """Return items, newest first, the decided ones only as far as the newest 500."""
+        return self._store.inbox(waiting=waiting)
+
+    def get(self, item: str) -> InboxItem:
+        """Return one item by its whole id.
+
+        Raises:
+            SecureFlowError: `not_found`.
+        """
+        found = self._store.inbox_item(item)
+        if found is None:
+            raise SecureFlowError(
+                "not_found",
+                f"The inbox has no item of the id {item[:80]!r}.",
+                "An id is given whole, all 64 digits of it; `secureflow agent inbox list` shows "
+                "those that wait, `--all` every one.",
+            )
+        return found
+
+    def shown(self, item: str) -> InboxItem:
+        """Return one item for a person to look at; with its spec, as long as that is kept.
+
+        Raises:
+            SecureFlowError: `not_found`, `inbox_item_changed`.
+        """
+        found = self.get(item)
+        return checked(found) if found.state == "waiting" else found
+
+    def put(
+        self,
+        job: str,
+        spec_digest: str,
+        spec: Mapping[str, JSON],
+        request: Mapping[str, JSON],
+        reasons: Sequence[str],
+        expires: int,
+        *,
+        renewing: bool = False,
+    ) -> str:
+        """Insert a request unless this very one is there; return its id.
+
+        One of the same job and spec that asks for the same is this very one, whatever time the
+        centre names. What the owner declared anew meanwhile is asked anew: nobody has seen it yet.
+        `renewing`: the approval has expired, and what was decided until then is over.
+
+        Raises:
+            SecureFlowError: `inbox_full`, `inbox_item_changed`.
+        """
+        plain = _plain(request)
+        reasons = (RENEWAL, *reasons) if renewing else reasons
+        since = self._clock() if renewing else 0
+        with self._store.transaction():
+            known = self._store.inbox_request(job, spec_digest)
+            if known is not None and known.request == plain and known.expires > since:
+                return known.id
+            if known is not None and known.state == "waiting":
+                late = known.request == plain
+                gone = _closed(known, *(("expired", _LATE) if late else ("withdrawn", _ANEW)))
+                self._store.decide_inbox_item(gone)
+            now = self._clock()
+            item = item_id(job, spec_digest, plain, reasons, expires)
+            new = InboxItem(
+                item, job, spec_digest, plain, dict(spec), tuple(reasons), "waiting", now, expires
+            )
+            self._insert(checked(new))
+        return item
+
+    def _insert(self, new: InboxItem) -> None:
+        """Have an item wait; one that was decided as just this, earlier, stays decided."""
+        same = self._store.inbox_item(new.id)
+        if same is not None and (same.job, same.digest) != (new.job, new.digest):
+            raise _changed(new.id, f"another request than that of {new.job} is stored under it")
+        if same is not None and same.state != "withdrawn":
+            return
+        self._check_room(new.job)
+        if same is None:
+            self._store.add_inbox_item(new)
+        else:  # what was declared anew was put back
+            self._store.decide_inbox_item(new)
+        self._store.note(new.at, "inbox.waiting", new.job, item=new.id)
+
+    def decide(
+        self, item: str, state: Literal["approved", "rejected"], reason: str = ""
+    ) -> InboxItem:
+        """Store a person's decision on exactly what this id was computed over; it is final.
+
+        Raises:
+            SecureFlowError: `not_found`, `already_decided`, `expired`, `inbox_item_changed`.
+        """
+        with self._store.transaction():
+            found = self.get(item)
+            now = self._clock()
+            if found.state != "waiting":
+                raise SecureFlowError(
+                    "already_decided",
+                    f"Inbox item {item} is already {found.state}.",
+                    "A decision stands; a changed job comes as a new item.",
+                )
+            if now >= found.expires:
+                raise SecureFlowError(
+                    "expired",
+                    f"Inbox item {item} has expired: nobody waits for it any more.",
+                    "Let the job be submitted again.",
+                )
+            decided = replace(checked(found), state=state, decided_at=now, reason=reason)
+            self._store.decide_inbox_item(decided)
+            facts = {"item": item, "spec": found.digest, "reason": reason}
+            self._store.note(now, f"inbox.{state}", found.job, **facts)
+        return decided
+
+    def withdraw(self, job: str) -> None:
+        """A job is over: its waiting items are closed."""
+        waiting = [item for item in self._store.inbox(waiting=True) if item.job == job]
+        for item in waiting:
+            self._close(item.id, "withdrawn", "the job is over")
+        for item in waiting:
+            self.wake(item.id)
+
+    def wake(self, item: str) -> None:
+        """Tell those who wait that an item was decided (on the event loop)."""
+        event = self._decided.get(item)
+        if event is not None:
+            event.set()
+
+    def look_again(self) -> None:
+        """Have everybody who waits look whether its item still does (on the event loop)."""
+        for event in list(self._decided.values()):
+            event.set()
+
+    async def decision(self, item: str, job: str, spec_digest: str) -> InboxItem:
+        """Wait until the item of this job and spec is decided or expired.
+
+        Raises:
+            SecureFlowError: `not_found`, `inbox_item_changed` for an item of another job or spec.
+        """
+        event = self._decided.setdefault(item, asyncio.Event())
+        while True:
+            event.clear()
+            found = self.get(item)
+            if (found.job, found.digest) != (job, spec_digest):
+                raise _changed(item, f"it is not the request of {job} with spec {spec_digest}")
+            left = found.expires - self._clock()
+            if found.state == "approved":
+                return checked(found)
+            if found.state != "waiting":
+                return found
+            if left <= 0:
+                return await asyncio.to_thread(self._close, item, "expired", _LATE)
+            try:
+                await asyncio.wait_for(event.wait(), min(left, LOOK_SECONDS))
+            except TimeoutError:
+                continue
+
+    def _close(self, item: str, state: Literal["expired", "withdrawn"], reason: str) -> InboxItem:
+        """Close an item that still waits; a decision that came first stands."""
+        with self._store.transaction():
+            found = self.get(item)
+            if found.state != "waiting":
+                return found
+            closed = _closed(found, state, reason)
+            self._store.decide_inbox_item(closed)
+        return closed
+
+    def _check_room(self, job: str) -> None:
+        if len(self._store.inbox(waiting=True)) >= MAX_WAITING:
+            raise SecureFlowError(
+                "inbox_full",
+                f"{MAX_WAITING} requests wait for a person here; {job} finds no place.",
+                "Approve or reject some: `secureflow agent inbox review`.",
+            )
+
+
+def _closed(item: InboxItem, state: Literal["expired", "withdrawn"], reason: str) -> InboxItem:
+    return replace(item, state=state, reason=reason, spec={})
+
+
+def _plain(request: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in request.items()}
+
+
+def _changed(item: str, how: str) -> SecureFlowError:
+    return SecureFlowError(
+        "inbox_item_changed",
+        f"Inbox item {item} is not what its id was computed over: {how}.",
+        "Approve nothing until it is explained: the agent's record was changed, or ids were made "
+        "to collide.",
+    )

@@ -1,0 +1,157 @@
+"""What this organisation published of its datasets: a job gets exactly that, or nothing.
+
+- A request is answered only for a dataset whose declaration is the published one, and the approval
+  keeps declaration and commitment as they stand then: neither an edited `agent.yaml` nor a later
+  publication changes what an approved job uses.
+- Before the first row is read for a job, the file is compared with the commitment. Another file,
+  or half of one, is refused in the same words whatever is in it, and costs nothing.
+- A name that was once published with a privacy budget keeps its domain and unit for ever, also when
+  it was withdrawn in between: publishing again buys no fresh budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from secureflow.adapters.datasources.commitment import check_unchanged
+from secureflow.agent.record.store import Store
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs import dump, parse
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+_TOLD: Final = ("columns", "privacy", "reading")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A dataset as it was published.
+
+    Args:
+        dataset: its declaration.
+        salt: hex, 32 bytes; it stays here.
+        commitment: hex commitment to the file under the salt, which everybody was told.
+    """
+
+    dataset: DatasetConfig
+    salt: str = field(repr=False)
+    commitment: str
+
+    def as_json(self) -> dict[str, JSON]:
+        """Return the form that an approval keeps."""
+        return {"dataset": dump(self.dataset), "salt": self.salt, "commitment": self.commitment}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, JSON]) -> Self:
+        """Read what an approval kept."""
+        dataset = parse(DatasetConfig, kept["dataset"], "dataset")
+        return cls(dataset, str(kept["salt"]), str(kept["commitment"]))
+
+    def check_file(self) -> None:
+        """Compare the file with the commitment; reads all of it, so call it off the event loop.
+
+        Raises:
+            SecureFlowError: `dataset_changed` or `dataset_unreadable`, in words that depend on
+                nothing in the file.
+        """
+        salt = bytes.fromhex(self.salt)
+        check_unchanged(self.dataset.name, Path(self.dataset.path), salt, self.commitment)
+
+
+def declaration(dataset: DatasetConfig) -> dict[str, JSON]:
+    """Return what decides which rows and cells a declaration lets through, as it is kept."""
+    privacy = dataset.privacy
+    return {
+        "columns": dataset.public_schema(),
+        "privacy": dataset.public_privacy(),
+        "reading": {
+            "format": dataset.format,
+            "missing": list(dataset.missing),
+            "person": privacy.person if privacy else None,
+        },
+    }
+
+
+def published(store: Store, organisation: str, dataset: DatasetConfig) -> Publication:
+    """Return the dataset's publication, if it is of the declaration that counts now.
+
+    Raises:
+        SecureFlowError: `dataset_not_published`, `declaration_changed`.
+    """
+    kept = store.fact(f"dataset/{dataset.name}")
+    hint = f"At {organisation}: secureflow agent data publish {dataset.name}; then submit again."
+    if kept is None:
+        raise SecureFlowError(
+            "dataset_not_published",
+            f"{organisation} has not published the dataset {dataset.name!r}, or withdrew it.",
+            hint,
+            {"dataset": dataset.name},
+        )
+    if differs(kept, dataset):
+        raise SecureFlowError(
+            "declaration_changed",
+            f"{organisation} has changed its declaration of {dataset.name!r} since it published "
+            "the dataset.",
+            hint,
+            {"dataset": dataset.name},
+        )
+    return Publication(dataset, str(kept["salt"]), str(kept["commitment"]))
+
+
+def differs(kept: Mapping[str, JSON], dataset: DatasetConfig) -> bool:
+    """Tell whether a declaration is another one than what was published (`store.fact`)."""
+    now = declaration(dataset)
+    return any(name in kept and kept[name] != now[name] for name in _TOLD)
+
+
+# The lineage of a name: it outlives withdrawals.
+
+
+def lineage(dataset: DatasetConfig) -> dict[str, JSON] | None:
+    """Return what can never change once a dataset was published with a budget; None without."""
+    privacy = dataset.privacy
+    if privacy is None:
+        return None
+    return {"domain": privacy.domain, "unit": privacy.unit, "person": privacy.person}
+
+
+def check_lineage(
+    store: Store, dataset: DatasetConfig, before: DatasetConfig | None = None
+) -> None:
+    """Refuse another domain or unit than the name has had.
+
+    Args:
+        store: the record, which knows every name that was published.
+        dataset: the declaration to be.
+        before: the declaration that has counted so far, if there was one.
+
+    Raises:
+        SecureFlowError: `privacy_fixed`.
+    """
+    known = store.fact(f"lineage/{dataset.name}") or (before and lineage(before))
+    if not known or known == lineage(dataset):
+        return
+    now = lineage(dataset)
+    raise SecureFlowError(
+        "privacy_fixed",
+        f"The privacy budget of dataset {dataset.name!r} is kept in {_words(known)}; the settings "
+        f"say {_words(now) if now else 'that it has none'}.",
+        "What the data has revealed stays revealed: put domain, unit and person back. Other data "
+        "takes another name.",
+        {"dataset": dataset.name},
+    )
+
+
+def keep_lineage(store: Store, dataset: DatasetConfig) -> None:
+    """Remember a published name's domain and unit; the caller holds the transaction."""
+    told = lineage(dataset)
+    if told is not None:
+        store.set_fact(f"lineage/{dataset.name}", told)
+
+
+def _words(told: Mapping[str, JSON]) -> str:
+    person = f" ({told['person']})" if told.get("person") else ""
+    return f"domain {told['domain']} per {told['unit']}{person}"

@@ -1,0 +1,197 @@
+"""The owner's word on a privacy domain of a restored agent: what was spent since the backup.
+
+The record does not know it, and the log tells it only as far as the centre shows it. So nothing is
+spent until the owner has spoken, and what can be found is not left to the owner's memory: own
+budget leaves of which the record lacks the contents name jobs whose audit bundles must be given.
+Each is charged with its whole plan, which is never less than what it cost.
+
+What the log shows is taken in before anything is asked or refused, and counts from then on, whether
+the log still shows it or not: a centre can lose what it held, and hide it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from secureflow.agent.owner.budgets import LEAF, Budgets
+from secureflow.agent.record.logged import own_leaves
+from secureflow.agent.record.restored import (
+    expects_older,
+    go_on_behind,
+    locked,
+    looked_back,
+    remembered,
+    settle,
+    take_all_in,
+    unsaid,
+)
+from secureflow.agent.record.store import Store
+from secureflow.domain.jobspecs import JobSpec, parse_spec
+from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
+from secureflow.kit.canonical import digest
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+READ_WITHIN: Final = 540.0
+"""Seconds in which the log is read; the owner's command waits for 600."""
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A job, as a bundle tells it."""
+
+    job: str
+    digest: str
+    spec: JobSpec
+
+
+class Settling:
+    """Charges what was spent since a backup, and unlocks domains.
+
+    Args:
+        budgets: of this agent.
+        store: its record.
+        party: organisation slug.
+        key: its public signing key.
+        call: asks the centre (`audit.head`, `audit.entries`).
+        clock: unix seconds.
+    """
+
+    def __init__(
+        self,
+        budgets: Budgets,
+        store: Store,
+        party: str,
+        key: str,
+        call: Callable[[str, dict[str, JSON]], Awaitable[JSON]],
+        clock: Clock,
+    ) -> None:
+        self._budgets = budgets
+        self._store = store
+        self._party = party
+        self._key = key
+        self._call = call
+        self._clock = clock
+
+    async def settle(self, domain: str, bundles: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:
+        """Charge the bundles' jobs to a domain and unlock it; all of it or nothing.
+
+        What the log shows of own entries stays in the record also where this is refused.
+
+        Returns:
+            The `domain` and the `jobs` that it was charged for.
+
+        Raises:
+            SecureFlowError: `budget_not_locked`, `budget_undeclared`, `bundle_missing` naming jobs
+                in which own entries were signed, `spec_digest_mismatch`, `budget_exceeded`: then
+                the domain stays locked; `invalid_file`, `server_unreachable`.
+        """
+        self._budgets.declared_policy(domain)
+        given = {one.job: one for one in map(self._read, bundles)}
+        await asyncio.to_thread(self._take_in, await self._shown())
+        self._check(domain, given)
+        mine = {
+            job: one.spec
+            for job, one in given.items()
+            if self._budgets.domain_of(one.spec) == domain
+        }
+        await self._budgets.foreknow(domain, list(mine.values()))
+        await asyncio.to_thread(self._charge, domain, given, mine)
+        return {"domain": domain, "jobs": sorted(mine)}
+
+    def _read(self, bundle: Mapping[str, JSON]) -> _Given:
+        job, spec = bundle.get("job"), bundle.get("spec")
+        if not isinstance(job, str) or not isinstance(spec, dict):
+            raise SecureFlowError(
+                "invalid_file",
+                "What was given is no audit bundle: it names no job and spec.",
+                "Take what `secureflow job bundle JOB --save FILE` writes.",
+            )
+        parsed = parse_spec(spec, stored=True)
+        if self._party not in parsed.parties:
+            raise SecureFlowError(
+                "not_a_member",
+                f"{self._party} is not on the roster of job {job}.",
+                "Give the bundles of jobs in which this organisation took part.",
+            )
+        return _Given(job, digest(spec), parsed)
+
+    async def _shown(self) -> list[tuple[SignedLeaf, int]]:
+        """Return the own leaves that the log shows, or showed to a job, and the record lacks."""
+        try:
+            async with asyncio.timeout(READ_WITHIN):
+                return await self._read_log()
+        except TimeoutError as error:
+            raise SecureFlowError(
+                "server_unreachable",
+                f"The centre does not show its whole log within {READ_WITHIN:.0f} s.",
+                "secureflow agent doctor shows the way to the centre; then settle again.",
+            ) from error
+
+    async def _read_log(self) -> list[tuple[SignedLeaf, int]]:
+        lacking = {one[0].hash(): one for one in remembered(self._store)}
+        async for page, _ in own_leaves(self._call, self._store, self._party, self._key):
+            for leaf, place in page:
+                if not self._store.has_leaf(leaf.hash()):
+                    lacking[leaf.hash()] = (leaf, place)
+        return sorted(lacking.values(), key=lambda one: one[1])
+
+    def _take_in(self, shown: Sequence[tuple[SignedLeaf, int]]) -> None:
+        """Make the chain whole; where nothing was said of it yet, the record was set back."""
+        store, now = self._store, self._clock()
+        with store.transaction():
+            lacking = [one for one in shown if not store.has_leaf(one[0].hash())]
+            if expects_older(store):
+                looked_back(store)
+                take_all_in(store, now, lacking)
+            elif lacking:
+                go_on_behind(store, now, lacking)
+
+    def _check(self, domain: str, given: Mapping[str, _Given]) -> None:
+        if not locked(self._store, domain):
+            raise SecureFlowError(
+                "budget_not_locked",
+                f"The privacy budget of {domain} is not locked.",
+                "secureflow agent data budget shows every domain.",
+            )
+        _check_complete(self._unknown(), given)
+
+    def _charge(
+        self, domain: str, given: Mapping[str, _Given], jobs: Mapping[str, JobSpec]
+    ) -> None:
+        with self._store.transaction():
+            self._check(domain, given)  # again: the command may have been given twice at once
+            for job, spec in jobs.items():
+                self._budgets.charge_whole(domain, job, spec)
+            settle(self._store, domain)
+            self._store.note(self._clock(), "budget.settled", "", domain=domain, jobs=sorted(jobs))
+
+    def _unknown(self) -> dict[str, str]:
+        """Return job → spec digest of those that may have spent what the record does not know."""
+        leaves = (one.bundle for one in self._store.leaves_of(LEAF))
+        unread = [leaf_from_json(one["leaf"]).leaf for one in leaves if not one.get("document")]
+        return {**unsaid(self._store), **{leaf.job: leaf.spec for leaf in unread}}
+
+
+def _check_complete(unknown: Mapping[str, str], given: Mapping[str, _Given]) -> None:
+    missing = sorted(set(unknown) - set(given))
+    if missing:
+        raise SecureFlowError(
+            "bundle_missing",
+            "The record does not know what these jobs spent, in which this organisation signed "
+            f"entries: {', '.join(missing[:20])}.",
+            "Give the audit bundle of each: secureflow job bundle JOB --save FILE. Of a job that "
+            "the centre lost, another member's secureflow agent inbox show ID -o json serves.",
+            {"jobs": missing},
+        )
+    for job, spec in unknown.items():
+        if spec and given[job].digest != spec:
+            raise SecureFlowError(
+                "spec_digest_mismatch",
+                f"The bundle of {job} holds another spec than the one that was approved here.",
+                "Take the bundle from another member.",
+            )

@@ -1,0 +1,56 @@
+"""The keys that an organisation's own leaves bear: its present one, and those of before it.
+
+An organisation may change its key (docs/deploy.md, "Restore an agent"): what it signed before stays
+in its record, under the key of that time. Which one that was is the word of the pinned charter, and
+of the versions before it that the record keeps: each names the one before by its digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from secureflow.agent.record.store import Store
+from secureflow.domain.charter import Charter, SignedCharter
+from secureflow.engines.ledger.leaves import SignedLeaf, verify
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+
+
+def own_keys(party: str, present: str, pinned: JSON, earlier: JSON) -> frozenset[str]:
+    """Return the base64 keys of an organisation.
+
+    Args:
+        party: organisation slug.
+        present: its key of today, which a charter may not know yet.
+        pinned: the record's fact `charter`.
+        earlier: the fact `charters`, oldest first.
+    """
+    keys = {present}
+    with suppress(SecureFlowError):  # a version that cannot be read vouches for none before it
+        for charter in _versions(pinned, earlier):
+            keys.add(charter.keys.get(party, present))
+    return frozenset(keys)
+
+
+def kept_keys(store: Store, party: str, present: str) -> frozenset[str]:
+    """Return the base64 keys of an organisation, by the charters that its record keeps."""
+    return own_keys(party, present, store.fact("charter"), store.fact("charters"))
+
+
+def bears(signed: SignedLeaf, keys: frozenset[str]) -> bool:
+    """Tell whether a leaf carries one of these keys, and that key's signature."""
+    return signed.key in keys and verify(signed, signed.key)
+
+
+def _versions(pinned: JSON, earlier: JSON) -> Iterator[Charter]:
+    """Yield the pinned charter and those that it follows, newest first."""
+    following: Charter | None = None
+    for kept in (pinned, *reversed(earlier if isinstance(earlier, list) else [])):
+        charter = SignedCharter.from_json(kept).charter
+        if following is not None and following.previous != charter.digest:
+            return
+        yield charter
+        following = charter

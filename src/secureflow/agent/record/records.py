@@ -1,0 +1,188 @@
+"""The rows of the agent's record as values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self
+
+from secureflow.agent.record.damage import load_json
+from secureflow.kit.errors import SecureFlowError
+
+Row = Any
+"""A mapping of column names to values (`sqlite3.Row`)."""
+
+InboxState = Literal["waiting", "approved", "rejected", "expired", "withdrawn"]
+
+
+class _Record:
+    """Columns are fields of the same name; `_json` names those that are stored as JSON text."""
+
+    _json: tuple[str, ...] = ()
+
+    @classmethod
+    def from_row(cls, row: Row) -> Self:
+        """Build the value from its row."""
+        values = {field.name: row[field.name] for field in fields(cls)}  # type: ignore[arg-type]
+        return cls(**{name: _load(cls, name, value) for name, value in values.items()})
+
+    @classmethod
+    def readable(cls, rows: Iterable[Row]) -> Iterator[Self]:
+        """Yield the values of rows; one that is damaged stops no other."""
+        for row in rows:
+            try:
+                value = cls.from_row(row)
+            except SecureFlowError:
+                continue
+            yield value
+
+    def row(self) -> dict[str, Any]:
+        """Return the row's columns."""
+        return {
+            field.name: _dump(self, field.name, getattr(self, field.name))
+            for field in fields(self)  # type: ignore[arg-type]
+        }
+
+
+def _load(cls: type[_Record], name: str, value: Any) -> Any:
+    return load_json(value, f"{name} of a {cls.__name__}") if name in cls._json else value
+
+
+def _dump(record: _Record, name: str, value: Any) -> Any:
+    return json.dumps(value) if name in record._json else value
+
+
+@dataclass(frozen=True)
+class JobRecord(_Record):
+    """A job that this organisation approved.
+
+    Args:
+        job: job id.
+        digest: hex digest of the spec that was approved; every later request must name it.
+        spec: the spec's JSON.
+        secret: 32 random bytes; seeds, salts and the recipient key of the job derive from them,
+            so a restarted agent makes the same update again. Empty once the job is finished.
+        approved_at: unix seconds.
+        expires: unix seconds after which the approval no longer counts.
+        outcome: empty while the job goes on.
+        declared: the publication that it was approved under (`publications.Publication`); None
+            where it reads no rows.
+    """
+
+    _json = ("spec", "declared")
+    job: str
+    digest: str
+    spec: dict[str, Any]
+    secret: bytes = field(repr=False)
+    approved_at: int
+    expires: int
+    outcome: str = ""
+    declared: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class OwnLeaf(_Record):
+    """A ledger leaf that this party signed.
+
+    Args:
+        hash: hex RFC 9162 leaf hash.
+        job: job id or empty.
+        kind: the deed.
+        bundle: `{"leaf", "document", "salt"}` as replies carry it.
+        proved: 1 once an inclusion proof was verified.
+        missed: rounds of the job that came by without a proof, by weight (`witness.UNHEARD`).
+        place: the index that it was proven to have.
+    """
+
+    _json = ("bundle",)
+    hash: str
+    job: str
+    kind: str
+    bundle: dict[str, Any]
+    proved: int = 0
+    missed: int = 0
+    place: int | None = None
+
+
+@dataclass(frozen=True)
+class Admission(_Record):
+    """An enclave that this agent verified for a job.
+
+    Args:
+        job: job id.
+        generation: which start of the enclave.
+        evidence: hex SHA-256 of the verified evidence.
+        hpke: base64 HPKE key that updates are sealed to.
+        release: base64 Ed25519 key that signs its releases.
+        tier: how strong the attestation is.
+        expires: unix seconds after which the verdict no longer counts.
+    """
+
+    job: str
+    generation: int
+    evidence: str
+    hpke: str
+    release: str
+    tier: str
+    expires: int
+
+
+@dataclass(frozen=True)
+class RoundRecord(_Record):
+    """An update that this party made, fixed before its first byte was sent.
+
+    Args:
+        job: job id.
+        round: round number, from 0.
+        stage: `moments`, `train` or `evaluate`.
+        model: hex BLAKE3 of the global model that it starts from.
+        content: hex BLAKE3 of the plaintext update.
+        rows: rows of data behind it.
+        seconds: time of the local computation.
+        head_size: size of the log's head that came with the request.
+        leaf: hash of the own `update` leaf.
+    """
+
+    job: str
+    round: int
+    stage: str
+    model: str
+    content: str
+    rows: int
+    seconds: float
+    head_size: int
+    leaf: str
+
+
+@dataclass(frozen=True)
+class InboxItem(_Record):
+    """A request for data that waits for a person.
+
+    Args:
+        id: 64 hex digits over everything that a person is shown (`agent.inbox.item_id`); 12 in
+            what older versions wrote.
+        job: job id.
+        digest: hex spec digest.
+        request: what the policies were asked.
+        spec: the whole spec.
+        reasons: why the policies did not decide.
+        state: `waiting`, `approved`, `rejected`, `expired` or `withdrawn`.
+        at: unix seconds of arrival.
+        expires: unix seconds after which nobody waits for an answer.
+        decided_at: unix seconds of the decision.
+        reason: what the person said.
+    """
+
+    _json = ("request", "spec", "reasons")
+    id: str
+    job: str
+    digest: str
+    request: dict[str, Any]
+    spec: dict[str, Any]
+    reasons: tuple[str, ...]
+    state: InboxState
+    at: int
+    expires: int
+    decided_at: int | None = None
+    reason: str = ""

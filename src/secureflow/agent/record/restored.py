@@ -1,0 +1,244 @@
+"""What an agent that came out of a backup no longer does: it has forgotten what it promised since.
+
+The fact `restored` stays in its record for ever:
+- jobs that were approved before the restore are declined by name: their votes, updates and charges
+  may have been others than the record knows (`outcome` is `restored`, and no request gets past it);
+- so are jobs of which the log holds own leaves that the record lacked;
+- every privacy domain is locked until its owner says what was spent since the backup. A domain that
+  the backup does not know is locked as well: it may have been declared after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from secureflow.agent.record.logged import own_leaves, take_in
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.store import Store
+from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
+from secureflow.kit.canonical import digest
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+FACT: Final = "restored"
+"""{restored_at, taken_at, size, settled: [domain], looked_back?}; times in unix seconds, `size` of
+the head."""
+BEHIND: Final = "record_behind"
+"""{since, settled: [domain], unsaid: {job: spec digest}}: the owner went on with a record that was
+set back."""
+SHOWN: Final = "budget.lacking"
+"""[[leaf, place]]: own budget leaves that the log showed to a job, and that the record lacked."""
+CODE: Final = "record_set_back"
+"""The alarm of a record that was set back, and how its jobs end where its owner goes on with it."""
+OUTCOME: Final = "restored"
+"""Of a job that was not over when the backup was made."""
+
+
+def restored(store: Store) -> dict[str, JSON] | None:
+    """Return what the record says of its restore; None where there was none."""
+    kept: dict[str, JSON] | None = store.fact(FACT)
+    return kept
+
+
+class Floor:
+    """Finds the older jobs of which the record knows nothing: approved since the backup was made.
+
+    Only the log knows them, by the leaves that this organisation signed then. It is read from where
+    the backup's head stood, before the first consent and on from there before each other one.
+
+    Args:
+        store: the record.
+        party: organisation slug.
+        key: its public signing key.
+        call: asks the centre (`audit.head`, `audit.entries`).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        party: str,
+        key: str,
+        call: Callable[[str, dict[str, JSON]], Awaitable[JSON]],
+    ) -> None:
+        self._store = store
+        self._party = party
+        self._key = key
+        self._call = call
+        self._scanned: int | None = None
+        self._older: set[str] = set()
+        self._lock = asyncio.Lock()
+
+    async def check(self, job: str) -> None:
+        """Refuse a job of which the log holds own leaves that this record lacks.
+
+        Raises:
+            SecureFlowError: `restored_since`, or why the centre did not answer.
+        """
+        told = restored(self._store)
+        if told is None or self._store.job(job) is not None:
+            return
+        async with self._lock:
+            await self._scan(int(told["size"]))
+        if job in self._older:
+            raise _older(job, told)
+
+    async def _scan(self, start: int) -> None:
+        at = start if self._scanned is None else self._scanned
+        async for found, end in own_leaves(self._call, self._store, self._party, self._key, at):
+            for leaf, _ in found:
+                if leaf.leaf.job and not self._store.has_leaf(leaf.hash()):
+                    self._older.add(leaf.leaf.job)
+            self._scanned = end
+
+
+def check_floor(store: Store, job: str, record: JobRecord | None) -> None:
+    """Refuse a job that is older than the restore.
+
+    Raises:
+        SecureFlowError: `restored_since`.
+    """
+    told = restored(store)
+    if told is None:
+        return
+    older = record.outcome == OUTCOME if record else bool(store.leaves(job))
+    if older:
+        raise _older(job, told)
+
+
+def expects_older(store: Store) -> bool:
+    """Tell whether a restored record was not yet held against the log: it lacks what came since."""
+    told = restored(store)
+    return told is not None and not told.get("looked_back")
+
+
+def looked_back(store: Store) -> None:
+    """Note that it was, in the caller's transaction: what it lacks from now on is news."""
+    store.set_fact(FACT, {**(restored(store) or {}), "looked_back": True})
+
+
+def go_on_behind(
+    store: Store,
+    now: int,
+    lacking: Sequence[tuple[SignedLeaf, int]],
+    named: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Go on, on the owner's word, with a record that was set back; the caller's transaction.
+
+    Every own leaf of the log is in it then, no job goes on with it, none that it has forgotten is
+    begun anew; and since nobody knows here what was spent, every privacy domain waits.
+
+    Args:
+        store: the record.
+        now: unix seconds.
+        lacking: own leaves that the log holds and it does not, oldest first, with their places.
+        named: spec digests of jobs of which the log showed own leaves that it shows no more; empty
+            for one that is not known.
+    """
+    missed = {**unsaid(store), **named}
+    store.set_fact(BEHIND, {"since": now, "settled": [], "unsaid": missed})
+    take_all_in(store, now, lacking)
+    ended = set(store.end_all(CODE))
+    for job in {*named, *(one.leaf.job for one, _ in lacking)} - {""}:
+        if store.job(job) is None:
+            store.add_job(JobRecord(job, digest({}), {}, b"", now, 0, CODE))
+            ended.add(job)
+    for job in sorted(ended):
+        store.note(now, "job.finished", job, outcome=CODE)
+
+
+def remember(store: Store, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+    """Keep what the log showed until somebody acts on it; the caller's transaction."""
+    known = {leaf.hash(): [leaf.json(), place] for leaf, place in (*remembered(store), *lacking)}
+    store.set_fact(SHOWN, list(known.values()))
+
+
+def remembered(store: Store) -> list[tuple[SignedLeaf, int]]:
+    """Return what `remember` kept, as far as the record lacks it still."""
+    kept = [(leaf_from_json(leaf), int(place)) for leaf, place in store.fact(SHOWN) or ()]
+    return [one for one in kept if not store.has_leaf(one[0].hash())]
+
+
+def unsaid(store: Store) -> dict[str, str]:
+    """Return job → spec digest of those of which the log showed own leaves and then did not.
+
+    Among what it no longer shows may be the budget entry.
+    """
+    told: dict[str, JSON] = store.fact(BEHIND) or {}
+    return dict(told.get("unsaid", {}))
+
+
+def forgotten(record: JobRecord) -> bool:
+    """Tell whether a job is known by name alone: over, and what was approved nobody knows here."""
+    return record.outcome == CODE and not record.spec
+
+
+def take_all_in(store: Store, now: int, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+    """Put own leaves of the log into the record; the caller's transaction."""
+    fresh = [one for one in lacking if not store.has_leaf(one[0].hash())]
+    for signed, place in fresh:
+        take_in(store, signed, place)
+    if fresh:
+        store.note(now, "record.taken_in", leaves=len(fresh))
+
+
+def locked(store: Store, domain: str) -> bool:
+    """Tell whether a privacy domain waits for its owner's word."""
+    return _locks(store, domain) is not None
+
+
+def _locks(store: Store, domain: str) -> tuple[str, dict[str, JSON]] | None:
+    """Return which fact locks the domain; None where none does."""
+    for name in (FACT, BEHIND):
+        told = store.fact(name)
+        if told is not None and domain not in told.get("settled", ()):
+            return name, told
+    return None
+
+
+def check_unlocked(store: Store, domain: str) -> None:
+    """Refuse to spend of a domain of which nobody has said what was spent.
+
+    Raises:
+        SecureFlowError: `budget_locked`.
+    """
+    lock = _locks(store, domain)
+    if lock is None:
+        return
+    name, told = lock
+    how = "goes on with a record that was set back"
+    if name == FACT:
+        how = f"was restored from a backup of {moment(told['taken_at'])}"
+    raise SecureFlowError(
+        "budget_locked",
+        f"The privacy budget of {domain} is locked: this agent {how}, and what was spent since "
+        "then is not known here.",
+        f"Its owner says so: secureflow agent data settle {domain}.",
+        {"domain": domain},
+    )
+
+
+def settle(store: Store, domain: str) -> None:
+    """Note the owner's word on a domain; the caller holds the transaction."""
+    for name in (FACT, BEHIND):
+        told = store.fact(name)
+        if told is not None:
+            store.set_fact(name, {**told, "settled": sorted({*told.get("settled", ()), domain})})
+
+
+def _older(job: str, told: Mapping[str, JSON]) -> SecureFlowError:
+    return SecureFlowError(
+        "restored_since",
+        f"This agent was restored from a backup of {moment(told['taken_at'])}; job {job} is older "
+        "than the restore, and what was promised in it since is not known here.",
+        "Submit a new job.",
+        {"taken_at": told["taken_at"], "restored_at": told["restored_at"]},
+    )
+
+
+def moment(seconds: int) -> str:
+    """Return unix seconds as a date for people."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

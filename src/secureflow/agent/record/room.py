@@ -1,0 +1,93 @@
+"""Room on this agent's disk: looked at before anything of a job begins.
+
+What has begun can go on from the reserve (`kit.reserve`): votes, what opens a sum, cosignatures,
+the end. So nothing new begins while the reserve is not whole, or what the job needs does not fit
+beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any, Final
+
+from secureflow.agent.record.store import Store
+from secureflow.agent.settings import AgentSettings
+from secureflow.domain.jobspecs import JobSpec, parse_spec
+from secureflow.domain.room import agent_bytes, record_bytes
+from secureflow.kit.disk import Place, size
+from secureflow.kit.reserve import Reserve
+
+JSON = Any
+LEAST: Final = 16 << 20
+"""Bytes beside the reserve below which the doctor says so: settings, link, a small job."""
+BEGINNING: Final = frozenset({"admit", "train", "setup", "advance", "mask"})
+"""Verbs of an approved job that begin something; the others end what was begun."""
+
+
+class Room:
+    """Compares what a job needs with what is free.
+
+    Args:
+        settings: where files lie.
+        store: the record, and its reserve.
+    """
+
+    def __init__(self, settings: AgentSettings, store: Store) -> None:
+        self._models = settings.models
+        self._place = Place(settings.models, "model files", settings.organisation)
+        self._store = store
+
+    def for_job(self, spec: JobSpec) -> None:
+        """Refuse to take part in a job that does not fit.
+
+        Raises:
+            InfrastructureError: `disk_full`.
+        """
+        self._demand(agent_bytes(spec) + record_bytes(spec))
+
+    def for_step(self, job: str) -> None:
+        """Refuse to begin a step of an approved job that does not fit.
+
+        Raises:
+            InfrastructureError: `disk_full`.
+        """
+        known = self._store.job(job)
+        if known is not None and not known.outcome:
+            spec = parse_spec(known.spec, stored=True)
+            self._demand(max(0, agent_bytes(spec) - _taken(self._models / job)))
+
+    def _demand(self, needed: int) -> None:
+        reserve = self._store.reserve
+        reserve.keep()
+        self._place.demand(needed + reserve.missing)
+
+
+def reserve_of(settings: AgentSettings) -> Reserve:
+    """Return the reserve that an agent's settings name."""
+    return Reserve(settings.reserve, settings.storage.reserve_mb << 20)
+
+
+def room_left(settings: AgentSettings) -> str:
+    """Say how much room there is, for the doctor.
+
+    Raises:
+        InfrastructureError: `disk_full` where the next job would probably wait for room.
+    """
+    place = Place(settings.directory, "own files", settings.organisation)
+    held = reserve_of(settings)
+    place.demand(held.missing + LEAST)
+    return f"{size(place.free())} are free, {size(held.size)} are kept for the record"
+
+
+def _taken(folder: Path) -> int:
+    """Return the bytes that the files of a folder take; others may remove some meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        return sum(map(_length, folder.iterdir()))
+    return 0
+
+
+def _length(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0

@@ -1,0 +1,152 @@
+"""The schema of the agent's record, as migrations: entry n leads from version n to n + 1."""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from secureflow.agent.record.damage import damaged
+
+_FIRST = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE answers (request TEXT PRIMARY KEY, job TEXT NOT NULL, reply TEXT NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE jobs (
+    job TEXT PRIMARY KEY, digest TEXT NOT NULL, spec TEXT NOT NULL, secret BLOB NOT NULL,
+    approved_at INTEGER NOT NULL, expires INTEGER NOT NULL, outcome TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE leaves (
+    number INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, job TEXT NOT NULL, kind TEXT NOT NULL,
+    bundle TEXT NOT NULL, proved INTEGER NOT NULL DEFAULT 0, missed INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX leaves_by_job ON leaves (job, number);
+CREATE INDEX leaves_unproved ON leaves (number) WHERE NOT proved;
+CREATE TABLE nonces (
+    job TEXT NOT NULL, generation INTEGER NOT NULL, nonce TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (job, generation)
+) WITHOUT ROWID;
+CREATE TABLE admissions (
+    job TEXT NOT NULL, generation INTEGER NOT NULL, evidence TEXT NOT NULL, hpke TEXT NOT NULL,
+    release TEXT NOT NULL, tier TEXT NOT NULL, expires INTEGER NOT NULL,
+    PRIMARY KEY (job, generation)
+) WITHOUT ROWID;
+CREATE TABLE rounds (
+    number INTEGER PRIMARY KEY, job TEXT NOT NULL, round INTEGER NOT NULL, stage TEXT NOT NULL,
+    model TEXT NOT NULL, content TEXT NOT NULL, rows INTEGER NOT NULL, seconds REAL NOT NULL,
+    head_size INTEGER NOT NULL, leaf TEXT NOT NULL, UNIQUE (job, round, stage)
+);
+CREATE INDEX rounds_by_model ON rounds (job, stage, model);
+CREATE INDEX rounds_by_number ON rounds (job, number);
+CREATE TABLE votes (
+    job TEXT NOT NULL, round INTEGER NOT NULL, stage TEXT NOT NULL, vote TEXT NOT NULL,
+    PRIMARY KEY (job, round, stage)
+) WITHOUT ROWID;
+CREATE TABLE inbox (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, job TEXT NOT NULL, digest TEXT NOT NULL,
+    request TEXT NOT NULL, spec TEXT NOT NULL, reasons TEXT NOT NULL, state TEXT NOT NULL,
+    at INTEGER NOT NULL, expires INTEGER NOT NULL, decided_at INTEGER, reason TEXT NOT NULL
+);
+CREATE TABLE deeds (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, deed TEXT NOT NULL, job TEXT NOT NULL,
+    facts TEXT NOT NULL
+);
+CREATE INDEX deeds_by_job ON deeds (job, id)
+"""
+
+_MASKED = """
+CREATE TABLE sessions (
+    job TEXT NOT NULL, stage TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (job, stage)
+) WITHOUT ROWID
+"""
+
+_BUDGETS = """
+CREATE TABLE budget_events (
+    number INTEGER PRIMARY KEY, domain TEXT NOT NULL, event TEXT NOT NULL
+);
+CREATE INDEX budget_events_by_domain ON budget_events (domain, number)
+"""
+
+_TALLIES = """
+CREATE TABLE tallies (job TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID
+"""
+
+_WHOLE_IDS = """
+UPDATE inbox SET state = 'withdrawn', spec = '{}',
+    reason = 'it waited under a short id of an older version, and is asked again under a whole one'
+    WHERE state = 'waiting' AND length(id) <> 64;
+CREATE INDEX inbox_by_request ON inbox (job, digest) WHERE length(id) = 64
+"""
+"""Ids of 12 digits could be made to collide: what waits under one is closed and asked again, and
+what was decided under one stays to be read, and decides nothing any more."""
+
+_DECLARED = """
+ALTER TABLE jobs ADD COLUMN declared TEXT NOT NULL DEFAULT 'null'
+"""
+
+_READINGS = """
+CREATE TABLE readings (
+    job TEXT NOT NULL, round INTEGER NOT NULL, stage TEXT NOT NULL, model TEXT NOT NULL,
+    PRIMARY KEY (job, round, stage)
+) WITHOUT ROWID
+"""
+
+_HEADS = """
+CREATE TABLE heads (
+    origin TEXT NOT NULL, size INTEGER NOT NULL, note TEXT NOT NULL, PRIMARY KEY (origin, size)
+) WITHOUT ROWID;
+ALTER TABLE leaves ADD COLUMN place INTEGER
+"""
+"""Heads that were accepted, and where own leaves were proven to stand: after a set-back of the log
+they tell what it still holds."""
+
+_OPEN = """
+CREATE INDEX jobs_open ON jobs (job) WHERE outcome = ''
+"""
+"""Open jobs are looked for again and again; a spec is long."""
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    _FIRST,
+    _MASKED,
+    _BUDGETS,
+    _TALLIES,
+    _WHOLE_IDS,
+    _DECLARED,
+    _READINGS,
+    _HEADS,
+    _OPEN,
+)
+
+
+def check_columns(database: sqlite3.Connection, path: Path) -> None:
+    """Refuse a record whose tables have other columns than this version's: bytes were flipped.
+
+    Raises:
+        SecureFlowError: `record_damaged`.
+    """
+    found = _columns(database)
+    for table, columns in _expected().items():
+        if found.get(table) != columns:
+            raise damaged(f"{path}: the table {table} does not have its columns")
+
+
+@functools.cache
+def _expected() -> Mapping[str, tuple[str, ...]]:
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        for script in MIGRATIONS:
+            fresh.executescript(script)
+        return _columns(fresh)
+
+
+def _columns(database: sqlite3.Connection) -> Mapping[str, tuple[str, ...]]:
+    tables: dict[str, tuple[str, ...]] = {}
+    query = (
+        "SELECT m.name, i.name FROM sqlite_master m JOIN pragma_table_info(m.name) i "
+        "WHERE m.type = 'table' ORDER BY m.name, i.cid"
+    )
+    for table, column in database.execute(query):
+        tables[table] = (*tables.get(table, ()), column)
+    return tables

@@ -1,0 +1,90 @@
+"""What an agent keeps of the log that it watches: heads, and where its own leaves stood.
+
+A part of `store.Store`, with its rules: writers demand an open transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from secureflow.agent.record.recordfile import RecordFile
+from secureflow.agent.record.records import OwnLeaf
+
+MAX_HEADS: Final = 4096
+
+
+class WitnessedRows(RecordFile):
+    """Reads and writes those rows."""
+
+    def placed_leaves(self, limit: int) -> list[tuple[str, int]]:
+        """Return hash and index of the own leaves that stand last in the log."""
+        rows = self._all(
+            "SELECT hash, place FROM leaves WHERE place >= 0 ORDER BY place DESC LIMIT ?",
+            limit,
+        )
+        return [(str(row["hash"]), int(row["place"])) for row in rows]
+
+    def miss_leaves(self, leaves: Mapping[str, int]) -> None:
+        """Note that a round came by without a proof for own leaves, and what that weighs."""
+        for leaf, weight in leaves.items():
+            self._write("UPDATE leaves SET missed = missed + ? WHERE hash = ?", weight, leaf)
+
+    def heard(self, job: str, proved: Iterable[str]) -> frozenset[str]:
+        """Return the job's leaves that a reply carried which the centre certainly heard.
+
+        Those are the ones up to the newest that is in the log.
+
+        Args:
+            job: job id.
+            proved: leaves that are proved to be in the log, and not noted yet.
+        """
+        rows = self._all(
+            "SELECT hash FROM leaves WHERE job = ?1 AND number <= (SELECT max(number) FROM leaves "
+            "WHERE job = ?1 AND (proved OR hash IN (SELECT value FROM json_each(?2))))",
+            job, json.dumps(list(proved)),
+        )  # fmt: skip
+        return frozenset(str(row["hash"]) for row in rows)
+
+    def lose_leaves(self, start: int) -> int:
+        """Note that the log holds no own leaf from an index on any more; return how many it had."""
+        row = self._one(
+            "SELECT count(*) AS count FROM leaves WHERE proved AND (place IS NULL OR place >= ?)",
+            start,
+        )
+        self._write(
+            "UPDATE leaves SET proved = 0, missed = 0, place = -1 "
+            "WHERE NOT proved OR place IS NULL OR place >= ?",
+            start,
+        )
+        return 0 if row is None else int(row["count"])
+
+    def lost_leaves(self, limit: int) -> list[OwnLeaf]:
+        """Return own leaves that are to be submitted again, oldest first."""
+        rows = self._all("SELECT * FROM leaves WHERE place = -1 ORDER BY number LIMIT ?", limit)
+        return [OwnLeaf.from_row(row) for row in rows]
+
+    def submitted_again(self, leaf: str) -> None:
+        """Note that the centre has taken an own leaf again; the proof comes with a later head."""
+        self._write("UPDATE leaves SET place = NULL WHERE hash = ? AND place = -1", leaf)
+
+    def add_head(self, origin: str, size: int, note: str) -> None:
+        """Keep a head; of more than `MAX_HEADS` every second one of the older half goes."""
+        self._write("INSERT OR IGNORE INTO heads VALUES (?, ?, ?)", origin, size, note)
+        row = self._one("SELECT count(*) AS count FROM heads WHERE origin = ?", origin)
+        if row is not None and row["count"] > MAX_HEADS:
+            self._write(
+                "DELETE FROM heads WHERE origin = ?1 AND size IN (SELECT size FROM (SELECT size, "
+                "row_number() OVER (ORDER BY size) AS at FROM heads WHERE origin = ?1) "
+                "WHERE at % 2 = 0 AND at < ?2)",
+                origin, MAX_HEADS // 2,
+            )  # fmt: skip
+
+    def heads(self, origin: str, at_most: int, limit: int = 1) -> list[str]:
+        """Return the greatest heads of at most this size, as the log signed them."""
+        rows = self._all(
+            "SELECT note FROM heads WHERE origin = ? AND size <= ? ORDER BY size DESC LIMIT ?",
+            origin, at_most, limit,
+        )  # fmt: skip
+        return [str(row["note"]) for row in rows]

@@ -1,0 +1,134 @@
+"""What a party refuses because somebody cheats, it signs: a ledger leaf of kind `accusation`.
+
+The leaf names the refusal, whom it speaks against and the SHA-256 of the request that was refused;
+the request itself is kept beside the record, to be shown. The leaf travels with the refusal and,
+like every own leaf, with later answers until the log is proven to hold it; a centre that leaves it
+out is found out. One refusal of a kind in a round makes one leaf, however often it is provoked.
+Once the party has ended the job (`engines.ledger.ends`) it signs nothing in it any more: then the
+evidence stays beside the record.
+
+Whom a refusal speaks against (`culprits`): the centre, which asked; the party whose *signature*
+stands under what is refused; both, where either can have done it (a sealed share that does not
+open); this organisation itself, where its own record was set back. A refusal that an honest course
+can meet accuses nobody.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.verbs.context import AgentContext
+from secureflow.engines.ledger.accused import ACCUSATION
+from secureflow.kit.canonical import canonical_bytes, sha256
+from secureflow.kit.disk import Place, writing
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+
+JSON = Any
+
+ACCUSING: Final = frozenset(
+    {
+        "active_and_dead",
+        "budget_rolled_back",
+        "certificate_forged",
+        "certificate_short",
+        "dead_inconsistent",
+        "fewer_than_three",
+        "forged_key",
+        "model_inconsistent",
+        "model_repeated",
+        "not_masked",
+        "other_job",
+        "other_roster",
+        "own_key_replaced",
+        "protection_unsupported",
+        "roster_below_threshold",
+        "second_context",
+        "setup_changed",
+        "share_unopenable",
+        "spec_digest_mismatch",
+        "stale_key",
+        "stale_round",
+        "survivors_too_few",
+        "survivors_unknown",
+        "unknown_party",
+        "unknown_setup",
+        "unreleased_model",
+        "update_already_sealed",
+        "vote_already_cast",
+        "vote_other_context",
+        "voted_dead",
+        "weak_key",
+    }
+)
+"""Refusals that an honest course never meets."""
+MAX_ACCUSATIONS: Final = 64
+"""Of one job. The centre chooses the rounds that it names and how long a request is: each would
+leave a leaf and a file of evidence, and nobody needs the sixty-fifth."""
+_SIGNED_BY_A_PARTY: Final = frozenset({"setup_changed", "weak_key"})
+_OWN_RECORD: Final = frozenset({"budget_rolled_back"})
+_CENTRE: Final = "server"
+
+_log = get_logger(__name__)
+
+
+def culprits(error: SecureFlowError, own: str) -> tuple[str, ...]:
+    """Return whom a refusal of the organisation `own` speaks against; nobody most often.
+
+    An update of this party's own that came out otherwise than before, and a release of an enclave
+    generation that this party missed, carry the codes of attacks and are none (`innocent`).
+    """
+    if error.code not in ACCUSING or error.details.get("innocent"):
+        return ()
+    if error.code in _OWN_RECORD:
+        return (own,)
+    signer = str(error.details.get("signer", ""))
+    if error.code in _SIGNED_BY_A_PARTY and signer:
+        return (signer,)
+    return (_CENTRE, signer) if signer else (_CENTRE,)
+
+
+def accuse(
+    context: AgentContext, job: JobRecord, verb: str, body: JSON, error: SecureFlowError
+) -> None:
+    """Sign an accusation if the refusal is one; attach it to the error, `details.accusation`."""
+    against = culprits(error, context.party)
+    if not against:
+        return
+    facts = {name: body.get(name) for name in ("round", "stage") if name in body}
+    key = f"accusation/{job.job}/{error.code}/{facts.get('round')}/{facts.get('stage')}"
+    store = context.store
+    known = store.answer(key)
+    if known is None:
+        if store.count_answers(f"accusation/{job.job}/") >= MAX_ACCUSATIONS:
+            return
+        evidence = canonical_bytes(body)
+        document = {
+            "refused": verb,
+            "code": error.code,
+            "reason": error.message[:1000],
+            "against": list(against),
+            "evidence": sha256(evidence).hex(),
+            **facts,
+        }
+        # Before the leaf that names it: on a full disk the request is refused, and kept, later.
+        _keep(context.settings.evidence, document["evidence"], evidence)
+        with store.transaction():
+            known = {"leaf": ""}
+            now = store.job(job.job)  # as it is by now: its end may have come meanwhile
+            if now is not None and not now.outcome:
+                leaf = context.witness.leaf(ACCUSATION, job.job, job.digest, document)
+                known["leaf"] = leaf.hash
+            store.keep_answer(key, job.job, known)
+            store.note(context.clock(), "accused", job.job, code=error.code, **facts)
+        _log.error("accusation", job=job.job, code=error.code, message=error.message)
+    if known["leaf"]:
+        error.details["accusation"] = context.leaf_reply(store.leaf(known["leaf"]))
+
+
+def _keep(directory: Path, name: str, evidence: bytes) -> None:
+    with writing(Place(directory, "own files"), len(evidence)):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / f"accusation-{name}.json").write_bytes(evidence)

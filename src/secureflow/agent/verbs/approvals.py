@@ -1,0 +1,195 @@
+"""`consent`: from the server's question to this organisation's signed approval.
+
+An approval is a signature of kind `approval` over job, spec digest, party, expiry and the fewest
+contributors; it is a ledger leaf, and it is on disk with the job's secret before it is sent.
+
+One that has expired while its job waits or runs is *renewed*: policies and people decide anew, over
+the same spec and the same publication of the data, and a fresh signature takes its place. Until
+then the job gets nothing here, whatever the centre shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any
+
+from secureflow.agent.owner.consent import Allowed, Consent, check_request, read_spec
+from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.owner.publications import Publication
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.restored import Floor, check_floor, forgotten
+from secureflow.agent.record.room import Room
+from secureflow.agent.verbs.context import AgentContext
+from secureflow.agent.verbs.guards import over
+from secureflow.agent.verbs.requests import ConsentRequest
+from secureflow.domain.jobspecs import JobSpec
+from secureflow.domain.specs import dump
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.logging import get_logger
+
+JSON = Any
+
+_log = get_logger(__name__)
+
+
+class Approvals:
+    """Answers `consent`.
+
+    Args:
+        context: the party.
+        consent: decides.
+        inbox: where people decide.
+        floor: knows which jobs are older than a restore.
+        room: refuses a job that does not fit on the disk.
+    """
+
+    def __init__(
+        self, context: AgentContext, consent: Consent, inbox: Inbox, floor: Floor, room: Room
+    ) -> None:
+        self._context = context
+        self._consent = consent
+        self._inbox = inbox
+        self._floor = floor
+        self._room = room
+
+    async def consent(self, request: ConsentRequest) -> dict[str, JSON]:
+        """Approve or refuse; waits while a person is asked.
+
+        Raises:
+            SecureFlowError: see `agent.consent`; `dataset_not_published`, `declaration_changed`;
+                `spec_digest_mismatch` when this job id was approved with another spec;
+                `restored_since`; `job_finished` for one that a record which was set back forgot;
+                `approval_expired`.
+            InfrastructureError: `disk_full` for a job that does not fit; nobody is asked then.
+        """
+        context = self._context
+        stored = self._stored(request)
+        if stored is not None:
+            return stored
+        await self._floor.check(request.job)
+        spec = read_spec(request.spec, request.digest)
+        lapsed = context.store.job(request.job)
+        asked, publication = self._check(spec)
+        if lapsed is not None and lapsed.declared != _as_json(publication):
+            raise _changed(request.job)
+        facts = dict(asked)
+        asked["epsilon"] = await context.budgets.foresee(request.job, spec)
+        asked["commitment"] = publication and publication.commitment
+        # Before the time is looked at: what waits for room ends by that name.
+        await asyncio.to_thread(self._room.for_job, spec)
+        expires = min(request.expires, context.clock() + context.settings.consent.max_age)
+        if expires <= context.clock():
+            raise SecureFlowError(
+                "approval_expired",
+                f"Job {request.job} asks for an approval that has already expired.",
+                "Submit the job again, and compare the clocks of both machines.",
+            )
+        try:
+            decided = await self._consent.decide(
+                request.job, request.digest, dump(spec), asked, expires,
+                renewing=lapsed is not None,
+            )  # fmt: skip
+        except InfrastructureError:
+            raise  # no decision
+        except SecureFlowError as error:
+            await asyncio.to_thread(self._note_refusal, request.job, error)
+            raise
+        async with context.locks[request.job]:
+            stored = self._stored(request)  # the same question may have come twice meanwhile
+            if stored is not None:
+                return stored
+            if self._check(spec) != (facts, publication):
+                raise _changed(request.job)
+            return await asyncio.to_thread(self._commit, request, spec, decided, publication)
+
+    def _check(self, spec: JobSpec) -> tuple[dict[str, JSON], Publication | None]:
+        """Return what the policies are asked, and the publication of the data that is asked for."""
+        context = self._context
+        asked = check_request(
+            spec,
+            party=context.party,
+            key=context.key.public,
+            charter=context.charter.pinned(),
+            settings=context.settings,
+        )
+        return asked, context.publication(spec)
+
+    def withdraw(self, job: str) -> None:
+        """A job is over: nobody waits for a decision any more."""
+        self._inbox.withdraw(job)
+
+    def _stored(self, request: ConsentRequest) -> dict[str, JSON] | None:
+        """Return the approval that was given before for this very spec and has not expired."""
+        store = self._context.store
+        job = store.job(request.job)
+        check_floor(store, request.job, job)
+        if job is None:
+            return None
+        if forgotten(job):
+            raise over(job)
+        if job.digest != request.digest:
+            raise SecureFlowError(
+                "spec_digest_mismatch",
+                f"Job {request.job} was already approved, with another spec.",
+                "A changed spec is another job.",
+                {"approved": job.digest, "named": request.digest},
+            )
+        if not job.outcome and self._context.clock() >= job.expires:
+            return None  # it is asked for anew
+        answer: dict[str, JSON] | None = store.answer(f"consent/{request.job}")
+        return answer
+
+    def _commit(
+        self,
+        request: ConsentRequest,
+        spec: JobSpec,
+        decided: Allowed,
+        publication: Publication | None,
+    ) -> dict[str, JSON]:
+        context = self._context
+        now, expires = context.clock(), decided.expires
+        body = {
+            "job": request.job,
+            "spec": request.digest,
+            "party": context.party,
+            "expires": expires,
+            "min_contributors": spec.min_contributors,
+        }
+        approval = {"body": body, "signature": context.key.sign("approval", body)}
+        record = JobRecord(
+            request.job, request.digest, dump(spec), secrets.token_bytes(32), now, expires,
+            declared=_as_json(publication),
+        )  # fmt: skip
+        with context.store.transaction():
+            renewed = context.store.job(request.job) is not None
+            if renewed:
+                context.store.renew_job(request.job, f"consent/{request.job}", expires)
+            else:
+                context.store.add_job(record)
+            leaf = context.witness.leaf("approval", request.job, request.digest, approval)
+            reply = {"approval": approval, **context.leaf_reply(leaf)}
+            context.store.keep_answer(f"consent/{request.job}", request.job, reply)
+            facts = {"spec": request.digest, "by": decided.by, "expires": expires}
+            deed = "job.renewed" if renewed else "job.approved"
+            context.store.note(now, deed, request.job, **facts)
+        _log.info(deed.replace(".", "_"), job=request.job, by=decided.by)
+        return reply
+
+    def _note_refusal(self, job: str, error: SecureFlowError) -> None:
+        with self._context.store.transaction():
+            by = error.details.get("by", "the agent's own rules")
+            facts = {"code": error.code, "by": by, "reason": error.message}
+            self._context.store.note(self._context.clock(), "job.refused", job, **facts)
+
+
+def _as_json(publication: Publication | None) -> dict[str, JSON] | None:
+    return None if publication is None else publication.as_json()
+
+
+def _changed(job: str) -> SecureFlowError:
+    return SecureFlowError(
+        "declaration_changed",
+        f"What {job} asks for was declared or published anew while the request waited.",
+        "An approval covers what was asked: submit the job again.",
+    )

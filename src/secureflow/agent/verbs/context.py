@@ -1,0 +1,192 @@
+"""What every verb handler of an agent shares, and the ports that it needs of the world."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
+
+from secureflow.agent.inforce import InForce
+from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
+from secureflow.agent.owner.budgets import Budgets
+from secureflow.agent.owner.publications import Publication, published
+from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.record.restored import check_floor
+from secureflow.agent.record.store import Store
+from secureflow.agent.settings import AgentSettings
+from secureflow.agent.verbs.guards import check_approved, check_cosigned
+from secureflow.agent.witness.charter import CharterDesk
+from secureflow.agent.witness.witness import Witness
+from secureflow.domain.jobspecs import JobSpec, dataset_name, parse_spec, touches_data
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.engines.sealing import SealedUpdate
+from secureflow.kit.clock import Clock
+from secureflow.kit.crypto import SigningKey
+
+JSON = Any
+
+
+class Computing(Protocol):
+    """Local computation on the rows (`agent.trainer.Trainer`)."""
+
+    async def check(self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None) -> None:
+        """Refuse what cannot be computed, without a look at rows."""
+
+    async def prepare(
+        self,
+        job: str,
+        spec: Mapping[str, Any],
+        dataset: DatasetConfig | None,
+        salt: bytes | None = None,
+        commitment: str = "",
+    ) -> dict[str, Any]:
+        """Read and check the rows of the file that is committed to."""
+
+    async def moments(self, job: str) -> dict[str, Any]:
+        """Return {sums, seconds}."""
+
+    async def train(
+        self, job: str, model: Path, update: Path, moments: Sequence[float] | None, seed: str
+    ) -> dict[str, Any]:
+        """Write the float32 delta to `update`; return {sums, seconds}."""
+
+    async def evaluate(
+        self, job: str, model: Path, moments: Sequence[float] | None, seed: str
+    ) -> dict[str, Any]:
+        """Return {sums, seconds}."""
+
+    async def statistics(self, job: str) -> dict[str, Any]:
+        """Return {sums: noised whole numbers, seconds}; each time with fresh noise."""
+
+    async def close(self, job: str) -> None:
+        """Forget the job's rows."""
+
+
+class Fetching(Protocol):
+    """The server's blobs and calls (`adapters.link.Link`)."""
+
+    async def fetch(self, digest: str, path: Path, size: int) -> None:
+        """Fetch a blob and verify its BLAKE3 digest."""
+
+    async def store(self, source: memoryview, digest: str) -> None:
+        """Store a blob of this BLAKE3 digest."""
+
+    async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
+        """Ask the server something."""
+
+
+class Uploading(Protocol):
+    """The way to the enclave (`adapters.link.Uplink`)."""
+
+    async def send(self, address: str, update: SealedUpdate, commitment: str) -> dict[str, JSON]:
+        """Upload; return the receipt."""
+
+
+class JobLocks:
+    """One lock a job as long as somebody holds or waits for it: a centre can name any job."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def __getitem__(self, job: str) -> asyncio.Lock:
+        """Return the job's lock."""
+        return self._locks.setdefault(job, asyncio.Lock())
+
+    def __len__(self) -> int:
+        """Return how many jobs are worked on."""
+        return len(self._locks)
+
+
+@dataclass(frozen=True)
+class AgentContext:
+    """One party: its name, key, files, record, witness and charter."""
+
+    inforce: InForce = field(repr=False)
+    key: SigningKey = field(repr=False)
+    store: Store = field(repr=False)
+    charter: CharterDesk = field(repr=False)
+    witness: Witness = field(repr=False)
+    clock: Clock = field(repr=False)
+    budgets: Budgets = field(repr=False)
+    locks: JobLocks = field(default_factory=JobLocks, repr=False)
+    """A job's requests are worked on one after the other."""
+
+    @property
+    def party(self) -> str:
+        """This organisation's slug."""
+        return self.inforce.organisation
+
+    @property
+    def settings(self) -> AgentSettings:
+        """The settings that count now; a reload replaces them as a whole."""
+        return self.inforce.settings
+
+    def approved(self, job: str, digest: str) -> tuple[JobRecord, JobSpec]:
+        """Return an approved job and its spec; see `guards.check_approved`."""
+        known = self.store.job(job)
+        check_floor(self.store, job, known)
+        record = check_approved(known, job, digest, self.clock())
+        return record, parse_spec(record.spec)
+
+    def publication(self, spec: JobSpec) -> Publication | None:
+        """Return the own dataset that a spec names, as published; None where it reads no rows.
+
+        Raises:
+            SecureFlowError: `dataset_unknown`, `dataset_not_published`, `declaration_changed`.
+        """
+        if not touches_data(spec):
+            return None
+        dataset = self.settings.dataset(dataset_name(spec, self.party))
+        return published(self.store, self.party, dataset)
+
+    def pinned(self, job: JobRecord, spec: JobSpec) -> Publication | None:
+        """Return the publication that a job was approved under; None where it reads no rows.
+
+        Raises:
+            SecureFlowError: those of `publication`, for a job of an agent that kept none yet.
+        """
+        if job.declared is None:
+            return self.publication(spec)
+        return Publication.from_json(job.declared)
+
+    async def unchanged(self, job: JobRecord, spec: JobSpec) -> Publication | None:
+        """Return `pinned` after a look at the file: before the job reads a row or is charged.
+
+        Raises:
+            SecureFlowError: `dataset_changed`, `dataset_unreadable`, and those of `pinned`.
+        """
+        publication = self.pinned(job, spec)
+        if publication is not None:
+            await asyncio.to_thread(publication.check_file)
+        return publication
+
+    def check_witnessed(self, note: str, record: RoundRecord, spec: JobSpec) -> None:
+        """Refuse to vote in a round under a head that too few cosigned; `guards.check_cosigned`."""
+        first = not self.store.voted_before(record.job, record.round, record.stage)
+        check_cosigned(note, record, spec, self.charter.pinned(), first=first)
+
+    def leaf_reply(self, leaf: OwnLeaf) -> dict[str, JSON]:
+        """Return a leaf as replies carry it.
+
+        `leaves` are all of the job's leaves without an inclusion proof, in the order of their
+        chain: what the server missed (a round closed before this party's reply) comes again. What
+        a budget entry says stays here: the log gets its commitment.
+        """
+        waiting = [
+            {"leaf": one.bundle["leaf"]} if one.kind == BUDGET_LEAF else one.bundle
+            for one in self.store.unproved(leaf.job)
+        ]
+        return {**leaf.bundle, "leaves": waiting}
+
+
+def reading(publication: Publication | None) -> tuple[DatasetConfig | None, bytes | None, str]:
+    """Return the arguments of `Computing.prepare` that say which file is read."""
+    if publication is None:
+        return None, None, ""
+    return publication.dataset, bytes.fromhex(publication.salt), publication.commitment
+
+
+__all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading", "reading"]

@@ -1,0 +1,430 @@
+"""What an agent refuses before it computes: pure rules over its own record and foreign claims.
+
+Each rule stops one thing that a malicious centre could try (SECURITY.md); the tests in
+tests/security name them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
+from secureflow.agent.record.restored import forgotten
+from secureflow.agent.verbs.requests import (
+    MaskRequest,
+    ReleasedMoments,
+    TrainingStage,
+    TrainRequest,
+)
+from secureflow.domain.charter import Charter
+from secureflow.domain.jobspecs import JobSpec
+from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.statistics import StatisticsSpec
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.ledger.witness import quorum_of
+from secureflow.engines.preparation import federated_features
+from secureflow.engines.sealing import Release, verify_release
+from secureflow.kit.errors import SecureFlowError
+
+STAGES = {"moments": 0, "train": 1, "statistics": 1, "evaluate": 2}
+
+
+def needs_moments(spec: TrainingSpec) -> bool:
+    """Tell whether the spec standardises a column by federated moments."""
+    return spec.features is not None and bool(federated_features(spec.features))
+
+
+def check_unmasked(spec: JobSpec, job: str) -> TrainingSpec:
+    """Return the spec; refuse plain updates of a job that was approved masked, sealed or not.
+
+    Raises:
+        SecureFlowError: `protection_unsupported`.
+    """
+    if spec.masked or isinstance(spec, StatisticsSpec):
+        raise _other_protection(spec, job, "no update may leave unmasked")
+    return spec
+
+
+def check_sealed(spec: JobSpec, job: str) -> TrainingSpec:
+    """Return the spec; refuse to speak with an enclave of a job that was approved without one.
+
+    Raises:
+        SecureFlowError: `protection_unsupported`.
+    """
+    if isinstance(spec, StatisticsSpec) or not spec.sealed:
+        raise _other_protection(spec, job, "no enclave takes part in it")
+    return spec
+
+
+def check_masked(spec: JobSpec, job: str) -> None:
+    """Refuse the verbs of masked jobs for a job that was approved otherwise.
+
+    Raises:
+        SecureFlowError: `protection_unsupported`.
+    """
+    if not spec.masked:
+        raise _other_protection(spec, job, "it is not masked")
+
+
+def check_sealed_too(spec: JobSpec, request: MaskRequest) -> None:
+    """Refuse to send a masked vector to the centre that was approved to be sealed as well.
+
+    Raises:
+        SecureFlowError: `protection_unsupported`.
+    """
+    if spec.sealed and (request.generation is None or request.uplink is None):
+        raise _other_protection(spec, request.job, "no vector may leave unsealed")
+
+
+def check_step(spec: JobSpec, request: TrainRequest | MaskRequest) -> None:
+    """Refuse a step that the approved plan does not hold; under masks no enclave counts them.
+
+    Raises:
+        SecureFlowError: `stale_round`.
+    """
+    if request.round not in _rounds_of(spec, request.stage):
+        raise SecureFlowError(
+            "stale_round",
+            f"The approved plan of {request.job} has no round {request.round} ({request.stage}).",
+            "Only what was approved is worked on; more rounds are another job.",
+        )
+
+
+def _rounds_of(spec: JobSpec, stage: str) -> range:
+    """Return the rounds that the approved plan has of a stage."""
+    if isinstance(spec, StatisticsSpec):
+        return range(1, 2) if stage == "statistics" else range(0)
+    last = spec.plan.rounds
+    stages = {
+        "moments": range(1 if needs_moments(spec) else 0),
+        "train": range(1, last + 1),
+        "evaluate": range(1, last + 2),
+    }
+    return stages.get(stage, range(0))
+
+
+def check_no_model(request: MaskRequest) -> None:
+    """Refuse a model, means or moments shown with a statistics job: nothing depends on any.
+
+    Raises:
+        SecureFlowError: `invalid_request`.
+    """
+    if request.model is not None or request.moments is not None or request.steps:
+        raise SecureFlowError(
+            "invalid_request",
+            f"The statistics job {request.job} comes with a model, means or moments.",
+            "It has none: the centre must go by the spec that was approved.",
+        )
+
+
+def training_stage(request: TrainRequest | MaskRequest) -> TrainingStage:
+    """Return the stage of a training job's request; `check_step` let no other pass."""
+    if request.stage == "statistics":
+        raise AssertionError
+    return request.stage
+
+
+def check_approved(record: JobRecord | None, job: str, digest: str, now: int) -> JobRecord:
+    """Return the approved job, if the request names exactly what was approved.
+
+    Raises:
+        SecureFlowError: `not_approved`, `spec_digest_mismatch`, `approval_expired`,
+            `job_finished`.
+    """
+    if record is None:
+        raise SecureFlowError(
+            "not_approved",
+            f"This organisation has not approved job {job}.",
+            "The centre must ask for consent first.",
+        )
+    if record.digest != digest and not forgotten(record):
+        raise SecureFlowError(
+            "spec_digest_mismatch",
+            f"Job {job} was approved with spec {record.digest}, not {digest[:64]}.",
+            "An approval covers one spec; a changed spec is another job.",
+            {"approved": record.digest, "named": digest},
+        )
+    if record.outcome:
+        raise over(record)
+    if now >= record.expires:
+        raise SecureFlowError(
+            "approval_expired",
+            f"The approval of job {job} has expired.",
+            "Submit the job again; consent is asked anew.",
+        )
+    return record
+
+
+def over(record: JobRecord) -> SecureFlowError:
+    """Return the refusal of a job that has ended here."""
+    reason = f"Job {record.job} is over here: {record.outcome}."
+    return SecureFlowError("job_finished", reason, "Submit a new job.")
+
+
+def check_admission(admissions: Sequence[Admission], generation: int, now: int) -> Admission:
+    """Return the verdict on the newest enclave, if the request means that one and it still holds.
+
+    Raises:
+        SecureFlowError: `not_admitted`, `attestation_expired`.
+    """
+    newest = max(admissions, key=lambda one: one.generation, default=None)
+    if newest is None or newest.generation != generation:
+        raise SecureFlowError(
+            "not_admitted",
+            f"This agent has not verified the enclave of generation {generation}.",
+            "The centre must bring fresh evidence first.",
+            {"verified": newest.generation if newest else None},
+        )
+    if now >= newest.expires:
+        raise SecureFlowError(
+            "attestation_expired",
+            f"The verdict on the enclave of generation {generation} has expired.",
+            "The centre must bring fresh evidence.",
+        )
+    return newest
+
+
+def check_position(
+    known: RoundRecord | None,
+    newest: RoundRecord | None,
+    request: TrainRequest | MaskRequest,
+    model: str,
+) -> RoundRecord | None:
+    """Return the record if this very update was made before; rounds only go forward, and end.
+
+    Args:
+        known: the record of this round and stage, if there is one.
+        newest: the record of the round that was trained last.
+        request: what is asked now.
+        model: hex digest of the verified model to start from.
+
+    Raises:
+        SecureFlowError: `update_already_sealed` for the same round on another model,
+            `stale_round`.
+    """
+    if known is not None and known.model != model:
+        raise SecureFlowError(
+            "update_already_sealed",
+            f"Round {request.round} ({request.stage}) of {request.job} was trained from another "
+            "model.",
+            "One round, one model, one update: the centre shows two models.",
+            {"trained": known.model, "shown": model},
+        )
+    if known is not None and known == newest:
+        return known
+    if newest is not None and newest.stage == "evaluate":
+        raise SecureFlowError(
+            "stale_round",
+            f"{request.job} ended with the evaluation of round {newest.round}; there is no round "
+            f"{request.round} ({request.stage}) after it.",
+            "What is evaluated is the output. A centre that could go on would have any "
+            "intermediate model opened by evaluating it.",
+            {"asked": request.round, "newest": newest.round},
+        )
+    if newest is not None and _place(request) <= _place(newest):
+        raise SecureFlowError(
+            "stale_round",
+            f"Round {request.round} ({request.stage}) of {request.job} lies behind round "
+            f"{newest.round} ({newest.stage}), which this agent has trained.",
+            "An old round is never trained or sent again.",
+            {"asked": request.round, "newest": newest.round},
+        )
+    return None
+
+
+def check_one_set(
+    model: str, survivors: Sequence[str], earlier: Mapping[int, Sequence[str]], *, innocent: bool
+) -> None:
+    """Refuse a vote by which one model's updates would open over two sets of contributors.
+
+    From one model a party makes one update, noise and all, in whatever round. Two sums of the same
+    updates over sets that differ in one party differ by that party's update and its own share of
+    the noise alone. t parties voted for the earlier set, so t others for this one do not exist.
+
+    Args:
+        model: hex digest of the model that the round starts from.
+        survivors: whose sum is to be opened now.
+        earlier: the sets that this party voted for in other rounds from the same model.
+        innocent: whether an honest course can come here, as where training has come to rest.
+
+    Raises:
+        SecureFlowError: `model_repeated`.
+    """
+    for number, voted in earlier.items():
+        if set(voted) != set(survivors):
+            raise SecureFlowError(
+                "model_repeated",
+                f"Round {number} started from model {model[:16]}… too, and was opened over other "
+                "contributors.",
+                "Nothing was revealed: the difference of the two sums would be single updates.",
+                {"round": number, **({"innocent": True} if innocent else {})},
+            )
+
+
+def check_model(request: TrainRequest, initial: str, admissions: Sequence[Admission]) -> str:
+    """Return the digest of the model to start from, if an attested enclave released it.
+
+    The model of round n is the one that round n-1 released; only the first round starts from the
+    spec's initial model.
+
+    Raises:
+        SecureFlowError: `unreleased_model`, `stale_round`.
+    """
+    model = request.model
+    if model is None or model.release is None:
+        first = request.round == 0 or (request.stage == "train" and request.round == 1)
+        if not first or (model is not None and model.digest != initial):
+            raise SecureFlowError(
+                "unreleased_model",
+                f"Round {request.round} ({request.stage}) comes with a model that no enclave "
+                "released.",
+                "Only the first round starts from the spec's initial model.",
+            )
+        return initial
+    release = released(model.release, request.job, request.digest, admissions)
+    if release.model != model.digest:
+        raise SecureFlowError(
+            "unreleased_model",
+            f"The release vouches for model {release.model[:16]}…, not {model.digest[:16]}….",
+            "Refuse it: the centre shows another model than the enclave signed.",
+        )
+    if (release.stage, release.round) != ("train", request.round - 1):
+        raise SecureFlowError(
+            "stale_round",
+            f"Round {request.round} comes with the model of round {release.round} "
+            f"({release.stage}).",
+            f"It must start from what round {request.round - 1} released.",
+        )
+    return model.digest
+
+
+def check_moments(
+    request: TrainRequest, spec: TrainingSpec, initial: str, admissions: Sequence[Admission]
+) -> list[float] | None:
+    """Return the federated moments, if the spec needs them and an attested enclave released them.
+
+    Raises:
+        SecureFlowError: `invalid_request`, `unreleased_model`.
+    """
+    moments = request.moments
+    if request.stage == "moments" or not needs_moments(spec):
+        if moments is None:
+            return None
+        raise _invalid_moments(request, "the job needs none at this stage")
+    if moments is None:
+        raise _invalid_moments(request, "the job needs them and none came")
+    return _released_sums(request, moments, initial, admissions)
+
+
+def check_masked_moments(
+    request: MaskRequest, spec: TrainingSpec, initial: str, admissions: Sequence[Admission]
+) -> list[float] | None:
+    """Return the federated moments that came with a masked round, if the spec needs them.
+
+    Whether all parties are shown the same ones is no question here: they are part of what masks
+    are bound to. Where an enclave folds, it must have released them.
+
+    Raises:
+        SecureFlowError: `invalid_request`, `unreleased_model`.
+    """
+    moments, needed = request.moments, request.stage != "moments" and needs_moments(spec)
+    if (moments is not None) != needed:
+        raise _invalid_moments(request, "they come exactly where the job needs them")
+    if moments is None or not spec.sealed:
+        return moments
+    shown = ReleasedMoments(moments, request.moments_release or {})
+    return _released_sums(request, shown, initial, admissions)
+
+
+def check_cosigned(
+    note: str, record: RoundRecord, spec: JobSpec, charter: Charter, *, first: bool
+) -> None:
+    """Refuse to vote under a head that a quorum of witnesses has not cosigned.
+
+    This party's first vote in the job, in whatever round and stage, needs ⌊2M/3⌋+1 of the charter's
+    M members: a centre that leaves a stage out does not come by with less. Later votes need
+    ⌊2N/3⌋+1 of the roster's N. So two groups cannot be shown two histories.
+
+    Raises:
+        SecureFlowError: `head_not_cosigned`, `ledger_rollback` for a head older than the round's.
+    """
+    parsed = parse_note(note)
+    if parsed.checkpoint.size < record.head_size:
+        raise SecureFlowError(
+            "ledger_rollback",
+            f"Round {record.round} began under a head of size {record.head_size}; it is to close "
+            f"under one of size {parsed.checkpoint.size}.",
+            "The centre reuses old cosignatures: stop the job.",
+        )
+    pinned = charter.keys
+    keys = pinned if first else {party: pinned[party] for party in spec.parties if party in pinned}
+    found, needed = parsed.cosigners(keys), quorum_of(len(keys if first else spec.parties))
+    if len(found) < needed:
+        raise SecureFlowError(
+            "head_not_cosigned",
+            f"The head of round {record.round} is cosigned by {len(found)} of the "
+            f"{'charter' if first else 'roster'}; {needed} are needed.",
+            "Bring the other agents online; if one refuses, compare heads with it.",
+            {"found": sorted(found), "needed": needed},
+        )
+
+
+def released(value: object, job: str, spec: str, admissions: Sequence[Admission]) -> Release:
+    """Verify a release under the release key of any enclave that this agent verified for the job.
+
+    A party that was away when a generation was admitted cannot tell: that accuses nobody.
+
+    Raises:
+        SecureFlowError: `release_malformed`, `unreleased_model`.
+    """
+    known = {one.generation for one in admissions}
+    refusal = SecureFlowError(
+        "unreleased_model",
+        f"No enclave that this agent verified released this result of {job}.",
+        "Refuse it: the centre shows a model or sums that no attested enclave signed.",
+        {"innocent": True} if len(known) < max(known, default=0) else {},
+    )
+    for admission in admissions:
+        try:
+            return verify_release(value, job=job, spec=spec, release_key=admission.release)
+        except SecureFlowError as error:
+            if error.code != "unreleased_model":
+                raise
+    raise refusal
+
+
+def _released_sums(
+    request: TrainRequest | MaskRequest,
+    moments: ReleasedMoments,
+    initial: str,
+    admissions: Sequence[Admission],
+) -> list[float]:
+    release = released(moments.release, request.job, request.digest, admissions)
+    place = (release.round, release.stage, release.model)
+    if place != (0, "moments", initial) or list(release.sums) != moments.sums:
+        raise SecureFlowError(
+            "unreleased_model",
+            f"The moments that come with round {request.round} are not those that the enclave "
+            "released.",
+            "Refuse them: with false moments a centre could steer what the updates reveal.",
+        )
+    return list(release.sums)
+
+
+def _other_protection(spec: JobSpec, job: str, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "protection_unsupported",
+        f"Job {job} was approved with the protection {spec.protection}: {reason}.",
+        "The centre must go by the spec that was approved.",
+    )
+
+
+def _place(of: TrainRequest | MaskRequest | RoundRecord) -> tuple[int, int]:
+    return (of.round, STAGES[of.stage])
+
+
+def _invalid_moments(request: TrainRequest | MaskRequest, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "invalid_request",
+        f"The moments of round {request.round} ({request.stage}) are wrong: {reason}.",
+    )

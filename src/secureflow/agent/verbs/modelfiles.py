@@ -1,0 +1,342 @@
+"""Model and update files of a job: fetched, verified, mapped, and removed.
+
+A power cut may leave a model's name with less of it, or with zeros: what an earlier process left is
+hashed once before it is used. Wrong bytes are removed, and the model is fetched or computed again.
+So a computed model stays, on the disk for good, until the one that follows from it is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from secureflow.agent.compute.derivation import recipient_key
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.verbs.context import Fetching
+from secureflow.agent.verbs.patience import patiently
+from secureflow.agent.verbs.requests import PublishedStep, ReleasedModel
+from secureflow.domain.specs import TrainingSpec
+from secureflow.engines.sealing import (
+    TAG,
+    chunk_count,
+    decrypt_stream,
+    model_key_info,
+    tensor_digest,
+)
+from secureflow.engines.sealing.stream import CHUNK
+from secureflow.engines.training.encodings import check_mean
+from secureflow.engines.training.models import initial_state
+from secureflow.engines.training.noising import next_state
+from secureflow.engines.training.private import noise_shared
+from secureflow.kit.disk import Place, preallocate, writing
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.filedigest import file_digest
+from secureflow.kit.logging import get_logger
+from secureflow.kit.whole import flush_directory
+
+_FLOAT32 = 4
+_BLOCK = 1 << 18
+
+_log = get_logger(__name__)
+
+
+class ModelFiles:
+    """The files below one directory: `<job>/<digest>.model` and `<job>/update`.
+
+    Args:
+        directory: 0700; holds updates in clear, which belong to this organisation.
+        link: fetches blobs.
+        party: this organisation, for whom content keys are sealed.
+    """
+
+    def __init__(self, directory: Path, link: Fetching, party: str) -> None:
+        self._directory = directory
+        self._link = link
+        self._party = party
+        self._maps: dict[str, mmap.mmap] = {}
+        self._sound: set[Path] = set()
+        self._hashing = threading.Lock()
+        self._place = Place(directory, "model files", party)
+
+    async def model(self, job: JobRecord, spec: TrainingSpec, model: ReleasedModel | None) -> Path:
+        """Return the file of a model whose digest was checked against a release.
+
+        Raises:
+            SecureFlowError: the link's, `digest_mismatch`, `unreleased_model` when the content is
+                not that of the digest.
+        """
+        if model is None and spec.resume is None:
+            return await asyncio.to_thread(self._initial, job.job, spec)
+        if model is None:
+            model = _resumed(spec)
+        path = await asyncio.to_thread(self.existing, job.job, model.digest)
+        if path is None:
+            path = self._path(job.job, model.digest)
+            await self._fetch(job, model, path, _FLOAT32 * spec.parameters)
+            self._sound.add(path)
+        return path
+
+    def existing(self, job: str, digest: str) -> Path | None:
+        """Return the file of a model that is here, or None; it may have to be read for that."""
+        path = self._path(job, digest)
+        with self._hashing:  # a request that was withdrawn may still be at it
+            if not path.exists():
+                return None
+            if path in self._sound:
+                return path
+            with writing(self._place):
+                if file_digest(path).hex() != digest:
+                    _log.warning("model_damaged", job=job, message=f"{path} is made again")
+                    path.unlink()
+                    return None
+            self._sound.add(path)
+        return path
+
+    async def apply(self, job: str, spec: TrainingSpec, step: PublishedStep, base: Path) -> Path:
+        """Fetch a published mean, check it, and write what follows from base and mean.
+
+        Raises:
+            SecureFlowError: the link's, `model_inconsistent`.
+        """
+        mean, size = self._job(job) / "mean", _FLOAT32 * spec.parameters
+        if step.mean.size != size:
+            raise other_model(step.model)
+        with writing(self._place):
+            await asyncio.to_thread(_rest_on, base)
+        await patiently(lambda: self._link.fetch(step.mean.artifact, mean, size))
+        path = self._path(job, step.model)
+        with writing(self._place, size):
+            await asyncio.to_thread(_add_mean, spec, base, mean, path, step.model)
+        self._sound.add(path)
+        return path
+
+    def begin_update(self, job: str, parameters: int) -> Path:
+        """Return where the job's next delta is written; the file is reused by every round.
+
+        The sums of the last one are cut off, so that the worker finds only its delta's pages.
+
+        Raises:
+            InfrastructureError: `disk_full`: before the work, not after it.
+        """
+        path, size = self._job(job) / "update", _FLOAT32 * parameters
+        length = _length(path) if _there(path) else 0
+        if length > size:
+            os.truncate(path, size)
+        self._place.demand(size - length)
+        return path
+
+    def plaintext(self, job: str, parameters: int, sums: Sequence[float]) -> memoryview:
+        """Return the update, delta then sums, as one read-only buffer over the file.
+
+        Raises:
+            SecureFlowError: `update_length_wrong` when the worker wrote another length.
+        """
+        tail = np.asarray(sums, dtype="<f8").tobytes()
+        if not parameters:
+            return memoryview(tail)
+        path, length = self._job(job) / "update", _FLOAT32 * parameters
+        if path.stat().st_size != length:
+            raise SecureFlowError(
+                "update_length_wrong",
+                f"The worker wrote {path.stat().st_size} bytes of update, not {length}.",
+                "Check the free space of the agent's directory.",
+            )
+        with writing(self._place, len(tail)), path.open("r+b", 0) as file:
+            os.pwrite(file.fileno(), tail, length)
+            mapped = self._maps.get(job)
+            if mapped is None or len(mapped) != length + len(tail):
+                mapped = mmap.mmap(file.fileno(), length + len(tail), prot=mmap.PROT_READ)
+                self._maps[job] = mapped
+        return memoryview(mapped)
+
+    def forget(self, job: str) -> None:
+        """Remove every file of a job."""
+        self._maps.pop(job, None)
+        self._sound = {path for path in self._sound if path.parent.name != job}
+        shutil.rmtree(self._directory / job, ignore_errors=True)
+
+    def sweep(self, running: Callable[[str], bool]) -> None:
+        """Remove the files of jobs that do not run.
+
+        A process that was killed between a job's end and this left them; or a record that was
+        restored knows nothing of the job.
+        """
+        for folder in self._directory.glob("job_*"):
+            if not running(folder.name):
+                self.forget(folder.name)
+
+    def content_key(self, job: JobRecord, model: ReleasedModel) -> bytes | None:
+        """Return the content key of a model that is sealed to the agents, or None.
+
+        Raises:
+            SecureFlowError: `model_not_sealed_to_us`, `sealed_key_refused`.
+        """
+        if model.keys is None or model.release is None:
+            return None
+        sealed = model.keys.get(self._party)
+        if sealed is None:
+            raise SecureFlowError(
+                "model_not_sealed_to_us",
+                f"The intermediate model is not sealed to {self._party}.",
+                "The enclave must be given this agent's recipient key at the next admission.",
+            )
+        info = model_key_info(
+            job=job.job,
+            round_number=int(model.release["round"]),
+            stage=str(model.release["stage"]),
+            model=model.digest,
+            party=self._party,
+        )
+        return recipient_key(job.secret).open_key(sealed, info)
+
+    def _job(self, job: str) -> Path:
+        folder = self._directory / job
+        with writing(self._place):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    def _path(self, job: str, digest: str) -> Path:
+        return self._job(job) / f"{digest}.model"
+
+    def _initial(self, job: str, spec: TrainingSpec) -> Path:
+        parameters = initial_state(spec)
+        digest = tensor_digest(parameters)
+        path = self._path(job, digest)
+        if self.existing(job, digest) is None:
+            part = path.with_suffix(".part")
+            with writing(self._place, parameters.nbytes):
+                part.write_bytes(parameters.data.cast("B"))
+                part.replace(path)
+            self._sound.add(path)
+        return path
+
+    async def _fetch(self, job: JobRecord, model: ReleasedModel, path: Path, length: int) -> None:
+        key = self.content_key(job, model)
+        if key is None:
+            if model.artifact != model.digest:
+                raise _other_content(model)
+            await self._link.fetch(model.digest, path, length)
+        else:
+            sealed = path.with_suffix(".sealed")
+            size = length + TAG * chunk_count(length)
+            await self._link.fetch(model.artifact, sealed, size)
+            with writing(self._place, length):
+                await asyncio.to_thread(_decrypt, key, sealed, path, length, model)
+        if _length(path) != length:
+            _remove(path)
+            raise _other_content(model)
+        _keep_only(path)
+
+
+def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: str) -> None:
+    update = np.fromfile(mean, "<f4")
+    if update.size != spec.parameters:
+        raise other_model(digest)
+    check_mean(spec, update)
+    part = path.with_suffix(".part")
+    shared = noise_shared(spec)
+    found = _noised(spec, base, update, part) if shared else _sum(base, update, part)
+    mean.unlink()
+    if found != digest:
+        part.unlink()
+        raise other_model(digest)
+    part.replace(path)
+
+
+def _rest_on(base: Path) -> None:
+    """Remove what a model was computed from, once the model itself survives a power cut."""
+    if all(other == base for other in base.parent.glob("*.model")):
+        return
+    with base.open("rb") as file:
+        os.fsync(file.fileno())
+    flush_directory(base.parent)
+    _keep_only(base)
+
+
+def _sum(base: Path, update: NDArray[np.float32], part: Path) -> str:
+    """Write base + update, block by block; return its hex BLAKE3."""
+    hasher = blake3()
+    with base.open("rb", 0) as source, part.open("wb", 0) as target:
+        for start in range(0, update.size, _BLOCK):
+            block = update[start : start + _BLOCK]
+            np.add(np.fromfile(source, "<f4", block.size), block, out=block)
+            data = block.data.cast("B")
+            hasher.update(data)
+            target.write(data)
+    return hasher.hexdigest()
+
+
+def _noised(spec: TrainingSpec, base: Path, total: NDArray[np.float32], part: Path) -> str:
+    """Write the state that follows from a noised sum; return its hex BLAKE3."""
+    state = next_state(spec, np.fromfile(base, "<f4"), total.astype(np.float64))
+    part.write_bytes(state.data.cast("B"))
+    return tensor_digest(state)
+
+
+def other_model(digest: str) -> SecureFlowError:
+    """Return the error of a published mean that does not lead to the model that is said."""
+    return SecureFlowError(
+        "model_inconsistent",
+        f"What the centre publishes as a mean does not lead to model {digest[:16]}….",
+        "Refuse it: the next model is what every agent computes itself.",
+    )
+
+
+def _resumed(spec: TrainingSpec) -> ReleasedModel:
+    """Return the model that the approved spec itself names: an output of another job, in clear."""
+    named = spec.resume.model if spec.resume else ""
+    return ReleasedModel(named, named, _FLOAT32 * spec.parameters)
+
+
+def _decrypt(key: bytes, sealed: Path, path: Path, length: int, model: ReleasedModel) -> None:
+    part = path.with_suffix(".part")
+    with part.open("w+b") as target, sealed.open("rb", 0) as source:
+        os.truncate(target.fileno(), length)
+        preallocate(target.fileno(), length)  # a page that is missing later would kill this process
+        with mmap.mmap(target.fileno(), length) as buffer, memoryview(buffer) as view:
+            decrypt_stream(key, iter(lambda: source.read(CHUNK + TAG), b""), view)
+            found = blake3(view).hexdigest()
+    sealed.unlink()
+    if found != model.digest:
+        part.unlink()
+        raise _other_content(model)
+    part.replace(path)
+
+
+# Directory entries are looked at on the event loop: cheaper than a hop to a thread.
+
+
+def _there(path: Path) -> bool:
+    return path.exists()
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _keep_only(path: Path) -> None:
+    """Remove earlier models: every round brings one of the full size."""
+    for other in path.parent.glob("*.model"):
+        if other != path:
+            other.unlink(missing_ok=True)
+
+
+def _other_content(model: ReleasedModel) -> SecureFlowError:
+    return SecureFlowError(
+        "unreleased_model",
+        f"What the centre offers as model {model.digest[:16]}… has another content.",
+        "Refuse it: the centre shows another model than the enclave signed.",
+    )

@@ -1,0 +1,59 @@
+"""Reading rows under differential privacy: paid for before the first one, and silent when it fails.
+
+Everything that can be refused without rows is refused before `paid_reading`, and is free. What
+happens inside is charged from its start: whether it fails or not is something that is seen, and a
+failure that cost nothing could be provoked again and again. So
+
+- "(job, round, stage) is about to read rows" is durable, with its charge, before the first row;
+- it is written once, whatever is asked again, killed or forged: only rounds of the approved plan
+  are read for, each from one model, so that nobody can spend more of an owner's ε than the owner
+  itself signed for;
+- a failure inside says the same words whatever caused it. Its cause is in this agent's own log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.verbs.context import AgentContext
+from secureflow.domain.jobspecs import JobSpec, touches_data
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.logging import get_logger
+
+_log = get_logger(__name__)
+
+
+@asynccontextmanager
+async def paid_reading(
+    context: AgentContext, job: JobRecord, spec: JobSpec, place: tuple[int, str], model: str
+) -> AsyncIterator[None]:
+    """Charge a private job for reading rows at this (round, stage) from this model, then read.
+
+    Jobs without differential privacy read as they always do, and say what is wrong.
+
+    Raises:
+        SecureFlowError: `budget_conflict`, `update_already_sealed` for another model at this place;
+            `private_step_failed` for whatever goes wrong inside, but `dataset_changed`.
+        InfrastructureError: a fault of the disk; asked again, it is charged no second time.
+    """
+    if spec.privacy is None or not touches_data(spec):
+        yield
+        return
+    await asyncio.to_thread(context.budgets.begin_reading, job, place, model)
+    try:
+        yield
+    except InfrastructureError:
+        raise  # a disk that is full: what is written is as long whatever the rows are
+    except SecureFlowError as error:
+        if error.code == "dataset_changed":
+            raise  # the owner's own file is not the one that it published: no row decides that
+        _log.error("private_step_failed", job=job.job, code=error.code, message=error.message)
+        raise SecureFlowError(
+            "private_step_failed",
+            f"{context.party} could not compute its part of {job.job}, for a reason that its own "
+            "log tells and nobody else is told. What it would have cost is charged.",
+            f"Ask {context.party} to look into its agent's log.",
+        ) from None

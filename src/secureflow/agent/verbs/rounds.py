@@ -1,0 +1,224 @@
+"""A party's half of a sealed round: make the update, seal it, upload it; then vote.
+
+What holds, whenever the agent is killed:
+- the round record (with the digest of the plaintext update) and its leaf are committed before the
+  first byte is sent; the vote is committed before it is answered. These are a round's two commits;
+- a request that comes again finds the record: the same update is made again if it was lost (its
+  seed derives from the job's secret and the model), sealed to the enclave that is admitted now,
+  under the same leaf. An update of another content is never sent;
+- rounds only go forward, and only from what an attested enclave released (`guards`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from secureflow.agent.compute.derivation import update_commitment
+from secureflow.agent.kinds.updates import Held, Updates
+from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
+from secureflow.agent.verbs.context import AgentContext, Uploading
+from secureflow.agent.verbs.guards import (
+    check_admission,
+    check_model,
+    check_moments,
+    check_position,
+    check_step,
+    check_unmasked,
+)
+from secureflow.agent.verbs.requests import CloseRequest, TrainRequest
+from secureflow.agent.witness.witness import Observed
+from secureflow.engines.closing import Question, Vote, cast_vote, may_vote, round_context
+from secureflow.engines.sealing import Binding, Manifest, seal, update_manifest
+from secureflow.engines.training.models import update_layout
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+ENCLAVE_GONE = frozenset({"job_not_open", "sealed_key_refused", "link_broken", "buffer_lost"})
+"""What an upload ends with when the enclave was restarted: it is admitted anew."""
+
+
+class Rounds:
+    """Answers `train` and `close`.
+
+    Args:
+        context: the party.
+        updates: makes updates.
+        uplink: the way to the enclave.
+    """
+
+    def __init__(self, context: AgentContext, updates: Updates, uplink: Uploading) -> None:
+        self._context = context
+        self._updates = updates
+        self._uplink = uplink
+
+    async def train(self, request: TrainRequest, rider: JSON) -> dict[str, JSON]:
+        """Make, record, seal and upload this party's update of a round and stage."""
+        context = self._context
+        job, approved = context.approved(request.job, request.digest)
+        spec = check_unmasked(approved, job.job)
+        check_step(spec, request)
+        admissions = context.store.admissions(job.job)
+        admission = check_admission(admissions, request.generation, context.clock())
+        observed = await context.witness.observe(request.head, rider)
+        initial = await self._updates.initial_digest(job, spec)
+        model = check_model(request, initial, admissions)
+        record = check_position(
+            context.store.round(job.job, request.round, request.stage),
+            context.store.newest_round(job.job),
+            request,
+            model,
+        )
+        moments = check_moments(request, spec, initial, admissions)
+        if record is None:
+            late = context.witness.earlier(job.job, observed)
+            held = await self._updates.compute(job, spec, request, model, moments)
+            record = await asyncio.to_thread(
+                self._commit, job, request, model, held, observed, late
+            )
+        else:
+            await asyncio.to_thread(self._keep_head, observed)
+            held = await self._updates.again(job, spec, request, record, moments)
+        layout = update_layout(spec, request.stage)
+        manifest = update_manifest(layout.parameters, layout.sums)
+        address = request.uplink.address
+        receipt = await send_sealed(
+            context, self._uplink, job, record.model, held, manifest, admission, address
+        )
+        return {
+            "receipt": receipt,
+            "rows": record.rows,
+            "seconds": record.seconds,
+            "cosignature": context.witness.cosign(request.head),
+            **context.leaf_reply(context.store.leaf(record.leaf)),
+        }
+
+    async def close(self, request: CloseRequest, rider: JSON) -> dict[str, JSON]:
+        """Vote, once, on who contributed to a round that this party contributed to."""
+        context = self._context
+        job, approved = context.approved(request.job, request.digest)
+        spec = check_unmasked(approved, job.job)
+        names = ("job", "round", "stage", "context", "survivors", "dead")
+        question = Question.from_json({name: getattr(request, name) for name in names})
+        observed = await context.witness.observe(request.cosigned, rider)
+        record = self._contributed(request)
+        cast = context.store.vote(job.job, request.round, request.stage)
+        votes = [] if cast is None else [Vote.from_json(cast)]
+        expected = round_context(
+            job.job, record.round, record.stage,
+            spec=job.digest, model=record.model, roster=spec.parties, noise=request.noise,
+        )  # fmt: skip
+        vote = may_vote(
+            votes, question,
+            voter=context.party, context=expected, roster=spec.keys, least=spec.min_contributors,
+        )  # fmt: skip
+        if vote is None:
+            context.check_witnessed(request.cosigned, record, spec)
+            vote = cast_vote(question, context.party, context.key)
+            await asyncio.to_thread(self._commit_vote, vote, observed)
+        return {"vote": vote.as_json()}
+
+    def _commit(
+        self,
+        job: JobRecord,
+        request: TrainRequest,
+        model: str,
+        held: Held,
+        observed: Observed,
+        late: Mapping[str, int],
+    ) -> RoundRecord:
+        """The round's first commit: leaf, record and head, before anything is sent."""
+        context = self._context
+        commitment = update_commitment(job.secret, held.round, held.stage, held.content)
+        document = {
+            "round": held.round,
+            "stage": held.stage,
+            "model": model,
+            "rows": self._updates.rows(job.job),
+            "update": commitment,
+        }
+        with context.store.transaction():
+            context.witness.keep(observed)
+            context.store.miss_leaves(late)
+            own = context.witness.leaf("update", job.job, job.digest, document)
+            record = RoundRecord(
+                job.job, held.round, held.stage, model, held.content,
+                self._updates.rows(job.job), held.seconds, observed.checkpoint.size, own.hash,
+            )  # fmt: skip
+            context.store.add_round(record)
+            facts = {"round": held.round, "stage": held.stage, "rows": record.rows}
+            context.store.note(
+                context.clock(), "update.made", job.job, **facts, generation=request.generation
+            )
+        return record
+
+    def _keep_head(self, observed: Observed) -> None:
+        with self._context.store.transaction():
+            self._context.witness.keep(observed)
+
+    def _contributed(self, request: CloseRequest) -> RoundRecord:
+        record = self._context.store.round(request.job, request.round, request.stage)
+        if record is not None:
+            return record
+        raise SecureFlowError(
+            "not_contributed",
+            f"{self._context.party} contributed nothing to round {request.round} "
+            f"({request.stage}) of {request.job} and votes on none.",
+            "Only those vote whose updates will be opened.",
+        )
+
+    def _commit_vote(self, vote: Vote, observed: Observed) -> None:
+        """The round's second commit: the vote, before it is answered."""
+        context, question = self._context, vote.question
+        with context.store.transaction():
+            context.witness.keep(observed)
+            context.store.add_vote(*question.slot, vote.as_json())
+            facts = {"round": question.round, "stage": question.stage}
+            context.store.note(
+                context.clock(), "vote.cast", question.job, **facts,
+                survivors=list(question.survivors),
+            )  # fmt: skip
+
+
+async def send_sealed(
+    context: AgentContext,
+    uplink: Uploading,
+    job: JobRecord,
+    model: str,
+    held: Held,
+    manifest: Manifest,
+    admission: Admission,
+    address: str,
+) -> dict[str, JSON]:
+    """Seal what is held to the admitted enclave, unless it is already, and upload it.
+
+    Raises:
+        SecureFlowError: `enclave_lost`, and those of the uplink.
+    """
+    if held.sealed is None or held.evidence != admission.evidence:
+        binding = Binding(
+            job=job.job,
+            round=held.round,
+            stage=held.stage,
+            party=context.party,
+            spec=job.digest,
+            model=model,
+            evidence=admission.evidence,
+            manifest=manifest,
+        )
+        held.sealed = seal(binding, held.plaintext, admission.hpke, context.key)
+        held.evidence = admission.evidence
+    commitment = update_commitment(job.secret, held.round, held.stage, held.content)
+    try:
+        return await uplink.send(address, held.sealed, commitment)
+    except SecureFlowError as error:
+        if error.code not in ENCLAVE_GONE:
+            raise
+        raise SecureFlowError(
+            "enclave_lost",
+            f"The enclave of generation {admission.generation} does not take round "
+            f"{held.round} of {job.job}: {error.message}",
+            "It was restarted: the centre must open the job in it again.",
+            {"cause": error.code},
+        ) from error

@@ -1,0 +1,250 @@
+"""Notices that the centre's log was set back: at each connection, and after a refused head.
+
+The agent shows the heads that it holds, as the log signed them. A centre that was restored from a
+backup learns from them that it must sign nothing; and the owner is told at once, in the agent's own
+words: what the centre says of itself counts only where it says less of itself than was seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from secureflow.agent.record.restored import moment
+from secureflow.agent.record.store import Store
+from secureflow.agent.witness.charter import CharterDesk
+from secureflow.agent.witness.continuing import SET_BACK, Continuer
+from secureflow.agent.witness.witness import Witness
+from secureflow.domain.charter import SignedCharter
+from secureflow.engines.ledger.notes import noted_size, parse_note
+from secureflow.engines.ledger.setback import MAX_SHOWN
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+
+JSON = Any
+INTERVAL: Final = 300.0
+"""Seconds from one look to the next while the link stands."""
+SOON: Final = 5.0
+"""The same while the log is set back: it may have been put right, or the members gone on."""
+_STEP: Final = 0.5
+_LATEST: Final = 1 << 36
+"""Unix seconds beyond which no date is read out of a foreign number."""
+
+_log = get_logger(__name__)
+
+
+class Asking(Protocol):
+    """The link to the centre (`adapters.link.Link`)."""
+
+    connected: asyncio.Event
+    welcomes: int
+
+    async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
+        """Ask the centre something."""
+
+
+class HeadWatch:
+    """Shows the centre what it signed, and the owner what became of it.
+
+    Args:
+        link: the way to the centre.
+        witness: knows the newest head.
+        store: the agent's record: earlier heads, and where own leaves stood.
+        desk: the pinned charter.
+        continuer: follows what the members let the log go on with.
+        clock: unix seconds.
+    """
+
+    def __init__(
+        self,
+        link: Asking,
+        witness: Witness,
+        store: Store,
+        desk: CharterDesk,
+        continuer: Continuer,
+        clock: Clock,
+    ) -> None:
+        self._link = link
+        self._witness = witness
+        self._store = store
+        self._desk = desk
+        self._continuer = continuer
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Look at each connection and from time to time, until cancelled."""
+        while True:
+            await self._link.connected.wait()
+            welcomes = self._link.welcomes
+            problem: SecureFlowError | None = None
+            try:
+                problem = await self.look()
+            except SecureFlowError as error:
+                problem = error
+                _log.warning("log_not_compared", code=error.code, message=error.message)
+            left = INTERVAL if problem is None else SOON
+            while left > 0 and self._link.welcomes == welcomes and not self._witness.troubled:
+                await asyncio.sleep(_STEP)
+                left -= _STEP
+
+    async def look(self) -> SecureFlowError | None:
+        """Show the centre the heads that it signed; return how its log was set back, if it was.
+
+        Where the members let it go on by a continuation that this owner signed, it is followed.
+
+        Raises:
+            SecureFlowError: of the link or the centre; `malformed_note`, `continuation_refused`.
+        """
+        self._witness.troubled = False
+        if self._store.fact("charter") is None:
+            return None
+        await asyncio.to_thread(self._continuer.settle)
+        newest = self._witness.newest
+        answer = await self._show([newest] if newest else [], [])
+        if await self._handed_over(answer):
+            answer = await self._show([newest] if newest else [], [])
+        problem = await self._followed(answer) or judged(newest, answer)
+        if problem is not None and newest:
+            theirs = noted_size(str(answer.get("note", "")))
+            view = self._witness.view
+            earlier = self._store.heads(view.origin, min(theirs, view.size), MAX_SHOWN - 1)
+            places = [list(place) for place in self._store.placed_leaves(MAX_SHOWN)]
+            answer = await self._show([newest, *earlier], places)
+        await asyncio.to_thread(self._keep, problem)
+        if problem is None:
+            await self._continuer.submit_again()
+        return problem
+
+    async def _followed(self, told: dict[str, JSON]) -> SecureFlowError | None:
+        """Pin the continuation that the log goes on with, if this owner signed it."""
+        note, pinned = told.get("note"), self._desk.pinned()
+        origin = parse_note(note).checkpoint.origin if isinstance(note, str) else pinned.origin
+        if origin == pinned.origin:
+            return None
+        answer = await self._link.call("charter.get", {})
+        current = answer.get("current") if isinstance(answer, dict) else None
+        if isinstance(current, dict):
+            parts = {part: current.get(part) for part in ("charter", "signatures")}
+            signed = SignedCharter.from_json(parts)
+            if signed.charter.origin == origin and self._continuer.has_signed(signed):
+                await self._continuer.check(signed)
+                await asyncio.to_thread(self._desk.pin, signed)
+                await asyncio.to_thread(self._continuer.settle)
+                return None
+        return SecureFlowError(
+            "charter_mismatch",
+            f"The centre's log goes by the name {origin}, the pinned charter names "
+            f"{pinned.origin}.",
+            "See what the members agreed on, and pin it if it is so: secureflow agent charter "
+            "show, secureflow agent charter pin.",
+        )
+
+    async def _handed_over(self, told: dict[str, JSON]) -> bool:
+        """Hand a centre that is older than a change of the charter what the members signed since.
+
+        The centre verifies it as any change; what it does not take is said, and nothing else hangs
+        on it here: this agent goes by what it pinned.
+        """
+        version = told.get("charter")
+        if type(version) is not int or not 0 <= version < self._desk.pinned().version:
+            return False
+        try:
+            for signed in await asyncio.to_thread(self._desk.since, version):
+                await self._link.call("charter.take_over", {"charter": signed.json()})
+        except SecureFlowError as error:
+            _log.warning("charter_not_taken", code=error.code, message=error.message)
+            return False
+        _log.warning("charter_handed_over", since=version)
+        return True
+
+    async def _show(self, heads: list[str], places: list[list[JSON]]) -> dict[str, JSON]:
+        named = self._desk.named()
+        answer = await self._link.call(
+            "log.show", {"heads": heads, "places": places, "charter": named}
+        )
+        return answer if isinstance(answer, dict) else {}
+
+    def _keep(self, problem: SecureFlowError | None) -> None:
+        """Say it once, in the log of deeds and in the record, until it is over.
+
+        The centre's words may change at each look: that is no new deed.
+        """
+        now = None if problem is None else problem.as_json()
+        before = self._store.fact(SET_BACK)
+        if now == before:
+            return
+        known = now and before and now["code"] == before["code"]
+        with self._store.transaction():
+            self._store.set_fact(SET_BACK, now)
+            if known:
+                return
+            if problem is not None:
+                self._store.note(self._clock(), "log.set_back", message=problem.message)
+            else:
+                self._store.note(self._clock(), "log.whole")
+        if problem is not None:
+            _log.error("log_set_back", message=problem.message)
+
+
+def judged(newest: str, told: JSON) -> SecureFlowError | None:
+    """Return how the log was set back: by a head that this agent holds, else by the centre's word.
+
+    Args:
+        newest: the newest head that was accepted; empty for none.
+        told: the centre's `{note, held}`; other members are not looked at.
+    """
+    note = told.get("note") if isinstance(told, dict) else None
+    if newest and isinstance(note, str):
+        ours, theirs = parse_note(newest).checkpoint, parse_note(note).checkpoint
+        if theirs.origin == ours.origin and theirs.size < ours.size:
+            return seen_set_back(ours.origin, ours.size, theirs.size)
+    held = told.get("held") if isinstance(told, dict) else None
+    if not isinstance(held, dict):
+        return None
+    return SecureFlowError.foreign(
+        held.get("code"), held.get("message"), held.get("hint"), held.get("details")
+    )
+
+
+def how_it_stands(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
+    """Hold the newest head that this agent accepted against the log as the centre tells of it.
+
+    Raises:
+        SecureFlowError: `log_set_back`.
+    """
+    theirs, ours = log.get("size"), noted_size(kept["note"]) if kept.get("note") else 0
+    if type(theirs) is not int:
+        return "the centre does not tell"
+    if kept.get("origin") == log.get("origin") and theirs < ours:
+        raise seen_set_back(kept["origin"], ours, theirs)
+    held = judged("", log)
+    if held is not None:
+        raise held
+    if kept.get("origin") not in {None, log.get("origin")}:
+        ours = 0  # it goes on under another name, of which no head was accepted yet
+    seen = f"{ours} of its {theirs} entries were seen"
+    told = log.get("restored")
+    restored = told if isinstance(told, dict) else {}
+    dates = [restored.get(name) for name in ("restored_at", "taken_at")]
+    if not all(type(one) is int and 0 <= one < _LATEST for one in dates):
+        return seen
+    at, taken = (moment(int(one)) for one in dates if one is not None)
+    return (
+        f"{ours} of its {theirs} entries were seen; the centre was restored on {at} from a backup "
+        f"of {taken}: what was revoked, disabled or withdrawn in between counts again, until it is "
+        "repeated"
+    )
+
+
+def seen_set_back(origin: str, ours: int, theirs: int) -> SecureFlowError:
+    """Return what an owner is told of a log that is smaller than what it signed for this agent."""
+    return SecureFlowError(
+        "log_set_back",
+        f"The centre's log {origin} was set back: it has {theirs} entries, and this agent holds "
+        f"its signed head of size {ours}. {ours - theirs} entries are lost.",
+        "Nothing of yours is lost. Ask the operator to put the newest database back; if it is "
+        "gone, the members let the log go on: secureflow agent charter show.",
+        {"origin": origin, "old": ours, "own": theirs, "lost": ours - theirs},
+    )

@@ -1,0 +1,346 @@
+"""The agent as a witness of the log: it checks every head, keeps the last, and cosigns.
+
+`observe` moves the view in memory at once; `keep` puts it on disk inside the caller's transaction,
+and only then may `cosign` speak: a restart never forgets a head that was cosigned.
+
+Own leaves are chained per job (the first one of a job names the newest of all), so two jobs that
+run side by side cannot break each other's chain. A leaf is offered with the reply that caused it;
+if a round comes by without its inclusion proof, it is offered again with that round's reply and
+every later one (`earlier`): replies get lost, also several in a row. That the server heard of it is
+certain once it logged a later leaf, since replies carry all; not by a question for a vote, which
+follows from what the enclave holds. One more round without proof, and the server is hiding it: the
+alarm `leaf_missing`; as it is after `UNHEARD` rounds whatever was heard. What no reply has carried
+yet (`QUIET`) cannot be missed, and a job's end is no round: its answer offers everything once more,
+and a head over the end that still leaves something out is not cosigned (`check_ended`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from secureflow.agent.record.records import OwnLeaf
+from secureflow.agent.record.store import Store
+from secureflow.agent.witness.riders import Rider, parse_proof, parse_rider
+from secureflow.domain.charter import Charter
+from secureflow.engines.ledger.ends import FINISHED, finished_document
+from secureflow.engines.ledger.leaves import SALT_BYTES, Leaf, commitment, sign_leaf
+from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
+from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note
+from secureflow.engines.ledger.setback import head_only
+from secureflow.engines.ledger.witness import WitnessView, fraud_proof, observe
+from secureflow.kit.canonical import sha256
+from secureflow.kit.clock import Clock
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.disk import remove
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+
+JSON = Any
+Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
+UNHEARD = 8
+"""Rounds that may come by without a leaf that the centre may not have heard of; of one that it
+certainly heard of a single round weighs as much."""
+QUIET = "budget"
+"""The kind of leaves that go with the next reply, not with one of their own."""
+MAX_UNPROVED = 64
+MAX_EVIDENCE_FILES = 64
+"""The first ones convict as well as any; a log could sign heads until the disk is full."""
+
+_log = get_logger(__name__)
+_ALARMS = frozenset({"ledger_inconsistent", "leaf_missing"})
+_CATCH_UP_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A head that was found consistent, and which own leaves it is proven to hold."""
+
+    checkpoint: Checkpoint
+    proved: Mapping[str, int]
+    """Their hashes, and the index of each."""
+
+
+class Witness:
+    """Watches one log for one organisation.
+
+    Args:
+        store: the agent's record.
+        party: organisation slug.
+        key: its signing key.
+        charter: returns the pinned charter (raises `charter_not_pinned`).
+        directory: where proofs of fraud are kept.
+        clock: unix seconds.
+        call: asks the server (`audit.head`), for proofs that overtook each other.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        party: str,
+        key: SigningKey,
+        charter: Callable[[], Charter],
+        directory: Path,
+        clock: Clock,
+        call: Call,
+    ) -> None:
+        self._store = store
+        self._party = party
+        self._key = key
+        self._charter = charter
+        self._directory = directory
+        self._clock = clock
+        self._call = call
+        self._lock = asyncio.Lock()
+        self._seen: WitnessView | None = None
+        self._newest = ("", "")
+        self.troubled = False
+        """Set where a head was refused that does not extend what was seen."""
+
+    @property
+    def view(self) -> WitnessView:
+        """The last head that was accepted, under the pinned log."""
+        charter = self._charter()
+        pinned = (charter.origin, charter.log_key)
+        if self._seen is None or (self._seen.origin, self._seen.log_key) != pinned:
+            self._seen = _load_view(self._store.fact("head"), charter)
+        return self._seen
+
+    @property
+    def log_size(self) -> int:
+        """Size of the last accepted head; 0 before there is any."""
+        try:
+            return self.view.size
+        except SecureFlowError:
+            return 0
+
+    @property
+    def newest(self) -> str:
+        """The last accepted head as the log signed it, without cosignatures; empty before one."""
+        try:
+            note = self.view.note
+        except SecureFlowError:
+            return ""
+        if self._newest[0] != note:
+            self._newest = (note, head_only(note) if note else "")
+        return self._newest[1]
+
+    def unproved(self) -> list[str]:
+        """Return the hashes of own leaves that wait for an inclusion proof, newest first.
+
+        At most `MAX_UNPROVED`: leaves of jobs that failed long ago must not crowd out this one's.
+        """
+        return [leaf.hash for leaf in reversed(self._store.unproved())][:MAX_UNPROVED]
+
+    def check_alarm(self) -> None:
+        """Refuse to go on after an alarm, until the owner clears it."""
+        alarm = self._store.fact("alarm")
+        if alarm is not None:
+            raise SecureFlowError.from_json(alarm)
+
+    async def observe(self, head: str, rider: JSON) -> Observed:
+        """Check a head and the proofs that came with it.
+
+        Raises:
+            SecureFlowError: `ledger_…`, `malformed_note`, `malformed_rider`. An inconsistent log
+                raises the alarm, and both notes are kept on disk.
+        """
+        self.check_alarm()
+        proofs = parse_rider(rider)
+        async with self._lock:
+            try:
+                view = await self._observe(head, proofs)
+            except SecureFlowError as error:
+                if error.code in {"ledger_inconsistent", "ledger_rollback"}:
+                    await asyncio.to_thread(self._keep_evidence, error)
+                raise
+            self._seen = view
+        checkpoint = parse_note(head).checkpoint
+        return Observed(checkpoint, self._proved(checkpoint, proofs))
+
+    def keep(self, observed: Observed) -> None:
+        """Put the view and the proved leaves on disk; the caller holds the transaction."""
+        view = self.view
+        self._store.set_fact("head", {"origin": view.origin, "note": view.note})
+        if view.note:
+            self._store.add_head(view.origin, view.size, self.newest)
+        for leaf, place in observed.proved.items():
+            self._store.prove_leaf(leaf, place)
+
+    def earlier(self, job: str, observed: Observed) -> dict[str, int]:
+        """Return the job's leaves that a new round came by without, and what that weighs.
+
+        Raises:
+            SecureFlowError: `leaf_missing`, and the alarm stays.
+        """
+        offered = self._store.offered(job, QUIET)
+        late = [leaf for leaf in offered if leaf.hash not in observed.proved]
+        missing = [leaf for leaf in late if leaf.missed >= UNHEARD]
+        if missing:
+            raise self._alarm(_missing(job, missing, observed.checkpoint))
+        heard = self._store.heard(job, observed.proved) if late else frozenset()
+        return {leaf.hash: UNHEARD if leaf.hash in heard else 1 for leaf in late}
+
+    def finish(self, job: str, spec: str, outcome: str) -> OwnLeaf:
+        """Sign this party's end of a job: how far its leaves go; the caller's transaction."""
+        document = finished_document(outcome, self._store.end(job))
+        return self.leaf(FINISHED, job, spec, document)
+
+    def check_ended(self, job: str, observed: Observed) -> None:
+        """Refuse to cosign a head over a job's end that leaves own leaves of the job out.
+
+        It is no alarm: the answer to `finish` may have come too late. But whoever is listed without
+        its own end has not witnessed that.
+
+        Raises:
+            SecureFlowError: `end_left_out`.
+        """
+        out = [leaf for leaf in self._store.unproved(job) if leaf.hash not in observed.proved]
+        if out:
+            raise SecureFlowError(
+                "end_left_out",
+                f"The log at size {observed.checkpoint.size} closes job {job} without "
+                f"{len(out)} of the leaves that {self._party} signed in it.",
+                "An audit bundle calls what is left out not provable; `secureflow agent leaves` "
+                "shows it. It may be that the answer came too late: ask the operator.",
+                {"leaves": [leaf.hash for leaf in out]},
+            )
+
+    def cosign(self, head: str) -> str:
+        """Return this party's cosignature line for a head that was observed and kept."""
+        return cosign(head, self._party, self._key, self._clock())
+
+    def leaf(self, kind: str, job: str, spec: str, document: JSON) -> OwnLeaf:
+        """Sign the next own leaf and append it; the caller holds the transaction."""
+        salt = secrets.token_bytes(SALT_BYTES)
+        body = Leaf(
+            kind=kind,
+            origin=self._charter().origin,
+            author=self._party,
+            at=self._clock(),
+            commitment=commitment(salt, document),
+            job=job,
+            spec=spec,
+            prev=self._store.last_leaf(job),
+        )
+        signed = sign_leaf(body, self._key)
+        bundle = {"leaf": signed.json(), "document": document, "salt": salt.hex()}
+        leaf = OwnLeaf(signed.hash(), job, kind, bundle)
+        self._store.add_leaf(leaf)
+        return leaf
+
+    async def _observe(self, head: str, proofs: Rider) -> WitnessView:
+        view = self.view
+        size = parse_note(head).checkpoint.size
+        pair = (min(view.size, size), max(view.size, size))
+        if 0 in pair or pair[0] == pair[1] or proofs.sizes == pair:
+            return observe(view, head, proofs.consistency if pair[0] < pair[1] else ())
+        return await self._catch_up(view, head)
+
+    async def _catch_up(self, view: WitnessView, head: str) -> WitnessView:
+        """Join a head whose proof is relative to an older view: two requests overtook each other.
+
+        The newest head N is asked for twice, with the proofs view → N and head → N.
+        """
+        size = parse_note(head).checkpoint.size
+        observe(WitnessView(view.origin, view.log_key), head, ())  # the log's signature first
+        for _ in range(_CATCH_UP_TRIES):
+            note, ours = _head(await self._call("audit.head", {"from": view.size}))
+            other, proof = _head(await self._call("audit.head", {"from": size}))
+            if parse_note(note).checkpoint != parse_note(other).checkpoint:
+                continue  # the log grew in between
+            newest = observe(view, note, ours)
+            checkpoint = parse_note(head).checkpoint
+            if not verify_consistency(size, newest.size, checkpoint.root, newest.root, proof):
+                raise SecureFlowError(
+                    "ledger_inconsistent",
+                    f"The heads of size {size} and {newest.size} of {view.origin} do not belong "
+                    "to one history.",
+                    "Stop trusting this centre and give both notes to the other members.",
+                    {"known": newest.note, "shown": head},
+                )
+            return newest
+        raise SecureFlowError(
+            "ledger_rollback",
+            f"{view.origin} gave no proof from size {view.size} to size {size}.",
+            "Ask the operator why the log cannot prove its own history.",
+            {"known": view.note, "shown": head},
+        )
+
+    def _proved(self, checkpoint: Checkpoint, proofs: Rider) -> dict[str, int]:
+        waiting = set(self.unproved())
+        return {
+            one.hash: one.index
+            for one in proofs.inclusion
+            if one.hash in waiting
+            and one.size == checkpoint.size
+            and verify_inclusion(
+                bytes.fromhex(one.hash), one.index, one.size, one.proof, checkpoint.root
+            )
+        }
+
+    def _keep_evidence(self, error: SecureFlowError) -> None:
+        """Write both notes to disk; they convict the log before anyone who holds the charter."""
+        self.troubled = True
+        known, shown = str(error.details.get("known", "")), str(error.details.get("shown", ""))
+        key = self.view.log_key
+        record = {
+            **error.as_json(),
+            "log_key": key,
+            "at": self._clock(),
+            "fraud_proof": fraud_proof(known, shown, key),
+        }
+        name = sha256((known + shown).encode()).hex()
+        path = self._directory / f"{error.code}-{name}.json"
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Of its own kind: accusations, which a centre can provoke, must not crowd it out.
+            if len(list(self._directory.glob("ledger_*.json"))) < MAX_EVIDENCE_FILES:
+                path.write_text(json.dumps(record, indent=1) + "\n")
+        except OSError as fault:  # the alarm holds both notes as well, and must not be lost to it
+            _log.error("evidence_not_written", path=str(path), reason=fault.strerror)
+            remove(path)
+        if path.exists():
+            error.details["evidence"] = str(path)
+        self._alarm(error)
+
+    def _alarm(self, error: SecureFlowError) -> SecureFlowError:
+        _log.error("ledger_alarm", code=error.code, message=error.message)
+        with self._store.transaction():
+            if error.code in _ALARMS:
+                self._store.set_fact("alarm", error.as_json())
+            self._store.note(self._clock(), "alarm", code=error.code, message=error.message)
+        return error
+
+
+def _head(answer: JSON) -> tuple[str, tuple[bytes, ...]]:
+    """Read the centre's answer to `audit.head`: a note, and the proof from the size asked for."""
+    value = answer if isinstance(answer, dict) else {}
+    return str(value.get("note", "")), parse_proof(value.get("consistency"))
+
+
+def _load_view(kept: JSON, charter: Charter) -> WitnessView:
+    view = WitnessView(charter.origin, charter.log_key)
+    if kept is not None and kept["origin"] == charter.origin and kept["note"]:
+        return observe(view, kept["note"], ())
+    if charter.continuations:  # what the members let the log go on with is seen
+        last = charter.continuations[-1]
+        return replace(view, size=last.start, root=bytes.fromhex(last.start_root))
+    return view
+
+
+def _missing(job: str, leaves: list[OwnLeaf], checkpoint: Checkpoint) -> SecureFlowError:
+    listed = ", ".join(f"{leaf.kind} {leaf.hash}" for leaf in leaves)
+    return SecureFlowError(
+        "leaf_missing",
+        f"The log at size {checkpoint.size} does not hold this organisation's own entries of job "
+        f"{job}: {listed}.",
+        "The centre leaves out what was recorded: stop, and tell the other members. "
+        "`secureflow agent leaves JOB` shows the entries.",
+        {"leaves": [leaf.hash for leaf in leaves], "size": checkpoint.size},
+    )
