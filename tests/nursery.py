@@ -44,7 +44,7 @@ LOADED = (
     "secureflow.agent.compute.counting",
     "secureflow.agent.edge.main",
     "secureflow.agent.compute.worker",
-    "secureflow.application.reports",
+    "secureflow.application.reports.page",
     "secureflow.cli.main",
     "secureflow.enclave.main",
     "secureflow.engines.training.federated",

@@ -41,7 +41,7 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs import approvals
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.application.access import Principal
-from secureflow.application.claims import keep_looking
+from secureflow.application.running.claims import keep_looking
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import row_bucket
 from secureflow.domain.users import Role, User

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from secureflow.application import waiting
+from secureflow.application.running import waiting
 from secureflow.kit.disk import Place
 from tests.chaos.jobs import PATIENCE
 from tests.chaos.oracle import Observed, violations

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.application import driving
+from secureflow.application.running import driving
 from secureflow.domain.jobs import JobState
 from secureflow.kit.errors import SecureFlowError
 from tests.chaos import world as worlds

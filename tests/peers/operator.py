@@ -23,10 +23,10 @@ from peers.links import until
 from secureflow.adapters.artifacts import FileArtifacts
 from secureflow.adapters.link import CredentialFiles, LinkServer
 from secureflow.agent import api
-from secureflow.application.asking import Asking
-from secureflow.application.local import LocalParties
 from secureflow.application.ports import Request
-from secureflow.application.recording import pending_leaves
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.local import LocalParties
+from secureflow.application.running.recording import pending_leaves
 from secureflow.demo.data import demo_features, private_features
 from secureflow.demo.platform import TRUST_DOMAIN, Platform
 from secureflow.demo.processes import stop_all

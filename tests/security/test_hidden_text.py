@@ -19,8 +19,8 @@ from rich.console import Console
 
 from secureflow.agent.verbs.requests import UplinkAddress
 from secureflow.application.datasets import Description
-from secureflow.application.replies import checked_reply
-from secureflow.application.reports import render
+from secureflow.application.reports.page import render
+from secureflow.application.running.replies import checked_reply
 from secureflow.cli import console, texts, watching
 from secureflow.domain.charter import Member, SignedCharter
 from secureflow.domain.schemas import ColumnConfig

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.asking import Asking
 from secureflow.application.ports import PartyStatus, Request
-from secureflow.application.recording import pending_leaves
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.recording import pending_leaves
 from secureflow.engines.ledger.ends import End
 from secureflow.engines.script import Ask, Record
 from secureflow.kit.errors import SecureFlowError

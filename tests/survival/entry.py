@@ -38,11 +38,11 @@ def mortal_server(points: Points) -> Callable[[Path], int]:
     import h11  # noqa: F401
     import uvicorn.protocols.http.auto  # noqa: F401
 
-    import secureflow.application.reports
+    import secureflow.application.reports.page
     import secureflow.engines.training.federated  # noqa: F401
     from secureflow.adapters.database import connections
     from secureflow.adapters.database.unit import SqlUnitOfWork as SqlUnit
-    from secureflow.application.runner import Runner
+    from secureflow.application.running.runner import Runner
     from secureflow.server.main import run
 
     connections.BUSY_SECONDS = float(os.environ.get(BUSY, connections.BUSY_SECONDS))

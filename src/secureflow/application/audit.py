@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from secureflow.application.access import Principal, require, seen_projects
 from secureflow.application.continuing import charter_naming, history_up_to
-from secureflow.application.jobs import visible_job
+from secureflow.application.jobs.jobs import visible_job
 from secureflow.application.membership import CURRENT
 from secureflow.application.ports import Begin, Ledger, LogEntry, UnitOfWork
 from secureflow.domain.charter import SignedCharter

@@ -15,8 +15,7 @@ from typing import Any, Final
 
 from secureflow.application.access import Principal, require
 from secureflow.application.deeds import keep_answer
-from secureflow.application.driving import done_afresh
-from secureflow.application.jobs import Driver
+from secureflow.application.jobs.jobs import Driver
 from secureflow.application.listing import every
 from secureflow.application.membership import (
     CANDIDATE,
@@ -30,10 +29,11 @@ from secureflow.application.membership import (
     with_signature,
 )
 from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
-from secureflow.application.recording import server_leaf
 from secureflow.application.restored import settle_restored, spend_invitations
+from secureflow.application.running.driving import done_afresh
+from secureflow.application.running.recording import server_leaf
+from secureflow.application.running.windups import SET_BACK
 from secureflow.application.throttle import Throttle, too_fast
-from secureflow.application.windups import SET_BACK
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.continuation import Continuation
 from secureflow.domain.jobs import Job, JobState

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
-from secureflow.application.recording import server_leaf
+from secureflow.application.running.recording import server_leaf
 from secureflow.engines.ledger.setback import set_back
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey

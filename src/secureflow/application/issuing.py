@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 
 from secureflow.application.listing import every
 from secureflow.application.ports import Ledger, UnitOfWork
-from secureflow.application.recording import server_leaf
+from secureflow.application.running.recording import server_leaf
 from secureflow.domain.organisations import Agent
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey

@@ -13,7 +13,7 @@ from secureflow.application.access import (
     seen_projects,
     sees_work_of,
 )
-from secureflow.application.jobs import visible_job
+from secureflow.application.jobs.jobs import visible_job
 from secureflow.application.ports import Artifacts, Begin, Page
 from secureflow.domain.models import Model
 from secureflow.kit.canonical import canonical_bytes

@@ -16,11 +16,11 @@ from secureflow.application import shutouts
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.issuing import Issuing, issued, lapsed
+from secureflow.application.jobs.whereabouts import Whereabouts
 from secureflow.application.listing import every, first, walked, whole
 from secureflow.application.ports import Begin, Courier, Ledger, Page, PartyStatus, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.application.repeats import conflict, request_of
-from secureflow.application.whereabouts import Whereabouts
 from secureflow.domain.charter import RESERVED
 from secureflow.domain.ids import new_id
 from secureflow.domain.organisations import Agent, AgentKind, Enrolment, Organisation, shut_out

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from secureflow.application.claims import ClaimStore
+from secureflow.application.running.claims import ClaimStore
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model

@@ -23,7 +23,7 @@ def show_card(card: Mapping[str, Any]) -> None:
 
 def show_metrics(told: Mapping[str, Any]) -> None:
     """Write the metrics of a report or a card; noised ones with their ± and as noised."""
-    from secureflow.application.figures import metrics_told
+    from secureflow.application.reports.figures import metrics_told
 
     metrics = metrics_told(told)
     if not metrics:

@@ -256,7 +256,7 @@ def _spoken(english: str) -> str:
     """Return a text of the report in the person's language."""
     if language() != "zh":
         return english
-    from secureflow.application.report_texts import translated
+    from secureflow.application.reports.texts import translated
 
     return translated(english) or english
 

@@ -217,7 +217,7 @@ def _show(job: Job, output: Form) -> None:
 
 def _absent(progress: Mapping[str, Any]) -> str:
     """Return the parties that a job waits for as they have no link to the server that was asked."""
-    from secureflow.application.whereabouts import KEY, told
+    from secureflow.application.jobs.whereabouts import KEY, told
 
     absent = progress.get(KEY)
     return "\n".join(map(said, told(absent))) if isinstance(absent, Mapping) else ""

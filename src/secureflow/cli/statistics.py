@@ -100,7 +100,7 @@ def _submit(connection: Client, request: StatisticsRequest, follow: Any, output:
 
 def show_answers(report: Mapping[str, Any], output: Form) -> None:
     """Write the answers of a report with their 95 % intervals."""
-    from secureflow.application.figures import answer_told
+    from secureflow.application.reports.figures import answer_told
 
     if output is not Form.TABLE:
         show(report["answers"], output)

@@ -54,7 +54,7 @@ def said(english: str) -> str:
     """Return a text of another process in the chosen language, or as it is."""
     if language() != "zh":
         return english
-    from secureflow.application.report_texts import translated
+    from secureflow.application.reports.texts import translated
     from secureflow.cli.told import chinese_of
 
     return chinese_of(english) or translated(english) or english

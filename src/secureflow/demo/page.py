@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import PackageLoader
 from markupsafe import Markup, escape
 
-from secureflow.application import reports
-from secureflow.application.charts import Frame, Plot, apart, plot
+from secureflow.application.reports import page as report_page
+from secureflow.application.reports.charts import Frame, Plot, apart, plot
 from secureflow.demo.chinese import TEXTS
 from secureflow.demo.comparison import Comparison
 from secureflow.demo.study import BINS, Share, Study
@@ -37,10 +37,10 @@ def render(
         comparison: and how it came out.
         lang: the language shown first.
     """
-    environment = reports.environment(PackageLoader("secureflow.demo"))
+    environment = report_page.environment(PackageLoader("secureflow.demo"))
     environment.filters |= {"both": both, "auc": _auc, "percent": _percent, "mean": _mean}
     return environment.get_template("demo.html.jinja").render(
-        **reports.contents(report, lang),
+        **report_page.contents(report, lang),
         say=said,
         chinese=lambda text: TEXTS.get(text, text),
         study=study,
@@ -62,7 +62,7 @@ def both(english: Any) -> Markup:
     """Return a text of the demo, or else of every report, in both languages."""
     text = str(english)
     chinese = TEXTS.get(text)
-    return reports.both(text) if chinese is None else reports.in_both(text, chinese)
+    return report_page.both(text) if chinese is None else report_page.in_both(text, chinese)
 
 
 def said(english: str, **values: Any) -> Markup:

@@ -21,20 +21,20 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.link import Bounds, LinkServer
 from secureflow.adapters.messaging import InProcessBus
-from secureflow.application.aggregation import Aggregation
-from secureflow.application.asking import Asking
-from secureflow.application.claims import Claims, keep_looking
-from secureflow.application.jobs import topic
-from secureflow.application.local import LocalParties
+from secureflow.application.jobs.jobs import topic
 from secureflow.application.membership import member_keys
 from secureflow.application.organisations import revoked
 from secureflow.application.ports import Bus
-from secureflow.application.runner import Runner
-from secureflow.application.scripts import script_for
+from secureflow.application.running.aggregation import Aggregation
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.claims import Claims, keep_looking
+from secureflow.application.running.local import LocalParties
+from secureflow.application.running.runner import Runner
+from secureflow.application.running.scripts import script_for
+from secureflow.application.running.waiting import Told, Waits
 from secureflow.application.shutouts import ShutOuts
 from secureflow.application.sweeping import keep_swept
 from secureflow.application.throttle import Throttle
-from secureflow.application.waiting import Told, Waits
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.organisations import Agent
 from secureflow.engines.script import AGGREGATOR

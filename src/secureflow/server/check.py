@@ -28,8 +28,8 @@ from secureflow.adapters.database.engine import newest_schema
 from secureflow.adapters.database.presence import standing_in
 from secureflow.adapters.database.soundness import DRIVER_ERRORS
 from secureflow.application.ports import Journalled
-from secureflow.application.replaying import Course, replay
-from secureflow.application.scripts import retired, script_for
+from secureflow.application.running.replaying import Course, replay
+from secureflow.application.running.scripts import retired, script_for
 from secureflow.domain.jobs import Job, JobState
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from secureflow.adapters.messaging import InProcessBus
-from secureflow.application.jobs import topic
+from secureflow.application.jobs.jobs import topic
 from secureflow.application.ports import Ledger
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.tenancy import tenant

@@ -9,13 +9,13 @@ from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
-from secureflow.application.jobs import Jobs
+from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.models import Models
 from secureflow.application.organisations import Organisations
-from secureflow.application.overdue import OverdueEnds
 from secureflow.application.ports import Begin, Courier, Ledger
 from secureflow.application.projects import Projects
 from secureflow.application.renewals import Renewals
+from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users

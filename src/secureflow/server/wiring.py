@@ -8,28 +8,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from secureflow.application.asking import Asking
 from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
 from secureflow.application.deeds import Deeds
 from secureflow.application.issuing import Issuing
-from secureflow.application.jobs import Driver, Jobs
+from secureflow.application.jobs.jobs import Driver, Jobs
+from secureflow.application.jobs.whereabouts import Whereabouts
 from secureflow.application.membership import member_keys
 from secureflow.application.models import Models
 from secureflow.application.organisations import Centre, Organisations
-from secureflow.application.overdue import OverdueEnds
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports import Accountant, Artifacts, Begin, Bus, Courier, Ledger
 from secureflow.application.projects import Projects
 from secureflow.application.quotas import Quotas
-from secureflow.application.recosigning import Recosigning
 from secureflow.application.renewals import Renewals
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.overdue import OverdueEnds
+from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users
-from secureflow.application.whereabouts import Whereabouts
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.organisations import Agent
 from secureflow.kit.clock import Clock, Ticks

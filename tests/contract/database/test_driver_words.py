@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.migrations.versions import v0009_driver_words as step
-from secureflow.application.driving import goes_on_by_itself
+from secureflow.application.running.driving import goes_on_by_itself
 from secureflow.domain.jobs import Job, JobState
 
 HINT = "The operator finds the trace in the server's log."

@@ -10,9 +10,9 @@ from sqlalchemy.pool import QueuePool
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.application.asking import Asking
 from secureflow.application.ports import Request
-from secureflow.application.runner import Runner
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.runner import Runner
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.ledger.ends import CLOSED, read_closed
 from secureflow.engines.script import Ask, Record, Script

@@ -20,8 +20,8 @@ from secureflow.adapters.database.connections import driver_url, sync_engine
 from secureflow.adapters.database.dump import Dump, dump, load
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.tables import METADATA
-from secureflow.application.recording import server_leaf
 from secureflow.application.restored import RESTORED
+from secureflow.application.running.recording import server_leaf
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.engines.ledger.notes import cosign, parse_note, sign_checkpoint
 from secureflow.kit.archive import Backup, write_backup

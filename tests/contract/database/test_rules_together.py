@@ -17,7 +17,7 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.entities import EntityStore
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.application.quotas import Quotas
-from secureflow.application.runner import Runner
+from secureflow.application.running.runner import Runner
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.organisations import Enrolment, Organisation
 from secureflow.domain.users import Role

@@ -19,8 +19,8 @@ from secureflow.application.charters import Charters
 from secureflow.application.continuing import UNNUMBERED, Continuing
 from secureflow.application.deeds import Deeds
 from secureflow.application.ports import PendingLeaf
+from secureflow.application.running.windups import SET_BACK
 from secureflow.application.setback import LogGuard
-from secureflow.application.windups import SET_BACK
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.organisations import Enrolment
 from secureflow.domain.origins import following

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.claims import keep_looking
+from secureflow.application.running.claims import keep_looking
 from secureflow.application.shutouts import ShutOuts
 from secureflow.engines.ledger.setback import Hold
 from secureflow.server import centre as module

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from secureflow.application.ports import PendingLeaf
-from secureflow.application.recording import pending_leaves
+from secureflow.application.running.recording import pending_leaves
 from secureflow.domain.jobs import Job
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.bundle import verify_bundle

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from secureflow.application.ports import Request
-from secureflow.application.windups import note_cancellation
+from secureflow.application.running.windups import note_cancellation
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Script
 from secureflow.kit.errors import SecureFlowError

@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.entities import EntityStore
 from secureflow.adapters.database.faults import fault
-from secureflow.application.asking import Asking
-from secureflow.application.claims import LAPSED, Changes, Claims
 from secureflow.application.ports import Journalled, Ledger, Request
-from secureflow.application.runner import Runner
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.claims import LAPSED, Changes, Claims
+from secureflow.application.running.runner import Runner
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Script, effect_digest
 from secureflow.kit.crypto import SigningKey

@@ -18,10 +18,10 @@ from secureflow.application.continuing import (
     remember,
 )
 from secureflow.application.membership import CANDIDATE, CURRENT
-from secureflow.application.recording import server_leaf
 from secureflow.application.restored import RESTORED, settle_restored
+from secureflow.application.running.recording import server_leaf
+from secureflow.application.running.windups import SET_BACK
 from secureflow.application.setback import LogGuard
-from secureflow.application.windups import SET_BACK
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.jobs import JobState
 from secureflow.domain.users import Role

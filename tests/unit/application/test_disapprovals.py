@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.asking import Asking
-from secureflow.application.disapprovals import disapproval
 from secureflow.application.ports import Request
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.disapprovals import disapproval
 from secureflow.cli.texts import explained
 from secureflow.engines.script import Ask
 from secureflow.kit.errors import SecureFlowError

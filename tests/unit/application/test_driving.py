@@ -19,11 +19,11 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.faults import fault
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.database.unit import SqlUnitOfWork
-from secureflow.application import driving
-from secureflow.application.asking import Asking
-from secureflow.application.driving import Backoff
 from secureflow.application.ports import Journalled, Request
-from secureflow.application.runner import Runner
+from secureflow.application.running import driving
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.driving import Backoff
+from secureflow.application.running.runner import Runner
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Now, Record, Script, Tell, effect_digest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secureflow.application.figures import answer_told, between, metrics_told
+from secureflow.application.reports.figures import answer_told, between, metrics_told
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.jobs import Wanted
+from secureflow.application.jobs.jobs import Wanted
 from secureflow.application.ports import PartyStatus
-from secureflow.application.scripts import script_for
+from secureflow.application.running.scripts import script_for
 from secureflow.domain.jobs import JobState, JobSummary
 from secureflow.domain.specs import TrainingSpec, parse, spec_digest
 from secureflow.domain.users import Role

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from secureflow.application import local
-from secureflow.application.local import LocalParties
 from secureflow.application.ports import Request
+from secureflow.application.running import local
+from secureflow.application.running.local import LocalParties
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.doubles import SilentCourier
 

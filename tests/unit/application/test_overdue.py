@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.asking import Asking
 from secureflow.application.audit import Audit
 from secureflow.application.charters import member_keys
-from secureflow.application.overdue import MOST, OverdueEnds
 from secureflow.application.ports import Request
-from secureflow.application.recording import pending_leaves
-from secureflow.application.recosigning import Recosigning
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.overdue import MOST, OverdueEnds
+from secureflow.application.running.recording import pending_leaves
+from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.users import Role

@@ -8,7 +8,7 @@ import pytest
 from peers.accounting import InlineAccountant
 
 from secureflow.adapters.accounting import ProcessAccountant
-from secureflow.application.pricing import notes_on, price, with_noise
+from secureflow.application.jobs.pricing import notes_on, price, with_noise
 from secureflow.kit.errors import SecureFlowError
 
 ACCOUNTANT = InlineAccountant()

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.asking import Asking
 from secureflow.application.audit import Audit
 from secureflow.application.charters import member_keys
 from secureflow.application.ports import PartyStatus, Request
-from secureflow.application.recosigning import AGAIN, Recosigning
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.recosigning import AGAIN, Recosigning
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.bundle import verify_bundle

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from peers.private_jobs import private_spec
 from peers.statistics import LOCAL, LOCALLY, SHARED, statistics_spec
 
-import secureflow.application.reports as reports
-from secureflow.application.charts import SMALL, chart, nice_steps
-from secureflow.application.report_texts import CHINESE
-from secureflow.application.reports import translated
+import secureflow.application.reports.page as reports
+from secureflow.application.reports.charts import SMALL, chart, nice_steps
+from secureflow.application.reports.page import translated
+from secureflow.application.reports.texts import CHINESE
 from secureflow.domain.specs import ModelSpec, Release, TrainingSpec
 from secureflow.engines.privacy.accounting import Mechanism, curve
 from secureflow.engines.statistics import disclosure as statistics_disclosure

@@ -13,11 +13,11 @@ import pytest
 from secureflow.adapters.database.faults import fault
 from secureflow.application.access import Principal
 from secureflow.application.deeds import Deeds
-from secureflow.application.jobs import Jobs
+from secureflow.application.jobs.jobs import Jobs
+from secureflow.application.jobs.whereabouts import Whereabouts
 from secureflow.application.ports import Journalled
 from secureflow.application.quotas import Quotas
-from secureflow.application.resuming import MOST
-from secureflow.application.whereabouts import Whereabouts
+from secureflow.application.running.resuming import MOST
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.users import Role
 from secureflow.engines.script import Ask, Move, Record, Script, effect_digest

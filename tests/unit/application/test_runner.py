@@ -13,9 +13,9 @@ import pytest
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.faults import fault
-from secureflow.application.asking import Asking
 from secureflow.application.ports import Journalled, Ledger, Request
-from secureflow.application.runner import Runner
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.runner import Runner
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Now, Script, effect_digest
 from secureflow.kit.crypto import SigningKey

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.jobs import Wanted
-from secureflow.application.statistics import draft_statistics, price_statistics, with_price
+from secureflow.application.jobs.jobs import Wanted
+from secureflow.application.jobs.statistics import draft_statistics, price_statistics, with_price
 from secureflow.domain.jobs import JobState
 from secureflow.kit.errors import SecureFlowError
 from tests.stage import BANKS, COLUMNS, YEAR, Stage

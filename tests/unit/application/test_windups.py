@@ -12,11 +12,11 @@ import pytest
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.application.asking import Asking
 from secureflow.application.ports import Journalled, PendingLeaf, Request
-from secureflow.application.recording import server_leaf
-from secureflow.application.runner import Runner
-from secureflow.application.windups import WindUp
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.recording import server_leaf
+from secureflow.application.running.runner import Runner
+from secureflow.application.running.windups import WindUp
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Script, effect_digest
 from secureflow.kit.crypto import SigningKey

@@ -39,7 +39,11 @@ from secureflow.kit.crypto import SigningKey
 
 SOURCE = Path(secureflow.__file__).parent
 CJK = re.compile(r"[\u4e00-\u9fff]")
-NOTES = ("application/specs.py", "application/statistics.py", "application/pricing.py")
+NOTES = (
+    "application/jobs/specs.py",
+    "application/jobs/statistics.py",
+    "application/jobs/pricing.py",
+)
 
 
 @pytest.fixture(autouse=True)

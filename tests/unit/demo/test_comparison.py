@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import secureflow.demo
-from secureflow.application.report_texts import CHINESE
+from secureflow.application.reports.texts import CHINESE
 from secureflow.demo import comparison as comparing
 from secureflow.demo import page
 from secureflow.demo.chinese import TEXTS

@@ -2,8 +2,9 @@
 
 A job that was begun under one version of a script is replayed by the next version of the code. Were
 its effects others under the same name, the job could not go on (`script_changed`). So when a pin
-differs, a new script comes beside the old one (`application/scripts.py` says how long the old one
-stays); pins of a script that was never released may be replaced where the change log says so.
+differs, a new script comes beside the old one (`application/running/scripts.py` says how long the
+old one stays); pins of a script that was never released may be replaced where the change log says
+so.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from secureflow.application import scripts
+from secureflow.application.running import scripts
 from secureflow.engines.script import Effect, effect_digest
 from secureflow.engines.secagg import client
 from tests.unit.engines.course.test_ending import COURSES, SILENT, play, world_of

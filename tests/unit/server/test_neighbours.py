@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from secureflow.adapters.messaging import InProcessBus
-from secureflow.application.jobs import topic
+from secureflow.application.jobs.jobs import topic
 from secureflow.domain.jobs import JobState
 from secureflow.server.neighbours import Watchers, own_name
 from tests.stage import Stage, two_worlds

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.application import reports
+from secureflow.application.reports import page as reports
 from secureflow.domain.jobs import JobState
 from secureflow.domain.users import Role
 from secureflow.kit.crypto import SigningKey

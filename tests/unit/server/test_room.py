@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from secureflow.adapters.database.faults import fault, fault_of
 from secureflow.adapters.database.opening import unopened
-from secureflow.application import driving
+from secureflow.application.running import driving
 from secureflow.cli.main import app
 from secureflow.domain.jobs import JobState
 from secureflow.kit.disk import Place

@@ -1,4 +1,4 @@
-"""Which server drives a job, and how far each server counted (`application.claims`)."""
+"""Which server drives a job, and how far each server counted (`application.running.claims`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from secureflow.adapters.database.tables import CLAIMS, SERVERS
-from secureflow.application.claims import Beat, Claim
+from secureflow.application.running.claims import Beat, Claim
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SqlClaims:
-    """`application.claims.ClaimStore`."""
+    """`application.running.claims.ClaimStore`."""
 
     def __init__(self, unit: SqlUnitOfWork) -> None:
         self._unit = unit

@@ -31,7 +31,6 @@ from secureflow.adapters.database.records import (
 )
 from secureflow.adapters.database.tables import ENROLMENTS, IDEMPOTENCY, SETTINGS, TOKENS
 from secureflow.adapters.database.undisturbed import undisturbed
-from secureflow.application.claims import ClaimStore
 from secureflow.application.ports import (
     Events,
     Idempotency,
@@ -40,6 +39,7 @@ from secureflow.application.ports import (
     PendingLeaves,
     Store,
 )
+from secureflow.application.running.claims import ClaimStore
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secureflow.application.ports import Request
-from secureflow.application.waiting import Told, room_patience
+from secureflow.application.running.waiting import Told, room_patience
 from secureflow.kit.clock import LOOK, stood_still
 from secureflow.kit.errors import SecureFlowError
 

@@ -25,8 +25,8 @@ from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import DEFAULT, Bounds, identity, listen, new_server
 from secureflow.adapters.link.waits import claim
 from secureflow.application.ports import Artifacts, PartyStatus, Request
+from secureflow.application.running.waiting import Told
 from secureflow.application.throttle import Throttle
-from secureflow.application.waiting import Told
 from secureflow.domain.clocks import naming
 from secureflow.domain.organisations import shut_out
 from secureflow.kit.clock import Clock, ahead_of, difference, is_news

@@ -1,4 +1,4 @@
-"""Chinese of the remarks of a dry run (`application.specs`, `application.statistics`)."""
+"""Chinese of the remarks of a dry run (`application.jobs`)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
-from secureflow.application.jobs import Wanted
+from secureflow.application.jobs.jobs import Wanted
 from secureflow.application.ports import Submission
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.domain.privacy import Privacy
@@ -199,7 +199,9 @@ async def get_job_report(
     # In a thread: thousands of answers make a page of megabytes, and others wait meanwhile.
     if form == "json":
         return await asyncio.to_thread(JSONResponse, report)
-    from secureflow.application.reports import render  # only who reads a page loads its renderer
+    from secureflow.application.reports.page import (
+        render,  # only who reads a page loads its renderer
+    )
 
     page = await asyncio.to_thread(render, report, lang)
     return HTMLResponse(page, headers={"Content-Security-Policy": _PAGE_POLICY})

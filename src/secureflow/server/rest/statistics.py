@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from secureflow.application.jobs import STATISTICS, Wanted
+from secureflow.application.jobs.jobs import STATISTICS, Wanted
 from secureflow.application.ports import Submission
 from secureflow.domain.jobs import Job
 from secureflow.domain.noise import NoiseWish

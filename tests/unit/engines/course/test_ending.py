@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.application import recording
+from secureflow.application.running import recording
 from secureflow.engines.ledger.accused import Accusation
 from secureflow.engines.ledger.bundle import BundleVerdict, verify_bundle
 from secureflow.engines.ledger.bundle_format import BundleEntry, bundle_json

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from secureflow.application import recording
-from secureflow.application.resuming import LEAF
+from secureflow.application.running import recording
+from secureflow.application.running.resuming import LEAF
 from secureflow.engines.course.renewing import MAX_RENEWALS
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.script import ENCLAVE, Ask, Effect

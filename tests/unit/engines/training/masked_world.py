@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from doubles import MemoryArtifacts
 
-from secureflow.application.aggregation import Aggregation
 from secureflow.application.ports import Request
+from secureflow.application.running.aggregation import Aggregation
 from secureflow.enclave.masked import MaskedAccumulator
 from secureflow.enclave.models import GlobalModel
 from secureflow.engines.closing import Certificate

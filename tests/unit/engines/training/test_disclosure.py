@@ -14,7 +14,7 @@ import pytest
 from peers.private_jobs import private_spec
 from peers.statistics import LOCALLY, PERSON, SHARED, statistics_spec
 
-from secureflow.application.reports import translated
+from secureflow.application.reports.page import translated
 from secureflow.domain.specs import TrainingSpec, check
 from secureflow.engines.statistics import disclosure as statistics
 from secureflow.engines.training.disclosure import attacks, disclosure

@@ -13,8 +13,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from secureflow.application import recording
 from secureflow.application.ports import PendingLeaf
+from secureflow.application.running import recording
 from secureflow.domain.charter import Charter, Member
 from secureflow.domain.specs import TrainingSpec, dump, parse, spec_digest
 from secureflow.engines.closing import (

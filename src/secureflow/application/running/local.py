@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from secureflow.application.ports import Courier, PartyStatus, Request
-from secureflow.application.waiting import Told, room_patience
+from secureflow.application.running.waiting import Told, room_patience
 from secureflow.domain.errors import DISKS
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError

@@ -22,9 +22,9 @@ from jinja2 import (
 )
 from markupsafe import Markup, escape
 
-from secureflow.application.charts import Chart, chart
-from secureflow.application.figures import answer_told, figure, metrics_told
-from secureflow.application.report_texts import translated
+from secureflow.application.reports.charts import Chart, chart
+from secureflow.application.reports.figures import answer_told, figure, metrics_told
+from secureflow.application.reports.texts import translated
 from secureflow.kit.plain import shown
 
 _CURVES = ("loss", "auc", "accuracy")
@@ -56,7 +56,7 @@ def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dic
 def environment(*loaders: BaseLoader) -> Environment:
     """Return the template engine of the page; further loaders hold templates that extend it."""
     made = Environment(
-        loader=ChoiceLoader([*loaders, PackageLoader("secureflow.application")]),
+        loader=ChoiceLoader([*loaders, PackageLoader("secureflow.application.reports")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -20,6 +20,15 @@ from secureflow.application.access import (
     sees_work_of,
 )
 from secureflow.application.deeds import Deeds
+from secureflow.application.jobs.pricing import Price, price
+from secureflow.application.jobs.specs import Drafted, draft
+from secureflow.application.jobs.statistics import (
+    StatisticsPrice,
+    draft_statistics,
+    price_statistics,
+    with_price,
+)
+from secureflow.application.jobs.whereabouts import Whereabouts, parties_of, told
 from secureflow.application.ports import (
     Accountant,
     Begin,
@@ -29,25 +38,16 @@ from secureflow.application.ports import (
     Submission,
     UnitOfWork,
 )
-from secureflow.application.pricing import Price, price
 from secureflow.application.quotas import Quotas
-from secureflow.application.resuming import (
+from secureflow.application.running.resuming import (
     LEAF,
     already_finished,
     check_resumable,
     resumed,
     tries,
 )
-from secureflow.application.scripts import course_of, explain
-from secureflow.application.specs import Drafted, draft
-from secureflow.application.statistics import (
-    StatisticsPrice,
-    draft_statistics,
-    price_statistics,
-    with_price,
-)
+from secureflow.application.running.scripts import course_of, explain
 from secureflow.application.turns import Turns
-from secureflow.application.whereabouts import Whereabouts, parties_of, told
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, JobSummary

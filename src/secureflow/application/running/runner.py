@@ -26,16 +26,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, cast
 
-from secureflow.application.asking import Asking
-from secureflow.application.claims import Claims
-from secureflow.application.driving import Backoff, defect, passes
 from secureflow.application.listing import every
 from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
-from secureflow.application.recording import closes, pending_leaves
-from secureflow.application.replaying import Course, replay, tells_of_cancellation
-from secureflow.application.resuming import RESUMED
-from secureflow.application.waiting import SERVER as DRIVER
-from secureflow.application.windups import (
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.claims import Claims
+from secureflow.application.running.driving import Backoff, defect, passes
+from secureflow.application.running.recording import closes, pending_leaves
+from secureflow.application.running.replaying import Course, replay, tells_of_cancellation
+from secureflow.application.running.resuming import RESUMED
+from secureflow.application.running.waiting import SERVER as DRIVER
+from secureflow.application.running.windups import (
     WindUp,
     cancellation,
     decide,

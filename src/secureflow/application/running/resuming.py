@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from secureflow.application.windups import ends_without_script
+from secureflow.application.running.windups import ends_without_script
 from secureflow.domain.jobs import Job, JobState, check_transition
 from secureflow.kit.errors import SecureFlowError
 

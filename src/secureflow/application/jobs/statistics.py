@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from secureflow.application.ports import Accountant, UnitOfWork
-from secureflow.application.pricing import CEILING, check_ceiling, notes_on
-from secureflow.application.rosters import (
+from secureflow.application.jobs.pricing import CEILING, check_ceiling, notes_on
+from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
     check_smallest,
@@ -21,7 +20,8 @@ from secureflow.application.rosters import (
     roster_lines,
     spare_parties,
 )
-from secureflow.application.specs import Drafted
+from secureflow.application.jobs.specs import Drafted
+from secureflow.application.ports import Accountant, UnitOfWork
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.jobspecs import job_digest

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
-from secureflow.application.driving import done_afresh, goes_on_by_itself
 from secureflow.application.ports import Begin, Ledger
-from secureflow.application.scripts import retired
+from secureflow.application.running.driving import done_afresh, goes_on_by_itself
+from secureflow.application.running.scripts import retired
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import JSON, Script
 from secureflow.kit.errors import SecureFlowError

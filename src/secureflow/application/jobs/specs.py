@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secureflow.application.access import missing
-from secureflow.application.ports import UnitOfWork
-from secureflow.application.pricing import Price, notes_on, with_noise
-from secureflow.application.rosters import (
+from secureflow.application.jobs.pricing import Price, notes_on, with_noise
+from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
     check_smallest,
@@ -21,6 +20,7 @@ from secureflow.application.rosters import (
     roster_lines,
     spare_parties,
 )
+from secureflow.application.ports import UnitOfWork
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.charter import Charter
 from secureflow.domain.datasets import Dataset

@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from secureflow.application.asking import Asking
 from secureflow.application.ports import Courier, Ledger
+from secureflow.application.running.asking import Asking
 from secureflow.engines.ledger.setback import head_only
 from secureflow.engines.script import Ask
 from secureflow.kit.clock import Ticks

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from secureflow.application.asking import Asking
-from secureflow.application.driving import passes
 from secureflow.application.ports import Begin, Ledger
-from secureflow.application.recording import foreign_leaf
-from secureflow.application.recosigning import PATIENCE, Recosigning, anew
+from secureflow.application.running.asking import Asking
+from secureflow.application.running.driving import passes
+from secureflow.application.running.recording import foreign_leaf
+from secureflow.application.running.recosigning import PATIENCE, Recosigning, anew
 from secureflow.domain.jobs import Job
 from secureflow.engines.ledger.ends import FINISHED, End
 from secureflow.engines.ledger.leaves import leaf_from_json

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from secureflow.application.disclosure_texts import DISCLOSED
-from secureflow.application.statistics_texts import STATISTICS
+from secureflow.application.reports.disclosure_texts import DISCLOSED
+from secureflow.application.reports.statistics_texts import STATISTICS
 
 _SHARED: Final[dict[str, str]] = {
     # headings and labels

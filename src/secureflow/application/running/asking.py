@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from secureflow.application.disapprovals import disapproval
 from secureflow.application.ports import Courier, Request
-from secureflow.application.replies import checked_reply
+from secureflow.application.running.disapprovals import disapproval
+from secureflow.application.running.replies import checked_reply
 from secureflow.domain.errors import name_of
 from secureflow.engines.script import JSON, Ask
 from secureflow.kit.errors import InfrastructureError, SecureFlowError

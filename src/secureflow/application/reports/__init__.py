@@ -1,0 +1,1 @@
+"""A finished job's report: its page, charts, figures and texts."""
