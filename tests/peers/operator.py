@@ -33,11 +33,11 @@ from secureflow.demo.processes import stop_all
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.ids import new_id
 from secureflow.domain.specs import TrainingSpec, dump, parse, spec_digest
-from secureflow.engines.course.course import Course, JobContext, accusations
 from secureflow.engines.ledger.ends import SERVER
 from secureflow.engines.ledger.leaves import leaf_from_json, verify
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
+from secureflow.engines.run.run import Course, JobContext, accusations
 from secureflow.engines.script import ENCLAVE, Ask, Effect, Now, Publish, Record
 from secureflow.engines.training.federated import federated_training
 from secureflow.kit.canonical import canonical_bytes, sha256

@@ -18,7 +18,7 @@ from secureflow.domain.jobspecs import job_digest
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs import parse
 from secureflow.domain.statistics import StatisticsSpec
-from secureflow.engines.course.masked import model_binding
+from secureflow.engines.run.masked import model_binding
 from secureflow.engines.secagg import Client, Conductor
 from secureflow.engines.secagg.messages import Upload, pack
 from secureflow.engines.statistics import masked_values, slots, statistics_plan

@@ -20,8 +20,8 @@ from secureflow.agent import api
 from secureflow.demo.platform import Platform
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs import TrainingSpec, dump, spec_digest
-from secureflow.engines.course.course import cosigned_note
-from secureflow.engines.course.masked import model_binding
+from secureflow.engines.run.masked import model_binding
+from secureflow.engines.run.run import cosigned_note
 from secureflow.engines.secagg.messages import pack, unpack
 from secureflow.engines.training.federated import initial_model_digest
 from secureflow.kit.canonical import b64decode, b64encode

@@ -33,8 +33,8 @@ from secureflow.cli.told import (
 from secureflow.domain.charter import Charter, Member, compare
 from secureflow.domain.error_texts import CHINESE
 from secureflow.domain.errors import CATALOGUE
-from secureflow.engines.course.sealed import too_few_contributors
 from secureflow.engines.ledger.setback import Hold, set_back
+from secureflow.engines.run.sealed import too_few_contributors
 from secureflow.kit.crypto import SigningKey
 
 SOURCE = Path(secureflow.__file__).parent

@@ -12,8 +12,8 @@ import pytest
 
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.engines.training.export import ModelFile, model_digest
-from tests.unit.engines.course.test_ending import story
 from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, HONEST, JOB, LOG, STORY
+from tests.unit.engines.run.test_ending import story
 
 
 @pytest.fixture(name="files")

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from secureflow.application.running import scripts
 from secureflow.engines.script import Effect, effect_digest
 from secureflow.engines.secagg import client
-from tests.unit.engines.course.test_ending import COURSES, SILENT, play, world_of
+from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import World
 

@@ -44,7 +44,7 @@ from secureflow.domain.jobspecs import JobSpec, touches_data
 from secureflow.domain.specs import TrainingSpec
 from secureflow.domain.statistics import StatisticsSpec
 from secureflow.engines.closing import Vote
-from secureflow.engines.course.masked import model_binding
+from secureflow.engines.run.masked import model_binding
 from secureflow.engines.sealing import vector_manifest
 from secureflow.engines.secagg import Client, Plan
 from secureflow.engines.statistics import STAGE, masked_values

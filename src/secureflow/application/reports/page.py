@@ -31,7 +31,7 @@ _CURVES = ("loss", "auc", "accuracy")
 
 
 def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
-    """Return the HTML page of a report (the JSON of `engines.course.ending`).
+    """Return the HTML page of a report (the JSON of `engines.run.ending`).
 
     Args:
         report: the finished job's report; parts that it lacks are left out of the page.

@@ -125,7 +125,7 @@ class OverdueEnds:
         Raises:
             SecureFlowError: `leaf_forged`, `malformed_leaf`, `record_set_back`.
         """
-        from secureflow.engines.course.course import (  # NumPy loads with the first job
+        from secureflow.engines.run.run import (  # NumPy loads with the first job
             Course,
             JobContext,
             leaf_entries,

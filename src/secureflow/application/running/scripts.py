@@ -71,14 +71,14 @@ def _unknown(job: Job) -> SecureFlowError:
 
 def _training(job: Job) -> Script[dict[str, JSON]]:
     # NumPy loads with the first job: a server that only serves stays small.
-    from secureflow.engines.course.course import JobContext
+    from secureflow.engines.run.run import JobContext
     from secureflow.engines.training.federated import federated_training
 
     return federated_training(JobContext(job.id, parse(TrainingSpec, job.spec), **_facts(job)))
 
 
 def _statistics(job: Job) -> Script[dict[str, JSON]]:
-    from secureflow.engines.course.course import JobContext
+    from secureflow.engines.run.run import JobContext
     from secureflow.engines.statistics.script import federated_statistics
 
     return federated_statistics(JobContext(job.id, parse(StatisticsSpec, job.spec), **_facts(job)))

@@ -119,7 +119,7 @@ def leaves_pause(job: Job) -> bool:
 
 async def script_of(job: Job, end: WindUp, ledger: Ledger) -> Script[dict[str, Any]]:
     """Return a fresh script that ends the job."""
-    from secureflow.engines.course.windup import wind_up  # NumPy loads with the first job
+    from secureflow.engines.run.windup import wind_up  # NumPy loads with the first job
 
     leaves = await ledger.authors(job.id, end.size)
     error = SecureFlowError.from_json(end.error)

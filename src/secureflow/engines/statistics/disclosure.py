@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from secureflow.domain.statistics import StatisticsSpec
-from secureflow.engines.course.telling import Row, attack_rows, sight_rows, subtracting, sybils
+from secureflow.engines.run.telling import Row, attack_rows, sight_rows, subtracting, sybils
 from secureflow.engines.script import JSON
 
 _LOCAL = (

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from secureflow.domain.statistics import StatisticsSpec
-from secureflow.engines.course.beginning import begin
-from secureflow.engines.course.course import Course, JobContext, seconds_now
-from secureflow.engines.course.ending import abandon, report_of, succeed
-from secureflow.engines.course.masked import run_masked_round
-from secureflow.engines.course.renewing import renewing
-from secureflow.engines.course.sealed import Step
+from secureflow.engines.run.beginning import begin
+from secureflow.engines.run.ending import abandon, report_of, succeed
+from secureflow.engines.run.masked import run_masked_round
+from secureflow.engines.run.renewing import renewing
+from secureflow.engines.run.run import Course, JobContext, seconds_now
+from secureflow.engines.run.sealed import Step
 from secureflow.engines.script import JSON, Script, Tell
 from secureflow.engines.statistics.answers import answers
 from secureflow.engines.statistics.disclosure import attacks, disclosure

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from secureflow.domain.privacy import Privacy
 from secureflow.domain.specs import TrainingSpec
-from secureflow.engines.course.telling import Row, attack_rows, sight_rows, subtracting, sybils
 from secureflow.engines.preparation import federated_features
+from secureflow.engines.run.telling import Row, attack_rows, sight_rows, subtracting, sybils
 from secureflow.engines.script import JSON
 from secureflow.engines.training.private import noised_once
 

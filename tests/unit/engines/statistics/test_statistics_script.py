@@ -11,8 +11,8 @@ from peers.statistics import statistics_value
 from secureflow.domain.jobspecs import job_digest
 from secureflow.domain.specs import parse
 from secureflow.domain.statistics import StatisticsSpec
-from secureflow.engines.course.course import JobContext
 from secureflow.engines.ledger.notes import cosign
+from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import AGGREGATOR, effect_digest
 from secureflow.engines.secagg import Client, Opened, open_sum
 from secureflow.engines.statistics import (
@@ -74,7 +74,7 @@ class StatisticsWorld(World):
         return {"advances": {"statistics": b64encode(frame)}}
 
     def party_mask(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
-        from secureflow.engines.course.masked import model_binding
+        from secureflow.engines.run.masked import model_binding
 
         assert (body["round"], body["stage"]) == (1, "statistics")
         assert (body["model"], body["moments"], body["steps"]) == (None, None, [])

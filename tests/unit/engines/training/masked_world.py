@@ -22,8 +22,8 @@ from secureflow.application.running.aggregation import Aggregation
 from secureflow.enclave.masked import MaskedAccumulator
 from secureflow.enclave.models import GlobalModel
 from secureflow.engines.closing import Certificate
-from secureflow.engines.course.masked import model_binding
 from secureflow.engines.ledger.notes import cosign
+from secureflow.engines.run.masked import model_binding
 from secureflow.engines.script import AGGREGATOR, Ask, Effect
 from secureflow.engines.sealing import Release, tensor_digest
 from secureflow.engines.secagg import Client, Opened, messages

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secureflow.engines.course import admission
-from secureflow.engines.course.course import Course, accusations
 from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
+from secureflow.engines.run import admission
+from secureflow.engines.run.run import Course, accusations
 from secureflow.engines.script import ENCLAVE, Record, effect_digest
 from secureflow.kit.errors import SecureFlowError
 

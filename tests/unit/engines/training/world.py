@@ -24,13 +24,13 @@ from secureflow.engines.closing import (
     round_context,
     verify_certificate,
 )
-from secureflow.engines.course.course import JobContext
 from secureflow.engines.ledger.bundle_format import BundleEntry, bundle_json
 from secureflow.engines.ledger.ends import FINISHED, SERVER, End, finished_document
 from secureflow.engines.ledger.leaves import Leaf, commitment, leaf_from_json, parse_leaf, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, parse_note, sign_checkpoint
 from secureflow.engines.ledger.witness import quorum_of
+from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import (
     ENCLAVE,
     Ask,

@@ -13,7 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from secureflow.engines.course.course import (
+from secureflow.engines.ledger.ends import CLOSED, End, closed_document
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.ledger.witness import quorum_of
+from secureflow.engines.run.run import (
     Course,
     accusations,
     cosigned_note,
@@ -22,9 +25,6 @@ from secureflow.engines.course.course import (
     take_leaves_left,
     tell_dropouts,
 )
-from secureflow.engines.ledger.ends import CLOSED, End, closed_document
-from secureflow.engines.ledger.notes import parse_note
-from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Script
 from secureflow.kit.errors import SecureFlowError
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from secureflow.domain.specs import dump
-from secureflow.engines.course.course import ENCLAVE_GONE, Course, record, take_leaves
+from secureflow.engines.run.run import ENCLAVE_GONE, Course, record, take_leaves
 from secureflow.engines.script import ENCLAVE, JSON, Ask, Script, Tell
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError

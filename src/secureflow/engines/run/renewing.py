@@ -16,8 +16,8 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from secureflow.domain.specs import dump
-from secureflow.engines.course.admission import check_approval
-from secureflow.engines.course.course import Course, seconds_now, take_leaves
+from secureflow.engines.run.admission import check_approval
+from secureflow.engines.run.run import Course, seconds_now, take_leaves
 from secureflow.engines.script import JSON, Ask, Effect, Script, Tell
 from secureflow.kit.errors import SecureFlowError
 

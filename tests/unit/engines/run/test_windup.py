@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from secureflow.domain.specs import dump
-from secureflow.engines.course.windup import wind_up
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.ledger.ends import CLOSED
 from secureflow.engines.ledger.leaves import parse_leaf
+from secureflow.engines.run.windup import wind_up
 from secureflow.engines.script import AGGREGATOR, ENCLAVE, Ask, Effect, Script
 from secureflow.engines.statistics.script import federated_statistics
 from secureflow.engines.training.federated import federated_training
 from secureflow.kit.errors import SecureFlowError
-from tests.unit.engines.course.test_ending import SILENT, world_of
+from tests.unit.engines.run.test_ending import SILENT, world_of
 from tests.unit.engines.statistics.test_statistics_script import StatisticsWorld
 from tests.unit.engines.training.world import JOB, World
 

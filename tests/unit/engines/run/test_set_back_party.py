@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from secureflow.engines.ledger.leaves import leaf_from_json
-from tests.unit.engines.course.test_ending import ended, world_of
+from tests.unit.engines.run.test_ending import ended, world_of
 from tests.unit.engines.training.world import World
 
 

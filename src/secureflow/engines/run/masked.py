@@ -20,7 +20,7 @@ from typing import Any
 
 from secureflow.domain.specs import dump
 from secureflow.engines.closing import Certificate
-from secureflow.engines.course.course import (
+from secureflow.engines.run.run import (
     ENCLAVE_GONE,
     Course,
     accusations,
@@ -28,7 +28,7 @@ from secureflow.engines.course.course import (
     take_cosignatures,
     witness_first_votes,
 )
-from secureflow.engines.course.sealed import (
+from secureflow.engines.run.sealed import (
     Step,
     bring_again,
     readmit,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from secureflow.domain.specs import closes
-from secureflow.engines.course.course import Course, JobContext
-from secureflow.engines.course.ending import abandon
 from secureflow.engines.ledger.ends import SERVER, End
+from secureflow.engines.run.ending import abandon
+from secureflow.engines.run.run import Course, JobContext
 from secureflow.engines.script import JSON, Script
 from secureflow.kit.errors import SecureFlowError
 

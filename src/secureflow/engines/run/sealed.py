@@ -23,8 +23,8 @@ from secureflow.engines.closing import (
     round_context,
     verify_certificate,
 )
-from secureflow.engines.course.admission import admit
-from secureflow.engines.course.course import (
+from secureflow.engines.run.admission import admit
+from secureflow.engines.run.run import (
     ENCLAVE_GONE,
     Course,
     enclave_lost,

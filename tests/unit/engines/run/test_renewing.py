@@ -9,11 +9,11 @@ import pytest
 
 from secureflow.application.running import recording
 from secureflow.application.running.resuming import LEAF
-from secureflow.engines.course.renewing import MAX_RENEWALS
 from secureflow.engines.ledger.bundle import verify_bundle
+from secureflow.engines.run.renewing import MAX_RENEWALS
 from secureflow.engines.script import ENCLAVE, Ask, Effect
 from secureflow.kit.errors import SecureFlowError
-from tests.unit.engines.course.test_ending import play, world_of
+from tests.unit.engines.run.test_ending import play, world_of
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import JOB, ORIGIN, Crash, World, drive
 

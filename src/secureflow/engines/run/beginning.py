@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from secureflow.engines.course.admission import admit, ask_consent
-from secureflow.engines.course.course import (
+from secureflow.engines.run.admission import admit, ask_consent
+from secureflow.engines.run.masked import set_up
+from secureflow.engines.run.run import (
     Course,
     record,
     seconds_now,
     tell_dropouts,
     witness_by_charter,
 )
-from secureflow.engines.course.masked import set_up
 from secureflow.engines.script import JSON, Move, Script
 from secureflow.engines.secagg import Plan
 
