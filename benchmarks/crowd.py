@@ -28,7 +28,8 @@ from secureflow.agent.edge.main import serve
 from secureflow.agent.settings import AgentSettings
 from secureflow.demo.processes import Process
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs import TrainingSpec, parse
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.models import model_family
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging

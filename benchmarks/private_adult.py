@@ -30,9 +30,9 @@ from secureflow.demo.data import (
 )
 from secureflow.demo.platform import Platform
 from secureflow.demo.scores import score
-from secureflow.domain.privacy import Placement, Privacy
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs import TrainingPlan
+from secureflow.domain.specs.privacy import Placement, Privacy
+from secureflow.domain.specs.training import TrainingPlan
 from secureflow.sdk import Client, JobRequest
 
 ROWS = 32_561

@@ -21,7 +21,8 @@ from benchmarks.floor import floor_seconds
 from benchmarks.processes import cpu_seconds, loopback_bytes, peak_mb, status_kb
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent, verify_ledger
-from secureflow.domain.specs import Limits, ModelSpec, TrainingPlan
+from secureflow.domain.specs.base import Limits
+from secureflow.domain.specs.training import ModelSpec, TrainingPlan
 from secureflow.sdk import JobRequest
 
 WARM_UP = 2

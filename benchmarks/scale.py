@@ -31,7 +31,8 @@ from benchmarks.hosted import Hosted
 from benchmarks.probes import Probes
 from benchmarks.processes import Usage, peak_mb, usage
 from benchmarks.wire import carried
-from secureflow.domain.specs import Limits, ModelSpec, Protection, TrainingPlan
+from secureflow.domain.specs.base import Limits, Protection
+from secureflow.domain.specs.training import ModelSpec, TrainingPlan
 from secureflow.sdk import AsyncClient, JobRequest
 
 JSON = Any

@@ -17,7 +17,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import Contributor
+from secureflow.domain.specs.base import Contributor
 from secureflow.engines.secagg import Aggregator, Client, Encoding, Plan
 from secureflow.kit.crypto import SigningKey
 

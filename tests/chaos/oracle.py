@@ -14,8 +14,8 @@ from typing import Any
 from secureflow.domain.charter import Charter
 from secureflow.domain.errors import CATALOGUE
 from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.quorum import quorum_of
 from secureflow.engines.ledger.bundle import verify_bundle
-from secureflow.engines.ledger.witness import quorum_of
 from tests.chaos.platform import BUDGET
 from tests.chaos.schedules import CANCEL, Schedule
 

@@ -20,10 +20,11 @@ from secureflow.agent.record.store import Store
 from secureflow.demo.platform import MODULE, Platform, free_ports
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.noise import NoiseWish
-from secureflow.domain.privacy import Privacy
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs import FeatureSpec, Limits, Release, TrainingPlan, parse
-from secureflow.domain.statistics import StatisticsLimits
+from secureflow.domain.specs.base import Limits, parse
+from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.statistics import StatisticsLimits
+from secureflow.domain.specs.training import FeatureSpec, Release, TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client, JobRequest, StatisticsRequest
 from tests.chaos import schedules as s

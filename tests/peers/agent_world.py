@@ -25,7 +25,8 @@ from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.policies import Policy
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs import TrainingSpec, dump, parse, spec_digest
+from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.attestation import Evidence, runtime_data
 from secureflow.engines.closing import round_context
 from secureflow.engines.ledger.leaves import leaf_from_json

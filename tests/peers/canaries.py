@@ -20,7 +20,8 @@ from peers.private_jobs import PARTIES, private_value
 
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.agent.compute.derivation import training_seed
-from secureflow.domain.specs import TrainingSpec, parse
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel
 from secureflow.enclave.rounds import _accumulator
 from secureflow.engines.privacy.audit import best_threshold, count, epsilon_lower_bound

@@ -15,7 +15,8 @@ from peers.links import Pki, now
 
 from secureflow.adapters.link import CredentialFiles, Source, Uplink, UplinkServer
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
-from secureflow.domain.specs import TrainingSpec, dump, parse, spec_digest
+from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.worker import Worker
 from secureflow.engines.attestation import parse_evidence
 from secureflow.engines.closing import Question, Vote, cast_vote, certify, round_context

@@ -32,7 +32,8 @@ from secureflow.demo.platform import TRUST_DOMAIN, Platform
 from secureflow.demo.processes import stop_all
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.ids import new_id
-from secureflow.domain.specs import TrainingSpec, dump, parse, spec_digest
+from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.ledger.ends import SERVER
 from secureflow.engines.ledger.leaves import leaf_from_json, verify
 from secureflow.engines.ledger.merkle import MemoryTree

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import TrainingSpec, parse
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.crypto import SigningKey
 
 PARTIES = ("bank-a", "bank-b", "bank-c", "bank-d")

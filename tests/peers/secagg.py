@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from secureflow.domain.specs import Contributor
+from secureflow.domain.specs.base import Contributor
 from secureflow.engines.secagg import Aggregator, Client, Encoding, Metric, Plan
 from secureflow.kit.crypto import SigningKey
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from peers.secagg import MODEL, Table
 
+from secureflow.domain.quorum import colluders_of
 from secureflow.engines.closing import Certificate, Question, cast_vote
-from secureflow.engines.secagg import colluders, messages
+from secureflow.engines.secagg import messages
 from secureflow.engines.secagg.framing import Kind, decode_frame
 from secureflow.engines.secagg.guards import STAGE
 from secureflow.engines.secagg.masks import add_masks, pair_key, self_key
@@ -40,7 +41,7 @@ class Adversary:
         self.table = table
         self.plan = table.plan
         size = len(table.names)
-        self.own = table.names[size - colluders(size) :]
+        self.own = table.names[size - colluders_of(size) :]
         self.honest = table.names[: size - len(self.own)]
         self.contexts: dict[str, Context] = {}
         self.vectors: dict[tuple[str, str], np.ndarray] = {}

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from secureflow.domain.specs import parse
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.statistics import OwnBounds
 from secureflow.kit.canonical import b64encode
 

@@ -14,10 +14,9 @@ import numpy as np
 from peers.agent_world import JOB, ME, World
 
 from secureflow.agent.settings import AgentSettings
-from secureflow.domain.jobspecs import job_digest
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs import parse
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.masked import model_binding
 from secureflow.engines.secagg import Client, Conductor
 from secureflow.engines.secagg.messages import Upload, pack
@@ -101,7 +100,7 @@ class TallyWorld(World):
         self.vectors = Vectors(self)
         self.privacy = self.privacy or BUDGET
         super().__post_init__()
-        self.digest = job_digest(self.spec)
+        self.digest = spec_digest(self.spec)
         self.worker: Any = self.counting
         self.plan = statistics_plan(self.spec, JOB, self.digest)
         self.conductor = Conductor(self.plan)

@@ -15,7 +15,8 @@ import pytest
 from secureflow.demo.data import adult_study
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import play
-from secureflow.domain.specs import Limits, ModelSpec, Quantisation, Release
+from secureflow.domain.specs.base import Limits, Quantisation
+from secureflow.domain.specs.training import ModelSpec, Release
 from secureflow.kit.errors import SecureFlowError
 from tests.nursery import Born
 from tests.survival.world import await_end, check_story, platform, rehearsal, verified

@@ -22,7 +22,7 @@ from secureflow.demo.data import LABEL, columns_of
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent
 from secureflow.demo.processes import stop_all
-from secureflow.domain.specs import Release, Resume, TrainingPlan
+from secureflow.domain.specs.training import Release, Resume, TrainingPlan
 from secureflow.engines.preparation import split_validation
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import AsyncClient

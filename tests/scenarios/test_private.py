@@ -17,9 +17,10 @@ import pytest
 from secureflow.agent import api
 from secureflow.demo.data import private_features
 from secureflow.demo.platform import Platform
-from secureflow.domain.privacy import AdaptiveClipping, Privacy
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs import Limits, TrainingPlan
+from secureflow.domain.specs.base import Limits
+from secureflow.domain.specs.privacy import AdaptiveClipping, Privacy
+from secureflow.domain.specs.training import TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import JobRequest
 from tests.survival.points import Arming

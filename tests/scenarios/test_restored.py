@@ -19,9 +19,9 @@ from secureflow.demo.data import private_features
 from secureflow.demo.platform import Platform
 from secureflow.demo.processes import stop_all
 from secureflow.domain.jobs import Job
-from secureflow.domain.privacy import Privacy
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs import TrainingPlan
+from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.training import TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import JobRequest
 from secureflow.server.backup import back_up

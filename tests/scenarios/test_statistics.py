@@ -21,8 +21,8 @@ from secureflow.demo.platform import Platform
 from secureflow.domain.jobs import Job
 from secureflow.domain.noise import NoiseWish
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs import dump
-from secureflow.domain.statistics import StatisticsLimits
+from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.statistics import StatisticsLimits
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import StatisticsRequest, query
 from tests.nursery import Born

@@ -14,7 +14,7 @@ import pytest
 from peers.agent_world import JOB, ME, World
 
 from secureflow.agent.verbs.accusations import ACCUSING, accuse, culprits
-from secureflow.domain.specs import dump, spec_digest
+from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
 from secureflow.kit.canonical import canonical_bytes, sha256
 from secureflow.kit.errors import SecureFlowError

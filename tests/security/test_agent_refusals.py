@@ -15,7 +15,7 @@ from peers.agent_world import ALLOW, JOB, ME, NOW, ORIGIN, World
 
 from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.agent.witness import witness
-from secureflow.domain.specs import dump, spec_digest
+from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
 from secureflow.engines.ledger.witness import fraud_proof

@@ -24,8 +24,9 @@ from secureflow.application.running.replies import checked_reply
 from secureflow.cli import console, texts, watching
 from secureflow.domain.charter import Member, SignedCharter
 from secureflow.domain.schemas import ColumnConfig
-from secureflow.domain.specs import TrainingSpec, parse
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit import logging as logs
 from secureflow.kit import plain
 from secureflow.kit.errors import SecureFlowError

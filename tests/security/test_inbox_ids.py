@@ -26,8 +26,7 @@ from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.schema import MIGRATIONS
 from secureflow.agent.record.store import Store
 from secureflow.cli.decision import asked, screen
-from secureflow.domain.jobspecs import job_digest
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.kit.errors import SecureFlowError
 
 PATIENCE = 30.0
@@ -49,7 +48,7 @@ def evil(world: World) -> dict[str, Any]:
 
 def evil_body(world: World, job: str = JOB, **more: Any) -> dict[str, Any]:
     spec = evil(world)
-    digest = job_digest(world.make_spec(purpose="sell the customers", name="credit"))
+    digest = spec_digest(world.make_spec(purpose="sell the customers", name="credit"))
     return {"job": job, "digest": digest, "spec": spec, "expires": NOW + 86_400, **more}
 
 

@@ -19,7 +19,8 @@ from peers.operator import Operator, Run, operating, refusal
 from secureflow.agent import api
 from secureflow.demo.platform import Platform
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs import TrainingSpec, dump, spec_digest
+from secureflow.domain.specs.base import dump, spec_digest
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.masked import model_binding
 from secureflow.engines.run.run import cosigned_note
 from secureflow.engines.secagg.messages import pack, unpack

@@ -11,7 +11,7 @@ from peers.agent_world import JOB, ME, NOW, World
 
 from secureflow.agent.owner.inbox import RENEWAL
 from secureflow.agent.record.records import InboxItem
-from secureflow.domain.specs import dump, spec_digest
+from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError

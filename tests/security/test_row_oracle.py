@@ -33,10 +33,11 @@ from peers.tally_world import TallyWorld
 from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.agent.compute.columns import check_columns
 from secureflow.agent.compute.worker import Worker
-from secureflow.domain.jobspecs import JobSpec, check_spec, job_digest, parse_spec
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
-from secureflow.domain.specs import TrainingSpec, dump
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.base import dump, spec_digest
+from secureflow.domain.specs.kinds import JobSpec, check_spec, parse_spec
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.rounds import _private_accumulator
 from secureflow.engines.secagg.encoding import encode
 from secureflow.engines.statistics import LIMIT, masked_values, slots, statistics_plan
@@ -204,7 +205,7 @@ def train(spec: TrainingSpec, model: np.ndarray, directory: Path) -> Callable[[S
 def leave(spec: TrainingSpec, stage: Any, delta: Any, sums: Any, seeds: int) -> None:
     """What the update meets on its way out: the ring, or the fold of the enclave."""
     if spec.masked:
-        plan = masked_plan(spec, "job_1", job_digest(spec), stage)
+        plan = masked_plan(spec, "job_1", spec_digest(spec), stage)
         given = masked_parts(spec, stage, plan, delta, sums)
         ring = np.zeros(plan.encoding.slots, plan.ring)
         encode(plan.encoding, given.values, given.weight, given.metrics, given.noise, ring)
@@ -223,7 +224,7 @@ def count(spec: StatisticsSpec) -> Callable[[Seen], None]:
         sums = seen.ask("statistics")["sums"]
         whole = all(type(one) is int and abs(one) <= LIMIT for one in sums)
         seen.tell((len(sums), len(sums) == slots(spec), whole))
-        plan = statistics_plan(spec, "job_1", job_digest(spec))
+        plan = statistics_plan(spec, "job_1", spec_digest(spec))
         ring = np.zeros(plan.encoding.slots, plan.ring)
         encode(plan.encoding, masked_values(np.array(sums, np.int64)), 1, {}, None, ring)
 

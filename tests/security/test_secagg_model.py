@@ -21,9 +21,10 @@ from hypothesis.stateful import (
 from peers.secagg import MODEL, OTHER_MODEL, Table
 from peers.secagg_adversary import Adversary
 
+from secureflow.domain.quorum import colluders_of
 from secureflow.engines import closing
 from secureflow.engines.closing import Question
-from secureflow.engines.secagg import colluders, guards
+from secureflow.engines.secagg import guards
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -35,7 +36,7 @@ class MaliciousServer(RuleBasedStateMachine):
     @initialize(parties=st.sampled_from([3, 4, 5, 6, 7]))
     def job(self, parties: int) -> None:
         self.server = Adversary(Table(parties, dim=1))
-        self.floor = self.server.plan.threshold - colluders(parties)
+        self.floor = self.server.plan.threshold - colluders_of(parties)
 
     def _some(self, data: st.DataObject, names: list[str]) -> list[str]:
         """Mostly everybody or nearly so, else anybody."""

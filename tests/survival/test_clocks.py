@@ -17,7 +17,7 @@ from secureflow.agent.edge.doctor import examine
 from secureflow.cli import doctor as people
 from secureflow.demo.platform import Platform
 from secureflow.domain.jobs import Job
-from secureflow.domain.specs import ModelSpec
+from secureflow.domain.specs.training import ModelSpec
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client, Profile
 from tests.survival.clocked import STALL

@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from secureflow.demo.platform import Platform
-from secureflow.domain.specs import TrainingPlan
+from secureflow.domain.specs.training import TrainingPlan
 from tests.conftest import demand_postgres
 from tests.contract.database import postgres
 from tests.contract.database.postgres import Cluster

@@ -22,7 +22,7 @@ from secureflow.demo.data import PURPOSE
 from secureflow.demo.platform import Platform
 from secureflow.domain.noise import NoiseWish
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs import Release, TrainingPlan
+from secureflow.domain.specs.training import Release, TrainingPlan
 from secureflow.sdk import StatisticsRequest, query
 from tests.nursery import ALONE
 from tests.survival.points import Arming

@@ -17,7 +17,7 @@ import pytest
 
 from secureflow.demo.data import demo_features
 from secureflow.demo.platform import Platform
-from secureflow.domain.specs import TrainingPlan
+from secureflow.domain.specs.training import TrainingPlan
 from tests.survival.listening import HEARD, LEAK
 from tests.survival.world import await_end, platform, training
 

@@ -13,7 +13,7 @@ import pytest
 
 from secureflow.agent import api
 from secureflow.demo.platform import Platform
-from secureflow.domain.specs import TrainingPlan
+from secureflow.domain.specs.training import TrainingPlan
 from tests.peers.clocks import Clocks
 from tests.survival.world import await_end, own_entries, platform, training, verified
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from secureflow.demo.platform import Platform
-from secureflow.domain.specs import TrainingPlan
+from secureflow.domain.specs.training import TrainingPlan
 from tests.survival.points import Arming, deaths
 from tests.survival.world import check_story, platform, run_under, training
 

@@ -30,9 +30,9 @@ from secureflow.agent import api
 from secureflow.demo.data import dataset_config, demo_features, split_silos
 from secureflow.demo.platform import Platform
 from secureflow.domain.noise import NoiseWish
-from secureflow.domain.privacy import Privacy
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs import TrainingPlan
+from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.training import TrainingPlan
 from secureflow.sdk import Client, JobRequest, StatisticsRequest
 from secureflow.sdk.queries import query
 

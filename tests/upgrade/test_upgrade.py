@@ -20,7 +20,7 @@ from secureflow.agent import api
 from secureflow.demo.data import demo_features
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.jobs import Job
-from secureflow.domain.specs import TrainingPlan
+from secureflow.domain.specs.training import TrainingPlan
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import FILE

@@ -20,7 +20,7 @@ from secureflow.agent.references import (
     TdxReference,
 )
 from secureflow.domain.schemas import DatasetConfig, check_dataset
-from secureflow.domain.specs import Protection, Slug
+from secureflow.domain.specs.base import Protection, Slug
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import HostPort
 from secureflow.kit.logging import Form, Level

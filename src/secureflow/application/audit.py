@@ -16,11 +16,11 @@ from secureflow.application.membership import CURRENT
 from secureflow.application.ports import Begin, Ledger, LogEntry, UnitOfWork
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.jobs import Job
+from secureflow.domain.quorum import quorum_of
 from secureflow.engines.ledger.ends import CLOSED, SERVER
 from secureflow.engines.ledger.gaps import CONTINUED
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.notes import parse_note
-from secureflow.engines.ledger.witness import quorum_of
 from secureflow.kit.errors import SecureFlowError
 
 Recosign = Callable[[str, Sequence[str]], Awaitable[None]]

@@ -29,7 +29,7 @@ from secureflow.application.quotas import Quotas
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.ids import new_id
 from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
-from secureflow.domain.specs import STRICT, Digest, Slug, parse
+from secureflow.domain.specs.base import STRICT, Digest, Slug, parse
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError

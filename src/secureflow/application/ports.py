@@ -18,7 +18,7 @@ from secureflow.domain.models import Model
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.policies import Decision
 from secureflow.domain.projects import Project
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.users import Token, User
 from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.setback import Hold

@@ -15,7 +15,7 @@ from secureflow.application.listing import every
 from secureflow.application.ports import UnitOfWork
 from secureflow.domain.jobs import JobState
 from secureflow.domain.projects import Project
-from secureflow.domain.specs import STRICT
+from secureflow.domain.specs.base import STRICT
 from secureflow.kit.errors import SecureFlowError
 
 Limit = Annotated[int, Field(ge=1, le=1_000_000)]

@@ -20,7 +20,7 @@ from secureflow.kit.plain import shown
 
 if TYPE_CHECKING:
     from secureflow.agent.record.records import InboxItem
-    from secureflow.domain.jobspecs import JobSpec
+    from secureflow.domain.specs.kinds import JobSpec
 
 JSON = Any
 WIDTH, LINES = 80, 22
@@ -114,7 +114,7 @@ def _fit(shown: list[_Field], lines: int) -> None:
 
 def _rows(request: Asked) -> Iterator[tuple[str, str, int]]:
     """Yield label, text, and how many lines of it are shown in any case."""
-    from secureflow.domain.jobspecs import parse_spec
+    from secureflow.domain.specs.kinds import parse_spec
 
     item = request.item
     here = request.told.get("here") or {}
@@ -149,7 +149,7 @@ def _reason(why: str) -> str:
 
 
 def _task(spec: JobSpec) -> str:
-    from secureflow.domain.specs import TrainingSpec
+    from secureflow.domain.specs.training import TrainingSpec
 
     if isinstance(spec, TrainingSpec):
         family, rounds = spec.model.family, spec.plan.rounds
@@ -189,7 +189,7 @@ def _differing(bounds: Iterable[str]) -> str:
 
 
 def _leaving(spec: JobSpec) -> str:
-    from secureflow.domain.specs import TrainingSpec
+    from secureflow.domain.specs.training import TrainingSpec
 
     if not isinstance(spec, TrainingSpec):
         return t("noised sums of each query, masked; only their total can be opened")
@@ -205,10 +205,10 @@ def _leaving(spec: JobSpec) -> str:
 
 
 def _parties(spec: JobSpec) -> str:
-    from secureflow.engines.closing import threshold
+    from secureflow.domain.quorum import threshold_of
 
     parties = len(spec.roster)
-    least = max(threshold(parties), spec.min_contributors)
+    least = max(threshold_of(parties), spec.min_contributors)
     names = ", ".join(spec.parties)
     return t("every sum is over at least {least} of {count}: {names}",
              least=least, count=parties, names=names)  # fmt: skip
@@ -240,7 +240,7 @@ def _privacy(spec: JobSpec, item: InboxItem, here: Mapping[str, JSON]) -> str:
 
 
 def _sights(spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:
-    from secureflow.domain.specs import TrainingSpec
+    from secureflow.domain.specs.training import TrainingSpec
     from secureflow.engines.statistics.disclosure import disclosure as of_statistics
     from secureflow.engines.training.disclosure import disclosure as of_training
 

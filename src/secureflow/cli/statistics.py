@@ -60,7 +60,7 @@ def statistics(
     """Ask for statistics."""
     from secureflow.cli.watching import follow
     from secureflow.domain.noise import NoiseWish
-    from secureflow.domain.specs import parse
+    from secureflow.domain.specs.base import parse
     from secureflow.sdk import StatisticsRequest
     from secureflow.sdk.queries import queries
 

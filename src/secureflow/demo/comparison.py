@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from secureflow.demo.scores import Gain, Score, auc, gain, score
 from secureflow.demo.study import Columns, Study, columns_of
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import (
     Moments,
     design_matrix,

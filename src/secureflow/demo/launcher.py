@@ -29,7 +29,7 @@ from secureflow.demo.play import Outcome, play
 from secureflow.demo.processes import kill_group
 from secureflow.demo.screen import Screen
 from secureflow.demo.words import Language, Words
-from secureflow.domain.specs import Protection
+from secureflow.domain.specs.base import Protection
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.installing import here
 from secureflow.kit.pki import write_private

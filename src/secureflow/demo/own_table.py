@@ -36,7 +36,7 @@ from secureflow.demo.study import (
 )
 from secureflow.demo.words import Words
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
-from secureflow.domain.specs import (
+from secureflow.domain.specs.training import (
     CategoricalFeature,
     FeatureSpec,
     Label,

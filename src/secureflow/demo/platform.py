@@ -22,7 +22,7 @@ from secureflow.agent import api
 from secureflow.demo.processes import Process, stop_all
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.domain.users import Role
 from secureflow.enclave.enrol import enrol as enrol_enclave
 from secureflow.kit.errors import SecureFlowError

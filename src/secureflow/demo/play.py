@@ -22,7 +22,7 @@ from secureflow.demo.platform import Platform
 from secureflow.demo.study import Study
 from secureflow.demo.words import Language
 from secureflow.domain.charter import SignedCharter
-from secureflow.domain.specs import Protection
+from secureflow.domain.specs.base import Protection
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.training.export import ModelFile, model_digest
 from secureflow.kit.errors import SecureFlowError

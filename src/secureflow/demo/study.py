@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from secureflow.demo.shares import cut
 from secureflow.demo.words import Words
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs import FeatureSpec, TrainingPlan
+from secureflow.domain.specs.training import FeatureSpec, TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 
 BINS = 24

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from secureflow.domain.specs import STRICT
-from secureflow.domain.statistics import Sharing
+from secureflow.domain.specs.base import STRICT
+from secureflow.domain.specs.statistics import Sharing
 
 
 @dataclass(frozen=True)

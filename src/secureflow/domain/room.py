@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from secureflow.domain.jobspecs import JobSpec
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.kinds import JobSpec
+from secureflow.domain.specs.training import TrainingSpec
 
 _FLOAT32: Final = 4
 _SLOT: Final = 8

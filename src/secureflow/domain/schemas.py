@@ -13,7 +13,7 @@ from pydantic import Field
 
 from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
-from secureflow.domain.specs import STRICT, Category, Column, Slug
+from secureflow.domain.specs.base import STRICT, Category, Column, Slug
 from secureflow.kit.errors import SecureFlowError
 
 ColumnType = Literal["number", "category", "text"]

@@ -12,7 +12,7 @@ import asyncio
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import Blobs, GlobalModel
 from secureflow.enclave.plans import Plan
 from secureflow.engines.secagg import Opened, open_sum

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.domain.specs import TrainingSpec, check, parse, spec_digest
-from secureflow.engines.closing import threshold
+from secureflow.domain.quorum import threshold_of
+from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training_rules import check
 from secureflow.engines.sealing import Binding, parse_recipient, update_manifest, vector_manifest
 from secureflow.engines.training.encodings import masked_plan
 from secureflow.engines.training.models import Stage, update_layout
@@ -98,7 +100,7 @@ class Plan:
     def fewest(self, survivors: tuple[str, ...]) -> int:
         """Return how many contributors a release to these survivors needs at least."""
         accepted = (self.approved.get(party, 0) for party in survivors)
-        return max(threshold(len(self.spec.roster)), self.spec.min_contributors, *accepted)
+        return max(threshold_of(len(self.spec.roster)), self.spec.min_contributors, *accepted)
 
     def binding(self, step: Step, party: str, *, model: str, evidence: str) -> Binding:
         """Return what this party's update of this step must be bound to."""
@@ -135,7 +137,7 @@ def verify_plan(body: Mapping[str, JSON], now: int) -> Plan:
         party: _approval(party, approval, job=job, spec=spec, digest=digest, now=now)
         for party, approval in approvals.items()
     }
-    needed = max(threshold(len(spec.roster)), spec.min_contributors)
+    needed = max(threshold_of(len(spec.roster)), spec.min_contributors)
     if len(approved) < needed:
         raise SecureFlowError(
             "approvals_missing",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from secureflow.domain.privacy import MAX_COORDINATE
+from secureflow.domain.specs.privacy import MAX_COORDINATE
 from secureflow.enclave.masked import MaskedAccumulator
 from secureflow.enclave.plans import Plan, Step
 from secureflow.engines.closing import Certificate, round_context, verify_certificate

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from secureflow.domain.jobspecs import JobSpec
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.kinds import JobSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.secagg import Plan
 from secureflow.engines.statistics import STAGE, statistics_plan
 from secureflow.engines.training import encodings

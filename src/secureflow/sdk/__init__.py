@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from secureflow.domain.noise import NoiseWish
-from secureflow.domain.privacy import Privacy
-from secureflow.domain.specs import Protection, TrainingPlan
+from secureflow.domain.specs.base import Protection
+from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.training import TrainingPlan
 from secureflow.sdk.client import AsyncClient, Client
 from secureflow.sdk.events import Event
 from secureflow.sdk.profile import Profile, load_profile, save_profile

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import ValidationError
 
-from secureflow.domain.specs import adapter
+from secureflow.domain.specs.base import adapter
 from secureflow.domain.texts import STORED
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.calls import Page

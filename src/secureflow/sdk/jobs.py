@@ -11,9 +11,10 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.domain.jobs import Job, JobSummary, UnsuccessfulJobError
 from secureflow.domain.noise import NoiseWish
-from secureflow.domain.privacy import Privacy
-from secureflow.domain.specs import Protection, TrainingPlan, dump, parse
-from secureflow.domain.statistics import StatisticsQuery
+from secureflow.domain.specs.base import Protection, dump, parse
+from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.statistics import StatisticsQuery
+from secureflow.domain.specs.training import TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, get_args
 
-from secureflow.domain.specs import parse
-from secureflow.domain.statistics import Measure, StatisticsQuery
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.statistics import Measure, StatisticsQuery
 from secureflow.kit.errors import SecureFlowError
 
 _OPTIONS: Final = {"by": "by", "bins": "bins", "q": "quantiles", "name": "name"}

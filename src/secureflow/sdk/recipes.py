@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
-from secureflow.domain.specs import CategoricalFeature, FeatureSpec, Label, NumericFeature
+from secureflow.domain.specs.training import CategoricalFeature, FeatureSpec, Label, NumericFeature
 from secureflow.kit.errors import SecureFlowError
 
 

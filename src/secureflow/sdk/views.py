@@ -6,18 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from secureflow.domain.noise import NoiseWish
-from secureflow.domain.privacy import Privacy
-from secureflow.domain.specs import (
-    FeatureSpec,
-    Limits,
-    ModelSpec,
-    Protection,
-    Quantisation,
-    Release,
-    Resume,
-    TrainingPlan,
-)
-from secureflow.domain.statistics import StatisticsLimits, StatisticsQuery
+from secureflow.domain.specs.base import Limits, Protection, Quantisation
+from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.statistics import StatisticsLimits, StatisticsQuery
+from secureflow.domain.specs.training import FeatureSpec, ModelSpec, Release, Resume, TrainingPlan
 from secureflow.kit.unsaved import Unsaved
 
 

@@ -18,7 +18,7 @@ from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.organisations import Enrolment
 from secureflow.domain.projects import Membership, Project
 from secureflow.domain.schemas import ColumnConfig
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.domain.users import Token
 
 COLUMN = ColumnConfig("age", "number", bounds=(0.0, 1.0))

@@ -31,7 +31,7 @@ from scipy import stats
 from secureflow.adapters.statistics import open_statistician
 from secureflow.adapters.statistics import opendp as opendp_adapter
 from secureflow.adapters.statistics.sums import fill
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.statistics import LIMIT, UNIT, layout, slots
 from secureflow.engines.statistics.layout import QueryLayout
 from secureflow.engines.statistics.rows import exact_sums

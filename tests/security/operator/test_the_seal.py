@@ -21,7 +21,7 @@ from peers.operator import Fork, Operator, Run, refusal, size_of
 
 from secureflow.adapters.link import Uplink
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
-from secureflow.domain.specs import dump, spec_digest
+from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.engines.attestation import Evidence, parse_evidence
 from secureflow.engines.closing import Question, round_context
 from secureflow.engines.ledger.notes import attach

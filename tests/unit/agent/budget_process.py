@@ -16,7 +16,8 @@ from peers.accounting import Analytic
 from peers.agent_world import World
 
 from secureflow.agent.record.records import JobRecord, RoundRecord
-from secureflow.domain.specs import TrainingSpec, dump
+from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.privacy import BudgetLedger, Mechanism
 from secureflow.kit.errors import SecureFlowError
 

@@ -22,7 +22,8 @@ from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.store import Store
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs import TrainingSpec, dump
+from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.privacy import Mechanism, epsilon
 from secureflow.engines.privacy.accounting import curve, learn
 from secureflow.engines.training.private import charge

@@ -11,7 +11,7 @@ import pytest
 from peers.agent_world import JOB, ME, NOW, ORIGIN, World
 
 from secureflow.adapters.accounting import ProcessAccountant
-from secureflow.domain.specs import dump, spec_digest
+from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.engines.ledger.leaves import Leaf, sign_leaf
 from secureflow.engines.privacy import epsilon
 from secureflow.engines.training.private import SEED_WORDS, charge

@@ -10,7 +10,7 @@ import pytest
 from peers.agent_world import JOB, NOW, World
 
 from secureflow.agent.record.records import InboxItem
-from secureflow.domain.specs import dump, spec_digest
+from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.kit.errors import SecureFlowError
 
 

@@ -17,7 +17,7 @@ from secureflow.adapters.datasources import SourceLimits
 from secureflow.agent.compute.trainer import Trainer
 from secureflow.agent.compute.worker import Worker
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.engines.statistics import UNIT
 from secureflow.kit.errors import SecureFlowError
 

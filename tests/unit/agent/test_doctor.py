@@ -24,7 +24,7 @@ from secureflow.agent.record.store import Store
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs import parse
+from secureflow.domain.specs.base import parse
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
 from secureflow.engines.ledger.setback import Hold, set_back
 from secureflow.kit import renewal

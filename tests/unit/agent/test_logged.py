@@ -13,7 +13,7 @@ from peers.agent_world import JOB, ME, ORIGIN, World
 from secureflow.agent.owner.settling import Settling
 from secureflow.agent.record.restored import Floor
 from secureflow.domain.charter import SignedCharter
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
 from secureflow.kit.crypto import SigningKey

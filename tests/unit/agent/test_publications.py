@@ -12,7 +12,7 @@ from peers.tally_world import TallyWorld
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment
 from secureflow.agent.compute.worker import Worker
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.agent.test_worker import SALT, SPEC
 

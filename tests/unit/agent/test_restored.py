@@ -19,7 +19,7 @@ from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import Floor, check_unlocked, go_on_behind
 from secureflow.agent.record.restored import settle as settle_domain
 from secureflow.agent.record.store import Store
-from secureflow.domain.specs import dump, spec_digest
+from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
 from secureflow.engines.privacy.budget import check_sums
 from secureflow.kit.errors import SecureFlowError

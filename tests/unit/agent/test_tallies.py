@@ -13,7 +13,7 @@ from peers.agent_world import JOB, ME
 from peers.tally_world import BUDGET, COLUMNS, QUERIES, TallyWorld
 
 from secureflow.agent.owner.budgets import charge
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.engines.secagg import Client, open_sum
 from secureflow.engines.statistics import opened_total
 from secureflow.kit.canonical import b64decode

@@ -23,18 +23,15 @@ from secureflow.agent.compute.worker import LINE_BYTES, Worker
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.verbs.context import Computing
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
-from secureflow.domain.specs import (
+from secureflow.domain.specs.base import Contributor, Limits, dump, parse
+from secureflow.domain.specs.training import (
     CategoricalFeature,
-    Contributor,
     FeatureSpec,
     Label,
-    Limits,
     ModelSpec,
     NumericFeature,
     TrainingPlan,
     TrainingSpec,
-    dump,
-    parse,
 )
 from secureflow.engines.training.models import update_sums_length
 from secureflow.kit.errors import SecureFlowError

@@ -10,7 +10,8 @@ from secureflow.application.jobs.jobs import Wanted
 from secureflow.application.ports import PartyStatus
 from secureflow.application.running.scripts import script_for
 from secureflow.domain.jobs import JobState, JobSummary
-from secureflow.domain.specs import TrainingSpec, parse, spec_digest
+from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.kit.errors import InfrastructureError, SecureFlowError

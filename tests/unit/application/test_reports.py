@@ -17,7 +17,7 @@ import secureflow.application.reports.page as reports
 from secureflow.application.reports.charts import SMALL, chart, nice_steps
 from secureflow.application.reports.page import translated
 from secureflow.application.reports.texts import CHINESE
-from secureflow.domain.specs import ModelSpec, Release, TrainingSpec
+from secureflow.domain.specs.training import ModelSpec, Release, TrainingSpec
 from secureflow.engines.privacy.accounting import Mechanism, curve
 from secureflow.engines.statistics import disclosure as statistics_disclosure
 from secureflow.engines.statistics.charges import released

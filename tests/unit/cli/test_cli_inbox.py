@@ -17,9 +17,9 @@ from secureflow.agent.owner.inbox import item_id
 from secureflow.agent.record.damage import damaged
 from secureflow.agent.record.records import InboxItem
 from secureflow.cli.decision import LINES, WIDTH, asked, screen
-from secureflow.domain.jobspecs import job_digest
-from secureflow.domain.specs import TrainingSpec, dump, parse
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError
 
 ROSTER = [{"party": f"bank-{c}", "key": c * 43 + "=", "dataset": "customers"} for c in "abc"]
@@ -61,9 +61,9 @@ def told(value: dict[str, Any], job: str = "job_0123456789", **request: Any) -> 
         **request,
     }
     reasons, expires = ("no policy permits it",), 1_800_000_000
-    identity = item_id(job, job_digest(spec), facts, reasons, expires)
+    identity = item_id(job, spec_digest(spec), facts, reasons, expires)
     item = InboxItem(
-        identity, job, job_digest(spec), facts, dump(spec), reasons, "waiting", 1, expires
+        identity, job, spec_digest(spec), facts, dump(spec), reasons, "waiting", 1, expires
     )
     return {**asdict(item), "reasons": list(reasons), "here": HERE}
 

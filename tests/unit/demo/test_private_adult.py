@@ -19,8 +19,10 @@ from secureflow.demo.data import (
     split_silos,
     test_set,
 )
-from secureflow.domain.privacy import Privacy
-from secureflow.domain.specs import Contributor, FeatureSpec, TrainingPlan, TrainingSpec, check
+from secureflow.domain.specs.base import Contributor
+from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.training import FeatureSpec, TrainingPlan, TrainingSpec
+from secureflow.domain.specs.training_rules import check
 from secureflow.engines.preparation import (
     declared_moments,
     design_matrix,

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from peers.private_jobs import FEATURES, private_spec, private_value
 
-from secureflow.domain.privacy import honest
-from secureflow.domain.specs import TrainingSpec, check, dump, parse
-from secureflow.engines.closing import threshold
-from secureflow.engines.secagg import colluders
+from secureflow.domain.quorum import colluders_of, honest_of, threshold_of
+from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training_rules import check
 from secureflow.kit.errors import SecureFlowError
 
 PLAN = {"rounds": 3, "validation": 0.0, "learning_rate": 1.0}
@@ -49,8 +49,8 @@ def test_shared_noise_goes_with_masks_and_noised_metrics_with_validation_rows() 
 
 @pytest.mark.parametrize("parties", range(3, 257))
 def test_honest_parties_are_those_of_the_protocol(parties: int) -> None:
-    assert honest(parties) == threshold(parties) - colluders(parties)
-    assert honest(parties) >= 2
+    assert honest_of(parties) == threshold_of(parties) - colluders_of(parties)
+    assert honest_of(parties) >= 2
 
 
 CONTRADICTIONS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [

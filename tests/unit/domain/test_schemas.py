@@ -12,7 +12,7 @@ from secureflow.domain.schemas import (
     row_bucket,
     with_person,
 )
-from secureflow.domain.specs import dump, parse
+from secureflow.domain.specs.base import dump, parse
 from secureflow.kit.errors import SecureFlowError
 
 AGE: dict[str, Any] = {"name": "age", "type": "number", "bounds": [0, 120], "sensitive": True}

@@ -19,8 +19,8 @@ from peers.statistics import (
     statistics_value,
 )
 
-from secureflow.domain.specs import dump, parse
-from secureflow.domain.statistics import StatisticsSpec, check_statistics, slots_of, tree
+from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics, slots_of, tree
 from secureflow.kit.errors import SecureFlowError
 
 KEY = "A" * 43 + "="

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from peers.enclaves import JOB, JSON, PARTIES, EnclaveWorld, enclave_world
 
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.engines.attestation import parse_evidence
 from secureflow.engines.sealing import (
     decrypt_stream,

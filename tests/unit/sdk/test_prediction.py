@@ -12,9 +12,9 @@ import pytest
 
 from secureflow.adapters.datasources import open_source
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
-from secureflow.domain.specs import (
+from secureflow.domain.specs.base import Contributor
+from secureflow.domain.specs.training import (
     CategoricalFeature,
-    Contributor,
     FeatureSpec,
     Label,
     NumericFeature,

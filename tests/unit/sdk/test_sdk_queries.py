@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.noise import NoiseWish
-from secureflow.domain.specs import parse
-from secureflow.domain.statistics import StatisticsQuery
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.statistics import StatisticsQuery
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import StatisticsRequest, query
 

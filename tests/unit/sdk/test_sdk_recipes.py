@@ -12,7 +12,7 @@ import yaml
 
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
-from secureflow.domain.specs import dump, parse
+from secureflow.domain.specs.base import dump, parse
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import JobRequest, Privacy, common_features
 

@@ -17,7 +17,7 @@ from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
-from secureflow.domain.specs import dump, parse
+from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import FeatureSpec, TrainingSpec
+from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.engines.preparation import (
     Columns,
     EncodedRows,

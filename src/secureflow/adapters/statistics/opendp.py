@@ -17,7 +17,7 @@ from opendp.metrics import l1_distance, l2_distance, symmetric_distance
 from opendp.mod import enable_features
 
 from secureflow.adapters.statistics.sums import by_slot, fill, require
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.statistics import UNIT, OwnBounds, QueryLayout
 from secureflow.engines.statistics.rows import Part, Whole

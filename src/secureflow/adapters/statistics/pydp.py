@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydp.algorithms.laplacian import BoundedSum
 
 from secureflow.adapters.statistics.sums import by_slot, fill, require
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.statistics import UNIT, OwnBounds, QueryLayout
 from secureflow.engines.statistics.rows import Part, Whole

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.privacy import honest as certain
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.quorum import honest_of as certain
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.statistics import LIMIT, OwnBounds, QueryLayout, slots
 from secureflow.engines.statistics.rows import Part, Whole, parts

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from secureflow.adapters.statistics import check_installed
 from secureflow.domain.bounds import Bounds, refusal, told
-from secureflow.domain.jobspecs import JobSpec, columns_of
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
-from secureflow.domain.specs import TrainingSpec
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.kinds import JobSpec, columns_of
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError
 
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.agent.compute.columns import columns_read
-from secureflow.domain.jobspecs import columns_of, job_digest
 from secureflow.domain.schemas import DatasetConfig, with_person
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.base import spec_digest
+from secureflow.domain.specs.kinds import columns_of
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.statistics import OwnBounds, honest_shares, statistics_plan
 
@@ -40,7 +41,7 @@ class Counting:
         self, job: str, spec: StatisticsSpec, config: DatasetConfig, limits: SourceLimits
     ) -> None:
         self._spec = spec
-        self._honest = honest_shares(statistics_plan(spec, job, job_digest(spec)))
+        self._honest = honest_shares(statistics_plan(spec, job, spec_digest(spec)))
         self._statistician = _statistician(spec)
         self._own = own_bounds(config)
         self._columns, self._units = _read(spec, config, limits)

@@ -15,7 +15,7 @@ from typing import Any
 
 from secureflow.agent.compute.worker_process import WorkerConfig, WorkerDied, WorkerProcess
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.kit.errors import SecureFlowError
 
 __all__ = ["Trainer", "WorkerConfig"]

@@ -30,10 +30,11 @@ from secureflow.adapters.datasources import (
     still_written,
 )
 from secureflow.agent.compute.columns import columns_read
-from secureflow.domain.jobspecs import JobSpec, check_spec, columns_of, parse_spec, touches_data
 from secureflow.domain.schemas import DatasetConfig, row_bucket, with_person
-from secureflow.domain.specs import TrainingSpec, parse
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.kinds import JobSpec, check_spec, columns_of, parse_spec, touches_data
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.disk import TOO_MANY, exhausted, is_full
 from secureflow.kit.errors import SecureFlowError

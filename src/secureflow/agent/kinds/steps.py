@@ -19,7 +19,7 @@ from secureflow.agent.verbs.context import AgentContext
 from secureflow.agent.verbs.guards import released
 from secureflow.agent.verbs.modelfiles import ModelFiles
 from secureflow.agent.verbs.requests import PublishedStep, read
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any

@@ -19,7 +19,7 @@ from secureflow.agent.kinds.updates import Held
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.agent.verbs.context import AgentContext, Computing, reading
 from secureflow.agent.verbs.reading import paid_reading
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.statistics import LIMIT, STAGE, slots
 from secureflow.kit.errors import SecureFlowError

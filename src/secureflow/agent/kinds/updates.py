@@ -23,7 +23,7 @@ from secureflow.agent.verbs.guards import training_stage
 from secureflow.agent.verbs.modelfiles import ModelFiles
 from secureflow.agent.verbs.reading import paid_reading
 from secureflow.agent.verbs.requests import MaskRequest, TrainingStage, TrainRequest
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import SealedUpdate, tensor_digest
 from secureflow.engines.training.models import initial_state, update_layout
 from secureflow.engines.training.private import reads_rows

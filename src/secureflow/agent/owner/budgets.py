@@ -26,9 +26,9 @@ from secureflow.agent.record.restored import check_unlocked, locked, remember, r
 from secureflow.agent.record.store import Store
 from secureflow.agent.witness.witness import QUIET, Witness
 from secureflow.application.ports import Accountant
-from secureflow.domain.jobspecs import JobSpec, dataset_name, parse_spec, touches_data
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.kinds import JobSpec, dataset_name, parse_spec, touches_data
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.ledger.leaves import SignedLeaf
 from secureflow.engines.privacy import (
     BudgetLedger,

@@ -23,16 +23,16 @@ from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.ports import Policies
 from secureflow.domain.charter import Charter
-from secureflow.domain.jobspecs import (
+from secureflow.domain.specs.base import spec_digest
+from secureflow.domain.specs.kinds import (
     JobSpec,
     check_spec,
     columns_of,
     dataset_name,
-    job_digest,
     parse_spec,
     touches_data,
 )
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -45,7 +45,7 @@ def read_spec(value: JSON, claimed: JSON) -> JobSpec:
         SecureFlowError: `invalid_spec`, `contradictory_spec`, `spec_digest_mismatch`.
     """
     spec = parse_spec(value)
-    found = job_digest(spec)
+    found = spec_digest(spec)
     if found != claimed:
         raise SecureFlowError(
             "spec_digest_mismatch",

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 from secureflow.adapters.datasources.commitment import check_unchanged
 from secureflow.agent.record.store import Store
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs import dump, parse
+from secureflow.domain.specs.base import dump, parse
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any

@@ -29,7 +29,7 @@ from secureflow.agent.record.restored import (
     unsaid,
 )
 from secureflow.agent.record.store import Store
-from secureflow.domain.jobspecs import JobSpec, parse_spec
+from secureflow.domain.specs.kinds import JobSpec, parse_spec
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.kit.canonical import digest
 from secureflow.kit.clock import Clock

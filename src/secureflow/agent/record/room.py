@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from secureflow.agent.record.store import Store
 from secureflow.agent.settings import AgentSettings
-from secureflow.domain.jobspecs import JobSpec, parse_spec
 from secureflow.domain.room import agent_bytes, record_bytes
+from secureflow.domain.specs.kinds import JobSpec, parse_spec
 from secureflow.kit.disk import Place, size
 from secureflow.kit.reserve import Reserve
 

@@ -23,8 +23,8 @@ from secureflow.agent.record.room import Room
 from secureflow.agent.verbs.context import AgentContext
 from secureflow.agent.verbs.guards import over
 from secureflow.agent.verbs.requests import ConsentRequest
-from secureflow.domain.jobspecs import JobSpec
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.kinds import JobSpec
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 

@@ -20,8 +20,8 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.guards import check_approved, check_cosigned
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.agent.witness.witness import Witness
-from secureflow.domain.jobspecs import JobSpec, dataset_name, parse_spec, touches_data
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.kinds import JobSpec, dataset_name, parse_spec, touches_data
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey

@@ -17,11 +17,11 @@ from secureflow.agent.verbs.requests import (
     TrainRequest,
 )
 from secureflow.domain.charter import Charter
-from secureflow.domain.jobspecs import JobSpec
-from secureflow.domain.specs import TrainingSpec
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.quorum import quorum_of
+from secureflow.domain.specs.kinds import JobSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.ledger.notes import parse_note
-from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.preparation import federated_features
 from secureflow.engines.sealing import Release, verify_release
 from secureflow.kit.errors import SecureFlowError

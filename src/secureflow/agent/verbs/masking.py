@@ -40,9 +40,9 @@ from secureflow.agent.verbs.requests import AdvanceRequest, AnswerRequest, MaskR
 from secureflow.agent.verbs.rounds import send_sealed
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.witness import Observed
-from secureflow.domain.jobspecs import JobSpec, touches_data
-from secureflow.domain.specs import TrainingSpec
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.kinds import JobSpec, touches_data
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.closing import Vote
 from secureflow.engines.run.masked import model_binding
 from secureflow.engines.sealing import vector_manifest

@@ -24,7 +24,7 @@ from secureflow.agent.record.records import JobRecord
 from secureflow.agent.verbs.context import Fetching
 from secureflow.agent.verbs.patience import patiently
 from secureflow.agent.verbs.requests import PublishedStep, ReleasedModel
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import (
     TAG,
     chunk_count,

@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.verbs.context import AgentContext
-from secureflow.domain.jobspecs import JobSpec, touches_data
+from secureflow.domain.specs.kinds import JobSpec, touches_data
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 

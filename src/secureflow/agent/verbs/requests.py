@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
 
-from secureflow.domain.specs import Digest, Slug, parse
+from secureflow.domain.specs.base import Digest, Slug, parse
 from secureflow.kit.hostport import HostPort
 
 JSON = Any

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.verbs.context import AgentContext
-from secureflow.domain.jobspecs import JobSpec
+from secureflow.domain.specs.kinds import JobSpec
 from secureflow.engines.masked_sums import masked_plan, masked_stages
 from secureflow.engines.secagg import Client
 from secureflow.kit.errors import SecureFlowError

@@ -53,7 +53,7 @@ from secureflow.agent.verbs.requests import (
 from secureflow.agent.verbs.rounds import Rounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.witness import Observed
-from secureflow.domain.specs import closes
+from secureflow.domain.specs.base import closes
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger, job_context
 

@@ -52,7 +52,7 @@ from secureflow.domain.clocks import wrong_clocks
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.domain.room import centre_bytes
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 

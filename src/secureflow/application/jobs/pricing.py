@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from secureflow.application.ports import Accountant
 from secureflow.domain.noise import NoiseWish
-from secureflow.domain.privacy import Privacy
-from secureflow.domain.specs import TrainingPlan, dump, parse
+from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.training import TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any

@@ -15,8 +15,8 @@ from secureflow.application.membership import CURRENT
 from secureflow.application.ports import UnitOfWork
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.datasets import Dataset
-from secureflow.domain.jobspecs import JobSpec, columns_of
-from secureflow.engines.ledger.witness import quorum_of
+from secureflow.domain.quorum import quorum_of
+from secureflow.domain.specs.kinds import JobSpec, columns_of
 from secureflow.kit.errors import SecureFlowError
 
 

@@ -24,9 +24,11 @@ from secureflow.application.ports import UnitOfWork
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.charter import Charter
 from secureflow.domain.datasets import Dataset
-from secureflow.domain.jobspecs import JobSpec
-from secureflow.domain.specs import FeatureSpec, TrainingSpec, check, parse, spec_digest
-from secureflow.engines.ledger.witness import quorum_of
+from secureflow.domain.quorum import quorum_of
+from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.kinds import JobSpec
+from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
+from secureflow.domain.specs.training_rules import check
 from secureflow.kit.errors import SecureFlowError
 
 OPTIONAL_PARTS: Final = frozenset(

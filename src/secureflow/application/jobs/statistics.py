@@ -24,12 +24,11 @@ from secureflow.application.jobs.specs import Drafted
 from secureflow.application.ports import Accountant, UnitOfWork
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
-from secureflow.domain.jobspecs import job_digest
 from secureflow.domain.noise import NoiseWish
+from secureflow.domain.quorum import quorum_of
 from secureflow.domain.schemas import ColumnConfig
-from secureflow.domain.specs import dump, parse
-from secureflow.domain.statistics import StatisticsSpec, check_statistics, slots_of
-from secureflow.engines.ledger.witness import quorum_of
+from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics, slots_of
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -107,7 +106,7 @@ async def draft_statistics(
     )
     check_statistics(spec)
     await check_grants(work, spec, chosen, now)
-    return Drafted(spec, job_digest(spec), charter, tuple(_notes(spec, chosen)))
+    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)))
 
 
 async def price_statistics(
@@ -151,7 +150,7 @@ def with_price(drafted: Drafted, priced: StatisticsPrice) -> Drafted:
     return replace(
         drafted,
         spec=priced.spec,
-        digest=job_digest(priced.spec),
+        digest=spec_digest(priced.spec),
         notes=(*drafted.notes, *notes_on(priced.answer["epsilon"])),
         details={**_details(priced.spec), "privacy": priced.facts()},
     )

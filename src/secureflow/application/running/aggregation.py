@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from secureflow.application.ports import Artifacts, Request
-from secureflow.domain.jobspecs import parse_spec
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.kinds import parse_spec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger

@@ -11,8 +11,9 @@ from typing import Any, Final, Protocol
 
 from secureflow.domain.charter import Charter
 from secureflow.domain.jobs import Job
-from secureflow.domain.specs import TrainingSpec, parse
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.script import JSON, Script
 from secureflow.kit.errors import SecureFlowError
 

@@ -13,7 +13,6 @@ from secureflow.engines.closing.vote import (
     check_set,
     may_vote,
     round_context,
-    threshold,
 )
 
 __all__ = [
@@ -26,6 +25,5 @@ __all__ = [
     "may_vote",
     "parse_certificate",
     "round_context",
-    "threshold",
     "verify_certificate",
 ]

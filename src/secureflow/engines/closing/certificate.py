@@ -10,13 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from secureflow.engines.closing.vote import (
-    MAX_PARTIES,
-    Question,
-    Vote,
-    check_set,
-    threshold,
-)
+from secureflow.domain.quorum import threshold_of
+from secureflow.engines.closing.vote import MAX_PARTIES, Question, Vote, check_set
 from secureflow.kit.canonical import digest, parse_json
 from secureflow.kit.errors import SecureFlowError
 
@@ -122,7 +117,7 @@ def verify_certificate(certificate: Certificate, roster: Mapping[str, str]) -> N
             raise _forged(voter, "is not among the contributors that it certifies")
         if not Vote(certificate.question, voter, signature).holds_under(roster[voter]):
             raise _forged(voter, "did not sign this contributor set")
-    needed = threshold(len(roster))
+    needed = threshold_of(len(roster))
     if len(certificate.votes) < needed:
         raise SecureFlowError(
             "certificate_short",

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from secureflow.domain.quorum import threshold_of
 from secureflow.kit.canonical import digest
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.errors import SecureFlowError
@@ -24,11 +25,6 @@ MAX_ROUND: Final = 2**31 - 1
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")
 _CONTEXT: Final = re.compile(r"[0-9a-f]{64}")
 _SIGNATURE: Final = re.compile(r"[A-Za-z0-9+/]{86}==")
-
-
-def threshold(parties: int) -> int:
-    """Return t for a roster of N parties: more than two thirds of them, and never below 3."""
-    return max(3, 2 * parties // 3 + 1)
 
 
 def round_context(
@@ -196,7 +192,7 @@ def check_set(question: Question, roster: Mapping[str, Any]) -> None:
             "Contributors and dropouts together are not exactly the job's roster.",
             "Each party of the roster is either a contributor or a dropout of the round.",
         )
-    needed = threshold(len(roster))
+    needed = threshold_of(len(roster))
     found = len(question.survivors)
     if found < needed:
         reason = (

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from secureflow.domain.charter import Charter, SignedCharter
+from secureflow.domain.quorum import colluders_of, quorum_of
 from secureflow.engines.ledger import leaves
 from secureflow.engines.ledger.accused import Accusation, accusations_of, silenced
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry, parse_bundle
@@ -39,7 +40,6 @@ from secureflow.engines.ledger.ends import ENCLAVE, SERVER, AuthorEnd, judge_end
 from secureflow.engines.ledger.gaps import Gap, lineage_of
 from secureflow.engines.ledger.held import HeldLeaf, judge_held
 from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
-from secureflow.engines.ledger.witness import colluders_of, quorum_of
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 

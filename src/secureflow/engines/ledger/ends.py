@@ -27,8 +27,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from secureflow.domain.quorum import quorum_of
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
-from secureflow.engines.ledger.witness import quorum_of
 
 SERVER: Final = "server"
 ENCLAVE: Final = "enclave"

@@ -30,19 +30,6 @@ class WitnessView:
     note: str = ""
 
 
-def colluders_of(parties: int) -> int:
-    """Return c, how many of N organisations may collude with the operator: max(1, ⌈N/3⌉ - 1)."""
-    return max(1, -(-parties // 3) - 1)
-
-
-def quorum_of(parties: int) -> int:
-    """Return ⌊2N/3⌋ + 1: two quorums always share an honest member.
-
-    More than half would not do: one colluder of three could cosign two histories.
-    """
-    return 2 * parties // 3 + 1
-
-
 def observe(view: WitnessView, note_text: str, consistency_proof: Sequence[bytes]) -> WitnessView:
     """Judge a head and return the view after it.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import FeatureSpec
+from secureflow.domain.specs.training import FeatureSpec
 from secureflow.kit.errors import SecureFlowError
 
 Columns = Mapping[str, NDArray[Any]]

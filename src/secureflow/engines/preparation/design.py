@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import CategoricalFeature, FeatureSpec, Label
+from secureflow.domain.specs.training import CategoricalFeature, FeatureSpec, Label
 from secureflow.engines.preparation.columns import (
     Columns,
     column,

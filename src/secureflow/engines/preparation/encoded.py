@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import CategoricalFeature, FeatureSpec, Label
+from secureflow.domain.specs.training import CategoricalFeature, FeatureSpec, Label
 from secureflow.engines.preparation.columns import Columns, column, row_count
 from secureflow.engines.preparation.moments import Moments
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import FeatureSpec, NumericFeature
+from secureflow.domain.specs.training import FeatureSpec, NumericFeature
 from secureflow.engines.preparation.columns import Columns, numeric_column, row_count
 from secureflow.kit.errors import SecureFlowError
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.engines.run.run import ENCLAVE_GONE, Course, record, take_leaves
 from secureflow.engines.script import ENCLAVE, JSON, Ask, Script, Tell
 from secureflow.kit.crypto import verify

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from secureflow.domain.quorum import quorum_of
 from secureflow.engines.ledger.ends import CLOSED, End, closed_document
 from secureflow.engines.ledger.notes import parse_note
-from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.run.run import (
     Course,
     accusations,

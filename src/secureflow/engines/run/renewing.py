@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.engines.run.admission import check_approval
 from secureflow.engines.run.run import Course, seconds_now, take_leaves
 from secureflow.engines.script import JSON, Ask, Effect, Script, Tell

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from secureflow.domain.errors import DISKS
-from secureflow.domain.jobspecs import JobSpec
-from secureflow.engines.closing import threshold
+from secureflow.domain.quorum import quorum_of, threshold_of
+from secureflow.domain.specs.kinds import JobSpec
 from secureflow.engines.ledger.ends import FINISHED, End, read_finished
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note
-from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.script import JSON, Ask, Now, Record, Script, Tell
 from secureflow.engines.secagg import Conductor, Plan
 from secureflow.kit.errors import SecureFlowError
@@ -103,7 +102,7 @@ class Course(Generic[S]):
     @property
     def threshold(self) -> int:
         """The fewest contributors and votes that open a round: t of the spec's roster."""
-        return max(threshold(len(self.parties)), self.spec.min_contributors)
+        return max(threshold_of(len(self.parties)), self.spec.min_contributors)
 
     @property
     def patience(self) -> float:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from secureflow.domain.jobspecs import JobSpec
-from secureflow.domain.privacy import honest
-from secureflow.engines.closing import threshold
+from secureflow.domain.quorum import honest_of, threshold_of
+from secureflow.domain.specs.kinds import JobSpec
 from secureflow.engines.script import JSON
 
 Row = tuple[str, str, str]
@@ -25,7 +24,7 @@ def attack_rows(rows: Iterable[Row]) -> list[dict[str, JSON]]:
 def sybils(spec: JobSpec) -> Row:
     """Return what invented parties gain an operator."""
     attack = "the operator adds invented parties and keeps one real one"
-    least = max(threshold(len(spec.roster)), spec.min_contributors)
+    least = max(threshold_of(len(spec.roster)), spec.min_contributors)
     why = f"the roster is pinned members only, and {least} of {len(spec.roster)} must contribute"
     return attack, "yes", why
 
@@ -39,6 +38,6 @@ def subtracting(spec: JobSpec, noise: str) -> Row:
     if noise != "shared":
         return attack, "yes", "each party's own noise is the whole noise"
     parties = len(spec.roster)
-    least = honest(parties)
+    least = honest_of(parties)
     why = f"the shares of the {least} honest parties that every sum holds make up the noise"
-    return attack, "yes", f"{why}; more than {threshold(parties) - least} colluders get below"
+    return attack, "yes", f"{why}; more than {threshold_of(parties) - least} colluders get below"

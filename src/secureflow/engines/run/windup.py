@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from secureflow.domain.specs import closes
+from secureflow.domain.specs.base import closes
 from secureflow.engines.ledger.ends import SERVER, End
 from secureflow.engines.run.ending import abandon
 from secureflow.engines.run.run import Course, JobContext

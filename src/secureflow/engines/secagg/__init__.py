@@ -8,7 +8,7 @@ from secureflow.engines.secagg.aggregator import Aggregator
 from secureflow.engines.secagg.client import Client
 from secureflow.engines.secagg.encoding import Encoding, Metric, Sum
 from secureflow.engines.secagg.opening import Conductor, Opened, open_sum
-from secureflow.engines.secagg.plan import Plan, colluders
+from secureflow.engines.secagg.plan import Plan
 
 __all__ = [
     "Aggregator",
@@ -19,6 +19,5 @@ __all__ = [
     "Opened",
     "Plan",
     "Sum",
-    "colluders",
     "open_sum",
 ]

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from secureflow.domain.specs import dump, parse
+from secureflow.domain.specs.base import dump, parse
 from secureflow.engines.closing import Certificate, Question, Vote, certify
 from secureflow.engines.secagg import messages
 from secureflow.engines.secagg.encoding import Sum, decode

@@ -25,7 +25,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.engines.closing import Certificate, Question, Vote, cast_vote, verify_certificate
 from secureflow.engines.secagg import guards, messages
 from secureflow.engines.secagg.encoding import encode

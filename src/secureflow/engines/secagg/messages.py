@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from secureflow.domain.specs import Digest, Key, Slug, dump, parse
+from secureflow.domain.specs.base import Digest, Key, Slug, dump, parse
 from secureflow.engines.closing import Certificate, Question
 from secureflow.engines.secagg.framing import Kind, decode_frame, encode_frame
 from secureflow.engines.secagg.plan import MAX_PARTIES, Plan

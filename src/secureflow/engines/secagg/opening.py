@@ -17,7 +17,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from secureflow.domain.specs import dump, parse
+from secureflow.domain.specs.base import dump, parse
 from secureflow.engines.closing import Certificate, verify_certificate
 from secureflow.engines.secagg import messages
 from secureflow.engines.secagg.aggregator import Aggregator

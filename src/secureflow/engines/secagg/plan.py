@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from secureflow.domain.specs import Contributor
-from secureflow.engines.closing import threshold
+from secureflow.domain.quorum import threshold_of
+from secureflow.domain.specs.base import Contributor
 from secureflow.engines.secagg.encoding import Encoding
 from secureflow.kit.canonical import digest
 from secureflow.kit.crypto import fingerprint
@@ -24,11 +24,6 @@ from secureflow.kit.errors import SecureFlowError
 PROTOCOL = "sf-secagg-1"
 MIN_PARTIES = 3
 MAX_PARTIES = 256
-
-
-def colluders(parties: int) -> int:
-    """Return c = max(1, ⌈N/3⌉ − 1), the number of colluding parties that the protocol bears."""
-    return max(1, -(-parties // 3) - 1)
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ class Plan:
     @property
     def threshold(self) -> int:
         """The quorum t, of the whole roster and not of those online."""
-        return threshold(len(self.roster))
+        return threshold_of(len(self.roster))
 
     @property
     def ring(self) -> np.dtype[Any]:

@@ -19,8 +19,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.privacy import honest
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.quorum import honest_of
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.statistics.cells import (
     response_counts,
     response_intervals,
@@ -104,7 +104,7 @@ def answers(spec: StatisticsSpec, total: NDArray[np.int64], survivors: int) -> l
 
 def noise_error(place: QueryLayout, parties: int, survivors: int) -> float:
     """Return the standard deviation in steps that noise has in each slot of the total."""
-    one = place.share(honest(parties))
+    one = place.share(honest_of(parties))
     if place.privacy.mechanism == "laplace":
         one *= math.sqrt(2)
     return one * math.sqrt(survivors)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from secureflow.domain.statistics import StatisticsQuery, StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsQuery, StatisticsSpec
 from secureflow.engines.privacy.accounting import Charge, Kind, Mechanism
 from secureflow.engines.statistics.layout import ANSWERED
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.telling import Row, attack_rows, sight_rows, subtracting, sybils
 from secureflow.engines.script import JSON
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.statistics.answers import answers
 from secureflow.engines.statistics.layout import UNIT, QueryLayout, layout, slots
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.statistics.disclosure import attacks, disclosure
 from secureflow.engines.statistics.spending import spending
 

@@ -33,7 +33,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.statistics import (
+from secureflow.domain.specs.statistics import (
     StatisticsPrivacy,
     StatisticsQuery,
     StatisticsSpec,

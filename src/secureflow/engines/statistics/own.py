@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.statistics import StatisticsColumn
+from secureflow.domain.specs.statistics import StatisticsColumn
 
 
 @dataclass(frozen=True)

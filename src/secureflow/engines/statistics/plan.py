@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.privacy import honest
-from secureflow.domain.specs import dump
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.quorum import honest_of
+from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.secagg import Encoding, Plan
 from secureflow.engines.secagg.encoding import total_weight
 from secureflow.engines.secagg.masks import Ring
@@ -35,7 +35,7 @@ def statistics_plan(spec: StatisticsSpec, job: str, spec_digest: str) -> Plan:
 
 def honest_shares(plan: Plan) -> int:
     """Return t − c: how many shares of noise are in every opened sum that no colluder knows."""
-    return honest(len(plan.roster))
+    return honest_of(len(plan.roster))
 
 
 def masked_values(vector: NDArray[np.int64]) -> NDArray[np.float64]:

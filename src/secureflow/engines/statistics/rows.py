@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.statistics import StatisticsColumn, StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsColumn, StatisticsSpec
 from secureflow.engines.preparation.columns import Columns, column, malformed_cell
 from secureflow.engines.statistics.layout import UNIT, QueryLayout, cell_edges, layout
 from secureflow.engines.statistics.own import OwnBounds, kept_rows

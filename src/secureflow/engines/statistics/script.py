@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
 from secureflow.engines.run.masked import run_masked_round

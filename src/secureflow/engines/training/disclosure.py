@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from secureflow.domain.privacy import Privacy
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import federated_features
 from secureflow.engines.run.telling import Row, attack_rows, sight_rows, subtracting, sybils
 from secureflow.engines.script import JSON

@@ -16,8 +16,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.privacy import METRIC_BITS
-from secureflow.domain.specs import TrainingSpec, dump
+from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.privacy import METRIC_BITS
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import federated_features
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import Encoding, Metric, Plan
@@ -36,7 +37,7 @@ from secureflow.engines.training.private import noise_shared, noises_metrics
 from secureflow.kit.errors import SecureFlowError
 
 _STEP_BITS: Final = 24
-"""Lattice coordinates of an update stay below 2^24 (`domain.privacy.MAX_COORDINATE`)."""
+"""Lattice coordinates of an update stay below 2^24 (`domain.specs.privacy.MAX_COORDINATE`)."""
 NORM_TOLERANCE = 1e-4
 """The published mean may exceed the cap by this share: clients clip in float32."""
 

@@ -17,7 +17,8 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import FeatureSpec, TrainingSpec, dump, parse, spec_digest
+from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.engines.preparation import (
     Moments,
     declared_moments,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
 from secureflow.engines.run.masked import run_masked_round

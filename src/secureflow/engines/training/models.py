@@ -21,7 +21,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows, moments_length
 from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.engines.training.metrics import LOSS_CAP

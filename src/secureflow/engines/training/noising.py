@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.privacy.dpsgd import apply_sum
 from secureflow.engines.privacy.gaussian import sample, support
 from secureflow.engines.training.models import Stage, model_family, update_layout

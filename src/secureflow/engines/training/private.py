@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.privacy import MAX_COORDINATE, METRIC_BITS, Privacy
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.privacy import MAX_COORDINATE, METRIC_BITS, Privacy
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.privacy.accounting import Charge, Mechanism
 from secureflow.engines.privacy.clipping import AdaptiveClip, clip_norm
 from secureflow.engines.privacy.dpsgd import DpSgd, Features, gradient_sum, noisy_step

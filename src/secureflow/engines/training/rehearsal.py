@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
 
 

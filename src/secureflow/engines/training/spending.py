@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.privacy.accounting import Conversion, convert, gaussian_curve
 from secureflow.engines.training.private import charge, released
 

@@ -14,18 +14,9 @@ from pydantic import Field
 from secureflow.application.jobs.jobs import Wanted
 from secureflow.application.ports import Submission
 from secureflow.domain.jobs import Job, JobState, JobSummary
-from secureflow.domain.privacy import Privacy
-from secureflow.domain.specs import (
-    FeatureSpec,
-    Limits,
-    ModelSpec,
-    Protection,
-    Quantisation,
-    Release,
-    Resume,
-    TrainingPlan,
-    dump,
-)
+from secureflow.domain.specs.base import Limits, Protection, Quantisation, dump
+from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.training import FeatureSpec, ModelSpec, Release, Resume, TrainingPlan
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, changes_nothing
 from secureflow.server.rest.shapes import (

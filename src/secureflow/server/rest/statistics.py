@@ -11,8 +11,8 @@ from secureflow.application.jobs.jobs import STATISTICS, Wanted
 from secureflow.application.ports import Submission
 from secureflow.domain.jobs import Job
 from secureflow.domain.noise import NoiseWish
-from secureflow.domain.specs import dump
-from secureflow.domain.statistics import StatisticsLimits, StatisticsQuery
+from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.statistics import StatisticsLimits, StatisticsQuery
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, changes_nothing
 from secureflow.server.rest.shapes import Asked, Line, Reference

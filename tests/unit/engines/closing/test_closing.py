@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peers.nasty import NASTY
 
+from secureflow.domain.quorum import threshold_of
 from secureflow.engines.closing import (
     Certificate,
     Question,
@@ -19,7 +20,6 @@ from secureflow.engines.closing import (
     may_vote,
     parse_certificate,
     round_context,
-    threshold,
     verify_certificate,
 )
 from secureflow.kit.canonical import canonical_bytes
@@ -59,20 +59,20 @@ def code(error: pytest.ExceptionInfo[SecureFlowError]) -> str:
     ("n", "t"), [(1, 3), (2, 3), (3, 3), (4, 3), (5, 4), (6, 5), (7, 5), (64, 43), (100, 67)]
 )
 def test_threshold(n: int, t: int) -> None:
-    assert threshold(n) == t
+    assert threshold_of(n) == t
 
 
 def test_two_certificates_for_different_sets_need_more_colluders_than_tolerated() -> None:
     for n in range(3, 200):
         colluders = max(1, -(-n // 3) - 1)
         if n >= 4:
-            assert 2 * threshold(n) > n + colluders
+            assert 2 * threshold_of(n) > n + colluders
 
 
 @pytest.mark.parametrize(("n", "dead"), [(3, 0), (4, 1), (7, 2), (8, 2)])
 def test_quorum_certifies_and_one_vote_fewer_does_not(n: int, dead: int) -> None:
     asked = question(n, tuple(sorted(roster(n))[-dead:] if dead else ()))
-    t = threshold(n)
+    t = threshold_of(n)
     verify_certificate(certify(votes(asked, t)), roster(n))
     with pytest.raises(SecureFlowError) as error:
         verify_certificate(certify(votes(asked, t - 1)), roster(n))

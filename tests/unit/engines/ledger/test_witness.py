@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from secureflow.domain.quorum import colluders_of, quorum_of
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
-from secureflow.engines.ledger.witness import (
-    WitnessView,
-    colluders_of,
-    fraud_proof,
-    observe,
-    quorum_of,
-)
+from secureflow.engines.ledger.witness import WitnessView, fraud_proof, observe
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from secureflow.domain.specs import CategoricalFeature, FeatureSpec, Label, NumericFeature
+from secureflow.domain.specs.training import CategoricalFeature, FeatureSpec, Label, NumericFeature
 from secureflow.engines.preparation import Moments, design_matrix, feature_matrix
 from secureflow.kit.errors import SecureFlowError
 

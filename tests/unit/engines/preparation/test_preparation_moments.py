@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from secureflow.domain.specs import FeatureSpec, Label, NumericFeature
+from secureflow.domain.specs.training import FeatureSpec, Label, NumericFeature
 from secureflow.engines.preparation import (
     declared_moments,
     moment_sums,

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from peers.secagg import MODEL, Table
 
-from secureflow.engines.closing import threshold
+from secureflow.domain.quorum import colluders_of, threshold_of
 from secureflow.engines.privacy.accounting import noise_share, sum_gap
 from secureflow.engines.privacy.gaussian import sample, support
-from secureflow.engines.secagg import colluders
 from secureflow.kit.errors import SecureFlowError
 
 DIM = 4000
@@ -19,7 +18,7 @@ DIM = 4000
 
 def test_the_sum_is_exact_plus_every_survivors_noise() -> None:
     noise, clip, bits = 1.0, 1.0, 8
-    honest = threshold(5) - colluders(5)
+    honest = threshold_of(5) - colluders_of(5)
     sigma = noise_share(noise, clip, DIM, clip / 2**bits, honest)
     assert sum_gap(sigma, 5) < 1e-100
     table = Table(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.ledger.ends import CLOSED
 from secureflow.engines.ledger.leaves import parse_leaf

@@ -10,18 +10,17 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secureflow.engines.closing import threshold
+from secureflow.domain.quorum import colluders_of, threshold_of
 from secureflow.engines.secagg.encoding import CHECK_SLOTS, Encoding, Metric, decode, encode
 from secureflow.engines.secagg.masks import BLOCK_BYTES, add_masks, derive_key
-from secureflow.engines.secagg.plan import colluders
 from secureflow.engines.secagg.shamir import PRIME, combine, lagrange, split
 from secureflow.kit.errors import SecureFlowError
 
 
 @given(st.integers(3, 256))
 def test_two_quorums_share_an_honest_party(parties: int) -> None:
-    assert 2 * threshold(parties) > parties + colluders(parties)
-    assert threshold(parties) - colluders(parties) >= 2
+    assert 2 * threshold_of(parties) > parties + colluders_of(parties)
+    assert threshold_of(parties) - colluders_of(parties) >= 2
 
 
 @given(st.binary(min_size=32, max_size=32), st.data())

@@ -24,7 +24,7 @@ from peers.statistics import (
     statistics_spec,
 )
 
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.statistics import TOO_FEW_ROWS, UNIT, answers, layout, slots
 from secureflow.engines.statistics.answers import noise_error
 from secureflow.engines.statistics.cells import (

@@ -13,7 +13,7 @@ import pytest
 from peers.statistics import LAPLACE, LOCALLY, PYDP, SHARED, own_bounds, statistics_spec
 
 from secureflow.adapters.statistics import open_statistician
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.privacy.accounting import epsilon
 from secureflow.engines.privacy.audit import Counts, count, epsilon_lower_bound
 from secureflow.engines.statistics import charge, layout

@@ -23,7 +23,7 @@ from peers.statistics import (
 )
 
 from secureflow.adapters.statistics import open_statistician
-from secureflow.domain.specs import dump
+from secureflow.domain.specs.base import dump
 from secureflow.engines.privacy.accounting import ORDERS, Mechanism, renyi, sum_gap
 from secureflow.engines.secagg import Aggregator, Client
 from secureflow.engines.secagg.recovery import unmask

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from peers.statistics import statistics_value
 
-from secureflow.domain.jobspecs import job_digest
-from secureflow.domain.specs import parse
-from secureflow.domain.statistics import StatisticsSpec
+from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.ledger.notes import cosign
 from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import AGGREGATOR, effect_digest
@@ -48,7 +47,7 @@ class StatisticsWorld(World):
         self.rounds = 0
         roster = [{"party": p, "key": k.public, "dataset": "d"} for p, k in self.keys.items()]
         self.spec: Any = parse(StatisticsSpec, statistics_value(QUERIES, roster=roster))
-        self.digest = job_digest(self.spec)
+        self.digest = spec_digest(self.spec)
         members = self._public(self.everybody)
         self.context: Any = JobContext(
             JOB, self.spec, self.digest, members, 2_000_000_000, ACCOUNTING

@@ -15,7 +15,8 @@ from peers.private_jobs import private_spec
 from peers.statistics import LOCALLY, PERSON, SHARED, statistics_spec
 
 from secureflow.application.reports.page import translated
-from secureflow.domain.specs import TrainingSpec, check
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training_rules import check
 from secureflow.engines.statistics import disclosure as statistics
 from secureflow.engines.training.disclosure import attacks, disclosure
 from secureflow.engines.training.private import released

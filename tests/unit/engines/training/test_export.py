@@ -11,14 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load
 
-from secureflow.domain.specs import (
+from secureflow.domain.specs.base import Contributor, spec_digest
+from secureflow.domain.specs.training import (
     CategoricalFeature,
-    Contributor,
     FeatureSpec,
     Label,
     NumericFeature,
     TrainingSpec,
-    spec_digest,
 )
 from secureflow.engines.training.export import (
     ModelFile,

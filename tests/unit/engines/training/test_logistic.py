@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from secureflow.domain.specs import (
+from secureflow.domain.specs.training import (
     FeatureSpec,
     Label,
     ModelSpec,

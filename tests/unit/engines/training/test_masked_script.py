@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from secureflow.engines.closing import threshold
+from secureflow.domain.quorum import threshold_of
 from secureflow.engines.script import AGGREGATOR, ENCLAVE
 from secureflow.kit.errors import SecureFlowError
 
@@ -107,7 +107,7 @@ def test_dropouts_of_eight_at_every_stage(
     faults = [Fault(party, verb, nth, after, for_good) for party in gone]
     world = MaskedWorld(count=8, rounds=ROUNDS, faults=faults)
     end = course(world)
-    if dropped > 8 - threshold(8) and (for_good or verb != "advance"):
+    if dropped > 8 - threshold_of(8) and (for_good or verb != "advance"):
         assert isinstance(end, SecureFlowError)
         check_named(world, end)
         return
@@ -140,7 +140,7 @@ def check_any_failures(data: st.DataObject) -> None:
     if isinstance(end, SecureFlowError):
         event(end.code)
         check_named(world, end)
-        assert len(faulty) > count - threshold(count) or lost is not None
+        assert len(faulty) > count - threshold_of(count) or lost is not None
     else:
         event("sum")
 
@@ -172,7 +172,7 @@ def test_dropouts_of_sixty_four_at_every_stage(
     faults = [Fault(party, verb, nth, after, for_good=True) for party in gone]
     world = MaskedWorld(count=64, rounds=1, faults=faults)
     end = course(world)
-    if dropped > 64 - threshold(64):
+    if dropped > 64 - threshold_of(64):
         assert isinstance(end, SecureFlowError)
         check_named(world, end)
         return

@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peers.private_jobs import PARTIES, private_value, rows
 
-from secureflow.domain.specs import TrainingSpec, check, parse, spec_digest
-from secureflow.engines.closing import threshold
+from secureflow.domain.quorum import colluders_of, threshold_of
+from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training_rules import check
 from secureflow.engines.preparation import split_by_content
 from secureflow.engines.privacy.accounting import sum_gap
 from secureflow.engines.privacy.gaussian import sample
-from secureflow.engines.secagg import Aggregator, Client, colluders
+from secureflow.engines.secagg import Aggregator, Client
 from secureflow.engines.secagg.encoding import encode
 from secureflow.engines.training.encodings import apply_mean, masked_parts, masked_plan, opened_sums
 from secureflow.engines.training.models import Stage, initial_state, model_family, update_layout
@@ -123,7 +125,7 @@ def test_shares_of_the_fewest_honest_parties_make_up_the_accounted_noise() -> No
     spec = spec_of(SHARED)
     assert spec.privacy
     share = np.concatenate([noise_of(spec, "train", n.to_bytes(32, "big")) for n in range(5000)])
-    least = threshold(len(PARTIES)) - colluders(len(PARTIES))
+    least = threshold_of(len(PARTIES)) - colluders_of(len(PARTIES))
     wanted = spec.privacy.sigma(spec.parameters)
     assert share.std() * math.sqrt(least) == pytest.approx(wanted, rel=0.03)
     assert np.abs(share).max() <= noise_bound(spec, "train")

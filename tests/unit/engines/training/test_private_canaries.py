@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from peers.private_jobs import private_spec
 
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.privacy import epsilon
 from secureflow.engines.privacy.audit import best_threshold, count, epsilon_lower_bound
 from secureflow.engines.training.noising import joint_seed, next_state, noise_of, split_sums

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from secureflow.domain.specs import TrainingSpec
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.encodings import NORM_TOLERANCE, check_mean
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError

@@ -16,7 +16,9 @@ import numpy as np
 from secureflow.application.ports import PendingLeaf
 from secureflow.application.running import recording
 from secureflow.domain.charter import Charter, Member
-from secureflow.domain.specs import TrainingSpec, dump, parse, spec_digest
+from secureflow.domain.quorum import quorum_of
+from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.closing import (
     Certificate,
     Question,
@@ -29,7 +31,6 @@ from secureflow.engines.ledger.ends import FINISHED, SERVER, End, finished_docum
 from secureflow.engines.ledger.leaves import Leaf, commitment, leaf_from_json, parse_leaf, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, parse_note, sign_checkpoint
-from secureflow.engines.ledger.witness import quorum_of
 from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import (
     ENCLAVE,

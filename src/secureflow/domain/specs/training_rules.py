@@ -1,149 +1,99 @@
-"""The differential-privacy part of a job spec, and what contradicts it.
-
-What is promised: changing one *unit* (a record, or everything of one party) changes the
-distribution of everything that the job releases by at most (ε, δ). So under this part every
-released number is either noised and charged, or public beforehand; a spec that would release
-another one (federated moments, validation figures without noise of their own, an early stop that
-depends on them) is refused with the reason.
-
-The ε itself does not stand in the spec: every reader computes it from multiplier, sampling rate
-and number of releases. `epsilon` is a ceiling that the agents hold it against.
-"""
+"""What contradicts itself in the spec of a training job, its privacy part included."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import ConfigDict, Field
-
-from secureflow.domain.budgets import PrivacyUnit
+from secureflow.domain.bounds import bounds_problem
+from secureflow.domain.specs.base import Problem
+from secureflow.domain.specs.privacy import MAX_SIGMA, MIN_SHARE, Privacy
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secureflow.domain.specs import TrainingSpec
 
-Placement = Literal["enclave", "shared", "local"]
-Problem = tuple[str, str, str]
-"""Field, reason, hint."""
+def check(spec: TrainingSpec) -> None:
+    """Refuse contradictions that single fields cannot show.
 
-MAX_SIGMA: Final = float(1 << 17)
-"""Largest standard deviation in lattice steps that noise is drawn with."""
-MAX_COORDINATE: Final = (1 << 24) - 1
-"""Lattice coordinates are clamped to this: beyond it float32 would round them."""
-MIN_SHARE: Final = 3.0
-"""Least σ of one party's share, in lattice steps: from there on a sum of discrete Gaussians is one
-up to 1e-37 (`engines.privacy.accounting.sum_gap`)."""
-METRIC_BITS: Final = 10
-"""A row's largest share in a metric's sum is 2^METRIC_BITS steps of the lattice of its noise."""
-METRIC_SENSITIVITY: Final = 2.0 * (1 << METRIC_BITS)
-"""L2, in steps: a row counts once, and moves loss, hits and one bin by at most one each: √4."""
-
-
-@dataclass(frozen=True)
-class AdaptiveClipping:
-    """The clipping norm follows a quantile of the parties' update norms (Andrew et al. 2021).
-
-    Args:
-        quantile: γ, the share of updates to leave unclipped.
-        rate: η of the geometric step that the bound makes each round.
-        bit_noise: σ_b, the noise's standard deviation on the sum of the parties' bits.
+    Raises:
+        SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
-
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
-    quantile: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
-    rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
-    bit_noise: Annotated[float, Field(ge=0.1, le=1e6)] = 1.0
-
-
-@dataclass(frozen=True)
-class Privacy:
-    """How a training job is made differentially private.
-
-    Args:
-        unit: whose presence is hidden: one record, or (with a warning) a whole party.
-        mechanism: `dp-sgd` clips each record's gradient and samples records (Poisson); `central`
-            clips each party's whole update (DP-FedAvg).
-        noise: where it is added: once in the `enclave`; `shared` out over the parties under masks,
-            σ/√(t−c) each, so that what t−c honest ones add makes up σ; or in full by each party on
-            its own (`local`), which alone allows several local steps.
-        noise_multiplier: z, the noise's standard deviation over the sensitivity. Left out in a
-            wish, it is calibrated from `epsilon`; a spec that is signed has it.
-        epsilon: ceiling on what the whole job may cost at `delta`, by RDP (`rdp-cks20`).
-        delta: δ of every figure of this job; below 1 / units.
-        clipping_norm: L2 bound of one record's gradient, or of one party's update.
-        sampling: q, the probability with which a record enters a step; 1 is all of them.
-        rows: public number of records over all parties: the denominator, never counted.
-        local_steps: steps of one round at a party; more than one only with local noise.
-        bits: the clipping norm is 2^bits steps of the lattice on which the noise is drawn.
-        adaptive: under unit party, how the clipping norm (then the first one) adapts.
-        metrics_noise: z of the final evaluation: loss, hits and score histograms on the validation
-            rows are released once, with this noise. Without it nothing is measured.
-        party_unit_acknowledged: the submitter knows that hiding whole parties costs accuracy and
-            protects nobody's records more than that.
-    """
-
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
-    delta: Annotated[float, Field(ge=1e-15, le=1e-2)]
-    clipping_norm: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
-    unit: PrivacyUnit = "record"
-    mechanism: Literal["dp-sgd", "central"] = "dp-sgd"
-    noise: Placement = "enclave"
-    noise_multiplier: Annotated[float, Field(ge=0.1, le=1e6)] | None = None
-    epsilon: Annotated[float, Field(ge=1e-3, le=100.0)] | None = None
-    sampling: Annotated[float, Field(ge=1e-6, le=1.0)] = 1.0
-    rows: Annotated[int, Field(ge=0, le=1 << 40)] = 0
-    local_steps: Annotated[int, Field(ge=1, le=10_000)] = 1
-    bits: Annotated[int, Field(ge=4, le=16)] = 10
-    party_unit_acknowledged: bool = False
-    adaptive: AdaptiveClipping | None = None
-    metrics_noise: Annotated[float, Field(ge=0.1, le=1e6)] | None = None
-
-    @property
-    def multiplier(self) -> float:
-        """Return z of a checked spec."""
-        if self.noise_multiplier is None:
-            raise AssertionError  # `privacy_problem` refuses such a spec
-        return self.noise_multiplier
-
-    @property
-    def step(self) -> float:
-        """The value of one lattice step; where the clipping norm adapts, in units of that norm."""
-        return (1.0 if self.adaptive else self.clipping_norm) / 2.0**self.bits
-
-    def sigma(self, dimension: int) -> float:
-        """Return the noise's standard deviation in lattice steps, of a vector of d coordinates.
-
-        The sensitivity counts the rounding of both neighbours in: 2^bits + √d steps. Where the
-        norm adapts, the quantile bit takes its part of z and the update gets what is left:
-        z_Δ = (z⁻² − (2σ_b)⁻²)^(−½) (Andrew et al. 2021, Theorem 1).
-        """
-        noise = self.multiplier
-        if self.adaptive is not None:
-            noise = (noise**-2 - (2 * self.adaptive.bit_noise) ** -2) ** -0.5
-        return noise * (2.0**self.bits + math.sqrt(dimension))
-
-    @property
-    def bit_sigma(self) -> float:
-        """Standard deviation of the noise on the quantile bits' sum, in lattice steps."""
-        return self.adaptive.bit_noise * 2.0**self.bits if self.adaptive else 0.0
-
-    @property
-    def metrics_sigma(self) -> float:
-        """Standard deviation of the noise on metric sums, in steps of their lattice."""
-        return (self.metrics_noise or 0.0) * METRIC_SENSITIVITY
-
-    def share(self, parties: int) -> float:
-        """Return what part of a σ each of so many parties adds: 1/√(t − c) where it is shared."""
-        return 1.0 / math.sqrt(honest(parties)) if self.noise == "shared" else 1.0
+    rules = (_roster_rules, _feature_rules, _model_rules, _masking_rules, privacy_problem)
+    for rule in rules:
+        problem = rule(spec)
+        if problem:
+            name, reason, hint = problem
+            raise SecureFlowError("contradictory_spec", f"{name}: {reason}.", hint, {"field": name})
 
 
-def honest(parties: int) -> int:
-    """Return t − c: how many honest parties are in any sum that opens (SECURITY.md)."""
-    colluders = max(1, -(-parties // 3) - 1)
-    return max(3, 2 * parties // 3 + 1) - colluders
+def _roster_rules(spec: TrainingSpec) -> Problem | None:
+    if len(spec.roster) < 3:
+        reason = "a sum of fewer than three parties shows each party the others' data"
+        return "roster", reason, "Invite at least a third organisation."
+    if len(set(spec.parties)) != len(spec.roster):
+        return "roster", "a party stands in it twice", "List each organisation once."
+    if len({c.key for c in spec.roster}) != len(spec.roster):
+        return "roster", "two parties have the same signing key", "Each party has its own key."
+    if spec.min_contributors > len(spec.roster):
+        return "min_contributors", "it exceeds the roster", "Lower it or invite more parties."
+    return None
+
+
+def _feature_rules(spec: TrainingSpec) -> Problem | None:
+    features = spec.features
+    if features is None:
+        return None
+    if len(set(features.columns)) != len(features.columns):
+        return "features", "a column stands in it twice (or is the label)", "Use each column once."
+    if not features.width:
+        return "features", "there is no feature", "Name at least one numeric or categorical column."
+    for numeric in features.numeric:
+        problem = bounds_problem(numeric.bounds)
+        if problem:
+            return f"features.{numeric.column}.bounds", problem, "Take the owners' declared bounds."
+    for categorical in features.categorical:
+        if len(set(categorical.categories)) != len(categorical.categories):
+            name = f"features.{categorical.column}.categories"
+            return name, "a category stands in it twice", "List each category once."
+    return None
+
+
+def _model_rules(spec: TrainingSpec) -> Problem | None:
+    if spec.model.family == "rehearsal":
+        return _rehearsal_rules(spec)
+    if spec.features is None:
+        return "features", "the model family needs them", "Describe label and features."
+    if spec.model.parameters:
+        return "model.parameters", "it is only for rehearsals", "Remove it."
+    if spec.plan.early_stop and not spec.plan.validation:
+        return "plan.early_stop", "there is no validation share", "Set plan.validation above 0."
+    return None
+
+
+def _masking_rules(spec: TrainingSpec) -> Problem | None:
+    if not spec.masked:
+        return None
+    if spec.release.intermediate == "agents":
+        reason = "under masks the sum is published, so that every agent can compute the next model"
+        hint = 'Set release.intermediate to "operator", or protection to "sealed".'
+        return "release.intermediate", reason, hint
+    if len(spec.roster) * spec.limits.max_weight << spec.quantisation.bits >= 1 << 63:
+        reason = "a sum over the roster could exceed a signed 64-bit integer"
+        return "quantisation.bits", reason, "Lower it, or limits.max_weight."
+    return None
+
+
+def _rehearsal_rules(spec: TrainingSpec) -> Problem | None:
+    if spec.features is not None:
+        return "features", "a rehearsal touches no data", "Remove the features."
+    if spec.model.parameters < 1:
+        return "model.parameters", "a rehearsal needs at least one", "Set it."
+    return None
+
+
+# --- the privacy part ----------------------------------------------------------------------------
 
 
 def privacy_problem(spec: TrainingSpec) -> Problem | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from secureflow.domain.specs import TrainingSpec, check, dump, parse
-from secureflow.domain.statistics import StatisticsSpec, check_statistics
-from secureflow.kit.canonical import digest
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training_rules import check
 from secureflow.kit.errors import SecureFlowError
 
 JobSpec = TrainingSpec | StatisticsSpec
@@ -34,11 +35,6 @@ def parse_spec(value: Any, *, stored: bool = False) -> JobSpec:
             {"fields": [{"field": "kind", "problem": "unknown"}]},
         )
     return parse(of, value, stored=stored)
-
-
-def job_digest(spec: JobSpec) -> str:
-    """Return the hex SHA-256 over the JCS form of the spec with every default written out."""
-    return digest(dump(spec))
 
 
 def check_spec(spec: JobSpec) -> None:

@@ -23,12 +23,13 @@ from pydantic import Field
 
 from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
-from secureflow.domain.specs import (
+from secureflow.domain.specs.base import (
     STRICT,
     Category,
     Column,
     Contributor,
     Id,
+    Problem,
     Slug,
     Title,
     Unit,
@@ -49,8 +50,6 @@ FANOUT: Final = 4
 FLAT: Final = 64
 """Up to so many cells a tree does not pay under Laplace noise, whose scale grows with its depth."""
 
-Problem = tuple[str, str, str]
-"""Field, reason, hint."""
 Measure = Literal["count", "sum", "mean", "variance", "quantile", "histogram"]
 Sharing = Literal["shared", "party", "local"]
 

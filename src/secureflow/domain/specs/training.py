@@ -1,0 +1,217 @@
+"""The spec of a training job: columns, preparation, model, schedule, protection, release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from secureflow.domain.specs.base import (
+    STRICT,
+    Category,
+    Column,
+    Contributor,
+    Digest,
+    Id,
+    Limits,
+    Protection,
+    Quantisation,
+    Title,
+    UserId,
+    closes,
+)
+from secureflow.domain.specs.privacy import Privacy
+from secureflow.kit.errors import SecureFlowError
+
+
+@dataclass(frozen=True)
+class Label:
+    """A binary target: rows whose column equals `positive` are class 1."""
+
+    __pydantic_config__ = STRICT
+    column: Column
+    positive: Category
+
+    def number(self) -> float:
+        """Return `positive` for a column of numbers.
+
+        Raises:
+            SecureFlowError: `malformed_label`.
+        """
+        try:
+            return float(self.positive)
+        except ValueError:
+            raise SecureFlowError(
+                "malformed_label",
+                f"The label column {self.column!r} is numeric, but its positive value is text.",
+                "Name the number that stands for the positive class.",
+                {"column": self.column},
+            ) from None
+
+
+@dataclass(frozen=True)
+class NumericFeature:
+    """A numeric column, standardised by federated moments or scaled to declared bounds.
+
+    Values are clamped to `bounds`; a missing value becomes the mean (federated) or the middle.
+    """
+
+    __pydantic_config__ = STRICT
+    column: Column
+    bounds: tuple[float, float]
+    scale: Literal["federated", "bounds"] = "federated"
+
+
+@dataclass(frozen=True)
+class CategoricalFeature:
+    """A categorical column, one-hot over the declared categories.
+
+    A missing value has its own indicator when `missing` is `indicator`, else all zeros.
+    """
+
+    __pydantic_config__ = STRICT
+    column: Column
+    categories: Annotated[tuple[Category, ...], Field(min_length=1, max_length=4096)]
+    missing: Literal["indicator", "zeros"] = "zeros"
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """The agreed preparation: label and features, in the order of the model's inputs."""
+
+    __pydantic_config__ = STRICT
+    label: Label
+    numeric: tuple[NumericFeature, ...] = ()
+    categorical: tuple[CategoricalFeature, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that the job touches, label last."""
+        numeric = (f.column for f in self.numeric)
+        return (*numeric, *(f.column for f in self.categorical), self.label.column)
+
+    @property
+    def width(self) -> int:
+        """The number of model inputs after one-hot, without the intercept."""
+        one_hot = (len(f.categories) + (f.missing == "indicator") for f in self.categorical)
+        return len(self.numeric) + sum(one_hot)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The model family and its fixed hyper-parameters.
+
+    `logistic_regression` trains on the features. `rehearsal` moves `parameters` float32 values
+    through the whole protocol without touching data: it measures links and rounds.
+    """
+
+    __pydantic_config__ = STRICT
+    family: Literal["logistic_regression", "rehearsal"] = "logistic_regression"
+    l2: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    parameters: Annotated[int, Field(ge=0, le=1 << 30)] = 0
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """Stop when the federated validation loss has not fallen by `min_delta` for `patience` rounds."""  # noqa: E501
+
+    __pydantic_config__ = STRICT
+    patience: Annotated[int, Field(ge=1, le=1000)] = 3
+    min_delta: Annotated[float, Field(ge=0.0, le=10.0)] = 1e-4
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """The schedule: rounds, local work, seed, validation share, early stop."""
+
+    __pydantic_config__ = STRICT
+    rounds: Annotated[int, Field(ge=1, le=10_000)] = 20
+    local_epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+    batch_size: Annotated[int, Field(ge=1, le=1 << 20)] = 64
+    learning_rate: Annotated[float, Field(gt=0.0, le=100.0)] = 0.1
+    seed: Annotated[int, Field(ge=0, lt=1 << 53)] = 7
+    validation: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
+    early_stop: EarlyStop | None = None
+    strategy: Literal["fedavg"] = "fedavg"
+
+
+@dataclass(frozen=True)
+class Release:
+    """Who gets intermediate models: the operator too, or sealed to the agents only."""
+
+    __pydantic_config__ = STRICT
+    intermediate: Literal["operator", "agents"] = "operator"
+
+
+@dataclass(frozen=True)
+class Resume:
+    """The released model of another job's round that this job starts from."""
+
+    __pydantic_config__ = STRICT
+    job: Id
+    round: Annotated[int, Field(ge=0, le=10_000)]
+    model: Digest
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """A federated training job as every contributor signs it."""
+
+    __pydantic_config__ = STRICT
+    project: Id
+    name: Title
+    purpose: Title
+    submitter: UserId
+    roster: Annotated[tuple[Contributor, ...], Field(min_length=1, max_length=256)]
+    features: FeatureSpec | None = None
+    model: ModelSpec = field(default_factory=ModelSpec)
+    plan: TrainingPlan = field(default_factory=TrainingPlan)
+    limits: Limits = field(default_factory=Limits)
+    release: Release = field(default_factory=Release)
+    protection: Protection = "sealed"
+    quantisation: Quantisation = field(default_factory=Quantisation)
+    privacy: Privacy | None = None
+    min_contributors: Annotated[int, Field(ge=3, le=256)] = 3
+    resume: Resume | None = None
+    kind: Literal["training"] = "training"
+    script: Literal["training/1", "training/2"] = "training/2"
+    v: Literal[1] = 1
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """The roster's party names in spec order."""
+        return tuple(c.party for c in self.roster)
+
+    @property
+    def closes(self) -> bool:
+        """Whether the job ends with what each author signed last."""
+        return closes(self.script)
+
+    @property
+    def masked(self) -> bool:
+        """Whether updates are masked, so that only sums can be read (SecAgg)."""
+        return self.protection != "sealed"
+
+    @property
+    def sealed(self) -> bool:
+        """Whether updates are sealed to an attested enclave."""
+        return self.protection != "secagg"
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Party name to base64 signing key."""
+        return {c.party: c.key for c in self.roster}
+
+    @property
+    def parameters(self) -> int:
+        """The number of float32 values that rounds move on: the model's, and an adapting bound."""
+        adaptive = self.privacy is not None and self.privacy.adaptive is not None
+        return self.model_parameters + adaptive
+
+    @property
+    def model_parameters(self) -> int:
+        """The number of float32 model parameters (features + intercept, or the rehearsal's)."""
+        if self.features is None:
+            return self.model.parameters
+        return self.features.width + 1
