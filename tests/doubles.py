@@ -15,18 +15,10 @@ from typing import Any
 
 from blake3 import blake3
 
-from secureflow.application.ports import (
-    Artifact,
-    Event,
-    Filter,
-    Journalled,
-    LogEntry,
-    Page,
-    PartyStatus,
-    PendingLeaf,
-    Recorded,
-    Request,
-)
+from secureflow.application.ports.artifacts import Artifact
+from secureflow.application.ports.courier import PartyStatus, Request
+from secureflow.application.ports.ledger import LogEntry, Recorded
+from secureflow.application.ports.storage import Event, Filter, Journalled, Page, PendingLeaf
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import JobState
 from secureflow.engines.ledger.ends import End

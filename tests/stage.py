@@ -17,7 +17,7 @@ from peers.accounting import InlineAccountant
 
 from secureflow.application.access import Principal
 from secureflow.application.jobs.jobs import Wanted
-from secureflow.application.ports import PendingLeaf
+from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.quotas import Quotas
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState

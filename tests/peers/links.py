@@ -21,7 +21,7 @@ from secureflow.adapters.link import (
     PeerIdentity,
     Standing,
 )
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority, SpiffeId, make_csr, new_link_key
 

@@ -23,7 +23,7 @@ from peers.links import until
 from secureflow.adapters.artifacts import FileArtifacts
 from secureflow.adapters.link import CredentialFiles, LinkServer
 from secureflow.agent import api
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.local import LocalParties
 from secureflow.application.running.recording import pending_leaves

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.ports import PartyStatus, Request
+from secureflow.application.ports.courier import PartyStatus, Request
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.recording import pending_leaves
 from secureflow.engines.ledger.ends import End

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from secureflow.adapters.link import ENCLAVE_NAME, CredentialFiles
 from secureflow.adapters.link.backoff import Backoff
-from secureflow.application.ports import UnitOfWork
+from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.renewals import AT_ONCE, PER_HOUR
 from secureflow.domain.organisations import Agent
 from secureflow.kit.crypto import SigningKey

@@ -22,7 +22,7 @@ import httpx
 import pytest
 
 from secureflow.adapters.database.engine import Database
-from secureflow.application.ports import Journalled
+from secureflow.application.ports.storage import Journalled
 from secureflow.domain.jobs import Job, JobState
 from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from secureflow.application.listing import every
-from secureflow.application.ports import UnitOfWork
+from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.projects import Project
 from secureflow.domain.users import Role
 from secureflow.kit.errors import SecureFlowError

@@ -13,7 +13,8 @@ from secureflow.application.access import Principal, require, seen_projects
 from secureflow.application.continuing import charter_naming, history_up_to
 from secureflow.application.jobs.jobs import visible_job
 from secureflow.application.membership import CURRENT
-from secureflow.application.ports import Begin, Ledger, LogEntry, UnitOfWork
+from secureflow.application.ports.ledger import Ledger, LogEntry
+from secureflow.application.ports.storage import Begin, UnitOfWork
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.jobs import Job
 from secureflow.domain.quorum import quorum_of

@@ -25,7 +25,8 @@ from secureflow.application.membership import (
     suffices,
     with_signature,
 )
-from secureflow.application.ports import Begin, Ledger, UnitOfWork
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Begin, UnitOfWork
 from secureflow.domain.charter import (
     Charter,
     Member,

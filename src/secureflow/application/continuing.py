@@ -28,7 +28,8 @@ from secureflow.application.membership import (
     suffices,
     with_signature,
 )
-from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Begin, PendingLeaf, UnitOfWork
 from secureflow.application.restored import settle_restored, spend_invitations
 from secureflow.application.running.driving import done_afresh
 from secureflow.application.running.recording import server_leaf

@@ -24,7 +24,7 @@ from secureflow.application.access import (
 )
 from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.listing import every, walked, whole
-from secureflow.application.ports import Begin, Page, UnitOfWork
+from secureflow.application.ports.storage import Begin, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.ids import new_id

@@ -15,7 +15,8 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
-from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Begin, PendingLeaf, UnitOfWork
 from secureflow.application.running.recording import server_leaf
 from secureflow.engines.ledger.setback import set_back
 from secureflow.kit.clock import Clock

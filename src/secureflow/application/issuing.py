@@ -17,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from secureflow.application.listing import every
-from secureflow.application.ports import Ledger, UnitOfWork
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.recording import server_leaf
 from secureflow.domain.organisations import Agent
 from secureflow.kit.clock import Clock

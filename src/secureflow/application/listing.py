@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from secureflow.application.ports import Filter, Page, Store
+from secureflow.application.ports.storage import Filter, Page, Store
 from secureflow.kit.errors import SecureFlowError
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from secureflow.application.ports import Begin, UnitOfWork
+from secureflow.application.ports.storage import Begin, UnitOfWork
 from secureflow.domain.charter import SignedCharter, accept_change, accept_first
 from secureflow.kit import crypto
 from secureflow.kit.errors import SecureFlowError

@@ -14,7 +14,8 @@ from secureflow.application.access import (
     sees_work_of,
 )
 from secureflow.application.jobs.jobs import visible_job
-from secureflow.application.ports import Artifacts, Begin, Page
+from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.ports.storage import Begin, Page
 from secureflow.domain.models import Model
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError

@@ -18,7 +18,9 @@ from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.issuing import Issuing, issued, lapsed
 from secureflow.application.jobs.whereabouts import Whereabouts
 from secureflow.application.listing import every, first, walked, whole
-from secureflow.application.ports import Begin, Courier, Ledger, Page, PartyStatus, UnitOfWork
+from secureflow.application.ports.courier import Courier, PartyStatus
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Begin, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.application.repeats import conflict, request_of
 from secureflow.domain.charter import RESERVED

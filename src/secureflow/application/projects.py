@@ -14,7 +14,7 @@ from secureflow.application.access import (
 )
 from secureflow.application.deeds import Deeds
 from secureflow.application.listing import every
-from secureflow.application.ports import Begin, Page, UnitOfWork
+from secureflow.application.ports.storage import Begin, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.domain.ids import new_id
 from secureflow.domain.projects import Membership, MemberState, Project

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from secureflow.application.listing import every
-from secureflow.application.ports import UnitOfWork
+from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import JobState
 from secureflow.domain.projects import Project
 from secureflow.domain.specs.base import STRICT

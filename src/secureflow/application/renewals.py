@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from secureflow.application.issuing import Issuing
 from secureflow.application.organisations import revoked, speaking
-from secureflow.application.ports import Begin, UnitOfWork
+from secureflow.application.ports.storage import Begin, UnitOfWork
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.domain.organisations import Agent
 from secureflow.kit import crypto

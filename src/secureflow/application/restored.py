@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 from secureflow.application.listing import every
-from secureflow.application.ports import Begin, UnitOfWork
+from secureflow.application.ports.storage import Begin, UnitOfWork
 
 RESTORED: Final = "restored"
 """The name of the row in `settings`."""

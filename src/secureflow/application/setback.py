@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from secureflow.application.listing import every
 from secureflow.application.membership import member_keys
-from secureflow.application.ports import Begin, Ledger
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Begin
 from secureflow.application.restored import settle_restored
 from secureflow.domain.origins import continues
 from secureflow.engines.ledger.merkle import EMPTY_ROOT

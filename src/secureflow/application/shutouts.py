@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from secureflow.application.listing import every, walked
-from secureflow.application.ports import Begin, UnitOfWork
+from secureflow.application.ports.storage import Begin, UnitOfWork
 from secureflow.domain.ids import new_id
 from secureflow.domain.organisations import Agent
 

@@ -16,7 +16,7 @@ from secureflow.application.access import Principal, missing, require
 from secureflow.application.deeds import Deeds
 from secureflow.application.listing import every, first
 from secureflow.application.passwords import Passwords
-from secureflow.application.ports import Begin, Page, UnitOfWork
+from secureflow.application.ports.storage import Begin, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.turns import Turns

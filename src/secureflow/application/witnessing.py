@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from secureflow.application.ports import Ledger
+from secureflow.application.ports.ledger import Ledger
 from secureflow.engines.ledger.notes import attach, noted_size, parse_note
 from secureflow.engines.ledger.setback import set_back
 from secureflow.kit.errors import SecureFlowError

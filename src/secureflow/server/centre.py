@@ -24,7 +24,7 @@ from secureflow.adapters.messaging import InProcessBus
 from secureflow.application.jobs.jobs import topic
 from secureflow.application.membership import member_keys
 from secureflow.application.organisations import revoked
-from secureflow.application.ports import Bus
+from secureflow.application.ports.bus import Bus
 from secureflow.application.running.aggregation import Aggregation
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.claims import Claims, keep_looking

@@ -27,7 +27,7 @@ from secureflow.adapters.database.connections import driver_url, held_file
 from secureflow.adapters.database.engine import newest_schema
 from secureflow.adapters.database.presence import standing_in
 from secureflow.adapters.database.soundness import DRIVER_ERRORS
-from secureflow.application.ports import Journalled
+from secureflow.application.ports.storage import Journalled
 from secureflow.application.running.replaying import Course, replay
 from secureflow.application.running.scripts import retired, script_for
 from secureflow.domain.jobs import Job, JobState

@@ -8,7 +8,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from secureflow.application.listing import every
-from secureflow.application.ports import Begin, Courier, Ledger
+from secureflow.application.ports.courier import Courier
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Begin
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.ledger.notes import parse_note
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from secureflow.adapters.messaging import InProcessBus
 from secureflow.application.jobs.jobs import topic
-from secureflow.application.ports import Ledger
+from secureflow.application.ports.ledger import Ledger
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.tenancy import tenant
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from secureflow.adapters.link import Callbacks, PeerIdentity, Standing
 from secureflow.application.access import Principal
 from secureflow.application.organisations import ENCLAVE
-from secureflow.application.ports import Artifacts
+from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.running.aggregation import Scratch
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.witnessing import Witnessing

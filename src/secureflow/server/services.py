@@ -12,7 +12,9 @@ from secureflow.application.datasets import Datasets
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.models import Models
 from secureflow.application.organisations import Organisations
-from secureflow.application.ports import Begin, Courier, Ledger
+from secureflow.application.ports.courier import Courier
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Begin
 from secureflow.application.projects import Projects
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds

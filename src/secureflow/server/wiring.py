@@ -20,7 +20,12 @@ from secureflow.application.membership import member_keys
 from secureflow.application.models import Models
 from secureflow.application.organisations import Centre, Organisations
 from secureflow.application.passwords import Passwords
-from secureflow.application.ports import Accountant, Artifacts, Begin, Bus, Courier, Ledger
+from secureflow.application.ports.accountant import Accountant
+from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.ports.bus import Bus
+from secureflow.application.ports.courier import Courier
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Begin
 from secureflow.application.projects import Projects
 from secureflow.application.quotas import Quotas
 from secureflow.application.renewals import Renewals

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secureflow.adapters.artifacts import FileArtifacts, ScratchFiles
-from secureflow.application.ports import Artifacts
+from secureflow.application.ports.artifacts import Artifacts
 from secureflow.kit.errors import SecureFlowError
 
 CONTENT = os.urandom((1 << 20) + 7)

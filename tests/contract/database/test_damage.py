@@ -14,7 +14,7 @@ from peers.seeds import named_seed
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.application.listing import every, first, walked, whole
-from secureflow.application.ports import Journalled
+from secureflow.application.ports.storage import Journalled
 from secureflow.kit.errors import SecureFlowError
 from tests.contract.database.conftest import LOG_KEY, ORIGIN
 from tests.contract.database.test_log import notes, pending, signed, submit

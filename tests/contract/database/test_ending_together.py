@@ -10,7 +10,7 @@ from sqlalchemy.pool import QueuePool
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.runner import Runner
 from secureflow.domain.jobs import Job, JobState

@@ -15,7 +15,7 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.entities import EntityStore
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.database.unit import ANSWERS_KEPT, ENROLMENT_KEPT
-from secureflow.application.ports import PendingLeaf
+from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.running.recording import server_leaf
 from secureflow.domain.datasets import Grant
 from secureflow.domain.organisations import Enrolment

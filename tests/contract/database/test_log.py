@@ -14,7 +14,8 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.database.log_store import MAX_BATCH, LogStore, _landed, place
 from secureflow.adapters.database.tables import LOG_HEAD, LOG_LEAVES
-from secureflow.application.ports import Ledger, LogEntry, PendingLeaf, Recorded
+from secureflow.application.ports.ledger import Ledger, LogEntry, Recorded
+from secureflow.application.ports.storage import PendingLeaf
 from secureflow.domain.charter import Charter, Member
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.ledger.bundle_format import BundleEntry, bundle_json

@@ -10,7 +10,7 @@ from pathlib import Path
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.application.issuing import Issuing
-from secureflow.application.ports import Begin
+from secureflow.application.ports.storage import Begin
 from secureflow.application.renewals import Renewals
 from secureflow.domain.organisations import Agent, Organisation
 from secureflow.kit.crypto import SigningKey

@@ -18,7 +18,7 @@ from secureflow.application.access import Principal
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import UNNUMBERED, Continuing
 from secureflow.application.deeds import Deeds
-from secureflow.application.ports import PendingLeaf
+from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.running.windups import SET_BACK
 from secureflow.application.setback import LogGuard
 from secureflow.domain.charter import Charter, Member, SignedCharter

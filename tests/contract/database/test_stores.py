@@ -15,8 +15,7 @@ import sqlalchemy as sa
 from secureflow.adapters.database import records
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.tables import IDEMPOTENCY
-from secureflow.application.ports import Begin, Journalled, UnitOfWork
-from secureflow.application.running.claims import Beat, Claim
+from secureflow.application.ports.storage import Beat, Begin, Claim, Journalled, UnitOfWork
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.models import Model

@@ -13,7 +13,7 @@ from secureflow.adapters.link import party as party_module
 from secureflow.adapters.link import streams
 from secureflow.adapters.link.desk import Desk
 from secureflow.adapters.link.messages import Standing
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.kit.errors import SecureFlowError
 from secureflow.wire import Envelope, encode
 

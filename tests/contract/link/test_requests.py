@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from secureflow.adapters.link.requests import OpenRequests
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.kit.errors import SecureFlowError
 
 REQUEST = Request("job_1/1/bank-a", "bank-a", "train", {}, 20.0)

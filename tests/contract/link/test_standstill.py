@@ -17,7 +17,7 @@ from peers.standstill import Jumping
 from secureflow.adapters.link import uplink
 from secureflow.adapters.link.requests import OpenRequests
 from secureflow.adapters.link.streams import SILENCE, Stream
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.kit.errors import SecureFlowError
 from secureflow.wire import Envelope, encode
 

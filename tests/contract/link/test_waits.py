@@ -18,7 +18,8 @@ from secureflow.adapters.link.data import _stored
 from secureflow.adapters.link.messages import Standing
 from secureflow.adapters.link.requests import OpenRequests
 from secureflow.adapters.link.waits import Waiting, claim
-from secureflow.application.ports import Artifact, Request
+from secureflow.application.ports.artifacts import Artifact
+from secureflow.application.ports.courier import Request
 from secureflow.kit.disk import Place, full
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.wire import Envelope

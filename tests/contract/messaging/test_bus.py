@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from secureflow.adapters.messaging import InProcessBus
-from secureflow.application.ports import Bus
+from secureflow.application.ports.bus import Bus
 
 
 @pytest.fixture(params=["inprocess"])

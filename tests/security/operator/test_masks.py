@@ -18,7 +18,7 @@ import pytest_asyncio
 from peers.links import until
 from peers.operator import Operator, Run, refusal
 
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.engines.closing import Certificate, Question, Vote
 from secureflow.engines.script import AGGREGATOR, Effect, Record
 from secureflow.engines.sealing import tensor_digest

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import replace
 from typing import Any
 
-from secureflow.application.ports import PendingLeaf
+from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.running.recording import pending_leaves
 from secureflow.domain.jobs import Job
 from secureflow.domain.users import Role

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.application.running.windups import note_cancellation
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Script

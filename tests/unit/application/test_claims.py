@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.entities import EntityStore
 from secureflow.adapters.database.faults import fault
-from secureflow.application.ports import Journalled, Ledger, Request
+from secureflow.application.ports.courier import Request
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Journalled
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.claims import LAPSED, Changes, Claims
 from secureflow.application.running.runner import Runner

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.disapprovals import disapproval
 from secureflow.cli.texts import explained

@@ -19,7 +19,8 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.faults import fault
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.database.unit import SqlUnitOfWork
-from secureflow.application.ports import Journalled, Request
+from secureflow.application.ports.courier import Request
+from secureflow.application.ports.storage import Journalled
 from secureflow.application.running import driving
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.driving import Backoff

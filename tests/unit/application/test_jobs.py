@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from secureflow.application.jobs.jobs import Wanted
-from secureflow.application.ports import PartyStatus
+from secureflow.application.ports.courier import PartyStatus
 from secureflow.application.running.scripts import script_for
 from secureflow.domain.jobs import JobState, JobSummary
 from secureflow.domain.specs.base import parse, spec_digest

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.application.running import local
 from secureflow.application.running.local import LocalParties
 from secureflow.kit.errors import InfrastructureError, SecureFlowError

@@ -9,7 +9,7 @@ import pytest
 
 from secureflow.application.audit import Audit
 from secureflow.application.charters import member_keys
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.overdue import MOST, OverdueEnds
 from secureflow.application.running.recording import pending_leaves

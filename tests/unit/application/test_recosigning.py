@@ -9,7 +9,7 @@ import pytest
 
 from secureflow.application.audit import Audit
 from secureflow.application.charters import member_keys
-from secureflow.application.ports import PartyStatus, Request
+from secureflow.application.ports.courier import PartyStatus, Request
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.recosigning import AGAIN, Recosigning
 from secureflow.application.witnessing import Witnessing

@@ -15,7 +15,7 @@ from secureflow.application.access import Principal
 from secureflow.application.deeds import Deeds
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.whereabouts import Whereabouts
-from secureflow.application.ports import Journalled
+from secureflow.application.ports.storage import Journalled
 from secureflow.application.quotas import Quotas
 from secureflow.application.running.resuming import MOST
 from secureflow.domain.jobs import Job, JobState

@@ -13,7 +13,9 @@ import pytest
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.faults import fault
-from secureflow.application.ports import Journalled, Ledger, Request
+from secureflow.application.ports.courier import Request
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Journalled
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.runner import Runner
 from secureflow.domain.jobs import Job, JobState

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.ports import Event, Request
+from secureflow.application.ports.courier import Request
+from secureflow.application.ports.storage import Event
 from secureflow.application.running.waiting import DEFAULT, HELD, Waits, room_patience
 from secureflow.engines.ledger.setback import CONTINUE, Hold, set_back
 from secureflow.kit.errors import InfrastructureError, SecureFlowError

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from secureflow.application.jobs.whereabouts import told
-from secureflow.application.ports import PartyStatus
+from secureflow.application.ports.courier import PartyStatus
 from secureflow.domain.jobs import JobState
 from secureflow.domain.users import Role
 from secureflow.kit.errors import InfrastructureError

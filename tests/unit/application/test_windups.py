@@ -12,7 +12,8 @@ import pytest
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.application.ports import Journalled, PendingLeaf, Request
+from secureflow.application.ports.courier import Request
+from secureflow.application.ports.storage import Journalled, PendingLeaf
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.recording import server_leaf
 from secureflow.application.running.runner import Runner

@@ -21,7 +21,7 @@ from secureflow.adapters.artifacts import FileArtifacts
 from secureflow.adapters.database.connections import sync_engine
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.tables import METADATA
-from secureflow.application.ports import Journalled, PendingLeaf
+from secureflow.application.ports.storage import Journalled, PendingLeaf
 from secureflow.application.running.recording import server_leaf
 from secureflow.cli.main import app
 from secureflow.domain.jobs import Job

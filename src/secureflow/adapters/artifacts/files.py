@@ -23,7 +23,7 @@ from typing import Final
 
 from blake3 import blake3
 
-from secureflow.application.ports import Artifact
+from secureflow.application.ports.artifacts import Artifact
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.opening import opened

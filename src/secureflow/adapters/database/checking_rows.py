@@ -13,7 +13,7 @@ from secureflow.adapters.database.checking import RESTORE, raw
 from secureflow.adapters.database.damage import load_json
 from secureflow.adapters.database.entities import Kind
 from secureflow.adapters.database.records import journal_line, journal_of
-from secureflow.application.ports import Journalled
+from secureflow.application.ports.storage import Journalled
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.jobs import Job
 from secureflow.kit.errors import SecureFlowError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from secureflow.adapters.database.tables import CLAIMS, SERVERS
-from secureflow.application.running.claims import Beat, Claim
+from secureflow.application.ports.storage import Beat, Claim
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SqlClaims:
-    """`application.running.claims.ClaimStore`."""
+    """`application.ports.storage.ClaimStore`."""
 
     def __init__(self, unit: SqlUnitOfWork) -> None:
         self._unit = unit

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from secureflow.adapters.database import tables
 from secureflow.adapters.database.damage import damaged, load_json
-from secureflow.application.ports import Filter, Page
+from secureflow.application.ports.storage import Filter, Page
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
@@ -108,7 +108,7 @@ MODELS = Kind(Model, "model", tables.MODELS)
 
 
 class EntityStore(Generic[T]):
-    """`application.ports.Store` over one table, inside a unit of work."""
+    """`application.ports.storage.Store` over one table, inside a unit of work."""
 
     def __init__(self, unit: SqlUnitOfWork, kind: Kind[T]) -> None:
         self._unit = unit

@@ -29,7 +29,8 @@ from secureflow.adapters.database.tables import (
     LOG_NODES,
     LOG_SUBMISSIONS,
 )
-from secureflow.application.ports import LogEntry, PendingLeaf, Recorded
+from secureflow.application.ports.ledger import LogEntry, Recorded
+from secureflow.application.ports.storage import PendingLeaf
 from secureflow.domain.origins import continues
 from secureflow.engines.ledger import merkle
 from secureflow.engines.ledger.leaves import parse_leaf
@@ -55,7 +56,7 @@ class _Group:
 
 
 class SqlLedger:
-    """`application.ports.Ledger` beside the stores: `await start()`, then use, then `await stop()`.
+    """The port `Ledger` beside the stores: `await start()`, then use, then `await stop()`.
 
     Several processes may hold one on the same database with the same key: the database's lock
     makes them take turns. A database of another origin or key is refused (`fenced`).

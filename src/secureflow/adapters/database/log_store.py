@@ -22,7 +22,7 @@ from secureflow.adapters.database.log_cache import LogCache
 from secureflow.adapters.database.log_statements import compiled
 from secureflow.adapters.database.restored import hold_if_restored, stored_hold
 from secureflow.adapters.database.tables import JsonText
-from secureflow.application.ports import PendingLeaf
+from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.restored import RESTORED
 from secureflow.domain.origins import continues, following
 from secureflow.engines.ledger import merkle

@@ -17,7 +17,7 @@ from secureflow.adapters.database.tables import (
     OUTBOX,
     Written,
 )
-from secureflow.application.ports import Event, Journalled, PendingLeaf
+from secureflow.application.ports.storage import Event, Journalled, PendingLeaf
 from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.kit.errors import SecureFlowError
@@ -34,7 +34,7 @@ FORGOTTEN_ANSWERS: Final = 100
 
 
 class SqlJournal:
-    """`application.ports.Journal`: the primary key (job, seq) fences replicas off each other."""
+    """`ports.storage.Journal`: the primary key (job, seq) fences replicas off each other."""
 
     def __init__(self, unit: SqlUnitOfWork) -> None:
         self._unit = unit
@@ -84,7 +84,7 @@ def _journal_row(job: str, line: Journalled) -> dict[str, Any]:
 
 
 class SqlOutbox:
-    """`application.ports.Outbox`."""
+    """`application.ports.storage.Outbox`."""
 
     def __init__(self, unit: SqlUnitOfWork) -> None:
         self._unit = unit
@@ -108,7 +108,7 @@ class SqlOutbox:
 
 
 class SqlEvents:
-    """`application.ports.Events`.
+    """`application.ports.storage.Events`.
 
     A watcher resumes after the last id that it saw, so within a job a smaller id must never
     become visible after a larger one: units of work that add to one job commit one by one.
@@ -132,7 +132,7 @@ class SqlEvents:
 
 
 class SqlPendingLeaves:
-    """`application.ports.PendingLeaves`: what waits here is numbered by `log.SqlLedger`."""
+    """`application.ports.storage.PendingLeaves`: what waits here is numbered by `log.SqlLedger`."""
 
     def __init__(self, unit: SqlUnitOfWork) -> None:
         self._unit = unit
@@ -166,7 +166,7 @@ class SqlPendingLeaves:
 
 
 class SqlIdempotency:
-    """`application.ports.Idempotency`: of each user the newest answers."""
+    """`application.ports.storage.Idempotency`: of each user the newest answers."""
 
     def __init__(self, unit: SqlUnitOfWork) -> None:
         self._unit = unit

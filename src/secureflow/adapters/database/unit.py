@@ -31,7 +31,8 @@ from secureflow.adapters.database.records import (
 )
 from secureflow.adapters.database.tables import ENROLMENTS, IDEMPOTENCY, SETTINGS, TOKENS
 from secureflow.adapters.database.undisturbed import undisturbed
-from secureflow.application.ports import (
+from secureflow.application.ports.storage import (
+    ClaimStore,
     Events,
     Idempotency,
     Journal,
@@ -39,7 +40,6 @@ from secureflow.application.ports import (
     PendingLeaves,
     Store,
 )
-from secureflow.application.running.claims import ClaimStore
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
@@ -57,7 +57,7 @@ ANSWERS_KEPT: Final = 86_400
 
 
 class SqlUnitOfWork:
-    """`application.ports.UnitOfWork` on SQLAlchemy; made by `Database.begin`."""
+    """`application.ports.storage.UnitOfWork` on SQLAlchemy; made by `Database.begin`."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ import grpc
 from secureflow.adapters.link.identity import Context, Gate, PeerIdentity
 from secureflow.adapters.link.refusals import refuse
 from secureflow.adapters.link.tls import CHUNK, identity
-from secureflow.application.ports import Artifact, Artifacts
+from secureflow.application.ports.artifacts import Artifact, Artifacts
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.application.running.waiting import Told, room_patience
 from secureflow.kit.clock import LOOK, stood_still
 from secureflow.kit.errors import SecureFlowError

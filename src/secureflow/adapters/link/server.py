@@ -24,7 +24,8 @@ from secureflow.adapters.link.requests import OpenRequests, silent
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import DEFAULT, Bounds, identity, listen, new_server
 from secureflow.adapters.link.waits import claim
-from secureflow.application.ports import Artifacts, PartyStatus, Request
+from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.ports.courier import PartyStatus, Request
 from secureflow.application.running.waiting import Told
 from secureflow.application.throttle import Throttle
 from secureflow.domain.clocks import naming

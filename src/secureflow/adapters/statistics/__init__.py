@@ -13,7 +13,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.installing import install_hint
 
 if TYPE_CHECKING:  # a worker starts for each job, and needs nothing else of the application's
-    from secureflow.application.ports import Statistician
+    from secureflow.application.ports.statistician import Statistician
 
 LIBRARIES: Final = ("opendp", "pydp")
 

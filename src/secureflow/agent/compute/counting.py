@@ -21,7 +21,7 @@ from secureflow.engines.preparation import Columns
 from secureflow.engines.statistics import OwnBounds, honest_shares, statistics_plan
 
 if TYPE_CHECKING:
-    from secureflow.application.ports import Statistician
+    from secureflow.application.ports.statistician import Statistician
 
 
 class Counting:

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from secureflow.agent.edge.wiring import Assembly
 from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.settings import AgentSettings
-from secureflow.application.ports import Policies
+from secureflow.application.ports.policies import Policies
 from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger

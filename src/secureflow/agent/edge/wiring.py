@@ -31,7 +31,7 @@ from secureflow.agent.verbs.tasks import Agent
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.agent.witness.continuing import Continuer
 from secureflow.agent.witness.witness import Witness
-from secureflow.application.ports import Policies
+from secureflow.application.ports.policies import Policies
 from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey

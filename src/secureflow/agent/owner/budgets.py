@@ -25,7 +25,7 @@ from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import check_unlocked, locked, remember, remembered
 from secureflow.agent.record.store import Store
 from secureflow.agent.witness.witness import QUIET, Witness
-from secureflow.application.ports import Accountant
+from secureflow.application.ports.accountant import Accountant
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.kinds import JobSpec, dataset_name, parse_spec, touches_data
 from secureflow.domain.specs.statistics import StatisticsSpec

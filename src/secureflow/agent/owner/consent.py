@@ -21,7 +21,7 @@ from typing import Any
 from secureflow.agent.compute.columns import check_columns, differing_bounds
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.settings import AgentSettings
-from secureflow.application.ports import Policies
+from secureflow.application.ports.policies import Policies
 from secureflow.domain.charter import Charter
 from secureflow.domain.specs.base import spec_digest
 from secureflow.domain.specs.kinds import (

@@ -28,16 +28,11 @@ from secureflow.application.jobs.statistics import (
     price_statistics,
     with_price,
 )
+from secureflow.application.jobs.submission import Submission
 from secureflow.application.jobs.whereabouts import Whereabouts, parties_of, told
-from secureflow.application.ports import (
-    Accountant,
-    Begin,
-    Bus,
-    Event,
-    Page,
-    Submission,
-    UnitOfWork,
-)
+from secureflow.application.ports.accountant import Accountant
+from secureflow.application.ports.bus import Bus
+from secureflow.application.ports.storage import Begin, Event, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.application.running.resuming import (
     LEAF,

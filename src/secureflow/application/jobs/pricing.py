@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from secureflow.application.ports import Accountant
+from secureflow.application.ports.accountant import Accountant
 from secureflow.domain.noise import NoiseWish
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.privacy import Privacy

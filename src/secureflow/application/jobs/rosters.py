@@ -12,7 +12,7 @@ from typing import Any
 from secureflow.application.access import missing
 from secureflow.application.listing import every
 from secureflow.application.membership import CURRENT
-from secureflow.application.ports import UnitOfWork
+from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of

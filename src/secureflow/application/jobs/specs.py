@@ -20,7 +20,7 @@ from secureflow.application.jobs.rosters import (
     roster_lines,
     spare_parties,
 )
-from secureflow.application.ports import UnitOfWork
+from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.charter import Charter
 from secureflow.domain.datasets import Dataset

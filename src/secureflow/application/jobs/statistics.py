@@ -21,7 +21,8 @@ from secureflow.application.jobs.rosters import (
     spare_parties,
 )
 from secureflow.application.jobs.specs import Drafted
-from secureflow.application.ports import Accountant, UnitOfWork
+from secureflow.application.ports.accountant import Accountant
+from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.noise import NoiseWish

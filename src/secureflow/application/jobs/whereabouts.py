@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from secureflow.application.listing import every
-from secureflow.application.ports import Courier, PartyStatus, UnitOfWork
+from secureflow.application.ports.courier import Courier, PartyStatus
+from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import Job
 from secureflow.domain.organisations import Agent
 from secureflow.engines.script import ENCLAVE

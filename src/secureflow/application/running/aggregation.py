@@ -12,7 +12,8 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from secureflow.application.ports import Artifacts, Request
+from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.ports.courier import Request
 from secureflow.domain.specs.kinds import parse_spec
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.kit.canonical import digest

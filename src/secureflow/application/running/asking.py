@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from secureflow.application.ports import Courier, Request
+from secureflow.application.ports.courier import Courier, Request
 from secureflow.application.running.disapprovals import disapproval
 from secureflow.application.running.replies import checked_reply
 from secureflow.domain.errors import name_of

@@ -15,14 +15,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
 
 if TYPE_CHECKING:
-    from secureflow.application.ports import Begin, UnitOfWork
+    from secureflow.application.ports.storage import Begin, Claim, UnitOfWork
 
 INTERVAL: Final = 3.0
 """Seconds between two looks at what other servers of the database did."""
@@ -31,52 +31,6 @@ LAPSED: Final = 10
 Look = Callable[[], Awaitable[None]]
 
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A server drives a job. `called` counts how often others asked it to look at the job."""
-
-    job: str
-    server: str
-    called: int = 0
-
-
-@dataclass(frozen=True)
-class Beat:
-    """A server of the database: its own name, what people call it, and how far it counted."""
-
-    server: str
-    name: str
-    count: int
-
-
-class ClaimStore(Protocol):
-    """Claims and beats in the database."""
-
-    async def of(self, job: str) -> Claim | None:
-        """Return a job's claim."""
-
-    async def every(self) -> Sequence[Claim]:
-        """Return all claims, those of paused jobs included."""
-
-    async def take(self, job: str, server: str, before: str | None) -> None:
-        """Claim a job that nobody, or the server `before`, has claimed; else raise `fenced`."""
-
-    async def call(self, job: str) -> None:
-        """Ask whoever drives the job to look at it."""
-
-    async def release(self, job: str) -> None:
-        """Forget the claim of a job that ended."""
-
-    async def beat(self, server: str, name: str) -> None:
-        """Count a server's number up, from 0 if it is new."""
-
-    async def beats(self) -> Sequence[Beat]:
-        """Return every server's number."""
-
-    async def forget(self, server: str) -> None:
-        """Forget a server that is no more."""
 
 
 class Claims:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from secureflow.application.ports import Courier, PartyStatus, Request
+from secureflow.application.ports.courier import Courier, PartyStatus, Request
 from secureflow.application.running.waiting import Told, room_patience
 from secureflow.domain.errors import DISKS
 from secureflow.kit.disk import exhausted

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from secureflow.application.ports import Begin, Ledger
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Begin
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.driving import passes
 from secureflow.application.running.recording import foreign_leaf

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secureflow.application.ports import PendingLeaf
+from secureflow.application.ports.storage import PendingLeaf
 from secureflow.engines.ledger.ends import CLOSED, SERVER, End, line
 from secureflow.engines.ledger.leaves import (
     SALT_BYTES,

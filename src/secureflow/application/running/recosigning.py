@@ -13,7 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from secureflow.application.ports import Courier, Ledger
+from secureflow.application.ports.courier import Courier
+from secureflow.application.ports.ledger import Ledger
 from secureflow.application.running.asking import Asking
 from secureflow.engines.ledger.setback import head_only
 from secureflow.engines.script import Ask

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from secureflow.application.ports import Journalled
+from secureflow.application.ports.storage import Journalled
 from secureflow.domain.jobs import JobState
 from secureflow.engines.script import JSON, Ask, Effect, Move, Record, Script, effect_digest
 from secureflow.kit.errors import SecureFlowError

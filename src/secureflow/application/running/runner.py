@@ -27,7 +27,8 @@ from functools import partial
 from typing import Any, Final, cast
 
 from secureflow.application.listing import every
-from secureflow.application.ports import Begin, Ledger, PendingLeaf, UnitOfWork
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Begin, PendingLeaf, UnitOfWork
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.claims import Claims
 from secureflow.application.running.driving import Backoff, defect, passes

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
-from secureflow.application.ports import Begin, Ledger
+from secureflow.application.ports.ledger import Ledger
+from secureflow.application.ports.storage import Begin
 from secureflow.application.running.driving import done_afresh, goes_on_by_itself
 from secureflow.application.running.scripts import retired
 from secureflow.domain.jobs import Job, JobState

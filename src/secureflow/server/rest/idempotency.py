@@ -28,7 +28,7 @@ from pydantic import TypeAdapter
 
 from secureflow.application.access import Principal
 from secureflow.application.deeds import answering
-from secureflow.application.ports import UnitOfWork
+from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.repeats import conflict
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute

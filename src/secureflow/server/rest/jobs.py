@@ -12,7 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
 from secureflow.application.jobs.jobs import Wanted
-from secureflow.application.ports import Submission
+from secureflow.application.jobs.submission import Submission
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.domain.specs.base import Limits, Protection, Quantisation, dump
 from secureflow.domain.specs.privacy import Privacy

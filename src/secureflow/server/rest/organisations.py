@@ -8,7 +8,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
-from secureflow.application.ports import Page, PartyStatus
+from secureflow.application.ports.courier import PartyStatus
+from secureflow.application.ports.storage import Page
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.texts import ONE_LINE, SEVERAL_LINES
 from secureflow.server.rest.bodies import StrictRoute

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, StringConstraints
 
-from secureflow.application.ports import Page
+from secureflow.application.ports.storage import Page
 from secureflow.domain.texts import ONE_LINE
 from secureflow.domain.users import Role, Token, User
 from secureflow.server.rest.bodies import StrictRoute, at_most

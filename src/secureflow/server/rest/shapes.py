@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from secureflow.application.ports import Page
+from secureflow.application.ports.storage import Page
 from secureflow.domain.texts import ONE_LINE, SEVERAL_LINES
 from secureflow.kit.paging import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, decode_cursor, encode_cursor
 from secureflow.kit.plain import shown

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from secureflow.application.jobs.jobs import STATISTICS, Wanted
-from secureflow.application.ports import Submission
+from secureflow.application.jobs.submission import Submission
 from secureflow.domain.jobs import Job
 from secureflow.domain.noise import NoiseWish
 from secureflow.domain.specs.base import dump

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from doubles import MemoryArtifacts
 
-from secureflow.application.ports import Request
+from secureflow.application.ports.courier import Request
 from secureflow.application.running.aggregation import Aggregation
 from secureflow.enclave.masked import MaskedAccumulator
 from secureflow.enclave.models import GlobalModel

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from secureflow.application.ports import PendingLeaf
+from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.running import recording
 from secureflow.domain.charter import Charter, Member
 from secureflow.domain.quorum import quorum_of

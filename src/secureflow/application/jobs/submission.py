@@ -1,0 +1,18 @@
+"""What a dry run or a submission answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+JSON = Any
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a dry run or a submission answers: digest, checks and expected disclosure."""
+
+    digest: str
+    spec: dict[str, JSON]
+    notes: tuple[str, ...] = ()
+    details: dict[str, JSON] = field(default_factory=dict)

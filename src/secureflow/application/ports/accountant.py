@@ -1,0 +1,32 @@
+"""What noise costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:  # NumPy loads with the first job: a server that only serves stays small
+    from secureflow.engines.privacy.accounting import Charge
+
+JSON = Any
+
+
+class Accountant(Protocol):
+    """Says what noise costs (`adapters.accounting`)."""
+
+    async def quote(
+        self,
+        *,
+        delta: float,
+        sampling: float,
+        count: int,
+        noise: float | None = None,
+        epsilon: float | None = None,
+        besides: Charge = (),
+    ) -> dict[str, JSON]:
+        """Return `noise`, `epsilon` by conversion, and the Rényi `curve` of one release."""
+
+    async def fit(
+        self, charges: Sequence[Mapping[str, JSON]], delta: float, epsilon: float | None = None
+    ) -> dict[str, JSON]:
+        """Return `noise`, the least factor on the charges' noise within (ε, δ), and `epsilon`."""

@@ -1,0 +1,42 @@
+"""Blobs by their content."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A stored blob: BLAKE3 hex digest and size in bytes."""
+
+    digest: str
+    size: int
+
+
+class Artifacts(Protocol):
+    """Content-addressed blobs (BLAKE3)."""
+
+    def demand(self, size: int) -> None:
+        """Refuse what there is no room for (`disk_full`, an `InfrastructureError`)."""
+
+    async def put(self, chunks: AsyncIterator[bytes], *, limit: int, expect: str = "") -> Artifact:
+        """Store a stream of at most `limit` bytes; identical content is stored once.
+
+        A longer stream raises `too_large`, one of another digest than `expect` (if given)
+        `digest_mismatch`; neither leaves anything behind.
+        """
+
+    async def open(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+        """Stream the blob from the offset (`not_found`)."""
+
+    async def stat(self, digest: str) -> Artifact:
+        """Return the blob's size (`not_found`)."""
+
+    def path(self, digest: str) -> Path | None:
+        """Return a local path where the adapter has one, for zero-copy reads."""
+
+    async def delete(self, digest: str) -> None:
+        """Remove the blob if it is there."""

@@ -1,0 +1,60 @@
+"""Carries requests to parties, and says what is known of their links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+JSON = Any
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request to one party. `id` (`job/seq/party`) is its idempotency key."""
+
+    id: str
+    party: str
+    verb: str
+    body: dict[str, JSON]
+    patience: float | None
+
+
+@dataclass(frozen=True)
+class PartyStatus:
+    """What the centre knows of a party's link; an enclave's TEE and code are claims, no evidence.
+
+    `clock_ahead`: seconds, when it dialled in; `server`: another one that it dialled last.
+    """
+
+    party: str
+    connected: bool
+    last_progress: float
+    version: str = ""
+    log_size: int = 0
+    address: str = ""
+    tee: str = ""
+    measurement: str = ""
+    clock_ahead: int | None = None
+    server: str = ""
+
+
+class Courier(Protocol):
+    """Carries requests to parties over links that the parties opened."""
+
+    async def ask(self, request: Request) -> JSON:
+        """Deliver (again after a reconnect) until answered.
+
+        Raises:
+            SecureFlowError: the party's own refusal, or `party_silent` after `patience` seconds
+                without connection or progress.
+        """
+
+    def status(self, party: str) -> PartyStatus:
+        """Return the party's link status."""
+
+    @property
+    def connected(self) -> int:
+        """How many parties have an open link."""
+
+    async def withdraw(self, job: str) -> None:
+        """Forget the job's open requests and tell parties to stop (cancellation)."""

@@ -1,0 +1,52 @@
+"""Computes and noises one party's sums, where its rows are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from secureflow.domain.specs.statistics import StatisticsSpec
+
+if TYPE_CHECKING:  # NumPy loads with the first job: an agent that only waits stays small
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from secureflow.engines.preparation import Columns
+    from secureflow.engines.statistics import OwnBounds
+
+
+class Statistician(Protocol):
+    """Computes and noises one party's sums (`adapters.statistics`), where its rows are."""
+
+    def noised_sums(
+        self,
+        spec: StatisticsSpec,
+        own: OwnBounds,
+        columns: Columns,
+        units: NDArray[Any] | None,
+        honest: int,
+    ) -> NDArray[np.int64]:
+        """Return the party's vector as `engines.statistics.layout` lays it out, noise included.
+
+        The noise is drawn afresh, from the system's randomness: a second call for the same job
+        would let two answers be averaged. So the caller stores the vector before anything derived
+        from it leaves, and uploads that one again after a crash.
+
+        Args:
+            spec: checked and signed.
+            own: this owner's declaration, which values and units are held to.
+            columns: every column that the spec names; where it names none (rows are counted) any
+                one of the dataset, for its length. A missing value leaves its row out of the
+                queries that need it; an infinite one counts as the bound; an unknown category as
+                missing. So no row can make the answer fail.
+            units: the unit of each row where units may have several rows, else None: each row is
+                a unit. Rows without one do not count.
+            honest: `honest_shares` of the job's plan.
+
+        Returns:
+            int64, shape `(slots(spec),)`, each within ±`LIMIT`.
+
+        Raises:
+            SecureFlowError: `library_missing`, `missing_column`, `malformed_cell` for text in a
+                number column, `statistics_refused` when the library accounts for more than the
+                spec does.
+        """

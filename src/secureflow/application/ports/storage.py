@@ -1,0 +1,260 @@
+"""What is kept in the metadata database: entities, the journal, the outbox, one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.jobs import Job
+from secureflow.domain.models import Model
+from secureflow.domain.organisations import Agent, Enrolment, Organisation
+from secureflow.domain.projects import Project
+from secureflow.domain.users import Token, User
+from secureflow.engines.ledger.ends import End
+
+JSON = Any
+T = TypeVar("T")
+Filter = str | int | Sequence[str]
+"""What a list asks of a column (`Store.list`)."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list: the items and the cursor of the next page (empty at the end).
+
+    `damaged` are the ids of items that are there and cannot be read.
+    """
+
+    items: list[Any]
+    next: str = ""
+    damaged: tuple[str, ...] = ()
+
+
+class Store(Protocol[T]):
+    """Entities of one kind inside a unit of work."""
+
+    async def get(self, key: str) -> T:
+        """Return the entity or raise `not_found`."""
+
+    async def find(self, key: str) -> T | None:
+        """Return the entity or None."""
+
+    async def add(self, entity: T) -> None:
+        """Insert; an existing id raises `already_exists`."""
+
+    async def save(self, entity: T) -> None:
+        """Replace the entity of this id; it must exist (`not_found`)."""
+
+    async def remove(self, key: str) -> None:
+        """Forget the entity of this id; none there is no error."""
+
+    async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
+        """Return entities ordered by id after the cursor.
+
+        `equals` filters on indexed columns: a string must equal, a sequence must contain. The
+        number `unexpired` leaves out what has expired at that time.
+        """
+
+    async def count(self, **equals: Filter) -> int:
+        """Return how many entities match; arguments as of `list`."""
+
+
+@dataclass(frozen=True)
+class Journalled:
+    """One line of a job's journal: the effect's digest and its outcome (answer or failure)."""
+
+    seq: int
+    digest: str
+    answer: JSON = None
+    failure: dict[str, JSON] | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that watchers of a job see; `id` grows, so a stream resumes after any id.
+
+    One that is kept nowhere has id 0.
+    """
+
+    id: int
+    job: str
+    kind: str
+    at: int
+    data: dict[str, JSON]
+
+
+class Journal(Protocol):
+    """A job's answered effects. The primary key (job, seq) is the fence between replicas."""
+
+    async def read(self, job: str, first: int = 0) -> list[Journalled]:
+        """Return the job's lines from a number on, in order; those before it are not looked at."""
+
+    async def last(self, job: str) -> int:
+        """Return the number of the job's last line, whatever that holds; -1 where there is none."""
+
+    async def append(self, job: str, lines: Sequence[Journalled]) -> None:
+        """Insert lines; a taken (job, seq) raises `fenced`."""
+
+
+class Outbox(Protocol):
+    """Requests that a job has open at parties, written with the journal in one transaction."""
+
+    async def put(self, job: str, seq: int, verb: str, parties: Sequence[str]) -> None:
+        """Note that these parties owe an answer."""
+
+    async def clear(self, job: str, seq: int) -> None:
+        """Every effect up to this one is answered."""
+
+    async def owed(self, job: str) -> list[tuple[str, str]]:
+        """Return (party, verb) of open requests of a job."""
+
+
+class Events(Protocol):
+    """The progress events of jobs."""
+
+    async def append(self, job: str, kind: str, at: int, data: Mapping[str, JSON]) -> int:
+        """Store and return the event's id."""
+
+    async def after(self, job: str, last: int, limit: int = 500) -> list[Event]:
+        """Return the job's events with id > last."""
+
+
+@dataclass(frozen=True)
+class PendingLeaf:
+    """A leaf that waits for its number. `data` is the exact leaf bytes (signed, JCS)."""
+
+    job: str
+    seq: int
+    position: int
+    kind: str
+    author: str
+    data: bytes
+    document: JSON = None
+    salt: bytes | None = field(default=None, repr=False)
+
+
+class PendingLeaves(Protocol):
+    """Leaves submitted in a transaction; the sequencer numbers them afterwards."""
+
+    async def submit(self, leaves: Sequence[PendingLeaf]) -> None:
+        """Insert unnumbered; the same (job, seq, position) twice is kept once."""
+
+    async def end(self, job: str, author: str) -> End:
+        """Return how many numbered leaves of a job an author has, and the last one's hash."""
+
+
+class Idempotency(Protocol):
+    """Answers by idempotency key (as a route stores it), per user."""
+
+    async def find(self, user: str, key: str) -> tuple[str, int, JSON] | None:
+        """Return (request digest, status, body) if the key was used."""
+
+    async def remember(
+        self, user: str, key: str, request: str, status: int, body: JSON, at: int
+    ) -> None:
+        """Store the first answer, and when it was given."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A server drives a job. `called` counts how often others asked it to look at the job."""
+
+    job: str
+    server: str
+    called: int = 0
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A server of the database: its own name, what people call it, and how far it counted."""
+
+    server: str
+    name: str
+    count: int
+
+
+class ClaimStore(Protocol):
+    """Claims and beats in the database."""
+
+    async def of(self, job: str) -> Claim | None:
+        """Return a job's claim."""
+
+    async def every(self) -> Sequence[Claim]:
+        """Return all claims, those of paused jobs included."""
+
+    async def take(self, job: str, server: str, before: str | None) -> None:
+        """Claim a job that nobody, or the server `before`, has claimed; else raise `fenced`."""
+
+    async def call(self, job: str) -> None:
+        """Ask whoever drives the job to look at it."""
+
+    async def release(self, job: str) -> None:
+        """Forget the claim of a job that ended."""
+
+    async def beat(self, server: str, name: str) -> None:
+        """Count a server's number up, from 0 if it is new."""
+
+    async def beats(self) -> Sequence[Beat]:
+        """Return every server's number."""
+
+    async def forget(self, server: str) -> None:
+        """Forget a server that is no more."""
+
+
+class UnitOfWork(Protocol):
+    """One transaction. Leaving the block without `commit` rolls back."""
+
+    users: Store[User]
+    tokens: Store[Token]
+    organisations: Store[Organisation]
+    enrolments: Store[Enrolment]
+    agents: Store[Agent]
+    projects: Store[Project]
+    datasets: Store[Dataset]
+    grants: Store[Grant]
+    jobs: Store[Job]
+    models: Store[Model]
+    journal: Journal
+    outbox: Outbox
+    events: Events
+    leaves: PendingLeaves
+    idempotency: Idempotency
+    claims: ClaimStore
+
+    async def setting(self, name: str) -> JSON:
+        """Return a platform-wide JSON value (e.g. `charter`, `charter_candidate`) or None."""
+
+    async def set_setting(self, name: str, value: JSON) -> None:
+        """Store a platform-wide JSON value."""
+
+    async def lock(self, name: str) -> None:
+        """Let units of work that lock this name go on one after another, until they commit.
+
+        What is read after it is what they left. So a rule over several entities (a quota, one agent
+        of an organisation) holds when two ask at once, on whichever database and replica.
+        """
+
+    async def sweep(self, now: int) -> int:
+        """Forget what nobody can use any more; return how many rows that were.
+
+        Expired tokens; enrolments a month after they were used or expired; idempotent answers
+        after a day.
+        """
+
+    async def commit(self) -> None:
+        """Make everything of this block durable."""
+
+    async def __aenter__(self) -> UnitOfWork:
+        """Begin."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """Roll back what was not committed."""
+
+
+class Begin(Protocol):
+    """Starts units of work."""
+
+    def __call__(self) -> UnitOfWork:
+        """Return a fresh unit of work for `async with`."""
