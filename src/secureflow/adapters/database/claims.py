@@ -11,13 +11,13 @@ from secureflow.application.ports.storage import Beat, Claim
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
-    from secureflow.adapters.database.unit import SqlUnitOfWork
+    from secureflow.adapters.database.transaction import SqlTransaction
 
 
 class SqlClaims:
     """`application.ports.storage.ClaimStore`."""
 
-    def __init__(self, unit: SqlUnitOfWork) -> None:
+    def __init__(self, unit: SqlTransaction) -> None:
         self._unit = unit
 
     async def of(self, job: str) -> Claim | None:

@@ -22,7 +22,7 @@ from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
-    from secureflow.adapters.database.unit import SqlUnitOfWork
+    from secureflow.adapters.database.transaction import SqlTransaction
 
 T = TypeVar("T")
 MAX_PAGE = 1000
@@ -110,7 +110,7 @@ MODELS = Kind(Model, "model", tables.MODELS)
 class EntityStore(Generic[T]):
     """`application.ports.storage.Store` over one table, inside a unit of work."""
 
-    def __init__(self, unit: SqlUnitOfWork, kind: Kind[T]) -> None:
+    def __init__(self, unit: SqlTransaction, kind: Kind[T]) -> None:
         self._unit = unit
         self._kind = kind
         self._table = kind.table

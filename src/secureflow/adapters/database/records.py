@@ -23,7 +23,7 @@ from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
-    from secureflow.adapters.database.unit import SqlUnitOfWork
+    from secureflow.adapters.database.transaction import SqlTransaction
 
 MOST_ANSWERS: Final = 1000
 """Answers to POSTs that are kept of one user."""
@@ -36,7 +36,7 @@ FORGOTTEN_ANSWERS: Final = 100
 class SqlJournal:
     """`ports.storage.Journal`: the primary key (job, seq) fences replicas off each other."""
 
-    def __init__(self, unit: SqlUnitOfWork) -> None:
+    def __init__(self, unit: SqlTransaction) -> None:
         self._unit = unit
 
     async def read(self, job: str, first: int = 0) -> list[Journalled]:
@@ -86,7 +86,7 @@ def _journal_row(job: str, line: Journalled) -> dict[str, Any]:
 class SqlOutbox:
     """`application.ports.storage.Outbox`."""
 
-    def __init__(self, unit: SqlUnitOfWork) -> None:
+    def __init__(self, unit: SqlTransaction) -> None:
         self._unit = unit
 
     async def put(self, job: str, seq: int, verb: str, parties: Sequence[str]) -> None:
@@ -114,7 +114,7 @@ class SqlEvents:
     become visible after a larger one: units of work that add to one job commit one by one.
     """
 
-    def __init__(self, unit: SqlUnitOfWork) -> None:
+    def __init__(self, unit: SqlTransaction) -> None:
         self._unit = unit
 
     async def append(self, job: str, kind: str, at: int, data: Mapping[str, Any]) -> int:
@@ -134,7 +134,7 @@ class SqlEvents:
 class SqlPendingLeaves:
     """`application.ports.storage.PendingLeaves`: what waits here is numbered by `log.SqlLedger`."""
 
-    def __init__(self, unit: SqlUnitOfWork) -> None:
+    def __init__(self, unit: SqlTransaction) -> None:
         self._unit = unit
 
     async def submit(self, leaves: Sequence[PendingLeaf]) -> None:
@@ -168,7 +168,7 @@ class SqlPendingLeaves:
 class SqlIdempotency:
     """`application.ports.storage.Idempotency`: of each user the newest answers."""
 
-    def __init__(self, unit: SqlUnitOfWork) -> None:
+    def __init__(self, unit: SqlTransaction) -> None:
         self._unit = unit
 
     async def find(self, user: str, key: str) -> tuple[str, int, Any] | None:

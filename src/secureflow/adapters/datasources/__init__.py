@@ -13,12 +13,8 @@ from secureflow.adapters.datasources.commitment import (
     dataset_commitment,
     still_written,
 )
-from secureflow.adapters.datasources.source import (
-    DataSource,
-    Description,
-    SourceLimits,
-    open_source,
-)
+from secureflow.adapters.datasources.opening import open_source
+from secureflow.adapters.datasources.source import DataSource, Description, SourceLimits
 
 __all__ = [
     "DataSource",

@@ -1,16 +1,13 @@
-"""The `DataSource` port, and which adapter serves which declared format."""
+"""The `DataSource` port."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from secureflow.adapters.datasources.commitment import unreadable
-from secureflow.domain.schemas import DatasetConfig, check_dataset
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -67,32 +64,3 @@ def too_large(dataset: str) -> SecureFlowError:
         "Raise the agent's limits, or split the dataset.",
         {"dataset": dataset},
     )
-
-
-def open_source(
-    config: DatasetConfig, limits: SourceLimits | None = None, *, tolerant: bool = False
-) -> DataSource:
-    """Return the adapter for the declared format after checking declaration and file.
-
-    Args:
-        config: the owner's declaration.
-        limits: what is read at most.
-        tolerant: under differential privacy, where no cell may make the reading fail.
-
-    Raises:
-        SecureFlowError: `contradictory_schema`, `dataset_unreadable` or `dataset_too_large`.
-    """
-    # Lazy: each adapter imports pyarrow (about 40 MB), which only the worker may hold.
-    from secureflow.adapters.datasources.csv_file import CsvSource
-    from secureflow.adapters.datasources.parquet_file import ParquetSource
-
-    check_dataset(config)
-    limits = limits or SourceLimits()
-    path = Path(config.path)
-    if not path.is_file():
-        raise unreadable(config.name)
-    if path.stat().st_size > limits.max_bytes:
-        raise too_large(config.name)
-    if config.format == "csv":
-        return CsvSource(config, limits, tolerant=tolerant)
-    return ParquetSource(config, limits, tolerant=tolerant)
