@@ -17,7 +17,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from secureflow.agent.verbs.requests import UplinkAddress
+from secureflow.agent.job.requests import UplinkAddress
 from secureflow.application.datasets import Description
 from secureflow.application.reports.page import render
 from secureflow.application.running.replies import checked_reply

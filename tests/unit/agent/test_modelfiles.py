@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from peers.agent_world import JOB, ME, World
 
+from secureflow.agent.job import modelfiles
+from secureflow.agent.job.modelfiles import ModelFiles
 from secureflow.agent.kinds.steps import Steps
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.verbs import modelfiles
-from secureflow.agent.verbs.modelfiles import ModelFiles
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.models import initial_state
 

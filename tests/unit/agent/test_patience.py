@@ -9,8 +9,8 @@ import pytest
 from peers.agent_world import World
 from structlog.testing import capture_logs
 
-from secureflow.agent.verbs import patience
-from secureflow.agent.verbs.patience import called
+from secureflow.agent.job import patience
+from secureflow.agent.job.patience import called
 from secureflow.kit.errors import SecureFlowError
 
 

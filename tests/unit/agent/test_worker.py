@@ -21,7 +21,7 @@ from secureflow.adapters.frameworks import NumpyRunner
 from secureflow.agent.compute.trainer import Trainer
 from secureflow.agent.compute.worker import LINE_BYTES, Worker
 from secureflow.agent.compute.worker_process import WorkerConfig
-from secureflow.agent.verbs.context import Computing
+from secureflow.agent.job.context import Computing
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import Contributor, Limits, dump, parse
 from secureflow.domain.specs.training import (
@@ -378,7 +378,7 @@ def test_the_process_answers_until_its_stdin_ends_or_a_line_is_too_long() -> Non
 
 PARENT = """
 import asyncio, json, sys
-from secureflow.agent.verbs.context import Computing
+from secureflow.agent.job.context import Computing
 from secureflow.agent.compute.trainer import Trainer
 
 async def main():

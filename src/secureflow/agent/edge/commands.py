@@ -13,11 +13,11 @@ from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.reload import Reload
 from secureflow.agent.edge.wiring import Assembly
+from secureflow.agent.job.context import Fetching
 from secureflow.agent.owner.publications import check_lineage, declaration, differs, keep_lineage
 from secureflow.agent.owner.settling import Settling
 from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.restored import CODE, restored
-from secureflow.agent.verbs.context import Fetching
 from secureflow.agent.witness.continuing import ACCUSED, SET_BACK
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import DatasetConfig

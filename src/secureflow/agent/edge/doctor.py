@@ -29,10 +29,10 @@ from secureflow.agent.edge.main import read_signing_key, verifier
 from secureflow.agent.edge.revival import NEXT_STEP
 from secureflow.agent.owner.publications import Publication, differs
 from secureflow.agent.record.keeping import check_present
+from secureflow.agent.record.ownkeys import HOW_TO_PIN
 from secureflow.agent.record.room import room_left
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.attestation import appraisal_policy
-from secureflow.agent.witness.charter import HOW_TO_PIN
 from secureflow.agent.witness.continuing import ACCUSED
 from secureflow.agent.witness.headwatch import how_it_stands
 from secureflow.domain.charter import SignedCharter

@@ -22,6 +22,7 @@ from secureflow.agent.edge.overdue import OverdueEnds
 from secureflow.agent.edge.reload import Reload, Rules
 from secureflow.agent.edge.revival import revival
 from secureflow.agent.edge.wiring import Assembly, Outside, assemble
+from secureflow.agent.job.context import Computing
 from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.record.damage import refuse_headless
 from secureflow.agent.record.keeping import alone, check_present, keep_record
@@ -29,7 +30,6 @@ from secureflow.agent.record.room import reserve_of
 from secureflow.agent.record.store import Store
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.attestation import appraisal_policy
-from secureflow.agent.verbs.context import Computing
 from secureflow.agent.witness.headwatch import HeadWatch
 from secureflow.domain.exits import exit_code
 from secureflow.kit.clock import system_clock

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from secureflow.agent.inforce import InForce
+from secureflow.agent.job.context import AgentContext, Computing, Fetching, Uploading
+from secureflow.agent.job.modelfiles import ModelFiles
+from secureflow.agent.job.patience import called
 from secureflow.agent.kinds.steps import Steps
 from secureflow.agent.kinds.tallies import Tallies
 from secureflow.agent.kinds.updates import Updates
@@ -20,11 +23,8 @@ from secureflow.agent.record.store import Store
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.approvals import Approvals
 from secureflow.agent.verbs.attestation import Attestation
-from secureflow.agent.verbs.context import AgentContext, Computing, Fetching, Uploading
 from secureflow.agent.verbs.masking import Masking
-from secureflow.agent.verbs.modelfiles import ModelFiles
 from secureflow.agent.verbs.modelkeys import ModelKeys
-from secureflow.agent.verbs.patience import called
 from secureflow.agent.verbs.rounds import Rounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.verbs.tasks import Agent

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from secureflow.agent.job.context import AgentContext
+from secureflow.agent.job.guards import released
+from secureflow.agent.job.modelfiles import ModelFiles
+from secureflow.agent.job.requests import PublishedStep, read
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.verbs.context import AgentContext
-from secureflow.agent.verbs.guards import released
-from secureflow.agent.verbs.modelfiles import ModelFiles
-from secureflow.agent.verbs.requests import PublishedStep, read
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError
 

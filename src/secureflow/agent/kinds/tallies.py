@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.agent.compute.columns import check_columns
+from secureflow.agent.job.context import AgentContext, Computing, reading
+from secureflow.agent.job.reading import paid_reading
 from secureflow.agent.kinds.updates import Held
 from secureflow.agent.record.records import JobRecord, RoundRecord
-from secureflow.agent.verbs.context import AgentContext, Computing, reading
-from secureflow.agent.verbs.reading import paid_reading
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.statistics import LIMIT, STAGE, slots

@@ -17,12 +17,12 @@ import numpy as np
 
 from secureflow.agent.compute.columns import check_columns
 from secureflow.agent.compute.derivation import training_seed
+from secureflow.agent.job.context import AgentContext, Computing, reading
+from secureflow.agent.job.guards import training_stage
+from secureflow.agent.job.modelfiles import ModelFiles
+from secureflow.agent.job.reading import paid_reading
+from secureflow.agent.job.requests import MaskRequest, TrainingStage, TrainRequest
 from secureflow.agent.record.records import JobRecord, RoundRecord
-from secureflow.agent.verbs.context import AgentContext, Computing, reading
-from secureflow.agent.verbs.guards import training_stage
-from secureflow.agent.verbs.modelfiles import ModelFiles
-from secureflow.agent.verbs.reading import paid_reading
-from secureflow.agent.verbs.requests import MaskRequest, TrainingStage, TrainRequest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import SealedUpdate, tensor_digest
 from secureflow.engines.training.models import initial_state, update_layout

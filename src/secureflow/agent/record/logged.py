@@ -10,10 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from secureflow.agent.record.ownkeys import bears, kept_keys
+from secureflow.agent.record.ownkeys import HOW_TO_PIN, bears, kept_keys
 from secureflow.agent.record.records import OwnLeaf
 from secureflow.agent.record.store import Store
-from secureflow.agent.witness.charter import HOW_TO_PIN
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.engines.ledger.notes import parse_note

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from secureflow.agent.record.store import Store
 from secureflow.domain.charter import Charter, SignedCharter
@@ -17,6 +17,12 @@ from secureflow.engines.ledger.leaves import SignedLeaf, verify
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
+
+HOW_TO_PIN: Final = (
+    "Compare the words with every other member by telephone and sign: secureflow agent charter "
+    'sign --confirm "WORDS"; once all have signed: secureflow agent charter pin '
+    '--confirm "WORDS"'
+)
 
 
 def own_keys(party: str, present: str, pinned: JSON, earlier: JSON) -> frozenset[str]:

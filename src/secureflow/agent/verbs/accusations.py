@@ -18,8 +18,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.verbs.context import AgentContext
 from secureflow.engines.ledger.accused import ACCUSATION
 from secureflow.kit.canonical import canonical_bytes, sha256
 from secureflow.kit.disk import Place, writing

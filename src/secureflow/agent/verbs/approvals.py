@@ -14,15 +14,15 @@ import asyncio
 import secrets
 from typing import Any
 
+from secureflow.agent.job.context import AgentContext
+from secureflow.agent.job.guards import over
+from secureflow.agent.job.requests import ConsentRequest
 from secureflow.agent.owner.consent import Allowed, Consent, check_request, read_spec
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import Floor, check_floor, forgotten
 from secureflow.agent.record.room import Room
-from secureflow.agent.verbs.context import AgentContext
-from secureflow.agent.verbs.guards import over
-from secureflow.agent.verbs.requests import ConsentRequest
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.kinds import JobSpec
 from secureflow.kit.errors import InfrastructureError, SecureFlowError

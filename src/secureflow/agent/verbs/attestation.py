@@ -11,10 +11,10 @@ import secrets
 from typing import Any
 
 from secureflow.agent.compute.derivation import recipient_key
+from secureflow.agent.job.context import AgentContext
+from secureflow.agent.job.requests import AdmitRequest, ChallengeRequest
 from secureflow.agent.record.records import Admission, JobRecord
 from secureflow.agent.settings import AttestationSettings
-from secureflow.agent.verbs.context import AgentContext
-from secureflow.agent.verbs.requests import AdmitRequest, ChallengeRequest
 from secureflow.engines.attestation import (
     AppraisalPolicy,
     Challenge,

@@ -20,12 +20,8 @@ from typing import Any
 import numpy as np
 
 from secureflow.agent.compute.derivation import update_commitment
-from secureflow.agent.kinds.steps import Steps
-from secureflow.agent.kinds.tallies import Tallies, sums_of
-from secureflow.agent.kinds.updates import Held, Updates
-from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
-from secureflow.agent.verbs.context import AgentContext, Fetching, Uploading
-from secureflow.agent.verbs.guards import (
+from secureflow.agent.job.context import AgentContext, Fetching, Uploading
+from secureflow.agent.job.guards import (
     check_admission,
     check_masked,
     check_masked_moments,
@@ -35,8 +31,12 @@ from secureflow.agent.verbs.guards import (
     check_sealed_too,
     check_step,
 )
-from secureflow.agent.verbs.patience import patiently
-from secureflow.agent.verbs.requests import AdvanceRequest, AnswerRequest, MaskRequest, SetupRequest
+from secureflow.agent.job.patience import patiently
+from secureflow.agent.job.requests import AdvanceRequest, AnswerRequest, MaskRequest, SetupRequest
+from secureflow.agent.kinds.steps import Steps
+from secureflow.agent.kinds.tallies import Tallies, sums_of
+from secureflow.agent.kinds.updates import Held, Updates
+from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
 from secureflow.agent.verbs.rounds import send_sealed
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.witness import Observed

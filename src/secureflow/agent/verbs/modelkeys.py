@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from secureflow.agent.job.context import AgentContext
+from secureflow.agent.job.guards import released
+from secureflow.agent.job.modelfiles import ModelFiles
+from secureflow.agent.job.requests import AdmitRequest, ReleasedModel
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.verbs.context import AgentContext
-from secureflow.agent.verbs.guards import released
-from secureflow.agent.verbs.modelfiles import ModelFiles
-from secureflow.agent.verbs.requests import AdmitRequest, ReleasedModel
 from secureflow.engines.sealing import model_key_info, seal_key
 from secureflow.kit.errors import SecureFlowError
 

@@ -16,10 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from secureflow.agent.compute.derivation import update_commitment
-from secureflow.agent.kinds.updates import Held, Updates
-from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
-from secureflow.agent.verbs.context import AgentContext, Uploading
-from secureflow.agent.verbs.guards import (
+from secureflow.agent.job.context import AgentContext, Uploading
+from secureflow.agent.job.guards import (
     check_admission,
     check_model,
     check_moments,
@@ -27,7 +25,9 @@ from secureflow.agent.verbs.guards import (
     check_step,
     check_unmasked,
 )
-from secureflow.agent.verbs.requests import CloseRequest, TrainRequest
+from secureflow.agent.job.requests import CloseRequest, TrainRequest
+from secureflow.agent.kinds.updates import Held, Updates
+from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
 from secureflow.agent.witness.witness import Observed
 from secureflow.engines.closing import Question, Vote, cast_vote, may_vote, round_context
 from secureflow.engines.sealing import Binding, Manifest, seal, update_manifest

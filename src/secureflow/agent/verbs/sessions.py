@@ -12,10 +12,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.verbs.context import AgentContext
 from secureflow.domain.specs.kinds import JobSpec
-from secureflow.engines.masked_sums import masked_plan, masked_stages
+from secureflow.engines.kinds.masked_sums import masked_plan, masked_stages
 from secureflow.engines.secagg import Client
 from secureflow.kit.errors import SecureFlowError
 

@@ -24,19 +24,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from secureflow.agent.kinds.tallies import Tallies
-from secureflow.agent.kinds.updates import Updates
-from secureflow.agent.record.records import JobRecord
-from secureflow.agent.record.restored import forgotten
-from secureflow.agent.record.room import BEGINNING, Room
-from secureflow.agent.verbs.accusations import accuse
-from secureflow.agent.verbs.approvals import Approvals
-from secureflow.agent.verbs.attestation import Attestation
-from secureflow.agent.verbs.context import AgentContext
-from secureflow.agent.verbs.guards import check_sealed
-from secureflow.agent.verbs.masking import Masking
-from secureflow.agent.verbs.modelkeys import ModelKeys
-from secureflow.agent.verbs.requests import (
+from secureflow.agent.job.context import AgentContext
+from secureflow.agent.job.guards import check_sealed
+from secureflow.agent.job.requests import (
     AdmitRequest,
     AdvanceRequest,
     AnswerRequest,
@@ -50,6 +40,16 @@ from secureflow.agent.verbs.requests import (
     TrainRequest,
     read,
 )
+from secureflow.agent.kinds.tallies import Tallies
+from secureflow.agent.kinds.updates import Updates
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.restored import forgotten
+from secureflow.agent.record.room import BEGINNING, Room
+from secureflow.agent.verbs.accusations import accuse
+from secureflow.agent.verbs.approvals import Approvals
+from secureflow.agent.verbs.attestation import Attestation
+from secureflow.agent.verbs.masking import Masking
+from secureflow.agent.verbs.modelkeys import ModelKeys
 from secureflow.agent.verbs.rounds import Rounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.witness import Observed

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
+from secureflow.agent.record.ownkeys import HOW_TO_PIN
 from secureflow.agent.record.store import Store
 from secureflow.domain.charter import Charter, SignedCharter, accept_change, accept_first, compare
 from secureflow.kit.clock import Clock
@@ -23,11 +24,6 @@ Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 _FACT = "charter"
 _EARLIER = "charters"
 """Versions that were pinned before, oldest first: bundles were made under them."""
-HOW_TO_PIN: Final = (
-    "Compare the words with every other member by telephone and sign: secureflow agent charter "
-    'sign --confirm "WORDS"; once all have signed: secureflow agent charter pin '
-    '--confirm "WORDS"'
-)
 
 
 class CharterDesk:

@@ -84,7 +84,7 @@ class Aggregation:
 
     async def _sum(self, body: Mapping[str, JSON]) -> dict[str, JSON]:
         # NumPy and the protocol load with the first masked round.
-        from secureflow.engines.masked_sums import masked_plan
+        from secureflow.engines.kinds.masked_sums import masked_plan
         from secureflow.engines.secagg import Opened, open_sum
         from secureflow.engines.training.encodings import masked_round, opened_sums
 

@@ -17,8 +17,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.verbs.context import AgentContext
 from secureflow.domain.specs.kinds import JobSpec, touches_data
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from secureflow.agent.inforce import InForce
+from secureflow.agent.job.guards import check_approved, check_cosigned
 from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.publications import Publication, published
@@ -17,7 +18,6 @@ from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.restored import check_floor
 from secureflow.agent.record.store import Store
 from secureflow.agent.settings import AgentSettings
-from secureflow.agent.verbs.guards import check_approved, check_cosigned
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.agent.witness.witness import Witness
 from secureflow.domain.schemas import DatasetConfig

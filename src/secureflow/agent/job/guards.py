@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
-from secureflow.agent.record.restored import forgotten
-from secureflow.agent.verbs.requests import (
+from secureflow.agent.job.requests import (
     MaskRequest,
     ReleasedMoments,
     TrainingStage,
     TrainRequest,
 )
+from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
+from secureflow.agent.record.restored import forgotten
 from secureflow.domain.charter import Charter
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.kinds import JobSpec

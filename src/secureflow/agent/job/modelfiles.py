@@ -20,10 +20,10 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from secureflow.agent.compute.derivation import recipient_key
+from secureflow.agent.job.context import Fetching
+from secureflow.agent.job.patience import patiently
+from secureflow.agent.job.requests import PublishedStep, ReleasedModel
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.verbs.context import Fetching
-from secureflow.agent.verbs.patience import patiently
-from secureflow.agent.verbs.requests import PublishedStep, ReleasedModel
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import (
     TAG,

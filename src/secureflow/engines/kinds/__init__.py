@@ -1,0 +1,1 @@
+"""What the engines know of every kind of job."""
