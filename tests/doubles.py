@@ -19,13 +19,16 @@ from secureflow.application.ports.artifacts import Artifact
 from secureflow.application.ports.courier import PartyStatus, Request
 from secureflow.application.ports.ledger import LogEntry, Recorded
 from secureflow.application.ports.storage import Event, Filter, Journalled, Page, PendingLeaf
+from secureflow.application.running.scripts import Scripts
 from secureflow.domain.datasets import Dataset, Grant
-from secureflow.domain.jobs import JobState
+from secureflow.domain.jobs import Job, JobState
+from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
 from secureflow.engines.ledger.notes import Checkpoint, attach, parse_note, sign_checkpoint
 from secureflow.engines.ledger.setback import Hold
+from secureflow.engines.script import Script
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -474,3 +477,11 @@ class NotingDriver:
     async def state_to_resume(self, job: str) -> JobState:
         del job
         return JobState.RUNNING
+
+
+class Played:
+    """Scripts (`application.running.scripts.Scripts`) of a test's own; old ones are retired."""
+
+    def __init__(self, of: Callable[[Job], Script[Any]]) -> None:
+        self.of = of
+        self.retired = Scripts(ENGINE_KINDS).retired

@@ -16,7 +16,7 @@ from typing import Any
 from peers.accounting import InlineAccountant
 
 from secureflow.application.access import Principal
-from secureflow.application.jobs.jobs import Wanted
+from secureflow.application.jobs.kind import Wanted
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.quotas import Quotas
 from secureflow.domain.ids import new_id

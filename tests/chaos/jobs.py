@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from secureflow.application.jobs.jobs import Wanted
+from secureflow.application.jobs.kind import Wanted
 from tests.chaos.platform import PURPOSE, Template
 
 FEATURES: dict[str, Any] = {

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,8 @@ from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.agent.compute.derivation import training_seed
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.enclave.folds import training_fold
 from secureflow.enclave.models import GlobalModel
-from secureflow.enclave.rounds import _accumulator
 from secureflow.engines.privacy.audit import best_threshold, count, epsilon_lower_bound
 from secureflow.engines.secagg.encoding import encode
 from secureflow.engines.training.encodings import apply_mean, masked_parts, masked_plan
@@ -103,18 +102,17 @@ class Job:
 
     def _folded(self, model: GlobalModel, run: int, number: int) -> Vector:
         """Advance as the enclave does; local noise protects even if all others are known."""
-        plan: Any = SimpleNamespace(spec=self.spec)
-        fold: Any = _accumulator(plan, "train")
+        fold: Any = training_fold(self.spec, "train", None)
         seeds, known = {}, np.zeros(len(DIRECTION))
         for party, (delta, sums) in self._updates(model, run).items():
             kept, seeds[party] = split_sums(self.spec, "train", sums)
-            fold.fold(delta, kept)
+            fold._sum.fold(delta, kept)
             known += delta * (party != THREE[0])
         if self.spec.privacy is not None and self.spec.privacy.noise == "enclave":
             seed = joint_seed(seeds, run=run, round=number, model=model.digest)
-            model.advance_noised(self.spec, fold, seed)
+            fold.advance(model, lambda: seed)
             return np.zeros(len(DIRECTION))
-        model.advance(fold)
+        fold.advance(model, bytes)
         return known / len(THREE)
 
     def _masked(self, model: GlobalModel, run: int, number: int) -> Vector:

@@ -20,7 +20,8 @@ from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.masked import model_binding
 from secureflow.engines.secagg import Client, Conductor
 from secureflow.engines.secagg.messages import Upload, pack
-from secureflow.engines.statistics import masked_values, slots, statistics_plan
+from secureflow.engines.statistics.layout import slots
+from secureflow.engines.statistics.plan import masked_values, statistics_plan
 from secureflow.kit.canonical import b64decode, b64encode
 
 BUDGET = {"domain": "customers", "epsilon": 5.0, "delta": 1e-5}

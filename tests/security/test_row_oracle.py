@@ -15,7 +15,6 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,16 +30,18 @@ from peers.statistics import statistics_value
 from peers.tally_world import TallyWorld
 
 from secureflow.adapters.datasources import SourceLimits, open_source
-from secureflow.agent.compute.columns import check_columns
 from secureflow.agent.compute.worker import Worker
+from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
-from secureflow.domain.specs.base import dump, spec_digest
-from secureflow.domain.specs.kinds import JobSpec, check_spec, parse_spec
+from secureflow.domain.specs.base import JobSpec, dump, spec_digest
+from secureflow.domain.specs.kinds import SPEC_KINDS
+from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.enclave.rounds import _private_accumulator
+from secureflow.enclave.folds import training_fold
 from secureflow.engines.secagg.encoding import encode
-from secureflow.engines.statistics import LIMIT, masked_values, slots, statistics_plan
+from secureflow.engines.statistics.layout import LIMIT, slots
+from secureflow.engines.statistics.plan import masked_values, statistics_plan
 from secureflow.engines.training.encodings import masked_parts, masked_plan
 from secureflow.engines.training.models import update_layout
 from secureflow.engines.training.private import reads_rows
@@ -174,7 +175,7 @@ class Seen:
 
     def begin(self, spec: JobSpec) -> None:
         """Consent, admission and the first reading; row counts stay in the agent."""
-        check_columns(spec, self._config)
+        AGENT_KINDS.check_columns(spec, self._config)
         facts = {"spec": dump(spec), "dataset": dump(self._config)}
         self.ask("check", **facts)
         self.ask("prepare", **facts, salt="00" * 32)
@@ -204,16 +205,15 @@ def train(spec: TrainingSpec, model: np.ndarray, directory: Path) -> Callable[[S
 
 def leave(spec: TrainingSpec, stage: Any, delta: Any, sums: Any, seeds: int) -> None:
     """What the update meets on its way out: the ring, or the fold of the enclave."""
-    if spec.masked:
+    if traits_of(spec).masks:
         plan = masked_plan(spec, "job_1", spec_digest(spec), stage)
         given = masked_parts(spec, stage, plan, delta, sums)
         ring = np.zeros(plan.encoding.slots, plan.ring)
         encode(plan.encoding, given.values, given.weight, given.metrics, given.noise, ring)
         return
-    plain = SimpleNamespace(spec=spec)
-    accumulator = _private_accumulator(plain, len(delta), len(sums) - seeds)  # type: ignore[arg-type]
+    accumulator = training_fold(spec, stage, None)._sum  # type: ignore[attr-defined]
     accumulator.fold(delta, sums[: len(sums) - seeds])
-    accumulator.mean_into(np.zeros(len(delta), np.float32))
+    assert np.isfinite(accumulator.mean()[:]).all()
 
 
 def count(spec: StatisticsSpec) -> Callable[[Seen], None]:
@@ -293,7 +293,7 @@ def training_specs(draw: st.DrawFn) -> tuple[TrainingSpec, np.ndarray]:
     limits = {"clip_norm": draw(st.sampled_from([1000.0, 1e-30, 1e6])), "max_weight": 1000}
     facts = {"features": features, "plan": plan, "limits": limits, "protection": protection}
     facts["model"] = {"l2": draw(st.sampled_from([0.0, 10.0]))}
-    spec = parse_spec(private_value(privacy, **facts))
+    spec = SPEC_KINDS.parse(private_value(privacy, **facts))
     assert isinstance(spec, TrainingSpec)
     value = draw(st.sampled_from([0.0, 1e-45, 1.0, -1e20, 3e38]))
     model = np.full(spec.parameters, value, np.float32)
@@ -345,7 +345,7 @@ def statistics_specs(draw: st.DrawFn) -> StatisticsSpec:
         "noise_multiplier": draw(st.sampled_from([0.1, 1.0, 300.0])),
     }
     facts = {"columns": columns, "contributions": 2 if person else 1}
-    spec = parse_spec({"kind": "statistics", **statistics_value(queries, privacy, **facts)})
+    spec = SPEC_KINDS.parse({"kind": "statistics", **statistics_value(queries, privacy, **facts)})
     assert isinstance(spec, StatisticsSpec)
     return spec
 
@@ -391,7 +391,7 @@ QUICK = settings(
 def training_once(directory: Path, job: Any, pair: Any, form: Any) -> str:
     spec, model = job
     try:
-        check_spec(spec)
+        SPEC_KINDS.check(spec)
     except SecureFlowError:
         return "contradictory"
     story = check_equal(directory, spec, train(spec, model, directory), pair, form)
@@ -400,7 +400,7 @@ def training_once(directory: Path, job: Any, pair: Any, form: Any) -> str:
 
 def statistics_once(directory: Path, spec: StatisticsSpec, pair: Any, form: Any) -> str:
     try:
-        check_spec(spec)
+        SPEC_KINDS.check(spec)
     except SecureFlowError:
         return "contradictory"
     story = check_equal(directory, spec, count(spec), pair, form)
@@ -462,14 +462,14 @@ def test_the_comparison_finds_what_it_is_for(
         "label": {"column": "income", "positive": "high"},
         "numeric": [{"column": "age", "bounds": [0, 100], "scale": "bounds"}],
     }
-    spec = parse_spec(private_value({"noise": "enclave"}, features=features))
+    spec = SPEC_KINDS.parse(private_value({"noise": "enclave"}, features=features))
     assert isinstance(spec, TrainingSpec)
     row = {**dict.fromkeys(NAMES, ""), "age": "5", "income": "high"}
     pair, form = ([row], [row, {**row, "age": cell}]), ("csv", "text", None)
     do = train(spec, np.zeros(2), tmp_path)
     assert len(check_equal(tmp_path, spec, do, pair, form)) == 1
     strict = lambda config, limits, **_: open_source(config, limits)  # noqa: E731
-    monkeypatch.setattr("secureflow.agent.compute.worker.open_source", strict)
+    monkeypatch.setattr("secureflow.agent.compute.training.open_source", strict)
     with pytest.raises(AssertionError):
         check_equal(tmp_path, spec, do, pair, form)
 

@@ -14,19 +14,19 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from secureflow.cli.console import moment
+from secureflow.cli.foreign import plain
 from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 
 if TYPE_CHECKING:
     from secureflow.agent.record.records import InboxItem
-    from secureflow.domain.specs.kinds import JobSpec
+    from secureflow.cli.kinds import CliKind
+    from secureflow.domain.specs.base import JobSpec
 
 JSON = Any
 WIDTH, LINES = 80, 22
 """A terminal's usual size, less the question and the cursor's line."""
-_LONGEST = 400
-"""Of one value, in characters; a terminal line more is shown by `--details` alone."""
 
 
 @dataclass(frozen=True)
@@ -114,24 +114,24 @@ def _fit(shown: list[_Field], lines: int) -> None:
 
 def _rows(request: Asked) -> Iterator[tuple[str, str, int]]:
     """Yield label, text, and how many lines of it are shown in any case."""
-    from secureflow.domain.specs.kinds import parse_spec
+    from secureflow.cli.kinds import CLI_KINDS
 
     item = request.item
     here = request.told.get("here") or {}
-    spec = parse_spec(item.spec, stored=True)
+    kind, spec = CLI_KINDS.read(item.spec)
     yield t("Id"), item.id, 1
-    yield t("Job"), f"{item.job}, {plain(spec.name)}: {_task(spec)}", 1
+    yield t("Job"), f"{item.job}, {plain(spec.name)}: {kind.task(spec)}", 1
     yield t("Asked by"), _asker(spec), 1
     yield t("Purpose"), plain(spec.purpose), 2
     yield t("Data"), _data(item), 2
     if differing := item.request.get("differing_bounds"):
         yield t("Bounds"), _differing(differing), 1
-    yield t("Leaves"), _leaving(spec), 1
+    yield t("Leaves"), kind.leaves(spec), 1
     yield t("Parties"), _parties(spec), 1
     yield t("Protection"), _protection(spec, here), 1
     yield t("Privacy"), _privacy(spec, item, here), 1
     label = t("Seen by")
-    for who, sees in _sights(spec, here):
+    for who, sees in _sights(kind, spec, here):
         yield label, f"{who}{_colon()}{sees}", 1
         label = ""
     reasons = _and().join(_reason(one) for one in item.reasons)
@@ -146,20 +146,6 @@ def _reason(why: str) -> str:
         ),
     }
     return known.get(why) or plain(why)
-
-
-def _task(spec: JobSpec) -> str:
-    from secureflow.domain.specs.training import TrainingSpec
-
-    if isinstance(spec, TrainingSpec):
-        family, rounds = spec.model.family, spec.plan.rounds
-        return t("training of {family}, {rounds} rounds", family=family, rounds=rounds)
-    asked_for = ", ".join(
-        f"{query.measure} {plain(query.column or '')}".rstrip()
-        + (f" / {plain(query.by)}" if query.by else "")
-        for query in spec.queries
-    )
-    return t("statistics: {queries}", queries=asked_for)
 
 
 def _asker(spec: JobSpec) -> str:
@@ -186,22 +172,6 @@ def _data(item: InboxItem) -> str:
 def _differing(bounds: Iterable[str]) -> str:
     told = ", ".join(plain(one) for one in bounds)
     return t("not as you declare them: {bounds}", bounds=told)
-
-
-def _leaving(spec: JobSpec) -> str:
-    from secureflow.domain.specs.training import TrainingSpec
-
-    if not isinstance(spec, TrainingSpec):
-        return t("noised sums of each query, masked; only their total can be opened")
-    size = {"count": f"{spec.parameters:,}"}
-    if not spec.masked:
-        return t("a round, an update of {count} numbers, sealed; only the sum leaves the enclave",
-                 **size)  # fmt: skip
-    if not spec.sealed:
-        return t("a round, an update of {count} numbers, masked; only the sum can be opened",
-                 **size)  # fmt: skip
-    return t("a round, an update of {count} numbers, masked and sealed; only the sum can be opened",
-             **size)  # fmt: skip
 
 
 def _parties(spec: JobSpec) -> str:
@@ -239,13 +209,8 @@ def _privacy(spec: JobSpec, item: InboxItem, here: Mapping[str, JSON]) -> str:
     return told
 
 
-def _sights(spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:
-    from secureflow.domain.specs.training import TrainingSpec
-    from secureflow.engines.statistics.disclosure import disclosure as of_statistics
-    from secureflow.engines.training.disclosure import disclosure as of_training
-
-    tee = "SIMULATED" if here.get("allow_simulated") else ""
-    told = of_training(spec, tee) if isinstance(spec, TrainingSpec) else of_statistics(spec)
+def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:
+    told = kind.engine.disclosure(spec, "SIMULATED" if here.get("allow_simulated") else "")
     seen = [row for row in told if row["who"] not in {"owner", "network"}]
     seen.sort(key=lambda row: str(row["who"]))
     for who, rows in groupby(seen, key=lambda row: str(row["who"])):
@@ -259,12 +224,6 @@ def _spoken(english: str) -> str:
     from secureflow.application.reports.texts import translated
 
     return translated(english) or english
-
-
-def plain(value: Any) -> str:
-    """Return a foreign value as one line without anything that moves or hides text."""
-    line = shown(" ".join(str(value).split()))
-    return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 
 def visible(text: str) -> str:

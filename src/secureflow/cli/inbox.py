@@ -188,7 +188,8 @@ def _present(request: Asked, *, details: bool = False) -> None:
 
 def _listed(one: Mapping[str, Any]) -> list[str]:
     """Return an item's lines: its whole id alone on one, to be pasted."""
-    from secureflow.cli.decision import cost, plain
+    from secureflow.cli.decision import cost
+    from secureflow.cli.foreign import plain
 
     facts = {name: plain(one.get(name) or "") for name in ("job", "name", "purpose", "submitter")}
     lines = [str(one["id"])]

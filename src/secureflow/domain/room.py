@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from secureflow.domain.specs.kinds import JobSpec
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.base import JobSpec
 
 _FLOAT32: Final = 4
 _SLOT: Final = 8
@@ -18,7 +17,7 @@ _DEED: Final = 1 << 14
 
 def model_bytes(spec: JobSpec) -> int:
     """Return the bytes of the job's model; a job that only counts has none."""
-    return _FLOAT32 * spec.parameters if isinstance(spec, TrainingSpec) else 0
+    return _FLOAT32 * spec.parameters
 
 
 def agent_bytes(spec: JobSpec) -> int:
@@ -31,7 +30,7 @@ def agent_bytes(spec: JobSpec) -> int:
 
 def record_bytes(spec: JobSpec) -> int:
     """Return what the job leaves in a party's record."""
-    return _DEED * (len(spec.roster) + 4 * (_rounds(spec) + 2))
+    return _DEED * (len(spec.roster) + 4 * (spec.planned_rounds + 2))
 
 
 def centre_bytes(spec: JobSpec) -> int:
@@ -39,10 +38,5 @@ def centre_bytes(spec: JobSpec) -> int:
     stored = 2 if spec.masked else 1  # under masks the mean too, from which agents compute
     vectors = 0
     if spec.masked and not spec.sealed:
-        slots = spec.parameters if isinstance(spec, TrainingSpec) else 0
-        vectors = len(spec.roster) * (_SLOT * slots + _BESIDE)
-    return stored * _rounds(spec) * model_bytes(spec) + vectors
-
-
-def _rounds(spec: JobSpec) -> int:
-    return spec.plan.rounds if isinstance(spec, TrainingSpec) else 1
+        vectors = len(spec.roster) * (_SLOT * spec.parameters + _BESIDE)
+    return stored * spec.planned_rounds * model_bytes(spec) + vectors

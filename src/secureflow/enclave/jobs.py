@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from secureflow.enclave.buffers import Buffers
-from secureflow.enclave.masked import MaskedAccumulator, PublishedMean, open_masked
-from secureflow.enclave.models import Blobs, GlobalModel, load_open, load_sealed
-from secureflow.enclave.plans import STAGES, Plan, Step
-from secureflow.enclave.rounds import Accumulator, Released, Rounds, upload_receipt
+from secureflow.enclave.folds import Fold
+from secureflow.enclave.models import Blobs, GlobalModel, PublishedMean, load_open, load_sealed
+from secureflow.enclave.plans import Plan, Step
+from secureflow.enclave.rounds import Released, Rounds, upload_receipt
 from secureflow.enclave.whole import Whole
 from secureflow.engines.attestation import SUITE, Evidence, runtime_data
 from secureflow.engines.closing import Certificate
@@ -28,10 +29,6 @@ from secureflow.engines.sealing import (
     model_key_info,
 )
 from secureflow.engines.secagg import Opened
-from secureflow.engines.training.encodings import masked_round
-from secureflow.engines.training.models import initial_state
-from secureflow.engines.training.noising import noise_of, released_sums, split_sums
-from secureflow.engines.training.private import noised_once, noises_metrics
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
@@ -65,7 +62,7 @@ class EnclaveJob:
         self.rounds = Rounds(plan)
         self.generation = 0
         self.recipients: dict[str, str] = {}
-        lengths = (manifest_length(self._shape(stage).manifest) for stage in STAGES)
+        lengths = (manifest_length(self._shape(stage).manifest) for stage in plan.stages)
         self.buffers = Buffers(BUFFERS, max(lengths))
         self._release_key = SigningKey.generate()
         self._blobs = blobs
@@ -120,7 +117,7 @@ class EnclaveJob:
                 return
             self.rounds.due = self._due(model)
             if not digest:
-                self._model = GlobalModel.of(initial_state(self.plan.spec))
+                self._model = GlobalModel.of(self.plan.kind.initial(self.plan.spec))
             elif artifact == digest:
                 self._model = await load_open(self._blobs, digest, self.plan.spec.parameters)
             else:
@@ -174,7 +171,7 @@ class EnclaveJob:
         """Fold a verified update and return its receipt.
 
         Raises:
-            SecureFlowError: those of `Rounds.check_upload` and `FixedPointAccumulator.fold`.
+            SecureFlowError: those of `Rounds.check_upload` and `Fold.fold`.
         """
         binding = update.binding
         step = Step.parse(binding.round, binding.stage)
@@ -183,12 +180,8 @@ class EnclaveJob:
             self.rounds.check_upload(step, binding.party)
             if binding.model != self.model.digest:
                 raise SecureFlowError("stale_round", f"{step} starts from another model now.")
-            accumulator, seed = self.rounds.accumulator(step, self.model.digest), b""
-            if isinstance(accumulator, MaskedAccumulator):
-                await asyncio.to_thread(accumulator.fold, update.tensors["vector"])
-            else:
-                sums, seed = split_sums(self.plan.spec, step.stage, update.sums)
-                await asyncio.to_thread(accumulator.fold, update.parameters, sums)
+            fold = self.rounds.fold(step, self.model.digest)
+            seed = await asyncio.to_thread(fold.fold, update)
             receipt = upload_receipt(update, at)
             self.rounds.folded(update, commitment, receipt, seed)
             return receipt
@@ -244,12 +237,13 @@ class EnclaveJob:
     ) -> Released:
         model = self.model
         base = {"base": model.digest} if self.plan.spec.masked else {}
-        accumulator = self.rounds.certified(step, certificate, model.digest, opened)
-        if isinstance(accumulator, MaskedAccumulator):
-            await open_masked(accumulator, masked_round(step.stage, step.number), opened)
-        if step.stage == "train":
+        fold = self.rounds.certified(step, certificate, model.digest, opened)
+        number = self.plan.kind.engine.session_round(step.stage, step.number)
+        await asyncio.to_thread(fold.open, number, opened)
+        seed = partial(self.rounds.noise_seed, step.stage)
+        if step.stage == self.plan.kind.engine.contributing:
             try:
-                await asyncio.to_thread(self._advance, model, accumulator)
+                self._mean = await asyncio.to_thread(fold.advance, model, seed)
             except SecureFlowError:
                 self._model = None  # half moved: of no use to anybody
                 raise
@@ -260,40 +254,20 @@ class EnclaveJob:
             step.stage,
             certificate.survivors,
             model.digest,
-            tuple(self._sums(step, accumulator)),
+            tuple(fold.sums(seed)),
         )
         released = Released(certificate.digest, release.sign(self._release_key) | base)
         self.rounds.close(step, released)
-        self._clear_later(accumulator)
+        self._clear_later(fold)
         return released
-
-    def _advance(self, model: GlobalModel, accumulator: Accumulator) -> None:
-        if isinstance(accumulator, MaskedAccumulator):
-            self._mean = accumulator.advance(self.plan.spec, model)
-        elif noised_once(self.plan.spec):
-            model.advance_noised(self.plan.spec, accumulator, self.rounds.noise_seed("train"))
-        else:
-            model.advance(accumulator)
-
-    def _sums(self, step: Step, accumulator: Accumulator) -> list[float]:
-        """Return what is told beside the model: weight and metrics, noised where the spec says."""
-        spec, sums = self.plan.spec, accumulator.sums()
-        if isinstance(accumulator, MaskedAccumulator):
-            return [float(value) for value in sums]
-        if step.stage == "evaluate" and noised_once(spec) and noises_metrics(spec):
-            sums[1:] += noise_of(spec, step.stage, self.rounds.noise_seed(step.stage))
-        return released_sums(spec, step.stage, sums.tolist())
 
     async def _store(self, step: Step) -> dict[str, JSON]:
         """Store the model if this step puts one out."""
-        spec, model = self.plan.spec, self.model
-        agents_only = spec.release.intermediate == "agents"
-        # The plan's output is open to the operator; an early stop shows only when it is evaluated.
-        output = step.number == spec.plan.rounds if step.stage == "train" else agents_only
-        if step.stage == "moments" or (step.stage == "evaluate" and not agents_only):
+        model, whom = self.model, self.plan.kind.puts_out(self.plan.spec, step.stage, step.number)
+        if not whom:
             return {}
         mean = {} if self._mean is None else {"mean": await self._mean.store(self._blobs)}
-        if output or not agents_only:
+        if whom == "all":
             return await model.store_open(self._blobs) | mean
 
         infos = {
@@ -301,13 +275,13 @@ class EnclaveJob:
         }
         return await model.store_sealed(self._blobs, self.recipients, infos)
 
-    def _clear_later(self, accumulator: Accumulator) -> None:
-        """Zero the accumulator while the parties train, off the round's critical path."""
+    def _clear_later(self, fold: Fold) -> None:
+        """Zero the sum while the parties train, off the round's critical path."""
 
         async def clear() -> None:
             async with self._lock:
-                if accumulator.count and self.rounds.idle:
-                    await asyncio.to_thread(accumulator.reset)
+                if fold.count and self.rounds.idle:
+                    await asyncio.to_thread(fold.reset)
 
         self._whole.start(clear())
 
@@ -317,8 +291,8 @@ class EnclaveJob:
         An empty digest stands for the spec's initial model.
         """
         if model is None:
-            resume = self.plan.spec.resume
-            return (resume.model, resume.model, b"") if resume is not None else ("", "", b"")
+            first = self.plan.kind.starts_from(self.plan.spec)
+            return first, first, b""
         digest, artifact, release = model.get("digest"), model.get("artifact"), model.get("release")
         if not isinstance(digest, str) or not isinstance(artifact, str):
             raise SecureFlowError("invalid_request", "The model names no digest or artifact.")
@@ -334,16 +308,18 @@ class EnclaveJob:
 
         The centre's word is good enough: a wrong one keeps every update out and opens nothing.
         """
-        resume, release = self.plan.spec.resume, model and model.get("release")
+        release = model and model.get("release")
         if isinstance(release, dict):
             return Step.parse(release.get("round"), release.get("stage")).number + 1
-        begins = model is None or (resume is not None and model.get("digest") == resume.model)
+        first = self.plan.kind.starts_from(self.plan.spec)
+        begins = model is None or (first and model.get("digest") == first)
         return 1 if begins else None
 
     def _check_same(self, digest: str) -> None:
         held = self._model.digest if self._model else self._locked.digest if self._locked else ""
         # The moments are released from the initial model and leave it as it is.
-        fresh = not digest and not any(step.stage == "train" for step in self.rounds.releases)
+        moving = self.plan.kind.engine.contributing
+        fresh = not digest and not any(step.stage == moving for step in self.rounds.releases)
         if not fresh and digest != held:
             raise SecureFlowError(
                 "model_conflict",
@@ -353,9 +329,7 @@ class EnclaveJob:
 
     def _shape(self, stage: Any) -> Binding:
         nothing = "0" * 64
-        return self.plan.binding(
-            Step(0, STAGES.index(stage)), "shape", model=nothing, evidence=nothing
-        )
+        return self.plan.binding(Step(0, stage), "shape", model=nothing, evidence=nothing)
 
 
 def _key_info(job: str, step: Step, model: str, party: str) -> bytes:

@@ -121,6 +121,19 @@ class GlobalModel:
         return {"artifact": artifact, "size": size, "keys": keys}
 
 
+class PublishedMean:
+    """A mean update that agents compute the next model from."""
+
+    def __init__(self, mean: NDArray[np.float32], digest: str) -> None:
+        self._mean = mean
+        self._digest = digest
+
+    async def store(self, blobs: Blobs) -> dict[str, str | int]:
+        """Store it and return {artifact, size}."""
+        await blobs.store(self._mean.data, self._digest)
+        return {"artifact": self._digest, "size": self._mean.nbytes}
+
+
 async def load_open(blobs: Blobs, digest: str, parameters: int) -> GlobalModel:
     """Fetch a model that everybody may see.
 

@@ -12,41 +12,39 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.domain.quorum import threshold_of
-from secureflow.domain.specs.base import parse, spec_digest
-from secureflow.domain.specs.training import TrainingSpec
-from secureflow.domain.specs.training_rules import check
-from secureflow.engines.sealing import Binding, parse_recipient, update_manifest, vector_manifest
-from secureflow.engines.training.encodings import masked_plan
-from secureflow.engines.training.models import Stage, update_layout
+from secureflow.domain.specs.base import JobSpec, spec_digest
+from secureflow.enclave.folds import Fold
+from secureflow.enclave.kind import EnclaveKind, EnclaveKinds
+from secureflow.engines.sealing import Binding, parse_recipient
+from secureflow.engines.secagg import Plan as Masked
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
-STAGES: Final[tuple[Stage, ...]] = ("moments", "train", "evaluate")
+_LONGEST: Final = 32
+"""Characters of a stage's name."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Step:
-    """A place in a job's course: round number, then stage."""
+    """A place in a job's course: round number and stage."""
 
     number: int
-    index: int
+    stage: str
 
     @classmethod
     def parse(cls, number: JSON, stage: JSON) -> Step:
-        """Read a foreign step.
+        """Read a foreign step; which stages there are, the job says.
 
         Raises:
             SecureFlowError: `invalid_request`.
         """
-        if type(number) is not int or not 0 <= number < 1 << 31 or stage not in STAGES:
-            raise SecureFlowError("invalid_request", f"There is no round {number!r} ({stage!r}).")
-        return cls(number, STAGES.index(stage))
-
-    @property
-    def stage(self) -> Stage:
-        """The stage's name."""
-        return STAGES[self.index]
+        named = isinstance(stage, str) and len(stage) <= _LONGEST
+        if type(number) is not int or not 0 <= number < 1 << 31 or not named:
+            raise SecureFlowError(
+                "invalid_request", f"There is no round {number!r:.20} ({stage!r:.40})."
+            )
+        return cls(number, stage)
 
     def __str__(self) -> str:
         return f"round {self.number} ({self.stage})"
@@ -58,15 +56,32 @@ class Plan:
 
     Args:
         job: job id.
+        kind: of the job.
         spec: the spec whose digest every approval carries.
         digest: that digest.
         approved: party → fewest contributors that it accepts.
     """
 
     job: str
-    spec: TrainingSpec
+    kind: EnclaveKind
+    spec: JobSpec
     digest: str
     approved: Mapping[str, int]
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages of the job in their order."""
+        return self.kind.engine.stages
+
+    def masked(self, stage: str) -> Masked | None:
+        """Return the plan of a stage's masked sums; None where contributions are not masked."""
+        if not self.spec.masked:
+            return None
+        return self.kind.engine.masked_plan(self.spec, self.job, self.digest, stage)
+
+    def fold(self, stage: str) -> Fold:
+        """Return an empty sum of a stage's contributions."""
+        return self.kind.fold(self.spec, stage, self.masked(stage))
 
     def check_contributor(self, party: str) -> None:
         """Refuse who is not in the signed roster or did not approve.
@@ -88,13 +103,7 @@ class Plan:
 
     def check_step(self, step: Step) -> None:
         """Refuse steps that the plan does not hold (`stale_round`)."""
-        rounds = self.spec.plan.rounds
-        possible = {
-            "moments": step.number == 0,
-            "train": 1 <= step.number <= rounds,
-            "evaluate": 1 <= step.number <= rounds + 1,
-        }
-        if not possible[step.stage]:
+        if step.number not in self.kind.engine.rounds_of(self.spec, step.stage):
             raise SecureFlowError("stale_round", f"The plan of {self.job} has no {step}.")
 
     def fewest(self, survivors: tuple[str, ...]) -> int:
@@ -104,18 +113,13 @@ class Plan:
 
     def binding(self, step: Step, party: str, *, model: str, evidence: str) -> Binding:
         """Return what this party's update of this step must be bound to."""
-        if self.spec.masked:
-            masked = masked_plan(self.spec, self.job, self.digest, step.stage)
-            manifest = vector_manifest(masked.encoding.slots, masked.ring.itemsize)
-        else:
-            layout = update_layout(self.spec, step.stage)
-            manifest = update_manifest(layout.parameters, layout.sums)
+        manifest = self.kind.manifest(self.spec, step.stage, self.masked(step.stage))
         return Binding(
             self.job, step.number, step.stage, party, self.digest, model, evidence, manifest
         )
 
 
-def verify_plan(body: Mapping[str, JSON], now: int) -> Plan:
+def verify_plan(body: Mapping[str, JSON], now: int, kinds: EnclaveKinds) -> Plan:
     """Verify {job, spec, approvals}.
 
     Raises:
@@ -126,8 +130,8 @@ def verify_plan(body: Mapping[str, JSON], now: int) -> Plan:
     job, approvals = body.get("job"), body.get("approvals")
     if not isinstance(job, str) or not isinstance(approvals, dict):
         raise SecureFlowError("invalid_request", "A job or its approvals are missing.")
-    spec = parse(TrainingSpec, body.get("spec"))
-    check(spec)
+    spec = kinds.engines.specs.parse(body.get("spec"))
+    kinds.engines.specs.check(spec)
     if not spec.sealed:
         raise SecureFlowError(
             "protection_unsupported", f"This enclave opens sealed updates, not {spec.protection}."
@@ -143,7 +147,7 @@ def verify_plan(body: Mapping[str, JSON], now: int) -> Plan:
             "approvals_missing",
             f"{len(approved)} of {len(spec.roster)} parties approved {job}; {needed} are needed.",
         )
-    return Plan(job, spec, digest, approved)
+    return Plan(job, kinds[spec.kind], spec, digest, approved)
 
 
 def verify_recipients(plan: Plan, generation: JSON, recipients: JSON) -> dict[str, str]:
@@ -172,9 +176,7 @@ def verify_recipients(plan: Plan, generation: JSON, recipients: JSON) -> dict[st
     return verified
 
 
-def _approval(
-    party: str, approval: JSON, *, job: str, spec: TrainingSpec, digest: str, now: int
-) -> int:
+def _approval(party: str, approval: JSON, *, job: str, spec: JobSpec, digest: str, now: int) -> int:
     """Verify one approval and return the fewest contributors that it accepts."""
     if party not in spec.keys:
         raise SecureFlowError(

@@ -10,22 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from secureflow.domain.specs.privacy import MAX_COORDINATE
-from secureflow.enclave.masked import MaskedAccumulator
+from secureflow.enclave.folds import Fold
 from secureflow.enclave.plans import Plan, Step
 from secureflow.engines.closing import Certificate, round_context, verify_certificate
-from secureflow.engines.sealing import FixedPointAccumulator, OpenedUpdate
+from secureflow.engines.sealing import OpenedUpdate
 from secureflow.engines.secagg import Opened
 from secureflow.engines.secagg.guards import STAGE as MASKED
 from secureflow.engines.secagg.opening import checked_context
-from secureflow.engines.training.encodings import masked_plan, masked_round
-from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.noising import joint_seed, seed_binding
-from secureflow.engines.training.private import noised_once, norm_cap
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
-Accumulator = FixedPointAccumulator | MaskedAccumulator
 
 
 @dataclass
@@ -58,8 +53,8 @@ class Rounds:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._accumulators: dict[Stage, Accumulator] = {}
-        self._open: dict[Stage, Round] = {}
+        self._folds: dict[str, Fold] = {}
+        self._open: dict[str, Round] = {}
         self._previous: Round | None = None
         self._last: Step | None = None
         self.due: int | None = 1
@@ -104,22 +99,22 @@ class Rounds:
         if current is not None and current.frozen:
             raise SecureFlowError("round_frozen", f"{step} takes no more updates.")
 
-    def accumulator(self, step: Step, model: str) -> Accumulator:
-        """Open the step if it is unopened, and return its accumulator."""
+    def fold(self, step: Step, model: str) -> Fold:
+        """Open the step if it is unopened, and return its sum."""
         self._enter(step, model)
-        return self._accumulators[step.stage]
+        return self._folds[step.stage]
 
     def folded(
         self, update: OpenedUpdate, commitment: str, receipt: dict[str, JSON], seed: bytes = b""
     ) -> None:
-        """Note that the accumulator holds this update, which brought this seed for the noise."""
+        """Note that the sum holds this update, which brought this seed for the noise."""
         step = Step.parse(update.binding.round, update.binding.stage)
-        current = self._open[step.stage]  # `accumulator` came first, under the job's lock
+        current = self._open[step.stage]  # `fold` came first, under the job's lock
         current.receipts[update.binding.party] = (commitment, receipt)
         if seed:
             current.seeds[update.binding.party] = seed
 
-    def noise_seed(self, stage: Stage) -> bytes:
+    def noise_seed(self, stage: str) -> bytes:
         """Return the seed of the open step's noise: a function of what is folded, and secret."""
         current = self._open.get(stage)
         if current is None or set(current.seeds) != set(current.receipts):
@@ -147,8 +142,8 @@ class Rounds:
 
     def certified(
         self, step: Step, certificate: Certificate, model: str, opened: Opened | None = None
-    ) -> Accumulator:
-        """Freeze the step and return its accumulator, if the certificate opens exactly it.
+    ) -> Fold:
+        """Freeze the step and return its sum, if the certificate opens exactly it.
 
         Raises:
             SecureFlowError: those of `verify_certificate`, `certificate_mismatch`,
@@ -177,7 +172,7 @@ class Rounds:
                 {"folded": list(current.folded) if current else []},
             )
         current.frozen = True
-        return self._accumulators[step.stage]
+        return self._folds[step.stage]
 
     def _closes(self, step: Step, model: str, opened: Opened | None) -> tuple[str, int, str, str]:
         """Return job, round, stage and context that a certificate of this step must name."""
@@ -188,8 +183,10 @@ class Rounds:
                 spec=plan.digest, model=model, roster=plan.spec.parties, noise=self.bound(step),
             )  # fmt: skip
             return plan.job, step.number, step.stage, context
-        masked = masked_plan(plan.spec, plan.job, plan.digest, step.stage)
-        number = masked_round(step.stage, step.number)
+        masked = plan.masked(step.stage)
+        if masked is None:
+            raise SecureFlowError("invalid_request", f"{plan.job} is not masked.")
+        number = plan.kind.engine.session_round(step.stage, step.number)
         return masked.job, number, MASKED, checked_context(masked, number, opened)
 
     def close(self, step: Step, released: Released) -> None:
@@ -221,52 +218,24 @@ class Rounds:
         return None
 
     def _is_next(self, step: Step) -> bool:
-        if step.stage == "moments":
+        if step.number == 0:  # before any model moves on
             return self._last is None
-        later = self._last is None or step > self._last
+        later = self._last is None or self._place(step) > self._place(self._last)
         return later and self.due in {None, step.number}
+
+    def _place(self, step: Step) -> tuple[int, int]:
+        return step.number, self._plan.stages.index(step.stage)
 
     def _enter(self, step: Step, model: str) -> Round:
         current = self._open.get(step.stage)
         if current is None or current.step != step:
-            if step.stage not in self._accumulators:
-                self._accumulators[step.stage] = _accumulator(self._plan, step.stage)
-            if self._accumulators[step.stage].count:
-                self._accumulators[step.stage].reset()
-            # Last: where there is no memory for the accumulator, the next update opens the step.
+            if step.stage not in self._folds:
+                self._folds[step.stage] = self._plan.fold(step.stage)
+            if self._folds[step.stage].count:
+                self._folds[step.stage].reset()
+            # Last: where there is no memory for the sum, the next update opens the step.
             current = self._open[step.stage] = Round(step, model)
         return current
-
-
-def _accumulator(plan: Plan, stage: Stage) -> Accumulator:
-    if plan.spec.masked:
-        return MaskedAccumulator(plan, stage)
-    limits, layout = plan.spec.limits, update_layout(plan.spec, stage)
-    if plan.spec.privacy is not None:
-        return _private_accumulator(plan, layout.parameters, layout.sums - layout.seeds)
-    return FixedPointAccumulator(
-        layout.parameters,
-        layout.sums,
-        max_weight=limits.max_weight,
-        total_weight_cap=limits.max_weight * len(plan.spec.roster),
-        clip_norm=limits.clip_norm,
-        max_abs=limits.clip_norm,
-    )
-
-
-def _private_accumulator(plan: Plan, parameters: int, sums: int) -> FixedPointAccumulator:
-    """Weights are 1. What is noised here is in lattice steps, which the fold adds exactly."""
-    spec = plan.spec
-    once = noised_once(spec)
-    cap = norm_cap(spec) if once else spec.limits.clip_norm
-    return FixedPointAccumulator(
-        parameters,
-        sums,
-        max_weight=1.0,
-        total_weight_cap=float(len(spec.roster)),
-        clip_norm=cap,
-        max_abs=MAX_COORDINATE if once else cap,
-    )
 
 
 def upload_receipt(update: OpenedUpdate, at: int) -> dict[str, JSON]:

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from secureflow.enclave.jobs import EnclaveJob
+from secureflow.enclave.kind import EnclaveKinds
+from secureflow.enclave.kinds import ENCLAVE_KINDS
 from secureflow.enclave.models import Blobs
 from secureflow.enclave.plans import Step, verify_plan, verify_recipients
 from secureflow.enclave.uploads import Uploads
@@ -42,12 +44,19 @@ class Worker:
         blobs: the centre's blobs.
         uplink: returns `host:port` of this enclave's uplink, as agents dial it.
         clock: unix seconds.
+        kinds: the kinds of job in which this enclave takes part.
     """
 
     def __init__(
-        self, attester: Attester, blobs: Blobs, uplink: Callable[[], str], clock: Clock
+        self,
+        attester: Attester,
+        blobs: Blobs,
+        uplink: Callable[[], str],
+        clock: Clock,
+        kinds: EnclaveKinds = ENCLAVE_KINDS,
     ) -> None:
         self._attester = attester
+        self._kinds = kinds
         self._blobs = blobs
         self._uplink = uplink
         self._clock = clock
@@ -95,7 +104,7 @@ class Worker:
         return list(self._jobs)
 
     async def _open(self, body: Body) -> JSON:
-        plan = verify_plan(body, self._clock())
+        plan = verify_plan(body, self._clock(), self._kinds)
         recipients = verify_recipients(plan, body.get("generation"), body.get("recipients"))
         expected = _expected(body.get("expected"))
         job = self._jobs.get(plan.job)

@@ -22,6 +22,8 @@ from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.link import Bounds, LinkServer
 from secureflow.adapters.messaging import InProcessBus
 from secureflow.application.jobs.jobs import topic
+from secureflow.application.jobs.kind import JobKinds
+from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.membership import member_keys
 from secureflow.application.organisations import revoked
 from secureflow.application.ports.bus import Bus
@@ -30,7 +32,7 @@ from secureflow.application.running.asking import Asking
 from secureflow.application.running.claims import Claims, keep_looking
 from secureflow.application.running.local import LocalParties
 from secureflow.application.running.runner import Runner
-from secureflow.application.running.scripts import script_for
+from secureflow.application.running.scripts import Scripts
 from secureflow.application.running.waiting import Told, Waits
 from secureflow.application.shutouts import ShutOuts
 from secureflow.application.sweeping import keep_swept
@@ -71,7 +73,10 @@ class Centre:
 
 
 async def open_centre(
-    settings: ServerSettings, stack: AsyncExitStack, stopping: Callable[[], bool]
+    settings: ServerSettings,
+    stack: AsyncExitStack,
+    stopping: Callable[[], bool],
+    kinds: JobKinds = JOB_KINDS,
 ) -> Centre:
     """Start every part; the stack stops them in reverse.
 
@@ -89,25 +94,22 @@ async def open_centre(
     bus, metrics = InProcessBus(), Metrics()
     waits = Waits(clock, changed := _Waker(bus, metrics))
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
-    desk = PartyDesk(
-        *(witnessing, authority.pem, settings.max_artifact_bytes, clock, artifacts, vectors),
-        Throttle(settings.link.calls_per_second, settings.link.burst, time.monotonic),
-    )
+    desk = _make_desk(settings, witnessing, authority, artifacts, vectors)
     made = settings.link, certificate, authority.trust_domain, desk, artifacts, waits.told
     link = _make_link(*made)
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, port := await link.start())
-    asking = Asking(_parties(link, artifacts, vectors, waits), witnessing.cosigned)
+    asking = Asking(_parties(link, kinds, artifacts, vectors, waits), witnessing.cosigned)
     room = RecordRoom(settings.directory, reserve, artifacts.demand)
     claims = _claims(settings, database, stack, reserve, port)
-    parts = asking, ledger, key, script_for, _now_ms, changed, room.given_up_for(waits.note)
-    runner = Runner(database.begin, *parts, claims)
+    parts = asking, ledger, key, Scripts(kinds.engines), _now_ms, changed
+    runner = Runner(database.begin, *parts, room.given_up_for(waits.note), claims)
     stack.push_async_callback(runner.stop)
     readiness = make_readiness(database, ledger, artifacts=artifacts)
     stack.push_async_callback(readiness.stop)
     world = database.begin, ledger, key, authority, link, runner, bus, artifacts, clock
     services = make_services(
-        Ports(*world, ProcessAccountant()),
+        Ports(*world, ProcessAccountant(), kinds),
         address,
         expel=(expel := partial(_expel, link)),
         tell_disabled=link.shut_out,
@@ -130,6 +132,19 @@ async def open_centre(
     looks = Watchers(bus, runner.drives, others).look, partial(look_at_log, ledger, others)
     _keep(stack, keep_looking([runner.look, shut_outs.look, *looks]))
     return Centre(services, certificate, address)
+
+
+def _make_desk(
+    settings: ServerSettings,
+    witnessing: Witnessing,
+    authority: Authority,
+    artifacts: FileArtifacts,
+    vectors: ScratchFiles,
+) -> PartyDesk:
+    return PartyDesk(
+        *(witnessing, authority.pem, settings.max_artifact_bytes, system_clock, artifacts, vectors),
+        Throttle(settings.link.calls_per_second, settings.link.burst, time.monotonic),
+    )
 
 
 async def _go_on(services: Services, runner: Runner) -> None:
@@ -180,10 +195,14 @@ def _make_link(
 
 
 def _parties(
-    link: LinkServer, artifacts: FileArtifacts, vectors: ScratchFiles, waits: Waits
+    link: LinkServer,
+    kinds: JobKinds,
+    artifacts: FileArtifacts,
+    vectors: ScratchFiles,
+    waits: Waits,
 ) -> LocalParties:
     """Return the parties behind the link, and the aggregator of masked sums here."""
-    aggregation = Aggregation(artifacts, vectors)
+    aggregation = Aggregation(kinds.engines, kinds.openings(artifacts), vectors)
     here = {AGGREGATOR: aggregation.handle}
     return LocalParties(link, here, {"mask": aggregation.check_arrival}, waits.told)
 

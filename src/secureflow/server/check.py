@@ -27,9 +27,11 @@ from secureflow.adapters.database.connections import driver_url, held_file
 from secureflow.adapters.database.engine import newest_schema
 from secureflow.adapters.database.presence import standing_in
 from secureflow.adapters.database.soundness import DRIVER_ERRORS
+from secureflow.application.jobs.kind import JobKinds
+from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.ports.storage import Journalled
 from secureflow.application.running.replaying import Course, replay
-from secureflow.application.running.scripts import retired, script_for
+from secureflow.application.running.scripts import Scripts
 from secureflow.domain.jobs import Job, JobState
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -46,7 +48,7 @@ JSON = Any
 _SECRETS: Final = ("admin.password", "enclave.token", "server.env")
 
 
-def check(config: Path) -> Iterator[dict[str, JSON]]:
+def check(config: Path, kinds: JobKinds = JOB_KINDS) -> Iterator[dict[str, JSON]]:
     """Yield `{leg, ok, code, message, hint}` for each part, and for each thing in it that is wrong.
 
     Raises:
@@ -64,7 +66,7 @@ def check(config: Path) -> Iterator[dict[str, JSON]]:
     mark = marks[0] if marks else None
     try:
         with reading(settings.database_url) as connection:
-            yield from _database(connection, settings, where, key, mark)
+            yield from _database(connection, settings, where, key, mark, Scripts(kinds.engines))
     except SecureFlowError as error:
         if error.code == "record_missing":
             error.hint = recovered_hint(_file(settings)) or BACK
@@ -79,6 +81,7 @@ def _database(
     where: str,
     key: SigningKey | None,
     mark: RecordMark | None,
+    scripts: Scripts,
 ) -> Iterator[dict[str, JSON]]:
     pages = list(check_pages(connection, where))
     if not pages and not has_tables(connection):
@@ -90,7 +93,9 @@ def _database(
         return
     rows = RowsCheck(connection)
     yield from told("rows", list(rows.findings()), f"{rows.rows} rows are what they stand for")
-    yield from told("jobs", _jobs(rows), f"{len(rows.jobs)} jobs are where their journals lead")
+    yield from told(
+        "jobs", _jobs(rows, scripts), f"{len(rows.jobs)} jobs are where their journals lead"
+    )
     found = []
     if key is not None:
         log = LogCheck(connection, settings.origin, key.public, rows.keys)
@@ -116,11 +121,11 @@ def _file(settings: ServerSettings) -> Path | None:
     return held_file(driver_url(settings.database_url)).path
 
 
-def _jobs(rows: RowsCheck) -> Iterator[Finding]:
+def _jobs(rows: RowsCheck, scripts: Scripts) -> Iterator[Finding]:
     for job in rows.jobs.values():
         try:
             lines = rows.lines(job.id)
-            problem = _problem(job, lines)
+            problem = _problem(job, lines, scripts)
         except SecureFlowError as error:
             problem = error.message
         if problem:
@@ -130,14 +135,14 @@ def _jobs(rows: RowsCheck) -> Iterator[Finding]:
             )
 
 
-def _problem(job: Job, lines: list[Journalled]) -> str:
+def _problem(job: Job, lines: list[Journalled], scripts: Scripts) -> str:
     """Return why a job's journal does not lead to its state; empty where it does.
 
     An older version's script is not here any more, and an end without a script has its own.
     """
-    if retired(job) is not None or "windup" in job.progress or job.state is JobState.DRAFT:
+    if scripts.retired(job) is not None or "windup" in job.progress or job.state is JobState.DRAFT:
         return ""
-    course = Course(job.id, job.digest, script_for(job))
+    course = Course(job.id, job.digest, scripts.of(job))
     replay(course, lines)
     if not job.state.final:
         same = job.state in {JobState.PAUSED, course.state}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,8 @@ from secureflow.application.datasets import Datasets
 from secureflow.application.deeds import Deeds
 from secureflow.application.issuing import Issuing
 from secureflow.application.jobs.jobs import Driver, Jobs
+from secureflow.application.jobs.kind import JobKinds
+from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.whereabouts import Whereabouts
 from secureflow.application.membership import member_keys
 from secureflow.application.models import Models
@@ -60,6 +62,7 @@ class Ports:
     artifacts: Artifacts
     clock: Clock
     accountant: Accountant
+    kinds: JobKinds = field(default_factory=lambda: JOB_KINDS)
 
 
 async def always_ready() -> dict[str, bool]:
@@ -146,5 +149,5 @@ def _jobs(
     begin, clock = ports.begin, ports.clock
     return Jobs(
         *(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, quotas),
-        *(whereabouts, stopping, room, waits),
+        *(whereabouts, ports.kinds, stopping, room, waits),
     )

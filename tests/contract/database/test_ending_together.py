@@ -18,6 +18,7 @@ from secureflow.engines.ledger.ends import CLOSED, read_closed
 from secureflow.engines.script import Ask, Record, Script
 from secureflow.kit.errors import SecureFlowError
 from tests.contract.database.conftest import LOG_KEY
+from tests.doubles import Played
 from tests.unit.application.test_runner import JOB
 
 
@@ -60,7 +61,7 @@ async def test_more_jobs_than_connections_close_at_once(
 
     runner = Runner(
         database.begin, Asking(cast("Any", Parties(len(jobs))), cast("Any", None)), ledger, LOG_KEY,
-        _script, lambda: 0, lambda _: None, waits,
+        Played(_script), lambda: 0, lambda _: None, waits,
     )  # fmt: skip
     for job in jobs:
         runner.start(job)

@@ -32,8 +32,7 @@ from secureflow.adapters.statistics import open_statistician
 from secureflow.adapters.statistics import opendp as opendp_adapter
 from secureflow.adapters.statistics.sums import fill
 from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.engines.statistics import LIMIT, UNIT, layout, slots
-from secureflow.engines.statistics.layout import QueryLayout
+from secureflow.engines.statistics.layout import LIMIT, UNIT, QueryLayout, layout, slots
 from secureflow.engines.statistics.rows import exact_sums
 from secureflow.kit.errors import SecureFlowError
 

@@ -18,7 +18,7 @@ from secureflow.agent.compute.trainer import Trainer
 from secureflow.agent.compute.worker import Worker
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import dump
-from secureflow.engines.statistics import UNIT
+from secureflow.engines.statistics.layout import UNIT
 from secureflow.kit.errors import SecureFlowError
 
 COUNT = [{"name": "rows", "measure": "count"}]
@@ -48,7 +48,7 @@ def counted(dataset: DatasetConfig, value: dict[str, Any]) -> list[float]:
     worker = Worker(SourceLimits())
     told = worker.prepare("job_1", value, dump(dataset), "00" * 32)
     assert (told["rows"], told["validation"]) == (0, 0)
-    answer = worker.statistics("job_1")
+    answer = worker.compute("statistics", "job_1")
     assert answer["seconds"] >= 0
     assert all(type(one) is int for one in answer["sums"])
     return [one / UNIT for one in answer["sums"]]
@@ -99,7 +99,7 @@ def test_a_person_column_that_is_not_there_is_named(dataset: DatasetConfig) -> N
 def test_each_draw_is_another(dataset: DatasetConfig) -> None:
     worker = Worker(SourceLimits())
     worker.prepare("job_1", spec(), dump(dataset), "00" * 32)
-    drawn = {worker.statistics("job_1")["sums"][0] for _ in range(5)}
+    drawn = {worker.compute("statistics", "job_1")["sums"][0] for _ in range(5)}
     assert len(drawn) == 5
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from peers.agent_world import JOB, ME, World
 
-from secureflow.agent.job import modelfiles
-from secureflow.agent.job.modelfiles import ModelFiles
+from secureflow.agent.kinds import modelfiles
+from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.kinds.steps import Steps
 from secureflow.agent.record.records import JobRecord
 from secureflow.engines.sealing import tensor_digest

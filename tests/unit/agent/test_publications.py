@@ -135,7 +135,7 @@ def test_a_file_that_changes_while_it_is_read_says_nothing_else(
             worker.prepare(*job, commitment)
         assert caught.value.code == "dataset_changed"
         with pytest.raises(SecureFlowError) as caught:
-            worker.moments("job")  # and its rows are gone
+            worker.compute("moments", "job")  # and its rows are gone
         assert caught.value.code == "job_not_prepared"
 
 

@@ -12,10 +12,10 @@ import pytest
 from peers.agent_world import JOB, ME
 from peers.tally_world import BUDGET, COLUMNS, QUERIES, TallyWorld
 
-from secureflow.agent.owner.budgets import charge
 from secureflow.domain.specs.base import dump
 from secureflow.engines.secagg import Client, open_sum
-from secureflow.engines.statistics import opened_total
+from secureflow.engines.statistics.kind import STATISTICS
+from secureflow.engines.statistics.plan import opened_total
 from secureflow.kit.canonical import b64decode
 from secureflow.kit.errors import SecureFlowError
 
@@ -178,6 +178,7 @@ async def test_a_job_that_ends_before_its_sum_is_not_paid(world: TallyWorld) -> 
 
 
 def test_a_round_that_never_came_costs_nothing(world: TallyWorld) -> None:
+    charge = STATISTICS.charge
     assert charge(world.spec, 0) == ()
     assert charge(world.spec, 1) == charge(world.spec) != ()
 

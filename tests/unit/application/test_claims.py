@@ -25,6 +25,7 @@ from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import InfrastructureError
+from tests.doubles import Played
 from tests.migrated import migrated
 from tests.unit.application.test_runner import JOB
 
@@ -53,7 +54,7 @@ class Server:
         self.claims = Claims(self.database.begin, f"id of {self.name}", self.name)
         self.runner = Runner(
             *(self.database.begin, Asking(cast("Any", self), cast("Any", None))),
-            *(cast("Ledger", None), SigningKey.generate(), script, lambda: 0),
+            *(cast("Ledger", None), SigningKey.generate(), Played(script), lambda: 0),
             changed=lambda _: None,
             claims=self.claims,
         )

@@ -30,6 +30,7 @@ from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Now, Record, Script, Tell, effect_digest
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from tests.doubles import Played
 from tests.migrated import migrated
 
 JOB = Job("job_1", "prj_1", "bank-a", "credit", "usr_1", "training", "training/2", {}, "ab" * 32,
@@ -191,7 +192,7 @@ async def world(
     courier = courier or Courier()
     changed = asyncio.Event()
     asking = Asking(cast("Any", courier), cast("Any", None))
-    runner = Runner(begin, asking, ledger, KEY, played, lambda: 7, lambda _: changed.set())
+    runner = Runner(begin, asking, ledger, KEY, Played(played), lambda: 7, lambda _: changed.set())
     try:
         yield World(database, ledger, courier, runner, changed)
     finally:

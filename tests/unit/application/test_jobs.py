@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.jobs.jobs import Wanted
+from secureflow.application.jobs.kind import Wanted
 from secureflow.application.ports.courier import PartyStatus
-from secureflow.application.running.scripts import script_for
+from secureflow.application.running.scripts import Scripts
 from secureflow.domain.jobs import JobState, JobSummary
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.users import Role
+from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.doubles import MemoryUnit
@@ -205,11 +206,11 @@ async def test_who_is_outside_the_charter_cannot_contribute(stage: Stage) -> Non
 async def test_a_replay_is_told_the_charter_of_the_submission(stage: Stage) -> None:
     job = await stage.services.jobs.get(stage.scientist("bank-a"), stage.ids["job"])
     assert job.progress["members"]["bank-c"] == stage.keys["bank-c"].public
-    first = next(script_for(job))
+    first = next(Scripts(ENGINE_KINDS).of(job))
     shown = await stage.services.charters.propose(stage.operator, ["bank-a", "bank-b", "outsider"])
     members = [m for m in shown["charter"]["members"] if m["organisation"] != "bank-c"]
     await stage.sign_charter(shown, members)
-    assert next(script_for(job)) == first
+    assert next(Scripts(ENGINE_KINDS).of(job)) == first
 
 
 async def test_cancelling_is_for_contributors(stage: Stage) -> None:

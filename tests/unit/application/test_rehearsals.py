@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.jobs.jobs import Wanted
+from secureflow.application.jobs.kind import Wanted
 from tests.stage import BANKS, FEATURES, Stage
 from tests.unit.application.refusing import refused
 

@@ -14,6 +14,7 @@ from secureflow.adapters.database.faults import fault
 from secureflow.application.access import Principal
 from secureflow.application.deeds import Deeds
 from secureflow.application.jobs.jobs import Jobs
+from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.whereabouts import Whereabouts
 from secureflow.application.ports.storage import Journalled
 from secureflow.application.quotas import Quotas
@@ -69,7 +70,7 @@ def use_cases(one: World) -> Jobs:
     begin, unused = one.runner._begin, cast("Any", None)
     nowhere = Whereabouts(SilentCourier(), frozenset)
     deeds = Deeds(begin, one.ledger, KEY, lambda: 9)
-    return Jobs(begin, deeds, one.runner, unused, lambda: 9, unused, Quotas(), nowhere)
+    return Jobs(begin, deeds, one.runner, unused, lambda: 9, unused, Quotas(), nowhere, JOB_KINDS)
 
 
 async def test_it_goes_on_where_its_script_is_the_same(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Now, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from tests.doubles import Played
 from tests.migrated import migrated
 
 JOB = Job("job_1", "prj_1", "bank-a", "credit", "usr_1", "training", "training/2", {}, "ab" * 32,
@@ -43,7 +44,7 @@ async def test_the_loop_serves_while_a_script_works(tmp_path: Path) -> None:
     ended = asyncio.Event()
     nobody, no_log = cast("Asking", None), cast("Ledger", None)
     runner = Runner(
-        database.begin, nobody, no_log, SigningKey.generate(), script, lambda: 0,
+        database.begin, nobody, no_log, SigningKey.generate(), Played(script), lambda: 0,
         changed=lambda _: ended.set(),
     )  # fmt: skip
     async with database.begin() as unit:
@@ -78,7 +79,7 @@ async def test_a_script_that_no_longer_fits_its_journal_pauses(
     ended = asyncio.Event()
     nobody, no_log = cast("Asking", None), cast("Ledger", None)
     runner = Runner(
-        database.begin, nobody, no_log, SigningKey.generate(), script, lambda: 0,
+        database.begin, nobody, no_log, SigningKey.generate(), Played(script), lambda: 0,
         changed=lambda _: ended.set(),
     )  # fmt: skip
     async with database.begin() as unit:
@@ -131,8 +132,8 @@ async def test_a_cancelled_job_goes_on_cleaning_up_after_a_restart(tmp_path: Pat
     ended, courier = asyncio.Event(), Courier()
     asking = Asking(cast("Any", courier), cast("Any", None))
     runner = Runner(
-        database.begin, asking, cast("Ledger", None), SigningKey.generate(), script, lambda: 0,
-        changed=lambda _: ended.set() if answers else None,
+        database.begin, asking, cast("Ledger", None), SigningKey.generate(), Played(script),
+        lambda: 0, changed=lambda _: ended.set() if answers else None,
     )  # fmt: skip
     told = SecureFlowError("cancelled", "Job job_1 was cancelled.").as_json()
     line = Journalled(0, effect_digest(Ask(("bank-a",), "train")), None, told)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.jobs.jobs import Wanted
+from secureflow.application.jobs.kind import Wanted
 from secureflow.application.jobs.statistics import draft_statistics, price_statistics, with_price
 from secureflow.domain.jobs import JobState
 from secureflow.kit.errors import SecureFlowError
@@ -195,19 +195,14 @@ async def test_local_noise_is_priced_per_value(stage: Stage) -> None:
 
 async def test_a_declaration_that_changes_while_the_job_is_priced(stage: Stage) -> None:
     """The price was for one row of a person; more may count by now."""
-    arguments = {
-        "project": stage.ids["project"], "submitter": "ada", "name": "n",
-        "purpose": "credit-scoring", "now": stage.now[0],
-        "datasets": tuple(stage.ids[f"{bank}.dataset"] for bank in BANKS),
-        "parts": {"queries": QUERIES, "privacy": PRIVACY},
-    }  # fmt: skip
+    asked = wanted(stage)
     async with stage.database.begin() as work:
-        drafted = await draft_statistics(work, **arguments)
-    priced = await price_statistics(drafted, arguments["parts"], stage.services.jobs._accountant)
+        drafted = await draft_statistics(work, asked, "ada", stage.now[0])
+    priced = await price_statistics(drafted, asked.parts, stage.services.jobs._accountant)
     assert with_price(drafted, priced).spec == priced.spec
     await publish(stage, "bank-b", age={"bounds": [0, 200]})
     async with stage.database.begin() as work:
-        later = await draft_statistics(work, **arguments)
+        later = await draft_statistics(work, asked, "ada", stage.now[0])
     with refused("stale_version"):
         with_price(later, priced)
 

@@ -22,6 +22,7 @@ from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from tests.doubles import Played
 from tests.migrated import migrated
 
 pytestmark = pytest.mark.slow
@@ -85,7 +86,7 @@ class Centre:
             asking,
             self.ledger,
             KEY,
-            self.script,
+            Played(self.script),
             lambda: 7_000,
             lambda _: None,
         )

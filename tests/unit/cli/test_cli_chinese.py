@@ -40,7 +40,7 @@ from secureflow.kit.crypto import SigningKey
 SOURCE = Path(secureflow.__file__).parent
 CJK = re.compile(r"[\u4e00-\u9fff]")
 NOTES = (
-    "application/jobs/specs.py",
+    "application/jobs/training.py",
     "application/jobs/statistics.py",
     "application/jobs/pricing.py",
 )

@@ -455,7 +455,7 @@ async def test_a_step_that_found_no_memory_is_opened_by_the_next_update(
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr("secureflow.enclave.rounds._accumulator", exhausted)
+        patched.setattr("secureflow.enclave.training.training_fold", exhausted)
         with pytest.raises(SecureFlowError):
             await world.upload("bank-a")
     assert (await whole_round(world, 1))["sums"] == [40.0]

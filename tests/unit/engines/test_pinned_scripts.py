@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from secureflow.application.running import scripts
+from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.script import Effect, effect_digest
 from secureflow.engines.secagg import client
 from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
@@ -134,5 +134,7 @@ def test_the_effects_of_a_script_are_what_its_name_stands_for(script: str, name:
 
 
 def test_every_script_that_jobs_run_is_pinned() -> None:
-    assert set(PINS) == set(PLAYED) == set(scripts._FACTORIES)
-    assert not scripts.RETIRED & set(scripts._FACTORIES)
+    running = frozenset[str]().union(*(kind.scripts for kind in ENGINE_KINDS.values()))
+    retired = frozenset[str]().union(*(kind.retired for kind in ENGINE_KINDS.values()))
+    assert set(PINS) == set(PLAYED) == running
+    assert not retired & running

@@ -23,6 +23,7 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.tables import METADATA
 from secureflow.application.ports.storage import Journalled, PendingLeaf
 from secureflow.application.running.recording import server_leaf
+from secureflow.application.running.scripts import Scripts
 from secureflow.cli.main import app
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
@@ -30,7 +31,6 @@ from secureflow.engines.ledger.notes import cosign
 from secureflow.engines.script import Record, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.recordmark import RecordMark, read_mark, write_mark
-from secureflow.server import check as checking
 from secureflow.server.centre import log_key, open_ledger
 from secureflow.server.check import check
 from secureflow.server.initialise import initialise
@@ -129,8 +129,8 @@ def test_a_journal_that_its_script_cannot_take_hides_nothing(
     config: Path, answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a job that ended, all of whose lines are replayed."""
-    monkeypatch.setattr(checking, "script_for", _noting)
-    monkeypatch.setattr(checking, "retired", lambda _: None)
+    monkeypatch.setattr(Scripts, "of", lambda _, job: _noting(job))
+    monkeypatch.setattr(Scripts, "retired", lambda _, __: None)
     change(config, "UPDATE jobs SET state = 'succeeded', doc = replace(doc, 'draft', 'succeeded')")
     change(config, "UPDATE journal SET digest = ?", effect_digest(Record(())))
     change(config, "UPDATE journal SET answer = ?", answer)

@@ -18,7 +18,6 @@ from secureflow.engines.preparation import (
     declared_moments,
     design_matrix,
     encode_rows,
-    federated_features,
     moment_sums,
     moments_from_sums,
     split_validation,
@@ -178,7 +177,7 @@ class NumpyRunner:
         features = self._spec.features
         if features is None:
             return _NOTHING, _NOTHING
-        if not federated_features(features):
+        if not features.federated:
             moments = declared_moments(features)
         elif sums is None:
             raise SecureFlowError(

@@ -19,7 +19,8 @@ from opendp.mod import enable_features
 from secureflow.adapters.statistics.sums import by_slot, fill, require
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
-from secureflow.engines.statistics import UNIT, OwnBounds, QueryLayout
+from secureflow.engines.statistics.layout import UNIT, QueryLayout
+from secureflow.engines.statistics.own import OwnBounds
 from secureflow.engines.statistics.rows import Part, Whole
 
 enable_features("contrib")

@@ -6,85 +6,29 @@ its *own* declaration, by one rule for every kind of job (`domain.bounds`).
 
 from __future__ import annotations
 
-from secureflow.adapters.statistics import check_installed
 from secureflow.domain.bounds import Bounds, refusal, told
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
-from secureflow.domain.specs.kinds import JobSpec, columns_of
-from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.base import JobSpec
 from secureflow.kit.errors import SecureFlowError
 
 
-def check_columns(spec: JobSpec, dataset: DatasetConfig) -> None:
-    """Refuse columns, types, categories and bounds that do not fit what the owner declared.
+def check_bounds(spec: JobSpec, dataset: DatasetConfig) -> None:
+    """Refuse number columns and bounds that do not fit what the owner declared.
 
     Raises:
-        SecureFlowError: `column_not_granted`, `unknown_category`, `malformed_label`,
-            `library_missing`; of a job with differential privacy `bounds_undeclared`,
-            `bounds_too_narrow`, `bounds_too_wide`.
+        SecureFlowError: `column_not_granted`; of a job with differential privacy
+            `bounds_undeclared`, `bounds_too_narrow`, `bounds_too_wide`.
     """
-    for name, asked in _bounds_of(spec):
-        column = _declared(dataset, name, {"number"})
+    for name, asked in spec.bounds:
+        column = declared(dataset, name, {"number"})
         if spec.privacy is not None:
             _check_bounds(dataset, column, asked)
-    if isinstance(spec, StatisticsSpec):
-        _check_statistics(spec, dataset)
-    else:
-        _check_features(spec, dataset)
-
-
-def columns_read(spec: JobSpec, dataset: DatasetConfig) -> tuple[str, ...]:
-    """Return what the worker reads: the job's columns, and the owner's own of whose a row is."""
-    person = dataset.privacy.person if dataset.privacy else None
-    # Counting rows touches no column; how many there are is told by any.
-    names = columns_of(spec) or (dataset.columns[0].name,)
-    if person is None or not isinstance(spec, StatisticsSpec):
-        return names
-    return tuple(dict.fromkeys((*names, person)))
 
 
 def differing_bounds(spec: JobSpec, dataset: DatasetConfig) -> tuple[str, ...]:
     """Return, column by column, the owner's bounds and the job's where they differ."""
-    words = (told(name, dataset.column(name).bounds, asked) for name, asked in _bounds_of(spec))
+    words = (told(name, dataset.column(name).bounds, asked) for name, asked in spec.bounds)
     return tuple(one for one in words if one)
-
-
-def _bounds_of(spec: JobSpec) -> list[tuple[str, Bounds]]:
-    if isinstance(spec, StatisticsSpec):
-        return [(one.column, one.bounds) for one in spec.columns if one.bounds is not None]
-    numeric = spec.features.numeric if spec.features else ()
-    return [(one.column, one.bounds) for one in numeric]
-
-
-def _check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
-    features = spec.features
-    if features is None:
-        return
-    for categorical in features.categorical:
-        column = _declared(dataset, categorical.column, {"category"})
-        _same_categories(dataset, column, categorical.categories)
-    label = _declared(dataset, features.label.column, {"category", "number", "text"})
-    if label.type == "category" and features.label.positive not in label.categories:
-        raise _unknown_category(dataset, label, features.label.positive)
-    if label.type == "number":
-        features.label.number()
-
-
-def _check_statistics(spec: StatisticsSpec, dataset: DatasetConfig) -> None:
-    check_installed(spec.privacy.library)  # before a person is asked, not when rows are read
-    for asked in spec.columns:
-        column = _declared(dataset, asked.column, {asked.type})
-        if asked.type == "category":
-            _same_categories(dataset, column, asked.categories)
-    privacy = dataset.privacy
-    if privacy is not None and privacy.rows_per_person > spec.contributions:
-        raise SecureFlowError(
-            "bounds_too_narrow",
-            f"One {privacy.unit} of dataset {dataset.name!r} counts with up to "
-            f"{privacy.rows_per_person} rows; the job's noise hides {spec.contributions}.",
-            "The centre fills in `contributions` from the descriptions: publish the dataset again.",
-            {"dataset": dataset.name, "field": "contributions"},
-        )
 
 
 def _check_bounds(dataset: DatasetConfig, column: ColumnConfig, asked: Bounds) -> None:
@@ -99,7 +43,12 @@ def _check_bounds(dataset: DatasetConfig, column: ColumnConfig, asked: Bounds) -
         )
 
 
-def _declared(dataset: DatasetConfig, name: str, types: set[str]) -> ColumnConfig:
+def declared(dataset: DatasetConfig, name: str, types: set[str]) -> ColumnConfig:
+    """Return a column of one of these types.
+
+    Raises:
+        SecureFlowError: `column_not_granted`.
+    """
     column = next((one for one in dataset.columns if one.name == name), None)
     if column is None or column.type not in types:
         reason = "is not declared" if column is None else f"is declared as {column.type}"
@@ -112,16 +61,21 @@ def _declared(dataset: DatasetConfig, name: str, types: set[str]) -> ColumnConfi
     return column
 
 
-def _same_categories(dataset: DatasetConfig, column: ColumnConfig, asked: tuple[str, ...]) -> None:
-    """Own categories must all have a place in the spec; else rows would have none."""
+def check_categories(dataset: DatasetConfig, column: ColumnConfig, asked: tuple[str, ...]) -> None:
+    """Refuse own categories that have no place in the spec: their rows would have none.
+
+    Raises:
+        SecureFlowError: `unknown_category`.
+    """
     for category in column.categories:
         if category not in asked:
-            raise _unknown_category(dataset, column, category)
+            raise unknown_category(dataset, column, category)
 
 
-def _unknown_category(
+def unknown_category(
     dataset: DatasetConfig, column: ColumnConfig, category: str
 ) -> SecureFlowError:
+    """Return the error of a category that not both, spec and declaration, have."""
     return SecureFlowError(
         "unknown_category",
         f"Category {category!r} of column {column.name!r} in dataset {dataset.name!r} is not in "

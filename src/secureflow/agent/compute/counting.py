@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from secureflow.adapters.datasources import SourceLimits, open_source
-from secureflow.agent.compute.columns import columns_read
 from secureflow.domain.schemas import DatasetConfig, with_person
 from secureflow.domain.specs.base import spec_digest
-from secureflow.domain.specs.kinds import columns_of
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
-from secureflow.engines.statistics import OwnBounds, honest_shares, statistics_plan
+from secureflow.engines.statistics.own import OwnBounds
+from secureflow.engines.statistics.plan import honest_shares, statistics_plan
 
 if TYPE_CHECKING:
     from secureflow.application.ports.statistician import Statistician
@@ -53,6 +52,14 @@ class Counting:
         )
 
 
+def columns_read(spec: StatisticsSpec, config: DatasetConfig) -> tuple[str, ...]:
+    """Return what is read: the job's columns, and the owner's own of whose a row is."""
+    # Counting rows touches no column; how many there are is told by any.
+    names = spec.column_names or (config.columns[0].name,)
+    person = config.privacy.person if config.privacy else None
+    return names if person is None else tuple(dict.fromkeys((*names, person)))
+
+
 def own_bounds(config: DatasetConfig) -> OwnBounds:
     """Return what the owner declared, as rows are held to it."""
     return OwnBounds(
@@ -69,7 +76,7 @@ def _read(
     source = open_source(with_person(config), limits, tolerant=True)
     read = source.read(columns_read(spec, config))
     person = config.privacy.person if config.privacy else None
-    names = columns_of(spec) or (config.columns[0].name,)
+    names = spec.column_names or (config.columns[0].name,)
     return {name: read[name] for name in names}, None if person is None else read[person]
 
 

@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,12 +30,10 @@ from secureflow.adapters.datasources import (
     open_source,
     still_written,
 )
-from secureflow.agent.compute.columns import columns_read
+from secureflow.agent.compute.kind import Prepared, WorkerKind, WorkerKinds
+from secureflow.agent.compute.kinds import WORKER_KINDS
 from secureflow.domain.schemas import DatasetConfig, row_bucket, with_person
-from secureflow.domain.specs.base import parse
-from secureflow.domain.specs.kinds import JobSpec, check_spec, columns_of, parse_spec, touches_data
-from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.base import JobSpec, parse
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.disk import TOO_MANY, exhausted, is_full
 from secureflow.kit.errors import SecureFlowError
@@ -49,19 +48,18 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 class Worker:
     """The verbs, and the jobs that are prepared in this process."""
 
-    def __init__(self, limits: SourceLimits) -> None:
+    def __init__(self, limits: SourceLimits, kinds: WorkerKinds = WORKER_KINDS) -> None:
         self._limits = limits
-        self._jobs: dict[str, Any] = {}
+        self._kinds = kinds
+        self._jobs: dict[str, tuple[WorkerKind, Prepared]] = {}
         self._verbs: dict[str, Callable[..., Any]] = {
             "describe": self.describe,
             "check": self.check,
             "prepare": self.prepare,
-            "moments": self.moments,
-            "train": self.train,
-            "evaluate": self.evaluate,
-            "statistics": self.statistics,
             "close": self.close,
         }
+        for kind in kinds.values():
+            self._verbs |= {step: partial(self.compute, step) for step in kind.steps}
 
     def answer(self, line: bytes) -> bytes:
         """Return the answer line to a request line; no request ends the worker."""
@@ -113,16 +111,8 @@ class Worker:
         self, job: str, spec: dict[str, Any], dataset: dict[str, Any] | None
     ) -> dict[str, Any]:
         """Refuse what can be refused of a private job without a look at rows."""
-        asked = parse_spec(spec)
-        check_spec(asked)
-        config = _declaration(job, asked, dataset)
-        if config is not None:
-            source = open_source(with_person(config), self._limits, tolerant=True)
-            source.check(columns_read(asked, config))
-        if isinstance(asked, StatisticsSpec):
-            from secureflow.adapters.statistics import open_statistician
-
-            open_statistician(asked.privacy.library)
+        kind, asked = self._known(spec)
+        kind.check(job, asked, _declaration(asked, dataset), self._limits)
         return {}
 
     def prepare(
@@ -141,72 +131,39 @@ class Worker:
         `dataset_changed` goes before any complaint about a row. Without a commitment nothing is
         compared.
         """
-        asked = parse_spec(spec)
-        check_spec(asked)
-        config = _declaration(job, asked, dataset)
+        kind, asked = self._known(spec)
+        config = _declaration(asked, dataset)
         found = ""
         try:
-            rows, validation = self._load(job, asked, config)
+            prepared = kind.prepare(job, asked, config, self._limits)
+            self._jobs[job] = kind, prepared
         finally:
             if config is not None and Path(config.path).is_file():
                 found = dataset_commitment(Path(config.path), bytes.fromhex(salt))
             if config is not None and commitment and found != commitment:
                 self._jobs.pop(job, None)
                 raise changed(config.name)
-        return {"rows": rows, "validation": validation, "commitment": found}
-
-    def statistics(self, job: str) -> dict[str, Any]:
-        """Return the noised sums of a statistics job."""
-        return _timed(self._prepared(job).noised_sums)
-
-    def moments(self, job: str) -> dict[str, Any]:
-        """Return the sums of stage `moments`."""
-        return _timed(self._prepared(job).moments)
-
-    def train(
-        self, job: str, model: str, update: str, moments: list[float] | None, seed: str
-    ) -> dict[str, Any]:
-        """Train from the model file, write the update file, return the sums of `train`."""
-        runner = self._prepared(job)
-        return _timed(lambda: runner.train(Path(model), Path(update), moments, bytes.fromhex(seed)))
-
-    def evaluate(
-        self, job: str, model: str, moments: list[float] | None, seed: str
-    ) -> dict[str, Any]:
-        """Return the sums of stage `evaluate` for a model file."""
-        runner = self._prepared(job)
-        return _timed(lambda: runner.evaluate(Path(model), moments, bytes.fromhex(seed)))
+        return {
+            "rows": prepared.rows, "validation": prepared.validation, "commitment": found,
+        }  # fmt: skip
 
     def close(self, job: str) -> dict[str, Any]:
         """Forget a job and its rows."""
         self._jobs.pop(job, None)
         return {}
 
-    def _load(self, job: str, spec: JobSpec, config: DatasetConfig | None) -> tuple[int, int]:
-        if isinstance(spec, StatisticsSpec):
-            return self._count(job, spec, config), 0
-        return self._run(job, spec, config)
+    def compute(self, verb: str, job: str, **arguments: Any) -> dict[str, Any]:
+        """Return the sums of a step of the job's kind, and the seconds that they took."""
+        kind, prepared = self._prepared(job)
+        step = kind.steps[verb]
+        return _timed(lambda: step(prepared.state, **arguments))
 
-    def _run(self, job: str, spec: TrainingSpec, config: DatasetConfig | None) -> tuple[int, int]:
-        # Lazy: NumPy's share of the start is paid once there is a job.
-        from secureflow.adapters.frameworks import NumpyRunner
+    def _known(self, spec: dict[str, Any]) -> tuple[WorkerKind, JobSpec]:
+        asked = self._kinds.specs.parse(spec)
+        self._kinds.specs.check(asked)
+        return self._kinds[asked.kind], asked
 
-        columns = None
-        if config is not None:
-            source = open_source(config, self._limits, tolerant=spec.privacy is not None)
-            columns = source.read(columns_of(spec))
-        runner = self._jobs[job] = NumpyRunner(spec, columns)
-        return runner.rows
-
-    def _count(self, job: str, spec: StatisticsSpec, config: DatasetConfig | None) -> int:
-        from secureflow.agent.compute.counting import Counting
-
-        if config is None:
-            raise AssertionError  # `_declaration` refused it
-        self._jobs[job] = Counting(job, spec, config, self._limits)
-        return 0  # how many rows there are is told to nobody, and nothing here needs it
-
-    def _prepared(self, job: str) -> Any:
+    def _prepared(self, job: str) -> tuple[WorkerKind, Prepared]:
         if job not in self._jobs:
             raise SecureFlowError(
                 "job_not_prepared",
@@ -216,12 +173,10 @@ class Worker:
         return self._jobs[job]
 
 
-def _declaration(job: str, spec: JobSpec, dataset: dict[str, Any] | None) -> DatasetConfig | None:
-    if dataset is not None and touches_data(spec):
-        return parse(DatasetConfig, dataset, "dataset")
-    if isinstance(spec, StatisticsSpec):
-        raise SecureFlowError("dataset_unknown", f"The statistics job {job} has no dataset.")
-    return None  # a family that reads rows says what it lacks
+def _declaration(spec: JobSpec, dataset: dict[str, Any] | None) -> DatasetConfig | None:
+    if dataset is None or not spec.reads_rows:
+        return None
+    return parse(DatasetConfig, dataset, "dataset")
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, worker: Worker) -> None:
@@ -233,14 +188,14 @@ def serve(requests: BinaryIO, answers: BinaryIO, worker: Worker) -> None:
         answers.flush()
 
 
-def main() -> None:
+def main(kinds: WorkerKinds = WORKER_KINDS) -> None:
     """Tie this process to its parent, take stdout for answers alone, and serve."""
     _die_with_parent()
     _restrict(int(os.environ.get("SECUREFLOW_WORKER_MEMORY", "0")))
     # A library that prints must not break the protocol: stdout becomes stderr for it.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    serve(sys.stdin.buffer, answers, Worker(SourceLimits()))
+    serve(sys.stdin.buffer, answers, Worker(SourceLimits(), kinds))
 
 
 def _die_with_parent() -> None:

@@ -8,11 +8,10 @@ from typing import Any
 
 from secureflow.agent.inforce import InForce
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, Uploading
-from secureflow.agent.job.modelfiles import ModelFiles
 from secureflow.agent.job.patience import called
-from secureflow.agent.kinds.steps import Steps
-from secureflow.agent.kinds.tallies import Tallies
-from secureflow.agent.kinds.updates import Updates
+from secureflow.agent.kinds.kind import AgentKinds, Contributions
+from secureflow.agent.kinds.kinds import AGENT_KINDS
+from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.owner.budgets import Accounting, Budgets
 from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.inbox import Inbox
@@ -66,8 +65,14 @@ class Assembly:
     recall: Recall
 
 
-def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Outside) -> Assembly:
-    """Return an agent over its record; nothing runs yet."""
+def assemble(
+    settings: AgentSettings,
+    key: SigningKey,
+    store: Store,
+    outside: Outside,
+    kinds: AgentKinds = AGENT_KINDS,
+) -> Assembly:
+    """Return an agent over its record, for these kinds of job; nothing runs yet."""
     clock, party = outside.clock, settings.organisation
     charter = CharterDesk(store, party, key, clock)
 
@@ -76,26 +81,23 @@ def assemble(settings: AgentSettings, key: SigningKey, store: Store, outside: Ou
 
     witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
     inforce = InForce(settings)
-    budgets = Budgets(inforce, store, witness, key.public, outside.accounting, call)
+    budgets = Budgets(inforce, store, witness, key.public, outside.accounting, call, kinds.engines)
     context = AgentContext(inforce, key, store, charter, witness, clock, budgets)
     inbox = Inbox(store, clock)
     files = ModelFiles(settings.models, outside.link, party)
     files.sweep(store.is_running)
-    updates = Updates(context, outside.computing, files)
-    tallies = Tallies(context, outside.computing)
+    contributions = Contributions(kinds, context, outside.computing, files)
     sessions = Sessions(context)
     consent = Consent(outside.policies, inbox)
     attestation = Attestation(context, outside.verifier, outside.appraisal)
-    steps = Steps(context, files)
-    room = Room(settings, store)
+    room = Room(settings, store, kinds.engines.specs)
     agent = Agent(
         context,
-        Approvals(context, consent, inbox, Floor(store, party, key.public, call), room),
+        Approvals(context, kinds, consent, inbox, Floor(store, party, key.public, call), room),
         attestation,
-        updates,
-        tallies,
-        Rounds(context, updates, outside.uplink),
-        Masking(context, updates, tallies, steps, sessions, outside.link, outside.uplink),
+        contributions,
+        Rounds(context, contributions, outside.uplink),
+        Masking(context, contributions, sessions, outside.link, outside.uplink),
         sessions,
         ModelKeys(context, files),
         room,

@@ -21,7 +21,8 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.agent.witness.witness import Witness
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.kinds import JobSpec, dataset_name, parse_spec, touches_data
+from secureflow.domain.specs.base import JobSpec, dataset_name
+from secureflow.engines.run.kind import EngineKinds
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
@@ -120,6 +121,11 @@ class AgentContext:
         return self.inforce.organisation
 
     @property
+    def kinds(self) -> EngineKinds:
+        """What the engines know of each kind of job."""
+        return self.budgets.kinds
+
+    @property
     def settings(self) -> AgentSettings:
         """The settings that count now; a reload replaces them as a whole."""
         return self.inforce.settings
@@ -129,7 +135,7 @@ class AgentContext:
         known = self.store.job(job)
         check_floor(self.store, job, known)
         record = check_approved(known, job, digest, self.clock())
-        return record, parse_spec(record.spec)
+        return record, self.kinds.specs.parse(record.spec)
 
     def publication(self, spec: JobSpec) -> Publication | None:
         """Return the own dataset that a spec names, as published; None where it reads no rows.
@@ -137,7 +143,7 @@ class AgentContext:
         Raises:
             SecureFlowError: `dataset_unknown`, `dataset_not_published`, `declaration_changed`.
         """
-        if not touches_data(spec):
+        if not spec.reads_rows:
             return None
         dataset = self.settings.dataset(dataset_name(spec, self.party))
         return published(self.store, self.party, dataset)

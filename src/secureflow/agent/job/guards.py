@@ -6,11 +6,10 @@ tests/security name them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from secureflow.agent.job.requests import (
     MaskRequest,
-    ReleasedMoments,
     TrainingStage,
     TrainRequest,
 )
@@ -18,42 +17,30 @@ from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
 from secureflow.agent.record.restored import forgotten
 from secureflow.domain.charter import Charter
 from secureflow.domain.quorum import quorum_of
-from secureflow.domain.specs.kinds import JobSpec
-from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.ledger.notes import parse_note
-from secureflow.engines.preparation import federated_features
 from secureflow.engines.sealing import Release, verify_release
 from secureflow.kit.errors import SecureFlowError
 
-STAGES = {"moments": 0, "train": 1, "statistics": 1, "evaluate": 2}
 
-
-def needs_moments(spec: TrainingSpec) -> bool:
-    """Tell whether the spec standardises a column by federated moments."""
-    return spec.features is not None and bool(federated_features(spec.features))
-
-
-def check_unmasked(spec: JobSpec, job: str) -> TrainingSpec:
-    """Return the spec; refuse plain updates of a job that was approved masked, sealed or not.
+def check_unmasked(spec: JobSpec, job: str) -> None:
+    """Refuse plain updates of a job that was approved masked, sealed or not.
 
     Raises:
         SecureFlowError: `protection_unsupported`.
     """
-    if spec.masked or isinstance(spec, StatisticsSpec):
+    if spec.masked:
         raise _other_protection(spec, job, "no update may leave unmasked")
-    return spec
 
 
-def check_sealed(spec: JobSpec, job: str) -> TrainingSpec:
-    """Return the spec; refuse to speak with an enclave of a job that was approved without one.
+def check_sealed(spec: JobSpec, job: str) -> None:
+    """Refuse to speak with an enclave of a job that was approved without one.
 
     Raises:
         SecureFlowError: `protection_unsupported`.
     """
-    if isinstance(spec, StatisticsSpec) or not spec.sealed:
+    if not spec.sealed:
         raise _other_protection(spec, job, "no enclave takes part in it")
-    return spec
 
 
 def check_masked(spec: JobSpec, job: str) -> None:
@@ -76,13 +63,17 @@ def check_sealed_too(spec: JobSpec, request: MaskRequest) -> None:
         raise _other_protection(spec, request.job, "no vector may leave unsealed")
 
 
-def check_step(spec: JobSpec, request: TrainRequest | MaskRequest) -> None:
+def check_step(rounds: range, request: TrainRequest | MaskRequest) -> None:
     """Refuse a step that the approved plan does not hold; under masks no enclave counts them.
+
+    Args:
+        rounds: those that the approved plan has of the request's stage.
+        request: what is asked.
 
     Raises:
         SecureFlowError: `stale_round`.
     """
-    if request.round not in _rounds_of(spec, request.stage):
+    if request.round not in rounds:
         raise SecureFlowError(
             "stale_round",
             f"The approved plan of {request.job} has no round {request.round} ({request.stage}).",
@@ -90,31 +81,22 @@ def check_step(spec: JobSpec, request: TrainRequest | MaskRequest) -> None:
         )
 
 
-def _rounds_of(spec: JobSpec, stage: str) -> range:
-    """Return the rounds that the approved plan has of a stage."""
-    if isinstance(spec, StatisticsSpec):
-        return range(1, 2) if stage == "statistics" else range(0)
-    last = spec.plan.rounds
-    stages = {
-        "moments": range(1 if needs_moments(spec) else 0),
-        "train": range(1, last + 1),
-        "evaluate": range(1, last + 2),
-    }
-    return stages.get(stage, range(0))
-
-
-def check_no_model(request: MaskRequest) -> None:
+def check_no_model(request: TrainRequest | MaskRequest) -> None:
     """Refuse a model, means or moments shown with a statistics job: nothing depends on any.
 
     Raises:
         SecureFlowError: `invalid_request`.
     """
-    if request.model is not None or request.moments is not None or request.steps:
+    if request.model is not None or request.moments is not None or _steps(request):
         raise SecureFlowError(
             "invalid_request",
             f"The statistics job {request.job} comes with a model, means or moments.",
             "It has none: the centre must go by the spec that was approved.",
         )
+
+
+def _steps(request: TrainRequest | MaskRequest) -> Sequence[object]:
+    return request.steps if isinstance(request, MaskRequest) else ()
 
 
 def training_stage(request: TrainRequest | MaskRequest) -> TrainingStage:
@@ -189,6 +171,7 @@ def check_position(
     newest: RoundRecord | None,
     request: TrainRequest | MaskRequest,
     model: str,
+    place: Callable[[str], int],
 ) -> RoundRecord | None:
     """Return the record if this very update was made before; rounds only go forward, and end.
 
@@ -197,6 +180,7 @@ def check_position(
         newest: the record of the round that was trained last.
         request: what is asked now.
         model: hex digest of the verified model to start from.
+        place: where a stage stands among those of its kind.
 
     Raises:
         SecureFlowError: `update_already_sealed` for the same round on another model,
@@ -221,7 +205,8 @@ def check_position(
             "intermediate model opened by evaluating it.",
             {"asked": request.round, "newest": newest.round},
         )
-    if newest is not None and _place(request) <= _place(newest):
+    asked = request.round, place(request.stage)
+    if newest is not None and asked <= (newest.round, place(newest.stage)):
         raise SecureFlowError(
             "stale_round",
             f"Round {request.round} ({request.stage}) of {request.job} lies behind round "
@@ -298,44 +283,6 @@ def check_model(request: TrainRequest, initial: str, admissions: Sequence[Admiss
     return model.digest
 
 
-def check_moments(
-    request: TrainRequest, spec: TrainingSpec, initial: str, admissions: Sequence[Admission]
-) -> list[float] | None:
-    """Return the federated moments, if the spec needs them and an attested enclave released them.
-
-    Raises:
-        SecureFlowError: `invalid_request`, `unreleased_model`.
-    """
-    moments = request.moments
-    if request.stage == "moments" or not needs_moments(spec):
-        if moments is None:
-            return None
-        raise _invalid_moments(request, "the job needs none at this stage")
-    if moments is None:
-        raise _invalid_moments(request, "the job needs them and none came")
-    return _released_sums(request, moments, initial, admissions)
-
-
-def check_masked_moments(
-    request: MaskRequest, spec: TrainingSpec, initial: str, admissions: Sequence[Admission]
-) -> list[float] | None:
-    """Return the federated moments that came with a masked round, if the spec needs them.
-
-    Whether all parties are shown the same ones is no question here: they are part of what masks
-    are bound to. Where an enclave folds, it must have released them.
-
-    Raises:
-        SecureFlowError: `invalid_request`, `unreleased_model`.
-    """
-    moments, needed = request.moments, request.stage != "moments" and needs_moments(spec)
-    if (moments is not None) != needed:
-        raise _invalid_moments(request, "they come exactly where the job needs them")
-    if moments is None or not spec.sealed:
-        return moments
-    shown = ReleasedMoments(moments, request.moments_release or {})
-    return _released_sums(request, shown, initial, admissions)
-
-
 def check_cosigned(
     note: str, record: RoundRecord, spec: JobSpec, charter: Charter, *, first: bool
 ) -> None:
@@ -393,38 +340,9 @@ def released(value: object, job: str, spec: str, admissions: Sequence[Admission]
     raise refusal
 
 
-def _released_sums(
-    request: TrainRequest | MaskRequest,
-    moments: ReleasedMoments,
-    initial: str,
-    admissions: Sequence[Admission],
-) -> list[float]:
-    release = released(moments.release, request.job, request.digest, admissions)
-    place = (release.round, release.stage, release.model)
-    if place != (0, "moments", initial) or list(release.sums) != moments.sums:
-        raise SecureFlowError(
-            "unreleased_model",
-            f"The moments that come with round {request.round} are not those that the enclave "
-            "released.",
-            "Refuse them: with false moments a centre could steer what the updates reveal.",
-        )
-    return list(release.sums)
-
-
 def _other_protection(spec: JobSpec, job: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "protection_unsupported",
         f"Job {job} was approved with the protection {spec.protection}: {reason}.",
         "The centre must go by the spec that was approved.",
-    )
-
-
-def _place(of: TrainRequest | MaskRequest | RoundRecord) -> tuple[int, int]:
-    return (of.round, STAGES[of.stage])
-
-
-def _invalid_moments(request: TrainRequest | MaskRequest, reason: str) -> SecureFlowError:
-    return SecureFlowError(
-        "invalid_request",
-        f"The moments of round {request.round} ({request.stage}) are wrong: {reason}.",
     )

@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.records import JobRecord
-from secureflow.domain.specs.kinds import JobSpec, touches_data
+from secureflow.domain.specs.base import JobSpec
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 
@@ -39,7 +39,7 @@ async def paid_reading(
             `private_step_failed` for whatever goes wrong inside, but `dataset_changed`.
         InfrastructureError: a fault of the disk; asked again, it is charged no second time.
     """
-    if spec.privacy is None or not touches_data(spec):
+    if spec.privacy is None or not spec.reads_rows:
         yield
         return
     await asyncio.to_thread(context.budgets.begin_reading, job, place, model)

@@ -16,8 +16,8 @@ from typing import Any
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import released
-from secureflow.agent.job.modelfiles import ModelFiles
 from secureflow.agent.job.requests import PublishedStep, read
+from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError

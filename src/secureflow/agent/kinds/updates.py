@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from secureflow.agent.compute.columns import check_columns
 from secureflow.agent.compute.derivation import training_seed
 from secureflow.agent.job.context import AgentContext, Computing, reading
 from secureflow.agent.job.guards import training_stage
-from secureflow.agent.job.modelfiles import ModelFiles
 from secureflow.agent.job.reading import paid_reading
 from secureflow.agent.job.requests import MaskRequest, TrainingStage, TrainRequest
+from secureflow.agent.kinds.features import check_features
+from secureflow.agent.kinds.kind import Held
+from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.engines.sealing import SealedUpdate, tensor_digest
+from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.models import initial_state, update_layout
 from secureflow.engines.training.private import reads_rows
 from secureflow.kit.errors import SecureFlowError
@@ -32,19 +32,6 @@ from secureflow.kit.errors import SecureFlowError
 JSON = Any
 Asked = TrainRequest | MaskRequest
 """What asks for an update: its round, stage and model."""
-
-
-@dataclass
-class Held:
-    """The newest update in memory, and how it was sealed last."""
-
-    round: int
-    stage: str
-    content: str
-    plaintext: memoryview
-    seconds: float
-    evidence: str = ""
-    sealed: SealedUpdate | None = None
 
 
 class Updates:
@@ -73,14 +60,14 @@ class Updates:
 
         Raises:
             SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`,
-                `privacy_required`, those of `check_columns`; what is wrong with the data, naming
+                `privacy_required`, those of `check_features`; what is wrong with the data, naming
                 column and (without differential privacy) row.
         """
         if job.job in self._rows:
             return
         pinned = await self._context.unchanged(job, spec)
         if pinned is not None:
-            check_columns(spec, pinned.dataset)
+            check_features(spec, pinned.dataset)
         await self._context.budgets.reserve(job, spec)
         if spec.privacy is not None:
             dataset = None if pinned is None else pinned.dataset

@@ -27,8 +27,8 @@ from secureflow.agent.record.store import Store
 from secureflow.agent.witness.witness import QUIET, Witness
 from secureflow.application.ports.accountant import Accountant
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
-from secureflow.domain.specs.kinds import JobSpec, dataset_name, parse_spec, touches_data
-from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.base import JobSpec, dataset_name
+from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.ledger.leaves import SignedLeaf
 from secureflow.engines.privacy import (
     BudgetLedger,
@@ -39,13 +39,11 @@ from secureflow.engines.privacy import (
     unit_fixed,
 )
 from secureflow.engines.privacy.accounting import Conversion
-from secureflow.engines.statistics import charge as statistics_charge
-from secureflow.engines.training.private import charge as training_charge
+from secureflow.engines.run.kind import EngineKinds
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
 LEAF: Final = QUIET
-RELEASING: Final = frozenset({"train", "statistics"})
 """Stages whose noised sums are released; a statistics job has one round of its own."""
 EVALUATION: Final = "evaluate"
 """Releases noised metrics, once; also where this party was away while the model was trained."""
@@ -73,6 +71,7 @@ class Budgets:
         key: this organisation's public signing key.
         accounting: computes ε elsewhere.
         call: asks the centre (`audit.head`, `audit.entries`).
+        kinds: what the engines know of each kind of job.
     """
 
     def __init__(
@@ -83,7 +82,9 @@ class Budgets:
         key: str,
         accounting: Accounting,
         call: Callable[[str, Mapping[str, JSON]], Awaitable[JSON]],
+        kinds: EngineKinds = ENGINE_KINDS,
     ) -> None:
+        self.kinds = kinds
         self._settings = settings
         self._store = store
         self._witness = witness
@@ -108,7 +109,7 @@ class Budgets:
         if policy is None or spec.privacy is None:
             return None
         check_unlocked(self._store, policy.domain)
-        wanted = charge(spec)
+        wanted = self._charge(spec)
         await self._learn(policy, wanted)
         cost = epsilon(wanted, spec.privacy.delta)
         if spec.privacy.epsilon is not None and cost > spec.privacy.epsilon:
@@ -133,8 +134,8 @@ class Budgets:
             return
         check_unlocked(self._store, policy.domain)
         await self._reconcile()
-        await self._learn(policy, charge(spec))
-        await asyncio.to_thread(self._reserve, job, policy, charge(spec))
+        await self._learn(policy, self._charge(spec))
+        await asyncio.to_thread(self._reserve, job, policy, self._charge(spec))
 
     def begin_reading(self, job: JobRecord, place: tuple[int, str], model: str) -> None:
         """Note that rows are about to be read for a (round, stage), and spend its charge.
@@ -166,13 +167,13 @@ class Budgets:
         Raises:
             SecureFlowError: `budget_conflict` when that is more than is reserved.
         """
-        spec = _private_spec(job)
+        spec = self._private_spec(job)
         policy = self._policy(spec, job)
         if spec is None or policy is None:
             return
         ledger = self._ledger(policy)
-        rounds, evaluated = self._made(job)
-        if not ledger.covers(job.job, charge(spec, rounds, evaluated=evaluated)):
+        rounds, evaluated = self._made(job, self.kinds.of(spec).contributing)
+        if not ledger.covers(job.job, self._charge(spec, rounds, evaluated=evaluated)):
             raise SecureFlowError(
                 "budget_conflict",
                 f"Nothing is reserved in {policy.domain} that pays for reading rows for {job.job}.",
@@ -186,14 +187,14 @@ class Budgets:
 
         A job that read none is given back if this process reserved it; else it stays spent.
         """
-        spec = _private_spec(job)
+        spec = self._private_spec(job)
         policy = self._policy(spec, job)
         if spec is None or policy is None:
             return
         ledger = self._ledger(policy)
         state = ledger.state_of(job.job)
-        rounds, evaluated = self._made(job)
-        released = charge(spec, rounds, evaluated=evaluated)
+        rounds, evaluated = self._made(job, self.kinds.of(spec).contributing)
+        released = self._charge(spec, rounds, evaluated=evaluated)
         if state == "committed":
             ledger.commit(job.job, released)
         elif state == "reserved" and not released:
@@ -212,7 +213,7 @@ class Budgets:
         Raises:
             SecureFlowError: `budget_undeclared` for a domain that no dataset declares.
         """
-        wanted = tuple(one for spec in specs for one in charge(spec))
+        wanted = tuple(one for spec in specs for one in self._charge(spec))
         await self._learn(self.declared_policy(domain), wanted)
 
     def charge_whole(self, domain: str, job: str, spec: JobSpec) -> None:
@@ -221,7 +222,7 @@ class Budgets:
         Raises:
             SecureFlowError: `budget_exceeded`.
         """
-        self._ledger(self.declared_policy(domain)).enter(job, charge(spec))
+        self._ledger(self.declared_policy(domain)).enter(job, self._charge(spec))
 
     def declared_policy(self, domain: str) -> DatasetPrivacy:
         """Return the budget of a domain, as a dataset declares it now.
@@ -309,7 +310,7 @@ class Budgets:
 
     def _policy(self, spec: JobSpec | None, job: JobRecord | None = None) -> DatasetPrivacy | None:
         """Return the budget that a job is charged to: as declared when it was approved, or now."""
-        if spec is None or not touches_data(spec):
+        if spec is None or not spec.reads_rows:
             return None
         name = dataset_name(spec, self._settings.organisation)
         policy = self._declared(name, job).privacy
@@ -337,7 +338,7 @@ class Budgets:
                 "ε of different units cannot be added: use the unit of the budget.",
                 {"dataset": name, "unit": policy.unit},
             )
-        if spec.kind == "statistics" and spec.privacy.noise == "local" and not policy.tells_rows:
+        if spec.tells_rows and not policy.tells_rows:
             raise SecureFlowError(
                 "row_count_private",
                 f"{self._settings.organisation} does not tell how many rows {name} has, and "
@@ -352,14 +353,23 @@ class Budgets:
             return self._settings.dataset(name)
         return Publication.from_json(job.declared).dataset
 
-    def _made(self, job: JobRecord) -> tuple[int, bool]:
+    def _charge(self, spec: JobSpec, made: int | None = None, *, evaluated: bool = False) -> Charge:
+        return self.kinds.of(spec).charge(spec, made, evaluated=evaluated)
+
+    def _private_spec(self, job: JobRecord) -> JobSpec | None:
+        """Return the spec of a job with differential privacy."""
+        if job.spec.get("privacy") is None:
+            return None
+        return self.kinds.specs.parse(job.spec, stored=True)
+
+    def _made(self, job: JobRecord, contributing: str) -> tuple[int, bool]:
         """Return how many rounds rows were read for, and whether the evaluation was one.
 
         What is on record counts too: a version before this one noted no readings.
         """
         places = {(one.round, one.stage) for one in self._store.rounds(job.job)}
         stages = [stage for _, stage in places.union(self._store.readings(job.job))]
-        return sum(one in RELEASING for one in stages), EVALUATION in stages
+        return sum(one == contributing for one in stages), EVALUATION in stages
 
     async def _learn(self, policy: DatasetPrivacy, wanted: Charge) -> None:
         """Know every curve that the filter will need: it runs inside a transaction."""
@@ -473,15 +483,3 @@ class Budgets:
                 "that job's bundle: secureflow agent data settle DOMAIN --bundle FILE.",
                 {"job": signed.leaf.job, "leaf": signed.hash()},
             )
-
-
-def charge(spec: JobSpec, made: int | None = None, *, evaluated: bool = False) -> Charge:
-    """Return what so many rounds of the job cost (default: the whole plan); () without DP."""
-    if isinstance(spec, StatisticsSpec):
-        return () if made == 0 else statistics_charge(spec)
-    return training_charge(spec, made, evaluated=evaluated)
-
-
-def _private_spec(job: JobRecord) -> JobSpec | None:
-    """Return the spec of a job with differential privacy."""
-    return None if job.spec.get("privacy") is None else parse_spec(job.spec, stored=True)

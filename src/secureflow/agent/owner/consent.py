@@ -14,37 +14,30 @@ A decision is bound to (job, spec digest): a server that changes one column asks
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from secureflow.agent.compute.columns import check_columns, differing_bounds
+from secureflow.agent.compute.columns import differing_bounds
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.ports.policies import Policies
 from secureflow.domain.charter import Charter
-from secureflow.domain.specs.base import spec_digest
-from secureflow.domain.specs.kinds import (
-    JobSpec,
-    check_spec,
-    columns_of,
-    dataset_name,
-    parse_spec,
-    touches_data,
-)
-from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.base import JobSpec, dataset_name, spec_digest
+from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
 
 
-def read_spec(value: JSON, claimed: JSON) -> JobSpec:
+def read_spec(value: JSON, claimed: JSON, kinds: SpecKinds) -> JobSpec:
     """Parse a foreign spec and compare its digest with the claimed one.
 
     Raises:
         SecureFlowError: `invalid_spec`, `contradictory_spec`, `spec_digest_mismatch`.
     """
-    spec = parse_spec(value)
+    spec = kinds.parse(value)
     found = spec_digest(spec)
     if found != claimed:
         raise SecureFlowError(
@@ -53,18 +46,25 @@ def read_spec(value: JSON, claimed: JSON) -> JobSpec:
             "The server asks for one thing and shows another: do not approve.",
             {"found": found},
         )
-    check_spec(spec)
+    kinds.check(spec)
     return spec
 
 
 def check_request(
-    spec: JobSpec, *, party: str, key: str, charter: Charter, settings: AgentSettings
+    spec: JobSpec,
+    *,
+    party: str,
+    key: str,
+    charter: Charter,
+    settings: AgentSettings,
+    check_columns: Callable[[JobSpec, DatasetConfig], None],
 ) -> dict[str, JSON]:
     """Refuse what no policy and no person can allow; return what the policies are asked.
 
     Raises:
         SecureFlowError: `charter_mismatch`, `dataset_unknown`, `column_not_granted`,
-            `protection_refused`, `too_few_parties`; those of `check_columns`.
+            `protection_refused`, `too_few_parties`; those of `check_columns`, which
+            compares what the job asks of a dataset with what its owner declared.
     """
     _check_roster(spec, party, key, charter)
     if spec.protection not in settings.consent.protections:
@@ -80,8 +80,8 @@ def check_request(
             f"job allows {spec.min_contributors}.",
             "Raise min_contributors.",
         )
-    dataset = settings.dataset(dataset_name(spec, party)) if touches_data(spec) else None
-    columns = columns_of(spec)
+    dataset = settings.dataset(dataset_name(spec, party)) if spec.reads_rows else None
+    columns = spec.column_names
     if dataset is not None:
         check_columns(spec, dataset)
     return {
@@ -97,25 +97,8 @@ def check_request(
         "min_contributors": spec.min_contributors,
         "protection": spec.protection,
         "differing_bounds": () if dataset is None else differing_bounds(spec, dataset),
-        **_facts(spec),
+        **spec.facts(),
         "epsilon": None,
-    }
-
-
-def _facts(spec: JobSpec) -> dict[str, JSON]:
-    """Return what policies are asked about this kind of job alone."""
-    if isinstance(spec, StatisticsSpec):
-        return {
-            "measures": tuple(sorted({query.measure for query in spec.queries})),
-            "queries": len(spec.queries),
-            "unit": spec.privacy.unit,
-            "contributions": spec.contributions,
-            "noise": spec.privacy.noise,
-        }
-    return {
-        "family": spec.model.family,
-        "rounds": spec.plan.rounds,
-        "release": spec.release.intermediate,
     }
 
 

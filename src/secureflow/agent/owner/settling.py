@@ -29,7 +29,7 @@ from secureflow.agent.record.restored import (
     unsaid,
 )
 from secureflow.agent.record.store import Store
-from secureflow.domain.specs.kinds import JobSpec, parse_spec
+from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.kit.canonical import digest
 from secureflow.kit.clock import Clock
@@ -111,7 +111,7 @@ class Settling:
                 "What was given is no audit bundle: it names no job and spec.",
                 "Take what `secureflow job bundle JOB --save FILE` writes.",
             )
-        parsed = parse_spec(spec, stored=True)
+        parsed = self._budgets.kinds.specs.parse(spec, stored=True)
         if self._party not in parsed.parties:
             raise SecureFlowError(
                 "not_a_member",

@@ -14,7 +14,9 @@ from typing import Any, Final
 from secureflow.agent.record.store import Store
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.room import agent_bytes, record_bytes
-from secureflow.domain.specs.kinds import JobSpec, parse_spec
+from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.kind import SpecKinds
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.disk import Place, size
 from secureflow.kit.reserve import Reserve
 
@@ -31,9 +33,13 @@ class Room:
     Args:
         settings: where files lie.
         store: the record, and its reserve.
+        specs: the kinds of job.
     """
 
-    def __init__(self, settings: AgentSettings, store: Store) -> None:
+    def __init__(
+        self, settings: AgentSettings, store: Store, specs: SpecKinds = SPEC_KINDS
+    ) -> None:
+        self._specs = specs
         self._models = settings.models
         self._place = Place(settings.models, "model files", settings.organisation)
         self._store = store
@@ -54,7 +60,7 @@ class Room:
         """
         known = self._store.job(job)
         if known is not None and not known.outcome:
-            spec = parse_spec(known.spec, stored=True)
+            spec = self._specs.parse(known.spec, stored=True)
             self._demand(max(0, agent_bytes(spec) - _taken(self._models / job)))
 
     def _demand(self, needed: int) -> None:

@@ -17,14 +17,14 @@ from typing import Any
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import over
 from secureflow.agent.job.requests import ConsentRequest
+from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.owner.consent import Allowed, Consent, check_request, read_spec
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import Floor, check_floor, forgotten
 from secureflow.agent.record.room import Room
-from secureflow.domain.specs.base import dump
-from secureflow.domain.specs.kinds import JobSpec
+from secureflow.domain.specs.base import JobSpec, dump
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 
@@ -38,6 +38,7 @@ class Approvals:
 
     Args:
         context: the party.
+        kinds: the kinds of job.
         consent: decides.
         inbox: where people decide.
         floor: knows which jobs are older than a restore.
@@ -45,9 +46,16 @@ class Approvals:
     """
 
     def __init__(
-        self, context: AgentContext, consent: Consent, inbox: Inbox, floor: Floor, room: Room
+        self,
+        context: AgentContext,
+        kinds: AgentKinds,
+        consent: Consent,
+        inbox: Inbox,
+        floor: Floor,
+        room: Room,
     ) -> None:
         self._context = context
+        self._kinds = kinds
         self._consent = consent
         self._inbox = inbox
         self._floor = floor
@@ -68,7 +76,7 @@ class Approvals:
         if stored is not None:
             return stored
         await self._floor.check(request.job)
-        spec = read_spec(request.spec, request.digest)
+        spec = read_spec(request.spec, request.digest, context.kinds.specs)
         lapsed = context.store.job(request.job)
         asked, publication = self._check(spec)
         if lapsed is not None and lapsed.declared != _as_json(publication):
@@ -112,6 +120,7 @@ class Approvals:
             key=context.key.public,
             charter=context.charter.pinned(),
             settings=context.settings,
+            check_columns=self._kinds.check_columns,
         )
         return asked, context.publication(spec)
 

@@ -17,15 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Fetching, Uploading
 from secureflow.agent.job.guards import (
     check_admission,
     check_masked,
-    check_masked_moments,
-    check_no_model,
     check_one_set,
     check_position,
     check_sealed_too,
@@ -33,24 +29,16 @@ from secureflow.agent.job.guards import (
 )
 from secureflow.agent.job.patience import patiently
 from secureflow.agent.job.requests import AdvanceRequest, AnswerRequest, MaskRequest, SetupRequest
-from secureflow.agent.kinds.steps import Steps
-from secureflow.agent.kinds.tallies import Tallies, sums_of
-from secureflow.agent.kinds.updates import Held, Updates
+from secureflow.agent.kinds.kind import Contributions, Held
 from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
 from secureflow.agent.verbs.rounds import send_sealed
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.witness import Observed
-from secureflow.domain.specs.kinds import JobSpec, touches_data
-from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.closing import Vote
 from secureflow.engines.run.masked import model_binding
 from secureflow.engines.sealing import vector_manifest
-from secureflow.engines.secagg import Client, Plan
-from secureflow.engines.statistics import STAGE, masked_values
-from secureflow.engines.training.encodings import Contribution, masked_parts, masked_round
-from secureflow.engines.training.models import update_layout
-from secureflow.engines.training.private import noise_shared
+from secureflow.engines.secagg import Client
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
 
@@ -72,9 +60,7 @@ class Masking:
 
     Args:
         context: the party.
-        updates: makes updates.
-        tallies: makes noised sums of statistics jobs.
-        steps: computes global models.
+        contributions: what this party does for each kind of job.
         sessions: the clients.
         link: takes vectors that only masks protect.
         uplink: takes vectors that are sealed to an enclave as well.
@@ -83,17 +69,13 @@ class Masking:
     def __init__(
         self,
         context: AgentContext,
-        updates: Updates,
-        tallies: Tallies,
-        steps: Steps,
+        contributions: Contributions,
         sessions: Sessions,
         link: Fetching,
         uplink: Uploading,
     ) -> None:
         self._context = context
-        self._updates = updates
-        self._tallies = tallies
-        self._steps = steps
+        self._contributions = contributions
         self._sessions = sessions
         self._link = link
         self._uplink = uplink
@@ -101,7 +83,9 @@ class Masking:
     async def setup(self, request: SetupRequest) -> dict[str, JSON]:
         """Make this party's sealing keys, once, and show them."""
         job, spec = self._masked_job(request)
-        await self._prepare(job, spec)  # rows that do not fit are found before any round
+        await self._contributions.of(spec).prepare(
+            job, spec
+        )  # rows that do not fit are found before any round
         clients = self._sessions.begin(job, spec)
 
         def keep() -> None:
@@ -131,21 +115,23 @@ class Masking:
         """Make, mask, record and send this party's update of a round and stage."""
         context = self._context
         job, spec = self._masked_job(request)
-        check_step(spec, request)
+        kind, contributing = context.kinds.of(spec), self._contributions.of(spec)
+        check_step(kind.rounds_of(spec, request.stage), request)
         check_sealed_too(spec, request)
         self._admission(job, spec, request)
         observed = await context.witness.observe(request.head, rider)
-        target, moments = await self._start(job, spec, request)
+        start = await contributing.start(job, spec, request)
         known = context.store.round(job.job, request.round, request.stage)
         newest = context.store.newest_round(job.job)
-        record = check_position(known, newest, request, target)
+        record = check_position(known, newest, request, start.model, context.kinds.place)
         client = self._sessions.client(job, spec, request.stage)
-        await asyncio.to_thread(self._begin, client, request, model_binding(target, moments))
+        binding = model_binding(start.model, start.moments)
+        await asyncio.to_thread(self._begin, client, spec, request, binding)
         late = {} if record else context.witness.earlier(job.job, observed)
-        held = await self._held(job, spec, request, record, target, moments)
+        held = await contributing.held(job, spec, request, record, start)
         masked = await asyncio.to_thread(self._mask, client, job, spec, held)
         record = await asyncio.to_thread(
-            self._commit, job, request, target, held, masked, observed, late, record
+            self._commit, job, spec, request, start.model, held, masked, observed, late, record
         )
         await self._send(job, spec, request, record, client, masked)
         return {
@@ -178,46 +164,6 @@ class Masking:
         check_masked(spec, job.job)
         return job, spec
 
-    # --- what differs by kind of job -----------------------------------------------------------
-
-    async def _prepare(self, job: JobRecord, spec: JobSpec) -> None:
-        if isinstance(spec, StatisticsSpec):
-            await self._tallies.prepare(job, spec)
-        else:
-            await self._updates.prepare(job, spec)
-
-    async def _start(
-        self, job: JobRecord, spec: JobSpec, request: MaskRequest
-    ) -> tuple[str, list[float] | None]:
-        """Return what the round's context is bound to: the verified model, and moments.
-
-        A statistics job starts from its spec alone.
-        """
-        if isinstance(spec, StatisticsSpec):
-            check_no_model(request)
-            return job.digest, None
-        initial = await self._updates.initial_digest(job, spec)
-        target = initial if request.model is None else request.model.digest
-        admissions = self._context.store.admissions(job.job)
-        moments = check_masked_moments(request, spec, initial, admissions)
-        await self._steps.reach(job, spec, target, initial, request.steps)
-        return target, moments
-
-    async def _held(
-        self,
-        job: JobRecord,
-        spec: JobSpec,
-        request: MaskRequest,
-        record: RoundRecord | None,
-        model: str,
-        moments: list[float] | None,
-    ) -> Held:
-        if isinstance(spec, StatisticsSpec):
-            return await self._tallies.held(job, spec, record)
-        if record is None:
-            return await self._updates.compute(job, spec, request, model, moments)
-        return await self._updates.again(job, spec, request, record, moments)
-
     def _admission(self, job: JobRecord, spec: JobSpec, request: MaskRequest) -> Admission | None:
         """Return the verdict on the enclave that the vector is sealed to; None under masks alone.
 
@@ -230,10 +176,10 @@ class Masking:
         generation = 0 if request.uplink is None else request.generation or 0
         return check_admission(admissions, generation, self._context.clock())
 
-    def _begin(self, client: Client, request: MaskRequest, binding: str) -> None:
+    def _begin(self, client: Client, spec: JobSpec, request: MaskRequest, binding: str) -> None:
         """Fix the round's context; the frame must be of the round that is asked for."""
         client.begin(b64decode(request.begin, _FRAME_LIMIT), binding)
-        number = masked_round(request.stage, request.round)
+        number = self._context.kinds.of(spec).session_round(request.stage, request.round)
         if client.number != number:
             raise SecureFlowError(
                 "stale_round",
@@ -243,7 +189,7 @@ class Masking:
             )
 
     def _mask(self, client: Client, job: JobRecord, spec: JobSpec, held: Held) -> _Masked:
-        given = _contribution(client.plan, spec, held)
+        given = self._contributions.of(spec).masked(client.plan, spec, held)
         buffer = self._sessions.vector(job.job, client.plan.vector_bytes)
         vector = buffer.view(client.plan.ring)
         frame, digest = client.contribute(
@@ -254,6 +200,7 @@ class Masking:
     def _commit(
         self,
         job: JobRecord,
+        spec: JobSpec,
         request: MaskRequest,
         model: str,
         held: Held,
@@ -278,11 +225,9 @@ class Masking:
                 "update": update_commitment(job.secret, held.round, held.stage, held.content),
             }
             own = context.witness.leaf("update", job.job, job.digest, document)
-            rows = 0
-            if held.stage == STAGE:
-                context.store.keep_tally(job.job, bytes(held.plaintext))
-            else:
-                rows = self._updates.rows(job.job)
+            contributing = self._contributions.of(spec)
+            contributing.keep(job.job, held)
+            rows = contributing.rows(job.job)
             record = RoundRecord(
                 job.job, held.round, held.stage, model, held.content, rows, held.seconds,
                 observed.checkpoint.size, own.hash,
@@ -316,7 +261,8 @@ class Masking:
         self, request: AnswerRequest, spec: JobSpec, record: RoundRecord | None, client: Client
     ) -> None:
         """Refuse to send an answer whose round is not the one that the request was judged by."""
-        if record is None or client.number != masked_round(request.stage, request.round):
+        number = self._context.kinds.of(spec).session_round(request.stage, request.round)
+        if record is None or client.number != number:
             raise SecureFlowError(
                 "stale_round",
                 f"Round {request.round} ({request.stage}) of {request.job} is put with a question "
@@ -327,15 +273,14 @@ class Masking:
             self._check_one_set(spec, record, client.vote.question.survivors)
 
     def _check_one_set(self, spec: JobSpec, record: RoundRecord, survivors: Sequence[str]) -> None:
-        if not touches_data(spec):
+        if not spec.reads_rows:
             return  # its updates are zeros, and its model is the same in every round
         store, earlier = self._context.store, {}
         for other in store.rounds_from(record.job, record.stage, record.model):
             cast = store.vote(other.job, other.round, other.stage)
             if other.round != record.round and cast is not None:
                 earlier[other.round] = Vote.from_json(cast).question.survivors
-        # Shared noise moves every model on; without it training may come to rest.
-        innocent = not isinstance(spec, TrainingSpec) or not noise_shared(spec)
+        innocent = self._contributions.of(spec).may_repeat(spec)
         check_one_set(record.model, survivors, earlier, innocent=innocent)
 
     def _commit_answer(
@@ -354,14 +299,3 @@ class Masking:
                 context.store.note(
                     context.clock(), "vote.cast", job.job, **facts, survivors=survivors
                 )
-
-
-def _contribution(plan: Plan, spec: JobSpec, held: Held) -> Contribution:
-    """Return what is held as a client masks it."""
-    if isinstance(spec, StatisticsSpec):
-        return Contribution(masked_values(sums_of(held)), 1, {}, None)
-    layout = update_layout(spec, held.stage)  # type: ignore[arg-type]
-    size = 4 * layout.parameters
-    parameters = np.frombuffer(held.plaintext[:size], "<f4") if size else np.zeros(0, "<f4")
-    sums = np.frombuffer(held.plaintext[size:], "<f8")
-    return masked_parts(spec, held.stage, plan, parameters, sums)  # type: ignore[arg-type]

@@ -12,8 +12,8 @@ from typing import Any
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import released
-from secureflow.agent.job.modelfiles import ModelFiles
 from secureflow.agent.job.requests import AdmitRequest, ReleasedModel
+from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord
 from secureflow.engines.sealing import model_key_info, seal_key
 from secureflow.kit.errors import SecureFlowError

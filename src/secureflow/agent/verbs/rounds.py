@@ -19,19 +19,16 @@ from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Uploading
 from secureflow.agent.job.guards import (
     check_admission,
-    check_model,
-    check_moments,
     check_position,
     check_step,
     check_unmasked,
 )
 from secureflow.agent.job.requests import CloseRequest, TrainRequest
-from secureflow.agent.kinds.updates import Held, Updates
+from secureflow.agent.kinds.kind import Contributions, Held
 from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
 from secureflow.agent.witness.witness import Observed
 from secureflow.engines.closing import Question, Vote, cast_vote, may_vote, round_context
-from secureflow.engines.sealing import Binding, Manifest, seal, update_manifest
-from secureflow.engines.training.models import update_layout
+from secureflow.engines.sealing import Binding, Manifest, seal
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -44,44 +41,46 @@ class Rounds:
 
     Args:
         context: the party.
-        updates: makes updates.
+        contributions: what this party does for each kind of job.
         uplink: the way to the enclave.
     """
 
-    def __init__(self, context: AgentContext, updates: Updates, uplink: Uploading) -> None:
+    def __init__(
+        self, context: AgentContext, contributions: Contributions, uplink: Uploading
+    ) -> None:
         self._context = context
-        self._updates = updates
+        self._contributions = contributions
         self._uplink = uplink
 
     async def train(self, request: TrainRequest, rider: JSON) -> dict[str, JSON]:
         """Make, record, seal and upload this party's update of a round and stage."""
         context = self._context
-        job, approved = context.approved(request.job, request.digest)
-        spec = check_unmasked(approved, job.job)
-        check_step(spec, request)
+        job, spec = context.approved(request.job, request.digest)
+        check_unmasked(spec, job.job)
+        check_step(context.kinds.of(spec).rounds_of(spec, request.stage), request)
         admissions = context.store.admissions(job.job)
         admission = check_admission(admissions, request.generation, context.clock())
         observed = await context.witness.observe(request.head, rider)
-        initial = await self._updates.initial_digest(job, spec)
-        model = check_model(request, initial, admissions)
+        contributing = self._contributions.of(spec)
+        start = await contributing.start(job, spec, request)
         record = check_position(
             context.store.round(job.job, request.round, request.stage),
             context.store.newest_round(job.job),
             request,
-            model,
+            start.model,
+            context.kinds.place,
         )
-        moments = check_moments(request, spec, initial, admissions)
         if record is None:
             late = context.witness.earlier(job.job, observed)
-            held = await self._updates.compute(job, spec, request, model, moments)
+            held = await contributing.held(job, spec, request, None, start)
+            rows = contributing.rows(job.job)
             record = await asyncio.to_thread(
-                self._commit, job, request, model, held, observed, late
+                self._commit, job, request, start.model, held, rows, observed, late
             )
         else:
             await asyncio.to_thread(self._keep_head, observed)
-            held = await self._updates.again(job, spec, request, record, moments)
-        layout = update_layout(spec, request.stage)
-        manifest = update_manifest(layout.parameters, layout.sums)
+            held = await contributing.held(job, spec, request, record, start)
+        manifest = contributing.manifest(spec, request.stage)
         address = request.uplink.address
         receipt = await send_sealed(
             context, self._uplink, job, record.model, held, manifest, admission, address
@@ -97,8 +96,8 @@ class Rounds:
     async def close(self, request: CloseRequest, rider: JSON) -> dict[str, JSON]:
         """Vote, once, on who contributed to a round that this party contributed to."""
         context = self._context
-        job, approved = context.approved(request.job, request.digest)
-        spec = check_unmasked(approved, job.job)
+        job, spec = context.approved(request.job, request.digest)
+        check_unmasked(spec, job.job)
         names = ("job", "round", "stage", "context", "survivors", "dead")
         question = Question.from_json({name: getattr(request, name) for name in names})
         observed = await context.witness.observe(request.cosigned, rider)
@@ -125,6 +124,7 @@ class Rounds:
         request: TrainRequest,
         model: str,
         held: Held,
+        rows: int,
         observed: Observed,
         late: Mapping[str, int],
     ) -> RoundRecord:
@@ -135,7 +135,7 @@ class Rounds:
             "round": held.round,
             "stage": held.stage,
             "model": model,
-            "rows": self._updates.rows(job.job),
+            "rows": rows,
             "update": commitment,
         }
         with context.store.transaction():
@@ -144,7 +144,7 @@ class Rounds:
             own = context.witness.leaf("update", job.job, job.digest, document)
             record = RoundRecord(
                 job.job, held.round, held.stage, model, held.content,
-                self._updates.rows(job.job), held.seconds, observed.checkpoint.size, own.hash,
+                rows, held.seconds, observed.checkpoint.size, own.hash,
             )  # fmt: skip
             context.store.add_round(record)
             facts = {"round": held.round, "stage": held.stage, "rows": record.rows}

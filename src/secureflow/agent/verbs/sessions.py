@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.records import JobRecord
-from secureflow.domain.specs.kinds import JobSpec
-from secureflow.engines.kinds.masked_sums import masked_plan, masked_stages
+from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.secagg import Client
 from secureflow.kit.errors import SecureFlowError
 
@@ -32,7 +31,7 @@ class Sessions:
         """Return a client for each stage, fresh ones where the record holds none."""
         held = {
             stage: self._restored(job, spec, stage) or self._fresh(job, spec, stage)
-            for stage in masked_stages(spec)
+            for stage in self._context.kinds.of(spec).masked_stages(spec)
         }
         self._clients |= {(job.job, stage): client for stage, client in held.items()}
         return held
@@ -81,7 +80,7 @@ class Sessions:
         self._context.store.forget_sessions(job)
 
     def _fresh(self, job: JobRecord, spec: JobSpec, stage: str) -> Client:
-        plan = masked_plan(spec, job.job, job.digest, stage)
+        plan = self._context.kinds.of(spec).masked_plan(spec, job.job, job.digest, stage)
         context = self._context
         return Client(plan, context.party, context.key, least=spec.min_contributors)
 
@@ -89,6 +88,6 @@ class Sessions:
         state = self._context.store.session(job.job, stage)
         if state is None:
             return None
-        plan = masked_plan(spec, job.job, job.digest, stage)
+        plan = self._context.kinds.of(spec).masked_plan(spec, job.job, job.digest, stage)
         context = self._context
         return Client.restore(plan, context.party, context.key, state, least=spec.min_contributors)

@@ -40,8 +40,7 @@ from secureflow.agent.job.requests import (
     TrainRequest,
     read,
 )
-from secureflow.agent.kinds.tallies import Tallies
-from secureflow.agent.kinds.updates import Updates
+from secureflow.agent.kinds.kind import Contributions
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import forgotten
 from secureflow.agent.record.room import BEGINNING, Room
@@ -79,8 +78,7 @@ class Agent:
         context: the party.
         approvals: consent.
         attestation: verdicts on enclaves.
-        updates: local training.
-        tallies: local statistics.
+        contributions: what this party does for each kind of job.
         rounds: sealed rounds.
         masking: masked rounds.
         sessions: their state.
@@ -94,8 +92,7 @@ class Agent:
         context: AgentContext,
         approvals: Approvals,
         attestation: Attestation,
-        updates: Updates,
-        tallies: Tallies,
+        contributions: Contributions,
         rounds: Rounds,
         masking: Masking,
         sessions: Sessions,
@@ -107,8 +104,7 @@ class Agent:
         self._check = check
         self._approvals = approvals
         self._attestation = attestation
-        self._updates = updates
-        self._tallies = tallies
+        self._contributions = contributions
         self._rounds = rounds
         self._masking = masking
         self._sessions = sessions
@@ -191,10 +187,10 @@ class Agent:
         del rider
         request = read(AdmitRequest, body)
         async with self._guarded(request, "admit", body):
-            job, approved = self._context.approved(request.job, request.digest)
-            spec = check_sealed(approved, job.job)
+            job, spec = self._context.approved(request.job, request.digest)
+            check_sealed(spec, job.job)
             # Rows that do not fit are found before the first round, not in it.
-            await self._updates.prepare(job, spec)
+            await self._contributions.of(spec).prepare(job, spec)
             reply = await self._attestation.admit(request)
             return {**reply, **await self._model_keys.hand_over(job, request)}
 
@@ -328,6 +324,5 @@ class Agent:
 
     async def _forget(self, job: str) -> None:
         """Forget files, sums and questions of a job that is over."""
-        await self._updates.forget(job)
-        await self._tallies.forget(job)
+        await self._contributions.forget(job)
         self._approvals.withdraw(job)

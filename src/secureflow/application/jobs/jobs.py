@@ -7,8 +7,8 @@ none of that is trusted: each agent checks the spec against its own charter, gra
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from secureflow.application.access import (
@@ -20,14 +20,7 @@ from secureflow.application.access import (
     sees_work_of,
 )
 from secureflow.application.deeds import Deeds
-from secureflow.application.jobs.pricing import Price, price
-from secureflow.application.jobs.specs import Drafted, draft
-from secureflow.application.jobs.statistics import (
-    StatisticsPrice,
-    draft_statistics,
-    price_statistics,
-    with_price,
-)
+from secureflow.application.jobs.kind import Cost, Drafted, JobKinds, Wanted
 from secureflow.application.jobs.submission import Submission
 from secureflow.application.jobs.whereabouts import Whereabouts, parties_of, told
 from secureflow.application.ports.accountant import Accountant
@@ -41,7 +34,7 @@ from secureflow.application.running.resuming import (
     resumed,
     tries,
 )
-from secureflow.application.running.scripts import course_of, explain
+from secureflow.application.running.scripts import Scripts, course_of
 from secureflow.application.turns import Turns
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.domain.ids import new_id
@@ -57,10 +50,6 @@ PAGE: Final = 500
 """Events read at once."""
 MERGE_SECONDS: Final = 0.05
 """A busy job wakes its watchers many times a second; they look this often."""
-STATISTICS: Final = "statistics"
-
-
-Priced = Price | StatisticsPrice
 
 
 class Driver(Protocol):
@@ -80,19 +69,6 @@ class Driver(Protocol):
 
     async def state_to_resume(self, job: str) -> JobState:
         """Replay a paused job; return the state that its script is in (`script_changed`)."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a data scientist asks for. Every part is checked when the spec is drafted."""
-
-    project: str
-    name: str
-    purpose: str
-    datasets: tuple[str, ...]
-    parts: Mapping[str, Any] = field(default_factory=dict)
-    parties: tuple[str, ...] = ()
-    kind: str = "training"
 
 
 def topic(job: str) -> str:
@@ -117,6 +93,7 @@ class Jobs:
         accountant: Accountant,
         quotas: Quotas,
         whereabouts: Whereabouts,
+        kinds: JobKinds,
         stopping: Callable[[], bool] = lambda: False,
         room: Callable[[int], None] = lambda _: None,
         waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
@@ -129,6 +106,8 @@ class Jobs:
         self._accountant = accountant
         self._quotas = quotas
         self._whereabouts = whereabouts
+        self._kinds = kinds
+        self._scripts = Scripts(kinds.engines)
         self._stopping = stopping
         self._room = room
         self._waits = waits
@@ -167,7 +146,7 @@ class Jobs:
             raise
 
     async def _propose(
-        self, principal: Principal, wanted: Wanted, priced: Priced | None, key: str
+        self, principal: Principal, wanted: Wanted, priced: Cost | None, key: str
     ) -> Job:
         now = self._clock()
         async with self._deeds() as deed:
@@ -188,7 +167,11 @@ class Jobs:
                 state=JobState.PROPOSED,
                 created=now,
                 updated=now,
-                progress=course_of(drafted.charter, now + CONSENT_SECONDS, priced),
+                progress=course_of(
+                    drafted.charter,
+                    now + CONSENT_SECONDS,
+                    None if priced is None else priced.answer,
+                ),
             )
             await deed.work.jobs.add(job)
             await self._driver.claim(deed.work, job.id)
@@ -338,7 +321,7 @@ class Jobs:
                     for one in event.data["dropouts"]
                 ]
                 after = events[-1].id
-        return await asyncio.to_thread(explain, job, rounds, dropouts)
+        return await asyncio.to_thread(self._scripts.explain, job, rounds, dropouts)
 
     async def events(
         self, principal: Principal, key: str, after: int
@@ -381,19 +364,20 @@ class Jobs:
     def _waiting(self, job: Job) -> Sequence[dict[str, Any]]:
         return [] if job.state.final else self._waits(job.id)
 
-    async def _price(self, principal: Principal, wanted: Wanted) -> Priced | None:
+    async def _price(self, principal: Principal, wanted: Wanted) -> Cost | None:
         """Return what the job costs: it takes seconds, so no unit of work is open meanwhile.
 
         Only a member asks, and each for one at a time: the accountant has few places.
         """
+
+        async def unpriced() -> Drafted:
+            async with self._begin() as work:
+                return await self._draft(work, principal, wanted, None)
+
         async with self._begin() as work:
             await active_project(work, principal, wanted.project)
-            if wanted.kind == STATISTICS:  # what the owners declare decides the noise
-                drafted = await self._draft(work, principal, wanted, None)
         async with self._turns.of(principal.organisation):
-            if wanted.kind == STATISTICS:
-                return await price_statistics(drafted, wanted.parts, self._accountant)
-            return await price(wanted.parts, self._accountant)
+            return await self._kinds.asked(wanted).price(wanted, self._accountant, unpriced)
 
     def _check_clocks(self, drafted: Drafted) -> None:
         """Say before, not by an approval that has expired, that a clock is wrong."""
@@ -403,26 +387,11 @@ class Jobs:
             raise wrong
 
     async def _draft(
-        self, work: UnitOfWork, principal: Principal, wanted: Wanted, priced: Priced | None
+        self, work: UnitOfWork, principal: Principal, wanted: Wanted, priced: Cost | None
     ) -> Drafted:
         await active_project(work, principal, wanted.project)
-        shared: dict[str, Any] = {
-            "project": wanted.project,
-            "submitter": principal.name,
-            "name": wanted.name,
-            "purpose": wanted.purpose,
-            "datasets": wanted.datasets,
-            "parts": wanted.parts,
-            "now": self._clock(),
-        }
-        if wanted.kind != STATISTICS:
-            training = None if isinstance(priced, StatisticsPrice) else priced
-            return await draft(work, **shared, parties=wanted.parties, priced=training)
-        drafted = await draft_statistics(work, **shared)
-        if not isinstance(priced, StatisticsPrice):
-            return drafted
-        # In a thread: how wide thousands of answers will be takes a while.
-        return await asyncio.to_thread(with_price, drafted, priced)
+        kind = self._kinds.asked(wanted)
+        return await kind.draft(work, wanted, principal.name, self._clock(), priced)
 
 
 def _check_steers(principal: Principal, job: Job) -> None:

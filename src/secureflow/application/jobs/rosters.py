@@ -16,7 +16,7 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
-from secureflow.domain.specs.kinds import JobSpec, columns_of
+from secureflow.domain.specs.base import JobSpec
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -102,7 +102,7 @@ async def check_grants(
     Raises:
         SecureFlowError: `column_not_granted` naming the party.
     """
-    columns = columns_of(spec)
+    columns = spec.column_names
     for party, dataset in chosen.items():
         held = [
             grant

@@ -7,10 +7,12 @@ them with its own configuration again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.pricing import CEILING, check_ceiling, notes_on
 from secureflow.application.jobs.rosters import (
     adopted_charter,
@@ -20,9 +22,10 @@ from secureflow.application.jobs.rosters import (
     roster_lines,
     spare_parties,
 )
-from secureflow.application.jobs.specs import Drafted
 from secureflow.application.ports.accountant import Accountant
+from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
+from secureflow.application.running.aggregation import OpenedSum, Opening
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.noise import NoiseWish
@@ -30,6 +33,9 @@ from secureflow.domain.quorum import quorum_of
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics, slots_of
+from secureflow.engines.run.kind import EngineKind
+from secureflow.engines.statistics.kind import STATISTICS as ENGINE
+from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -49,7 +55,7 @@ class StatisticsPrice:
 
     def facts(self) -> dict[str, JSON]:
         """Return what people are told before anything runs."""
-        from secureflow.engines.statistics import charge
+        from secureflow.engines.statistics.charges import charge
 
         privacy = self.spec.privacy
         return {
@@ -65,17 +71,60 @@ class StatisticsPrice:
         }
 
 
-async def draft_statistics(
-    work: UnitOfWork,
-    *,
-    project: str,
-    submitter: str,
-    name: str,
-    purpose: str,
-    datasets: Sequence[str],
-    parts: Mapping[str, Any],
-    now: int,
-) -> Drafted:
+class Totals:
+    """`application.running.aggregation.Opening` of a statistics job; it keeps nothing."""
+
+    async def release(self, opened: OpenedSum) -> dict[str, JSON]:
+        """Return the whole numbers of the job's total, and their digest for the ledger.
+
+        Raises:
+            SecureFlowError: `sum_inconsistent`.
+        """
+        from secureflow.engines.statistics.plan import opened_total
+
+        totals = opened_total(opened.plan, opened.total, len(opened.survivors)).tolist()
+        return {"totals": totals, "sums_digest": digest(totals)}
+
+    def forget(self, job: str) -> None:
+        """There is nothing to forget."""
+
+
+class StatisticsJobs:
+    """`application.jobs.kind.JobKind`."""
+
+    engine: Final[EngineKind] = ENGINE
+
+    def opening(self, artifacts: Artifacts) -> Opening:
+        """Return what becomes of the job's masked sum: whole numbers."""
+        del artifacts
+        return Totals()
+
+    async def draft(
+        self,
+        work: UnitOfWork,
+        wanted: Wanted,
+        submitter: str,
+        now: int,
+        priced: StatisticsPrice | None,
+    ) -> Drafted:
+        """Fill in what the owners declared, and the priced noise; see `draft_statistics`."""
+        drafted = await draft_statistics(work, wanted, submitter, now)
+        if priced is None:
+            return drafted
+        # In a thread: how wide thousands of answers will be takes a while.
+        return await asyncio.to_thread(with_price, drafted, priced)
+
+    async def price(
+        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
+    ) -> StatisticsPrice:
+        """Return what the job costs: what the owners declare decides the noise."""
+        return await price_statistics(await draft(), wanted.parts, accountant)
+
+
+STATISTICS: Final = StatisticsJobs()
+
+
+async def draft_statistics(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
     """Fill in the roster and what the owners declared, and check everything that is known here.
 
     A wish without a multiplier gets the least one for now; `price_statistics` calibrates it.
@@ -85,18 +134,19 @@ async def draft_statistics(
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`,
             `budget_undeclared`, `budget_unit_mismatch`.
     """
+    parts = wanted.parts
     _check_wished(parts)
     charter = await adopted_charter(work)
-    check_smallest(datasets, parts)
-    chosen = await granted_datasets(work, project, datasets)
+    check_smallest(wanted.datasets, parts)
+    chosen = await granted_datasets(work, wanted.project, wanted.datasets)
     wish = parse(NoiseWish, parts.get("privacy"), "spec")
     unit, contributions = _unit(chosen)
     spec = parse(
         StatisticsSpec,
         {
-            "project": project,
-            "name": name,
-            "purpose": purpose,
+            "project": wanted.project,
+            "name": wanted.name,
+            "purpose": wanted.purpose,
             "submitter": submitter,
             "roster": list(roster_lines(chosen, charter.keys)),
             "columns": [_column(one, chosen) for one in _asked(parts.get("queries"))],
@@ -119,7 +169,7 @@ async def price_statistics(
         SecureFlowError: `contradictory_spec` when it costs more than its own ceiling, or when the
             calibrated noise leaves nothing; `budget_impossible`, `accounting_failed`.
     """
-    from secureflow.engines.statistics import charge
+    from secureflow.engines.statistics.charges import charge
 
     spec = drafted.spec
     if not isinstance(spec, StatisticsSpec):

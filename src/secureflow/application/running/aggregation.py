@@ -9,20 +9,18 @@ the blobs. Memory is one vector and one model, whatever the number of parties.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.courier import Request
-from secureflow.domain.specs.kinds import parse_spec
-from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.kit.canonical import digest
+from secureflow.engines.run.kind import EngineKinds
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.memory import give_back
 
 JSON = Any
-_CHUNK = 1 << 20
 
 _log = get_logger(__name__)
 
@@ -37,18 +35,56 @@ class Scratch(Protocol):
         """Remove the job's store."""
 
 
+class Opening(Protocol):
+    """What becomes of a job's opened sums at the centre; one for each kind of job."""
+
+    async def release(self, opened: OpenedSum) -> dict[str, JSON]:
+        """Return what the round releases, `sums_digest` among it.
+
+        Raises:
+            SecureFlowError: the sum is not what a job of this kind adds up to.
+        """
+
+    def forget(self, job: str) -> None:
+        """Forget a job that is over."""
+
+
+@dataclass(frozen=True)
+class OpenedSum:
+    """A sum that was unmasked.
+
+    Args:
+        body: the request for it.
+        spec: the job's, of the opening's kind.
+        plan: of the stage's masked sums (`engines.secagg.Plan`).
+        total: ring elements, shape `(plan.encoding.slots,)`.
+        weight: of all contributions together.
+        survivors: whose they are.
+    """
+
+    body: Mapping[str, JSON]
+    spec: Any
+    plan: Any
+    total: Any
+    weight: int
+    survivors: tuple[str, ...]
+
+
 class Aggregation:
     """The local party `aggregator`.
 
     Args:
-        artifacts: where models and published means go.
+        kinds: what the engines know of each kind of job.
+        openings: what becomes of each kind's sums.
         vectors: where parties put their masked vectors.
     """
 
-    def __init__(self, artifacts: Artifacts, vectors: Scratch) -> None:
-        self._artifacts = artifacts
+    def __init__(
+        self, kinds: EngineKinds, openings: Mapping[str, Opening], vectors: Scratch
+    ) -> None:
+        self._kinds = kinds
+        self._openings = openings
         self._vectors = vectors
-        self._models: dict[str, tuple[str, Any]] = {}
 
     async def handle(self, verb: str, body: Mapping[str, JSON]) -> JSON:
         """Answer `sum` and `finish`.
@@ -58,7 +94,8 @@ class Aggregation:
                 (details: parties), `model_inconsistent`, `model_not_finite`.
         """
         if verb == "finish":
-            self._models.pop(str(body["job"]), None)
+            for opening in self._openings.values():
+                opening.forget(str(body["job"]))
             await self._vectors.discard(str(body["job"]))
             await asyncio.to_thread(give_back)
             return {}
@@ -84,13 +121,12 @@ class Aggregation:
 
     async def _sum(self, body: Mapping[str, JSON]) -> dict[str, JSON]:
         # NumPy and the protocol load with the first masked round.
-        from secureflow.engines.kinds.masked_sums import masked_plan
         from secureflow.engines.secagg import Opened, open_sum
-        from secureflow.engines.training.encodings import masked_round, opened_sums
 
         job, stage = body["job"], body["stage"]
-        spec = parse_spec(body["spec"])
-        plan = masked_plan(spec, job, body["digest"], stage)
+        spec = self._kinds.specs.parse(body["spec"])
+        kind = self._kinds.of(spec)
+        plan = kind.masked_plan(spec, job, body["digest"], stage)
         opened = Opened.from_json(body["opened"])
         store = self._vectors.of(job)
         for spent in body["spent"]:
@@ -101,19 +137,11 @@ class Aggregation:
         if lost:
             raise _vector_missing(lost)
         total = await self._fold(store, plan, list(vectors.values()))
-        weight = await asyncio.to_thread(
-            open_sum, plan, masked_round(stage, body["round"]), opened, total
-        )
-        told: dict[str, JSON] = {
-            "round": body["round"], "stage": stage, "survivors": list(survivors),
-        }  # fmt: skip
-        if isinstance(spec, StatisticsSpec):
-            return told | _totals(plan, total, len(survivors))
-        sums = opened_sums(spec, stage, plan, total, weight)
-        answer: dict[str, JSON] = {"model": body["base"]}
-        if stage == "train":
-            answer = await self._advance(body, spec, plan, total, weight)
-        return told | _released(body, survivors, answer, sums)
+        number = kind.session_round(stage, body["round"])
+        weight = await asyncio.to_thread(open_sum, plan, number, opened, total)
+        told = {"round": body["round"], "stage": stage, "survivors": list(survivors)}
+        sum_ = OpenedSum(body, spec, plan, total, weight, survivors)
+        return told | await self._openings[spec.kind].release(sum_)
 
     async def _fold(self, store: Artifacts, plan: Any, digests: Sequence[str]) -> Any:
         import numpy as np
@@ -127,81 +155,6 @@ class Aggregation:
                 total[at : at + part.size] += part
                 at, rest = at + part.size, data[part.nbytes :]
         return total
-
-    async def _advance(
-        self, body: Mapping[str, JSON], spec: Any, plan: Any, total: Any, weight: int
-    ) -> dict[str, JSON]:
-        """Publish the mean, and the model that every agent computes from it too."""
-        import numpy as np
-
-        from secureflow.engines.training.encodings import apply_mean
-
-        model = await self._model(body, spec)
-        mean = np.empty(spec.parameters, np.float32)
-        digest, mean_digest = await asyncio.to_thread(
-            apply_mean, spec, plan, total, weight, model, mean
-        )
-        await self._store(mean, mean_digest)
-        await self._store(model, digest)
-        self._models[body["job"]] = (digest, model)
-        return {
-            "base": body["base"],
-            "model": digest,
-            "artifact": digest,
-            "size": model.nbytes,
-            "mean": {"artifact": mean_digest, "size": mean.nbytes},
-        }
-
-    async def _model(self, body: Mapping[str, JSON], spec: Any) -> Any:
-        """Return the model that the round started from: kept, initial, or from the blobs."""
-        import numpy as np
-
-        from secureflow.engines.training.models import initial_state
-
-        digest, model = self._models.pop(body["job"], ("", None))
-        if digest == body["base"]:
-            return model
-        if body["model"] is None:
-            return await asyncio.to_thread(initial_state, spec)
-        model = np.empty(spec.parameters, np.float32)
-        view, at = model.data.cast("B"), 0
-        async for chunk in await self._artifacts.open(body["base"]):
-            view[at : at + len(chunk)] = chunk
-            at += len(chunk)
-        return model
-
-    async def _store(self, array: Any, digest: str) -> None:
-        view = memoryview(array).cast("B")
-
-        async def chunks() -> AsyncIterator[bytes]:
-            for start in range(0, len(view), _CHUNK):
-                yield bytes(view[start : start + _CHUNK])
-
-        await self._artifacts.put(chunks(), limit=len(view), expect=digest)
-
-
-def _released(
-    body: Mapping[str, JSON],
-    survivors: tuple[str, ...],
-    answer: dict[str, JSON],
-    sums: Sequence[float],
-) -> dict[str, JSON]:
-    """Return what a training round releases, with the digest that the ledger holds."""
-    from secureflow.engines.sealing import Release
-
-    release = Release(
-        body["job"], body["digest"], body["round"], body["stage"], survivors,
-        answer["model"], tuple(sums),
-    )  # fmt: skip
-    return {"sums": list(release.sums), "sums_digest": release.sums_digest, **answer}
-
-
-def _totals(plan: Any, total: Any, survivors: int) -> dict[str, JSON]:
-    """Return the whole numbers of a statistics job's total, and their digest for the ledger."""
-    from secureflow.engines.statistics import opened_total
-
-    totals = opened_total(plan, total, survivors).tolist()
-    return {"totals": totals, "sums_digest": digest(totals)}
 
 
 async def _holds(store: Artifacts, vector: str, size: int) -> bool:

@@ -35,6 +35,7 @@ from secureflow.application.running.driving import Backoff, defect, passes
 from secureflow.application.running.recording import closes, pending_leaves
 from secureflow.application.running.replaying import Course, replay, tells_of_cancellation
 from secureflow.application.running.resuming import RESUMED
+from secureflow.application.running.scripts import ScriptSource
 from secureflow.application.running.waiting import SERVER as DRIVER
 from secureflow.application.running.windups import (
     WindUp,
@@ -50,7 +51,7 @@ from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, check_transition
 from secureflow.domain.models import Model
 from secureflow.engines.ledger.ends import SERVER, End
-from secureflow.engines.script import JSON, Ask, Move, Now, Publish, Record, Script, Tell
+from secureflow.engines.script import JSON, Ask, Move, Now, Publish, Record, Tell
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -60,7 +61,6 @@ from secureflow.kit.memory import give_back
 
 _log = get_logger(__name__)
 
-ScriptFactory = Callable[[Job], Script[dict[str, JSON]]]
 Milliseconds = Callable[[], int]
 Waits = Callable[[str, str, SecureFlowError | None], None]
 DAMAGED: Final = "record_damaged"
@@ -74,7 +74,7 @@ class Runner:
         asking: performs `Ask` over the courier.
         ledger: numbers and signs what `Record` submits.
         log_key: signs the server's own leaves.
-        script_for: makes a fresh script of a job.
+        scripts: makes a fresh script of a job.
         now_ms: unix milliseconds.
         changed: called with a job id after each durable step (wakes watchers).
         waits: called with a job id, who waits in it, and what for; None when it waits no more.
@@ -87,7 +87,7 @@ class Runner:
         asking: Asking,
         ledger: Ledger,
         log_key: SigningKey,
-        script_for: ScriptFactory,
+        scripts: ScriptSource,
         now_ms: Milliseconds,
         changed: Callable[[str], None],
         waits: Waits = lambda _job, _who, _error: None,
@@ -97,7 +97,7 @@ class Runner:
         self._asking = asking
         self._ledger = ledger
         self._log_key = log_key
-        self._script_for = script_for
+        self._scripts = scripts
         self._now_ms = now_ms
         self._changed = changed
         self._waits = waits
@@ -179,7 +179,7 @@ class Runner:
             for state in JobState:
                 if not state.final and state != JobState.DRAFT:
                     for job in await every(unit.jobs, state=state.value):
-                        goes_on = state != JobState.PAUSED or leaves_pause(job)
+                        goes_on = state != JobState.PAUSED or leaves_pause(job, self._scripts)
                         if goes_on and free(job.id) and not self.drives(job.id):
                             self.start(job.id)
 
@@ -316,12 +316,12 @@ class Runner:
             entity = await unit.jobs.find(job)
             if entity is None or entity.state.final or await self._claims.elsewhere(unit, job):
                 return None
-        if entity.state is JobState.PAUSED and not leaves_pause(entity):
+        if entity.state is JobState.PAUSED and not leaves_pause(entity, self._scripts):
             return None
         if RESUMED in entity.progress:  # the leaf that says so goes before the job's next
             await self._ledger.caught_up()
         end = WindUp.of(entity)
-        if end is None and (why := ends_by(entity)) is not None:
+        if end is None and (why := ends_by(entity, self._scripts)) is not None:
             end = await self._decide(job, why)
         course = await self._replay(entity, end, cancel)
         if entity.state is JobState.PAUSED and end is None:
@@ -336,7 +336,7 @@ class Runner:
             heard = asyncio.Event() if end.error["code"] == "cancelled" else cancel
             course = Course(job.id, job.digest, ending, seq=end.first, cancel=heard)
         else:
-            script = await asyncio.to_thread(self._script_for, job)  # it may import its engine
+            script = await asyncio.to_thread(self._scripts.of, job)  # it may import its engine
             course = Course(job.id, job.digest, script, cancel=cancel)
             if any(map(tells_of_cancellation, lines)):  # told once, on replay too
                 course.cancel = asyncio.Event()

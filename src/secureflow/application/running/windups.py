@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import Begin
 from secureflow.application.running.driving import done_afresh, goes_on_by_itself
-from secureflow.application.running.scripts import retired
+from secureflow.application.running.scripts import ScriptSource
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import JSON, Script
 from secureflow.kit.errors import SecureFlowError
@@ -106,15 +106,15 @@ def ends_without_script(job: Job) -> bool:
     return not {"cancel", KEY, SET_BACK}.isdisjoint(job.progress)
 
 
-def ends_by(job: Job) -> SecureFlowError | None:
+def ends_by(job: Job, scripts: ScriptSource) -> SecureFlowError | None:
     """Return why a job is to be ended without its script; None when its script goes on."""
     paused = job.state == JobState.PAUSED
-    return (cancellation(job) if paused else None) or overtaken(job) or retired(job)
+    return (cancellation(job) if paused else None) or overtaken(job) or scripts.retired(job)
 
 
-def leaves_pause(job: Job) -> bool:
+def leaves_pause(job: Job, scripts: ScriptSource) -> bool:
     """Tell whether a paused job is taken up without anybody's word."""
-    ends = WindUp.of(job) is not None or ends_by(job) is not None
+    ends = WindUp.of(job) is not None or ends_by(job, scripts) is not None
     return ends or goes_on_by_itself(job.error)
 
 

@@ -7,11 +7,13 @@ refused.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from secureflow.domain.bounds import Bounds
 from secureflow.domain.texts import ONE_LINE, STORED
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
@@ -45,6 +47,154 @@ class Contributor:
     party: Slug
     key: Key
     dataset: Annotated[str, Field(max_length=64), ONE_LINE] = ""
+
+
+class Patience(Protocol):
+    """The limits that every kind of job has."""
+
+    @property
+    def patience_seconds(self) -> float:
+        """Seconds without progress after which a party counts as silent."""
+
+
+class PrivacyPart(Protocol):
+    """What the differential-privacy parts of all kinds say."""
+
+    @property
+    def delta(self) -> float:
+        """δ of every figure of the job."""
+
+    @property
+    def epsilon(self) -> float | None:
+        """The most that the whole job may cost at δ, by `rdp-cks20`."""
+
+    @property
+    def unit(self) -> str:
+        """Whose presence is hidden."""
+
+    @property
+    def noise(self) -> str:
+        """Where the noise is added."""
+
+    @property
+    def multiplier(self) -> float:
+        """Return z of a checked spec."""
+
+
+class JobSpec(Protocol):
+    """What every part of the platform may ask of a job's spec, whatever its kind.
+
+    A kind's own class says it; `SpecBase` says what most have in common.
+    """
+
+    @property
+    def kind(self) -> str:
+        """The kind of job, by which its records are found in every layer's table."""
+
+    @property
+    def script(self) -> str:
+        """The script and its version."""
+
+    @property
+    def project(self) -> str:
+        """Project id."""
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+
+    @property
+    def purpose(self) -> str:
+        """What the data is used for."""
+
+    @property
+    def submitter(self) -> str:
+        """Who asks, as the centre names that person."""
+
+    @property
+    def roster(self) -> tuple[Contributor, ...]:
+        """The contributors, in their order."""
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """The roster's party names in spec order."""
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Party name to base64 signing key."""
+
+    @property
+    def min_contributors(self) -> int:
+        """The fewest contributors whose sum is opened."""
+
+    @property
+    def limits(self) -> Patience:
+        """The job's limits."""
+
+    @property
+    def protection(self) -> str:
+        """How what a party contributes is protected."""
+
+    @property
+    def masked(self) -> bool:
+        """Whether contributions are masked, so that only sums can be read (SecAgg)."""
+
+    @property
+    def sealed(self) -> bool:
+        """Whether contributions are sealed to an attested enclave."""
+
+    @property
+    def privacy(self) -> PrivacyPart | None:
+        """The differential-privacy part, if there is one."""
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Every column that the job touches; a job that counts rows touches none."""
+
+    @property
+    def bounds(self) -> tuple[tuple[str, Bounds], ...]:
+        """The number columns and what their values are clamped to."""
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether rows are read at all."""
+
+    @property
+    def tells_rows(self) -> bool:
+        """Whether anybody learns the exact number of a party's rows."""
+
+    @property
+    def planned_rounds(self) -> int:
+        """The most rounds that the job takes."""
+
+    @property
+    def parameters(self) -> int:
+        """The number of float32 values that rounds move on; 0 where there is no model."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what policies are asked about this kind of job alone."""
+
+
+@dataclass(frozen=True)
+class SpecBase:
+    """The fields that every kind's spec begins with, and what follows from them."""
+
+    __pydantic_config__ = STRICT
+    project: Id
+    name: Title
+    purpose: Title
+    submitter: UserId
+    roster: Annotated[tuple[Contributor, ...], Field(min_length=1, max_length=256)]
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """The roster's party names in spec order."""
+        return tuple(c.party for c in self.roster)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Party name to base64 signing key."""
+        return {c.party: c.key for c in self.roster}
 
 
 @dataclass(frozen=True)
@@ -116,3 +266,33 @@ def dump(value: Any) -> dict[str, Any]:
 def spec_digest(spec: Any) -> str:
     """Return the hex SHA-256 over the JCS form of a spec with every default written out."""
     return digest(dump(spec))
+
+
+def dataset_name(spec: JobSpec, party: str) -> str:
+    """Return the name of the dataset that a party of the roster brings; empty for none."""
+    return next(one.dataset for one in spec.roster if one.party == party)
+
+
+def roster_problem(spec: JobSpec, smallest: int) -> Problem | None:
+    """Return what contradicts itself in a roster of which sums are opened, or nothing."""
+    if len(spec.roster) < smallest:
+        reason = "a sum of fewer than three parties shows each party the others' data"
+        return "roster", reason, "Invite at least a third organisation."
+    if len(set(spec.parties)) != len(spec.roster):
+        return "roster", "a party stands in it twice", "List each organisation once."
+    if len({c.key for c in spec.roster}) != len(spec.roster):
+        return "roster", "two parties have the same signing key", "Each party has its own key."
+    if spec.min_contributors > len(spec.roster):
+        return "min_contributors", "it exceeds the roster", "Lower it or invite more parties."
+    return None
+
+
+def refuse(problem: Problem | None) -> None:
+    """Raise what contradicts itself in a spec, if something does.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` naming the field and the reason.
+    """
+    if problem:
+        name, reason, hint = problem
+        raise SecureFlowError("contradictory_spec", f"{name}: {reason}.", hint, {"field": name})

@@ -15,28 +15,26 @@ rows at m parties is hidden by group privacy only, at m times the ε: owners lin
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from secureflow.domain.bounds import bounds_problem
+from secureflow.domain.bounds import Bounds, bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.specs.base import (
     STRICT,
     Category,
     Column,
-    Contributor,
-    Id,
     Problem,
     Slug,
-    Title,
+    SpecBase,
     Unit,
-    UserId,
     closes,
+    refuse,
+    roster_problem,
 )
-from secureflow.kit.errors import SecureFlowError
 
 MAX_SLOTS: Final = 1 << 16
 """The most numbers that one job may add up."""
@@ -133,15 +131,10 @@ class StatisticsLimits:
 
 
 @dataclass(frozen=True)
-class StatisticsSpec:
+class StatisticsSpec(SpecBase):
     """A statistics job as every contributor signs it."""
 
     __pydantic_config__ = STRICT
-    project: Id
-    name: Title
-    purpose: Title
-    submitter: UserId
-    roster: Annotated[tuple[Contributor, ...], Field(min_length=1, max_length=256)]
     columns: Annotated[tuple[StatisticsColumn, ...], Field(max_length=4096)]
     queries: Annotated[tuple[StatisticsQuery, ...], Field(min_length=1, max_length=256)]
     privacy: StatisticsPrivacy
@@ -158,19 +151,9 @@ class StatisticsSpec:
         return next(column for column in self.columns if column.column == name)
 
     @property
-    def parties(self) -> tuple[str, ...]:
-        """The roster's party names in spec order."""
-        return tuple(c.party for c in self.roster)
-
-    @property
     def closes(self) -> bool:
         """Whether the job ends with what each author signed last."""
         return closes(self.script)
-
-    @property
-    def keys(self) -> dict[str, str]:
-        """Party name to base64 signing key."""
-        return {c.party: c.key for c in self.roster}
 
     @property
     def masked(self) -> bool:
@@ -181,6 +164,46 @@ class StatisticsSpec:
     def sealed(self) -> bool:
         """No enclave takes part."""
         return False
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Every column that the job touches; counting rows touches none."""
+        return tuple(column.column for column in self.columns)
+
+    @property
+    def bounds(self) -> tuple[tuple[str, Bounds], ...]:
+        """The number columns and what their values are clamped to."""
+        return tuple((one.column, one.bounds) for one in self.columns if one.bounds is not None)
+
+    @property
+    def reads_rows(self) -> bool:
+        """Every query reads rows."""
+        return True
+
+    @property
+    def tells_rows(self) -> bool:
+        """Local noise hides which value a cell has, and not how many have one."""
+        return self.privacy.noise == "local"
+
+    @property
+    def planned_rounds(self) -> int:
+        """All sums are opened at once."""
+        return 1
+
+    @property
+    def parameters(self) -> int:
+        """There is no model."""
+        return 0
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what policies are asked about statistics alone."""
+        return {
+            "measures": tuple(sorted({query.measure for query in self.queries})),
+            "queries": len(self.queries),
+            "unit": self.privacy.unit,
+            "contributions": self.contributions,
+            "noise": self.privacy.noise,
+        }
 
 
 # --- how many numbers are added up -------------------------------------------------------------
@@ -247,23 +270,11 @@ def check_statistics(spec: StatisticsSpec) -> None:
         _local_rules,
         _range_rules,
     )
-    problem = next((found for rule in rules if (found := rule(spec))), None)
-    if problem:
-        name, reason, hint = problem
-        raise SecureFlowError("contradictory_spec", f"{name}: {reason}.", hint, {"field": name})
+    refuse(next((found for rule in rules if (found := rule(spec))), None))
 
 
 def _roster_rules(spec: StatisticsSpec) -> Problem | None:
-    if len(spec.roster) < 3:
-        reason = "a sum of fewer than three parties shows each party the others' data"
-        return "roster", reason, "Invite at least a third organisation."
-    if len(set(spec.parties)) != len(spec.roster):
-        return "roster", "a party stands in it twice", "List each organisation once."
-    if len({c.key for c in spec.roster}) != len(spec.roster):
-        return "roster", "two parties have the same signing key", "Each party has its own key."
-    if spec.min_contributors > len(spec.roster):
-        return "min_contributors", "it exceeds the roster", "Lower it or invite more parties."
-    return None
+    return roster_problem(spec, 3)
 
 
 def _column_rules(spec: StatisticsSpec) -> Problem | None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import (
     STRICT,
     Category,
     Column,
-    Contributor,
     Digest,
     Id,
     Limits,
     Protection,
     Quantisation,
-    Title,
-    UserId,
+    SpecBase,
     closes,
 )
 from secureflow.domain.specs.privacy import Privacy
@@ -92,6 +92,11 @@ class FeatureSpec:
         return (*numeric, *(f.column for f in self.categorical), self.label.column)
 
     @property
+    def federated(self) -> tuple[NumericFeature, ...]:
+        """The numeric features whose moments the parties compute together."""
+        return tuple(one for one in self.numeric if one.scale == "federated")
+
+    @property
     def width(self) -> int:
         """The number of model inputs after one-hot, without the intercept."""
         one_hot = (len(f.categories) + (f.missing == "indicator") for f in self.categorical)
@@ -155,15 +160,10 @@ class Resume:
 
 
 @dataclass(frozen=True)
-class TrainingSpec:
+class TrainingSpec(SpecBase):
     """A federated training job as every contributor signs it."""
 
     __pydantic_config__ = STRICT
-    project: Id
-    name: Title
-    purpose: Title
-    submitter: UserId
-    roster: Annotated[tuple[Contributor, ...], Field(min_length=1, max_length=256)]
     features: FeatureSpec | None = None
     model: ModelSpec = field(default_factory=ModelSpec)
     plan: TrainingPlan = field(default_factory=TrainingPlan)
@@ -177,11 +177,6 @@ class TrainingSpec:
     kind: Literal["training"] = "training"
     script: Literal["training/1", "training/2"] = "training/2"
     v: Literal[1] = 1
-
-    @property
-    def parties(self) -> tuple[str, ...]:
-        """The roster's party names in spec order."""
-        return tuple(c.party for c in self.roster)
 
     @property
     def closes(self) -> bool:
@@ -199,11 +194,6 @@ class TrainingSpec:
         return self.protection != "secagg"
 
     @property
-    def keys(self) -> dict[str, str]:
-        """Party name to base64 signing key."""
-        return {c.party: c.key for c in self.roster}
-
-    @property
     def parameters(self) -> int:
         """The number of float32 values that rounds move on: the model's, and an adapting bound."""
         adaptive = self.privacy is not None and self.privacy.adaptive is not None
@@ -215,3 +205,42 @@ class TrainingSpec:
         if self.features is None:
             return self.model.parameters
         return self.features.width + 1
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Every column that the job touches, label last."""
+        return self.features.columns if self.features else ()
+
+    @property
+    def bounds(self) -> tuple[tuple[str, Bounds], ...]:
+        """The number features and what their values are clamped to."""
+        numeric = self.features.numeric if self.features else ()
+        return tuple((one.column, one.bounds) for one in numeric)
+
+    @property
+    def needs_moments(self) -> bool:
+        """Whether a column is standardised by federated moments."""
+        return bool(self.features and self.features.federated)
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether rows are read at all; a rehearsal reads none."""
+        return self.features is not None
+
+    @property
+    def tells_rows(self) -> bool:
+        """Under differential privacy no exact number of rows is told."""
+        return self.privacy is None
+
+    @property
+    def planned_rounds(self) -> int:
+        """The most rounds that train."""
+        return self.plan.rounds
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what policies are asked about training alone."""
+        return {
+            "family": self.model.family,
+            "rounds": self.plan.rounds,
+            "release": self.release.intermediate,
+        }

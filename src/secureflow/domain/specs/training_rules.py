@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secureflow.domain.bounds import bounds_problem
-from secureflow.domain.specs.base import Problem
+from secureflow.domain.specs.base import Problem, refuse, roster_problem
 from secureflow.domain.specs.privacy import MAX_SIGMA, MIN_SHARE, Privacy
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,24 +20,11 @@ def check(spec: TrainingSpec) -> None:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
     rules = (_roster_rules, _feature_rules, _model_rules, _masking_rules, privacy_problem)
-    for rule in rules:
-        problem = rule(spec)
-        if problem:
-            name, reason, hint = problem
-            raise SecureFlowError("contradictory_spec", f"{name}: {reason}.", hint, {"field": name})
+    refuse(next((found for rule in rules if (found := rule(spec))), None))
 
 
 def _roster_rules(spec: TrainingSpec) -> Problem | None:
-    if len(spec.roster) < 3:
-        reason = "a sum of fewer than three parties shows each party the others' data"
-        return "roster", reason, "Invite at least a third organisation."
-    if len(set(spec.parties)) != len(spec.roster):
-        return "roster", "a party stands in it twice", "List each organisation once."
-    if len({c.key for c in spec.roster}) != len(spec.roster):
-        return "roster", "two parties have the same signing key", "Each party has its own key."
-    if spec.min_contributors > len(spec.roster):
-        return "min_contributors", "it exceeds the roster", "Lower it or invite more parties."
-    return None
+    return roster_problem(spec, 3)
 
 
 def _feature_rules(spec: TrainingSpec) -> Problem | None:

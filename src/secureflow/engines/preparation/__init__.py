@@ -12,7 +12,6 @@ from secureflow.engines.preparation.encoded import EncodedRows, encode_rows
 from secureflow.engines.preparation.moments import (
     Moments,
     declared_moments,
-    federated_features,
     moment_sums,
     moments_from_sums,
     moments_length,
@@ -32,7 +31,6 @@ __all__ = [
     "design_matrix",
     "encode_rows",
     "feature_matrix",
-    "federated_features",
     "label_vector",
     "moment_sums",
     "moments_from_sums",

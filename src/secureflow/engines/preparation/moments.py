@@ -32,14 +32,9 @@ class Moments:
     std: tuple[float, ...]
 
 
-def federated_features(features: FeatureSpec) -> tuple[NumericFeature, ...]:
-    """Return the numeric features whose moments the parties compute together."""
-    return tuple(f for f in features.numeric if f.scale == "federated")
-
-
 def moments_length(features: FeatureSpec) -> int:
     """Return k, the length of the sums: the rows, then three per federated numeric feature."""
-    return 1 + 3 * len(federated_features(features))
+    return 1 + 3 * len(features.federated)
 
 
 def declared_moments(features: FeatureSpec) -> Moments:
@@ -56,7 +51,7 @@ def moment_sums(features: FeatureSpec, columns: Columns) -> NDArray[np.float64]:
     """
     sums = np.zeros(moments_length(features))
     sums[0] = row_count(features, columns)
-    for index, feature in enumerate(federated_features(features)):
+    for index, feature in enumerate(features.federated):
         z = _unit_scaled(feature, numeric_column(columns, feature.column))
         z = z[~np.isnan(z)]
         sums[1 + 3 * index : 4 + 3 * index] = z.sum(), (z * z).sum(), len(z)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from secureflow.domain.errors import DISKS
 from secureflow.domain.quorum import quorum_of, threshold_of
-from secureflow.domain.specs.kinds import JobSpec
+from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.ledger.ends import FINISHED, End, read_finished
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note

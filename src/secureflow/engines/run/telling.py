@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from secureflow.domain.quorum import honest_of, threshold_of
-from secureflow.domain.specs.kinds import JobSpec
+from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.script import JSON
 
 Row = tuple[str, str, str]

@@ -12,7 +12,7 @@ Z_2^64, else the plan is refused. Nothing that passes `encode` can overflow.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,16 @@ CHECK_SLOTS = 4
 MAX_LENGTH = 1 << 30
 
 _BLOCK = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What a party contributes, as a client masks it; see `Client.contribute`."""
+
+    values: NDArray[np.floating[Any]] = field(repr=False)
+    weight: int
+    metrics: dict[str, float] = field(repr=False)
+    noise: NDArray[np.int64] | None = field(repr=False)
 
 
 @dataclass(frozen=True)

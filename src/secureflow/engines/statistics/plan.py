@@ -6,8 +6,6 @@ weight of each party is 1, and the noise is in the vector already.
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +16,7 @@ from secureflow.engines.secagg import Encoding, Plan
 from secureflow.engines.secagg.encoding import total_weight
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.statistics.layout import LIMIT, slots
-
-STAGE: Final = "statistics"
+from secureflow.engines.statistics.stage import STAGE
 
 
 def statistics_plan(spec: StatisticsSpec, job: str, spec_digest: str) -> Plan:

@@ -20,8 +20,9 @@ from secureflow.engines.run.sealed import Step
 from secureflow.engines.script import JSON, Script, Tell
 from secureflow.engines.statistics.answers import answers
 from secureflow.engines.statistics.disclosure import attacks, disclosure
-from secureflow.engines.statistics.plan import STAGE, statistics_plan
+from secureflow.engines.statistics.plan import statistics_plan
 from secureflow.engines.statistics.spending import spending
+from secureflow.engines.statistics.stage import STAGE
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.engines.preparation import federated_features
 from secureflow.engines.run.telling import Row, attack_rows, sight_rows, subtracting, sybils
 from secureflow.engines.script import JSON
 from secureflow.engines.training.private import noised_once
@@ -65,7 +64,7 @@ def _operator_sees(spec: TrainingSpec) -> str:
     if spec.privacy is not None:
         return _operator_sees_noised(spec, spec.privacy)
     figures = "sums of metrics"
-    if spec.features is not None and federated_features(spec.features):
+    if spec.features is not None and spec.features.federated:
         figures += " and of columns (moments)"
     if spec.masked:
         told = f"the total row count, {figures}, every round's model"

@@ -10,8 +10,7 @@ shown different ones mask under different contexts, and nothing opens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,9 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.privacy import METRIC_BITS
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.engines.preparation import federated_features
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import Encoding, Metric, Plan
-from secureflow.engines.secagg.encoding import mean_into, metric_sums
+from secureflow.engines.secagg.encoding import Contribution, mean_into, metric_sums
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.noising import (
@@ -44,8 +42,7 @@ NORM_TOLERANCE = 1e-4
 
 def masked_stages(spec: TrainingSpec) -> tuple[Stage, ...]:
     """Return the stages of the job, in their order."""
-    federated = spec.features is not None and bool(federated_features(spec.features))
-    return ("moments", "train", "evaluate") if federated else ("train", "evaluate")
+    return ("moments", "train", "evaluate") if spec.needs_moments else ("train", "evaluate")
 
 
 def masked_round(stage: str, number: int) -> int:
@@ -97,16 +94,6 @@ def _lattice_encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
         metrics=tuple(Metric(f"sum_{n}", 2.0**bits) for n in range(1, 1 + metrics)),
         noise_bound=noise_bound(spec, stage),
     )
-
-
-@dataclass(frozen=True)
-class Contribution:
-    """An update as a client masks it; see `secagg.Client.contribute`."""
-
-    values: NDArray[np.floating[Any]] = field(repr=False)
-    weight: int
-    metrics: dict[str, float] = field(repr=False)
-    noise: NDArray[np.int64] | None = field(repr=False)
 
 
 def masked_parts(

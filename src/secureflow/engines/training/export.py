@@ -22,7 +22,6 @@ from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.engines.preparation import (
     Moments,
     declared_moments,
-    federated_features,
     moments_from_sums,
 )
 from secureflow.kit.canonical import canonical_bytes, parse_json
@@ -151,7 +150,7 @@ class ModelFile:
     def moments(self) -> Moments:
         """The centre and scale of every numeric feature."""
         features, sums = self.features, self.card.get("moments")
-        if not federated_features(features):
+        if not features.federated:
             return declared_moments(features)
         if not isinstance(sums, list) or not all(type(v) in {int, float} for v in sums):
             raise _invalid("its card has no federated moments")

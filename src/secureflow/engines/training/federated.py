@@ -81,15 +81,10 @@ def initial_model_digest(spec: TrainingSpec) -> str:
     return tensor_digest(initial_state(spec))
 
 
-def needs_moments(spec: TrainingSpec) -> bool:
-    """Tell whether the spec standardises a column by federated moments."""
-    return spec.features is not None and any(f.scale == "federated" for f in spec.features.numeric)
-
-
 def _train(course: Course[TrainingSpec], initial: str) -> Script[int]:
     """Run moments and rounds; return the number of the last round."""
     run_round = run_masked_round if course.spec.masked else run_sealed_round
-    if needs_moments(course.spec):
+    if course.spec.needs_moments:
         release = yield from run_round(course, Step(0, "moments"), initial)
         course.moments = {"sums": release["sums"], "release": _public(release)}
     plan, best, stale, number = course.spec.plan, float("inf"), 0, 0

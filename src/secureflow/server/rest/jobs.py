@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
-from secureflow.application.jobs.jobs import Wanted
+from secureflow.application.jobs.kind import Wanted
 from secureflow.application.jobs.submission import Submission
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.domain.specs.base import Limits, Protection, Quantisation, dump

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from secureflow.application.jobs.jobs import STATISTICS, Wanted
+from secureflow.application.jobs.kind import Wanted
 from secureflow.application.jobs.submission import Submission
 from secureflow.domain.jobs import Job
 from secureflow.domain.noise import NoiseWish
@@ -47,7 +47,7 @@ class StatisticsRequest(Asked):
             "min_contributors": self.min_contributors,
         }
         datasets = tuple(self.datasets)
-        return Wanted(self.project, self.name, self.purpose, datasets, parts, kind=STATISTICS)
+        return Wanted(self.project, self.name, self.purpose, datasets, parts, kind="statistics")
 
 
 @router.post("", summary="Submit a statistics job", status_code=201)

@@ -25,8 +25,7 @@ from peers.statistics import (
 )
 
 from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.engines.statistics import TOO_FEW_ROWS, UNIT, answers, layout, slots
-from secureflow.engines.statistics.answers import noise_error
+from secureflow.engines.statistics.answers import TOO_FEW_ROWS, answers, noise_error
 from secureflow.engines.statistics.cells import (
     prefix_variances,
     response_prefix_variances,
@@ -34,6 +33,7 @@ from secureflow.engines.statistics.cells import (
     response_variances,
     tree_counts,
 )
+from secureflow.engines.statistics.layout import UNIT, layout, slots
 from secureflow.engines.statistics.rows import exact_sums
 
 KEY = b"k" * 32

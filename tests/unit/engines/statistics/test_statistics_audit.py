@@ -16,8 +16,8 @@ from secureflow.adapters.statistics import open_statistician
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.privacy.accounting import epsilon
 from secureflow.engines.privacy.audit import Counts, count, epsilon_lower_bound
-from secureflow.engines.statistics import charge, layout
-from secureflow.engines.statistics.layout import UNIT
+from secureflow.engines.statistics.charges import charge
+from secureflow.engines.statistics.layout import UNIT, layout
 
 TOWNS = [f"town-{number}" for number in range(4000)]
 HONEST = 3

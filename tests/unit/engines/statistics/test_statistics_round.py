@@ -27,19 +27,15 @@ from secureflow.domain.specs.base import dump
 from secureflow.engines.privacy.accounting import ORDERS, Mechanism, renyi, sum_gap
 from secureflow.engines.secagg import Aggregator, Client
 from secureflow.engines.secagg.recovery import unmask
-from secureflow.engines.statistics import (
-    LIMIT,
-    answers,
-    charge,
+from secureflow.engines.statistics.answers import answers, noise_error
+from secureflow.engines.statistics.charges import charge, released
+from secureflow.engines.statistics.layout import LIMIT, layout, slots
+from secureflow.engines.statistics.plan import (
     honest_shares,
-    layout,
     masked_values,
     opened_total,
-    released,
-    slots,
     statistics_plan,
 )
-from secureflow.engines.statistics.answers import noise_error
 from secureflow.kit.errors import SecureFlowError
 
 DIGEST = "ef" * 32

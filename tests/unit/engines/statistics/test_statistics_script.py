@@ -14,13 +14,8 @@ from secureflow.engines.ledger.notes import cosign
 from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import AGGREGATOR, effect_digest
 from secureflow.engines.secagg import Client, Opened, open_sum
-from secureflow.engines.statistics import (
-    UNIT,
-    masked_values,
-    opened_total,
-    slots,
-    statistics_plan,
-)
+from secureflow.engines.statistics.layout import UNIT, slots
+from secureflow.engines.statistics.plan import masked_values, opened_total, statistics_plan
 from secureflow.engines.statistics.script import federated_statistics
 from secureflow.kit.canonical import b64decode, b64encode, digest
 from secureflow.kit.errors import SecureFlowError

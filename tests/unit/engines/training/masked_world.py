@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 from doubles import MemoryArtifacts
 
+from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.ports.courier import Request
 from secureflow.application.running.aggregation import Aggregation
-from secureflow.enclave.masked import MaskedAccumulator
+from secureflow.enclave.folds import MaskedFold
 from secureflow.enclave.models import GlobalModel
 from secureflow.engines.closing import Certificate
+from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.ledger.notes import cosign
 from secureflow.engines.run.masked import model_binding
 from secureflow.engines.script import AGGREGATOR, Ask, Effect
@@ -88,7 +90,9 @@ class MaskedWorld(World):
     def __post_init__(self) -> None:
         self._disk = {p: _Party() for p in self.names(self.count)}
         self.artifacts, self.scratch = MemoryArtifacts(), Scratch()
-        self.aggregation = Aggregation(self.artifacts, self.scratch)
+        self.aggregation = Aggregation(
+            ENGINE_KINDS, JOB_KINDS.openings(self.artifacts), self.scratch
+        )
         self._planned = {(f.party, f.verb, f.nth): f for f in self.faults}
         self.visits: Counter[tuple[str, str]] = Counter()
         self.flights: list[tuple[str, tuple[str, ...]]] = []
@@ -247,7 +251,7 @@ class MaskedWorld(World):
 
     def _fresh_enclave(self) -> None:
         self.open, self.only, self.model = False, None, None
-        self.sums: dict[tuple[int, str], MaskedAccumulator] = {}
+        self.sums: dict[tuple[int, str], MaskedFold] = {}
         self.folded: dict[tuple[int, str], set[str]] = {}
         self.frozen: set[tuple[int, str]] = set()
         self.released: dict[tuple[int, str], dict[str, Any]] = {}
@@ -266,9 +270,9 @@ class MaskedWorld(World):
         if key in self.frozen:
             raise SecureFlowError("round_frozen", f"{party} comes too late")
         if key not in self.sums:
-            plan: Any = SimpleNamespace(spec=self.spec, job=JOB, digest=self.digest)
-            self.sums[key] = MaskedAccumulator(plan, stage)  # type: ignore[arg-type]
-        self.sums[key].fold(vector)
+            plan = masked_plan(self.spec, JOB, self.digest, stage)  # type: ignore[arg-type]
+            self.sums[key] = MaskedFold(self.spec, stage, plan)  # type: ignore[arg-type]
+        self.sums[key].add(vector)
         self.folded.setdefault(key, set()).add(party)
 
     def enclave_roll(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -288,12 +292,13 @@ class MaskedWorld(World):
         total, answer = self.sums[key], {"base": self.model.digest}
         total.open(masked_round(stage, number), opened)
         if stage == "train":
-            mean = total.advance(self.spec, self.model)
+            mean = total.advance(self.model, bytes)
+            assert mean is not None
             artifact = self.artifacts.keep(mean._mean.tobytes())
             answer["mean"] = {"artifact": artifact, "size": mean._mean.nbytes}
         digest = self.artifacts.keep(self.model.parameters.tobytes())
         release = Release(
-            JOB, self.digest, number, stage, survivors, digest, tuple(total.sums().tolist())
+            JOB, self.digest, number, stage, survivors, digest, tuple(total.sums(bytes))
         )  # fmt: skip
         answer |= {"artifact": digest, "size": self.model.size}
         self.released[key] = {**release.sign(self.log_key), **answer}

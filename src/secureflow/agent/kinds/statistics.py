@@ -9,19 +9,30 @@ was seen by nobody, and was charged before its rows were read (`paid_reading`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.agent.compute.columns import check_columns
+from secureflow.adapters.statistics import check_installed
+from secureflow.agent.compute.columns import check_bounds, check_categories, declared
 from secureflow.agent.job.context import AgentContext, Computing, reading
+from secureflow.agent.job.guards import check_no_model
 from secureflow.agent.job.reading import paid_reading
-from secureflow.agent.kinds.updates import Held
+from secureflow.agent.job.requests import MaskRequest, TrainRequest
+from secureflow.agent.kinds.kind import Contributing, Held, Start
+from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord, RoundRecord
+from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.engines.sealing import tensor_digest
-from secureflow.engines.statistics import LIMIT, STAGE, slots
+from secureflow.engines.run.kind import EngineKind
+from secureflow.engines.sealing import Manifest, tensor_digest
+from secureflow.engines.secagg import Plan
+from secureflow.engines.secagg.encoding import Contribution
+from secureflow.engines.statistics.kind import STATISTICS as ENGINE
+from secureflow.engines.statistics.layout import LIMIT, slots
+from secureflow.engines.statistics.plan import masked_values
+from secureflow.engines.statistics.stage import STAGE
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -45,25 +56,50 @@ class Tallies:
 
         Raises:
             SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`, those of
-                `check_columns`, `library_missing`; what is wrong with the file, naming a column.
+                `check_declared`, `library_missing`; what is wrong with the file, naming a column.
         """
         if job.job in self._prepared:
             return
         pinned = await self._context.unchanged(job, spec)
         if pinned is not None:
-            check_columns(spec, pinned.dataset)
+            check_declared(spec, pinned.dataset)
         await self._context.budgets.reserve(job, spec)
         dataset = None if pinned is None else pinned.dataset
         await self._computing.check(job.job, job.spec, dataset)
         self._prepared.add(job.job)
 
-    async def held(self, job: JobRecord, spec: StatisticsSpec, record: RoundRecord | None) -> Held:
+    def rows(self, job: str) -> int:
+        """Return 0: how many rows there are is told to nobody."""
+        del job
+        return 0
+
+    async def start(
+        self, job: JobRecord, spec: StatisticsSpec, request: TrainRequest | MaskRequest
+    ) -> Start:
+        """Refuse a model or moments: the job starts from its spec alone.
+
+        Raises:
+            SecureFlowError: `invalid_request`.
+        """
+        del spec
+        check_no_model(request)
+        return Start(job.digest)
+
+    async def held(
+        self,
+        job: JobRecord,
+        spec: StatisticsSpec,
+        request: TrainRequest | MaskRequest,
+        record: RoundRecord | None,
+        start: Start,
+    ) -> Held:
         """Return the recorded sums, or draw them if there is no record of the round yet.
 
         Raises:
             SecureFlowError: those of `prepare` and `paid_reading`; `state_unreadable` for a record
                 without its sums.
         """
+        del request, start
         if record is not None:
             kept = self._context.store.tally(job.job)
             if kept is None or tensor_digest(memoryview(kept)) != record.content:
@@ -82,11 +118,72 @@ class Tallies:
             vector = _checked(answer, slots(spec))
         return _held(vector, float(answer["seconds"]))
 
+    def keep(self, job: str, held: Held) -> None:
+        """Keep the sums: nobody can draw their noise again."""
+        self._context.store.keep_tally(job, bytes(held.plaintext))
+
+    def manifest(self, spec: StatisticsSpec, stage: str) -> Manifest:
+        """Refuse: sums leave masked, and no other way."""
+        raise AssertionError(spec.protection, stage)
+
+    def masked(self, plan: Plan, spec: StatisticsSpec, held: Held) -> Contribution:
+        """Return the sums as a client masks them."""
+        del plan, spec
+        return Contribution(masked_values(sums_of(held)), 1, {}, None)
+
+    def may_repeat(self, spec: StatisticsSpec) -> bool:
+        """There is one round."""
+        del spec
+        return True
+
     async def forget(self, job: str) -> None:
         """Drop the rows of a job that is over; the stored sums go with its record's end."""
         if job in self._prepared:
             self._prepared.discard(job)
             await self._computing.close(job)
+
+
+class StatisticsKind:
+    """`agent.kinds.kind.AgentKind`."""
+
+    engine: Final[EngineKind] = ENGINE
+
+    def check_columns(self, spec: StatisticsSpec, dataset: DatasetConfig) -> None:
+        """Refuse columns that do not fit; besides those of every kind, `library_missing`."""
+        check_declared(spec, dataset)
+
+    def contributing(
+        self, context: AgentContext, computing: Computing, files: ModelFiles
+    ) -> Contributing:
+        """Return what a party does for statistics."""
+        del files
+        return Tallies(context, computing)
+
+
+STATISTICS: Final = StatisticsKind()
+
+
+def check_declared(spec: StatisticsSpec, dataset: DatasetConfig) -> None:
+    """Refuse columns, bounds and contributions that do not fit what the owner declared.
+
+    Raises:
+        SecureFlowError: those of `check_bounds`; `unknown_category`, `library_missing`.
+    """
+    check_bounds(spec, dataset)
+    check_installed(spec.privacy.library)  # before a person is asked, not when rows are read
+    for asked in spec.columns:
+        column = declared(dataset, asked.column, {asked.type})
+        if asked.type == "category":
+            check_categories(dataset, column, asked.categories)
+    privacy = dataset.privacy
+    if privacy is not None and privacy.rows_per_person > spec.contributions:
+        raise SecureFlowError(
+            "bounds_too_narrow",
+            f"One {privacy.unit} of dataset {dataset.name!r} counts with up to "
+            f"{privacy.rows_per_person} rows; the job's noise hides {spec.contributions}.",
+            "The centre fills in `contributions` from the descriptions: publish the dataset again.",
+            {"dataset": dataset.name, "field": "contributions"},
+        )
 
 
 def sums_of(held: Held) -> NDArray[np.int64]:

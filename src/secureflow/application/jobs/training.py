@@ -6,12 +6,13 @@ here would be refused by an agent too, only later and after people were asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.application.access import missing
-from secureflow.application.jobs.pricing import Price, notes_on, with_noise
+from secureflow.application.jobs.kind import Drafted, Wanted
+from secureflow.application.jobs.models import ModelSums
+from secureflow.application.jobs.pricing import Price, notes_on, price, with_noise
 from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
@@ -20,15 +21,18 @@ from secureflow.application.jobs.rosters import (
     roster_lines,
     spare_parties,
 )
+from secureflow.application.ports.accountant import Accountant
+from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
+from secureflow.application.running.aggregation import Opening
 from secureflow.domain.bounds import interval, refusal
-from secureflow.domain.charter import Charter
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
-from secureflow.domain.specs.kinds import JobSpec
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.domain.specs.training_rules import check
+from secureflow.engines.run.kind import EngineKind
+from secureflow.engines.training.kind import TRAINING as ENGINE
 from secureflow.kit.errors import SecureFlowError
 
 OPTIONAL_PARTS: Final = frozenset(
@@ -47,53 +51,56 @@ OPTIONAL_PARTS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Drafted:
-    """A spec that passed every check, with what a dry run tells.
+class TrainingJobs:
+    """`application.jobs.kind.JobKind`."""
 
-    `charter` is the adopted one, which gave the roster its keys; `notes` are warnings for people.
-    """
+    engine: Final[EngineKind] = ENGINE
 
-    spec: JobSpec
-    digest: str
-    charter: Charter
-    notes: tuple[str, ...]
-    details: dict[str, Any] = field(default_factory=dict)
+    def opening(self, artifacts: Artifacts) -> Opening:
+        """Return what becomes of the job's masked sums: models."""
+        return ModelSums(artifacts)
+
+    async def draft(
+        self, work: UnitOfWork, wanted: Wanted, submitter: str, now: int, priced: Price | None
+    ) -> Drafted:
+        """Fill in the roster and check everything that the centre can check; see `draft`."""
+        return await draft(work, wanted, submitter, now, priced)
+
+    async def price(
+        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
+    ) -> Price | None:
+        """Return what the job costs; the wish alone tells."""
+        del draft
+        return await price(wanted.parts, accountant)
+
+
+TRAINING: Final = TrainingJobs()
 
 
 async def draft(
-    work: UnitOfWork,
-    *,
-    project: str,
-    submitter: str,
-    name: str,
-    purpose: str,
-    datasets: Sequence[str],
-    parties: Sequence[str] = (),
-    parts: Mapping[str, Any],
-    now: int,
-    priced: Price | None = None,
+    work: UnitOfWork, wanted: Wanted, submitter: str, now: int, priced: Price | None = None
 ) -> Drafted:
     """Fill in the roster and check everything that the centre can check.
 
-    `datasets` are ids, one per contributor; `parties` are members that a rehearsal names without
-    a dataset; `priced` is what the job costs, and fills in its noise.
+    The datasets are one of each contributor; `parties` are members that a rehearsal names without
+    one; `priced` is what the job costs, and fills in its noise.
 
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `unknown_category`,
             `column_not_granted`, `bounds_too_narrow`, `bounds_too_wide`, `bounds_undeclared`.
     """
+    parties, parts = wanted.parties, wanted.parts
     charter = await adopted_charter(work)
-    check_smallest([*datasets, *parties], parts)
-    chosen = await granted_datasets(work, project, datasets)
-    await _check_parties(work, project, parties)
+    check_smallest([*wanted.datasets, *parties], parts)
+    chosen = await granted_datasets(work, wanted.project, wanted.datasets)
+    await _check_parties(work, wanted.project, parties)
     spec = parse(
         TrainingSpec,
         {
-            "project": project,
-            "name": name,
-            "purpose": purpose,
+            "project": wanted.project,
+            "name": wanted.name,
+            "purpose": wanted.purpose,
             "submitter": submitter,
             "roster": list(roster_lines({**dict.fromkeys(parties), **chosen}, charter.keys)),
             **{k: part for k, part in with_noise(parts, priced).items() if part is not None},

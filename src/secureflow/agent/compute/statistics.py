@@ -1,0 +1,65 @@
+"""In the worker: what a statistics job reads, and that it answers noised sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.agent.compute.kind import Prepared, Step
+from secureflow.domain.schemas import DatasetConfig, with_person
+from secureflow.domain.specs.kind import SpecKind
+from secureflow.domain.specs.kinds import STATISTICS as SPEC
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:  # NumPy loads with the first job
+    from numpy.typing import NDArray
+
+
+class StatisticsWorker:
+    """`agent.compute.kind.WorkerKind`."""
+
+    spec: Final[SpecKind] = SPEC
+
+    def __init__(self) -> None:
+        self.steps: Mapping[str, Step] = {"statistics": _noised_sums}
+
+    def check(
+        self, job: str, spec: StatisticsSpec, config: DatasetConfig | None, limits: SourceLimits
+    ) -> None:
+        """Refuse columns that the file does not have, and a library that is not here.
+
+        Raises:
+            SecureFlowError: `dataset_unknown`, `library_missing`, those of `DataSource.check`.
+        """
+        from secureflow.adapters.statistics import open_statistician
+        from secureflow.agent.compute.counting import columns_read
+
+        declared = _declared(job, config)
+        source = open_source(with_person(declared), limits, tolerant=True)
+        source.check(columns_read(spec, declared))
+        open_statistician(spec.privacy.library)
+
+    def prepare(
+        self, job: str, spec: StatisticsSpec, config: DatasetConfig | None, limits: SourceLimits
+    ) -> Prepared:
+        """Read the rows; how many there are is told to nobody, and nothing here needs it."""
+        from secureflow.agent.compute.counting import Counting
+
+        return Prepared(Counting(job, spec, _declared(job, config), limits))
+
+
+def _declared(job: str, config: DatasetConfig | None) -> DatasetConfig:
+    if config is None:
+        raise SecureFlowError("dataset_unknown", f"The statistics job {job} has no dataset.")
+    return config
+
+
+def _noised_sums(counting: Any) -> NDArray[Any]:
+    """Return the noised sums of a statistics job."""
+    sums: NDArray[Any] = counting.noised_sums()
+    return sums
+
+
+STATISTICS: Final = StatisticsWorker()

@@ -1,0 +1,11 @@
+"""The kinds of job that SecureFlow has, as an agent knows them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secureflow.agent.kinds.kind import AgentKinds
+from secureflow.agent.kinds.statistics import STATISTICS
+from secureflow.agent.kinds.training import TRAINING
+
+AGENT_KINDS: Final = AgentKinds(TRAINING, STATISTICS)

@@ -1,0 +1,125 @@
+"""Training, as an agent knows it."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import numpy as np
+
+from secureflow.agent.job.context import AgentContext, Computing
+from secureflow.agent.job.guards import check_model
+from secureflow.agent.job.requests import MaskRequest, TrainRequest
+from secureflow.agent.kinds.features import check_features
+from secureflow.agent.kinds.kind import Contributing, Held, Start
+from secureflow.agent.kinds.modelfiles import ModelFiles
+from secureflow.agent.kinds.moments import check_masked_moments, check_moments
+from secureflow.agent.kinds.steps import Steps
+from secureflow.agent.kinds.updates import Updates
+from secureflow.agent.record.records import JobRecord, RoundRecord
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.run.kind import EngineKind
+from secureflow.engines.sealing import Manifest, update_manifest
+from secureflow.engines.secagg import Plan
+from secureflow.engines.secagg.encoding import Contribution
+from secureflow.engines.training.encodings import masked_parts
+from secureflow.engines.training.kind import TRAINING as ENGINE
+from secureflow.engines.training.models import Stage, update_layout
+from secureflow.engines.training.private import noise_shared
+
+
+class Training:
+    """`agent.kinds.kind.Contributing`: updates from verified models.
+
+    Args:
+        context: the party.
+        computing: local training.
+        files: models and updates on disk.
+    """
+
+    def __init__(self, context: AgentContext, computing: Computing, files: ModelFiles) -> None:
+        self._context = context
+        self._updates = Updates(context, computing, files)
+        self._steps = Steps(context, files)
+
+    async def prepare(self, job: JobRecord, spec: TrainingSpec) -> None:
+        """Reserve the budget; see `Updates.prepare`."""
+        await self._updates.prepare(job, spec)
+
+    def rows(self, job: str) -> int:
+        """Return the rows behind the job's updates, once it is prepared; 0 under DP."""
+        return self._updates.rows(job)
+
+    async def start(
+        self, job: JobRecord, spec: TrainingSpec, request: TrainRequest | MaskRequest
+    ) -> Start:
+        """Return the verified model to start from, and moments.
+
+        An enclave's release vouches for a model; under masks this party computes it itself, from
+        the published means.
+        """
+        initial = await self._updates.initial_digest(job, spec)
+        admissions = self._context.store.admissions(job.job)
+        if isinstance(request, TrainRequest):
+            model = check_model(request, initial, admissions)
+            return Start(model, check_moments(request, spec, initial, admissions))
+        target = initial if request.model is None else request.model.digest
+        moments = check_masked_moments(request, spec, initial, admissions)
+        await self._steps.reach(job, spec, target, initial, request.steps)
+        return Start(target, moments)
+
+    async def held(
+        self,
+        job: JobRecord,
+        spec: TrainingSpec,
+        request: TrainRequest | MaskRequest,
+        record: RoundRecord | None,
+        start: Start,
+    ) -> Held:
+        """Return the update of a round: from memory, or computed (again) bit by bit."""
+        if record is None:
+            return await self._updates.compute(job, spec, request, start.model, start.moments)
+        return await self._updates.again(job, spec, request, record, start.moments)
+
+    def keep(self, job: str, held: Held) -> None:
+        """Keep nothing: an update is made again from the job's secret."""
+
+    def manifest(self, spec: TrainingSpec, stage: str) -> Manifest:
+        """Return how an update is laid out: parameters, then sums."""
+        layout = update_layout(spec, cast("Stage", stage))
+        return update_manifest(layout.parameters, layout.sums)
+
+    def masked(self, plan: Plan, spec: TrainingSpec, held: Held) -> Contribution:
+        """Return the update's parameters and sums as a client masks them."""
+        stage = cast("Stage", held.stage)
+        size = 4 * update_layout(spec, stage).parameters
+        parameters = np.frombuffer(held.plaintext[:size], "<f4") if size else np.zeros(0, "<f4")
+        sums = np.frombuffer(held.plaintext[size:], "<f8")
+        return masked_parts(spec, stage, plan, parameters, sums)
+
+    def may_repeat(self, spec: TrainingSpec) -> bool:
+        """Training may come to rest; shared noise moves every model on."""
+        return not noise_shared(spec)
+
+    async def forget(self, job: str) -> None:
+        """Drop updates, models and rows."""
+        await self._updates.forget(job)
+
+
+class TrainingKind:
+    """`agent.kinds.kind.AgentKind`."""
+
+    engine: Final[EngineKind] = ENGINE
+
+    def check_columns(self, spec: TrainingSpec, dataset: DatasetConfig) -> None:
+        """Refuse columns that do not fit; besides those of every kind, `malformed_label`."""
+        check_features(spec, dataset)
+
+    def contributing(
+        self, context: AgentContext, computing: Computing, files: ModelFiles
+    ) -> Contributing:
+        """Return what a party does for training."""
+        return Training(context, computing, files)
+
+
+TRAINING: Final = TrainingKind()

@@ -1,0 +1,138 @@
+"""What the application knows of a kind of job: how a wish becomes a spec, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from secureflow.application.ports.accountant import Accountant
+from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.ports.storage import UnitOfWork
+from secureflow.application.running.aggregation import Opening
+from secureflow.domain.charter import Charter
+from secureflow.domain.specs.base import JobSpec
+from secureflow.engines.run.kind import EngineKind, EngineKinds
+from secureflow.kit.errors import SecureFlowError
+
+JSON = Any
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a data scientist asks for. Every part is checked when the spec is drafted.
+
+    `parts` are those of a kind's spec that a person chooses; `parties` are members that a job
+    without data names without a dataset.
+    """
+
+    project: str
+    name: str
+    purpose: str
+    datasets: tuple[str, ...]
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    parties: tuple[str, ...] = ()
+    kind: str = "training"
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A spec that passed every check, with what a dry run tells.
+
+    `charter` is the adopted one, which gave the roster its keys; `notes` are warnings for people.
+    """
+
+    spec: JobSpec
+    digest: str
+    charter: Charter
+    notes: tuple[str, ...]
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Cost(Protocol):
+    """What a job costs, of whatever kind."""
+
+    @property
+    def answer(self) -> Mapping[str, Any]:
+        """The accountant's answer."""
+
+
+class JobKind(Protocol):
+    """One kind of job."""
+
+    @property
+    def engine(self) -> EngineKind:
+        """What the engines know of it."""
+
+    def opening(self, artifacts: Artifacts) -> Opening:
+        """Return what becomes of its masked sums at the centre.
+
+        `artifacts` is where what a round releases is stored.
+        """
+
+    async def draft(
+        self, work: UnitOfWork, wanted: Wanted, submitter: str, now: int, priced: Any
+    ) -> Drafted:
+        """Fill in the roster and check everything that the centre can check.
+
+        Args:
+            work: an open unit of work.
+            wanted: the wish.
+            submitter: who asks.
+            now: unix seconds.
+            priced: what `price` returned, whose noise is filled in; None before.
+
+        Raises:
+            SecureFlowError: whatever an agent would refuse too, only later.
+        """
+
+    async def price(
+        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
+    ) -> Cost | None:
+        """Return what the job costs, in seconds; None without differential privacy.
+
+        Args:
+            wanted: the wish.
+            accountant: says what noise costs.
+            draft: drafts the wish without a price, in a unit of work of its own.
+        """
+
+
+class JobKinds(Mapping[str, JobKind]):
+    """A table of kinds by their names."""
+
+    def __init__(self, *kinds: JobKind) -> None:
+        self._kinds = {kind.engine.spec.name: kind for kind in kinds}
+        self.engines = EngineKinds(*(kind.engine for kind in kinds))
+
+    def __getitem__(self, name: str) -> JobKind:
+        """Return a kind by its name."""
+        return self._kinds[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        """Return how many kinds there are."""
+        return len(self._kinds)
+
+    def openings(self, artifacts: Artifacts) -> dict[str, Opening]:
+        """Return what becomes of each kind's masked sums."""
+        return {name: kind.opening(artifacts) for name, kind in self._kinds.items()}
+
+    def asked(self, wanted: Wanted) -> JobKind:
+        """Return the kind of a wish.
+
+        Raises:
+            SecureFlowError: `invalid_spec` for one that there is not.
+        """
+        kind = self._kinds.get(wanted.kind)
+        if kind is None:
+            raise SecureFlowError(
+                "invalid_spec",
+                f"The spec is not valid: kind: {wanted.kind[:40]!r} is no kind of job.",
+                f"Kinds are: {', '.join(self._kinds)}.",
+                {"fields": [{"field": "kind", "problem": "unknown"}]},
+            )
+        return kind

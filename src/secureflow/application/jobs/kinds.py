@@ -1,0 +1,11 @@
+"""The kinds of job that SecureFlow has, as the application knows them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secureflow.application.jobs.kind import JobKinds
+from secureflow.application.jobs.statistics import STATISTICS
+from secureflow.application.jobs.training import TRAINING
+
+JOB_KINDS: Final = JobKinds(TRAINING, STATISTICS)

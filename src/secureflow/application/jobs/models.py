@@ -1,0 +1,111 @@
+"""What becomes of a training job's masked sums: mean, next model, and the sums beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.running.aggregation import OpenedSum
+from secureflow.domain.specs.training import TrainingSpec
+
+JSON = Any
+_CHUNK = 1 << 20
+
+
+class ModelSums:
+    """`application.running.aggregation.Opening`: keeps a job's newest model, and stores all.
+
+    Args:
+        artifacts: where models and published means go.
+    """
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._artifacts = artifacts
+        self._models: dict[str, tuple[str, Any]] = {}
+
+    async def release(self, opened: OpenedSum) -> dict[str, JSON]:
+        """Return the sums, the model and, after a round of training, the mean that leads to it.
+
+        Raises:
+            SecureFlowError: `model_inconsistent`, `model_not_finite`.
+        """
+        from secureflow.engines.training.encodings import opened_sums
+
+        body, stage = opened.body, opened.body["stage"]
+        sums = opened_sums(opened.spec, stage, opened.plan, opened.total, opened.weight)
+        answer: dict[str, JSON] = {"model": body["base"]}
+        if stage == "train":
+            answer = await self._advance(opened)
+        return _released(body, opened.survivors, answer, sums)
+
+    def forget(self, job: str) -> None:
+        """Forget a job's model."""
+        self._models.pop(job, None)
+
+    async def _advance(self, opened: OpenedSum) -> dict[str, JSON]:
+        """Publish the mean, and the model that every agent computes from it too."""
+        import numpy as np
+
+        from secureflow.engines.training.encodings import apply_mean
+
+        body, spec = opened.body, opened.spec
+        model = await self._model(body, spec)
+        mean = np.empty(spec.parameters, np.float32)
+        digest, mean_digest = await asyncio.to_thread(
+            apply_mean, spec, opened.plan, opened.total, opened.weight, model, mean
+        )
+        await self._store(mean, mean_digest)
+        await self._store(model, digest)
+        self._models[body["job"]] = (digest, model)
+        return {
+            "base": body["base"],
+            "model": digest,
+            "artifact": digest,
+            "size": model.nbytes,
+            "mean": {"artifact": mean_digest, "size": mean.nbytes},
+        }
+
+    async def _model(self, body: Mapping[str, JSON], spec: TrainingSpec) -> Any:
+        """Return the model that the round started from: kept, initial, or from the blobs."""
+        import numpy as np
+
+        from secureflow.engines.training.models import initial_state
+
+        digest, model = self._models.pop(body["job"], ("", None))
+        if digest == body["base"]:
+            return model
+        if body["model"] is None:
+            return await asyncio.to_thread(initial_state, spec)
+        model = np.empty(spec.parameters, np.float32)
+        view, at = model.data.cast("B"), 0
+        async for chunk in await self._artifacts.open(body["base"]):
+            view[at : at + len(chunk)] = chunk
+            at += len(chunk)
+        return model
+
+    async def _store(self, array: Any, digest: str) -> None:
+        view = memoryview(array).cast("B")
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for start in range(0, len(view), _CHUNK):
+                yield bytes(view[start : start + _CHUNK])
+
+        await self._artifacts.put(chunks(), limit=len(view), expect=digest)
+
+
+def _released(
+    body: Mapping[str, JSON],
+    survivors: tuple[str, ...],
+    answer: dict[str, JSON],
+    sums: Sequence[float],
+) -> dict[str, JSON]:
+    """Return what a training round releases, with the digest that the ledger holds."""
+    from secureflow.engines.sealing import Release
+
+    release = Release(
+        body["job"], body["digest"], body["round"], body["stage"], survivors,
+        answer["model"], tuple(sums),
+    )  # fmt: skip
+    return {"sums": list(release.sums), "sums_digest": release.sums_digest, **answer}

@@ -1,0 +1,96 @@
+"""The kinds of job, as a person reads of them before deciding about data."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+from secureflow.cli.foreign import plain
+from secureflow.cli.texts import t
+from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.run.kind import EngineKind, EngineKinds
+from secureflow.engines.statistics.kind import STATISTICS
+from secureflow.engines.training.kind import TRAINING
+
+
+class CliKind(Protocol):
+    """One kind of job. A `spec` is always one of this kind."""
+
+    @property
+    def engine(self) -> EngineKind:
+        """What the engines know of it."""
+
+    def task(self, spec: Any) -> str:
+        """Return in a few words what is computed."""
+
+    def leaves(self, spec: Any) -> str:
+        """Return what leaves the organisation, and in what form."""
+
+
+class TrainingText:
+    """`CliKind`."""
+
+    engine: Final[EngineKind] = TRAINING
+
+    def task(self, spec: TrainingSpec) -> str:
+        """Return family and rounds."""
+        family, rounds = spec.model.family, spec.plan.rounds
+        return t("training of {family}, {rounds} rounds", family=family, rounds=rounds)
+
+    def leaves(self, spec: TrainingSpec) -> str:
+        """Return the size of an update, and how it is protected."""
+        size = {"count": f"{spec.parameters:,}"}
+        if not spec.masked:
+            return t(
+                "a round, an update of {count} numbers, sealed; only the sum leaves the enclave",
+                **size,
+            )
+        if not spec.sealed:
+            return t(
+                "a round, an update of {count} numbers, masked; only the sum can be opened", **size
+            )
+        return t(
+            "a round, an update of {count} numbers, masked and sealed; only the sum can be opened",
+            **size,
+        )
+
+
+class StatisticsText:
+    """`CliKind`."""
+
+    engine: Final[EngineKind] = STATISTICS
+
+    def task(self, spec: StatisticsSpec) -> str:
+        """Return the queries."""
+        asked_for = ", ".join(
+            f"{query.measure} {plain(query.column or '')}".rstrip()
+            + (f" / {plain(query.by)}" if query.by else "")
+            for query in spec.queries
+        )
+        return t("statistics: {queries}", queries=asked_for)
+
+    def leaves(self, spec: StatisticsSpec) -> str:
+        """Return that sums leave masked."""
+        del spec
+        return t("noised sums of each query, masked; only their total can be opened")
+
+
+class CliKinds:
+    """A table of kinds by their names."""
+
+    def __init__(self, *kinds: CliKind) -> None:
+        self._kinds = {kind.engine.spec.name: kind for kind in kinds}
+        self._engines = EngineKinds(*(kind.engine for kind in kinds))
+
+    def read(self, spec: Any) -> tuple[CliKind, JobSpec]:
+        """Return a stored spec, and its kind.
+
+        Raises:
+            SecureFlowError: `invalid_spec`.
+        """
+        parsed = self._engines.specs.parse(spec, stored=True)
+        return self._kinds[parsed.kind], parsed
+
+
+CLI_KINDS: Final = CliKinds(TrainingText(), StatisticsText())

@@ -1,0 +1,72 @@
+"""The kinds of job, as the domain knows them: the class of a kind's spec, and its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from secureflow.domain.specs.base import JobSpec, parse
+from secureflow.kit.errors import SecureFlowError
+
+FIRST = "training"
+"""The kind of a spec that names none, as the first ones did."""
+
+
+@dataclass(frozen=True)
+class SpecKind:
+    """What the domain knows of a kind of job.
+
+    Args:
+        name: what a spec of it says in `kind`.
+        spec: the class of its spec.
+        check: refuses contradictions that single fields cannot show (`contradictory_spec`).
+    """
+
+    name: str
+    spec: type[JobSpec]
+    check: Callable[[Any], None]
+
+
+class SpecKinds(Mapping[str, SpecKind]):
+    """A table of kinds: one parser and one check for all of them."""
+
+    def __init__(self, *kinds: SpecKind) -> None:
+        self._kinds = {kind.name: kind for kind in kinds}
+
+    def __getitem__(self, name: str) -> SpecKind:
+        """Return a kind by its name."""
+        return self._kinds[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        """Return how many kinds there are."""
+        return len(self._kinds)
+
+    def parse(self, value: Any, *, stored: bool = False) -> JobSpec:
+        """Build a spec from foreign (or `stored`) JSON; `kind` says which.
+
+        Raises:
+            SecureFlowError: `invalid_spec`.
+        """
+        name = value.get("kind", FIRST) if isinstance(value, dict) else FIRST
+        kind = self._kinds.get(name) if isinstance(name, str) else None
+        if kind is None:
+            raise SecureFlowError(
+                "invalid_spec",
+                f"The spec is not valid: kind: {str(name)[:40]!r} is no kind of job.",
+                f"Kinds are: {', '.join(self._kinds)}.",
+                {"fields": [{"field": "kind", "problem": "unknown"}]},
+            )
+        return parse(kind.spec, value, stored=stored)
+
+    def check(self, spec: JobSpec) -> None:
+        """Refuse contradictions that single fields cannot show.
+
+        Raises:
+            SecureFlowError: `contradictory_spec` naming the field and the reason.
+        """
+        self._kinds[spec.kind].check(spec)

@@ -1,0 +1,67 @@
+"""What the enclave knows of a kind of job: how contributions are laid out and added up.
+
+Only kinds in which an enclave takes part are in its table; a job of another one opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.enclave.folds import Fold
+from secureflow.engines.run.kind import EngineKind, EngineKinds
+from secureflow.engines.sealing import Manifest
+from secureflow.engines.secagg import Plan
+
+
+class EnclaveKind(Protocol):
+    """One kind of job. A `spec` is always one of this kind, checked.
+
+    `plan` is that of a stage's masked sums, None where contributions are not masked.
+    """
+
+    @property
+    def engine(self) -> EngineKind:
+        """What the engines know of it."""
+
+    def manifest(self, spec: Any, stage: str, plan: Plan | None) -> Manifest:
+        """Return how a contribution to a stage is laid out."""
+
+    def fold(self, spec: Any, stage: str, plan: Plan | None) -> Fold:
+        """Return an empty sum of a stage's contributions."""
+
+    def starts_from(self, spec: Any) -> str:
+        """Return the digest of another job's model that this one starts from; empty for none."""
+
+    def initial(self, spec: Any) -> NDArray[np.float32]:
+        """Return the model before the first round, float32, shape `(spec.parameters,)`."""
+
+    def puts_out(self, spec: Any, stage: str, number: int) -> str:
+        """Return who gets the model of a step that was released.
+
+        Returns:
+            `all` (the operator too), `agents`, or empty for nobody.
+        """
+
+
+class EnclaveKinds(Mapping[str, EnclaveKind]):
+    """A table of kinds by their names."""
+
+    def __init__(self, *kinds: EnclaveKind) -> None:
+        self._kinds = {kind.engine.spec.name: kind for kind in kinds}
+        self.engines = EngineKinds(*(kind.engine for kind in kinds))
+
+    def __getitem__(self, name: str) -> EnclaveKind:
+        """Return a kind by its name."""
+        return self._kinds[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        """Return how many kinds there are."""
+        return len(self._kinds)

@@ -1,0 +1,10 @@
+"""The kinds of job that SecureFlow has in which an enclave takes part."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secureflow.enclave.kind import EnclaveKinds
+from secureflow.enclave.training import TRAINING
+
+ENCLAVE_KINDS: Final = EnclaveKinds(TRAINING)

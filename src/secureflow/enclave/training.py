@@ -1,0 +1,51 @@
+"""Training, as the enclave knows it."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.enclave.folds import Fold, training_fold, training_manifest
+from secureflow.engines.run.kind import EngineKind
+from secureflow.engines.sealing import Manifest
+from secureflow.engines.secagg import Plan
+from secureflow.engines.training.kind import TRAINING as ENGINE
+from secureflow.engines.training.models import Stage, initial_state
+
+
+class TrainingKind:
+    """`enclave.kind.EnclaveKind`."""
+
+    engine: Final[EngineKind] = ENGINE
+
+    def manifest(self, spec: TrainingSpec, stage: str, plan: Plan | None) -> Manifest:
+        """Return how an update, or a masked vector, is laid out."""
+        return training_manifest(spec, cast("Stage", stage), plan)
+
+    def fold(self, spec: TrainingSpec, stage: str, plan: Plan | None) -> Fold:
+        """Return the mean, the noised sum, or the masked one."""
+        return training_fold(spec, cast("Stage", stage), plan)
+
+    def starts_from(self, spec: TrainingSpec) -> str:
+        """Return the model of a resumed job."""
+        return spec.resume.model if spec.resume else ""
+
+    def initial(self, spec: TrainingSpec) -> NDArray[np.float32]:
+        """Return the parameters before the first round."""
+        return initial_state(spec)
+
+    def puts_out(self, spec: TrainingSpec, stage: str, number: int) -> str:
+        """Return who gets the model.
+
+        The plan's output is open to the operator; an early stop shows only when it is evaluated.
+        """
+        agents_only = spec.release.intermediate == "agents"
+        if stage == "train":
+            return "agents" if agents_only and number != spec.plan.rounds else "all"
+        return "all" if stage == "evaluate" and agents_only else ""
+
+
+TRAINING: Final = TrainingKind()

@@ -1,0 +1,11 @@
+"""The kinds of job that SecureFlow has, as the engines know them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secureflow.engines.run.kind import EngineKinds
+from secureflow.engines.statistics.kind import STATISTICS
+from secureflow.engines.training.kind import TRAINING
+
+ENGINE_KINDS: Final = EngineKinds(TRAINING, STATISTICS)

@@ -1,1 +1,0 @@
-"""What the engines know of every kind of job."""

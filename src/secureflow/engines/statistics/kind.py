@@ -1,0 +1,91 @@
+"""Statistics, as the engines know them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from secureflow.domain.specs.kind import SpecKind
+from secureflow.domain.specs.kinds import STATISTICS as SPEC
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.engines.run.kind import Rows
+from secureflow.engines.script import JSON, Script
+from secureflow.engines.statistics.stage import STAGE
+
+if TYPE_CHECKING:
+    from secureflow.engines.privacy.accounting import Charge
+    from secureflow.engines.run.run import JobContext
+    from secureflow.engines.secagg import Plan
+
+
+class StatisticsKind:
+    """`engines.run.kind.EngineKind`."""
+
+    spec: Final[SpecKind] = SPEC
+    scripts: Final = frozenset({"statistics/2"})
+    retired: Final = frozenset({"statistics/1"})
+    stages: Final = (STAGE,)
+    contributing: Final = STAGE
+
+    def script(self, version: str, context: JobContext[StatisticsSpec]) -> Script[dict[str, JSON]]:
+        """Return a fresh script."""
+        from secureflow.engines.statistics.script import federated_statistics
+
+        del version
+        return federated_statistics(context)
+
+    def rounds_of(self, spec: StatisticsSpec, stage: str) -> range:
+        """Return the numbers of a stage's rounds: all sums are opened at once."""
+        del spec
+        return range(1, 2) if stage == STAGE else range(0)
+
+    def masked_stages(self, spec: StatisticsSpec) -> tuple[str, ...]:
+        """Return the one stage."""
+        del spec
+        return self.stages
+
+    def masked_plan(self, spec: StatisticsSpec, job: str, spec_digest: str, stage: str) -> Plan:
+        """Return the plan of the job's one masked sum."""
+        from secureflow.engines.statistics.plan import statistics_plan
+
+        del stage
+        return statistics_plan(spec, job, spec_digest)
+
+    def session_round(self, stage: str, number: int) -> int:
+        """Return a round's number within its stage's masked session, from 0."""
+        del stage
+        return number - 1
+
+    def charge(
+        self, spec: StatisticsSpec, made: int | None = None, *, evaluated: bool = False
+    ) -> Charge:
+        """Return what the job costs; nothing before its rows were read."""
+        from secureflow.engines.statistics.charges import charge
+
+        del evaluated
+        return () if made == 0 else charge(spec)
+
+    def disclosure(self, spec: StatisticsSpec, tee: str) -> Rows:
+        """Return who sees what; no enclave takes part."""
+        from secureflow.engines.statistics.disclosure import disclosure
+
+        del tee
+        return disclosure(spec)
+
+    def explanation(
+        self,
+        spec: StatisticsSpec,
+        *,
+        tee: str,
+        accounting: Mapping[str, JSON] | None,
+        rounds: Rows,
+        dropouts: Rows,
+    ) -> dict[str, JSON]:
+        """Return who could see what, what it cost, which attacks are stopped, who dropped out."""
+        from secureflow.engines.statistics.explanation import explanation
+
+        del tee
+        return explanation(spec, accounting=accounting, rounds=rounds, dropouts=dropouts)
+
+
+STATISTICS: Final = StatisticsKind()

@@ -1,0 +1,7 @@
+"""The one stage of a statistics job."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STAGE: Final = "statistics"
