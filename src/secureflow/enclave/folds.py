@@ -94,7 +94,7 @@ class MeanFold:
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
         """Add the weighted mean to the model."""
         del seed
-        model.advance(self._sum)
+        model.move(self._spec, self._sum.mean())
         return None
 
     def sums(self, seed: Seed) -> list[float]:
@@ -127,7 +127,10 @@ class NoisedFold(MeanFold):
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
         """Go on from the noised sum: the exact one leaves no trace."""
-        model.advance_noised(self._spec, self._sum, seed())
+        if not self._sum.count:
+            raise SecureFlowError("nothing_folded", "No update was folded into this round.")
+        exact = self._sum.fixed >> self._sum.exponent
+        model.move(self._spec, exact + noise_of(self._spec, "train", seed()))
         return None
 
     def sums(self, seed: Seed) -> list[float]:

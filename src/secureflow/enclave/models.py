@@ -23,7 +23,6 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import (
     CHUNK,
     TAG,
-    FixedPointAccumulator,
     chunk_count,
     decrypt_stream,
     encrypt_stream,
@@ -31,7 +30,7 @@ from secureflow.engines.sealing import (
     seal_key,
     tensor_digest,
 )
-from secureflow.engines.training.noising import next_state, noise_of
+from secureflow.engines.training.strategies import Blocks, next_state
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.tenancy import scratch, temporary
@@ -73,27 +72,13 @@ class GlobalModel:
         """Raw bytes."""
         return self.parameters.nbytes
 
-    def advance(self, accumulator: FixedPointAccumulator) -> None:
-        """Add the weighted mean of the folded updates.
+    def move(self, spec: TrainingSpec, release: Blocks) -> None:
+        """Go on from what a round releases.
 
         Raises:
             SecureFlowError: `model_not_finite`; the model is unusable then.
         """
-        accumulator.mean_into(self.parameters)
-        self.digest = tensor_digest(self.parameters)
-
-    def advance_noised(
-        self, spec: TrainingSpec, accumulator: FixedPointAccumulator, seed: bytes
-    ) -> None:
-        """Go on from the noised sum of the folded updates: the exact one leaves no trace.
-
-        Raises:
-            SecureFlowError: `nothing_folded`, `model_not_finite`; the model is as before then.
-        """
-        if not accumulator.count:
-            raise SecureFlowError("nothing_folded", "No update was folded into this round.")
-        total = (accumulator.fixed >> accumulator.exponent) + noise_of(spec, "train", seed)
-        self.parameters = next_state(spec, self.parameters, total.astype(np.float64))
+        next_state(spec, self.parameters, release, self.parameters)
         self.digest = tensor_digest(self.parameters)
 
     async def store_open(self, blobs: Blobs) -> dict[str, JSON]:

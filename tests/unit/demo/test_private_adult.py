@@ -31,7 +31,7 @@ from secureflow.engines.preparation import (
 )
 from secureflow.engines.privacy import epsilon
 from secureflow.engines.training.logistic import LogisticRegression
-from secureflow.engines.training.noising import joint_seed, next_state, noise_of, split_sums
+from secureflow.engines.training.noising import joint_seed, noise_of, noised_state, split_sums
 from secureflow.engines.training.private import charge, private_delta, private_sums
 from secureflow.kit.crypto import SigningKey
 
@@ -103,5 +103,5 @@ def dp_sgd(silos: list[dict[str, np.ndarray]], placed: Any, protection: str) -> 
         drawn = own.values() if placed == "shared" else [joint_seed(own, round=number)]
         parts = [delta.astype(np.int64) for delta in deltas]
         total = np.sum([*parts, *(noise_of(job, "train", seed) for seed in drawn)], axis=0)
-        model = next_state(job, model, total.astype(np.float64))
+        model = noised_state(job, model, total.astype(np.float64))
     return accuracy(model, design_matrix(features, moments, test_set())), epsilon(charge(job), 1e-5)

@@ -14,6 +14,7 @@ import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from blake3 import blake3
@@ -35,8 +36,7 @@ from secureflow.engines.sealing import (
 from secureflow.engines.sealing.stream import CHUNK
 from secureflow.engines.training.encodings import check_mean
 from secureflow.engines.training.models import initial_state
-from secureflow.engines.training.noising import next_state
-from secureflow.engines.training.private import noise_shared
+from secureflow.engines.training.strategies import next_state
 from secureflow.kit.disk import Place, preallocate, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
@@ -44,7 +44,6 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.whole import flush_directory
 
 _FLOAT32 = 4
-_BLOCK = 1 << 18
 
 _log = get_logger(__name__)
 
@@ -243,8 +242,10 @@ def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: st
         raise other_model(digest)
     check_mean(spec, update)
     part = path.with_suffix(".part")
-    shared = noise_shared(spec)
-    found = _noised(spec, base, update, part) if shared else _sum(base, update, part)
+    with base.open("rb", 0) as source, part.open("wb") as file:
+        written = _Written(file)
+        next_state(spec, _Read(source), update, written)
+    found = written.digest
     mean.unlink()
     if found != digest:
         part.unlink()
@@ -262,24 +263,33 @@ def _rest_on(base: Path) -> None:
     _keep_only(base)
 
 
-def _sum(base: Path, update: NDArray[np.float32], part: Path) -> str:
-    """Write base + update, block by block; return its hex BLAKE3."""
-    hasher = blake3()
-    with base.open("rb", 0) as source, part.open("wb", 0) as target:
-        for start in range(0, update.size, _BLOCK):
-            block = update[start : start + _BLOCK]
-            np.add(np.fromfile(source, "<f4", block.size), block, out=block)
-            data = block.data.cast("B")
-            hasher.update(data)
-            target.write(data)
-    return hasher.hexdigest()
+class _Read:
+    """The float32 values of a file, read in order."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def __getitem__(self, part: slice) -> NDArray[np.float32]:
+        count = -1 if part.stop is None else part.stop - (part.start or 0)
+        return np.fromfile(self._file, "<f4", count)
 
 
-def _noised(spec: TrainingSpec, base: Path, total: NDArray[np.float32], part: Path) -> str:
-    """Write the state that follows from a noised sum; return its hex BLAKE3."""
-    state = next_state(spec, np.fromfile(base, "<f4"), total.astype(np.float64))
-    part.write_bytes(state.data.cast("B"))
-    return tensor_digest(state)
+class _Written:
+    """A file that float32 values are written to in order, and their hex BLAKE3."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hasher = blake3()
+
+    def __setitem__(self, part: slice, values: NDArray[np.float32]) -> None:
+        del part
+        data = values.data.cast("B")
+        self._hasher.update(data)
+        self._file.write(data)
+
+    @property
+    def digest(self) -> str:
+        return self._hasher.hexdigest()
 
 
 def other_model(digest: str) -> SecureFlowError:

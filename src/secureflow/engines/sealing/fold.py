@@ -35,6 +35,18 @@ MAX_SUM: Final = 1e290
 _RANGE_BITS: Final = 61
 
 
+class Mean:
+    """A mean that is held as whole numbers; a block of it is made when it is asked for."""
+
+    def __init__(self, fixed: NDArray[np.int64], factor: float) -> None:
+        self._fixed, self._factor = fixed, factor
+
+    def __getitem__(self, part: slice) -> NDArray[np.float64]:
+        """Return a block, float64."""
+        block: NDArray[np.float64] = np.multiply(self._fixed[part], self._factor)
+        return block
+
+
 class FixedPointAccumulator:
     """Folds verified updates f32[d], f64[k] into their weighted mean and their sums.
 
@@ -127,31 +139,15 @@ class FixedPointAccumulator:
             np.add(total, integers, out=total)
         self._rows.append(np.array(sums, np.float64))
 
-    def mean_into(self, model: NDArray[np.float32]) -> None:
-        """Add the weighted mean of the folded updates to the model f32[d], in place.
+    def mean(self) -> Mean:
+        """Return the weighted mean of the folded updates, float64, block by block.
 
         Raises:
-            SecureFlowError: `nothing_folded`, `update_shape_wrong`; `model_not_finite`, after
-                which the model must not be used any more.
+            SecureFlowError: `nothing_folded`.
         """
         if not self._rows:
             raise SecureFlowError("nothing_folded", "No update was folded into this round.")
-        if model.shape != (self._d,) or model.dtype != np.float32:
-            raise SecureFlowError("update_shape_wrong", f"The model is no float32 of ({self._d},).")
-        factor = math.ldexp(1.0 / self.weight, -self.exponent)
-        for start in range(0, self._d, BLOCK):
-            part = model[start : start + BLOCK]
-            scratch = self._scratch[: part.size]
-            np.multiply(self.fixed[start : start + BLOCK], factor, out=scratch)
-            np.add(scratch, part, out=scratch)
-            with np.errstate(over="ignore"):  # refused by name below
-                np.copyto(part, scratch, casting="same_kind")
-            if not np.isfinite(part).all():
-                raise SecureFlowError(
-                    "model_not_finite",
-                    "The next model is not finite.",
-                    "Lower the learning rate or the norm cap.",
-                )
+        return Mean(self.fixed, math.ldexp(1.0 / self.weight, -self.exponent))
 
     def sums(self) -> NDArray[np.float64]:
         """Return the sums f64[k] over all folded updates, each exactly rounded (fsum)."""

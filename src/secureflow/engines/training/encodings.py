@@ -25,13 +25,13 @@ from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.noising import (
     longest_sum,
-    next_state,
     noise_bound,
     noise_of,
     released_sums,
     split_sums,
 )
 from secureflow.engines.training.private import noise_shared, noises_metrics
+from secureflow.engines.training.strategies import next_state
 from secureflow.kit.errors import SecureFlowError
 
 _STEP_BITS: Final = 24
@@ -150,13 +150,7 @@ def apply_mean(
     """
     mean_into(plan.encoding, total, 1 if noise_shared(spec) else weight, mean)
     check_mean(spec, mean)
-    if noise_shared(spec):
-        model[:] = next_state(spec, model, mean.astype(np.float64))
-        return tensor_digest(model), tensor_digest(mean)
-    with np.errstate(over="ignore"):  # refused by name below
-        np.add(model, mean, out=model)
-    if not np.isfinite(model).all():
-        raise SecureFlowError("model_not_finite", "The next model is not finite.")
+    next_state(spec, model, mean, model)
     return tensor_digest(model), tensor_digest(mean)
 
 

@@ -1,8 +1,8 @@
 """What happens to the sum of a private round: its noise, and the state that follows from it.
 
 `noise_of` is the whole noise (the enclave adds it once) or a party's share of it (it masks it with
-its update): discrete Gaussian on the integers, a function of a seed alone. `next_state` touches no
-data: everybody who is shown the noised sum computes it.
+its update): discrete Gaussian on the integers, a function of a seed alone. `noised_state` touches
+no data: everybody who is shown the noised sum computes it.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def metric_errors(spec: TrainingSpec, sums: Sequence[float], parties: int) -> di
     return {name: float(f"{error:.3g}") for name, error in found.items()}
 
 
-def next_state(spec: TrainingSpec, state: Parameters, noised: Vector) -> Parameters:
+def noised_state(spec: TrainingSpec, state: Parameters, noised: Vector) -> Parameters:
     """Return the next state from a noised sum in lattice steps; it touches no data.
 
     Raises:

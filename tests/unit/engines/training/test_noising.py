@@ -26,9 +26,9 @@ from secureflow.engines.training.models import Stage, initial_state, model_famil
 from secureflow.engines.training.noising import (
     longest_sum,
     metric_errors,
-    next_state,
     noise_bound,
     noise_of,
+    noised_state,
     released_sums,
     split_sums,
 )
@@ -151,7 +151,7 @@ def test_everybody_computes_the_same_state_from_what_is_published() -> None:
     state, published = initial_state(spec), np.empty(spec.parameters, np.float32)
     apply_mean(spec, plan, total, 4, state, published)
     assert (published == signed[: spec.parameters]).all()  # the noised sum itself, in steps
-    again = next_state(spec, initial_state(spec), published.astype(np.float64))
+    again = noised_state(spec, initial_state(spec), published.astype(np.float64))
     assert (again == state).all()
     assert state.any()
 
@@ -185,21 +185,21 @@ def test_the_bound_follows_the_quantile_and_stays_in_range() -> None:
     spec = spec_of(PARTY)
     assert spec.privacy
     state, half = initial_state(spec), 2.0 ** (spec.privacy.bits - 1)
-    all_within = next_state(spec, state, np.append(np.zeros(4), 4 * half))
-    all_beyond = next_state(spec, state, np.append(np.zeros(4), -4 * half))
-    balanced = next_state(spec, state, np.zeros(5))
+    all_within = noised_state(spec, state, np.append(np.zeros(4), 4 * half))
+    all_beyond = noised_state(spec, state, np.append(np.zeros(4), -4 * half))
+    balanced = noised_state(spec, state, np.zeros(5))
     assert all_within[-1] == pytest.approx(math.exp(-0.1))
     assert all_beyond[-1] == pytest.approx(math.exp(0.1))
     assert balanced[-1] == 1.0
     tiny = np.array([*state[:-1], 1e-6], np.float32)
-    assert next_state(spec, tiny, np.append(np.zeros(4), 4 * half))[-1] == np.float32(1e-6)
+    assert noised_state(spec, tiny, np.append(np.zeros(4), 4 * half))[-1] == np.float32(1e-6)
 
 
 def test_an_adapting_bound_scales_the_released_change() -> None:
     spec = spec_of({**PARTY, "clipping_norm": 3.0})
     assert spec.privacy
     unit = 2.0**spec.privacy.bits
-    moved = next_state(spec, initial_state(spec), np.array([4 * unit, 0, 0, 0, 0]))
+    moved = noised_state(spec, initial_state(spec), np.array([4 * unit, 0, 0, 0, 0]))
     assert moved[0] == pytest.approx(3.0)  # four parties at the bound of 3, divided by four
 
 

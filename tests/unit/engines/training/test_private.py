@@ -13,7 +13,7 @@ from peers.private_jobs import PARTIES, private_spec, rows
 from secureflow.engines.privacy.accounting import Mechanism
 from secureflow.engines.training.encodings import check_mean
 from secureflow.engines.training.models import update_layout
-from secureflow.engines.training.noising import joint_seed, next_state, noise_of, seed_of
+from secureflow.engines.training.noising import joint_seed, noise_of, noised_state, seed_of
 from secureflow.engines.training.private import (
     SEED_WORDS,
     charge,
@@ -152,13 +152,13 @@ def test_the_noise_on_the_sum_has_the_accounted_width() -> None:
 def test_the_next_model_divides_by_public_numbers_only() -> None:
     spec = private_spec({"sampling": 0.5}, plan={"rounds": 3, "validation": 0, "learning_rate": 2})
     steps = 2.0**10  # of one clipping norm
-    moved = next_state(spec, np.zeros(4, np.float32), np.full(4, 100.0 * steps))
+    moved = noised_state(spec, np.zeros(4, np.float32), np.full(4, 100.0 * steps))
     np.testing.assert_allclose(moved, -2 * 100 / (0.5 * 400))
     party = private_spec(PARTY)
-    halves = next_state(party, np.zeros(4, np.float32), np.full(4, 2.0 * steps))
+    halves = noised_state(party, np.zeros(4, np.float32), np.full(4, 2.0 * steps))
     np.testing.assert_allclose(halves, 0.5)
     with pytest.raises(SecureFlowError, match="finite"):
-        next_state(party, np.zeros(4, np.float32), np.full(4, 1e300))
+        noised_state(party, np.zeros(4, np.float32), np.full(4, 1e300))
 
 
 def test_the_charge_is_every_release_of_the_plan() -> None:

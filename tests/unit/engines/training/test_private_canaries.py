@@ -13,7 +13,7 @@ from peers.private_jobs import private_spec
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.privacy import epsilon
 from secureflow.engines.privacy.audit import best_threshold, count, epsilon_lower_bound
-from secureflow.engines.training.noising import joint_seed, next_state, noise_of, split_sums
+from secureflow.engines.training.noising import joint_seed, noise_of, noised_state, split_sums
 from secureflow.engines.training.private import charge, private_delta, private_sums
 
 CANARY = np.array([[50.0, -50.0, 50.0]], np.float32)
@@ -34,7 +34,7 @@ def released(spec: TrainingSpec, run: int, *, present: bool) -> float:
         delta = private_delta(spec, model, (inputs, labels), seed)
         _, own = split_sums(spec, "train", private_sums(spec, seed))
         joint = joint_seed({"bank-a": own}, round=number)
-        model = next_state(spec, model, delta.astype(np.float64) + noise_of(spec, "train", joint))
+        model = noised_state(spec, model, delta.astype(np.float64) + noise_of(spec, "train", joint))
     return float(model[:3] @ CANARY[0])
 
 
