@@ -33,7 +33,7 @@ from secureflow.demo.scores import score
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.privacy import Placement, Privacy
 from secureflow.domain.specs.training import TrainingPlan
-from secureflow.sdk import Client, JobRequest
+from secureflow.sdk import Client, TrainingRequest
 
 ROWS = 32_561
 DELTA = 1e-5
@@ -80,7 +80,7 @@ def run(directory: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def private_request(platform: Platform, chosen: argparse.Namespace) -> JobRequest:
+def private_request(platform: Platform, chosen: argparse.Namespace) -> TrainingRequest:
     """Return the private job; under masks the parties share the noise out."""
     plan = TrainingPlan(rounds=chosen.rounds, validation=0.0, learning_rate=4.0)
     placed: Placement = "enclave" if chosen.protection == "sealed" else "shared"
@@ -93,14 +93,14 @@ def private_request(platform: Platform, chosen: argparse.Namespace) -> JobReques
     )
 
 
-def request(platform: Platform, plan: TrainingPlan) -> JobRequest:
+def request(platform: Platform, plan: TrainingPlan) -> TrainingRequest:
     """Return a job over every silo."""
     datasets = tuple(owner.dataset_id for owner in platform.parties.values())
     facts = (platform.project, "income", PURPOSE, datasets)
-    return JobRequest(*facts, features=demo_features(), plan=plan)
+    return TrainingRequest(*facts, features=demo_features(), plan=plan)
 
 
-def trained(client: Client, wanted: JobRequest) -> dict[str, Any]:
+def trained(client: Client, wanted: TrainingRequest) -> dict[str, Any]:
     """Run a job and measure its model on the official test rows."""
     began = time.monotonic()
     job = client.jobs.submit(wanted)

@@ -23,7 +23,7 @@ from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent, verify_ledger
 from secureflow.domain.specs.base import Limits
 from secureflow.domain.specs.training import ModelSpec, TrainingPlan
-from secureflow.sdk import JobRequest
+from secureflow.sdk import TrainingRequest
 
 WARM_UP = 2
 
@@ -66,7 +66,7 @@ def _rehearse(
     platform: Platform, mb: int, rounds: int, protection: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     party = next(iter(platform.parties))
-    request = JobRequest(
+    request = TrainingRequest(
         project=platform.project,
         name="rehearsal",
         purpose="rehearsal",

@@ -31,9 +31,10 @@ from benchmarks.hosted import Hosted
 from benchmarks.probes import Probes
 from benchmarks.processes import Usage, peak_mb, usage
 from benchmarks.wire import carried
-from secureflow.domain.specs.base import Limits, Protection
+from secureflow.domain.specs.base import Limits
+from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.training import ModelSpec, TrainingPlan
-from secureflow.sdk import AsyncClient, JobRequest
+from secureflow.sdk import AsyncClient, TrainingRequest
 
 JSON = Any
 PATIENCE = 600.0
@@ -41,7 +42,7 @@ PARTS = ("server", "enclave", "agents")
 
 
 def measure(
-    agents: int, parameters: int, rounds: int, protection: Protection, hosts: int, nice: int
+    agents: int, parameters: int, rounds: int, protection: ProtectionName, hosts: int, nice: int
 ) -> dict[str, JSON]:
     """Run one rehearsal with so many agents and return its figures."""
     owners = {f"party-{n:03d}": f"Party {n}" for n in range(agents)}
@@ -55,8 +56,10 @@ def measure(
     return {"agents": agents, **row, "build_seconds": round(built, 1)}
 
 
-def _request(hosted: Hosted, parameters: int, rounds: int, protection: Protection) -> JobRequest:
-    return JobRequest(
+def _request(
+    hosted: Hosted, parameters: int, rounds: int, protection: ProtectionName
+) -> TrainingRequest:
+    return TrainingRequest(
         project=hosted.project,
         name="scale",
         purpose="rehearsal",
@@ -70,7 +73,7 @@ def _request(hosted: Hosted, parameters: int, rounds: int, protection: Protectio
     )
 
 
-def _rehearse(hosted: Hosted, request: JobRequest) -> dict[str, JSON]:
+def _rehearse(hosted: Hosted, request: TrainingRequest) -> dict[str, JSON]:
     first, last = next(iter(hosted.parties)), list(hosted.parties)[-1]
     with hosted.client(first) as client:
         taken, broken = [_taken(hosted)], hosted.broken_links()

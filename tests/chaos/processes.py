@@ -19,14 +19,14 @@ import yaml
 from secureflow.agent.record.store import Store
 from secureflow.demo.platform import MODULE, Platform, free_ports
 from secureflow.domain.charter import SignedCharter
-from secureflow.domain.noise import NoiseWish
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import Limits, parse
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.statistics import StatisticsLimits
+from secureflow.domain.specs.statistics_request import NoiseWish
 from secureflow.domain.specs.training import FeatureSpec, Release, TrainingPlan
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk import Client, JobRequest, StatisticsRequest
+from secureflow.sdk import Client, StatisticsRequest, TrainingRequest
 from tests.chaos import schedules as s
 from tests.chaos.jobs import KINDS, PATIENCE, Kind
 from tests.chaos.oracle import Observed
@@ -323,7 +323,7 @@ def request(platform: Platform, kind: Kind) -> Any:
         "features": FeatureSpec, "plan": TrainingPlan, "privacy": Privacy, "release": Release,
     }  # fmt: skip
     typed = {name: parse(shapes[name], parts[name], "spec") for name in shapes if name in parts}
-    return JobRequest(
+    return TrainingRequest(
         **facts, **typed, protection=parts["protection"], limits=Limits(patience_seconds=PATIENCE)
     )
 

@@ -20,6 +20,7 @@ from peers.private_jobs import PARTIES, private_value
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.agent.compute.derivation import training_seed
 from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.folds import training_fold
 from secureflow.enclave.models import GlobalModel
@@ -80,7 +81,7 @@ class Job:
         """Run the job once; return its releases' projection on the canary's direction."""
         spec, score = self.spec, 0.0
         model = GlobalModel.of(np.zeros(spec.parameters, np.float32))
-        aggregate = self._masked if spec.masked else self._folded
+        aggregate = self._masked if traits_of(spec).masks else self._folded
         for number in range(1, spec.plan.rounds + 1):
             before = model.parameters.astype(np.float64)
             known = aggregate(model, run, number)

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from secureflow.agent import api
 from secureflow.demo.platform import TRUST_DOMAIN, Platform
-from secureflow.domain.noise import NoiseWish
 from secureflow.domain.schemas import DatasetPrivacy
+from secureflow.domain.specs.statistics_request import NoiseWish
 from secureflow.sdk import StatisticsRequest, query
 from tests import nursery
 from tests.survival.world import ROWS, await_end, check_story, platform, training, verified

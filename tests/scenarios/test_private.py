@@ -22,7 +22,7 @@ from secureflow.domain.specs.base import Limits
 from secureflow.domain.specs.privacy import AdaptiveClipping, Privacy
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk import JobRequest
+from secureflow.sdk import TrainingRequest
 from tests.survival.points import Arming
 from tests.survival.test_kills import SHARES, enough
 from tests.survival.world import ROWS, check_story, platform, run_under, training
@@ -53,7 +53,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield built
 
 
-def request(place: Platform, privacy: Privacy, rounds: int = 2, **changes: Any) -> JobRequest:
+def request(place: Platform, privacy: Privacy, rounds: int = 2, **changes: Any) -> TrainingRequest:
     plan = TrainingPlan(
         rounds=rounds, learning_rate=1.0, validation=0.3 if privacy.metrics_noise else 0.0
     )

@@ -23,7 +23,7 @@ from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk import JobRequest
+from secureflow.sdk import TrainingRequest
 from secureflow.server.backup import back_up
 from secureflow.server.restore import restore
 from tests.survival.world import ROWS, platform, training
@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield made
 
 
-def request(place: Platform, name: str) -> JobRequest:
+def request(place: Platform, name: str) -> TrainingRequest:
     plan = TrainingPlan(rounds=2, learning_rate=1.0, validation=0.0)
     options: dict[str, Any] = {"features": private_features(), "privacy": PRIVACY, "name": name}
     return training(place, plan, protection="secagg", **options)

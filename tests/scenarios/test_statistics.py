@@ -19,10 +19,10 @@ from secureflow.agent import api
 from secureflow.demo.data import PURPOSE, dataset_config, split_silos
 from secureflow.demo.platform import Platform
 from secureflow.domain.jobs import Job
-from secureflow.domain.noise import NoiseWish
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.statistics import StatisticsLimits
+from secureflow.domain.specs.statistics_request import NoiseWish
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import StatisticsRequest, query
 from tests.nursery import Born

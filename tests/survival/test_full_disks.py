@@ -15,7 +15,7 @@ from secureflow.domain.specs.base import Limits
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.engines.ledger.ends import FINISHED
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk import Client, JobRequest
+from secureflow.sdk import Client, TrainingRequest
 from tests.peers import full_disk
 from tests.peers.full_disk import SmallDisk, wait_until
 from tests.survival.world import (
@@ -148,7 +148,9 @@ def test_a_job_waits_for_room_in_the_artefact_store_or_ends_by_its_name(
     store.free()
 
 
-def filled_in_mid_job(place: Platform, client: Client, request: JobRequest, disk: SmallDisk) -> str:
+def filled_in_mid_job(
+    place: Platform, client: Client, request: TrainingRequest, disk: SmallDisk
+) -> str:
     """Submit a job, and fill a disk after its first round and not after its last one."""
     with halting(place, "bank-b") as halt:
         job = client.jobs.submit(request).id

@@ -20,8 +20,8 @@ import pytest
 from secureflow.agent import api
 from secureflow.demo.data import PURPOSE
 from secureflow.demo.platform import Platform
-from secureflow.domain.noise import NoiseWish
 from secureflow.domain.schemas import DatasetPrivacy
+from secureflow.domain.specs.statistics_request import NoiseWish
 from secureflow.domain.specs.training import Release, TrainingPlan
 from secureflow.sdk import StatisticsRequest, query
 from tests.nursery import ALONE

@@ -25,7 +25,7 @@ from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.base import Limits
 from secureflow.domain.specs.training import ModelSpec, TrainingPlan
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk import Client, JobRequest
+from secureflow.sdk import Client, TrainingRequest
 from secureflow.sdk.jobs import Asked
 from tests.nursery import Born
 from tests.survival.entry import DIRECTORY
@@ -80,7 +80,7 @@ def platform(
         yield made
 
 
-def training(platform: Platform, plan: TrainingPlan = PLAN, **changes: Any) -> JobRequest:
+def training(platform: Platform, plan: TrainingPlan = PLAN, **changes: Any) -> TrainingRequest:
     """Return a request for logistic regression over every bank's rows."""
     facts: dict[str, Any] = {
         "project": platform.project,
@@ -90,12 +90,12 @@ def training(platform: Platform, plan: TrainingPlan = PLAN, **changes: Any) -> J
         "features": demo_features(),
         "plan": plan,
     }
-    return JobRequest(**(facts | changes))
+    return TrainingRequest(**(facts | changes))
 
 
 def rehearsal(
     platform: Platform, parties: Sequence[str], rounds: int, patience: float, **changes: Any
-) -> JobRequest:
+) -> TrainingRequest:
     """Return a request for rounds without data."""
     facts: dict[str, Any] = {
         "project": platform.project,
@@ -107,7 +107,7 @@ def rehearsal(
         "plan": TrainingPlan(rounds=rounds, validation=0.0),
         "limits": Limits(patience_seconds=patience),
     }
-    return JobRequest(**(facts | changes))
+    return TrainingRequest(**(facts | changes))
 
 
 @contextmanager

@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from secureflow.domain.noise import NoiseWish
 
 from secureflow import __version__
 from secureflow.agent import api
 from secureflow.demo.data import dataset_config, demo_features, split_silos
 from secureflow.demo.platform import Platform
-from secureflow.domain.noise import NoiseWish
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingPlan

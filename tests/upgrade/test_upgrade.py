@@ -25,7 +25,7 @@ from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import FILE
 from secureflow.kit.version import __version__
-from secureflow.sdk import Client, JobRequest
+from secureflow.sdk import Client, TrainingRequest
 from tests.upgrade.old import BANKS, Old, unpack
 
 ARCHIVE = Path(__file__).parent / "cf0e5f2.tar.xz"
@@ -160,7 +160,7 @@ def test_the_request_that_waited_is_withdrawn_and_asked_again(old: Old, client: 
 def submit(old: Old, client: Client, plan: TrainingPlan, **more: Any) -> str:
     datasets = tuple(owner.dataset_id for owner in old.place.parties.values())
     return client.jobs.submit(
-        JobRequest(
+        TrainingRequest(
             old.place.project, "anew", "credit scoring", datasets,
             features=demo_features(), plan=plan, **more,
         )

@@ -20,7 +20,8 @@ from secureflow.agent.references import (
     TdxReference,
 )
 from secureflow.domain.schemas import DatasetConfig, check_dataset
-from secureflow.domain.specs.base import Protection, Slug
+from secureflow.domain.specs.base import Slug
+from secureflow.domain.specs.protections import ProtectionName
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import HostPort
 from secureflow.kit.logging import Form, Level
@@ -38,7 +39,7 @@ class ConsentSettings(Section):
     """
 
     policies: tuple[Path, ...] = ()
-    protections: tuple[Protection, ...] = ("sealed", "secagg", "sealed+secagg")
+    protections: tuple[ProtectionName, ...] = ("sealed", "secagg", "sealed+secagg")
     min_contributors: Annotated[int, Field(ge=3, le=256)] = 3
     max_age: Annotated[int, Field(ge=60, le=365 * DAY)] = 30 * DAY
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from secureflow.cli.console import moment
 from secureflow.cli.foreign import plain
 from secureflow.cli.texts import language, t
+from secureflow.domain.specs.protections import traits_of
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 
@@ -128,7 +129,7 @@ def _rows(request: Asked) -> Iterator[tuple[str, str, int]]:
         yield t("Bounds"), _differing(differing), 1
     yield t("Leaves"), kind.leaves(spec), 1
     yield t("Parties"), _parties(spec), 1
-    yield t("Protection"), _protection(spec, here), 1
+    yield t("ProtectionName"), _protection(spec, here), 1
     yield t("Privacy"), _privacy(spec, item, here), 1
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):
@@ -190,7 +191,7 @@ def _protection(spec: JobSpec, here: Mapping[str, JSON]) -> str:
         "secagg": t("updates are masked (SecAgg); no enclave"),
         "sealed+secagg": t("updates are masked (SecAgg), and sealed to a verified enclave"),
     }[spec.protection]
-    if spec.sealed and here.get("allow_simulated"):
+    if traits_of(spec).enclave and here.get("allow_simulated"):
         told += _and() + t("a SIMULATED enclave is accepted here and protects nothing")
     return told
 

@@ -19,7 +19,7 @@ app = typer.Typer(
 Directory = Annotated[Path, typer.Option(help=t("Where the demo keeps its files."))]
 _HERE = Path(".demo")
 # As in domain.specs.base, which loads too much for `--help`; the types say when they part.
-Protection = Literal["sealed", "secagg", "sealed+secagg"]
+ProtectionName = Literal["sealed", "secagg", "sealed+secagg"]
 
 
 Table = Annotated[
@@ -46,7 +46,7 @@ def run(
     directory: Directory = _HERE,
     database: EmptyDatabase = "",
     protection: Annotated[
-        Protection,
+        ProtectionName,
         typer.Option(help=t("How single updates are hidden.")),
     ] = "sealed+secagg",
 ) -> None:

@@ -30,7 +30,7 @@ RequestFile = Annotated[Path, typer.Argument(help=t("Job file (YAML or JSON)."))
 From = Annotated[
     str, typer.Option("--from", help=t("Continue from another job's round: JOB@ROUND."))
 ]
-_COLUMNS = ("id", "name", "state", "project", "organisation", "submitter", "created")
+_COLUMNS = ("id", "name", "kind", "state", "project", "organisation", "submitter", "created")
 _PROGRESS = ("round", "rounds", "loss", "accuracy", "auc")
 _REPORT = ("job", "name", "state", "protection", "tee", "rounds", "contributors")
 _FACTS = (
@@ -43,12 +43,13 @@ _FACTS = (
 def list_jobs(
     project: Annotated[str, typer.Option(help=t("Only of this project."))] = "",
     state: Annotated[str, typer.Option(help=t("Only in this state."))] = "",
+    kind: Annotated[str, typer.Option(help=t("Only of this kind."))] = "",
     output: Output = Form.TABLE,
 ) -> None:
     """List jobs."""
     with client() as connection:
         within = named(connection, "project", project) if project else ""
-        newest = list(connection.jobs.list(within, state))[::-1]
+        newest = list(connection.jobs.list(within, state, kind))[::-1]
         show(newest, output, _COLUMNS)
 
 

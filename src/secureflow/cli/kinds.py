@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 from secureflow.cli.foreign import plain
 from secureflow.cli.texts import t
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind, EngineKinds
@@ -41,12 +42,12 @@ class TrainingText:
     def leaves(self, spec: TrainingSpec) -> str:
         """Return the size of an update, and how it is protected."""
         size = {"count": f"{spec.parameters:,}"}
-        if not spec.masked:
+        if not traits_of(spec).masks:
             return t(
                 "a round, an update of {count} numbers, sealed; only the sum leaves the enclave",
                 **size,
             )
-        if not spec.sealed:
+        if not traits_of(spec).enclave:
             return t(
                 "a round, an update of {count} numbers, masked; only the sum can be opened", **size
             )

@@ -59,8 +59,8 @@ def statistics(
 ) -> None:
     """Ask for statistics."""
     from secureflow.cli.watching import follow
-    from secureflow.domain.noise import NoiseWish
     from secureflow.domain.specs.base import parse
+    from secureflow.domain.specs.statistics_request import NoiseWish
     from secureflow.sdk import StatisticsRequest
     from secureflow.sdk.queries import queries
 

@@ -29,7 +29,7 @@ from secureflow.demo.play import Outcome, play
 from secureflow.demo.processes import kill_group
 from secureflow.demo.screen import Screen
 from secureflow.demo.words import Language, Words
-from secureflow.domain.specs.base import Protection
+from secureflow.domain.specs.protections import ProtectionName
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.installing import here
 from secureflow.kit.pki import write_private
@@ -60,7 +60,7 @@ class Wishes:
     directory: Path
     parties: int = 3
     rounds: int = 40
-    protection: Protection = "sealed+secagg"
+    protection: ProtectionName = "sealed+secagg"
     own: OwnTable | None = None
     by: str = ""
     database: str = ""

@@ -22,11 +22,11 @@ from secureflow.demo.platform import Platform
 from secureflow.demo.study import Study
 from secureflow.demo.words import Language
 from secureflow.domain.charter import SignedCharter
-from secureflow.domain.specs.base import Protection
+from secureflow.domain.specs.protections import ProtectionName
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.training.export import ModelFile, model_digest
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk import Client, JobRequest
+from secureflow.sdk import Client, TrainingRequest
 
 CONSENT_SECONDS = 60.0
 MODEL = "model.safetensors"
@@ -93,7 +93,7 @@ def play(
     platform: Platform,
     study: Study,
     watch: Watch,
-    protection: Protection = "sealed+secagg",
+    protection: ProtectionName = "sealed+secagg",
     language: Language = "en",
 ) -> Outcome:
     """Submit, consent, train, verify, compare; `watch` is told every event of the job."""
@@ -165,9 +165,9 @@ def released_models(
                 yield int(document["round"]), parameters
 
 
-def _request(platform: Platform, study: Study, protection: Protection) -> JobRequest:
+def _request(platform: Platform, study: Study, protection: ProtectionName) -> TrainingRequest:
     datasets = tuple(owner.dataset_id for owner in platform.parties.values())
-    return JobRequest(
+    return TrainingRequest(
         project=platform.project,
         name=study.title,
         purpose=study.purpose,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.protections import traits_of
 
 _FLOAT32: Final = 4
 _SLOT: Final = 8
@@ -35,8 +36,9 @@ def record_bytes(spec: JobSpec) -> int:
 
 def centre_bytes(spec: JobSpec) -> int:
     """Return what the job stores at the centre: the models of its rounds, vectors of one round."""
-    stored = 2 if spec.masked else 1  # under masks the mean too, from which agents compute
+    traits = traits_of(spec)
+    stored = 2 if traits.masks else 1  # under masks the mean too, from which agents compute
     vectors = 0
-    if spec.masked and not spec.sealed:
+    if traits.masks and not traits.enclave:
         vectors = len(spec.roster) * (_SLOT * spec.parameters + _BESIDE)
     return stored * spec.planned_rounds * model_bytes(spec) + vectors

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from secureflow.domain.specs.protections import traits_of
 from secureflow.enclave.buffers import Buffers
 from secureflow.enclave.folds import Fold
 from secureflow.enclave.models import Blobs, GlobalModel, PublishedMean, load_open, load_sealed
@@ -236,7 +237,7 @@ class EnclaveJob:
         self, step: Step, certificate: Certificate, opened: Opened | None
     ) -> Released:
         model = self.model
-        base = {"base": model.digest} if self.plan.spec.masked else {}
+        base = {"base": model.digest} if traits_of(self.plan.spec).masks else {}
         fold = self.rounds.certified(step, certificate, model.digest, opened)
         number = self.plan.kind.engine.session_round(step.stage, step.number)
         await asyncio.to_thread(fold.open, number, opened)

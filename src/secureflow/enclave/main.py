@@ -15,6 +15,8 @@ from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.domain.exits import exit_code
 from secureflow.enclave.endings import forget_ended
 from secureflow.enclave.identity import revival
+from secureflow.enclave.kind import EnclaveKinds
+from secureflow.enclave.kinds import ENCLAVE_KINDS
 from secureflow.enclave.settings import EnclaveSettings, no_attester
 from secureflow.enclave.worker import Worker
 from secureflow.kit.clock import system_clock
@@ -34,8 +36,8 @@ JSON = Any
 _log = get_logger(__name__)
 
 
-async def serve(settings: EnclaveSettings) -> None:
-    """Serve until cancelled.
+async def serve(settings: EnclaveSettings, kinds: EnclaveKinds = ENCLAVE_KINDS) -> None:
+    """Serve jobs of these kinds until cancelled.
 
     Raises:
         SecureFlowError: `not_enrolled`, `certificate_malformed`, `key_unreadable`, `no_tee`,
@@ -66,7 +68,7 @@ async def serve(settings: EnclaveSettings) -> None:
         whose="the enclave",
         recover=revival(settings, credentials, system_clock),
     )
-    worker = Worker(attester, link, lambda: place, system_clock)
+    worker = Worker(attester, link, lambda: place, system_clock, kinds=kinds)
     uplink = UplinkServer(
         f"{settings.uplink.bind}:{settings.uplink.port}",
         lambda: credentials.at(system_clock()),
@@ -88,7 +90,7 @@ async def serve(settings: EnclaveSettings) -> None:
         await uplink.stop()
 
 
-def run(config: Path) -> int:
+def run(config: Path, kinds: EnclaveKinds = ENCLAVE_KINDS) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code."""
     be_frugal()
     try:
@@ -99,7 +101,7 @@ def run(config: Path) -> int:
     with process_logging("enclave", form=settings.log.form, level=settings.log.level) as tell:
         try:
             raise_descriptors()
-            run_until_told(serve(settings))
+            run_until_told(serve(settings, kinds))
         except SecureFlowError as error:
             tell(error)
             return exit_code(error.code)

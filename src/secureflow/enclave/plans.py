@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from secureflow.domain.quorum import threshold_of
 from secureflow.domain.specs.base import JobSpec, spec_digest
+from secureflow.domain.specs.protections import traits_of
 from secureflow.enclave.folds import Fold
 from secureflow.enclave.kind import EnclaveKind, EnclaveKinds
 from secureflow.engines.sealing import Binding, parse_recipient
@@ -75,7 +76,7 @@ class Plan:
 
     def masked(self, stage: str) -> Masked | None:
         """Return the plan of a stage's masked sums; None where contributions are not masked."""
-        if not self.spec.masked:
+        if not traits_of(self.spec).masks:
             return None
         return self.kind.engine.masked_plan(self.spec, self.job, self.digest, stage)
 
@@ -132,7 +133,7 @@ def verify_plan(body: Mapping[str, JSON], now: int, kinds: EnclaveKinds) -> Plan
         raise SecureFlowError("invalid_request", "A job or its approvals are missing.")
     spec = kinds.engines.specs.parse(body.get("spec"))
     kinds.engines.specs.check(spec)
-    if not spec.sealed:
+    if not traits_of(spec).enclave:
         raise SecureFlowError(
             "protection_unsupported", f"This enclave opens sealed updates, not {spec.protection}."
         )

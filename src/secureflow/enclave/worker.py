@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from secureflow.domain.specs.protections import traits_of
 from secureflow.enclave.jobs import EnclaveJob
 from secureflow.enclave.kind import EnclaveKinds
 from secureflow.enclave.kinds import ENCLAVE_KINDS
@@ -152,7 +153,7 @@ class Worker:
     async def _release(self, body: Body) -> JSON:
         job = self._named(body)
         certificate = Certificate.from_json(body.get("certificate"))
-        opened = Opened.from_json(body.get("opened")) if job.plan.spec.masked else None
+        opened = Opened.from_json(body.get("opened")) if traits_of(job.plan.spec).masks else None
         released = await job.release(_step(body), certificate, opened)
         _log.info("released", job=job.plan.job, step=str(_step(body)))
         return released

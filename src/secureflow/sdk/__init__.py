@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from secureflow.domain.noise import NoiseWish
-from secureflow.domain.specs.base import Protection
 from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.protections import ProtectionName
+from secureflow.domain.specs.statistics_request import NoiseWish, StatisticsRequest
 from secureflow.domain.specs.training import TrainingPlan
+from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.sdk.client import AsyncClient, Client
 from secureflow.sdk.events import Event
 from secureflow.sdk.profile import Profile, load_profile, save_profile
 from secureflow.sdk.queries import query
 from secureflow.sdk.recipes import common_features
-from secureflow.sdk.views import JobRequest, StatisticsRequest
 
 __all__ = [
     "AsyncClient",
     "Client",
     "Event",
-    "JobRequest",
     "NoiseWish",
     "Privacy",
     "Profile",
-    "Protection",
+    "ProtectionName",
     "StatisticsRequest",
     "TrainingPlan",
+    "TrainingRequest",
     "common_features",
     "load_profile",
     "query",

@@ -10,21 +10,24 @@ from typing import Any, Literal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.domain.jobs import Job, JobSummary, UnsuccessfulJobError
-from secureflow.domain.noise import NoiseWish
-from secureflow.domain.specs.base import Protection, dump, parse
+from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.protections import ProtectionName
+from secureflow.domain.specs.request import JobRequest
 from secureflow.domain.specs.statistics import StatisticsQuery
+from secureflow.domain.specs.statistics_request import NoiseWish, StatisticsRequest
 from secureflow.domain.specs.training import TrainingPlan
+from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
 from secureflow.sdk.events import Subscription
 from secureflow.sdk.queries import queries as parsed
 from secureflow.sdk.recipes import common_features
-from secureflow.sdk.views import DryRun, JobRequest, StatisticsRequest
+from secureflow.sdk.views import DryRun
 
-Asked = JobRequest | StatisticsRequest | Mapping[str, Any]
-"""A request; a mapping whose `kind` is `statistics` is one for statistics."""
+Asked = JobRequest | Mapping[str, Any]
+"""A request of any kind, or its JSON, as in a job file: `kind` says which."""
 
 
 class Jobs(Resource[D_co]):
@@ -43,7 +46,7 @@ class Jobs(Resource[D_co]):
     @operation
     def dry_run(self, request: Asked) -> Call[DryRun]:
         """Check a job and see its spec and digest without submitting it."""
-        return verbs.post(f"{_path(request)}/dry-run", _body(request), answers.value(DryRun))
+        return verbs.post("/jobs/dry-run", _body(request), answers.value(DryRun))
 
     @operation
     def train(
@@ -57,7 +60,7 @@ class Jobs(Resource[D_co]):
         purpose: str,
         leave_out: Collection[str] = (),
         plan: TrainingPlan | None = None,
-        protection: Protection = "sealed",
+        protection: ProtectionName = "sealed",
         privacy: Privacy | Mapping[str, Any] | None = None,
     ) -> Call[Job]:
         """Submit logistic regression on the columns declared alike, without sensitive ones.
@@ -85,7 +88,7 @@ class Jobs(Resource[D_co]):
         ids = tuple(dataset.id for dataset in datasets)
         unmeasured = wished is not None and wished.metrics_noise is None
         plan = plan or (TrainingPlan(validation=0.0) if unmeasured else TrainingPlan())
-        request = JobRequest(
+        request = TrainingRequest(
             project, name, purpose, ids, features,
             plan=plan, protection=protection, privacy=wished,
         )  # fmt: skip
@@ -186,9 +189,9 @@ class Jobs(Resource[D_co]):
         return verbs.read_large(f"/jobs/{job}/bundle", answers.document)
 
     @listing
-    def list(self, project: str = "", state: str = "") -> Call[Page[JobSummary]]:
+    def list(self, project: str = "", state: str = "", kind: str = "") -> Call[Page[JobSummary]]:
         """Iterate over summaries of the jobs that the caller sees; `get` returns a whole one."""
-        return verbs.pages("/jobs", JobSummary, project=project, state=state)
+        return verbs.pages("/jobs", JobSummary, project=project, state=state, kind=kind)
 
 
 def raise_if_stuck(job: Job) -> None:
@@ -228,19 +231,12 @@ def raise_if_unsuccessful(job: Job) -> None:
 
 
 def _submission(request: Asked) -> Call[Job]:
-    return verbs.post(_path(request), _body(request), answers.value(Job))
+    return verbs.post("/jobs", _body(request), answers.value(Job))
 
 
-def _path(request: Asked) -> str:
-    kind = request.get("kind") if isinstance(request, Mapping) else None
-    statistics = isinstance(request, StatisticsRequest) or kind == "statistics"
-    return "/jobs/statistics" if statistics else "/jobs"
-
-
-def _body(request: Asked) -> dict[str, Any]:
+def _body(request: Asked) -> Mapping[str, Any]:
     if isinstance(request, Mapping):
-        known = request.get("kind") in {"statistics", "training"}
-        return {name: value for name, value in request.items() if name != "kind" or not known}
+        return request
     return {name: value for name, value in dump(request).items() if value is not None}
 
 

@@ -5,11 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from secureflow.domain.noise import NoiseWish
-from secureflow.domain.specs.base import Limits, Protection, Quantisation
-from secureflow.domain.specs.privacy import Privacy
-from secureflow.domain.specs.statistics import StatisticsLimits, StatisticsQuery
-from secureflow.domain.specs.training import FeatureSpec, ModelSpec, Release, Resume, TrainingPlan
 from secureflow.kit.unsaved import Unsaved
 
 
@@ -97,46 +92,3 @@ class DryRun:
     spec: dict[str, Any]
     notes: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class JobRequest:
-    """What a data scientist asks for; the server completes it to the spec that parties sign.
-
-    `datasets` are dataset ids, one per contributing organisation; `parties` are members that take
-    part in a rehearsal without a dataset.
-    """
-
-    project: str
-    name: str
-    purpose: str
-    datasets: tuple[str, ...]
-    features: FeatureSpec | None = None
-    model: ModelSpec = field(default_factory=ModelSpec)
-    plan: TrainingPlan = field(default_factory=TrainingPlan)
-    limits: Limits = field(default_factory=Limits)
-    release: Release = field(default_factory=Release)
-    protection: Protection = "sealed"
-    quantisation: Quantisation = field(default_factory=Quantisation)
-    privacy: Privacy | None = None
-    min_contributors: int = 3
-    resume: Resume | None = None
-    parties: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class StatisticsRequest:
-    """Questions to several owners' data, and how much they may cost.
-
-    Bounds, categories, the unit and how many of its rows count are what the owners declared: no
-    field is for them. `datasets` are dataset ids, one per contributing organisation.
-    """
-
-    project: str
-    name: str
-    purpose: str
-    datasets: tuple[str, ...]
-    queries: tuple[StatisticsQuery, ...]
-    privacy: NoiseWish
-    limits: StatisticsLimits = field(default_factory=StatisticsLimits)
-    min_contributors: int = 3

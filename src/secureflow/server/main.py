@@ -15,6 +15,8 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from secureflow.application.jobs.kind import JobKinds
+from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.domain.exits import exit_code
 from secureflow.kit.disk import FULL, Place, writing
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -54,8 +56,8 @@ class _Rest(uvicorn.Server):
         yield
 
 
-async def serve(settings: ServerSettings) -> None:
-    """Serve until cancelled.
+async def serve(settings: ServerSettings, kinds: JobKinds = JOB_KINDS) -> None:
+    """Serve jobs of these kinds until cancelled.
 
     Raises:
         SecureFlowError: `data_newer`, `data_version_malformed`, `server_running`,
@@ -68,7 +70,7 @@ async def serve(settings: ServerSettings) -> None:
             reserve_of(settings).over(lambda: claim_folder(settings.directory))
             stack.enter_context(serving(settings.directory))
         listener = stack.enter_context(_listen(settings))
-        centre = await open_centre(settings, stack, stop.is_set)
+        centre = await open_centre(settings, stack, stop.is_set, kinds=kinds)
         renewing = asyncio.create_task(centre.certificate.keep_fresh())
         stack.callback(renewing.cancel)
         app = create_app(centre.services, settings.rest)
@@ -89,7 +91,7 @@ def _announce(settings: ServerSettings, where: dict[str, str]) -> None:
         _log.warning("not_announced", code=error.code, message=error.message)
 
 
-def run(config: Path) -> int:
+def run(config: Path, kinds: JobKinds = JOB_KINDS) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code."""
     be_frugal()
     try:
@@ -99,7 +101,7 @@ def run(config: Path) -> int:
         return exit_code(error.code)
     with process_logging("server", form=settings.log.form, level=settings.log.level) as tell:
         try:
-            run_until_told(serve(settings))
+            run_until_told(serve(settings, kinds))
         except SecureFlowError as error:
             tell(error)
             return exit_code(error.code)

@@ -21,6 +21,7 @@ from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users
+from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.metrics import Metrics
 
@@ -41,6 +42,7 @@ class Services:
     projects: Projects
     datasets: Datasets
     jobs: Jobs
+    kinds: SpecKinds
     overdue: OverdueEnds
     models: Models
     audit: Audit

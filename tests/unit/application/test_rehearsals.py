@@ -17,7 +17,7 @@ REHEARSAL: dict[str, Any] = {
 
 
 def rehearsal(stage: Stage, *parties: str) -> Wanted:
-    return stage.wanted(datasets=(), parties=parties, parts=REHEARSAL)
+    return stage.wanted(datasets=(), parts={**REHEARSAL, "parties": parties})
 
 
 async def test_members_rehearse_without_data(stage: Stage) -> None:
@@ -36,6 +36,7 @@ async def test_nobody_is_asked_who_is_no_member_of_the_project(stage: Stage, str
 
 async def test_a_job_on_data_takes_nobody_without_any(stage: Stage) -> None:
     two = tuple(stage.ids[f"{bank}.dataset"] for bank in BANKS[:2])
-    wanted = stage.wanted(datasets=two, parties=BANKS[2:], parts={"features": FEATURES})
+    parts = {"features": FEATURES, "parties": BANKS[2:]}
+    wanted = stage.wanted(datasets=two, parts=parts)
     with refused("contradictory_spec", "without a dataset"):
         await stage.services.jobs.submit(stage.scientist("bank-a"), wanted)

@@ -50,8 +50,8 @@ def _answers(centre: Any) -> None:
     ]  # fmt: skip
     centre.answers["GET /datasets?project=prj_0"] = (200, {"items": datasets, "next": ""})
     centre.answers["GET /datasets/dst_a"] = (200, datasets[0])
-    centre.answers["POST /jobs/statistics/dry-run"] = (200, DRY)
-    centre.answers["POST /jobs/statistics"] = (201, JOB)
+    centre.answers["POST /jobs/dry-run"] = (200, DRY)
+    centre.answers["POST /jobs"] = (201, JOB)
     report = {"job": "job_00000000", "state": "succeeded", "answers": ANSWERS}
     centre.answers["GET /jobs/job_00000000/report?format=json"] = (200, report)
 
@@ -60,7 +60,7 @@ def test_a_dry_run_over_every_granted_dataset(centre: Any, cli: Any) -> None:
     code, out, err = cli(
         *ASK, "--query", "count", "--query", "mean:age:by=sex", "--epsilon", 1, "--dry-run"
     )
-    assert (code, centre.asked[-1][0]) == (0, "POST /jobs/statistics/dry-run")
+    assert (code, centre.asked[-1][0]) == (0, "POST /jobs/dry-run")
     body = centre.asked[-1][2]
     assert body["datasets"] == ["dst_a", "dst_b", "dst_c"]
     assert body["queries"][1] == {
@@ -131,9 +131,9 @@ def test_a_job_file_may_be_of_statistics(centre: Any, cli: Any, tmp_path: Path) 
     file = tmp_path / "job.yaml"
     file.write_text("kind: statistics\nproject: prj_0\nqueries: [{name: n, measure: count}]\n")
     assert cli("job", "submit", file)[0] == 0
-    assert centre.asked[-1][0] == "POST /jobs/statistics"
+    assert centre.asked[-1][0] == "POST /jobs"
     assert cli("job", "dry-run", file)[0] == 0
-    assert centre.asked[-1][0] == "POST /jobs/statistics/dry-run"
+    assert centre.asked[-1][0] == "POST /jobs/dry-run"
     assert centre.asked[-1][2] == {
         "project": "prj_0", "queries": [{"name": "n", "measure": "count"}],
     }  # fmt: skip

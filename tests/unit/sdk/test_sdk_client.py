@@ -18,7 +18,7 @@ from safetensors.numpy import save
 import secureflow
 from secureflow.engines.training.export import model_digest
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk import AsyncClient, Client, JobRequest
+from secureflow.sdk import AsyncClient, Client, TrainingRequest
 from secureflow.sdk.client import Platform
 from secureflow.sdk.prediction import Model
 
@@ -85,7 +85,7 @@ def test_a_lost_answer_to_a_post_is_asked_for_again_with_the_same_key(
         ok(sdk_job | {"state": "proposed"}, 201),
     )
     job = server.client().jobs.submit(
-        JobRequest("prj_00000000", "income", "credit", ("dst_00000000",))
+        TrainingRequest("prj_00000000", "income", "credit", ("dst_00000000",))
     )
     assert job.state == "proposed"
     keys = {request.headers["Idempotency-Key"] for request in server.requests}

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secureflow.domain.datasets import Dataset
-from secureflow.domain.noise import NoiseWish
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.statistics import StatisticsQuery
+from secureflow.domain.specs.statistics_request import NoiseWish
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import StatisticsRequest, query
 
@@ -88,12 +88,12 @@ def sent(server: Any, path: str) -> dict[str, Any]:
 def test_statistics_have_their_own_path(sdk_server: Any, sdk_job: Any, request_: Any) -> None:
     server = sdk_server(httpx.Response(201, json=sdk_job))
     server.client().jobs.submit(request_)
-    body = sent(server, "/jobs/statistics")
+    body = sent(server, "/jobs")
     assert "kind" not in body
     assert not {"columns", "contributions", "unit"} & (body.keys() | body.get("privacy", {}).keys())
     server = sdk_server(httpx.Response(200, json={"digest": "0" * 64, "spec": {}}))
     server.client().jobs.dry_run(request_)
-    sent(server, "/jobs/statistics/dry-run")
+    sent(server, "/jobs/dry-run")
 
 
 def test_a_mapping_that_says_training_is_one(sdk_server: Any, sdk_job: Any) -> None:
@@ -108,7 +108,7 @@ def test_asking_in_one_call(sdk_server: Any, sdk_job: Any) -> None:
     server.client().jobs.statistics(
         "prj_0", [dataset], ["count:by=sex", query("mean:age")], epsilon=0.5, purpose="research"
     )
-    body = sent(server, "/jobs/statistics")
+    body = sent(server, "/jobs")
     assert (body["datasets"], body["purpose"]) == (["dst_0"], "research")
     assert [one["name"] for one in body["queries"]] == ["count-by-sex", "mean-age"]
     assert (body["privacy"]["epsilon"], body["privacy"]["delta"]) == (0.5, 1e-6)

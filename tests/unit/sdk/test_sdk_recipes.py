@@ -14,7 +14,7 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.base import dump, parse
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk import JobRequest, Privacy, common_features
+from secureflow.sdk import Privacy, TrainingRequest, common_features
 
 COLUMNS = (
     ColumnConfig("age", "number", bounds=(0, 100)),
@@ -64,7 +64,7 @@ def test_what_cannot_be_trained_is_said(
 
 def test_the_example_job_file_is_a_valid_request() -> None:
     file = Path(__file__).resolve().parents[3] / "examples" / "job.yaml"
-    request = parse(JobRequest, yaml.safe_load(file.read_text()), "request")
+    request = parse(TrainingRequest, yaml.safe_load(file.read_text()), "request")
     assert request.features is not None
     assert request.features.width == 10
     assert dump(request)["plan"]["early_stop"] == {"patience": 5, "min_delta": 0.0001}

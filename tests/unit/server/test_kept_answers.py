@@ -19,6 +19,7 @@ import pytest
 from secureflow.application.access import Principal
 from secureflow.application.membership import CANDIDATE
 from secureflow.domain.jobs import JobState
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.setback import Hold
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -31,10 +32,10 @@ from secureflow.server.rest import (
     organisations,
     projects,
     session,
-    statistics,
     users,
 )
 from secureflow.server.rest.idempotency import CHANGING, OnceRoute
+from secureflow.server.rest.submissions import submissions
 from tests.doubles import MemoryUnit, Tables
 from tests.stage import BANKS, FEATURES, PASSWORD, Stage
 from tests.unit.server.conftest import Api
@@ -81,7 +82,7 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "accept_invitation": Post(f"{project}/accept", {}, stage.admin("outsider")),
         "leave_project": Post(f"{project}/leave", {}, stage.admin("bank-c")),
         "create_grant": Post(grants, grant, stage.owner("bank-a")),
-        "submit_job": Post("/jobs", {**asked, "features": FEATURES}, ada),
+        "submit_job": Post("/jobs", {**asked, "kind": "training", "features": FEATURES}, ada),
         "cancel_job": Post(f"/jobs/{ids['job']}/cancel", {}, ada),
         "update_user": Post(f"/users/{ada.user}", {"disabled": True}, admin, "PATCH"),
         "delete_dataset": Post(f"/datasets/{datasets[0]}", None, stage.owner("bank-a"), "DELETE"),
@@ -118,22 +119,19 @@ async def _post(name: str, stage: Stage) -> Post:
     return _plain(stage)[name]
 
 
-MODULES = (audit, charter, datasets, jobs, models, organisations, projects, statistics, users)
-SAME_USE_CASE = {"submit_statistics"}
-"""Of `submit_job`."""
+MODULES = (audit, charter, datasets, jobs, models, organisations, projects, users)
 ONCE = sorted(
     route.name
-    for router in (*(module.router for module in MODULES), session.ending)
+    for router in (*(module.router for module in MODULES), session.ending, submissions(SPEC_KINDS))
     for route in router.routes
     if isinstance(route, OnceRoute)
     and CHANGING & set(route.methods or ())
     and not getattr(route.endpoint, "changes_nothing", False)
-    and route.name not in SAME_USE_CASE
 )
 DEEDS = [name for name in ONCE if name != "cancel_job"]
 
 
-ONLY_ASK = {"dry_run_job", "dry_run_statistics"}
+ONLY_ASK = {"dry_run_job"}
 NOT_KEPT = {
     *("login", "create_token", "create_enrolment"),  # their answers hold a secret
     *("enroll", "create_challenge", "renew_certificate"),  # nobody is logged in
@@ -151,7 +149,7 @@ async def test_the_list_is_whole(api: Api) -> None:
                 kept = "Idempotency-Key" in names
                 (with_key if kept else without).add(operation["operationId"])
     assert without == NOT_KEPT
-    assert with_key == {*ONCE, *SAME_USE_CASE, *ONLY_ASK}
+    assert with_key == {*ONCE, *ONLY_ASK}
 
 
 def _done(tables: Tables) -> tuple[int, Any]:

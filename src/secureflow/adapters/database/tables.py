@@ -101,7 +101,7 @@ AGENTS = _entity("agents", "organisation", "party", "kind", "key")
 PROJECTS = _entity("projects", "organisation")
 DATASETS = _entity("datasets", "organisation", "name", "state")
 GRANTS = _entity("grants", "project", "dataset", "organisation", "state", expiring=True)
-JOBS = _entity("jobs", "project", "organisation", "state", "digest")
+JOBS = _entity("jobs", "project", "organisation", "state", "digest", "kind")
 MODELS = _entity("models", "project", "job", "name")
 
 MEMBERSHIPS = sa.Table(

@@ -5,22 +5,24 @@ The language answers *allow* or *deny*; here a deny without a policy behind it m
 `@id` and `@reason`. Cedar skips a policy whose evaluation fails, also a `forbid`; that must never
 open a door, so an evaluation error turns an *allow* into an *ask*.
 
-The schema below is fixed: a policy that misspells an attribute is refused when the agent starts,
-not ignored when it matters.
+What can be asked of each kind of job is fixed (`schema`): a policy that misspells an attribute is
+refused when the agent starts, not ignored when it matters.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import ROUND_CEILING, Decimal
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cedarpy
 
 from secureflow.domain.policies import Decision, Policy
+from secureflow.domain.specs.kind import Fact, SpecKind, SpecKinds
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.errors import SecureFlowError
 
 MAX_POLICY_BYTES = 1 << 20
@@ -28,102 +30,78 @@ _DIGIT = Decimal("0.0001")
 _LARGEST = Decimal("922337203685477.5807")
 """Of a Cedar decimal."""
 
-SCHEMA = """
-entity User, Dataset;
-action training appliesTo {
-  principal: [User],
-  resource: [Dataset],
-  context: {
-    project: String,
-    purpose: String,
-    family: String,
-    columns: Set<String>,
-    sensitive: Set<String>,
-    parties: Set<String>,
-    group_size: Long,
-    min_contributors: Long,
-    rounds: Long,
-    protection: String,
-    release: String,
-    dp: Bool,
-    epsilon?: decimal
-  }
-};
-action statistics appliesTo {
-  principal: [User],
-  resource: [Dataset],
-  context: {
-    project: String,
-    purpose: String,
-    measures: Set<String>,
-    columns: Set<String>,
-    sensitive: Set<String>,
-    parties: Set<String>,
-    group_size: Long,
-    min_contributors: Long,
-    queries: Long,
-    contributions: Long,
-    unit: String,
-    noise: String,
-    protection: String,
-    dp: Bool,
-    epsilon?: decimal
-  }
-};
-"""
-"""What a policy can ask about. `columns` includes the label; `sensitive` are those of them that
-the owner marked; `group_size` is the roster's size; `epsilon` is absent when `dp` is false, and
-never for statistics, and it is rounded up to Cedar's four digits. The principal is the submitter as
-the *centre* names it: nothing that the owner holds proves it, so a policy must not rest on it
-alone. A policy without an action is about both kinds, and may only ask what both have."""
+_SHARED: Final[Mapping[str, Fact]] = {
+    **{"project": "text", "purpose": "text", "protection": "text"},
+    **{"columns": "texts", "sensitive": "texts", "parties": "texts"},
+    **{"group_size": "number", "min_contributors": "number"},
+}
+_FORMS: Final[Mapping[Fact, Callable[[Any], Any]]] = {"text": str, "texts": sorted, "number": int}
+_TYPES: Final[Mapping[Fact, str]] = {"text": "String", "texts": "Set<String>", "number": "Long"}
 
-_TEXTS = {
-    "training": ("project", "purpose", "family", "protection", "release"),
-    "statistics": ("project", "purpose", "unit", "noise", "protection"),
-}
-_SETS = {
-    "training": ("columns", "sensitive", "parties"),
-    "statistics": ("measures", "columns", "sensitive", "parties"),
-}
-_NUMBERS = {
-    "training": ("group_size", "min_contributors", "rounds"),
-    "statistics": ("group_size", "min_contributors", "queries", "contributions"),
-}
+
+def schema(kinds: SpecKinds) -> str:
+    """Return what a policy can ask about, kind by kind, in Cedar's words.
+
+    `columns` includes the label; `sensitive` are those of them that the owner marked; `group_size`
+    is the roster's size; `epsilon` is absent when `dp` is false, and it is rounded up to Cedar's
+    four digits. The principal is the submitter as the *centre* names it: nothing that the owner
+    holds proves it, so a policy must not rest on it alone. A policy without an action is about all
+    kinds, and may only ask what all have.
+    """
+    return "entity User, Dataset;\n" + "\n".join(map(_action, kinds.values())) + "\n"
+
+
+def _action(kind: SpecKind) -> str:
+    told = [f"{name}: {_TYPES[form]}" for name, form in {**_SHARED, **kind.facts}.items()]
+    context = ", ".join((*told, "dp: Bool", "epsilon?: decimal"))
+    name = json.dumps(kind.name)
+    return (
+        f"action {name} appliesTo {{ principal: [User], resource: [Dataset], "
+        f"context: {{ {context} }} }};"
+    )
 
 
 class CedarPolicies:
     """Decides by reviewed Cedar texts; without any text, every request is asked of a person.
 
+    Args:
+        policies: the texts.
+        kinds: the kinds of job that a request may be of; of others every one is asked.
+
     Raises:
         SecureFlowError: `policy_invalid` naming the file and Cedar's complaint.
     """
 
-    def __init__(self, policies: Iterable[Policy] = ()) -> None:
+    def __init__(self, policies: Iterable[Policy] = (), kinds: SpecKinds = SPEC_KINDS) -> None:
         self.policies = tuple(policies)
+        self._kinds = kinds
+        known = schema(kinds)
         for policy in self.policies:
-            _check(policy)
+            _check(policy, known)
         text = "\n".join(policy.text for policy in self.policies)
         self._set = cedarpy.PolicySet.from_str(text)
-        self._schema = cedarpy.Schema.from_str(SCHEMA)
+        self._schema = cedarpy.Schema.from_str(known)
         self._titles = _titles(self.policies)
 
     @classmethod
-    def load(cls, paths: Iterable[Path]) -> CedarPolicies:
+    def load(cls, paths: Iterable[Path], kinds: SpecKinds = SPEC_KINDS) -> CedarPolicies:
         """Read policy files.
 
         Raises:
             SecureFlowError: `policy_unreadable`, `policy_invalid`.
         """
-        return cls(_read(path) for path in paths)
+        return cls((_read(path) for path in paths), kinds)
 
     def decide(self, request: Mapping[str, Any]) -> Decision:
         """Return allow, refuse, or ask.
 
         Args:
-            request: `kind`, `submitter`, `dataset`, and the context of the schema above, with
+            request: `kind`, `submitter`, `dataset`, and the context of `schema`, with
                 `epsilon` (float) or None.
         """
-        answer = cedarpy.is_authorized(_cedar_request(request), self._set, [], self._schema)
+        answer = cedarpy.is_authorized(
+            _cedar_request(request, self._kinds), self._set, [], self._schema
+        )
         found = answer.diagnostics
         if found.errors:
             reasons = tuple(str(error) for error in found.errors)
@@ -146,8 +124,8 @@ def _read(path: Path) -> Policy:
         raise _unreadable(path, str(error)) from error
 
 
-def _check(policy: Policy) -> None:
-    result = cedarpy.validate_policies(policy.text, SCHEMA)
+def _check(policy: Policy, known: str) -> None:
+    result = cedarpy.validate_policies(policy.text, known)
     if not result.validation_passed:
         problems = [str(error) for error in result.errors]
         raise SecureFlowError(
@@ -173,11 +151,10 @@ def _titles(policies: Iterable[Policy]) -> dict[str, str]:
     return titles
 
 
-def _cedar_request(request: Mapping[str, Any]) -> dict[str, Any]:
-    kind = str(request["kind"])  # of one that the schema does not know, no policy is about
-    context: dict[str, Any] = {name: str(request[name]) for name in _TEXTS.get(kind, ())}
-    context |= {name: sorted(request[name]) for name in _SETS.get(kind, ())}
-    context |= {name: int(request[name]) for name in _NUMBERS.get(kind, ())}
+def _cedar_request(request: Mapping[str, Any], kinds: SpecKinds) -> dict[str, Any]:
+    kind = str(request["kind"])
+    facts = {**_SHARED, **kinds[kind].facts} if kind in kinds else {}  # no policy is about others
+    context: dict[str, Any] = {name: _FORMS[form](request[name]) for name, form in facts.items()}
     epsilon = request.get("epsilon")
     context["dp"] = epsilon is not None
     if epsilon is not None:

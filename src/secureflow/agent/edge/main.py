@@ -23,6 +23,8 @@ from secureflow.agent.edge.reload import Reload, Rules
 from secureflow.agent.edge.revival import revival
 from secureflow.agent.edge.wiring import Assembly, Outside, assemble
 from secureflow.agent.job.context import Computing
+from secureflow.agent.kinds.kind import AgentKinds
+from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.record.damage import refuse_headless
 from secureflow.agent.record.keeping import alone, check_present, keep_record
@@ -32,6 +34,8 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.agent.witness.headwatch import HeadWatch
 from secureflow.domain.exits import exit_code
+from secureflow.domain.specs.kind import SpecKinds
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -57,6 +61,7 @@ async def serve(
     training: Training | None = None,
     config: Path | None = None,
     hangup: Hangup | None = None,
+    kinds: AgentKinds = AGENT_KINDS,
 ) -> None:
     """Be this party until cancelled.
 
@@ -65,6 +70,7 @@ async def serve(
         training: local computation; without it a warm worker process per job.
         config: the file of the settings, which a reload reads again; by default `agent.yaml`.
         hangup: what SIGHUP does; it is made to reload.
+        kinds: the kinds of job that it takes part in.
 
     Raises:
         SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
@@ -82,8 +88,9 @@ async def serve(
         trainer = training or await Trainer.start(
             WorkerConfig(memory=settings.worker.memory_mb << 20)
         )
-        link, uplink, assembly = _put_together(settings, key, store, trainer)
-        reload = Reload(config or settings.directory / "agent.yaml", assembly, rules)
+        link, uplink, assembly = _put_together(settings, key, store, trainer, kinds)
+        read = partial(rules, kinds=kinds.engines.specs)
+        reload = Reload(config or settings.directory / "agent.yaml", assembly, read)
         take_limits(assembly)
         watch = ClockWatch(link)
         commands = Commands(assembly, link, trainer, reload, watch)
@@ -124,9 +131,13 @@ async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack)
 
 
 def _put_together(
-    settings: AgentSettings, key: SigningKey, store: Store, trainer: Training
+    settings: AgentSettings,
+    key: SigningKey,
+    store: Store,
+    trainer: Training,
+    kinds: AgentKinds,
 ) -> tuple[Link, Uplink, Assembly]:
-    read = rules(settings)
+    read = rules(settings, kinds.engines.specs)
     credentials = CredentialFiles(settings.directory)
     credentials()  # `not_enrolled` before anything runs
 
@@ -155,7 +166,7 @@ def _put_together(
         accounting=ProcessAccountant(),
         clock=system_clock,
     )
-    assembly = assemble(settings, key, store, outside)
+    assembly = assemble(settings, key, store, outside, kinds)
     return link, uplink, assembly
 
 
@@ -166,7 +177,7 @@ def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:
     )
 
 
-def run(config: Path) -> int:
+def run(config: Path, kinds: AgentKinds = AGENT_KINDS) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code."""
     be_frugal()
     try:
@@ -177,14 +188,14 @@ def run(config: Path) -> int:
     with process_logging("agent", form=settings.log_form, level=settings.log_level) as tell:
         hangup = Hangup()
         try:
-            run_until_told(serve(settings, config=config, hangup=hangup), hangup)
+            run_until_told(serve(settings, config=config, hangup=hangup, kinds=kinds), hangup)
         except SecureFlowError as error:
             tell(error)
             return exit_code(error.code)
     return 0
 
 
-def rules(settings: AgentSettings) -> Rules:
+def rules(settings: AgentSettings, kinds: SpecKinds = SPEC_KINDS) -> Rules:
     """Read what settings name: policies, roots, measurements.
 
     Raises:
@@ -194,7 +205,7 @@ def rules(settings: AgentSettings) -> Rules:
         told = "SIMULATED enclaves protect nothing from the operator"
         _log.warning("tee_simulated", message=told)
     return Rules(
-        CedarPolicies.load(settings.consent.policies),
+        CedarPolicies.load(settings.consent.policies, kinds),
         verifier(settings),
         appraisal_policy(settings.attestation, code_measurement()),
     )

@@ -18,39 +18,24 @@ from secureflow.agent.record.restored import forgotten
 from secureflow.domain.charter import Charter
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.protections import traits_of
 from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.run.protections import PROTECTIONS
 from secureflow.engines.sealing import Release, verify_release
 from secureflow.kit.errors import SecureFlowError
 
 
-def check_unmasked(spec: JobSpec, job: str) -> None:
-    """Refuse plain updates of a job that was approved masked, sealed or not.
+def check_verb(spec: JobSpec, job: str, verb: str) -> None:
+    """Refuse what is no part of the protection that was approved.
+
+    So no update leaves plain where it was to be masked, and nobody speaks with an enclave of a job
+    without one.
 
     Raises:
         SecureFlowError: `protection_unsupported`.
     """
-    if spec.masked:
-        raise _other_protection(spec, job, "no update may leave unmasked")
-
-
-def check_sealed(spec: JobSpec, job: str) -> None:
-    """Refuse to speak with an enclave of a job that was approved without one.
-
-    Raises:
-        SecureFlowError: `protection_unsupported`.
-    """
-    if not spec.sealed:
-        raise _other_protection(spec, job, "no enclave takes part in it")
-
-
-def check_masked(spec: JobSpec, job: str) -> None:
-    """Refuse the verbs of masked jobs for a job that was approved otherwise.
-
-    Raises:
-        SecureFlowError: `protection_unsupported`.
-    """
-    if not spec.masked:
-        raise _other_protection(spec, job, "it is not masked")
+    if verb not in PROTECTIONS[spec.protection].verbs:
+        raise _other_protection(spec, job, f"{verb!r} is no part of it")
 
 
 def check_sealed_too(spec: JobSpec, request: MaskRequest) -> None:
@@ -59,7 +44,7 @@ def check_sealed_too(spec: JobSpec, request: MaskRequest) -> None:
     Raises:
         SecureFlowError: `protection_unsupported`.
     """
-    if spec.sealed and (request.generation is None or request.uplink is None):
+    if traits_of(spec).enclave and (request.generation is None or request.uplink is None):
         raise _other_protection(spec, request.job, "no vector may leave unsealed")
 
 

@@ -101,8 +101,8 @@ class AgentKind(Protocol):
 
     def contributing(
         self, context: AgentContext, computing: Computing, files: ModelFiles
-    ) -> Contributing:
-        """Return what a party does for jobs of this kind."""
+    ) -> Contributing | None:
+        """Return what a party does for jobs of this kind; None where it contributes nothing."""
 
 
 class AgentKinds(Mapping[str, AgentKind]):
@@ -142,12 +142,11 @@ class Contributions:
     def __init__(
         self, kinds: AgentKinds, context: AgentContext, computing: Computing, files: ModelFiles
     ) -> None:
-        self._each = {
-            name: kind.contributing(context, computing, files) for name, kind in kinds.items()
-        }
+        made = {name: kind.contributing(context, computing, files) for name, kind in kinds.items()}
+        self._each = {name: one for name, one in made.items() if one is not None}
 
     def of(self, spec: JobSpec) -> Contributing:
-        """Return what is done for a spec's kind."""
+        """Return what is done for a spec's kind; it is one under whose protection parties do."""
         return self._each[spec.kind]
 
     async def forget(self, job: str) -> None:

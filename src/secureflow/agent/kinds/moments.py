@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from secureflow.agent.job.guards import released
 from secureflow.agent.job.requests import MaskRequest, ReleasedMoments, TrainRequest
 from secureflow.agent.record.records import Admission
+from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError
 
@@ -43,7 +44,7 @@ def check_masked_moments(
     moments, needed = request.moments, request.stage != "moments" and spec.needs_moments
     if (moments is not None) != needed:
         raise _invalid_moments(request, "they come exactly where the job needs them")
-    if moments is None or not spec.sealed:
+    if moments is None or not traits_of(spec).enclave:
         return moments
     shown = ReleasedMoments(moments, request.moments_release or {})
     return _released_sums(request, shown, initial, admissions)

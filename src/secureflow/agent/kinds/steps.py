@@ -19,6 +19,7 @@ from secureflow.agent.job.guards import released
 from secureflow.agent.job.requests import PublishedStep, read
 from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord
+from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.errors import SecureFlowError
 
@@ -85,7 +86,7 @@ class Steps:
         own = self._context.store.round(job.job, step.round, "train")
         if own is not None and own.model != step.base:
             raise _inconsistent(f"this party masked another model's update in round {step.round}")
-        if not spec.sealed:
+        if not traits_of(spec).enclave:
             return
         release = released(raw, job.job, job.digest, self._context.store.admissions(job.job))
         if (release.stage, release.round, release.model) != ("train", step.round, step.model):

@@ -26,6 +26,7 @@ from secureflow.domain.charter import Charter
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name, spec_digest
 from secureflow.domain.specs.kind import SpecKinds
+from secureflow.domain.specs.protections import contributes
 from secureflow.kit.errors import SecureFlowError
 
 JSON = Any
@@ -67,7 +68,7 @@ def check_request(
             compares what the job asks of a dataset with what its owner declared.
     """
     _check_roster(spec, party, key, charter)
-    if spec.protection not in settings.consent.protections:
+    if contributes(spec) and spec.protection not in settings.consent.protections:
         raise SecureFlowError(
             "protection_refused",
             f"{party} does not take part in jobs protected by {spec.protection}.",

@@ -12,6 +12,7 @@ from typing import Any
 
 from secureflow.agent.compute.derivation import recipient_key
 from secureflow.agent.job.context import AgentContext
+from secureflow.agent.job.guards import check_verb
 from secureflow.agent.job.requests import AdmitRequest, ChallengeRequest
 from secureflow.agent.record.records import Admission, JobRecord
 from secureflow.agent.settings import AttestationSettings
@@ -70,7 +71,8 @@ class Attestation:
     async def challenge(self, request: ChallengeRequest) -> dict[str, JSON]:
         """Return this party's nonce for a generation, and the key that models are sealed to."""
         context = self._context
-        job, _ = context.approved(request.job, request.digest)
+        job, spec = context.approved(request.job, request.digest)
+        check_verb(spec, job.job, "challenge")
         nonce = await asyncio.to_thread(self._nonce, request)
         recipient = await asyncio.to_thread(lambda: recipient_key(job.secret).public)
         body = {"job": request.job, "generation": request.generation, "recipient": recipient}

@@ -21,11 +21,11 @@ from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Fetching, Uploading
 from secureflow.agent.job.guards import (
     check_admission,
-    check_masked,
     check_one_set,
     check_position,
     check_sealed_too,
     check_step,
+    check_verb,
 )
 from secureflow.agent.job.patience import patiently
 from secureflow.agent.job.requests import AdvanceRequest, AnswerRequest, MaskRequest, SetupRequest
@@ -35,6 +35,7 @@ from secureflow.agent.verbs.rounds import send_sealed
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.witness import Observed
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.protections import traits_of
 from secureflow.engines.closing import Vote
 from secureflow.engines.run.masked import model_binding
 from secureflow.engines.sealing import vector_manifest
@@ -82,7 +83,7 @@ class Masking:
 
     async def setup(self, request: SetupRequest) -> dict[str, JSON]:
         """Make this party's sealing keys, once, and show them."""
-        job, spec = self._masked_job(request)
+        job, spec = self._masked_job(request, "setup")
         await self._contributions.of(spec).prepare(
             job, spec
         )  # rows that do not fit are found before any round
@@ -97,7 +98,7 @@ class Masking:
 
     async def advance(self, request: AdvanceRequest) -> dict[str, JSON]:
         """Learn the others' sealing keys; give keys and sealed shares of coming rounds."""
-        job, spec = self._masked_job(request)
+        job, spec = self._masked_job(request, "advance")
 
         def make() -> dict[str, str]:
             frames: dict[str, str] = {}
@@ -114,7 +115,7 @@ class Masking:
     async def mask(self, request: MaskRequest, rider: JSON) -> dict[str, JSON]:
         """Make, mask, record and send this party's update of a round and stage."""
         context = self._context
-        job, spec = self._masked_job(request)
+        job, spec = self._masked_job(request, "mask")
         kind, contributing = context.kinds.of(spec), self._contributions.of(spec)
         check_step(kind.rounds_of(spec, request.stage), request)
         check_sealed_too(spec, request)
@@ -145,7 +146,7 @@ class Masking:
     async def answer(self, request: AnswerRequest, rider: JSON) -> dict[str, JSON]:
         """Vote, once, on who contributed, and reveal the shares that open their sum."""
         context = self._context
-        job, spec = self._masked_job(request)
+        job, spec = self._masked_job(request, "answer")
         observed = await context.witness.observe(request.cosigned, rider)
         record = context.store.round(job.job, request.round, request.stage)
         client = self._sessions.client(job, spec, request.stage)
@@ -158,10 +159,10 @@ class Masking:
         return {"answer": b64encode(answer)}
 
     def _masked_job(
-        self, request: SetupRequest | AdvanceRequest | MaskRequest | AnswerRequest
+        self, request: SetupRequest | AdvanceRequest | MaskRequest | AnswerRequest, verb: str
     ) -> tuple[JobRecord, JobSpec]:
         job, spec = self._context.approved(request.job, request.digest)
-        check_masked(spec, job.job)
+        check_verb(spec, job.job, verb)
         return job, spec
 
     def _admission(self, job: JobRecord, spec: JobSpec, request: MaskRequest) -> Admission | None:
@@ -170,7 +171,7 @@ class Masking:
         Raises:
             SecureFlowError: `not_admitted`, `attestation_expired`.
         """
-        if not spec.sealed:
+        if not traits_of(spec).enclave:
             return None
         admissions = self._context.store.admissions(job.job)
         generation = 0 if request.uplink is None else request.generation or 0

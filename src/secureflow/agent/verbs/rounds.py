@@ -21,7 +21,7 @@ from secureflow.agent.job.guards import (
     check_admission,
     check_position,
     check_step,
-    check_unmasked,
+    check_verb,
 )
 from secureflow.agent.job.requests import CloseRequest, TrainRequest
 from secureflow.agent.kinds.kind import Contributions, Held
@@ -56,7 +56,7 @@ class Rounds:
         """Make, record, seal and upload this party's update of a round and stage."""
         context = self._context
         job, spec = context.approved(request.job, request.digest)
-        check_unmasked(spec, job.job)
+        check_verb(spec, job.job, "train")
         check_step(context.kinds.of(spec).rounds_of(spec, request.stage), request)
         admissions = context.store.admissions(job.job)
         admission = check_admission(admissions, request.generation, context.clock())
@@ -97,7 +97,7 @@ class Rounds:
         """Vote, once, on who contributed to a round that this party contributed to."""
         context = self._context
         job, spec = context.approved(request.job, request.digest)
-        check_unmasked(spec, job.job)
+        check_verb(spec, job.job, "close")
         names = ("job", "round", "stage", "context", "survivors", "dead")
         question = Question.from_json({name: getattr(request, name) for name in names})
         observed = await context.witness.observe(request.cosigned, rider)

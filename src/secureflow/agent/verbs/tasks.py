@@ -25,7 +25,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from secureflow.agent.job.context import AgentContext
-from secureflow.agent.job.guards import check_sealed
+from secureflow.agent.job.guards import check_verb
 from secureflow.agent.job.requests import (
     AdmitRequest,
     AdvanceRequest,
@@ -188,7 +188,7 @@ class Agent:
         request = read(AdmitRequest, body)
         async with self._guarded(request, "admit", body):
             job, spec = self._context.approved(request.job, request.digest)
-            check_sealed(spec, job.job)
+            check_verb(spec, job.job, "admit")
             # Rows that do not fit are found before the first round, not in it.
             await self._contributions.of(spec).prepare(job, spec)
             reply = await self._attestation.admit(request)

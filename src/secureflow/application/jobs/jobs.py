@@ -207,6 +207,7 @@ class Jobs:
         *,
         project: str = "",
         state: str = "",
+        kind: str = "",
         cursor: str = "",
         limit: int = 50,
     ) -> Page:
@@ -216,7 +217,8 @@ class Jobs:
             seen = await seen_projects(work, principal, project)
             if seen is None:
                 return Page([])
-            equals = {"state": state} if state else {}
+            given = {"state": state, "kind": kind}
+            equals = {name: value for name, value in given.items() if value}
             page = await work.jobs.list(cursor=cursor, limit=limit, **seen, **equals)
         return replace(page, items=[JobSummary.of(job) for job in page.items])
 

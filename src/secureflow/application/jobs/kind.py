@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
@@ -12,6 +12,7 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import Opening
 from secureflow.domain.charter import Charter
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.request import JobRequest, parts_of
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.kit.errors import SecureFlowError
 
@@ -22,8 +23,7 @@ JSON = Any
 class Wanted:
     """What a data scientist asks for. Every part is checked when the spec is drafted.
 
-    `parts` are those of a kind's spec that a person chooses; `parties` are members that a job
-    without data names without a dataset.
+    `parts` are those of a kind's spec that a person chooses.
     """
 
     project: str
@@ -31,8 +31,13 @@ class Wanted:
     purpose: str
     datasets: tuple[str, ...]
     parts: Mapping[str, Any] = field(default_factory=dict)
-    parties: tuple[str, ...] = ()
     kind: str = "training"
+
+    @classmethod
+    def of(cls, request: JobRequest) -> Self:
+        """Return what a request of any kind asks for."""
+        shared = request.project, request.name, request.purpose, request.datasets
+        return cls(*shared, parts_of(request), request.kind)
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,8 @@ class JobKind(Protocol):
     def engine(self) -> EngineKind:
         """What the engines know of it."""
 
-    def opening(self, artifacts: Artifacts) -> Opening:
-        """Return what becomes of its masked sums at the centre.
+    def opening(self, artifacts: Artifacts) -> Opening | None:
+        """Return what becomes of its masked sums at the centre; None where it has none.
 
         `artifacts` is where what a round releases is stored.
         """
@@ -119,7 +124,8 @@ class JobKinds(Mapping[str, JobKind]):
 
     def openings(self, artifacts: Artifacts) -> dict[str, Opening]:
         """Return what becomes of each kind's masked sums."""
-        return {name: kind.opening(artifacts) for name, kind in self._kinds.items()}
+        made = {name: kind.opening(artifacts) for name, kind in self._kinds.items()}
+        return {name: one for name, one in made.items() if one is not None}
 
     def asked(self, wanted: Wanted) -> JobKind:
         """Return the kind of a wish.

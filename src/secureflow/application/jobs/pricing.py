@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.application.ports.accountant import Accountant
-from secureflow.domain.noise import NoiseWish
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.statistics_request import NoiseWish
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 

@@ -28,11 +28,11 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum, Opening
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
-from secureflow.domain.noise import NoiseWish
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics, slots_of
+from secureflow.domain.specs.statistics_request import NoiseWish
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.statistics.kind import STATISTICS as ENGINE
 from secureflow.kit.canonical import digest

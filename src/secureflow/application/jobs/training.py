@@ -29,26 +29,12 @@ from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.domain.specs.training_rules import check
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.training.kind import TRAINING as ENGINE
 from secureflow.kit.errors import SecureFlowError
-
-OPTIONAL_PARTS: Final = frozenset(
-    {
-        "features",
-        "model",
-        "plan",
-        "limits",
-        "release",
-        "protection",
-        "quantisation",
-        "privacy",
-        "min_contributors",
-        "resume",
-    }
-)
 
 
 class TrainingJobs:
@@ -82,15 +68,16 @@ async def draft(
 ) -> Drafted:
     """Fill in the roster and check everything that the centre can check.
 
-    The datasets are one of each contributor; `parties` are members that a rehearsal names without
-    one; `priced` is what the job costs, and fills in its noise.
+    The datasets are one of each contributor; `parties` among the parts are members that a rehearsal
+    names without one; `priced` is what the job costs, and fills in its noise.
 
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `unknown_category`,
             `column_not_granted`, `bounds_too_narrow`, `bounds_too_wide`, `bounds_undeclared`.
     """
-    parties, parts = wanted.parties, wanted.parts
+    parts = dict(wanted.parts)
+    parties = tuple(parts.pop("parties", ()))
     charter = await adopted_charter(work)
     check_smallest([*wanted.datasets, *parties], parts)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)
@@ -228,7 +215,7 @@ async def _check_resume(work: UnitOfWork, spec: TrainingSpec) -> None:
 def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     if spare_parties(spec) == 0:
         yield f"A round needs all {len(spec.roster)} contributors: it survives no dropout."
-    if spec.sealed:
+    if traits_of(spec).enclave:
         yield "Updates are as safe as the enclave: look at its attestation verdict."
     if spec.privacy is None:
         yield (

@@ -17,6 +17,7 @@ from secureflow.application.ports.courier import Courier, PartyStatus
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import Job
 from secureflow.domain.organisations import Agent
+from secureflow.domain.specs.protections import stored_traits
 from secureflow.engines.script import ENCLAVE
 
 KEY: Final = "absent"
@@ -70,7 +71,7 @@ class Whereabouts:
 def parties_of(spec: Mapping[str, Any]) -> list[str]:
     """Return whom a job asks, its enclave included; the spec may be another version's."""
     parties = [str(line["party"]) for line in spec.get("roster", ())]
-    return [*parties, *[ENCLAVE] * (spec.get("protection") != "secagg")]
+    return [*parties, *[ENCLAVE] * stored_traits(spec).enclave]
 
 
 def told(absent: Mapping[str, str]) -> Iterator[str]:

@@ -43,7 +43,7 @@ TEXTS: Final[dict[str, str]] = {
     "not as you declare them: {bounds}": "与您的声明不同：{bounds}",
     "Leaves": "送出内容",
     "Parties": "参与方",
-    "Protection": "保护方式",
+    "ProtectionName": "保护方式",
     "Privacy": "差分隐私",
     "Seen by": "谁能看到",
     "Waits": "等待原因",

@@ -66,6 +66,7 @@ TEXTS: Final[dict[str, str]] = {
     "Continue from another job's round: JOB@ROUND.": "从另一任务的某一轮继续：任务@轮次。",
     "submitted": "已提交",
     "Only in this state.": "仅限此状态。",
+    "Only of this kind.": "仅限此类型。",
     "Only check it.": "只检查，不提交。",
     "Follow it until it has ended.": "跟踪直到结束。",
     "Write the page to this file.": "把网页写入此文件。",

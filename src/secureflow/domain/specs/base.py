@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Final, Protocol, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -30,7 +30,6 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Key = Annotated[str, Field(min_length=44, max_length=44), ONE_LINE]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
-Protection = Literal["sealed", "secagg", "sealed+secagg"]
 Problem = tuple[str, str, str]
 """What contradicts itself in a spec: field, reason, hint."""
 
@@ -134,14 +133,6 @@ class JobSpec(Protocol):
     @property
     def protection(self) -> str:
         """How what a party contributes is protected."""
-
-    @property
-    def masked(self) -> bool:
-        """Whether contributions are masked, so that only sums can be read (SecAgg)."""
-
-    @property
-    def sealed(self) -> bool:
-        """Whether contributions are sealed to an attested enclave."""
 
     @property
     def privacy(self) -> PrivacyPart | None:
@@ -252,9 +243,13 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
         ) from error
 
 
+_WITHOUT_ENDS: Final = frozenset({"training/1", "statistics/1"})
+"""The scripts of before ends were recorded; no later one is like them."""
+
+
 def closes(script: str) -> bool:
     """Tell whether a script ends with what each author signed last; the first versions did not."""
-    return not script.endswith("/1")
+    return script not in _WITHOUT_ENDS
 
 
 def dump(value: Any) -> dict[str, Any]:

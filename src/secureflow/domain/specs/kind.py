@@ -1,16 +1,20 @@
-"""The kinds of job, as the domain knows them: the class of a kind's spec, and its rules."""
+"""The kinds of job, as the domain knows them: the classes of spec and request, and the rules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from secureflow.domain.specs.base import JobSpec, parse
+from secureflow.domain.specs.request import JobRequest
 from secureflow.kit.errors import SecureFlowError
 
 FIRST = "training"
 """The kind of a spec that names none, as the first ones did."""
+
+Fact = Literal["text", "texts", "number"]
+"""What a policy may ask about: one text, a set of texts, a whole number."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +24,16 @@ class SpecKind:
     Args:
         name: what a spec of it says in `kind`.
         spec: the class of its spec.
+        request: the class of what people ask for; its `kind` has the name as its default.
         check: refuses contradictions that single fields cannot show (`contradictory_spec`).
+        facts: what `JobSpec.facts` tells policies of this kind alone: name → form.
     """
 
     name: str
     spec: type[JobSpec]
+    request: type[JobRequest]
     check: Callable[[Any], None]
+    facts: Mapping[str, Fact]
 
 
 class SpecKinds(Mapping[str, SpecKind]):
@@ -45,6 +53,10 @@ class SpecKinds(Mapping[str, SpecKind]):
     def __len__(self) -> int:
         """Return how many kinds there are."""
         return len(self._kinds)
+
+    def __hash__(self) -> int:
+        """Return what is the same for equal tables."""
+        return hash(tuple(self._kinds))
 
     def parse(self, value: Any, *, stored: bool = False) -> JobSpec:
         """Build a spec from foreign (or `stored`) JSON; `kind` says which.

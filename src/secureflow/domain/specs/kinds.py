@@ -6,9 +6,26 @@ from typing import Final
 
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics
+from secureflow.domain.specs.statistics_request import StatisticsRequest
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.domain.specs.training_rules import check
 
-TRAINING: Final = SpecKind("training", TrainingSpec, check)
-STATISTICS: Final = SpecKind("statistics", StatisticsSpec, check_statistics)
+TRAINING: Final = SpecKind(
+    "training",
+    TrainingSpec,
+    TrainingRequest,
+    check,
+    {"family": "text", "rounds": "number", "release": "text"},
+)
+STATISTICS: Final = SpecKind(
+    "statistics",
+    StatisticsSpec,
+    StatisticsRequest,
+    check_statistics,
+    {
+        **{"measures": "texts", "queries": "number", "unit": "text"},
+        **{"contributions": "number", "noise": "text"},
+    },
+)
 SPEC_KINDS: Final = SpecKinds(TRAINING, STATISTICS)

@@ -31,7 +31,6 @@ from secureflow.domain.specs.base import (
     Slug,
     SpecBase,
     Unit,
-    closes,
     refuse,
     roster_problem,
 )
@@ -149,21 +148,6 @@ class StatisticsSpec(SpecBase):
     def column(self, name: str) -> StatisticsColumn:
         """Return a column of a checked spec."""
         return next(column for column in self.columns if column.column == name)
-
-    @property
-    def closes(self) -> bool:
-        """Whether the job ends with what each author signed last."""
-        return closes(self.script)
-
-    @property
-    def masked(self) -> bool:
-        """The parties' sums are always masked."""
-        return True
-
-    @property
-    def sealed(self) -> bool:
-        """No enclave takes part."""
-        return False
 
     @property
     def column_names(self) -> tuple[str, ...]:

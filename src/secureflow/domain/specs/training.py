@@ -16,12 +16,11 @@ from secureflow.domain.specs.base import (
     Digest,
     Id,
     Limits,
-    Protection,
     Quantisation,
     SpecBase,
-    closes,
 )
 from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.protections import ProtectionName
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -169,7 +168,7 @@ class TrainingSpec(SpecBase):
     plan: TrainingPlan = field(default_factory=TrainingPlan)
     limits: Limits = field(default_factory=Limits)
     release: Release = field(default_factory=Release)
-    protection: Protection = "sealed"
+    protection: ProtectionName = "sealed"
     quantisation: Quantisation = field(default_factory=Quantisation)
     privacy: Privacy | None = None
     min_contributors: Annotated[int, Field(ge=3, le=256)] = 3
@@ -177,21 +176,6 @@ class TrainingSpec(SpecBase):
     kind: Literal["training"] = "training"
     script: Literal["training/1", "training/2"] = "training/2"
     v: Literal[1] = 1
-
-    @property
-    def closes(self) -> bool:
-        """Whether the job ends with what each author signed last."""
-        return closes(self.script)
-
-    @property
-    def masked(self) -> bool:
-        """Whether updates are masked, so that only sums can be read (SecAgg)."""
-        return self.protection != "sealed"
-
-    @property
-    def sealed(self) -> bool:
-        """Whether updates are sealed to an attested enclave."""
-        return self.protection != "secagg"
 
     @property
     def parameters(self) -> int:

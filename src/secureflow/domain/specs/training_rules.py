@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.specs.base import Problem, refuse, roster_problem
 from secureflow.domain.specs.privacy import MAX_SIGMA, MIN_SHARE, Privacy
+from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _model_rules(spec: TrainingSpec) -> Problem | None:
 
 
 def _masking_rules(spec: TrainingSpec) -> Problem | None:
-    if not spec.masked:
+    if not traits_of(spec).masks:
         return None
     if spec.release.intermediate == "agents":
         reason = "under masks the sum is published, so that every agent can compute the next model"
@@ -139,10 +140,11 @@ def _party_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
 
 
 def _placement_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
-    if privacy.noise == "enclave" and spec.masked:
+    masks = traits_of(spec).masks
+    if privacy.noise == "enclave" and masks:
         reason = "under masks the enclave sees no sum before the noise"
         return "privacy.noise", reason, 'Use "shared" or "local", or protection "sealed".'
-    if privacy.noise == "shared" and not spec.masked:
+    if privacy.noise == "shared" and not masks:
         reason = "a share of the noise protects a sum only; without masks single updates are opened"
         return "privacy.noise", reason, 'Use "enclave", or protection "secagg".'
     if privacy.noise != "local" and privacy.local_steps > 1:

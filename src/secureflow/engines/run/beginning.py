@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from secureflow.engines.run.admission import admit, ask_consent
-from secureflow.engines.run.masked import set_up
+from secureflow.engines.run.admission import ask_consent
+from secureflow.engines.run.protection import Plans
+from secureflow.engines.run.protections import protection_of
 from secureflow.engines.run.run import (
     Course,
     record,
@@ -15,15 +15,14 @@ from secureflow.engines.run.run import (
     witness_by_charter,
 )
 from secureflow.engines.script import JSON, Move, Script
-from secureflow.engines.secagg import Plan
 
 
-def begin(course: Course[Any], plans: Mapping[str, Plan]) -> Script[None]:
+def begin(course: Course[Any], plans: Plans) -> Script[None]:
     """Bring a job from its proposal to where its first round may run.
 
     Args:
         course: the job, fresh.
-        plans: of its masked sessions, by stage; none where nothing is masked.
+        plans: makes those of its masked sessions; asked where there are some.
 
     Raises:
         SecureFlowError: those of consent and admission, `head_not_cosigned`.
@@ -32,11 +31,7 @@ def begin(course: Course[Any], plans: Mapping[str, Plan]) -> Script[None]:
     yield from ask_consent(course)
     yield Move("approved")
     course.started = int((yield from seconds_now()))
-    if course.spec.sealed:
-        yield from admit(course, course.parties, need=course.threshold)
-    if course.spec.masked:
-        course.plans = plans
-        yield from set_up(course)
+    yield from protection_of(course).begin(course, plans)
     yield Move("admitted")
     yield from tell_dropouts(course)
     yield from record(course, [{"kind": "job.started", "document": _document(course)}])

@@ -14,8 +14,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from secureflow.domain.quorum import quorum_of
+from secureflow.domain.specs.base import closes
+from secureflow.domain.specs.protections import traits_of
 from secureflow.engines.ledger.ends import CLOSED, End, closed_document
 from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.run.protections import protection_of
 from secureflow.engines.run.run import (
     Course,
     accusations,
@@ -25,7 +28,7 @@ from secureflow.engines.run.run import (
     take_leaves_left,
     tell_dropouts,
 )
-from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Script
+from secureflow.engines.script import JSON, Ask, Script
 from secureflow.kit.errors import SecureFlowError
 
 END_SECONDS: Final = 5.0
@@ -51,7 +54,7 @@ def succeed(course: Course[Any], **outcome: JSON) -> Script[list[str]]:
     # If too few cosigned the ends, a later head makes up for it: the outcome was witnessed before.
     course.cosigned = course.cosigned or text
     closing = {"job": course.context.job}
-    yield from _ask_all(Ask((_folder(course),), "finish", closing, patience=course.patience))
+    yield from _ask_all(Ask(_adders(course), "finish", closing, patience=course.patience))
     return sorted(parse_note(course.cosigned).cosigners(course.spec.keys))
 
 
@@ -73,7 +76,7 @@ def abandon(
     take_leaves_left(course, course.replies)
     yield from record(course, [{"kind": "job.finished", "document": outcome}])
     body = course.body(outcome=code, model=None, head=course.note)
-    everyone = (*course.parties, _folder(course))
+    everyone = (*course.parties, *_adders(course))
     patience = min(patience, course.patience)
     answers = yield from _ask_all(Ask(everyone, "finish", body, patience=patience))
     yield from _close(course, code, answers, patience)
@@ -90,7 +93,7 @@ def _close(
         answers: to `finish`.
         patience: as of an `Ask`.
     """
-    if not course.spec.closes:
+    if not closes(course.spec.script):
         return
     parties = course.parties
     replies = {party: answers["replies"][party] for party in parties if party in answers["replies"]}
@@ -120,7 +123,7 @@ def _ask_all(ask: Ask) -> Script[Mapping[str, Any]]:
 def contributions(course: Course[Any]) -> dict[str, JSON]:
     """Return what each party brought: rounds, and rows where these are no secret."""
     # Under masks a party's row count is as hidden as its update, under noise as any other figure.
-    hidden = course.spec.masked or course.spec.privacy is not None
+    hidden = traits_of(course.spec).masks or course.spec.privacy is not None
     return {
         party: {
             "rounds": course.rounds.get(party, 0),
@@ -162,6 +165,7 @@ def report_of(course: Course[Any], cosigners: Sequence[str], **more: JSON) -> di
     return {**shared, **more}
 
 
-def _folder(course: Course[Any]) -> str:
-    """Return who adds the updates up."""
-    return ENCLAVE if course.spec.sealed else AGGREGATOR
+def _adders(course: Course[Any]) -> tuple[str, ...]:
+    """Return who adds contributions up, where somebody does."""
+    adder = protection_of(course).adder
+    return (adder,) if adder else ()

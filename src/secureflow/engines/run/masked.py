@@ -3,9 +3,9 @@
 Once per job: SETUP and MEET bring the parties' keys together. Then two flights a round while all
 stay: `mask` (BEGIN → UPLOAD, which carries the next round's keys) and `answer` (QUESTION →
 OPENING, which is the vote as well); a third one only where somebody dropped out. The centre carries
-frames and learns what opens one sum per round. Vectors never come through the script: whoever folds
-them (the server's own aggregator, or the enclave to which they are sealed as well) is given only
-what opens the sum.
+frames and learns what opens one sum per round. Vectors never come through the script: whoever adds
+them up (`secagg`: the centre; `sealed_secagg`: the enclave to which they are sealed as well) is
+given only what opens the sum.
 
 Every agent computes the next model itself from the published mean; its digest stands in the next
 round's context, so parties that were shown different means have masks that do not cancel.
@@ -16,34 +16,92 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from secureflow.domain.specs.base import dump
 from secureflow.engines.closing import Certificate
+from secureflow.engines.run.rounds import Step, record_round, too_few_contributors
 from secureflow.engines.run.run import (
-    ENCLAVE_GONE,
     Course,
     accusations,
-    enclave_lost,
     take_cosignatures,
     witness_first_votes,
 )
-from secureflow.engines.run.sealed import (
-    Step,
-    bring_again,
-    readmit,
-    record_round,
-    released,
-    too_few_contributors,
-)
-from secureflow.engines.script import AGGREGATOR, ENCLAVE, JSON, Ask, Script
-from secureflow.engines.secagg import Conductor
-from secureflow.engines.secagg.messages import Upload, pack
+from secureflow.engines.script import JSON, Ask, Script
+from secureflow.engines.secagg import Conductor, Opened
 from secureflow.kit.canonical import b64decode, b64encode, digest
 from secureflow.kit.errors import SecureFlowError
 
 MAX_FRAME = 1 << 20
 """Characters of a frame in an answer; a link's message is no longer."""
+
+
+@dataclass
+class Taken:
+    """What came in: party → digest of its vector, and whose word of an added vector is no good."""
+
+    vectors: dict[str, str] = field(default_factory=dict)
+    doubted: dict[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A round whose sum may be opened.
+
+    Args:
+        step: which round.
+        opened: what opens the sum, and the certificate of whose it is.
+        taken: what came in.
+        base: hex digest of the model that the round starts from.
+        again: asks parties to send the very same vectors again.
+    """
+
+    step: Step
+    opened: Opened
+    taken: Taken
+    base: str
+    again: Callable[[Iterable[str]], Ask]
+
+    def body(self, course: Course[Any]) -> dict[str, JSON]:
+        """Return the request to open the sum, as far as it is the same whoever is asked."""
+        return {
+            "job": course.context.job,
+            "round": self.step.number,
+            "stage": self.step.stage,
+            "opened": self.opened.as_json(),
+        }
+
+
+class Adder(Protocol):
+    """Who adds masked vectors up, and what that changes of a round."""
+
+    def place(self, course: Course[Any]) -> dict[str, JSON]:
+        """Return what a request says of where vectors are to go."""
+
+    def lost(self, course: Course[Any], answers: Mapping[str, Any]) -> bool:
+        """Tell whether vectors must come again, to somebody else than was said."""
+
+    def replaced(self, course: Course[Any]) -> Script[None]:
+        """Have everybody agree on whom vectors go to now."""
+
+    def added(
+        self, course: Course[Any], step: Step, replies: Mapping[str, JSON]
+    ) -> Script[tuple[str, ...]]:
+        """Return whose vectors are there, sorted."""
+
+    def misread(
+        self, course: Course[Any], step: Step, party: str, error: JSON, taken: Taken
+    ) -> dict[str, JSON]:
+        """Note that a party's frame is no good; return the failures that follow from that."""
+
+    def stand_in(self, course: Course[Any], step: Step, conductor: Conductor, party: str) -> None:
+        """Do what is right where a party's vector is there and its frame is not.
+
+        Raises:
+            SecureFlowError: `round_lost`.
+        """
+
+    def release(self, course: Course[Any], opening: Opening) -> Script[dict[str, JSON]]:
+        """Have the sum opened by who added it up."""
 
 
 def model_binding(model: str, moments: Sequence[float] | None) -> str:
@@ -69,18 +127,24 @@ def set_up(course: Course[Any]) -> Script[None]:
     course.drop(0, "advance", (yield from _advance(course, asked["replies"], rounds)))
 
 
-def run_masked_round(course: Course[Any], step: Step, initial: str) -> Script[dict[str, JSON]]:
-    """Run one masked round to its release; see `rounds.run_sealed_round`."""
+def run_masked_round(
+    course: Course[Any], step: Step, initial: str, adder: Adder
+) -> Script[dict[str, JSON]]:
+    """Run one masked round to its release; see `sealed.run_sealed_round`."""
     conductor = course.conductors[step.stage]
     absent = yield from _bring_back(course, step, conductor)
     model = course.model["digest"] if course.model else initial
     moments = course.moments["sums"] if course.moments else None
     frames = conductor.begin(step.session, model_binding(model, moments))
-    replies, failures = yield from _collect(course, step, frames, absent)
-    taken = yield from _survivors(course, step, conductor, replies, failures)
+    ask = partial(_ask_to_mask, course, step, frames=frames, adder=adder)
+    everybody = partial(ask, tuple(frames))
+    replies, failures = yield from _collect(course, step, everybody, absent, adder)
+    taken = yield from _survivors(course, step, conductor, replies, failures, adder)
     yield from _open(course, step, conductor)
-    release = yield from _release(course, step, conductor, frames, taken, initial)
-    yield from _record_round(course, step, release, conductor.opened().certificate, replies)
+    opened = conductor.opened()
+    course.drop(step.number, step.stage, {party: _lied(party) for party in conductor.liars})
+    release = yield from adder.release(course, Opening(step, opened, taken, model, ask))
+    yield from _record_round(course, step, release, opened.certificate, replies)
     for party in conductor.uploaded:
         course.seen[party] = len(course.steps)
     if step.stage == "train":
@@ -142,7 +206,7 @@ def _bring_back(course: Course[Any], step: Step, conductor: Conductor) -> Script
     return absent
 
 
-def _mask_body(course: Course[Any], step: Step) -> dict[str, JSON]:
+def _mask_body(course: Course[Any], step: Step, adder: Adder) -> dict[str, JSON]:
     body = course.body(
         round=step.number,
         stage=step.stage,
@@ -151,14 +215,16 @@ def _mask_body(course: Course[Any], step: Step) -> dict[str, JSON]:
         head=course.note,
         vector={"size": course.conductors[step.stage].plan.vector_bytes},
     )
-    if course.spec.sealed:
-        body |= {"generation": course.generation, "uplink": {"address": course.uplink}}
-        body["moments_release"] = course.moments and course.moments["release"]
-    return body
+    return body | adder.place(course)
 
 
 def _ask_to_mask(
-    course: Course[Any], step: Step, parties: Iterable[str], frames: Mapping[str, bytes]
+    course: Course[Any],
+    step: Step,
+    parties: Iterable[str],
+    *,
+    frames: Mapping[str, bytes],
+    adder: Adder,
 ) -> Ask:
     """Show each party its frame, and the published means that it has not applied yet."""
     each = {
@@ -168,21 +234,24 @@ def _ask_to_mask(
         }
         for party in parties
     }
-    body = _mask_body(course, step)
+    body = _mask_body(course, step, adder)
     return Ask(tuple(each), "mask", body, each, need=0, patience=course.patience)
 
 
 def _collect(
-    course: Course[Any], step: Step, frames: Mapping[str, bytes], absent: Mapping[str, JSON]
+    course: Course[Any],
+    step: Step,
+    ask: Callable[[], Ask],
+    absent: Mapping[str, JSON],
+    adder: Adder,
 ) -> Script[tuple[dict[str, JSON], dict[str, JSON]]]:
     """Ask for masked vectors until all that can come came to one place."""
     while True:
-        answers = yield _ask_to_mask(course, step, frames, frames)
+        answers = yield ask()
         replies, failures = answers["replies"], answers["failures"]
-        # Where there is no enclave, nobody can say that it is lost.
-        if not (course.spec.sealed and enclave_lost(course, answers)):
+        if not adder.lost(course, answers):
             break
-        yield from readmit(course)
+        yield from adder.replaced(course)
     course.replies = replies
     course.drop(step.number, step.stage, {**absent, **failures})
     if len(replies) < course.threshold:
@@ -191,73 +260,28 @@ def _collect(
     return replies, failures
 
 
-@dataclass
-class _Taken:
-    """What came in: party → digest of its vector, and whose word of a folded vector is no good."""
-
-    vectors: dict[str, str] = field(default_factory=dict)
-    doubted: dict[str, JSON] = field(default_factory=dict)
-
-
 def _survivors(
     course: Course[Any],
     step: Step,
     conductor: Conductor,
     replies: Mapping[str, JSON],
     failures: dict[str, JSON],
-) -> Script[_Taken]:
-    """Take the frames of those whose vectors are there.
-
-    What an enclave has added cannot be taken out again. So its party counts as a survivor also
-    where its words are lost or malformed: the sum opens if the vector was made as it should be, and
-    if it does not, the party is named.
-    """
-    folded = yield from _folded(course, step, replies)
-    taken = _Taken()
-    refused = taken.doubted if course.spec.sealed else failures
-    for party in folded:
+    adder: Adder,
+) -> Script[Taken]:
+    """Take the frames of those whose vectors are there."""
+    taken = Taken()
+    for party in (yield from adder.added(course, step, replies)):
         try:
             if party in replies:
                 conductor.receive(party, _frame(replies[party], "upload"))
                 taken.vectors[party] = str(replies[party].get("vector", ""))
         except SecureFlowError as error:
-            refused[party] = error.as_json()
-            if not course.spec.sealed:
-                course.drop(step.number, step.stage, {party: refused[party]})
-        if course.spec.sealed and party not in conductor.uploaded:
-            _stand_in(course, step, conductor, party)
+            failures |= adder.misread(course, step, party, error.as_json(), taken)
+        if party not in conductor.uploaded:
+            adder.stand_in(course, step, conductor, party)
     if len(conductor.uploaded) < course.threshold:
         raise too_few_contributors(course, step, failures)
     return taken
-
-
-def _folded(
-    course: Course[Any], step: Step, replies: Mapping[str, JSON]
-) -> Script[tuple[str, ...]]:
-    """Return whose vectors are there; an enclave freezes the round where somebody is missing."""
-    if not course.spec.sealed or len(replies) == len(course.parties):
-        return tuple(sorted(replies))
-    body = {"job": course.context.job, "round": step.number, "stage": step.stage}
-    try:
-        answers = yield Ask((ENCLAVE,), "roll", body, patience=course.patience)
-    except SecureFlowError as error:
-        if error.code not in ENCLAVE_GONE:
-            raise
-        # It was restarted: the release finds out and asks the certified set to seal again.
-        return tuple(sorted(replies))
-    return tuple(sorted(answers["replies"][ENCLAVE]["folded"]))
-
-
-def _stand_in(course: Course[Any], step: Step, conductor: Conductor, party: str) -> None:
-    """Count a party whose vector is in the enclave's sum by that alone.
-
-    Raises:
-        SecureFlowError: `round_lost` when it has no place in this round.
-    """
-    try:
-        conductor.receive(party, pack(Upload(step.session, conductor.context)))
-    except SecureFlowError as error:
-        raise _spoilt(course, step, {party: error.as_json()}) from error
 
 
 def _open(course: Course[Any], step: Step, conductor: Conductor) -> Script[None]:
@@ -283,92 +307,9 @@ def _open(course: Course[Any], step: Step, conductor: Conductor) -> Script[None]
                 failures[party] = error.as_json()
         course.drop(step.number, step.stage, failures)
         if flights == 2 and conductor.certificate is None:
-            raise _round_lost(course, step, failures)
+            raise round_lost(course, step, failures)
     if not conductor.complete:
-        raise _round_lost(course, step, failures)
-
-
-def _release(
-    course: Course[Any],
-    step: Step,
-    conductor: Conductor,
-    frames: Mapping[str, bytes],
-    taken: _Taken,
-    initial: str,
-) -> Script[dict[str, JSON]]:
-    """Have the sum opened by whoever folded it."""
-    opened = conductor.opened()
-    liars = {p: _lied(p) for p in conductor.liars}
-    course.drop(step.number, step.stage, liars)
-    body: dict[str, JSON] = {
-        "job": course.context.job,
-        "round": step.number,
-        "stage": step.stage,
-        "opened": opened.as_json(),
-    }
-    again = partial(_ask_to_mask, course, step, frames=frames)
-    if not course.spec.sealed:
-        body |= course.body(
-            spec=dump(course.spec),
-            base=course.model["digest"] if course.model else initial,
-            model=course.model and {"digest": course.model["digest"]},
-            vectors=dict(taken.vectors),
-            spent=course.spent,
-        )
-        release = yield from _added_up(course, step, body, again)
-        course.spent = sorted(taken.vectors.values())
-        return release
-    body["certificate"] = opened.certificate.as_json()
-    survivors = opened.certificate.survivors
-
-    def seal_again() -> Script[None]:
-        failures = yield from bring_again(course, survivors, partial(again, survivors))
-        if failures:
-            raise _round_lost(course, step, failures)
-
-    try:
-        return dict((yield from released(course, body, seal_again)))
-    except SecureFlowError as error:
-        guilty = _guilty(error, survivors, taken.doubted)
-        if not guilty:
-            raise
-        raise _spoilt(course, step, guilty) from error
-
-
-def _added_up(
-    course: Course[Any], step: Step, body: dict[str, JSON], again: Callable[[Iterable[str]], Ask]
-) -> Script[dict[str, JSON]]:
-    """Have the centre add the vectors up; those that its disk lost meanwhile are sent once more.
-
-    Raises:
-        SecureFlowError: `round_lost`, those of opening the sum.
-    """
-    try:
-        answers = yield Ask((AGGREGATOR,), "sum", body, patience=None)
-    except SecureFlowError as error:
-        if error.code != "vector_missing":
-            raise
-        lost: list[str] = error.details["parties"]
-        sent = yield again(lost)
-        # Another vector than the certified one would not fit the others' masks.
-        other = [p for p, r in sent["replies"].items() if r.get("vector") != body["vectors"][p]]
-        failures = {**sent["failures"], **dict.fromkeys(other, error.as_json())}
-        if failures:
-            raise _round_lost(course, step, failures) from error
-        answers = yield Ask((AGGREGATOR,), "sum", body, patience=None)
-    return dict(answers["replies"][AGGREGATOR])
-
-
-def _guilty(
-    error: SecureFlowError, survivors: Iterable[str], doubted: Mapping[str, JSON]
-) -> dict[str, JSON]:
-    """Return who is at fault when an enclave cannot open what was certified: party → reason."""
-    if error.code == "sum_inconsistent":
-        return dict(doubted)
-    if error.code != "survivors_mismatch":
-        return {}
-    held = set(error.details.get("folded", ()))
-    return {party: error.as_json() for party in sorted(held ^ set(survivors))}
+        raise round_lost(course, step, failures)
 
 
 def _record_round(
@@ -402,20 +343,8 @@ def _lied(party: str) -> dict[str, JSON]:
     return SecureFlowError("share_mismatch", reason).as_json()
 
 
-def _spoilt(course: Course[Any], step: Step, guilty: Mapping[str, Any]) -> SecureFlowError:
-    names = ", ".join(sorted(guilty))
-    reasons = "; ".join(f"{party}: {error['message']}" for party, error in guilty.items())
-    return SecureFlowError(
-        "round_lost",
-        f"Round {step.number} ({step.stage}) cannot be opened: the enclave's sum and what {names} "
-        f"said of it do not agree. {reasons}",
-        f"Nothing was opened. Ask {names}; then submit a new job from the last released round: "
-        f"--from {course.context.job}@{max(0, step.number - 1)}; it needs new approvals.",
-        {"parties": sorted(guilty), "failures": dict(guilty)},
-    )
-
-
-def _round_lost(course: Course[Any], step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
+def round_lost(course: Course[Any], step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
+    """Return the error of a round whose certified sum cannot be opened any more."""
     names = ", ".join(sorted(failures))
     reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
     return SecureFlowError(

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.domain.errors import name_of
 from secureflow.engines.closing import (
     Certificate,
     Question,
@@ -24,35 +23,17 @@ from secureflow.engines.closing import (
     verify_certificate,
 )
 from secureflow.engines.run.admission import admit
+from secureflow.engines.run.protection import Plans
+from secureflow.engines.run.rounds import Step, record_round, too_few_contributors
 from secureflow.engines.run.run import (
     ENCLAVE_GONE,
     Course,
     enclave_lost,
-    record,
     take_cosignatures,
-    take_leaves,
-    tell_dropouts,
     witness_first_votes,
 )
 from secureflow.engines.script import ENCLAVE, JSON, Ask, Script
 from secureflow.kit.errors import SecureFlowError
-
-CONTRIBUTING: Final = frozenset({"train", "statistics"})
-"""Stages that count as a party's contribution."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Which round of the job, and which stage it is; `session` counts the rounds of its stage.
-
-    In training: `moments` (0), `train` (1..R), `evaluate` (last). `noised`: an enclave draws noise
-    from seeds that come with the updates.
-    """
-
-    number: int
-    stage: str
-    session: int = 0
-    noised: bool = False
 
 
 @dataclass(frozen=True)
@@ -255,52 +236,6 @@ def bring_again(
             return failures
 
 
-def record_round(
-    course: Course[Any],
-    step: Step,
-    shown: Mapping[str, JSON],
-    certificate: Certificate,
-    replies: Mapping[str, Any],
-) -> Script[None]:
-    """Put a closed round into the ledger: the parties' leaves, accusations, the certificate.
-
-    `shown` is what the entry holds of the release.
-    """
-    if step.stage in CONTRIBUTING:
-        for party in certificate.survivors:
-            course.rounds[party] = course.rounds.get(party, 0) + 1
-    document = {
-        "round": step.number,
-        "stage": step.stage,
-        "release": dict(shown),
-        "certificate": certificate.as_json(),
-        "generation": course.generation,
-    }
-    # Accusations wait already: each came with all leaves that its author had made before it.
-    take_leaves(course, {party: reply for party, reply in replies.items() if reply.get("leaf")})
-    yield from record(course, [{"kind": "round.closed", "document": document}])
-    yield from tell_dropouts(course)
-    course.voted |= certificate.votes.keys()
-
-
-def too_few_contributors(
-    course: Course[Any], step: Step, failures: Mapping[str, Any]
-) -> SecureFlowError:
-    """Return the error of a round that fewer parties contributed to than may be summed."""
-    names = ", ".join(sorted(failures))
-    reasons = "; ".join(
-        told if (told := str(error["message"])).startswith(party) else f"{party}: {told}"
-        for party, error in failures.items()
-    )
-    return SecureFlowError(
-        name_of(failures.values(), "too_few_contributors"),
-        f"Round {step.number} ({step.stage}) cannot be summed: {names} did not contribute, and "
-        f"{course.threshold} of {len(course.parties)} are needed. {reasons}",
-        "Bring the named organisations' agents back and submit the job again.",
-        {"parties": sorted(failures), "failures": dict(failures)},
-    )
-
-
 def _round_lost(course: Course[Any], step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
     names = ", ".join(sorted(failures))
     return SecureFlowError(
@@ -311,3 +246,28 @@ def _round_lost(course: Course[Any], step: Step, failures: Mapping[str, Any]) ->
         f"{max(0, step.number - 1)}; it needs new approvals.",
         {"parties": sorted(failures), "failures": dict(failures)},
     )
+
+
+class Sealed:
+    """`protection.Protection`."""
+
+    name: Final = "sealed"
+    adder: Final = ENCLAVE
+    hides: Final = "updates are sealed to the enclave, past the server"
+    wire: Final = "TLS 1.3 and HPKE seals"
+    verbs: Final = frozenset({"challenge", "admit", "train", "close"})
+
+    def enclave_sees(self, *, noised: bool) -> tuple[str, str]:
+        """Return that it sees single updates."""
+        if noised:
+            return "single updates, noised by their party", "each party noises its own"
+        return "single updates, in memory, while it folds them", "it must add them up"
+
+    def begin(self, course: Course[Any], plans: Plans) -> Script[None]:
+        """Have the enclave admitted; nothing is masked."""
+        del plans
+        yield from admit(course, course.parties, need=course.threshold)
+
+    def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[dict[str, JSON]]:
+        """Run one sealed round to its release."""
+        return run_sealed_round(course, step, initial)

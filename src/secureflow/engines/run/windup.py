@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from secureflow.domain.specs.base import closes
+from secureflow.domain.specs.protections import stored_traits
 from secureflow.engines.ledger.ends import SERVER, End
 from secureflow.engines.run.ending import abandon
 from secureflow.engines.run.run import Course, JobContext
@@ -29,8 +29,8 @@ class _Roster:
     """What an end needs of a spec, read without its schema: that may be another version's."""
 
     keys: Mapping[str, str]
-    closes: bool
-    sealed: bool
+    script: str
+    protection: str
     limits: _Limits
 
     @property
@@ -62,7 +62,7 @@ def wind_up(
         SecureFlowError: the error, at the end.
     """
     keys = {line["party"]: line["key"] for line in spec["roster"]}
-    roster = _Roster(keys, closes(script), spec["protection"] != "secagg", _Limits(patience))
+    roster = _Roster(keys, script, stored_traits(spec).name, _Limits(patience))
     course: Course[Any] = Course(JobContext[Any](job, roster, digest, {}, 0))
     for author, leaf in leaves:
         if author != SERVER:

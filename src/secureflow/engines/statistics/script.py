@@ -6,6 +6,7 @@ One sum is opened, once, of everything that was asked; the answers are arithmeti
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ import numpy as np
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
-from secureflow.engines.run.masked import run_masked_round
+from secureflow.engines.run.protections import protection_of
 from secureflow.engines.run.renewing import renewing
+from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import Course, JobContext, seconds_now
-from secureflow.engines.run.sealed import Step
 from secureflow.engines.script import JSON, Script, Tell
+from secureflow.engines.secagg import Plan
 from secureflow.engines.statistics.answers import answers
 from secureflow.engines.statistics.disclosure import attacks, disclosure
 from secureflow.engines.statistics.plan import statistics_plan
@@ -46,10 +48,10 @@ def federated_statistics(context: JobContext[StatisticsSpec]) -> Script[dict[str
 
 def _whole(course: Course[StatisticsSpec]) -> Script[dict[str, JSON]]:
     context = course.context
-    yield from begin(course, {STAGE: statistics_plan(context.spec, context.job, context.digest)})
+    yield from begin(course, partial(_plans, course))
     began = yield from seconds_now()
     # Masks are bound to what the round starts from: here that is the spec and nothing else.
-    release = yield from run_masked_round(course, ROUND, context.digest)
+    release = yield from protection_of(course).run_round(course, ROUND, context.digest)
     finished = yield from seconds_now()
     survivors = list(release["survivors"])
     answered = answers(context.spec, np.array(release["totals"], np.int64), len(survivors))
@@ -67,6 +69,11 @@ def _whole(course: Course[StatisticsSpec]) -> Script[dict[str, JSON]]:
         attacks=attacks(context.spec),
         finished=int(finished),
     )
+
+
+def _plans(course: Course[StatisticsSpec]) -> dict[str, Plan]:
+    context = course.context
+    return {STAGE: statistics_plan(context.spec, context.job, context.digest)}
 
 
 def _told(course: Course[StatisticsSpec], survivors: list[str], took: float) -> Tell:

@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.run.protections import PROTECTIONS
 from secureflow.engines.run.telling import Row, attack_rows, sight_rows, subtracting, sybils
 from secureflow.engines.script import JSON
 from secureflow.engines.training.private import noised_once
@@ -31,6 +33,7 @@ def attacks(spec: TrainingSpec, tee: str) -> list[dict[str, JSON]]:
 
 
 def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
+    protection = PROTECTIONS[spec.protection]
     yield (
         "owner",
         "its own rows, its own updates, every released model and sum",
@@ -41,11 +44,12 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
         "released models and sums over the contributors, and who they are",
         "the plan says so",
     )
-    yield "operator", _operator_sees(spec), _operator_why(spec)
+    yield "operator", _operator_sees(spec), protection.hides
     yield "operator", "who takes part, when, and how fast", "it carries the requests"
-    if spec.sealed:
-        yield "enclave", *_enclave(spec)
-    yield "network", "encrypted bytes, sizes and times", _network_why(spec)
+    if traits_of(spec).enclave:
+        noised = spec.privacy is not None and spec.privacy.noise == "local"
+        yield "enclave", *protection.enclave_sees(noised=noised)
+    yield "network", "encrypted bytes, sizes and times", protection.wire
     if _simulated(spec, tee):
         yield (
             "operator",
@@ -66,7 +70,7 @@ def _operator_sees(spec: TrainingSpec) -> str:
     figures = "sums of metrics"
     if spec.features is not None and spec.features.federated:
         figures += " and of columns (moments)"
-    if spec.masked:
+    if traits_of(spec).masks:
         told = f"the total row count, {figures}, every round's model"
         return f"{told}; never an update, no row count of a party"
     if spec.release.intermediate == "agents":
@@ -82,30 +86,6 @@ def _operator_sees_noised(spec: TrainingSpec, privacy: Privacy) -> str:
     if privacy.adaptive is not None:
         models = "every round's model and clipping norm, noised"
     return f"{models}; no row count, {metrics}, never an update"
-
-
-def _operator_why(spec: TrainingSpec) -> str:
-    if spec.protection == "secagg":
-        return "updates are masked: only the sum of a certified set can be opened"
-    if spec.masked:
-        return "updates are masked, and sealed to the enclave past the server"
-    return "updates are sealed to the enclave, past the server"
-
-
-def _network_why(spec: TrainingSpec) -> str:
-    if not spec.masked:
-        return "TLS 1.3 and HPKE seals"
-    if spec.sealed:
-        return "TLS 1.3, HPKE seals, and masks under them"
-    return "TLS 1.3, and updates are masked"
-
-
-def _enclave(spec: TrainingSpec) -> tuple[str, str]:
-    if spec.masked:
-        return "masked updates and their sum", "masks cancel only in the sum"
-    if spec.privacy is not None and spec.privacy.noise == "local":
-        return "single updates, noised by their party", "each party noises its own"
-    return "single updates, in memory, while it folds them", "it must add them up"
 
 
 def _model_why(spec: TrainingSpec, tee: str) -> str:
@@ -124,12 +104,12 @@ def _noise_is_seen(spec: TrainingSpec, tee: str) -> bool:
 
 
 def _simulated(spec: TrainingSpec, tee: str) -> bool:
-    return spec.sealed and "SIMULATED" in tee.upper()
+    return traits_of(spec).enclave and "SIMULATED" in tee.upper()
 
 
 def _reading(spec: TrainingSpec, tee: str) -> Row:
     attack = "the operator reads a single update"
-    if spec.masked:
+    if traits_of(spec).masks:
         return attack, "yes", "it is masked; only a certified sum opens"
     local = spec.privacy is not None and spec.privacy.noise == "local"
     if not tee:
@@ -195,7 +175,7 @@ def _subtracting(spec: TrainingSpec, tee: str) -> Row:
 def _poisoning(spec: TrainingSpec, tee: str) -> Row:
     del tee
     attack = "a contributor sends a harmful update"
-    if spec.masked:
+    if traits_of(spec).masks:
         why = "agents refuse a sum beyond the spec's caps; single updates cannot be inspected"
         return attack, "partly", why
     return attack, "partly", "its norm is bounded; a small steady bias is not noticed"

@@ -7,6 +7,7 @@ plan ends or the federated validation loss stops falling â†’ final evaluation â†
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ import numpy as np
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
-from secureflow.engines.run.masked import run_masked_round
+from secureflow.engines.run.protections import protection_of
 from secureflow.engines.run.renewing import renewing
+from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import Course, JobContext, seconds_now
-from secureflow.engines.run.sealed import Step, run_sealed_round
 from secureflow.engines.script import JSON, Publish, Script, Tell
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import Plan
@@ -46,7 +47,7 @@ def federated_training(context: JobContext[TrainingSpec]) -> Script[dict[str, JS
 
 
 def _whole(course: Course[TrainingSpec]) -> Script[dict[str, JSON]]:
-    yield from begin(course, _plans(course) if course.spec.masked else {})
+    yield from begin(course, partial(_plans, course))
     initial = initial_model_digest(course.spec)
     last = yield from _train(course, initial)
     return (yield from _finish(course, initial, last))
@@ -83,7 +84,7 @@ def initial_model_digest(spec: TrainingSpec) -> str:
 
 def _train(course: Course[TrainingSpec], initial: str) -> Script[int]:
     """Run moments and rounds; return the number of the last round."""
-    run_round = run_masked_round if course.spec.masked else run_sealed_round
+    run_round = protection_of(course).run_round
     if course.spec.needs_moments:
         release = yield from run_round(course, Step(0, "moments"), initial)
         course.moments = {"sums": release["sums"], "release": _public(release)}
@@ -149,7 +150,7 @@ def _tell_round(
 
 def _finish(course: Course[TrainingSpec], initial: str, last: int) -> Script[dict[str, JSON]]:
     """Evaluate, record the end, have it cosigned, publish the model, and report."""
-    run_round = run_masked_round if course.spec.masked else run_sealed_round
+    run_round = protection_of(course).run_round
     noised = noised_once(course.spec) and noises_metrics(course.spec)
     step = Step(last + 1, "evaluate", noised=noised)
     evaluation = yield from run_round(course, step, initial)

@@ -9,6 +9,8 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 from starlette.datastructures import State
 
+from secureflow.domain.specs.kind import SpecKinds
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.version import __version__
 from secureflow.server.rest import (
     audit,
@@ -22,13 +24,13 @@ from secureflow.server.rest import (
     projects,
     renewals,
     session,
-    statistics,
     users,
 )
 from secureflow.server.rest.edge import Edge
 from secureflow.server.rest.openapi import describe
 from secureflow.server.rest.rates import Rates
 from secureflow.server.rest.streams import Streams
+from secureflow.server.rest.submissions import submissions
 from secureflow.server.services import Services
 from secureflow.server.settings import RestSettings
 
@@ -37,7 +39,7 @@ PREFIX: Final = "/api/v1"
 
 def create_app(services: Services, settings: RestSettings) -> FastAPI:
     """Return the REST API over the use cases: the described routes, with a state of its own."""
-    app = copy(described_app())
+    app = copy(described_app(services.kinds))
     app.state, app.user_middleware = State(), []
     app.state.services = services
     app.state.rates = rates = Rates(settings)
@@ -48,7 +50,7 @@ def create_app(services: Services, settings: RestSettings) -> FastAPI:
 
 
 @cache
-def described_app() -> FastAPI:
+def described_app(kinds: SpecKinds = SPEC_KINDS) -> FastAPI:
     """Return the API's routes and its description, with nothing behind them yet.
 
     Reading every signature takes a fifth of a second, so a process does it once.
@@ -68,9 +70,10 @@ def described_app() -> FastAPI:
     api.include_router(session.ending)
     api.include_router(organisations.secret_router)
     api.include_router(renewals.router)
-    for module in (users, organisations, charter, projects, datasets, jobs, statistics):
+    for module in (users, organisations, charter, projects, datasets):
         api.include_router(module.router)
-    for module in (models, audit):
+    api.include_router(submissions(kinds))
+    for module in (jobs, models, audit):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

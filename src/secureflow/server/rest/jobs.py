@@ -1,4 +1,4 @@
-"""Jobs: dry run, submit, watch, cancel, report."""
+"""Jobs that were submitted: watch, cancel, resume, report."""
 
 from __future__ import annotations
 
@@ -9,23 +9,15 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import Field
 
-from secureflow.application.jobs.kind import Wanted
-from secureflow.application.jobs.submission import Submission
 from secureflow.domain.jobs import Job, JobState, JobSummary
-from secureflow.domain.specs.base import Limits, Protection, Quantisation, dump
-from secureflow.domain.specs.privacy import Privacy
-from secureflow.domain.specs.training import FeatureSpec, ModelSpec, Release, Resume, TrainingPlan
 from secureflow.server.rest.callers import Caller, Use
-from secureflow.server.rest.idempotency import OnceRoute, changes_nothing
+from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.shapes import (
     LIMIT,
-    Asked,
     Cursor,
     Key,
     Limit,
-    Line,
     Listed,
     Reference,
     decode_cursor,
@@ -38,79 +30,26 @@ _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sa
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=OnceRoute)
 
 
-class JobRequest(Asked):
-    """A training job. The server adds the roster with keys from the charter."""
-
-    project: Reference = Field(examples=["prj_01jf2k"])
-    name: Line = Field(examples=["income model"])
-    purpose: Line = Field(examples=["credit-scoring"])
-    datasets: list[Reference] = Field(
-        max_length=256, description="One dataset of each contributor", examples=[["dst_01jf2k"]]
-    )
-    parties: list[Line] = Field(
-        [],
-        max_length=256,
-        description="Members that take part in a rehearsal without a dataset",
-        examples=[[]],
-    )
-    features: FeatureSpec | None = None
-    model: ModelSpec | None = None
-    plan: TrainingPlan | None = None
-    limits: Limits | None = None
-    release: Release | None = None
-    protection: Protection | None = None
-    quantisation: Quantisation | None = None
-    privacy: Privacy | None = None
-    min_contributors: int | None = Field(None, ge=1, le=256)
-    resume: Resume | None = None
-
-    def wanted(self) -> Wanted:
-        """Return the wish in the application's form."""
-        structured = (
-            *("features", "model", "plan", "limits", "release"),
-            *("quantisation", "privacy", "resume"),
-        )
-        parts: dict[str, Any] = {
-            name: dump(part) for name in structured if (part := getattr(self, name)) is not None
-        }
-        parts |= {"protection": self.protection, "min_contributors": self.min_contributors}
-        return Wanted(
-            self.project,
-            self.name,
-            self.purpose,
-            tuple(self.datasets),
-            parts,
-            tuple(self.parties),
-        )
-
-
 @router.get("", summary="List jobs", response_model=Listed[JobSummary])
 async def list_jobs(
     use: Use,
     caller: Caller,
     project: Reference = "",
     state: JobState | Literal[""] = "",
+    kind: Annotated[str, Query(max_length=64)] = "",
     cursor: Cursor = "",
     limit: Limit = LIMIT,
 ) -> object:
     """Return summaries of the jobs of the caller's projects, oldest first."""
     page = await use.jobs.list(
-        caller, project=project, state=state, cursor=decode_cursor(cursor), limit=limit
+        caller,
+        project=project,
+        state=state,
+        kind=kind,
+        cursor=decode_cursor(cursor),
+        limit=limit,
     )
     return listed(page)
-
-
-@router.post("", summary="Submit a job", status_code=201)
-async def submit_job(body: JobRequest, use: Use, caller: Caller) -> Job:
-    """Propose a job; its contributors' agents are asked for consent at once."""
-    return await use.jobs.submit(caller, body.wanted())
-
-
-@router.post("/dry-run", summary="Check a job")
-@changes_nothing
-async def dry_run_job(body: JobRequest, use: Use, caller: Caller) -> Submission:
-    """Check a job and return its spec and digest; nothing is made."""
-    return await use.jobs.rehearse(caller, body.wanted())
 
 
 @router.get("/{key}", summary="Get a job")

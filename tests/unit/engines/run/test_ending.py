@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from secureflow.application.running import recording
+from secureflow.domain.specs.protections import traits_of
 from secureflow.engines.ledger.accused import Accusation
 from secureflow.engines.ledger.bundle import BundleVerdict, verify_bundle
 from secureflow.engines.ledger.bundle_format import BundleEntry, bundle_json
@@ -127,14 +128,22 @@ def without_d(world: World) -> str:
     return play(world)
 
 
+def last_verb(world: Any) -> str:
+    """What opens a round's sum."""
+    return "answer" if traits_of(world.spec).masks else "close"
+
+
 COURSES: dict[str, tuple[str, Callable[[World], str]]] = {
     "success": ("succeeded", play),
     "failure": ("failed", cut_short),
-    "cancelled": ("cancelled", lambda w: play(w, asks("close" if not w.spec.masked else "answer"))),
+    "cancelled": (
+        "cancelled",
+        lambda w: play(w, asks(last_verb(w))),
+    ),
     "dropped": ("succeeded", without_d),
     "accusation": (
         "succeeded",
-        lambda w: play(accusing(w, "close" if not w.spec.masked else "answer")),
+        lambda w: play(accusing(w, last_verb(w))),
     ),
 }
 KINDS = ("sealed", "secagg", "statistics")

@@ -20,6 +20,7 @@ from doubles import MemoryArtifacts
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.ports.courier import Request
 from secureflow.application.running.aggregation import Aggregation
+from secureflow.domain.specs.protections import traits_of
 from secureflow.enclave.folds import MaskedFold
 from secureflow.enclave.models import GlobalModel
 from secureflow.engines.closing import Certificate
@@ -193,7 +194,7 @@ class MaskedWorld(World):
         vector = np.empty(plan.encoding.slots, plan.ring)
         frame, digest = client.contribute(*update, None, vector)
         self._keep(party, [stage])
-        if self.spec.sealed:
+        if traits_of(self.spec).enclave:
             self._upload(party, number, stage, vector)
         else:
             assert self.scratch.store.keep(vector.tobytes()) == digest

@@ -104,7 +104,8 @@ def test_a_bad_upload_frame_of_a_vector_that_is_folded_costs_nothing(lie: Lie, c
 
 def _spoil(world: MaskedWorld, reply: dict[str, Any]) -> dict[str, Any]:
     total = world.sums[1, "train"]
-    rubbish = np.arange(1, total.plan.encoding.slots + 1).astype(total.plan.ring)
+    plan = world.plans["train"]
+    rubbish = np.arange(1, plan.encoding.slots + 1).astype(plan.ring)
     total._total += rubbish
     return no_frame(world, reply)
 

@@ -1,0 +1,79 @@
+"""What a data scientist asks for: the part of a kind's spec that a person chooses.
+
+The centre completes it to the spec that parties sign: roster, keys, versions, what owners declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Final, Protocol
+
+from pydantic import ConfigDict, Field
+
+from secureflow.domain.specs.base import STRICT, Title, dump
+from secureflow.domain.texts import ONE_LINE
+
+Reference = Annotated[str, Field(max_length=128), ONE_LINE]
+
+
+def _name_kind(schema: dict[str, Any]) -> None:
+    """Describe `kind` as needed: in JSON it tells the requests apart."""
+    schema["required"] = [*schema.get("required", ()), "kind"]
+
+
+REQUEST: Final = ConfigDict(**STRICT, json_schema_extra=_name_kind)
+
+
+class JobRequest(Protocol):
+    """What every kind's request says."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of job."""
+
+    @property
+    def project(self) -> str:
+        """Project id."""
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+
+    @property
+    def purpose(self) -> str:
+        """What the data is used for, as granted."""
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Dataset ids, one of each contributing organisation."""
+
+
+@dataclass(frozen=True)
+class RequestBase:
+    """The fields that every kind's request begins with; its class ends with the `kind`.
+
+    `datasets` are dataset ids, one of each contributing organisation.
+    """
+
+    __pydantic_config__ = REQUEST
+    project: Annotated[Reference, Field(examples=["prj_01jf2k"])]
+    name: Annotated[Title, Field(examples=["income model"])]
+    purpose: Annotated[Title, Field(examples=["credit-scoring"])]
+    datasets: Annotated[
+        tuple[Reference, ...],
+        Field(
+            max_length=256,
+            description="One dataset of each contributor",
+            examples=[["dst_01jf2k"]],
+        ),
+    ]
+
+
+_SHARED: Final = frozenset({"kind", *(one.name for one in fields(RequestBase))})
+
+
+def parts_of(request: JobRequest) -> Mapping[str, Any]:
+    """Return what a request says of its own kind, as JSON; what it leaves open is not in it."""
+    told = dump(request).items()
+    return {name: part for name, part in told if name not in _SHARED and part is not None}

@@ -1,0 +1,43 @@
+"""What a data scientist asks for when a model is to be trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from secureflow.domain.specs.base import Limits, Quantisation, Title
+from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.protections import ProtectionName
+from secureflow.domain.specs.request import REQUEST, RequestBase
+from secureflow.domain.specs.training import FeatureSpec, ModelSpec, Release, Resume, TrainingPlan
+
+
+@dataclass(frozen=True)
+class TrainingRequest(RequestBase):
+    """A training job. What is left out has the default of the spec.
+
+    `parties` are members that take part in a rehearsal without a dataset.
+    """
+
+    __pydantic_config__ = REQUEST
+    features: FeatureSpec | None = None
+    model: ModelSpec | None = None
+    plan: TrainingPlan | None = None
+    limits: Limits | None = None
+    release: Release | None = None
+    protection: ProtectionName | None = None
+    quantisation: Quantisation | None = None
+    privacy: Privacy | None = None
+    min_contributors: Annotated[int, Field(ge=1, le=256)] | None = None
+    resume: Resume | None = None
+    parties: Annotated[
+        tuple[Title, ...],
+        Field(
+            max_length=256,
+            description="Members that take part in a rehearsal without a dataset",
+            examples=[[]],
+        ),
+    ] = ()
+    kind: Literal["training"] = field(default="training", kw_only=True)

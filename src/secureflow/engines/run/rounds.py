@@ -1,0 +1,76 @@
+"""What rounds of every protection have in common: steps, the ledger's entry, how one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from secureflow.domain.errors import name_of
+from secureflow.engines.closing import Certificate
+from secureflow.engines.run.run import Course, record, take_leaves, tell_dropouts
+from secureflow.engines.script import JSON, Script
+from secureflow.kit.errors import SecureFlowError
+
+CONTRIBUTING: Final = frozenset({"train", "statistics"})
+"""Stages that count as a party's contribution."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Which round of the job, and which stage it is; `session` counts the rounds of its stage.
+
+    In training: `moments` (0), `train` (1..R), `evaluate` (last). `noised`: an enclave draws noise
+    from seeds that come with the updates.
+    """
+
+    number: int
+    stage: str
+    session: int = 0
+    noised: bool = False
+
+
+def record_round(
+    course: Course[Any],
+    step: Step,
+    shown: Mapping[str, JSON],
+    certificate: Certificate,
+    replies: Mapping[str, Any],
+) -> Script[None]:
+    """Put a closed round into the ledger: the parties' leaves, accusations, the certificate.
+
+    `shown` is what the entry holds of the release.
+    """
+    if step.stage in CONTRIBUTING:
+        for party in certificate.survivors:
+            course.rounds[party] = course.rounds.get(party, 0) + 1
+    document = {
+        "round": step.number,
+        "stage": step.stage,
+        "release": dict(shown),
+        "certificate": certificate.as_json(),
+        "generation": course.generation,
+    }
+    # Accusations wait already: each came with all leaves that its author had made before it.
+    take_leaves(course, {party: reply for party, reply in replies.items() if reply.get("leaf")})
+    yield from record(course, [{"kind": "round.closed", "document": document}])
+    yield from tell_dropouts(course)
+    course.voted |= certificate.votes.keys()
+
+
+def too_few_contributors(
+    course: Course[Any], step: Step, failures: Mapping[str, Any]
+) -> SecureFlowError:
+    """Return the error of a round that fewer parties contributed to than may be summed."""
+    names = ", ".join(sorted(failures))
+    reasons = "; ".join(
+        told if (told := str(error["message"])).startswith(party) else f"{party}: {told}"
+        for party, error in failures.items()
+    )
+    return SecureFlowError(
+        name_of(failures.values(), "too_few_contributors"),
+        f"Round {step.number} ({step.stage}) cannot be summed: {names} did not contribute, and "
+        f"{course.threshold} of {len(course.parties)} are needed. {reasons}",
+        "Bring the named organisations' agents back and submit the job again.",
+        {"parties": sorted(failures), "failures": dict(failures)},
+    )

@@ -1,0 +1,33 @@
+"""No protection (`none`), for kinds of job whose parties contribute nothing that could be read."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from secureflow.engines.run.protection import Plans
+from secureflow.engines.run.rounds import Step
+from secureflow.engines.run.run import Course
+from secureflow.engines.script import JSON, Script
+
+
+class Unprotected:
+    """`protection.Protection`."""
+
+    name: Final = "none"
+    adder: Final = ""
+    hides: Final = "nothing is contributed"
+    wire: Final = "TLS 1.3"
+    verbs: Final[frozenset[str]] = frozenset()
+
+    def enclave_sees(self, *, noised: bool) -> tuple[str, str]:
+        """There is none."""
+        raise AssertionError(noised)
+
+    def begin(self, course: Course[Any], plans: Plans) -> Script[None]:
+        """Do nothing: there are no keys, and nobody is to be admitted."""
+        del course, plans
+        yield from ()
+
+    def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[dict[str, JSON]]:
+        """Refuse: nothing may be summed."""
+        raise AssertionError(course.context.job, step, initial)

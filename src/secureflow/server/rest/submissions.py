@@ -1,0 +1,44 @@
+"""What is asked for, of whatever kind: dry run and submission. Afterwards all jobs are alike."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+
+from secureflow.application.jobs.kind import Wanted
+from secureflow.application.jobs.submission import Submission
+from secureflow.domain.jobs import Job
+from secureflow.domain.specs.kind import SpecKinds
+from secureflow.domain.specs.request import JobRequest
+from secureflow.server.rest.callers import Caller, Use
+from secureflow.server.rest.idempotency import OnceRoute, changes_nothing
+
+
+def submissions(kinds: SpecKinds) -> APIRouter:
+    """Return the routes that take a request of any of these kinds; its `kind` says which."""
+    router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=OnceRoute)
+
+    async def submit_job(body: JobRequest, use: Use, caller: Caller) -> Job:
+        """Propose a job; its contributors' agents are asked for consent at once."""
+        return await use.jobs.submit(caller, Wanted.of(body))
+
+    @changes_nothing
+    async def dry_run_job(body: JobRequest, use: Use, caller: Caller) -> Submission:
+        """Check a job and return its spec, digest, and what it costs; nothing is made."""
+        return await use.jobs.rehearse(caller, Wanted.of(body))
+
+    for endpoint in (submit_job, dry_run_job):
+        endpoint.__annotations__["body"] = _any_of(kinds)
+    router.post("", summary="Submit a job", status_code=201)(submit_job)
+    router.post("/dry-run", summary="Check a job")(dry_run_job)
+    return router
+
+
+def _any_of(kinds: SpecKinds) -> Any:
+    asked: list[Any] = [kind.request for kind in kinds.values()]
+    if len(asked) == 1:
+        return Annotated[asked[0], Body()]
+    return Annotated[reduce(or_, asked), Body(discriminator="kind")]

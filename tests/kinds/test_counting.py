@@ -1,0 +1,94 @@
+"""A kind that the platform does not have runs end to end: consent, ledger, report, explanation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from secureflow.agent import api
+from secureflow.demo.platform import Platform
+from secureflow.demo.play import verify_ledger
+from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk import Client
+from tests.kinds.counting import CountingRequest
+from tests.nursery import Born
+
+ALLOW = 'permit(principal, action == Action::"counting", resource) when { context.to <= 3 };'
+BANKS = {"bank-a": "Bank A", "bank-b": "Bank B", "bank-c": "Bank C"}
+ENTRY = ("-m", "tests.kinds.entry")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    entry = dict.fromkeys(("server", "enclave", "agent"), ENTRY)
+    directory = tmp_path_factory.mktemp("kinds") / "p"
+    with Platform(directory, BANKS, policy=ALLOW, entry=entry, child=Born) as built:
+        built.build()
+        yield built
+
+
+@pytest.fixture
+def client(place: Platform) -> Iterator[Client]:
+    with place.client("bank-a") as made:
+        yield made
+
+
+def counting(place: Platform, **changes: Any) -> CountingRequest:
+    asked = {"name": "one, two, three", "purpose": "arithmetic", "parties": tuple(BANKS), **changes}
+    return CountingRequest(place.project, datasets=(), **asked)
+
+
+def test_three_parties_count_to_three(place: Platform, client: Client) -> None:
+    job = client.jobs.submit(counting(place))
+    assert (job.kind, job.script) == ("counting", "counting/1")
+    told = [event.data["round"] for event in client.jobs.watch(job.id) if event.kind == "round"]
+    client.jobs.wait(job.id, 120)
+    assert told == [1, 2, 3]
+    report = client.jobs.report(job.id)
+    assert (report["counted"], report["state"], report["kind"]) == (3, "succeeded", "counting")
+    assert "one, two, three" in client.jobs.report_html(job.id)
+    assert client.jobs.explain(job.id)["counted"] == 3
+    verified = verify_ledger(place, client.jobs.bundle(job.id))
+    assert verified["verified"], verified
+
+
+def test_a_request_may_be_the_json_of_a_job_file(place: Platform, client: Client) -> None:
+    asked = {
+        "kind": "counting", "project": place.project, "name": "two", "purpose": "arithmetic",
+        "datasets": [], "parties": list(BANKS), "to": 2,
+    }  # fmt: skip
+    dry = client.jobs.dry_run(asked)
+    assert (dry.spec["kind"], dry.spec["to"]) == ("counting", 2)
+    job = client.jobs.submit(asked)
+    assert client.jobs.wait(job.id, 120).digest == dry.digest
+    assert [one.id for one in client.jobs.list(kind="counting") if one.name == "two"] == [job.id]
+    assert not list(client.jobs.list(kind="training"))
+
+
+def test_a_policy_decides_on_the_kinds_own_facts(place: Platform, client: Client) -> None:
+    """The owner's rule is about `to`; of more than three a person is asked."""
+    job = client.jobs.submit(counting(place, to=4))
+    config = place.parties["bank-b"].config
+    while job.id not in [one["job"] for one in api.inbox_list(config, waiting=True)]:
+        time.sleep(0.05)
+    client.jobs.cancel(job.id)
+    with pytest.raises(SecureFlowError) as caught:
+        client.jobs.wait(job.id, 120)
+    assert caught.value.code == "cancelled"
+
+
+def test_the_kinds_rules_are_asked(place: Platform, client: Client) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        client.jobs.submit(counting(place, parties=("bank-a", "bank-b")))
+    assert caught.value.code == "contradictory_spec"
+
+
+def test_other_centres_know_no_such_kind(place: Platform, client: Client) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        client.jobs.submit({"kind": "juggling", "project": place.project})
+    assert caught.value.code == "invalid_request"
+    for kind in ("training", "statistics", "counting"):
+        assert kind in caught.value.message
