@@ -41,7 +41,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "projects": ("organisation", "member", "active"),
     "datasets": ("id", "organisation", "name", "state"),
     "grants": ("project", "dataset", "organisation", "state", "unexpired"),
-    "jobs": ("project", "organisation", "state", "digest"),
+    "jobs": ("project", "organisation", "state", "digest", "kind"),
     "models": ("project", "job", "name"),
 }
 UNIQUE = {"users": "name", "tokens": "digest", "enrolments": "digest"}

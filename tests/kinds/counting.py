@@ -14,7 +14,7 @@ from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.application.jobs.kind import Drafted, JobKinds, Wanted
 from secureflow.application.jobs.kinds import JOB_KINDS
-from secureflow.application.jobs.rosters import adopted_charter, roster_lines
+from secureflow.application.jobs.rosters import adopted_charter, fewest, roster_lines
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
@@ -40,7 +40,7 @@ class CountingSpec(SpecBase):
     __pydantic_config__ = REQUEST
     to: int = 3
     limits: Limits = field(default_factory=Limits)
-    min_contributors: int = 3
+    min_contributors: int = 2
     protection: Literal["none"] = "none"
     kind: Literal["counting"] = "counting"
     script: Literal["counting/1"] = "counting/1"
@@ -50,6 +50,7 @@ class CountingSpec(SpecBase):
     bounds = ()
     reads_rows = False
     tells_rows = False
+    all_private = True
     parameters = 0
 
     @property
@@ -73,8 +74,8 @@ class CountingRequest(RequestBase):
 
 
 def check(spec: CountingSpec) -> None:
-    """Refuse a roster of which no sum could be shown; there is none, but three are a crowd."""
-    refuse_problem(roster_problem(spec, 3))
+    """Refuse one party alone."""
+    refuse_problem(roster_problem(spec, 2))
 
 
 SPEC: Final = SpecKind("counting", CountingSpec, CountingRequest, check, {"to": "number"})
@@ -162,7 +163,9 @@ class CountingJobs:
     ) -> Drafted:
         parts = dict(wanted.parts)
         charter = await adopted_charter(work)
-        roster = list(roster_lines(dict.fromkeys(parts.pop("parties", ())), charter.keys))
+        parties = parts.pop("parties", ())
+        parts |= fewest(parties, parts)
+        roster = list(roster_lines(dict.fromkeys(parties), charter.keys))
         named = {"project": wanted.project, "name": wanted.name, "purpose": wanted.purpose}
         spec = parse(CountingSpec, {**named, "submitter": submitter, "roster": roster, **parts})
         check(spec)

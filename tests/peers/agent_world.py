@@ -20,7 +20,7 @@ from secureflow.adapters.tee import DcapVerifier, SimulatedAttester, SimulatedPl
 from secureflow.agent.edge.wiring import Assembly, Outside, assemble
 from secureflow.agent.owner.publications import declaration, keep_lineage
 from secureflow.agent.record.store import Store
-from secureflow.agent.settings import AgentSettings, AttestationSettings, ConsentSettings
+from secureflow.agent.settings import AgentSettings, AttestationSettings, ConsentSettings, Partner
 from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.policies import Policy
@@ -181,6 +181,7 @@ class World:
     parties: tuple[str, ...] = (ME, "bank-b", "bank-c")
     members: tuple[str, ...] = ()
     spec_changes: dict[str, Any] = field(default_factory=dict)
+    partners: Mapping[str, str] = field(default_factory=dict)
     allow_simulated: bool = True
     privacy: dict[str, Any] | None = None
     entries: list[dict[str, Any]] = field(default_factory=list)
@@ -252,7 +253,13 @@ class World:
             link="centre.example:1",
             trust_domain="example.org",
             datasets=(parse(DatasetConfig, self.declared, "dataset"),),
-            consent=ConsentSettings(protections=("sealed", "sealed+secagg")),
+            consent=ConsentSettings(
+                protections=("sealed", "sealed+secagg"),
+                two_party=tuple(
+                    Partner(dataset=dataset, key=self.all_keys[party].public)
+                    for dataset, party in self.partners.items()
+                ),
+            ),
             attestation=AttestationSettings(
                 allow_simulated=self.allow_simulated, measurements=("ab" * 32,)
             ),

@@ -47,7 +47,7 @@ def asked(world: World, **changes: Any) -> dict[str, Any]:
     ("changes", "code"),
     [
         ({"protection": "secagg"}, "protection_refused"),
-        ({"min_contributors": 2}, "invalid_spec"),
+        ({"min_contributors": 1}, "invalid_spec"),
     ],
 )
 async def test_protection_and_group_size_are_the_owners(
@@ -79,10 +79,40 @@ async def test_a_substituted_roster_key_is_refused(world: World) -> None:
         assert (error.code, error.details["party"]) == ("charter_mismatch", party)
 
 
-async def test_two_parties_are_refused(world: World) -> None:
-    roster = dump(world.spec)["roster"][:2]
-    error = await refused(world, "consent", asked(world, roster=roster))
+async def test_a_sum_of_two_of_three_is_refused(world: World) -> None:
+    error = await refused(world, "consent", asked(world, min_contributors=2))
+    assert (error.code, error.details["field"]) == ("contradictory_spec", "min_contributors")
+
+
+async def test_one_party_alone_is_refused(world: World) -> None:
+    roster = dump(world.spec)["roster"][:1]
+    error = await refused(world, "consent", asked(world, roster=roster, min_contributors=2))
     assert (error.code, error.details["field"]) == ("contradictory_spec", "roster")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "partner", "taken"),
+    [
+        ("customers", "bank-b", True),
+        ("others", "bank-b", False),
+        ("customers", "bank-c", False),
+        ("", "", False),
+    ],
+)
+async def test_a_sum_of_two_takes_this_owners_word_for_dataset_and_partner(
+    tmp_path: Path, dataset: str, partner: str, taken: bool
+) -> None:
+    """The other one computes this party's contribution from it: no policy may allow that."""
+    world = World(tmp_path / "agent", partners={dataset: partner} if partner else {})
+    roster = dump(world.spec)["roster"][:2]
+    body = asked(world, roster=roster, min_contributors=2)
+    if taken:
+        assert (await world.ask("consent", body))["approval"]["body"]["min_contributors"] == 2
+        return
+    error = await refused(world, "consent", body)
+    assert error.code == "too_few_parties"
+    assert "each of the two could compute what the other one contributed" in error.message
+    assert world.store.job(JOB) is None
 
 
 async def test_a_spec_of_another_digest_is_refused(world: World) -> None:

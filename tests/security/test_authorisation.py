@@ -48,13 +48,9 @@ class Rule:
     also: tuple[int, ...] = field(default=())
 
 
-JOB_BODY = {"name": "n", "purpose": "credit-scoring", "datasets": [], "features": FEATURES}
-STATISTICS_BODY = {
-    "name": "n",
-    "purpose": "credit-scoring",
-    "datasets": [],
-    "queries": [{"name": "rows", "measure": "count"}],
-    "privacy": {"delta": 1e-6, "epsilon": 1.0},
+JOB_BODY = {
+    **{"kind": "training", "name": "n", "purpose": "credit-scoring"},
+    **{"datasets": [], "features": FEATURES},
 }
 USER_BODY = {"name": "new", "password": PASSWORD, "roles": ["auditor"]}
 RULES: dict[str, Rule] = {
@@ -112,8 +108,6 @@ RULES: dict[str, Rule] = {
     "list_jobs": Rule("job.read", "project", "query"),
     "submit_job": Rule("job.submit", "project", "body", JOB_BODY),
     "dry_run_job": Rule("job.submit", "project", "body", JOB_BODY),
-    "submit_statistics": Rule("job.submit", "project", "body", STATISTICS_BODY),
-    "dry_run_statistics": Rule("job.submit", "project", "body", STATISTICS_BODY),
     "get_job": Rule("job.read", "job"),
     "explain_job": Rule("job.read", "job"),
     "cancel_job": Rule("job.cancel", "job"),

@@ -117,7 +117,7 @@ def test_the_same_search_finds_the_attack_without_guards(monkeypatch: pytest.Mon
     monkeypatch.setattr(guards, "RULES", {})
     monkeypatch.setattr(closing, "may_vote", lambda *_, **__: None)
     unguarded = settings(
-        max_examples=300, phases=[Phase.generate], derandomize=True, database=None, **_SEARCH
+        max_examples=2000, phases=[Phase.generate], derandomize=True, database=None, **_SEARCH
     )
     with pytest.raises(AssertionError):
         run_state_machine_as_test(MaliciousServer, settings=unguarded)

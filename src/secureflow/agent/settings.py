@@ -20,7 +20,7 @@ from secureflow.agent.references import (
     TdxReference,
 )
 from secureflow.domain.schemas import DatasetConfig, check_dataset
-from secureflow.domain.specs.base import Slug
+from secureflow.domain.specs.base import Key, Slug
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import HostPort
@@ -31,16 +31,29 @@ DAY = 86_400
 _MEASUREMENT = r"^(?:[0-9a-f]{64}|[0-9a-f]{96}(?::[0-9a-f]{96}){4}|[0-9a-f]{96})$"
 
 
+class Partner(Section):
+    """Another organisation that may learn this one's contributions of one dataset.
+
+    `key` is its signing key, base64, as the charter has it.
+    """
+
+    dataset: Annotated[str, Field(min_length=1, max_length=64)]
+    key: Key
+
+
 class ConsentSettings(Section):
     """What this organisation agrees to.
 
-    `policies` are Cedar files; `protections` those that the owner accepts at all; `max_age` the
-    longest life of an approval in seconds.
+    `policies` are Cedar files; `protections` those that the owner accepts at all;
+    `min_contributors` the fewest parties of a sum (by default three, of two parties both);
+    `two_party` with whom alone it computes sums that show each of the two what the other one
+    contributed; `max_age` the longest life of an approval in seconds.
     """
 
     policies: tuple[Path, ...] = ()
     protections: tuple[ProtectionName, ...] = ("sealed", "secagg", "sealed+secagg")
-    min_contributors: Annotated[int, Field(ge=3, le=256)] = 3
+    min_contributors: Annotated[int, Field(ge=2, le=256)] | None = None
+    two_party: tuple[Partner, ...] = ()
     max_age: Annotated[int, Field(ge=60, le=365 * DAY)] = 30 * DAY
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from secureflow.cli.console import moment
 from secureflow.cli.foreign import plain
 from secureflow.cli.texts import language, t
+from secureflow.domain.specs.base import two_sum
 from secureflow.domain.specs.protections import traits_of
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
@@ -129,7 +130,7 @@ def _rows(request: Asked) -> Iterator[tuple[str, str, int]]:
         yield t("Bounds"), _differing(differing), 1
     yield t("Leaves"), kind.leaves(spec), 1
     yield t("Parties"), _parties(spec), 1
-    yield t("ProtectionName"), _protection(spec, here), 1
+    yield t("Protection"), _protection(spec, here), 1
     yield t("Privacy"), _privacy(spec, item, here), 1
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):
@@ -181,12 +182,16 @@ def _parties(spec: JobSpec) -> str:
     parties = len(spec.roster)
     least = max(threshold_of(parties), spec.min_contributors)
     names = ", ".join(spec.parties)
-    return t("every sum is over at least {least} of {count}: {names}",
+    told = t("every sum is over at least {least} of {count}: {names}",
              least=least, count=parties, names=names)  # fmt: skip
+    if two_sum(spec):
+        told += _and() + t("THE OTHER PARTY CAN COMPUTE YOUR CONTRIBUTION: the sum less its own")
+    return told
 
 
 def _protection(spec: JobSpec, here: Mapping[str, JSON]) -> str:
     told = {
+        "none": t("nothing is contributed"),
         "sealed": t("updates are sealed to an enclave that this agent verifies"),
         "secagg": t("updates are masked (SecAgg); no enclave"),
         "sealed+secagg": t("updates are masked (SecAgg), and sealed to a verified enclave"),

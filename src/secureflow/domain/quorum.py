@@ -17,10 +17,18 @@ def quorum_of(parties: int) -> int:
 
 
 def threshold_of(parties: int) -> int:
-    """Return t for a roster of N parties: more than two thirds of them, and never below 3."""
-    return max(3, quorum_of(parties))
+    """Return t for a roster of N parties: more than two thirds of them, and of two, both.
+
+    Three of three, three of four: never below 3 where there are as many.
+    """
+    return quorum_of(parties)
+
+
+def floor_of(parties: int) -> int:
+    """Return the fewest contributors whose sum is ever opened: 3; of a roster of two, both."""
+    return min(3, parties)
 
 
 def honest_of(parties: int) -> int:
-    """Return t - c: how many honest parties are in any sum that opens."""
+    """Return t - c: how many honest parties are in any sum that opens; 1 of two."""
     return threshold_of(parties) - colluders_of(parties)

@@ -21,7 +21,6 @@ from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.users import Users
-from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.metrics import Metrics
 
@@ -42,7 +41,6 @@ class Services:
     projects: Projects
     datasets: Datasets
     jobs: Jobs
-    kinds: SpecKinds
     overdue: OverdueEnds
     models: Models
     audit: Audit

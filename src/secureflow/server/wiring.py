@@ -120,7 +120,6 @@ def make_services(
         projects=Projects(begin, deeds, clock, quotas),
         datasets=Datasets(begin, deeds, clock, quotas),
         jobs=_jobs(ports, deeds, quotas, Whereabouts(ports.courier, others), stopping, room, waits),
-        kinds=ports.kinds.engines.specs,
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
         audit=Audit(begin, ledger, recosign),

@@ -225,8 +225,9 @@ async def test_no_other_verb_makes_anything_of_a_statistics_job(world: TallyWorl
         "uplink": {"address": "enclave:1"},
     }  # fmt: skip
     assert (await refused(world, "train", world.body(**train))).code == "protection_unsupported"
-    challenge = await world.ask("challenge", world.body(generation=1))
-    evidence = world.enclave.attest(challenge["nonce"], world.digest)
+    challenge = await refused(world, "challenge", world.body(generation=1))
+    assert challenge.code == "protection_unsupported"
+    evidence = world.enclave.attest("00" * 32, world.digest)
     admit = world.body(generation=1, evidence=evidence.as_json(), model=None)
     assert (await refused(world, "admit", admit)).code == "protection_unsupported"
     assert world.counting.calls == []

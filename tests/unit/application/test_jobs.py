@@ -144,10 +144,17 @@ async def test_a_wrong_clock_is_told_at_submission_and_not_by_an_expired_approva
     assert (await jobs.submit(scientist, stage.wanted())).state == "proposed"
 
 
-async def test_a_two_party_sum_is_refused_with_the_reason(stage: Stage) -> None:
+async def test_a_two_party_sum_says_what_it_means_for_both(stage: Stage) -> None:
     two = tuple(stage.ids[f"{bank}.dataset"] for bank in BANKS[:2])
+    jobs, scientist = stage.services.jobs, stage.scientist("bank-a")
+    told = await jobs.rehearse(scientist, stage.wanted(datasets=two))
+    assert told.spec["min_contributors"] == 2
+    assert any("can compute the other's contribution" in note for note in told.notes)
+    three = await jobs.rehearse(scientist, stage.wanted())
+    assert not any("two parties" in note for note in three.notes)
+    assert three.spec["min_contributors"] == 3
     with refused("contradictory_spec", "shows each party the others' data"):
-        await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted(datasets=two))
+        await jobs.submit(scientist, stage.wanted(datasets=two[:1]))
 
 
 async def test_foreign_datasets_do_not_exist(stage: Stage) -> None:

@@ -35,8 +35,8 @@ def test_results_come_as_table_json_and_yaml(centre: Any, cli: Any) -> None:
     centre.answers["GET /jobs"] = (200, {"items": [JOB], "next": ""})
     code, out, err = cli("job", "list")
     assert (code, err) == (0, "")
-    assert out.splitlines()[0].split()[:3] == ["id", "name", "state"]
-    assert "job_00000000  income  running" in out
+    assert out.splitlines()[0].split()[:3] == ["id", "name", "kind"]
+    assert "job_00000000  income  training  running" in out
     listed = json.loads(cli("job", "list", "-o", "json")[1])
     summary = {name: value for name, value in JOB.items() if name not in {"spec", "script"}}
     assert listed == [summary | {"error": None, "progress": {}}]

@@ -135,7 +135,7 @@ def test_a_job_file_may_be_of_statistics(centre: Any, cli: Any, tmp_path: Path) 
     assert cli("job", "dry-run", file)[0] == 0
     assert centre.asked[-1][0] == "POST /jobs/dry-run"
     assert centre.asked[-1][2] == {
-        "project": "prj_0", "queries": [{"name": "n", "measure": "count"}],
+        "kind": "statistics", "project": "prj_0", "queries": [{"name": "n", "measure": "count"}],
     }  # fmt: skip
 
 

@@ -84,6 +84,19 @@ def _unknown(told: str) -> bool:
     return False
 
 
+def test_the_design_documents_names_lead_to_what_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \| ((?:works|partly|planned)[^|]*) \|$", page, re.MULTILINE
+    )
+    assert len(rows) > 50
+    for name, here, state in rows:
+        paths = re.findall(r"`([^`]+)`", here)
+        assert bool(paths) != state.startswith("planned"), name
+        assert [path for path in paths if not (ROOT / path).exists()] == [], name
+        assert state == "works" or not state.startswith("partly") or ":" in state, name
+
+
 def test_the_readmes_are_in_step() -> None:
     english, chinese = ((ROOT / name).read_text() for name in ("README.md", "README-zh.md"))
     assert _commands(english) == _commands(chinese)

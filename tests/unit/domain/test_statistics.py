@@ -58,7 +58,8 @@ def _local(**query: Any) -> dict[str, Any]:
 
 MANY = [str(number) for number in range(4096)]
 CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
-    ("roster", {"parties": 2}, "fewer than three"),
+    ("roster", {"parties": 1}, "fewer than 2"),
+    ("min_contributors", {"min_contributors": 2}, "fewer than three"),
     ("roster", {"roster": [{"party": "a", "key": KEY[:-2] + f"{i}="} for i in range(3)]}, "twice"),
     ("roster", {"roster": [{"party": f"p{i}", "key": KEY} for i in range(3)]}, "same signing key"),
     ("min_contributors", {"min_contributors": 6}, "exceeds"),

@@ -107,6 +107,7 @@ async def test_a_large_one_is_parsed_off_the_loop(api: Api, parses: list[int]) -
     stage = api.stage
     banks = ("bank-a", "bank-b", "bank-c")
     body = {
+        "kind": "training",
         "project": stage.ids["project"],
         "name": "n",
         "purpose": "credit-scoring",

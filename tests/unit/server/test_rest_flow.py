@@ -19,6 +19,7 @@ from tests.unit.server.conftest import Api
 
 def job_body(api: Api, **changes: Any) -> dict[str, Any]:
     return {
+        "kind": "training",
         "project": api.stage.ids["project"],
         "name": "income model",
         "purpose": "credit-scoring",
@@ -114,8 +115,8 @@ async def test_a_job_is_checked_submitted_watched_and_reported(api: Api) -> None
     assert await ok(api, "GET", f"/jobs/{job['id']}/report", ada) == {"rounds": 1}
 
 
-async def test_a_two_party_sum_is_refused_with_the_reason(api: Api) -> None:
-    datasets = [api.stage.ids[f"{bank}.dataset"] for bank in BANKS[:2]]
+async def test_a_sum_of_too_few_is_refused_with_the_reason(api: Api) -> None:
+    datasets = [api.stage.ids[f"{bank}.dataset"] for bank in BANKS[:1]]
     for change in ({"datasets": datasets}, {"min_contributors": 2}):
         response = await api.call(
             "POST", "/jobs", api.stage.scientist("bank-a"), json=job_body(api, **change)
@@ -123,6 +124,31 @@ async def test_a_two_party_sum_is_refused_with_the_reason(api: Api) -> None:
         assert response.status_code == 422
         assert response.json()["code"] == "contradictory_spec"
         assert "each party the others' data" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (None, "body.kind: it is missing"),
+        ("juggling", "body.kind: one of 'training', 'statistics' is needed"),
+        ("statistics", "body.queries: Field required"),
+    ],
+)
+async def test_the_kind_of_a_job_is_asked_for(api: Api, kind: str | None, says: str) -> None:
+    body = {name: value for name, value in job_body(api).items() if name != "kind"}
+    body |= {} if kind is None else {"kind": kind}
+    answer = await api.call("POST", "/jobs", api.stage.scientist("bank-a"), json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert says in answer.json()["detail"]
+    assert "juggling" not in answer.text
+
+
+async def test_jobs_are_listed_by_kind(api: Api) -> None:
+    ada = api.stage.scientist("bank-a")
+    job = await ok(api, "POST", "/jobs", ada, json=job_body(api), status=201)
+    found = await ok(api, "GET", "/jobs?kind=training", ada)
+    assert job["id"] in [one["id"] for one in found["items"]]
+    assert (await ok(api, "GET", "/jobs?kind=statistics", ada))["items"] == []
 
 
 async def test_lists_page_by_cursor(api: Api) -> None:
@@ -181,6 +207,7 @@ async def test_a_post_with_a_key_acts_once(api: Api) -> None:
 async def test_a_dry_run_makes_nothing_and_nothing_is_kept_of_it(api: Api) -> None:
     ada, stage = api.stage.scientist("bank-a"), api.stage
     body = {
+        "kind": "training",
         "project": stage.ids["project"], "name": "n", "purpose": "credit-scoring",
         "datasets": list(stage.wanted().datasets), "features": FEATURES,
     }  # fmt: skip

@@ -23,8 +23,9 @@ from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.ports.policies import Policies
 from secureflow.domain.charter import Charter
+from secureflow.domain.quorum import floor_of
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import JobSpec, dataset_name, spec_digest
+from secureflow.domain.specs.base import JobSpec, dataset_name, spec_digest, two_sum
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.protections import contributes
 from secureflow.kit.errors import SecureFlowError
@@ -74,13 +75,15 @@ def check_request(
             f"{party} does not take part in jobs protected by {spec.protection}.",
             f"Submit it with one of: {', '.join(settings.consent.protections)}.",
         )
-    if spec.min_contributors < settings.consent.min_contributors:
+    fewest = settings.consent.min_contributors or floor_of(len(spec.roster))
+    if spec.min_contributors < fewest:
         raise SecureFlowError(
             "too_few_parties",
-            f"{party} opens no sum of fewer than {settings.consent.min_contributors} parties; the "
+            f"{party} opens no sum of fewer than {fewest} parties; the "
             f"job allows {spec.min_contributors}.",
             "Raise min_contributors.",
         )
+    _check_two(spec, party, settings)
     dataset = settings.dataset(dataset_name(spec, party)) if spec.reads_rows else None
     columns = spec.column_names
     if dataset is not None:
@@ -101,6 +104,26 @@ def check_request(
         **spec.facts(),
         "epsilon": None,
     }
+
+
+def _check_two(spec: JobSpec, party: str, settings: AgentSettings) -> None:
+    """Refuse to be one of two whose sum shows each what the other contributed.
+
+    It is done where this owner's own settings accept it, for this dataset and this partner's key.
+    """
+    if not two_sum(spec):
+        return
+    own = dataset_name(spec, party)
+    partner = next(key for other, key in spec.keys.items() if other != party)
+    if (own, partner) in {(one.dataset, one.key) for one in settings.consent.two_party}:
+        return
+    raise SecureFlowError(
+        "too_few_parties",
+        f"{party} does not compute sums with one other party alone: each of the two could compute "
+        "what the other one contributed.",
+        "Use differential privacy for all that is released, or take a third party. The owner may "
+        "accept it for one dataset and one partner's key: consent.two_party in agent.yaml.",
+    )
 
 
 @dataclass(frozen=True)

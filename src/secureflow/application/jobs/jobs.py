@@ -41,6 +41,7 @@ from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.domain.room import centre_bytes
 from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
@@ -112,6 +113,11 @@ class Jobs:
         self._room = room
         self._waits = waits
         self._turns = Turns()
+
+    @property
+    def kinds(self) -> SpecKinds:
+        """The kinds of job that can be asked for."""
+        return self._kinds.engines.specs
 
     async def rehearse(self, principal: Principal, wanted: Wanted) -> Submission:
         """Check a submission without making a job (dry run): the same checks, no record."""

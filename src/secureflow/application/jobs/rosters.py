@@ -15,8 +15,8 @@ from secureflow.application.membership import CURRENT
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.datasets import Dataset
-from secureflow.domain.quorum import quorum_of
-from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.quorum import floor_of, quorum_of
+from secureflow.domain.specs.base import JobSpec, two_sum
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -36,20 +36,38 @@ async def adopted_charter(work: UnitOfWork) -> Charter:
     return SignedCharter.from_json(stored).charter
 
 
-def check_smallest(contributors: Sequence[str], parts: Mapping[str, Any]) -> None:
-    """Refuse fewer than three contributors, in the roster or in a round.
+def fewest(contributors: Sequence[str], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `min_contributors` of a wish: what it says, else three, of two both.
 
     Raises:
-        SecureFlowError: `contradictory_spec`.
+        SecureFlowError: `contradictory_spec`: one party alone, or a round of fewer than three that
+            are more.
     """
-    smallest = parts.get("min_contributors")
-    if len(set(contributors)) < 3 or (isinstance(smallest, int) and smallest < 3):
-        name = "datasets" if len(set(contributors)) < 3 else "min_contributors"
+    count, wished = len(set(contributors)), parts.get("min_contributors")
+    floor = floor_of(count)
+    if count < 2 or (isinstance(wished, int) and wished < floor):
+        name = "datasets" if count < 2 else "min_contributors"
         raise SecureFlowError(
             "contradictory_spec",
             f"{name}: a sum of fewer than three parties shows each party the others' data.",
             "Take datasets of at least three organisations.",
             {"field": name},
+        )
+    return {"min_contributors": floor if wished is None else wished}
+
+
+def two_notes(spec: JobSpec) -> Iterator[str]:
+    """Yield what a job of two parties means for both."""
+    if two_sum(spec):
+        yield (
+            "There are two parties: each of them can compute the other's contribution, for it is "
+            "the sum less its own. Each owner's own settings must accept that for this dataset and "
+            "this partner (consent.two_party), or its agent refuses the job."
+        )
+    elif len(spec.roster) == 2:
+        yield (
+            "There are two parties: each of them sees the other's contribution with its noise, "
+            "for it is the sum less its own. Differential privacy bounds what that tells."
         )
 
 

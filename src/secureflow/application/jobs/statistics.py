@@ -17,10 +17,11 @@ from secureflow.application.jobs.pricing import CEILING, check_ceiling, notes_on
 from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
-    check_smallest,
+    fewest,
     granted_datasets,
     roster_lines,
     spare_parties,
+    two_notes,
 )
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
@@ -134,10 +135,9 @@ async def draft_statistics(work: UnitOfWork, wanted: Wanted, submitter: str, now
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`,
             `budget_undeclared`, `budget_unit_mismatch`.
     """
-    parts = wanted.parts
-    _check_wished(parts)
+    _check_wished(wanted.parts)
+    parts = {**wanted.parts, **fewest(wanted.datasets, wanted.parts)}
     charter = await adopted_charter(work)
-    check_smallest(wanted.datasets, parts)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)
     wish = parse(NoiseWish, parts.get("privacy"), "spec")
     unit, contributions = _unit(chosen)
@@ -323,6 +323,7 @@ def _contradictory(column: str, reason: str, hint: str) -> SecureFlowError:
 def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     if spare_parties(spec) == 0:
         yield f"The sum needs all {len(spec.roster)} contributors: it survives no dropout."
+    yield from two_notes(spec)
     if spec.privacy.noise == "local":
         yield (
             "Local noise hides which value a cell has: in how many rows a column is filled is told "

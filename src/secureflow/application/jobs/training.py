@@ -16,10 +16,11 @@ from secureflow.application.jobs.pricing import Price, notes_on, price, with_noi
 from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
-    check_smallest,
+    fewest,
     granted_datasets,
     roster_lines,
     spare_parties,
+    two_notes,
 )
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
@@ -79,7 +80,7 @@ async def draft(
     parts = dict(wanted.parts)
     parties = tuple(parts.pop("parties", ()))
     charter = await adopted_charter(work)
-    check_smallest([*wanted.datasets, *parties], parts)
+    parts |= fewest([*wanted.datasets, *parties], parts)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)
     await _check_parties(work, wanted.project, parties)
     spec = parse(
@@ -217,6 +218,7 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
         yield f"A round needs all {len(spec.roster)} contributors: it survives no dropout."
     if traits_of(spec).enclave:
         yield "Updates are as safe as the enclave: look at its attestation verdict."
+    yield from two_notes(spec)
     if spec.privacy is None:
         yield (
             "Without differential privacy, sums over rosters that differ in few parties "

@@ -16,6 +16,13 @@ DISCLOSED: Final[dict[str, str]] = {
     ),
     "who takes part, when, and how fast": "谁参与、何时参与、多快完成",
     "it carries the requests": "请求由它传递",
+    "each of the two parties": "两方中的每一方",
+    "the other's contribution to every sum": "对方对每个总和的贡献",
+    "it is the sum less its own": "总和减去自己的那一份即可得出",
+    "the other's contribution with its noise": "对方加噪后的贡献",
+    "it is the sum less its own; differential privacy bounds what it tells": (
+        "总和减去自己的那一份即可得出；差分隐私限制了它能透露的内容"
+    ),
     "encrypted bytes, sizes and times": "加密后的字节、大小与时间",
     "TLS 1.3, and updates are masked": "TLS 1.3，且更新已加掩码",
     "TLS 1.3, HPKE seals, and masks under them": "TLS 1.3 与 HPKE 密封，其内还有掩码",

@@ -31,7 +31,7 @@ _SHARED: Final[dict[str, str]] = {
     "Purpose": "用途",
     "Started": "开始",
     "Finished": "结束",
-    "ProtectionName": "保护方式",
+    "Protection": "保护方式",
     "Rounds run": "完成轮数",
     "stopped early: the validation loss no longer fell": "提前停止：验证损失不再下降",
     "Spec digest": "任务规格摘要",

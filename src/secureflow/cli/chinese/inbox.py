@@ -43,7 +43,7 @@ TEXTS: Final[dict[str, str]] = {
     "not as you declare them: {bounds}": "与您的声明不同：{bounds}",
     "Leaves": "送出内容",
     "Parties": "参与方",
-    "ProtectionName": "保护方式",
+    "Protection": "保护方式",
     "Privacy": "差分隐私",
     "Seen by": "谁能看到",
     "Waits": "等待原因",
@@ -74,6 +74,10 @@ TEXTS: Final[dict[str, str]] = {
     "every sum is over at least {least} of {count}: {names}": (
         "每个总和至少包含 {least} 方，共 {count} 方：{names}"
     ),
+    "THE OTHER PARTY CAN COMPUTE YOUR CONTRIBUTION: the sum less its own": (
+        "对方可以算出您的贡献：总和减去对方自己的那一份"
+    ),
+    "nothing is contributed": "不贡献任何内容",
     "updates are sealed to an enclave that this agent verifies": "更新密封到由本代理验证的飞地",
     "updates are masked (SecAgg); no enclave": "更新加掩码（安全聚合）；不用飞地",
     "updates are masked (SecAgg), and sealed to a verified enclave": (

@@ -17,6 +17,17 @@ TEXTS: Final[dict[str, str]] = {
     "A round needs all {} contributors: it survives no dropout.": (
         "每一轮都需要全部 {0} 个贡献方：任何一方掉线都无法继续。"
     ),
+    "There are two parties: each of them can compute the other's contribution, for it is the sum "
+    "less its own. Each owner's own settings must accept that for this dataset and this partner "
+    "(consent.two_party), or its agent refuses the job.": (
+        "只有两方：总和减去自己的那一份，就能算出对方的贡献。"
+        "双方数据所有者都须在自己的设置（consent.two_party）中，针对此数据集和此伙伴接受这一点，"
+        "否则其代理会拒绝该任务。"
+    ),
+    "There are two parties: each of them sees the other's contribution with its noise, for it is "
+    "the sum less its own. Differential privacy bounds what that tells.": (
+        "只有两方：总和减去自己的那一份，就能看到对方加噪后的贡献。差分隐私限制了它能透露的内容。"
+    ),
     "The sum needs all {} contributors: it survives no dropout.": (
         "求和需要全部 {0} 个贡献方：任何一方掉线都无法继续。"
     ),

@@ -161,6 +161,13 @@ TEXTS: Final[dict[str, str]] = {
         "{0} 不打开少于 {1} 方的总和；该任务允许 {2} 方。"
     ),
     "Raise min_contributors.": "请提高 min_contributors。",
+    "{} does not compute sums with one other party alone: each of the two could compute what the "
+    "other one contributed.": "{0} 不与单独一方求和：两方中的每一方都能算出对方的贡献。",
+    "Use differential privacy for all that is released, or take a third party. The owner may "
+    "accept it for one dataset and one partner's key: consent.two_party in agent.yaml.": (
+        "请对所有发布的结果使用差分隐私，或再加入一方。数据所有者也可以在 agent.yaml 的 "
+        "consent.two_party 中，针对一个数据集和一个伙伴的密钥接受这一点。"
+    ),
     "Declare `privacy: {domain, unit, epsilon, delta}` of the dataset in agent.yaml.": (
         "请在 agent.yaml 中为该数据集声明 `privacy: {domain, unit, epsilon, delta}`。"
     ),

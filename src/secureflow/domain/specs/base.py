@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Protocol, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from secureflow.domain.bounds import Bounds
+from secureflow.domain.quorum import floor_of
+from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
@@ -155,6 +157,10 @@ class JobSpec(Protocol):
         """Whether anybody learns the exact number of a party's rows."""
 
     @property
+    def all_private(self) -> bool:
+        """Whether every number that it releases is differentially private."""
+
+    @property
     def planned_rounds(self) -> int:
         """The most rounds that the job takes."""
 
@@ -269,17 +275,29 @@ def dataset_name(spec: JobSpec, party: str) -> str:
 
 
 def roster_problem(spec: JobSpec, smallest: int) -> Problem | None:
-    """Return what contradicts itself in a roster of which sums are opened, or nothing."""
+    """Return what contradicts itself in a roster, or nothing.
+
+    Args:
+        spec: the spec.
+        smallest: the fewest parties that the kind of job makes sense with.
+    """
     if len(spec.roster) < smallest:
-        reason = "a sum of fewer than three parties shows each party the others' data"
-        return "roster", reason, "Invite at least a third organisation."
+        return "roster", f"it has fewer than {smallest} parties", "Invite another organisation."
     if len(set(spec.parties)) != len(spec.roster):
         return "roster", "a party stands in it twice", "List each organisation once."
     if len({c.key for c in spec.roster}) != len(spec.roster):
         return "roster", "two parties have the same signing key", "Each party has its own key."
+    if spec.min_contributors < floor_of(len(spec.roster)):
+        reason = "a sum of fewer than three parties shows each party the others' data"
+        return "min_contributors", reason, "Set it to 3 at least."
     if spec.min_contributors > len(spec.roster):
         return "min_contributors", "it exceeds the roster", "Lower it or invite more parties."
     return None
+
+
+def two_sum(spec: JobSpec) -> bool:
+    """Tell whether each of two parties can compute what the other one contributed."""
+    return len(spec.roster) == 2 and contributes(spec) and not spec.all_private
 
 
 def refuse(problem: Problem | None) -> None:

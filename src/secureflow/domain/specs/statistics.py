@@ -139,7 +139,7 @@ class StatisticsSpec(SpecBase):
     privacy: StatisticsPrivacy
     contributions: Annotated[int, Field(ge=1, le=10_000)] = 1
     limits: StatisticsLimits = field(default_factory=StatisticsLimits)
-    min_contributors: Annotated[int, Field(ge=3, le=256)] = 3
+    min_contributors: Annotated[int, Field(ge=2, le=256)] = 3
     protection: Literal["secagg"] = "secagg"
     kind: Literal["statistics"] = "statistics"
     script: Literal["statistics/1", "statistics/2"] = "statistics/2"
@@ -168,6 +168,11 @@ class StatisticsSpec(SpecBase):
     def tells_rows(self) -> bool:
         """Local noise hides which value a cell has, and not how many have one."""
         return self.privacy.noise == "local"
+
+    @property
+    def all_private(self) -> bool:
+        """Under local noise it is told exactly how many rows have a value."""
+        return not self.tells_rows
 
     @property
     def planned_rounds(self) -> int:
@@ -258,7 +263,7 @@ def check_statistics(spec: StatisticsSpec) -> None:
 
 
 def _roster_rules(spec: StatisticsSpec) -> Problem | None:
-    return roster_problem(spec, 3)
+    return roster_problem(spec, 2)
 
 
 def _column_rules(spec: StatisticsSpec) -> Problem | None:

@@ -171,7 +171,7 @@ class TrainingSpec(SpecBase):
     protection: ProtectionName = "sealed"
     quantisation: Quantisation = field(default_factory=Quantisation)
     privacy: Privacy | None = None
-    min_contributors: Annotated[int, Field(ge=3, le=256)] = 3
+    min_contributors: Annotated[int, Field(ge=2, le=256)] = 3
     resume: Resume | None = None
     kind: Literal["training"] = "training"
     script: Literal["training/1", "training/2"] = "training/2"
@@ -215,6 +215,11 @@ class TrainingSpec(SpecBase):
     def tells_rows(self) -> bool:
         """Under differential privacy no exact number of rows is told."""
         return self.privacy is None
+
+    @property
+    def all_private(self) -> bool:
+        """Under differential privacy moments, metrics and row counts are noised or not told."""
+        return self.privacy is not None
 
     @property
     def planned_rounds(self) -> int:

@@ -25,7 +25,7 @@ def check(spec: TrainingSpec) -> None:
 
 
 def _roster_rules(spec: TrainingSpec) -> Problem | None:
-    return roster_problem(spec, 3)
+    return roster_problem(spec, 2)
 
 
 def _feature_rules(spec: TrainingSpec) -> Problem | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.domain.quorum import threshold_of
+from secureflow.domain.quorum import floor_of, threshold_of
 from secureflow.kit.canonical import digest
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.errors import SecureFlowError
@@ -197,7 +197,7 @@ def check_set(question: Question, roster: Mapping[str, Any]) -> None:
     if found < needed:
         reason = (
             "a sum of two shows each of the two the other's update"
-            if found < 3
+            if found < floor_of(len(roster))
             else f"a roster of {len(roster)} opens sums of at least {needed}"
         )
         raise SecureFlowError(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from secureflow.domain.quorum import honest_of, threshold_of
-from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.base import JobSpec, two_sum
 from secureflow.engines.script import JSON
 
 Row = tuple[str, str, str]
@@ -19,6 +19,24 @@ def sight_rows(rows: Iterable[Row]) -> list[dict[str, JSON]]:
 def attack_rows(rows: Iterable[Row]) -> list[dict[str, JSON]]:
     """Return attacks, whether they are stopped, and why, as JSON."""
     return [{"attack": attack, "stopped": stopped, "why": why} for attack, stopped, why in rows]
+
+
+def two_parties(spec: JobSpec) -> Iterator[Row]:
+    """Yield what each of two parties learns of the other; nothing where there are more."""
+    if len(spec.roster) != 2:
+        return
+    if two_sum(spec):
+        yield (
+            "each of the two parties",
+            "the other's contribution to every sum",
+            "it is the sum less its own",
+        )
+    else:
+        yield (
+            "each of the two parties",
+            "the other's contribution with its noise",
+            "it is the sum less its own; differential privacy bounds what it tells",
+        )
 
 
 def sybils(spec: JobSpec) -> Row:

@@ -376,7 +376,7 @@ class Client:
         names = [k.party for k in begin.keys]
         if not messages.in_roster_order(self.plan, names):
             raise _refusal("other_roster", self.party, "the round's parties are not the spec's")
-        if len(names) < max(MIN_PARTIES, self.plan.threshold):
+        if len(names) < self.plan.threshold:
             reason = f"{len(names)} parties are fewer than {self.plan.threshold}"
             raise _refusal("roster_below_threshold", self.party, reason)
         own = self._round_key(begin.round)

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from secureflow.domain.quorum import floor_of
 from secureflow.engines import closing
 from secureflow.engines.closing import Question, Vote
-from secureflow.engines.secagg.plan import MIN_PARTIES, Plan
+from secureflow.engines.secagg.plan import Plan
 from secureflow.kit.errors import SecureFlowError
 
 STAGE = "secagg"
@@ -63,8 +64,8 @@ def _other_roster(at: Standing, asked: Question) -> str | None:
     return f"it did not mask towards {', '.join(strangers)}" if strangers else None
 
 
-def _fewer_than_three(_: Standing, asked: Question) -> str | None:
-    few = len(asked.survivors) < MIN_PARTIES
+def _fewer_than_three(at: Standing, asked: Question) -> str | None:
+    few = len(asked.survivors) < floor_of(len(at.roster))
     return f"a sum of {len(asked.survivors)} shows single updates" if few else None
 
 

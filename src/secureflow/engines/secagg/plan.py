@@ -22,7 +22,8 @@ from secureflow.kit.crypto import fingerprint
 from secureflow.kit.errors import SecureFlowError
 
 PROTOCOL = "sf-secagg-1"
-MIN_PARTIES = 3
+MIN_PARTIES = 2
+"""Of two, each learns the other's update from the sum: a kind of job says when that may be."""
 MAX_PARTIES = 256
 
 
@@ -57,7 +58,7 @@ class Plan:
             raise SecureFlowError(
                 "invalid_roster",
                 f"The roster has {size} parties, not {MIN_PARTIES} to {MAX_PARTIES}.",
-                "With two parties each would learn the other's update from the sum.",
+                "One party alone has nobody to be summed with.",
             )
         if len(self.index) != size or len({c.key for c in self.roster}) != size:
             raise SecureFlowError("invalid_roster", "A party or a signing key stands in it twice.")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.engines.run.telling import Row, attack_rows, sight_rows, subtracting, sybils
+from secureflow.engines.run.telling import (
+    Row,
+    attack_rows,
+    sight_rows,
+    subtracting,
+    sybils,
+    two_parties,
+)
 from secureflow.engines.script import JSON
 
 _LOCAL = (
@@ -31,6 +38,7 @@ def attacks(spec: StatisticsSpec) -> list[dict[str, JSON]]:
 def _sights(spec: StatisticsSpec) -> Iterator[Row]:
     yield "owner", "its own rows, its own noised sums, the answers", "they are its own"
     yield "other parties", "the answers", "the report is the project's"
+    yield from two_parties(spec)
     yield "operator", "the noised total over the contributors; never a party's sums", _MASKED
     yield "network", "masked bytes, sizes and times", "TLS 1.3"
     if spec.privacy.noise == "local":

@@ -10,7 +10,14 @@ from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.protections import PROTECTIONS
-from secureflow.engines.run.telling import Row, attack_rows, sight_rows, subtracting, sybils
+from secureflow.engines.run.telling import (
+    Row,
+    attack_rows,
+    sight_rows,
+    subtracting,
+    sybils,
+    two_parties,
+)
 from secureflow.engines.script import JSON
 from secureflow.engines.training.private import noised_once
 
@@ -44,6 +51,7 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
         "released models and sums over the contributors, and who they are",
         "the plan says so",
     )
+    yield from two_parties(spec)
     yield "operator", _operator_sees(spec), protection.hides
     yield "operator", "who takes part, when, and how fast", "it carries the requests"
     if traits_of(spec).enclave:

@@ -39,7 +39,7 @@ PREFIX: Final = "/api/v1"
 
 def create_app(services: Services, settings: RestSettings) -> FastAPI:
     """Return the REST API over the use cases: the described routes, with a state of its own."""
-    app = copy(described_app(services.kinds))
+    app = copy(described_app(services.jobs.kinds))
     app.state, app.user_middleware = State(), []
     app.state.services = services
     app.state.rates = rates = Rates(settings)

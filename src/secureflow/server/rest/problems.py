@@ -145,7 +145,7 @@ async def _known(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  registered for exactly this
-    fields = [_field(one) for one in error.errors()[:MAX_FIELDS]]
+    fields = [_field(one, error.body) for one in error.errors()[:MAX_FIELDS]]
     if any(one["type"] == "json_invalid" for one in error.errors()):
         told = SecureFlowError("malformed_json", "The body is not JSON.", "Send valid JSON.")
         return _answer(request, told)
@@ -159,18 +159,20 @@ async def _invalid(request: Request, error: Exception) -> Response:
     return _answer(request, told)
 
 
-def _field(error: Mapping[str, Any]) -> dict[str, str]:
+def _field(error: Mapping[str, Any], body: Any) -> dict[str, str]:
     """Return what is wrong where; neither `input` nor `ctx` is repeated, they may hold a password.
 
     The one exception is which kinds of a body there are.
     """
-    where = ".".join(map(str, error["loc"]))
+    place = list(map(str, error["loc"]))
+    if isinstance(body, dict) and place[1:2] == [body.get("kind")]:
+        del place[1]  # no name in the body: which of its forms was looked at
     if error["type"] not in ("union_tag_not_found", "union_tag_invalid"):
-        return {"field": where, "problem": error["msg"]}
+        return {"field": ".".join(place), "problem": error["msg"]}
     told = error["ctx"]
     named, known = told["discriminator"].strip("'"), told.get("expected_tags")
     problem = f"one of {known} is needed" if known else "it is missing"
-    return {"field": f"{where}.{named}", "problem": problem}
+    return {"field": ".".join((*place, named)), "problem": problem}
 
 
 async def _http(request: Request, error: Exception) -> Response:
