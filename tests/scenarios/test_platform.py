@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import runpy
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -103,6 +105,18 @@ def test_the_example_trains_a_model_that_predicts(place: Platform) -> None:
     scores = model.predict_proba(rows)
     assert scores.shape == (300, 2)
     assert ((scores[:, 1] > 0.5) == (rows[LABEL.column] == LABEL.positive)).mean() > 0.6
+
+
+def test_the_example_of_the_readme_runs(
+    place: Platform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    owner, rows = place.parties["bank-a"], place.directory / "data" / "share-1.parquet"
+    words = [place.url, place.ca, owner.party, place.project, rows]
+    monkeypatch.setattr(sys, "argv", ["quickstart.py", *map(str, words)])
+    monkeypatch.setattr("getpass.getpass", lambda: owner.password)
+    with agreeable_owners(place):
+        runpy.run_path(str(ROOT / "examples" / "quickstart.py"))
+    assert "'auc': " in capsys.readouterr().out
 
 
 async def test_the_asynchronous_client_does_the_same(place: Platform) -> None:

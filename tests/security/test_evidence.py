@@ -1,4 +1,5 @@
-"""A malicious operator shows evidence: nothing may be sealed to it (SECURITY.md, "Sealed").
+"""A malicious operator shows evidence: nothing may be sealed to it (docs/threat-model.md, "Sealed
+mode").
 
 Each test is one attack on the agent's decision; the agent here is exactly what it does before it
 seals: parse, verify, appraise with its own nonce and policy, and only then use the HPKE key.

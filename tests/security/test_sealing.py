@@ -1,4 +1,5 @@
-"""A malicious operator or member between agents and a sealed round (SECURITY.md, "Sealed").
+"""A malicious operator or member between agents and a sealed round (docs/threat-model.md,
+"Sealed mode").
 
 The enclave here is the protocol's core without a network: header, opener, fold, certificate,
 release. Each test is one attack; all must end in a typed error and without a result.

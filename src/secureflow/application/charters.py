@@ -1,7 +1,7 @@
 """The charter at the centre: drafted from enrolled organisations, signed by their agents, adopted.
 
 The centre only carries paper. Each agent checks every signature again and pins what its people
-compared (SECURITY.md, "Identity: the charter").
+compared (docs/threat-model.md, "Identity").
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 It holds the log's origin and key and every member's name and Ed25519 signing key. The operator
 hands it round but cannot change it: people compare its fingerprint on both screens and every member
 signs it (`accept_first`); after that a new version counts only with the signatures of more than two
-thirds of the *pinned* version's members (`accept_change`; SECURITY.md, "Identity: the charter").
+thirds of the *pinned* version's members (`accept_change`; docs/threat-model.md, "Identity").
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ed25519 signing keys and the one form of signature.
 
 Every signature except C2SP cosignatures covers
-`"secureflow/v1" ‖ 0x0A ‖ kind ‖ 0x0A ‖ SHA-256(JCS(body))` (SECURITY.md, "Identity").
+`"secureflow/v1" ‖ 0x0A ‖ kind ‖ 0x0A ‖ SHA-256(JCS(body))` (docs/threat-model.md, "Identity").
 The kind separates domains: an approval can never be read as a vote.
 """
 

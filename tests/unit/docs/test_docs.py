@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import tomllib
@@ -17,6 +18,14 @@ from secureflow.server.rest.export import description
 ROOT = Path(__file__).resolve().parents[3]
 ROOT_COMMAND: Any = get_command(app)
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+SOURCES = [
+    path
+    for folder in ("api", "benchmarks", "configs", "deploy", "examples", "src", "tests")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in {".jinja", ".proto", ".py", ".service", ".yaml"}
+]
+PAGE = r"(?<![\w./-])([\w./-]+\.md)"
+ELSEWHERE = {"examples/mnist_README.md", "tutorials/README.md"}  # pages of other projects
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -31,6 +40,27 @@ def test_links_lead_somewhere(page: Path) -> None:
             headings = re.findall(r"^#+ (.+)$", found.read_text(), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
             assert anchor in slugs, anchor
+
+
+def test_the_pages_that_sources_name_exist() -> None:
+    assert [one for path in SOURCES for one in _lost(path)] == []
+
+
+def _lost(path: Path) -> list[str]:
+    """Return each page, and each heading of a page, that a docstring or comment names in vain."""
+    text = re.sub(r"\n *(?:#:? )?", " ", path.read_text())
+    named = {*re.findall(rf"{PAGE}\b", text), *re.findall(r"\bdocs/adr/\d+\b", text)}
+    lost = [one for one in named - ELSEWHERE if not _pages(one)]
+    for page, heading in re.findall(rf'{PAGE}, "([^"]+)"', text):
+        titles = [re.findall(r"^#+ (.+)$", one.read_text(), re.MULTILINE) for one in _pages(page)]
+        lost += [f"{page}, {heading}" for one in titles if heading not in one]
+    return [f"{path.relative_to(ROOT)}: {one}" for one in lost]
+
+
+def _pages(name: str) -> list[Path]:
+    """Return the page of that name, at the root or in docs/; an ADR's number names it."""
+    places = [ROOT / name, ROOT / "docs" / name, *ROOT.glob(f"{name}-*.md")]
+    return [path for path in places if path.is_file()]
 
 
 def test_the_tests_that_the_threat_model_names_exist() -> None:
@@ -104,7 +134,34 @@ def test_the_readmes_are_in_step() -> None:
     assert english.count("\n| ") == chinese.count("\n| ")
 
 
+def test_the_first_job_is_in_step() -> None:
+    page, chinese = ((ROOT / "docs" / name).read_text() for name in ("deploy.md", "deploy-zh.md"))
+    english = page.split("## The first job, step by step\n")[1].split("\n## ")[0]
+    assert _commands(english) == _commands(chinese)
+    assert len(_commands(english)) > 20
+    assert english.count("```") == chinese.count("```")
+
+
 def _commands(text: str) -> list[str]:
     lines = re.findall(r"^(?:secureflow|make) .*$", text, re.MULTILINE)
     words = (re.sub(r'"[^"]*"', '""', line.split("  #")[0]) for line in lines)
     return [re.sub(r"\s+", " ", line).strip() for line in words]
+
+
+@pytest.mark.parametrize("name", ["README.md", "README-zh.md"])
+def test_the_readmes_example_is_the_one_that_is_run(name: str) -> None:
+    """`tests/scenarios/test_platform.py` runs the file; only the comments may differ."""
+    (shown,) = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
+    run = ast.parse((ROOT / "examples" / "quickstart.py").read_text())
+    run.body = run.body[1:]  # without its docstring
+    assert ast.dump(ast.parse(shown)) == ast.dump(run)
+
+
+def test_the_glossary_says_what_the_texts_say() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    cells = re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE)
+    words = [word for term, chinese in cells if term != "term" for word in chinese.split("、")]
+    assert len(words) > 50
+    texts = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    own = {"试运行"}  # the texts have no noun for a dry run
+    assert [word for word in words if word not in texts and word not in own] == []

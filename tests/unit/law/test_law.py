@@ -1,4 +1,4 @@
-"""The law of QUALITY.md, checked on the syntax tree of every source file."""
+"""The law (CONTRIBUTING.md), checked on the syntax tree of every source file."""
 
 from __future__ import annotations
 

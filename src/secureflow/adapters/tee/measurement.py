@@ -2,7 +2,8 @@
 
 Real hardware measures what it loads. The simulated one measures what is installed, so an agent
 of the same release computes the same value from its own installation and pins that; it never
-asks the server. It covers the packages that the enclave process may import (ARCHITECTURE.md).
+asks the server. It covers the packages that the enclave process may import (docs/architecture.md,
+"Packages").
 """
 
 from __future__ import annotations

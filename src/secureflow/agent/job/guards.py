@@ -1,7 +1,7 @@
 """What an agent refuses before it computes: pure rules over its own record and foreign claims.
 
-Each rule stops one thing that a malicious centre could try (SECURITY.md); the tests in
-tests/security name them.
+Each rule stops one thing that a malicious centre could try (docs/threat-model.md, "Attacks and
+their tests"); the tests in tests/security name them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The agent verifies the enclave itself, by its own reference values (SECURITY.md, steps 1 and 2).
+"""The agent verifies the enclave itself, by its own reference values.
 
-A nonce is single-use: it is made here, stored, and removed with the verdict on the evidence that
-answers it. The verdict's keys are all that updates are sealed to and releases are checked under.
+The steps are those of docs/threat-model.md, "Sealed mode", 1. A nonce is single-use: it is made
+here, stored, and removed with the verdict on the evidence that answers it. The verdict's keys are
+all that updates are sealed to and releases are checked under.
 """
 
 from __future__ import annotations

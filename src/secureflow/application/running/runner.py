@@ -1,6 +1,6 @@
 """The runner: performs a script's effects, journals each answer, and survives a crash at any point.
 
-Rules (ARCHITECTURE.md, "The heart"):
+Rules (docs/architecture.md, "A job is a script of effects"):
 - the journal keeps the digest of each effect beside its outcome; a replay that yields another
   effect pauses the job (`script_changed`) instead of going on wrongly;
 - the answer of effect k, the job's new state, and what effect k+1 sends out become durable in one

@@ -1,4 +1,4 @@
-"""Appraisal in three stages that are never merged (SECURITY.md; RATS, RFC 9334).
+"""Appraisal in three stages that are never merged (RFC 9334; docs/threat-model.md, "Sealed mode").
 
 1. *Authentic?* A verifier proves signatures, chain and validity: `evidence_not_authentic`.
 2. *Fresh and bound?* The report covers our nonce, this job and these keys:

@@ -1,7 +1,8 @@
-"""The closing certificate: t votes for one contributor set (SECURITY.md).
+"""The closing certificate: t votes for one contributor set.
 
-A certificate holds the question once and one signature per voter, so votes on different sets
-cannot even be written down together; `certify` refuses to try.
+Why there is only one: docs/threat-model.md, "The closing certificate". A certificate holds the
+question once and one signature per voter, so votes on different sets cannot even be written down
+together; `certify` refuses to try.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A leaf carries no data, only a *commitment* SHA-256(salt ‖ JCS(document)) under a fresh 32-byte
 salt: the document stays with those who may see it, and erasing salt and document erases the
 meaning. `prev` is the hash of the author's previous leaf, so an author's leaves form a chain of
-their own, and whoever drops or reorders one breaks it (SECURITY.md, "Ledger").
+their own, and whoever drops or reorders one breaks it (docs/threat-model.md, "Ledger").
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The privacy budget of one domain: `reserve → commit | void`, over an append-only list of events.
 
 A *domain* is a dataset's lineage (versions, subsets and joins inherit it) with one unit and one
-limit (ε, δ), both fixed by the owner. What holds (SECURITY.md, "Differential privacy"):
+limit (ε, δ), both fixed by the owner. What holds (docs/privacy.md, "The budget at the agent"):
 
 - a reservation that would exceed the limit is refused before anything runs; the filter composes
   the Rényi curves of everything reserved, committed or unknown (`rdp-filter` in `accounting`, sound

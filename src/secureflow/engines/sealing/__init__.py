@@ -1,4 +1,4 @@
-"""Updates sealed to an attested enclave, opened, folded and released (SECURITY.md)."""
+"""Updates sealed to an attested enclave (docs/threat-model.md, "Sealed mode"), folded, released."""
 
 from secureflow.engines.sealing.fold import (
     NORM_TOLERANCE,

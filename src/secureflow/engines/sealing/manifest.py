@@ -2,7 +2,7 @@
 
 A manifest comes before the bytes, so a receiver knows every size before it allocates anything.
 An update of a training job is `parameters` f32[d] followed by `sums` f64[k]; `sums[0]` is the
-weight (sample count), the rest are the metrics' numerators (ARCHITECTURE.md, "Data plane").
+weight (sample count), the rest are the metrics' numerators (docs/architecture.md, "Links").
 """
 
 from __future__ import annotations

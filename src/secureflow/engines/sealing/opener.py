@@ -1,4 +1,4 @@
-"""The enclave's half of a sealed update (SECURITY.md, "Sealed to an enclave", step 4).
+"""The enclave's half of a sealed update (docs/threat-model.md, "Sealed mode", 3).
 
 Order of the checks: header against the plan, content key, each chunk's tag at its place, then
 the organisation's signature over all of it. Nothing is handed out before the last one holds.

@@ -1,4 +1,4 @@
-"""The sender's half of a sealed update (SECURITY.md, "Sealed to an enclave", step 3).
+"""The sender's half of a sealed update (docs/threat-model.md, "Sealed mode", 2).
 
 A fresh content key, sealed by HPKE to the attested key under `info`; the body in STREAM chunks;
 a trailer in which the organisation signs info, encapsulated key and body. Both halves of the

@@ -4,10 +4,10 @@ Per job: `setup` → `meet` → `advance(0)`. Per round: `begin` → `upload` (w
 shares of the next round) → `answer` the question, and once more if somebody was dead: two flights
 when all stay. A party that missed a round comes back with `advance(r)`.
 
-Rules kept here (SECURITY.md, "SecAgg"): one context, one masked vector and one answer per round;
-masks only towards parties whose shares were opened; keys only as their organisations signed them;
-shares revealed only for a question that `guards` lets pass and, where somebody is dead, that a
-certificate of t votes confirms.
+Rules kept here (docs/secagg.md, "What a client refuses"): one context, one masked vector and one
+answer per round; masks only towards parties whose shares were opened; keys only as their
+organisations signed them; shares revealed only for a question that `guards` lets pass and, where
+somebody is dead, that a certificate of t votes confirms.
 
 **Persist `export_state()` before sending what a method returned.** A restored client repeats its
 words exactly; the state holds secrets and belongs under the party's own protection.

@@ -1,8 +1,8 @@
 """What every party of a masked sum agrees on before the first message.
 
-Thresholds (SECURITY.md, "One contributor set per round"): with N parties in the spec's roster, at
-most `c = max(1, ⌈N/3⌉ − 1)` collude with the server and `t = ⌊2N/3⌋ + 1` must act together. For
-every N ≥ 3, `2t > N + c`: two sets of t parties share an honest one.
+Thresholds (docs/secagg.md, "Parameters"): with N parties in the spec's roster, at most
+`c = max(1, ⌈N/3⌉ − 1)` collude with the server and `t = ⌊2N/3⌋ + 1` must act together. For every
+N ≥ 3, `2t > N + c`: two sets of t parties share an honest one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Federated training, top to bottom (section 3.4 of the design document, all of its steps).
+"""Federated training, top to bottom (docs/architecture.md, "A job is a script of effects").
 
 consent → admission → [federated moments] → rounds of (train, close, release, record) until the
 plan ends or the federated validation loss stops falling → final evaluation → model → report.
