@@ -31,11 +31,11 @@ from benchmarks.processes import cpu_seconds, status_kb
 from secureflow.adapters.link import CredentialFiles, Link
 from secureflow.agent.settings import AgentSettings
 from secureflow.demo.platform import Platform
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import system_clock
 from secureflow.sdk import Client
 from secureflow.sdk.connection import trust
 
-JSON = Any
 STRANGER = "127.0.0.66"
 OTHER = "127.0.0.77"
 PERIOD = 0.02

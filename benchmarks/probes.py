@@ -14,15 +14,14 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from secureflow.adapters.link import CredentialFiles, Link
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.jobs import JobState
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import system_clock
 from secureflow.sdk import AsyncClient
 
-JSON = Any
 PERIOD = 0.1
 
 

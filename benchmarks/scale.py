@@ -25,7 +25,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import getitem
 from pathlib import Path
-from typing import Any
 
 from benchmarks.hosted import Hosted
 from benchmarks.probes import Probes
@@ -34,9 +33,9 @@ from benchmarks.wire import carried
 from secureflow.domain.specs.base import Limits
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.training import ModelSpec, TrainingPlan
+from secureflow.kit.canonical import JSON
 from secureflow.sdk import AsyncClient, TrainingRequest
 
-JSON = Any
 PATIENCE = 600.0
 PARTS = ("server", "enclave", "agents")
 

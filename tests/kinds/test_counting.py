@@ -82,7 +82,7 @@ def test_a_policy_decides_on_the_kinds_own_facts(place: Platform, client: Client
 
 def test_the_kinds_rules_are_asked(place: Platform, client: Client) -> None:
     with pytest.raises(SecureFlowError) as caught:
-        client.jobs.submit(counting(place, parties=("bank-a", "bank-b")))
+        client.jobs.submit(counting(place, parties=("bank-a",)))
     assert caught.value.code == "contradictory_spec"
 
 

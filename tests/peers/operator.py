@@ -253,7 +253,7 @@ class Run:
         assert (document["code"], document["against"]) == (error.code, list(against))
         first = self.seen.setdefault(f"{party} {error.code} {document.get('round')}", body)
         assert sha256(canonical_bytes(first)).hex() == document["evidence"]
-        self.course.waiting += accusations(self.course, {party: error.as_json()})
+        self.course.ledger.waiting += accusations(self.course, {party: error.as_json()})
         return error.code
 
     async def recorded(self) -> list[tuple[str, str]]:

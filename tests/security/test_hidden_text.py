@@ -17,7 +17,6 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from secureflow.agent.job.requests import UplinkAddress
 from secureflow.application.datasets import Description
 from secureflow.application.reports.page import render
 from secureflow.application.running.replies import checked_reply
@@ -27,6 +26,7 @@ from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.run.messages import UplinkAddress
 from secureflow.kit import logging as logs
 from secureflow.kit import plain
 from secureflow.kit.errors import SecureFlowError

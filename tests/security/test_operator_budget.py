@@ -22,6 +22,7 @@ from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.masked import model_binding
+from secureflow.engines.run.messages import Cosigned
 from secureflow.engines.run.run import cosigned_note
 from secureflow.engines.secagg.messages import pack, unpack
 from secureflow.engines.training.federated import initial_model_digest
@@ -61,6 +62,11 @@ async def run(operator: Operator) -> AsyncIterator[Run]:
     course = Run(operator, private(operator))
     yield course
     await course.give_up()
+
+
+def cosigned(replies: JSON) -> dict[str, Cosigned]:
+    """Read the cosignatures of replies as a script does."""
+    return {p: Cosigned(cosignature=reply["cosignature"]) for p, reply in replies.items()}
 
 
 def budget(operator: Operator, party: str = "bank-a") -> JSON:
@@ -213,8 +219,8 @@ async def test_one_model_over_two_sets(operator: Operator) -> None:
     spec = operator.spec_over_rows("bounds", four, protection="secagg", privacy=shared)
     run = Run(operator, spec)
     honest = await run.until("mask", round=2)
-    course, conductor = run.course, run.course.conductors["train"]
-    assert course.steps[0]["survivors"] == list(four)
+    course, conductor = run.course, run.course.masked.conductors["train"]
+    assert course.masked.steps[0]["survivors"] == list(four)
     conductor._round = None
     frames = conductor.begin(1, model_binding(initial_model_digest(spec), None))
     replies = {}
@@ -224,7 +230,7 @@ async def test_one_model_over_two_sets(operator: Operator) -> None:
         if party != "bank-d":
             conductor.receive(party, b64decode(replies[party]["upload"], 1 << 20))
     conductor.close()
-    note, _ = cosigned_note(honest.body["head"], replies, spec.keys)
+    note, _ = cosigned_note(honest.body["head"], cosigned(replies), spec.keys)
     closing = run.body(round=2, stage="train", cosigned=note)
     for party, frame in conductor.requests().items():
         body = {**closing, "frame": b64encode(frame)}
@@ -248,7 +254,7 @@ async def test_moments_that_are_left_out(operator: Operator) -> None:
     run = Run(operator, operator.spec_over_rows("federated", THREE, protection="secagg"))
     honest = await run.until("mask", stage="moments")
     note = honest.body["head"]
-    course, conductor = run.course, run.course.conductors["train"]
+    course, conductor = run.course, run.course.masked.conductors["train"]
     invented = [900.0, *([0.0, 300.0, 900.0] * 5)]
     initial = initial_model_digest(run.spec)
     frames = conductor.begin(0, model_binding(initial, invented))
@@ -261,7 +267,7 @@ async def test_moments_that_are_left_out(operator: Operator) -> None:
         conductor.receive(party, b64decode(replies[party]["upload"], 1 << 20))
     conductor.close()
     asked = {party: b64encode(frame) for party, frame in conductor.requests().items()}
-    roster, cosigners = cosigned_note(note, replies, run.spec.keys)
+    roster, cosigners = cosigned_note(note, cosigned(replies), run.spec.keys)
     assert sorted(cosigners) == sorted(THREE)
     for party, frame in asked.items():
         body = run.body(round=1, stage="train", cosigned=roster, frame=frame)
@@ -271,7 +277,7 @@ async def test_moments_that_are_left_out(operator: Operator) -> None:
     assert not conductor.complete
     # Nothing else was wrong with the question: under the charter's quorum it is answered.
     line = await operator.ask(run.job, "bank-d", "cosign", {"head": note, "job": run.job})
-    charter, _ = cosigned_note(roster, {"bank-d": line}, operator.keys)
+    charter, _ = cosigned_note(roster, cosigned({"bank-d": line}), operator.keys)
     assert course.context.members == operator.keys
     body = run.body(round=1, stage="train", cosigned=charter, frame=asked["bank-a"])
     assert (await operator.ask(run.job, "bank-a", "answer", body))["answer"]

@@ -8,16 +8,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from secureflow.agent.edge.control import call
 from secureflow.agent.settings import AgentSettings
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import DENIED
 
-JSON = Any
 PATIENCE = 15.0
 """Seconds to wait for an answer."""
 READING = 600.0

@@ -44,11 +44,11 @@ from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
 from secureflow.engines.ledger.merkle import leaf_hash
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.ledger.setback import head_only, not_set_back, set_back
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 HISTORY: Final = "charter_history"
 """Signed charters from the version before the first continuation on, oldest first."""
 _AGAIN: Final = "submitted_again"

@@ -14,13 +14,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from secureflow.application.listing import every
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.recording import server_leaf
 from secureflow.domain.organisations import Agent
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -34,7 +35,6 @@ from secureflow.kit.pki import (
 )
 from secureflow.kit.spiffe import SpiffeId
 
-JSON = Any
 By = Literal["link", "signing key"]
 ENCLAVE_NAME: Final = "secureflow-enclave"
 """The DNS name in every enclave's certificate; agents dial its address under this name."""

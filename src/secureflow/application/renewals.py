@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from secureflow.application.issuing import Issuing
 from secureflow.application.organisations import revoked, speaking
@@ -21,11 +21,11 @@ from secureflow.application.ports.storage import Begin, UnitOfWork
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.domain.organisations import Agent
 from secureflow.kit import crypto
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.renewal import CHALLENGE_SECONDS, DOMAIN, renewal_body
 
-JSON = Any
 PER_HOUR: Final = 6
 """Renewals of one identity in an hour: a clock that goes wrong takes one, and one back."""
 REMEMBERED: Final = 32

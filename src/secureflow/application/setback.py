@@ -10,7 +10,7 @@ holds nothing newer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from secureflow.application.listing import every
 from secureflow.application.membership import member_keys
@@ -25,7 +25,6 @@ from secureflow.kit.clock import Clock
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 
-JSON = Any
 _log = get_logger(__name__)
 
 

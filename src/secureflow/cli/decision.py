@@ -18,6 +18,7 @@ from secureflow.cli.foreign import plain
 from secureflow.cli.texts import language, t
 from secureflow.domain.specs.base import two_sum
 from secureflow.domain.specs.protections import traits_of
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from secureflow.cli.kinds import CliKind
     from secureflow.domain.specs.base import JobSpec
 
-JSON = Any
 WIDTH, LINES = 80, 22
 """A terminal's usual size, less the question and the cursor's line."""
 

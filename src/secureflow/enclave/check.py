@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from secureflow.adapters.link import CredentialFiles, expired
 from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.enclave.identity import ANEW, IDENTITY, NEXT_STEP, revival
 from secureflow.enclave.settings import EnclaveSettings, no_attester
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, refused, told
@@ -22,8 +22,6 @@ from secureflow.kit.hostport import parse_address
 from secureflow.kit.joining import checked_url
 from secureflow.kit.pki import RevocationList, check_leaf, parse_certificate, spiffe_id
 from secureflow.kit.spiffe import SpiffeId
-
-JSON = Any
 
 
 def check(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dict[str, JSON]]:

@@ -8,13 +8,13 @@ buffers of a job that nobody goes on with. The centre gains nothing by a lie: it
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from secureflow.enclave.worker import Worker
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
-JSON = Any
 INTERVAL: Final = 30.0
 """Seconds from one question to the next, while jobs are open."""
 AT_ONCE: Final = 100

@@ -21,6 +21,7 @@ from secureflow.enclave.rounds import Released, Rounds, upload_receipt
 from secureflow.enclave.whole import Whole
 from secureflow.engines.attestation import SUITE, Evidence, runtime_data
 from secureflow.engines.closing import Certificate
+from secureflow.engines.run.messages import GoingOn, RollReply
 from secureflow.engines.sealing import (
     Binding,
     OpenedUpdate,
@@ -30,10 +31,10 @@ from secureflow.engines.sealing import (
     model_key_info,
 )
 from secureflow.engines.secagg import Opened
+from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 BUFFERS: Final = 2
 ENCLAVE: Final = "enclave"
 MAX_EVIDENCE: Final = 64
@@ -104,7 +105,7 @@ class EnclaveJob:
         known.append(evidence.digest)
         del known[:-MAX_EVIDENCE]
 
-    async def begin_with(self, model: Mapping[str, JSON] | None) -> None:
+    async def begin_with(self, model: GoingOn | None) -> None:
         """Take the model that the job starts from, or goes on from after a restart.
 
         Raises:
@@ -124,7 +125,7 @@ class EnclaveJob:
             else:
                 self._locked = _Locked(digest, artifact, info)
 
-    async def unlock(self, sealed: Mapping[str, JSON]) -> None:
+    async def unlock(self, sealed: Mapping[str, str]) -> None:
         """Open the current model with a content key from any agent.
 
         Raises:
@@ -137,7 +138,7 @@ class EnclaveJob:
             failure = SecureFlowError("sealed_key_refused", "No content key of the model was sent.")
             for key in sealed.values():
                 try:
-                    opened = self.recipient.open_key(str(key), locked.info)
+                    opened = self.recipient.open_key(key, locked.info)
                     self._model = await load_sealed(
                         self._blobs,
                         locked.digest,
@@ -187,11 +188,11 @@ class EnclaveJob:
             self.rounds.folded(update, commitment, receipt, seed)
             return receipt
 
-    async def roll(self, step: Step) -> dict[str, JSON]:
+    async def roll(self, step: Step) -> RollReply:
         """Freeze a step and return whose updates it holds, and what binds their noise."""
         async with self._lock:
             folded = self.rounds.roll(step, self.model.digest)
-            return {"folded": list(folded), "noise": self.rounds.bound(step)}
+            return RollReply(folded=list(folded), noise=self.rounds.bound(step))
 
     async def release(
         self, step: Step, certificate: Certificate, opened: Opened | None = None
@@ -286,7 +287,7 @@ class EnclaveJob:
 
         self._whole.start(clear())
 
-    def _start(self, model: Mapping[str, JSON] | None) -> tuple[str, str, bytes]:
+    def _start(self, model: GoingOn | None) -> tuple[str, str, bytes]:
         """Return digest and artifact of the model to start from, and its content key's info.
 
         An empty digest stands for the spec's initial model.
@@ -294,26 +295,24 @@ class EnclaveJob:
         if model is None:
             first = self.plan.kind.starts_from(self.plan.spec)
             return first, first, b""
-        digest, artifact, release = model.get("digest"), model.get("artifact"), model.get("release")
-        if not isinstance(digest, str) or not isinstance(artifact, str):
-            raise SecureFlowError("invalid_request", "The model names no digest or artifact.")
+        digest, artifact, release = model.digest, model.artifact, model.release
         if artifact == digest:
             return digest, artifact, b""
-        if not isinstance(release, dict):
+        if release is None:
             raise SecureFlowError("invalid_request", "The sealed model names no release.")
         step = Step.parse(release.get("round"), release.get("stage"))
         return digest, artifact, _key_info(self.plan.job, step, digest, ENCLAVE)
 
-    def _due(self, model: Mapping[str, JSON] | None) -> int | None:
+    def _due(self, model: GoingOn | None) -> int | None:
         """Return the round that comes after a model that is new here, as far as it is said.
 
         The centre's word is good enough: a wrong one keeps every update out and opens nothing.
         """
-        release = model and model.get("release")
-        if isinstance(release, dict):
+        release = None if model is None else model.release
+        if release is not None:
             return Step.parse(release.get("round"), release.get("stage")).number + 1
         first = self.plan.kind.starts_from(self.plan.spec)
-        begins = model is None or (first and model.get("digest") == first)
+        begins = model is None or (first and model.digest == first)
         return 1 if begins else None
 
     def _check_same(self, digest: str) -> None:

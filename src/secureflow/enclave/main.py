@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
 
 from secureflow.adapters.link import CredentialFiles, Link, UplinkServer
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
@@ -19,6 +18,7 @@ from secureflow.enclave.kind import EnclaveKinds
 from secureflow.enclave.kinds import ENCLAVE_KINDS
 from secureflow.enclave.settings import EnclaveSettings, no_attester
 from secureflow.enclave.worker import Worker
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import system_clock
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
@@ -30,8 +30,6 @@ from secureflow.kit.pki import SpiffeId, spiffe_id
 from secureflow.kit.plain import shown
 from secureflow.kit.process import raise_descriptors, run_until_told
 from secureflow.kit.version import __version__
-
-JSON = Any
 
 _log = get_logger(__name__)
 

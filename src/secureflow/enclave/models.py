@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from blake3 import blake3
@@ -31,11 +31,11 @@ from secureflow.engines.sealing import (
     tensor_digest,
 )
 from secureflow.engines.training.strategies import Blocks, next_state
+from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.tenancy import scratch, temporary
 
-JSON = Any
 _FLOAT: Final = 4
 _FOLDER: Final = ".secureflow-model-"
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from secureflow.domain.quorum import threshold_of
 from secureflow.domain.specs.base import JobSpec, spec_digest
 from secureflow.domain.specs.protections import traits_of
 from secureflow.enclave.folds import Fold
 from secureflow.enclave.kind import EnclaveKind, EnclaveKinds
+from secureflow.engines.run.messages import OpenRequest
 from secureflow.engines.sealing import Binding, parse_recipient
 from secureflow.engines.secagg import Plan as Masked
+from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 _LONGEST: Final = 32
 """Characters of a stage's name."""
 
@@ -120,18 +121,16 @@ class Plan:
         )
 
 
-def verify_plan(body: Mapping[str, JSON], now: int, kinds: EnclaveKinds) -> Plan:
-    """Verify {job, spec, approvals}.
+def verify_plan(request: OpenRequest, now: int, kinds: EnclaveKinds) -> Plan:
+    """Verify a job's spec and its approvals.
 
     Raises:
         SecureFlowError: `invalid_spec`, `contradictory_spec`, `protection_unsupported`,
             `party_not_in_roster`, `approval_forged`, `approval_mismatch`, `approval_expired`,
             `approvals_missing`.
     """
-    job, approvals = body.get("job"), body.get("approvals")
-    if not isinstance(job, str) or not isinstance(approvals, dict):
-        raise SecureFlowError("invalid_request", "A job or its approvals are missing.")
-    spec = kinds.engines.specs.parse(body.get("spec"))
+    job = request.job
+    spec = kinds.engines.specs.parse(request.spec)
     kinds.engines.specs.check(spec)
     if not traits_of(spec).enclave:
         raise SecureFlowError(
@@ -140,7 +139,7 @@ def verify_plan(body: Mapping[str, JSON], now: int, kinds: EnclaveKinds) -> Plan
     digest = spec_digest(spec)
     approved = {
         party: _approval(party, approval, job=job, spec=spec, digest=digest, now=now)
-        for party, approval in approvals.items()
+        for party, approval in request.approvals.items()
     }
     needed = max(threshold_of(len(spec.roster)), spec.min_contributors)
     if len(approved) < needed:
@@ -151,21 +150,18 @@ def verify_plan(body: Mapping[str, JSON], now: int, kinds: EnclaveKinds) -> Plan
     return Plan(job, kinds[spec.kind], spec, digest, approved)
 
 
-def verify_recipients(plan: Plan, generation: JSON, recipients: JSON) -> dict[str, str]:
+def verify_recipients(plan: Plan, request: OpenRequest) -> dict[str, str]:
     """Return party → HPKE key for intermediate models, each signed by its party.
 
     Raises:
-        SecureFlowError: `invalid_request`, `party_not_in_roster`, `recipient_forged`,
-            `malformed_key`.
+        SecureFlowError: `party_not_in_roster`, `recipient_forged`, `malformed_key`.
     """
-    if type(generation) is not int or not isinstance(recipients, dict):
-        raise SecureFlowError("invalid_request", "The generation or the recipients are missing.")
     verified = {}
-    for party, entry in recipients.items():
+    for party, entry in request.recipients.items():
         plan.check_contributor(party)
-        recipient, signature = _texts(entry, "recipient", "signature")
-        body = {"job": plan.job, "generation": generation, "recipient": recipient}
-        if not verify(plan.spec.keys[party], "recipient", body, signature):
+        recipient = entry.recipient
+        body = {"job": plan.job, "generation": request.generation, "recipient": recipient}
+        if not verify(plan.spec.keys[party], "recipient", body, entry.signature):
             raise SecureFlowError(
                 "recipient_forged",
                 f"{party} did not sign this recipient key.",
@@ -213,10 +209,3 @@ def _approval(party: str, approval: JSON, *, job: str, spec: JobSpec, digest: st
             {"party": party},
         )
     return fewest
-
-
-def _texts(entry: JSON, *names: str) -> tuple[str, ...]:
-    values = [entry.get(name) if isinstance(entry, dict) else None for name in names]
-    if not all(isinstance(value, str) for value in values):
-        raise SecureFlowError("invalid_request", f"Expected {' and '.join(names)} as text.")
-    return tuple(map(str, values))

@@ -18,9 +18,8 @@ from secureflow.engines.secagg import Opened
 from secureflow.engines.secagg.guards import STAGE as MASKED
 from secureflow.engines.secagg.opening import checked_context
 from secureflow.engines.training.noising import joint_seed, seed_binding
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-
-JSON = Any
 
 
 @dataclass

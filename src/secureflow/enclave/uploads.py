@@ -14,18 +14,17 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from secureflow.adapters.link import PeerIdentity
 from secureflow.enclave.jobs import EnclaveJob
 from secureflow.enclave.plans import Step
 from secureflow.enclave.whole import Whole
 from secureflow.engines.sealing import OpenedUpdate, Opener, parse_header
-from secureflow.kit.canonical import sha256
+from secureflow.kit.canonical import JSON, sha256
 from secureflow.kit.clock import LOOK, Clock, stood_still
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 STALL: Final = 10.0
 """Seconds without a chunk after which an upload gives its buffer up, if somebody waits for it."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from secureflow.domain.specs.protections import traits_of
 from secureflow.enclave.jobs import EnclaveJob
@@ -19,12 +19,25 @@ from secureflow.enclave.plans import Step, verify_plan, verify_recipients
 from secureflow.enclave.uploads import Uploads
 from secureflow.engines.attestation import Evidence
 from secureflow.engines.closing import Certificate
+from secureflow.engines.run.messages import (
+    AttestReply,
+    AttestRequest,
+    Empty,
+    ForgetRequest,
+    OpenReply,
+    OpenRequest,
+    ReleaseRequest,
+    RollRequest,
+    UnlockRequest,
+    as_body,
+    read,
+)
 from secureflow.engines.secagg import Opened
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
-JSON = Any
 Body = Mapping[str, JSON]
 
 _log = get_logger(__name__)
@@ -105,9 +118,9 @@ class Worker:
         return list(self._jobs)
 
     async def _open(self, body: Body) -> JSON:
-        plan = verify_plan(body, self._clock(), self._kinds)
-        recipients = verify_recipients(plan, body.get("generation"), body.get("recipients"))
-        expected = _expected(body.get("expected"))
+        request = read(OpenRequest, body)
+        plan = verify_plan(request, self._clock(), self._kinds)
+        recipients = verify_recipients(plan, request)
         job = self._jobs.get(plan.job)
         if job is None:
             job = self._jobs[plan.job] = EnclaveJob(plan, self._blobs)
@@ -116,68 +129,48 @@ class Worker:
             raise SecureFlowError(
                 "spec_digest_mismatch", f"{plan.job} is open with another spec.", "Finish it first."
             )
-        model = body.get("model")
-        if model is not None and not isinstance(model, dict):
-            raise SecureFlowError("invalid_request", "The model is no object.")
-        await job.begin_with(model)
+        await job.begin_with(request.model)
         job.recipients |= recipients
-        job.generation = int(body["generation"])
-        job.rounds.expected = expected
-        return {**job.keys, "uplink": self._uplink()}
+        job.generation = request.generation
+        job.rounds.expected = None if request.expected is None else frozenset(request.expected)
+        return as_body(OpenReply(**job.keys, uplink=self._uplink()))
 
     async def _unlock(self, body: Body) -> JSON:
-        keys = body.get("model_keys")
-        if not isinstance(keys, dict):
-            raise SecureFlowError("invalid_request", "There are no model keys.")
-        await self._named(body).unlock(keys)
-        return {}
+        request = read(UnlockRequest, body)
+        await self.job(request.job).unlock(request.model_keys)
+        return as_body(Empty())
 
     async def _attest(self, body: Body) -> JSON:
-        job, nonces = self._named(body), body.get("nonces")
-        if not isinstance(nonces, dict):
-            raise SecureFlowError("invalid_request", "There are no nonces.")
+        request = read(AttestRequest, body)
+        job = self.job(request.job)
         evidence = {}
-        for party, nonce in nonces.items():
+        for party, nonce in request.nonces.items():
             job.plan.check_contributor(party)
             made = await asyncio.to_thread(
-                self._attester.attest, job.runtime_data(str(nonce)), self._clock()
+                self._attester.attest, job.runtime_data(nonce), self._clock()
             )
             job.attested(party, made)
             evidence[party] = made.as_json()
-        return {"evidence": evidence}
+        return as_body(AttestReply(evidence=evidence))
 
     async def _roll(self, body: Body) -> JSON:
-        job = self._named(body)
-        return await job.roll(_step(body))
+        request = read(RollRequest, body)
+        job = self.job(request.job)
+        return as_body(await job.roll(Step(request.round, request.stage)))
 
     async def _release(self, body: Body) -> JSON:
-        job = self._named(body)
-        certificate = Certificate.from_json(body.get("certificate"))
-        opened = Opened.from_json(body.get("opened")) if traits_of(job.plan.spec).masks else None
-        released = await job.release(_step(body), certificate, opened)
-        _log.info("released", job=job.plan.job, step=str(_step(body)))
+        request = read(ReleaseRequest, body)
+        job, step = self.job(request.job), Step(request.round, request.stage)
+        certificate = Certificate.from_json(request.certificate)
+        opened = Opened.from_json(request.opened) if traits_of(job.plan.spec).masks else None
+        released = await job.release(step, certificate, opened)
+        _log.info("released", job=job.plan.job, step=str(step))
         return released
 
     async def _finish(self, body: Body) -> JSON:
-        name = body.get("job")
-        job = self._jobs.pop(name, None) if isinstance(name, str) else None
+        job = self._jobs.pop(read(ForgetRequest, body).job, None)
         if job is not None:
             self.uploads.forget(job.plan.job)
             await job.close()
             _log.info("job_forgotten", job=job.plan.job)
-        return {}
-
-    def _named(self, body: Body) -> EnclaveJob:
-        return self.job(str(body.get("job")))
-
-
-def _step(body: Body) -> Step:
-    return Step.parse(body.get("round"), body.get("stage"))
-
-
-def _expected(value: JSON) -> frozenset[str] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(isinstance(party, str) for party in value):
-        raise SecureFlowError("invalid_request", "The expected parties are no list of names.")
-    return frozenset(value)
+        return as_body(Empty())

@@ -16,9 +16,8 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
-from secureflow.kit.canonical import digest
+from secureflow.kit.canonical import JSON, digest
 
-JSON = Any
 ENCLAVE = "enclave"
 AGGREGATOR = "aggregator"
 """A part of the server itself, which folds masked vectors; it is asked like a party."""

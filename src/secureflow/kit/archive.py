@@ -25,17 +25,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from secureflow.kit.canonical import canonical_bytes
+from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.whole import flush_directory
 
-JSON = Any
 FORMAT: Final = "secureflow-backup/1"
 MANIFEST: Final = "manifest.json"
 KEYS: Final = "keys.sealed"

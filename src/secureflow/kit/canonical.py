@@ -21,6 +21,8 @@ import rfc8785
 
 from secureflow.kit.errors import SecureFlowError
 
+JSON = Any
+"""A JSON value from elsewhere, or on its way there: nobody has read what is in it yet."""
 MAX_INTEGER: Final = 2**53 - 1
 _AT_ONCE: Final = 4096
 _NO_FORM: Final = (rfc8785.CanonicalizationError, RecursionError, UnicodeError)

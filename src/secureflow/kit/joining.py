@@ -11,10 +11,10 @@ from __future__ import annotations
 import http.client
 import ssl
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.pki import (
@@ -26,7 +26,6 @@ from secureflow.kit.pki import (
 )
 from secureflow.kit.plain import hidden
 
-JSON = Any
 TIMEOUT: Final = 30.0
 MAX_ANSWER: Final = 1 << 20
 _NO_CHECK_TIME: Final = 0x200000

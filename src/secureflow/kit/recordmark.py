@@ -15,13 +15,13 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.whole import write_shared
 
-JSON = Any
 FILE: Final = "record.json"
 INTERVAL: Final = 1.0
 """Seconds between two looks at how far the record went."""

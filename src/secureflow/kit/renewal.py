@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.joining import checked_url, exchange, send, trusting
 
-JSON = Any
 CHALLENGE_SECONDS: Final = MAX_SKEW
 """How long a challenge may be answered."""
 PATIENCE: Final = 5.0

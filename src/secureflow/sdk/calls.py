@@ -15,13 +15,13 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, over
 
 import httpx
 
+from secureflow.kit.canonical import JSON
 from secureflow.sdk.deadline import SLOW, WRITING
 from secureflow.sdk.events import Event, Subscription
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 P = ParamSpec("P")
-JSON = Any
 
 
 @dataclass(frozen=True)

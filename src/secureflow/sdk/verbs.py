@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import httpx
 
+from secureflow.kit.canonical import JSON
 from secureflow.sdk import answers
-from secureflow.sdk.calls import JSON, Call, Page
+from secureflow.sdk.calls import Call, Page
 
 T = TypeVar("T")
 

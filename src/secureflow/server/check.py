@@ -33,6 +33,7 @@ from secureflow.application.ports.storage import Journalled
 from secureflow.application.running.replaying import Course, replay
 from secureflow.application.running.scripts import Scripts
 from secureflow.domain.jobs import Job, JobState
+from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, finding, refused, told
@@ -44,7 +45,6 @@ from secureflow.kit.recordmark import RecordMark, read_mark
 from secureflow.server.record import BACK, compare, size_of
 from secureflow.server.settings import ServerSettings
 
-JSON = Any
 _SECRETS: Final = ("admin.password", "enclave.token", "server.env")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from secureflow.adapters.link import PeerIdentity
 from secureflow.application.organisations import ENCLAVE
@@ -13,10 +13,10 @@ from secureflow.application.restored import told_restored
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.setback import MAX_SHOWN
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.services import Services
 
-JSON = Any
 Body = Mapping[str, JSON]
 MAX_NOTE: Final = 2048
 """Characters of a head without cosignatures; an origin has at most 255."""

@@ -23,6 +23,7 @@ from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.notes import parse_note
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -42,7 +43,6 @@ from secureflow.server.logdesk import (
 )
 from secureflow.server.services import Services
 
-JSON = Any
 Body = Mapping[str, JSON]
 MAX_TICKETS: Final = 10_000
 

@@ -23,16 +23,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.wire.v1 import link_pb2
-
-JSON = Any
 
 MAX_BODY: Final = 1 << 20
 """Most bytes of an envelope's body."""

@@ -9,13 +9,12 @@ import contextlib
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from secureflow.engines.privacy.accounting import Charge, Mechanism, learn, learned
-from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 PATIENCE: Final = 120.0
 """Seconds for one question; a calibration takes a few."""
 CACHED: Final = 256

@@ -18,7 +18,7 @@ import resource
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from secureflow.adapters.accounting.accountant import MAX_LINE
 from secureflow.engines.privacy.accounting import (
@@ -30,11 +30,10 @@ from secureflow.engines.privacy.accounting import (
     epsilon,
     parse_charge,
 )
-from secureflow.kit.canonical import parse_json
+from secureflow.kit.canonical import JSON, parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import leave, loading
 
-JSON = Any
 MEMORY: Final = 1 << 30
 """Bytes of address space; what is loaded takes 0.4 GB of it."""
 SECONDS: Final = 20

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from secureflow.adapters.link.backoff import Backoff
 from secureflow.adapters.link.messages import Standing, answer, failure
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.waits import WAITING, Waiting
 from secureflow.domain.errors import Category, category
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, system_clock
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -25,7 +26,6 @@ from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
 from secureflow.wire import Envelope
 
-JSON = Any
 Handle = Callable[[str, dict[str, JSON], JSON], Awaitable[JSON]]
 """Answers a request: (verb, body, rider) → body; refuses by raising `SecureFlowError`."""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.wire import Envelope
 
-JSON = Any
 MAX_UNPROVED: Final = 256
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import grpc.aio
 
@@ -26,13 +26,13 @@ from secureflow.adapters.link.refusals import answered
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
 from secureflow.domain.organisations import shut_out
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, ahead_of, difference, is_news, naming_clocks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.wire import Envelope, decode, encode
 
-JSON = Any
 Hello = Callable[[], dict[str, JSON]]
 """Returns {version, log_size, unproved, address?, key?} as of now."""
 

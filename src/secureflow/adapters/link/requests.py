@@ -16,14 +16,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from secureflow.application.ports.courier import Request
 from secureflow.application.running.waiting import Told, room_patience
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import LOOK, stood_still
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 TOLD_AGAIN: Final = 1.0
 """Seconds between two words about one request to watchers, whatever its party says meanwhile."""
 

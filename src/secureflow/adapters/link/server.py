@@ -30,6 +30,7 @@ from secureflow.application.running.waiting import Told
 from secureflow.application.throttle import Throttle
 from secureflow.domain.clocks import naming
 from secureflow.domain.organisations import shut_out
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, ahead_of, difference, is_news
 from secureflow.kit.disk import WAITED_FOR, exhausted
 from secureflow.kit.errors import SecureFlowError
@@ -38,7 +39,6 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.plain import shown
 from secureflow.wire import Envelope, decode, encode
 
-JSON = Any
 CallHandler = Callable[[PeerIdentity, str, dict[str, JSON]], Awaitable[JSON]]
 """Answers a party's call: (peer, kind, body)."""
 OnHello = Callable[[PeerIdentity, dict[str, JSON]], Awaitable[None]]

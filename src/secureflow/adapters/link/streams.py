@@ -13,11 +13,11 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import LOOK, Clock, stood_still
 from secureflow.kit.errors import SecureFlowError
 from secureflow.wire import Envelope, decode, encode
 
-JSON = Any
 PING: Final = 5.0
 SILENCE: Final = 30.0
 MAX_WAITING: Final = 4096

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import grpc
 import grpc.aio
@@ -30,13 +30,12 @@ from secureflow.adapters.link.tls import (
     open_channel,
 )
 from secureflow.engines.sealing import SealedUpdate
-from secureflow.kit.canonical import canonical_bytes, parse_json, sha256
+from secureflow.kit.canonical import JSON, canonical_bytes, parse_json, sha256
 from secureflow.kit.clock import LOOK, Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import SpiffeId
 
-JSON = Any
 MAX_OFFER: Final = 4096
 MAX_START: Final = 1 << 20
 _OFFER: Final = "/secureflow.wire.v1.Uplink/Offer"

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Final
 
+from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import (
     FAILED,
     FULL,
@@ -24,7 +25,6 @@ from secureflow.kit.disk import (
 )
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 CENTRE: Final = "the centre"
 ENCLAVE: Final = "enclave"
 ROOM: Final = (

@@ -29,14 +29,13 @@ from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.privacy import BudgetLedger, Limit, check_sums
-from secureflow.kit.canonical import digest
+from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, finding, refused, told
 from secureflow.kit.folder import check_folder
 from secureflow.kit.plain import shown
 from secureflow.kit.recordmark import RecordMark, read_mark
 
-JSON = Any
 RESTORE: Final = "Stop the agent, and go on from the newest backup that is sound."
 _PAGES: Final = 100
 _TABLES: Final = {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 INTERVAL: Final = 3600.0
 """Seconds from one look to the next."""
 

@@ -21,11 +21,11 @@ from secureflow.agent.record.restored import CODE, restored
 from secureflow.agent.witness.continuing import ACCUSED, SET_BACK
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import fingerprint
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.version import __version__
 
-JSON = Any
 _NAMED: Final = 8
 _LONGEST: Final = 40
 """Sensitive columns in the inbox's list, and characters of each: with many requests of many columns

@@ -19,12 +19,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from secureflow.kit.canonical import parse_json
+from secureflow.kit.canonical import JSON, parse_json
 from secureflow.kit.disk import Place, fault_of, size, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
-JSON = Any
 Command = Callable[..., Awaitable[JSON]]
 MAX_LINE: Final = 64 << 20
 """Bytes of a question or an answer: all leaves of the longest job, all bundles of a settlement."""

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, expired
 from secureflow.adapters.policy import CedarPolicies
@@ -36,6 +35,7 @@ from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.agent.witness.continuing import ACCUSED
 from secureflow.agent.witness.headwatch import how_it_stands
 from secureflow.domain.charter import SignedCharter
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import MAX_SKEW, system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
@@ -46,7 +46,6 @@ from secureflow.kit.private import read_private
 from secureflow.kit.renewal import server_time
 from secureflow.kit.version import __version__
 
-JSON = Any
 OUT_OF_TIME = frozenset({9, 10})
 """OpenSSL's words for a certificate that does not hold yet, and for one that has run out."""
 PATIENCE = 10.0

@@ -9,9 +9,9 @@ is there is kept, for the charter names it. The log's origin and key that the ce
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from secureflow.adapters.link import CredentialFiles
+from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey, fingerprint
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
@@ -21,8 +21,6 @@ from secureflow.kit.joining import Joined, fetch_authority, join, joined
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
 from secureflow.kit.whole import write_whole
-
-JSON = Any
 
 _HEAD = (
     "# Written by `secureflow agent enroll`. Every setting is explained in\n"

@@ -8,13 +8,13 @@ what it can do at any time: a job that it calls over ends here, and is paid for 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from secureflow.agent.record.store import Store
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
-JSON = Any
 INTERVAL: Final = 30.0
 """Seconds from one question to the next, while there is something to ask."""
 AT_ONCE: Final = 100

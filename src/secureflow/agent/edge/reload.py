@@ -25,11 +25,11 @@ from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.ports.policies import Policies
 from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.process import Hangup
 
-JSON = Any
 RELOADED: Final = ("datasets", "consent", "attestation")
 """The parts of the settings that a running agent can take anew."""
 FIXED: Final = ("organisation", "directory")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from secureflow.agent.inforce import InForce
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, Uploading
@@ -32,10 +31,9 @@ from secureflow.agent.witness.continuing import Continuer
 from secureflow.agent.witness.witness import Witness
 from secureflow.application.ports.policies import Policies
 from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
-
-JSON = Any
 
 
 @dataclass(frozen=True)

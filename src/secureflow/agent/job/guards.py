@@ -8,11 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from secureflow.agent.job.requests import (
-    MaskRequest,
-    TrainingStage,
-    TrainRequest,
-)
 from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
 from secureflow.agent.record.restored import forgotten
 from secureflow.domain.charter import Charter
@@ -20,6 +15,11 @@ from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.protections import traits_of
 from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.run.messages import (
+    MaskRequest,
+    TrainingStage,
+    TrainRequest,
+)
 from secureflow.engines.run.protections import PROTECTIONS
 from secureflow.engines.sealing import Release, verify_release
 from secureflow.kit.errors import SecureFlowError

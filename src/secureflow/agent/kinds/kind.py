@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from secureflow.agent.job.context import AgentContext, Computing
-from secureflow.agent.job.requests import MaskRequest, TrainRequest
 from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.run.kind import EngineKind, EngineKinds
+from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest, SealedUpdate
 from secureflow.engines.secagg import Plan
 from secureflow.engines.secagg.encoding import Contribution

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from secureflow.agent.compute.derivation import recipient_key
 from secureflow.agent.job.context import Fetching
 from secureflow.agent.job.patience import patiently
-from secureflow.agent.job.requests import PublishedStep, ReleasedModel
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.run.messages import PublishedStep, ReleasedModel
 from secureflow.engines.sealing import (
     TAG,
     chunk_count,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from secureflow.agent.job.guards import released
-from secureflow.agent.job.requests import MaskRequest, ReleasedMoments, TrainRequest
 from secureflow.agent.record.records import Admission
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.run.messages import MaskRequest, ReleasedMoments, TrainRequest
 from secureflow.kit.errors import SecureFlowError
 
 

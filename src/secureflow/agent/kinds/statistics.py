@@ -9,7 +9,7 @@ was seen by nobody, and was charged before its rows were read (`paid_reading`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,13 @@ from secureflow.agent.compute.columns import check_bounds, check_categories, dec
 from secureflow.agent.job.context import AgentContext, Computing, reading
 from secureflow.agent.job.guards import check_no_model
 from secureflow.agent.job.reading import paid_reading
-from secureflow.agent.job.requests import MaskRequest, TrainRequest
 from secureflow.agent.kinds.kind import Contributing, Held, Start
 from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.kind import EngineKind
+from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest, tensor_digest
 from secureflow.engines.secagg import Plan
 from secureflow.engines.secagg.encoding import Contribution
@@ -33,9 +33,8 @@ from secureflow.engines.statistics.kind import STATISTICS as ENGINE
 from secureflow.engines.statistics.layout import LIMIT, slots
 from secureflow.engines.statistics.plan import masked_values
 from secureflow.engines.statistics.stage import STAGE
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-
-JSON = Any
 
 
 class Tallies:

@@ -12,18 +12,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import released
-from secureflow.agent.job.requests import PublishedStep, read
 from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.run.messages import PublishedStep, read
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-
-JSON = Any
 
 
 class Steps:

@@ -8,7 +8,6 @@ import numpy as np
 
 from secureflow.agent.job.context import AgentContext, Computing
 from secureflow.agent.job.guards import check_model
-from secureflow.agent.job.requests import MaskRequest, TrainRequest
 from secureflow.agent.kinds.features import check_features
 from secureflow.agent.kinds.kind import Contributing, Held, Start
 from secureflow.agent.kinds.modelfiles import ModelFiles
@@ -19,6 +18,7 @@ from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
+from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest, update_manifest
 from secureflow.engines.secagg import Plan
 from secureflow.engines.secagg.encoding import Contribution

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,18 +17,18 @@ from secureflow.agent.compute.derivation import training_seed
 from secureflow.agent.job.context import AgentContext, Computing, reading
 from secureflow.agent.job.guards import training_stage
 from secureflow.agent.job.reading import paid_reading
-from secureflow.agent.job.requests import MaskRequest, TrainingStage, TrainRequest
 from secureflow.agent.kinds.features import check_features
 from secureflow.agent.kinds.kind import Held
 from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.run.messages import MaskRequest, TrainingStage, TrainRequest
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.models import initial_state, update_layout
 from secureflow.engines.training.private import reads_rows
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 Asked = TrainRequest | MaskRequest
 """What asks for an update: its round, stage and model."""
 

@@ -44,6 +44,7 @@ from secureflow.kit.archive import (
     write_backup,
 )
 from secureflow.kit.aside import put_aside
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -56,7 +57,6 @@ from secureflow.kit.tenancy import scratch
 from secureflow.kit.version import __version__
 from secureflow.kit.whole import flush_directory, write_whole
 
-JSON = Any
 AGENT: Final = "agent"
 RECORD: Final = "record/agent.db"
 CONFIG: Final = "config/agent.yaml"

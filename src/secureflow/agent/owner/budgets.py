@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from secureflow.agent.inforce import InForce
 from secureflow.agent.owner.publications import Publication
@@ -40,9 +40,9 @@ from secureflow.engines.privacy import (
 )
 from secureflow.engines.privacy.accounting import Conversion
 from secureflow.engines.run.kind import EngineKinds
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 LEAF: Final = QUIET
 """Stages whose noised sums are released; a statistics job has one round of its own."""
 EVALUATION: Final = "evaluate"

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from secureflow.agent.compute.columns import differing_bounds
 from secureflow.agent.owner.inbox import Inbox
@@ -28,9 +27,8 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name, spec_digest, two_sum
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.protections import contributes
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-
-JSON = Any
 
 
 def read_spec(value: JSON, claimed: JSON, kinds: SpecKinds) -> JobSpec:

@@ -16,16 +16,15 @@ import asyncio
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from weakref import WeakValueDictionary
 
 from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.store import Store
-from secureflow.kit.canonical import digest
+from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 _ANEW: Final = "the data was declared or published anew: it is asked again"
 _LATE: Final = "nobody decided in time"
 RENEWAL: Final = "its approval has expired: the same job asks again"

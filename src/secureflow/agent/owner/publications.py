@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from secureflow.adapters.datasources.commitment import check_unchanged
 from secureflow.agent.record.store import Store
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import dump, parse
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 _TOLD: Final = ("columns", "privacy", "reading")
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from secureflow.agent.owner.budgets import LEAF, Budgets
 from secureflow.agent.record.logged import own_leaves
@@ -31,11 +31,10 @@ from secureflow.agent.record.restored import (
 from secureflow.agent.record.store import Store
 from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
-from secureflow.kit.canonical import digest
+from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 READ_WITHIN: Final = 540.0
 """Seconds in which the log is read; the owner's command waits for 600."""
 

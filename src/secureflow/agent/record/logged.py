@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from secureflow.agent.record.ownkeys import HOW_TO_PIN, bears, kept_keys
 from secureflow.agent.record.records import OwnLeaf
@@ -16,9 +16,9 @@ from secureflow.agent.record.store import Store
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.engines.ledger.notes import parse_note
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 Call = Callable[[str, dict[str, JSON]], Awaitable[JSON]]
 _PAGE: Final = 500
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from secureflow.agent.record.store import Store
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.engines.ledger.leaves import SignedLeaf, verify
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-
-JSON = Any
 
 HOW_TO_PIN: Final = (
     "Compare the words with every other member by telephone and sign: secureflow agent charter "

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from secureflow.agent.record.logged import own_leaves
 from secureflow.agent.record.ownkeys import bears, kept_keys
@@ -29,11 +29,11 @@ from secureflow.agent.record.restored import (
 )
 from secureflow.agent.record.store import Store
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
-JSON = Any
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 Forget = Callable[[str], Awaitable[None]]
 

@@ -14,16 +14,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from secureflow.agent.record.logged import own_leaves, take_in
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.store import Store
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
-from secureflow.kit.canonical import digest
+from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 FACT: Final = "restored"
 """{restored_at, taken_at, size, settled: [domain], looked_back?}; times in unix seconds, `size` of
 the head."""

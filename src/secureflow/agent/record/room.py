@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from secureflow.agent.record.store import Store
 from secureflow.agent.settings import AgentSettings
@@ -20,7 +20,6 @@ from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.disk import Place, size
 from secureflow.kit.reserve import Reserve
 
-JSON = Any
 LEAST: Final = 16 << 20
 """Bytes beside the reserve below which the doctor says so: settings, link, a small job."""
 BEGINNING: Final = frozenset({"admit", "train", "setup", "advance", "mask"})

@@ -21,9 +21,8 @@ from secureflow.agent.record.damage import facts_of, load_json
 from secureflow.agent.record.records import Admission, InboxItem, JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.witnessed import WitnessedRows
 from secureflow.engines.ledger.ends import End
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-
-JSON = Any
 
 
 def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:

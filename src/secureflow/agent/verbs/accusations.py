@@ -16,17 +16,15 @@ can meet accuses nobody.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.records import JobRecord
 from secureflow.engines.ledger.accused import ACCUSATION
-from secureflow.kit.canonical import canonical_bytes, sha256
+from secureflow.kit.canonical import JSON, canonical_bytes, sha256
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
-
-JSON = Any
 
 ACCUSING: Final = frozenset(
     {

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import Any
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import over
-from secureflow.agent.job.requests import ConsentRequest
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.owner.consent import Allowed, Consent, check_request, read_spec
 from secureflow.agent.owner.inbox import Inbox
@@ -25,10 +23,10 @@ from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import Floor, check_floor, forgotten
 from secureflow.agent.record.room import Room
 from secureflow.domain.specs.base import JobSpec, dump
+from secureflow.engines.run.messages import ConsentReply, ConsentRequest, as_body
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
-
-JSON = Any
 
 _log = get_logger(__name__)
 
@@ -177,7 +175,7 @@ class Approvals:
             else:
                 context.store.add_job(record)
             leaf = context.witness.leaf("approval", request.job, request.digest, approval)
-            reply = {"approval": approval, **context.leaf_reply(leaf)}
+            reply = as_body(ConsentReply(approval=approval, **context.leaf_reply(leaf)))
             context.store.keep_answer(f"consent/{request.job}", request.job, reply)
             facts = {"spec": request.digest, "by": decided.by, "expires": expires}
             deed = "job.renewed" if renewed else "job.approved"

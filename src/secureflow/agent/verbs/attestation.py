@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import Any
 
 from secureflow.agent.compute.derivation import recipient_key
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
-from secureflow.agent.job.requests import AdmitRequest, ChallengeRequest
 from secureflow.agent.record.records import Admission, JobRecord
 from secureflow.agent.settings import AttestationSettings
 from secureflow.engines.attestation import (
@@ -25,10 +23,16 @@ from secureflow.engines.attestation import (
     attest,
     parse_evidence,
 )
+from secureflow.engines.run.messages import (
+    AdmitReply,
+    AdmitRequest,
+    ChallengeReply,
+    ChallengeRequest,
+    as_body,
+)
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
-
-JSON = Any
 
 _log = get_logger(__name__)
 
@@ -69,7 +73,7 @@ class Attestation:
         """Judge by other values from now on; verdicts that were given stand until they expire."""
         self._verifier, self._policy = verifier, policy
 
-    async def challenge(self, request: ChallengeRequest) -> dict[str, JSON]:
+    async def challenge(self, request: ChallengeRequest) -> ChallengeReply:
         """Return this party's nonce for a generation, and the key that models are sealed to."""
         context = self._context
         job, spec = context.approved(request.job, request.digest)
@@ -77,11 +81,8 @@ class Attestation:
         nonce = await asyncio.to_thread(self._nonce, request)
         recipient = await asyncio.to_thread(lambda: recipient_key(job.secret).public)
         body = {"job": request.job, "generation": request.generation, "recipient": recipient}
-        return {
-            "nonce": nonce,
-            "recipient": recipient,
-            "signature": context.key.sign("recipient", body),
-        }
+        signature = context.key.sign("recipient", body)
+        return ChallengeReply(nonce=nonce, recipient=recipient, signature=signature)
 
     async def admit(self, request: AdmitRequest) -> dict[str, JSON]:
         """Verify the evidence of a generation and record the verdict.
@@ -159,7 +160,7 @@ class Attestation:
             context.store.add_admission(admission)
             leaf = context.witness.leaf("attested", job.job, job.digest, document)
             shown = {**verdict.as_json(), "title": verdict.title}
-            reply = {"verdict": shown, **context.leaf_reply(leaf)}
+            reply = as_body(AdmitReply(verdict=shown, **context.leaf_reply(leaf)))
             context.store.keep_answer(answer, job.job, reply)
             facts = {"generation": request.generation, "verdict": verdict.text}
             context.store.note(context.clock(), "enclave.verified", job.job, **facts)

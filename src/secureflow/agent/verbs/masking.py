@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Fetching, Uploading
@@ -28,7 +27,6 @@ from secureflow.agent.job.guards import (
     check_verb,
 )
 from secureflow.agent.job.patience import patiently
-from secureflow.agent.job.requests import AdvanceRequest, AnswerRequest, MaskRequest, SetupRequest
 from secureflow.agent.kinds.kind import Contributions, Held
 from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
 from secureflow.agent.verbs.rounds import send_sealed
@@ -38,12 +36,21 @@ from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.protections import traits_of
 from secureflow.engines.closing import Vote
 from secureflow.engines.run.masked import model_binding
+from secureflow.engines.run.messages import (
+    AdvanceReply,
+    AdvanceRequest,
+    AnswerReply,
+    AnswerRequest,
+    MaskReply,
+    MaskRequest,
+    SetupReply,
+    SetupRequest,
+)
 from secureflow.engines.sealing import vector_manifest
 from secureflow.engines.secagg import Client
-from secureflow.kit.canonical import b64decode, b64encode
+from secureflow.kit.canonical import JSON, b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 _FRAME_LIMIT = 1 << 20
 
 
@@ -81,7 +88,7 @@ class Masking:
         self._link = link
         self._uplink = uplink
 
-    async def setup(self, request: SetupRequest) -> dict[str, JSON]:
+    async def setup(self, request: SetupRequest) -> SetupReply:
         """Make this party's sealing keys, once, and show them."""
         job, spec = self._masked_job(request, "setup")
         await self._contributions.of(spec).prepare(
@@ -94,9 +101,10 @@ class Masking:
                 self._sessions.save(job.job, clients)
 
         await asyncio.to_thread(keep)
-        return {"setups": {stage: b64encode(one.setup()) for stage, one in clients.items()}}
+        setups = {stage: b64encode(one.setup()) for stage, one in clients.items()}
+        return SetupReply(setups=setups)
 
-    async def advance(self, request: AdvanceRequest) -> dict[str, JSON]:
+    async def advance(self, request: AdvanceRequest) -> AdvanceReply:
         """Learn the others' sealing keys; give keys and sealed shares of coming rounds."""
         job, spec = self._masked_job(request, "advance")
 
@@ -110,9 +118,9 @@ class Masking:
                 self._sessions.save(job.job, request.rounds)
             return frames
 
-        return {"advances": await asyncio.to_thread(make)}
+        return AdvanceReply(advances=await asyncio.to_thread(make))
 
-    async def mask(self, request: MaskRequest, rider: JSON) -> dict[str, JSON]:
+    async def mask(self, request: MaskRequest, rider: JSON) -> MaskReply:
         """Make, mask, record and send this party's update of a round and stage."""
         context = self._context
         job, spec = self._masked_job(request, "mask")
@@ -135,15 +143,15 @@ class Masking:
             self._commit, job, spec, request, start.model, held, masked, observed, late, record
         )
         await self._send(job, spec, request, record, client, masked)
-        return {
-            "upload": b64encode(masked.frame),
-            "vector": masked.digest,
-            "seconds": record.seconds,
-            "cosignature": context.witness.cosign(request.head),
+        return MaskReply(
+            upload=b64encode(masked.frame),
+            vector=masked.digest,
+            seconds=record.seconds,
+            cosignature=context.witness.cosign(request.head),
             **context.leaf_reply(context.store.leaf(record.leaf)),
-        }
+        )
 
-    async def answer(self, request: AnswerRequest, rider: JSON) -> dict[str, JSON]:
+    async def answer(self, request: AnswerRequest, rider: JSON) -> AnswerReply:
         """Vote, once, on who contributed, and reveal the shares that open their sum."""
         context = self._context
         job, spec = self._masked_job(request, "answer")
@@ -156,7 +164,7 @@ class Masking:
         answer = await asyncio.to_thread(client.answer, frame)
         self._check_answered(request, spec, record, client)
         await asyncio.to_thread(self._commit_answer, job, request, client, observed)
-        return {"answer": b64encode(answer)}
+        return AnswerReply(answer=b64encode(answer))
 
     def _masked_job(
         self, request: SetupRequest | AdvanceRequest | MaskRequest | AnswerRequest, verb: str

@@ -8,17 +8,16 @@ HPKE key of evidence that it has just verified.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import released
-from secureflow.agent.job.requests import AdmitRequest, ReleasedModel
 from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord
+from secureflow.engines.run.messages import AdmitRequest, ReleasedModel
 from secureflow.engines.sealing import model_key_info, seal_key
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 ENCLAVE = "enclave"
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Uploading
@@ -23,15 +22,20 @@ from secureflow.agent.job.guards import (
     check_step,
     check_verb,
 )
-from secureflow.agent.job.requests import CloseRequest, TrainRequest
 from secureflow.agent.kinds.kind import Contributions, Held
 from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
 from secureflow.agent.witness.witness import Observed
 from secureflow.engines.closing import Question, Vote, cast_vote, may_vote, round_context
+from secureflow.engines.run.messages import (
+    CloseReply,
+    CloseRequest,
+    TrainReply,
+    TrainRequest,
+)
 from secureflow.engines.sealing import Binding, Manifest, seal
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 ENCLAVE_GONE = frozenset({"job_not_open", "sealed_key_refused", "link_broken", "buffer_lost"})
 """What an upload ends with when the enclave was restarted: it is admitted anew."""
 
@@ -52,7 +56,7 @@ class Rounds:
         self._contributions = contributions
         self._uplink = uplink
 
-    async def train(self, request: TrainRequest, rider: JSON) -> dict[str, JSON]:
+    async def train(self, request: TrainRequest, rider: JSON) -> TrainReply:
         """Make, record, seal and upload this party's update of a round and stage."""
         context = self._context
         job, spec = context.approved(request.job, request.digest)
@@ -85,15 +89,15 @@ class Rounds:
         receipt = await send_sealed(
             context, self._uplink, job, record.model, held, manifest, admission, address
         )
-        return {
-            "receipt": receipt,
-            "rows": record.rows,
-            "seconds": record.seconds,
-            "cosignature": context.witness.cosign(request.head),
+        return TrainReply(
+            receipt=receipt,
+            rows=record.rows,
+            seconds=record.seconds,
+            cosignature=context.witness.cosign(request.head),
             **context.leaf_reply(context.store.leaf(record.leaf)),
-        }
+        )
 
-    async def close(self, request: CloseRequest, rider: JSON) -> dict[str, JSON]:
+    async def close(self, request: CloseRequest, rider: JSON) -> CloseReply:
         """Vote, once, on who contributed to a round that this party contributed to."""
         context = self._context
         job, spec = context.approved(request.job, request.digest)
@@ -116,7 +120,7 @@ class Rounds:
             context.check_witnessed(request.cosigned, record, spec)
             vote = cast_vote(question, context.party, context.key)
             await asyncio.to_thread(self._commit_vote, vote, observed)
-        return {"vote": vote.as_json()}
+        return CloseReply(vote=vote.as_json())
 
     def _commit(
         self,

@@ -22,24 +22,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
-from secureflow.agent.job.requests import (
-    AdmitRequest,
-    AdvanceRequest,
-    AnswerRequest,
-    ChallengeRequest,
-    CloseRequest,
-    ConsentRequest,
-    CosignRequest,
-    FinishRequest,
-    MaskRequest,
-    SetupRequest,
-    TrainRequest,
-    read,
-)
 from secureflow.agent.kinds.kind import Contributions
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import forgotten
@@ -53,10 +38,27 @@ from secureflow.agent.verbs.rounds import Rounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.witness import Observed
 from secureflow.domain.specs.base import closes
+from secureflow.engines.run.messages import (
+    AdmitRequest,
+    AdvanceRequest,
+    AnswerRequest,
+    ChallengeRequest,
+    CloseRequest,
+    ConsentRequest,
+    CosignReply,
+    CosignRequest,
+    FinishReply,
+    FinishRequest,
+    MaskRequest,
+    SetupRequest,
+    TrainRequest,
+    as_body,
+    read,
+)
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger, job_context
 
-JSON = Any
 Guarded = (
     AdmitRequest
     | TrainRequest
@@ -181,7 +183,7 @@ class Agent:
         del rider
         request = read(ChallengeRequest, body)
         async with self._context.locks[request.job]:
-            return await self._attestation.challenge(request)
+            return as_body(await self._attestation.challenge(request))
 
     async def _admit(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         del rider
@@ -197,34 +199,34 @@ class Agent:
     async def _train(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         request = read(TrainRequest, body)
         async with self._guarded(request, "train", body):
-            return await self._rounds.train(request, rider)
+            return as_body(await self._rounds.train(request, rider))
 
     async def _close(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         request = read(CloseRequest, body)
         async with self._guarded(request, "close", body):
-            return await self._rounds.close(request, rider)
+            return as_body(await self._rounds.close(request, rider))
 
     async def _setup(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         del rider
         request = read(SetupRequest, body)
         async with self._guarded(request, "setup", body):
-            return await self._masking.setup(request)
+            return as_body(await self._masking.setup(request))
 
     async def _advance(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         del rider
         request = read(AdvanceRequest, body)
         async with self._guarded(request, "advance", body):
-            return await self._masking.advance(request)
+            return as_body(await self._masking.advance(request))
 
     async def _mask(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         request = read(MaskRequest, body)
         async with self._guarded(request, "mask", body):
-            return await self._masking.mask(request, rider)
+            return as_body(await self._masking.mask(request, rider))
 
     async def _answer(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         request = read(AnswerRequest, body)
         async with self._guarded(request, "answer", body):
-            return await self._masking.answer(request, rider)
+            return as_body(await self._masking.answer(request, rider))
 
     @asynccontextmanager
     async def _guarded(self, request: Guarded, verb: str, body: JSON) -> AsyncIterator[None]:
@@ -253,7 +255,7 @@ class Agent:
         job = self._context.store.job(request.job) if request.job else None
         if job is not None and job.outcome:
             self._context.witness.check_ended(request.job, observed)
-        return {"cosignature": self._context.witness.cosign(request.head)}
+        return as_body(CosignReply(cosignature=self._context.witness.cosign(request.head)))
 
     async def _finish(self, body: JSON, rider: JSON) -> dict[str, JSON]:
         request = read(FinishRequest, body)
@@ -262,7 +264,8 @@ class Agent:
             observed = await self._context.witness.observe(request.head, rider)
             signed = await asyncio.to_thread(self._keep_end, request, observed)
             await self._forget(request.job)
-        return {"cosignature": self._context.witness.cosign(request.head), **signed}
+        line = self._context.witness.cosign(request.head)
+        return as_body(FinishReply(cosignature=line, **signed))
 
     def _check_same_spec(self, request: FinishRequest) -> None:
         job = self._context.store.job(request.job)

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from secureflow.agent.record.ownkeys import HOW_TO_PIN
 from secureflow.agent.record.store import Store
 from secureflow.domain.charter import Charter, SignedCharter, accept_change, accept_first, compare
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 _FACT = "charter"
 _EARLIER = "charters"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from secureflow.agent.record.records import OwnLeaf
 from secureflow.agent.record.store import Store
@@ -26,11 +26,11 @@ from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusion
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.ledger.setback import MAX_SHOWN, head_only
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
-JSON = Any
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 End = Callable[[str, str], Awaitable[None]]
 """Ends a job here: (job, outcome)."""

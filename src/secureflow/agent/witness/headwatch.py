@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from secureflow.agent.record.restored import moment
 from secureflow.agent.record.store import Store
@@ -19,11 +19,11 @@ from secureflow.agent.witness.witness import Witness
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.notes import noted_size, parse_note
 from secureflow.engines.ledger.setback import MAX_SHOWN
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
-JSON = Any
 INTERVAL: Final = 300.0
 """Seconds from one look to the next while the link stands."""
 SOON: Final = 5.0

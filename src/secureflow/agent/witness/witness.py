@@ -22,7 +22,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from secureflow.agent.record.records import OwnLeaf
 from secureflow.agent.record.store import Store
@@ -34,14 +33,13 @@ from secureflow.engines.ledger.merkle import verify_consistency, verify_inclusio
 from secureflow.engines.ledger.notes import Checkpoint, cosign, parse_note
 from secureflow.engines.ledger.setback import head_only
 from secureflow.engines.ledger.witness import WitnessView, fraud_proof, observe
-from secureflow.kit.canonical import sha256
+from secureflow.kit.canonical import JSON, sha256
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
-JSON = Any
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 UNHEARD = 8
 """Rounds that may come by without a leaf that the centre may not have heard of; of one that it

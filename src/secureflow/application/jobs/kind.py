@@ -16,8 +16,6 @@ from secureflow.domain.specs.request import JobRequest, parts_of
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
-
 
 @dataclass(frozen=True)
 class Wanted:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.running.aggregation import OpenedSum
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.run.messages import SumRequest
+from secureflow.kit.canonical import JSON
 
-JSON = Any
 _CHUNK = 1 << 20
 
 
@@ -33,12 +34,13 @@ class ModelSums:
         """
         from secureflow.engines.training.encodings import opened_sums
 
-        body, stage = opened.body, opened.body["stage"]
+        request = opened.request
+        stage: Any = request.stage  # one that the job's kind masks
         sums = opened_sums(opened.spec, stage, opened.plan, opened.total, opened.weight)
-        answer: dict[str, JSON] = {"model": body["base"]}
+        answer: dict[str, JSON] = {"model": request.base}
         if stage == "train":
             answer = await self._advance(opened)
-        return _released(body, opened.survivors, answer, sums)
+        return _released(request, opened.survivors, answer, sums)
 
     def forget(self, job: str) -> None:
         """Forget a job's model."""
@@ -50,37 +52,37 @@ class ModelSums:
 
         from secureflow.engines.training.encodings import apply_mean
 
-        body, spec = opened.body, opened.spec
-        model = await self._model(body, spec)
+        request, spec = opened.request, opened.spec
+        model = await self._model(request, spec)
         mean = np.empty(spec.parameters, np.float32)
         digest, mean_digest = await asyncio.to_thread(
             apply_mean, spec, opened.plan, opened.total, opened.weight, model, mean
         )
         await self._store(mean, mean_digest)
         await self._store(model, digest)
-        self._models[body["job"]] = (digest, model)
+        self._models[request.job] = (digest, model)
         return {
-            "base": body["base"],
+            "base": request.base,
             "model": digest,
             "artifact": digest,
             "size": model.nbytes,
             "mean": {"artifact": mean_digest, "size": mean.nbytes},
         }
 
-    async def _model(self, body: Mapping[str, JSON], spec: TrainingSpec) -> Any:
+    async def _model(self, request: SumRequest, spec: TrainingSpec) -> Any:
         """Return the model that the round started from: kept, initial, or from the blobs."""
         import numpy as np
 
         from secureflow.engines.training.models import initial_state
 
-        digest, model = self._models.pop(body["job"], ("", None))
-        if digest == body["base"]:
+        digest, model = self._models.pop(request.job, ("", None))
+        if digest == request.base:
             return model
-        if body["model"] is None:
+        if request.model is None:
             return await asyncio.to_thread(initial_state, spec)
         model = np.empty(spec.parameters, np.float32)
         view, at = model.data.cast("B"), 0
-        async for chunk in await self._artifacts.open(body["base"]):
+        async for chunk in await self._artifacts.open(request.base):
             view[at : at + len(chunk)] = chunk
             at += len(chunk)
         return model
@@ -96,7 +98,7 @@ class ModelSums:
 
 
 def _released(
-    body: Mapping[str, JSON],
+    request: SumRequest,
     survivors: tuple[str, ...],
     answer: dict[str, JSON],
     sums: Sequence[float],
@@ -105,7 +107,7 @@ def _released(
     from secureflow.engines.sealing import Release
 
     release = Release(
-        body["job"], body["digest"], body["round"], body["stage"], survivors,
+        request.job, request.digest, request.round, request.stage, survivors,
         answer["model"], tuple(sums),
     )  # fmt: skip
     return {"sums": list(release.sums), "sums_digest": release.sums_digest, **answer}

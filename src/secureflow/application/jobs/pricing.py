@@ -15,9 +15,9 @@ from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.statistics_request import NoiseWish
 from secureflow.domain.specs.training import TrainingPlan
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 CEILING: Final = "rdp-cks20"
 """The conversion by which `privacy.epsilon` is a target and a ceiling."""
 

@@ -36,10 +36,9 @@ from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics,
 from secureflow.domain.specs.statistics_request import NoiseWish
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.statistics.kind import STATISTICS as ENGINE
-from secureflow.kit.canonical import digest
+from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 ROWS: Final = 1000
 """For how many rows of a group a dry run says how wide an answer's interval will be."""
 _LEAST_NOISE: Final = 0.1

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-JSON = Any
+from secureflow.kit.canonical import JSON
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from secureflow.kit.canonical import JSON
 
 if TYPE_CHECKING:  # NumPy loads with the first job: a server that only serves stays small
     from secureflow.engines.privacy.accounting import Charge
-
-JSON = Any
 
 
 class Accountant(Protocol):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-JSON = Any
+from secureflow.kit.canonical import JSON
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.engines.ledger.setback import Hold
-
-JSON = Any
+from secureflow.kit.canonical import JSON
 
 
 @dataclass(frozen=True)

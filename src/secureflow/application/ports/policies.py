@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from secureflow.domain.policies import Decision
-
-JSON = Any
+from secureflow.kit.canonical import JSON
 
 
 class Policies(Protocol):

@@ -13,8 +13,8 @@ from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.users import Token, User
 from secureflow.engines.ledger.ends import End
+from secureflow.kit.canonical import JSON
 
-JSON = Any
 T = TypeVar("T")
 Filter = str | int | Sequence[str]
 """What a list asks of a column (`Store.list`)."""

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.courier import Request
 from secureflow.engines.run.kind import EngineKinds
+from secureflow.engines.run.messages import Empty, ForgetRequest, SumRequest, as_body, read
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.memory import give_back
-
-JSON = Any
 
 _log = get_logger(__name__)
 
@@ -54,7 +54,7 @@ class OpenedSum:
     """A sum that was unmasked.
 
     Args:
-        body: the request for it.
+        request: for it.
         spec: the job's, of the opening's kind.
         plan: of the stage's masked sums (`engines.secagg.Plan`).
         total: ring elements, shape `(plan.encoding.slots,)`.
@@ -62,7 +62,7 @@ class OpenedSum:
         survivors: whose they are.
     """
 
-    body: Mapping[str, JSON]
+    request: SumRequest
     spec: Any
     plan: Any
     total: Any
@@ -93,15 +93,16 @@ class Aggregation:
             SecureFlowError: `unknown_verb`, those of `engines.secagg.open_sum`, `vector_missing`
                 (details: parties), `model_inconsistent`, `model_not_finite`.
         """
-        if verb == "finish":
+        if verb == ForgetRequest.verb:
+            job = read(ForgetRequest, body).job
             for opening in self._openings.values():
-                opening.forget(str(body["job"]))
-            await self._vectors.discard(str(body["job"]))
+                opening.forget(job)
+            await self._vectors.discard(job)
             await asyncio.to_thread(give_back)
-            return {}
-        if verb != "sum":
+            return as_body(Empty())
+        if verb != SumRequest.verb:
             raise SecureFlowError("unknown_verb", f"The aggregator does not know '{verb}'.")
-        return await self._sum(body)
+        return await self._sum(read(SumRequest, body))
 
     async def check_arrival(self, request: Request, reply: JSON) -> None:
         """Take a party's word that its masked vector is here only if it is.
@@ -119,28 +120,28 @@ class Aggregation:
         if not await _holds(self._vectors.of(request.body["job"]), str(vector), size):
             raise _vector_missing([request.party])
 
-    async def _sum(self, body: Mapping[str, JSON]) -> dict[str, JSON]:
+    async def _sum(self, request: SumRequest) -> dict[str, JSON]:
         # NumPy and the protocol load with the first masked round.
         from secureflow.engines.secagg import Opened, open_sum
 
-        job, stage = body["job"], body["stage"]
-        spec = self._kinds.specs.parse(body["spec"])
+        stage = request.stage
+        spec = self._kinds.specs.parse(request.spec)
         kind = self._kinds.of(spec)
-        plan = kind.masked_plan(spec, job, body["digest"], stage)
-        opened = Opened.from_json(body["opened"])
-        store = self._vectors.of(job)
-        for spent in body["spent"]:
+        plan = kind.masked_plan(spec, request.job, request.digest, stage)
+        opened = Opened.from_json(request.opened)
+        store = self._vectors.of(request.job)
+        for spent in request.spent:
             await store.delete(spent)
         survivors = opened.certificate.survivors
-        vectors = {party: body["vectors"][party] for party in survivors}
+        vectors = {party: request.vectors[party] for party in survivors}
         lost = [p for p, v in vectors.items() if not await _holds(store, v, plan.vector_bytes)]
         if lost:
             raise _vector_missing(lost)
         total = await self._fold(store, plan, list(vectors.values()))
-        number = kind.session_round(stage, body["round"])
+        number = kind.session_round(stage, request.round)
         weight = await asyncio.to_thread(open_sum, plan, number, opened, total)
-        told = {"round": body["round"], "stage": stage, "survivors": list(survivors)}
-        sum_ = OpenedSum(body, spec, plan, total, weight, survivors)
+        told = {"round": request.round, "stage": stage, "survivors": list(survivors)}
+        sum_ = OpenedSum(request, spec, plan, total, weight, survivors)
         return told | await self._openings[spec.kind].release(sum_)
 
     async def _fold(self, store: Artifacts, plan: Any, digests: Sequence[str]) -> Any:

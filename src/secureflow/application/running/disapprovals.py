@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.domain.errors import CATALOGUE, Category
-from secureflow.engines.script import JSON
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 _UNABLE: Final = frozenset({Category.UNAVAILABLE, Category.INTERNAL})

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from secureflow.application.ports.courier import Courier, PartyStatus, Request
 from secureflow.application.running.waiting import Told, room_patience
 from secureflow.domain.errors import DISKS
+from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pauses import Pauses
 
-JSON = Any
 FIRST: Final = 0.1
 LONGEST: Final = 2.0
 """Seconds between tries while the disk is full."""

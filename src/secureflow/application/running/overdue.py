@@ -25,11 +25,12 @@ from secureflow.engines.ledger.ends import FINISHED, End
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.ledger.notes import noted_size
 from secureflow.engines.ledger.setback import head_only
+from secureflow.engines.run.messages import FinishRequest, Leaves, as_body, read_reply
 from secureflow.engines.script import Ask
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
-JSON = Any
 MOST: Final = 100
 """Jobs that a party may ask about at once."""
 _FIRST_SEQ: Final = 1 << 41
@@ -108,19 +109,22 @@ class OverdueEnds:
     async def _finish(self, job: Job, party: str) -> None:
         note = await self._ledger.head()
         model = (job.report or {}).get("model")
-        told = {"digest": model["digest"]} if isinstance(model, dict) else None
-        body = {
-            "job": job.id, "digest": job.digest, "outcome": job.state.value,
-            "model": told, "head": head_only(note),
-        }  # fmt: skip
-        ask = Ask((party,), "finish", body, patience=PATIENCE)
+        outcome: Any = job.state.value  # one that is final
+        request = FinishRequest(
+            job=job.id,
+            digest=job.digest,
+            outcome=outcome,
+            model={"digest": model["digest"]} if isinstance(model, dict) else None,
+            head=head_only(note),
+        )
+        ask = Ask((party,), request.verb, as_body(request), patience=PATIENCE)
         seq = _FIRST_SEQ + noted_size(note)
         answers = await self._asking.perform(job.id, anew(_FIRST_SEQ), ask, asyncio.Event())
-        reply = answers["replies"][party]
-        if reply.get("leaf") and await self._taken(job, seq, party, reply):
+        reply = read_reply(request.reply, party, request.verb, answers["replies"][party])
+        if reply.leaf and await self._taken(job, seq, party, reply):
             await self._recosigning.ask(job.id, tuple(_keys(job)))
 
-    async def _taken(self, job: Job, seq: int, party: str, reply: Mapping[str, JSON]) -> bool:
+    async def _taken(self, job: Job, seq: int, party: str, reply: Leaves) -> bool:
         """Put what the log lacks of a party's leaves into it; tell whether there was any.
 
         Raises:
@@ -135,13 +139,13 @@ class OverdueEnds:
         async with self._lock:  # a party signs one end, whatever it answers twice
             context = JobContext[Any](job.id, _Keys(_keys(job)), job.digest, {}, 0)
             course: Course[Any] = Course(context)
-            offered = [leaf_from_json(one.get("leaf")) for one in (*reply.get("leaves", ()), reply)]
+            offered = [leaf_from_json(one.leaf) for one in reply.all]
             for leaf in {one.hash() for one in offered}:
                 if await self._ledger.find(bytes.fromhex(leaf)) is not None:
-                    course.recorded.add(leaf)
+                    course.ledger.recorded.add(leaf)
             async with self._begin() as work:
                 end = await work.leaves.end(job.id, party)
-            course.ends[party] = end
+            course.ledger.ends[party] = end
             entries = leaf_entries(course, party, reply)
             if not entries:
                 return False

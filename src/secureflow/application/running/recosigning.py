@@ -17,6 +17,7 @@ from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.running.asking import Asking
 from secureflow.engines.ledger.setback import head_only
+from secureflow.engines.run.messages import CosignRequest, as_body
 from secureflow.engines.script import Ask
 from secureflow.kit.clock import Ticks
 from secureflow.kit.errors import SecureFlowError
@@ -64,8 +65,8 @@ class Recosigning:
         if not there:
             return False
         note = await self._ledger.head()
-        body = {"job": job, "head": head_only(note)}
-        ask = Ask(there, "cosign", body, need=0, patience=PATIENCE)
+        request = CosignRequest(job=job, head=head_only(note))
+        ask = Ask(there, request.verb, as_body(request), need=0, patience=PATIENCE)
         with contextlib.suppress(SecureFlowError):  # the bundle says whose cosignature it lacks
             await self._asking.perform(job, anew(_FIRST_SEQ), ask, asyncio.Event())
         return True

@@ -9,7 +9,8 @@ from typing import Final, cast
 
 from secureflow.application.ports.storage import Journalled
 from secureflow.domain.jobs import JobState
-from secureflow.engines.script import JSON, Ask, Effect, Move, Record, Script, effect_digest
+from secureflow.engines.script import Ask, Effect, Move, Record, Script, effect_digest
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 UNFIT: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)

@@ -51,7 +51,8 @@ from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, check_transition
 from secureflow.domain.models import Model
 from secureflow.engines.ledger.ends import SERVER, End
-from secureflow.engines.script import JSON, Ask, Move, Now, Publish, Record, Tell
+from secureflow.engines.script import Ask, Move, Now, Publish, Record, Tell
+from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError

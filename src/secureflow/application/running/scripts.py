@@ -13,7 +13,8 @@ from secureflow.domain.charter import Charter
 from secureflow.domain.jobs import Job
 from secureflow.domain.specs.base import parse
 from secureflow.engines.run.kind import EngineKind, EngineKinds, Rows
-from secureflow.engines.script import JSON, Script
+from secureflow.engines.script import Script
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 

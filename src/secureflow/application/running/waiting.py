@@ -8,13 +8,13 @@ database, to write it down. Of a party's word the link has read codes and number
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from secureflow.application.ports.courier import Request
+from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 Told = Callable[[Request, SecureFlowError | None], None]
 """Told of a request that begins to wait, and (None) that it waits no more."""
 DEFAULT: Final = 60.0

@@ -15,7 +15,8 @@ from secureflow.application.ports.storage import Begin
 from secureflow.application.running.driving import done_afresh, goes_on_by_itself
 from secureflow.application.running.scripts import ScriptSource
 from secureflow.domain.jobs import Job, JobState
-from secureflow.engines.script import JSON, Script
+from secureflow.engines.script import Script
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 KEY: Final = "windup"

@@ -1,7 +1,7 @@
 """A party's one vote per round on who contributed.
 
 What holds (docs/threat-model.md, "The closing certificate"): with N parties in the spec's roster
-and t = max(3, ⌊2N/3⌋+1), a party that votes at most once per (job, round, stage) makes the
+and t = ⌊2N/3⌋+1, a party that votes at most once per (job, round, stage) makes the
 certified set unique as long as 2t > N + c for c colluders. So a party refuses a second question, a
 set that leaves it out, a set for a context under which it contributed nothing, and a sum of fewer
 than t parties.

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 from secureflow.domain.charter import Charter, SignedCharter, accept_change, enough_for_a_change
 from secureflow.domain.continuation import Continuation
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
 from secureflow.engines.ledger.ends import SERVER
 from secureflow.engines.ledger.notes import parse_note
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
-JSON = Any
 CONTINUED: Final = "log.continued"
 """The kind of the entry with which a new origin begins."""
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal, Self, get_args
+from typing import Final, Literal, Self, get_args
 
 from secureflow.engines.ledger.notes import noted_size, parse_note
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
-JSON = Any
 Cause = Literal["restored", "shown", "shrunk"]
 
 MAX_SHOWN: Final = 64

@@ -8,12 +8,31 @@ a verdict expired.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from secureflow.domain.specs.base import dump
+from secureflow.engines.run.asking import ask, ask_one
+from secureflow.engines.run.messages import (
+    AdmitForAll,
+    AdmitOwn,
+    AdmitReply,
+    AttestRequest,
+    ChallengeReply,
+    ChallengeRequest,
+    ConsentReply,
+    ConsentRequest,
+    CurrentModel,
+    GoingOn,
+    OpenReply,
+    OpenRequest,
+    Recipient,
+    ReleasedModel,
+    UnlockRequest,
+)
 from secureflow.engines.run.run import ENCLAVE_GONE, Course, record, take_leaves
-from secureflow.engines.script import ENCLAVE, JSON, Ask, Script, Tell
+from secureflow.engines.script import ENCLAVE, Script, Tell
+from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
 
@@ -24,25 +43,34 @@ EVIDENCE_AT_ONCE = 32
 
 def ask_consent(course: Course[Any]) -> Script[None]:
     """Ask every owner; wait as long as people need. All must approve."""
-    context = course.context
-    body = course.body(spec=dump(course.spec), expires=context.expires)
-    answers = yield Ask(course.parties, "consent", body, patience=None)
-    for party, reply in answers["replies"].items():
-        check_approval(course, party, reply.get("approval"))
-        course.approvals[party] = reply["approval"]
-    take_leaves(course, answers["replies"])
+    request = consent_request(course, course.context.expires)
+    answers = yield from ask(course.parties, request, patience=None)
+    take_approvals(course, answers.replies)
     yield from record(course, [])
     for party in course.parties:
         yield Tell("party", {"party": party, "state": "approved"})
 
 
-def check_approval(course: Course[Any], party: str, approval: Any) -> None:
-    """Refuse an approval that this party did not sign for this very spec.
+def consent_request(course: Course[Any], expires: int) -> ConsentRequest:
+    """Return the question that owners are asked, until a time in unix seconds."""
+    return ConsentRequest(**course.named, spec=dump(course.spec), expires=expires)
+
+
+def take_approvals(course: Course[Any], replies: Mapping[str, ConsentReply]) -> None:
+    """Take in the approvals that owners signed, and their leaves.
 
     Raises:
-        SecureFlowError: `approval_forged`.
+        SecureFlowError: `approval_forged`, those of `take_leaves`.
     """
-    body = approval.get("body") if isinstance(approval, dict) else None
+    for party, reply in replies.items():
+        _check_approval(course, party, reply.approval)
+        course.admission.approvals[party] = reply.approval
+    take_leaves(course, replies)
+
+
+def _check_approval(course: Course[Any], party: str, approval: Mapping[str, JSON]) -> None:
+    """Refuse an approval that this party did not sign for this very spec (`approval_forged`)."""
+    body = approval.get("body")
     bound = isinstance(body, dict) and (body.get("job"), body.get("spec"), body.get("party")) == (
         course.context.job,
         course.context.digest,
@@ -86,22 +114,20 @@ def admit(
 def _admit_once(
     course: Course[Any], parties: Sequence[str], need: int, *, only: bool
 ) -> Script[None]:
-    course.generation += 1
-    if course.generation > MAX_GENERATIONS:
+    course.admission.generation += 1
+    if course.admission.generation > MAX_GENERATIONS:
         raise SecureFlowError(
             "enclave_unstable",
             f"The enclave was lost {MAX_GENERATIONS} times during job {course.context.job}.",
             "Look at the enclave's log: it does not stay up.",
         )
-    generation = course.generation
-    challenges = yield Ask(
-        tuple(parties), "challenge", course.body(generation=generation), need=need,
-        patience=course.patience,
-    )  # fmt: skip
-    nonces = {p: r["nonce"] for p, r in challenges["replies"].items()}
-    opened = yield from _open(course, challenges["replies"], sorted(parties) if only else None)
+    generation = course.admission.generation
+    request = ChallengeRequest(**course.named, generation=generation)
+    challenges = yield from ask(parties, request, need=need, patience=course.patience)
+    nonces = {p: reply.nonce for p, reply in challenges.replies.items()}
+    opened = yield from _open(course, challenges.replies, sorted(parties) if only else None)
     evidence = yield from _attest(course, nonces)
-    course.uplink = opened["uplink"]
+    course.admission.uplink = opened.uplink
     yield from _verify(course, evidence, need)
 
 
@@ -111,62 +137,66 @@ def _attest(course: Course[Any], nonces: dict[str, str]) -> Script[dict[str, JSO
     parties = sorted(nonces)
     for at in range(0, len(parties), EVIDENCE_AT_ONCE):
         some = {party: nonces[party] for party in parties[at : at + EVIDENCE_AT_ONCE]}
-        body = {"job": course.context.job, "nonces": some}
-        attested = yield Ask((ENCLAVE,), "attest", body, patience=course.patience)
-        evidence |= attested["replies"][ENCLAVE]["evidence"]
+        request = AttestRequest(job=course.context.job, nonces=some)
+        attested = yield from ask_one(ENCLAVE, request, patience=course.patience)
+        evidence |= attested.evidence
     return evidence
 
 
-def _open(course: Course[Any], challenges: dict[str, JSON], only: list[str] | None) -> Script[Any]:
-    model = course.model
-    body = course.body(
+def _open(
+    course: Course[Any], challenges: Mapping[str, ChallengeReply], only: list[str] | None
+) -> Script[OpenReply]:
+    model = course.start.model
+    request = OpenRequest(
+        **course.named,
         spec=dump(course.spec),
-        approvals=course.approvals,
-        generation=course.generation,
+        approvals=course.admission.approvals,
+        generation=course.admission.generation,
         recipients={
-            p: {"recipient": r["recipient"], "signature": r["signature"]}
-            for p, r in challenges.items()
+            party: Recipient(recipient=reply.recipient, signature=reply.signature)
+            for party, reply in challenges.items()
         },
         expected=only,
-        model=model and {k: model[k] for k in ("digest", "artifact", "size", "release")},
+        model=None if model is None else _going_on(model),
     )
-    answers = yield Ask((ENCLAVE,), "open", body, patience=course.patience)
-    return answers["replies"][ENCLAVE]
+    return (yield from ask_one(ENCLAVE, request, patience=course.patience))
+
+
+def _going_on(model: ReleasedModel) -> GoingOn:
+    return GoingOn(
+        digest=model.digest, artifact=model.artifact, size=model.size, release=model.release
+    )
 
 
 def _verify(course: Course[Any], evidence: dict[str, JSON], need: int) -> Script[None]:
-    model = course.model
-    answers = yield Ask(
-        tuple(sorted(evidence)),
-        "admit",
-        course.body(
-            generation=course.generation,
-            model=model and {k: model[k] for k in ("digest", "release", "keys")},
-        ),
-        each={party: {"evidence": own} for party, own in evidence.items()},
-        need=0,
-        patience=course.patience,
+    model = course.start.model
+    request = AdmitForAll(
+        **course.named,
+        generation=course.admission.generation,
+        model=None if model is None else CurrentModel(model.digest, model.release, model.keys),
     )
-    replies, failures = answers["replies"], answers["failures"]
+    each = {party: AdmitOwn(evidence=own) for party, own in evidence.items()}
+    answers = yield from ask(sorted(evidence), request, each, need=0, patience=course.patience)
+    replies, failures = answers.replies, answers.failures
     if len(replies) < need:
         raise _refused(course, failures)
     course.drop(0, "admit", failures)
-    verdict = next(iter(replies.values()))["verdict"]
-    course.tee = verdict.get("title") or verdict.get("tier", "")
+    verdict = next(iter(replies.values())).verdict
+    course.admission.tee = verdict.get("title") or verdict.get("tier", "")
     take_leaves(course, replies)
     yield from record(course, [])
     yield from _hand_over_model_keys(course, replies)
     for party in replies:
-        yield Tell("party", {"party": party, "state": "admitted"}, {"tee": course.tee})
+        yield Tell("party", {"party": party, "state": "admitted"}, {"tee": course.admission.tee})
 
 
-def _hand_over_model_keys(course: Course[Any], replies: dict[str, JSON]) -> Script[None]:
+def _hand_over_model_keys(course: Course[Any], replies: Mapping[str, AdmitReply]) -> Script[None]:
     """After a restart, give the enclave the key of a model that is sealed to the agents."""
-    sealed = {p: r["model_key"] for p, r in replies.items() if r.get("model_key")}
-    if course.model is None or not course.model.get("keys") or not sealed:
+    sealed = {p: reply.model_key for p, reply in replies.items() if reply.model_key}
+    if course.start.model is None or not course.start.model.keys or not sealed:
         return
-    body = {"job": course.context.job, "model_keys": sealed}
-    yield Ask((ENCLAVE,), "unlock", body, patience=course.patience)
+    request = UnlockRequest(job=course.context.job, model_keys=sealed)
+    yield from ask_one(ENCLAVE, request, patience=course.patience)
 
 
 def _refused(course: Course[Any], failures: dict[str, JSON]) -> SecureFlowError:

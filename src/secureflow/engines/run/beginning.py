@@ -14,7 +14,8 @@ from secureflow.engines.run.run import (
     tell_dropouts,
     witness_by_charter,
 )
-from secureflow.engines.script import JSON, Move, Script
+from secureflow.engines.script import Move, Script
+from secureflow.kit.canonical import JSON
 
 
 def begin(course: Course[Any], plans: Plans) -> Script[None]:
@@ -45,5 +46,5 @@ def _document(course: Course[Any]) -> dict[str, JSON]:
         "roster": list(course.parties),
         "members": sorted(course.context.members),
         "protection": course.spec.protection,
-        "tee": course.tee,
+        "tee": course.admission.tee,
     }

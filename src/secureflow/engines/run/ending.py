@@ -10,14 +10,22 @@ during an end changes nothing, and a party that is silent stays without its own 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeVar
 
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import closes
 from secureflow.domain.specs.protections import traits_of
 from secureflow.engines.ledger.ends import CLOSED, End, closed_document
 from secureflow.engines.ledger.notes import parse_note
+from secureflow.engines.run.asking import Answers, ask
+from secureflow.engines.run.messages import (
+    CosignRequest,
+    FinishReply,
+    FinishRequest,
+    ForgetRequest,
+    Request,
+    as_body,
+)
 from secureflow.engines.run.protections import protection_of
 from secureflow.engines.run.run import (
     Course,
@@ -28,9 +36,12 @@ from secureflow.engines.run.run import (
     take_leaves_left,
     tell_dropouts,
 )
-from secureflow.engines.script import JSON, Ask, Script
+from secureflow.engines.script import Script
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
+R = TypeVar("R")
+_Outcome = Literal["failed", "cancelled"]
 END_SECONDS: Final = 5.0
 """How long the end of a failed job waits for parties that make no progress."""
 
@@ -44,18 +55,21 @@ def succeed(course: Course[Any], **outcome: JSON) -> Script[list[str]]:
     document = {"outcome": "succeeded", **outcome, "contributions": contributions(course)}
     yield from record(course, [{"kind": "job.finished", "document": document}])
     need = quorum_of(len(course.parties))
-    body = course.body(outcome="succeeded", model=course.model, head=course.note)
-    answers = yield Ask(course.parties, "finish", body, need=need, patience=course.patience)
-    text, cosigners = cosigned_note(course.note, answers["replies"], course.spec.keys)
+    model = None if course.start.model is None else as_body(course.start.model)
+    request = FinishRequest(
+        **course.named, outcome="succeeded", model=model, head=course.ledger.note
+    )
+    answers = yield from ask(course.parties, request, need=need, patience=course.patience)
+    text, cosigners = cosigned_note(course.ledger.note, answers.replies, course.spec.keys)
     if len(cosigners) < need:
         raise head_not_cosigned(len(cosigners), need, "parties of the roster")
-    course.cosigned = text
+    course.ledger.cosigned = text
     yield from _close(course, "succeeded", answers, course.patience)
     # If too few cosigned the ends, a later head makes up for it: the outcome was witnessed before.
-    course.cosigned = course.cosigned or text
-    closing = {"job": course.context.job}
-    yield from _ask_all(Ask(_adders(course), "finish", closing, patience=course.patience))
-    return sorted(parse_note(course.cosigned).cosigners(course.spec.keys))
+    course.ledger.cosigned = course.ledger.cosigned or text
+    closing = ForgetRequest(job=course.context.job)
+    yield from _ask_all(_adders(course), closing, course.patience)
+    return sorted(parse_note(course.ledger.cosigned).cosigners(course.spec.keys))
 
 
 def abandon(
@@ -69,21 +83,21 @@ def abandon(
         patience: seconds of silence after which a party is left out, if the spec's are not fewer.
     """
     yield from tell_dropouts(course)
-    code = "cancelled" if error.code == "cancelled" else "failed"
+    code: _Outcome = "cancelled" if error.code == "cancelled" else "failed"
     outcome = {"outcome": code, "error": error.code, "reason": error.message[:1000]}
     failures = error.details.get("failures")
-    course.waiting += accusations(course, failures or {})
-    take_leaves_left(course, course.replies)
+    course.ledger.waiting += accusations(course, failures or {})
+    take_leaves_left(course, course.contributed.replies)
     yield from record(course, [{"kind": "job.finished", "document": outcome}])
-    body = course.body(outcome=code, model=None, head=course.note)
+    request = FinishRequest(**course.named, outcome=code, model=None, head=course.ledger.note)
     everyone = (*course.parties, *_adders(course))
     patience = min(patience, course.patience)
-    answers = yield from _ask_all(Ask(everyone, "finish", body, patience=patience))
+    answers = yield from _ask_all(everyone, request, patience)
     yield from _close(course, code, answers, patience)
 
 
 def _close(
-    course: Course[Any], outcome: str, answers: Mapping[str, Any], patience: float
+    course: Course[Any], outcome: str, answers: Answers[FinishReply], patience: float
 ) -> Script[None]:
     """Record the ends and have the head over them cosigned by those who signed theirs.
 
@@ -96,28 +110,27 @@ def _close(
     if not closes(course.spec.script):
         return
     parties = course.parties
-    replies = {party: answers["replies"][party] for party in parties if party in answers["replies"]}
-    course.waiting += accusations(course, answers["failures"])
+    replies = {party: answers.replies[party] for party in parties if party in answers.replies}
+    course.ledger.waiting += accusations(course, answers.failures)
     take_leaves_left(course, replies)
-    ends = {party: course.ends.get(party, End()) for party in parties}
+    ends = {party: course.ledger.ends.get(party, End()) for party in parties}
     yield from record(course, [{"kind": CLOSED, "document": closed_document(outcome, ends)}])
-    body = {"job": course.context.job, "head": course.note}
-    answers = yield from _ask_all(Ask(tuple(replies), "cosign", body, patience=patience))
-    text, cosigners = cosigned_note(course.note, answers["replies"], course.spec.keys)
+    request = CosignRequest(job=course.context.job, head=course.ledger.note)
+    cosigned = yield from _ask_all(tuple(replies), request, patience)
+    text, cosigners = cosigned_note(course.ledger.note, cosigned.replies, course.spec.keys)
     if len(cosigners) >= quorum_of(len(parties)):
-        course.cosigned = text
+        course.ledger.cosigned = text
 
 
-def _ask_all(ask: Ask) -> Script[Mapping[str, Any]]:
+def _ask_all(to: Sequence[str], request: Request[R], patience: float) -> Script[Answers[R]]:
     """Ask, and take what comes: a job that ends goes on ending, also when it is cancelled."""
-    nothing: Mapping[str, Any] = {"replies": {}, "failures": {}}
-    if not ask.to:
+    nothing: Answers[R] = Answers({}, {})
+    if not to:
         return nothing
     try:
-        answers: Mapping[str, Any] = yield replace(ask, need=0)
+        return (yield from ask(to, request, need=0, patience=patience))
     except SecureFlowError:
         return nothing
-    return answers
 
 
 def contributions(course: Course[Any]) -> dict[str, JSON]:
@@ -126,8 +139,8 @@ def contributions(course: Course[Any]) -> dict[str, JSON]:
     hidden = traits_of(course.spec).masks or course.spec.privacy is not None
     return {
         party: {
-            "rounds": course.rounds.get(party, 0),
-            "rows": None if hidden else course.rows.get(party, 0),
+            "rounds": course.contributed.rounds.get(party, 0),
+            "rows": None if hidden else course.contributed.rows.get(party, 0),
         }
         for party in course.parties
     }
@@ -150,14 +163,14 @@ def report_of(course: Course[Any], cosigners: Sequence[str], **more: JSON) -> di
         "spec_digest": context.digest,
         "state": "succeeded",
         "protection": spec.protection,
-        "tee": course.tee,
+        "tee": course.admission.tee,
         "contributions": contributions(course),
-        "dropouts": course.dropouts,
-        "generations": course.generation,
+        "dropouts": course.contributed.dropouts,
+        "generations": course.admission.generation,
         "started": course.started,
         "ledger": {
-            "size": parse_note(course.cosigned).checkpoint.size,
-            "note": course.cosigned,
+            "size": parse_note(course.ledger.cosigned).checkpoint.size,
+            "note": course.ledger.cosigned,
             "cosigners": list(cosigners),
             "quorum": quorum_of(len(course.parties)),
         },

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
-from secureflow.engines.script import JSON, Script
+from secureflow.engines.script import Script
+from secureflow.kit.canonical import JSON
 
 if TYPE_CHECKING:
     from secureflow.domain.specs.base import JobSpec

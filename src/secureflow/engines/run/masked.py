@@ -19,6 +19,20 @@ from functools import partial
 from typing import Any, Protocol
 
 from secureflow.engines.closing import Certificate
+from secureflow.engines.run.asking import Answers, ask
+from secureflow.engines.run.messages import (
+    AdvanceRequest,
+    AnswerForAll,
+    AnswerOwn,
+    MaskForAll,
+    MaskOwn,
+    MaskReply,
+    Released,
+    SetupReply,
+    SetupRequest,
+    StoredModel,
+    VectorSize,
+)
 from secureflow.engines.run.rounds import Step, record_round, too_few_contributors
 from secureflow.engines.run.run import (
     Course,
@@ -26,9 +40,9 @@ from secureflow.engines.run.run import (
     take_cosignatures,
     witness_first_votes,
 )
-from secureflow.engines.script import JSON, Ask, Script
-from secureflow.engines.secagg import Conductor, Opened
-from secureflow.kit.canonical import b64decode, b64encode, digest
+from secureflow.engines.script import Script
+from secureflow.engines.secagg import Conductor, Opened, Plan
+from secureflow.kit.canonical import JSON, b64decode, b64encode, digest
 from secureflow.kit.errors import SecureFlowError
 
 MAX_FRAME = 1 << 20
@@ -59,32 +73,23 @@ class Opening:
     opened: Opened
     taken: Taken
     base: str
-    again: Callable[[Iterable[str]], Ask]
-
-    def body(self, course: Course[Any]) -> dict[str, JSON]:
-        """Return the request to open the sum, as far as it is the same whoever is asked."""
-        return {
-            "job": course.context.job,
-            "round": self.step.number,
-            "stage": self.step.stage,
-            "opened": self.opened.as_json(),
-        }
+    again: Callable[[Iterable[str]], Script[Answers[MaskReply]]]
 
 
 class Adder(Protocol):
     """Who adds masked vectors up, and what that changes of a round."""
 
-    def place(self, course: Course[Any]) -> dict[str, JSON]:
-        """Return what a request says of where vectors are to go."""
+    def addressed(self, course: Course[Any], request: MaskForAll) -> MaskForAll:
+        """Return the request with where vectors are to go."""
 
-    def lost(self, course: Course[Any], answers: Mapping[str, Any]) -> bool:
+    def lost(self, course: Course[Any], answers: Answers[MaskReply]) -> bool:
         """Tell whether vectors must come again, to somebody else than was said."""
 
     def replaced(self, course: Course[Any]) -> Script[None]:
         """Have everybody agree on whom vectors go to now."""
 
     def added(
-        self, course: Course[Any], step: Step, replies: Mapping[str, JSON]
+        self, course: Course[Any], step: Step, replies: Mapping[str, MaskReply]
     ) -> Script[tuple[str, ...]]:
         """Return whose vectors are there, sorted."""
 
@@ -100,7 +105,7 @@ class Adder(Protocol):
             SecureFlowError: `round_lost`.
         """
 
-    def release(self, course: Course[Any], opening: Opening) -> Script[dict[str, JSON]]:
+    def release(self, course: Course[Any], opening: Opening) -> Script[Released]:
         """Have the sum opened by who added it up."""
 
 
@@ -109,7 +114,7 @@ def model_binding(model: str, moments: Sequence[float] | None) -> str:
     return digest({"model": model, "moments": None if moments is None else list(moments)})
 
 
-def set_up(course: Course[Any]) -> Script[None]:
+def set_up(course: Course[Any], plans: Mapping[str, Plan]) -> Script[None]:
     """Bring the parties' keys together: one session per stage.
 
     Who is away now shows its keys when a round finds it back.
@@ -117,38 +122,36 @@ def set_up(course: Course[Any]) -> Script[None]:
     Raises:
         SecureFlowError: `too_few_answers`.
     """
-    course.conductors = {stage: Conductor(plan) for stage, plan in course.plans.items()}
-    asked = yield Ask(
-        course.parties, "setup", course.body(), need=course.threshold, patience=course.patience
-    )
-    failures = {**asked["failures"], **_receive_all(course, asked["replies"], "setups")}
-    course.drop(0, "setup", failures)
-    rounds = dict.fromkeys(course.conductors, 0)
-    course.drop(0, "advance", (yield from _advance(course, asked["replies"], rounds)))
+    course.masked.conductors = {stage: Conductor(plan) for stage, plan in plans.items()}
+    request = SetupRequest(**course.named)
+    asked = yield from ask(course.parties, request, need=course.threshold, patience=course.patience)
+    course.drop(0, "setup", {**asked.failures, **_meet(course, asked)})
+    rounds = dict.fromkeys(course.masked.conductors, 0)
+    course.drop(0, "advance", (yield from _advance(course, asked.replies, rounds)))
 
 
 def run_masked_round(
     course: Course[Any], step: Step, initial: str, adder: Adder
-) -> Script[dict[str, JSON]]:
+) -> Script[Released]:
     """Run one masked round to its release; see `sealed.run_sealed_round`."""
-    conductor = course.conductors[step.stage]
+    conductor = course.masked.conductors[step.stage]
     absent = yield from _bring_back(course, step, conductor)
-    model = course.model["digest"] if course.model else initial
-    moments = course.moments["sums"] if course.moments else None
+    model = course.start.model.digest if course.start.model else initial
+    moments = course.start.moments.sums if course.start.moments else None
     frames = conductor.begin(step.session, model_binding(model, moments))
-    ask = partial(_ask_to_mask, course, step, frames=frames, adder=adder)
-    everybody = partial(ask, tuple(frames))
+    again = partial(_ask_to_mask, course, step, frames=frames, adder=adder)
+    everybody = partial(again, tuple(frames))
     replies, failures = yield from _collect(course, step, everybody, absent, adder)
     taken = yield from _survivors(course, step, conductor, replies, failures, adder)
     yield from _open(course, step, conductor)
     opened = conductor.opened()
     course.drop(step.number, step.stage, {party: _lied(party) for party in conductor.liars})
-    release = yield from adder.release(course, Opening(step, opened, taken, model, ask))
+    release = yield from adder.release(course, Opening(step, opened, taken, model, again))
     yield from _record_round(course, step, release, opened.certificate, replies)
     for party in conductor.uploaded:
-        course.seen[party] = len(course.steps)
+        course.masked.seen[party] = len(course.masked.steps)
     if step.stage == "train":
-        course.steps.append({k: release[k] for k in _STEP if k in release})
+        course.masked.steps.append(release.some(*_STEP))
     return release
 
 
@@ -156,28 +159,34 @@ _STEP = ("round", "stage", "survivors", "base", "model", "sums", "sums_digest", 
 
 
 def _receive_all(
-    course: Course[Any], replies: Mapping[str, Any], name: str, stages: Iterable[str] | None = None
+    course: Course[Any], frames: Mapping[str, JSON], name: str, stages: Iterable[str]
 ) -> dict[str, JSON]:
     """Take each party's frame of each stage; return party → error of those that are refused."""
     refused: dict[str, JSON] = {}
-    for party, reply in replies.items():
-        for stage in course.conductors if stages is None else stages:
+    for party, shown in frames.items():
+        for stage in stages:
             try:
-                course.conductors[stage].receive(party, _frame(reply, name, stage))
+                frame = _frame(shown.get(stage) if isinstance(shown, Mapping) else None, name)
+                course.masked.conductors[stage].receive(party, frame)
             except SecureFlowError as error:
                 refused[party] = error.as_json()
     return refused
+
+
+def _meet(course: Course[Any], asked: Answers[SetupReply]) -> dict[str, JSON]:
+    setups = {party: reply.setups for party, reply in asked.replies.items()}
+    return _receive_all(course, setups, "setups", course.masked.conductors)
 
 
 def _advance(
     course: Course[Any], parties: Iterable[str], rounds: Mapping[str, int]
 ) -> Script[dict[str, JSON]]:
     """Show everybody's keys, take keys and sealed shares of the named rounds; return failures."""
-    meet = {stage: b64encode(course.conductors[stage].meet()) for stage in rounds}
-    body = course.body(meet=meet, rounds=dict(rounds))
-    answers = yield Ask(tuple(parties), "advance", body, need=0, patience=course.patience)
-    refused = _receive_all(course, answers["replies"], "advances", rounds)
-    return {**answers["failures"], **refused}
+    meet: dict[Any, str] = {s: b64encode(course.masked.conductors[s].meet()) for s in rounds}
+    request = AdvanceRequest(**course.named, meet=meet, rounds=dict[Any, int](rounds))
+    answers = yield from ask(parties, request, need=0, patience=course.patience)
+    advances = {party: reply.advances for party, reply in answers.replies.items()}
+    return {**answers.failures, **_receive_all(course, advances, "advances", rounds)}
 
 
 def _bring_back(course: Course[Any], step: Step, conductor: Conductor) -> Script[dict[str, JSON]]:
@@ -192,12 +201,13 @@ def _bring_back(course: Course[Any], step: Step, conductor: Conductor) -> Script
     failures: dict[str, JSON] = {}
     strangers = tuple(p for p in course.parties if not conductor.knows(p))
     if strangers:
-        asked = yield Ask(strangers, "setup", course.body(), need=0, patience=course.patience)
-        failures |= asked["failures"] | _receive_all(course, asked["replies"], "setups")
+        request = SetupRequest(**course.named)
+        asked = yield from ask(strangers, request, need=0, patience=course.patience)
+        failures |= asked.failures | _meet(course, asked)
     behind = conductor.behind(step.session)
     if behind:
         failures |= yield from _advance(course, behind, {step.stage: step.session})
-    course.waiting += accusations(course, failures)
+    course.ledger.waiting += accusations(course, failures)
     ready = conductor.ready(step.session)
     absent = {p: failures.get(p) or _absent(p) for p in course.parties if p not in ready}
     if len(ready) < course.threshold:
@@ -206,16 +216,17 @@ def _bring_back(course: Course[Any], step: Step, conductor: Conductor) -> Script
     return absent
 
 
-def _mask_body(course: Course[Any], step: Step, adder: Adder) -> dict[str, JSON]:
-    body = course.body(
-        round=step.number,
-        stage=step.stage,
-        model=course.model and {k: course.model[k] for k in ("digest", "artifact", "size")},
-        moments=course.moments and course.moments["sums"],
-        head=course.note,
-        vector={"size": course.conductors[step.stage].plan.vector_bytes},
+def _mask_request(course: Course[Any], step: Step, adder: Adder) -> MaskForAll:
+    model, moments = course.start.model, course.start.moments
+    request = MaskForAll(
+        **course.named,
+        **step.named,
+        model=None if model is None else StoredModel(model.digest, model.artifact, model.size),
+        moments=None if moments is None else moments.sums,
+        head=course.ledger.note,
+        vector=VectorSize(course.masked.conductors[step.stage].plan.vector_bytes),
     )
-    return body | adder.place(course)
+    return adder.addressed(course, request)
 
 
 def _ask_to_mask(
@@ -225,34 +236,34 @@ def _ask_to_mask(
     *,
     frames: Mapping[str, bytes],
     adder: Adder,
-) -> Ask:
+) -> Script[Answers[MaskReply]]:
     """Show each party its frame, and the published means that it has not applied yet."""
     each = {
-        party: {
-            "begin": b64encode(frames[party]),
-            "steps": course.steps[course.seen.get(party, 0) :],
-        }
+        party: MaskOwn(
+            begin=b64encode(frames[party]),
+            steps=course.masked.steps[course.masked.seen.get(party, 0) :],
+        )
         for party in parties
     }
-    body = _mask_body(course, step, adder)
-    return Ask(tuple(each), "mask", body, each, need=0, patience=course.patience)
+    request = _mask_request(course, step, adder)
+    return (yield from ask(each, request, each, need=0, patience=course.patience))
 
 
 def _collect(
     course: Course[Any],
     step: Step,
-    ask: Callable[[], Ask],
+    everybody: Callable[[], Script[Answers[MaskReply]]],
     absent: Mapping[str, JSON],
     adder: Adder,
-) -> Script[tuple[dict[str, JSON], dict[str, JSON]]]:
+) -> Script[tuple[dict[str, MaskReply], dict[str, JSON]]]:
     """Ask for masked vectors until all that can come came to one place."""
     while True:
-        answers = yield ask()
-        replies, failures = answers["replies"], answers["failures"]
+        answers = yield from everybody()
+        replies, failures = answers.replies, answers.failures
         if not adder.lost(course, answers):
             break
         yield from adder.replaced(course)
-    course.replies = replies
+    course.contributed.replies = replies
     course.drop(step.number, step.stage, {**absent, **failures})
     if len(replies) < course.threshold:
         raise too_few_contributors(course, step, {**absent, **failures})
@@ -264,7 +275,7 @@ def _survivors(
     course: Course[Any],
     step: Step,
     conductor: Conductor,
-    replies: Mapping[str, JSON],
+    replies: Mapping[str, MaskReply],
     failures: dict[str, JSON],
     adder: Adder,
 ) -> Script[Taken]:
@@ -273,8 +284,8 @@ def _survivors(
     for party in (yield from adder.added(course, step, replies)):
         try:
             if party in replies:
-                conductor.receive(party, _frame(replies[party], "upload"))
-                taken.vectors[party] = str(replies[party].get("vector", ""))
+                conductor.receive(party, _frame(replies[party].upload, "upload"))
+                taken.vectors[party] = replies[party].vector or ""
         except SecureFlowError as error:
             failures |= adder.misread(course, step, party, error.as_json(), taken)
         if party not in conductor.uploaded:
@@ -296,13 +307,13 @@ def _open(course: Course[Any], step: Step, conductor: Conductor) -> Script[None]
     flights = 1 if len(conductor.uploaded) == len(conductor.roster) else 2
     for _ in range(flights):
         frames = conductor.requests()
-        body = course.body(round=step.number, stage=step.stage, cosigned=course.cosigned)
-        each = {party: {"frame": b64encode(frame)} for party, frame in frames.items()}
-        answers = yield Ask(tuple(each), "answer", body, each, need=0, patience=course.patience)
-        failures = dict(answers["failures"])
-        for party, reply in answers["replies"].items():
+        request = AnswerForAll(**course.named, **step.named, cosigned=course.ledger.cosigned)
+        each = {party: AnswerOwn(frame=b64encode(frame)) for party, frame in frames.items()}
+        answers = yield from ask(each, request, each, need=0, patience=course.patience)
+        failures = dict(answers.failures)
+        for party, reply in answers.replies.items():
             try:
-                conductor.receive(party, _frame(reply, "answer"))
+                conductor.receive(party, _frame(reply.answer, "answer"))
             except SecureFlowError as error:
                 failures[party] = error.as_json()
         course.drop(step.number, step.stage, failures)
@@ -315,21 +326,17 @@ def _open(course: Course[Any], step: Step, conductor: Conductor) -> Script[None]
 def _record_round(
     course: Course[Any],
     step: Step,
-    release: Mapping[str, JSON],
+    release: Released,
     certificate: Certificate,
-    replies: Mapping[str, Any],
+    replies: Mapping[str, MaskReply],
 ) -> Script[None]:
-    names = ("survivors", "model", "sums_digest", "mean", "signature")
-    shown = {k: release[k] for k in names if k in release}
+    shown = release.some("survivors", "model", "sums_digest", "mean", "signature")
     yield from record_round(course, step, shown, certificate, replies)
 
 
-def _frame(reply: Any, *path: str) -> bytes:
-    value = reply
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
+def _frame(value: JSON, name: str) -> bytes:
     if not isinstance(value, str):
-        raise SecureFlowError("malformed_frame", f"The answer holds no {path[0]}.")
+        raise SecureFlowError("malformed_frame", f"The answer holds no {name}.")
     return b64decode(value, MAX_FRAME)
 
 

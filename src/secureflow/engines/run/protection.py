@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from secureflow.engines.run.messages import Released
 from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import Course
-from secureflow.engines.script import JSON, Script
+from secureflow.engines.script import Script
 
 if TYPE_CHECKING:
     from secureflow.engines.secagg import Plan
@@ -57,7 +58,7 @@ class Protection(Protocol):
             SecureFlowError: those of admission; `too_few_answers`.
         """
 
-    def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[dict[str, JSON]]:
+    def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[Released]:
         """Run one round to its release.
 
         Args:

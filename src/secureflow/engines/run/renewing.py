@@ -15,10 +15,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from secureflow.domain.specs.base import dump
-from secureflow.engines.run.admission import check_approval
-from secureflow.engines.run.run import Course, seconds_now, take_leaves
-from secureflow.engines.script import JSON, Ask, Effect, Script, Tell
+from secureflow.engines.run.admission import consent_request, take_approvals
+from secureflow.engines.run.asking import ask
+from secureflow.engines.run.run import Course, seconds_now
+from secureflow.engines.script import Ask, Effect, Script, Tell
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 T = TypeVar("T")
@@ -70,7 +71,9 @@ def _answered(course: Course[Any], effect: Effect, renewals: dict[str, int]) -> 
             renewals[party] = renewals.get(party, 0) + 1
         yield from _renew(course, due)
         if "approvals" in effect.body:
-            effect = replace(effect, body={**effect.body, "approvals": dict(course.approvals)})
+            effect = replace(
+                effect, body={**effect.body, "approvals": dict(course.admission.approvals)}
+            )
 
 
 def _failures(ask: Ask, error: SecureFlowError) -> JSON:
@@ -106,16 +109,13 @@ def _renew(course: Course[Any], parties: tuple[str, ...]) -> Script[None]:
     expires = int((yield from seconds_now())) + RENEWED_SECONDS
     for party in parties:
         yield Tell("party", {"party": party, "state": "renewing"})
-    body = course.body(spec=dump(course.spec), expires=expires)
+    request = consent_request(course, expires)
     try:
-        answers = yield Ask(parties, "consent", body, patience=course.patience)
+        answers = yield from ask(parties, request, patience=course.patience)
     except SecureFlowError as error:
         if error.code != "too_few_answers":
             raise
         return
-    for party, reply in answers["replies"].items():
-        check_approval(course, party, reply.get("approval"))
-        course.approvals[party] = reply["approval"]
-    take_leaves(course, answers["replies"])
+    take_approvals(course, answers.replies)
     for party in parties:
         yield Tell("party", {"party": party, "state": "approved"})

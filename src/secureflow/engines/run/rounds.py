@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from secureflow.domain.errors import name_of
 from secureflow.engines.closing import Certificate
+from secureflow.engines.run.messages import Leaves
 from secureflow.engines.run.run import Course, record, take_leaves, tell_dropouts
-from secureflow.engines.script import JSON, Script
+from secureflow.engines.script import Script
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 CONTRIBUTING: Final = frozenset({"train", "statistics"})
@@ -29,13 +31,18 @@ class Step:
     session: int = 0
     noised: bool = False
 
+    @property
+    def named(self) -> dict[str, Any]:
+        """The members of a request that name the step."""
+        return {"round": self.number, "stage": self.stage}
+
 
 def record_round(
     course: Course[Any],
     step: Step,
     shown: Mapping[str, JSON],
     certificate: Certificate,
-    replies: Mapping[str, Any],
+    replies: Mapping[str, Leaves],
 ) -> Script[None]:
     """Put a closed round into the ledger: the parties' leaves, accusations, the certificate.
 
@@ -43,19 +50,19 @@ def record_round(
     """
     if step.stage in CONTRIBUTING:
         for party in certificate.survivors:
-            course.rounds[party] = course.rounds.get(party, 0) + 1
+            course.contributed.rounds[party] = course.contributed.rounds.get(party, 0) + 1
     document = {
         "round": step.number,
         "stage": step.stage,
         "release": dict(shown),
         "certificate": certificate.as_json(),
-        "generation": course.generation,
+        "generation": course.admission.generation,
     }
     # Accusations wait already: each came with all leaves that its author had made before it.
-    take_leaves(course, {party: reply for party, reply in replies.items() if reply.get("leaf")})
+    take_leaves(course, {party: reply for party, reply in replies.items() if reply.leaf})
     yield from record(course, [{"kind": "round.closed", "document": document}])
     yield from tell_dropouts(course)
-    course.voted |= certificate.votes.keys()
+    course.ledger.voted |= certificate.votes.keys()
 
 
 def too_few_contributors(

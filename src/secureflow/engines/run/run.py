@@ -15,8 +15,19 @@ from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.ledger.ends import FINISHED, End, read_finished
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.ledger.notes import attach, parse_note
-from secureflow.engines.script import JSON, Ask, Now, Record, Script, Tell
-from secureflow.engines.secagg import Conductor, Plan
+from secureflow.engines.run.asking import Answers, ask
+from secureflow.engines.run.messages import (
+    Cosigned,
+    CosignRequest,
+    Leaves,
+    ReleasedModel,
+    ReleasedMoments,
+    ShownLeaf,
+    read_reply,
+)
+from secureflow.engines.script import Now, Record, Script, Tell
+from secureflow.engines.secagg import Conductor
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 ENCLAVE_GONE = frozenset({"enclave_lost", "job_not_open", "attestation_expired", "not_admitted"})
@@ -51,42 +62,99 @@ class JobContext(Generic[S]):
 
 
 @dataclass
-class Course(Generic[S]):
-    """The state of a running job.
+class Admission:
+    """Who approved, and which enclave was admitted.
 
-    `plans` are those of its masked sessions, by stage; `voted` are the parties whose votes closed a
-    round already; `replies` are the contributions to the open round, whose leaves are not recorded;
-    `told` is how many of the dropouts watchers were told of; `waiting` are parties' leaves that the
-    next entry of the ledger takes along, `ends` how far each party's leaves go with them.
+    Args:
+        approvals: party → its signed approval.
+        generation: counts the enclaves of the job.
+        uplink: where the newest one takes updates.
+        tee: the verdict on it, as it is shown.
+        alone: party → how often it said that an enclave is lost which others reached.
     """
 
-    context: JobContext[S]
-    plans: Mapping[str, Plan] = field(default_factory=dict)
     approvals: dict[str, JSON] = field(default_factory=dict)
     generation: int = 0
     uplink: str = ""
     tee: str = ""
+    alone: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Ledger:
+    """What the ledger holds of the job, and what the next entry takes along.
+
+    Args:
+        note: the newest head; `cosigned` is the same with enough cosignatures, empty without.
+        voted: the parties whose votes closed a round already.
+        waiting: parties' leaves that the next entry takes along.
+        recorded: hex hashes of parties' leaves that were taken in.
+        followed: party and leaf → the leaf after it.
+        ends: how far each party's leaves go.
+    """
+
     note: str = ""
     cosigned: str = ""
     voted: set[str] = field(default_factory=set)
-    replies: Mapping[str, JSON] = field(default_factory=dict)
-    model: dict[str, JSON] | None = None
-    model_keys: dict[str, JSON] = field(default_factory=dict)
-    moments: dict[str, JSON] | None = None
+    waiting: list[dict[str, JSON]] = field(default_factory=list)
+    recorded: set[str] = field(default_factory=set)
+    followed: dict[tuple[str, str], str] = field(default_factory=dict)
+    ends: dict[str, End] = field(default_factory=dict)
+
+
+@dataclass
+class Contributed:
+    """What parties brought to the rounds so far.
+
+    Args:
+        replies: the contributions to the open round, whose leaves are not recorded.
+        rounds: party → how many rounds it contributed to.
+        rows: party → the most rows that it told of.
+        dropouts: who dropped out of which round, and why; watchers were told of the first `told`.
+    """
+
+    replies: Mapping[str, Leaves] = field(default_factory=dict)
     rounds: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     dropouts: list[dict[str, JSON]] = field(default_factory=list)
     told: int = 0
-    history: list[dict[str, JSON]] = field(default_factory=list)
-    recorded: set[str] = field(default_factory=set)
-    followed: dict[tuple[str, str], str] = field(default_factory=dict)
-    waiting: list[dict[str, JSON]] = field(default_factory=list)
-    ends: dict[str, End] = field(default_factory=dict)
+
+
+@dataclass
+class Start:
+    """What the next round starts from, in jobs whose rounds move something on."""
+
+    model: ReleasedModel | None = None
+    moments: ReleasedMoments | None = None
+
+
+@dataclass
+class MaskedSessions:
+    """The masked sessions of a job, by stage.
+
+    Args:
+        conductors: one for each stage.
+        steps: the published means, oldest first.
+        seen: party → how many of them it was shown.
+        spent: digests of the vectors that the last round added up.
+    """
+
     conductors: dict[str, Conductor] = field(default_factory=dict)
     steps: list[dict[str, JSON]] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)
     spent: list[str] = field(default_factory=list)
-    alone: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Course(Generic[S]):
+    """The state of a running job; `started` is in unix seconds."""
+
+    context: JobContext[S]
+    admission: Admission = field(default_factory=Admission)
+    ledger: Ledger = field(default_factory=Ledger)
+    contributed: Contributed = field(default_factory=Contributed)
+    start: Start = field(default_factory=Start)
+    masked: MaskedSessions = field(default_factory=MaskedSessions)
     started: int = 0
 
     @property
@@ -109,15 +177,16 @@ class Course(Generic[S]):
         """Seconds without progress after which a party counts as silent."""
         return self.spec.limits.patience_seconds
 
-    def body(self, **more: JSON) -> dict[str, JSON]:
-        """Return a request body that names the job and its spec."""
-        return {"job": self.context.job, "digest": self.context.digest, **more}
+    @property
+    def named(self) -> dict[str, Any]:
+        """The members of a request that name the job and its spec."""
+        return {"job": self.context.job, "digest": self.context.digest}
 
     def drop(self, round_number: int, stage: str, failures: Mapping[str, JSON]) -> None:
         """Note who dropped out of a round, and why, and what refusals accuse somebody of."""
-        self.waiting += accusations(self, failures)
+        self.ledger.waiting += accusations(self, failures)
         for party, error in failures.items():
-            self.dropouts.append(
+            self.contributed.dropouts.append(
                 {
                     "party": party,
                     "round": round_number,
@@ -133,16 +202,16 @@ def record(course: Course[Any], entries: Iterable[Mapping[str, JSON]]) -> Script
 
     The parties' leaves that wait go before them, in the order in which they came.
     """
-    waiting, course.waiting = course.waiting, []
+    waiting, course.ledger.waiting = course.ledger.waiting, []
     answer = yield Record((*waiting, *entries))
-    course.note = answer["note"]
-    course.cosigned = ""
+    course.ledger.note = answer["note"]
+    course.ledger.cosigned = ""
 
 
 def tell_dropouts(course: Course[Any]) -> Script[None]:
     """Tell watchers who dropped out since they were told last, and why."""
-    fresh = course.dropouts[course.told :]
-    course.told = len(course.dropouts)
+    fresh = course.contributed.dropouts[course.contributed.told :]
+    course.contributed.told = len(course.contributed.dropouts)
     if fresh:
         yield Tell("dropouts", {"dropouts": fresh})
 
@@ -153,33 +222,31 @@ def seconds_now() -> Script[float]:
     return milliseconds / 1000
 
 
-def enclave_lost(course: Course[Any], answers: Mapping[str, Any]) -> bool:
+def enclave_lost(course: Course[Any], answers: Answers[Any]) -> bool:
     """Tell whether the enclave must be admitted anew, by the answers to a request for updates.
 
     A party that again and again says so of an enclave that others reached is a dropout: each
     admission costs everybody an attestation.
     """
-    lost = [p for p, error in answers["failures"].items() if error["code"] in ENCLAVE_GONE]
-    if not answers["replies"]:
+    lost = [p for p, error in answers.failures.items() if error["code"] in ENCLAVE_GONE]
+    if not answers.replies:
         return bool(lost)
     for party in lost:
-        course.alone[party] = course.alone.get(party, 0) + 1
-    return any(course.alone[party] <= MAX_LONE_LOSSES for party in lost)
+        course.admission.alone[party] = course.admission.alone.get(party, 0) + 1
+    return any(course.admission.alone[party] <= MAX_LONE_LOSSES for party in lost)
 
 
-def take_leaves(course: Course[Any], replies: Mapping[str, Any]) -> None:
+def take_leaves(course: Course[Any], replies: Mapping[str, Leaves]) -> None:
     """Let the leaves in parties' replies wait for the next entry of the ledger.
 
     Raises:
         SecureFlowError: `leaf_forged`, `malformed_leaf`; those taken before still wait.
     """
     for party, reply in replies.items():
-        course.waiting += leaf_entries(course, party, reply)
+        course.ledger.waiting += leaf_entries(course, party, reply)
 
 
-def leaf_entries(
-    course: Course[Any], party: str, reply: Mapping[str, Any]
-) -> list[dict[str, JSON]]:
+def leaf_entries(course: Course[Any], party: str, reply: Leaves) -> list[dict[str, JSON]]:
     """Take a party's signed leaves out of its reply, oldest first, but for those taken before.
 
     A party offers all of its leaves of the job that it has no proof of: a round that is not closed
@@ -194,18 +261,18 @@ def leaf_entries(
     entries: list[dict[str, JSON]] = []
     hashes: list[str] = []
     followed: dict[tuple[str, str], str] = {}
-    end = course.ends.get(party, End())
-    for offered in (*reply.get("leaves", ()), reply):
+    end = course.ledger.ends.get(party, End())
+    for offered in reply.all:
         signed = _own_leaf(course, party, offered)
-        if signed.hash() in course.recorded or signed.hash() in hashes:
+        if signed.hash() in course.ledger.recorded or signed.hash() in hashes:
             continue
         place = (party, signed.leaf.prev)
-        if place in course.followed or place in followed:
+        if place in course.ledger.followed or place in followed:
             raise _record_set_back(party, course.context.job, signed)
         followed[place] = signed.hash()
         entry: dict[str, JSON] = {"signed": signed.json()}
-        if offered.get("salt"):
-            entry |= {"document": offered.get("document"), "salt": offered["salt"]}
+        if offered.salt:
+            entry |= {"document": offered.document, "salt": offered.salt}
             if not _is_committed(signed, entry["document"], entry["salt"]):
                 raise _leaf_forged(party, "does not commit to the document beside it")
         if signed.leaf.kind == FINISHED:
@@ -213,9 +280,9 @@ def leaf_entries(
         end = end.after(signed.hash())
         hashes.append(signed.hash())
         entries.append(entry)
-    course.recorded.update(hashes)
-    course.followed.update(followed)
-    course.ends[party] = end
+    course.ledger.recorded.update(hashes)
+    course.ledger.followed.update(followed)
+    course.ledger.ends[party] = end
     return entries
 
 
@@ -226,7 +293,7 @@ def _check_end(party: str, signed: SignedLeaf, document: JSON, shown: End) -> No
         raise _leaf_forged(party, "is an end that counts other leaves than it showed")
 
 
-def take_leaves_left(course: Course[Any], replies: Mapping[str, Any]) -> None:
+def take_leaves_left(course: Course[Any], replies: Mapping[str, Leaves]) -> None:
     """Take the leaves of a job that is over; replies with others than they should be are left out.
 
     That holds for a round that will not be closed: a party that was late once would else miss its
@@ -234,13 +301,13 @@ def take_leaves_left(course: Course[Any], replies: Mapping[str, Any]) -> None:
     """
     for party, reply in replies.items():
         try:
-            course.waiting += leaf_entries(course, party, reply) if reply.get("leaf") else []
+            course.ledger.waiting += leaf_entries(course, party, reply) if reply.leaf else []
         except SecureFlowError as error:
             course.drop(0, "finish", {party: error.as_json()})
 
 
-def _own_leaf(course: Course[Any], party: str, offered: Any) -> SignedLeaf:
-    signed = leaf_from_json(offered.get("leaf") if isinstance(offered, Mapping) else None)
+def _own_leaf(course: Course[Any], party: str, offered: ShownLeaf) -> SignedLeaf:
+    signed = leaf_from_json(offered.leaf)
     leaf = signed.leaf
     bound = (leaf.author, leaf.job, leaf.spec) == (
         party,
@@ -286,13 +353,13 @@ def _record_set_back(party: str, job: str, signed: SignedLeaf) -> SecureFlowErro
 
 
 def cosigned_note(
-    head: str, replies: Mapping[str, JSON], keys: Mapping[str, str]
+    head: str, replies: Mapping[str, Cosigned], keys: Mapping[str, str]
 ) -> tuple[str, frozenset[str]]:
     """Put cosignatures from replies under a head; lines that do not hold are left out."""
     lines = []
     for party, reply in replies.items():
-        line = reply.get("cosignature") if isinstance(reply, Mapping) else None
-        if not isinstance(line, str) or not line or party not in keys:
+        line = reply.cosignature
+        if not line or party not in keys:
             continue
         try:
             note = parse_note(attach(head, [line]))
@@ -304,19 +371,19 @@ def cosigned_note(
     return text, parse_note(text).cosigners(keys)
 
 
-def take_cosignatures(course: Course[Any], replies: Mapping[str, JSON]) -> None:
+def take_cosignatures(course: Course[Any], replies: Mapping[str, Cosigned]) -> None:
     """Keep the newest head with the roster's cosignatures on it, if it is not cosigned yet.
 
     Raises:
         SecureFlowError: `head_not_cosigned`.
     """
-    if course.cosigned:
+    if course.ledger.cosigned:
         return
-    text, cosigners = cosigned_note(course.note, replies, course.spec.keys)
+    text, cosigners = cosigned_note(course.ledger.note, replies, course.spec.keys)
     need = quorum_of(len(course.parties))
     if len(cosigners) < need:
         raise head_not_cosigned(len(cosigners), need, "parties of the roster")
-    course.cosigned = text
+    course.ledger.cosigned = text
 
 
 def accusations(course: Course[Any], failures: Any) -> list[dict[str, JSON]]:
@@ -328,7 +395,8 @@ def accusations(course: Course[Any], failures: Any) -> list[dict[str, JSON]]:
         if not isinstance(offered, Mapping) or party not in course.spec.keys:
             continue
         try:
-            entries += leaf_entries(course, party, offered)
+            shown = read_reply(Leaves, party, "accusation", offered, stored=True)
+            entries += leaf_entries(course, party, shown)
         except SecureFlowError:
             continue  # what is not signed by the party accuses nobody
     return entries
@@ -338,21 +406,20 @@ def witness_by_charter(course: Course[Any]) -> Script[None]:
     """Have the newest head cosigned by ⌊2M/3⌋+1 of the charter's M members, or raise."""
     members = course.context.members
     need = quorum_of(len(members))
-    head = course.cosigned or course.note
+    head = course.ledger.cosigned or course.ledger.note
     known = parse_note(head).cosigners(members)
     if len(known) >= need:
         return
-    answers = yield Ask(
-        tuple(sorted(members.keys() - known)),
-        "cosign",
-        {"job": course.context.job, "head": course.note},
+    answers = yield from ask(
+        sorted(members.keys() - known),
+        CosignRequest(job=course.context.job, head=course.ledger.note),
         need=need - len(known),
         patience=course.patience,
     )
-    text, cosigners = cosigned_note(head, answers["replies"], members)
+    text, cosigners = cosigned_note(head, answers.replies, members)
     if len(cosigners) < need:
         raise head_not_cosigned(len(cosigners), need, "charter members")
-    course.cosigned = text
+    course.ledger.cosigned = text
 
 
 def witness_first_votes(course: Course[Any], voters: Iterable[str]) -> Script[None]:
@@ -362,14 +429,14 @@ def witness_first_votes(course: Course[Any], voters: Iterable[str]) -> Script[No
     Such a party refuses to vote under less; where the others are enough, they go on without it.
     """
     asked = set(voters)
-    if asked <= course.voted:
+    if asked <= course.ledger.voted:
         return
     try:
         yield from witness_by_charter(course)
     except SecureFlowError as error:
         if error.code not in {"head_not_cosigned", "too_few_answers", *DISKS}:
             raise
-        if len(asked & course.voted) < course.threshold:
+        if len(asked & course.ledger.voted) < course.threshold:
             raise
 
 

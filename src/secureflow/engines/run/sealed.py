@@ -23,6 +23,16 @@ from secureflow.engines.closing import (
     verify_certificate,
 )
 from secureflow.engines.run.admission import admit
+from secureflow.engines.run.asking import Answers, ask, ask_one
+from secureflow.engines.run.messages import (
+    CloseRequest,
+    Released,
+    ReleaseRequest,
+    RollRequest,
+    TrainReply,
+    TrainRequest,
+    UplinkAddress,
+)
 from secureflow.engines.run.protection import Plans
 from secureflow.engines.run.rounds import Step, record_round, too_few_contributors
 from secureflow.engines.run.run import (
@@ -32,7 +42,8 @@ from secureflow.engines.run.run import (
     take_cosignatures,
     witness_first_votes,
 )
-from secureflow.engines.script import ENCLAVE, JSON, Ask, Script
+from secureflow.engines.script import ENCLAVE, Script
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -44,7 +55,7 @@ class _Folded:
     noise: str = ""
 
 
-def run_sealed_round(course: Course[Any], step: Step, initial: str) -> Script[dict[str, JSON]]:
+def run_sealed_round(course: Course[Any], step: Step, initial: str) -> Script[Released]:
     """Run one round to its release.
 
     Args:
@@ -67,29 +78,30 @@ def run_sealed_round(course: Course[Any], step: Step, initial: str) -> Script[di
     return release
 
 
-def _train_body(course: Course[Any], step: Step) -> dict[str, JSON]:
-    return course.body(
-        round=step.number,
-        stage=step.stage,
-        generation=course.generation,
-        model=course.model,
-        moments=course.moments,
-        head=course.note,
-        uplink={"address": course.uplink},
+def _train_request(course: Course[Any], step: Step) -> TrainRequest:
+    return TrainRequest(
+        **course.named,
+        **step.named,
+        generation=course.admission.generation,
+        model=course.start.model,
+        moments=course.start.moments,
+        head=course.ledger.note,
+        uplink=UplinkAddress(course.admission.uplink),
     )
 
 
-def _collect(course: Course[Any], step: Step) -> Script[tuple[dict[str, JSON], dict[str, JSON]]]:
+def _collect(
+    course: Course[Any], step: Step
+) -> Script[tuple[dict[str, TrainReply], dict[str, JSON]]]:
     """Ask for updates until all that can come came to one and the same enclave."""
     while True:
-        answers = yield Ask(
-            course.parties, "train", _train_body(course, step), need=0, patience=course.patience
-        )
-        replies, failures = answers["replies"], answers["failures"]
+        request = _train_request(course, step)
+        answers = yield from ask(course.parties, request, need=0, patience=course.patience)
+        replies, failures = answers.replies, answers.failures
         if not enclave_lost(course, answers):
             break
         yield from readmit(course)
-    course.replies = replies
+    course.contributed.replies = replies
     if len(replies) < course.threshold:
         course.drop(step.number, step.stage, failures)
         raise too_few_contributors(course, step, failures)
@@ -98,7 +110,10 @@ def _collect(course: Course[Any], step: Step) -> Script[tuple[dict[str, JSON], d
 
 
 def _survivors(
-    course: Course[Any], step: Step, replies: Mapping[str, Any], failures: Mapping[str, Any]
+    course: Course[Any],
+    step: Step,
+    replies: Mapping[str, TrainReply],
+    failures: Mapping[str, JSON],
 ) -> Script[_Folded | None]:
     """Return what the enclave holds; it freezes the round where somebody is missing, or for noise.
 
@@ -108,24 +123,23 @@ def _survivors(
     if not failures and not step.noised:
         return _Folded(tuple(sorted(replies)))
     course.drop(step.number, step.stage, failures)
-    body = {"job": course.context.job, "round": step.number, "stage": step.stage}
+    request = RollRequest(job=course.context.job, **step.named)
     try:
-        answers = yield Ask((ENCLAVE,), "roll", body, patience=course.patience)
+        rolled = yield from ask_one(ENCLAVE, request, patience=course.patience)
     except SecureFlowError as error:
         if error.code not in ENCLAVE_GONE:
             raise
         # It was restarted: the release below finds out and asks the certified set to seal again.
         return None if step.noised else _Folded(tuple(sorted(replies)))
-    answer = answers["replies"][ENCLAVE]
-    folded = tuple(sorted(answer["folded"]))
+    folded = tuple(sorted(rolled.folded))
     if len(folded) < course.threshold:
         raise too_few_contributors(course, step, failures)
-    return _Folded(folded, str(answer.get("noise", "")) if step.noised else "")
+    return _Folded(folded, rolled.noise if step.noised else "")
 
 
 def _close(course: Course[Any], step: Step, folded: _Folded, initial: str) -> Script[Certificate]:
     survivors = folded.survivors
-    model = course.model["digest"] if course.model else initial
+    model = course.start.model.digest if course.start.model else initial
     context = round_context(
         course.context.job, step.number, step.stage,
         spec=course.context.digest, model=model, roster=course.parties, noise=folded.noise,
@@ -133,16 +147,18 @@ def _close(course: Course[Any], step: Step, folded: _Folded, initial: str) -> Sc
     dead = tuple(sorted(set(course.parties) - set(survivors)))
     question = Question(course.context.job, step.number, step.stage, context, survivors, dead)
     yield from witness_first_votes(course, survivors)
-    body = {**course.body(), **question.as_json(), "cosigned": course.cosigned}
-    if folded.noise:
-        body["noise"] = folded.noise
-    need = course.threshold
-    answers = yield Ask(survivors, "close", body, need=need, patience=course.patience)
-    course.drop(step.number, step.stage, answers["failures"])
+    request = CloseRequest(
+        digest=course.context.digest,
+        **question.as_json(),
+        cosigned=course.ledger.cosigned,
+        noise=folded.noise,
+    )
+    answers = yield from ask(survivors, request, need=course.threshold, patience=course.patience)
+    course.drop(step.number, step.stage, answers.failures)
     votes = []
-    for party, reply in answers["replies"].items():
+    for party, reply in answers.replies.items():
         try:
-            vote = Vote.from_json(reply.get("vote"))
+            vote = Vote.from_json(reply.vote)
         except SecureFlowError:
             continue  # a malformed vote is none
         holds = vote.voter == party and vote.holds_under(course.spec.keys[party])
@@ -153,38 +169,37 @@ def _close(course: Course[Any], step: Step, folded: _Folded, initial: str) -> Sc
     return certificate
 
 
-def _release(course: Course[Any], step: Step, certificate: Certificate) -> Script[dict[str, JSON]]:
-    body = {
-        "job": course.context.job,
-        "round": step.number,
-        "stage": step.stage,
-        "certificate": certificate.as_json(),
-    }
+def _release(course: Course[Any], step: Step, certificate: Certificate) -> Script[Released]:
+    request = ReleaseRequest(
+        job=course.context.job,
+        **step.named,
+        certificate=certificate.as_json(),
+    )
     survivors = certificate.survivors
 
-    def train() -> Ask:
-        body = _train_body(course, step)
-        return Ask(survivors, "train", body, need=0, patience=course.patience)
+    def train() -> Script[Answers[TrainReply]]:
+        again = _train_request(course, step)
+        return ask(survivors, again, need=0, patience=course.patience)
 
     def seal_again() -> Script[None]:
         failures = yield from bring_again(course, survivors, train)
         if failures:
             raise _round_lost(course, step, failures)
 
-    return (yield from released(course, body, seal_again))
+    return (yield from released(course, request, seal_again))
 
 
 def _record_round(
     course: Course[Any],
     step: Step,
-    release: Mapping[str, JSON],
+    release: Released,
     certificate: Certificate,
-    replies: Mapping[str, Any],
+    replies: Mapping[str, TrainReply],
 ) -> Script[None]:
     for party in certificate.survivors:
-        rows = int(replies.get(party, {}).get("rows", 0))
-        course.rows[party] = max(course.rows.get(party, 0), rows)
-    shown = {k: release[k] for k in ("survivors", "model", "sums_digest", "signature")}
+        rows = (replies[party].rows if party in replies else 0) or 0
+        course.contributed.rows[party] = max(course.contributed.rows.get(party, 0), rows)
+    shown = release.some("survivors", "model", "sums_digest", "signature")
     yield from record_round(course, step, shown, certificate, replies)
 
 
@@ -194,46 +209,42 @@ def readmit(course: Course[Any]) -> Script[None]:
 
 
 def released(
-    course: Course[Any], body: Mapping[str, JSON], bring_back: Callable[[], Script[None]]
-) -> Script[dict[str, JSON]]:
+    course: Course[Any], request: ReleaseRequest, bring_back: Callable[[], Script[None]]
+) -> Script[Released]:
     """Ask the enclave for the release of a certified round, again for as long as it is lost.
 
     Args:
         course: the running job.
-        body: the request.
+        request: for it.
         bring_back: brings the certified contributions to a new enclave, or raises.
     """
     while True:
         try:
-            answers = yield Ask((ENCLAVE,), "release", body, patience=course.patience)
+            return (yield from ask_one(ENCLAVE, request, patience=course.patience))
         except SecureFlowError as error:
             if error.code not in ENCLAVE_GONE:
                 raise
             yield from bring_back()
-        else:
-            release: dict[str, JSON] = answers["replies"][ENCLAVE]
-            return release
 
 
 def bring_again(
-    course: Course[Any], survivors: Sequence[str], ask: Callable[[], Ask]
+    course: Course[Any], survivors: Sequence[str], again: Callable[[], Script[Answers[Any]]]
 ) -> Script[dict[str, JSON]]:
     """Bring exactly the certified contributions to a new enclave.
 
     Args:
         course: the running job.
         survivors: the certified parties.
-        ask: makes the request; it names the enclave's generation, so it is made after admission.
+        again: puts the request; it names the enclave's generation, so it is made after admission.
 
     Returns:
         Party → error of those that cannot; the round is lost unless it is empty.
     """
     while True:
         yield from admit(course, survivors, need=len(survivors), only=True)
-        answers = yield ask()
-        failures: dict[str, JSON] = answers["failures"]
-        if not failures or not enclave_lost(course, answers):
-            return failures
+        answers = yield from again()
+        if not answers.failures or not enclave_lost(course, answers):
+            return answers.failures
 
 
 def _round_lost(course: Course[Any], step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
@@ -268,6 +279,6 @@ class Sealed:
         del plans
         yield from admit(course, course.parties, need=course.threshold)
 
-    def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[dict[str, JSON]]:
+    def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[Released]:
         """Run one sealed round to its release."""
         return run_sealed_round(course, step, initial)

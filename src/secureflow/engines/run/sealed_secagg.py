@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from secureflow.engines.run.admission import admit
+from secureflow.engines.run.asking import Answers, ask_one
 from secureflow.engines.run.masked import (
     Opening,
     Taken,
@@ -19,28 +20,39 @@ from secureflow.engines.run.masked import (
     run_masked_round,
     set_up,
 )
+from secureflow.engines.run.messages import (
+    MaskForAll,
+    MaskReply,
+    Released,
+    ReleaseRequest,
+    RollRequest,
+    SealedMaskForAll,
+    UplinkAddress,
+)
 from secureflow.engines.run.protection import Plans
 from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import ENCLAVE_GONE, Course, enclave_lost
 from secureflow.engines.run.sealed import bring_again, readmit, released
-from secureflow.engines.script import ENCLAVE, JSON, Ask, Script
+from secureflow.engines.script import ENCLAVE, Script
 from secureflow.engines.secagg import Conductor
 from secureflow.engines.secagg.messages import Upload, pack
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 
 class EnclaveAdds:
     """`masked.Adder`: the enclave, on vectors that are sealed to it past the centre."""
 
-    def place(self, course: Course[Any]) -> dict[str, JSON]:
-        """Return which enclave it is, and what it released of the columns."""
-        return {
-            "generation": course.generation,
-            "uplink": {"address": course.uplink},
-            "moments_release": course.moments and course.moments["release"],
-        }
+    def addressed(self, course: Course[Any], request: MaskForAll) -> MaskForAll:
+        """Return the request with which enclave it is, and what it released of the columns."""
+        return SealedMaskForAll(
+            **vars(request),
+            generation=course.admission.generation,
+            uplink=UplinkAddress(course.admission.uplink),
+            moments_release=None if course.start.moments is None else course.start.moments.release,
+        )
 
-    def lost(self, course: Course[Any], answers: Mapping[str, Any]) -> bool:
+    def lost(self, course: Course[Any], answers: Answers[MaskReply]) -> bool:
         """Tell whether the enclave must be admitted anew."""
         return enclave_lost(course, answers)
 
@@ -49,20 +61,20 @@ class EnclaveAdds:
         yield from readmit(course)
 
     def added(
-        self, course: Course[Any], step: Step, replies: Mapping[str, JSON]
+        self, course: Course[Any], step: Step, replies: Mapping[str, MaskReply]
     ) -> Script[tuple[str, ...]]:
         """Return what the enclave holds; it freezes the round where somebody is missing."""
         if len(replies) == len(course.parties):
             return tuple(sorted(replies))
-        body = {"job": course.context.job, "round": step.number, "stage": step.stage}
+        request = RollRequest(job=course.context.job, **step.named)
         try:
-            answers = yield Ask((ENCLAVE,), "roll", body, patience=course.patience)
+            rolled = yield from ask_one(ENCLAVE, request, patience=course.patience)
         except SecureFlowError as error:
             if error.code not in ENCLAVE_GONE:
                 raise
             # It was restarted: the release finds out and asks the certified set to seal again.
             return tuple(sorted(replies))
-        return tuple(sorted(answers["replies"][ENCLAVE]["folded"]))
+        return tuple(sorted(rolled.folded))
 
     def misread(
         self, course: Course[Any], step: Step, party: str, error: JSON, taken: Taken
@@ -83,14 +95,19 @@ class EnclaveAdds:
         except SecureFlowError as error:
             raise _spoilt(course, step, {party: error.as_json()}) from error
 
-    def release(self, course: Course[Any], opening: Opening) -> Script[dict[str, JSON]]:
+    def release(self, course: Course[Any], opening: Opening) -> Script[Released]:
         """Have the enclave open the sum of the certified set.
 
         Raises:
             SecureFlowError: `round_lost`, those of opening the sum.
         """
         certificate = opening.opened.certificate
-        body = opening.body(course) | {"certificate": certificate.as_json()}
+        request = ReleaseRequest(
+            job=course.context.job,
+            **opening.step.named,
+            certificate=certificate.as_json(),
+            opened=opening.opened.as_json(),
+        )
         survivors = certificate.survivors
 
         def seal_again() -> Script[None]:
@@ -99,7 +116,7 @@ class EnclaveAdds:
                 raise round_lost(course, opening.step, failures)
 
         try:
-            return dict((yield from released(course, body, seal_again)))
+            return (yield from released(course, request, seal_again))
         except SecureFlowError as error:
             guilty = _guilty(error, survivors, opening.taken.doubted)
             if not guilty:
@@ -149,9 +166,8 @@ class SealedSecAgg:
     def begin(self, course: Course[Any], plans: Plans) -> Script[None]:
         """Have the enclave admitted, and bring the parties' keys together."""
         yield from admit(course, course.parties, need=course.threshold)
-        course.plans = plans()
-        yield from set_up(course)
+        yield from set_up(course, plans())
 
-    def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[dict[str, JSON]]:
+    def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[Released]:
         """Run one masked round to its release."""
         return run_masked_round(course, step, initial, EnclaveAdds())

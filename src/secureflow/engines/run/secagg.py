@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from secureflow.domain.specs.base import dump
+from secureflow.engines.run.asking import Answers, ask_one
 from secureflow.engines.run.masked import (
     Opening,
     Taken,
@@ -13,23 +14,25 @@ from secureflow.engines.run.masked import (
     run_masked_round,
     set_up,
 )
+from secureflow.engines.run.messages import MaskForAll, MaskReply, Released, SumBase, SumRequest
 from secureflow.engines.run.protection import Plans
 from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import Course
-from secureflow.engines.script import AGGREGATOR, JSON, Ask, Script
+from secureflow.engines.script import AGGREGATOR, Script
 from secureflow.engines.secagg import Conductor
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 
 class CentreAdds:
     """`masked.Adder`: the centre's own aggregator, on the vectors that parties sent to it."""
 
-    def place(self, course: Course[Any]) -> dict[str, JSON]:
-        """Return nothing: vectors go where requests come from."""
+    def addressed(self, course: Course[Any], request: MaskForAll) -> MaskForAll:
+        """Return the request as it is: vectors go where it comes from."""
         del course
-        return {}
+        return request
 
-    def lost(self, course: Course[Any], answers: Mapping[str, Any]) -> bool:
+    def lost(self, course: Course[Any], answers: Answers[MaskReply]) -> bool:
         """Nobody can say that the centre is lost."""
         del course, answers
         return False
@@ -39,7 +42,7 @@ class CentreAdds:
         raise AssertionError(course.context.job)
 
     def added(
-        self, course: Course[Any], step: Step, replies: Mapping[str, JSON]
+        self, course: Course[Any], step: Step, replies: Mapping[str, MaskReply]
     ) -> Script[tuple[str, ...]]:
         """Return who answered: a vector comes before its answer."""
         del course, step
@@ -57,42 +60,41 @@ class CentreAdds:
     def stand_in(self, course: Course[Any], step: Step, conductor: Conductor, party: str) -> None:
         """Do nothing: whoever is not taken is not added."""
 
-    def release(self, course: Course[Any], opening: Opening) -> Script[dict[str, JSON]]:
+    def release(self, course: Course[Any], opening: Opening) -> Script[Released]:
         """Have the centre add the vectors up; those that its disk lost meanwhile come once more.
 
         Raises:
             SecureFlowError: `round_lost`, those of opening the sum.
         """
-        vectors = dict(opening.taken.vectors)
-        body = opening.body(course) | course.body(
+        request = SumRequest(
+            **course.named,
+            **opening.step.named,
             spec=dump(course.spec),
             base=opening.base,
-            model=course.model and {"digest": course.model["digest"]},
-            vectors=vectors,
-            spent=course.spent,
+            model=None if course.start.model is None else SumBase(digest=course.start.model.digest),
+            opened=opening.opened.as_json(),
+            vectors=dict(opening.taken.vectors),
+            spent=course.masked.spent,
         )
-        release = yield from _added_up(course, opening, body)
-        course.spent = sorted(vectors.values())
+        release = yield from _added_up(course, opening, request)
+        course.masked.spent = sorted(request.vectors.values())
         return release
 
 
-def _added_up(
-    course: Course[Any], opening: Opening, body: dict[str, JSON]
-) -> Script[dict[str, JSON]]:
+def _added_up(course: Course[Any], opening: Opening, request: SumRequest) -> Script[Released]:
     try:
-        answers = yield Ask((AGGREGATOR,), "sum", body, patience=None)
+        return (yield from ask_one(AGGREGATOR, request, patience=None))
     except SecureFlowError as error:
         if error.code != "vector_missing":
             raise
         lost: list[str] = error.details["parties"]
-        sent = yield opening.again(lost)
+        sent = yield from opening.again(lost)
         # Another vector than the certified one would not fit the others' masks.
-        other = [p for p, r in sent["replies"].items() if r.get("vector") != body["vectors"][p]]
-        failures = {**sent["failures"], **dict.fromkeys(other, error.as_json())}
+        other = [p for p, r in sent.replies.items() if r.vector != request.vectors[p]]
+        failures = {**sent.failures, **dict.fromkeys(other, error.as_json())}
         if failures:
             raise round_lost(course, opening.step, failures) from error
-        answers = yield Ask((AGGREGATOR,), "sum", body, patience=None)
-    return dict(answers["replies"][AGGREGATOR])
+        return (yield from ask_one(AGGREGATOR, request, patience=None))
 
 
 class SecAgg:
@@ -110,9 +112,8 @@ class SecAgg:
 
     def begin(self, course: Course[Any], plans: Plans) -> Script[None]:
         """Bring the parties' keys together."""
-        course.plans = plans()
-        yield from set_up(course)
+        yield from set_up(course, plans())
 
-    def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[dict[str, JSON]]:
+    def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[Released]:
         """Run one masked round to its release."""
         return run_masked_round(course, step, initial, CentreAdds())

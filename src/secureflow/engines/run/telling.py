@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from secureflow.domain.quorum import honest_of, threshold_of
 from secureflow.domain.specs.base import JobSpec, two_sum
-from secureflow.engines.script import JSON
+from secureflow.kit.canonical import JSON
 
 Row = tuple[str, str, str]
 

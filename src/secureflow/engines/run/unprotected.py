@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from secureflow.engines.run.messages import Released
 from secureflow.engines.run.protection import Plans
 from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import Course
-from secureflow.engines.script import JSON, Script
+from secureflow.engines.script import Script
 
 
 class Unprotected:
@@ -28,6 +29,6 @@ class Unprotected:
         del course, plans
         yield from ()
 
-    def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[dict[str, JSON]]:
+    def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[Released]:
         """Refuse: nothing may be summed."""
         raise AssertionError(course.context.job, step, initial)

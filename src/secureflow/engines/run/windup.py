@@ -15,7 +15,8 @@ from secureflow.domain.specs.protections import stored_traits
 from secureflow.engines.ledger.ends import SERVER, End
 from secureflow.engines.run.ending import abandon
 from secureflow.engines.run.run import Course, JobContext
-from secureflow.engines.script import JSON, Script
+from secureflow.engines.script import Script
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -66,7 +67,7 @@ def wind_up(
     course: Course[Any] = Course(JobContext[Any](job, roster, digest, {}, 0))
     for author, leaf in leaves:
         if author != SERVER:
-            course.ends[author] = course.ends.get(author, End()).after(leaf)
-            course.recorded.add(leaf)
+            course.ledger.ends[author] = course.ledger.ends.get(author, End()).after(leaf)
+            course.ledger.recorded.add(leaf)
     yield from abandon(course, error, patience)
     raise error

@@ -13,7 +13,7 @@ from secureflow.engines.run.telling import (
     sybils,
     two_parties,
 )
-from secureflow.engines.script import JSON
+from secureflow.kit.canonical import JSON
 
 _LOCAL = (
     "local noise hides which value a cell has, not that there is a row nor that a cell is empty"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.statistics.disclosure import attacks, disclosure
 from secureflow.engines.statistics.spending import spending
-
-JSON = Any
+from secureflow.kit.canonical import JSON
 
 
 def explanation(

@@ -9,8 +9,9 @@ from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import STATISTICS as SPEC
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.kind import Rows
-from secureflow.engines.script import JSON, Script
+from secureflow.engines.script import Script
 from secureflow.engines.statistics.stage import STAGE
+from secureflow.kit.canonical import JSON
 
 if TYPE_CHECKING:
     from secureflow.engines.privacy.accounting import Charge

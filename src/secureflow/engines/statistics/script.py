@@ -18,14 +18,14 @@ from secureflow.engines.run.protections import protection_of
 from secureflow.engines.run.renewing import renewing
 from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import Course, JobContext, seconds_now
-from secureflow.engines.script import JSON, Script, Tell
+from secureflow.engines.script import Script, Tell
 from secureflow.engines.secagg import Plan
 from secureflow.engines.statistics.answers import answers
 from secureflow.engines.statistics.disclosure import attacks, disclosure
 from secureflow.engines.statistics.plan import statistics_plan
 from secureflow.engines.statistics.spending import spending
 from secureflow.engines.statistics.stage import STAGE
-from secureflow.kit.canonical import digest
+from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
 
 ROUND = Step(1, STAGE)
@@ -53,8 +53,8 @@ def _whole(course: Course[StatisticsSpec]) -> Script[dict[str, JSON]]:
     # Masks are bound to what the round starts from: here that is the spec and nothing else.
     release = yield from protection_of(course).run_round(course, ROUND, context.digest)
     finished = yield from seconds_now()
-    survivors = list(release["survivors"])
-    answered = answers(context.spec, np.array(release["totals"], np.int64), len(survivors))
+    survivors, totals = release.survivors, release.whole["totals"]
+    answered = answers(context.spec, np.array(totals, np.int64), len(survivors))
     yield _told(course, survivors, round(finished - began, 3))
     cosigners = yield from succeed(course, answers=digest(answered), rounds=1)
     return report_of(
@@ -63,7 +63,7 @@ def _whole(course: Course[StatisticsSpec]) -> Script[dict[str, JSON]]:
         rounds=1,
         answers=answered,
         survivors=survivors,
-        totals=digest(release["totals"]),
+        totals=digest(totals),
         privacy=spending(context.spec, context.accounting, 1),
         disclosure=disclosure(context.spec),
         attacks=attacks(context.spec),

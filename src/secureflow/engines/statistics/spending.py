@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.privacy.accounting import Conversion
 from secureflow.engines.statistics.charges import charge, released
+from secureflow.kit.canonical import JSON
 
-JSON = Any
 CONVERSION: Final[Conversion] = "rdp-cks20"
 """By which ε is told; the exact `pld` stands beside it."""
 

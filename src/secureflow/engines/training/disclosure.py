@@ -18,8 +18,8 @@ from secureflow.engines.run.telling import (
     sybils,
     two_parties,
 )
-from secureflow.engines.script import JSON
 from secureflow.engines.training.private import noised_once
+from secureflow.kit.canonical import JSON
 
 
 def disclosure(spec: TrainingSpec, tee: str) -> list[dict[str, JSON]]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.disclosure import attacks, disclosure
 from secureflow.engines.training.spending import epsilon_after, spending
-
-JSON = Any
+from secureflow.kit.canonical import JSON
 
 
 def explanation(

@@ -6,20 +6,19 @@ plan ends or the federated validation loss stops falling â†’ final evaluation â†
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
+from secureflow.engines.run.messages import Released, ReleasedModel, ReleasedMoments
 from secureflow.engines.run.protections import protection_of
 from secureflow.engines.run.renewing import renewing
 from secureflow.engines.run.rounds import Step
-from secureflow.engines.run.run import Course, JobContext, seconds_now
-from secureflow.engines.script import JSON, Publish, Script, Tell
+from secureflow.engines.run.run import Course, JobContext, Start, seconds_now
+from secureflow.engines.script import Publish, Script, Tell
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import Plan
 from secureflow.engines.training.disclosure import attacks, disclosure
@@ -28,6 +27,7 @@ from secureflow.engines.training.models import initial_state, model_family
 from secureflow.engines.training.noising import metric_errors
 from secureflow.engines.training.private import noised_once, noises_metrics
 from secureflow.engines.training.spending import epsilon_after, spending
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -38,7 +38,7 @@ def federated_training(context: JobContext[TrainingSpec]) -> Script[dict[str, JS
         SecureFlowError: why the job ended without a model; the parties were told and the end is in
             the ledger.
     """
-    course = Course(context, model=_start_model(context.spec))
+    course = Course(context, start=Start(_start_model(context.spec)))
     try:
         return (yield from renewing(course, _whole(course)))
     except SecureFlowError as error:
@@ -49,8 +49,8 @@ def federated_training(context: JobContext[TrainingSpec]) -> Script[dict[str, JS
 def _whole(course: Course[TrainingSpec]) -> Script[dict[str, JSON]]:
     yield from begin(course, partial(_plans, course))
     initial = initial_model_digest(course.spec)
-    last = yield from _train(course, initial)
-    return (yield from _finish(course, initial, last))
+    history = yield from _train(course, initial)
+    return (yield from _finish(course, initial, history))
 
 
 def _plans(course: Course[TrainingSpec]) -> dict[str, Plan]:
@@ -61,13 +61,12 @@ def _plans(course: Course[TrainingSpec]) -> dict[str, Plan]:
     }
 
 
-def _start_model(spec: TrainingSpec) -> dict[str, JSON] | None:
+def _start_model(spec: TrainingSpec) -> ReleasedModel | None:
     """Return the model that a resumed job starts from; an open model's address is its digest."""
     if spec.resume is None:
         return None
     digest = spec.resume.model
-    size = 4 * spec.parameters
-    return {"digest": digest, "artifact": digest, "size": size, "release": None, "keys": None}
+    return ReleasedModel(digest, digest, 4 * spec.parameters)
 
 
 def _parents(spec: TrainingSpec) -> list[str]:
@@ -82,13 +81,14 @@ def initial_model_digest(spec: TrainingSpec) -> str:
     return tensor_digest(initial_state(spec))
 
 
-def _train(course: Course[TrainingSpec], initial: str) -> Script[int]:
-    """Run moments and rounds; return the number of the last round."""
+def _train(course: Course[TrainingSpec], initial: str) -> Script[list[dict[str, JSON]]]:
+    """Run moments and rounds; return what is told of each round."""
+    history: list[dict[str, JSON]] = []
     run_round = protection_of(course).run_round
     if course.spec.needs_moments:
         release = yield from run_round(course, Step(0, "moments"), initial)
-        course.moments = {"sums": release["sums"], "release": _public(release)}
-    plan, best, stale, number = course.spec.plan, float("inf"), 0, 0
+        course.start.moments = ReleasedMoments(release.whole["sums"], _public(release))
+    plan, best, stale = course.spec.plan, float("inf"), 0
     for number in range(1, plan.rounds + 1):
         began = yield from seconds_now()
         release = yield from run_round(
@@ -98,8 +98,9 @@ def _train(course: Course[TrainingSpec], initial: str) -> Script[int]:
         )
         _take_model(course, release)
         ended = yield from seconds_now()
-        metrics = summarise(course.spec, release["sums"])
-        yield from _tell_round(course, number, release, metrics, round(ended - began, 3))
+        metrics = summarise(course.spec, release.whole["sums"])
+        took = round(ended - began, 3)
+        history.append((yield from _tell_round(course, number, release, metrics, took)))
         if plan.early_stop is None or "loss" not in metrics:
             continue
         improved = metrics["loss"] < best - plan.early_stop.min_delta
@@ -107,22 +108,20 @@ def _train(course: Course[TrainingSpec], initial: str) -> Script[int]:
         stale = 0 if improved else stale + 1
         if stale >= plan.early_stop.patience:
             break
-    return number
+    return history
 
 
-def _take_model(course: Course[TrainingSpec], release: Mapping[str, Any]) -> None:
-    course.model = {
-        "digest": release["model"],
-        "artifact": release["artifact"],
-        "size": release["size"],
-        "release": _public(release),
-        "keys": release.get("keys"),
-    }
+def _take_model(course: Course[TrainingSpec], release: Released) -> None:
+    whole = release.whole
+    course.start.model = ReleasedModel(
+        whole["model"], whole["artifact"], whole["size"], _public(release), whole.get("keys")
+    )
 
 
-def _public(release: Mapping[str, Any]) -> dict[str, JSON]:
-    names = ("round", "stage", "survivors", "model", "sums", "sums_digest", "signature", "spec")
-    return {name: release[name] for name in names if name in release}
+def _public(release: Released) -> dict[str, JSON]:
+    return release.some(
+        "round", "stage", "survivors", "model", "sums", "sums_digest", "signature", "spec"
+    )
 
 
 def summarise(spec: TrainingSpec, sums: list[float]) -> dict[str, float]:
@@ -134,45 +133,53 @@ def summarise(spec: TrainingSpec, sums: list[float]) -> dict[str, float]:
 def _tell_round(
     course: Course[TrainingSpec],
     number: int,
-    release: Mapping[str, Any],
+    release: Released,
     metrics: dict[str, float],
     took: float,
-) -> Script[None]:
-    row = {"round": number, **metrics, "survivors": len(release["survivors"]), "seconds": took}
+) -> Script[dict[str, JSON]]:
+    row = {"round": number, **metrics, "survivors": len(release.survivors), "seconds": took}
     accounting = course.context.accounting
     if accounting is not None:
         row["epsilon"] = epsilon_after(course.spec, accounting, number)
-    course.history.append(row)
-    data = {**row, "rounds": course.spec.plan.rounds, "stage": "train", "rows": dict(course.rows)}
+    data = {
+        **row,
+        "rounds": course.spec.plan.rounds,
+        "stage": "train",
+        "rows": dict(course.contributed.rows),
+    }
     progress = {"round": number, "rounds": course.spec.plan.rounds, **metrics}
-    yield Tell("round", {**data, "parties": list(release["survivors"])}, progress)
+    yield Tell("round", {**data, "parties": release.survivors}, progress)
+    return row
 
 
-def _finish(course: Course[TrainingSpec], initial: str, last: int) -> Script[dict[str, JSON]]:
+def _finish(
+    course: Course[TrainingSpec], initial: str, history: list[dict[str, JSON]]
+) -> Script[dict[str, JSON]]:
     """Evaluate, record the end, have it cosigned, publish the model, and report."""
-    run_round = protection_of(course).run_round
+    run_round, last = protection_of(course).run_round, len(history)
     noised = noised_once(course.spec) and noises_metrics(course.spec)
     step = Step(last + 1, "evaluate", noised=noised)
     evaluation = yield from run_round(course, step, initial)
-    metrics = summarise(course.spec, evaluation["sums"])
-    model = course.model or {}
-    artifact = evaluation.get("artifact") or model.get("artifact", "")
+    metrics = summarise(course.spec, evaluation.whole["sums"])
+    model = course.start.model
+    artifact = evaluation.whole.get("artifact") or (model.artifact if model else "")
+    digest = model and model.digest
     finished = int((yield from seconds_now()))
-    cosigners = yield from succeed(course, model=model.get("digest"), metrics=metrics, rounds=last)
+    cosigners = yield from succeed(course, model=digest, metrics=metrics, rounds=last)
     published = yield Publish(
         {
-            "digest": model.get("digest", initial),
+            "digest": digest or initial,
             "artifact": artifact,
             "family": course.spec.model.family,
             "metrics": metrics,
             "parents": _parents(course.spec),
-            "card": {"moments": course.moments and course.moments["sums"]},
+            "card": {"moments": course.start.moments and course.start.moments.sums},
         }
     )
-    errors = metric_errors(course.spec, evaluation["sums"], len(evaluation["survivors"]))
-    report = _report(course, last, metrics, cosigners) | {"metrics_errors": errors}
+    errors = metric_errors(course.spec, evaluation.whole["sums"], len(evaluation.survivors))
+    report = _report(course, history, metrics, cosigners) | {"metrics_errors": errors}
     report |= {"finished": finished, "evaluation": _public(evaluation)}
-    report["model"] = {"digest": model.get("digest"), "artifact": artifact} | {
+    report["model"] = {"digest": digest, "artifact": artifact} | {
         "id": published["model"],
         "version": published["version"],
     }
@@ -180,17 +187,20 @@ def _finish(course: Course[TrainingSpec], initial: str, last: int) -> Script[dic
 
 
 def _report(
-    course: Course[TrainingSpec], last: int, metrics: dict[str, float], cosigners: list[str]
+    course: Course[TrainingSpec],
+    history: list[dict[str, JSON]],
+    metrics: dict[str, float],
+    cosigners: list[str],
 ) -> dict[str, JSON]:
-    context, spec = course.context, course.spec
+    context, spec, last = course.context, course.spec, len(history)
     return report_of(
         course,
         cosigners,
         rounds=last,
         stopped_early=last < spec.plan.rounds,
         metrics=metrics,
-        history=course.history,
+        history=history,
         privacy=spending(spec, context.accounting, last),
-        disclosure=disclosure(spec, course.tee),
-        attacks=attacks(spec, course.tee),
+        disclosure=disclosure(spec, course.admission.tee),
+        attacks=attacks(spec, course.admission.tee),
     )

@@ -9,7 +9,8 @@ from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import TRAINING as SPEC
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import Rows
-from secureflow.engines.script import JSON, Script
+from secureflow.engines.script import Script
+from secureflow.kit.canonical import JSON
 
 if TYPE_CHECKING:
     from secureflow.engines.privacy.accounting import Charge

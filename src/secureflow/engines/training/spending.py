@@ -7,15 +7,15 @@ submitted; composing and converting it is arithmetic, so no accounting library i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.privacy.accounting import Conversion, convert, gaussian_curve
 from secureflow.engines.training.private import charge, released
+from secureflow.kit.canonical import JSON
 
-JSON = Any
 CONVERSION: Final[Conversion] = "rdp-cks20"
 """By which ε so far is told: it needs no library and is never below the exact `pld`."""
 

@@ -1,0 +1,306 @@
+"""What a party is asked, and what it answers, verb by verb.
+
+A request of which each party is told something of its own has three classes: what all are told
+(`…ForAll`), what is a party's own (`…Own`), and both together, as the party reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from secureflow.domain.specs.base import Digest
+from secureflow.engines.run.messages.parts import (
+    LEFT_OUT,
+    LENIENT,
+    STRICT,
+    Cosigned,
+    Count,
+    CurrentModel,
+    Frame,
+    Generation,
+    JobId,
+    Leaves,
+    Members,
+    Note,
+    Number,
+    OfJob,
+    Parties,
+    PlainObject,
+    ReleasedModel,
+    ReleasedMoments,
+    Request,
+    Sealed,
+    Stage,
+    StoredModel,
+    Sums,
+    TrainingStage,
+    UplinkAddress,
+    VectorSize,
+)
+from secureflow.kit.canonical import JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentReply(Leaves):
+    """The signed approval, and its leaf."""
+
+    approval: Members
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentRequest(OfJob[ConsentReply]):
+    """`consent`: may this job use the data?"""
+
+    verb: ClassVar = "consent"
+    reply: ClassVar = ConsentReply
+    spec: Members
+    expires: Annotated[int, Field(strict=True, ge=0, lt=1 << 53)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChallengeReply:
+    """The nonce, and the party's signed key for models that are sealed to it."""
+
+    __pydantic_config__ = LENIENT
+    nonce: Annotated[str, Field(max_length=64)]
+    recipient: Sealed
+    signature: Annotated[str, Field(max_length=128)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChallengeRequest(OfJob[ChallengeReply]):
+    """`challenge`: a nonce for the enclave's evidence."""
+
+    verb: ClassVar = "challenge"
+    reply: ClassVar = ChallengeReply
+    generation: Generation
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdmitReply(Leaves):
+    """The verdict, its leaf, and the content key of the current model, sealed to the enclave."""
+
+    verdict: PlainObject
+    model_key: Sealed | None = field(default=None, metadata=LEFT_OUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdmitForAll(OfJob[AdmitReply]):
+    """`admit`, but for the evidence."""
+
+    verb: ClassVar = "admit"
+    reply: ClassVar = AdmitReply
+    generation: Generation
+    model: CurrentModel | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdmitOwn:
+    """The evidence that answers this party's nonce."""
+
+    __pydantic_config__ = STRICT
+    evidence: Members
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdmitRequest(AdmitForAll, AdmitOwn):
+    """`admit`: the evidence of an enclave's generation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainReply(Cosigned, Leaves):
+    """The enclave's receipt for the update, the rows behind it, the seconds that it took."""
+
+    receipt: JSON = field(default=None, metadata=LEFT_OUT)
+    rows: Count | None = field(default=None, metadata=LEFT_OUT)
+    seconds: JSON = field(default=None, metadata=LEFT_OUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest(OfJob[TrainReply]):
+    """`train`: one update of a round and stage."""
+
+    verb: ClassVar = "train"
+    reply: ClassVar = TrainReply
+    round: Number
+    stage: TrainingStage
+    generation: Generation
+    head: Note
+    uplink: UplinkAddress
+    model: ReleasedModel | None = None
+    moments: ReleasedMoments | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloseReply:
+    """The signed vote."""
+
+    __pydantic_config__ = LENIENT
+    vote: Members
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloseRequest(OfJob[CloseReply]):
+    """`close`: the vote on who contributed."""
+
+    verb: ClassVar = "close"
+    reply: ClassVar = CloseReply
+    round: Number
+    stage: TrainingStage
+    context: Digest
+    survivors: Parties
+    dead: Parties
+    cosigned: Note
+    noise: Digest | Literal[""] = field(default="", metadata=LEFT_OUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetupReply:
+    """SETUP frames by stage; a stage without one is its party's failure."""
+
+    __pydantic_config__ = LENIENT
+    setups: JSON = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetupRequest(OfJob[SetupReply]):
+    """`setup`: this party's sealing keys for a masked job."""
+
+    verb: ClassVar = "setup"
+    reply: ClassVar = SetupReply
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdvanceReply:
+    """ADVANCE frames by stage; a stage without one is its party's failure."""
+
+    __pydantic_config__ = LENIENT
+    advances: JSON = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdvanceRequest(OfJob[AdvanceReply]):
+    """`advance`: everybody's sealing keys; keys and shares of a coming round of each stage."""
+
+    verb: ClassVar = "advance"
+    reply: ClassVar = AdvanceReply
+    meet: dict[Stage, Frame]
+    rounds: dict[Stage, Number]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskReply(Cosigned, Leaves):
+    """The UPLOAD frame, the digest of the vector that went apart, the seconds that it took."""
+
+    upload: JSON = field(default=None, metadata=LEFT_OUT)
+    vector: Annotated[str, Field(max_length=64)] | None = field(default=None, metadata=LEFT_OUT)
+    seconds: JSON = field(default=None, metadata=LEFT_OUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskForAll(OfJob[MaskReply]):
+    """`mask`, but for what is each party's own; the vector goes to the centre."""
+
+    verb: ClassVar = "mask"
+    reply: ClassVar = MaskReply
+    round: Number
+    stage: Stage
+    head: Note
+    vector: VectorSize
+    model: StoredModel | None = None
+    moments: Sums | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealedMaskForAll(MaskForAll):
+    """The same, where the vector is sealed to an enclave too."""
+
+    generation: Generation | None = None
+    uplink: UplinkAddress | None = None
+    moments_release: Members | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskOwn:
+    """The round's keys as a party needs them, and the means that it may not have yet."""
+
+    __pydantic_config__ = STRICT
+    begin: Frame
+    steps: Annotated[list[Members], Field(max_length=10_000)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskRequest(SealedMaskForAll, MaskOwn):
+    """`mask`: one masked update. `steps` are published means that this party may not have yet.
+
+    `generation`, `uplink` and `moments_release` come where the vector is sealed to an enclave too.
+    """
+
+    model: ReleasedModel | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerReply:
+    """The OPENING frame, or the one that reveals what the certificate asks for."""
+
+    __pydantic_config__ = LENIENT
+    answer: JSON = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerForAll(OfJob[AnswerReply]):
+    """`answer`, but for the frame."""
+
+    verb: ClassVar = "answer"
+    reply: ClassVar = AnswerReply
+    round: Number
+    stage: Stage
+    cosigned: Note
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerOwn:
+    """The question or the certificate, as this party is asked."""
+
+    __pydantic_config__ = STRICT
+    frame: Frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerRequest(AnswerForAll, AnswerOwn):
+    """`answer`: the closing question of a masked round, or the certificate of its answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosignReply(Cosigned):
+    """The cosignature."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosignRequest(Request[CosignReply]):
+    """`cosign`: a head of the log, for a job or for none."""
+
+    __pydantic_config__ = STRICT
+    verb: ClassVar = "cosign"
+    reply: ClassVar = CosignReply
+    head: Note
+    job: Literal[""] | JobId = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishReply(Cosigned, Leaves):
+    """The cosignature, and the leaf with which the party ends the job; whoever adds says {}."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishRequest(OfJob[FinishReply]):
+    """`finish`: the job is over."""
+
+    verb: ClassVar = "finish"
+    reply: ClassVar = FinishReply
+    outcome: Literal["succeeded", "failed", "cancelled"]
+    head: Note
+    model: Members | None = None
