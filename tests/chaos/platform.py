@@ -31,7 +31,7 @@ from secureflow.adapters.accounting.process import answer as account
 from secureflow.adapters.database import connections
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment
 from secureflow.adapters.link import CredentialFiles
-from secureflow.adapters.tee import SimulatedPlatform, code_measurement, simulated
+from secureflow.adapters.tee import SimulatedPlatform, simulated
 from secureflow.agent.compute import trainer
 from secureflow.agent.compute.worker import Worker
 from secureflow.agent.edge import main as agent_main
@@ -53,6 +53,7 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
+from secureflow.kit.measurement import code_measurement
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.server import centre as server_centre
 from secureflow.server.initialise import initialise

@@ -16,7 +16,8 @@ from peers.accounting import InlineAccountant
 
 from secureflow.adapters.datasources import dataset_commitment
 from secureflow.adapters.policy import CedarPolicies
-from secureflow.adapters.tee import DcapVerifier, SimulatedAttester, SimulatedPlatform
+from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
+from secureflow.adapters.tee.dcap import DcapVerifier
 from secureflow.agent.edge.wiring import Assembly, Outside, assemble
 from secureflow.agent.owner.publications import declaration, keep_lineage
 from secureflow.agent.record.store import Store
@@ -279,7 +280,7 @@ class World:
             computing=self.worker,
             policies=CedarPolicies([Policy("test.cedar", self.policy, "")]),
             verifier=DcapVerifier(self.platform.root_pem),
-            appraisal=appraisal_policy(settings.attestation, self.measurement),
+            appraisal=appraisal_policy(settings.attestation, lambda: self.measurement),
             accounting=self.accounting,
             clock=lambda: self.now,
         )

@@ -14,13 +14,12 @@ from secureflow.adapters.artifacts import FileArtifacts
 from secureflow.adapters.link import (
     ENCLAVE_NAME,
     SERVER_NAME,
-    Callbacks,
     CredentialFiles,
     Link,
-    LinkServer,
     PeerIdentity,
     Standing,
 )
+from secureflow.adapters.link.server import Callbacks, LinkServer
 from secureflow.application.ports.courier import Request
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority, SpiffeId, make_csr, new_link_key

@@ -21,7 +21,8 @@ import pytest
 from peers.links import until
 
 from secureflow.adapters.artifacts import FileArtifacts
-from secureflow.adapters.link import CredentialFiles, LinkServer
+from secureflow.adapters.link import CredentialFiles
+from secureflow.adapters.link.server import LinkServer
 from secureflow.agent import api
 from secureflow.application.ports.courier import Request
 from secureflow.application.running.asking import Asking

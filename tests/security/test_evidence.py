@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from secureflow.adapters.tee import DcapVerifier, SimulatedAttester, SimulatedPlatform
+from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
+from secureflow.adapters.tee.dcap import DcapVerifier
 from secureflow.engines.attestation import (
     AppraisalPolicy,
     Challenge,

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.console import Form, Output, group, say, show, write
 from secureflow.cli.files import read_token
 from secureflow.cli.texts import t
-from secureflow.kit.memory import loading
 
 app = group("The attested worker that opens sealed updates.")
 
+_PART = ("kind", "sha256", "name")
 Config = Annotated[Path, typer.Option(help=t("The process's YAML file."))]
 
 
@@ -52,10 +52,25 @@ def init(
 @app.command("start", help=t("Run the enclave until SIGTERM."))
 def start(config: Config = Path("enclave.yaml")) -> None:
     """Run the enclave."""
-    with loading():
-        from secureflow.enclave.main import run
+    from secureflow.enclave.__main__ import become
+    from secureflow.enclave.settings import EnclaveSettings
 
-    raise typer.Exit(run(config))
+    EnclaveSettings.load(config)  # what is wrong with it is said here, in the user's language
+    become(str(config))
+
+
+@app.command("measure", help=t("Show what an enclave of this installation runs, and its digest."))
+def measure(output: Output = Form.TABLE) -> None:
+    """Print every measured part with its SHA-256, and the measurement."""
+    from secureflow.kit.measurement import measure as everything
+
+    measured = everything()
+    measured.check()
+    if output is Form.TABLE:
+        write(f"{measured.text}measurement {measured.digest}")
+        return
+    parts = [dict(zip(_PART, line.split(" ", 2), strict=True)) for line in measured.lines]
+    show({"measurement": measured.digest, "parts": parts}, output)
 
 
 @app.command("check", help=t("Verify everything that the enclave stores; it may run meanwhile."))

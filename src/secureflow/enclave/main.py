@@ -1,6 +1,6 @@
 """The enclave's process: one uplink in, one link out, and nothing else.
 
-It imports only what is measured (`adapters.tee`, `adapters.link`, wire, engines, domain, kit).
+Started by the entry point (`enclave/__main__.py`), it can import only what was measured.
 """
 
 from __future__ import annotations
@@ -34,8 +34,12 @@ from secureflow.kit.version import __version__
 _log = get_logger(__name__)
 
 
-async def serve(settings: EnclaveSettings, kinds: EnclaveKinds = ENCLAVE_KINDS) -> None:
-    """Serve jobs of these kinds until cancelled.
+async def serve(
+    settings: EnclaveSettings,
+    kinds: EnclaveKinds = ENCLAVE_KINDS,
+    measurement: str | None = None,
+) -> None:
+    """Serve jobs of these kinds until cancelled; the entry point tells the code's measurement.
 
     Raises:
         SecureFlowError: `not_enrolled`, `certificate_malformed`, `key_unreadable`, `no_tee`,
@@ -48,7 +52,7 @@ async def serve(settings: EnclaveSettings, kinds: EnclaveKinds = ENCLAVE_KINDS) 
     credentials = CredentialFiles(settings.directory)
     identity = SpiffeId.parse(spiffe_id(credentials().leaf))
     place = ""
-    attester = _attester(settings)
+    attester = _attester(settings, measurement)
     said = {
         **{"version": __version__, "log_size": 0, "unproved": []},
         **{"tee": "SIMULATED", "measurement": attester.measurement},
@@ -88,7 +92,7 @@ async def serve(settings: EnclaveSettings, kinds: EnclaveKinds = ENCLAVE_KINDS) 
         await uplink.stop()
 
 
-def run(config: Path, kinds: EnclaveKinds = ENCLAVE_KINDS) -> int:
+def run(config: Path, kinds: EnclaveKinds = ENCLAVE_KINDS, measurement: str | None = None) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code."""
     be_frugal()
     try:
@@ -99,18 +103,18 @@ def run(config: Path, kinds: EnclaveKinds = ENCLAVE_KINDS) -> int:
     with process_logging("enclave", form=settings.log.form, level=settings.log.level) as tell:
         try:
             raise_descriptors()
-            run_until_told(serve(settings, kinds))
+            run_until_told(serve(settings, kinds, measurement))
         except SecureFlowError as error:
             tell(error)
             return exit_code(error.code)
     return 0
 
 
-def _attester(settings: EnclaveSettings) -> SimulatedAttester:
+def _attester(settings: EnclaveSettings, measurement: str | None) -> SimulatedAttester:
     if settings.simulated is None:
         raise no_attester()
     _log.warning("tee_simulated", message="SIMULATED TEE: it protects nothing from the operator")
-    return SimulatedAttester(SimulatedPlatform.load(settings.simulated))
+    return SimulatedAttester(SimulatedPlatform.load(settings.simulated), measurement=measurement)
 
 
 def _public(settings: EnclaveSettings, port: int) -> str:

@@ -19,7 +19,8 @@ from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.artifacts import FileArtifacts, ScratchFiles
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.adapters.link import Bounds, LinkServer
+from secureflow.adapters.link import Bounds
+from secureflow.adapters.link.server import LinkServer
 from secureflow.adapters.messaging import InProcessBus
 from secureflow.application.jobs.jobs import topic
 from secureflow.application.jobs.kind import JobKinds

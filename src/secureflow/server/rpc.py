@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.adapters.link import Callbacks, PeerIdentity, Standing
+from secureflow.adapters.link import PeerIdentity, Standing
+from secureflow.adapters.link.server import Callbacks
 from secureflow.application.access import Principal
 from secureflow.application.organisations import ENCLAVE
 from secureflow.application.ports.artifacts import Artifacts

@@ -16,15 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secureflow.adapters.tee import (
-    DcapVerifier,
-    SimulatedAttester,
-    SimulatedPlatform,
-    _dcap_errors,
-    _pck,
-    code_measurement,
-)
-from secureflow.adapters.tee.dcap import INTEL_ROOT
+from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform, _dcap_errors, _pck
+from secureflow.adapters.tee.dcap import INTEL_ROOT, DcapVerifier
 from secureflow.engines.attestation import (
     AppraisalPolicy,
     Challenge,
@@ -272,28 +265,6 @@ def test_broken_platform(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(SecureFlowError) as error:
         SimulatedPlatform.load(tmp_path)
     assert error.value.code == "simulated_platform_unreadable"
-
-
-def tree(root: Path, content: str = "x = 1\n") -> Path:
-    for package in ("enclave", "engines/sealing", "server"):
-        (root / package).mkdir(parents=True)
-        (root / package / "one.py").write_text(content)
-    return root
-
-
-def test_measurement_follows_the_enclaves_code_and_nothing_else(tmp_path: Path) -> None:
-    base = tree(tmp_path / "a")
-    value = code_measurement(base)
-    assert code_measurement(tree(tmp_path / "b")) == value
-    (base / "server" / "one.py").write_text("x = 2\n")
-    (base / "engines" / "note.txt").write_text("not code")
-    assert code_measurement(base) == value
-    (base / "engines" / "sealing" / "one.py").write_text("x = 2\n")
-    assert code_measurement(base) != value
-    renamed = tree(tmp_path / "c")
-    (renamed / "enclave" / "one.py").rename(renamed / "enclave" / "two.py")
-    assert code_measurement(renamed) != value
-    assert len(code_measurement()) == 64
 
 
 # Real evidence. ---------------------------------------------------------------------------------

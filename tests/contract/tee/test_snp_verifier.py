@@ -20,7 +20,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secureflow.adapters.tee import SnpVerifier, TeeVerifier
+from secureflow.adapters.tee.snp import SnpVerifier
+from secureflow.adapters.tee.verifiers import TeeVerifier
 from secureflow.engines.attestation import Evidence, report_data, runtime_data
 from secureflow.kit.canonical import b64encode
 from secureflow.kit.errors import SecureFlowError

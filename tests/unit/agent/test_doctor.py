@@ -16,7 +16,7 @@ from peers.links import DOMAIN, Centre, Pki, now
 
 from secureflow import __version__
 from secureflow.adapters.datasources import dataset_commitment
-from secureflow.adapters.tee import SimulatedPlatform, code_measurement
+from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.agent.edge import control, doctor
 from secureflow.agent.edge.doctor import examine
 from secureflow.agent.owner.publications import declaration
@@ -31,6 +31,7 @@ from secureflow.kit import renewal
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import Place
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.measurement import code_measurement
 from secureflow.kit.pki import parse_certificate, serial
 from secureflow.kit.recordmark import RecordMark, write_mark
 

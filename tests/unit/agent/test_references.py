@@ -15,9 +15,8 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from secureflow.adapters.tee import code_measurement
 from secureflow.agent.edge.main import verifier
-from secureflow.agent.settings import AgentSettings
+from secureflow.agent.settings import AgentSettings, AttestationSettings
 from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.engines.attestation import (
     AppraisalPolicy,
@@ -32,6 +31,7 @@ from secureflow.engines.attestation import (
 )
 from secureflow.kit.canonical import b64encode
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.measurement import code_measurement
 
 REPOSITORY = Path(__file__).parents[3]
 VECTORS = Path(os.environ.get("SECUREFLOW_VECTORS", REPOSITORY.parent / "shared" / "vectors"))
@@ -76,7 +76,7 @@ def load(directory: Path, **attestation: Any) -> AgentSettings:
 
 
 def judge(settings: AgentSettings, evidence: Evidence) -> Verdict:
-    policy = appraisal_policy(settings.attestation, code_measurement())
+    policy = appraisal_policy(settings.attestation, code_measurement)
     assert AppraisalPolicy.from_json(json.loads(json.dumps(policy.as_json()))) == policy
     return attest(Rebound(verifier(settings)), evidence, CHALLENGE, policy, THEN)
 
@@ -178,7 +178,7 @@ def test_product_zero_is_a_product(tmp_path: Path) -> None:
     """Most signers' first product is 0: naming it must not accept all their others."""
     signer = claims_of(quote("sgx"), tmp_path).registers["mrsigner"]
     named = {"mrsigner": signer, "isv_prod_id": 0, "min_isv_svn": 0}
-    policy = appraisal_policy(load(tmp_path, sgx=[named]).attestation, code_measurement())
+    policy = appraisal_policy(load(tmp_path, sgx=[named]).attestation, code_measurement)
     (reference,) = policy.references
     genuine = claims_of(quote("sgx"), tmp_path)
     for product, leg in ((0, None), (1, "measurement")):
@@ -243,7 +243,7 @@ def test_stages_are_run_in_order(tmp_path: Path) -> None:
     evidence = quote("tdx")
     registers = claims_of(evidence, tmp_path).registers
     settings = load(tmp_path, tdx=[{name: registers[name] for name in TDX}], **HOST)
-    policy = appraisal_policy(settings.attestation, code_measurement())
+    policy = appraisal_policy(settings.attestation, code_measurement)
     with pytest.raises(SecureFlowError) as caught:
         attest(verifier(settings), evidence, CHALLENGE, policy, THEN)
     assert caught.value.code == "evidence_not_bound"
@@ -304,6 +304,17 @@ def test_the_example_file_shows_references_that_can_be_written(tmp_path: Path) -
     filled = re.sub(r"<(\d+) hex>", lambda found: '"' + "0" * int(found[1]) + '"', plain)
     values = yaml.safe_load(filled)["attestation"]
     settings = load(tmp_path, **values)
-    policy = appraisal_policy(settings.attestation, code_measurement())
+    policy = appraisal_policy(settings.attestation, code_measurement)
     assert {one.tee for one in policy.references} == {"sgx", "tdx", "sev-snp"}
     assert settings.attestation.snp_minimum_tcb["Milan"].tcb == (0, 3, 0, 8, 115)
+
+
+def test_only_who_accepts_the_installed_code_measures_it() -> None:
+    def none() -> str:
+        raise SecureFlowError("code_unmeasurable", "no RECORD")
+
+    listed = AttestationSettings(measurements=("ab" * 32,))
+    assert appraisal_policy(listed, none).measurements == ("ab" * 32,)
+    assert appraisal_policy(AttestationSettings(), lambda: "cd" * 32).measurements == ("cd" * 32,)
+    with pytest.raises(SecureFlowError):
+        appraisal_policy(AttestationSettings(), none)

@@ -55,4 +55,7 @@ def test_the_examples_are_where_the_hint_says(tmp_path: Path) -> None:
     assert examples(tmp_path / "site-packages" / "secureflow" / "kit" / "installing.py") == carried
     project = tomllib.loads((examples().parent / "pyproject.toml").read_text())
     built = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert built["force-include"] == {"configs": "secureflow/configs"}
+    assert built["force-include"] == {
+        "configs": "secureflow/configs",
+        "requirements/core.txt": "secureflow/requirements/core.txt",
+    }

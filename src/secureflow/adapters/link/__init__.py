@@ -1,5 +1,7 @@
 """Both ends of the links: the courier (server and parties), blobs, and the enclave's uplink.
 
+The centre's end is imported from `server`: an enclave loads this package, and has no use for it.
+
 TLS 1.3 only. gRPC's Python API cannot set a minimal version. Its one knob names the suites of TLS
 1.2 and older; naming only pre-shared-key suites, for which no key exists, leaves TLS 1.3 alone
 (whose suites are fixed). `identity.Gate` checks the negotiated version once more at every RPC.
@@ -18,7 +20,6 @@ from secureflow.adapters.link.identity import PeerIdentity
 from secureflow.adapters.link.messages import Standing
 from secureflow.adapters.link.party import Link
 from secureflow.adapters.link.revival import Revival, Way, expired
-from secureflow.adapters.link.server import Callbacks, LinkServer
 from secureflow.adapters.link.tls import ENCLAVE_NAME, SERVER_NAME, Bounds
 from secureflow.adapters.link.uplink import Uplink, UplinkHandler, UplinkServer
 
@@ -26,12 +27,10 @@ __all__ = [
     "ENCLAVE_NAME",
     "SERVER_NAME",
     "Bounds",
-    "Callbacks",
     "Chunked",
     "CredentialFiles",
     "Credentials",
     "Link",
-    "LinkServer",
     "PeerIdentity",
     "Revival",
     "Source",

@@ -21,7 +21,7 @@ import grpc.aio
 from blake3 import blake3
 
 from secureflow.adapters.link.backoff import Backoff
-from secureflow.adapters.link.data import TAKEN
+from secureflow.adapters.link.messages import TAKEN
 from secureflow.adapters.link.refusals import answered
 from secureflow.adapters.link.tls import CHUNK, identity
 from secureflow.adapters.link.waits import waits_for_centre, waits_no_more

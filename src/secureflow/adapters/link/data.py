@@ -13,6 +13,7 @@ from typing import Any, Final
 import grpc
 
 from secureflow.adapters.link.identity import Context, Gate, PeerIdentity
+from secureflow.adapters.link.messages import TAKEN
 from secureflow.adapters.link.refusals import refuse
 from secureflow.adapters.link.tls import CHUNK, identity
 from secureflow.application.ports.artifacts import Artifact, Artifacts
@@ -25,8 +26,6 @@ MayWrite = Callable[[PeerIdentity, str, int], Awaitable[Artifacts | None]]
 """Where may the peer store the blob of this digest and so many bytes? None: nowhere."""
 
 MAX_MANIFEST: Final = 4096
-TAKEN: Final = ("manifest", "taken")
-"""Metadata that tell a sender to begin."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 

@@ -17,6 +17,8 @@ from secureflow.kit.spiffe import SpiffeId
 from secureflow.wire import Envelope
 
 MAX_UNPROVED: Final = 256
+TAKEN: Final = ("manifest", "taken")
+"""Metadata that tell the sender of a blob to begin."""
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 

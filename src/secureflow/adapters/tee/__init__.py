@@ -1,16 +1,8 @@
-"""Trusted execution environments: verifiers of their evidence, and a SIMULATED platform."""
+"""Trusted execution environments: a SIMULATED platform here, verifiers of evidence in `verifiers`.
 
-from secureflow.adapters.tee.dcap import DcapVerifier
-from secureflow.adapters.tee.measurement import code_measurement
+An enclave loads this package and is measured: what only agents need is imported where it stands.
+"""
+
 from secureflow.adapters.tee.simulated import SimulatedAttester, SimulatedPlatform
-from secureflow.adapters.tee.snp import SnpVerifier
-from secureflow.adapters.tee.verifiers import TeeVerifier
 
-__all__ = [
-    "DcapVerifier",
-    "SimulatedAttester",
-    "SimulatedPlatform",
-    "SnpVerifier",
-    "TeeVerifier",
-    "code_measurement",
-]
+__all__ = ["SimulatedAttester", "SimulatedPlatform"]

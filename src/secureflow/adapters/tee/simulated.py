@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from secureflow.adapters.tee import _pck, _quote
-from secureflow.adapters.tee.measurement import code_measurement
 from secureflow.engines.attestation import Evidence, report_data
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.measurement import code_measurement
 from secureflow.kit.pki import private_pem, write_private
 from secureflow.kit.private import read_private
 from secureflow.kit.whole import write_whole

@@ -21,7 +21,6 @@ from pathlib import Path
 
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, expired
 from secureflow.adapters.policy import CedarPolicies
-from secureflow.adapters.tee import code_measurement
 from secureflow.agent.edge.check import check_record, stored_fact
 from secureflow.agent.edge.control import call
 from secureflow.agent.edge.main import read_signing_key, verifier
@@ -40,6 +39,7 @@ from secureflow.kit.clock import MAX_SKEW, system_clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.joining import check_health
+from secureflow.kit.measurement import code_measurement
 from secureflow.kit.pki import RevocationList, check_leaf
 from secureflow.kit.plain import shown
 from secureflow.kit.private import read_private
@@ -361,7 +361,7 @@ def _log(way: Way) -> str:
 
 
 def _attestation(way: Way) -> str:
-    policy = appraisal_policy(way.known.attestation, code_measurement())
+    policy = appraisal_policy(way.known.attestation, code_measurement)
     verifier(way.known)
     references = (f"a reference of {one.tee}" for one in policy.references)
     listed = ", ".join((*policy.measurements, *references))
@@ -381,7 +381,7 @@ def _enclave(way: Way) -> str:
     told = way.answered().get("enclave") or {}
     if not told.get("connected"):
         return "none is connected: jobs with sealed updates must wait"
-    policy = appraisal_policy(way.known.attestation, code_measurement())
+    policy = appraisal_policy(way.known.attestation, code_measurement)
     simulated, code = told.get("tee") == "SIMULATED", str(told.get("measurement", ""))
     if simulated and not policy.allow_simulated:
         raise SecureFlowError(

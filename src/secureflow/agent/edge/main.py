@@ -12,7 +12,7 @@ from typing import Protocol
 from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
-from secureflow.adapters.tee import TeeVerifier, code_measurement
+from secureflow.adapters.tee.verifiers import TeeVerifier
 from secureflow.agent.compute.trainer import Trainer
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.edge.clockwatch import ClockWatch
@@ -41,6 +41,7 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.logging import announce_ready, get_logger, process_logging
+from secureflow.kit.measurement import code_measurement
 from secureflow.kit.memory import be_frugal
 from secureflow.kit.plain import shown
 from secureflow.kit.process import Hangup, run_until_told
@@ -207,7 +208,7 @@ def rules(settings: AgentSettings, kinds: SpecKinds = SPEC_KINDS) -> Rules:
     return Rules(
         CedarPolicies.load(settings.consent.policies, kinds),
         verifier(settings),
-        appraisal_policy(settings.attestation, code_measurement()),
+        appraisal_policy(settings.attestation, code_measurement),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 
 from secureflow.agent.compute.derivation import recipient_key
 from secureflow.agent.job.context import AgentContext
@@ -37,11 +38,17 @@ from secureflow.kit.logging import get_logger
 _log = get_logger(__name__)
 
 
-def appraisal_policy(settings: AttestationSettings, installed: str) -> AppraisalPolicy:
-    """Return the owner's policy; `installed` is the measurement of this very installation."""
+def appraisal_policy(
+    settings: AttestationSettings, installed: Callable[[], str]
+) -> AppraisalPolicy:
+    """Return the owner's policy; `installed` measures this very installation, where it is asked.
+
+    Raises:
+        SecureFlowError: `code_unmeasurable`.
+    """
     measured = settings.measurements
     return AppraisalPolicy(
-        measurements=(installed,) if measured == "installed" else tuple(measured),
+        measurements=(installed(),) if measured == "installed" else tuple(measured),
         tcb_statuses=settings.tcb_statuses,
         denied_advisories=settings.denied_advisories,
         allowed_platform=settings.allowed_platform,

@@ -17,6 +17,9 @@ TEXTS: Final[dict[str, str]] = {
         "校验飞地所存的全部内容；飞地可同时运行。"
     ),
     "Run the enclave until SIGTERM.": "运行飞地，直到收到 SIGTERM。",
+    "Show what an enclave of this installation runs, and its digest.": (
+        "显示本安装的飞地所运行的代码及其度量值。"
+    ),
     "The process's YAML file.": "该进程的 YAML 配置文件。",
     "Use the SIMULATED TEE, the only one that this version can attest: it protects "
     "nothing from the operator.": (

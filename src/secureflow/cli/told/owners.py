@@ -298,6 +298,21 @@ TEXTS: Final[dict[str, str]] = {
         "用于开发与演示：`secureflow enclave init --simulated`。要防范运营方，请用 protection "
         "secagg，它不需要飞地。"
     ),
+    "{}: {} is not the file that was installed.": "{0}：{1} 不是安装时的文件。",
+    "Reinstall the release from its locked requirements (requirements/core.txt).": (
+        "请按锁定的依赖（requirements/core.txt）重新安装本版本。"
+    ),
+    "The locked requirements are not installed.": "没有安装锁定的依赖清单。",
+    "{} both bring {}.": "{0} 都带有 {1}。",
+    "No installed distribution records the module {}.": "没有任何已安装的发行包登记了模块 {0}。",
+    "{}: RECORD has a checksum that is no SHA-256.": "{0}：RECORD 中有校验和不是 SHA-256。",
+    "The enclave does not load {}: it is not part of what was measured.": (
+        "飞地不加载 {0}：它不在度量范围之内。"
+    ),
+    "Start the enclave with `secureflow enclave start`. What it needs is imported at the top of "
+    "its modules, where it is measured.": (
+        "请用 `secureflow enclave start` 启动飞地。它所需的模块都在其模块开头导入，并在那里度量。"
+    ),
     "{} is not of the form host:port: {}.": "{0} 不是 host:port 形式：{1}。",
     "Write a DNS name, an IPv4 address or an [IPv6 address], a colon and a port.": (
         "请写 DNS 名、IPv4 地址或 [IPv6 地址]，加冒号和端口。"

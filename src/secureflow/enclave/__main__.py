@@ -1,0 +1,73 @@
+"""The enclave's entry point: `python -I -m secureflow.enclave --config enclave.yaml`.
+
+What is measured is what this module imports (`kit/measurement`). Python itself would run more
+before the first line of it: `.pth` files and `sitecustomize` of the environment, and bytecode from
+beside the sources. So the process is replaced by one in which it does not (`-I -S -B`, and a place
+for bytecode where there is none); that one measures, checks, guards its imports, and serves. What
+was loaded before is gone with the process that loaded it: `secureflow enclave start` does the same.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+NOWHERE: Final = f"{os.devnull}/bytecode"
+"""Bytecode is looked for here, where nothing can ever be."""
+CONFIG: Final = "enclave.yaml"
+
+
+def command(config: str) -> list[str]:
+    """Return the command of a process that loads nothing but sources that it measures."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    flags = ("-I", "-S", "-B", "-X", f"pycache_prefix={NOWHERE}")
+    return [sys.executable, *flags, str(Path(__file__).resolve()), paths, config]
+
+
+def become(config: str) -> None:
+    """Replace this process by the enclave."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, command(config))  # noqa: S606  a process of ours, no shell
+
+
+def alone() -> bool:
+    """Tell whether this process was started as `command` says."""
+    flags = sys.flags
+    alone = flags.isolated and flags.no_site and flags.dont_write_bytecode
+    return bool(alone) and sys.pycache_prefix == NOWHERE
+
+
+def config_of(arguments: Sequence[str]) -> str:
+    """Return the settings' path that was asked for; exit with 2 where the words are others."""
+    if not arguments:
+        return CONFIG
+    if len(arguments) != 2 or arguments[0] != "--config":
+        sys.stderr.write("python -I -m secureflow.enclave [--config FILE]\n")
+        sys.exit(2)
+    return arguments[1]
+
+
+if __name__ == "__main__":
+    if not alone():
+        become(config_of(sys.argv[1:]))
+    sys.path += [path for path in sys.argv[1].split(os.pathsep) if path not in sys.path]
+    from secureflow.domain.exits import exit_code
+    from secureflow.enclave.guard import install
+    from secureflow.kit.errors import SecureFlowError
+    from secureflow.kit.measurement import measure
+    from secureflow.kit.memory import loading
+
+    try:
+        with loading():
+            measured = measure()
+            measured.check()
+            install(measured)
+            from secureflow.enclave.main import run
+    except SecureFlowError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(exit_code(error.code))
+    sys.exit(run(Path(sys.argv[2]), measurement=measured.digest))

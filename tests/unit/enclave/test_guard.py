@@ -1,0 +1,202 @@
+"""The guard loads what was measured: no other module of ours, no bytecode, no changed file."""
+
+from __future__ import annotations
+
+import importlib.util
+import py_compile
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import secureflow
+from secureflow.enclave import __main__ as entry
+from secureflow.enclave.guard import Guard
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.measurement import measure
+from secureflow.kit.measurement.distributions import digest_of
+
+SOURCE = Path(secureflow.__file__).parent
+FILES = measure().files
+LATE = "secureflow.sdk"
+EVIL = "import sys; open({place!r}, 'a').write(f'{{__name__}} {{sys.flags.no_site}}\\n')\n"
+
+
+def refused(name: str, guard: Guard | None = None) -> str:
+    with pytest.raises(SecureFlowError) as caught:
+        (guard or Guard(FILES)).find_spec(name)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    "name", [LATE, "secureflow.enclave.enrol", "secureflow.cli", "secureflow.no_such"]
+)
+def test_another_module_of_ours_is_refused(name: str) -> None:
+    assert refused(name) == "module_not_measured"
+    assert Guard(FILES).find_spec("secureflow.enclave.main") is not None
+
+
+def test_a_module_of_others_that_was_not_measured_is_not_there(tmp_path: Path) -> None:
+    guard = Guard(FILES)
+    for name in ("numpy", "grpc", "json", "asyncio", "_ssl"):
+        assert guard.find_spec(name) is not None, name
+    for name in ("pytest", "httpx", "sklearn", "idlelib"):
+        assert guard.find_spec(name) is None, name
+        assert importlib.util.find_spec(name) is not None
+    (tmp_path / "planted.py").touch()
+    assert guard.find_spec("numpy.planted", [str(tmp_path)]) is None
+
+
+def package(tmp_path: Path) -> tuple[Path, Guard]:
+    """Return a package of ours with one module, and the guard of it."""
+    root = tmp_path / "secureflow"
+    root.mkdir()
+    for name in ("__init__.py", "one.py"):
+        (root / name).write_text("said = 'measured'\n")
+    return root, Guard({str(path): digest_of(path) for path in root.glob("*.py")}, root)
+
+
+def loaded(guard: Guard, name: str) -> ModuleType:
+    spec = guard.find_spec(name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_planted_pyc_does_not_run(tmp_path: Path) -> None:
+    root, guard = package(tmp_path)
+    plant(root / "one.py", "said = 'planted'\n")
+    python = importlib.util.spec_from_file_location("one", root / "one.py")
+    assert python is not None
+    assert python.loader is not None
+    module: Any = importlib.util.module_from_spec(python)
+    python.loader.exec_module(module)
+    assert module.said == "planted"  # Python itself runs it
+    assert loaded(guard, "secureflow.one").said == "measured"
+
+
+def test_a_source_that_was_changed_after_the_measurement_is_refused(tmp_path: Path) -> None:
+    root, guard = package(tmp_path)
+    spec = guard.find_spec("secureflow.one")
+    (root / "one.py").write_text("said = 'changed'\n")
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(SecureFlowError) as caught:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    assert caught.value.code == "code_changed"
+
+
+def test_a_native_module_that_was_changed_is_refused() -> None:
+    native = importlib.util.find_spec("numpy._core._multiarray_umath")
+    assert native is not None
+    assert native.origin is not None
+    home = [str(Path(native.origin).parent)]
+    assert Guard(FILES).find_spec("numpy._core._multiarray_umath", home) is not None
+    with pytest.raises(SecureFlowError) as caught:
+        Guard({native.origin: b"x" * 32}).find_spec("numpy._core._multiarray_umath", home)
+    assert caught.value.code == "code_changed"
+
+
+def test_a_file_in_the_place_of_a_measured_one_is_refused(tmp_path: Path) -> None:
+    root, guard = package(tmp_path)
+    (root / "one").mkdir()
+    (root / "one" / "__init__.py").write_text("said = 'planted'\n")
+    assert refused("secureflow.one", guard) == "module_not_measured"
+
+
+def test_a_process_that_has_loaded_more_gets_no_guard() -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        Guard(FILES).hold({"json": sys.modules["json"], "pytest": pytest})
+    assert caught.value.code == "module_not_measured"
+    assert "pytest" in caught.value.message
+
+
+# The process.
+
+
+def plant(source: Path, code: str) -> None:
+    """Put bytecode beside a source that Python takes without looking at the source."""
+    other = source.with_name("planted")
+    other.write_text(code)
+    place = importlib.util.cache_from_source(str(source))
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    py_compile.compile(str(other), place, invalidation_mode=mode, doraise=True)
+    other.unlink()
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an environment of its own with a copy of our code, and everybody else's."""
+    place = tmp_path_factory.mktemp("installed")
+    venv.create(place / "env", with_pip=False, symlinks=True)
+    copytree(SOURCE, place / "src" / "secureflow", ignore=ignore_patterns("__pycache__"))
+    copytree(SOURCE.parents[1] / "requirements", place / "requirements")
+    (site,) = (place / "env" / "lib").glob("python*/site-packages")
+    others = Path(sys.modules["pytest"].__file__ or "").parents[1]
+    (site / "ours.pth").write_text(f"{place / 'src'}\n{others}\n")
+    return place
+
+
+def started(installed: Path) -> subprocess.CompletedProcess[str]:
+    """Start the enclave with settings that are not there: the last thing that is loaded says so."""
+    words = ["-I", "-m", "secureflow.enclave", "--config", str(installed / "none.yaml")]
+    return subprocess.run(
+        [installed / "env" / "bin" / "python", *words],
+        capture_output=True, text=True, check=False, timeout=900,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_nothing_that_was_planted_runs_in_the_enclave(installed: Path) -> None:
+    """Python runs it in the process that starts; the enclave takes that process's place."""
+    said = installed / "said"
+    code = EVIL.format(place=str(said))
+    package = installed / "src" / "secureflow"
+    for name in ("__init__.py", "enclave/__init__.py", "enclave/main.py", "kit/errors.py"):
+        plant(package / name, code)
+    (site,) = (installed / "env" / "lib").glob("python*/site-packages")
+    (site / "planted.pth").write_text(code)
+    done = started(installed)
+    (site / "planted.pth").unlink()
+    assert (done.returncode, done.stderr.split(":")[0]) == (2, "invalid_settings"), done.stderr
+    lines = said.read_text().splitlines()
+    assert "secureflow 0" in lines  # it was planted well
+    assert not [line for line in lines if line.endswith(" 1")]
+
+
+@pytest.mark.slow
+def test_a_late_import_of_what_was_not_measured_ends_it_by_name(installed: Path) -> None:
+    settings = installed / "src" / "secureflow" / "enclave" / "settings.py"
+    before = settings.read_text()
+    late = f"classmethod(lambda cls, path: __import__({LATE!r}))"
+    settings.write_text(f"{before}\nEnclaveSettings.load = {late}\n")
+    done = started(installed)
+    settings.write_text(before)
+    assert done.returncode == 7, done.stderr
+    assert done.stderr.startswith("module_not_measured: "), done.stderr
+    assert LATE in done.stderr
+
+
+def test_the_command_loads_nothing_before_it_measures() -> None:
+    words = entry.command("enclave.yaml")
+    assert words[1:4] == ["-I", "-S", "-B"]
+    assert not Path(entry.NOWHERE).exists()
+    assert words[-1] == "enclave.yaml"
+    assert not entry.alone()  # this process
+
+
+@pytest.mark.parametrize("words", [["start"], ["--config"], ["--config", "a", "b"]])
+def test_other_words_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        entry.config_of(words)
+    assert ended.value.code == 2
+    assert "--config FILE" in capsys.readouterr().err
+    assert entry.config_of([]) == "enclave.yaml"
+    assert entry.config_of(["--config", "a"]) == "a"

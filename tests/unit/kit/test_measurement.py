@@ -1,0 +1,284 @@
+"""The measurement names what an enclave runs: every file of it counts, no other one does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import secureflow
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.measurement import closure as closures
+from secureflow.kit.measurement import code_measurement, distributions, manifest, measure
+from secureflow.kit.measurement.closure import closure, imports
+from secureflow.kit.measurement.distributions import Distribution, digest_of, reached
+from secureflow.kit.measurement.interpreter import Interpreter, interpreter
+
+SOURCE = Path(secureflow.__file__).parent
+SITE = Path(np.__file__).parents[1]
+FAR = {"application", "server", "agent", "sdk", "cli", "demo"}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the code beside a copy of its lock; nothing is below it."""
+    package = tmp_path / "src" / "secureflow"
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "requirements").mkdir()
+    shutil.copy(manifest.lock(SOURCE), tmp_path / "requirements" / "core.txt")
+    below = Interpreter((), {})
+    monkeypatch.setattr(manifest, "interpreter", lambda: below)
+    monkeypatch.setattr(manifest, "reached", lambda names, paths: [])
+    monkeypatch.setattr(closures, "imports", cache(imports))
+    return package
+
+
+def edited(path: Path) -> Iterator[None]:
+    """Edit a file, and put it back."""
+    before = path.read_bytes()
+    path.write_bytes(before + b"\n# edited\n")
+    yield
+    path.write_bytes(before)
+
+
+def measured_of(package: Path) -> set[Path]:
+    return {
+        package.parent / line.split(" ", 2)[2]
+        for line in measure(package).lines
+        if line.startswith("code ")
+    }
+
+
+def test_editing_any_measured_file_of_ours_changes_the_measurement(checkout: Path) -> None:
+    before, files = measure(checkout).digest, measured_of(checkout)
+    assert len(files) > 100
+    for path in sorted(files):
+        for _ in edited(path):
+            assert measure(checkout).digest != before, path
+    assert measure(checkout).digest == before
+
+
+def test_editing_any_other_file_of_ours_does_not(checkout: Path) -> None:
+    before, files = measure(checkout).digest, measured_of(checkout)
+    others = [path for path in checkout.rglob("*.py") if path not in files]
+    assert len(others) > 300
+    for path in others:
+        path.write_bytes(path.read_bytes() + b"\n# edited\n")
+    (checkout / "enclave" / "more.py").write_text("import secureflow.sdk\n")
+    (checkout / "enclave" / "__pycache__").mkdir()
+    (checkout / "enclave" / "__pycache__" / "main.cpython-311.pyc").write_bytes(b"planted")
+    assert measure(checkout).digest == before
+
+
+def test_the_lock_counts(checkout: Path) -> None:
+    before = measure(checkout).digest
+    for _ in edited(checkout.parents[1] / "requirements" / "core.txt"):
+        assert measure(checkout).digest != before
+
+
+def test_without_the_lock_nothing_is_measured(checkout: Path) -> None:
+    (checkout.parents[1] / "requirements" / "core.txt").unlink()
+    with pytest.raises(SecureFlowError) as caught:
+        measure(checkout)
+    assert caught.value.code == "code_unmeasurable"
+
+
+def test_a_package_that_would_be_loaded_in_a_modules_place_is_what_counts(checkout: Path) -> None:
+    before = measure(checkout).digest
+    (checkout / "kit" / "errors").mkdir()
+    (checkout / "kit" / "errors" / "__init__.py").write_text("class SecureFlowError: ...\n")
+    assert measure(checkout).digest != before
+
+
+def test_the_closure_reaches_nothing_of_the_centre_the_agents_or_their_tools() -> None:
+    """Packages on the way too, which the import contract does not see."""
+    names = closure(manifest.ENTRY, SOURCE).modules
+    assert not [name for name in names if name.split(".")[1:2] and name.split(".")[1] in FAR]
+    foreign = {one.split(".")[0] for one in closure(manifest.ENTRY, SOURCE).foreign}
+    assert not foreign & {"httpx", "sqlalchemy", "fastapi", "typer", "pyarrow", "sklearn"}
+
+
+def test_what_counts_is_what_loading_imports() -> None:
+    source = b"""
+from __future__ import annotations
+import a.b, c as d
+from . import near
+from ..up import name
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import types_only
+else:
+    import when_it_runs
+try:
+    import tried
+except ImportError:
+    import instead
+class Kept:
+    import in_class
+    def late(self):
+        import later
+async def late():
+    from later import still
+"""
+    found = imports(source, "secureflow.kit.here.this", package=False)
+    assert found - {"typing", "typing.TYPE_CHECKING", "__future__", "__future__.annotations"} == {
+        "a.b", "c", "secureflow.kit.here", "secureflow.kit.here.near", "secureflow.kit.up",
+        "secureflow.kit.up.name", "when_it_runs", "tried", "instead", "in_class",
+    }  # fmt: skip
+    assert "secureflow.kit.near" in imports(b"from . import near", "secureflow.kit", package=True)
+    assert closures.file_of("secureflow.kit.none", SOURCE) is None
+
+
+# What others wrote.
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """Return a folder with NumPy in it, each file a link that can be replaced by another one."""
+    place = tmp_path / "site"
+    (numpy,) = reached({"numpy"}, [str(SITE)])
+    (info,) = SITE.glob("numpy-*.dist-info")
+    names = {*numpy.rows, *(path.relative_to(SITE).as_posix() for path in info.rglob("*.*"))}
+    for name in {*names, f"{info.name}/RECORD"}:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        if (SITE / name).is_file() and not (place / name).exists():
+            (place / name).symlink_to(SITE / name)
+    return place
+
+
+def replaced(path: Path, more: bytes = b"\n# edited\n") -> None:
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content + more)
+
+
+def of(site: Path) -> Distribution:
+    (numpy,) = reached({"numpy.typing", "numpy.ndarray"}, [str(site)])
+    return numpy
+
+
+def test_an_edited_file_of_numpy_is_refused(site: Path) -> None:
+    of(site).check()
+    native = next(name for name in of(site).rows if "_multiarray_umath" in name and ".so" in name)
+    library = next(name for name in of(site).rows if name.startswith("numpy.libs/"))
+    for name in ("numpy/__init__.py", native, library):
+        replaced(site / name)
+        with pytest.raises(SecureFlowError) as caught:
+            of(site).check()
+        assert (caught.value.code, name in caught.value.message) == ("code_changed", True)
+        (site / name).unlink()
+        (site / name).symlink_to(SITE / name)
+    (site / "numpy" / "version.py").unlink()
+    with pytest.raises(SecureFlowError, match=r"numpy/version\.py"):
+        of(site).check()
+
+
+def test_every_file_of_numpy_that_is_loaded_is_held_against_its_checksum(site: Path) -> None:
+    rows, base = of(site).rows, of(site)
+    loaded = {
+        Path(file).relative_to(SITE).as_posix()
+        for name, module in list(sys.modules.items())
+        if name.split(".")[0] == "numpy" and (file := getattr(module, "__file__", None))
+    }
+    assert len(loaded) > 50
+    for name in loaded:
+        assert os.path.realpath(SITE / name) in of(SITE).files()
+        replaced(site / name)
+        with pytest.raises(SecureFlowError):
+            replace(base, rows={name: rows[name]}).check()
+
+
+def test_an_edited_record_changes_the_measurement(site: Path) -> None:
+    before, name = of(site).digest(), "numpy/__init__.py"
+    (record,) = site.glob("numpy-*.dist-info/RECORD")
+    replaced(site / name)
+    old, new = of(site).rows[name], digest_of(site / name)
+    encoded = {one: _row(one) for one in (old, new)}
+    text = record.read_text()
+    assert encoded[old] in text
+    record.unlink()
+    record.write_text(text.replace(encoded[old], encoded[new]))
+    of(site).check()  # nothing shows that it was edited but the measurement
+    assert of(site).digest() != before
+
+
+def test_what_installers_write_is_no_part_of_it(site: Path) -> None:
+    before = of(site)
+    (record,) = site.glob("numpy-*.dist-info/RECORD")
+    text = record.read_text() + (
+        f"{record.parent.name}/REQUESTED,{_row(hashlib.sha256().digest())},0\n"
+        f"{record.parent.name}/direct_url.json,{_row(hashlib.sha256().digest())},0\n"
+        f"../../../bin/tool,{_row(hashlib.sha256().digest())},0\n"
+        "numpy/__pycache__/version.cpython-311.pyc,,\n"
+    )
+    record.unlink()
+    record.write_text(text)
+    assert of(site) == before
+
+
+def test_what_cannot_be_measured_is_refused(site: Path) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        reached({"no_such_module"}, [str(site)])
+    assert caught.value.code == "code_unmeasurable"
+    other = site / "copycat-1.dist-info"
+    other.mkdir()
+    (other / "RECORD").write_text(f"numpy/__init__.py,{_row(b'x' * 32)},1\n")
+    with pytest.raises(SecureFlowError, match="both bring numpy"):
+        of(site)
+    (other / "RECORD").write_text("copycat.py,md5=abc,1\n")
+    (other / "METADATA").write_text("Name: copycat\nVersion: 1\n")
+    with pytest.raises(SecureFlowError, match="no SHA-256"):
+        reached({"copycat"}, [str(site)])
+
+
+def test_requirements_come_along_but_those_of_extras_and_of_others(tmp_path: Path) -> None:
+    for name, needs in {
+        "first": 'Requires-Dist: second>=1\nRequires-Dist: third; extra == "x"\n'
+        'Requires-Dist: absent; sys_platform == "win32"\n',
+        "second": "",
+        "third": "",
+    }.items():
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Name: {name}\nVersion: 1.0\n{needs}\nRequires-Dist: third")
+        (info / "RECORD").write_text(f"{name}.py,{_row(b'x' * 32)},1\n")
+    assert [one.name for one in reached({"first.thing"}, [str(tmp_path)])] == ["first", "second"]
+
+
+def _row(digest: bytes) -> str:
+    return f"sha256={distributions.base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+
+
+# What runs it.
+
+
+def test_the_interpreter_counts(tmp_path: Path) -> None:
+    (tmp_path / "json").mkdir()
+    (tmp_path / "test").mkdir()
+    (tmp_path / "json" / "decoder.py").write_text("x = 1\n")
+    before = interpreter(tmp_path)
+    (tmp_path / "test" / "more.py").write_text("x = 1\n")
+    (tmp_path / "json" / "notes.txt").write_text("no code\n")
+    assert interpreter(tmp_path) == before
+    (tmp_path / "json" / "decoder.py").write_text("x = 2\n")
+    assert interpreter(tmp_path).lines != before.lines
+    kinds = [line.split(" ", 2)[2] for line in before.lines]
+    assert kinds[0] == f"{sys.implementation.name} {'.'.join(map(str, sys.version_info[:3]))}"
+    assert before.lines[0].split()[1] == digest_of(Path(sys.executable)).hex()
+
+
+def test_the_measurement_is_the_sha256_of_what_is_shown() -> None:
+    shown = measure()
+    assert shown.digest == hashlib.sha256(shown.text.encode()).hexdigest() == code_measurement()
+    assert {line.split()[0] for line in shown.lines} == {
+        "code", "lock", "distribution", "interpreter",
+    }  # fmt: skip
+    assert not shown.check()  # type: ignore[func-returns-value]
