@@ -86,10 +86,10 @@ def raw_same_rows(connection: sqlite3.Connection, first: int, batch: list[Pendin
         connection.execute("COMMIT")
 
 
-async def rate(count: int, deed: Callable[[], Awaitable[Any]]) -> float:
-    """Return how many of `count` leaves a second the deed handled."""
+async def rate(count: int, call: Callable[[], Awaitable[Any]]) -> float:
+    """Return how many of `count` leaves a second the call handled."""
     start = time.perf_counter()
-    await deed()
+    await call()
     return count / (time.perf_counter() - start)
 
 

@@ -169,9 +169,9 @@ def nobody_stands_still(schedule: Schedule, seen: Observed, calm: Observed) -> I
 
 
 def nothing_twice(schedule: Schedule, seen: Observed, calm: Observed) -> Iterator[str]:
-    """Each deed is in the ledger once, each event was told once, each effect journalled once."""
-    deeds = Counter(map(deed, seen.entries))
-    yield from (f"in the ledger {n} times: {one}" for one, n in deeds.items() if n > 1)
+    """Each action is in the ledger once, each event was told once, each effect journalled once."""
+    actions = Counter(map(action, seen.entries))
+    yield from (f"in the ledger {n} times: {one}" for one, n in actions.items() if n > 1)
     told = Counter(
         (kind, str(data.get("round", data.get("state"))))
         for kind, data in seen.events
@@ -182,7 +182,7 @@ def nothing_twice(schedule: Schedule, seen: Observed, calm: Observed) -> Iterato
         yield f"journalled twice: {seen.journal}"
 
 
-def deed(entry: dict[str, Any]) -> tuple[Any, ...]:
+def action(entry: dict[str, Any]) -> tuple[Any, ...]:
     """Return what an entry says happened; an approval or end is one of its author's."""
     leaf, document = entry["leaf"]["leaf"], entry.get("document") or {}
     match leaf["kind"]:

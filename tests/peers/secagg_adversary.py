@@ -177,12 +177,12 @@ class Adversary:
             self.shares[round_, party, "b"][name] = of_seed
 
 
-def refused(deeds: Iterable[object]) -> list[str]:
+def refused(calls: Iterable[object]) -> list[str]:
     """The refusal codes of callables that are tried one after the other."""
     codes = []
-    for deed in deeds:
+    for call in calls:
         try:
-            deed()  # type: ignore[operator]
+            call()  # type: ignore[operator]
         except SecureFlowError as error:
             codes.append(error.code)
     return codes

@@ -194,8 +194,8 @@ def test_a_party_that_is_gone_leaves_an_answer_of_the_others(
         waiting = {"bank-b", "bank-c", "bank-d"}
         while waiting:  # the three that a policy answers for
             for party in list(waiting):
-                deeds = api.log(place.parties[party].config, job=job)
-                waiting -= {party} if any(d["deed"] == "job.approved" for d in deeds) else set()
+                actions = api.log(place.parties[party].config, job=job)
+                waiting -= {party} if any(d["action"] == "job.approved" for d in actions) else set()
         place.processes["bank-d"].kill()
         approve(place, job)
         ended = await_end(client, job)

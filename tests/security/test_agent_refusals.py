@@ -171,7 +171,7 @@ async def test_a_forbid_refuses_with_its_reason(tmp_path: Path) -> None:
     error = await refused(world, "consent", world.consent_body())
     assert error.code == "consent_refused"
     assert "no-sensitive: not even once" in error.message
-    assert world.store.deeds()[0]["deed"] == "job.refused"
+    assert world.store.actions()[0]["action"] == "job.refused"
 
 
 async def test_an_approval_dies(world: World) -> None:

@@ -259,13 +259,13 @@ async def test_a_decision_is_not_overwritten_by_what_comes_after(world: World) -
     assert (await refusal(asking)).code == "consent_refused"
 
 
-def logged(world: World, deed: str) -> dict[str, Any]:
-    return next(dict(one["facts"]) for one in world.store.deeds() if one["deed"] == deed)
+def logged(world: World, action: str) -> dict[str, Any]:
+    return next(dict(one["facts"]) for one in world.store.actions() if one["action"] == action)
 
 
 async def test_the_log_says_what_was_decided_and_by_what(tmp_path: Path) -> None:
     notes = '@id("scoring") @reason("as the board said")'
-    for verb, deed, by in (
+    for verb, action, by in (
         ("permit", "job.approved", "policy scoring: as the board said"),
         ("forbid", "job.refused", "policy"),
     ):
@@ -273,7 +273,7 @@ async def test_the_log_says_what_was_decided_and_by_what(tmp_path: Path) -> None
         world = World(tmp_path / verb, policy=text)
         with suppress(SecureFlowError):
             await world.ask("consent", world.consent_body())
-        assert logged(world, deed)["by"] == by
+        assert logged(world, action)["by"] == by
         world.store.close()
     world = World(tmp_path / "person", policy="")
     asking = asyncio.create_task(world.ask("consent", world.consent_body()))

@@ -40,11 +40,11 @@ async def mallory(stage: Stage) -> Any:
 
 
 def meanwhile(
-    monkeypatch: pytest.MonkeyPatch, method: str, deed: Callable[[], Awaitable[Any]]
+    monkeypatch: pytest.MonkeyPatch, method: str, act: Callable[[], Awaitable[Any]]
 ) -> None:
     """While a password is hashed or checked, something else happens, once."""
     original = getattr(Passwords, method)
-    left = [deed]
+    left = [act]
 
     async def slow(self: Passwords, *arguments: Any) -> Any:
         result = await original(self, *arguments)

@@ -82,8 +82,8 @@ async def test_policies_decide_anew_and_the_signature_is_fresh(world: World) -> 
     assert secret is not None
     assert renewed is not None
     assert (renewed.secret, renewed.expires) == (secret.secret, EXPIRES + DAY)
-    deed = world.store.deeds()[0]
-    assert (deed["deed"], deed["facts"]["expires"]) == ("job.renewed", EXPIRES + DAY)
+    action = world.store.actions()[0]
+    assert (action["action"], action["facts"]["expires"]) == ("job.renewed", EXPIRES + DAY)
     # The same question again is the same answer: nobody signs twice.
     assert (await world.ask("consent", world.consent_body(expires=EXPIRES + DAY)))[
         "approval"

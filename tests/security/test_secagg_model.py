@@ -44,9 +44,9 @@ class MaliciousServer(RuleBasedStateMachine):
         out = data.draw(st.just(set()) | st.just(set()) | one | one | any_)
         return [n for n in names if n not in out]
 
-    def _try(self, deed: object, *args: object) -> None:
+    def _try(self, call: object, *args: object) -> None:
         try:
-            deed(*args)  # type: ignore[operator]
+            call(*args)  # type: ignore[operator]
         except SecureFlowError:
             return
 

@@ -27,10 +27,10 @@ BANKS = ("bank-a", "bank-b", "bank-c")
 PATIENCE = 60.0
 
 
-def until(deed: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """Return what a deed returns once it is true."""
+def until(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """Return what the condition returns once it is true."""
     deadline = time.monotonic() + patience
-    while not (found := deed()):
+    while not (found := condition()):
         assert time.monotonic() < deadline, "it did not come"
         time.sleep(0.1)
     return found

@@ -196,13 +196,13 @@ def check_story(platform: Platform, job: Job, parties: Sequence[str] = (), model
     verdict = verify_ledger(platform, bundle)
     assert verdict["verified"], verdict
     parties = parties or tuple(platform.parties)
-    deeds = Counter(map(_deed, own_entries(bundle, job.id)))
-    assert all(count == 1 for count in deeds.values()), deeds
-    rounds = {deed[2:] for deed in deeds if deed[0] == "round.closed"}
-    updates = {deed for deed in deeds if deed[0] == "update"}
+    actions = Counter(map(_action, own_entries(bundle, job.id)))
+    assert all(count == 1 for count in actions.values()), actions
+    rounds = {action[2:] for action in actions if action[0] == "round.closed"}
+    updates = {action for action in actions if action[0] == "update"}
     assert updates == {("update", party, *step) for party in parties for step in rounds}
-    assert len([deed for deed in deeds if deed[0] == "approval"]) == len(parties)
-    assert [deed[0] for deed in deeds].count("job.finished") == 1
+    assert len([action for action in actions if action[0] == "approval"]) == len(parties)
+    assert [action[0] for action in actions].count("job.finished") == 1
     assert len(versions) == models, versions
     assert all(count == 1 for count in told.values()), told
 
@@ -218,7 +218,7 @@ def own_entries(bundle: JSON, job: str) -> list[JSON]:
     return [entry for entry in bundle["entries"] if entry["leaf"]["leaf"]["job"] == job]
 
 
-def _deed(entry: JSON) -> tuple[Any, ...]:
+def _action(entry: JSON) -> tuple[Any, ...]:
     """Return what an entry says happened; one that stands for itself has its own hash."""
     leaf, document = entry["leaf"]["leaf"], entry.get("document") or {}
     match leaf["kind"]:

@@ -95,7 +95,7 @@ def reload(config: Path, *, preview: bool = False, agreed: Sequence[JSON] = ()) 
 
 
 def log(config: Path, *, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
-    """Return the agent's own log of deeds, newest first."""
+    """Return the agent's own log of what it did, newest first."""
     return list(control(config, "log", job=job, limit=limit))
 
 

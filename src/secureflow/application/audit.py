@@ -27,7 +27,7 @@ from secureflow.kit.errors import SecureFlowError
 Recosign = Callable[[str, Sequence[str]], Awaitable[None]]
 """Asks a job's parties for a cosignature over the newest head."""
 PUBLIC_KINDS: Final = ("charter.", "organisation.", "log.")
-"""Deeds that concern every member."""
+"""Actions that concern every member."""
 
 
 class Audit:

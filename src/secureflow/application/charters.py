@@ -12,7 +12,6 @@ from typing import Any
 
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.continuing import Continuing, remember
-from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.listing import every
 from secureflow.application.membership import (
     CANDIDATE,
@@ -27,6 +26,7 @@ from secureflow.application.membership import (
 )
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import Begin, UnitOfWork
+from secureflow.application.transactions import Transaction, Transactions
 from secureflow.domain.charter import (
     Charter,
     Member,
@@ -42,7 +42,7 @@ class Charters:
 
     Args:
         begin: starts units of work.
-        deeds: opens recorded transactions.
+        transactions: opens recorded transactions.
         trust_domain: of the link CA.
         ledger: the log.
         continuing: lets a log that was set back go on.
@@ -51,13 +51,13 @@ class Charters:
     def __init__(
         self,
         begin: Begin,
-        deeds: Deeds,
+        transactions: Transactions,
         trust_domain: str,
         ledger: Ledger,
         continuing: Continuing,
     ) -> None:
         self._begin = begin
-        self._deeds = deeds
+        self._transactions = transactions
         self._trust_domain = trust_domain
         self._ledger = ledger
         self._continuing = continuing
@@ -101,8 +101,8 @@ class Charters:
             SecureFlowError: `forbidden`, `not_enrolled`, `malformed_charter`.
         """
         require(principal, "charter.propose")
-        async with self._deeds() as deed:
-            enrolled = await _enrolled(deed.work)
+        async with self._transactions() as transaction:
+            enrolled = await _enrolled(transaction.work)
             chosen = sorted(enrolled) if members is None else sorted(set(members))
             absent = [one for one in chosen if one not in enrolled]
             if absent or not chosen:
@@ -112,11 +112,13 @@ class Charters:
                     "Each member enrols its agent first: secureflow agent enroll.",
                     {"missing": absent},
                 )
-            draft = SignedCharter(await self._next(deed.work, [enrolled[one] for one in chosen]))
-            await deed.work.set_setting(CANDIDATE, draft.json())
+            draft = SignedCharter(
+                await self._next(transaction.work, [enrolled[one] for one in chosen])
+            )
+            await transaction.work.set_setting(CANDIDATE, draft.json())
             document = {"digest": draft.charter.digest, "members": chosen, "by": principal.user}
-            deed.record("charter.proposed", {**document, "version": draft.charter.version})
-            return deed.answer(await described(draft))
+            transaction.record("charter.proposed", {**document, "version": draft.charter.version})
+            return transaction.answer(await described(draft))
 
     async def go_on(self, principal: Principal) -> dict[str, Any]:
         """Draft the charter that continues a log that was set back.
@@ -147,22 +149,24 @@ class Charters:
         continued = await self._continuing.add_signature(organisation, digest, signature)
         if continued is not None:
             return await described(continued)
-        async with self._deeds() as deed:
-            draft = await stored(deed.work, CANDIDATE)
-            pinned = await stored(deed.work, CURRENT)
+        async with self._transactions() as transaction:
+            draft = await stored(transaction.work, CANDIDATE)
+            pinned = await stored(transaction.work, CURRENT)
             if pinned is not None and pinned.charter.digest == digest:
                 signed = with_signature(pinned, pinned.charter.keys, organisation, signature)
-                deed.record("charter.signed", {"digest": digest, "organisation": organisation})
-                await deed.work.set_setting(CURRENT, signed.json())
-                await remember(deed.work, signed)
-                return deed.answer(await described(signed))
+                transaction.record(
+                    "charter.signed", {"digest": digest, "organisation": organisation}
+                )
+                await transaction.work.set_setting(CURRENT, signed.json())
+                await remember(transaction.work, signed)
+                return transaction.answer(await described(signed))
             if draft is None:
                 raise missing("charter", "candidate")
             check_candidate(draft, organisation, digest)
             keys = {**(pinned.charter.keys if pinned else {}), **draft.charter.keys}
             signed = with_signature(draft, keys, organisation, signature)
-            await _keep(deed, signed, pinned, organisation)
-            return deed.answer(await described(signed))
+            await _keep(transaction, signed, pinned, organisation)
+            return transaction.answer(await described(signed))
 
     async def take_over(self, organisation: str, signed: SignedCharter) -> None:
         """Adopt a version that its members signed and that this database has forgotten.
@@ -180,22 +184,22 @@ class Charters:
             SecureFlowError: `charter_mismatch` for one that does not follow, names another log, or
                 continues this one; `charter_not_signed`.
         """
-        async with self._deeds(held=True) as deed:
-            await deed.work.lock(CHARTER_LOCK)
-            pinned = await stored(deed.work, CURRENT)
+        async with self._transactions(held=True) as transaction:
+            await transaction.work.lock(CHARTER_LOCK)
+            pinned = await stored(transaction.work, CURRENT)
             if pinned is not None and pinned.charter == signed.charter:
                 return
             self._check_log(signed.charter)
             if pinned is None:
-                _check_enrolled(signed.charter, await _enrolled(deed.work))
+                _check_enrolled(signed.charter, await _enrolled(transaction.work))
             # Every signature is verified: in a thread, so that nobody else waits.
             await asyncio.to_thread(_accept, pinned, signed)
-            await deed.work.set_setting(CURRENT, signed.json())
-            await deed.work.set_setting(CANDIDATE, None)
-            await remember(deed.work, signed)
+            await transaction.work.set_setting(CURRENT, signed.json())
+            await transaction.work.set_setting(CANDIDATE, None)
+            await remember(transaction.work, signed)
             facts = {"digest": signed.charter.digest, "version": signed.charter.version}
             by = {"signed": sorted(signed.signatures), "handed_by": organisation}
-            deed.record("charter.adopted", {**facts, **by})
+            transaction.record("charter.adopted", {**facts, **by})
 
     def _check_log(self, charter: Charter) -> None:
         """Refuse a charter of another log; one that continues this log needs its entries too."""
@@ -224,19 +228,19 @@ class Charters:
 
 
 async def _keep(
-    deed: Deed, signed: SignedCharter, pinned: SignedCharter | None, organisation: str
+    transaction: Transaction, signed: SignedCharter, pinned: SignedCharter | None, organisation: str
 ) -> None:
     digest = signed.charter.digest
-    deed.record("charter.signed", {"digest": digest, "organisation": organisation})
+    transaction.record("charter.signed", {"digest": digest, "organisation": organisation})
     # A change has every signature verified: in a thread, so that nobody else waits.
     if not await asyncio.to_thread(suffices, signed, pinned):
-        await deed.work.set_setting(CANDIDATE, signed.json())
+        await transaction.work.set_setting(CANDIDATE, signed.json())
         return
-    await deed.work.set_setting(CURRENT, signed.json())
-    await deed.work.set_setting(CANDIDATE, None)
-    await remember(deed.work, signed)
+    await transaction.work.set_setting(CURRENT, signed.json())
+    await transaction.work.set_setting(CANDIDATE, None)
+    await remember(transaction.work, signed)
     document = {"digest": digest, "version": signed.charter.version}
-    deed.record("charter.adopted", {**document, "signed": sorted(signed.signatures)})
+    transaction.record("charter.adopted", {**document, "signed": sorted(signed.signatures)})
 
 
 def _accept(pinned: SignedCharter | None, signed: SignedCharter) -> None:

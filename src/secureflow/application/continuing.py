@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from secureflow.application.access import Principal, require
-from secureflow.application.deeds import keep_answer
 from secureflow.application.jobs.jobs import Driver
 from secureflow.application.listing import every
 from secureflow.application.membership import (
@@ -35,6 +34,7 @@ from secureflow.application.running.driving import done_afresh
 from secureflow.application.running.recording import server_leaf
 from secureflow.application.running.windups import SET_BACK
 from secureflow.application.throttle import Throttle, too_fast
+from secureflow.application.transactions import keep_answer
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.continuation import Continuation
 from secureflow.domain.jobs import Job, JobState

@@ -22,10 +22,10 @@ from secureflow.application.access import (
     seen_projects,
     sees_work_of,
 )
-from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.listing import every, walked, whole
 from secureflow.application.ports.storage import Begin, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
+from secureflow.application.transactions import Transaction, Transactions
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.ids import new_id
 from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
@@ -70,9 +70,11 @@ class Published:
 class Datasets:
     """Use cases around dataset descriptions and grants."""
 
-    def __init__(self, begin: Begin, deeds: Deeds, clock: Clock, quotas: Quotas) -> None:
+    def __init__(
+        self, begin: Begin, transactions: Transactions, clock: Clock, quotas: Quotas
+    ) -> None:
         self._begin = begin
-        self._deeds = deeds
+        self._transactions = transactions
         self._clock = clock
         self._quotas = quotas
 
@@ -86,9 +88,9 @@ class Datasets:
             SecureFlowError: `invalid_dataset` naming the field; `quota_exceeded`.
         """
         said = parse(Description, dict(body), "dataset")
-        async with self._deeds() as deed:
-            await deed.work.lock(f"datasets/{organisation}")  # one that comes twice is one
-            old = await _named(deed.work, organisation, said.name)
+        async with self._transactions() as transaction:
+            await transaction.work.lock(f"datasets/{organisation}")  # one that comes twice is one
+            old = await _named(transaction.work, organisation, said.name)
             dataset = Dataset(
                 id=old.id if old else new_id("dst"),
                 organisation=organisation,
@@ -101,14 +103,18 @@ class Datasets:
                 privacy=said.privacy,
             )
             if dataset == old:
-                return await self._reduce_grants(deed, dataset, frozenset())
+                return await self._reduce_grants(transaction, dataset, frozenset())
             if old is None or old.removed is not None:
-                await self._quotas.another_dataset(deed.work, organisation)
-            await (deed.work.datasets.save(dataset) if old else deed.work.datasets.add(dataset))
+                await self._quotas.another_dataset(transaction.work, organisation)
+            await (
+                transaction.work.datasets.save(dataset)
+                if old
+                else transaction.work.datasets.add(dataset)
+            )
             lost = old.widened(dataset) if old else frozenset[str]()
-            published = await self._reduce_grants(deed, dataset, lost)
+            published = await self._reduce_grants(transaction, dataset, lost)
             document = {"dataset": dataset.id, "name": said.name, "commitment": said.commitment}
-            deed.record("dataset.published", {**document, "organisation": organisation})
+            transaction.record("dataset.published", {**document, "organisation": organisation})
         return published
 
     async def unpublish(self, organisation: str, name: str) -> None:
@@ -116,10 +122,10 @@ class Datasets:
 
         An agent whose answer was lost asks again.
         """
-        async with self._deeds() as deed:
-            dataset = await _known(deed.work, organisation, name)
+        async with self._transactions() as transaction:
+            dataset = await _known(transaction.work, organisation, name)
             if dataset.removed is None:
-                await self._remove(deed, dataset, by="agent")
+                await self._remove(transaction, dataset, by="agent")
 
     async def uses(self, organisation: str, name: str) -> dict[str, int]:
         """Return how many `grants` a withdrawal would end, and of how many `projects`."""
@@ -156,12 +162,12 @@ class Datasets:
     async def remove(self, principal: Principal, key: str) -> None:
         """Take a description of the own organisation back; its grants end."""
         require(principal, "dataset.remove")
-        async with self._deeds() as deed:
-            dataset = await deed.work.datasets.find(key)
+        async with self._transactions() as transaction:
+            dataset = await transaction.work.datasets.find(key)
             if dataset is None or not principal.acts_for(dataset.organisation) or dataset.removed:
                 raise missing("dataset", key)
-            await self._remove(deed, dataset, by=principal.user)
-            deed.answer(None)
+            await self._remove(transaction, dataset, by=principal.user)
+            transaction.answer(None)
 
     async def grant(
         self,
@@ -181,11 +187,11 @@ class Datasets:
         """
         require(principal, "grant.create")
         now = self._clock()
-        async with self._deeds() as deed:
-            dataset = await deed.work.datasets.find(key)
+        async with self._transactions() as transaction:
+            dataset = await transaction.work.datasets.find(key)
             if dataset is None or not principal.acts_for(dataset.organisation) or dataset.removed:
                 raise missing("dataset", key)
-            await active_project(deed.work, principal, project)
+            await active_project(transaction.work, principal, project)
             _check_grant(dataset, columns, expires, now)
             grant = Grant(
                 id=new_id("grt"),
@@ -198,10 +204,10 @@ class Datasets:
                 created=now,
                 expires=expires,
             )
-            await self._quotas.another_grant(deed.work, dataset.organisation, now)
-            await deed.work.grants.add(grant)
-            deed.record("grant.created", _grant_document(grant, principal.user))
-            deed.answer(grant)
+            await self._quotas.another_grant(transaction.work, dataset.organisation, now)
+            await transaction.work.grants.add(grant)
+            transaction.record("grant.created", _grant_document(grant, principal.user))
+            transaction.answer(grant)
         return grant
 
     async def grants(
@@ -221,15 +227,15 @@ class Datasets:
         That does not wait for a log that is held: a restored centre has forgotten it.
         """
         require(principal, "grant.revoke")
-        async with self._deeds(held=True) as deed:
-            grant = await deed.work.grants.find(key)
+        async with self._transactions(held=True) as transaction:
+            grant = await transaction.work.grants.find(key)
             if grant is None or not principal.acts_for(grant.organisation):
                 raise missing("grant", key)
             if grant.revoked is None:
                 grant = replace(grant, revoked=self._clock())
-                await deed.work.grants.save(grant)
-                deed.record("grant.revoked", _grant_document(grant, principal.user))
-            deed.answer(None)
+                await transaction.work.grants.save(grant)
+                transaction.record("grant.revoked", _grant_document(grant, principal.user))
+            transaction.answer(None)
         return grant
 
     async def _visible(self, work: UnitOfWork, principal: Principal, key: str) -> Dataset:
@@ -256,10 +262,12 @@ class Datasets:
         now = self._clock()
         return await every(work.grants, dataset=dataset.id, state="granted", unexpired=now)
 
-    async def _reduce_grants(self, deed: Deed, dataset: Dataset, lost: frozenset[str]) -> Published:
+    async def _reduce_grants(
+        self, transaction: Transaction, dataset: Dataset, lost: frozenset[str]
+    ) -> Published:
         """Take columns out of the grants in force; one that has none left is revoked."""
         reduced = ended = 0
-        grants = await self._in_force(deed.work, dataset)
+        grants = await self._in_force(transaction.work, dataset)
         for grant in grants:
             left = tuple(column for column in grant.columns if column not in lost)
             if left == grant.columns:
@@ -267,18 +275,18 @@ class Datasets:
             reduced, ended = reduced + bool(left), ended + (not left)
             revoked = None if left else self._clock()
             later = replace(grant, columns=left or grant.columns, revoked=revoked)
-            await deed.work.grants.save(later)
+            await transaction.work.grants.save(later)
             kind = "grant.reduced" if left else "grant.revoked"
-            deed.record(kind, _grant_document(later, "agent"))
+            transaction.record(kind, _grant_document(later, "agent"))
         return Published(dataset, len(grants) - reduced - ended, reduced, ended)
 
-    async def _remove(self, deed: Deed, dataset: Dataset, *, by: str) -> None:
+    async def _remove(self, transaction: Transaction, dataset: Dataset, *, by: str) -> None:
         now = self._clock()
-        await deed.work.datasets.save(replace(dataset, removed=now))
-        for grant in await every(deed.work.grants, dataset=dataset.id, state="granted"):
-            await deed.work.grants.save(replace(grant, revoked=now))
+        await transaction.work.datasets.save(replace(dataset, removed=now))
+        for grant in await every(transaction.work.grants, dataset=dataset.id, state="granted"):
+            await transaction.work.grants.save(replace(grant, revoked=now))
         document = {"dataset": dataset.id, "organisation": dataset.organisation, "by": by}
-        deed.record("dataset.removed", document)
+        transaction.record("dataset.removed", document)
 
 
 async def _named(work: UnitOfWork, organisation: str, name: str) -> Dataset | None:

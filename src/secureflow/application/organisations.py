@@ -14,7 +14,6 @@ from typing import Final
 
 from secureflow.application import shutouts
 from secureflow.application.access import Principal, missing, require
-from secureflow.application.deeds import Deed, Deeds
 from secureflow.application.issuing import Issuing, issued, lapsed
 from secureflow.application.jobs.whereabouts import Whereabouts
 from secureflow.application.listing import every, first, walked, whole
@@ -23,6 +22,7 @@ from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import Begin, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.application.repeats import conflict, request_of
+from secureflow.application.transactions import Transaction, Transactions
 from secureflow.domain.charter import RESERVED
 from secureflow.domain.ids import new_id
 from secureflow.domain.organisations import Agent, AgentKind, Enrolment, Organisation, shut_out
@@ -82,7 +82,7 @@ class Organisations:
     def __init__(
         self,
         begin: Begin,
-        deeds: Deeds,
+        transactions: Transactions,
         issuing: Issuing,
         centre: Centre,
         clock: Clock,
@@ -91,7 +91,7 @@ class Organisations:
         tell_disabled: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
         self._begin = begin
-        self._deeds = deeds
+        self._transactions = transactions
         self._issuing = issuing
         self._authority = issuing.authority
         self._centre = centre
@@ -119,11 +119,11 @@ class Organisations:
                 f"Use lowercase letters, digits and hyphens, not {' or '.join(sorted(RESERVED))}.",
             )
         organisation = Organisation(slug, name, self._clock())
-        async with self._deeds() as deed:
-            await deed.work.organisations.add(organisation)
+        async with self._transactions() as transaction:
+            await transaction.work.organisations.add(organisation)
             document = {"organisation": slug, "name": name, "by": principal.user}
-            deed.record("organisation.created", document)
-            deed.answer(organisation)
+            transaction.record("organisation.created", document)
+            transaction.answer(organisation)
         return organisation
 
     async def get(self, principal: Principal, slug: str) -> Organisation:
@@ -150,19 +150,23 @@ class Organisations:
             SecureFlowError: `forbidden`, `not_found`.
         """
         require(principal, "organisation.disable")
-        async with self._deeds(held=disabled) as deed:
-            await deed.work.lock("organisations")  # what is told below is all that are disabled
-            organisation = await deed.work.organisations.find(slug)
+        async with self._transactions(held=disabled) as transaction:
+            await transaction.work.lock(
+                "organisations"
+            )  # what is told below is all that are disabled
+            organisation = await transaction.work.organisations.find(slug)
             if organisation is None:
                 raise missing("organisation", slug)
             if organisation.disabled != disabled:
-                await shutouts.mark(deed.work)
+                await shutouts.mark(transaction.work)
                 organisation = replace(organisation, disabled=disabled)
-                await deed.work.organisations.save(organisation)
+                await transaction.work.organisations.save(organisation)
                 kind = "organisation.disabled" if disabled else "organisation.enabled"
-                deed.record(kind, {"organisation": slug, "by": principal.user})
-            deed.then(partial(self._tell_disabled, await shutouts.disabled(deed.work)))
-            return deed.answer(organisation)
+                transaction.record(kind, {"organisation": slug, "by": principal.user})
+            transaction.then(
+                partial(self._tell_disabled, await shutouts.disabled(transaction.work))
+            )
+            return transaction.answer(organisation)
 
     async def invite(
         self, principal: Principal, kind: AgentKind, organisation: str, key: str = ""
@@ -198,13 +202,13 @@ class Organisations:
             *(token.id, kind, organisation, token.secret_digest, now, now + ENROLMENT_SECONDS),
             request=request,
         )
-        async with self._deeds() as deed:
+        async with self._transactions() as transaction:
             if request:
-                await _end_lost(deed, request, by, now)
-            await self._quotas.another_enrolment(deed.work, organisation, now)
-            await deed.work.enrolments.add(enrolment)
+                await _end_lost(transaction, request, by, now)
+            await self._quotas.another_enrolment(transaction.work, organisation, now)
+            await transaction.work.enrolments.add(enrolment)
             document = {"enrolment": token.id, "kind": kind, "organisation": organisation, "by": by}
-            deed.record("enrolment.created", document)
+            transaction.record("enrolment.created", document)
         return enrolment, token.encode()
 
     async def invitations(self, principal: Principal, *, cursor: str = "", limit: int = 50) -> Page:
@@ -224,8 +228,8 @@ class Organisations:
         token = EnrolmentToken.parse(text)
         _check_proof(token, csr, key, signature)
         identity = self._identity(token, name)
-        async with self._deeds() as deed:
-            enrolment = await self._redeem(deed, token)
+        async with self._transactions() as transaction:
+            enrolment = await self._redeem(transaction, token)
             certificate = self._issuing.issue(csr, identity)
             agent = Agent(
                 id=str(identity),
@@ -236,9 +240,9 @@ class Organisations:
                 created=self._clock(),
                 serial=serial(parse_certificate(certificate)),
             )
-            await _admit(deed.work, agent, self._quotas)
+            await _admit(transaction.work, agent, self._quotas)
             document = {"enrolment": token.id, "agent": agent.id, "key": agent.key}
-            deed.record("enrolment.used", {**document, "organisation": agent.organisation})
+            transaction.record("enrolment.used", {**document, "organisation": agent.organisation})
         log = {"origin": self._centre.log.origin, "key": self._centre.log.public}
         trust_domain = self._authority.trust_domain
         return Enrolled(certificate, self.ca, agent.id, trust_domain, self._centre.link, log)
@@ -280,18 +284,18 @@ class Organisations:
         That does not wait for a log that is held: a restored centre has forgotten it.
         """
         require(principal, "agent.revoke")
-        async with self._deeds(held=True) as deed:
-            agent = await deed.work.agents.find(spiffe)
+        async with self._transactions(held=True) as transaction:
+            agent = await transaction.work.agents.find(spiffe)
             if agent is None or not (principal.operator or principal.acts_for(agent.organisation)):
                 raise missing("agent", spiffe)
             if agent.revoked is None:
-                await shutouts.mark(deed.work)
+                await shutouts.mark(transaction.work)
                 agent = replace(agent, revoked=self._clock())
-                await deed.work.agents.save(agent)
+                await transaction.work.agents.save(agent)
                 document = {"agent": agent.id, "organisation": agent.organisation}
-                deed.record("agent.revoked", {**document, "by": principal.user})
-            deed.then(partial(self._expel, agent))
-            return deed.answer(agent)
+                transaction.record("agent.revoked", {**document, "by": principal.user})
+            transaction.then(partial(self._expel, agent))
+            return transaction.answer(agent)
 
     async def admitted(self, spiffe: str) -> Agent:
         """Return the enrolled agent of a link; asked at the start of every RPC.
@@ -356,8 +360,8 @@ class Organisations:
     def _identity(self, token: EnrolmentToken, name: str) -> SpiffeId:
         return SpiffeId(self._authority.trust_domain, token.kind, token.organisation, name)
 
-    async def _redeem(self, deed: Deed, token: EnrolmentToken) -> Enrolment:
-        enrolment = await deed.work.enrolments.find(token.id)
+    async def _redeem(self, transaction: Transaction, token: EnrolmentToken) -> Enrolment:
+        enrolment = await transaction.work.enrolments.find(token.id)
         now = self._clock()
         if (
             enrolment is None
@@ -374,7 +378,7 @@ class Organisations:
                 "needs to be revoked.",
             )
         used = replace(enrolment, used=now)
-        await deed.work.enrolments.save(used)
+        await transaction.work.enrolments.save(used)
         return used
 
 
@@ -402,15 +406,15 @@ async def speaking(work: UnitOfWork, agent: Agent) -> Agent:
     return agent
 
 
-async def _end_lost(deed: Deed, request: str, by: str, now: int) -> None:
+async def _end_lost(transaction: Transaction, request: str, by: str, now: int) -> None:
     """End the token that was made by the same request before: nobody heard its text."""
-    await deed.work.lock(f"requests/{request}")
-    for lost in await every(deed.work.enrolments, unexpired=now):
+    await transaction.work.lock(f"requests/{request}")
+    for lost in await every(transaction.work.enrolments, unexpired=now):
         if lost.request == request:
             if lost.used is not None:
                 raise conflict()
-            await deed.work.enrolments.remove(lost.id)
-            deed.record("enrolment.ended", {"enrolment": lost.id, "by": by})
+            await transaction.work.enrolments.remove(lost.id)
+            transaction.record("enrolment.ended", {"enrolment": lost.id, "by": by})
 
 
 async def _found(work: UnitOfWork, spiffe: str) -> Agent:

@@ -12,10 +12,10 @@ from secureflow.application.access import (
     require,
     visible_project,
 )
-from secureflow.application.deeds import Deeds
 from secureflow.application.listing import every
 from secureflow.application.ports.storage import Begin, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
+from secureflow.application.transactions import Transactions
 from secureflow.domain.ids import new_id
 from secureflow.domain.projects import Membership, MemberState, Project
 from secureflow.kit.clock import Clock
@@ -25,9 +25,11 @@ from secureflow.kit.errors import SecureFlowError
 class Projects:
     """Use cases around projects and their members."""
 
-    def __init__(self, begin: Begin, deeds: Deeds, clock: Clock, quotas: Quotas) -> None:
+    def __init__(
+        self, begin: Begin, transactions: Transactions, clock: Clock, quotas: Quotas
+    ) -> None:
         self._begin = begin
-        self._deeds = deeds
+        self._transactions = transactions
         self._clock = clock
         self._quotas = quotas
 
@@ -51,12 +53,14 @@ class Projects:
             created=now,
             description=description,
         )
-        async with self._deeds() as deed:
-            await self._quotas.another_project(deed.work, project.organisation)
-            await deed.work.projects.add(project)
+        async with self._transactions() as transaction:
+            await self._quotas.another_project(transaction.work, project.organisation)
+            await transaction.work.projects.add(project)
             document = {"project": project.id, "purpose": purpose, "by": principal.user}
-            deed.record("project.created", {**document, "organisation": project.organisation})
-            deed.answer(project)
+            transaction.record(
+                "project.created", {**document, "organisation": project.organisation}
+            )
+            transaction.answer(project)
         return project
 
     async def get(self, principal: Principal, key: str) -> Project:
@@ -81,56 +85,56 @@ class Projects:
             SecureFlowError: `forbidden`, `not_found`, `already_exists`, `quota_exceeded`.
         """
         require(principal, "project.invite")
-        async with self._deeds() as deed:
-            project = await active_project(deed.work, principal, key)
+        async with self._transactions() as transaction:
+            project = await active_project(transaction.work, principal, key)
             if not principal.acts_for(project.organisation):
                 raise SecureFlowError(
                     "forbidden",
                     f"{principal.organisation} did not found {project.id} and cannot invite.",
                     f"Ask {project.organisation}.",
                 )
-            if await deed.work.organisations.find(organisation) is None:
+            if await transaction.work.organisations.find(organisation) is None:
                 raise missing("organisation", organisation)
             if project.has_member(organisation, active=False):
                 raise SecureFlowError(
                     "already_exists", f"{organisation} is already a member or invited."
                 )
-            await self._quotas.another_invitation(deed.work, project)
+            await self._quotas.another_invitation(transaction.work, project)
             project = self._with(project, organisation, "invited")
-            await deed.work.projects.save(project)
+            await transaction.work.projects.save(project)
             document = {"project": key, "organisation": organisation, "by": principal.user}
-            deed.record("member.invited", document)
-            deed.answer(project)
+            transaction.record("member.invited", document)
+            transaction.answer(project)
         return project
 
     async def accept(self, principal: Principal, key: str) -> Project:
         """Accept the caller's organisation's invitation."""
         require(principal, "project.join")
-        async with self._deeds() as deed:
-            project = await visible_project(deed.work, principal, key)
+        async with self._transactions() as transaction:
+            project = await visible_project(transaction.work, principal, key)
             if not project.has_member(principal.organisation, active=False):
                 raise missing("project", key)
             if not project.has_member(principal.organisation):
                 project = self._with(project, principal.organisation, "active")
-                await deed.work.projects.save(project)
+                await transaction.work.projects.save(project)
                 document = {"project": key, "organisation": principal.organisation}
-                deed.record("member.joined", {**document, "by": principal.user})
-            deed.answer(project)
+                transaction.record("member.joined", {**document, "by": principal.user})
+            transaction.answer(project)
         return project
 
     async def leave(self, principal: Principal, key: str) -> Project:
         """Leave: the organisation's grants to the project end with its membership."""
         require(principal, "project.join")
-        async with self._deeds() as deed:
-            project = await visible_project(deed.work, principal, key)
+        async with self._transactions() as transaction:
+            project = await visible_project(transaction.work, principal, key)
             if not project.has_member(principal.organisation, active=False):
                 raise missing("project", key)
             project = self._with(project, principal.organisation, "left")
-            await deed.work.projects.save(project)
-            ended = await self._end_grants(deed.work, principal.organisation, key)
+            await transaction.work.projects.save(project)
+            ended = await self._end_grants(transaction.work, principal.organisation, key)
             document = {"project": key, "organisation": principal.organisation, "grants": ended}
-            deed.record("member.left", {**document, "by": principal.user})
-            deed.answer(project)
+            transaction.record("member.left", {**document, "by": principal.user})
+            transaction.answer(project)
         return project
 
     async def _end_grants(self, work: UnitOfWork, organisation: str, project: str) -> Sequence[str]:

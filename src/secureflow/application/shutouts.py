@@ -1,7 +1,7 @@
 """Who is shut out at one server is cut off at every other server of the database.
 
 Whoever dials in is looked up in the record; who has a link already keeps it until the server hears
-of it. A mark in the record changes with each such deed, so a look costs one row.
+of it. A mark in the record changes with each such action, so a look costs one row.
 """
 
 from __future__ import annotations

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing
-from secureflow.application.deeds import keep_answer
 from secureflow.application.listing import every, first
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import Begin, UnitOfWork
 from secureflow.application.repeats import conflict, request_of
 from secureflow.application.throttle import Throttle, too_fast
+from secureflow.application.transactions import keep_answer
 from secureflow.domain.ids import new_id
 from secureflow.domain.users import Token, User
 from secureflow.kit.clock import Clock, Ticks

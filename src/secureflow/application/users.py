@@ -13,12 +13,12 @@ from dataclasses import replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing, require
-from secureflow.application.deeds import Deeds
 from secureflow.application.listing import every, first
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import Begin, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.application.throttle import Throttle, too_fast
+from secureflow.application.transactions import Transactions
 from secureflow.application.turns import Turns
 from secureflow.domain.ids import new_id
 from secureflow.domain.users import Role, User
@@ -37,14 +37,14 @@ class Users:
     def __init__(
         self,
         begin: Begin,
-        deeds: Deeds,
+        transactions: Transactions,
         passwords: Passwords,
         clock: Clock,
         quotas: Quotas,
         ticks: Ticks = time.monotonic,
     ) -> None:
         self._begin = begin
-        self._deeds = deeds
+        self._transactions = transactions
         self._passwords = passwords
         self._clock = clock
         self._quotas = quotas
@@ -59,12 +59,12 @@ class Users:
         """
         hashed = await self._passwords.hash(password)
         user = self._new(name, name, "", (Role.PLATFORM_ADMIN,), hashed)
-        async with self._deeds() as deed:
-            await deed.work.lock("administrators")
-            if await first(deed.work.users):
+        async with self._transactions() as transaction:
+            await transaction.work.lock("administrators")
+            if await first(transaction.work.users):
                 raise SecureFlowError("already_exists", "The platform already has users.")
-            await deed.work.users.add(user)
-            deed.record("user.created", _document(user, by="init"))
+            await transaction.work.users.add(user)
+            transaction.record("user.created", _document(user, by="init"))
         return user
 
     async def create(
@@ -88,17 +88,17 @@ class Users:
             raise missing("organisation", organisation)
         user = self._new(name, display, organisation, roles, "")
         user = replace(user, password=await self._hash(principal, password))
-        async with self._deeds() as deed:
-            if organisation and await deed.work.organisations.find(organisation) is None:
+        async with self._transactions() as transaction:
+            if organisation and await transaction.work.organisations.find(organisation) is None:
                 raise missing("organisation", organisation)
-            await self._quotas.another_user(deed.work, organisation)
-            if await first(deed.work.users, name=name):
+            await self._quotas.another_user(transaction.work, organisation)
+            if await first(transaction.work.users, name=name):
                 raise SecureFlowError(
                     "already_exists", f"The user name {name} is taken.", "Choose another one."
                 )
-            await deed.work.users.add(user)
-            deed.record("user.created", _document(user, by=principal.user))
-            deed.answer(user)
+            await transaction.work.users.add(user)
+            transaction.record("user.created", _document(user, by=principal.user))
+            transaction.answer(user)
         return user
 
     async def get(self, principal: Principal, key: str) -> User:
@@ -142,10 +142,10 @@ class Users:
         require(principal, "user.update")
         hashed = await self._hash(principal, password) if password is not None else None
         only_less = roles is None and display is None and disabled is not False
-        async with self._deeds(held=only_less) as deed:
+        async with self._transactions(held=only_less) as transaction:
             # Two administrators who disable one another at once must not both succeed.
-            await deed.work.lock("administrators")
-            old = await _seen(deed.work, principal, key)
+            await transaction.work.lock("administrators")
+            old = await _seen(transaction.work, principal, key)
             new = replace(
                 old,
                 display=old.display if display is None else display,
@@ -153,12 +153,12 @@ class Users:
                 disabled=old.disabled if disabled is None else disabled,
                 password=hashed or old.password,
             )
-            await _keep_an_administrator(deed.work, old, new)
-            await deed.work.users.save(new)
+            await _keep_an_administrator(transaction.work, old, new)
+            await transaction.work.users.save(new)
             if new.disabled or hashed:
-                await _end_tokens(deed.work, new.id)
-            deed.record("user.updated", _document(new, by=principal.user))
-            deed.answer(new)
+                await _end_tokens(transaction.work, new.id)
+            transaction.record("user.updated", _document(new, by=principal.user))
+            transaction.answer(new)
         return new
 
     async def change_password(self, principal: Principal, old: str, new: str) -> None:
@@ -188,16 +188,18 @@ class Users:
             raise SecureFlowError("bad_credentials", "The old password is not right.")
         self._guesses.forget(principal.user)
         hashed = await self._hash(principal, new)
-        async with self._deeds(held=True) as deed:
-            if await deed.work.users.get(user.id) != user:  # a stale copy would undo a dismissal
+        async with self._transactions(held=True) as transaction:
+            if (
+                await transaction.work.users.get(user.id) != user
+            ):  # a stale copy would undo a dismissal
                 raise SecureFlowError(
                     "stale_version",
                     "The account was changed by someone else meanwhile.",
                     "Log in again and repeat the change.",
                 )
-            await deed.work.users.save(replace(user, password=hashed))
-            await _end_tokens(deed.work, user.id, but=principal.token)
-            deed.record("user.updated", _document(user, by=principal.user))
+            await transaction.work.users.save(replace(user, password=hashed))
+            await _end_tokens(transaction.work, user.id, but=principal.token)
+            transaction.record("user.updated", _document(user, by=principal.user))
 
     async def _hash(self, principal: Principal, password: str) -> str:
         async with self._turns.of(principal.organisation or principal.user):

@@ -12,7 +12,7 @@ _SLOT: Final = 8
 """Bytes of a masked number at most."""
 _BESIDE: Final = 1 << 16
 """Sums, tags and headers beside a model or a vector."""
-_DEED: Final = 1 << 14
+_STEP: Final = 1 << 14
 """What one step of a job leaves in a record, and again for each party of the roster."""
 
 
@@ -31,7 +31,7 @@ def agent_bytes(spec: JobSpec) -> int:
 
 def record_bytes(spec: JobSpec) -> int:
     """Return what the job leaves in a party's record."""
-    return _DEED * (len(spec.roster) + 4 * (spec.planned_rounds + 2))
+    return _STEP * (len(spec.roster) + 4 * (spec.planned_rounds + 2))
 
 
 def centre_bytes(spec: JobSpec) -> int:

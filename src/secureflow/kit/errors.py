@@ -71,7 +71,7 @@ class SecureFlowError(Exception):
 
 
 class InfrastructureError(SecureFlowError):
-    """What this process stands on (database, disk) failed for a while: the same deed may work soon.
+    """What this process stands on (database, disk) failed for a while: the same call may work soon.
 
     A class of its own, because whoever waits must not take a party's word (`from_json`) for it.
     """

@@ -42,9 +42,9 @@ class Hangup:
         self._shielded = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         self._terminals = [one for one in (0, 1, 2) if _is_terminal(one)]
 
-    def reloads(self, deed: Callable[[], object]) -> None:
+    def reloads(self, reload: Callable[[], object]) -> None:
         """Say what a reload is; it is called on the event loop."""
-        self._reload = deed
+        self._reload = reload
 
     def received(self, end: Callable[[], object]) -> None:
         """Answer the signal; `end` is called if the terminal is gone."""

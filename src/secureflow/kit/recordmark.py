@@ -164,10 +164,10 @@ class RecordKeeper:
         await asyncio.to_thread(write_mark, self._directory, mark)
         self._mark = mark
 
-    async def _tried(self, deed: Callable[[], Awaitable[object]]) -> None:
+    async def _tried(self, work: Callable[[], Awaitable[object]]) -> None:
         """Do what can be done later as well: a full disk is emptied, a database comes back."""
         try:
-            await deed()
+            await work()
         except (SecureFlowError, OSError) as error:
             _log.warning("record_mark_behind", reason=str(error))
         except Exception:  # noqa: BLE001  the edge of a task: the next look does it

@@ -73,7 +73,7 @@ class Reserve:
             _log.warning("reserve_given_up", message="the disk is full", bytes=self.size)
         return gone
 
-    def over(self, deed: Callable[[], T]) -> T:
+    def over(self, work: Callable[[], T]) -> T:
         """Do something small that writes, over the reserve if the disk is full.
 
         Raises:
@@ -81,24 +81,24 @@ class Reserve:
         """
         with writing(Place(self._path.parent, "own files", self._whose)):
             try:
-                return deed()
+                return work()
             except OSError as error:
                 if not is_full(error) or not self.give_up():
                     raise
-                return deed()
+                return work()
 
-    async def through(self, deed: Callable[[], Awaitable[T]]) -> T:
+    async def through(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do what names its faults itself and may be done again: over the reserve if need be.
 
         Raises:
             InfrastructureError: `disk_full`, where even that is of no help; others as they are.
         """
         try:
-            return await deed()
+            return await work()
         except InfrastructureError as error:
             if error.code != FULL or not self.give_up():
                 raise
-        return await deed()
+        return await work()
 
     def _held(self) -> bool:
         try:

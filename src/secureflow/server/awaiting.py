@@ -22,11 +22,11 @@ LONGEST: Final = 5.0
 _log = get_logger(__name__)
 
 
-async def awaited(deed: Callable[[], Awaitable[None]], database: str, seconds: float) -> None:
+async def awaited(work: Callable[[], Awaitable[None]], database: str, seconds: float) -> None:
     """Do what needs the database, again while it is away or locked.
 
     Args:
-        deed: fails as a whole; it may be done again.
+        work: succeeds or changes nothing; it may be done again.
         database: its name, without a password.
         seconds: how long the first failure may lie back.
 
@@ -37,7 +37,7 @@ async def awaited(deed: Callable[[], Awaitable[None]], database: str, seconds: f
     until, pauses, waited = loop.time() + seconds, Pauses(FIRST, LONGEST), False
     while True:
         try:
-            await deed()
+            await work()
         except InfrastructureError as error:
             left = until - loop.time()
             if left <= 0:

@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
-from secureflow.application.deeds import Deeds
 from secureflow.application.issuing import Issuing
 from secureflow.application.organisations import Centre, Organisations
 from secureflow.application.passwords import Passwords
+from secureflow.application.transactions import Transactions
 from secureflow.application.users import Users
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
@@ -190,8 +190,8 @@ async def _populate(
     async with AsyncExitStack() as stack:
         database, ledger = await open_ledger(settings, key, stack, new=True)
         quotas = settings.quotas
-        deeds = Deeds(database.begin, ledger, key, clock)
-        users = Users(database.begin, deeds, Passwords(), clock, quotas)
+        transactions = Transactions(database.begin, ledger, key, clock)
+        users = Users(database.begin, transactions, Passwords(), clock, quotas)
         try:
             await users.create_first(ADMIN, password)
         except SecureFlowError as error:
@@ -200,7 +200,9 @@ async def _populate(
         if not (directory / _TOKEN).exists():
             centre = Centre("", ledger)
             issuing = Issuing(authority, ledger, key, clock)
-            organisations = Organisations(database.begin, deeds, issuing, centre, clock, quotas)
+            organisations = Organisations(
+                database.begin, transactions, issuing, centre, clock, quotas
+            )
             _, token = await organisations.make_token("enclave", "", "init")
             _secret(directory / _TOKEN, token)
 

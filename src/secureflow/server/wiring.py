@@ -12,7 +12,6 @@ from secureflow.application.audit import Audit
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
-from secureflow.application.deeds import Deeds
 from secureflow.application.issuing import Issuing
 from secureflow.application.jobs.jobs import Driver, Jobs
 from secureflow.application.jobs.kind import JobKinds
@@ -36,6 +35,7 @@ from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
+from secureflow.application.transactions import Transactions
 from secureflow.application.users import Users
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.organisations import Agent
@@ -105,7 +105,7 @@ def make_services(
         server, others: what the database's servers are called, this one and those that are there.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
-    (deeds, issuing), shut_out = _deeds(ports), (expel, tell_disabled)
+    (transactions, issuing), shut_out = _transactions(ports), (expel, tell_disabled)
     passwords, centre = Passwords(), Centre(link, ledger, server, others)
     asking = Asking(ports.courier, Witnessing(ledger, partial(member_keys, begin)).cosigned)
     recosign = Recosigning(ledger, ports.courier, asking, ticks)
@@ -113,13 +113,15 @@ def make_services(
     return Services(
         begin=begin,
         tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
-        users=Users(begin, deeds, passwords, clock, quotas, ticks),
-        organisations=Organisations(begin, deeds, issuing, centre, clock, quotas, *shut_out),
+        users=Users(begin, transactions, passwords, clock, quotas, ticks),
+        organisations=Organisations(begin, transactions, issuing, centre, clock, quotas, *shut_out),
         renewals=Renewals(begin, issuing, ports.log_key, clock, ticks, coming),
-        charters=Charters(begin, deeds, ports.authority.trust_domain, ledger, continuing),
-        projects=Projects(begin, deeds, clock, quotas),
-        datasets=Datasets(begin, deeds, clock, quotas),
-        jobs=_jobs(ports, deeds, quotas, Whereabouts(ports.courier, others), stopping, room, waits),
+        charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
+        projects=Projects(begin, transactions, clock, quotas),
+        datasets=Datasets(begin, transactions, clock, quotas),
+        jobs=_jobs(
+            ports, transactions, quotas, Whereabouts(ports.courier, others), stopping, room, waits
+        ),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
         audit=Audit(begin, ledger, recosign),
@@ -132,14 +134,14 @@ def make_services(
     )
 
 
-def _deeds(ports: Ports) -> tuple[Deeds, Issuing]:
+def _transactions(ports: Ports) -> tuple[Transactions, Issuing]:
     recorded = (ports.ledger, ports.log_key, ports.clock)
-    return Deeds(ports.begin, *recorded), Issuing(ports.authority, *recorded)
+    return Transactions(ports.begin, *recorded), Issuing(ports.authority, *recorded)
 
 
 def _jobs(
     ports: Ports,
-    deeds: Deeds,
+    transactions: Transactions,
     quotas: Quotas,
     whereabouts: Whereabouts,
     stopping: Callable[[], bool],
@@ -148,6 +150,6 @@ def _jobs(
 ) -> Jobs:
     begin, clock = ports.begin, ports.clock
     return Jobs(
-        *(begin, deeds, ports.driver, ports.bus, clock, ports.accountant, quotas),
+        *(begin, transactions, ports.driver, ports.bus, clock, ports.accountant, quotas),
         *(whereabouts, ports.kinds, stopping, room, waits),
     )

@@ -16,8 +16,8 @@ from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
-from secureflow.application.deeds import Deeds
 from secureflow.application.setback import LogGuard
+from secureflow.application.transactions import Transactions
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.engines.ledger import merkle
 from secureflow.engines.ledger.notes import parse_note
@@ -113,8 +113,8 @@ async def held(database: Database, ledger: SqlLedger, reopened: Reopen) -> Held:
     again = reopened()
     await again.start()
     continuing = Continuing(database.begin, again, LOG_KEY, NotingDriver(), lambda: NOW)
-    deeds = Deeds(database.begin, again, LOG_KEY, lambda: NOW)
-    charters = Charters(database.begin, deeds, "example.org", again, continuing)
+    transactions = Transactions(database.begin, again, LOG_KEY, lambda: NOW)
+    charters = Charters(database.begin, transactions, "example.org", again, continuing)
     await LogGuard(database.begin, again, continuing, lambda: NOW).shown("bank-a", [newest.note])
     draft = Charter.from_json((await charters.go_on(OPERATOR))["charter"])
     return Held(database, again, charters, draft)

@@ -63,8 +63,8 @@ async def test_another_writer_is_named_and_waited_for_by_who_asked(
 ) -> None:
     database, ledger, path = small
     with locked(path):
-        for deed in (lambda: add(database, "bank-a"), lambda: ledger.append(notes(1))):
-            attempt: Callable[[], Awaitable[object]] = deed
+        for call in (lambda: add(database, "bank-a"), lambda: ledger.append(notes(1))):
+            attempt: Callable[[], Awaitable[object]] = call
             with pytest.raises(InfrastructureError) as caught:
                 await attempt()
             said_plainly(caught.value, "database_busy")
@@ -114,7 +114,7 @@ async def test_a_connection_that_is_cut_is_named_wherever_it_was(
     database = Database(url)
     await database.start()
 
-    async def deed() -> None:
+    async def call() -> None:
         async with database.begin() as unit:
             await unit.organisations.add(Organisation("bank-a", "A", 1))
             assert await asyncio.to_thread(cut, url)
@@ -127,10 +127,10 @@ async def test_a_connection_that_is_cut_is_named_wherever_it_was(
 
     try:
         if at == "leaving":
-            await deed()
+            await call()
         else:
             with pytest.raises(InfrastructureError) as caught:
-                await deed()
+                await call()
             said_plainly(caught.value, "database_unavailable")
         await add(database, "bank-a")  # nothing of it was kept, and the pool has no dead connection
     finally:
@@ -233,19 +233,19 @@ async def test_who_holds_a_table_is_named_and_not_waited_for_without_end(
     ledger = SqlLedger(database, LOG_KEY, ORIGIN, lambda: 1_700_000_000.0)
     await ledger.start()
     other = sa.create_engine(url, poolclass=sa.pool.NullPool)
-    deeds: list[Callable[[], Awaitable[object]]] = [
+    calls: list[Callable[[], Awaitable[object]]] = [
         lambda: ledger.append(notes(1)),
         lambda: add(database, "bank-a"),
     ]
     try:
         with other.connect() as holder:
             holder.exec_driver_sql("LOCK TABLE log_head, organisations")
-            for deed in deeds:
+            for call in calls:
                 with pytest.raises(InfrastructureError) as caught:
-                    await asyncio.wait_for(deed(), 30)
+                    await asyncio.wait_for(call(), 30)
                 said_plainly(caught.value, "database_busy")
-        for deed in deeds:
-            await deed()
+        for call in calls:
+            await call()
     finally:
         await ledger.stop()
         await database.close()
@@ -269,14 +269,14 @@ async def test_who_is_cancelled_in_the_middle_keeps_no_lock(
     def traced(connection: Any, *_: object) -> None:
         connection.driver_connection._conn.set_trace_callback(slowly)
 
-    async def deed() -> None:
+    async def call() -> None:
         async with database.begin() as unit:
             await unit.organisations.add(Organisation("bank-a", "A", 1))
             await unit.organisations.find("bank-a")
             if at != "ROLLBACK":
                 await unit.commit()
 
-    task = asyncio.create_task(deed())
+    task = asyncio.create_task(call())
     await begun.wait()
     task.cancel()
     ended = await asyncio.gather(task, return_exceptions=True)  # its traceback is kept

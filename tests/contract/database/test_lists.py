@@ -147,7 +147,7 @@ async def test_a_locked_name_makes_the_next_one_see_what_the_first_left(
     assert sum(await asyncio.gather(*(take_the_last_place(n) for n in range(5)))) == 1
 
 
-async def test_a_deed_that_belongs_to_no_job_has_a_number_of_64_bits(ledger: SqlLedger) -> None:
+async def test_an_action_that_belongs_to_no_job_has_a_number_of_64_bits(ledger: SqlLedger) -> None:
     """PostgreSQL's INTEGER has 32: `server init` ended in a traceback there."""
     seq = (1 << 53) - 1
     leaf: PendingLeaf = server_leaf("user.created", {"a": 1}, ORIGIN, LOG_KEY, 5, seq=seq)

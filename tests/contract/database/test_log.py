@@ -417,16 +417,16 @@ async def test_a_story_from_the_database_verifies_offline(ledger: SqlLedger) -> 
     """Two jobs at once: each one's bundle shows whole chains, and nobody else's documents."""
     newest: dict[str, str] = {}
 
-    def deed(n: int, author: str, kind: str, job: str) -> PendingLeaf:
+    def acted(n: int, author: str, kind: str, job: str) -> PendingLeaf:
         spec = digest(SPEC)
         leaf = signed(n, author=author, job=job, kind=kind, spec=spec, prev=newest.get(author, ""))
         newest[author] = leaf.hash()
         return pending(leaf, n=n)
 
-    leaves = [deed(n, bank, "approval", "job_1") for n, bank in enumerate(BANKS)]
-    leaves += [deed(10 + n, bank, "approval", "job_2") for n, bank in enumerate(BANKS)]
-    leaves += [deed(20 + n, bank, "update", "job_1") for n, bank in enumerate(BANKS)]
-    leaves += [deed(30, "bank-a", "update", "job_2")]
+    leaves = [acted(n, bank, "approval", "job_1") for n, bank in enumerate(BANKS)]
+    leaves += [acted(10 + n, bank, "approval", "job_2") for n, bank in enumerate(BANKS)]
+    leaves += [acted(20 + n, bank, "update", "job_1") for n, bank in enumerate(BANKS)]
+    leaves += [acted(30, "bank-a", "update", "job_2")]
     order = [3, 0, 1, 2, 6, 5, 7, 4, 8, 9]  # as two scripts happened to record them
     recorded = await ledger.append([leaves[at] for at in order])
     lines = [cosign(recorded.note, name, key, 5) for name, key in BANKS.items()]

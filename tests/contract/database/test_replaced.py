@@ -58,9 +58,9 @@ def remove(settings: ServerSettings) -> Path:
     return path
 
 
-async def code_of(deed: Callable[[], Awaitable[object]]) -> str:
+async def code_of(call: Callable[[], Awaitable[object]]) -> str:
     with pytest.raises(InfrastructureError) as refused:
-        await deed()
+        await call()
     return refused.value.code
 
 

@@ -127,9 +127,9 @@ def change(config: Path, statement: str) -> None:
     engine.dispose()
 
 
-def refusal(deed: Callable[..., Any], *arguments: Any, **more: Any) -> SecureFlowError:
+def refusal(call: Callable[..., Any], *arguments: Any, **more: Any) -> SecureFlowError:
     with pytest.raises(SecureFlowError) as refused:
-        deed(*arguments, **more)
+        call(*arguments, **more)
     return refused.value
 
 
@@ -520,11 +520,11 @@ def test_a_running_server_keeps_a_restore_out_and_a_restore_a_server(
     back_up(centre, backup, PHRASE)
     before = rows(centre)
     with serving(folder), serving(folder):  # two may share a folder
-        for deed, arguments in (
+        for call, arguments in (
             (lambda: restore(backup, folder, into_existing=True), ()),
             (restore_in_place, (centre,)),
         ):
-            error = refusal(deed, *arguments)
+            error = refusal(call, *arguments)
             assert (error.code, str(folder) in error.message) == ("server_running", True)
         back_up(centre, tmp_path / "c.tar", PHRASE)
     assert rows(centre) == before

@@ -17,10 +17,10 @@ from secureflow.application import continuing as module
 from secureflow.application.access import Principal
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import UNNUMBERED, Continuing
-from secureflow.application.deeds import Deeds
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.running.windups import SET_BACK
 from secureflow.application.setback import LogGuard
+from secureflow.application.transactions import Transactions
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.organisations import Enrolment
 from secureflow.domain.origins import following
@@ -106,11 +106,11 @@ async def test_a_newer_head_of_its_own_stops_the_signer_at_once(
     await third.start()
     assert third.hold == hold
     await refused(third)
-    # Deeds are refused before anything is changed.
-    deeds = Deeds(database.begin, third, LOG_KEY, lambda: NOW)
+    # A transaction is refused before anything is changed.
+    transactions = Transactions(database.begin, third, LOG_KEY, lambda: NOW)
     with pytest.raises(InfrastructureError, match="log_set_back"):
-        async with deeds() as deed:
-            await deed.work.set_setting("changed", True)
+        async with transactions() as transaction:
+            await transaction.work.set_setting("changed", True)
     async with database.begin() as unit:
         assert await unit.setting("changed") is None
 
@@ -475,8 +475,8 @@ async def test_a_newer_charter_is_taken_over_while_the_log_is_held_and_continued
     for name, key in BANKS.items():
         newer = newer.sign(name, key)
     continuing = Continuing(database.begin, again, LOG_KEY, NotingDriver(), lambda: NOW)
-    deeds = Deeds(database.begin, again, LOG_KEY, lambda: NOW)
-    charters = Charters(database.begin, deeds, charter.trust_domain, again, continuing)
+    transactions = Transactions(database.begin, again, LOG_KEY, lambda: NOW)
+    charters = Charters(database.begin, transactions, charter.trust_domain, again, continuing)
     await charters.take_over("bank-a", newer)
     assert await charters.current() == newer
     await refused(again)

@@ -126,7 +126,7 @@ async def test_ids_and_unique_columns_are_taken_once(database: Database) -> None
             await unit.users.save(replace(USER, id="usr_3"))
         assert code_of(caught) == "already_exists"
         with pytest.raises(SecureFlowError):
-            await unit.commit()  # half of a deed is never committed
+            await unit.commit()  # half of a change is never committed
     async with database.begin() as unit:
         assert (await unit.users.get("usr_3")).name == "bob"
 

@@ -249,7 +249,7 @@ def _flip(folder: Path, seed: int) -> None:
         assert found
     try:
         store = Store(path)
-        for read in (store.inbox, store.jobs, store.deeds, store.unproved, store.damaged_inbox):
+        for read in (store.inbox, store.jobs, store.actions, store.unproved, store.damaged_inbox):
             read()
         store.fact("charter")
         store.budget_events("customers")
@@ -296,7 +296,7 @@ def test_a_damaged_file_is_refused_by_name(folder: Path, damage: Any) -> None:
 def _read_all(path: Path) -> None:
     store = Store(path)
     store.jobs()
-    store.deeds()
+    store.actions()
     store.inbox()
 
 
@@ -341,7 +341,7 @@ def test_one_broken_row_hides_no_other(folder: Path) -> None:
     change(folder, "UPDATE deeds SET facts = '{' WHERE id = 1")
     assert [item.job for item in store.inbox(waiting=True)] == ["job_8"]
     assert store.damaged_inbox() == [(ITEM.id, "job_9")]
-    assert {"damaged": True} in [deed["facts"] for deed in store.deeds()]
+    assert {"damaged": True} in [one["facts"] for one in store.actions()]
     with pytest.raises(SecureFlowError) as caught:
         store.inbox_item(ITEM.id)
     assert caught.value.code == "record_damaged"

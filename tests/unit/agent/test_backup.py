@@ -94,9 +94,9 @@ def config(tmp_path: Path) -> Path:
     return folder / "agent.yaml"
 
 
-def refusal(deed: Callable[..., Any], *arguments: Any, **more: Any) -> SecureFlowError:
+def refusal(call: Callable[..., Any], *arguments: Any, **more: Any) -> SecureFlowError:
     with pytest.raises(SecureFlowError) as refused:
-        deed(*arguments, **more)
+        call(*arguments, **more)
     return refused.value
 
 
@@ -173,7 +173,7 @@ def test_it_comes_back_and_says_that_it_was_restored(config: Path, tmp_path: Pat
         assert store.session("job_2", "train") is None
         assert store.inbox(waiting=True) == []
         assert store.fact(FACT)["settled"] == []
-        assert store.deeds(limit=1)[0]["deed"] == "agent.restored"
+        assert store.actions(limit=1)[0]["action"] == "agent.restored"
 
 
 def test_older_jobs_are_declined_and_budgets_locked_until_the_owner_speaks(

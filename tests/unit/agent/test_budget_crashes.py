@@ -113,14 +113,14 @@ class Bank:
     def record(self, job: int) -> JobRecord:
         return JobRecord(f"{self.domain}/{job}", "d", dump(spec_of(job)), b"", 0, 0)
 
-    def do(self, deed: str, job: int) -> None:
-        """Perform one deed of a job as the agent does."""
+    def do(self, action: str, job: int) -> None:
+        """Perform one action of a job as the agent does."""
         record = self.record(job)
-        if deed == "reserve":
+        if action == "reserve":
             self.budgets._reserve(record, Settings(self.domain).privacy, charge(spec_of(job)))
             return
         with self.store.transaction():
-            if deed == "settle":
+            if action == "settle":
                 self.budgets.settle(record)
                 return
             rounds = len(self.store.rounds(record.job))
@@ -146,7 +146,7 @@ def bank_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store
     store.close()
 
 
-_DEEDS = st.lists(
+_ACTIONS = st.lists(
     st.tuples(
         st.sampled_from(["reserve", "release", "release", "settle", "restart"]),
         st.integers(0, 4),
@@ -157,14 +157,14 @@ _DEEDS = st.lists(
 )
 
 
-def _interleave(bank: Bank, deeds: list[tuple[str, int, str]]) -> None:
-    for deed, job, fails in deeds:
-        if deed == "restart":
+def _interleave(bank: Bank, actions: list[tuple[str, int, str]]) -> None:
+    for action, job, fails in actions:
+        if action == "restart":
             bank.open()
             continue
         bank.breaking.fails = fails
         try:
-            bank.do(deed, job)
+            bank.do(action, job)
         except SecureFlowError as error:
             if error.code not in {"budget_exceeded", "budget_conflict"}:
                 raise
@@ -200,24 +200,24 @@ def _check(bank: Bank) -> None:
 
 @pytest.mark.slow
 @settings(max_examples=200, deadline=None)
-@given(_DEEDS)
-def test_no_order_of_deeds_and_failures_exceeds_the_limit(
-    bank_store: tuple[Store, Breaking], deeds: list[tuple[str, int, str]]
+@given(_ACTIONS)
+def test_no_order_of_actions_and_failures_exceeds_the_limit(
+    bank_store: tuple[Store, Breaking], actions: list[tuple[str, int, str]]
 ) -> None:
     bank = Bank(*bank_store)
-    _interleave(bank, deeds)
+    _interleave(bank, actions)
     _check(bank)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @settings(max_examples=10_000, deadline=None)
-@given(_DEEDS)
+@given(_ACTIONS)
 def test_ten_thousand_orders(
-    bank_store: tuple[Store, Breaking], deeds: list[tuple[str, int, str]]
+    bank_store: tuple[Store, Breaking], actions: list[tuple[str, int, str]]
 ) -> None:
     bank = Bank(*bank_store)
-    _interleave(bank, deeds)
+    _interleave(bank, actions)
     _check(bank)
 
 
@@ -228,10 +228,10 @@ def _at_once(bank: Bank, seed: int, jobs: int = 10) -> None:
 
     def run(job: int) -> None:
         start.wait()
-        for deed in ("reserve", *["release"] * 5, "settle"):
+        for action in ("reserve", *["release"] * 5, "settle"):
             for _ in range(3):  # whoever asks asks again
                 try:
-                    bank.do(deed, job)
+                    bank.do(action, job)
                 except SecureFlowError as error:
                     if error.code not in {"budget_exceeded", "budget_conflict"}:
                         raise

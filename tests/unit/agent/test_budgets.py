@@ -337,7 +337,7 @@ async def test_a_job_whose_budget_cannot_be_settled_ends_all_the_same(
     job = agent.store.job(JOB)
     assert job is not None
     assert (job.outcome, job.secret) == ("failed", b"")
-    (told,) = [one for one in agent.store.deeds() if one["deed"] == "budget.not_settled"]
+    (told,) = [one for one in agent.store.actions() if one["action"] == "budget.not_settled"]
     assert (told["job"], told["facts"]["code"]) == (JOB, why)
     if why == "dataset_unknown":
         agent.reopen()  # its owner declares it again

@@ -48,8 +48,8 @@ async def test_a_person_approves(world: World) -> None:
     assert not asking.done()
     decide(world, item.id, "approved", "board meeting 12")
     assert (await asking)["approval"]["body"]["spec"] == world.digest
-    deed = next(d for d in world.store.deeds() if d["deed"] == "job.approved")
-    assert deed["facts"]["by"] == "a person: board meeting 12"
+    action = next(d for d in world.store.actions() if d["action"] == "job.approved")
+    assert action["facts"]["by"] == "a person: board meeting 12"
 
 
 async def test_a_person_rejects(world: World) -> None:

@@ -70,7 +70,7 @@ async def test_a_log_that_is_whole_is_shown_the_newest_head(tmp_path: Path) -> N
     assert await watch(world, centre).look() is None
     assert [[noted_size(one) for one in told["heads"]] for told in centre.shown] == [[7]]
     assert world.store.fact(SET_BACK) is None
-    assert world.store.deeds()[0]["deed"] != "log.whole"
+    assert world.store.actions()[0]["action"] != "log.whole"
 
 
 async def test_a_log_that_shrank_is_told_at_once_and_shown_what_it_signed(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ async def test_a_log_that_shrank_is_told_at_once_and_shown_what_it_signed(tmp_pa
     assert heads == [11, 7, 3]  # the newest, and what may still be in it
     kept = world.store.fact(SET_BACK)
     assert kept["code"] == "log_set_back"
-    assert [one["deed"] for one in world.store.deeds()].count("log.set_back") == 1
+    assert [one["action"] for one in world.store.actions()].count("log.set_back") == 1
     await watch(world, centre).look()
-    assert [one["deed"] for one in world.store.deeds()].count("log.set_back") == 1
+    assert [one["action"] for one in world.store.actions()].count("log.set_back") == 1
     centre.answer = {"note": world.head(), "held": None}  # the newest database is back
     assert await watch(world, centre).look() is None
     assert world.store.fact(SET_BACK) is None
@@ -103,7 +103,7 @@ async def test_what_another_member_saw_is_told_in_the_centres_words(tmp_path: Pa
     assert "bank-b holds its head of size 9" in problem.message
 
 
-async def test_words_that_change_at_each_look_are_one_deed(tmp_path: Path) -> None:
+async def test_words_that_change_at_each_look_are_one_event(tmp_path: Path) -> None:
     """Else a centre could fill the owner's disk with them."""
     world = World(tmp_path)
     await seen(world, 3)
@@ -113,7 +113,7 @@ async def test_words_that_change_at_each_look_are_one_deed(tmp_path: Path) -> No
         assert problem is not None
         assert problem.message.isprintable()
         assert len(problem.message) < 10_000
-    assert [one["deed"] for one in world.store.deeds()].count("log.set_back") == 1
+    assert [one["action"] for one in world.store.actions()].count("log.set_back") == 1
     assert world.store.fact(SET_BACK)["message"].startswith("xxx")
 
 
@@ -169,10 +169,10 @@ async def test_a_centre_that_knows_the_charter_or_says_nonsense_is_handed_none(
 
 
 async def test_a_centre_that_takes_none_gains_nothing(tmp_path: Path) -> None:
-    """Nor one that says each time that it has none: no deed is noted for it."""
+    """Nor one that says each time that it has none: nothing is noted for it."""
     world = World(tmp_path)
     changed(world)
-    deeds = len(world.store.deeds())
+    noted = len(world.store.actions())
     centre = Centre(world.head())
     centre.refusal = SecureFlowError("charter_mismatch", "no")
     for _ in range(3):
@@ -182,7 +182,7 @@ async def test_a_centre_that_takes_none_gains_nothing(tmp_path: Path) -> None:
     for _ in range(3):
         centre.answer["charter"] = 0
         assert await watch(world, centre).look() is None
-    assert len(world.store.deeds()) == deeds
+    assert len(world.store.actions()) == noted
 
 
 async def test_a_refused_head_is_looked_into_at_once(tmp_path: Path) -> None:

@@ -31,14 +31,14 @@ def settings(tmp_path: Path) -> AgentSettings:
     )
 
 
-async def run(settings: AgentSettings, *leaves: str, deeds: int = 0) -> Store:
-    """Open the record, sign leaves, do deeds, close it."""
+async def run(settings: AgentSettings, *leaves: str, actions: int = 0) -> Store:
+    """Open the record, sign leaves, note actions, close it."""
     async with AsyncExitStack() as stack:
         store = await open_record(settings, stack)
         with store.transaction():
             for leaf in leaves:
                 store.add_leaf(OwnLeaf(leaf, "job_1", "approval", {}))
-            for _ in range(deeds):
+            for _ in range(actions):
                 store.note(1, "noted")
     return store
 
@@ -52,7 +52,7 @@ async def refusal(settings: AgentSettings) -> SecureFlowError:
 async def test_the_mark_follows_the_record(settings: AgentSettings) -> None:
     await run(settings)
     first = read_mark(settings.directory)
-    await run(settings, "aa", "bb", deeds=3)
+    await run(settings, "aa", "bb", actions=3)
     mark = read_mark(settings.directory)
     assert first
     assert mark
@@ -83,14 +83,14 @@ def _bare(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("more", [{"leaves": ["bb"]}, {"deeds": 1}])
+@pytest.mark.parametrize("more", [{"leaves": ["bb"]}, {"actions": 1}])
 async def test_an_older_record_is_refused(
     settings: AgentSettings, tmp_path: Path, more: dict[str, object]
 ) -> None:
-    await run(settings, "aa", deeds=1)
+    await run(settings, "aa", actions=1)
     shutil.copy(settings.record, tmp_path / "older.db")
     leaves = more.get("leaves", ())
-    await run(settings, *leaves, deeds=int(str(more.get("deeds", 0))))  # type: ignore[misc]
+    await run(settings, *leaves, actions=int(str(more.get("actions", 0))))  # type: ignore[misc]
     shutil.copy(tmp_path / "older.db", settings.record)
     error = await refusal(settings)
     assert error.code == "record_set_back"

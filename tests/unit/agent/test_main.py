@@ -158,7 +158,7 @@ async def test_serving_and_ending(tmp_path: Path) -> None:
         with pytest.raises(SecureFlowError) as error:
             await ask(api.charter_pin, config, None, "")
         assert error.value.code == "charter_missing"
-        assert [deed["deed"] for deed in await ask(api.log, config)] == [
+        assert [action["action"] for action in await ask(api.log, config)] == [
             "dataset.removed",
             "settings.reloaded",
             "dataset.published",

@@ -55,7 +55,7 @@ async def test_a_party_that_missed_the_end_is_told_when_it_asks(tmp_path: Path) 
     await overdue.ask()
     await overdue.ask()
     assert centre.asked == [[JOB]] * 3  # proved: there is nothing to ask any more
-    assert [deed["deed"] for deed in world.store.deeds()].count("job.finished") == 1
+    assert [action["action"] for action in world.store.actions()].count("job.finished") == 1
 
 
 async def test_an_end_of_another_spec_is_refused_whoever_asked(tmp_path: Path) -> None:

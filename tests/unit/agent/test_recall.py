@@ -206,8 +206,8 @@ async def test_a_clear_alarm_that_was_cut_off_is_done_again(
         if at == "record":
             note = centre.store.note
 
-            def cut(now: int, deed: str, job: str = "", **facts: Any) -> None:
-                note(now, deed, job, **facts)
+            def cut(now: int, action: str, job: str = "", **facts: Any) -> None:
+                note(now, action, job, **facts)
                 if job == "job_2":
                     raise killed
 
@@ -225,7 +225,7 @@ async def test_a_clear_alarm_that_was_cut_off_is_done_again(
     await clear_alarm(centre)
     assert outcomes(centre) == dict.fromkeys(("job_1", "job_2", "job_3"), "record_set_back")
     assert sorted(forgotten) == ["job_1", "job_2", "job_3"]
-    finished = [one["job"] for one in centre.store.deeds() if one["deed"] == "job.finished"]
+    finished = [one["job"] for one in centre.store.actions() if one["action"] == "job.finished"]
     assert sorted(finished) == ["job_1", "job_2", "job_3"]
     centre.reopen()
     assert await asked(centre) == "not_approved"
@@ -360,7 +360,7 @@ async def test_whoever_goes_on_with_a_job_that_the_copy_never_knew_is_no_cheat(
         assert "record_set_back" in refused.value.message
     ending = centre.body(outcome="failed", model=None, head=centre.head())
     assert "cosignature" in await centre.ask("finish", ending)
-    assert "accused" not in {one["deed"] for one in centre.store.deeds()}
+    assert "accused" not in {one["action"] for one in centre.store.actions()}
     assert not (centre.directory / "evidence").exists()
     assert outcomes(centre) == {JOB: "record_set_back"}
 

@@ -89,11 +89,11 @@ class Owner(World):
             await self.reload.apply(**more)
         assert self.inforce is before
         assert self.store.budget_events("customers") == events
-        assert not self.deeds("settings.reloaded")
+        assert not self.actions("settings.reloaded")
         return caught.value.code
 
-    def deeds(self, deed: str) -> list[dict[str, Any]]:
-        return [one["facts"] for one in self.store.deeds() if one["deed"] == deed]
+    def actions(self, action: str) -> list[dict[str, Any]]:
+        return [one["facts"] for one in self.store.actions() if one["action"] == action]
 
 
 async def test_an_edit_comes_into_force_and_is_noted(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ async def test_an_edit_comes_into_force_and_is_noted(tmp_path: Path) -> None:
     assert owner.inforce.dataset("more").name == "more"
     assert owner.inforce.consent.max_age == 60
     assert owner.inforce.link == "centre.example:1"  # needs a restart, and is not half in force
-    assert owner.deeds("settings.reloaded") == [{"changed": changed, "restart": ["link"]}]
+    assert owner.actions("settings.reloaded") == [{"changed": changed, "restart": ["link"]}]
     found = await owner.reload.difference()
     assert (found["state"], found["changed"], found["restart"]) == ("edited", [], ["link"])
 
@@ -195,7 +195,7 @@ async def test_a_budget_grows_only_with_the_owners_word(tmp_path: Path) -> None:
     owner.edit(privacy={**BUDGET, "epsilon": 8.0})
     await owner.reload.apply(preview["budgets"])
     assert owner.store.budget_events("customers")[-1]["epsilon"] == 8.0
-    assert owner.deeds("budget.limit") == [change]
+    assert owner.actions("budget.limit") == [change]
 
 
 async def test_a_budget_that_was_never_charged_grows_no_more_silently(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ async def test_a_withdrawal_is_in_force_here_whatever_the_centre_says(
     with pytest.raises(SecureFlowError) as caught:
         await owner.ask("consent", owner.consent_body())
     assert caught.value.code == "dataset_not_published"
-    assert len(owner.deeds("dataset.removed")) == 1
+    assert len(owner.actions("dataset.removed")) == 1
 
 
 async def test_a_policy_that_forbids_meanwhile_stands_above_a_person(tmp_path: Path) -> None:

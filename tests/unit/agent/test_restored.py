@@ -70,9 +70,9 @@ async def unsettled(agent: World, *bundles: dict[str, Any]) -> str:
     return refused.value.code
 
 
-async def refusal(agent: World, deed: Any) -> SecureFlowError:
+async def refusal(agent: World, call: Any) -> SecureFlowError:
     with pytest.raises(SecureFlowError) as refused:
-        await deed
+        await call
     return refused.value
 
 
@@ -88,13 +88,13 @@ async def test_it_goes_on_in_no_job_of_the_backup(tmp_path: Path, verb: str) -> 
     await agent.admitted()
     copy = backed_up(agent)
     put_back(agent, copy)
-    deeds = {
+    calls = {
         "consent": lambda: agent.ask("consent", agent.consent_body()),
         "challenge": lambda: agent.ask("challenge", agent.body(generation=1)),
         "admit": agent.admit,
         "round": lambda: agent.round(1),
     }
-    error = await refusal(agent, deeds[verb]())
+    error = await refusal(agent, calls[verb]())
     assert error.code == "restored_since"
     assert agent.uplink.sent == []
     before = [leaf.hash for leaf in agent.store.every_leaf()]

@@ -33,7 +33,7 @@ async def test_a_job_that_does_not_fit_is_not_approved_and_leaves_no_trace(
     assert caught.value.code == "disk_full"
     assert caught.value.details["needed"] == agent_bytes(world.spec) + record_bytes(world.spec)
     assert world.store.job(JOB) is None
-    assert not world.store.deeds(job=JOB)
+    assert not world.store.actions(job=JOB)
     assert "approval" in await world.ask("consent", world.consent_body())
 
 

@@ -97,10 +97,10 @@ async def test_a_whole_job(world: World) -> None:
     closed = await world.ask("cosign", closing)
     assert parse_note(attach(closing["head"], [closed["cosignature"]])).cosigners({ME: key})
     assert world.store.unproved() == []
-    deeds = [deed["deed"] for deed in world.store.deeds()]
-    assert deeds.count("update.made") == 4
-    assert deeds.count("vote.cast") == 3
-    assert {"charter.pinned", "job.approved", "enclave.verified", "job.finished"} <= set(deeds)
+    actions = [action["action"] for action in world.store.actions()]
+    assert actions.count("update.made") == 4
+    assert actions.count("vote.cast") == 3
+    assert {"charter.pinned", "job.approved", "enclave.verified", "job.finished"} <= set(actions)
 
 
 async def test_files_that_outlived_their_job_go_at_the_next_start(
@@ -441,7 +441,7 @@ async def test_nothing_is_signed_in_a_job_after_its_end(world: World) -> None:
     assert (error.code, "accusation" in error.details) == ("spec_digest_mismatch", False)
     assert world.store.last_leaf(JOB) == leaf_of(ended).hash()
     assert len(list(world.assembly.context.settings.evidence.iterdir())) == 1
-    assert "accused" in [deed["deed"] for deed in world.store.deeds()]
+    assert "accused" in [action["action"] for action in world.store.actions()]
 
 
 async def test_unknown_verbs_and_bodies_are_refused(world: World) -> None:

@@ -30,7 +30,7 @@ def test_the_operator_neither_grants_nor_submits_nor_downloads() -> None:
     assert not operator & {"grant.create", "job.submit", "model.download", "project.create"}
 
 
-async def test_a_deed_that_fails_leaves_no_trace(stage: Stage) -> None:
+async def test_a_change_that_fails_leaves_no_trace(stage: Stage) -> None:
     before = (len(stage.ledger.log), dict(stage.database.tables.rows["projects"]))
     with pytest.raises(SecureFlowError):
         await stage.services.projects.invite(stage.admin("bank-a"), stage.ids["project"], "nobody")

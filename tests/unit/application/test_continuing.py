@@ -95,9 +95,9 @@ def centre() -> Centre:
     return Centre()
 
 
-async def refused(deed: Any) -> str:
+async def refused(call: Any) -> str:
     with pytest.raises(SecureFlowError) as caught:
-        await deed
+        await call
     return caught.value.code
 
 

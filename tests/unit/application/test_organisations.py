@@ -190,7 +190,7 @@ async def test_a_disabled_organisation_is_out_until_it_is_enabled(stage: Stage) 
         await stage.services.tokens.authenticate(bearer)
     with refused("organisation_disabled", "org enable bank-a"):
         await organisations.admitted(spiffe)
-    await organisations.set_disabled(stage.operator, "bank-a", True)  # again is no second deed
+    await organisations.set_disabled(stage.operator, "bank-a", True)  # again changes nothing
     assert stage.ledger.kinds[-1:] == ["organisation.disabled"]
     assert stage.ledger.kinds.count("organisation.disabled") == 1
     await organisations.set_disabled(stage.operator, "bank-a", False)

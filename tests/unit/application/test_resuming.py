@@ -12,13 +12,13 @@ import pytest
 
 from secureflow.adapters.database.faults import fault
 from secureflow.application.access import Principal
-from secureflow.application.deeds import Deeds
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.whereabouts import Whereabouts
 from secureflow.application.ports.storage import Journalled
 from secureflow.application.quotas import Quotas
 from secureflow.application.running.resuming import MOST
+from secureflow.application.transactions import Transactions
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.users import Role
 from secureflow.engines.script import Ask, Move, Record, Script, effect_digest
@@ -69,8 +69,10 @@ async def paused(
 def use_cases(one: World) -> Jobs:
     begin, unused = one.runner._begin, cast("Any", None)
     nowhere = Whereabouts(SilentCourier(), frozenset)
-    deeds = Deeds(begin, one.ledger, KEY, lambda: 9)
-    return Jobs(begin, deeds, one.runner, unused, lambda: 9, unused, Quotas(), nowhere, JOB_KINDS)
+    transactions = Transactions(begin, one.ledger, KEY, lambda: 9)
+    return Jobs(
+        begin, transactions, one.runner, unused, lambda: 9, unused, Quotas(), nowhere, JOB_KINDS
+    )
 
 
 async def test_it_goes_on_where_its_script_is_the_same(tmp_path: Path) -> None:
@@ -187,7 +189,7 @@ def numbering_fails(one: World) -> Iterator[None]:
 async def test_a_number_that_is_owed_goes_before_the_jobs_next(
     tmp_path: Path,
 ) -> None:
-    """The deed stands though the ledger fails just then."""
+    """The change stands though the ledger fails just then."""
     play = Play()
     async with paused(tmp_path, play) as (one, jobs):
         play.broken = False
@@ -220,7 +222,7 @@ async def test_the_centres_end_counts_a_resumption_whose_number_is_owed(tmp_path
     ]
 
 
-async def test_a_fault_before_the_deed_resumes_nothing(tmp_path: Path) -> None:
+async def test_a_fault_before_the_commit_resumes_nothing(tmp_path: Path) -> None:
     play, faults = Play(), Faults()
     async with paused(tmp_path, play, faults) as (one, jobs):
         play.broken = False

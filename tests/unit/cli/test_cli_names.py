@@ -85,7 +85,7 @@ def test_a_name_of_nothing_is_4(cli: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("by_name", "by_id", "deed"),
+    ("by_name", "by_id", "action"),
     [
         (
             ("data", "grant", "bank-a/customers", "Credit risk"),
@@ -105,21 +105,21 @@ def test_a_decision_by_name_is_confirmed_with_the_id(
     monkeypatch: pytest.MonkeyPatch,
     by_name: tuple[str, ...],
     by_id: tuple[str, ...],
-    deed: str,
+    action: str,
 ) -> None:
     code, out, err = cli(*by_name)
     assert (code, out) == (2, "")
     assert "prj_00000000" in err
     assert "not_confirmed" in err
-    assert deed not in _asked(centre)
+    assert action not in _asked(centre)
     answer = io.StringIO("y\n")
     answer.isatty = lambda: True  # type: ignore[method-assign]
     monkeypatch.setattr("sys.stdin", answer)
     assert "prj_00000000" in cli(*by_name)[2]
-    assert _asked(centre).count(deed) == 1
+    assert _asked(centre).count(action) == 1
     assert cli(*by_name, "--yes")[0] == 0
     assert cli(*by_id)[0] == 0
-    assert _asked(centre).count(deed) == 3
+    assert _asked(centre).count(action) == 3
 
 
 def test_cancelling_asks_about_the_id(centre: Any, cli: Any) -> None:

@@ -44,15 +44,15 @@ def test_ready_is_announced_to_launchers(
 def test_a_trace_shows_no_local_variable_where_nothing_was_configured() -> None:
     program = (
         "from secureflow.kit.logging import get_logger\n"
-        "def deed(password):\n"
-        "    raise ValueError('the deed failed')\n"
+        "def step(password):\n"
+        "    raise ValueError('the step failed')\n"
         "try:\n"
-        "    deed('hunt' + 'er2')\n"
+        "    step('hunt' + 'er2')\n"
         "except ValueError:\n"
         "    get_logger('x').exception('defect')\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert "ValueError: the deed failed" in done.stderr
+    assert "ValueError: the step failed" in done.stderr
     assert "hunter2" not in done.stderr + done.stdout

@@ -62,8 +62,8 @@ def test_each_kind_is_named_with_its_file(tmp_path: Path) -> None:
     place.mkdir()
     body = f"{IMPORTS}\nKEPT, ROOT, loop = [], {str(place)!r}, asyncio.new_event_loop\n\n"
     files = {
-        f"test_{kind.replace(' ', '_')}.py": f"{body}def test_it():\n    {deed}\n"
-        for kind, deed in LEAVES.items()
+        f"test_{kind.replace(' ', '_')}.py": f"{body}def test_it():\n    {leak}\n"
+        for kind, leak in LEAVES.items()
     }
     told = run(place, files)
     assert f"{len(LEAVES)} passed" in told, told

@@ -128,7 +128,7 @@ ONCE = sorted(
     and CHANGING & set(route.methods or ())
     and not getattr(route.endpoint, "changes_nothing", False)
 )
-DEEDS = [name for name in ONCE if name != "cancel_job"]
+CHANGES = [name for name in ONCE if name != "cancel_job"]
 
 
 ONLY_ASK = {"dry_run_job"}
@@ -153,21 +153,21 @@ async def test_the_list_is_whole(api: Api) -> None:
 
 
 def _done(tables: Tables) -> tuple[int, Any]:
-    """Return what a deed changes: it is recorded, but for the draft that continues a held log."""
+    """Return what a use case changes: a record, or the draft that continues a held log."""
     return len(tables.pending), tables.settings.get(CANDIDATE)
 
 
 @contextmanager
 def unheard() -> Iterator[list[int]]:
-    """Every commit that holds a deed stands, and nobody hears of it."""
+    """Every commit of a change stands, and nobody hears of it."""
     commit, lost = MemoryUnit.commit, [0]
 
     async def lose(self: MemoryUnit) -> None:
         before = self._database.tables
-        deed = _done(self.tables) != _done(before)
-        deed |= len(self.tables.rows["tokens"]) < len(before.rows["tokens"])
+        changed = _done(self.tables) != _done(before)
+        changed |= len(self.tables.rows["tokens"]) < len(before.rows["tokens"])
         await commit(self)
-        if deed:
+        if changed:
             lost[0] += 1
             raise AWAY
 
@@ -178,7 +178,7 @@ def unheard() -> Iterator[list[int]]:
         MemoryUnit.commit = commit  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("name", DEEDS)
+@pytest.mark.parametrize("name", CHANGES)
 async def test_a_commit_that_nobody_heard_of_is_told_when_asked_again(api: Api, name: str) -> None:
     post = await _post(name, api.stage)
     with unheard() as lost:
@@ -208,7 +208,7 @@ async def test_what_is_kept_is_what_was_answered(api: Api, name: str) -> None:
     assert (again.status_code, again.content) == (first.status_code, first.content)
 
 
-async def test_a_deed_whose_number_is_owed_is_done(
+async def test_a_change_whose_number_is_owed_is_done(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is recorded with it, and gets its number with the next one: no failure of the caller's."""
@@ -227,7 +227,7 @@ async def test_a_deed_whose_number_is_owed_is_done(
     assert sorted(named[-2:]) == ["bank-e", "bank-f"]  # the double numbers them in any order
 
 
-async def test_a_deed_that_was_not_committed_keeps_no_answer(api: Api) -> None:
+async def test_a_change_that_was_not_committed_keeps_no_answer(api: Api) -> None:
     post = await _post("create_project", api.stage)
     commit = MemoryUnit.commit
 

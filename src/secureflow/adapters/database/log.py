@@ -122,7 +122,7 @@ class SqlLedger:
         self._thread.shutdown()
 
     async def append(self, leaves: Sequence[PendingLeaf]) -> Recorded:
-        """Submit and wait, for deeds that belong to no job.
+        """Submit and wait, for actions that belong to no job.
 
         Raises:
             SecureFlowError: `malformed_leaf`, also for a leaf that was signed for another log.
@@ -291,18 +291,18 @@ class SqlLedger:
             finally:
                 self._database.turn.release()
 
-    async def _in_turn(self, deed: Callable[[], T]) -> T:
+    async def _in_turn(self, write: Callable[[], T]) -> T:
         """Write to the log's tables while nobody else does."""
         async with self._turn:
             await self._database.turn.acquire()
             try:
-                return await self._in_thread(deed)
+                return await self._in_thread(write)
             finally:
                 self._database.turn.release()
 
-    async def _in_thread(self, deed: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         with typed_faults():
-            return await asyncio.get_running_loop().run_in_executor(self._thread, deed)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _read(self, query: sa.Select[Any]) -> sa.Result[Any]:
         async with self._database.begin() as unit:

@@ -199,7 +199,7 @@ LOG_SUBMISSIONS = sa.Table(
     METADATA,
     sa.Column("arrival", BIG, primary_key=True),
     sa.Column("job", sa.Text, nullable=False),
-    sa.Column("seq", BIG, nullable=False),  # 53 random bits for deeds that belong to no job
+    sa.Column("seq", BIG, nullable=False),  # 53 random bits for actions that belong to no job
     sa.Column("position", BIG, nullable=False),
     sa.Column("number", BIG),
     sa.Column("data", sa.LargeBinary),

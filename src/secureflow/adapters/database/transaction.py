@@ -73,8 +73,8 @@ class SqlTransaction:
         """Make everything of this block durable.
 
         Raises:
-            SecureFlowError: the failure of an earlier write of this block; half of a deed is
-                never committed.
+            SecureFlowError: the failure of an earlier write of this block; half of a change
+                is never committed.
             InfrastructureError: the database failed. Where it was lost at this very moment nobody
                 knows whether it committed: read before you repeat.
         """

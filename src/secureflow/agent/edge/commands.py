@@ -128,8 +128,8 @@ class Commands:
         return await self.reloading.apply(list(agreed))
 
     async def log(self, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
-        """Return this agent's deeds, newest first."""
-        return self.assembly.context.store.deeds(job=job, limit=min(limit, 10_000))
+        """Return what this agent did, newest first."""
+        return self.assembly.context.store.actions(job=job, limit=min(limit, 10_000))
 
     async def leaves(self, job: str) -> list[dict[str, JSON]]:
         """Return the ledger leaves that this agent signed in a job, oldest first."""

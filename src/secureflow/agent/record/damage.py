@@ -36,9 +36,9 @@ def load_json(text: Any, what: str) -> Any:
 
 
 def facts_of(text: Any) -> Any:
-    """Return a deed's facts; a damaged one says only that."""
+    """Return an action's facts; a damaged one says only that."""
     try:
-        return load_json(text, "a deed")
+        return load_json(text, "an action")
     except SecureFlowError:
         return {"damaged": True}
 

@@ -116,12 +116,12 @@ def compare(
             "Put this folder's own record back, or start that agent from its own folder.",
         )
     known = mark.reached
-    leaf, leaves, deeds = known.get("leaf"), known.get("leaves", 0), known.get("deeds", 0)
-    if now["leaves"] < leaves or now["deeds"] < deeds or (leaf and not has_leaf(leaf)):
+    leaf, leaves, actions = known.get("leaf"), known.get("leaves", 0), known.get("deeds", 0)
+    if now["leaves"] < leaves or now["deeds"] < actions or (leaf and not has_leaf(leaf)):
         raise SecureFlowError(
             "record_set_back",
-            f"The record {where} ends at ledger entry {now['leaves']} and deed {now['deeds']}; "
-            f"this folder knows of entry {leaves} and deed {deeds}: the record is an older one.",
+            f"The record {where} ends at ledger entry {now['leaves']} and action {now['deeds']}; "
+            f"this folder knows of entry {leaves} and action {actions}: the record is older.",
             recovered_hint(where) or _BACK,
             {"leaves": now["leaves"], "known": leaves},
         )

@@ -107,7 +107,7 @@ class RecordFile:
                 self.held.check()
                 yield
                 self._do("COMMIT")
-            except BaseException:  # whatever it was, half a deed must not stay
+            except BaseException:  # whatever it was, half a change must not stay
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 for undo in self._undo:

@@ -88,7 +88,7 @@ class OwnLeaf(_Record):
     Args:
         hash: hex RFC 9162 leaf hash.
         job: job id or empty.
-        kind: the deed.
+        kind: what was done.
         bundle: `{"leaf", "document", "salt"}` as replies carry it.
         proved: 1 once an inclusion proof was verified.
         missed: rounds of the job that came by without a proof, by weight (`witness.UNHEARD`).

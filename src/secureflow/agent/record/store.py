@@ -3,7 +3,7 @@
 Rules:
 - everything that leaves the agent as a promise (approval, leaf, vote, cosignature) is in this
   file, committed, before it is sent;
-- one deed is one transaction: `with store.transaction(): …`. Writers demand an open one, so a
+- one action is one transaction: `with store.transaction(): …`. Writers demand an open one, so a
   stray write cannot commit by itself, and a round costs exactly two commits (a private one three:
   rows are paid for before they are read);
 - calls block for a disk flush: `asyncio.to_thread` carries transactions, reads are immediate.
@@ -28,11 +28,11 @@ from secureflow.kit.errors import SecureFlowError
 def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
     """Return how far a record went, by what asks it for a row."""
     leaf = one("SELECT number, hash FROM leaves ORDER BY number DESC LIMIT 1")
-    deed = one("SELECT max(id) AS id FROM deeds")
+    action = one("SELECT max(id) AS id FROM deeds")
     return {
         "leaves": 0 if leaf is None else leaf["number"],
         "leaf": "" if leaf is None else leaf["hash"],
-        "deeds": (deed and deed["id"]) or 0,
+        "deeds": (action and action["id"]) or 0,  # marks of older versions name it so
     }
 
 
@@ -40,7 +40,7 @@ class Store(WitnessedRows):
     """The agent's durable record (`agent.recordfile`)."""
 
     def reached(self) -> dict[str, JSON]:
-        """Return how far the record went: its newest own leaf and deed."""
+        """Return how far the record went: its newest own leaf and action."""
         return reached_in(self._one)
 
     # Facts: single values by name (pinned charter, newest head, alarm).
@@ -390,18 +390,20 @@ class Store(WitnessedRows):
         rows = self._all("SELECT DISTINCT domain FROM budget_events ORDER BY domain")
         return tuple(str(row["domain"]) for row in rows)
 
-    # The agent's own log of deeds.
+    # The agent's own log of its actions; the table keeps the name that it was made with.
 
-    def note(self, at: int, deed: str, job: str = "", **facts: JSON) -> None:
-        """Append to the log of deeds."""
+    def note(self, at: int, action: str, job: str = "", **facts: JSON) -> None:
+        """Append to the log of actions."""
         self._write(
             "INSERT INTO deeds (at, deed, job, facts) VALUES (?, ?, ?, ?)",
-            at, deed, job, json.dumps(facts, sort_keys=True),
+            at, action, job, json.dumps(facts, sort_keys=True),
         )  # fmt: skip
 
-    def deeds(self, *, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
-        """Return the log of deeds, newest first."""
+    def actions(self, *, job: str = "", limit: int = 100) -> list[dict[str, JSON]]:
+        """Return the log of actions, newest first."""
         rows = self._all(
-            "SELECT * FROM deeds WHERE ?1 = '' OR job = ?1 ORDER BY id DESC LIMIT ?2", job, limit
+            "SELECT id, at, deed AS action, job, facts FROM deeds"
+            " WHERE ?1 = '' OR job = ?1 ORDER BY id DESC LIMIT ?2",
+            *(job, limit),
         )
         return [{**dict(row), "facts": facts_of(row["facts"])} for row in rows]

@@ -178,9 +178,9 @@ class Approvals:
             reply = as_body(ConsentReply(approval=approval, **context.leaf_reply(leaf)))
             context.store.keep_answer(f"consent/{request.job}", request.job, reply)
             facts = {"spec": request.digest, "by": decided.by, "expires": expires}
-            deed = "job.renewed" if renewed else "job.approved"
-            context.store.note(now, deed, request.job, **facts)
-        _log.info(deed.replace(".", "_"), job=request.job, by=decided.by)
+            action = "job.renewed" if renewed else "job.approved"
+            context.store.note(now, action, request.job, **facts)
+        _log.info(action.replace(".", "_"), job=request.job, by=decided.by)
         return reply
 
     def _note_refusal(self, job: str, error: SecureFlowError) -> None:

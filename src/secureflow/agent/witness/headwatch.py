@@ -167,9 +167,9 @@ class HeadWatch:
         return answer if isinstance(answer, dict) else {}
 
     def _keep(self, problem: SecureFlowError | None) -> None:
-        """Say it once, in the log of deeds and in the record, until it is over.
+        """Say it once, in the agent's log and in the record, until it is over.
 
-        The centre's words may change at each look: that is no new deed.
+        The centre's words may change at each look: that is no new event.
         """
         now = None if problem is None else problem.as_json()
         before = self._store.fact(SET_BACK)

@@ -19,7 +19,6 @@ from secureflow.application.access import (
     seen_projects,
     sees_work_of,
 )
-from secureflow.application.deeds import Deeds
 from secureflow.application.jobs.kind import Cost, Drafted, JobKinds, Wanted
 from secureflow.application.jobs.submission import Submission
 from secureflow.application.jobs.whereabouts import Whereabouts, parties_of, told
@@ -35,6 +34,7 @@ from secureflow.application.running.resuming import (
     tries,
 )
 from secureflow.application.running.scripts import Scripts, course_of
+from secureflow.application.transactions import Transactions
 from secureflow.application.turns import Turns
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.domain.ids import new_id
@@ -87,7 +87,7 @@ class Jobs:
     def __init__(
         self,
         begin: Begin,
-        deeds: Deeds,
+        transactions: Transactions,
         driver: Driver,
         bus: Bus,
         clock: Clock,
@@ -100,7 +100,7 @@ class Jobs:
         waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
     ) -> None:
         self._begin = begin
-        self._deeds = deeds
+        self._transactions = transactions
         self._driver = driver
         self._bus = bus
         self._clock = clock
@@ -155,11 +155,11 @@ class Jobs:
         self, principal: Principal, wanted: Wanted, priced: Cost | None, key: str
     ) -> Job:
         now = self._clock()
-        async with self._deeds() as deed:
-            drafted = await self._draft(deed.work, principal, wanted, priced)
+        async with self._transactions() as transaction:
+            drafted = await self._draft(transaction.work, principal, wanted, priced)
             self._check_clocks(drafted)
             self._room(centre_bytes(drafted.spec))
-            await self._quotas.another_job(deed.work, principal.organisation)
+            await self._quotas.another_job(transaction.work, principal.organisation)
             job = Job(
                 id=key,
                 project=wanted.project,
@@ -179,19 +179,19 @@ class Jobs:
                     None if priced is None else priced.answer,
                 ),
             )
-            await deed.work.jobs.add(job)
-            await self._driver.claim(deed.work, job.id)
-            await deed.work.events.append(
+            await transaction.work.jobs.add(job)
+            await self._driver.claim(transaction.work, job.id)
+            await transaction.work.events.append(
                 job.id, "state", now, {"state": job.state.value, "reason": "submitted"}
             )
             document = {"name": job.name, "project": job.project, "by": principal.user}
-            deed.record(
+            transaction.record(
                 "job.proposed",
                 {**document, "organisation": job.organisation, "spec": job.digest},
                 job=job.id,
                 spec=job.digest,
             )
-            job = deed.answer(await self._whereabouts.placed(deed.work, job))
+            job = transaction.answer(await self._whereabouts.placed(transaction.work, job))
         self._driver.start(job.id)
         return job
 
@@ -266,14 +266,14 @@ class Jobs:
 
     async def _resume(self, principal: Principal, key: str, state: JobState) -> Job:
         now = self._clock()
-        async with self._deeds() as deed:
-            paused = await deed.work.jobs.get(key)
+        async with self._transactions() as transaction:
+            paused = await transaction.work.jobs.get(key)
             check_resumable(paused)
             job = resumed(paused, state, principal.name, now)
-            await deed.work.jobs.save(job)
+            await transaction.work.jobs.save(job)
             data = {"state": state.value, "reason": f"resumed by {principal.name}"}
-            await deed.work.events.append(key, "state", now, data)
-            deed.record(
+            await transaction.work.events.append(key, "state", now, data)
+            transaction.record(
                 LEAF,
                 {
                     "by": principal.user,
@@ -285,7 +285,7 @@ class Jobs:
                 spec=job.digest,
                 turn=len(tries(job)),
             )
-            return deed.answer(job)
+            return transaction.answer(job)
 
     async def report(self, principal: Principal, key: str) -> dict[str, Any]:
         """Return the finished job's report.

@@ -70,7 +70,7 @@ class Ledger(Protocol):
         """Number every leaf that was submitted by now; return the log's size."""
 
     async def append(self, leaves: Sequence[PendingLeaf]) -> Recorded:
-        """Submit and wait, for deeds that belong to no job (users, grants, charter)."""
+        """Submit and wait, for actions that belong to no job (users, grants, charter)."""
 
     async def head(self) -> str:
         """Return the newest signed checkpoint note, with the cosignatures that it has."""

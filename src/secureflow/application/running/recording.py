@@ -37,7 +37,7 @@ def server_leaf(
     seq: int = 0,
     position: int = 0,
 ) -> PendingLeaf:
-    """Sign one of the server's own deeds; `document` stays beside the log under its salt."""
+    """Sign one of the server's own actions; `document` stays beside the log under its salt."""
     salt = secrets.token_bytes(SALT_BYTES)
     leaf = Leaf(kind, origin, SERVER, at, commitment(salt, document), job, spec, prev)
     signed = sign_leaf(leaf, key)

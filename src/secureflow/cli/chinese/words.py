@@ -156,7 +156,7 @@ TEXTS: Final[dict[str, str]] = {
     "jobs": "任务",
     "trouble": "故障",
     "set_back": "日志回退",
-    "deed": "行为",
+    "action": "操作",
     "facts": "详情",
     "display": "显示名",
     "revoked": "撤销时间",

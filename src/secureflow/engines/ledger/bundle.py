@@ -233,7 +233,7 @@ def _path_failures(chain: list[BundleEntry], known: set[str], job: str) -> Itera
 
 
 def _consent_failures(bundle: Bundle) -> Iterator[str]:
-    """Did each organisation approve the job before its first deed in it?"""
+    """Did each organisation approve the job before its first leaf in it?"""
     approved: set[str] = set()
     for entry in bundle.entries:
         leaf = entry.signed.leaf

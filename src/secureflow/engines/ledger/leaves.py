@@ -36,7 +36,7 @@ _SIGNATURE = re.compile(r"[A-Za-z0-9+/]{86}==")
 class Leaf:
     """The body that its author signs.
 
-    `kind` names the deed (`approved`, `attested`, …), `origin` the log, `job` and `spec` (hex
+    `kind` names what was done (`approved`, `attested`, …), `origin` the log, `job` and `spec` (hex
     digest) the work or "", `author` an organisation's slug, `server` or `enclave`, `prev` the hex
     hash of the author's previous leaf or "", `at` Unix seconds, `commitment` a hex SHA-256.
     """

@@ -108,7 +108,7 @@ class BudgetLedger:
         self._store(limit.as_json())
         self.limit = limit
 
-    # --- the three deeds -----------------------------------------------------------------------
+    # --- the three steps -----------------------------------------------------------------------
 
     def reserve(self, reservation: str, job: str, charge: Charge) -> float:
         """Set a charge aside before a job runs; return the domain's ε with it (`rdp-filter`).

@@ -2,8 +2,9 @@
 
 That goes for all that changes something (POST, PATCH, DELETE). The first success under a key is
 kept per user and answered again. The same key with another request is refused, so a key can never
-stand for two deeds. It is kept in the transaction of what was done (`application.deeds`): whoever
-did not hear of it, because the database or the server failed just then, and asks again, is told so.
+stand for two changes. The answer is kept in the transaction of the change
+(`application.transactions`): whoever did not hear of it, because the database or the server failed
+just then, and asks again, is told so.
 Answers that hold a secret are not kept (routes without this class), because a secret is stored
 nowhere: there a new one takes the place of the one that was made under the same key
 (`application.repeats`). What is kept of a request is bound to its key, of which only the digest is
@@ -27,9 +28,9 @@ from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 
 from secureflow.application.access import Principal
-from secureflow.application.deeds import answering
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.repeats import conflict
+from secureflow.application.transactions import answering
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
 from secureflow.server.rest.callers import authenticate, bearer_of, services_of

@@ -45,7 +45,7 @@ ENDS = "the end of what was played before"
 
 
 @dataclass(frozen=True)
-class Deed:
+class Action:
     """One leaf to be: who did what; `document` None stays closed, as do other jobs'."""
 
     author: str
@@ -58,71 +58,71 @@ class Deed:
     opened: bool = False
 
 
-def attested(author: str, key: SigningKey = ENCLAVE, **changes: Any) -> Deed:
-    return Deed(author, "attested", {"release": key.public, "job": JOB}, **changes)
+def attested(author: str, key: SigningKey = ENCLAVE, **changes: Any) -> Action:
+    return Action(author, "attested", {"release": key.public, "job": JOB}, **changes)
 
 
-def honest_deeds() -> list[Deed]:
+def honest_actions() -> list[Action]:
     return [
-        Deed("server", "user.created", job="", included=False),
-        Deed("server", "job.proposed", {"job": JOB}),
-        *(Deed(bank, "approval", {"party": bank}) for bank in BANKS),
-        Deed("bank-a", "approval", {"secret": 1}, job=OTHER_JOB),
+        Action("server", "user.created", job="", included=False),
+        Action("server", "job.proposed", {"job": JOB}),
+        *(Action(bank, "approval", {"party": bank}) for bank in BANKS),
+        Action("bank-a", "approval", {"secret": 1}, job=OTHER_JOB),
         *(attested(bank) for bank in BANKS),
-        Deed("server", "job.started", job=OTHER_JOB, included=False),
-        Deed("enclave", "release", {"round": 0}),
-        *(Deed(bank, "update", {"round": 0}) for bank in BANKS),
-        Deed("enclave", "release", {"round": 1}),
-        Deed("bank-b", "update", {"round": 1}),
-        Deed("server", "job.finished", {"outcome": "succeeded"}),
-        Deed("server", "job.finished", job=OTHER_JOB, included=False),
-        *(Deed(bank, "finished", ENDS) for bank in BANKS),
-        Deed("server", "job.closed", ENDS),
+        Action("server", "job.started", job=OTHER_JOB, included=False),
+        Action("enclave", "release", {"round": 0}),
+        *(Action(bank, "update", {"round": 0}) for bank in BANKS),
+        Action("enclave", "release", {"round": 1}),
+        Action("bank-b", "update", {"round": 1}),
+        Action("server", "job.finished", {"outcome": "succeeded"}),
+        Action("server", "job.finished", job=OTHER_JOB, included=False),
+        *(Action(bank, "finished", ENDS) for bank in BANKS),
+        Action("server", "job.closed", ENDS),
     ]
 
 
 class Story:
-    """Plays deeds into a log and writes the bundle; the hooks are where an attacker sits."""
+    """Plays actions into a log and writes the bundle; the hooks are where an attacker sits."""
 
-    def __init__(self, deeds: list[Deed]) -> None:
+    def __init__(self, actions: list[Action]) -> None:
         self.tree = MemoryTree()
-        self.deeds = list(deeds)
+        self.actions = list(actions)
         self.signed: list[SignedLeaf] = []
         newest: dict[tuple[str, str], str] = {}
         self.ends: dict[tuple[str, str], End] = {(name, ""): End() for name in BANKS}
-        for at, planned in enumerate(deeds):
+        for at, planned in enumerate(actions):
             ends = planned.document == ENDS
-            deed = replace(planned, document=self.end_of(planned)) if ends else planned
-            self.deeds[at] = deed
-            key = deed.key or {"server": LOG, "enclave": ENCLAVE, **BANKS}[deed.author]
-            chain = (deed.author, key.public)
+            action = replace(planned, document=self.end_of(planned)) if ends else planned
+            self.actions[at] = action
+            key = action.key or {"server": LOG, "enclave": ENCLAVE, **BANKS}[action.author]
+            chain = (action.author, key.public)
             leaf = Leaf(
-                kind=deed.kind,
+                kind=action.kind,
                 origin=ORIGIN,
-                author=deed.author,
+                author=action.author,
                 at=1_700_000_000 + at,
-                commitment=commitment(SALT, deed.document),
-                job=deed.job,
-                spec=digest(SPEC) if deed.job == JOB else "",
-                prev=self.prev_of(deed, newest.get(chain, "")),
+                commitment=commitment(SALT, action.document),
+                job=action.job,
+                spec=digest(SPEC) if action.job == JOB else "",
+                prev=self.prev_of(action, newest.get(chain, "")),
             )
-            signed = sign_leaf(replace(leaf, **dict(deed.changes)), key)
+            signed = sign_leaf(replace(leaf, **dict(action.changes)), key)
             newest[chain] = signed.hash()
-            if deed.job == JOB and deed.included:
-                line = (deed.author, key.public if deed.author == "enclave" else "")
+            if action.job == JOB and action.included:
+                line = (action.author, key.public if action.author == "enclave" else "")
                 self.ends[line] = self.ends.get(line, End()).after(signed.hash())
             self.signed.append(signed)
             self.tree.append(signed.data())
 
-    def end_of(self, deed: Deed) -> dict[str, Any]:
-        if deed.kind == "finished":
-            return finished_document("succeeded", self.ends[deed.author, ""])
+    def end_of(self, action: Action) -> dict[str, Any]:
+        if action.kind == "finished":
+            return finished_document("succeeded", self.ends[action.author, ""])
         ends = [{**line(author, end), "key": key} for (author, key), end in self.ends.items()]
         return {"outcome": "succeeded", "ends": ends}
 
-    def prev_of(self, deed: Deed, newest: str) -> str:
-        if deed.author == "server":
-            return self.ends["server", ""].last if deed.kind == "job.closed" else ""
+    def prev_of(self, action: Action, newest: str) -> str:
+        if action.author == "server":
+            return self.ends["server", ""].last if action.kind == "job.closed" else ""
         return newest
 
     def note(self, log: SigningKey = LOG, cosigners: tuple[str, ...] = tuple(BANKS)) -> str:
@@ -135,11 +135,13 @@ class Story:
                 index,
                 signed,
                 tuple(self.tree.inclusion_proof(index)),
-                deed.document,
-                SALT if deed.document is not None and (deed.opened or deed.job == JOB) else None,
+                action.document,
+                SALT
+                if action.document is not None and (action.opened or action.job == JOB)
+                else None,
             )
-            for index, (deed, signed) in enumerate(zip(self.deeds, self.signed, strict=True))
-            if deed.included
+            for index, (action, signed) in enumerate(zip(self.actions, self.signed, strict=True))
+            if action.included
         ]
         written = bundle_json(
             note=note or self.note(),
@@ -151,7 +153,7 @@ class Story:
         return json.loads(json.dumps(written))  # type: ignore[no-any-return]
 
 
-STORY = Story(honest_deeds())
+STORY = Story(honest_actions())
 HONEST = STORY.bundle()
 
 
@@ -244,43 +246,43 @@ def test_dropping_an_enclaves_first_leaf_shows() -> None:
 
 
 def test_the_server_may_leave_out_its_chain_but_not_break_it() -> None:
-    deeds = honest_deeds()
-    linked = Story(deeds).signed[1].hash()
-    deeds[1] = replace(deeds[1], changes=(("prev", "11" * 32),))
-    assert verify_bundle(Story(deeds).bundle(), CHARTER).ok
-    at = next(n for n, deed in enumerate(deeds) if deed.kind == "job.finished")
-    deeds[at] = replace(deeds[at], changes=(("prev", linked),))
+    actions = honest_actions()
+    linked = Story(actions).signed[1].hash()
+    actions[1] = replace(actions[1], changes=(("prev", "11" * 32),))
+    assert verify_bundle(Story(actions).bundle(), CHARTER).ok
+    at = next(n for n, action in enumerate(actions) if action.kind == "job.finished")
+    actions[at] = replace(actions[at], changes=(("prev", linked),))
     assert "job.finished by server): the leaf that its prev names" in failures(
-        Story(deeds).bundle()
+        Story(actions).bundle()
     )
 
 
 def test_jobs_that_run_at_once_may_reach_the_log_in_any_order() -> None:
     """The bridge of the other job enters the log after the leaf that follows it."""
-    story = Story(honest_deeds())
+    story = Story(honest_actions())
     assert story.signed[7].leaf.prev == story.signed[6].hash()
     assert verify_bundle(reordered(story, [*range(6), 7, 6, *range(8, 26)]), CHARTER).ok
 
 
 def test_a_jobs_own_leaves_stand_in_their_authors_order() -> None:
-    story = Story(honest_deeds())
+    story = Story(honest_actions())
     order = list(range(26))
     order[7], order[13] = 13, 7  # bank-a's update before its attestation
     assert "it stands before an earlier leaf of its author" in failures(reordered(story, order))
 
 
 def test_a_leaf_cannot_stand_twice_nor_an_author_tell_two_stories() -> None:
-    story = Story(honest_deeds())
+    story = Story(honest_actions())
     assert "or it stands twice" in failures(reordered(story, [*range(26), 13]))
-    deeds = [*honest_deeds(), Deed("bank-a", "update", {"round": 2})]
-    deeds[-1] = replace(deeds[-1], changes=(("prev", story.signed[7].hash()),))
-    assert "has the same prev" in failures(Story(deeds).bundle())
+    actions = [*honest_actions(), Action("bank-a", "update", {"round": 2})]
+    actions[-1] = replace(actions[-1], changes=(("prev", story.signed[7].hash()),))
+    assert "has the same prev" in failures(Story(actions).bundle())
 
 
 def reordered(story: Story, order: list[int]) -> dict[str, Any]:
     """The same signed leaves in a log of another order."""
     other = Story([])
-    other.deeds = [story.deeds[at] for at in order]
+    other.actions = [story.actions[at] for at in order]
     other.signed = [story.signed[at] for at in order]
     other.tree.append(*(signed.data() for signed in other.signed))
     return other.bundle()
@@ -288,9 +290,9 @@ def reordered(story: Story, order: list[int]) -> dict[str, Any]:
 
 def forged_leaf(position: int, **changes: Any) -> dict[str, Any]:
     """A leaf that the operator put into its own log: everything fits but the signature."""
-    deeds = honest_deeds()
-    deeds[position] = replace(deeds[position], **changes)
-    return Story(deeds).bundle()
+    actions = honest_actions()
+    actions[position] = replace(actions[position], **changes)
+    return Story(actions).bundle()
 
 
 def test_the_operator_cannot_forge_an_approval() -> None:
@@ -310,11 +312,11 @@ def test_an_organisation_outside_the_charter_is_nobody() -> None:
 
 def test_a_member_outside_the_roster_has_no_part_in_the_job() -> None:
     spec = SPEC | {"roster": SPEC["roster"][:3]}
-    deeds = [
-        replace(deed, changes=(("spec", digest(spec)),)) if deed.job == JOB else deed
-        for deed in honest_deeds()
+    actions = [
+        replace(action, changes=(("spec", digest(spec)),)) if action.job == JOB else action
+        for action in honest_actions()
     ]
-    bundle = Story(deeds).bundle(spec=spec)
+    bundle = Story(actions).bundle(spec=spec)
     assert "by bank-d): its author is not on the job's roster" in failures(bundle)
 
 
@@ -324,18 +326,18 @@ def test_a_leaf_signed_for_another_log_does_not_count() -> None:
 
 
 def test_one_colluder_cannot_vouch_for_a_false_enclave() -> None:
-    deeds = honest_deeds()
-    deeds[7] = attested("bank-a", EVIL)
-    false_release = Deed("enclave", "release", {"round": 9}, key=EVIL)
-    bundle = Story([*deeds, false_release]).bundle()
+    actions = honest_actions()
+    actions[7] = attested("bank-a", EVIL)
+    false_release = Action("enclave", "release", {"round": 9}, key=EVIL)
+    bundle = Story([*actions, false_release]).bundle()
     assert "its key is vouched for by 1 roster members' attested leaves, not by 2" in failures(
         bundle
     )
 
 
 def test_an_enclave_counts_with_the_vouchers_that_are_left() -> None:
-    deeds = [d for d in honest_deeds() if (d.author, d.kind) != ("bank-d", "attested")]
-    assert verify_bundle(Story(deeds).bundle(), CHARTER).ok
+    actions = [d for d in honest_actions() if (d.author, d.kind) != ("bank-d", "attested")]
+    assert verify_bundle(Story(actions).bundle(), CHARTER).ok
 
 
 @pytest.mark.parametrize(
@@ -351,10 +353,11 @@ def test_an_enclave_counts_with_the_vouchers_that_are_left() -> None:
     ],
 )
 def test_what_does_not_vouch_for_an_enclave(change: dict[str, Any]) -> None:
-    deeds = [
-        replace(deed, **change) if deed.kind == "attested" else deed for deed in honest_deeds()
+    actions = [
+        replace(action, **change) if action.kind == "attested" else action
+        for action in honest_actions()
     ]
-    assert "its key is vouched for by 0 roster members" in failures(Story(deeds).bundle())
+    assert "its key is vouched for by 0 roster members" in failures(Story(actions).bundle())
 
 
 def test_the_attested_key_must_have_signed() -> None:
@@ -386,13 +389,13 @@ def test_a_shrunken_roster_does_not_lower_the_quorum() -> None:
 def test_one_member_and_the_centre_tell_no_story_of_their_own() -> None:
     """They write another spec for the job's id, whose roster is that member: its own quorum."""
     spec = SPEC | {"roster": SPEC["roster"][:1]}
-    alone = [deed for deed in honest_deeds() if deed.author in ("server", "bank-a")]
-    deeds = [
-        replace(deed, changes=(("spec", digest(spec)),)) if deed.job == JOB else deed
-        for deed in alone
-        if deed.kind != "attested"
+    alone = [action for action in honest_actions() if action.author in ("server", "bank-a")]
+    actions = [
+        replace(action, changes=(("spec", digest(spec)),)) if action.job == JOB else action
+        for action in alone
+        if action.kind != "attested"
     ]
-    story = Story(deeds)
+    story = Story(actions)
     bundle = story.bundle(story.note(cosigners=("bank-a",)), spec=spec)
     assert failures(bundle) == (
         "a roster of one: whoever colludes with the centre would be its only witness"

@@ -23,13 +23,13 @@ from tests.unit.engines.ledger.test_bundle import (
     HONEST,
     LOG,
     ORIGIN,
-    Deed,
+    Action,
     Story,
-    honest_deeds,
+    honest_actions,
 )
 
 NAME, OLD = f"{ORIGIN}~2", 9
-BEFORE = [Deed("server", "user.created", job="", included=False)] * 3
+BEFORE = [Action("server", "user.created", job="", included=False)] * 3
 FIRST = len(BEFORE)
 """Where the new origin begins in the bundle's log."""
 
@@ -71,17 +71,19 @@ class Later(Story):
         return attach(note, [cosign(note, name, BANKS[name], 1_700_000_099) for name in cosigners])
 
 
-def opening(signed: SignedCharter, **changes: Any) -> Deed:
-    """Return the deed with which the new origin begins."""
+def opening(signed: SignedCharter, **changes: Any) -> Action:
+    """Return the action with which the new origin begins."""
     document = continued_document(signed.charter, "")
     facts: dict[str, Any] = {"job": "", "changes": (("origin", NAME),), "opened": True}
-    return Deed(**{"author": "server", "kind": CONTINUED, "document": document, **facts, **changes})
+    return Action(
+        **{"author": "server", "kind": CONTINUED, "document": document, **facts, **changes}
+    )
 
 
-def bundle(told: Told = Told(), *first: Deed) -> dict[str, Any]:
+def bundle(told: Told = Told(), *first: Action) -> dict[str, Any]:
     """Return the bundle of a job after the continuation."""
     signed = continued(told)
-    rest = [replace(one, changes=(*one.changes, ("origin", NAME))) for one in honest_deeds()]
+    rest = [replace(one, changes=(*one.changes, ("origin", NAME))) for one in honest_actions()]
     written = Later([*BEFORE, *(first or (opening(signed),)), *rest]).bundle()
     history = [SignedCharter(CHARTER).json(), signed.json()]
     written |= {"charter": signed.charter.digest, "history": history}
@@ -174,7 +176,7 @@ LIES: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "no first entry": (_edit(lambda told: told["entries"].pop(0)), MISSING),
     "a closed first entry": (_edit(_closed), MISSING),
     "a member's": (lambda: bundle(Told(), opening(continued(), author="bank-a")), MISSING),
-    "another deed": (lambda: bundle(Told(), opening(continued(), kind="noted")), MISSING),
+    "another action": (lambda: bundle(Told(), opening(continued(), kind="noted")), MISSING),
     "of the old name": (lambda: bundle(Told(), opening(continued(), changes=())), MISSING),
     "at another place": (
         lambda: bundle(Told(), replace(BEFORE[0], changes=(("origin", NAME),)),

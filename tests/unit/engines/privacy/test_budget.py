@@ -102,14 +102,14 @@ def test_a_failed_write_stops_the_ledger_until_it_is_loaded(when: str) -> None:
     with pytest.raises(OSError, match=r"no space|fsync"):
         budget.reserve("r1", "job_1", LARGE)
     disk.fail = ""
-    for deed in (
+    for action in (
         lambda: budget.reserve("r1", "job_1", LARGE),
         lambda: budget.commit("r1"),
         lambda: budget.void("r1"),
         lambda: budget.reserve("r2", "job_2", SMALL),
     ):
         with pytest.raises(SecureFlowError) as refused:
-            deed()
+            action()
         assert refused.value.code == "budget_unsettled"
     assert disk.load().spent == (cost(LARGE) if when == "after" else 0)
 
@@ -138,14 +138,14 @@ def test_one_name_one_charge() -> None:
         assert refused.value.code == "budget_conflict"
     budget.void("r1")
     budget.void("r1")
-    for deed in (
+    for action in (
         lambda: budget.reserve("r1", "job_1", SMALL),
         lambda: budget.commit("r1"),
         lambda: budget.commit("r9"),
         lambda: budget.void("r9"),
     ):
         with pytest.raises(SecureFlowError) as refused:
-            deed()
+            action()
         assert refused.value.code == "budget_conflict"
 
 
@@ -230,10 +230,10 @@ class World:
         self.running: dict[str, Charge] = {}
         self.released: list[Mechanism] = []
 
-    def step(self, deed: str, name: str, charge: Charge, fail: str) -> None:
+    def step(self, action: str, name: str, charge: Charge, fail: str) -> None:
         self.disk.fail = fail
         try:
-            getattr(self, deed)(name, charge)
+            getattr(self, action)(name, charge)
         except OSError:
             self.disk.fail = ""
             self.restart(name, charge)
@@ -275,7 +275,7 @@ class World:
         self.budget = self.disk.load()
 
 
-_DEEDS = st.tuples(
+_ACTIONS = st.tuples(
     st.sampled_from(["reserve"] * 4 + ["run", "run_in_part", "void", "void_wrongly", "restart"]),
     st.sampled_from([f"r{i}" for i in range(6)]),
     st.sampled_from(CHARGES[:2] * 3 + CHARGES),
@@ -283,13 +283,13 @@ _DEEDS = st.tuples(
 )
 
 
-_INTERLEAVINGS = st.lists(_DEEDS, min_size=4, max_size=12)
+_INTERLEAVINGS = st.lists(_ACTIONS, min_size=4, max_size=12)
 
 
-def within_the_limit(deeds: list[tuple[str, str, Charge, str]]) -> None:
+def within_the_limit(actions: list[tuple[str, str, Charge, str]]) -> None:
     world = World()
-    for deed in deeds:
-        world.step(*deed)
+    for action in actions:
+        world.step(*action)
         really = cost((*world.released, *(m for c in world.running.values() for m in c)))
         assert really <= LIMIT.epsilon
         assert really <= world.budget.spent + 1e-12
@@ -299,9 +299,9 @@ def within_the_limit(deeds: list[tuple[str, str, Charge, str]]) -> None:
 @pytest.mark.slow
 @given(_INTERLEAVINGS)
 @settings(max_examples=400, deadline=None)
-def test_no_interleaving_exceeds_the_limit(deeds: list[tuple[str, str, Charge, str]]) -> None:
+def test_no_interleaving_exceeds_the_limit(actions: list[tuple[str, str, Charge, str]]) -> None:
     """Other ones each time: ten runs try what one run of the long version tries."""
-    within_the_limit(deeds)
+    within_the_limit(actions)
 
 
 @pytest.mark.soak
@@ -309,6 +309,6 @@ def test_no_interleaving_exceeds_the_limit(deeds: list[tuple[str, str, Charge, s
 @given(_INTERLEAVINGS)
 @settings(max_examples=100_000, deadline=None)
 def test_no_interleaving_exceeds_the_limit_at_length(
-    deeds: list[tuple[str, str, Charge, str]],
+    actions: list[tuple[str, str, Charge, str]],
 ) -> None:
-    within_the_limit(deeds)
+    within_the_limit(actions)

@@ -18,9 +18,9 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
 
-def code_of(deed: Callable[[], object]) -> str:
+def code_of(call: Callable[[], object]) -> str:
     with pytest.raises(SecureFlowError) as refused:
-        deed()
+        call()
     return refused.value.code
 
 

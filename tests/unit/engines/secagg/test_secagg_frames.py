@@ -46,16 +46,16 @@ def _harmless(data: bytes) -> None:
     """Both sides either take the bytes or refuse them with our error; the round stays the same."""
     before = TABLE.aggregator.export_state()
     client = TABLE.clients[TABLE.names[0]]
-    deeds: tuple[Callable[[], object], ...] = (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: messages.unpack(TABLE.plan, data),
         lambda: client.meet(data),
         lambda: client.begin(data, MODEL),
         lambda: client.answer(data),
         lambda: TABLE.aggregator.receive(TABLE.names[0], data),
     )
-    for deed in deeds:
+    for call in calls:
         try:
-            deed()
+            call()
         except SecureFlowError:
             continue
     if data not in FRAMES:

@@ -246,7 +246,7 @@ class World:
         return self.liar(party, verb, reply) if self.liar else reply  # type: ignore[no-any-return]
 
     def _leaf(self, party: str, kind: str, document: Any) -> dict[str, Any]:
-        """Sign the next leaf of a party, or give the one that it signed for the same deed."""
+        """Sign the next leaf of a party, or give the one that it signed for the same action."""
         made = self.made.setdefault(party, [])
         for known in made:
             if (known["leaf"]["leaf"]["kind"], known["document"]) == (kind, document):

@@ -1,4 +1,4 @@
-"""What lists and quotas ask for gets columns and indexes; deeds' numbers need 64 bits."""
+"""What lists and quotas ask for gets columns and indexes; `seq` of an action needs 64 bits."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Deeds: what changes the platform's state is recorded in the same transaction.
+"""Transactions of the unit of work, together with the log leaves that record them.
 
-A use case opens a deed, changes entities through its unit of work, and says what it did. Leaving
-the block submits the leaves and commits them together with the change, then waits for their
-number: there is no state without a record, and none that is recorded but did not happen. What a
-caller is told of it can be kept in the same transaction (`answering`), so that whoever did not hear
-it, and asks again, is told the same.
+A use case opens a transaction, changes entities through its unit of work, and records what it did.
+Leaving the block submits the leaves and commits them together with the change, then waits for their
+numbers: no state changes without a record, and nothing is recorded that did not happen. The answer
+to the caller can be kept in the same transaction (`answering`), so that whoever did not hear it,
+and asks again, gets the same.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ T = TypeVar("T")
 _log = get_logger(__name__)
 
 BEFORE_THE_SCRIPT = -1
-"""The `seq` of a job's proposal; its later deeds that no script asked for have smaller ones."""
+"""The `seq` of a job's proposal; later changes of it that no script asked for have smaller ones."""
 
 
 class Keeper(Protocol):
-    """Keeps what a caller is told of a deed, in the deed's own transaction."""
+    """Keeps the answer to the caller of a use case, in the transaction of its change."""
 
     async def __call__(self, work: UnitOfWork, told: object) -> None:
-        """Keep it; the first deed of a request counts."""
+        """Keep it; the first transaction of a request counts."""
 
 
 _KEEPER: ContextVar[Keeper | None] = ContextVar("keeper", default=None)
@@ -43,7 +43,7 @@ _KEEPER: ContextVar[Keeper | None] = ContextVar("keeper", default=None)
 
 @contextmanager
 def answering(keeper: Keeper) -> Iterator[None]:
-    """Have the answer of the deed that is done in this block kept with it."""
+    """Have the answer of the transaction in this block kept with it."""
     token = _KEEPER.set(keeper)
     try:
         yield
@@ -58,8 +58,8 @@ async def keep_answer(work: UnitOfWork, told: object) -> None:
         await keeper(work, told)
 
 
-class Deed:
-    """One transaction and the leaves that tell of it."""
+class Transaction:
+    """One transaction and the leaves that record it."""
 
     def __init__(self, work: UnitOfWork, ledger: Ledger, key: SigningKey, at: int) -> None:
         self.work = work
@@ -77,7 +77,7 @@ class Deed:
         return told
 
     def then(self, act: Callable[[], object]) -> None:
-        """Say what follows in this process; also where nobody knows whether the deed stood."""
+        """Say what follows in this process; also where nobody knows whether the commit stands."""
         self._following.append(act)
 
     def follow(self) -> None:
@@ -101,7 +101,7 @@ class Deed:
     ) -> None:
         """Say what is done; the document is kept beside the log, which holds its commitment.
 
-        `turn` tells deeds of one job apart: 0 is its proposal.
+        `turn` tells changes of one job apart: 0 is its proposal.
         """
         leaf = server_leaf(
             kind,
@@ -117,8 +117,8 @@ class Deed:
         self.leaves.append(leaf)
 
 
-class Deeds:
-    """Opens deeds.
+class Transactions:
+    """Opens transactions.
 
     Args:
         begin: starts units of work.
@@ -134,8 +134,8 @@ class Deeds:
         self._clock = clock
 
     @asynccontextmanager
-    async def __call__(self, *, held: bool = False) -> AsyncIterator[Deed]:
-        """Open a deed; an exception inside the block leaves nothing behind.
+    async def __call__(self, *, held: bool = False) -> AsyncIterator[Transaction]:
+        """Open a transaction; an exception inside the block leaves nothing behind.
 
         Args:
             held: also while the log is held: its leaves then wait until the log goes on. For what
@@ -148,21 +148,23 @@ class Deeds:
         if (hold := self._ledger.hold) is not None and not held:
             raise set_back(hold, self._ledger.origin)
         async with self._begin() as work:
-            deed = Deed(work, self._ledger, self._key, self._clock())
-            yield deed
-            if deed.leaves:
-                await work.leaves.submit(deed.leaves)
-            await deed.keep_answer()
+            transaction = Transaction(work, self._ledger, self._key, self._clock())
+            yield transaction
+            if transaction.leaves:
+                await work.leaves.submit(transaction.leaves)
+            await transaction.keep_answer()
             try:
                 await work.commit()
             except InfrastructureError:
-                deed.follow()  # it may stand, and whoever asks again is only told so
+                transaction.follow()  # it may stand, and whoever asks again is only told so
                 raise
-        deed.follow()
+        transaction.follow()
         # Outside the block: the sequencer needs the database that the transaction held.
         try:
-            for place in {(leaf.job, leaf.seq) for leaf in deed.leaves}:
+            for place in {(leaf.job, leaf.seq) for leaf in transaction.leaves}:
                 await self._ledger.sequenced(*place)
         except InfrastructureError as error:
             # It is done, and recorded with it: the next leaf's turn gives this one its number.
-            _log.warning("number_owed", code=error.code, kinds=[one.kind for one in deed.leaves])
+            _log.warning(
+                "number_owed", code=error.code, kinds=[one.kind for one in transaction.leaves]
+            )
