@@ -181,8 +181,8 @@ def _held_by(pid: int) -> dict[str, JSON]:
     }
 
 
-async def _nothing(verb: str, body: dict[str, JSON], rider: JSON) -> JSON:
-    raise AssertionError(verb, body, rider)
+async def _nothing(verb: str, body: dict[str, JSON], log_proofs: JSON) -> JSON:
+    raise AssertionError(verb, body, log_proofs)
 
 
 if __name__ == "__main__":

@@ -99,8 +99,8 @@ class Probes:
             await asyncio.sleep(PERIOD)
 
 
-async def _answers_nothing(verb: str, body: dict[str, JSON], rider: JSON) -> JSON:
-    raise AssertionError(verb, body, rider)  # the link never runs, it only calls
+async def _answers_nothing(verb: str, body: dict[str, JSON], log_proofs: JSON) -> JSON:
+    raise AssertionError(verb, body, log_proofs)  # the link never runs, it only calls
 
 
 def _percentile(ordered: list[float], percent: int) -> float | None:

@@ -292,8 +292,8 @@ class World:
         self.open_agent()
 
     async def ask(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Deliver a request with the rider that an honest server attaches."""
-        return await self.assembly.agent.handle(verb, body, self.rider(body))
+        """Deliver a request with the log proofs that an honest server attaches."""
+        return await self.assembly.agent.handle(verb, body, self.log_proofs(body))
 
     # The server: blobs, calls, log.
 
@@ -336,7 +336,7 @@ class World:
         self.tree.append(b"an entry of the server's own")
         return self.head()
 
-    def rider(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
+    def log_proofs(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
         head = body.get("head") or body.get("cosigned")
         if head is None:
             return None

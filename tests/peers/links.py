@@ -79,7 +79,7 @@ class Centre:
         self.refuse_hello: SecureFlowError | None = None
         self.refuse_party = ""
         """Whose hello is refused; every one's where nobody is named."""
-        self.riders: Callable[[str, Standing], JSON] = lambda *_: None
+        self.log_proofs: Callable[[str, Standing], JSON] = lambda *_: None
         self.answer_call: Callable[[str, str, JSON], JSON] = lambda _, __, body: body
         self.readable = True
         self.writable = True
@@ -92,7 +92,7 @@ class Centre:
             authorise=self._authorise,
             on_hello=self._on_hello,
             call=self._call,
-            rider=self._rider,
+            log_proofs=self._log_proofs,
             may_read=self._may_read,
             may_write=self._may_write,
             revoked=self._revoked,
@@ -153,8 +153,8 @@ class Centre:
         self.calls.append((peer.party, kind, body))
         return self.answer_call(peer.party, kind, body)
 
-    async def _rider(self, party: str, body: JSON, standing: Standing) -> JSON:
-        return self.riders(party, standing)
+    async def _log_proofs(self, party: str, body: JSON, standing: Standing) -> JSON:
+        return self.log_proofs(party, standing)
 
     async def _may_read(self, peer: PeerIdentity, digest: str) -> bool:
         return self.readable
@@ -197,9 +197,9 @@ class Party:
     def _hello(self) -> JSON:
         return {"version": "1", **self.standing}
 
-    async def _work(self, verb: str, body: JSON, rider: JSON) -> JSON:
-        self.handled.append((verb, body, rider))
-        return await self._handle(verb, body, rider)
+    async def _work(self, verb: str, body: JSON, log_proofs: JSON) -> JSON:
+        self.handled.append((verb, body, log_proofs))
+        return await self._handle(verb, body, log_proofs)
 
 
 class Cutter:
@@ -297,9 +297,9 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.001)
 
 
-async def echo(verb: str, body: JSON, rider: JSON) -> JSON:
+async def echo(verb: str, body: JSON, log_proofs: JSON) -> JSON:
     """A handler that answers what it was told."""
-    return {"verb": verb, "body": body, "rider": rider}
+    return {"verb": verb, "body": body, "rider": log_proofs}
 
 
 @contextlib.asynccontextmanager

@@ -180,13 +180,13 @@ class Operator:
         field_name = "cosigned" if verb == "close" else "head"
         honest = self.link._callbacks
 
-        async def rider(_: str, __: Mapping[str, JSON], standing: Any) -> JSON:
+        async def log_proofs(_: str, __: Mapping[str, JSON], standing: Any) -> JSON:
             old, new = sorted((standing.log_size, fork.tree.size))
             proof = fork.tree.consistency_proof(old, new) if 0 < old < new else []
             consistency = {"from": old, "to": new, "proof": [one.hex() for one in proof]}
             return {"consistency": consistency, "inclusion": []}
 
-        self.link._callbacks = replace(honest, rider=rider)
+        self.link._callbacks = replace(honest, log_proofs=log_proofs)
         try:
             return await self.ask(run.job, party, verb, {field_name: fork.note} | _rest(body))
         finally:

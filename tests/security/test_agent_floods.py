@@ -44,7 +44,7 @@ class Sent:
 async def test_requests_beyond_a_number_are_refused_at_once() -> None:
     begun, release = 0, asyncio.Event()
 
-    async def handle(verb: str, body: Any, rider: Any) -> Any:
+    async def handle(verb: str, body: Any, log_proofs: Any) -> Any:
         nonlocal begun
         begun += 1
         await release.wait()
@@ -140,9 +140,9 @@ async def test_evidence_against_the_log_does_not_fill_the_disk(world: World) -> 
         fork = MemoryTree()
         fork.append(number.to_bytes(4, "big"))
         head = sign_checkpoint(Checkpoint(ORIGIN, 1, fork.root()), world.log_key)
-        rider = {"consistency": {"from": 1, "to": size, "proof": []}, "inclusion": []}
+        log_proofs = {"consistency": {"from": 1, "to": size, "proof": []}, "inclusion": []}
         with pytest.raises(SecureFlowError) as error:
-            await world.assembly.agent.handle("cosign", {"head": head}, rider)
+            await world.assembly.agent.handle("cosign", {"head": head}, log_proofs)
         assert error.value.code == "ledger_rollback"
     kept = list(world.settings.evidence.glob("ledger_*.json"))
     assert len(kept) == MAX_EVIDENCE_FILES

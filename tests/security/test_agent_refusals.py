@@ -28,10 +28,10 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path / "agent")
 
 
-async def refused(world: World, verb: str, body: dict[str, Any], rider: Any = ...) -> Any:
-    rider = world.rider(body) if rider is ... else rider
+async def refused(world: World, verb: str, body: dict[str, Any], log_proofs: Any = ...) -> Any:
+    log_proofs = world.log_proofs(body) if log_proofs is ... else log_proofs
     with pytest.raises(SecureFlowError) as error:
-        await world.assembly.agent.handle(verb, body, rider)
+        await world.assembly.agent.handle(verb, body, log_proofs)
     return error.value
 
 
@@ -567,11 +567,11 @@ async def test_own_leaves_that_all_stay_out_are_an_alarm_in_the_end(
 async def test_a_false_inclusion_proof_proves_nothing(world: World) -> None:
     await world.admitted()
     body = world.train_body(1)
-    rider = world.rider(body)
-    assert rider is not None
-    for claim in rider["inclusion"]:
+    log_proofs = world.log_proofs(body)
+    assert log_proofs is not None
+    for claim in log_proofs["inclusion"]:
         claim["proof"] = ["00" * 32 for _ in claim["proof"]]
-    await world.assembly.agent.handle("train", body, rider)
+    await world.assembly.agent.handle("train", body, log_proofs)
     kinds = [leaf.kind for leaf in world.store.unproved(JOB)]
     assert kinds == ["approval", "attested", "update"]
 
@@ -581,12 +581,12 @@ async def test_proofs_that_overtook_each_other_are_asked_for(world: World) -> No
     await world.admitted()
     await world.ask("cosign", {"head": world.head()})
     first = {"head": world.record()}
-    rider_1 = world.rider(first)
+    proofs_1 = world.log_proofs(first)
     second = {"head": world.record()}
-    rider_2 = world.rider(second)
+    proofs_2 = world.log_proofs(second)
     world.record()
-    await world.assembly.agent.handle("cosign", first, rider_1)
-    await world.assembly.agent.handle("cosign", second, rider_2)
+    await world.assembly.agent.handle("cosign", first, proofs_1)
+    await world.assembly.agent.handle("cosign", second, proofs_2)
     assert [kind for kind, _ in world.calls] == ["audit.head", "audit.head"]
     assert world.assembly.context.witness.log_size == world.tree.size
     assert world.store.fact("alarm") is None

@@ -135,13 +135,13 @@ async def test_an_honest_continuation_is_signed_and_followed(world: Operator) ->
     world.kept.append(b"continued")
     honest = sign_checkpoint(Checkpoint(NAME, 8, world.kept.root()), world.log_key)
     proof = [one.hex() for one in world.kept.consistency_proof(START, 8)]
-    rider = {"consistency": {"from": START, "to": 8, "proof": proof}, "inclusion": []}
+    log_proofs = {"consistency": {"from": START, "to": 8, "proof": proof}, "inclusion": []}
     other = sign_checkpoint(Checkpoint(NAME, 8, b"\x05" * 32), world.log_key)
     with pytest.raises(SecureFlowError, match="ledger_inconsistent"):
-        await world.assembly.agent.handle("cosign", {"head": other, "job": ""}, rider)
+        await world.assembly.agent.handle("cosign", {"head": other, "job": ""}, log_proofs)
     with world.store.transaction():
         world.store.set_fact("alarm", None)
-    await world.assembly.agent.handle("cosign", {"head": honest, "job": ""}, rider)
+    await world.assembly.agent.handle("cosign", {"head": honest, "job": ""}, log_proofs)
 
 
 @pytest.mark.parametrize("start", [4, START, 8, 10])

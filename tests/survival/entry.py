@@ -79,9 +79,9 @@ def mortal_enclave(points: Points) -> Callable[[Path], int]:
 
     handle, receive = Worker.handle, Uploads.receive
 
-    async def handle_verb(self: Any, verb: str, body: Any, rider: Any = None) -> Any:
+    async def handle_verb(self: Any, verb: str, body: Any, log_proofs: Any = None) -> Any:
         async with _around(points, _step(verb, body)):
-            return await handle(self, verb, body, rider)
+            return await handle(self, verb, body, log_proofs)
 
     async def receive_upload(self: Any, peer: Any, start: int, header: bytes, rest: Any) -> Any:
         from secureflow.engines.sealing import parse_header
@@ -104,12 +104,12 @@ def mortal_agent(points: Points) -> Callable[[Path], int]:
 
     handle, transaction = Agent.handle, Store.transaction
 
-    async def handle_verb(self: Any, verb: str, body: Any, rider: Any = None) -> Any:
+    async def handle_verb(self: Any, verb: str, body: Any, log_proofs: Any = None) -> Any:
         place = _step(verb, body)
         token = _place.set(place)
         try:
             async with _around(points, place):
-                return await handle(self, verb, body, rider)
+                return await handle(self, verb, body, log_proofs)
         finally:
             _place.reset(token)
 

@@ -1,6 +1,6 @@
 """What the log's witnesses need from the centre, and what they give it.
 
-Checkpoint, proofs and cosignature ride on the messages of the job: at delivery each request that
+Checkpoint, proofs and cosignature travel with the messages of the job: at delivery a request that
 names a head gets the consistency proof from what this party saw last, and the inclusion proofs of
 its own leaves; the party answers with a cosignature.
 """
@@ -24,7 +24,7 @@ MemberKeys = Callable[[], Awaitable[Mapping[str, str]]]
 
 
 class Witnessing:
-    """Makes riders for parties and takes in their cosignatures.
+    """Makes log proofs for parties and takes in their cosignatures.
 
     Args:
         ledger: the log.
@@ -35,7 +35,7 @@ class Witnessing:
         self._ledger = ledger
         self._keys = keys
 
-    async def rider(
+    async def log_proofs(
         self, body: Mapping[str, Any], log_size: int, unproved: Sequence[str]
     ) -> dict[str, Any]:
         """Return the proofs that go with a request which names a head; empty when none does.

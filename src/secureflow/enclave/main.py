@@ -58,8 +58,8 @@ async def serve(
         **{"tee": "SIMULATED", "measurement": attester.measurement},
     }
 
-    async def handle(verb: str, body: dict[str, JSON], rider: JSON) -> JSON:
-        return await worker.handle(verb, body, rider)  # worker and link need each other
+    async def handle(verb: str, body: dict[str, JSON], log_proofs: JSON) -> JSON:
+        return await worker.handle(verb, body, log_proofs)  # worker and link need each other
 
     link = Link(
         settings.server,

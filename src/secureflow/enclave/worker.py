@@ -85,13 +85,13 @@ class Worker:
             "finish": self._finish,
         }
 
-    async def handle(self, verb: str, body: dict[str, JSON], rider: JSON = None) -> JSON:
+    async def handle(self, verb: str, body: dict[str, JSON], log_proofs: JSON = None) -> JSON:
         """Answer a request of the centre.
 
         Raises:
             SecureFlowError: the refusal; `unknown_verb`.
         """
-        del rider  # proofs about the log are for parties that keep its head
+        del log_proofs  # proofs about the log are for parties that keep its head
         handler = self._verbs.get(verb)
         if handler is None:
             raise SecureFlowError("unknown_verb", f"The enclave does not know '{verb}'.")

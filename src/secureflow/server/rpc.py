@@ -102,7 +102,7 @@ class PartyDesk:
     for `open`.
 
     Args:
-        witnessing: makes riders.
+        witnessing: makes the log proofs.
         ca: the link CA's certificate (PEM).
         max_blob: the most bytes that the enclave may store at once.
         clock: unix seconds.
@@ -159,7 +159,7 @@ class PartyDesk:
             authorise=self.authorise,
             on_hello=self.hello,
             call=self.call,
-            rider=self.rider,
+            log_proofs=self.log_proofs,
             may_read=self.may_read,
             may_write=self.may_write,
             revoked=self.revoked,
@@ -218,10 +218,10 @@ class PartyDesk:
             )
         return await handler(await self._services, peer, body)
 
-    async def rider(self, party: str, body: Body, standing: Standing) -> JSON:
+    async def log_proofs(self, party: str, body: Body, standing: Standing) -> JSON:
         """Return the proofs that go with a request, and note the blob that it names."""
         self._tickets.note(party, body)
-        return await self._witnessing.rider(body, standing.log_size, standing.unproved) or None
+        return await self._witnessing.log_proofs(body, standing.log_size, standing.unproved) or None
 
     async def may_read(self, peer: PeerIdentity, digest: str) -> bool:
         """Tell whether a request told the party of this blob."""

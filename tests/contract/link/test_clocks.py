@@ -34,8 +34,8 @@ def _warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return said
 
 
-async def expired(verb: str, body: JSON, rider: JSON) -> JSON:
-    del body, rider
+async def expired(verb: str, body: JSON, log_proofs: JSON) -> JSON:
+    del body, log_proofs
     raise SecureFlowError(verb, "It has expired.")
 
 

@@ -25,7 +25,7 @@ async def _failure(awaitable: JSON) -> SecureFlowError:
 
 
 async def test_a_request_is_pushed_and_answered(centre: Centre) -> None:
-    centre.riders = lambda _, standing: {"proofs_from": standing.log_size}
+    centre.log_proofs = lambda _, standing: {"proofs_from": standing.log_size}
     async with party(centre) as peer:
         peer.standing = {"log_size": 7, "unproved": ["ab" * 32]}
         assert await centre.ask("bank-a", "train", {"round": 1}) == {
@@ -74,7 +74,7 @@ async def test_a_cut_in_mid_request_loses_and_repeats_nothing(
 ) -> None:
     begun, go = asyncio.Event(), asyncio.Event()
 
-    async def slow(verb: str, body: JSON, rider: JSON) -> JSON:
+    async def slow(verb: str, body: JSON, log_proofs: JSON) -> JSON:
         begun.set()
         await go.wait()
         return "done"
@@ -94,7 +94,7 @@ async def test_a_request_that_comes_again_while_it_is_worked_on_is_not_begun_twi
 ) -> None:
     go = asyncio.Event()
 
-    async def gated(verb: str, body: JSON, rider: JSON) -> JSON:
+    async def gated(verb: str, body: JSON, log_proofs: JSON) -> JSON:
         if verb == "slow":
             await go.wait()
         return verb
@@ -114,7 +114,7 @@ async def test_a_request_that_comes_again_while_it_is_worked_on_is_not_begun_twi
 async def test_an_answer_that_was_lost_is_given_again_without_working_again(
     centre: Centre, cutter: Cutter
 ) -> None:
-    async def cut_then_answer(verb: str, body: JSON, rider: JSON) -> JSON:
+    async def cut_then_answer(verb: str, body: JSON, log_proofs: JSON) -> JSON:
         cutter.cut()
         return "done"
 
@@ -165,7 +165,7 @@ async def test_the_same_id_asked_twice_is_one_request(centre: Centre) -> None:
 async def test_answers_may_come_in_another_order(centre: Centre) -> None:
     gates = {1: asyncio.Event(), 2: asyncio.Event()}
 
-    async def gated(verb: str, body: JSON, rider: JSON) -> JSON:
+    async def gated(verb: str, body: JSON, log_proofs: JSON) -> JSON:
         await gates[body["n"]].wait()
         return body["n"]
 
@@ -373,16 +373,16 @@ async def test_status_follows_the_link(centre: Centre) -> None:
     assert centre.server.status("bank-a").version == "1"
 
 
-async def test_a_failing_rider_fails_the_request_and_not_the_link(centre: Centre) -> None:
+async def test_failing_log_proofs_fail_the_request_and_not_the_link(centre: Centre) -> None:
     def broken(*_: JSON) -> JSON:
         raise SecureFlowError("not_found", "There is no such head.")
 
-    centre.riders = broken
+    centre.log_proofs = broken
     async with party(centre):
         assert (await _failure(centre.ask("bank-a", "x"))).code == "not_found"
-        centre.riders = lambda *_: {}["defect"]
+        centre.log_proofs = lambda *_: {}["defect"]
         assert (await _failure(centre.ask("bank-a", "x", seq=2))).code == "internal"
-        centre.riders = lambda *_: None
+        centre.log_proofs = lambda *_: None
         assert (await centre.ask("bank-a", "x", seq=3))["rider"] is None
 
 
@@ -461,7 +461,7 @@ async def test_what_is_asked_again_while_it_is_being_withdrawn_is_begun_anew(
 ) -> None:
     begun, cancelled, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def handle(verb: str, body: JSON, rider: JSON) -> JSON:
+    async def handle(verb: str, body: JSON, log_proofs: JSON) -> JSON:
         if begun.is_set():
             assert ended.is_set()  # never two at once
             return {"again": True}
@@ -488,7 +488,7 @@ async def test_a_request_that_is_withdrawn_twice_is_never_worked_on_twice_at_onc
     begun, reaped, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
     asked = 0
 
-    async def handle(verb: str, body: JSON, rider: JSON) -> JSON:
+    async def handle(verb: str, body: JSON, log_proofs: JSON) -> JSON:
         nonlocal asked
         asked += 1
         if asked > 1:
@@ -528,11 +528,11 @@ async def test_a_request_that_is_withdrawn_twice_is_never_worked_on_twice_at_onc
 async def test_what_was_withdrawn_before_it_was_delivered_is_not_delivered(centre: Centre) -> None:
     reached, go = asyncio.Event(), asyncio.Event()
 
-    async def rider(*_: JSON) -> JSON:  # proofs out of a database that is slow just now
+    async def log_proofs(*_: JSON) -> JSON:  # proofs out of a database that is slow just now
         reached.set()
         await go.wait()
 
-    centre.server._callbacks = replace(centre.server._callbacks, rider=rider)
+    centre.server._callbacks = replace(centre.server._callbacks, log_proofs=log_proofs)
     async with party(centre) as peer:
         asking = asyncio.create_task(centre.ask("bank-a", "train"))
         await reached.wait()

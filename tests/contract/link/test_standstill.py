@@ -129,8 +129,8 @@ async def test_a_centre_that_was_really_stopped_takes_the_answer_of_meanwhile(
     )  # fmt: skip
     assert child.stdout is not None
 
-    async def work(verb: str, body: JSON, rider: JSON) -> JSON:
-        del body, rider
+    async def work(verb: str, body: JSON, log_proofs: JSON) -> JSON:
+        del body, log_proofs
         child.send_signal(signal.SIGSTOP)
         asyncio.get_running_loop().call_later(2.5, child.send_signal, signal.SIGCONT)
         return verb

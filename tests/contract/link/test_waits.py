@@ -45,7 +45,7 @@ class Disk:
         self.tried = 0
         self.room = asyncio.Event()
 
-    async def handle(self, verb: str, body: JSON, rider: JSON) -> JSON:
+    async def handle(self, verb: str, body: JSON, log_proofs: JSON) -> JSON:
         self.tried += 1
         if not self.room.is_set():
             raise full(self.place, 12_345_678)
@@ -86,8 +86,8 @@ async def test_who_works_on_it_is_not_cut_off(
     monkeypatch.setattr(waits, "WORKING", 0.1)
     disk = Disk(tmp_path)
 
-    async def slowly(verb: str, body: JSON, rider: JSON) -> JSON:
-        answer = await disk.handle(verb, body, rider)
+    async def slowly(verb: str, body: JSON, log_proofs: JSON) -> JSON:
+        answer = await disk.handle(verb, body, log_proofs)
         await asyncio.sleep(1.2)
         return answer
 
@@ -158,7 +158,7 @@ async def test_a_party_that_can_open_no_more_files_waits_and_is_named(
 ) -> None:
     faults = [OSError(errno.EMFILE, "Too many open files")] * 3
 
-    async def limited(verb: str, body: JSON, rider: JSON) -> JSON:
+    async def limited(verb: str, body: JSON, log_proofs: JSON) -> JSON:
         if faults:
             raise faults.pop()
         return {"done": verb}
@@ -166,7 +166,7 @@ async def test_a_party_that_can_open_no_more_files_waits_and_is_named(
     async with party(centre, handle=limited):
         assert await centre.ask("bank-a", "train") == {"done": "train"}
 
-    async def always(verb: str, body: JSON, rider: JSON) -> JSON:
+    async def always(verb: str, body: JSON, log_proofs: JSON) -> JSON:
         raise OSError(errno.EMFILE, "Too many open files")
 
     async with party(centre, handle=always):
@@ -314,7 +314,7 @@ async def test_an_artefact_store_that_stays_full_ends_the_request_by_name(
 
     monkeypatch.setattr(files, "_write", write)
 
-    async def storing(verb: str, body: JSON, rider: JSON) -> JSON:
+    async def storing(verb: str, body: JSON, log_proofs: JSON) -> JSON:
         await peer.link.store(memoryview(CONTENT), DIGEST)
         return {}
 
@@ -366,7 +366,7 @@ class Sent:
 async def test_an_answer_is_given_once_the_record_can_be_read_again(fault: Exception) -> None:
     faults, handled = [fault, fault], []
 
-    async def handle(verb: str, body: JSON, rider: JSON) -> JSON:
+    async def handle(verb: str, body: JSON, log_proofs: JSON) -> JSON:
         handled.append(verb)
         return {}
 

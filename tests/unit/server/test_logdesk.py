@@ -41,7 +41,7 @@ async def test_a_greeting_with_a_newer_head_holds_the_log_before_anything_is_ask
     log = (await desk.call("status"))["log"]
     assert log["held"]["code"] == "log_set_back"
     with pytest.raises(InfrastructureError, match="log_set_back"):
-        await desk.desk.rider("bank-a", {"head": await stage.ledger.head()}, Standing(3))
+        await desk.desk.log_proofs("bank-a", {"head": await stage.ledger.head()}, Standing(3))
 
 
 async def test_who_goes_by_a_newer_charter_does_not_count_as_seen_until_it_is_here(

@@ -27,7 +27,7 @@ from secureflow.kit.logging import get_logger
 from secureflow.wire import Envelope
 
 Handle = Callable[[str, dict[str, JSON], JSON], Awaitable[JSON]]
-"""Answers a request: (verb, body, rider) → body; refuses by raising `SecureFlowError`."""
+"""Answers a request: (verb, body, log_proofs) → body; refuses by raising `SecureFlowError`."""
 
 PROGRESS: Final = 2.0
 """Seconds between signs of life of a request that is worked on or waits for a person."""
@@ -146,8 +146,10 @@ class Desk:
     async def _outcome(self, request: Envelope, waiting: Waiting) -> JSON | SecureFlowError:
         outcome: JSON | SecureFlowError
         try:
-            verb, body, rider = _parse(request)
-            outcome = await self._done(request, waiting, lambda: self._handle(verb, body, rider))
+            verb, body, log_proofs = _parse(request)
+            outcome = await self._done(
+                request, waiting, lambda: self._handle(verb, body, log_proofs)
+            )
         except SecureFlowError as error:
             outcome = self._explained(error)
         except Exception:  # noqa: BLE001  the edge of a request: the centre must hear of a defect

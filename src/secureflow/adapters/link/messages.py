@@ -1,7 +1,7 @@
 """The bodies of the link's own messages: answers, failures, and a party's standing in the ledger.
 
 A party says with every answer how far it has verified the log and which of its own leaves lack an
-inclusion proof; the centre attaches the missing proofs to the next request (the *rider*).
+inclusion proof; the centre attaches the missing proofs to the next request (key `rider`).
 """
 
 from __future__ import annotations

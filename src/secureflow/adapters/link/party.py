@@ -60,7 +60,7 @@ class Link:
         address: `host:port` of the centre.
         credentials: this party's certificate; renewed in place when a third of its life is left.
         hello: tells who this party is and how far it has verified the log.
-        handle: answers requests: (verb, body, rider) → body, or raises `SecureFlowError`.
+        handle: answers requests: (verb, body, log_proofs) → body, or raises `SecureFlowError`.
         clock: unix seconds.
         whose: how errors name this party.
         withdrawn: told of each job whose requests were withdrawn (its tasks are cancelled).

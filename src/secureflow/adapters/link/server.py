@@ -43,8 +43,8 @@ CallHandler = Callable[[PeerIdentity, str, dict[str, JSON]], Awaitable[JSON]]
 """Answers a party's call: (peer, kind, body)."""
 OnHello = Callable[[PeerIdentity, dict[str, JSON]], Awaitable[None]]
 """Told of every new stream; raises to refuse it."""
-Rider = Callable[[str, Mapping[str, JSON], Standing], Awaitable[JSON]]
-"""Makes what rides on a request at delivery: (party, body, the party's newest standing)."""
+MakeLogProofs = Callable[[str, Mapping[str, JSON], Standing], Awaitable[JSON]]
+"""Makes a request's log proofs at its delivery: (party, body, the party's newest standing)."""
 
 _TOLD = ("version", "tee", "measurement")
 
@@ -72,7 +72,7 @@ class Callbacks:
     authorise: Authorise
     on_hello: OnHello
     call: CallHandler
-    rider: Rider
+    log_proofs: MakeLogProofs
     may_read: MayRead
     may_write: MayWrite
     revoked: Callable[[], Awaitable[Sequence[str]]] = _nobody
@@ -365,9 +365,9 @@ class LinkServer:
         body: dict[str, JSON] = {"verb": request.verb, "body": request.body}
         try:
             standing = self._standings[request.party]
-            rider = await self._callbacks.rider(request.party, request.body, standing)
-            if rider is not None:
-                body["rider"] = rider
+            log_proofs = await self._callbacks.log_proofs(request.party, request.body, standing)
+            if log_proofs is not None:
+                body["rider"] = log_proofs
             # In a thread: it may be long, and every party gets one at the same time.
             data = await asyncio.to_thread(encode, Envelope(request.id, "request", body))
             if self._requests.waits_for(request):  # else it was withdrawn meanwhile

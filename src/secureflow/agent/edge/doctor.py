@@ -260,8 +260,8 @@ async def _ask(settings: AgentSettings, kind: str) -> dict[str, JSON]:
     return answer if isinstance(answer, dict) else {}
 
 
-async def _no_request(verb: str, body: JSON, rider: JSON) -> JSON:
-    del body, rider
+async def _no_request(verb: str, body: JSON, log_proofs: JSON) -> JSON:
+    del body, log_proofs
     raise SecureFlowError("unknown_verb", f"The doctor does not answer {verb}.")
 
 

@@ -152,7 +152,7 @@ def _put_together(
         settings.link,
         credentials,
         lambda: _hello(assembly),
-        lambda verb, body, rider: assembly.agent.handle(verb, body, rider),  # noqa: PLW0108  made later
+        lambda verb, body, proofs: assembly.agent.handle(verb, body, proofs),  # noqa: PLW0108  made later
         clock=system_clock,
         whose=settings.organisation,
         recover=revival(settings, credentials, key, system_clock),

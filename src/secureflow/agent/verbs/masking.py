@@ -120,7 +120,7 @@ class Masking:
 
         return AdvanceReply(advances=await asyncio.to_thread(make))
 
-    async def mask(self, request: MaskRequest, rider: JSON) -> MaskReply:
+    async def mask(self, request: MaskRequest, log_proofs: JSON) -> MaskReply:
         """Make, mask, record and send this party's update of a round and stage."""
         context = self._context
         job, spec = self._masked_job(request, "mask")
@@ -128,7 +128,7 @@ class Masking:
         check_step(kind.rounds_of(spec, request.stage), request)
         check_sealed_too(spec, request)
         self._admission(job, spec, request)
-        observed = await context.witness.observe(request.head, rider)
+        observed = await context.witness.observe(request.head, log_proofs)
         start = await contributing.start(job, spec, request)
         known = context.store.round(job.job, request.round, request.stage)
         newest = context.store.newest_round(job.job)
@@ -151,11 +151,11 @@ class Masking:
             **context.leaf_reply(context.store.leaf(record.leaf)),
         )
 
-    async def answer(self, request: AnswerRequest, rider: JSON) -> AnswerReply:
+    async def answer(self, request: AnswerRequest, log_proofs: JSON) -> AnswerReply:
         """Vote, once, on who contributed, and reveal the shares that open their sum."""
         context = self._context
         job, spec = self._masked_job(request, "answer")
-        observed = await context.witness.observe(request.cosigned, rider)
+        observed = await context.witness.observe(request.cosigned, log_proofs)
         record = context.store.round(job.job, request.round, request.stage)
         client = self._sessions.client(job, spec, request.stage)
         if record is not None:

@@ -56,7 +56,7 @@ class Rounds:
         self._contributions = contributions
         self._uplink = uplink
 
-    async def train(self, request: TrainRequest, rider: JSON) -> TrainReply:
+    async def train(self, request: TrainRequest, log_proofs: JSON) -> TrainReply:
         """Make, record, seal and upload this party's update of a round and stage."""
         context = self._context
         job, spec = context.approved(request.job, request.digest)
@@ -64,7 +64,7 @@ class Rounds:
         check_step(context.kinds.of(spec).rounds_of(spec, request.stage), request)
         admissions = context.store.admissions(job.job)
         admission = check_admission(admissions, request.generation, context.clock())
-        observed = await context.witness.observe(request.head, rider)
+        observed = await context.witness.observe(request.head, log_proofs)
         contributing = self._contributions.of(spec)
         start = await contributing.start(job, spec, request)
         record = check_position(
@@ -97,14 +97,14 @@ class Rounds:
             **context.leaf_reply(context.store.leaf(record.leaf)),
         )
 
-    async def close(self, request: CloseRequest, rider: JSON) -> CloseReply:
+    async def close(self, request: CloseRequest, log_proofs: JSON) -> CloseReply:
         """Vote, once, on who contributed to a round that this party contributed to."""
         context = self._context
         job, spec = context.approved(request.job, request.digest)
         check_verb(spec, job.job, "close")
         names = ("job", "round", "stage", "context", "survivors", "dead")
         question = Question.from_json({name: getattr(request, name) for name in names})
-        observed = await context.witness.observe(request.cosigned, rider)
+        observed = await context.witness.observe(request.cosigned, log_proofs)
         record = self._contributed(request)
         cast = context.store.vote(job.job, request.round, request.stage)
         votes = [] if cast is None else [Vote.from_json(cast)]

@@ -74,7 +74,7 @@ _log = get_logger(__name__)
 
 
 class Agent:
-    """One party's answers to the centre: `await agent.handle(verb, body, rider)`.
+    """One party's answers to the centre: `await agent.handle(verb, body, log_proofs)`.
 
     Args:
         context: the party.
@@ -126,7 +126,7 @@ class Agent:
             "finish": self._finish,
         }
 
-    async def handle(self, verb: str, body: JSON, rider: JSON = None) -> dict[str, JSON]:
+    async def handle(self, verb: str, body: JSON, log_proofs: JSON = None) -> dict[str, JSON]:
         """Answer one request.
 
         Raises:
@@ -148,7 +148,7 @@ class Agent:
         with job_context(job, self._context.party):
             if verb in BEGINNING:
                 await asyncio.to_thread(self._room.for_step, job)
-            return await handler(body, rider)
+            return await handler(body, log_proofs)
 
     async def end(self, job: str, outcome: str) -> None:
         """End a job that the centre lost, or ended without this party: nobody asks of it again."""
@@ -170,8 +170,8 @@ class Agent:
             self._sessions.forget(job)
             self._context.store.forget_tally(job)
 
-    async def _consent(self, body: JSON, rider: JSON) -> dict[str, JSON]:
-        del rider
+    async def _consent(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        del log_proofs
         request = read(ConsentRequest, body)
         try:
             return await self._approvals.consent(request)
@@ -179,14 +179,14 @@ class Agent:
             await self._accuse(request.job, "consent", body, error)
             raise
 
-    async def _challenge(self, body: JSON, rider: JSON) -> dict[str, JSON]:
-        del rider
+    async def _challenge(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        del log_proofs
         request = read(ChallengeRequest, body)
         async with self._context.locks[request.job]:
             return as_body(await self._attestation.challenge(request))
 
-    async def _admit(self, body: JSON, rider: JSON) -> dict[str, JSON]:
-        del rider
+    async def _admit(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        del log_proofs
         request = read(AdmitRequest, body)
         async with self._guarded(request, "admit", body):
             job, spec = self._context.approved(request.job, request.digest)
@@ -196,37 +196,37 @@ class Agent:
             reply = await self._attestation.admit(request)
             return {**reply, **await self._model_keys.hand_over(job, request)}
 
-    async def _train(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+    async def _train(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
         request = read(TrainRequest, body)
         async with self._guarded(request, "train", body):
-            return as_body(await self._rounds.train(request, rider))
+            return as_body(await self._rounds.train(request, log_proofs))
 
-    async def _close(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+    async def _close(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
         request = read(CloseRequest, body)
         async with self._guarded(request, "close", body):
-            return as_body(await self._rounds.close(request, rider))
+            return as_body(await self._rounds.close(request, log_proofs))
 
-    async def _setup(self, body: JSON, rider: JSON) -> dict[str, JSON]:
-        del rider
+    async def _setup(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        del log_proofs
         request = read(SetupRequest, body)
         async with self._guarded(request, "setup", body):
             return as_body(await self._masking.setup(request))
 
-    async def _advance(self, body: JSON, rider: JSON) -> dict[str, JSON]:
-        del rider
+    async def _advance(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        del log_proofs
         request = read(AdvanceRequest, body)
         async with self._guarded(request, "advance", body):
             return as_body(await self._masking.advance(request))
 
-    async def _mask(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+    async def _mask(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
         request = read(MaskRequest, body)
         async with self._guarded(request, "mask", body):
-            return as_body(await self._masking.mask(request, rider))
+            return as_body(await self._masking.mask(request, log_proofs))
 
-    async def _answer(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+    async def _answer(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
         request = read(AnswerRequest, body)
         async with self._guarded(request, "answer", body):
-            return as_body(await self._masking.answer(request, rider))
+            return as_body(await self._masking.answer(request, log_proofs))
 
     @asynccontextmanager
     async def _guarded(self, request: Guarded, verb: str, body: JSON) -> AsyncIterator[None]:
@@ -248,20 +248,20 @@ class Agent:
         if job is not None:
             await asyncio.to_thread(accuse, self._context, job, verb, body, error)
 
-    async def _cosign(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+    async def _cosign(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
         request = read(CosignRequest, body)
-        observed = await self._context.witness.observe(request.head, rider)
+        observed = await self._context.witness.observe(request.head, log_proofs)
         await asyncio.to_thread(self._keep, observed)
         job = self._context.store.job(request.job) if request.job else None
         if job is not None and job.outcome:
             self._context.witness.check_ended(request.job, observed)
         return as_body(CosignReply(cosignature=self._context.witness.cosign(request.head)))
 
-    async def _finish(self, body: JSON, rider: JSON) -> dict[str, JSON]:
+    async def _finish(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
         request = read(FinishRequest, body)
         async with self._context.locks[request.job]:
             self._check_same_spec(request)
-            observed = await self._context.witness.observe(request.head, rider)
+            observed = await self._context.witness.observe(request.head, log_proofs)
             signed = await asyncio.to_thread(self._keep_end, request, observed)
             await self._forget(request.job)
         line = self._context.witness.cosign(request.head)

@@ -17,7 +17,7 @@ from typing import Final
 from secureflow.agent.record.records import OwnLeaf
 from secureflow.agent.record.store import Store
 from secureflow.agent.witness.charter import CharterDesk
-from secureflow.agent.witness.riders import parse_proof
+from secureflow.agent.witness.log_proofs import parse_proof
 from secureflow.agent.witness.witness import Witness
 from secureflow.domain.charter import Charter, SignedCharter, check_follows
 from secureflow.domain.continuation import Continuation

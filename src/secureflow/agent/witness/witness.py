@@ -25,7 +25,7 @@ from pathlib import Path
 
 from secureflow.agent.record.records import OwnLeaf
 from secureflow.agent.record.store import Store
-from secureflow.agent.witness.riders import Rider, parse_proof, parse_rider
+from secureflow.agent.witness.log_proofs import LogProofs, parse_log_proofs, parse_proof
 from secureflow.domain.charter import Charter
 from secureflow.engines.ledger.ends import FINISHED, finished_document
 from secureflow.engines.ledger.leaves import SALT_BYTES, Leaf, commitment, sign_leaf
@@ -141,7 +141,7 @@ class Witness:
         if alarm is not None:
             raise SecureFlowError.from_json(alarm)
 
-    async def observe(self, head: str, rider: JSON) -> Observed:
+    async def observe(self, head: str, log_proofs: JSON) -> Observed:
         """Check a head and the proofs that came with it.
 
         Raises:
@@ -149,7 +149,7 @@ class Witness:
                 raises the alarm, and both notes are kept on disk.
         """
         self.check_alarm()
-        proofs = parse_rider(rider)
+        proofs = parse_log_proofs(log_proofs)
         async with self._lock:
             try:
                 view = await self._observe(head, proofs)
@@ -232,7 +232,7 @@ class Witness:
         self._store.add_leaf(leaf)
         return leaf
 
-    async def _observe(self, head: str, proofs: Rider) -> WitnessView:
+    async def _observe(self, head: str, proofs: LogProofs) -> WitnessView:
         view = self.view
         size = parse_note(head).checkpoint.size
         pair = (min(view.size, size), max(view.size, size))
@@ -270,7 +270,7 @@ class Witness:
             {"known": view.note, "shown": head},
         )
 
-    def _proved(self, checkpoint: Checkpoint, proofs: Rider) -> dict[str, int]:
+    def _proved(self, checkpoint: Checkpoint, proofs: LogProofs) -> dict[str, int]:
         waiting = set(self.unproved())
         return {
             one.hash: one.index

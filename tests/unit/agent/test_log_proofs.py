@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secureflow.agent.witness.riders import Rider, parse_rider
+from secureflow.agent.witness.log_proofs import LogProofs, parse_log_proofs
 from secureflow.kit.errors import SecureFlowError
 
 HASH = "ab" * 32
@@ -34,19 +34,19 @@ CASES = 400
 def refused(value: Any) -> bool:
     code = ""
     try:
-        parse_rider(value)
+        parse_log_proofs(value)
     except SecureFlowError as error:
         code = error.code
     assert code in {"", "malformed_rider"}
     return bool(code)
 
 
-def test_a_good_rider() -> None:
-    rider = parse_rider(GOOD)
-    assert rider.sizes == (3, 7)
-    assert rider.consistency == (bytes.fromhex(HASH),)
-    assert rider.inclusion[0].index == 1
-    assert parse_rider(None) == parse_rider({}) == Rider()
+def test_good_log_proofs() -> None:
+    log_proofs = parse_log_proofs(GOOD)
+    assert log_proofs.sizes == (3, 7)
+    assert log_proofs.consistency == (bytes.fromhex(HASH),)
+    assert log_proofs.inclusion[0].index == 1
+    assert parse_log_proofs(None) == parse_log_proofs({}) == LogProofs()
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_a_good_rider() -> None:
         {"inclusion": [GOOD["inclusion"][0]] * 1025},
     ],
 )
-def test_bad_riders(value: Any) -> None:
+def test_bad_log_proofs(value: Any) -> None:
     assert refused(value)
 
 
 @pytest.mark.slow
 @given(JSON)
 @settings(max_examples=CASES, deadline=None)
-def test_whatever_comes_is_a_rider_or_a_refusal(value: Any) -> None:
+def test_whatever_comes_is_read_or_refused(value: Any) -> None:
     refused(value)
 
 
@@ -79,5 +79,5 @@ def test_whatever_comes_is_a_rider_or_a_refusal(value: Any) -> None:
 @pytest.mark.timeout(0)
 @given(JSON)
 @settings(max_examples=int(os.environ.get("SECUREFLOW_SOAK_CASES", "1000000")), deadline=None)
-def test_a_million_riders(value: Any) -> None:
+def test_a_million_log_proofs(value: Any) -> None:
     refused(value)

@@ -1,7 +1,7 @@
-"""The parser of riders: the proofs that the server attaches to a request which names a head.
+"""The parser of log proofs, which the server attaches to a request that names a head.
 
 `{"consistency": {"from", "to", "proof": [hex]} | null, "inclusion": [{"hash", "index", "size",
-"proof": [hex]}]}`; a missing rider carries no proofs. Nothing is verified here.
+"proof": [hex]}]}`; a missing value carries none. Nothing is verified here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Inclusion:
 
 
 @dataclass(frozen=True)
-class Rider:
+class LogProofs:
     """The proofs of one request; `sizes` are the smaller and the larger tree of `consistency`."""
 
     sizes: tuple[int, int] = (0, 0)
@@ -40,14 +40,14 @@ class Rider:
     inclusion: tuple[Inclusion, ...] = ()
 
 
-def parse_rider(value: Any) -> Rider:
-    """Read a foreign rider.
+def parse_log_proofs(value: Any) -> LogProofs:
+    """Read foreign log proofs.
 
     Raises:
         SecureFlowError: `malformed_rider`.
     """
     if value is None or value == {}:
-        return Rider()
+        return LogProofs()
     if not isinstance(value, dict) or not value.keys() <= {"consistency", "inclusion"}:
         raise _malformed("it has other parts than consistency and inclusion")
     consistency = value.get("consistency")
@@ -56,10 +56,10 @@ def parse_rider(value: Any) -> Rider:
         raise _malformed(f"inclusion is no list of at most {MAX_INCLUSIONS}")
     inclusion = tuple(_inclusion(one) for one in listed)
     if consistency is None:
-        return Rider(inclusion=inclusion)
+        return LogProofs(inclusion=inclusion)
     part = _exact(consistency, {"from", "to", "proof"}, "consistency")
     sizes = sorted((_size(part["from"]), _size(part["to"])))
-    return Rider((sizes[0], sizes[1]), parse_proof(part["proof"]), inclusion)
+    return LogProofs((sizes[0], sizes[1]), parse_proof(part["proof"]), inclusion)
 
 
 def parse_proof(value: Any) -> tuple[bytes, ...]:
