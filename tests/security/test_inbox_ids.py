@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from peers.agent_world import JOB, NOW, World
-from peers.tally_world import TallyWorld
+from peers.statistics_world import StatisticsWorld
 
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.owner import inbox as inbox_module
@@ -135,7 +135,7 @@ async def test_items_that_collide_never_lend_each_other_a_decision(
         assert error.code == "inbox_item_changed"
 
 
-@pytest.mark.parametrize("kind", [World, TallyWorld])
+@pytest.mark.parametrize("kind", [World, StatisticsWorld])
 async def test_what_the_agent_shows_is_what_the_screen_computes_again(
     tmp_path: Path, kind: Any
 ) -> None:
@@ -148,7 +148,7 @@ async def test_what_the_agent_shows_is_what_the_screen_computes_again(
     assert request.item == item
     text = "\n".join(screen(request))
     private = item.request["epsilon"] is not None
-    assert private == (kind is TallyWorld)
+    assert private == (kind is StatisticsWorld)
     assert ("is spent" in text) == private
     await commands(world).inbox_approve(request.item.id)
     assert (await asking)["approval"]["body"]["spec"] == item.digest

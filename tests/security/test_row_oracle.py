@@ -27,7 +27,7 @@ from peers.accounting import Analytic
 from peers.agent_world import World
 from peers.private_jobs import private_value
 from peers.statistics import statistics_value
-from peers.tally_world import TallyWorld
+from peers.statistics_world import StatisticsWorld
 
 from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.agent.compute.worker import Worker
@@ -566,7 +566,7 @@ async def test_a_whole_agent_counts_neighbours_alike(tmp_path: Path) -> None:
     for number, text in enumerate(AGENTS_ROWS):
         path = tmp_path / f"{number}.csv"
         path.write_text(text, encoding="utf-8")
-        agent = TallyWorld(tmp_path / str(number), accounting=Analytic())
+        agent = StatisticsWorld(tmp_path / str(number), accounting=Analytic())
         agent.counting = InProcess(path)  # type: ignore[assignment]
         agent.reopen()
         await agent.consented()

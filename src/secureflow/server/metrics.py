@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
+import collections
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -72,7 +72,7 @@ class Metrics:
     async def render(self, begin: Begin, courier: Courier, ledger: Ledger) -> bytes:
         """Return the exposition text (version 0.0.4)."""
         unfinished = await self._jobs_now(begin)
-        states = Tally(state for state, _ in unfinished.values())
+        states = collections.Counter(state for state, _ in unfinished.values())
         for state in _OPEN:
             self._jobs.labels(state.value).set(states[state])
         self._rounds.set(sum(rounds for _, rounds in unfinished.values()))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from peers.accounting import Analytic
 from peers.agent_world import JOB, World
-from peers.tally_world import TallyWorld
+from peers.statistics_world import StatisticsWorld
 
 from secureflow.kit.errors import SecureFlowError
 
@@ -51,7 +51,7 @@ async def test_statistics_bounds_go_by_the_same_rule(
         "columns": [{"column": "age", "type": "number", "bounds": bounds}],
         "queries": [{"name": "q", "measure": "mean", "column": "age"}],
     }
-    await agreed(TallyWorld(tmp_path / "a", spec_changes=changes, accounting=Analytic()), code)
+    await agreed(StatisticsWorld(tmp_path / "a", spec_changes=changes, accounting=Analytic()), code)
 
 
 async def agreed(agent: World, code: str) -> None:

@@ -84,7 +84,7 @@ def config(tmp_path: Path) -> Path:
             store.add_job(record)
             store.add_leaf(own_leaf(number))
         store.keep_session("job_2", "train", SECRET)
-        store.keep_tally("job_2", SECRET)
+        store.keep_noised_sums("job_2", SECRET)
         store.set_nonce("job_2", 1, SECRET.hex(), 1)
         store.keep_answer("consent/job_2", "job_2", {"kept": True})
         store.keep_answer("admit/job_2", "job_2", {"secret": SECRET.hex()})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from peers.agent_world import JOB, World
-from peers.tally_world import TallyWorld
+from peers.statistics_world import StatisticsWorld
 
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment
 from secureflow.agent.compute.worker import Worker
@@ -29,12 +29,12 @@ def training(directory: Path) -> World:
 
 
 def statistics(directory: Path) -> World:
-    return TallyWorld(directory)
+    return StatisticsWorld(directory)
 
 
 async def begin(world: World) -> None:
     """Bring an approved job to where it would read rows."""
-    if isinstance(world, TallyWorld):
+    if isinstance(world, StatisticsWorld):
         await world.ask("setup", world.body())
     else:
         await world.admit()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from peers.accounting import Analytic
 from peers.agent_world import JOB, ME, World
-from peers.tally_world import TallyWorld
+from peers.statistics_world import StatisticsWorld
 
 from secureflow.engines.training.kind import TRAINING
 from secureflow.kit.errors import SecureFlowError
@@ -161,7 +161,7 @@ async def test_a_final_model_that_goes_unmeasured_reads_no_rows(tmp_path: Path) 
 
 
 async def test_a_statistic_that_fails_is_charged_once(tmp_path: Path) -> None:
-    agent = TallyWorld(tmp_path / "agent", accounting=Analytic())
+    agent = StatisticsWorld(tmp_path / "agent", accounting=Analytic())
     await agent.consented()
     frames = await agent.met()
     assert agent.counting.calls == ["check"]

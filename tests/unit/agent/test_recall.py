@@ -241,7 +241,7 @@ async def test_what_was_worked_on_while_its_job_ended_leaves_no_secrets(centre: 
             await tidied.wait()
             with centre.store.transaction():
                 centre.store.keep_session("job_1", "train", b"secret")
-                centre.store.keep_tally("job_1", b"secret")
+                centre.store.keep_noised_sums("job_1", b"secret")
 
     async def tidying() -> None:
         tidied.set()
@@ -253,7 +253,7 @@ async def test_what_was_worked_on_while_its_job_ended_leaves_no_secrets(centre: 
         go_on_behind(centre.store, 1, ())
     await asyncio.gather(working, tidying())
     assert centre.store.session("job_1", "train") is None
-    assert centre.store.tally("job_1") is None
+    assert centre.store.noised_sums("job_1") is None
 
 
 async def test_a_job_that_was_approved_before_the_newest_leaves_is_over_too(

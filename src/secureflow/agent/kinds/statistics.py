@@ -37,7 +37,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 
-class Tallies:
+class NoisedSums:
     """Makes and keeps noised sums.
 
     Args:
@@ -100,7 +100,7 @@ class Tallies:
         """
         del request, start
         if record is not None:
-            kept = self._context.store.tally(job.job)
+            kept = self._context.store.noised_sums(job.job)
             if kept is None or tensor_digest(memoryview(kept)) != record.content:
                 raise SecureFlowError(
                     "state_unreadable",
@@ -119,7 +119,7 @@ class Tallies:
 
     def keep(self, job: str, held: Held) -> None:
         """Keep the sums: nobody can draw their noise again."""
-        self._context.store.keep_tally(job, bytes(held.plaintext))
+        self._context.store.keep_noised_sums(job, bytes(held.plaintext))
 
     def manifest(self, spec: StatisticsSpec, stage: str) -> Manifest:
         """Refuse: sums leave masked, and no other way."""
@@ -156,7 +156,7 @@ class StatisticsKind:
     ) -> Contributing:
         """Return what a party does for statistics."""
         del files
-        return Tallies(context, computing)
+        return NoisedSums(context, computing)
 
 
 STATISTICS: Final = StatisticsKind()
@@ -198,8 +198,8 @@ def _held(vector: bytes, seconds: float) -> Held:
 def _checked(answer: Mapping[str, JSON], length: int) -> bytes:
     """Return the worker's sums as bytes, if they are what the layout says."""
     sums = answer["sums"]
-    whole = all(type(one) is int and abs(one) <= LIMIT for one in sums)
-    if len(sums) != length or not whole:
+    integers = all(type(one) is int and abs(one) <= LIMIT for one in sums)
+    if len(sums) != length or not integers:
         raise SecureFlowError(
             "update_length_wrong",
             f"The worker's sums are {len(sums)} numbers instead of {length} whole ones.",

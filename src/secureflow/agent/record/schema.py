@@ -70,11 +70,11 @@ CREATE TABLE budget_events (
 CREATE INDEX budget_events_by_domain ON budget_events (domain, number)
 """
 
-_TALLIES = """
+_NOISED_SUMS = """
 CREATE TABLE tallies (job TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID
 """
 
-_WHOLE_IDS = """
+_LONG_IDS = """
 UPDATE inbox SET state = 'withdrawn', spec = '{}',
     reason = 'it waited under a short id of an older version, and is asked again under a whole one'
     WHERE state = 'waiting' AND length(id) <> 64;
@@ -112,8 +112,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
     _BUDGETS,
-    _TALLIES,
-    _WHOLE_IDS,
+    _NOISED_SUMS,
+    _LONG_IDS,
     _DECLARED,
     _READINGS,
     _HEADS,

@@ -285,16 +285,16 @@ class Store(WitnessedRows):
 
     # Noised sums of statistics jobs: drawn once, because nobody can draw the same noise again.
 
-    def tally(self, job: str) -> bytes | None:
+    def noised_sums(self, job: str) -> bytes | None:
         """Return a job's noised sums."""
         row = self._one("SELECT vector FROM tallies WHERE job = ?", job)
         return None if row is None else bytes(row["vector"])
 
-    def keep_tally(self, job: str, vector: bytes) -> None:
+    def keep_noised_sums(self, job: str, vector: bytes) -> None:
         """Insert a job's noised sums; there are never others."""
         self._write("INSERT INTO tallies VALUES (?, ?)", job, vector)
 
-    def forget_tally(self, job: str) -> None:
+    def forget_noised_sums(self, job: str) -> None:
         """Remove a job's noised sums."""
         self._write("DELETE FROM tallies WHERE job = ?", job)
 

@@ -168,7 +168,7 @@ class Agent:
     def _drop_secrets(self, job: str) -> None:
         with self._context.store.transaction():
             self._sessions.forget(job)
-            self._context.store.forget_tally(job)
+            self._context.store.forget_noised_sums(job)
 
     async def _consent(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
         del log_proofs
@@ -301,7 +301,7 @@ class Agent:
         """End a job in the record, once; the caller's transaction. Return it if this ended it."""
         store = self._context.store
         self._sessions.forget(name)
-        store.forget_tally(name)
+        store.forget_noised_sums(name)
         job = store.job(name)
         if job is None or job.outcome:
             return None  # never approved, or over: there is nothing to end

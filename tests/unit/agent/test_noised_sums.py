@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from peers.agent_world import JOB, ME
-from peers.tally_world import BUDGET, COLUMNS, QUERIES, TallyWorld
+from peers.statistics_world import BUDGET, COLUMNS, QUERIES, StatisticsWorld
 
 from secureflow.domain.specs.base import dump
 from secureflow.engines.secagg import Client, open_sum
@@ -22,27 +22,27 @@ from secureflow.kit.errors import SecureFlowError
 pytestmark = pytest.mark.slow
 
 
-def events(world: TallyWorld) -> list[str]:
+def events(world: StatisticsWorld) -> list[str]:
     return [event["kind"] for event in world.store.budget_events("customers")]
 
 
-async def spent(world: TallyWorld) -> float:
+async def spent(world: StatisticsWorld) -> float:
     (domain,) = await world.assembly.context.budgets.report(exact=False)
     return float(domain["spent"])
 
 
-async def refused(world: TallyWorld, verb: str, body: dict[str, Any]) -> SecureFlowError:
+async def refused(world: StatisticsWorld, verb: str, body: dict[str, Any]) -> SecureFlowError:
     with pytest.raises(SecureFlowError) as caught:
         await world.ask(verb, body)
     return caught.value
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> TallyWorld:
-    return TallyWorld(tmp_path / "agent")
+def world(tmp_path: Path) -> StatisticsWorld:
+    return StatisticsWorld(tmp_path / "agent")
 
 
-async def test_a_whole_job(world: TallyWorld) -> None:
+async def test_a_whole_job(world: StatisticsWorld) -> None:
     await world.consented()
     frames = await world.met()
     assert events(world) == ["limit", "reserve"]
@@ -67,7 +67,7 @@ async def test_a_whole_job(world: TallyWorld) -> None:
     }  # fmt: skip
 
 
-async def test_a_killed_agent_sends_the_same_bytes_for_one_charge(world: TallyWorld) -> None:
+async def test_a_killed_agent_sends_the_same_bytes_for_one_charge(world: StatisticsWorld) -> None:
     """It dies after the record and before the first byte; asked again, it has drawn but once."""
     await world.consented()
     frames = await world.met()
@@ -76,7 +76,7 @@ async def test_a_killed_agent_sends_the_same_bytes_for_one_charge(world: TallyWo
     with pytest.raises(KeyboardInterrupt):
         await world.ask("mask", body)
     assert world.vectors.sent == []
-    stored = world.store.tally(JOB)
+    stored = world.store.noised_sums(JOB)
     paid = await spent(world)
     world.vectors.lost = False
     for _ in range(2):
@@ -84,14 +84,14 @@ async def test_a_killed_agent_sends_the_same_bytes_for_one_charge(world: TallyWo
         await world.ask("mask", body)
     first, second = world.vectors.sent
     assert first == second
-    assert world.store.tally(JOB) == stored
+    assert world.store.noised_sums(JOB) == stored
     assert len(world.counting.drawn) == 1
     assert events(world).count("reserve") == events(world).count("commit") == 1
     assert await spent(world) == paid > 0
 
 
 async def test_a_draw_that_was_not_recorded_is_not_sent(
-    world: TallyWorld, monkeypatch: pytest.MonkeyPatch
+    world: StatisticsWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transaction fails: nothing left, the next draw is the only one, one charge pays both."""
     await world.consented()
@@ -101,34 +101,34 @@ async def test_a_draw_that_was_not_recorded_is_not_sent(
         raise OSError("no space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(type(world.store), "keep_tally", full)
+        broken.setattr(type(world.store), "keep_noised_sums", full)
         with pytest.raises(OSError, match="space"):
             await world.ask("mask", world.mask_body(frames))
-    assert (world.vectors.sent, world.store.tally(JOB)) == ([], None)
+    assert (world.vectors.sent, world.store.noised_sums(JOB)) == ([], None)
     assert events(world) == ["limit", "reserve", "commit"]
     await world.ask("mask", world.mask_body(frames))
     assert events(world) == ["limit", "reserve", "commit"]
     assert len(world.counting.drawn) == 2
-    assert world.store.tally(JOB) == np.array(world.counting.drawn[1], "<i8").tobytes()
+    assert world.store.noised_sums(JOB) == np.array(world.counting.drawn[1], "<i8").tobytes()
 
 
-async def test_sums_that_are_no_longer_those_on_record_are_not_sent(world: TallyWorld) -> None:
+async def test_sums_that_are_no_longer_those_on_record_are_not_sent(world: StatisticsWorld) -> None:
     await world.consented()
     frames = await world.met()
     await world.ask("mask", world.mask_body(frames))
     with world.store.transaction():
-        world.store.forget_tally(JOB)
+        world.store.forget_noised_sums(JOB)
     world.reopen()
     error = await refused(world, "mask", world.mask_body(frames))
     assert error.code == "state_unreadable"
     with world.store.transaction():
-        world.store.keep_tally(JOB, b"\0" * 8 * world.counting.length)
+        world.store.keep_noised_sums(JOB, b"\0" * 8 * world.counting.length)
     assert (await refused(world, "mask", world.mask_body(frames))).code == "state_unreadable"
     assert len(world.vectors.sent) == len(world.counting.drawn) == 1
 
 
 async def test_what_is_withdrawn_writes_into_nobodys_vector(
-    world: TallyWorld, monkeypatch: pytest.MonkeyPatch
+    world: StatisticsWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its thread may go on masking: whoever is asked next has another buffer."""
     await world.consented()
@@ -156,20 +156,20 @@ async def test_what_is_withdrawn_writes_into_nobodys_vector(
     assert not np.shares_memory(first, second)
 
 
-async def test_the_end_deletes_the_sums_and_keeps_the_charge(world: TallyWorld) -> None:
+async def test_the_end_deletes_the_sums_and_keeps_the_charge(world: StatisticsWorld) -> None:
     await world.consented()
     frames = await world.met()
     masked = await world.ask("mask", world.mask_body(frames))
     paid, head = await spent(world), world.record(masked)
     await world.ask("finish", world.body(outcome="succeeded", model=None, head=head))
-    assert world.store.tally(JOB) is None
+    assert world.store.noised_sums(JOB) is None
     assert world.store.session(JOB, "statistics") is None
     assert "close" in world.counting.calls
     assert await spent(world) == paid
     assert (await refused(world, "mask", world.mask_body(frames))).code == "job_finished"
 
 
-async def test_a_job_that_ends_before_its_sum_is_not_paid(world: TallyWorld) -> None:
+async def test_a_job_that_ends_before_its_sum_is_not_paid(world: StatisticsWorld) -> None:
     await world.consented()
     await world.met()
     await world.ask("finish", world.body(outcome="failed", model=None, head=world.head()))
@@ -177,14 +177,14 @@ async def test_a_job_that_ends_before_its_sum_is_not_paid(world: TallyWorld) -> 
     assert await spent(world) == 0.0
 
 
-def test_a_round_that_never_came_costs_nothing(world: TallyWorld) -> None:
+def test_a_round_that_never_came_costs_nothing(world: StatisticsWorld) -> None:
     charge = STATISTICS.charge
     assert charge(world.spec, 0) == ()
     assert charge(world.spec, 1) == charge(world.spec) != ()
 
 
 async def test_a_restart_between_reserving_and_the_sum_leaves_one_charge(
-    world: TallyWorld,
+    world: StatisticsWorld,
 ) -> None:
     await world.consented()
     frames = await world.met()
@@ -208,7 +208,7 @@ async def test_a_restart_between_reserving_and_the_sum_leaves_one_charge(
     ],
 )
 async def test_only_the_one_round_that_was_approved_is_masked(
-    world: TallyWorld, changes: dict[str, Any], code: str
+    world: StatisticsWorld, changes: dict[str, Any], code: str
 ) -> None:
     await world.consented()
     frames = await world.met()
@@ -217,7 +217,7 @@ async def test_only_the_one_round_that_was_approved_is_masked(
     assert events(world) == ["limit", "reserve"]
 
 
-async def test_no_other_verb_makes_anything_of_a_statistics_job(world: TallyWorld) -> None:
+async def test_no_other_verb_makes_anything_of_a_statistics_job(world: StatisticsWorld) -> None:
     """The plain verbs of training, and the way into an enclave, are shut."""
     await world.consented()
     train = {
@@ -268,13 +268,13 @@ OF_JOB = [QUERIES[0], {"name": "jobs", "measure": "mean", "column": "job"}]
 async def test_what_no_owner_can_agree_to(
     tmp_path: Path, changes: dict[str, Any], code: str
 ) -> None:
-    world = TallyWorld(tmp_path / "agent", spec_changes=changes)
+    world = StatisticsWorld(tmp_path / "agent", spec_changes=changes)
     assert (await refused(world, "consent", world.consent_body())).code == code
     assert world.store.job(JOB) is None
 
 
 async def test_a_library_that_is_not_here_is_told_before_anybody_is_asked(
-    world: TallyWorld, monkeypatch: pytest.MonkeyPatch
+    world: StatisticsWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("secureflow.adapters.statistics.find_spec", lambda _: None)
     error = await refused(world, "consent", world.consent_body())
@@ -288,7 +288,7 @@ async def test_wider_bounds_and_more_categories_are_sound(tmp_path: Path) -> Non
         {**COLUMNS[0], "bounds": [-5, 120]},
         {**COLUMNS[1], "categories": ["w", "x", "y"]},
     ]
-    world = TallyWorld(tmp_path / "agent", spec_changes={"columns": wide})
+    world = StatisticsWorld(tmp_path / "agent", spec_changes={"columns": wide})
     assert await world.consented()
 
 
@@ -301,7 +301,7 @@ async def test_the_noise_must_hide_as_many_rows_as_a_person_has_here(
     tmp_path: Path, contributions: int, agreed: bool
 ) -> None:
     changes = {"privacy": PER_PERSON, "contributions": contributions}
-    world = TallyWorld(tmp_path / "agent", privacy=PERSON, spec_changes=changes)
+    world = StatisticsWorld(tmp_path / "agent", privacy=PERSON, spec_changes=changes)
     if agreed:
         assert await world.consented()
     else:
@@ -313,7 +313,7 @@ async def test_the_noise_must_hide_as_many_rows_as_a_person_has_here(
 async def test_a_bound_that_is_edited_after_approval_does_not_reach_the_job(tmp_path: Path) -> None:
     """The job's noise was made for the declaration that it was approved under, and reads by it."""
     changes = {"privacy": PER_PERSON, "contributions": 4}
-    world = TallyWorld(tmp_path / "agent", privacy=PERSON, spec_changes=changes)
+    world = StatisticsWorld(tmp_path / "agent", privacy=PERSON, spec_changes=changes)
     await world.consented()
     world.privacy = {**PERSON, "rows_per_person": 5}
     world.reopen()
@@ -324,7 +324,7 @@ async def test_a_bound_that_is_edited_after_approval_does_not_reach_the_job(tmp_
 
 
 async def test_policies_and_people_are_told_what_is_asked(tmp_path: Path) -> None:
-    world = TallyWorld(tmp_path / "agent", policy="")
+    world = StatisticsWorld(tmp_path / "agent", policy="")
     asking = asyncio.create_task(world.ask("consent", world.consent_body()))
     while not world.assembly.inbox.list():  # noqa: ASYNC110  a commit in a thread tells nobody
         await asyncio.sleep(0.001)
@@ -350,11 +350,11 @@ async def test_policies_and_people_are_told_what_is_asked(tmp_path: Path) -> Non
     ],
 )
 async def test_a_centre_that_changes_the_spec_after_approval_is_refused(
-    world: TallyWorld, changes: dict[str, Any]
+    world: StatisticsWorld, changes: dict[str, Any]
 ) -> None:
     """Every later request names the digest of what was approved; another spec is another job."""
     await world.consented()
-    changed = TallyWorld(world.directory.parent / "other", spec_changes=changes)
+    changed = StatisticsWorld(world.directory.parent / "other", spec_changes=changes)
     body = {**world.consent_body(), "spec": dump(changed.spec), "digest": changed.digest}
     assert (await refused(world, "consent", body)).code == "spec_digest_mismatch"
     assert [leaf.job for leaf in world.store.leaves_of("accusation")] == [JOB]
@@ -364,7 +364,7 @@ async def test_a_centre_that_changes_the_spec_after_approval_is_refused(
     assert (await refused(world, "consent", lying)).code == "spec_digest_mismatch"
 
 
-async def test_a_second_job_is_charged_again(world: TallyWorld) -> None:
+async def test_a_second_job_is_charged_again(world: StatisticsWorld) -> None:
     await world.consented()
     await world.ask("mask", world.mask_body(await world.met()))
     once = await spent(world)

@@ -92,7 +92,7 @@ class Vectors:
         return await self._world.call(kind, body)
 
 
-class TallyWorld(World):
+class StatisticsWorld(World):
     """See the module; `spec_changes` are those of the statistics spec."""
 
     spec: Any
