@@ -358,10 +358,10 @@ async def test_evidence_is_refused_with_its_stage(world: World) -> None:
         ),
         ("an unknown root", foreign_root, "authentic", "root"),
     ]
-    for name, make, stage, leg in attempts:
+    for name, make, stage, part in attempts:
         error = await refused(world, "admit", admit_body(world, make()))
         assert error.code.startswith("evidence_"), name
-        assert (error.details["stage"], error.details["leg"]) == (stage, leg), name
+        assert (error.details["stage"], error.details["leg"]) == (stage, part), name
     assert world.store.admissions(JOB) == []
     assert (await refused(world, "train", world.train_body())).code == "not_admitted"
     assert world.uplink.sent == []

@@ -148,11 +148,11 @@ def test_a_server_two_hours_behind_is_named_by_all_and_forgiven(world: World) ->
     assert told.code == "clock_skew"
     assert "the centre's own clock is probably wrong" in told.message
     config = world.place.parties["bank-a"].config
-    legs = {one["leg"]: one for one in examine(config)}
-    assert legs["clock"]["code"] == "clock_skew"
-    assert "-72" in legs["clock"]["message"] or "-71" in legs["clock"]["message"]
+    checks = {one["check"]: one for one in examine(config)}
+    assert checks["clock"]["code"] == "clock_skew"
+    assert "-72" in checks["clock"]["message"] or "-71" in checks["clock"]["message"]
     found = world.people()
-    assert (found["leg"], found["code"]) == ("clock", "clock_skew")
+    assert (found["check"], found["code"]) == ("clock", "clock_skew")
     world.right()
     assert world.job().state == "succeeded"
 
@@ -165,7 +165,7 @@ def test_a_partys_clock_is_named_at_submission(world: World, who: str, ahead: in
     assert told.code == "clock_skew"
     assert set(told.details["clock_ahead"]) == {who}
     found = world.people()
-    assert (found["leg"], found["code"]) == ("parties", "clock_skew"), found
+    assert (found["check"], found["code"]) == ("parties", "clock_skew"), found
     assert who in found["message"]
     world.right()
     assert world.job().state == "succeeded"

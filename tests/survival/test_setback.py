@@ -65,8 +65,8 @@ def snapshot(place: Platform, copy: Path) -> None:
     place.start("server")
 
 
-def failed_legs(place: Platform, party: str) -> dict[str, Any]:
-    return {one["leg"]: one for one in examine(place.parties[party].config) if not one["ok"]}
+def failed_checks(place: Platform, party: str) -> dict[str, Any]:
+    return {one["check"]: one for one in examine(place.parties[party].config) if not one["ok"]}
 
 
 def charters(place: Platform, party: str) -> tuple[SignedCharter, list[SignedCharter]]:
@@ -108,9 +108,9 @@ def test_a_log_set_back_is_held_continued_and_told_for_ever(
     until(lambda: head(place)["held"]["details"]["old"] == newest)
     for party in BANKS:
         until(lambda party=party: api.status(place.parties[party].config)["set_back"])
-        legs = failed_legs(place, party)
-        assert set(legs) == {"log"}, legs
-        assert f"{newest - start} entries are lost" in legs["log"]["message"]
+        checks = failed_checks(place, party)
+        assert set(checks) == {"log"}, checks
+        assert f"{newest - start} entries are lost" in checks["log"]["message"]
     with place.client("bank-a") as client, pytest.raises(SecureFlowError) as caught:
         client.jobs.submit(rehearsal(place, BANKS, 1, 30))
     assert caught.value.code == "log_set_back"
@@ -128,7 +128,7 @@ def test_a_log_set_back_is_held_continued_and_told_for_ever(
     assert now["held"] is None
     assert (now["origin"], now["size"] > start) == (f"{old_bundle['origin']}~2", True)
     for party in BANKS:  # who signed follows by itself
-        until(lambda party=party: not failed_legs(place, party))
+        until(lambda party=party: not failed_checks(place, party))
 
     # It goes on, also after a restart; every bundle verifies, and tells the gap.
     stop_all([place.processes["server"]])
@@ -219,12 +219,12 @@ def test_an_agent_set_back_in_mid_job_says_so_and_the_job_ends_by_name(
     assert ended.error is not None
     assert "bank-b" in ended.error["message"]
     assert "record" in ended.error["message"], ended.error
-    alarm = failed_legs(place, "bank-b")["alarm"]
+    alarm = failed_checks(place, "bank-b")["alarm"]
     assert alarm["code"] == "record_set_back"
     assert job.id in alarm["message"]
     # On its owner's word it goes on, without that job; the next one verifies.
     api.clear_alarm(owner.config, "the newest record is gone")
-    assert "alarm" not in failed_legs(place, "bank-b")
+    assert "alarm" not in failed_checks(place, "bank-b")
     after = run(place, "after-set-back")
     assert after.state == "succeeded", after.error
     assert judged(place, bundle_of(place, after.id)).ok

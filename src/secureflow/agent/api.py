@@ -75,7 +75,7 @@ def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict
 
 
 def doctor(config: Path) -> list[dict[str, JSON]]:
-    """Check every leg of the way to the centre; see `agent.edge.doctor.examine`."""
+    """Check the agent and its connection to the centre; see `agent.edge.doctor.examine`."""
     from secureflow.agent.edge.doctor import examine  # gRPC is loaded only here
 
     return list(examine(config))

@@ -179,9 +179,11 @@ def _standing(settings: dict[str, Any]) -> str:
     return "; ".join(parts) or t("as in the file")
 
 
-@app.command("doctor", help=t("Name the leg of the way to the centre that fails."))
+@app.command(
+    "doctor", help=t("Check this agent and its connection to the centre; name what fails.")
+)
 def doctor(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
-    """Check every leg; the exit code is that of the first failure."""
+    """Make every check; the exit code is that of the first failure."""
     from secureflow.agent import api
     from secureflow.cli.doctor import report
 

@@ -1,4 +1,4 @@
-"""`secureflow doctor`: the way to the server, leg by leg, until the first one that fails."""
+"""`secureflow doctor`: checks the connection to the server, until the first check that fails."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
     from secureflow.sdk import Profile
 
-_LEG = 14
-"""Columns of a leg's name."""
+_NAME_WIDTH = 14
+"""Columns of a check's name."""
 _THINGS: Final = {"rows": "row", "leaves": "leaf"}
-"""Legs whose names are also titles of columns: those of Chinese mean numbers."""
+"""Checks whose names are also titles of columns: those of Chinese mean numbers."""
 OUT_OF_TIME = frozenset({9, 10})
 """OpenSSL's words for a certificate that does not hold yet, and for one that has run out."""
 PATIENCE = 10.0
-"""Seconds that one leg may take."""
+"""Seconds that one check may take."""
 
 
 @dataclass
 class Way:
-    """What earlier legs found out for later ones."""
+    """What earlier checks found out for later ones."""
 
     known: Profile
     host: str = ""
@@ -48,7 +48,7 @@ class Way:
 
 
 def doctor(output: Output = Form.TABLE) -> None:
-    """Check every leg; the exit code is that of the first failure."""
+    """Make every check; the exit code is that of the first failure."""
     known = profile()
     with untranslated(output is not Form.TABLE):
         found = list(examine(known))
@@ -56,10 +56,10 @@ def doctor(output: Output = Form.TABLE) -> None:
 
 
 def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
-    """Show findings `{leg, ok, message, hint, code?}`.
+    """Show findings `{check, ok, message, hint, code?}`.
 
     Raises:
-        SecureFlowError: the first failed leg's.
+        SecureFlowError: the first failed check's.
     """
     from rich.cells import cell_len
 
@@ -67,26 +67,26 @@ def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
     if output is Form.TABLE:
         for one in found:
             mark = "✓" if one["ok"] else "✗"
-            leg = _named(one["leg"])
-            write(f"{mark} {leg}{' ' * (_LEG - cell_len(leg))} {said(one['message'])}")
+            name = _named(one["check"])
+            write(f"{mark} {name}{' ' * (_NAME_WIDTH - cell_len(name))} {said(one['message'])}")
     else:
         show(found, output)
     bad = next((one for one in found if not one["ok"]), None)
     if bad is not None:
         code = str(bad.get("code") or "unavailable")
         told = explained(code, bad["message"])
-        message = t("{leg}: {told}", leg=_named(bad["leg"]), told=told)
+        message = t("{check}: {told}", check=_named(bad["check"]), told=told)
         raise SecureFlowError(code, message, said(bad.get("hint", "")))
 
 
-def _named(leg: str) -> str:
-    return t(_THINGS.get(leg, leg)) if language() == "zh" else leg
+def _named(check: str) -> str:
+    return t(_THINGS.get(check, check)) if language() == "zh" else check
 
 
 def examine(known: Profile) -> Iterator[dict[str, Any]]:
-    """Yield one finding per leg; the first failure is the last finding."""
+    """Yield one finding per check; the first failure is the last finding."""
     way = Way(known)
-    legs: tuple[tuple[str, Callable[[Way], str]], ...] = (
+    checks: tuple[tuple[str, Callable[[Way], str]], ...] = (
         ("profile", _profile),
         ("name", _name),
         ("connection", _connection),
@@ -99,13 +99,13 @@ def examine(known: Profile) -> Iterator[dict[str, Any]]:
         ("restore", _restored),
         ("parties", _parties),
     )
-    for leg, check in legs:
+    for name, look in checks:
         try:
-            message = check(way)
+            message = look(way)
         except SecureFlowError as error:
-            yield {"leg": leg, "ok": False, **error.as_json()}
+            yield {"check": name, "ok": False, **error.as_json()}
             return
-        yield {"leg": leg, "ok": True, "code": "", "message": message, "hint": ""}
+        yield {"check": name, "ok": True, "code": "", "message": message, "hint": ""}
 
 
 def _profile(way: Way) -> str:

@@ -25,7 +25,7 @@ from secureflow.kit.spiffe import SpiffeId
 
 
 def check(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dict[str, JSON]]:
-    """Yield `{leg, ok, code, message, hint}` for each part, and for each thing in it that is wrong.
+    """Yield `{check, ok, code, message, hint}` for each part, and for each thing wrong in it.
 
     Raises:
         SecureFlowError: `invalid_settings`.

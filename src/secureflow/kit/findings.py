@@ -32,7 +32,7 @@ class Finding:
     def told(self) -> dict[str, Any]:
         """Return the form that reports show."""
         return {
-            "leg": self.part,
+            "check": self.part,
             "ok": False,
             "code": self.code,
             "message": self.message,
@@ -49,7 +49,7 @@ class Sound:
 
     def told(self) -> dict[str, Any]:
         """Return the form that reports show."""
-        return {"leg": self.part, "ok": True, "code": "", "message": self.message, "hint": ""}
+        return {"check": self.part, "ok": True, "code": "", "message": self.message, "hint": ""}
 
 
 def finding(part: str, error: SecureFlowError, hint: str = "") -> Finding:

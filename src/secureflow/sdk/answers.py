@@ -133,13 +133,13 @@ def unreachable(
         message = f"{url} did not answer in time."
         if tries > 1:
             message = f"{url} did not answer: {tries} tries in {seconds:g} s."
-        hint = "Try again; `secureflow doctor` names the leg that fails."
+        hint = "Try again; `secureflow doctor` names the check that fails."
         return SecureFlowError("unavailable", message, hint, tried)
     reason = str(error) or type(error).__name__
     message = f"{url} cannot be reached: {reason}."
     if tries > 1:
         message = f"{url} cannot be reached, after {tries} tries in {seconds:g} s: {reason}."
-    hint = "Check the URL and that the server runs; `secureflow doctor` names the leg that fails."
+    hint = "Check the URL and that the server runs; `secureflow doctor` names the check that fails."
     return SecureFlowError("unavailable", message, hint, tried)
 
 

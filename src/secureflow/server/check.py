@@ -49,7 +49,7 @@ _SECRETS: Final = ("admin.password", "enclave.token", "server.env")
 
 
 def check(config: Path, kinds: JobKinds = JOB_KINDS) -> Iterator[dict[str, JSON]]:
-    """Yield `{leg, ok, code, message, hint}` for each part, and for each thing in it that is wrong.
+    """Yield `{check, ok, code, message, hint}` for each part, and for each thing wrong in it.
 
     Raises:
         SecureFlowError: `invalid_settings`.

@@ -260,7 +260,7 @@ def test_a_head_that_the_log_did_not_sign_of_this_tree_is_not_served(
     back_up(centre, tmp_path / "b.tar", None)
     error = refusal(restore, tmp_path / "b.tar", tmp_path / "new", database="sqlite")
     assert error.code == "log_unproven"
-    found = [one["message"] for one in check(centre) if one["leg"] == "log" and not one["ok"]]
+    found = [one["message"] for one in check(centre) if one["check"] == "log" and not one["ok"]]
     named = "signature does not hold" if forged == "another key" else "not of the leaves"
     assert any(f"the head of size {size}" in told and named in told for told in found), found
 

@@ -92,10 +92,10 @@ def test_debug_enclave_fails_as_unacceptable() -> None:
 
 
 def test_revoked_platform() -> None:
-    for state, leg in (({"revoked": True}, "certificate_chain"), ({"status": "Revoked"}, "tcb")):
+    for state, part in (({"revoked": True}, "certificate_chain"), ({"status": "Revoked"}, "tcb")):
         platform = PLATFORM.pretending(**state)  # type: ignore[arg-type]
         evidence = SimulatedAttester(platform, measurement=CODE).attest(RUNTIME, NOW)
-        assert refusal(VERIFIER, evidence) == ("evidence_not_authentic", leg)
+        assert refusal(VERIFIER, evidence) == ("evidence_not_authentic", part)
 
 
 def test_out_of_date_is_authentic_and_for_the_policy_to_refuse() -> None:
@@ -113,10 +113,10 @@ def test_out_of_date_is_authentic_and_for_the_policy_to_refuse() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "leg"), [(-7200, "collateral_not_yet_valid"), (31 * 86_400, "collateral_expired")]
+    ("seconds", "part"), [(-7200, "collateral_not_yet_valid"), (31 * 86_400, "collateral_expired")]
 )
-def test_collateral_has_its_time(seconds: int, leg: str) -> None:
-    assert refusal(VERIFIER, EVIDENCE, NOW + seconds) == ("evidence_not_authentic", leg)
+def test_collateral_has_its_time(seconds: int, part: str) -> None:
+    assert refusal(VERIFIER, EVIDENCE, NOW + seconds) == ("evidence_not_authentic", part)
     fresh = SimulatedAttester(PLATFORM, measurement=CODE).attest(RUNTIME, NOW + 31 * 86_400)
     VERIFIER.verify(fresh, NOW + 31 * 86_400)
 
@@ -169,7 +169,7 @@ LIBRARY = {
 
 
 @pytest.mark.parametrize("text", LIBRARY)
-def test_the_librarys_words_name_the_leg_and_reach_nobody(text: str) -> None:
+def test_the_librarys_words_name_the_part_and_reach_nobody(text: str) -> None:
     told = _dcap_errors.refusal(text)
     assert told.details == {"stage": "authentic", "leg": LIBRARY[text]}
     for word in ("mismatch", "Fmspc", "UnknownIssuer", "\x1b", "SEPT", "MRSIGNER", "TcbInfo"):
@@ -178,13 +178,13 @@ def test_the_librarys_words_name_the_leg_and_reach_nobody(text: str) -> None:
 
 def test_honest_hardware_is_not_called_no_tee() -> None:
     """What is stale, of another machine or out of date says nothing against the hardware."""
-    suspicious = {leg for leg, hint in HINTS.items() if "no TEE" in hint}
+    suspicious = {part for part, hint in HINTS.items() if "no TEE" in hint}
     assert suspicious == {
         *("root", "quote_signature", "report_signature", "collateral_signature"),
         *("quoting_enclave", "attributes", "chip"),
     }
-    for leg in ("quote", "quote_format", "collateral_format", "crl", "tcb", "collateral_expired"):
-        assert "no TEE" not in not_authentic(leg, "x").hint
+    for part in ("quote", "quote_format", "collateral_format", "crl", "tcb", "collateral_expired"):
+        assert "no TEE" not in not_authentic(part, "x").hint
 
 
 SIGNED = 48 + 384
@@ -298,7 +298,7 @@ def test_real_sgx_quote(simulated_root: str | None) -> None:
 
 @real
 @pytest.mark.parametrize(
-    ("when", "leg"),
+    ("when", "part"),
     [
         (datetime(2025, 7, 19, 12, tzinfo=UTC), "collateral_expired"),
         (datetime(2026, 11, 24, tzinfo=UTC), "collateral_expired"),
@@ -306,9 +306,9 @@ def test_real_sgx_quote(simulated_root: str | None) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["sgx", "tdx"])
-def test_real_quotes_have_their_time(kind: str, when: datetime, leg: str) -> None:
+def test_real_quotes_have_their_time(kind: str, when: datetime, part: str) -> None:
     found = refusal(DcapVerifier(), vector(kind), int(when.timestamp()))
-    assert found == ("evidence_not_authentic", leg)
+    assert found == ("evidence_not_authentic", part)
 
 
 @real

@@ -125,7 +125,7 @@ def evidence(blob: bytes | None = None, **collateral: Any) -> Evidence:
 VERIFIER = SnpVerifier({"SIMULATED": TCB}, ROOT)
 
 
-def leg(shown: Evidence, verifier: SnpVerifier = VERIFIER, now: int = NOW) -> str:
+def failed_part(shown: Evidence, verifier: SnpVerifier = VERIFIER, now: int = NOW) -> str:
     with pytest.raises(SecureFlowError) as error:
         verifier.verify(shown, now)
     assert error.value.code == "evidence_not_authentic"
@@ -162,9 +162,9 @@ def test_policy_bits_become_claims() -> None:
 
 
 def test_unknown_root() -> None:
-    assert leg(evidence(), SnpVerifier()) == "root"
+    assert failed_part(evidence(), SnpVerifier()) == "root"
     stranger = certificate("SIMULATED ARK", ARK_KEY.public_key(), "SIMULATED ARK", ARK_KEY)
-    assert leg(evidence(ark=stranger)) == "root"
+    assert failed_part(evidence(ark=stranger)) == "root"
 
 
 @pytest.mark.parametrize("pem", ["", "x", leaf().public_bytes(serialization.Encoding.PEM).decode()])
@@ -177,33 +177,33 @@ def test_only_a_root_that_says_simulated_is_taken(pem: str) -> None:
 def test_broken_chains() -> None:
     other = rsa.generate_private_key(65537, 2048)
     forged_ask = certificate("SIMULATED ASK", other.public_key(), "SIMULATED ARK", other)
-    assert leg(evidence(ask=forged_ask)) == "certificate_chain"
+    assert failed_part(evidence(ask=forged_ask)) == "certificate_chain"
     forged_leaf = certificate("SEV-VCEK", CHIP_KEY.public_key(), "SIMULATED ASK", other)
-    assert leg(evidence(vcek=forged_leaf)) == "certificate_chain"
+    assert failed_part(evidence(vcek=forged_leaf)) == "certificate_chain"
     no_ca = certificate("SIMULATED ASK", ASK_KEY.public_key(), "SIMULATED ARK", ARK_KEY, ca=False)
-    assert leg(evidence(ask=no_ca)) == "certificate_chain"
+    assert failed_part(evidence(ask=no_ca)) == "certificate_chain"
     for name in ("vcek", "ask", "ark"):
-        assert leg(evidence(**{name: None})) == "collateral"
-        assert leg(evidence(**{name: b"\x30\x00"})) == "certificate_format"
+        assert failed_part(evidence(**{name: None})) == "collateral"
+        assert failed_part(evidence(**{name: b"\x30\x00"})) == "certificate_format"
 
 
 def test_dates() -> None:
-    assert leg(evidence(), now=NOW - 2 * 86_400) == "certificate_not_yet_valid"
-    assert leg(evidence(vcek=leaf(days=1)), now=NOW + 86_400) == "certificate_expired"
+    assert failed_part(evidence(), now=NOW - 2 * 86_400) == "certificate_not_yet_valid"
+    assert failed_part(evidence(vcek=leaf(days=1)), now=NOW + 86_400) == "certificate_expired"
 
 
 def test_revocation() -> None:
-    assert leg(evidence(crl=crl(revoked=ASK.serial_number))) == "revoked"
-    assert leg(evidence(crl=crl(ASK_KEY))) == "crl"
-    assert leg(evidence(crl=crl(days=-3))) == "collateral_expired"
-    assert leg(evidence(crl=crl(days=3))) == "collateral_expired"
-    assert leg(evidence(crl=b"x")) == "certificate_format"
+    assert failed_part(evidence(crl=crl(revoked=ASK.serial_number))) == "revoked"
+    assert failed_part(evidence(crl=crl(ASK_KEY))) == "crl"
+    assert failed_part(evidence(crl=crl(days=-3))) == "collateral_expired"
+    assert failed_part(evidence(crl=crl(days=3))) == "collateral_expired"
+    assert failed_part(evidence(crl=b"x")) == "certificate_format"
 
 
 def test_without_the_list_of_revoked_keys_nothing_is_proven() -> None:
     """A missing list is not an empty one; only the owner's own word lets it be."""
     bare = evidence(crl=None)
-    assert leg(bare) == "crl"
+    assert failed_part(bare) == "crl"
     with pytest.raises(SecureFlowError) as error:
         VERIFIER.verify(bare, NOW)
     assert "snp_without_crl" in error.value.hint
@@ -214,11 +214,11 @@ def test_without_the_list_of_revoked_keys_nothing_is_proven() -> None:
     checked = lenient.verify(evidence(), NOW)
     assert checked.unchecked == ()
     assert (claims.valid_until or 0) > (checked.valid_until or 0) == NOW + 86_400
-    assert leg(evidence(crl=crl(revoked=ASK.serial_number)), lenient) == "revoked"
+    assert failed_part(evidence(crl=crl(revoked=ASK.serial_number)), lenient) == "revoked"
     # A changed report is called that, whatever else is missing.
     changed = bytearray(bare.blob)
     changed[0x90] ^= 1
-    assert leg(replace(bare, blob=bytes(changed))) == "report_signature"
+    assert failed_part(replace(bare, blob=bytes(changed))) == "report_signature"
 
 
 def test_what_the_report_says_is_told_in_amds_words() -> None:
@@ -231,21 +231,21 @@ def test_what_the_report_says_is_told_in_amds_words() -> None:
 
 
 def test_the_key_belongs_to_chip_and_tcb() -> None:
-    assert leg(evidence(report(microcode=205))) == "tcb"
-    assert leg(evidence(vcek=leaf({"4": CHIP}))) == "tcb"
-    assert leg(evidence(report(chip=bytes(64)))) == "chip"
-    assert leg(evidence(vcek=leaf(PARTS))) == "chip"
-    assert leg(evidence(vcek=leaf({**PARTS, "4": CHIP[:8]}))) == "chip"
+    assert failed_part(evidence(report(microcode=205))) == "tcb"
+    assert failed_part(evidence(vcek=leaf({"4": CHIP}))) == "tcb"
+    assert failed_part(evidence(report(chip=bytes(64)))) == "chip"
+    assert failed_part(evidence(vcek=leaf(PARTS))) == "chip"
+    assert failed_part(evidence(vcek=leaf({**PARTS, "4": CHIP[:8]}))) == "chip"
 
 
 def test_provider_keys() -> None:
     by_vlek = report(key_info=1 << 2)
     assert VERIFIER.verify(evidence(by_vlek, vcek=leaf({**PARTS, "5": b"csp"})), NOW).simulated
-    assert leg(evidence(by_vlek)) == "chip"
-    assert leg(evidence(by_vlek, vcek=leaf(PARTS))) == "chip"
-    assert leg(evidence(vcek=leaf({**PARTS, "5": b"csp"}))) == "chip"
+    assert failed_part(evidence(by_vlek)) == "chip"
+    assert failed_part(evidence(by_vlek, vcek=leaf(PARTS))) == "chip"
+    assert failed_part(evidence(vcek=leaf({**PARTS, "5": b"csp"}))) == "chip"
     both = leaf({**PARTS, "4": CHIP, "5": b"csp"})
-    assert leg(evidence(by_vlek, vcek=both)) == "chip"
+    assert failed_part(evidence(by_vlek, vcek=both)) == "chip"
 
 
 def test_turin_has_its_own_layout() -> None:
@@ -255,8 +255,8 @@ def test_turin_has_its_own_layout() -> None:
     short = {**parts, "3.8": integer(206), "4": CHIP[:8]}
     padded = report(chip=CHIP[:8] + bytes(56))
     assert turin.verify(evidence(padded, vcek=leaf(short)), NOW).tcb_status == "UpToDate"
-    assert leg(evidence(report(), vcek=leaf(short)), turin) == "chip"
-    assert leg(evidence(padded, vcek=leaf({**short, "3.9": integer(2)})), turin) == "tcb"
+    assert failed_part(evidence(report(), vcek=leaf(short)), turin) == "chip"
+    assert failed_part(evidence(padded, vcek=leaf({**short, "3.9": integer(2)})), turin) == "tcb"
 
 
 @pytest.mark.parametrize(
@@ -272,14 +272,14 @@ def test_turin_has_its_own_layout() -> None:
     ],
 )
 def test_unknown_formats(blob: bytes) -> None:
-    assert leg(replace(evidence(), blob=blob)) == "report_format"
+    assert failed_part(replace(evidence(), blob=blob)) == "report_format"
 
 
 @pytest.mark.parametrize("place", [4, 8, 0x50, 0x90, 0x110, 0x29F, 0x2A0, 0x2E8, 0x2A0 + 71])
 def test_every_signed_byte_is_covered(place: int) -> None:
     blob = bytearray(report())
     blob[place] ^= 1
-    assert leg(evidence(bytes(blob))) == "report_signature"
+    assert failed_part(evidence(bytes(blob))) == "report_signature"
 
 
 def test_report_key_on_another_curve() -> None:
@@ -296,7 +296,7 @@ def test_report_key_on_another_curve() -> None:
             ASK_KEY,
             extensions={**PARTS, "4": CHIP},
         )
-        assert leg(evidence(bytes(data), vcek=wrong)) == "report_signature"
+        assert failed_part(evidence(bytes(data), vcek=wrong)) == "report_signature"
     rsa_leaf = certificate(
         "SEV-VCEK",
         ASK_KEY.public_key(),
@@ -304,7 +304,7 @@ def test_report_key_on_another_curve() -> None:
         ASK_KEY,
         extensions={**PARTS, "4": CHIP},
     )
-    assert leg(evidence(vcek=rsa_leaf)) == "report_signature"
+    assert failed_part(evidence(vcek=rsa_leaf)) == "report_signature"
 
 
 def test_dispatch_by_format() -> None:
@@ -389,7 +389,7 @@ def vector() -> Evidence:
 @real
 @ignore_serial
 def test_real_milan_report() -> None:
-    assert leg(vector(), SnpVerifier(MILAN), THEN) == "crl"  # type: ignore[arg-type]
+    assert failed_part(vector(), SnpVerifier(MILAN), THEN) == "crl"  # type: ignore[arg-type]
     claims = SnpVerifier(MILAN, without_crl=True).verify(vector(), THEN)  # type: ignore[arg-type]
     assert not claims.simulated
     assert (claims.tcb_status, claims.debug) == ("UpToDate", False)
@@ -405,7 +405,7 @@ def test_real_milan_report() -> None:
 def test_real_report_flipped(place: int) -> None:
     blob = bytearray(vector().blob)
     blob[place] ^= 1
-    assert leg(replace(vector(), blob=bytes(blob)), SnpVerifier()) == "report_signature"
+    assert failed_part(replace(vector(), blob=bytes(blob)), SnpVerifier()) == "report_signature"
 
 
 @real
@@ -413,7 +413,7 @@ def test_real_report_flipped(place: int) -> None:
 def test_real_report_with_another_vcek_or_time() -> None:
     shown = vector()
     other = {**(shown.collateral or {}), "vcek": b64encode(leaf().public_bytes(DER))}
-    assert leg(replace(shown, collateral=other), SnpVerifier()) == "certificate_chain"
+    assert failed_part(replace(shown, collateral=other), SnpVerifier()) == "certificate_chain"
     for year, expected in ((2020, "certificate_not_yet_valid"), (2031, "certificate_expired")):
         then = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
-        assert leg(shown, SnpVerifier(), then) == expected
+        assert failed_part(shown, SnpVerifier(), then) == expected

@@ -76,9 +76,9 @@ def failed(folder: Path) -> dict[str, str]:
     found = list(check_record(settings(folder)))
     for one in found:
         assert one["ok"] or (one["hint"] and one["code"])
-    parts = {one["leg"] for one in found if not one["ok"]}
+    parts = {one["check"] for one in found if not one["ok"]}
     return {
-        part: "\n".join(one["message"] for one in found if one["leg"] == part) for part in parts
+        part: "\n".join(one["message"] for one in found if one["check"] == part) for part in parts
     }
 
 
@@ -89,8 +89,8 @@ def change(folder: Path, statement: str) -> None:
 
 
 def test_a_record_is_sound(folder: Path) -> None:
-    found = {one["leg"]: one for one in check_record(settings(folder))}
-    assert {leg for leg, one in found.items() if one["ok"]} == set(found)
+    found = {one["check"]: one for one in check_record(settings(folder))}
+    assert {check for check, one in found.items() if one["ok"]} == set(found)
     assert set(found) == {"record", "leaves", "heads", "budgets", "models"}
     assert "1 budgets" in found["budgets"]["message"]
     assert not found["leaves"]["message"].startswith("0 ")
@@ -112,7 +112,7 @@ def test_an_older_record_is_told_as_a_start_tells_it(folder: Path) -> None:
     assert not failed(folder)
     write_mark(folder, RecordMark(mark.identity, {**mark.reached, "leaf": "ff" * 32}))
     told = [one for one in check_record(settings(folder)) if not one["ok"]]
-    assert [(one["leg"], one["code"]) for one in told] == [("record", "record_set_back")]
+    assert [(one["check"], one["code"]) for one in told] == [("record", "record_set_back")]
     assert "agent restore BACKUP" in told[0]["hint"]
 
 
@@ -123,7 +123,7 @@ def test_an_emptied_record_is_missing(folder: Path, harm: str) -> None:
     if harm == "no bytes":
         (folder / "agent.db").touch()
     told = [one for one in check_record(settings(folder)) if not one["ok"]]
-    assert [(one["leg"], one["code"]) for one in told] == [("record", "record_missing")]
+    assert [(one["check"], one["code"]) for one in told] == [("record", "record_missing")]
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ def test_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config.write_text(yaml.safe_dump({"directory": ".", **known}))
     runner, arguments = CliRunner(), ["agent", "check", "--config", str(config)]
     told = json.loads(runner.invoke(app, [*arguments, "--output", "json"]).stdout)
-    assert {one["leg"] for one in told if not one["ok"]} == {"keys"}  # nothing was enrolled here
+    assert {one["check"] for one in told if not one["ok"]} == {"keys"}  # nothing was enrolled here
     change(folder, "DELETE FROM facts WHERE name = 'head'")
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")
     chinese = runner.invoke(app, arguments)

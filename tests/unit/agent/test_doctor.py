@@ -1,4 +1,4 @@
-"""The doctor names the leg that fails, over a real link."""
+"""The doctor names the check that fails, over a real link."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ class Patient:
         }
         centre.answer_call = lambda _, __, ___: self.status
 
-    async def legs(self) -> dict[str, dict[str, Any]]:
+    async def checks(self) -> dict[str, dict[str, Any]]:
         self.config.write_text(yaml.safe_dump(self.settings))
         found = await asyncio.to_thread(lambda: list(examine(self.config)))
-        return {one["leg"]: one for one in found}
+        return {one["check"]: one for one in found}
 
     async def failed(self) -> dict[str, str]:
-        return {leg: one["code"] for leg, one in (await self.legs()).items() if not one["ok"]}
+        return {check: one["code"] for check, one in (await self.checks()).items() if not one["ok"]}
 
 
 @contextlib.asynccontextmanager
@@ -121,19 +121,19 @@ async def test_an_agent_that_does_not_run_is_told(
     monkeypatch.setattr(doctor, "call", control.call)
     async with patient(tmp_path) as sick:
         assert await sick.failed() == {"running": "agent_not_running"}
-        assert "secureflow agent start" in (await sick.legs())["running"]["hint"]
+        assert "secureflow agent start" in (await sick.checks())["running"]["hint"]
 
 
 async def test_a_healthy_agent(tmp_path: Path) -> None:
     async with patient(tmp_path) as sick:
-        legs = await sick.legs()
-        assert all(one["ok"] for one in legs.values()), legs
-        assert list(legs) == [
+        checks = await sick.checks()
+        assert all(one["ok"] for one in checks.values()), checks
+        assert list(checks) == [
             "settings", "keys", "name", "connection", "certificate", "TLS", "server",
             "authorisation", "renewals", "clock", "version", "record", "charter", "log",
             "attestation", "enclave", "running", "data", "disk", "alarm",
         ]  # fmt: skip
-        assert "hardware only" in legs["attestation"]["message"]
+        assert "hardware only" in checks["attestation"]["message"]
 
 
 @pytest.mark.parametrize("harm", ["gone", "no bytes"])
@@ -147,7 +147,7 @@ async def test_a_record_that_is_gone_is_no_new_agent(tmp_path: Path, harm: str) 
         if harm == "no bytes":
             record.touch()
         assert await sick.failed() == {"record": "record_missing"}
-        assert "charter" not in await sick.legs()
+        assert "charter" not in await sick.checks()
 
 
 def _harmed(data: bytes, at: int, harm: bytes) -> bytes:
@@ -157,19 +157,21 @@ def _harmed(data: bytes, at: int, harm: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("at", "harm"), [(0, b"garbage-garbage!"), (100, b"\xff" * 100)], ids=["header", "first page"]
 )
-async def test_a_damaged_record_hides_no_other_leg(tmp_path: Path, at: int, harm: bytes) -> None:
+async def test_a_damaged_record_hides_no_other_check(tmp_path: Path, at: int, harm: bytes) -> None:
     async with patient(tmp_path) as sick:
         record = sick.directory / "agent.db"
         record.write_bytes(_harmed(record.read_bytes(), at, harm))
-        legs = await sick.legs()
-        failed = {leg: one["code"] for leg, one in legs.items() if not one["ok"]}
+        checks = await sick.checks()
+        failed = {check: one["code"] for check, one in checks.items() if not one["ok"]}
         read = ("record", "charter", "log", "alarm")
         assert failed == dict.fromkeys(read, "record_damaged")
-        assert all(str(record) in legs[leg]["message"] and legs[leg]["hint"] for leg in read)
-        assert {"authorisation", "attestation", "running", "data", "disk"} <= set(legs)
+        assert all(
+            str(record) in checks[check]["message"] and checks[check]["hint"] for check in read
+        )
+        assert {"authorisation", "attestation", "running", "data", "disk"} <= set(checks)
 
 
-async def test_a_fact_that_is_no_text_fails_its_leg(tmp_path: Path) -> None:
+async def test_a_fact_that_is_no_text_fails_its_check(tmp_path: Path) -> None:
     async with patient(tmp_path) as sick:
         with contextlib.closing(sqlite3.connect(sick.directory / "agent.db")) as database:
             database.execute("INSERT INTO facts VALUES ('alarm', CAST(x'22c322' AS TEXT))")
@@ -178,7 +180,7 @@ async def test_a_fact_that_is_no_text_fails_its_leg(tmp_path: Path) -> None:
         assert failed == {"record": "record_damaged", "alarm": "record_damaged"}
 
 
-async def test_a_leg_that_breaks_hides_no_other(
+async def test_a_check_that_breaks_hides_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with patient(tmp_path) as sick:
@@ -186,13 +188,13 @@ async def test_a_leg_that_breaks_hides_no_other(
         with store.transaction():
             store.set_fact("head", ["of", "another", "shape"])
         store.close()
-        legs = await sick.legs()
-        assert [leg for leg, one in legs.items() if not one["ok"]] == ["log"]
-        assert legs["log"]["code"] == "internal"
-        assert "secureflow agent check" in legs["log"]["hint"]
+        checks = await sick.checks()
+        assert [check for check, one in checks.items() if not one["ok"]] == ["log"]
+        assert checks["log"]["code"] == "internal"
+        assert "secureflow agent check" in checks["log"]["hint"]
         monkeypatch.setenv("SECUREFLOW_DEBUG", "1")
         with pytest.raises(AttributeError):
-            await sick.legs()
+            await sick.checks()
 
 
 def _set(**changes: Any) -> Callable[[Patient], None]:
@@ -239,7 +241,7 @@ def _held(sick: Patient) -> None:
 async def test_a_log_that_was_set_back_is_told_in_figures(tmp_path: Path) -> None:
     async with patient(tmp_path) as sick:
         _seen(66)(sick)
-        log = (await sick.legs())["log"]
+        log = (await sick.checks())["log"]
         assert "it has 33 entries" in log["message"]
         assert "signed head of size 66. 33 entries are lost" in log["message"]
         assert "secureflow agent charter show" in log["hint"]
@@ -295,7 +297,7 @@ def _unpin(sick: Patient) -> None:
         (_held, {"log": "log_set_back"}),
     ],
 )  # fmt: skip
-async def test_the_failing_leg_is_named(
+async def test_the_failing_check_is_named(
     tmp_path: Path, break_it: Callable[[Patient], Any], failed: dict[str, str]
 ) -> None:
     async with patient(tmp_path) as sick:
@@ -304,20 +306,20 @@ async def test_the_failing_leg_is_named(
 
 
 @pytest.mark.parametrize(
-    ("name", "legs"), [("link.pem", {"certificate"}), ("ca.pem", {"certificate", "server"})]
+    ("name", "checks"), [("link.pem", {"certificate"}), ("ca.pem", {"certificate", "server"})]
 )
 @pytest.mark.parametrize("byte", [b"!", b"\xc3"])
 async def test_damaged_credentials_are_a_finding(
-    tmp_path: Path, name: str, legs: set[str], byte: bytes
+    tmp_path: Path, name: str, checks: set[str], byte: bytes
 ) -> None:
     async with patient(tmp_path) as sick:
         path = sick.directory / name
         data = path.read_bytes()
         path.write_bytes(data[:-80] + byte + data[-79:])
-        found = {leg: one for leg, one in (await sick.legs()).items() if not one["ok"]}
-        for leg in legs:
-            assert found[leg]["code"] == "certificate_malformed"
-            assert str(path) in found[leg]["message"]
+        found = {check: one for check, one in (await sick.checks()).items() if not one["ok"]}
+        for check in checks:
+            assert found[check]["code"] == "certificate_malformed"
+            assert str(path) in found[check]["message"]
         assert "TLS" not in found  # it would say that the port is another one's
 
 
@@ -342,10 +344,10 @@ async def test_a_revoked_agent_is_told(tmp_path: Path) -> None:
 async def test_an_expired_certificate_is_told(tmp_path: Path) -> None:
     two_days = 2 * 86_400
     async with patient(tmp_path, at=now() - two_days, life=timedelta(hours=1)) as sick:
-        legs = await sick.legs()
-        assert legs["certificate"]["code"] == "certificate_not_valid_now"
-        assert "ran out on" in legs["certificate"]["message"]
-        assert "secureflow agent start" in legs["certificate"]["hint"]
+        checks = await sick.checks()
+        assert checks["certificate"]["code"] == "certificate_not_valid_now"
+        assert "ran out on" in checks["certificate"]["message"]
+        assert "secureflow agent start" in checks["certificate"]["hint"]
 
 
 async def test_a_jumped_clock_is_named_where_the_link_lets_nobody_in(
@@ -357,10 +359,10 @@ async def test_a_jumped_clock_is_named_where_the_link_lets_nobody_in(
         ahead = await asyncio.to_thread(
             lambda: list(examine(sick.config, lambda: now() + 25 * 3600))
         )
-        legs = {one["leg"]: one for one in ahead}
-        assert legs["certificate"]["code"] == "certificate_not_valid_now"
-        assert "authorisation" not in legs
-        assert legs["clock"]["code"] == "clock_skew"
+        checks = {one["check"]: one for one in ahead}
+        assert checks["certificate"]["code"] == "certificate_not_valid_now"
+        assert "authorisation" not in checks
+        assert checks["clock"]["code"] == "clock_skew"
 
 
 async def test_a_folder_of_a_newer_version_is_named_first_and_alone(tmp_path: Path) -> None:
@@ -368,7 +370,7 @@ async def test_a_folder_of_a_newer_version_is_named_first_and_alone(tmp_path: Pa
         (sick.directory / "version.json").write_text('{"version": "99.0.0"}')
         sick.settings["a_setting_of_tomorrow"] = 1
         assert await sick.failed() == {"settings": "data_newer"}
-        assert list(await sick.legs()) == ["settings"]
+        assert list(await sick.checks()) == ["settings"]
 
 
 async def test_another_centre_is_not_believed(tmp_path: Path) -> None:
@@ -391,12 +393,12 @@ async def test_simulated_enclaves_are_called_so(
         root = str(platform / "root.pem")
         sick.settings["attestation"] = {"allow_simulated": True, "roots": [root]}
         sick.status["enclave"] = SIMULATED
-        legs = await sick.legs()
-        assert "SIMULATED" in legs["attestation"]["message"]
-        assert "SIMULATED" in legs["enclave"]["message"]
-        assert legs["enclave"]["ok"]
+        checks = await sick.checks()
+        assert "SIMULATED" in checks["attestation"]["message"]
+        assert "SIMULATED" in checks["enclave"]["message"]
+        assert checks["enclave"]["ok"]
         told = capfd.readouterr()
-        assert "tee_simulated" not in told.out + told.err, "the legs say it; no log line between"
+        assert "tee_simulated" not in told.out + told.err, "the checks say it; no log line between"
 
 
 async def test_a_file_or_declaration_other_than_the_published_one_is_told(tmp_path: Path) -> None:
@@ -406,13 +408,13 @@ async def test_a_file_or_declaration_other_than_the_published_one_is_told(tmp_pa
         column = {"name": "age", "type": "number", "bounds": [0, 100]}
         dataset = {"name": "people", "path": "rows.csv", "format": "csv", "columns": [column]}
         sick.settings["datasets"] = [dataset]
-        assert "0 of 1" in (await sick.legs())["data"]["message"]
+        assert "0 of 1" in (await sick.checks())["data"]["message"]
         commitment = dataset_commitment(rows, b"s" * 32)
         config = parse(DatasetConfig, dataset, "dataset")
         fact = {"salt": (b"s" * 32).hex(), "commitment": commitment, **declaration(config)}
         with contextlib.closing(Store(sick.directory / "agent.db")) as store, store.transaction():
             store.set_fact("dataset/people", fact)
-        assert "1 of 1" in (await sick.legs())["data"]["message"]
+        assert "1 of 1" in (await sick.checks())["data"]["message"]
         rows.write_text("age\n41\n7\n")
         assert await sick.failed() == {"data": "dataset_changed"}
         column["bounds"] = [0, 50]
@@ -430,9 +432,9 @@ async def test_a_running_agent_that_goes_by_other_settings_is_told(
     }
     async with patient(tmp_path) as sick:
         monkeypatch.setattr(doctor, "call", lambda *_: {"settings": told})
-        legs = await sick.legs()
-        assert legs["running"]["code"] == "settings_edited"
-        assert "datasets.people, link" in legs["running"]["message"]
+        checks = await sick.checks()
+        assert checks["running"]["code"] == "settings_edited"
+        assert "datasets.people, link" in checks["running"]["message"]
         problem = SecureFlowError("privacy_fixed", "The domain stays.").as_json()
         invalid = {**told, "state": "invalid", "problem": problem}
         monkeypatch.setattr(doctor, "call", lambda *_: {"settings": invalid})
@@ -454,12 +456,12 @@ async def test_a_disk_without_room_is_named_with_where_and_how_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with patient(tmp_path) as sick:
-        told = (await sick.legs())["disk"]["message"]
+        told = (await sick.checks())["disk"]["message"]
         assert " are free, 8.4 MB are kept for the record" in told
         monkeypatch.setattr(Place, "free", lambda _: 20_000_000)
-        leg = (await sick.legs())["disk"]
-        assert leg["code"] == "disk_full"
-        assert leg["message"].endswith(": its own files need 25.2 MB, 20.0 MB are free.")
-        assert str(sick.directory) in leg["hint"]
+        check = (await sick.checks())["disk"]
+        assert check["code"] == "disk_full"
+        assert check["message"].endswith(": its own files need 25.2 MB, 20.0 MB are free.")
+        assert str(sick.directory) in check["hint"]
         (sick.directory / "agent.reserve").write_bytes(bytes(8 << 20))
-        assert (await sick.legs())["disk"]["ok"]  # what is held needs no room
+        assert (await sick.checks())["disk"]["ok"]  # what is held needs no room

@@ -162,14 +162,14 @@ def test_an_sgx_enclave_is_accepted_by_code_or_signer(tmp_path: Path) -> None:
     signed = {"mrsigner": signer, "isv_prod_id": product, "min_isv_svn": svn}
     for good in ({"mrenclave": code}, signed, signed | {"mrenclave": code}):
         assert judge(load(tmp_path, sgx=[good], **state), evidence).status == "warning"
-    for name, bad, leg in (
+    for name, bad, part in (
         ("mrsigner", other(signer), "measurement"),
         ("isv_prod_id", product + 1, "measurement"),
         ("min_isv_svn", svn + 1, "svn"),
         ("mrenclave", other(code), "measurement"),
     ):
         settings = load(tmp_path, sgx=[signed | {name: bad}], **state)
-        assert refused(settings, evidence) == ("acceptable", leg), name
+        assert refused(settings, evidence) == ("acceptable", part), name
     assert refused(load(tmp_path, sgx=[signed]), evidence) == ("acceptable", "tcb")
 
 
@@ -181,10 +181,10 @@ def test_product_zero_is_a_product(tmp_path: Path) -> None:
     policy = appraisal_policy(load(tmp_path, sgx=[named]).attestation, code_measurement)
     (reference,) = policy.references
     genuine = claims_of(quote("sgx"), tmp_path)
-    for product, leg in ((0, None), (1, "measurement")):
+    for product, part in ((0, None), (1, "measurement")):
         numbers = {**genuine.numbers, "isv_prod_id": product}
         missed = reference.mismatch(replace(genuine, numbers=numbers))
-        assert (missed and missed.leg) == leg
+        assert (missed and missed.part) == part
 
 
 @real
@@ -213,14 +213,14 @@ def test_an_snp_guest_is_accepted_by_its_report(tmp_path: Path) -> None:
     for name in (*names, "family_id", "image_id"):
         changed = load(tmp_path, snp=[reference | {name: other(reference[name])}], **host)
         assert refused(changed, evidence) == ("acceptable", "measurement"), name
-    for changes, leg in (
+    for changes, part in (
         ({"min_guest_svn": reference["min_guest_svn"] + 1}, "svn"),
         ({"min_abi": "1.0"}, "svn"),
         ({"policy_required": ["single_socket"]}, "guest_policy"),
         ({"policy_refused": ["smt"]}, "guest_policy"),
     ):
         settings = load(tmp_path, snp=[reference | changes], **host)
-        assert refused(settings, evidence) == ("acceptable", leg), changes
+        assert refused(settings, evidence) == ("acceptable", part), changes
     higher = {"Milan": FLOORS["Milan"] | {"microcode": 116}}
     for floors in (higher, {}):
         settings = load(tmp_path, snp=[reference], **{**host, "snp_minimum_tcb": floors})

@@ -1,4 +1,4 @@
-"""The doctor names the leg that fails and stops there."""
+"""The doctor names the check that fails and stops there."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ HEAD = sign_checkpoint(Checkpoint("log.example", 66, b"\x05" * 32), SigningKey.g
 ME = {"id": "usr_00000000", "name": "sam", "organisation": "bank-a", "roles": ["auditor"]}
 
 
-def legs(known: Profile) -> list[tuple[str, bool]]:
-    return [(one["leg"], one["ok"]) for one in examine(known)]
+def checks(known: Profile) -> list[tuple[str, bool]]:
+    return [(one["check"], one["ok"]) for one in examine(known)]
 
 
 def test_a_healthy_way_is_0(centre: Any, cli: Any) -> None:
@@ -99,15 +99,15 @@ def test_json_is_the_same_in_every_language(
     for lang in ("en", "zh"):
         monkeypatch.setenv("SECUREFLOW_LANG", lang)
         _, out, err = cli("doctor", "-o", "json")
-        told.append([one for one in json.loads(out) if one["leg"] not in {"connection", "clock"}])
+        told.append([one for one in json.loads(out) if one["check"] not in {"connection", "clock"}])
     assert told[0] == told[1]
     assert "就绪：" in err  # people are told in their language
 
 
-def test_a_leg_is_named_by_what_it_checks(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_is_named_by_what_it_checks(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")
-    legs = [{"leg": leg, "ok": True, "message": "-"} for leg in ("rows", "leaves")]
-    doctor.report(legs, Form.TABLE)
+    checks = [{"check": check, "ok": True, "message": "-"} for check in ("rows", "leaves")]
+    doctor.report(checks, Form.TABLE)
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["行", "叶子"]
 
 
@@ -134,22 +134,22 @@ def test_no_server_named(cli: Any) -> None:
 
 
 def test_a_name_without_address() -> None:
-    assert legs(Profile("https://nowhere.invalid"))[-1] == ("name", False)
+    assert checks(Profile("https://nowhere.invalid"))[-1] == ("name", False)
 
 
 def test_a_port_that_nobody_listens_on() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-        assert legs(Profile(f"https://127.0.0.1:{port}"))[-1] == ("connection", False)
+        assert checks(Profile(f"https://127.0.0.1:{port}"))[-1] == ("connection", False)
 
 
 def test_a_port_that_speaks_no_tls(centre: Any) -> None:
-    assert legs(Profile(centre.url.replace("http:", "https:")))[-1] == ("TLS", False)
+    assert checks(Profile(centre.url.replace("http:", "https:")))[-1] == ("TLS", False)
 
 
 def test_something_else_than_a_server(centre: Any) -> None:
-    assert legs(Profile(centre.url))[-1] == ("server", False)
+    assert checks(Profile(centre.url))[-1] == ("server", False)
 
 
 def test_a_token_that_ended(centre: Any, cli: Any) -> None:
@@ -163,7 +163,7 @@ def test_a_token_that_ended(centre: Any, cli: Any) -> None:
 
 def test_another_version(centre: Any) -> None:
     centre.answers["GET /healthz"] = (200, {"version": "9.0"})
-    assert legs(Profile(centre.url, token="x"))[-1] == ("version", False)
+    assert checks(Profile(centre.url, token="x"))[-1] == ("version", False)
 
 
 def test_what_is_logged_meanwhile_stays_out_of_the_result(
@@ -171,11 +171,11 @@ def test_what_is_logged_meanwhile_stays_out_of_the_result(
 ) -> None:
     def logging(known: Profile) -> list[dict[str, Any]]:
         get_logger("doctor").warning("tee_simulated")
-        return [{"leg": "clock", "ok": True, "code": "", "message": known.url, "hint": ""}]
+        return [{"check": "clock", "ok": True, "code": "", "message": known.url, "hint": ""}]
 
     monkeypatch.setattr(doctor, "examine", logging)
     _, out, err = cli("doctor", "-o", "json")
-    assert json.loads(out)[0]["leg"] == "clock"
+    assert json.loads(out)[0]["check"] == "clock"
     assert "tee_simulated" in err
 
 
@@ -192,4 +192,4 @@ def test_a_server_that_is_dead_is_6(cli: Any, monkeypatch: pytest.MonkeyPatch) -
 def test_a_clock_that_is_wrong(centre: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     centre.answers["GET /healthz"] = (200, {})
     monkeypatch.setattr(doctor, "MAX_SKEW", -1)
-    assert legs(Profile(centre.url, token="x"))[-1] == ("clock", False)
+    assert checks(Profile(centre.url, token="x"))[-1] == ("clock", False)

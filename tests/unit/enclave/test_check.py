@@ -63,13 +63,13 @@ def folder(made: Path, tmp_path: Path) -> Path:
 def failed(folder: Path, at: int | None = None) -> dict[str, dict[str, Any]]:
     found = list(check(folder / "enclave.yaml", lambda: at or now()))
     assert all(one["ok"] or (one["hint"] and one["code"]) for one in found)
-    return {one["leg"]: one for one in found if not one["ok"]}
+    return {one["check"]: one for one in found if not one["ok"]}
 
 
 def test_a_folder_is_sound(folder: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     found = list(check(folder / "enclave.yaml"))
-    assert [one["leg"] for one in found] == ["settings", "keys", "certificate", "platform"]
+    assert [one["check"] for one in found] == ["settings", "keys", "certificate", "platform"]
     assert all(one["ok"] for one in found), found
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
@@ -102,7 +102,7 @@ def swap_key(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "leg", "code", "told"),
+    ("damage", "check", "code", "told"),
     [
         (mode("link.pem"), "keys", "key_exposed", "link.pem"),
         (mode(IDENTITY), "keys", "key_exposed", IDENTITY),
@@ -128,12 +128,12 @@ def swap_key(folder: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(
-    folder: Path, damage: Callable[[Path], object], leg: str, code: str, told: str
+    folder: Path, damage: Callable[[Path], object], check: str, code: str, told: str
 ) -> None:
     damage(folder)
     found = failed(folder)
-    assert (found[leg]["code"], set(found)) == (code, {leg}), found
-    assert told in found[leg]["message"]
+    assert (found[check]["code"], set(found)) == (code, {check}), found
+    assert told in found[check]["message"]
 
 
 def test_a_certificate_that_ran_out_names_who_renews_it(folder: Path) -> None:

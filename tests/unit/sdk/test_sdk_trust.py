@@ -71,7 +71,7 @@ def test_any_other_ca_is_not(served: tuple[str, Path, Path], pinned: bool) -> No
         client.me()
     assert caught.value.code == "server_untrusted"
     findings = list(examine(Profile(url, str(wrong), "sft_x")))
-    assert (findings[-1]["leg"], findings[-1]["code"]) == ("TLS", "server_untrusted")
+    assert (findings[-1]["check"], findings[-1]["code"]) == ("TLS", "server_untrusted")
 
 
 def test_the_name_must_be_the_certificates(served: tuple[str, Path, Path]) -> None:

@@ -107,9 +107,9 @@ def failed(config: Path) -> dict[str, str]:
     for one in found:
         assert one["message"]
         assert one["ok"] or (one["hint"] and one["code"])
-    parts = {one["leg"] for one in found if not one["ok"]}
+    parts = {one["check"] for one in found if not one["ok"]}
     return {
-        part: "\n".join(one["message"] for one in found if one["leg"] == part) for part in parts
+        part: "\n".join(one["message"] for one in found if one["check"] == part) for part in parts
     }
 
 
@@ -143,7 +143,7 @@ def test_a_journal_that_its_script_cannot_take_hides_nothing(
 
 def test_a_centre_is_sound(config: Path) -> None:
     found = list(check(config))
-    assert [one["leg"] for one in found if one["ok"]] == [
+    assert [one["check"] for one in found if one["ok"]] == [
         *("folder", "keys", "database", "rows", "jobs", "log", "record", "artefacts"),
     ]
     assert "9 leaves make" in found[5]["message"]
@@ -257,7 +257,7 @@ def test_an_emptied_database_is_missing_and_has_its_way_back(config: Path, harm:
     if harm == "no tables":
         change(config, "CREATE TABLE t (x)")
     told = [one for one in check(config) if not one["ok"]]
-    assert [(one["leg"], one["code"]) for one in told] == [("database", "record_missing")]
+    assert [(one["check"], one["code"]) for one in told] == [("database", "record_missing")]
     assert "secureflow server restore BACKUP" in told[0]["hint"]
     assert "sqlite" not in str(told).lower()
 
@@ -268,7 +268,7 @@ def test_an_older_database_is_told_as_a_start_tells_it(config: Path) -> None:
     further = {**mark.reached, "size": mark.reached["size"] + 3}
     write_mark(config.parent, RecordMark(mark.identity, further))
     told = [one for one in check(config) if not one["ok"]]
-    assert [(one["leg"], one["code"]) for one in told] == [("record", "record_set_back")]
+    assert [(one["check"], one["code"]) for one in told] == [("record", "record_set_back")]
     copy = config.parent / "secureflow.db.recovered"
     copy.touch()
     told = [one for one in check(config) if not one["ok"]]

@@ -81,7 +81,7 @@ def refusal(failure: grpc.aio.AioRpcError, whom: str) -> SecureFlowError:
     return SecureFlowError(
         "link_broken",
         f"The link to {whom} broke: {status.name.lower()}: {details[:500]}.",
-        "It is dialled again; `secureflow agent doctor` names the leg that fails.",
+        "It is dialled again; `secureflow agent doctor` names the check that fails.",
         {"status": status.name},
     )
 
@@ -90,6 +90,6 @@ def _hung_up(whom: str) -> SecureFlowError:
     return SecureFlowError(
         "link_broken",
         f"The link to {whom} was hung up while it was in use.",
-        "It is dialled again; `secureflow agent doctor` names the leg that fails.",
+        "It is dialled again; `secureflow agent doctor` names the check that fails.",
         {"status": "CANCELLED"},
     )

@@ -1,6 +1,6 @@
-"""What dcap-qvl's refusals mean: its texts name the leg, and never reach a person.
+"""What dcap-qvl's refusals mean: its texts name the part that failed, and never reach a person.
 
-The library tells its errors as plain texts; known beginnings name the leg, everything else is
+The library tells its errors as plain texts; known beginnings name the part, everything else is
 `quote`. What a person reads is this module's own constant sentence; the library's words, which can
 hold parts of the evidence, go to the local log.
 """
@@ -102,9 +102,9 @@ _BEGINNINGS: Final = {
         "OID is missing",
     ),
 }
-"""Legs by the beginnings of the library's texts; the longest beginning that fits decides."""
-_LEGS: Final = sorted(
-    ((beginning, leg) for leg, all_of in _BEGINNINGS.items() for beginning in all_of),
+"""Parts by the beginnings of the library's texts; the longest beginning that fits decides."""
+_PARTS: Final = sorted(
+    ((beginning, part) for part, all_of in _BEGINNINGS.items() for beginning in all_of),
     key=lambda pair: -len(pair[0]),
 )
 _SENTENCES: Final = {
@@ -130,13 +130,13 @@ _log = get_logger(__name__)
 def refusal(text: str) -> SecureFlowError:
     """Return the typed error of a refusal of dcap-qvl; its words stay in the local log."""
     reason = " ".join(text.removeprefix(_PREFIX).split())
-    leg = next((leg for beginning, leg in _LEGS if reason.startswith(beginning)), "quote")
-    _log.warning("quote_refused", leg=leg, reason=reason[:300])
-    if leg == "debug":
+    part = next((part for beginning, part in _PARTS if reason.startswith(beginning)), "quote")
+    _log.warning("quote_refused", part=part, reason=reason[:300])
+    if part == "debug":
         return SecureFlowError(
             "evidence_not_acceptable",
             "The enclave runs in debug mode: its host can read it.",
             "Ask the operator for a production enclave.",
             {"stage": "acceptable", "leg": "debug"},
         )
-    return not_authentic(leg, _SENTENCES[leg])
+    return not_authentic(part, _SENTENCES[part])

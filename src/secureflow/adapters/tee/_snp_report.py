@@ -68,7 +68,7 @@ def parse_report(data: bytes) -> SnpReport:
     """Parse a report of exactly 1184 bytes.
 
     Raises:
-        SecureFlowError: `evidence_not_authentic`, leg `report_format`.
+        SecureFlowError: `evidence_not_authentic`, part `report_format`.
     """
     if len(data) != REPORT_LENGTH:
         raise not_authentic("report_format", f"An SNP report has 1184 bytes, not {len(data)}.")

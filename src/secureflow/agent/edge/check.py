@@ -55,7 +55,7 @@ _VALUES: Final = {
 
 
 def check(config: Path) -> Iterator[dict[str, JSON]]:
-    """Yield `{leg, ok, code, message, hint}` for each part, and for each thing in it that is wrong.
+    """Yield `{check, ok, code, message, hint}` for each part, and for each thing wrong in it.
 
     Raises:
         SecureFlowError: `invalid_settings`.

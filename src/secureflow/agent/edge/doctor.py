@@ -1,8 +1,8 @@
-"""`agent doctor`: the way from this agent to the centre, leg by leg, and the next step.
+"""`agent doctor`: checks this agent and its connection to the centre, and names the next step.
 
 It works whether or not the agent runs: it reads the same files, dials the same address with the
-same certificate, and asks the centre one question (`status`). A leg that needs an earlier one is
-skipped when that failed; charter and attestation are looked at in any case. A leg that breaks, by
+same certificate, and asks the centre one question (`status`). A check that needs an earlier one is
+skipped when that failed; charter and attestation are checked in any case. A check that breaks, by
 whatever is damaged here, is a finding like any other: it hides none of the rest.
 """
 
@@ -49,12 +49,12 @@ from secureflow.kit.version import __version__
 OUT_OF_TIME = frozenset({9, 10})
 """OpenSSL's words for a certificate that does not hold yet, and for one that has run out."""
 PATIENCE = 10.0
-"""Seconds that one leg may take."""
+"""Seconds that one check may take."""
 
 
 @dataclass
 class Way:
-    """What earlier legs found out for later ones."""
+    """What earlier checks found out for later ones."""
 
     config: Path
     clock: Callable[[], int] = system_clock
@@ -67,40 +67,41 @@ class Way:
 
     @property
     def known(self) -> AgentSettings:
-        """The settings; only legs after `settings` ask."""
+        """The settings; only checks after `settings` ask."""
         if self.settings is None:
             raise SecureFlowError("invalid_settings", "There are no settings.")
         return self.settings
 
     def answered(self) -> dict[str, JSON]:
-        """The centre's answer; only legs after `authorisation` ask."""
+        """The centre's answer; only checks after `authorisation` ask."""
         return self.status
 
 
 def examine(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dict[str, JSON]]:
-    """Yield `{leg, ok, message, hint, code}` for each leg that could be looked at."""
+    """Yield `{check, ok, message, hint, code}` for each check that could be made."""
     way = Way(config, clock)
     failed: set[str] = set()
-    for leg, needs, check in _LEGS:
+    for name, needs, look in _CHECKS:
         if failed & needs:
-            failed.add(leg)  # unknown: whoever needs it is unknown as well
+            failed.add(name)  # unknown: whoever needs it is unknown as well
             continue
         try:
-            message = check(way)
+            message = look(way)
         except SecureFlowError as error:
-            failed |= {leg, error.code}
+            failed |= {name, error.code}
             plain = error.as_json()
             plain.pop("details")
-            yield {"leg": leg, "ok": False, **plain}
-        except Exception as error:  # the edge of a leg: the others must be told all the same
+            yield {"check": name, "ok": False, **plain}
+        except Exception as error:  # the edge of a check: the others must be told all the same
             if os.environ.get("SECUREFLOW_DEBUG"):
                 raise
-            failed.add(leg)
+            failed.add(name)
             message = shown(f"{type(error).__name__}: {error}")
             hint = "secureflow agent check names what is damaged; SECUREFLOW_DEBUG=1 shows where."
-            yield {"leg": leg, "ok": False, "code": "internal", "message": message, "hint": hint}
+            told = {"code": "internal", "message": message, "hint": hint}
+            yield {"check": name, "ok": False, **told}
         else:
-            yield {"leg": leg, "ok": True, "code": "", "message": message, "hint": ""}
+            yield {"check": name, "ok": True, "code": "", "message": message, "hint": ""}
 
 
 def _settings(way: Way) -> str:
@@ -120,7 +121,7 @@ def _settings(way: Way) -> str:
 
 def _keys(way: Way) -> str:
     key = read_signing_key(way.known)
-    with contextlib.suppress(FileNotFoundError):  # the leg `certificate` says so
+    with contextlib.suppress(FileNotFoundError):  # the check `certificate` says so
         read_private(way.known.link_certificate)
     return f"signing key {key.public}"
 
@@ -172,8 +173,8 @@ def _tls(way: Way) -> str:
                 "certificate_not_valid_now",
                 "By this machine's clock the server's certificate does not hold: "
                 f"{error.verify_message}.",
-                "One of the two clocks is wrong (see the leg clock): set it (NTP). If they agree, "
-                "the operator restarts the server, which renews its certificate.",
+                "One of the two clocks is wrong (see the check clock): set it (NTP). If they "
+                "agree, the operator restarts the server, which renews its certificate.",
             ) from error
         raise SecureFlowError(
             "server_untrusted",
@@ -233,7 +234,7 @@ def _authorisation(way: Way) -> str:
                 "By the centre's clock this agent's link certificate does not hold, so its link "
                 "lets nobody in.",
                 "A running agent (secureflow agent start) renews it by itself within a minute; set "
-                "the clock that is wrong (see the leg clock).",
+                "the clock that is wrong (see the check clock).",
             ) from error
         raise
     party = way.status.get("party")
@@ -458,8 +459,8 @@ def _alarm(way: Way) -> str:
     return "none"
 
 
-_Leg = tuple[str, frozenset[str], Callable[[Way], str]]
-_LEGS: tuple[_Leg, ...] = (
+_Check = tuple[str, frozenset[str], Callable[[Way], str]]
+_CHECKS: tuple[_Check, ...] = (
     ("settings", frozenset(), _settings),
     ("keys", frozenset({"settings"}), _keys),
     ("name", frozenset({"settings"}), _name),
@@ -481,7 +482,7 @@ _LEGS: tuple[_Leg, ...] = (
     ("disk", frozenset({"settings"}), lambda way: room_left(way.known)),
     ("alarm", frozenset({"settings", "record_missing"}), _alarm),
 )
-"""Leg, the legs that it needs (or what must not have failed), and its check; in order."""
+"""A check's name, the checks (or error codes) that must not have failed, and what it does."""
 
 
 def _not_enrolled(way: Way) -> SecureFlowError:

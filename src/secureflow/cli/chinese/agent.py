@@ -28,7 +28,9 @@ TEXTS: Final[dict[str, str]] = {
     "Show link, charter, jobs and ledger of the running agent.": (
         "显示运行中代理的链路、章程、任务与账本。"
     ),
-    "Name the leg of the way to the centre that fails.": "逐段检查通往中心的链路，指出出错的一段。",
+    "Check this agent and its connection to the centre; name what fails.": (
+        "逐项检查本代理及其与中心的连接，指出出错的一项。"
+    ),
     "Show what this agent did.": "显示本代理做过的事。",
     "{path} has no header line.": "{path} 没有表头行。",
     "Who could see what of a job, what it cost, what is stopped.": (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
-    "Name the leg of the way to the server that fails.": (
-        "逐段检查通往服务器的链路，指出出错的一段。"
+    "Check the connection to the server; name what fails.": (
+        "逐项检查与服务器的连接，指出出错的一项。"
     ),
     "port {port} answers in {ms} ms": "端口 {port} 在 {ms} 毫秒内应答",
     "healthy": "健康",
@@ -57,7 +57,7 @@ TEXTS: Final[dict[str, str]] = {
     "Parts of the server do not work: {parts}.": "服务器的这些部分不工作：{parts}。",
     "The operator finds the reason in the server's log.": "运营方可在服务器日志中查到原因。",
     "{version}, until {until}": "{version}，有效至 {until}",
-    "{leg}: {told}": "{leg}：{told}",
+    "{check}: {told}": "{check}：{told}",
     "profile": "配置",
     "settings": "配置",
     "keys": "密钥",

@@ -35,17 +35,17 @@ TEXTS: Final[dict[str, str]] = {
     "By this machine's clock the server's certificate does not hold: {}.": (
         "按本机时钟，服务器的证书此刻无效：{0}。"
     ),
-    "One of the two clocks is wrong (see the leg clock): set it (NTP). If they agree, the operator "
-    "restarts the server, which renews its certificate.": (
-        "两台机器的时钟有一台错了（见“时钟”一段）：请校准（NTP）。若二者一致，请运营方重启服务器以"
+    "One of the two clocks is wrong (see the check clock): set it (NTP). If they agree, the "
+    "operator restarts the server, which renews its certificate.": (
+        "两台机器的时钟有一台错了（见“时钟”一项）：请校准（NTP）。若二者一致，请运营方重启服务器以"
         "续期证书。"
     ),
     "By the centre's clock this agent's link certificate does not hold, so its link lets nobody "
     "in.": "按中心的时钟，本代理的链路证书此刻无效，因此链路无法接通。",
     "A running agent (secureflow agent start) renews it by itself within a minute; set the clock "
-    "that is wrong (see the leg clock).": (
+    "that is wrong (see the check clock).": (
         "运行中的代理（secureflow agent start）会在一分钟内自行续期；请校准出错的时钟（见“时钟”"
-        "一段）。"
+        "一项）。"
     ),
     "version {} with {} members, {}": "版本 {0}，{1} 个成员，{2}",
     "SIMULATED enclaves are accepted: they protect nothing. Code {}": (

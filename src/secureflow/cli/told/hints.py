@@ -133,14 +133,14 @@ TEXTS: Final[dict[str, str]] = {
     "Check that the URL is a SecureFlow server and that no proxy stands in between.": (
         "请确认该 URL 是 SecureFlow 服务器，且中间没有代理。"
     ),
-    "Check the URL and that the server runs; `secureflow doctor` names the leg that fails.": (
-        "请检查 URL 与服务器是否运行；`secureflow doctor` 会指出出错的一段。"
+    "Check the URL and that the server runs; `secureflow doctor` names the check that fails.": (
+        "请检查 URL 与服务器是否运行；`secureflow doctor` 会指出出错的一项。"
     ),
     "Give the CA file of this server (`--ca`), as its operator published it.": (
         "请用 `--ca` 给出运营方公布的 CA 文件。"
     ),
-    "Try again; `secureflow doctor` names the leg that fails.": (
-        "请重试；`secureflow doctor` 会指出出错的一段。"
+    "Try again; `secureflow doctor` names the check that fails.": (
+        "请重试；`secureflow doctor` 会指出出错的一项。"
     ),
     "Use a client and a server of the same version.": "请使用相同版本的客户端与服务器。",
     "Use https://HOST[:PORT] (plain http only to a loopback address).": (

@@ -5,8 +5,9 @@
    `evidence_not_fresh`, `evidence_not_bound`.
 3. *Acceptable?* Our own policy accepts what it proves: `evidence_not_acceptable`.
 
-Every error says in `details` which `stage` and which `leg` failed. The field's failures come from
-merging: an `OutOfDate` platform taken as success, a nonce that the prover chose.
+Every error says in `details` which `stage` failed, and which part of the evidence (key `leg`). The
+field's failures come from merging: an `OutOfDate` platform taken as success, a nonce that the
+prover chose.
 """
 
 from __future__ import annotations
@@ -101,10 +102,10 @@ def _check_bound(claims: Claims, evidence: Evidence, challenge: Challenge) -> No
         )
     if runtime["suite"] != SUITE:
         raise _not_bound("suite", f"The enclave's HPKE suite {runtime['suite']} is unknown.")
-    for leg, expected in (("job", challenge.job), ("spec", challenge.spec)):
-        if runtime[leg] != expected:
+    for part, expected in (("job", challenge.job), ("spec", challenge.spec)):
+        if runtime[part] != expected:
             raise _not_bound(
-                leg, f"The evidence is for {leg} {runtime[leg]}, expected is {expected}."
+                part, f"The evidence is for {part} {runtime[part]}, expected is {expected}."
             )
 
 
@@ -174,7 +175,7 @@ def _check_references(claims: Claims, policy: AppraisalPolicy) -> None:
     reason = f"{first.name} is {first.found}, accepted is {first.accepted}"
     more = f", and none of {len(missed) - 1} other reference values fits" if missed[1:] else ""
     raise _not_acceptable(
-        first.leg,
+        first.part,
         f"The {claims.tee} enclave does not fit this agent's reference values: {reason}{more}.",
         hint,
     )
@@ -227,28 +228,28 @@ def _reasons(claims: Claims) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _not_bound(leg: str, message: str) -> SecureFlowError:
+def _not_bound(part: str, message: str) -> SecureFlowError:
     return SecureFlowError(
         "evidence_not_bound",
         message,
         "Do not seal to this key: someone may have put another enclave's report in front.",
-        {"stage": "fresh", "leg": leg},
+        {"stage": "fresh", "leg": part},
     )
 
 
-def _not_fresh(leg: str, message: str) -> SecureFlowError:
+def _not_fresh(part: str, message: str) -> SecureFlowError:
     return SecureFlowError(
         "evidence_not_fresh",
         message,
         "Ask again with a fresh nonce; if it happens again, someone replays old evidence.",
-        {"stage": "fresh", "leg": leg},
+        {"stage": "fresh", "leg": part},
     )
 
 
-def _not_acceptable(leg: str, message: str, hint: str = "") -> SecureFlowError:
+def _not_acceptable(part: str, message: str, hint: str = "") -> SecureFlowError:
     return SecureFlowError(
         "evidence_not_acceptable",
         message,
         hint or "Change the enclave, or this agent's appraisal policy if you accept the risk.",
-        {"stage": "acceptable", "leg": leg},
+        {"stage": "acceptable", "leg": part},
     )

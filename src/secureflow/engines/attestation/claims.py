@@ -61,7 +61,7 @@ class EvidenceVerifier(Protocol):
     """Verifies that evidence is authentic; pure, offline, with the time as an argument."""
 
     def verify(self, evidence: Evidence, now: int) -> Claims:
-        """Return the claims, or raise `evidence_not_authentic` naming the failed leg."""
+        """Return the claims, or raise `evidence_not_authentic` naming the failed part."""
         ...
 
 
@@ -97,14 +97,14 @@ HINTS: Final = {
     "collateral_mismatch": _OTHER,
     "tcb": _UPDATE,
 }
-"""The next step after a failed leg; a leg that is not here says nothing about the hardware."""
+"""The next step where a part failed; a part that is not here says nothing about the hardware."""
 
 
-def not_authentic(leg: str, message: str, hint: str = "", **details: Any) -> SecureFlowError:
-    """Return the error of the first stage; `leg` names the part that failed."""
+def not_authentic(part: str, message: str, hint: str = "", **details: Any) -> SecureFlowError:
+    """Return the error of the first stage; `part` of the evidence is what failed."""
     return SecureFlowError(
         "evidence_not_authentic",
         message,
-        hint or HINTS.get(leg, _VERSION),
-        {"stage": STAGE_AUTHENTIC, "leg": leg, **details},
+        hint or HINTS.get(part, _VERSION),
+        {"stage": STAGE_AUTHENTIC, "leg": part, **details},
     )

@@ -25,9 +25,9 @@ Numbers = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class Mismatch:
-    """What does not fit: `leg` of the appraisal, the claim's name, what it is and what may be."""
+    """What does not fit: a part of the evidence, the claim's name, what it is and what may be."""
 
-    leg: str
+    part: str
     name: str
     found: str
     accepted: str

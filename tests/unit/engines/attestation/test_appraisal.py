@@ -114,12 +114,12 @@ NOT_BOUND: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("leg", "changes"), NOT_BOUND)
-def test_not_bound(leg: str, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("part", "changes"), NOT_BOUND)
+def test_not_bound(part: str, changes: dict[str, Any]) -> None:
     with pytest.raises(SecureFlowError) as error:
         verdict(**changes)
     assert error.value.code == "evidence_not_bound"
-    assert error.value.details == {"stage": "fresh", "leg": leg}
+    assert error.value.details == {"stage": "fresh", "leg": part}
 
 
 def test_unknown_suite_is_refused_although_the_report_covers_it() -> None:
@@ -138,12 +138,12 @@ NOT_FRESH: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("leg", "changes"), NOT_FRESH)
-def test_not_fresh(leg: str, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("part", "changes"), NOT_FRESH)
+def test_not_fresh(part: str, changes: dict[str, Any]) -> None:
     with pytest.raises(SecureFlowError) as error:
         verdict(**changes)
     assert error.value.code == "evidence_not_fresh"
-    assert error.value.details == {"stage": "fresh", "leg": leg}
+    assert error.value.details == {"stage": "fresh", "leg": part}
 
 
 NOT_ACCEPTABLE: list[tuple[str, Claims, AppraisalPolicy]] = [
@@ -165,21 +165,23 @@ NOT_ACCEPTABLE: list[tuple[str, Claims, AppraisalPolicy]] = [
 ]
 
 
-@pytest.mark.parametrize(("leg", "facts", "policy"), NOT_ACCEPTABLE)
-def test_not_acceptable(leg: str, facts: Claims, policy: AppraisalPolicy) -> None:
+@pytest.mark.parametrize(("part", "facts", "policy"), NOT_ACCEPTABLE)
+def test_not_acceptable(part: str, facts: Claims, policy: AppraisalPolicy) -> None:
     with pytest.raises(SecureFlowError) as error:
         verdict(facts, policy=policy)
     assert error.value.code == "evidence_not_acceptable"
-    assert error.value.details == {"stage": "acceptable", "leg": leg}
+    assert error.value.details == {"stage": "acceptable", "leg": part}
 
 
-@pytest.mark.parametrize("leg", ["root", "measurement", "signer"])
-def test_what_an_owner_may_pin_is_shown_whole(leg: str) -> None:
+@pytest.mark.parametrize("part", ["root", "measurement", "signer"])
+def test_what_an_owner_may_pin_is_shown_whole(part: str) -> None:
     """Half a measurement that is compared, or copied into a setting, is somebody else's code."""
-    *_, (facts, policy) = ((facts, policy) for name, facts, policy in NOT_ACCEPTABLE if name == leg)
+    *_, (facts, policy) = (
+        (facts, policy) for name, facts, policy in NOT_ACCEPTABLE if name == part
+    )
     with pytest.raises(SecureFlowError) as error:
         verdict(facts, policy=policy)
-    assert getattr(facts, leg) in error.value.message
+    assert getattr(facts, part) in error.value.message
     assert verdict().title.endswith(claims().measurement)
 
 
