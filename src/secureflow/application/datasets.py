@@ -22,7 +22,7 @@ from secureflow.application.access import (
     seen_projects,
     sees_work_of,
 )
-from secureflow.application.listing import every, walked, whole
+from secureflow.application.listing import every, require_every, walked
 from secureflow.application.ports.storage import Begin, Page, UnitOfWork
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transaction, Transactions
@@ -291,7 +291,7 @@ class Datasets:
 
 async def _named(work: UnitOfWork, organisation: str, name: str) -> Dataset | None:
     """Return the dataset of this name: the living one, else the one that was withdrawn last."""
-    known = await whole(work.datasets, organisation=organisation, name=name)
+    known = await require_every(work.datasets, organisation=organisation, name=name)
     return max(known, key=lambda one: (one.removed is None, one.removed or 0), default=None)
 
 

@@ -16,7 +16,7 @@ async def every(store: Store[T], **equals: Filter) -> list[T]:
     return (await walked(store, **equals))[0]
 
 
-async def whole(store: Store[T], **equals: Filter) -> list[T]:
+async def require_every(store: Store[T], **equals: Filter) -> list[T]:
     """Return all entities that match, for a rule that allows by what it does not find.
 
     Raises:

@@ -16,7 +16,7 @@ from secureflow.application import shutouts
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.issuing import Issuing, issued, lapsed
 from secureflow.application.jobs.whereabouts import Whereabouts
-from secureflow.application.listing import every, first, walked, whole
+from secureflow.application.listing import every, first, require_every, walked
 from secureflow.application.ports.courier import Courier, PartyStatus
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import Begin, Page, UnitOfWork
@@ -440,7 +440,7 @@ async def _admit(work: UnitOfWork, agent: Agent, quotas: Quotas) -> None:
     if agent.kind == "agent":
         await work.lock(f"agents/{agent.organisation}")
         await work.lock(f"keys/{agent.key}")
-        for other in await whole(work.agents, organisation=agent.organisation):
+        for other in await require_every(work.agents, organisation=agent.organisation):
             if other.revoked is None and other.id != agent.id:
                 raise SecureFlowError(
                     "already_exists",

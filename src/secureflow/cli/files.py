@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from secureflow.kit.atomic import write_result
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import DENIED, read_private
-from secureflow.kit.whole import write_result
 
 _LIMIT = 64 << 20
 

@@ -152,8 +152,8 @@ def _label_words(asked: OwnTable, draft: TableDraft, say: Words) -> pa.ChunkedAr
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         numbers = column.cast(pa.float64())
         numbers = pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
-        whole = pc.all(pc.equal(pc.floor(numbers), numbers), min_count=0).as_py()
-        column = numbers.cast(pa.int64(), safe=False) if whole else numbers
+        integers = pc.all(pc.equal(pc.floor(numbers), numbers), min_count=0).as_py()
+        column = numbers.cast(pa.int64(), safe=False) if integers else numbers
     try:
         words = pc.utf8_trim_whitespace(column.cast(pa.string()))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):

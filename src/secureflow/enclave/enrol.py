@@ -17,6 +17,7 @@ from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.enclave.identity import IDENTITY
 from secureflow.enclave.settings import no_attester
+from secureflow.kit.atomic import write_atomically
 from secureflow.kit.clock import Clock, system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
@@ -25,7 +26,6 @@ from secureflow.kit.folder import check_folder, claim_folder
 from secureflow.kit.joining import fetch_authority, join, joined
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
-from secureflow.kit.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def enrol(
     config = directory / "enclave.yaml"
     if not config.exists():
         text = settings_text(_SETTINGS | {"server": given.link, "rest": server})
-        write_whole(config, text.encode(), 0o666)
+        write_atomically(config, text.encode(), 0o666)
     CredentialFiles.create(directory, ca, key, given.certificate)  # last: now it is one
     return Enrolled(str(given.identity), given.link, config)
 

@@ -18,7 +18,7 @@ from secureflow.enclave.folds import Fold
 from secureflow.enclave.models import Blobs, GlobalModel, PublishedMean, load_open, load_sealed
 from secureflow.enclave.plans import Plan, Step
 from secureflow.enclave.rounds import Released, Rounds, upload_receipt
-from secureflow.enclave.whole import Whole
+from secureflow.enclave.uncancelled import Uncancelled
 from secureflow.engines.attestation import SUITE, Evidence, runtime_data
 from secureflow.engines.closing import Certificate
 from secureflow.engines.run.messages import GoingOn, RollReply
@@ -73,7 +73,7 @@ class EnclaveJob:
         self._mean: PublishedMean | None = None
         self._locked: _Locked | None = None
         self._lock = asyncio.Lock()
-        self._whole = Whole()
+        self._uncancelled = Uncancelled()
         self._storing: asyncio.Future[dict[str, JSON]] | None = None
         self._over = False
 
@@ -203,7 +203,7 @@ class EnclaveJob:
             SecureFlowError: `already_released`, those of `Rounds.certified`, `model_not_finite`,
                 and those of storing the model.
         """
-        return await self._whole.run(self._release(step, certificate, opened))
+        return await self._uncancelled.run(self._release(step, certificate, opened))
 
     async def close(self) -> None:
         """Let work in threads end before the job is forgotten; nobody waits for its models."""
@@ -285,7 +285,7 @@ class EnclaveJob:
                 if fold.count and self.rounds.idle:
                     await asyncio.to_thread(fold.reset)
 
-        self._whole.start(clear())
+        self._uncancelled.start(clear())
 
     def _start(self, model: GoingOn | None) -> tuple[str, str, bytes]:
         """Return digest and artifact of the model to start from, and its content key's info.

@@ -19,7 +19,7 @@ from typing import Final
 from secureflow.adapters.link import PeerIdentity
 from secureflow.enclave.jobs import EnclaveJob
 from secureflow.enclave.plans import Step
-from secureflow.enclave.whole import Whole
+from secureflow.enclave.uncancelled import Uncancelled
 from secureflow.engines.sealing import OpenedUpdate, Opener, parse_header
 from secureflow.kit.canonical import JSON, sha256
 from secureflow.kit.clock import LOOK, Clock, stood_still
@@ -73,7 +73,7 @@ class Uploads:
         self._clock = clock
         self._offers: dict[tuple[str, str], Offer] = {}
         self._uploads: dict[tuple[str, str], Upload] = {}
-        self._whole = Whole()
+        self._uncancelled = Uncancelled()
 
     async def offer(self, peer: PeerIdentity, offer: dict[str, JSON]) -> dict[str, JSON]:
         """Answer {state, next, receipt?}.
@@ -119,7 +119,7 @@ class Uploads:
         except BaseException as error:  # cancellation too: the upload must be kept or ended
             self._broke(place, upload, error)
             raise
-        return await self._whole.run(self._fold(place, upload, opened))
+        return await self._uncancelled.run(self._fold(place, upload, opened))
 
     def forget(self, job: str) -> None:
         """Drop every upload of a job that is over."""

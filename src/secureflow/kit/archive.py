@@ -31,9 +31,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from secureflow.kit.atomic import flush_directory
 from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.whole import flush_directory
 
 FORMAT: Final = "secureflow-backup/1"
 MANIFEST: Final = "manifest.json"

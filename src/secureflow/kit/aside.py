@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from secureflow.kit.whole import flush_directory, write_whole
+from secureflow.kit.atomic import flush_directory, write_atomically
 
 _OPEN: Final = "before-restore"
 
@@ -41,7 +41,7 @@ def put_aside(
     if there or kept:
         opened.mkdir(mode=0o700, exist_ok=True)
     for path in kept:
-        write_whole(opened / path.name, path.read_bytes())
+        write_atomically(opened / path.name, path.read_bytes())
     before()
     for path in there:
         path.replace(opened / path.name)

@@ -14,10 +14,10 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from secureflow.kit.atomic import write_new
 from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import read_private
-from secureflow.kit.whole import write_new
 
 _PREFIX = b"secureflow/v1\n"
 

@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+from secureflow.kit.atomic import write_atomically
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.version import __version__
-from secureflow.kit.whole import write_whole
 
 FILE: Final = "version.json"
 _VERSION: Final = re.compile(
@@ -82,4 +82,4 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _write(path: Path, version: str) -> None:
-    write_whole(path, (json.dumps({"version": version}) + "\n").encode(), 0o644)
+    write_atomically(path, (json.dumps({"version": version}) + "\n").encode(), 0o644)

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from secureflow.kit.atomic import flush_directory
 from secureflow.kit.disk import Place
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.whole import flush_directory
 
 CODE: Final = "record_replaced"
 RECOVERED: Final = ".recovered"
@@ -123,7 +123,7 @@ class HeldFile:
         try:
             with closing(sqlite3.connect(name, check_same_thread=False)) as target:
                 await save(target)
-                await asyncio.to_thread(_check_whole, target)
+                await asyncio.to_thread(_check_intact, target)
             return _linked(Path(name), path)
         finally:
             _removed(name)
@@ -161,12 +161,12 @@ def way_back(path: Path, copy: Path) -> str:
     )
 
 
-def _check_whole(copy: sqlite3.Connection) -> None:
+def _check_intact(copy: sqlite3.Connection) -> None:
     """Refuse a copy of a file that was emptied, or overwritten, where it lay."""
     (told,) = copy.execute("PRAGMA quick_check(1)").fetchone()
     (tables,) = copy.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if told != "ok" or not tables:
-        reason = "what the process has open is not whole any more"
+        reason = "what the process has open is damaged"
         raise sqlite3.DatabaseError(reason)
 
 

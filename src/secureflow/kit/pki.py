@@ -24,13 +24,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from secureflow.kit.atomic import write_atomically, write_new
 from secureflow.kit.canonical import sha256
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import read_private
 from secureflow.kit.spiffe import SpiffeId, spiffe_id
-from secureflow.kit.whole import write_new, write_whole
 
 __all__ = [
     "Authority",
@@ -96,7 +96,7 @@ class Authority:
                 f"{directory} already holds a certificate authority.",
                 "Load it, or choose another directory: a new key would cut every party off.",
             ) from error
-        write_whole(directory / "ca.pem", authority.pem.encode("ascii"), 0o666)
+        write_atomically(directory / "ca.pem", authority.pem.encode("ascii"), 0o666)
         return authority
 
     @classmethod

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from secureflow.kit.atomic import write_shared
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.whole import write_shared
 
 FILE: Final = "record.json"
 INTERVAL: Final = 1.0

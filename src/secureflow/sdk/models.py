@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secureflow.domain.models import Model as ModelDescription
+from secureflow.kit.atomic import write_result
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.whole import write_result
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
 

@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
+from secureflow.kit.atomic import write_result
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.unsaved import Unsaved
-from secureflow.kit.whole import write_result
 
 DEFAULT: Final = "default"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")

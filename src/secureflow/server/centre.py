@@ -128,7 +128,7 @@ async def open_centre(
     shut_outs = ShutOuts(database.begin, expel, link.shut_out)
     await reserve.through(shut_outs.look)  # before anybody is let in
     desk.open(services)
-    _keep(stack, keep_swept(database.begin, clock), room.keep_whole())
+    _keep(stack, keep_swept(database.begin, clock), room.keep_reserve())
     await reserve.through(lambda: _go_on(services, runner))
     looks = Watchers(bus, runner.drives, others).look, partial(look_at_log, ledger, others)
     _keep(stack, keep_looking([runner.look, shut_outs.look, *looks]))

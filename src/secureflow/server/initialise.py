@@ -20,13 +20,13 @@ from secureflow.application.organisations import Centre, Organisations
 from secureflow.application.passwords import Passwords
 from secureflow.application.transactions import Transactions
 from secureflow.application.users import Users
+from secureflow.kit.atomic import write_atomically
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.pki import Authority, ca_fingerprint, write_private
 from secureflow.kit.spiffe import SpiffeId
-from secureflow.kit.whole import write_whole
 from secureflow.server.centre import open_ledger
 from secureflow.server.settings import ServerSettings
 
@@ -95,7 +95,7 @@ def _begin(
     """Make everything under the draft's settings; an early refusal leaves no trace."""
     new = not directory.exists()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_whole(draft, yaml.safe_dump(settings, sort_keys=False).encode(), 0o666)
+    write_atomically(draft, yaml.safe_dump(settings, sort_keys=False).encode(), 0o666)
     try:
         return asyncio.run(_make(directory, trust_domain))
     except SecureFlowError:

@@ -39,6 +39,7 @@ from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.setback import read_hold
 from secureflow.kit.archive import Backup, Manifest, made_at, unreadable
 from secureflow.kit.aside import put_aside
+from secureflow.kit.atomic import flush_directory, write_atomically
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import remove
@@ -49,7 +50,6 @@ from secureflow.kit.pki import parse_certificate, write_private
 from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import RecordMark, write_mark
 from secureflow.kit.settings import anchored
-from secureflow.kit.whole import flush_directory, write_whole
 from secureflow.server.backup import AUTHORITY, CA_KEY, CONFIG, LOG_KEY, SERVER
 from secureflow.server.record import standing_still
 from secureflow.server.settings import ServerSettings
@@ -250,7 +250,7 @@ def _planned(directory: Path, staging: Path, database: str) -> _Plan:
     told = _yaml(staging / CONFIG if before is None else config)
     wanted = _settings(told, database) if before is None else _naming(told, database)
     draft = staging / config.name
-    write_whole(draft, yaml.safe_dump(wanted, sort_keys=False).encode(), 0o666)
+    write_atomically(draft, yaml.safe_dump(wanted, sort_keys=False).encode(), 0o666)
     ServerSettings.load(draft)  # says what is wrong with them
     settings = anchored(ServerSettings(**wanted), config.parent)
     if (named := settings.database.url) and not named.startswith("sqlite"):
@@ -415,10 +415,10 @@ def _settle(plan: _Plan, staging: Path, keys: Mapping[str, bytes], found: _Found
     settings = plan.settings
     _put_aside(plan)
     if plan.before is not None:
-        write_whole(plan.config, plan.text)  # else a start would go on from the old database
+        write_atomically(plan.config, plan.text)  # else a start would go on from the old database
     settings.ca.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_certificate(settings.ca / "ca.pem"):
-        write_whole(settings.ca / "ca.pem", (staging / AUTHORITY).read_bytes(), 0o666)
+        write_atomically(settings.ca / "ca.pem", (staging / AUTHORITY).read_bytes(), 0o666)
     for name, path in ((LOG_KEY, settings.log_key), (CA_KEY, settings.ca / "ca.key")):
         if name in keys and not path.exists():
             write_private(path, keys[name])
@@ -434,7 +434,7 @@ def _settle(plan: _Plan, staging: Path, keys: Mapping[str, bytes], found: _Found
     claim_folder(settings.directory)
     flush_directory(settings.directory)
     if plan.before is None:
-        write_whole(plan.config, plan.text)
+        write_atomically(plan.config, plan.text)
 
 
 def _is_certificate(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 What has begun is recorded to its end from the reserve (`kit.reserve`): a job's driver that finds
 the disk of the record full gives it up and tries again, and so does a start: jobs go on only where
-the centre serves. So no job is taken while it is not whole.
+the centre serves. So no job is taken while it is not full.
 A record in PostgreSQL lies on a disk that this process knows nothing of: it has none there.
 """
 
@@ -19,7 +19,7 @@ from secureflow.kit.reserve import Reserve
 from secureflow.server.settings import ServerSettings
 
 INTERVAL: Final = 60.0
-"""Seconds between looks whether the reserve can be whole again."""
+"""Seconds between looks whether the reserve can be filled again."""
 Note = Callable[[str, str, SecureFlowError | None], None]
 _SQLITE: Final = "sqlite"
 _LOGS: Final = ("", "-wal", "-shm")
@@ -59,7 +59,7 @@ class RecordRoom:
 
         return noted
 
-    async def keep_whole(self) -> None:
+    async def keep_reserve(self) -> None:
         """Hold the reserve whenever there is room, until cancelled."""
         while True:
             await asyncio.to_thread(self._reserve.keep)

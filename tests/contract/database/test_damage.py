@@ -13,7 +13,7 @@ from peers.seeds import named_seed
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.application.listing import every, first, walked, whole
+from secureflow.application.listing import every, first, require_every, walked
 from secureflow.application.ports.storage import Journalled
 from secureflow.kit.errors import SecureFlowError
 from tests.contract.database.conftest import LOG_KEY, ORIGIN
@@ -49,7 +49,12 @@ async def test_a_broken_row_hides_no_other(database: Database, name: str, entity
         assert await every(store) == [entity]
         assert await walked(store) == ([entity], keys)
         assert await store.get(entity.id) == entity
-        for ask in (store.get(keys[0]), store.find(keys[0]), whole(store), first(store, **named)):
+        for ask in (
+            store.get(keys[0]),
+            store.find(keys[0]),
+            require_every(store),
+            first(store, **named),
+        ):
             with pytest.raises(SecureFlowError) as caught:
                 await ask
             assert caught.value.code == "record_damaged"

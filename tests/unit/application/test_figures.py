@@ -8,7 +8,7 @@ from secureflow.application.reports.figures import answer_told, between, metrics
 
 
 @pytest.mark.parametrize(
-    ("value", "error", "whole", "text"),
+    ("value", "error", "counts", "text"),
     [
         (812.25, 13.0, True, "812 ± 25"),
         (10_234.6, 1_200.0, True, "10,200 ± 2,400"),
@@ -18,8 +18,8 @@ from secureflow.application.reports.figures import answer_told, between, metrics
         (41.7, 1e-12, False, "41.700000 ± 0.000000"),
     ],
 )
-def test_a_noised_figure(value: float, error: float, whole: bool, text: str) -> None:
-    assert between(value, error, whole=whole) == text
+def test_a_noised_figure(value: float, error: float, counts: bool, text: str) -> None:
+    assert between(value, error, counts=counts) == text
 
 
 def test_metrics_of_a_job_without_noise_are_plain() -> None:

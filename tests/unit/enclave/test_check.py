@@ -19,11 +19,11 @@ from secureflow.enclave.check import check
 from secureflow.enclave.identity import IDENTITY
 from secureflow.enclave.main import serve
 from secureflow.enclave.settings import EnclaveSettings
+from secureflow.kit.atomic import write_new
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.settings import settings_text
-from secureflow.kit.whole import write_new
 
 SETTINGS = {
     "directory": ".",

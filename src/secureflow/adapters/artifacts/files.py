@@ -24,10 +24,10 @@ from typing import Final
 from blake3 import blake3
 
 from secureflow.application.ports.artifacts import Artifact
+from secureflow.kit.atomic import flush_directory
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.opening import opened
-from secureflow.kit.whole import flush_directory
 
 CHUNK: Final = 1 << 18
 """Bytes in memory for each reader: of a new model every party is one, at the same time."""

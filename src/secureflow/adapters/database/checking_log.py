@@ -79,11 +79,11 @@ class LogCheck:
         except SecureFlowError:
             yield self._bad("log_head: its hold cannot be read.")
         self._origin = head.origin
-        yield from self._whole(head.size)
+        yield from self._walk(head.size)
         yield from self._cosignatures()
         yield from self._submissions()
 
-    def _whole(self, size: Any) -> Iterator[Finding]:
+    def _walk(self, size: Any) -> Iterator[Finding]:
         """Walk leaves, nodes and heads at once, so that a log of any length fits."""
         tree = GrowingTree()
         heads = self._connection.execution_options(yield_per=_BATCH).execute(

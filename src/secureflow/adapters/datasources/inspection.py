@@ -61,7 +61,7 @@ _DATE = r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?$|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4
 _NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
 _CODE = r"^0\d+$"
 _EXACT = 2.0**53
-_WHOLE_FILE = 512 << 20
+_READ_AT_ONCE = 512 << 20
 _MAX_NAME, _MAX_CATEGORY = 128, 256
 _NAMED = 12
 """Columns that a hint lists."""
@@ -286,7 +286,7 @@ def _text(name: str, column: pa.ChunkedArray, missing: list[str]) -> dict[str, o
 
 
 def _number(name: str, column: pa.ChunkedArray) -> dict[str, object]:
-    whole = pa.types.is_integer(column.type)
+    integers = pa.types.is_integer(column.type)
     values = column.cast(pa.float64(), safe=False)
     values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
     present = pc.drop_null(values)
@@ -299,8 +299,8 @@ def _number(name: str, column: pa.ChunkedArray) -> dict[str, object]:
     if low == high:
         return _left_out("constant", values)
     distinct = pc.count_distinct(present).as_py()
-    whole = whole or pc.all(pc.equal(pc.floor(present), present)).as_py()
-    if whole and _counts_rows(name, len(present), distinct, low, high):
+    integers = integers or pc.all(pc.equal(pc.floor(present), present)).as_py()
+    if integers and _counts_rows(name, len(present), distinct, low, high):
         return _left_out("identifier", values)
     return {
         "type": "number",
@@ -374,7 +374,7 @@ def _columns(
             for name in names:
                 yield name, file.read(columns=[name])[name]
         return
-    together = path.stat().st_size <= _WHOLE_FILE
+    together = path.stat().st_size <= _READ_AT_ONCE
     for group in [list(names)] if together else [[name] for name in names]:
         table = read_csv(path, group)
         for name in group:

@@ -93,8 +93,8 @@ def _digits(column: pa.Array) -> pa.Array:
     other cells are.
     """
     numbers = column.cast(pa.float64(), safe=False)
-    whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), 2.0**53))
-    kept = pc.if_else(pc.fill_null(whole, False), numbers, pa.scalar(None, pa.float64()))
+    integers = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), 2.0**53))
+    kept = pc.if_else(pc.fill_null(integers, False), numbers, pa.scalar(None, pa.float64()))
     return kept.cast(pa.int64(), safe=False)
 
 

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import Certificate, load_pem_x509_csr
 
+from secureflow.kit.atomic import write_atomically
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import (
@@ -35,7 +36,6 @@ from secureflow.kit.pki import (
     write_private,
 )
 from secureflow.kit.private import read_private
-from secureflow.kit.whole import write_whole
 
 ASKED = 512
 """Keys that are remembered; one is made for each renewal."""
@@ -114,7 +114,7 @@ class CredentialFiles:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             (directory / "link.pem").unlink(missing_ok=True)  # of one that was cut off
             (directory / "link.before").unlink(missing_ok=True)  # of another identity
-            write_whole(directory / "ca.pem", ca.encode("ascii"), 0o666)
+            write_atomically(directory / "ca.pem", ca.encode("ascii"), 0o666)
             write_private(directory / "link.pem", pair)
             made._remember(key_digest(parse_certificate(certificate)))
         return made
@@ -319,7 +319,7 @@ class CredentialFiles:
         at, _ = known.span
         lines = [*(self._asked() or [(at, key_digest(known.leaf))]), (at, digest)][-ASKED:]
         text = "".join(f"{at} {one}\n" for at, one in lines)
-        write_whole(self._directory / "link.asked", text.encode("ascii"))
+        write_atomically(self._directory / "link.asked", text.encode("ascii"))
 
 
 def _pair(key: bytes, certificate: str, ca: str) -> bytes:

@@ -21,7 +21,7 @@ from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.statistics.layout import UNIT, QueryLayout
 from secureflow.engines.statistics.own import OwnBounds
-from secureflow.engines.statistics.rows import Part, Whole
+from secureflow.engines.statistics.rows import Integers, Part
 
 enable_features("contrib")
 
@@ -42,7 +42,7 @@ class OpenDpStatistician:
     ) -> NDArray[np.int64]:
         """Return the party's vector, noise included (see the port)."""
 
-        def noised(place: QueryLayout, query_parts: tuple[Part, ...]) -> Whole:
+        def noised(place: QueryLayout, query_parts: tuple[Part, ...]) -> Integers:
             if place.answered:
                 return _responses(place, query_parts[0])
             if place.privacy.noise == "local":
@@ -52,7 +52,7 @@ class OpenDpStatistician:
         return fill(spec, own, columns, units, honest, noised)
 
 
-def _central(place: QueryLayout, query_parts: tuple[Part, ...], honest: int) -> Whole:
+def _central(place: QueryLayout, query_parts: tuple[Part, ...], honest: int) -> Integers:
     """Clamp and sum each slot, then noise all slots of the query at once."""
     add = _clamped_sum()
     require(add.map(place.contributions) <= place.contributions * UNIT, "a clamped sum")
@@ -73,7 +73,7 @@ def _central(place: QueryLayout, query_parts: tuple[Part, ...], honest: int) -> 
     return np.asarray(measure(totals), np.int64)
 
 
-def _values(place: QueryLayout, query_parts: tuple[Part, ...]) -> Whole:
+def _values(place: QueryLayout, query_parts: tuple[Part, ...]) -> Integers:
     """Noise each value, then sum; the last part counts the rows, whose number is not hidden."""
     domain = vector_domain(atom_domain(T="i64"))
     measure: Any = measurements.make_laplace(domain, l1_distance(T="i64"), scale=place.value_scale)
@@ -86,7 +86,7 @@ def _values(place: QueryLayout, query_parts: tuple[Part, ...]) -> Whole:
     return totals
 
 
-def _responses(place: QueryLayout, part: Part) -> Whole:
+def _responses(place: QueryLayout, part: Part) -> Integers:
     """Answer each value by k-ary randomised response, and count the answers."""
     truth: Any = measurements.make_randomized_response(list(range(place.choices)), place.truth)
     require(truth.map(1) <= 1 / place.privacy.multiplier, "randomised response")

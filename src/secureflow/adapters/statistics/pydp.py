@@ -17,7 +17,7 @@ from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.statistics.layout import UNIT, QueryLayout
 from secureflow.engines.statistics.own import OwnBounds
-from secureflow.engines.statistics.rows import Part, Whole
+from secureflow.engines.statistics.rows import Integers, Part
 
 
 class PyDpStatistician:
@@ -37,7 +37,7 @@ class PyDpStatistician:
         return fill(spec, own, columns, units, honest, _noised)
 
 
-def _noised(place: QueryLayout, query_parts: tuple[Part, ...]) -> Whole:
+def _noised(place: QueryLayout, query_parts: tuple[Part, ...]) -> Integers:
     epsilon = place.contributions * UNIT / place.scale
     require(epsilon * place.m <= 1 / place.privacy.multiplier, "the slots of one query")
     sums = [

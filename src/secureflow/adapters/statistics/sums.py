@@ -14,10 +14,10 @@ from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.statistics.layout import LIMIT, QueryLayout, slots
 from secureflow.engines.statistics.own import OwnBounds
-from secureflow.engines.statistics.rows import Part, Whole, parts
+from secureflow.engines.statistics.rows import Integers, Part, parts
 from secureflow.kit.errors import SecureFlowError
 
-Fill = Callable[[QueryLayout, tuple[Part, ...]], Whole]
+Fill = Callable[[QueryLayout, tuple[Part, ...]], Integers]
 
 
 def fill(
@@ -27,7 +27,7 @@ def fill(
     units: NDArray[Any] | None,
     honest: int,
     noised: Fill,
-) -> Whole:
+) -> Integers:
     """Return the job's vector, each query's slots from `noised`.
 
     Raises:
@@ -42,7 +42,7 @@ def fill(
     return vector
 
 
-def by_slot(place: QueryLayout, query_parts: tuple[Part, ...]) -> Iterator[tuple[int, Whole]]:
+def by_slot(place: QueryLayout, query_parts: tuple[Part, ...]) -> Iterator[tuple[int, Integers]]:
     """Yield each slot of the query that rows add to, and the numbers that they add."""
     for part in query_parts:
         order = np.argsort(part.slots, kind="stable")

@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from secureflow.adapters.tee import _pck, _quote
 from secureflow.engines.attestation import Evidence, report_data
+from secureflow.kit.atomic import write_atomically
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.measurement import code_measurement
 from secureflow.kit.pki import private_pem, write_private
 from secureflow.kit.private import read_private
-from secureflow.kit.whole import write_whole
 
 SIGNER: Final = hashlib.sha256(b"secureflow/v1 SIMULATED signer").digest()
 _KEYS: Final = ("root", "platform", "pck", "tcb")
@@ -98,7 +98,7 @@ class SimulatedPlatform:
                 f"{directory} already holds a simulated platform.",
                 "Load it, or choose another directory.",
             ) from error
-        write_whole(directory / "root.pem", platform.root_pem.encode("ascii"), 0o666)
+        write_atomically(directory / "root.pem", platform.root_pem.encode("ascii"), 0o666)
         return platform
 
     @classmethod

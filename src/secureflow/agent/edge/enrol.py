@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from secureflow.adapters.link import CredentialFiles
+from secureflow.kit.atomic import write_atomically
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey, fingerprint
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
@@ -20,7 +21,6 @@ from secureflow.kit.installing import examples
 from secureflow.kit.joining import Joined, fetch_authority, join, joined
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
-from secureflow.kit.whole import write_whole
 
 _HEAD = (
     "# Written by `secureflow agent enroll`. Every setting is explained in\n"
@@ -104,7 +104,7 @@ def _write_settings(directory: Path, given: Joined, server: str) -> Path:
     }
     if not config.exists():
         text = settings_text(values, _HEAD) + _TAIL
-        write_whole(config, text.encode(), 0o666)
+        write_atomically(config, text.encode(), 0o666)
     return config
 
 

@@ -37,11 +37,11 @@ from secureflow.engines.sealing.stream import CHUNK
 from secureflow.engines.training.encodings import check_mean
 from secureflow.engines.training.models import initial_state
 from secureflow.engines.training.strategies import next_state
+from secureflow.kit.atomic import flush_directory
 from secureflow.kit.disk import Place, preallocate, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
 from secureflow.kit.logging import get_logger
-from secureflow.kit.whole import flush_directory
 
 _FLOAT32 = 4
 

@@ -44,6 +44,7 @@ from secureflow.kit.archive import (
     write_backup,
 )
 from secureflow.kit.aside import put_aside
+from secureflow.kit.atomic import flush_directory, write_atomically
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
@@ -55,7 +56,6 @@ from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import RecordMark, read_mark, write_mark
 from secureflow.kit.tenancy import scratch
 from secureflow.kit.version import __version__
-from secureflow.kit.whole import flush_directory, write_whole
 
 AGENT: Final = "agent"
 RECORD: Final = "record/agent.db"
@@ -312,7 +312,7 @@ def _restore(backup: Path, directory: Path, config: Path, passphrase: str | None
     _settle(directory, staging, keys, named, mark)
     claim_folder(directory)
     if not config.exists():
-        write_whole(config, _usual(staging / CONFIG, config))
+        write_atomically(config, _usual(staging / CONFIG, config))
     held = all((directory / name).exists() for name in KEYS)
     leaves = mark.reached["leaves"]
     return RestoredAgent(

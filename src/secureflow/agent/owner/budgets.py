@@ -216,7 +216,7 @@ class Budgets:
         wanted = tuple(one for spec in specs for one in self._charge(spec))
         await self._learn(self.declared_policy(domain), wanted)
 
-    def charge_whole(self, domain: str, job: str, spec: JobSpec) -> None:
+    def charge_in_full(self, domain: str, job: str, spec: JobSpec) -> None:
         """Charge a job's whole plan, as spent, whatever stands; the caller's transaction.
 
         Raises:

@@ -165,7 +165,7 @@ class Settling:
         with self._store.transaction():
             self._check(domain, given)  # again: the command may have been given twice at once
             for job, spec in jobs.items():
-                self._budgets.charge_whole(domain, job, spec)
+                self._budgets.charge_in_full(domain, job, spec)
             settle(self._store, domain)
             self._store.note(self._clock(), "budget.settled", "", domain=domain, jobs=sorted(jobs))
 

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 HALF_WIDTH: Final = 1.959964
 """Standard errors of a normal distribution that 95 % lie within."""
-_WHOLE: Final = frozenset({"rows"})
+_COUNTS: Final = frozenset({"rows"})
+"""Metrics that count things: there is no part of a row."""
 _COUNTED: Final = frozenset({"count", "histogram"})
-"""Measures of a statistic that are on things: there is no part of a row."""
+"""Measures of a statistic that count things."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,17 @@ def figure(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
 
 
-def between(value: float, error: float, *, whole: bool = False) -> str:
+def between(value: float, error: float, *, counts: bool = False) -> str:
     """Write `value ± half-width`, both to two digits of the half-width.
 
     Args:
         value: the noised number.
         error: the noise's standard error, above 0.
-        whole: whether what it is on counts things.
+        counts: whether it is a number of things.
     """
-    half = max(HALF_WIDTH * error, 1.0 if whole else 0.0)  # no noised count is certain
+    half = max(HALF_WIDTH * error, 1.0 if counts else 0.0)  # no noised count is certain
     digits = 1 - math.floor(math.log10(half))
-    digits = min(digits, 0 if whole else 6)
+    digits = min(digits, 0 if counts else 6)
     shown = max(0, digits)
     return f"{round(value, digits):,.{shown}f} ± {round(half, digits):,.{shown}f}"
 
@@ -61,8 +62,8 @@ def metrics_told(report: Mapping[str, Any]) -> list[Told]:
     for name, value in (report.get("metrics") or {}).items():
         error = errors.get(name)
         if isinstance(error, int | float) and error > 0:
-            text = between(value, error, whole=name in _WHOLE)
-        elif name in _WHOLE:
+            text = between(value, error, counts=name in _COUNTS)
+        elif name in _COUNTS:
             text = f"{round(value):,}"
         else:
             text = figure(value)

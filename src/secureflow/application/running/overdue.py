@@ -166,14 +166,14 @@ class OverdueEnds:
         """
         leaves = [leaf_from_json(one["signed"]) for one in entries]
         ends = [number for number, one in enumerate(leaves, 1) if one.leaf.kind == FINISHED]
-        whole = ends == [len(leaves)]
+        complete = ends == [len(leaves)]
         if end.count:
-            whole &= leaves[0].leaf.prev == end.last
+            complete &= leaves[0].leaf.prev == end.last
             at = await self._ledger.find(bytes.fromhex(end.last))
             last = await self._ledger.entries(start=at or 0, limit=1)
-            whole &= bool(last) and last[0].kind != FINISHED
-        whole &= all(later.leaf.prev == one.hash() for one, later in pairwise(leaves))
-        if not whole:
+            complete &= bool(last) and last[0].kind != FINISHED
+        complete &= all(later.leaf.prev == one.hash() for one, later in pairwise(leaves))
+        if not complete:
             raise SecureFlowError(
                 "leaf_forged",
                 f"What {party} signed after the end of job {job} does not continue its entries to "

@@ -18,5 +18,5 @@ def checked_reply(verb: str, party: str, reply: JSON) -> dict[str, JSON]:
         SecureFlowError: `malformed_reply` naming the party and the member.
     """
     read_reply(REPLIES.get(verb, Empty), party, verb, reply)
-    whole: dict[str, JSON] = reply
-    return whole
+    body: dict[str, JSON] = reply
+    return body

@@ -26,7 +26,7 @@ MIN_SIGMA = 0.1
 MAX_SIGMA = float(1 << 17)
 
 _TAIL = 13.5  # beyond 13.5 σ lies less than 2^-128 of the mass
-_WHOLE = 1 << 128
+_ONE = 1 << 128
 _FRACTION = 256
 _CHUNK = 1 << 16
 
@@ -42,7 +42,7 @@ def truncation(sigma: float, samples: int) -> float:
 
     Rounding moves each of K thresholds by less than 2^-128, the tail is cut below 2^-127.
     """
-    return samples * (support(sigma) + 2) / float(_WHOLE >> 1)
+    return samples * (support(sigma) + 2) / float(_ONE >> 1)
 
 
 def sample(sigma: float, size: int, seed: bytes) -> NDArray[np.int64]:
@@ -117,7 +117,7 @@ def _table(sigma: float) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         ratio = ratio * square >> _FRACTION
         total += 2 * weight
         sums.append(total)
-    thresholds = [min(s * _WHOLE // total, _WHOLE - 1) for s in sums[:-1]]
+    thresholds = [min(s * _ONE // total, _ONE - 1) for s in sums[:-1]]
     halves = np.frombuffer(b"".join(t.to_bytes(16, "little") for t in thresholds), "<u8")
     high, low = halves[1::2].copy(), halves[0::2].copy()
     return high, low

@@ -21,7 +21,7 @@ from secureflow.engines.statistics.layout import UNIT, QueryLayout, cell_edges, 
 from secureflow.engines.statistics.own import OwnBounds, kept_rows
 from secureflow.kit.errors import SecureFlowError
 
-Whole = NDArray[np.int64]
+Integers = NDArray[np.int64]
 Values = NDArray[np.float64]
 
 
@@ -29,8 +29,8 @@ Values = NDArray[np.float64]
 class Part:
     """One number of each row that counts: the job's slot that it is added to, and the number."""
 
-    slots: Whole
-    numbers: Whole
+    slots: Integers
+    numbers: Integers
 
 
 def parts(
@@ -63,7 +63,7 @@ def exact_sums(
     columns: Columns,
     units: NDArray[Any] | None,
     key: bytes,
-) -> Whole:
+) -> Integers:
     """Return a party's sums *without* noise: what rehearsals and tests compare with."""
     total = np.zeros(sum(place.slots for place in layout(spec)), np.int64)
     for _, query_parts in parts(spec, own, columns, units, key):
@@ -131,7 +131,7 @@ class _Reader:
         low, high = declared.bounds or (0.0, 0.0)
         return _of_number(place, group[chosen], values, low, high)
 
-    def _categories(self, name: str) -> Whole:
+    def _categories(self, name: str) -> Integers:
         """Return each row's place among the spec's categories, −1 for missing or unknown."""
         declared = self._spec.column(name)
         known = self._own.known(declared)
@@ -152,19 +152,19 @@ def _read(declared: StatisticsColumn, raw: NDArray[Any]) -> NDArray[Any]:
         raise malformed_cell(declared.column, 0, "the column holds text") from None
 
 
-def _constant(place: QueryLayout, group: Whole, offset: int = 0) -> Part:
+def _constant(place: QueryLayout, group: Integers, offset: int = 0) -> Part:
     slots = place.first + group * place.each + offset
     return Part(slots, np.full(len(group), UNIT, np.int64))
 
 
-def _of_category(place: QueryLayout, group: Whole, cell: Whole) -> tuple[Part, ...]:
+def _of_category(place: QueryLayout, group: Integers, cell: Integers) -> tuple[Part, ...]:
     if place.query.measure == "count":
         return (_constant(place, group),)
     return (_cell(place, group, cell),)
 
 
 def _of_number(
-    place: QueryLayout, group: Whole, values: Values, low: float, high: float
+    place: QueryLayout, group: Integers, values: Values, low: float, high: float
 ) -> tuple[Part, ...]:
     measure = place.query.measure
     if measure == "count":
@@ -182,7 +182,7 @@ def _of_number(
 
 
 def _of_cells(
-    place: QueryLayout, group: Whole, values: Values, low: float, high: float
+    place: QueryLayout, group: Integers, values: Values, low: float, high: float
 ) -> tuple[Part, ...]:
     # In the very edges that the answer names: arithmetic rounds some values into the cell below.
     edges = cell_edges(low, high, place.cells)
@@ -196,11 +196,11 @@ def _of_cells(
     return tuple(found)
 
 
-def _cell(place: QueryLayout, group: Whole, cell: Whole, offset: int = 0) -> Part:
+def _cell(place: QueryLayout, group: Integers, cell: Integers, offset: int = 0) -> Part:
     slots = place.first + group * place.each + offset + cell
     return Part(slots, np.full(len(cell), UNIT, np.int64))
 
 
-def _steps(values: Values) -> Whole:
+def _steps(values: Values) -> Integers:
     """Round values in [−1, 1] to steps: none exceeds `UNIT`, so rounding adds no sensitivity."""
     return np.rint(np.clip(values, -1.0, 1.0) * UNIT).astype(np.int64)

@@ -40,20 +40,20 @@ def federated_statistics(context: JobContext[StatisticsSpec]) -> Script[dict[str
     """
     course = Course(context)
     try:
-        return (yield from renewing(course, _whole(course)))
+        return (yield from renewing(course, _run(course)))
     except SecureFlowError as error:
         yield from abandon(course, error)
         raise
 
 
-def _whole(course: Course[StatisticsSpec]) -> Script[dict[str, JSON]]:
+def _run(course: Course[StatisticsSpec]) -> Script[dict[str, JSON]]:
     context = course.context
     yield from begin(course, partial(_plans, course))
     began = yield from seconds_now()
     # Masks are bound to what the round starts from: here that is the spec and nothing else.
     release = yield from protection_of(course).run_round(course, ROUND, context.digest)
     finished = yield from seconds_now()
-    survivors, totals = release.survivors, release.whole["totals"]
+    survivors, totals = release.survivors, release.body["totals"]
     answered = answers(context.spec, np.array(totals, np.int64), len(survivors))
     yield _told(course, survivors, round(finished - began, 3))
     cosigners = yield from succeed(course, answers=digest(answered), rounds=1)

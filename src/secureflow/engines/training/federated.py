@@ -40,13 +40,13 @@ def federated_training(context: JobContext[TrainingSpec]) -> Script[dict[str, JS
     """
     course = Course(context, start=Start(_start_model(context.spec)))
     try:
-        return (yield from renewing(course, _whole(course)))
+        return (yield from renewing(course, _run(course)))
     except SecureFlowError as error:
         yield from abandon(course, error)
         raise
 
 
-def _whole(course: Course[TrainingSpec]) -> Script[dict[str, JSON]]:
+def _run(course: Course[TrainingSpec]) -> Script[dict[str, JSON]]:
     yield from begin(course, partial(_plans, course))
     initial = initial_model_digest(course.spec)
     history = yield from _train(course, initial)
@@ -87,7 +87,7 @@ def _train(course: Course[TrainingSpec], initial: str) -> Script[list[dict[str, 
     run_round = protection_of(course).run_round
     if course.spec.needs_moments:
         release = yield from run_round(course, Step(0, "moments"), initial)
-        course.start.moments = ReleasedMoments(release.whole["sums"], _public(release))
+        course.start.moments = ReleasedMoments(release.body["sums"], _public(release))
     plan, best, stale = course.spec.plan, float("inf"), 0
     for number in range(1, plan.rounds + 1):
         began = yield from seconds_now()
@@ -98,7 +98,7 @@ def _train(course: Course[TrainingSpec], initial: str) -> Script[list[dict[str, 
         )
         _take_model(course, release)
         ended = yield from seconds_now()
-        metrics = summarise(course.spec, release.whole["sums"])
+        metrics = summarise(course.spec, release.body["sums"])
         took = round(ended - began, 3)
         history.append((yield from _tell_round(course, number, release, metrics, took)))
         if plan.early_stop is None or "loss" not in metrics:
@@ -112,9 +112,9 @@ def _train(course: Course[TrainingSpec], initial: str) -> Script[list[dict[str, 
 
 
 def _take_model(course: Course[TrainingSpec], release: Released) -> None:
-    whole = release.whole
+    body = release.body
     course.start.model = ReleasedModel(
-        whole["model"], whole["artifact"], whole["size"], _public(release), whole.get("keys")
+        body["model"], body["artifact"], body["size"], _public(release), body.get("keys")
     )
 
 
@@ -160,9 +160,9 @@ def _finish(
     noised = noised_once(course.spec) and noises_metrics(course.spec)
     step = Step(last + 1, "evaluate", noised=noised)
     evaluation = yield from run_round(course, step, initial)
-    metrics = summarise(course.spec, evaluation.whole["sums"])
+    metrics = summarise(course.spec, evaluation.body["sums"])
     model = course.start.model
-    artifact = evaluation.whole.get("artifact") or (model.artifact if model else "")
+    artifact = evaluation.body.get("artifact") or (model.artifact if model else "")
     digest = model and model.digest
     finished = int((yield from seconds_now()))
     cosigners = yield from succeed(course, model=digest, metrics=metrics, rounds=last)
@@ -176,7 +176,7 @@ def _finish(
             "card": {"moments": course.start.moments and course.start.moments.sums},
         }
     )
-    errors = metric_errors(course.spec, evaluation.whole["sums"], len(evaluation.survivors))
+    errors = metric_errors(course.spec, evaluation.body["sums"], len(evaluation.survivors))
     report = _report(course, history, metrics, cosigners) | {"metrics_errors": errors}
     report |= {"finished": finished, "evaluation": _public(evaluation)}
     report["model"] = {"digest": digest, "artifact": artifact} | {

@@ -67,8 +67,8 @@ def seed_of(words: Sequence[float] | Vector) -> bytes:
         SecureFlowError: `noise_seed_malformed`.
     """
     given = np.asarray(words, np.float64)
-    whole = given == np.floor(given)
-    if given.shape != (SEED_WORDS,) or not (whole & (given >= 0) & (given < 2.0**_WORD)).all():
+    integers = given == np.floor(given)
+    if given.shape != (SEED_WORDS,) or not (integers & (given >= 0) & (given < 2.0**_WORD)).all():
         raise SecureFlowError(
             "noise_seed_malformed",
             "The update brings no seed for the noise.",

@@ -50,7 +50,7 @@ def spending(
     privacy = spec.privacy
     if privacy is None or accounting is None:
         return None
-    whole = rounds == spec.plan.rounds
+    complete = rounds == spec.plan.rounds
     return {
         "unit": privacy.unit,
         "mechanism": privacy.mechanism,
@@ -64,7 +64,7 @@ def spending(
         "epsilon": epsilon_after(spec, accounting, rounds, evaluated=True),
         "conversion": CONVERSION,
         # Exact figures were computed for the whole plan; fewer rounds cost less.
-        "epsilon_pld": accounting["epsilon"]["pld"] if whole else None,
+        "epsilon_pld": accounting["epsilon"]["pld"] if complete else None,
         "epsilon_planned": dict(accounting["epsilon"]),
         "charge": [mechanism.as_json() for mechanism in charge(spec, rounds)],
         "released": [dict(row) for row in released(spec)],

@@ -30,7 +30,7 @@ class Blocks(Protocol):
     """Numbers that are read block by block, from the first on: an array, a file, a fold's mean."""
 
     def __getitem__(self, part: slice, /) -> NDArray[Any]:
-        """Return a block; the whole for a slice without ends."""
+        """Return a block; everything for a slice without ends."""
 
 
 class Target(Protocol):
@@ -68,8 +68,9 @@ class FedAvg:
     ) -> None:
         """Add the mean, or what stands for it under noise."""
         if noise_shared(spec) or noised_once(spec):
-            whole = slice(None)
-            target[whole] = noised_state(spec, state[whole], release[whole].astype(np.float64))
+            everything = slice(None)
+            sums = release[everything].astype(np.float64)
+            target[everything] = noised_state(spec, state[everything], sums)
             return
         for start in range(0, spec.parameters, BLOCK):
             part = slice(start, min(start + BLOCK, spec.parameters))

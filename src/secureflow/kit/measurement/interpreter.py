@@ -46,12 +46,12 @@ def interpreter(library: Path | None = None) -> Interpreter:
     """
     place = library or Path(os.__file__).parent
     digests = {path: digest_of(place / path) for path in _library(place)}
-    whole = "".join(f"{path} {digests[path].hex()}\n" for path in sorted(digests))
+    listing = "".join(f"{path} {digests[path].hex()}\n" for path in sorted(digests))
     version = ".".join(map(str, sys.version_info[:3]))
     programs = {f"{sys.implementation.name} {version}": Path(sys.executable)}
     programs.update({path.name: path for path in _shared()})
     lines = [f"{digest_of(path).hex()} {name}" for name, path in programs.items()]
-    lines.append(f"{hashlib.sha256(whole.encode()).hexdigest()} standard library")
+    lines.append(f"{hashlib.sha256(listing.encode()).hexdigest()} standard library")
     return Interpreter(
         tuple(f"interpreter {line}" for line in lines),
         {os.path.realpath(place / path): digest for path, digest in digests.items()},

@@ -141,23 +141,23 @@ class RollRequest(OfStep[RollReply]):
 
 @dataclass(frozen=True, kw_only=True)
 class Released:
-    """What a round put out. `whole` is all of it as it came: what is signed goes on unchanged.
+    """What a round put out. `body` is all of it as it came: what is signed goes on unchanged.
 
-    What a sum becomes is its kind's: that too stands in `whole`.
+    What a sum becomes is its kind's: that too stands in `body`.
     """
 
     __pydantic_config__ = LENIENT
     survivors: Names
-    whole: Members
+    body: Members
 
     @model_validator(mode="before")
     @classmethod
-    def _with_whole(cls, value: Any) -> Any:
-        return {**value, "whole": value} if isinstance(value, dict) else value
+    def _with_body(cls, value: Any) -> Any:
+        return {**value, "body": value} if isinstance(value, dict) else value
 
     def some(self, *names: str) -> dict[str, JSON]:
         """Return those of these members that it has."""
-        return {name: self.whole[name] for name in names if name in self.whole}
+        return {name: self.body[name] for name in names if name in self.body}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever is killed or loses its power meanwhile."""
+"""Files that are written atomically, whatever is killed or loses its power meanwhile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
 """What network and FUSE file systems without hard links say."""
 
 
-def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
+def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Replace a file: a crash leaves the old one or the new one, and both are on the disk.
 
     Raises:
@@ -34,7 +34,7 @@ def write_shared(path: Path, data: bytes) -> None:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Make a file with mode 0600 that is not there yet: whole and on the disk, or not at all.
+    """Make a file with mode 0600 that is not there yet: complete and on the disk, or not at all.
 
     Raises:
         FileExistsError: an existing file is never overwritten.
@@ -42,7 +42,7 @@ def write_new(path: Path, data: bytes) -> None:
     """
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        write_whole(fresh, data)
+        write_atomically(fresh, data)
         _name_anew(fresh, path)
     except OSError as error:
         error.filename = str(path)
@@ -75,7 +75,7 @@ def flush_directory(directory: Path) -> None:
 
 
 def write_result(path: Path, data: bytes, mode: int | None = None) -> None:
-    """Write a file where a person said: whole, or what was there before stays as it was.
+    """Write a file where a person said: completely, or what was there before stays as it was.
 
     A link leads to the file that is replaced; what is no plain file (a pipe) is written into.
     Without a mode an older file keeps its own. The part that is being written has a name that no

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Whole:
-    """Runs coroutines to their end."""
+class Uncancelled:
+    """Runs coroutines to their end, whoever waits for them."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.kit.whole import write_new, write_result, write_shared, write_whole
+from secureflow.kit.atomic import write_atomically, write_new, write_result, write_shared
 
 
 def _full(_: int) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as write(2): no name
 
 
-@pytest.mark.parametrize("write", [write_whole, write_result])
+@pytest.mark.parametrize("write", [write_atomically, write_result])
 def test_what_does_not_fit_leaves_the_older_one_and_names_it(
     write: Callable[[Path, bytes], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
