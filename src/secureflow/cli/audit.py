@@ -63,7 +63,7 @@ def export(
 
 
 @app.command(
-    "verify", help=t("Verify a bundle offline; exit code 7 unless it is whole and authentic.")
+    "verify", help=t("Verify a bundle offline; exit code 7 unless it is complete and authentic.")
 )
 def verify(
     bundle: Annotated[Path, typer.Argument(help=t("Audit bundle (JSON)."))],

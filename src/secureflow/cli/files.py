@@ -104,7 +104,7 @@ def read_secret(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a result file, whole or not at all; raises `invalid_file`."""
+    """Write a result file, completely or not at all; raises `invalid_file`."""
     try:
         write_result(path, text.encode())
     except OSError as error:

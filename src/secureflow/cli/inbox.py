@@ -32,7 +32,7 @@ app = group("Requests that wait for a person.")
 Config = Annotated[
     Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
 ]
-Item = Annotated[str, typer.Argument(help=t("Whole id of the request: 64 digits."))]
+Item = Annotated[str, typer.Argument(help=t("Full id of the request: 64 digits."))]
 Reason = Annotated[str, typer.Option(help=t("Words for the log."))]
 Refusal = Annotated[str, typer.Option(help=t("Reason, for the submitter"))]
 Details = Annotated[bool, typer.Option("--details", help=t("Show everything, the spec too."))]
@@ -187,7 +187,7 @@ def _present(request: Asked, *, details: bool = False) -> None:
 
 
 def _listed(one: Mapping[str, Any]) -> list[str]:
-    """Return an item's lines: its whole id alone on one, to be pasted."""
+    """Return an item's lines: its full id alone on one, to be pasted."""
     from secureflow.cli.decision import cost
     from secureflow.cli.foreign import plain
 

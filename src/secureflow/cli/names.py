@@ -1,7 +1,7 @@
 """Names where an id is asked for: a name counts when it is that of one thing that one may see.
 
 An id is always taken as an id, so nobody can give a thing the id of another one as its name. A name
-of several things is an error that lists them with whole ids. What a name was taken for is said;
+of several things is an error that lists them with full ids. What a name was taken for is said;
 where something is decided by it (granted, cancelled, joined) the person confirms the id first.
 """
 

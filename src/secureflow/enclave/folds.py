@@ -38,7 +38,7 @@ class Fold(Protocol):
         """How many contributions are in it."""
 
     def fold(self, update: OpenedUpdate) -> bytes:
-        """Add a verified contribution, whole or not at all; return its seed for the noise, if any.
+        """Add a verified contribution, all of it or nothing; return its seed for the noise, if any.
 
         Raises:
             SecureFlowError: it is beyond the caps of the spec.

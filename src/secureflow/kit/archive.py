@@ -109,7 +109,7 @@ def write_backup(
     keys: Mapping[str, bytes],
     passphrase: str | None,
 ) -> Manifest:
-    """Write a backup, mode 0600, whole or not at all.
+    """Write a backup, mode 0600, completely or not at all.
 
     Args:
         target: the new file.
@@ -176,7 +176,7 @@ class Backup:
     """A backup that is read, member by member; a context manager.
 
     Raises:
-        SecureFlowError: `backup_unreadable` for what is no whole backup of this format.
+        SecureFlowError: `backup_unreadable` for what is no complete backup of this format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -306,10 +306,10 @@ def made_at(manifest: Manifest) -> int:
 
 
 def unreadable(path: Path, reason: str) -> SecureFlowError:
-    """Return the error of a file that is no whole backup."""
+    """Return the error of a file that is no complete backup."""
     return SecureFlowError(
         "backup_unreadable",
-        f"{path} is not a whole backup of SecureFlow: {reason}.",
+        f"{path} is not a complete backup of SecureFlow: {reason}.",
         "Take another backup; nothing was restored.",
     )
 
@@ -366,7 +366,7 @@ def _fresh(target: Path) -> Iterator[BinaryIO]:
 
 
 def _name(partial: Path, target: Path) -> None:
-    """Give a whole file its name, at once, unless something has it: `FileExistsError`."""
+    """Give a complete file its name, at once, unless something has it: `FileExistsError`."""
     try:
         os.link(partial, target)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""What a restore takes the place of is put aside, whole, however often the restore is cut off.
+"""What a restore takes the place of is put aside completely, however often that is cut off.
 
 The files of one folder go into `before-restore` in it, which gets a name of its own once all are
 there: the next try goes on with one that has none yet.

@@ -181,7 +181,7 @@ def _inode(status: os.stat_result) -> tuple[int, int]:
 
 
 def _linked(made: Path, path: Path) -> Path:
-    """Give a whole copy its name; what bears that name already stays."""
+    """Give a complete copy its name; what bears that name already stays."""
     number = 1
     while True:
         copy = path.with_name(f"{path.name}{RECOVERED}{f'-{number}' if number > 1 else ''}")

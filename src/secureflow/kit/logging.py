@@ -147,7 +147,7 @@ def job_context(job: str, party: str = "") -> Iterator[None]:
 def announce_ready(directory: Path, facts: Mapping[str, Any]) -> None:
     """Tell launchers that the process serves: `DIR/ready.json`, and the same line on stdout.
 
-    The file appears whole or not at all, so whoever sees it can read it.
+    The file appears completely or not at all, so whoever sees it can read it.
 
     Raises:
         OSError: it cannot be written; nothing is left that tells of another process.

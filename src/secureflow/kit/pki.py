@@ -335,7 +335,7 @@ def private_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> 
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a new file with mode 0600: whole and on the disk, or not at all.
+    """Write a new file with mode 0600: complete and on the disk, or not at all.
 
     Raises:
         FileExistsError: an existing file is never overwritten.

@@ -190,7 +190,7 @@ class Jobs(Resource[D_co]):
 
     @listing
     def list(self, project: str = "", state: str = "", kind: str = "") -> Call[Page[JobSummary]]:
-        """Iterate over summaries of the jobs that the caller sees; `get` returns a whole one."""
+        """Iterate over summaries of the jobs that the caller sees; `get` returns a full one."""
         return verbs.pages("/jobs", JobSummary, project=project, state=state, kind=kind)
 
 

@@ -87,7 +87,7 @@ def _database(
     if not pages and not has_tables(connection):
         compare(where, settings.directory, _file(settings), None, mark)
     schema = list(check_schema(connection, where, newest_schema()))
-    sound = f"{where} is whole, of this version's schema"
+    sound = f"{where} is intact, of this version's schema"
     yield from told("database", [*pages, *schema], sound)
     if schema:
         return

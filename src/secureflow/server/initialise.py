@@ -108,7 +108,7 @@ def _begin(
 
 
 async def _make(directory: Path, trust_domain: str) -> tuple[Authority, SigningKey]:
-    """Make what is not there yet, each part whole or not at all, the database's part last."""
+    """Make what is not there yet, each part completely or not at all, the database's part last."""
     settings = ServerSettings.load(directory / _DRAFT)
     begun = None
     if settings.log_key.exists():
@@ -154,7 +154,7 @@ def _secret(path: Path, text: str) -> str:
 
 
 def _once(path: Path, make: Callable[[Path], object]) -> None:
-    """Make a file or directory that is not there, whole or not at all."""
+    """Make a file or directory that is not there, completely or not at all."""
     if path.exists():
         return
     partial = path.with_name(f"{path.name}.partial")

@@ -62,7 +62,7 @@ _OWN: Final = ("directory", "ca", "log_key", "tls", "artifacts")
 
 @dataclass(frozen=True)
 class Restored:
-    """What was found: `keys` are whole or not there at all."""
+    """What was found: `keys` are complete or not there at all."""
 
     manifest: Manifest
     log: Proven
@@ -447,7 +447,7 @@ def _is_certificate(path: Path) -> bool:
 
 
 def _move(path: Path, place: Path) -> None:
-    """Move a file to its place, whole or not at all, on whatever disk that is."""
+    """Move a file to its place, completely or not at all, on whatever disk that is."""
     try:
         path.replace(place)
     except OSError as error:

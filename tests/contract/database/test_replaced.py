@@ -117,7 +117,7 @@ async def grown(settings: ServerSettings) -> int:
         return await ledger.caught_up()
 
 
-async def test_no_copy_is_made_of_what_is_not_whole(
+async def test_no_copy_is_made_of_what_is_damaged(
     settings: ServerSettings, older: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file was emptied where it lay: a copy would be taken for what there was."""

@@ -174,7 +174,7 @@ def test_what_a_full_disk_left_of_a_certificate_is_none(
     assert [one["message"] for one in check(found.config) if not one["ok"]] == []
 
 
-def test_a_disk_that_is_full_leaves_the_certificate_whole_or_away(
+def test_a_disk_that_is_full_leaves_the_certificate_complete_or_away(
     centre: Path,  # noqa: F811
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

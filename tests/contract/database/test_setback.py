@@ -425,7 +425,7 @@ async def test_a_job_that_goes_on_while_it_is_ended_ends_all_the_same(
         assert (await unit.jobs.get(JOB.id)).progress == {"round": 2, SET_BACK: True}
 
 
-async def test_a_log_that_is_whole_or_begins_otherwise_is_not_continued(
+async def test_a_log_that_is_intact_or_begins_otherwise_is_not_continued(
     database: Database, ledger: SqlLedger
 ) -> None:
     await ledger.append(notes(5))

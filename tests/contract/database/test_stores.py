@@ -71,7 +71,7 @@ async def kept(database: Database, name: str, entity: Any) -> None:
 
 
 @pytest.mark.parametrize(("name", "entity", "filters"), ENTITIES, ids=[e[0] for e in ENTITIES])
-async def test_an_entity_comes_back_whole(
+async def test_an_entity_comes_back_complete(
     database: Database, name: str, entity: Any, filters: dict[str, str]
 ) -> None:
     await kept(database, name, entity)

@@ -63,7 +63,7 @@ def watch(world: World, centre: Centre) -> HeadWatch:
     )
 
 
-async def test_a_log_that_is_whole_is_shown_the_newest_head(tmp_path: Path) -> None:
+async def test_a_log_that_is_intact_is_shown_the_newest_head(tmp_path: Path) -> None:
     world = World(tmp_path)
     await seen(world, 3, 7)
     centre = Centre(world.head())

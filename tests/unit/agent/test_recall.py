@@ -98,7 +98,7 @@ def approved(world: Centre, *jobs: str) -> None:
             world.store.add_job(JobRecord(job, "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
 
 
-async def test_a_record_that_is_whole_is_looked_at_once(centre: Centre) -> None:
+async def test_a_record_that_is_intact_is_looked_at_once(centre: Centre) -> None:
     assert await asked(centre) == "not_approved"
     centre.told = SecureFlowError("internal", "asked again")
     assert await asked(centre) == "not_approved"

@@ -275,7 +275,7 @@ async def test_a_set_back_in_mid_job_gives_nothing_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rounds", [0, 1])
-async def test_what_was_charged_for_less_is_charged_whole_on_the_owners_word(
+async def test_what_was_charged_for_less_is_charged_in_full_on_the_owners_word(
     tmp_path: Path, rounds: int
 ) -> None:
     """An older version lowered it, or a job was finished that nobody knew to be set back."""

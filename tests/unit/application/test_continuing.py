@@ -101,7 +101,7 @@ async def refused(call: Any) -> str:
     return caught.value.code
 
 
-async def test_a_log_that_is_whole_is_not_continued(centre: Centre) -> None:
+async def test_a_log_that_is_intact_is_not_continued(centre: Centre) -> None:
     assert await refused(centre.use.propose(OPERATOR)) == "log_not_set_back"
     await centre.use.finish()
     assert centre.ledger.gone_on == []

@@ -158,7 +158,7 @@ def test_a_reason_within_a_sentence_is_told_in_chinese_too() -> None:
             "任务 job_1 的状态为“已取消”，没有报告：任务 job_1 已被取消。",
         ),
         (
-            "/b.tar is not a whole backup of SecureFlow: gone.",
+            "/b.tar is not a complete backup of SecureFlow: gone.",
             "/b.tar 不是完整的 SecureFlow 备份：gone。",
         ),
     ],

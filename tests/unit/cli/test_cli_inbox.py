@@ -220,7 +220,7 @@ def test_what_is_not_what_its_id_says_is_neither_shown_nor_decided(
     assert agent.decided == []
 
 
-def test_approving_shows_one_screen_and_sends_the_whole_id(
+def test_approving_shows_one_screen_and_sends_the_full_id(
     cli: Any, agent: Agent, typing: Any
 ) -> None:
     typing("y\n")
@@ -241,7 +241,7 @@ def test_approving_needs_a_yes_and_without_a_terminal_an_option(cli: Any, agent:
     assert agent.decided == [("inbox.approve", {"item": FIRST["id"], "reason": ""})]
 
 
-def test_the_list_shows_ids_whole_on_a_line_of_their_own(
+def test_the_list_shows_full_ids_on_a_line_of_their_own(
     cli: Any, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = cli("agent", "inbox", "list")[1].splitlines()

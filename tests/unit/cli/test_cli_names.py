@@ -70,7 +70,7 @@ def test_an_id_is_asked_for_at_once_even_where_it_is_another_ones_name(
     assert _asked(centre) == ["GET /projects/prj_00000001"]
 
 
-def test_a_name_of_several_things_lists_them_with_whole_ids(centre: Any, cli: Any) -> None:
+def test_a_name_of_several_things_lists_them_with_full_ids(centre: Any, cli: Any) -> None:
     code, out, err = cli("project", "show", "Fraud")
     assert (code, out, _asked(centre)) == (2, "", ["GET /projects"])
     assert err.startswith("ambiguous_name: ")

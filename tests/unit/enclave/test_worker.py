@@ -127,7 +127,7 @@ async def test_a_release_that_could_not_be_stored_is_stored_at_the_next_try(
     )
 
 
-async def test_a_cancelled_release_is_whole(world: EnclaveWorld) -> None:
+async def test_a_cancelled_release_is_finished(world: EnclaveWorld) -> None:
     """The request is withdrawn while a thread moves the model: it is moved once."""
     for name in PARTIES:
         await world.upload(name)

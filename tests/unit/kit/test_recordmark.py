@@ -1,4 +1,4 @@
-"""The mark beside a record: whole or not at all, never ahead, and kept up while a process runs."""
+"""The mark beside a record: written atomically, never ahead, kept up while a process runs."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ NOT_KEPT = {
 }
 
 
-async def test_the_list_is_whole(api: Api) -> None:
+async def test_the_list_is_complete(api: Api) -> None:
     """All that changes something bears a repeat, and the description says which takes a key."""
     with_key, without = set[str](), set[str]()
     for path in api.app.openapi()["paths"].values():

@@ -70,7 +70,7 @@ def fill_beside(one: World, reserve: Reserve) -> None:
         sa.event.listen(engine, "checkout", limit)
 
 
-def test_no_job_is_taken_while_the_reserve_is_not_whole(
+def test_no_job_is_taken_while_the_reserve_is_not_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reserve = Reserve(tmp_path / "server.reserve", SIZE)

@@ -230,7 +230,7 @@ class SqlLedger:
 
     async def story(self, job: str) -> list[LogEntry]:
         """Return every leaf of the job, and without their documents those of other jobs that lie
-        between two leaves of one author: what an audit bundle needs to show each chain whole.
+        between two leaves of one author: what an audit bundle needs to show each chain complete.
         """
         query = sa.select(LOG_LEAVES).where(LOG_LEAVES.c.job == job).order_by("number")
         told = {entry.hash: entry for entry in map(_entry, await self._read(query))}

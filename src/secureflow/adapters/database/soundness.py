@@ -1,4 +1,4 @@
-"""What a database must be before anything is read from it: whole, and told apart from a new one."""
+"""What a database must be before it is read: intact, and told apart from a new one."""
 
 from __future__ import annotations
 

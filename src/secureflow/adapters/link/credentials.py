@@ -99,7 +99,7 @@ class CredentialFiles:
     ) -> CredentialFiles:
         """Write what an enrolment gave; credentials that are there are never overwritten.
 
-        `link.pem` comes last, whole: where this is cut off, there are none (`there`).
+        `link.pem` comes last, complete: where this is cut off, there are none (`there`).
 
         Raises:
             InfrastructureError: what the disk does (`kit.disk`).

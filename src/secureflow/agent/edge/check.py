@@ -87,7 +87,7 @@ def _record(
     found = [*check.pages(), *check.rows()]
     if mark is not None and not found:
         found = list(refused("record", lambda: check.belongs(mark)))
-    yield from told("record", found, f"{settings.record} is whole, {check.count} rows can be read")
+    yield from told("record", found, f"{settings.record} is intact, {check.count} rows can be read")
     found = list(check.leaves())
     yield from told("leaves", found, f"{check.own} own leaves are a chain with own signatures")
     found = list(check.heads())

@@ -87,7 +87,7 @@ class Inbox:
         return self._store.inbox(waiting=waiting)
 
     def get(self, item: str) -> InboxItem:
-        """Return one item by its whole id.
+        """Return one item by its full id.
 
         Raises:
             SecureFlowError: `not_found`.
@@ -97,7 +97,7 @@ class Inbox:
             raise SecureFlowError(
                 "not_found",
                 f"The inbox has no item of the id {item[:80]!r}.",
-                "An id is given whole, all 64 digits of it; `secureflow agent inbox list` shows "
+                "Give the full id, all 64 digits of it; `secureflow agent inbox list` shows "
                 "those that wait, `--all` every one.",
             )
         return found

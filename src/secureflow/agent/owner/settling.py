@@ -140,7 +140,7 @@ class Settling:
         return sorted(lacking.values(), key=lambda one: one[1])
 
     def _take_in(self, shown: Sequence[tuple[SignedLeaf, int]]) -> None:
-        """Make the chain whole; where nothing was said of it yet, the record was set back."""
+        """Complete the chain; where nothing was said of it yet, the record was set back."""
         store, now = self._store, self._clock()
         with store.transaction():
             lacking = [one for one in shown if not store.has_leaf(one[0].hash())]

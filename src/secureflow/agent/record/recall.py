@@ -170,7 +170,7 @@ class Recall:
             take_all_in(self._store, self._clock(), lacking)
 
     def _go_on(self, shown: Mapping[str, tuple[SignedLeaf, int]]) -> None:
-        """Make the record whole as far as the log goes, and end what it cannot go on with; once.
+        """Complete the record as far as the log goes, and end what it cannot go on with; once.
 
         What the alarm names counts too: a centre does not unsay it.
         """

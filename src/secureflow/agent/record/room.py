@@ -1,7 +1,7 @@
 """Room on this agent's disk: looked at before anything of a job begins.
 
 What has begun can go on from the reserve (`kit.reserve`): votes, what opens a sum, cosignatures,
-the end. So nothing new begins while the reserve is not whole, or what the job needs does not fit
+the end. So nothing new begins while the reserve is not full, or what the job needs does not fit
 beside it.
 """
 

@@ -12,7 +12,7 @@ TEXTS: Final[dict[str, str]] = {
     "Write a job's audit bundle.": "导出任务的审计包。",
     "Give the charter that you pinned: --charter FILE.": "请给出您钉定的章程：--charter FILE。",
     "The bundle is not verified: {status}.": "审计包未通过验证：{status}。",
-    "Verify a bundle offline; exit code 7 unless it is whole and authentic.": (
+    "Verify a bundle offline; exit code 7 unless it is complete and authentic.": (
         "离线验证审计包；不完整或不真实则退出码为 7。"
     ),
     "Verified: every entry is signed, chained, included and cosigned, and no end is cut.": (

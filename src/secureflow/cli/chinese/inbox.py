@@ -8,7 +8,7 @@ TEXTS: Final[dict[str, str]] = {
     "Requests that wait for a person.": "等待人工处理的请求。",
     "List the requests that wait.": "列出等待处理的请求。",
     "Also the decided ones.": "也包括已处理的。",
-    "Whole id of the request: 64 digits.": "请求的完整编号：64 位。",
+    "Full id of the request: 64 digits.": "请求的完整编号：64 位。",
     "Show one request on one screen: who asks for what, and who sees it.": (
         "用一屏显示一条请求：谁要什么，谁能看到什么。"
     ),

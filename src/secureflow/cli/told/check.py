@@ -8,7 +8,7 @@ TEXTS: Final[dict[str, str]] = {
     # what is sound
     "its version and its secrets' modes are right": "版本与机密文件的权限正确",
     "they fit their certificates, nobody else reads": "与证书相符，他人无法读取",
-    "{} is whole, of this version's schema": "{0} 完整，结构与此版本一致",
+    "{} is intact, of this version's schema": "{0} 完整，结构与此版本一致",
     "it is this folder's, and not older than the folder knows": (
         "属于此目录，且不比目录所知的更旧"
     ),
@@ -78,7 +78,7 @@ TEXTS: Final[dict[str, str]] = {
     "there is none yet": "尚无记录",
     "whatever is stored can be read": "所存内容均可读取",
     "its policies and folder can be read": "策略与目录可以读取",
-    "{} is whole, {} rows can be read": "{0} 完整，{1} 行均可读取",
+    "{} is intact, {} rows can be read": "{0} 完整，{1} 行均可读取",
     "{} own leaves are a chain with own signatures": "{0} 个本方叶子连成一链，签名有效",
     "{} heads are signed by the pinned charter's log": "{0} 个日志头由所钉章程的账本签署",
     "{} budgets are what their leaves say": "{0} 个预算与其叶子所述一致",

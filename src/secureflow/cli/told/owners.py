@@ -100,7 +100,7 @@ TEXTS: Final[dict[str, str]] = {
         "请检查目录的属主与剩余空间；切勿删除该记录：其中保存着本机构的投票。"
     ),
     # backups
-    "{} is not a whole backup of SecureFlow: {}.": "{0} 不是完整的 SecureFlow 备份：{1}。",
+    "{} is not a complete backup of SecureFlow: {}.": "{0} 不是完整的 SecureFlow 备份：{1}。",
     "{} is there already.": "{0} 已经存在。",
     "its own leaf {} does not bear its signature": "其本方叶子 {0} 没有本方的签名",
     "Put it back, or enrol the agent again. A backup without a passphrase needs no link.pem, and "
@@ -132,7 +132,7 @@ TEXTS: Final[dict[str, str]] = {
     ),
     # consent
     "The inbox has no item of the id {}.": "收件箱中没有编号为 {0} 的请求。",
-    "An id is given whole, all 64 digits of it; `secureflow agent inbox list` shows those that "
+    "Give the full id, all 64 digits of it; `secureflow agent inbox list` shows those that "
     "wait, `--all` every one.": (
         "编号须完整给出，共 64 位；`secureflow agent inbox list` 列出等待中的，`--all` 列出全部。"
     ),

@@ -130,7 +130,7 @@ def read_closed(document: Any) -> tuple[str, list[tuple[Chain, End]]] | None:
 
 
 def judge_ends(bundle: Bundle) -> Judgement:
-    """Judge whether a bundle's story is whole: every end is there and counts what is there."""
+    """Judge whether a bundle's story is complete: every end is there and counts what is there."""
     found = Judgement()
     own = [entry for entry in bundle.entries if entry.signed.leaf.job == bundle.job]
     closes = [e for e in own if (e.signed.leaf.author, e.signed.leaf.kind) == (SERVER, CLOSED)]

@@ -151,7 +151,7 @@ def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> Infrastr
 
 
 def not_set_back(origin: str) -> SecureFlowError:
-    """Return the refusal to continue a log that is whole."""
+    """Return the refusal to continue a log that is intact."""
     return SecureFlowError(
         "log_not_set_back",
         f"The log {origin} is not held: nothing shows that it was set back.",

@@ -174,7 +174,7 @@ def test_not_acceptable(part: str, facts: Claims, policy: AppraisalPolicy) -> No
 
 
 @pytest.mark.parametrize("part", ["root", "measurement", "signer"])
-def test_what_an_owner_may_pin_is_shown_whole(part: str) -> None:
+def test_what_an_owner_may_pin_is_shown_in_full(part: str) -> None:
     """Half a measurement that is compared, or copied into a setting, is somebody else's code."""
     *_, (facts, policy) = (
         (facts, policy) for name, facts, policy in NOT_ACCEPTABLE if name == part

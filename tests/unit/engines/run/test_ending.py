@@ -177,7 +177,7 @@ every_story = pytest.mark.parametrize(
 
 
 @every_story
-def test_a_whole_story_verifies_and_tells_every_end(kind: str, course: str) -> None:
+def test_a_complete_story_verifies_and_tells_every_end(kind: str, course: str) -> None:
     world = story(kind, course)
     verdict = judge(world, world.bundle())
     assert (verdict.status, verdict.failures, verdict.missing) == ("verified", (), ())

@@ -48,7 +48,7 @@ def test_one_record_moves_the_sum_by_at_most_the_sensitivity(gone: int, seed: in
     assert spec.privacy.sigma(spec.parameters) >= spec.privacy.multiplier * moved
 
 
-def test_lattice_coordinates_are_whole_and_exact_in_float32() -> None:
+def test_lattice_coordinates_are_integers_and_exact_in_float32() -> None:
     spec = private_spec({"clipping_norm": 0.3})
     delta = private_delta(spec, np.zeros(4, np.float32), rows(1), SEED)
     assert delta.dtype == np.float32
