@@ -129,8 +129,8 @@ def same_result(schedule: Schedule, seen: Observed, calm: Observed) -> Iterator[
     if schedule.gentle and dropped:
         yield f"less than its patience left somebody out: {dropped}"
     digest = seen.report.get("model", {}).get("digest")
-    whole = all(len(one) == len(seen.agents) for one in contributors(seen))
-    if whole and calm.job is not None and calm.report.get("model") and not _noised(calm):
+    everybody = all(len(one) == len(seen.agents) for one in contributors(seen))
+    if everybody and calm.job is not None and calm.report.get("model") and not _noised(calm):
         wanted = calm.report["model"]["digest"]
         if digest != wanted:
             yield f"the model is {digest}, that of the undisturbed job {wanted}"
@@ -218,8 +218,8 @@ def bundle_verifies(schedule: Schedule, seen: Observed, calm: Observed) -> Itera
     verdict = verify_bundle(seen.bundle, seen.charter)
     # Who never approved of the job signs no end of it.
     able = [party for party, agent in seen.agents.items() if agent.leaves]
-    whole = seen.succeeded or len(able) >= quorum_of(len(seen.agents))
-    if verdict.status not in {"verified", *(() if whole else ("unfinished",))}:
+    enough = seen.succeeded or len(able) >= quorum_of(len(seen.agents))
+    if verdict.status not in {"verified", *(() if enough else ("unfinished",))}:
         yield f"the bundle is {verdict.status}: {verdict.failures or verdict.missing}"
     yield from (f"an accusation of somebody honest: {one}" for one in verdict.accusations)
     yield from (

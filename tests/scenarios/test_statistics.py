@@ -63,9 +63,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def people(place: Platform) -> dict[str, np.ndarray]:
     """Everybody's rows: only this test sees them together."""
     tables = [pq.read_table(one.dataset.path) for one in place.parties.values() if one.dataset]
-    whole = pa.concat_tables(tables)
+    together = pa.concat_tables(tables)
     names = ("age", "hours-per-week", "sex", "education")
-    return {name: np.array(whole[name].to_pylist()) for name in names}
+    return {name: np.array(together[name].to_pylist()) for name in names}
 
 
 def asked(place: Platform, *queries: str, **changes: Any) -> StatisticsRequest:
@@ -156,9 +156,9 @@ def test_answers_are_near_the_truth_paid_for_and_on_record(
     assert not report["dropouts"]
     after = spent(place)
     assert all(before[party] < after[party] < before[party] + 1.0 for party in after)
-    (whole,) = api.data_budget(place.parties["bank-b"].config)
-    assert whole["spent"] == after["bank-b"]
-    assert 0 < whole["epsilon_spent"]["pld"] < whole["epsilon_spent"]["rdp-filter"]
+    (budget,) = api.data_budget(place.parties["bank-b"].config)
+    assert budget["spent"] == after["bank-b"]
+    assert 0 < budget["epsilon_spent"]["pld"] < budget["epsilon_spent"]["rdp-filter"]
 
     assert verified(place, job.id)
     found = entries(place, job.id)

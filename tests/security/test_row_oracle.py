@@ -222,8 +222,8 @@ def count(spec: StatisticsSpec) -> Callable[[Seen], None]:
     def do(seen: Seen) -> None:
         seen.begin(spec)
         sums = seen.ask("statistics")["sums"]
-        whole = all(type(one) is int and abs(one) <= LIMIT for one in sums)
-        seen.tell((len(sums), len(sums) == slots(spec), whole))
+        integers = all(type(one) is int and abs(one) <= LIMIT for one in sums)
+        seen.tell((len(sums), len(sums) == slots(spec), integers))
         plan = statistics_plan(spec, "job_1", spec_digest(spec))
         ring = np.zeros(plan.encoding.slots, plan.ring)
         encode(plan.encoding, masked_values(np.array(sums, np.int64)), 1, {}, None, ring)
@@ -281,8 +281,8 @@ def training_specs(draw: st.DrawFn) -> tuple[TrainingSpec, np.ndarray]:
         "metrics_noise": 2.0 if measured else None,
     }
     if party:
-        whole = {"unit": "party", "mechanism": "central", "party_unit_acknowledged": True}
-        privacy |= {**whole, "adaptive": adaptive, "rows": 0, "delta": 1e-3}
+        unit = {"unit": "party", "mechanism": "central", "party_unit_acknowledged": True}
+        privacy |= {**unit, "adaptive": adaptive, "rows": 0, "delta": 1e-3}
     plan = {
         "rounds": 1,
         "learning_rate": draw(st.sampled_from([0.1, 100.0])),

@@ -189,17 +189,17 @@ async def test_flipped_bytes_end_in_an_error_of_ours(tmp_path: Path, seed: int) 
 async def test_flipped_bytes_of_many_seeds_end_in_an_error_of_ours(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     await _filled(path)
-    whole = path.read_bytes()
+    intact = path.read_bytes()
     for seed in range(6, 1000):
         with named_seed(seed):
-            await _read(_flipped(path, whole, seed))
+            await _read(_flipped(path, intact, seed))
 
 
-def _flipped(path: Path, whole: bytes, seed: int) -> Database:
+def _flipped(path: Path, intact: bytes, seed: int) -> Database:
     """Return the database of a file with flipped bytes."""
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    drawn, data = random.Random(seed), bytearray(whole)
+    drawn, data = random.Random(seed), bytearray(intact)
     for _ in range(drawn.choice((1, 8, 200))):
         data[drawn.randrange(len(data))] = drawn.randrange(256)
     path.write_bytes(data)

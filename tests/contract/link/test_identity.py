@@ -210,11 +210,11 @@ async def test_a_certificate_of_the_future_leaves_other_parties_the_one_of_befor
     renewed(day)
     assert credentials.at(now()) == right
     kept = credentials._directory / "link.before"
-    whole = kept.read_bytes()
-    for damaged in (b"", b"\0" * 99, whole[: len(whole) // 2], whole * 20_000):
+    intact = kept.read_bytes()
+    for damaged in (b"", b"\0" * 99, intact[: len(intact) // 2], intact * 20_000):
         kept.write_bytes(damaged)
         assert credentials.at(now()) == credentials() != right
-    kept.write_bytes(whole)
+    kept.write_bytes(intact)
     assert credentials.at(now()) == right
     credentials.forget_before()
     assert credentials.at(now()) == credentials() != right

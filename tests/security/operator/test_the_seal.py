@@ -402,8 +402,8 @@ async def cut(run: Run, how: str) -> Fork:
     """Sign a longer history in which an entry that the agents have seen is another one."""
     operator = run.operator
     training = await run.until("train", round=2)
-    whole = size_of(training.body["head"])
-    leaves = await operator.leaves(whole)
+    size = size_of(training.body["head"])
+    leaves = await operator.leaves(size)
     place = operator.link.status("bank-a").log_size - 2
     if how == "edited":
         leaves[place] = leaves[place].replace(b'"at":1', b'"at":2', 1)
@@ -411,7 +411,7 @@ async def cut(run: Run, how: str) -> Fork:
         del leaves[place]
     else:
         leaves[place], leaves[place - 1] = leaves[place - 1], leaves[place]
-    assert leaves != await operator.leaves(whole)
+    assert leaves != await operator.leaves(size)
     return operator.fork([*leaves, b"one more", b"and one"])
 
 

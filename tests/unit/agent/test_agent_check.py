@@ -229,9 +229,9 @@ def test_no_flipped_byte_is_passed_over(folder: Path, seed: int) -> None:
 @pytest.mark.soak
 def test_no_flipped_byte_of_many_is_passed_over(folder: Path) -> None:
     path = folder / "agent.db"
-    whole = path.read_bytes()
+    intact = path.read_bytes()
     for seed in range(15, 2000):
-        path.write_bytes(whole)
+        path.write_bytes(intact)
         with named_seed(seed):
             _flip(folder, seed)
 

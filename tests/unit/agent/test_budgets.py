@@ -57,10 +57,10 @@ async def test_a_charge_is_reserved_at_admission_and_spent_with_the_first_record
     assert events(agent) == ["limit", "reserve"]
     await agent.round(1)
     assert events(agent) == ["limit", "reserve", "commit"]
-    whole = await spent(agent)
-    assert 0 < whole < 5.0
+    planned = await spent(agent)
+    assert 0 < planned < 5.0
     await agent.round(2)
-    assert (events(agent)[-1], await spent(agent)) == ("commit", whole)
+    assert (events(agent)[-1], await spent(agent)) == ("commit", planned)
 
 
 async def test_no_row_count_leaves_under_differential_privacy(tmp_path: Path) -> None:
@@ -156,22 +156,22 @@ async def test_a_clean_end_before_any_update_gives_the_charge_back(tmp_path: Pat
 async def test_after_a_restart_an_open_reservation_is_spent(tmp_path: Path) -> None:
     agent = world(tmp_path)
     await agent.admitted()
-    whole = await spent(agent)
+    planned = await spent(agent)
     agent.reopen()
     await finish(agent)
     assert events(agent) == ["limit", "reserve"]
-    assert await spent(agent) == whole > 0
+    assert await spent(agent) == planned > 0
 
 
 async def test_an_ended_job_costs_the_rounds_on_record(tmp_path: Path) -> None:
     agent = world(tmp_path)
     await agent.admitted()
     await agent.round(1)
-    whole = await spent(agent)
+    planned = await spent(agent)
     agent.reopen()  # the record, not memory, knows how many
     await finish(agent)
     assert events(agent) == ["limit", "reserve", "commit", "commit"]
-    assert 0 < await spent(agent) < whole
+    assert 0 < await spent(agent) < planned
 
 
 async def test_an_evaluation_alone_is_charged(tmp_path: Path) -> None:
@@ -197,9 +197,9 @@ async def test_without_the_exact_figure_the_others_are_the_same(tmp_path: Path) 
     (nothing,) = await budgets.report(exact=False)
     assert (nothing["spent"], set(nothing["epsilon_spent"].values())) == (0.0, {0.0})
     await agent.admitted()
-    (whole,), (quick,) = await budgets.report(), await budgets.report(exact=False)
-    assert whole["epsilon_spent"].pop("pld") > 0
-    assert quick == whole
+    (exact,), (quick,) = await budgets.report(), await budgets.report(exact=False)
+    assert exact["epsilon_spent"].pop("pld") > 0
+    assert quick == exact
 
 
 async def test_a_restarted_job_goes_on_and_is_charged_once(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ async def test_a_record_that_does_not_commit_is_charged_for_its_reading(
     await agent.round(1)
     assert events(agent) == ["limit", "reserve", "commit"]
     agent.reopen()
-    assert await spent(agent) > 0  # the chain of the record is whole
+    assert await spent(agent) > 0  # the chain of the record is complete
 
 
 async def test_a_reservation_is_a_leaf_whose_words_stay_here(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ async def test_a_job_whose_budget_cannot_be_settled_ends_all_the_same(
     agent = world(tmp_path)
     await agent.admitted()
     agent.record((await agent.round(1))[0])
-    whole, settings = await spent(agent), agent.settings
+    planned, settings = await spent(agent), agent.settings
     with agent.store.transaction():
         agent.store._write("UPDATE jobs SET declared = 'null'")  # as an older version wrote them
         if why == "budget_rolled_back":
@@ -341,7 +341,7 @@ async def test_a_job_whose_budget_cannot_be_settled_ends_all_the_same(
     assert (told["job"], told["facts"]["code"]) == (JOB, why)
     if why == "dataset_unknown":
         agent.reopen()  # its owner declares it again
-        assert await spent(agent) == pytest.approx(whole)
+        assert await spent(agent) == pytest.approx(planned)
 
 
 async def test_a_disk_that_is_full_settles_no_budget_and_ends_no_job(
@@ -370,12 +370,12 @@ async def test_a_text_that_is_refused_today_keeps_no_older_job_from_its_end(
     agent = world(tmp_path)
     await agent.admitted()
     agent.record((await agent.round(1))[0])
-    whole = await spent(agent)
+    planned = await spent(agent)
     spec = {**dump(agent.spec), "purpose": "credit\u202escoring"}
     with agent.store.transaction():
         agent.store._write("UPDATE jobs SET spec = ?", json.dumps(spec))
     await finish(agent)
-    assert 0 < await spent(agent) < whole
+    assert 0 < await spent(agent) < planned
 
 
 async def test_a_second_job_is_refused_when_the_first_took_the_rest(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ async def test_a_centre_cannot_drain_a_budget(tmp_path: Path) -> None:
     agent = world(tmp_path)
     agent.store._db.execute("PRAGMA synchronous=OFF")
     await agent.admitted()
-    chance, whole = (
+    chance, planned = (
         random.Random(3),
         sum(one.count for one in TRAINING.charge(agent.spec)),
     )
@@ -193,7 +193,7 @@ async def test_a_centre_cannot_drain_a_budget(tmp_path: Path) -> None:
     for at in range(1000):
         outcome = await _provoke(agent, chance, 1 + at // 250)
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
-        assert charged(agent) == whole == 4
+        assert charged(agent) == planned == 4
         assert set(agent.store.readings(JOB)) <= {
             *((number, "train") for number in (1, 2, 3)),
             *((number, "evaluate") for number in (1, 2, 3, 4)),
@@ -205,7 +205,7 @@ async def test_a_centre_cannot_drain_a_budget(tmp_path: Path) -> None:
     assert {"", "stale_round", "update_already_sealed", "spec_digest_mismatch"} <= set(outcomes)
     await agent.ask("finish", agent.body(outcome="failed", model=None, head=agent.head()))
     rounds = sum(stage == "train" for _, stage in agent.store.readings(JOB))
-    assert charged(agent) == rounds + 1 <= whole
+    assert charged(agent) == rounds + 1 <= planned
     with pytest.raises(SecureFlowError, match="is over"):
         await agent.ask("train", agent.train_body())
 

@@ -265,13 +265,13 @@ async def test_a_set_back_in_mid_job_gives_nothing_back(tmp_path: Path) -> None:
     shutil.copy(agent.settings.record, copy)
     await agent.round(2)
     await agent.round(3)
-    whole, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
+    planned, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
     agent.entries = logged(agent)
     put_raw(agent, copy)
     await agent.assembly.recall.accept()
-    assert await spent(agent) == pytest.approx(whole)
+    assert await spent(agent) == pytest.approx(planned)
     assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
-    assert await spent(agent) == pytest.approx(whole)
+    assert await spent(agent) == pytest.approx(planned)
 
 
 @pytest.mark.parametrize("rounds", [0, 1])
@@ -283,15 +283,15 @@ async def test_what_was_charged_for_less_is_charged_in_full_on_the_owners_word(
     await agent.admitted()
     for number in range(1, rounds + 1):
         await agent.round(number)
-    whole, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
+    planned, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
     await finish(agent)
-    assert await spent(agent) < whole
+    assert await spent(agent) < planned
     agent.entries = logged(agent)
     put_back(agent, backed_up(agent))
     assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
-    assert await spent(agent) == pytest.approx(whole)
+    assert await spent(agent) == pytest.approx(planned)
     agent.reopen()
-    assert await spent(agent) == pytest.approx(whole)
+    assert await spent(agent) == pytest.approx(planned)
     check_sums(agent.store.budget_events("customers"))
 
 
@@ -299,7 +299,7 @@ async def test_what_was_charged_for_less_is_charged_in_full_on_the_owners_word(
 async def test_no_job_goes_on_whichever_word_the_owner_says_first(
     tmp_path: Path, first: str
 ) -> None:
-    """Settling made the record whole before its jobs were over; then no alarm knew of them."""
+    """Settling completed the record before its jobs were over; then no alarm knew of them."""
     agent, before, bundle = await set_back(tmp_path)
     with agent.store.transaction():
         agent.store.add_job(JobRecord("job_running", "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
@@ -317,7 +317,7 @@ async def test_no_job_goes_on_whichever_word_the_owner_says_first(
 async def test_what_the_log_showed_once_is_settled_also_where_it_is_hidden(
     tmp_path: Path, first: str
 ) -> None:
-    """The centre can lose it as well, or lie: the record had it, and the budget was whole again."""
+    """The centre can lose it as well, or lie: the record had it, and the budget was new again."""
     if first in {"restore", "data settle"}:
         agent, before, bundle = await restored_since(tmp_path)
     else:

@@ -191,18 +191,18 @@ async def test_what_would_break_the_story_is_not_taken(stage: Stage, lie: str) -
     party = "bank-c"
     end, hashed = parties.ends[party], _hash(parties)
     note = partial(parties.sign, party, "accusation", {"code": "stale_round"})
-    whole = parties.finished(party, end)
+    ending = parties.finished(party, end)
     other = note(end.last)
     if lie == "after its end":
-        parties.made[party] = [whole, note(hashed(whole))]
+        parties.made[party] = [ending, note(hashed(ending))]
     elif lie == "gap":
         parties.made[party] = [parties.finished(party, End(2, "ab" * 32))]
     elif lie == "no end":
         parties.made[party] = [other]
     elif lie == "second end":
-        parties.made[party] = [whole]
+        parties.made[party] = [ending]
         await overdue.tell(party, [job.id])
-        parties.made[party] = [parties.finished(party, end.after(hashed(whole)))]
+        parties.made[party] = [parties.finished(party, end.after(hashed(ending)))]
     elif lie == "chain":
         parties.made[party] = [note("cd" * 32), parties.finished(party, end)]
     elif lie == "miscounted":
@@ -213,7 +213,7 @@ async def test_what_would_break_the_story_is_not_taken(stage: Stage, lie: str) -
     before = len(stage.ledger.log)
     await overdue.tell(party, [job.id])
     assert len(stage.ledger.log) == before
-    parties.made[party] = [whole]  # what it signs in good faith still counts
+    parties.made[party] = [ending]  # what it signs in good faith still counts
     await overdue.tell(party, [job.id])
     assert (await verdict_of(stage, audit, job)).ok
 

@@ -1,4 +1,4 @@
-"""A backup's file: whole or refused, whatever somebody made of it, and keys only under seal."""
+"""A backup's file: intact or refused, whatever somebody made of it, and keys only under seal."""
 
 from __future__ import annotations
 
@@ -300,9 +300,9 @@ def test_a_cut_or_a_flipped_bit_is_always_found(
     target: Path, files: dict[str, Path], tmp_path: Path
 ) -> None:
     make(target, files)
-    whole, chance = target.read_bytes(), random.Random(8)
+    intact, chance = target.read_bytes(), random.Random(8)
     for attempt in range(300):
-        data = bytearray(whole)
+        data = bytearray(intact)
         if attempt % 2:
             del data[chance.randrange(len(data) - 1024) :]
         else:

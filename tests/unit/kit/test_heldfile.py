@@ -34,7 +34,7 @@ async def nothing(target: sqlite3.Connection) -> None:
     del target
 
 
-async def whole(target: sqlite3.Connection) -> None:
+async def one_table(target: sqlite3.Connection) -> None:
     target.execute("CREATE TABLE t (x)")
     target.commit()
 
@@ -62,13 +62,13 @@ async def test_a_copy_that_holds_nothing_is_not_kept(path: Path) -> None:
     """Whoever puts it in the file's place would lose what is still open."""
     held = HeldFile(path, SecureFlowError)
     held.hold()
-    assert not await held.lost(whole)
+    assert not await held.lost(one_table)
     replace(path)
     with pytest.raises(SecureFlowError, match="record_replaced"):
         held.check()
     assert await held.lost(nothing)
     assert recovered_hint(path) == ""
-    assert await held.lost(whole)  # there is something to save now
+    assert await held.lost(one_table)  # there is something to save now
     assert f"mv {path}.recovered {path}" in recovered_hint(path)
-    assert await held.lost(whole)  # once
+    assert await held.lost(one_table)  # once
     assert sorted(one.name for one in path.parent.iterdir()) == ["r.db", "r.db.recovered"]

@@ -288,9 +288,9 @@ def test_no_flipped_byte_is_passed_over(config: Path, seed: int) -> None:
 @pytest.mark.soak
 def test_no_flipped_byte_of_many_is_passed_over(config: Path) -> None:
     path = config.parent / "secureflow.db"
-    whole = path.read_bytes()
+    intact = path.read_bytes()
     for seed in range(25, 1000):
-        path.write_bytes(whole)
+        path.write_bytes(intact)
         with named_seed(seed):
             _flip(config, seed)
 

@@ -632,13 +632,13 @@ def test_a_leaf_with_its_place_in_the_log_convicts_the_centre() -> None:
     world = story("sealed", "accusation")
     forger = Forger(world)
     forger.close(under_count(world, "bank-d", ("accusation",)))
-    whole = forger.bundle()
+    full = forger.bundle()
     place = next(
-        at for at, e in enumerate(whole["entries"]) if e["leaf"]["leaf"]["kind"] == "accusation"
+        at for at, e in enumerate(full["entries"]) if e["leaf"]["leaf"]["kind"] == "accusation"
     )
-    cut = without(whole, place)
+    cut = without(full, place)
     assert judge(world, cut).ok, "the bundle alone does not show it"
-    kept = whole["entries"][place]
+    kept = full["entries"][place]
     verdict = hold(world, cut, [kept])
     assert verdict.status == "broken"
     assert "before the job's end, which left it out" in verdict.failures[0]

@@ -76,11 +76,11 @@ def check_request(verb: str, party: str, body: dict[str, Any]) -> None:
         return
     request = read(REQUESTS[verb], body)
     assert {name: value for name, value in as_body(request).items() if name in body} == {
-        name: whole(verb, name, value) for name, value in body.items()
+        name: as_sent(verb, name, value) for name, value in body.items()
     }
 
 
-def whole(verb: str, name: str, value: Any) -> Any:
+def as_sent(verb: str, name: str, value: Any) -> Any:
     """A masked round shows where a model is, and nothing that vouches for it."""
     if verb == "mask" and name == "model" and value:
         return {**value, "release": None, "keys": None}

@@ -103,18 +103,18 @@ def test_each_seal_has_its_own_key() -> None:
 
 def test_resume_sends_identical_ciphertext_and_the_same_digest() -> None:
     d = 3 * CHUNK // 4
-    whole = sealed(d)
-    chunks = list(whole.chunks())
-    receiver = opener(whole, d)
-    stream = whole.chunks()
+    update = sealed(d)
+    chunks = list(update.chunks())
+    receiver = opener(update, d)
+    stream = update.chunks()
     receiver.write(next(stream))
     stream.close()
     assert receiver.received == 1
-    for chunk in whole.chunks(receiver.received):
+    for chunk in update.chunks(receiver.received):
         receiver.write(chunk)
-    assert list(whole.chunks()) == chunks
-    digest = whole.body_digest
-    assert receiver.finish(whole.trailer()).body_digest == digest
+    assert list(update.chunks()) == chunks
+    digest = update.body_digest
+    assert receiver.finish(update.trailer()).body_digest == digest
 
 
 def test_resume_within_a_first_cut_stream() -> None:
@@ -260,7 +260,7 @@ def test_truncated_body_cannot_finish() -> None:
 
 
 def test_last_flag_is_authenticated() -> None:
-    """A first chunk of a longer message cannot pass as the whole of a shorter one."""
+    """A first chunk of a longer message cannot pass as all of a shorter one."""
     d = D_EXACT
     long = seal(binding(CHUNK), memoryview(plaintext(CHUNK)), RECIPIENT.public, SIGNER)
     key = RECIPIENT.open_key(long.header.encapsulated, long.header.binding.info)
