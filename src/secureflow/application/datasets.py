@@ -106,11 +106,8 @@ class Datasets:
                 return await self._reduce_grants(transaction, dataset, frozenset())
             if old is None or old.removed is not None:
                 await self._quotas.another_dataset(transaction.work, organisation)
-            await (
-                transaction.work.datasets.save(dataset)
-                if old
-                else transaction.work.datasets.add(dataset)
-            )
+            stored = transaction.work.datasets
+            await (stored.save(dataset) if old else stored.add(dataset))
             lost = old.widened(dataset) if old else frozenset[str]()
             published = await self._reduce_grants(transaction, dataset, lost)
             document = {"dataset": dataset.id, "name": said.name, "commitment": said.commitment}
