@@ -119,9 +119,7 @@ def make_services(
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
         projects=Projects(begin, transactions, clock, quotas),
         datasets=Datasets(begin, transactions, clock, quotas),
-        jobs=_jobs(
-            ports, transactions, quotas, Whereabouts(ports.courier, others), stopping, room, waits
-        ),
+        jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
         audit=Audit(begin, ledger, recosign),
@@ -143,7 +141,7 @@ def _jobs(
     ports: Ports,
     transactions: Transactions,
     quotas: Quotas,
-    whereabouts: Whereabouts,
+    others: Callable[[], Collection[str]],
     stopping: Callable[[], bool],
     room: Callable[[int], None],
     waits: Callable[[str], Sequence[dict[str, Any]]],
@@ -151,5 +149,5 @@ def _jobs(
     begin, clock = ports.begin, ports.clock
     return Jobs(
         *(begin, transactions, ports.driver, ports.bus, clock, ports.accountant, quotas),
-        *(whereabouts, ports.kinds, stopping, room, waits),
+        *(Whereabouts(ports.courier, others), ports.kinds, stopping, room, waits),
     )
