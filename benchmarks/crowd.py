@@ -1,11 +1,12 @@
 """Many agents in one process: `python -m benchmarks.crowd start --config CROWD.json`.
 
-Each agent is the real one, as `agent.main.serve` wires it: its own directory, keys, charter, record
-(SQLite, synchronous FULL), control socket, mTLS link to the server and uplink to the enclave. Two
-things differ from the agent's own process. The agents of a process share one event loop, one pool
-of threads and one interpreter; and what a worker process computes is computed in this process,
-which is right only for the family `rehearsal`: it touches no data. Its update is a small constant
-instead of the worker's zeros, so that the model changes and everybody fetches it in every round.
+Each agent is the real one, as `agent.edge.main.serve` wires it: its own directory, keys, charter,
+record (SQLite, synchronous FULL), control socket, mTLS link to the server and uplink to the
+enclave. Two things differ from the agent's own process. The agents of a process share one event
+loop, one pool of threads and one interpreter; and what a worker process computes is computed in
+this process, which is right only for the family `rehearsal`: it touches no data. Its update is a
+small constant instead of the worker's zeros, so that the model changes and everybody fetches it in
+every round.
 
 The file names the agents' configurations and the process's `nice`: agents stand for other people's
 machines, and must not take the processor away from the server that is measured.
@@ -34,11 +35,11 @@ from secureflow.engines.training.models import model_family
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging
 from secureflow.kit.memory import be_frugal
-from secureflow.kit.process import run_until_told
+from secureflow.kit.process import run_until_stopped
 
 
-class Rehearsing:
-    """Local computation for agents whose jobs touch no data; see `agent.trainer.Trainer`."""
+class NoOpTraining:
+    """Computation for agents whose jobs touch no data; see `agent.compute.trainer.Trainer`."""
 
     def __init__(self) -> None:
         self._sizes: dict[str, int] = {}
@@ -124,7 +125,7 @@ async def _host(directory: Path, configs: Sequence[Path]) -> None:
     agents = [AgentSettings.load(path) for path in configs]
     async with asyncio.TaskGroup() as group:
         for settings in agents:
-            group.create_task(serve(settings, Rehearsing()))
+            group.create_task(serve(settings, NoOpTraining()))
         while not all((one.directory / "ready.json").exists() for one in agents):  # noqa: ASYNC110  files
             await asyncio.sleep(0.1)
         announce_ready(directory, {"process": "crowd", "agents": len(agents)})
@@ -141,7 +142,7 @@ def main() -> None:
     told = json.loads(file.read_text())
     step_back(told["nice"])
     configure_logging("agent", form="json", level="warning")
-    run_until_told(_host(file.parent, [Path(one) for one in told["agents"]]))
+    run_until_stopped(_host(file.parent, [Path(one) for one in told["agents"]]))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def measure(mb: int, clients: int, rounds: int, protection: str) -> dict[str, An
         platform = Platform(Path(folder) / "platform", owners, settings=_settings(mb))
         with platform:
             platform.build()
-            report, figures = _rehearse(platform, mb, rounds, protection)
+            report, figures = _train_noop(platform, mb, rounds, protection)
             bundle = _bundle(platform, report["job"])
             ledger = verify_ledger(platform, bundle)
             figures["resting_rss_mb"] = _resting(platform)
@@ -62,7 +62,7 @@ def _settings(mb: int) -> dict[str, Any]:
     return {"server": {"max_artifact_bytes": max(1 << 20, 4 * mb << 20)}}
 
 
-def _rehearse(
+def _train_noop(
     platform: Platform, mb: int, rounds: int, protection: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     party = next(iter(platform.parties))

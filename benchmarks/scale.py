@@ -51,7 +51,7 @@ def measure(
         with hosted:
             hosted.build()
             built = time.monotonic() - began
-            row = _rehearse(hosted, _request(hosted, parameters, rounds, protection))
+            row = _train_noop(hosted, _request(hosted, parameters, rounds, protection))
     return {"agents": agents, **row, "build_seconds": round(built, 1)}
 
 
@@ -72,7 +72,7 @@ def _request(
     )
 
 
-def _rehearse(hosted: Hosted, request: TrainingRequest) -> dict[str, JSON]:
+def _train_noop(hosted: Hosted, request: TrainingRequest) -> dict[str, JSON]:
     first, last = next(iter(hosted.parties)), list(hosted.parties)[-1]
     with hosted.client(first) as client:
         taken, broken = [_taken(hosted)], hosted.broken_links()

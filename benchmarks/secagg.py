@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.base import Contributor
-from secureflow.engines.secagg import Aggregator, Client, Encoding, Plan
+from secureflow.engines.secagg import Aggregator, Encoding, MaskingPlan, SecAggClient
 from secureflow.kit.crypto import SigningKey
 
 REFERENCE = {
@@ -39,15 +39,15 @@ class Job:
         keys = {name: SigningKey.generate() for name in names}
         roster = tuple(Contributor(name, key.public) for name, key in keys.items())
         encoding = Encoding(length=dim, clip=8.0, bits=20, max_weight=100)
-        self.plan = Plan("job_benchmark", "cd" * 32, roster, encoding, rounds)
+        self.plan = MaskingPlan("job_benchmark", "cd" * 32, roster, encoding, rounds)
         self._keys = keys
-        self.clients: dict[str, Client] = {}
+        self.clients: dict[str, SecAggClient] = {}
         self.aggregator = Aggregator(self.plan)
         self.wire_bytes = 0
 
     def set_up(self) -> None:
         """Sealing keys, and the keys and shares of round 0."""
-        self.clients = {n: Client(self.plan, n, key) for n, key in self._keys.items()}
+        self.clients = {n: SecAggClient(self.plan, n, key) for n, key in self._keys.items()}
         for name, client in self.clients.items():
             self._up(name, client.setup())
         meet = self.aggregator.meet()

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from secureflow import Client
-from secureflow.sdk import NoiseWish, StatisticsRequest, query
+from secureflow.sdk import NoiseRequest, StatisticsRequest, query
 
 
 def ask(client: Client, project: str, epsilon: float, queries: list[str]) -> list[dict[str, Any]]:
@@ -22,7 +22,7 @@ def ask(client: Client, project: str, epsilon: float, queries: list[str]) -> lis
         purpose=client.projects.get(project).purpose,
         datasets=datasets,
         queries=tuple(map(query, queries)),
-        privacy=NoiseWish(delta=1e-6, epsilon=epsilon),
+        privacy=NoiseRequest(delta=1e-6, epsilon=epsilon),
     )
     told = client.jobs.dry_run(request)
     print("noise multiplier", told.details["privacy"]["noise_multiplier"])

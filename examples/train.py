@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 
 from secureflow import Client
-from secureflow.sdk.prediction import Model
+from secureflow.sdk.prediction import Predictor
 
 
-def train(scientist: Client, owners: list[Client]) -> Model:
+def train(scientist: Client, owners: list[Client]) -> Predictor:
     """Run the whole flow; return a model whose `predict_proba` takes rows."""
     project = scientist.projects.create("Income", purpose="credit scoring")
     for owner in owners:

@@ -122,7 +122,10 @@ class Tables:
 
 
 class MemoryDatabase:
-    """`begin` is the `Begin` port; `tables` is what was committed, `log` what has a number."""
+    """`begin` is the port `UnitOfWorkFactory`.
+
+    `tables` is what was committed, `log` what has a number.
+    """
 
     def __init__(self) -> None:
         self.tables = Tables()
@@ -202,7 +205,7 @@ class _Outbox:
         for key in [key for key in self._tables.outbox if key[0] == job and key[1] <= seq]:
             del self._tables.outbox[key]
 
-    async def owed(self, job: str) -> list[tuple[str, str]]:
+    async def open_requests(self, job: str) -> list[tuple[str, str]]:
         rows = self._tables.outbox.items()
         return [(party, verb) for (one, _), (verb, to) in rows if one == job for party in to]
 

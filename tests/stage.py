@@ -217,7 +217,7 @@ def empty_stage(
         ports,
         "127.0.0.1:8444",
         expel=expelled.append,
-        tell_disabled=told_disabled.append,
+        notify_disabled=told_disabled.append,
         ticks=lambda: ticks[0],
         quotas=quotas or Quotas(),
         server=server,

@@ -36,12 +36,12 @@ from secureflow.agent.compute import trainer
 from secureflow.agent.compute.worker import Worker
 from secureflow.agent.edge import main as agent_main
 from secureflow.agent.owner.publications import declaration, keep_lineage
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs import approvals
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.application.access import Principal
-from secureflow.application.running.claims import keep_looking
+from secureflow.application.running.claims import poll_forever
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import row_bucket
 from secureflow.domain.users import Role, User
@@ -153,7 +153,7 @@ def in_process(loop: VirtualLoop, network: Network) -> Iterator[None]:
             (trainer, "WorkerProcess", InlineWorker),
             (agent_main, "ProcessAccountant", InlineAccountant),
             (server_centre, "ProcessAccountant", InlineAccountant),
-            (server_centre, "keep_looking", partial(keep_looking, interval=ALONE)),
+            (server_centre, "poll_forever", partial(poll_forever, interval=ALONE)),
             (approvals, "secrets", SimpleNamespace(token_bytes=_known_secret)),
             (connections, "BUSY_SECONDS", 0.0),
             (simulated, "code_measurement", measured),
@@ -400,7 +400,7 @@ async def _charter(services: Any, directory: Path) -> SignedCharter:
         )
     signed: SignedCharter = await services.charters.current()
     for party in PARTIES:
-        store = Store(directory / party / "agent.db")
+        store = RecordStore(directory / party / "agent.db")
         key = SigningKey.load(directory / party / "signing.key")
         CharterDesk(store, party, key, lambda: EPOCH).pin(signed, signed.charter.digest)
         store.close()
@@ -435,7 +435,7 @@ async def _data(services: Any, directory: Path, party: str, project: str) -> str
             "privacy": dataset.public_privacy(),
         },
     )
-    store = Store(settings.record)
+    store = RecordStore(settings.record)
     fact = {"id": told.dataset.id, "salt": salt.hex(), "commitment": commitment}
     with store.transaction():
         store.set_fact("dataset/customers", {**fact, **declaration(dataset)})

@@ -16,14 +16,14 @@ from typing import Any
 
 import yaml
 
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.demo.platform import MODULE, Platform, free_ports
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import Limits, parse
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.statistics import StatisticsLimits
-from secureflow.domain.specs.statistics_request import NoiseWish
+from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.domain.specs.training import FeatureSpec, Release, TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client, StatisticsRequest, TrainingRequest
@@ -268,7 +268,7 @@ class Machines:
     def _untold(self, job: str) -> bool:
         """Tell whether an agent goes on with the job: it asks now and then how it ended."""
         for party in PARTIES:
-            store = Store(self._record(party))
+            store = RecordStore(self._record(party))
             try:
                 if store.is_running(job):
                     return True
@@ -290,7 +290,7 @@ class Machines:
         seen.events = [(event.kind, dict(event.data)) for event in client.jobs.watch(job)]
         seen.models = [model.digest for model in client.models.list(job=job)]
         for party in PARTIES:
-            store = Store(self._record(party))
+            store = RecordStore(self._record(party))
             try:
                 seen.agents[party] = look_at(store, job)
             finally:
@@ -316,7 +316,7 @@ def request(platform: Platform, kind: Kind) -> Any:
     if kind.kind == "statistics":
         return StatisticsRequest(
             **facts, queries=tuple(parts["queries"]),
-            privacy=parse(NoiseWish, parts["privacy"], "spec"),
+            privacy=parse(NoiseRequest, parts["privacy"], "spec"),
             limits=StatisticsLimits(PATIENCE),
         )  # fmt: skip
     shapes: dict[str, Any] = {

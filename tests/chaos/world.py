@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.domain.jobs import JobState
 from secureflow.engines.privacy import BudgetLedger, Limit
 from secureflow.kit.errors import SecureFlowError
@@ -302,7 +302,7 @@ class World:
 
     def _look_at_disks(self) -> None:
         for party in PARTIES:
-            store = Store(self.platform.directory / party / RECORD)
+            store = RecordStore(self.platform.directory / party / RECORD)
             try:
                 self.observed.agents[party] = look_at(store, self.job)
             finally:
@@ -316,7 +316,7 @@ class World:
         )  # fmt: skip
 
 
-def look_at(store: Store, job: str) -> Agent:
+def look_at(store: RecordStore, job: str) -> Agent:
     """Read what an agent keeps of a job."""
     record = store.job(job)
     events = store.budget_events("customers")
@@ -340,7 +340,7 @@ def look_at(store: Store, job: str) -> Agent:
 
 
 def _asks(record: Path) -> bool:
-    store = Store(record)
+    store = RecordStore(record)
     try:
         return bool(store.unended())
     finally:

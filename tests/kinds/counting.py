@@ -14,7 +14,7 @@ from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.application.jobs.kind import Drafted, JobKinds, Wanted
 from secureflow.application.jobs.kinds import JOB_KINDS
-from secureflow.application.jobs.rosters import adopted_charter, fewest, roster_lines
+from secureflow.application.jobs.rosters import adopted_charter, contributors_floor, roster_lines
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
@@ -164,7 +164,7 @@ class CountingJobs:
         parts = dict(wanted.parts)
         charter = await adopted_charter(work)
         parties = parts.pop("parties", ())
-        parts |= fewest(parties, parts)
+        parts |= contributors_floor(parties, parts)
         roster = list(roster_lines(dict.fromkeys(parties), charter.keys))
         named = {"project": wanted.project, "name": wanted.name, "purpose": wanted.purpose}
         spec = parse(CountingSpec, {**named, "submitter": submitter, "roster": roster, **parts})

@@ -18,7 +18,7 @@ from secureflow.domain.jobs import Job
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingPlan
-from secureflow.sdk import Client, NoiseWish, StatisticsRequest, query
+from secureflow.sdk import Client, NoiseRequest, StatisticsRequest, query
 from tests.kinds.counting import CountingRequest
 from tests.kinds.test_counting import ENTRY
 from tests.survival.world import ROWS, await_end, check_story, platform, training
@@ -88,7 +88,7 @@ def test_two_ask_for_statistics(place: Platform, client: Client) -> None:
     datasets = tuple(owner.dataset_id for owner in place.parties.values())
     request = StatisticsRequest(
         place.project, "ages", place.purpose, datasets, (query("count"), query("mean:age")),
-        NoiseWish(1e-6, noise_multiplier=2.0),
+        NoiseRequest(1e-6, noise_multiplier=2.0),
     )  # fmt: skip
     job = ended(client, request)
     assert job.state == "succeeded", job.error

@@ -20,7 +20,7 @@ from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.adapters.tee.dcap import DcapVerifier
 from secureflow.agent.edge.wiring import Assembly, Outside, assemble
 from secureflow.agent.owner.publications import declaration, keep_lineage
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings, AttestationSettings, ConsentSettings, Partner
 from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.domain.charter import Charter, Member, SignedCharter
@@ -37,7 +37,7 @@ from secureflow.engines.sealing import (
     Binding,
     Opener,
     RecipientKey,
-    Release,
+    RoundRelease,
     SealedUpdate,
     tensor_digest,
     update_manifest,
@@ -140,7 +140,9 @@ class Enclave:
     def release(self, world: World, number: int, stage: str, model: str) -> dict[str, Any]:
         length = update_layout(world.spec, stage).sums  # type: ignore[arg-type]
         sums = (120.0, *([3.0] * (length - 1)))
-        release = Release(JOB, world.digest, number, stage, tuple(sorted(world.keys)), model, sums)
+        release = RoundRelease(
+            JOB, world.digest, number, stage, tuple(sorted(world.keys)), model, sums
+        )
         return release.sign(self.release_key)
 
 
@@ -207,7 +209,7 @@ class World:
         self.uplink = Uplink(self)
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.assembly: Assembly
-        self.store: Store
+        self.store: RecordStore
         self.open_agent()
         self.assembly.context.charter.pin(self.signed_charter, self.charter.digest)
         self.publish()
@@ -273,7 +275,7 @@ class World:
 
     def open_agent(self) -> None:
         settings = self.settings
-        self.store = Store(settings.record)
+        self.store = RecordStore(settings.record)
         outside = Outside(
             link=self.link,
             uplink=self.uplink,

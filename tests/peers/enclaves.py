@@ -17,7 +17,7 @@ from secureflow.adapters.link import CredentialFiles, Source, Uplink, UplinkServ
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.enclave.worker import Worker
+from secureflow.enclave.verbs import EnclaveVerbs
 from secureflow.engines.attestation import parse_evidence
 from secureflow.engines.closing import Question, Vote, cast_vote, certify, round_context
 from secureflow.engines.sealing import (
@@ -85,14 +85,14 @@ class EnclaveWorld:
         self.model = tensor_digest(self.initial)
         self.public: JSON = {}
         self.address = ""
-        self.worker = self._worker()
+        self.verbs = self._verbs()
         self._server: UplinkServer | None = None
 
     async def start(self) -> EnclaveWorld:
         """Listen."""
         domain = self.pki.authority.trust_domain
         self._server = UplinkServer(
-            "127.0.0.1:0", self.pki.enclave(), domain, self.worker.uploads, clock=now
+            "127.0.0.1:0", self.pki.enclave(), domain, self.verbs.uploads, clock=now
         )
         self.address = f"127.0.0.1:{await self._server.start()}"
         return self
@@ -108,7 +108,7 @@ class EnclaveWorld:
         """Lose the enclave's memory; agents must verify the new one."""
         if self._server is not None:
             await self._server.stop(0)
-        self.worker = self._worker()
+        self.verbs = self._verbs()
         await self.start()
 
     def approvals(self, names: Iterable[str] = PARTIES, **changes: JSON) -> dict[str, JSON]:
@@ -147,11 +147,11 @@ class EnclaveWorld:
 
     async def ask(self, verb: str, **body: JSON) -> JSON:
         """Ask the enclave."""
-        return await self.worker.handle(verb, {"job": JOB, **body})
+        return await self.verbs.handle(verb, {"job": JOB, **body})
 
     async def open(self, **changes: JSON) -> EnclaveWorld:
         """Open the job and attest to every organisation."""
-        self.public = await self.worker.handle("open", self.open_body(**changes))
+        self.public = await self.verbs.handle("open", self.open_body(**changes))
         nonces = {name: f"{index:064x}" for index, name in enumerate(self.organisations)}
         answer = await self.ask("attest", nonces=nonces)
         for name, evidence in answer["evidence"].items():
@@ -242,9 +242,9 @@ class EnclaveWorld:
         credentials = self.pki.agent(name)
         return Organisation(name, SigningKey.generate(), credentials, Uplink(credentials))
 
-    def _worker(self) -> Worker:
+    def _verbs(self) -> EnclaveVerbs:
         attester = SimulatedAttester(self.platform, measurement="ab" * 32)
-        return Worker(attester, self.blobs, lambda: self.address, now)
+        return EnclaveVerbs(attester, self.blobs, lambda: self.address, now)
 
 
 def make_spec(organisations: Mapping[str, Organisation], **changes: Any) -> TrainingSpec:

@@ -16,8 +16,8 @@ from secureflow.adapters.link import (
     SERVER_NAME,
     CredentialFiles,
     Link,
+    LogProgress,
     PeerIdentity,
-    Standing,
 )
 from secureflow.adapters.link.server import Callbacks, LinkServer
 from secureflow.application.ports.courier import Request
@@ -79,7 +79,7 @@ class Centre:
         self.refuse_hello: SecureFlowError | None = None
         self.refuse_party = ""
         """Whose hello is refused; every one's where nobody is named."""
-        self.log_proofs: Callable[[str, Standing], JSON] = lambda *_: None
+        self.log_proofs: Callable[[str, LogProgress], JSON] = lambda *_: None
         self.answer_call: Callable[[str, str, JSON], JSON] = lambda _, __, body: body
         self.readable = True
         self.writable = True
@@ -153,7 +153,7 @@ class Centre:
         self.calls.append((peer.party, kind, body))
         return self.answer_call(peer.party, kind, body)
 
-    async def _log_proofs(self, party: str, body: JSON, standing: Standing) -> JSON:
+    async def _log_proofs(self, party: str, body: JSON, standing: LogProgress) -> JSON:
         return self.log_proofs(party, standing)
 
     async def _may_read(self, peer: PeerIdentity, digest: str) -> bool:

@@ -367,6 +367,6 @@ async def operating(platform: Platform) -> AsyncIterator[Operator]:
         courier = runner._asking._courier
         operator = Operator(platform, courier, centre.services)
         # Its runs are in no database: an enclave that asks how they ended would forget them.
-        centre.services.overdue.over = _none_ended  # type: ignore[method-assign]
+        centre.services.overdue.ended = _none_ended  # type: ignore[method-assign]
         await operator.standing()
         yield operator

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from secureflow.domain.specs.base import Contributor
-from secureflow.engines.secagg import Aggregator, Client, Encoding, Metric, Plan
+from secureflow.engines.secagg import Aggregator, Encoding, MaskingPlan, Metric, SecAggClient
 from secureflow.kit.crypto import SigningKey
 
 MODEL = "ab" * 32
@@ -22,14 +22,14 @@ class Table:
         self.keys = {n: SigningKey.generate() for n in self.names}
         roster = tuple(Contributor(n, k.public) for n, k in self.keys.items())
         options = {"clip": 4.0, "bits": 12, "max_weight": 50, "metrics": (Metric("loss", 10.0),)}
-        self.plan = Plan(
+        self.plan = MaskingPlan(
             "job_test1234", "ef" * 32, roster, Encoding(length=dim, **(options | encoding)), rounds
         )
         rng = np.random.default_rng(parties)
         self.values = {n: rng.uniform(-4, 4, dim) for n in self.names}
         self.weights = {n: int(rng.integers(1, 51)) for n in self.names}
         self.losses = {n: float(rng.uniform(0, 2)) for n in self.names}
-        self.clients = {n: Client(self.plan, n, k) for n, k in self.keys.items()}
+        self.clients = {n: SecAggClient(self.plan, n, k) for n, k in self.keys.items()}
         self.aggregator = Aggregator(self.plan)
 
     def set_up(self, present: Iterable[str] | None = None, round_: int = 0) -> None:
@@ -79,7 +79,7 @@ class Table:
         """Crash these parties (and the aggregator) and bring them back from their state."""
         for name in names:
             state = self.clients[name].export_state()
-            self.clients[name] = Client.restore(self.plan, name, self.keys[name], state)
+            self.clients[name] = SecAggClient.restore(self.plan, name, self.keys[name], state)
         if aggregator:
             self.aggregator = Aggregator.restore(self.plan, self.aggregator.export_state())
 

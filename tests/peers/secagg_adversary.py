@@ -17,7 +17,7 @@ from peers.secagg import MODEL, Table
 from secureflow.domain.quorum import colluders_of
 from secureflow.engines.closing import Certificate, Question, cast_vote
 from secureflow.engines.secagg import messages
-from secureflow.engines.secagg.framing import Kind, decode_frame
+from secureflow.engines.secagg.framing import FrameKind, decode_frame
 from secureflow.engines.secagg.guards import STAGE
 from secureflow.engines.secagg.masks import add_masks, pair_key, self_key
 from secureflow.engines.secagg.messages import SEALED_BYTES, Advance, Begin
@@ -90,13 +90,13 @@ class Adversary:
         alive = tuple(sorted(survivors))
         return Question(self.plan.job, at, STAGE, context, alive, tuple(sorted(gone)))
 
-    def ask(self, victim: str, asked: Question | Certificate) -> Kind:
+    def ask(self, victim: str, asked: Question | Certificate) -> FrameKind:
         """Ask a party and learn what it answers."""
         frame = decode_frame(self.table.clients[victim].answer(messages.pack(asked)), 1 << 20)
         question = asked if isinstance(asked, Question) else asked.question
         ballot = frame.header.get("ballot", frame.header)
         self.votes[question][victim] = ballot["signature"]
-        if frame.kind is Kind.OPENING:
+        if frame.kind is FrameKind.OPENING:
             for place, party in enumerate(self.contexts[question.context].roster):
                 share = int.from_bytes(frame.body[place * SHARE_BYTES :][:SHARE_BYTES], "big")
                 kind = "b" if party in question.survivors else "s"

@@ -8,7 +8,7 @@ import numpy as np
 
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.engines.statistics.own import OwnBounds
+from secureflow.engines.statistics.declared import OwnBounds
 from secureflow.kit.canonical import b64encode
 
 SEXES = ("f", "m", "x")

@@ -18,7 +18,7 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.masked import model_binding
-from secureflow.engines.secagg import Client, Conductor
+from secureflow.engines.secagg import Conductor, SecAggClient
 from secureflow.engines.secagg.messages import Upload, pack
 from secureflow.engines.statistics.layout import slots
 from secureflow.engines.statistics.plan import masked_values, statistics_plan
@@ -106,7 +106,7 @@ class StatisticsWorld(World):
         self.plan = statistics_plan(self.spec, JOB, self.digest)
         self.conductor = Conductor(self.plan)
         others = [party for party in self.parties if party != ME]
-        self.others = {p: Client(self.plan, p, self.keys[p]) for p in others}
+        self.others = {p: SecAggClient(self.plan, p, self.keys[p]) for p in others}
 
     @property
     def link(self) -> Any:

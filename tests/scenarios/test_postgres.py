@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from secureflow.agent import api
 from secureflow.demo.platform import TRUST_DOMAIN, Platform
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs.statistics_request import NoiseWish
+from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.sdk import StatisticsRequest, query
 from tests import nursery
 from tests.survival.world import ROWS, await_end, check_story, platform, training, verified
@@ -56,7 +56,7 @@ def test_statistics_are_answered_and_paid_for(place: Platform) -> None:
         purpose="credit scoring",
         datasets=tuple(owner.dataset_id for owner in place.parties.values()),
         queries=(query("count"),),
-        privacy=NoiseWish(1e-6, epsilon=0.5),
+        privacy=NoiseRequest(1e-6, epsilon=0.5),
     )
     with place.client("bank-a") as client:
         ended = await_end(client, client.jobs.submit(request).id)

@@ -22,7 +22,7 @@ from secureflow.domain.jobs import Job
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.statistics import StatisticsLimits
-from secureflow.domain.specs.statistics_request import NoiseWish
+from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import StatisticsRequest, query
 from tests.nursery import Born
@@ -75,7 +75,7 @@ def asked(place: Platform, *queries: str, **changes: Any) -> StatisticsRequest:
         "purpose": PURPOSE,
         "datasets": tuple(owner.dataset_id for owner in place.parties.values()),
         "queries": tuple(map(query, queries or QUERIES)),
-        "privacy": NoiseWish(1e-6, epsilon=0.5),
+        "privacy": NoiseRequest(1e-6, epsilon=0.5),
         "limits": StatisticsLimits(PATIENCE),
     }
     return StatisticsRequest(**{**facts, **changes})
@@ -214,7 +214,7 @@ def test_a_party_that_is_gone_leaves_an_answer_of_the_others(
 def test_a_job_beyond_the_budget_is_refused_before_anything_runs(place: Platform) -> None:
     before = spent(place)
     with place.client("bank-a") as client:
-        dear = asked(place, "count", privacy=NoiseWish(1e-6, epsilon=5.0))
+        dear = asked(place, "count", privacy=NoiseRequest(1e-6, epsilon=5.0))
         job = await_end(client, client.jobs.submit(dear).id)
     assert job.state == "failed"
     assert job.error is not None

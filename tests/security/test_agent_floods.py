@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 from peers.agent_world import JOB, ORIGIN, World
 
-from secureflow.adapters.link.desk import MAX_OPEN, Desk
-from secureflow.adapters.link.messages import Standing
+from secureflow.adapters.link.messages import LogProgress
+from secureflow.adapters.link.tasks import MAX_OPEN, RequestTasks
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.edge.control import MAX_LINE
 from secureflow.agent.owner.inbox import MAX_WAITING, Inbox
@@ -50,7 +50,7 @@ async def test_requests_beyond_a_number_are_refused_at_once() -> None:
         await release.wait()
         return {}
 
-    desk, sent = Desk(handle, Standing, lambda error: error), Sent()
+    desk, sent = RequestTasks(handle, LogProgress, lambda error: error), Sent()
     desk.attach(sent)  # type: ignore[arg-type]
     for number in range(MAX_OPEN + 3):
         desk.take(Envelope(f"job_{number}/1/a", "request", {"verb": "consent", "body": {}}))

@@ -417,7 +417,7 @@ async def followed(world: Operator, name: str, charter: Any) -> str:
         world.continuer, context.clock,
     )  # fmt: skip
     try:
-        problem = await watch.look()
+        problem = await watch.check()
     except SecureFlowError as error:
         problem = error
     return problem.code if problem else ""
@@ -481,7 +481,7 @@ async def test_what_a_member_signed_under_its_key_of_before_holds_nothing_up(
     await world.continuer.submit_again()
     lost = next(leaf for leaf, place in world.positions.items() if place == 9)
     assert [leaf_from_json(one["leaf"]).hash() for one in world.taken] == [lost]
-    assert await centre.take_again(ME, world.taken) == 1
+    assert await centre.take_resubmitted(ME, world.taken) == 1
     assert world.store.lost_leaves(9) == []
     assert world.store.fact(AGAIN) is None
 
@@ -494,20 +494,20 @@ def leaf_of(world: World, **changes: Any) -> dict[str, Any]:
 
 
 async def test_a_members_own_lost_leaf_is_taken(world: Operator, centre: Continuing) -> None:
-    assert await centre.take_again(ME, [leaf_of(world)]) == 1
+    assert await centre.take_resubmitted(ME, [leaf_of(world)]) == 1
 
 
 async def test_a_member_submits_again_at_a_pace(
     world: Operator, centre: Continuing, ticks: Ticks
 ) -> None:
     for _ in range(AT_ONCE):
-        assert await centre.take_again(ME, [leaf_of(world)]) == 1
+        assert await centre.take_resubmitted(ME, [leaf_of(world)]) == 1
     with pytest.raises(SecureFlowError, match="rate_limited"):
-        await centre.take_again(ME, [leaf_of(world)])
+        await centre.take_resubmitted(ME, [leaf_of(world)])
     other = leaf_of(world, author="bank-b", by="bank-b")
-    assert await centre.take_again("bank-b", [other]) == 1
+    assert await centre.take_resubmitted("bank-b", [other]) == 1
     ticks.now += 1.0
-    assert await centre.take_again(ME, [leaf_of(world)]) == 1
+    assert await centre.take_resubmitted(ME, [leaf_of(world)]) == 1
 
 
 @pytest.mark.parametrize("shape", ["a text", "many", "deep"])
@@ -519,7 +519,7 @@ async def test_what_is_too_heavy_is_refused_before_anything_is_made_of_it(
         heavy = [heavy]
     monkeypatch.setattr("secureflow.application.continuing.leaf_from_json", None)
     with pytest.raises(SecureFlowError, match="invalid_request"):
-        await centre.take_again(ME, [{**leaf_of(world), "document": heavy}])
+        await centre.take_resubmitted(ME, [{**leaf_of(world), "document": heavy}])
 
 
 async def test_heavy_entries_go_one_by_one_and_the_heaviest_as_its_commitment(
@@ -558,7 +558,7 @@ async def test_nothing_else_is_taken(
     world: Operator, centre: Continuing, changes: Mapping[str, Any]
 ) -> None:
     with pytest.raises(SecureFlowError, match="leaf_forged"):
-        await centre.take_again(ME, [leaf_of(world, **changes)])
+        await centre.take_resubmitted(ME, [leaf_of(world, **changes)])
 
 
 @pytest.mark.parametrize(
@@ -572,7 +572,7 @@ async def test_what_does_not_open_is_not_taken(
     if told == {}:
         value = {}
     with pytest.raises(SecureFlowError):
-        await centre.take_again(ME, [value])
+        await centre.take_resubmitted(ME, [value])
 
 
 def test_the_start_is_what_the_tree_says(world: Operator) -> None:
@@ -590,12 +590,12 @@ async def test_a_retry_of_what_could_not_be_written_costs_no_quota(
         for _ in range(most + 1):
             ticks.now += 5.0
             with pytest.raises(InfrastructureError):
-                await centre.take_again(ME, [leaf_of(world)])
-    assert await centre.take_again(ME, [leaf_of(world)]) == 1
+                await centre.take_resubmitted(ME, [leaf_of(world)])
+    assert await centre.take_resubmitted(ME, [leaf_of(world)]) == 1
     for number in range(2, most + 1):  # and nobody gets more than the log lost
-        await centre.take_again(ME, [leaf_of(world, at=number)])
+        await centre.take_resubmitted(ME, [leaf_of(world, at=number)])
     with pytest.raises(SecureFlowError, match="quota_exceeded"):
-        await centre.take_again(ME, [leaf_of(world, at=99)])
+        await centre.take_resubmitted(ME, [leaf_of(world, at=99)])
 
 
 async def test_what_an_earlier_version_counted_still_counts(
@@ -605,6 +605,6 @@ async def test_what_an_earlier_version_counted_still_counts(
     async with centre._begin() as work:
         await work.set_setting(f"submitted_again/{ME}", 4)
         await work.commit()
-    await centre.take_again(ME, [leaf_of(world)])
+    await centre.take_resubmitted(ME, [leaf_of(world)])
     with pytest.raises(SecureFlowError, match="quota_exceeded"):
-        await centre.take_again(ME, [leaf_of(world, at=99)])
+        await centre.take_resubmitted(ME, [leaf_of(world, at=99)])

@@ -17,7 +17,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from secureflow.application.datasets import Description
+from secureflow.application.datasets import DatasetDescription
 from secureflow.application.reports.page import render
 from secureflow.application.running.replies import checked_reply
 from secureflow.cli import console, texts, watching
@@ -32,7 +32,7 @@ from secureflow.kit import plain
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.events import Event
 from secureflow.server.rest.app import described_app
-from secureflow.server.rest.shapes import Asked
+from secureflow.server.rest.shapes import RequestBody
 
 HOSTILE = (
     "\x1b", "\x00", "\x07", "\x08", "\r", "\t", "\x7f", "\x9b", "\u0085",
@@ -115,7 +115,7 @@ def test_every_text_of_a_request_is_described_as_plain(name: str, schema: dict[s
             assert not re.search(pattern, f"ab{character}cd"), (field.path, character)
 
 
-BODIES = sorted(Asked.__subclasses__(), key=lambda of: of.__name__)
+BODIES = sorted(RequestBody.__subclasses__(), key=lambda of: of.__name__)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ BODIES = sorted(Asked.__subclasses__(), key=lambda of: of.__name__)
     [
         TrainingSpec,
         StatisticsSpec,
-        Description,
+        DatasetDescription,
         ColumnConfig,
         UplinkAddress,
         *BODIES,

@@ -24,7 +24,7 @@ from secureflow.agent.owner import inbox as inbox_module
 from secureflow.agent.owner.inbox import Inbox, item_id
 from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.schema import MIGRATIONS
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.cli.decision import asked, screen
 from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.kit.errors import SecureFlowError
@@ -309,7 +309,7 @@ async def test_short_ids_of_older_agents_decide_nothing(world: World, tmp_path: 
     old_record(
         path, world, aaaaaaaaaaaa="waiting", bbbbbbbbbbbb="approved", cccccccccccc="rejected"
     )
-    store = Store(path)
+    store = RecordStore(path)
     inbox = Inbox(store, lambda: world.now)
     by_id = {item.id: item for item in inbox.list(waiting=False)}
     assert inbox.list() == []

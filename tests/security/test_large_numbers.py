@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secureflow.engines.sealing import Release, verify_release
+from secureflow.engines.sealing import RoundRelease, verify_release
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -28,7 +28,7 @@ LARGE = st.floats(min_value=2.0**53, max_value=1e290).map(np.trunc).map(float)
 @given(st.lists(LARGE | LARGE.map(lambda x: -x), min_size=1, max_size=4))
 def test_a_release_of_any_sums_reaches_the_agents(sums: list[float]) -> None:
     key = SigningKey.generate()
-    release = Release("job_1", SPEC, 0, "moments", ("a", "b", "c"), "cd" * 32, tuple(sums))
+    release = RoundRelease("job_1", SPEC, 0, "moments", ("a", "b", "c"), "cd" * 32, tuple(sums))
     carried = decode(encode(Envelope("job_1/1/enclave", "reply", {"body": release.sign(key)})))
     verified = verify_release(carried.body["body"], job="job_1", spec=SPEC, release_key=key.public)
     assert list(verified.sums) == sums

@@ -29,7 +29,7 @@ from secureflow.engines.sealing import (
     FixedPointAccumulator,
     Opener,
     RecipientKey,
-    Release,
+    RoundRelease,
     SealedUpdate,
     parse_header,
     seal,
@@ -94,7 +94,7 @@ class Enclave:
         self.model += self.total.mean()[:].astype(np.float32)
         sums = tuple(self.total.sums().tolist())
         digest = tensor_digest(self.model)
-        release = Release(JOB, SPEC, self.round, STAGE, certificate.survivors, digest, sums)
+        release = RoundRelease(JOB, SPEC, self.round, STAGE, certificate.survivors, digest, sums)
         self.round, self.folded = self.round + 1, []
         self.total.reset()
         return release.sign(self.release_key)
@@ -295,7 +295,7 @@ def test_a_model_that_the_enclave_did_not_sign(enclave: Enclave) -> None:
     value = play(enclave, {"bank-a": 0.1, "bank-b": 0.2, "bank-c": 0.3})
     operator = SigningKey.generate()
     poisoned = {**value, "model": tensor_digest(np.ones(D, np.float32))}
-    forged = Release(JOB, SPEC, 0, STAGE, tuple(ROSTER), poisoned["model"], (1.0, 1.0))
+    forged = RoundRelease(JOB, SPEC, 0, STAGE, tuple(ROSTER), poisoned["model"], (1.0, 1.0))
     for attempt in (poisoned, forged.sign(operator), {**value, "round": 1}):
         with pytest.raises(SecureFlowError) as error:
             verify_release(attempt, job=JOB, spec=SPEC, release_key=enclave.release_key.public)

@@ -14,8 +14,8 @@ from peers.secagg_adversary import Adversary
 
 from secureflow.engines import closing
 from secureflow.engines.closing import Certificate
-from secureflow.engines.secagg import Client, guards, messages
-from secureflow.engines.secagg.framing import Kind
+from secureflow.engines.secagg import SecAggClient, guards, messages
+from secureflow.engines.secagg.framing import FrameKind
 from secureflow.engines.secagg.masks import add_masks, pair_key, self_key
 from secureflow.engines.secagg.messages import SEALED_BYTES, Begin, Meet, sign_round_key, sign_setup
 from secureflow.engines.secagg.shamir import PRIME
@@ -52,7 +52,7 @@ def masked(adversary: Adversary) -> tuple[Adversary, str]:
 def test_two_dead_lists(masked: tuple[Adversary, str]) -> None:
     server, context = masked
     names, victim = server.table.names, server.honest[0]
-    assert server.ask(victim, server.question(context, names[:4])) is Kind.VOTE
+    assert server.ask(victim, server.question(context, names[:4])) is FrameKind.VOTE
     other = server.question(context, [n for n in names if n != names[3]])
     assert code_of(lambda: server.ask(victim, other)) == "vote_already_cast"
     assert code_of(lambda: server.ask(victim, server.question(context, names))) == (
@@ -63,7 +63,7 @@ def test_two_dead_lists(masked: tuple[Adversary, str]) -> None:
 def test_an_opening_is_the_one_vote(masked: tuple[Adversary, str]) -> None:
     server, context = masked
     names, victim = server.table.names, server.honest[0]
-    assert server.ask(victim, server.question(context, names)) is Kind.OPENING
+    assert server.ask(victim, server.question(context, names)) is FrameKind.OPENING
     assert code_of(lambda: server.ask(victim, server.question(context, names[:4]))) == (
         "vote_already_cast"
     )
@@ -138,7 +138,7 @@ def test_fewer_contributors_than_the_approval_accepts(masked: tuple[Adversary, s
     victim = server.honest[0]
     state = server.table.clients[victim].export_state()
     key = server.table.keys[victim]
-    server.table.clients[victim] = Client.restore(server.plan, victim, key, state, least=5)
+    server.table.clients[victim] = SecAggClient.restore(server.plan, victim, key, state, least=5)
     asked = server.question(context, server.table.names[:4])
     assert code_of(lambda: server.ask(victim, asked)) == "survivors_too_few"
 
@@ -157,7 +157,7 @@ def test_roster_shrinking_at_the_begin(adversary: Adversary) -> None:
 def test_nothing_is_revealed_without_a_certificate(masked: tuple[Adversary, str]) -> None:
     server, context = masked
     question = server.question(context, server.table.names[:4])
-    assert {server.ask(n, question) for n in server.honest[:2]} == {Kind.VOTE}
+    assert {server.ask(n, question) for n in server.honest[:2]} == {FrameKind.VOTE}
     short = server.certificate(question)
     assert code_of(lambda: server.ask(server.honest[0], short)) == "certificate_short"
     key = SigningKey.generate()
@@ -313,7 +313,7 @@ def test_forged_zero_updates(adversary: Adversary) -> None:
     minted = dataclasses.replace(server.advances[0, "org-4"][0].round_key, party="org-9")
     assert _begin_with(server, org_4=minted) == "other_roster"
     with pytest.raises(SecureFlowError) as refused:
-        Client(server.plan, "org-1", SigningKey.generate())
+        SecAggClient(server.plan, "org-1", SigningKey.generate())
     assert refused.value.code == "unknown_party"
 
 
@@ -335,7 +335,7 @@ def test_sealing_key_substitution(adversary: Adversary) -> None:
 def test_a_party_that_was_never_met(adversary: Adversary) -> None:
     """Its sealing key was shown to the others only: no share of it could be opened."""
     server, victim, stranger = adversary, "org-0", "org-1"
-    client = Client(server.plan, victim, server.table.keys[victim])
+    client = SecAggClient(server.plan, victim, server.table.keys[victim])
     others = [
         server.table.clients[n]._own for n in server.table.names if n not in (victim, stranger)
     ]

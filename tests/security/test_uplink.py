@@ -94,7 +94,7 @@ async def test_minted_party_in_a_changed_spec(world: EnclaveWorld) -> None:
     body = world.open_body()
     key = SigningKey.generate()
     body["spec"]["roster"].append({"party": "bank-x", "key": key.public, "dataset": ""})
-    assert await code_of(world.worker.handle("open", body)) == "approval_mismatch"
+    assert await code_of(world.verbs.handle("open", body)) == "approval_mismatch"
 
 
 async def test_minted_key_in_a_changed_spec(world: EnclaveWorld) -> None:
@@ -104,7 +104,7 @@ async def test_minted_key_in_a_changed_spec(world: EnclaveWorld) -> None:
     body = world.open_body()
     body["spec"]["roster"][3]["key"] = key.public
     body["approvals"]["bank-d"] = world.approval("bank-d", signer=key)
-    assert await code_of(world.worker.handle("open", body)) == "approval_mismatch"
+    assert await code_of(world.verbs.handle("open", body)) == "approval_mismatch"
 
 
 async def test_approval_of_a_stranger(world: EnclaveWorld) -> None:
@@ -523,13 +523,13 @@ async def test_a_cut_upload_goes_on_at_its_chunk(
 ) -> None:
     cutter = await Cutter(int(large.address.rpartition(":")[2])).start()
     starts = []
-    receive = large.worker.uploads.receive
+    receive = large.verbs.uploads.receive
 
     async def spying(peer: JSON, start: int, header: bytes, messages: JSON) -> JSON:
         starts.append(start)
         return await receive(peer, start, header, messages)
 
-    monkeypatch.setattr(large.worker.uploads, "receive", spying)
+    monkeypatch.setattr(large.verbs.uploads, "receive", spying)
     cutter.cut_after = 4 << 20
     sealed = large.seal("bank-a", large.update(0))
     uplink = large.organisations["bank-a"].uplink
@@ -551,7 +551,7 @@ async def test_stalled_uploads_do_not_keep_others_out(
     for name in PARTIES[:2]:
         sealed = large.seal(name, large.update(0))
         stalled.append(asyncio.create_task(_begin(large, name, sealed, forever)))
-    await until(lambda: len(large.worker.uploads._uploads) == 2)
+    await until(lambda: len(large.verbs.uploads._uploads) == 2)
     await large.upload("bank-c")
     await large.upload("bank-d")
     forever.set()
@@ -569,14 +569,14 @@ async def test_abandoned_uploads_give_their_buffers_up(large: EnclaveWorld) -> N
         await until(lambda place=place: _received(large, place) >= 1)
         beginning.cancel()
         await asyncio.gather(beginning, return_exceptions=True)
-        await until(lambda place=place: large.worker.uploads._uploads[place].idle.is_set())
+        await until(lambda place=place: large.verbs.uploads._uploads[place].idle.is_set())
     for name in reversed(PARTIES):
         await large.upload(name)
     assert await folded(large) == list(PARTIES)
 
 
 def _received(world: EnclaveWorld, place: tuple[str, str]) -> int:
-    upload = world.worker.uploads._uploads.get(place)
+    upload = world.verbs.uploads._uploads.get(place)
     return 0 if upload is None else upload.opener.received
 
 

@@ -12,10 +12,11 @@ import signal
 import sys
 from pathlib import Path
 
-from secureflow.adapters.link import backoff, revival, streams
-from secureflow.agent.edge import overdue
-from secureflow.enclave import endings, uploads
+from secureflow.adapters.link import backoff, recovery, streams
+from secureflow.agent.edge import missedends
 from secureflow.enclave import main as enclave
+from secureflow.enclave import missedends as enclave_missedends
+from secureflow.enclave import uploads
 from secureflow.engines.sealing import Opener
 from secureflow.server import certificate
 
@@ -27,8 +28,8 @@ def main() -> None:
     from secureflow.cli.main import main as command
 
     streams.PING = 0.3  # type: ignore[misc]
-    revival.AGAIN = backoff.LAST = 1.0  # type: ignore[misc]
-    overdue.INTERVAL = endings.INTERVAL = 0.5  # type: ignore[misc]
+    recovery.AGAIN = backoff.LAST = 1.0  # type: ignore[misc]
+    missedends.INTERVAL = enclave_missedends.INTERVAL = 0.5  # type: ignore[misc]
     certificate.CHECK_SECONDS = 0.5
     uploads.STALL = STALL  # type: ignore[misc]
     order = Path(sys.argv[-1]).parent / "stop"

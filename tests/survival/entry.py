@@ -75,9 +75,9 @@ def mortal_enclave(points: Points) -> Callable[[Path], int]:
     """Kill before and after each verb and each upload."""
     from secureflow.enclave.main import run
     from secureflow.enclave.uploads import Uploads
-    from secureflow.enclave.worker import Worker
+    from secureflow.enclave.verbs import EnclaveVerbs
 
-    handle, receive = Worker.handle, Uploads.receive
+    handle, receive = EnclaveVerbs.handle, Uploads.receive
 
     async def handle_verb(self: Any, verb: str, body: Any, log_proofs: Any = None) -> Any:
         async with _around(points, _step(verb, body)):
@@ -90,7 +90,7 @@ def mortal_enclave(points: Points) -> Callable[[Path], int]:
         async with _around(points, f"upload {bound.round} {bound.stage} {bound.party}"):
             return await receive(self, peer, start, header, rest)
 
-    Worker.handle = handle_verb  # type: ignore[method-assign]
+    EnclaveVerbs.handle = handle_verb  # type: ignore[method-assign]
     Uploads.receive = receive_upload  # type: ignore[method-assign]
     return run
 
@@ -98,11 +98,11 @@ def mortal_enclave(points: Points) -> Callable[[Path], int]:
 def mortal_agent(points: Points) -> Callable[[Path], int]:
     """Kill before each verb, before and after each commit in it, and before its reply."""
     from secureflow.agent.edge.main import run
-    from secureflow.agent.record.store import Store
+    from secureflow.agent.record.store import RecordStore
     from secureflow.agent.verbs import approvals
-    from secureflow.agent.verbs.tasks import Agent
+    from secureflow.agent.verbs.dispatch import AgentVerbs
 
-    handle, transaction = Agent.handle, Store.transaction
+    handle, transaction = AgentVerbs.handle, RecordStore.transaction
 
     async def handle_verb(self: Any, verb: str, body: Any, log_proofs: Any = None) -> Any:
         place = _step(verb, body)
@@ -122,8 +122,8 @@ def mortal_agent(points: Points) -> Callable[[Path], int]:
         if _place.get():
             points.reach(f"{_place.get()} committed")
 
-    Agent.handle = handle_verb  # type: ignore[method-assign]
-    Store.transaction = in_transaction  # type: ignore[assignment, method-assign]
+    AgentVerbs.handle = handle_verb  # type: ignore[method-assign]
+    RecordStore.transaction = in_transaction  # type: ignore[assignment, method-assign]
     party = points._process
 
     def known(length: int) -> bytes:

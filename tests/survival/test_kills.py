@@ -21,7 +21,7 @@ from secureflow.agent import api
 from secureflow.demo.data import PURPOSE
 from secureflow.demo.platform import Platform
 from secureflow.domain.schemas import DatasetPrivacy
-from secureflow.domain.specs.statistics_request import NoiseWish
+from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.domain.specs.training import Release, TrainingPlan
 from secureflow.sdk import StatisticsRequest, query
 from tests.nursery import ALONE
@@ -166,7 +166,7 @@ def asked(place: Platform) -> StatisticsRequest:
     datasets = tuple(owner.dataset_id for owner in place.parties.values())
     queries = (query("count"), query("mean:age:by=sex"))
     return StatisticsRequest(
-        place.project, "ages", PURPOSE, datasets, queries, NoiseWish(1e-6, noise_multiplier=2.0)
+        place.project, "ages", PURPOSE, datasets, queries, NoiseRequest(1e-6, noise_multiplier=2.0)
     )
 
 

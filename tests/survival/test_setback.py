@@ -119,7 +119,7 @@ def test_a_log_set_back_is_held_continued_and_told_for_ever(
 
     # The operator drafts; two of three are not more than two thirds; nothing is signed till then.
     with place.client() as admin:
-        words = admin.charter.go_on().words
+        words = admin.charter.draft_continuation().words
     for party in ("bank-a", "bank-b"):
         api.charter_sign(place.parties[party].config, words)
         assert head(place)["size"] == start

@@ -26,7 +26,7 @@ from secureflow.domain.specs.base import Limits
 from secureflow.domain.specs.training import ModelSpec, TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client, TrainingRequest
-from secureflow.sdk.jobs import Asked
+from secureflow.sdk.jobs import AnyRequest
 from tests.nursery import Born
 from tests.survival.entry import DIRECTORY
 from tests.survival.points import Arming, deaths, disarm
@@ -165,7 +165,7 @@ def await_end(client: Client, job: str, patience: float = 600.0) -> Job:
 
 
 def run_under(
-    platform: Platform, arming: Arming | None, request: Asked | None = None
+    platform: Platform, arming: Arming | None, request: AnyRequest | None = None
 ) -> tuple[Job, list[str]]:
     """Run a job while a process dies again and again; return it and the points of death."""
     points = platform.directory / "points"

@@ -171,8 +171,8 @@ def data_settle(
     config: Path, domain: str, bundles: Sequence[dict[str, JSON]] = ()
 ) -> dict[str, JSON]:
     """Unlock a restored agent's privacy domain; bundles name what was spent since the backup."""
-    told = [{"job": one.get("job"), "spec": one.get("spec")} for one in bundles]
-    return dict(control(config, "data.settle", READING, domain=domain, bundles=told))
+    named = [{"job": one.get("job"), "spec": one.get("spec")} for one in bundles]
+    return dict(control(config, "data.settle", READING, domain=domain, bundles=named))
 
 
 def data_budget(config: Path, *, exact: bool = True) -> list[dict[str, JSON]]:

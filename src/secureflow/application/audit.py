@@ -14,7 +14,7 @@ from secureflow.application.continuing import charter_naming, history_up_to
 from secureflow.application.jobs.jobs import visible_job
 from secureflow.application.membership import CURRENT
 from secureflow.application.ports.ledger import Ledger, LogEntry
-from secureflow.application.ports.storage import Begin, UnitOfWork
+from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.jobs import Job
 from secureflow.domain.quorum import quorum_of
@@ -33,7 +33,9 @@ PUBLIC_KINDS: Final = ("charter.", "organisation.", "log.")
 class Audit:
     """Use cases around the ledger."""
 
-    def __init__(self, begin: Begin, ledger: Ledger, recosign: Recosign | None = None) -> None:
+    def __init__(
+        self, begin: UnitOfWorkFactory, ledger: Ledger, recosign: Recosign | None = None
+    ) -> None:
         self._begin = begin
         self._ledger = ledger
         self._recosign = recosign
@@ -99,9 +101,9 @@ class Audit:
         size, origin = parse_note(note).checkpoint.size, parse_note(note).checkpoint.origin
         async with self._begin() as work:
             charter = await charter_naming(work, origin, begun)
-            told = await history_up_to(work, charter)
+            history = await history_up_to(work, charter)
         story = sorted(
-            [*story, *await self._beginnings(told, story)], key=lambda entry: entry.index
+            [*story, *await self._beginnings(history, story)], key=lambda entry: entry.index
         )
         return {
             "v": 1,
@@ -116,14 +118,14 @@ class Audit:
                 for e in story
                 if e.index < size
             ],
-            **({"history": [one.json() for one in told]} if told else {}),
+            **({"history": [one.json() for one in history]} if history else {}),
         }
 
     async def _beginnings(
-        self, told: Sequence[SignedCharter], story: Sequence[LogEntry]
+        self, history: Sequence[SignedCharter], story: Sequence[LogEntry]
     ) -> list[LogEntry]:
         """Return the entries with which the log's later origins begin, as far as they lack."""
-        starts = [one.start for one in told[-1].charter.continuations] if told else []
+        starts = [one.start for one in history[-1].charter.continuations] if history else []
         there = {entry.index for entry in story}
         found = [
             entry
@@ -160,14 +162,14 @@ class Audit:
 
     async def _entry(self, entry: LogEntry, size: int, *, opened: bool) -> dict[str, Any]:
         proof = await self._ledger.inclusion(entry.index, size)
-        told: dict[str, Any] = {
+        entry_json: dict[str, Any] = {
             "index": entry.index,
             "leaf": parse_leaf(entry.data).json(),
             "proof": [node.hex() for node in proof],
         }
         if opened and entry.salt is not None:
-            told |= {"document": entry.document, "salt": entry.salt.hex()}
-        return told
+            entry_json |= {"document": entry.document, "salt": entry.salt.hex()}
+        return entry_json
 
 
 def _too_few(note: str | None, parties: Sequence[str]) -> bool:
@@ -222,8 +224,8 @@ def shown(entry: LogEntry, visible: bool) -> dict[str, Any]:
 
 
 async def _charter_of(work: UnitOfWork, job: Job) -> str:
-    told = job.progress.get("charter")
-    if isinstance(told, str):
-        return told
+    digest = job.progress.get("charter")
+    if isinstance(digest, str):
+        return digest
     stored = await work.setting(CURRENT)
     return SignedCharter.from_json(stored).charter.digest if stored else ""

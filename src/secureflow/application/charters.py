@@ -25,7 +25,7 @@ from secureflow.application.membership import (
     with_signature,
 )
 from secureflow.application.ports.ledger import Ledger
-from secureflow.application.ports.storage import Begin, UnitOfWork
+from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.transactions import Transaction, Transactions
 from secureflow.domain.charter import (
     Charter,
@@ -50,7 +50,7 @@ class Charters:
 
     def __init__(
         self,
-        begin: Begin,
+        begin: UnitOfWorkFactory,
         transactions: Transactions,
         trust_domain: str,
         ledger: Ledger,
@@ -120,7 +120,7 @@ class Charters:
             transaction.record("charter.proposed", {**document, "version": draft.charter.version})
             return transaction.answer(await described(draft))
 
-    async def go_on(self, principal: Principal) -> dict[str, Any]:
+    async def draft_continuation(self, principal: Principal) -> dict[str, Any]:
         """Draft the charter that continues a log that was set back.
 
         Raises:
@@ -168,7 +168,7 @@ class Charters:
             await _keep(transaction, signed, pinned, organisation)
             return transaction.answer(await described(signed))
 
-    async def take_over(self, organisation: str, signed: SignedCharter) -> None:
+    async def adopt_forgotten(self, organisation: str, signed: SignedCharter) -> None:
         """Adopt a version that its members signed and that this database has forgotten.
 
         A restored centre may be older than a change of the charter, and the log may be held: the

@@ -28,9 +28,9 @@ from secureflow.application.membership import (
     with_signature,
 )
 from secureflow.application.ports.ledger import Ledger
-from secureflow.application.ports.storage import Begin, PendingLeaf, UnitOfWork
+from secureflow.application.ports.storage import PendingLeaf, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.restored import settle_restored, spend_invitations
-from secureflow.application.running.driving import done_afresh
+from secureflow.application.running.driving import retry_stale
 from secureflow.application.running.recording import server_leaf
 from secureflow.application.running.windups import SET_BACK
 from secureflow.application.throttle import Throttle, too_fast
@@ -77,7 +77,7 @@ class Continuing:
 
     def __init__(
         self,
-        begin: Begin,
+        begin: UnitOfWorkFactory,
         ledger: Ledger,
         key: SigningKey,
         driver: Driver,
@@ -98,7 +98,7 @@ class Continuing:
             SecureFlowError: `forbidden`, `log_not_set_back`, `charter_missing`.
         """
         require(principal, "charter.propose")
-        told = await self._told()
+        continuation = await self._draft()
         async with self._begin() as work:
             await work.lock(CHARTER_LOCK)
             pinned = await stored(work, CURRENT)
@@ -108,7 +108,7 @@ class Continuing:
                     "There is no charter whose members could let the log go on.",
                     "Put the newest database back.",
                 )
-            draft = SignedCharter(_next(pinned.charter, told))
+            draft = SignedCharter(_next(pinned.charter, continuation))
             await work.set_setting(CANDIDATE, draft.json())
             shown = await described(draft)
             await keep_answer(work, shown)
@@ -157,7 +157,7 @@ class Continuing:
             leaf = server_leaf(CONTINUED, document, origin, self._key, self._clock())
             root = bytes.fromhex(last.start_root)
             # Under the head's lock it finds out whether it was done; without it no charter is.
-            await self._ledger.go_on(origin, last.start, root, leaf)
+            await self._ledger.continue_as(origin, last.start, root, leaf)
             await self._adopt(pinned, draft, hold.at if hold else self._clock())
         finally:  # they end, also where the answer to a commit was lost and nobody asks again
             await self.restart(jobs)
@@ -167,7 +167,7 @@ class Continuing:
 
         One that another server takes a step further meanwhile is looked at again.
         """
-        return await done_afresh(self._end_jobs)
+        return await retry_stale(self._end_jobs)
 
     async def _end_jobs(self) -> list[str]:
         async with self._begin() as work:
@@ -184,7 +184,7 @@ class Continuing:
         for job in jobs:
             await self._driver.restart(job)
 
-    async def take_again(self, organisation: str, leaves: Sequence[JSON]) -> int:
+    async def take_resubmitted(self, organisation: str, leaves: Sequence[JSON]) -> int:
         """Take leaves of a member that the log lost; one that it holds is not taken twice.
 
         Args:
@@ -245,7 +245,7 @@ class Continuing:
             found = {job: await work.jobs.find(job) for job in jobs}
         return {job: _state(one, organisation) for job, one in found.items()}
 
-    async def _told(self) -> Continuation:
+    async def _draft(self) -> Continuation:
         hold = self._ledger.hold
         if hold is None:
             raise not_set_back(self._ledger.origin)
@@ -284,8 +284,8 @@ async def charter_naming(work: UnitOfWork, origin: str, digest: str) -> str:
     A job that was running when the log went on ends under its new name. The version that it began
     under does not know of that name, nor of what was lost.
     """
-    told = [SignedCharter.from_json(one).charter for one in await work.setting(HISTORY) or ()]
-    names = [one.digest for one in told if one.origin == origin]
+    history = [SignedCharter.from_json(one).charter for one in await work.setting(HISTORY) or ()]
+    names = [one.digest for one in history if one.origin == origin]
     return digest if digest in names or not names else names[0]
 
 
@@ -294,10 +294,10 @@ async def history_up_to(work: UnitOfWork, digest: str) -> list[SignedCharter]:
 
     Empty for a version that knows of no continuation.
     """
-    told = [SignedCharter.from_json(one) for one in await work.setting(HISTORY) or ()]
-    digests = [one.charter.digest for one in told]
+    history = [SignedCharter.from_json(one) for one in await work.setting(HISTORY) or ()]
+    digests = [one.charter.digest for one in history]
     end = digests.index(digest) + 1 if digest in digests else 0
-    return told[:end] if end > 1 else []
+    return history[:end] if end > 1 else []
 
 
 async def remember(work: UnitOfWork, signed: SignedCharter) -> None:
@@ -343,8 +343,8 @@ def _state(job: Job | None, organisation: str) -> str:
 
 def _lost_leaf(value: JSON, organisation: str, key: str, origin: str) -> PendingLeaf:
     """Read one leaf that a member submits again."""
-    told = value if isinstance(value, dict) else {}
-    signed = leaf_from_json(told.get("leaf"))
+    entry = value if isinstance(value, dict) else {}
+    signed = leaf_from_json(entry.get("leaf"))
     leaf = signed.leaf
     earlier = leaf.origin != origin and continues(origin, leaf.origin)
     if leaf.author != organisation or not earlier or not verify(signed, key):
@@ -354,7 +354,7 @@ def _lost_leaf(value: JSON, organisation: str, key: str, origin: str) -> Pending
             f"as {origin}.",
             "An agent submits its own leaves of an earlier origin only.",
         )
-    document, salt = told.get("document"), told.get("salt")
+    document, salt = entry.get("document"), entry.get("salt")
     if salt is None:
         return PendingLeaf(leaf.job, 0, 0, leaf.kind, leaf.author, signed.data())
     opened = bytes.fromhex(salt) if isinstance(salt, str) and _SALT.fullmatch(salt) else b""
@@ -363,7 +363,7 @@ def _lost_leaf(value: JSON, organisation: str, key: str, origin: str) -> Pending
     return PendingLeaf(leaf.job, 0, 0, leaf.kind, leaf.author, signed.data(), document, opened)
 
 
-def _next(pinned: Charter, told: Continuation) -> Charter:
+def _next(pinned: Charter, continuation: Continuation) -> Charter:
     return Charter(
         version=pinned.version + 1,
         trust_domain=pinned.trust_domain,
@@ -371,7 +371,7 @@ def _next(pinned: Charter, told: Continuation) -> Charter:
         log_key=pinned.log_key,
         members=pinned.members,
         previous=pinned.digest,
-        continuations=(*pinned.continuations, told),
+        continuations=(*pinned.continuations, continuation),
     )
 
 

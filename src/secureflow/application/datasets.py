@@ -23,7 +23,7 @@ from secureflow.application.access import (
     sees_work_of,
 )
 from secureflow.application.listing import every, require_every, walked
-from secureflow.application.ports.storage import Begin, Page, UnitOfWork
+from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transaction, Transactions
 from secureflow.domain.datasets import Dataset, Grant
@@ -40,7 +40,7 @@ _BUCKET: Final = re.compile(r"[<>=0-9kM-]{1,16}")
 
 
 @dataclass(frozen=True)
-class Description:
+class DatasetDescription:
     """What an agent says of a dataset: columns, a row bucket, a salted commitment, its unit."""
 
     __pydantic_config__ = STRICT
@@ -71,7 +71,7 @@ class Datasets:
     """Use cases around dataset descriptions and grants."""
 
     def __init__(
-        self, begin: Begin, transactions: Transactions, clock: Clock, quotas: Quotas
+        self, begin: UnitOfWorkFactory, transactions: Transactions, clock: Clock, quotas: Quotas
     ) -> None:
         self._begin = begin
         self._transactions = transactions
@@ -87,20 +87,20 @@ class Datasets:
         Raises:
             SecureFlowError: `invalid_dataset` naming the field; `quota_exceeded`.
         """
-        said = parse(Description, dict(body), "dataset")
+        description = parse(DatasetDescription, dict(body), "dataset")
         async with self._transactions() as transaction:
             await transaction.work.lock(f"datasets/{organisation}")  # one that comes twice is one
-            old = await _named(transaction.work, organisation, said.name)
+            old = await _named(transaction.work, organisation, description.name)
             dataset = Dataset(
                 id=old.id if old else new_id("dst"),
                 organisation=organisation,
-                name=said.name,
-                title=said.title or said.name,
-                columns=said.columns,
-                rows=said.rows,
-                commitment=said.commitment,
+                name=description.name,
+                title=description.title or description.name,
+                columns=description.columns,
+                rows=description.rows,
+                commitment=description.commitment,
                 created=old.created if old else self._clock(),
-                privacy=said.privacy,
+                privacy=description.privacy,
             )
             if dataset == old:
                 return await self._reduce_grants(transaction, dataset, frozenset())
@@ -110,7 +110,11 @@ class Datasets:
             await (stored.save(dataset) if old else stored.add(dataset))
             lost = old.widened(dataset) if old else frozenset[str]()
             published = await self._reduce_grants(transaction, dataset, lost)
-            document = {"dataset": dataset.id, "name": said.name, "commitment": said.commitment}
+            document = {
+                "dataset": dataset.id,
+                "name": description.name,
+                "commitment": description.commitment,
+            }
             transaction.record("dataset.published", {**document, "organisation": organisation})
         return published
 

@@ -79,15 +79,15 @@ class Issuing:
         certificate = self.issue(csr, SpiffeId.parse(agent.id))
         leaf = parse_certificate(certificate)
         now, seq = self._clock(), secrets.randbits(53)
-        told: dict[str, JSON] = {
+        renewal: dict[str, JSON] = {
             "by": by,
             "old": agent.serial,
             "serial": serial(leaf),
             "key": key_digest(leaf),
         }
-        document = {"agent": agent.id, "organisation": agent.organisation, **told}
-        await work.agents.save(replace(agent, serial=told["serial"]))
-        lines = [*await issued(work, agent.id), {**told, "at": now}]
+        document = {"agent": agent.id, "organisation": agent.organisation, **renewal}
+        await work.agents.save(replace(agent, serial=renewal["serial"]))
+        lines = [*await issued(work, agent.id), {**renewal, "at": now}]
         await work.set_setting(_place(agent.id), lines[-REMEMBERED:])
         origin = self._ledger.origin
         entry = server_leaf(RENEWED, document, origin, self._log_key, now, seq=seq)
@@ -111,7 +111,7 @@ async def lapsed(work: UnitOfWork, party: str, now: int) -> str:
 
     Whoever shows it is refused before anything is heard of it, and the clock may be the reason.
     """
-    said = ""
+    message = ""
     for agent in await every(work.agents, party=party):
         lines = await issued(work, agent.id)
         at = int(lines[-1]["at"]) if lines else agent.created
@@ -119,11 +119,11 @@ async def lapsed(work: UnitOfWork, party: str, now: int) -> str:
             continue
         if -CLOCK_SKEW <= timedelta(seconds=now - at) <= PARTY_LIFE - CLOCK_SKEW:
             return ""
-        said = (
+        message = (
             f"The centre issued its link certificate at {_minute(at)}; by the centre's clock it is "
             f"{_minute(now)} now, and the certificate does not hold."
         )
-    return said
+    return message
 
 
 def _minute(at: int) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from secureflow.application.ports.storage import Begin, UnitOfWork
+from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.domain.charter import SignedCharter, accept_change, accept_first
 from secureflow.kit import crypto
 from secureflow.kit.errors import SecureFlowError
@@ -18,7 +18,7 @@ CHARTER_LOCK: Final = "charter"
 """Whoever replaces either of them holds it."""
 
 
-async def member_keys(begin: Begin) -> Mapping[str, str]:
+async def member_keys(begin: UnitOfWorkFactory) -> Mapping[str, str]:
     """Return organisation → signing key of the adopted charter (empty without one)."""
     async with begin() as work:
         signed = await stored(work, CURRENT)

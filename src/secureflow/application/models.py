@@ -15,7 +15,7 @@ from secureflow.application.access import (
 )
 from secureflow.application.jobs.jobs import visible_job
 from secureflow.application.ports.artifacts import Artifacts
-from secureflow.application.ports.storage import Begin, Page
+from secureflow.application.ports.storage import Page, UnitOfWorkFactory
 from secureflow.domain.models import Model
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
@@ -26,7 +26,7 @@ TENSOR: Final = "parameters"
 class Models:
     """Use cases around released models."""
 
-    def __init__(self, begin: Begin, artifacts: Artifacts) -> None:
+    def __init__(self, begin: UnitOfWorkFactory, artifacts: Artifacts) -> None:
         self._begin = begin
         self._artifacts = artifacts
 

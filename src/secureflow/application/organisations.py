@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from secureflow.application import shutouts
+from secureflow.application import revocations
 from secureflow.application.access import Principal, missing, require
+from secureflow.application.idempotency import conflict, request_of
 from secureflow.application.issuing import Issuing, issued, lapsed
-from secureflow.application.jobs.whereabouts import Whereabouts
+from secureflow.application.jobs.reachability import Reachability
 from secureflow.application.listing import every, first, require_every, walked
 from secureflow.application.ports.courier import Courier, PartyStatus
 from secureflow.application.ports.ledger import Ledger
-from secureflow.application.ports.storage import Begin, Page, UnitOfWork
+from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
-from secureflow.application.repeats import conflict, request_of
 from secureflow.application.transactions import Transaction, Transactions
 from secureflow.domain.charter import RESERVED
 from secureflow.domain.ids import new_id
@@ -58,7 +58,7 @@ class Enrolled:
 
 
 @dataclass(frozen=True)
-class Centre:
+class CentreDescription:
     """What the centre says of itself to newcomers. `link` is `host:port` of the gRPC link.
 
     The log is asked each time: it goes by another name once its members let it go on. `server`
@@ -75,20 +75,20 @@ class Centre:
 class Organisations:
     """Use cases around organisations and their agents.
 
-    `expel` cuts a revoked agent's open link; `tell_disabled` is told of all organisations that are
+    `expel` cuts a revoked agent's open link; `notify_disabled` gets all organisations that are
     disabled, whenever one is or is let in again.
     """
 
     def __init__(
         self,
-        begin: Begin,
+        begin: UnitOfWorkFactory,
         transactions: Transactions,
         issuing: Issuing,
-        centre: Centre,
+        centre: CentreDescription,
         clock: Clock,
         quotas: Quotas,
         expel: Callable[[Agent], None] = lambda _: None,
-        tell_disabled: Callable[[Sequence[str]], None] = lambda _: None,
+        notify_disabled: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
         self._begin = begin
         self._transactions = transactions
@@ -98,7 +98,7 @@ class Organisations:
         self._clock = clock
         self._quotas = quotas
         self._expel = expel
-        self._tell_disabled = tell_disabled
+        self._notify_disabled = notify_disabled
 
     @property
     def ca(self) -> str:
@@ -158,13 +158,13 @@ class Organisations:
             if organisation is None:
                 raise missing("organisation", slug)
             if organisation.disabled != disabled:
-                await shutouts.mark(transaction.work)
+                await revocations.mark_changed(transaction.work)
                 organisation = replace(organisation, disabled=disabled)
                 await transaction.work.organisations.save(organisation)
                 kind = "organisation.disabled" if disabled else "organisation.enabled"
                 transaction.record(kind, {"organisation": slug, "by": principal.user})
             transaction.then(
-                partial(self._tell_disabled, await shutouts.disabled(transaction.work))
+                partial(self._notify_disabled, await revocations.disabled(transaction.work))
             )
             return transaction.answer(organisation)
 
@@ -289,7 +289,7 @@ class Organisations:
             if agent is None or not (principal.operator or principal.acts_for(agent.organisation)):
                 raise missing("agent", spiffe)
             if agent.revoked is None:
-                await shutouts.mark(transaction.work)
+                await revocations.mark_changed(transaction.work)
                 agent = replace(agent, revoked=self._clock())
                 await transaction.work.agents.save(agent)
                 document = {"agent": agent.id, "organisation": agent.organisation}
@@ -354,8 +354,8 @@ class Organisations:
                 wanted["party"] = sorted(await _fellows(work, principal) | {ENCLAVE})
             agents = await every(work.agents, **wanted)
         shown = {agent.party: agent for agent in agents if agent.revoked is None}
-        whereabouts = Whereabouts(courier, self._centre.others)
-        return [whereabouts.link_of(shown[party]) for party in sorted(shown)]
+        reachability = Reachability(courier, self._centre.others)
+        return [reachability.link_of(shown[party]) for party in sorted(shown)]
 
     def _identity(self, token: EnrolmentToken, name: str) -> SpiffeId:
         return SpiffeId(self._authority.trust_domain, token.kind, token.organisation, name)

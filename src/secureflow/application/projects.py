@@ -13,7 +13,7 @@ from secureflow.application.access import (
     visible_project,
 )
 from secureflow.application.listing import every
-from secureflow.application.ports.storage import Begin, Page, UnitOfWork
+from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transactions
 from secureflow.domain.ids import new_id
@@ -26,7 +26,7 @@ class Projects:
     """Use cases around projects and their members."""
 
     def __init__(
-        self, begin: Begin, transactions: Transactions, clock: Clock, quotas: Quotas
+        self, begin: UnitOfWorkFactory, transactions: Transactions, clock: Clock, quotas: Quotas
     ) -> None:
         self._begin = begin
         self._transactions = transactions

@@ -17,7 +17,7 @@ from typing import Final
 
 from secureflow.application.issuing import Issuing
 from secureflow.application.organisations import revoked, speaking
-from secureflow.application.ports.storage import Begin, UnitOfWork
+from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.domain.organisations import Agent
 from secureflow.kit import crypto
@@ -40,7 +40,7 @@ _NONCE: Final = re.compile(r"([0-9]{1,12})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9+/=]
 
 
 @dataclass(frozen=True)
-class Challenge:
+class RenewalChallenge:
     """What an agent signs; `time` lets it compare clocks."""
 
     nonce: str
@@ -62,7 +62,7 @@ class Renewals:
 
     def __init__(
         self,
-        begin: Begin,
+        begin: UnitOfWorkFactory,
         issuing: Issuing,
         key: crypto.SigningKey,
         clock: Clock,
@@ -77,7 +77,7 @@ class Renewals:
         self._challenges = Throttle(PER_SECOND, AT_ONCE, ticks)
         self._answers = Throttle(PER_SECOND, AT_ONCE, ticks)
 
-    def challenge(self, agent: str, address: str) -> Challenge:
+    def challenge(self, agent: str, address: str) -> RenewalChallenge:
         """Return a challenge for whoever says to be this agent; nothing is kept of it.
 
         Raises:
@@ -87,7 +87,7 @@ class Renewals:
         now = self._clock()
         random = secrets.token_urlsafe(16)
         signature = self._key.sign(_CHALLENGE, _challenged(agent, now, random))
-        return Challenge(f"{now}.{random}.{signature}", now, now + CHALLENGE_SECONDS)
+        return RenewalChallenge(f"{now}.{random}.{signature}", now, now + CHALLENGE_SECONDS)
 
     async def renew(self, agent: str, nonce: str, csr: str, signature: str, address: str) -> str:
         """Return a new certificate chain for the same identity.

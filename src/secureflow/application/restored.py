@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 from secureflow.application.listing import every
-from secureflow.application.ports.storage import Begin, UnitOfWork
+from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 
 RESTORED: Final = "restored"
 """The name of the row in `settings`."""
@@ -19,21 +19,21 @@ async def settle_restored(
     work: UnitOfWork, at: int, how: Literal["continued", "unchanged"]
 ) -> None:
     """Note how a restored log goes on, unless that is noted or none was restored."""
-    told = await work.setting(RESTORED)
-    if isinstance(told, dict) and not told.get("settled"):
-        await work.set_setting(RESTORED, {**told, "settled": {"at": at, "how": how}})
+    setting = await work.setting(RESTORED)
+    if isinstance(setting, dict) and not setting.get("settled"):
+        await work.set_setting(RESTORED, {**setting, "settled": {"at": at, "how": how}})
 
 
-async def told_restored(begin: Begin) -> dict[str, Any] | None:
+async def restore_times(begin: UnitOfWorkFactory) -> dict[str, Any] | None:
     """Return when this centre was restored and of when the backup was; None where it never was.
 
     What was revoked, disabled or withdrawn in between is in force again, and only people know it.
     """
     async with begin() as work:
-        told = await work.setting(RESTORED)
-    if not isinstance(told, dict):
+        setting = await work.setting(RESTORED)
+    if not isinstance(setting, dict):
         return None
-    return {name: told.get(name) for name in ("restored_at", "taken_at")}
+    return {name: setting.get(name) for name in ("restored_at", "taken_at")}
 
 
 async def spend_invitations(work: UnitOfWork, before: int) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol
 from secureflow.application.listing import every
 from secureflow.application.membership import member_keys
 from secureflow.application.ports.ledger import Ledger
-from secureflow.application.ports.storage import Begin
+from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.restored import settle_restored
 from secureflow.domain.origins import continues
 from secureflow.engines.ledger.merkle import EMPTY_ROOT
@@ -48,7 +48,9 @@ class LogGuard:
         clock: unix seconds.
     """
 
-    def __init__(self, begin: Begin, ledger: Ledger, ending: Ending, clock: Clock) -> None:
+    def __init__(
+        self, begin: UnitOfWorkFactory, ledger: Ledger, ending: Ending, clock: Clock
+    ) -> None:
         self._begin = begin
         self._ledger = ledger
         self._ending = ending
@@ -127,7 +129,7 @@ class LogGuard:
             members = {one.party for one in agents if one.revoked is None}
         return tuple(sorted(members - set(hold.seen)))
 
-    async def why(self) -> InfrastructureError | None:
+    async def hold_error(self) -> InfrastructureError | None:
         """Return what people are told of a log that is held; None while it is not."""
         hold = self._ledger.hold
         if hold is None:
@@ -140,7 +142,7 @@ class LogGuard:
         Raises:
             InfrastructureError: `log_set_back`.
         """
-        error = await self.why()
+        error = await self.hold_error()
         if error is not None:
             raise error
 
@@ -186,7 +188,7 @@ class LogGuard:
             if self._ledger.origin != origin or (hold is None and not shown):
                 return hold
             known = (hold or Hold("shown", now, size)).confirmed(party, kept)
-            known = known.against(party, shown) if shown else known
+            known = known.with_shown_head(party, shown) if shown else known
             return known.differing(forked) if known.head else known
 
         was = self._ledger.hold

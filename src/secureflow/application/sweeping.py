@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from secureflow.application.ports.storage import Begin
+from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -15,7 +15,7 @@ INTERVAL: Final = 3600.0
 _log = get_logger(__name__)
 
 
-async def sweep(begin: Begin, clock: Clock) -> int:
+async def sweep(begin: UnitOfWorkFactory, clock: Clock) -> int:
     """Forget expired tokens, dead enrolments and old idempotent answers; return how many."""
     async with begin() as work:
         gone = await work.sweep(clock())
@@ -23,7 +23,7 @@ async def sweep(begin: Begin, clock: Clock) -> int:
     return gone
 
 
-async def keep_swept(begin: Begin, clock: Clock, interval: float = INTERVAL) -> None:
+async def keep_swept(begin: UnitOfWorkFactory, clock: Clock, interval: float = INTERVAL) -> None:
     """Sweep every `interval` seconds, until cancelled.
 
     Not at once: a machine that just started may take another year for this one until its clock is

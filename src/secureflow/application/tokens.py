@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing
+from secureflow.application.idempotency import conflict, request_of
 from secureflow.application.listing import every, first
 from secureflow.application.passwords import Passwords
-from secureflow.application.ports.storage import Begin, UnitOfWork
-from secureflow.application.repeats import conflict, request_of
+from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.transactions import keep_answer
 from secureflow.domain.ids import new_id
@@ -62,7 +62,7 @@ class Tokens:
     """
 
     def __init__(
-        self, begin: Begin, passwords: Passwords, clock: Clock, ticks: Ticks, most: int
+        self, begin: UnitOfWorkFactory, passwords: Passwords, clock: Clock, ticks: Ticks, most: int
     ) -> None:
         self._begin = begin
         self._passwords = passwords

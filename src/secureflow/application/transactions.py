@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 from secureflow.application.ports.ledger import Ledger
-from secureflow.application.ports.storage import Begin, PendingLeaf, UnitOfWork
+from secureflow.application.ports.storage import PendingLeaf, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.running.recording import server_leaf
 from secureflow.engines.ledger.setback import set_back
 from secureflow.kit.clock import Clock
@@ -127,7 +127,9 @@ class Transactions:
         clock: dates them.
     """
 
-    def __init__(self, begin: Begin, ledger: Ledger, key: SigningKey, clock: Clock) -> None:
+    def __init__(
+        self, begin: UnitOfWorkFactory, ledger: Ledger, key: SigningKey, clock: Clock
+    ) -> None:
         self._begin = begin
         self._ledger = ledger
         self._key = key

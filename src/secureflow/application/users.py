@@ -14,12 +14,12 @@ from typing import Final
 
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.listing import every, first
+from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.passwords import Passwords
-from secureflow.application.ports.storage import Begin, Page, UnitOfWork
+from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.transactions import Transactions
-from secureflow.application.turns import Turns
 from secureflow.domain.ids import new_id
 from secureflow.domain.users import Role, User
 from secureflow.kit.clock import Clock, Ticks
@@ -36,7 +36,7 @@ class Users:
 
     def __init__(
         self,
-        begin: Begin,
+        begin: UnitOfWorkFactory,
         transactions: Transactions,
         passwords: Passwords,
         clock: Clock,
@@ -48,7 +48,7 @@ class Users:
         self._passwords = passwords
         self._clock = clock
         self._quotas = quotas
-        self._turns = Turns()
+        self._locks = NamedLocks()
         self._guesses = Throttle(1 / 30, 5, ticks)
 
     async def create_first(self, name: str, password: str) -> User:
@@ -179,7 +179,7 @@ class Users:
         except InfrastructureError:  # it was compared with nothing: no guess
             self._guesses.give_back(principal.user)
             raise
-        async with self._turns.of(principal.organisation or principal.user):
+        async with self._locks.hold(principal.organisation or principal.user):
             held = await self._passwords.matches(user.password, old)
             if not held and await self._passwords.matches(user.password, new):
                 self._guesses.forget(principal.user)
@@ -202,7 +202,7 @@ class Users:
             transaction.record("user.updated", _document(user, by=principal.user))
 
     async def _hash(self, principal: Principal, password: str) -> str:
-        async with self._turns.of(principal.organisation or principal.user):
+        async with self._locks.hold(principal.organisation or principal.user):
             return await self._passwords.hash(password)
 
     def _new(

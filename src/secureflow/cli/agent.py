@@ -16,8 +16,8 @@ from secureflow.cli.backups import (
     NewFile,
     PassphraseFile,
     advise_on_keys,
+    backup_summary,
     passphrase,
-    told_backup,
 )
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
 from secureflow.cli.files import read_json, write_text
@@ -86,15 +86,15 @@ def status(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     """Show the agent's status."""
     from secureflow.agent import api
 
-    told = api.status(config)
+    answer = api.status(config)
     if output is Form.TABLE:
-        told["settings"] = _standing(told["settings"])
-        told["clock_skew"] = _clocks(told.get("clock_skew"))
+        answer["settings"] = _in_force(answer["settings"])
+        answer["clock_skew"] = _clocks(answer.get("clock_skew"))
         for name in ("trouble", "set_back"):
-            told[name] = _trouble(told.get(name))
-        told["restored"] = _restored(told.get("restored"))
-        told["jobs"] = "\n".join(map(_job, told.get("jobs") or ()))
-    show(told, output)
+            answer[name] = _trouble(answer.get(name))
+        answer["restored"] = _restored(answer.get("restored"))
+        answer["jobs"] = "\n".join(map(_job, answer.get("jobs") or ()))
+    show(answer, output)
 
 
 @app.command("reload", help=t("Bring the edited settings into force, without a restart."))
@@ -102,8 +102,8 @@ def reload(yes: Yes = False, config: Config = _CONFIG, output: Output = Form.TAB
     """Reload agent.yaml; a privacy budget grows only with a yes."""
     from secureflow.agent import api
 
-    told = api.reload(config, preview=True)
-    for one in told["budgets"]:
+    changes = api.reload(config, preview=True)
+    for one in changes["budgets"]:
         before, after = one["before"], one["after"]
         say(
             t(
@@ -115,14 +115,14 @@ def reload(yes: Yes = False, config: Config = _CONFIG, output: Output = Form.TAB
                 new=after["delta"],
             )
         )
-    if any(one["grows"] for one in told["budgets"]):
+    if any(one["grows"] for one in changes["budgets"]):
         confirmed(t("A privacy budget grows; what it reveals cannot be taken back. Go on?"), yes)
-    told = api.reload(config, agreed=told["budgets"])
-    show(told, output, ("changed", "restart"))
-    if not told["changed"]:
+    changes = api.reload(config, agreed=changes["budgets"])
+    show(changes, output, ("changed", "restart"))
+    if not changes["changed"]:
         say(t("Nothing that can be reloaded was edited."))
-    if told["restart"]:
-        say(t("These need a restart: {names}.", names=", ".join(told["restart"])))
+    if changes["restart"]:
+        say(t("These need a restart: {names}.", names=", ".join(changes["restart"])))
     for one in api.data_list(config):
         if one["state"] == "edited since":
             say(t("Publish it again: secureflow agent data publish {name}", name=one["name"]))
@@ -137,21 +137,21 @@ def _job(one: dict[str, Any]) -> str:
     )
 
 
-def _restored(told: dict[str, Any] | None) -> str:
-    if told is None:
+def _restored(times: dict[str, Any] | None) -> str:
+    if times is None:
         return t("no")
     return t(
         "from a backup of {when}; budgets unlocked since: {domains}",
-        when=moment(told["taken_at"]),
-        domains=", ".join(told.get("settled") or ()) or "-",
+        when=moment(times["taken_at"]),
+        domains=", ".join(times.get("settled") or ()) or "-",
     )
 
 
-def _trouble(told: dict[str, Any] | None) -> str:
+def _trouble(error: dict[str, Any] | None) -> str:
     """Return what is wrong, as a sentence, and the next step."""
-    if not told:
+    if not error:
         return t("no")
-    code, message, hint = (str(told.get(name) or "") for name in ("code", "message", "hint"))
+    code, message, hint = (str(error.get(name) or "") for name in ("code", "message", "hint"))
     return explained(code, message) + (f" → {said(hint)}" if hint else "")
 
 
@@ -165,7 +165,7 @@ def _clocks(skew: int | None) -> str:
     return t("differs by {seconds} s: set the clock (NTP)", seconds=skew)
 
 
-def _standing(settings: dict[str, Any]) -> str:
+def _in_force(settings: dict[str, Any]) -> str:
     """Say in a line how the file stands to what is in force."""
     if settings["state"] == "invalid":
         return t("the file does not load: {reason}", reason=settings["problem"]["message"])
@@ -226,9 +226,9 @@ def clear_alarm(
     from secureflow.agent import api
 
     confirmed(t("Go on although the agent raised an alarm?"), yes)
-    told = api.clear_alarm(config, reason)
-    show(told, output)
-    if told.get("cleared") is None:
+    outcome = api.clear_alarm(config, reason)
+    show(outcome, output)
+    if outcome.get("cleared") is None:
         say(t("There was no alarm."))
 
 
@@ -243,10 +243,10 @@ def backup(
     from secureflow.agent.owner.backup import back_up
 
     made = back_up(config, file, passphrase(passphrase_file))
-    told = {"party": made.facts["party"], "leaves": made.facts["leaves"]}
+    summary = {"party": made.facts["party"], "leaves": made.facts["leaves"]}
     with untranslated(output is not Form.TABLE):
-        told = {**told_backup(file, made), **told}
-    show(told, output)
+        summary = {**backup_summary(file, made), **summary}
+    show(summary, output)
     advise_on_keys(made, "signing.key, link.pem")
 
 
@@ -264,7 +264,7 @@ def restore(
     secret = passphrase(passphrase_file)
     found = backups.restore(file, directory, passphrase=secret, into_existing=into_existing)
     with untranslated(output is not Form.TABLE):
-        told = {
+        summary = {
             "config": str(found.config),
             "party": found.party,
             "as_of": moment(found.manifest.facts.get("made_at")),
@@ -274,7 +274,7 @@ def restore(
             "domains": ", ".join(found.domains) or "-",
             "keys": t("there") if found.keys else t("missing"),
         }
-    show(told, output)
+    show(summary, output)
     say(t("This agent votes, trains and spends in no job that is older than this restore."))
     say(
         t(
@@ -306,13 +306,13 @@ def show_charter(
     from secureflow.agent import api
     from secureflow.cli.charter import show_both
 
-    told = api.charter_show(config)
+    charter = api.charter_show(config)
     if save is None:
-        show_both(told) if output is Form.TABLE else show(told, output)
+        show_both(charter) if output is Form.TABLE else show(charter, output)
         return
-    if not told["pinned"]:
+    if not charter["pinned"]:
         raise SecureFlowError("charter_not_pinned", t("No charter is pinned yet."))
-    kept = told["pinned"] | ({"history": told["history"]} if told.get("history") else {})
+    kept = charter["pinned"] | ({"history": charter["history"]} if charter.get("history") else {})
     write_text(save, json.dumps(kept, ensure_ascii=False, indent=2) + "\n")
     say(t("Written to {path}.", path=save))
 

@@ -141,7 +141,7 @@ def _word(status: str) -> str:
     return words[status]
 
 
-def _say_gap(gap: Gap) -> None:
+def _print_gap(gap: Gap) -> None:
     """Say what the log lost, how it goes on, and who let it."""
     say(
         t(
@@ -195,7 +195,7 @@ def _show(verdict: BundleVerdict) -> None:
     if ends:
         show(ends, Form.TABLE)
     for gap in verdict.gaps:
-        _say_gap(gap)
+        _print_gap(gap)
     accused = [
         {
             "author": one.author,

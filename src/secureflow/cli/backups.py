@@ -15,7 +15,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import DENIED, read_private
 
 if TYPE_CHECKING:
-    from secureflow.kit.archive import Manifest
+    from secureflow.kit.archive import BackupManifest
 
 VARIABLE: Final = "SECUREFLOW_BACKUP_PASSPHRASE"
 
@@ -62,7 +62,7 @@ def passphrase(file: Path | None) -> str | None:
         ) from error
 
 
-def told_backup(target: Path, manifest: Manifest) -> dict[str, Any]:
+def backup_summary(target: Path, manifest: BackupManifest) -> dict[str, Any]:
     """Return what is shown of a backup that was made."""
     keys = sorted((manifest.keys or {}).get("names", ()))
     return {
@@ -73,7 +73,7 @@ def told_backup(target: Path, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def advise_on_keys(manifest: Manifest, names: str) -> None:
+def advise_on_keys(manifest: BackupManifest, names: str) -> None:
     """Say what a backup without keys means."""
     if manifest.keys is None:
         say(

@@ -21,11 +21,11 @@ def show_card(card: Mapping[str, Any]) -> None:
     show({name: card[name] for name in ("spec_digest", "digest") if card.get(name)}, Form.TABLE)
 
 
-def show_metrics(told: Mapping[str, Any]) -> None:
+def show_metrics(report: Mapping[str, Any]) -> None:
     """Write the metrics of a report or a card; noised ones with their ± and as noised."""
-    from secureflow.application.reports.figures import metrics_told
+    from secureflow.application.reports.figures import metric_figures
 
-    metrics = metrics_told(told)
+    metrics = metric_figures(report)
     if not metrics:
         return
     write("")

@@ -59,10 +59,10 @@ def draft(
 
 
 @app.command("continue", help=t("Let a log that was set back go on, if its members agree."))
-def go_on(output: Output = Form.TABLE) -> None:
+def draft_continuation(output: Output = Form.TABLE) -> None:
     """Draft the charter that continues a log whose newest database is gone."""
     with client() as connection:
-        published = connection.charter.go_on()
+        published = connection.charter.draft_continuation()
     _show(_received(published), output)
     say(
         t(
@@ -127,9 +127,9 @@ def _signed(value: Any) -> SignedCharter:
     return SignedCharter.from_json(value)
 
 
-def show_both(told: Mapping[str, Any]) -> None:
+def show_both(charters: Mapping[str, Any]) -> None:
     """Write what an agent knows: the charter that it goes by, the one that waits, what differs."""
-    pinned, waiting = told.get("pinned"), told.get("candidate")
+    pinned, waiting = charters.get("pinned"), charters.get("candidate")
     if pinned:
         write(t("This agent goes by:"))
         _show(_signed(pinned), Form.TABLE)
@@ -138,11 +138,11 @@ def show_both(told: Mapping[str, Any]) -> None:
     if waiting and (not pinned or waiting["charter"] != pinned["charter"]):
         write(("\n" if pinned else "") + t("Waits to be signed:"))
         _show(_signed(waiting), Form.TABLE)
-    for line in told.get("differences") or ():
+    for line in charters.get("differences") or ():
         write(t("differs from the pinned one: {what}", what=said(line)))
 
 
-def say_continuations(charter: Charter) -> None:
+def print_continuations(charter: Charter) -> None:
     """Say plainly what the log lost, and how it goes on."""
     names = [one.origin for one in charter.continuations[1:]] + [charter.origin]
     for one, name in zip(charter.continuations, names, strict=False):
@@ -178,6 +178,6 @@ def _show(signed: SignedCharter, output: Form) -> None:
     rows = [{**vars(one), "signed": t("yes") if one.organisation in valid else t("no")}
             for one in charter.members]  # fmt: skip
     show(rows, output, ("organisation", "name", "key", "signed"))
-    say_continuations(charter)
+    print_continuations(charter)
     say(t("Compare with the other members, not over this server:"))
     write(f"  {facts['words']}\n  {facts['digits']}")

@@ -17,24 +17,24 @@ def compared(config: Path) -> str:
         SecureFlowError: `charter_missing`; `not_confirmed`, also where nobody is at a terminal.
     """
     from secureflow.agent import api
-    from secureflow.cli.charter import say_continuations
+    from secureflow.cli.charter import print_continuations
     from secureflow.domain.charter import SignedCharter
 
-    told = api.charter_show(config)
-    if not told.get("candidate"):
+    charters = api.charter_show(config)
+    if not charters.get("candidate"):
         raise SecureFlowError(
             "charter_missing",
             t("No charter waits for a signature."),
             "secureflow agent charter show",
         )
-    charter = SignedCharter.from_json(told["candidate"]).charter
+    charter = SignedCharter.from_json(charters["candidate"]).charter
     say(t("Charter version {version} of {domain}, digest {digest}",
           version=charter.version, domain=charter.trust_domain, digest=charter.digest))  # fmt: skip
     for member in charter.members:
         say(f"  {member.organisation}  {member.name}  {member.key}")
-    for line in told.get("differences") or ():
+    for line in charters.get("differences") or ():
         say(t("differs from the pinned one: {what}", what=said(line)))
-    say_continuations(charter)
+    print_continuations(charter)
     say(t("Compare with the other members, not over this server:"))
     say(f"  {charter.fingerprint_words('en')}\n  {charter.fingerprint_words('zh')}")
     if not sys.stdin.isatty():

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from secureflow.cli.texts import explained, said, t
+from secureflow.kit.commandline import runnable
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.installing import here
 from secureflow.kit.plain import escaped_json, hidden, shown
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def group(help_text: str) -> typer.Typer:
 
 def say(text: str) -> None:
     """Tell the person something on stderr."""
-    typer.echo(here(shown(text, several=True)), err=True)
+    typer.echo(runnable(shown(text, several=True)), err=True)
 
 
 def write(text: str) -> None:
@@ -75,7 +75,7 @@ def fail(error: SecureFlowError) -> None:
     line = _styled(shown(error.code), fg=typer.colors.RED, bold=True)
     line += f": {explained(error.code, message)}"
     if hint:
-        line += f" {_styled('→', fg=typer.colors.CYAN)} {here(said(hint))}"
+        line += f" {_styled('→', fg=typer.colors.CYAN)} {runnable(said(hint))}"
     typer.echo(line, err=True)
 
 
@@ -210,8 +210,8 @@ def _table(rows: list[Any], columns: Sequence[str]) -> None:
         return
     names = list(columns) or list(rows[0])
     cells = [[shown(_cell(name, row.get(name))) for name in names] for row in rows]
-    told = [(t(name), *(row[at] for row in cells)) for at, name in enumerate(names)]
-    widths = _shared_out(told, _width() - _GAP * (len(names) - 1))
+    records = [(t(name), *(row[at] for row in cells)) for at, name in enumerate(names)]
+    widths = _shared_out(records, _width() - _GAP * (len(names) - 1))
     if not widths:
         _records(names, cells)
         return

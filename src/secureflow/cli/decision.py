@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from secureflow.cli.console import moment
-from secureflow.cli.foreign import plain
+from secureflow.cli.escaping import plain
 from secureflow.cli.texts import language, t
 from secureflow.domain.specs.base import two_sum
 from secureflow.domain.specs.protections import traits_of
@@ -32,16 +32,16 @@ WIDTH, LINES = 80, 22
 
 
 @dataclass(frozen=True)
-class Asked:
+class PendingRequest:
     """A request as it will be decided: `item` is what its id was computed over.
 
     Args:
         item: the request.
-        told: all that the agent told of it, for `--details`.
+        details: all that the agent told of it, for `--details`.
     """
 
     item: InboxItem
-    told: Mapping[str, JSON]
+    details: Mapping[str, JSON]
 
 
 @dataclass
@@ -56,11 +56,11 @@ class _Field:
         self.cut = True
 
 
-def asked(told: Mapping[str, JSON], item: str) -> Asked:
+def asked(answer: Mapping[str, JSON], item: str) -> PendingRequest:
     """Return a request that the agent told, if it is exactly what this id was computed over.
 
     Args:
-        told: the agent's answer to `inbox.show`.
+        answer: the agent's answer to `inbox.show`.
         item: the id that a person named or was shown.
 
     Raises:
@@ -69,7 +69,7 @@ def asked(told: Mapping[str, JSON], item: str) -> Asked:
     from secureflow.agent.owner.inbox import checked
     from secureflow.agent.record.records import InboxItem
 
-    found = InboxItem(**{one.name: told[one.name] for one in fields(InboxItem)})
+    found = InboxItem(**{one.name: answer[one.name] for one in fields(InboxItem)})
     if found.id != item:
         raise SecureFlowError(
             "inbox_item_changed",
@@ -82,10 +82,10 @@ def asked(told: Mapping[str, JSON], item: str) -> Asked:
             t("Request {item} is {state}.", item=item, state=t(found.state)),
             "secureflow agent inbox list",
         )
-    return Asked(checked(found), told)
+    return PendingRequest(checked(found), answer)
 
 
-def screen(request: Asked, *, width: int = WIDTH, lines: int = LINES) -> list[str]:
+def screen(request: PendingRequest, *, width: int = WIDTH, lines: int = LINES) -> list[str]:
     """Return the lines of the screen: at most so many, none wider than `width` cells."""
     from rich.cells import cell_len
 
@@ -93,16 +93,16 @@ def screen(request: Asked, *, width: int = WIDTH, lines: int = LINES) -> list[st
     label = max(cell_len(name) for name, _, _ in rows) + 2
     shown = [_Field(name, _wrapped(text, width - label), least) for name, text, least in rows]
     _fit(shown, lines)
-    told = []
+    written = []
     for field in shown:
         if field.cut:
             field.lines[-1] = _ended(field.lines[-1], width - label)
         for number, line in enumerate(field.lines):
             head = field.label if number == 0 else ""
-            told.append(head + " " * (label - cell_len(head)) + line)
+            written.append(head + " " * (label - cell_len(head)) + line)
     if any(field.cut for field in shown):
-        told.append(t("… is shortened: d or --details shows all of it."))
-    return told
+        written.append(t("… is shortened: d or --details shows all of it."))
+    return written
 
 
 def _fit(shown: list[_Field], lines: int) -> None:
@@ -114,12 +114,12 @@ def _fit(shown: list[_Field], lines: int) -> None:
         max(long, key=lambda field: len(field.lines)).shorten()
 
 
-def _rows(request: Asked) -> Iterator[tuple[str, str, int]]:
+def _rows(request: PendingRequest) -> Iterator[tuple[str, str, int]]:
     """Yield label, text, and how many lines of it are shown in any case."""
     from secureflow.cli.kinds import CLI_KINDS
 
     item = request.item
-    here = request.told.get("here") or {}
+    here = request.details.get("here") or {}
     kind, spec = CLI_KINDS.read(item.spec)
     yield t("Id"), item.id, 1
     yield t("Job"), f"{item.job}, {plain(spec.name)}: {kind.task(spec)}", 1
@@ -160,20 +160,20 @@ def _data(item: InboxItem) -> str:
     columns = [plain(one) for one in request.get("columns") or ()]
     sensitive = [plain(one) for one in request.get("sensitive") or ()]
     others = [one for one in columns if one not in sensitive]
-    told = t("{dataset}, {count} columns", dataset=plain(request.get("dataset")),
+    text = t("{dataset}, {count} columns", dataset=plain(request.get("dataset")),
              count=len(columns))  # fmt: skip
     if sensitive:
-        told += _and() + t("SENSITIVE: {names}", names=", ".join(sensitive))
+        text += _and() + t("SENSITIVE: {names}", names=", ".join(sensitive))
     if others and sensitive:
-        told += _and() + t("others: {names}", names=", ".join(others))
+        text += _and() + t("others: {names}", names=", ".join(others))
     elif others:
-        told += t(": {names}", names=", ".join(others))
-    return told
+        text += t(": {names}", names=", ".join(others))
+    return text
 
 
 def _differing(bounds: Iterable[str]) -> str:
-    told = ", ".join(plain(one) for one in bounds)
-    return t("not as you declare them: {bounds}", bounds=told)
+    text = ", ".join(plain(one) for one in bounds)
+    return t("not as you declare them: {bounds}", bounds=text)
 
 
 def _parties(spec: JobSpec) -> str:
@@ -182,42 +182,42 @@ def _parties(spec: JobSpec) -> str:
     parties = len(spec.roster)
     least = max(threshold_of(parties), spec.min_contributors)
     names = ", ".join(spec.parties)
-    told = t("every sum is over at least {least} of {count}: {names}",
+    text = t("every sum is over at least {least} of {count}: {names}",
              least=least, count=parties, names=names)  # fmt: skip
     if two_sum(spec):
-        told += _and() + t("THE OTHER PARTY CAN COMPUTE YOUR CONTRIBUTION: the sum less its own")
-    return told
+        text += _and() + t("THE OTHER PARTY CAN COMPUTE YOUR CONTRIBUTION: the sum less its own")
+    return text
 
 
 def _protection(spec: JobSpec, here: Mapping[str, JSON]) -> str:
-    told = {
+    text = {
         "none": t("nothing is contributed"),
         "sealed": t("updates are sealed to an enclave that this agent verifies"),
         "secagg": t("updates are masked (SecAgg); no enclave"),
         "sealed+secagg": t("updates are masked (SecAgg), and sealed to a verified enclave"),
     }[spec.protection]
     if traits_of(spec).enclave and here.get("allow_simulated"):
-        told += _and() + t("a SIMULATED enclave is accepted here and protects nothing")
-    return told
+        text += _and() + t("a SIMULATED enclave is accepted here and protects nothing")
+    return text
 
 
 def _privacy(spec: JobSpec, item: InboxItem, here: Mapping[str, JSON]) -> str:
     privacy, epsilon = spec.privacy, item.request.get("epsilon")
     if privacy is None:
         return t("NONE: what is released may tell of single rows")
-    told = t("ε {epsilon} per {unit}, {noise} noise",
+    text = t("ε {epsilon} per {unit}, {noise} noise",
              epsilon=cost(epsilon), unit=t(privacy.unit), noise=t(privacy.noise))  # fmt: skip
     budget = here.get("budget")
     if isinstance(budget, Mapping):
-        told += _and() + t("of your {limit}, {spent} is spent (δ {delta})",
+        text += _and() + t("of your {limit}, {spent} is spent (δ {delta})",
                          limit=f"{budget.get('epsilon'):g}", spent=cost(budget.get("spent")),
                          delta=f"{budget.get('delta'):g}")  # fmt: skip
-    return told
+    return text
 
 
 def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:
-    told = kind.engine.disclosure(spec, "SIMULATED" if here.get("allow_simulated") else "")
-    seen = [row for row in told if row["who"] not in {"owner", "network"}]
+    disclosed = kind.engine.disclosure(spec, "SIMULATED" if here.get("allow_simulated") else "")
+    seen = [row for row in disclosed if row["who"] not in {"owner", "network"}]
     seen.sort(key=lambda row: str(row["who"]))
     for who, rows in groupby(seen, key=lambda row: str(row["who"])):
         yield _spoken(who), _and().join(_spoken(str(row["sees"])) for row in rows)

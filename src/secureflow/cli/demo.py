@@ -61,7 +61,7 @@ def run(
     from secureflow.demo.own_table import OwnTable
 
     own = OwnTable(data, label, positive, by or None) if data else None
-    wishes = launcher.Wishes(
+    options = launcher.Options(
         directory=directory,
         parties=parties,
         rounds=rounds,
@@ -73,7 +73,7 @@ def run(
         keep=keep,
         language="zh" if language() == "zh" else "en",
     )
-    raise typer.Exit(launcher.run(wishes))
+    raise typer.Exit(launcher.run(options))
 
 
 @app.command("stop", help=t("End a demo that was left running."))

@@ -36,8 +36,8 @@ PATIENCE = 10.0
 
 
 @dataclass
-class Way:
-    """What earlier checks found out for later ones."""
+class Diagnosis:
+    """What earlier checks found, for later ones."""
 
     known: Profile
     host: str = ""
@@ -85,8 +85,8 @@ def _named(check: str) -> str:
 
 def examine(known: Profile) -> Iterator[dict[str, Any]]:
     """Yield one finding per check; the first failure is the last finding."""
-    way = Way(known)
-    checks: tuple[tuple[str, Callable[[Way], str]], ...] = (
+    so_far = Diagnosis(known)
+    checks: tuple[tuple[str, Callable[[Diagnosis], str]], ...] = (
         ("profile", _profile),
         ("name", _name),
         ("connection", _connection),
@@ -101,61 +101,68 @@ def examine(known: Profile) -> Iterator[dict[str, Any]]:
     )
     for name, look in checks:
         try:
-            message = look(way)
+            message = look(so_far)
         except SecureFlowError as error:
             yield {"check": name, "ok": False, **error.as_json()}
             return
         yield {"check": name, "ok": True, "code": "", "message": message, "hint": ""}
 
 
-def _profile(way: Way) -> str:
-    parts = urlsplit(way.known.url)
+def _profile(so_far: Diagnosis) -> str:
+    parts = urlsplit(so_far.known.url)
     if not parts.hostname:
         raise SecureFlowError("invalid_profile", t("No server is named."), "secureflow login URL")
-    way.host, way.port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-    return way.known.url
+    so_far.host, so_far.port = (
+        parts.hostname,
+        parts.port or (443 if parts.scheme == "https" else 80),
+    )
+    return so_far.known.url
 
 
-def _name(way: Way) -> str:
+def _name(so_far: Diagnosis) -> str:
     try:
-        found = socket.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(so_far.host, so_far.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise SecureFlowError(
             "unavailable",
-            t("{host} has no address: {reason}.", host=way.host, reason=error.strerror or error),
+            t(
+                "{host} has no address: {reason}.",
+                host=so_far.host,
+                reason=error.strerror or error,
+            ),
             t("Check the name, the DNS server and the VPN."),
         ) from error
-    way.family, *_, way.address = found[0]
-    return f"{way.host} → {way.address[0]}"
+    so_far.family, *_, so_far.address = found[0]
+    return f"{so_far.host} → {so_far.address[0]}"
 
 
-def _connection(way: Way) -> str:
+def _connection(so_far: Diagnosis) -> str:
     try:
         began = time.monotonic()
-        with socket.create_connection(way.address[:2], PATIENCE):
+        with socket.create_connection(so_far.address[:2], PATIENCE):
             took = time.monotonic() - began
     except OSError as error:
         reason = error.strerror or error
         raise SecureFlowError(
             "unavailable",
-            t("Port {port} does not answer: {reason}.", port=way.port, reason=reason),
+            t("Port {port} does not answer: {reason}.", port=so_far.port, reason=reason),
             t("Ask whether the server runs and whether a firewall stands in between."),
         ) from error
-    return t("port {port} answers in {ms} ms", port=way.port, ms=round(took * 1000))
+    return t("port {port} answers in {ms} ms", port=so_far.port, ms=round(took * 1000))
 
 
-def _tls(way: Way) -> str:
-    if way.known.url.startswith("http://"):
+def _tls(so_far: Diagnosis) -> str:
+    if so_far.known.url.startswith("http://"):
         return t("none: plain http on the loopback interface")
     from secureflow.sdk.connection import trust
 
-    context = trust(way.known.ca or None)
+    context = trust(so_far.known.ca or None)
     if isinstance(context, bool):
         context = ssl.create_default_context()
     try:
         with (
-            socket.create_connection(way.address[:2], PATIENCE) as raw,
-            context.wrap_socket(raw, server_hostname=way.host) as wrapped,
+            socket.create_connection(so_far.address[:2], PATIENCE) as raw,
+            context.wrap_socket(raw, server_hostname=so_far.host) as wrapped,
         ):
             ends = str((wrapped.getpeercert() or {}).get("notAfter", ""))
             until = moment(ssl.cert_time_to_seconds(ends)) if ends else "?"
@@ -183,27 +190,27 @@ def _tls(way: Way) -> str:
         ) from error
 
 
-def _server(way: Way) -> str:
+def _server(so_far: Diagnosis) -> str:
     import httpx
 
     from secureflow.sdk.connection import trust
 
     try:
-        verify = trust(way.known.ca or None)
-        way.health = httpx.get(way.known.url + "/healthz", verify=verify, timeout=PATIENCE)
+        verify = trust(so_far.known.ca or None)
+        so_far.health = httpx.get(so_far.known.url + "/healthz", verify=verify, timeout=PATIENCE)
     except httpx.TransportError as error:
         raise SecureFlowError("unavailable", str(error), t("Is it a SecureFlow server?")) from error
-    if not way.health.is_success:
+    if not so_far.health.is_success:
         raise SecureFlowError(
             "unavailable",
-            t("/healthz answers {status}.", status=way.health.status_code),
+            t("/healthz answers {status}.", status=so_far.health.status_code),
             t("Is it a SecureFlow server?"),
         )
     return t("healthy")
 
 
-def _clock(way: Way) -> str:
-    stamp = way.health.headers.get("Date", "") if way.health else ""
+def _clock(so_far: Diagnosis) -> str:
+    stamp = so_far.health.headers.get("Date", "") if so_far.health else ""
     try:
         skew = parsedate_to_datetime(stamp).timestamp() - time.time()
     except ValueError:
@@ -217,9 +224,9 @@ def _clock(way: Way) -> str:
     return t("differs by {seconds} s", seconds=round(skew))
 
 
-def _version(way: Way) -> str:
+def _version(so_far: Diagnosis) -> str:
     try:
-        theirs = str(way.health.json().get("version", "")) if way.health else ""
+        theirs = str(so_far.health.json().get("version", "")) if so_far.health else ""
     except (ValueError, AttributeError):
         theirs = ""
     if theirs and theirs.split(".")[0] != __version__.split(".")[0]:
@@ -231,35 +238,35 @@ def _version(way: Way) -> str:
     return f"{theirs or '?'} / {__version__}"
 
 
-def _login(way: Way) -> str:
+def _login(so_far: Diagnosis) -> str:
     from secureflow.sdk import Client
 
-    if not way.known.token:
+    if not so_far.known.token:
         raise SecureFlowError(
             "unauthenticated", t("You are not logged in."), "secureflow login URL"
         )
-    with Client.from_profile(way.known) as connection:
+    with Client.from_profile(so_far.known) as connection:
         me = connection.me()
     return f"{me.name} {me.organisation} ({', '.join(me.roles)})"
 
 
-def _readiness(way: Way) -> str:
+def _readiness(so_far: Diagnosis) -> str:
     """Ask which parts of the server work, and whether its log or its record is another one."""
     import httpx
 
     from secureflow.sdk.connection import trust
 
     try:
-        verify = trust(way.known.ca or None)
-        answer = httpx.get(way.known.url + "/readyz", verify=verify, timeout=PATIENCE)
+        verify = trust(so_far.known.ca or None)
+        answer = httpx.get(so_far.known.url + "/readyz", verify=verify, timeout=PATIENCE)
         parts = answer.json()
     except (httpx.TransportError, ValueError) as error:
         raise SecureFlowError("unavailable", str(error), t("Try again.")) from error
     named = parts.values() if isinstance(parts, dict) else ()
-    told = next((part for part in named if isinstance(part, dict)), None)
-    if told is not None:
+    body = next((part for part in named if isinstance(part, dict)), None)
+    if body is not None:
         raise SecureFlowError.foreign(
-            told.get("code"), told.get("message"), told.get("hint"), told.get("details")
+            body.get("code"), body.get("message"), body.get("hint"), body.get("details")
         )
     if answer.is_success:
         return t("the server can work")
@@ -273,27 +280,27 @@ def _readiness(way: Way) -> str:
     )
 
 
-def _restored(way: Way) -> str:
+def _restored(so_far: Diagnosis) -> str:
     """Say what a centre that came out of a backup has forgotten, to whoever can repeat it."""
     from secureflow.sdk import Client
 
-    with Client.from_profile(way.known) as connection:
-        told = connection.audit.head().get("restored")
-    if not isinstance(told, dict):
+    with Client.from_profile(so_far.known) as connection:
+        times = connection.audit.head().get("restored")
+    if not isinstance(times, dict):
         return t("never")
     return t(
         "on {at}, from a backup of {taken}: what was revoked, disabled or withdrawn in between "
         "counts again, until somebody repeats it",
-        at=moment(told.get("restored_at")),
-        taken=moment(told.get("taken_at")),
+        at=moment(times.get("restored_at")),
+        taken=moment(times.get("taken_at")),
     )
 
 
-def _parties(way: Way) -> str:
+def _parties(so_far: Diagnosis) -> str:
     """Compare the clocks of the connected parties with the server's, which sees them all."""
     from secureflow.sdk import Client
 
-    with Client.from_profile(way.known) as connection:
+    with Client.from_profile(so_far.known) as connection:
         every = list(connection.agents.links())
     links = [link for link in every if link.connected]
     wrong = wrong_clocks({link.party: link.clock_ahead for link in links})

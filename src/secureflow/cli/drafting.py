@@ -83,13 +83,13 @@ def slug(stem: str) -> str:
 
 
 def _column(column: ColumnDraft) -> str:
-    said: dict[str, Any] = {"name": column.name, "type": column.type}
+    entry: dict[str, Any] = {"name": column.name, "type": column.type}
     if column.bounds is not None:
-        said["bounds"] = [_number(one) for one in column.bounds]
+        entry["bounds"] = [_number(one) for one in column.bounds]
     if column.categories:
-        said["categories"] = list(column.categories)
+        entry["categories"] = list(column.categories)
     if column.sensitive:
-        said["sensitive"] = True
+        entry["sensitive"] = True
     notes = []
     if column.bounds is not None:
         notes.append(t("to be confirmed"))
@@ -98,7 +98,7 @@ def _column(column: ColumnDraft) -> str:
     if column.sensitive:
         notes.append(t("sensitive by its name"))
     note = f"  # {'; '.join(notes)}" if notes else ""
-    return f"    - {_yaml(said)}{note}"
+    return f"    - {_yaml(entry)}{note}"
 
 
 def _reason(left_out: str | None) -> str:

@@ -16,17 +16,20 @@ _COST: Final = (
 _DROPPED: Final = ("party", "round", "stage", "reason")
 
 
-def show_explanation(told: Mapping[str, Any]) -> None:
+def show_explanation(explanation: Mapping[str, Any]) -> None:
     """Write an explanation as tables; the JSON and YAML forms hold more."""
-    show({name: _spoken(told.get(name)) for name in _HEAD if told.get(name)}, Form.TABLE)
-    _section(t("Who could see what"), told.get("disclosure"), ("who", "sees", "why"))
-    _section(t("What is stopped"), told.get("attacks"), ("attack", "stopped", "why"))
-    if privacy := told.get("privacy"):
+    show(
+        {name: _spoken(explanation.get(name)) for name in _HEAD if explanation.get(name)},
+        Form.TABLE,
+    )
+    _section(t("Who could see what"), explanation.get("disclosure"), ("who", "sees", "why"))
+    _section(t("What is stopped"), explanation.get("attacks"), ("attack", "stopped", "why"))
+    if privacy := explanation.get("privacy"):
         write(f"\n{t('What it cost')}")
         facts = {n: _spoken(privacy[n]) for n in _COST if privacy.get(n) is not None}
         show(facts, Form.TABLE)
         _section(t("What is released"), privacy.get("released"), ("number", "mechanism"))
-    _section(t("Who dropped out"), told.get("dropouts"), _DROPPED)
+    _section(t("Who dropped out"), explanation.get("dropouts"), _DROPPED)
 
 
 def _section(title: str, rows: Any, columns: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ from secureflow.cli.texts import explained, said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
-    from secureflow.cli.decision import Asked
+    from secureflow.cli.decision import PendingRequest
 
 app = group("Requests that wait for a person.")
 
@@ -58,10 +58,10 @@ def list_inbox(
         write("\n".join(_listed(one)))
     if not found:
         say(t("Nothing waits.") if not every else t("Nothing to show."))
-    _say_held(config)
+    _print_held(config)
 
 
-def _say_held(config: Path) -> None:
+def _print_held(config: Path) -> None:
     """Say why no job goes on now, approved or not, where the centre's log signs nothing."""
     from secureflow.agent import api
 
@@ -80,11 +80,11 @@ def show_item(
     from secureflow.agent import api
     from secureflow.cli.decision import asked, screen
 
-    told = api.inbox_show(config, item)
-    if details or output is not Form.TABLE or told.get("state") != "waiting":
-        show(told, Form.YAML if output is Form.TABLE else output)
+    answer = api.inbox_show(config, item)
+    if details or output is not Form.TABLE or answer.get("state") != "waiting":
+        show(answer, Form.YAML if output is Form.TABLE else output)
         return
-    write("\n".join(screen(asked(told, item))))
+    write("\n".join(screen(asked(answer, item))))
 
 
 @app.command("approve", help=t("Approve a request."))
@@ -166,21 +166,21 @@ def _reviewed(config: Path, item: str) -> bool:
                 return False
 
 
-def _asked(config: Path, item: str) -> Asked:
+def _asked(config: Path, item: str) -> PendingRequest:
     from secureflow.agent import api
     from secureflow.cli.decision import asked
 
     return asked(api.inbox_show(config, item), item)
 
 
-def _present(request: Asked, *, details: bool = False) -> None:
+def _present(request: PendingRequest, *, details: bool = False) -> None:
     """Show a request where the question will stand: on stderr."""
     from secureflow.cli.decision import screen, visible
 
     if details:
         import yaml  # only when asked for
 
-        text = yaml.safe_dump(dict(request.told), allow_unicode=True, sort_keys=False)
+        text = yaml.safe_dump(dict(request.details), allow_unicode=True, sort_keys=False)
         say(visible(text.rstrip()))
         return
     say("\n".join(screen(request)))
@@ -189,17 +189,17 @@ def _present(request: Asked, *, details: bool = False) -> None:
 def _listed(one: Mapping[str, Any]) -> list[str]:
     """Return an item's lines: its full id alone on one, to be pasted."""
     from secureflow.cli.decision import cost
-    from secureflow.cli.foreign import plain
+    from secureflow.cli.escaping import plain
 
     facts = {name: plain(one.get(name) or "") for name in ("job", "name", "purpose", "submitter")}
     lines = [str(one["id"])]
     lines.append("  " + t("{job}, {name}: {purpose}, asked by {submitter}", **facts))
-    told = [t(str(one.get("state"))), plain(one.get("dataset") or "")]
+    parts = [t(str(one.get("state"))), plain(one.get("dataset") or "")]
     if one.get("sensitive"):
-        told.append(t("SENSITIVE: {names}", names=t(", ").join(map(plain, one["sensitive"]))))
+        parts.append(t("SENSITIVE: {names}", names=t(", ").join(map(plain, one["sensitive"]))))
     if one.get("epsilon") is not None:
-        told.append(f"ε {cost(one['epsilon'])}")
-    told.append(t("until {when}", when=moment(one.get("expires"))))
+        parts.append(f"ε {cost(one['epsilon'])}")
+    parts.append(t("until {when}", when=moment(one.get("expires"))))
     if one.get("reason"):
-        told.append(plain(one["reason"]))
-    return [*lines, "  " + t(", ").join(filter(None, told))]
+        parts.append(plain(one["reason"]))
+    return [*lines, "  " + t(", ").join(filter(None, parts))]

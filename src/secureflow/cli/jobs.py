@@ -11,9 +11,9 @@ import typer
 
 from secureflow.cli.cards import show_metrics
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
+from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.files import read_mapping, write_text
 from secureflow.cli.names import named, named_all
-from secureflow.cli.rehearsals import show_rehearsal
 from secureflow.cli.session import client
 from secureflow.cli.statistics import show_answers, statistics
 from secureflow.cli.texts import explained, language, said, t
@@ -74,7 +74,7 @@ def submit(
     with client() as connection:
         request = _request(connection, file, resume)
         if dry_run:
-            show_rehearsal(connection.jobs.dry_run(request), output)
+            show_dry_run(connection.jobs.dry_run(request), output)
             return
         job = connection.jobs.submit(request)
         if not watch:
@@ -90,7 +90,7 @@ def dry_run(file: RequestFile, resume: From = "", output: Output = Form.TABLE) -
     """Check a job file without submitting it."""
     with client() as connection:
         request = _request(connection, file, resume)
-        show_rehearsal(connection.jobs.dry_run(request), output)
+        show_dry_run(connection.jobs.dry_run(request), output)
 
 
 app.command("statistics", help=t("Ask several owners' data for noised statistics."))(statistics)
@@ -164,15 +164,15 @@ def report(
             write_text(html, connection.jobs.report_html(job, "zh" if lang == "zh" else "en"))
             say(t("Written to {path}.", path=html))
             return
-        told = connection.jobs.report(job)
+        answer = connection.jobs.report(job)
     if output is not Form.TABLE:
-        show(told, output)
+        show(answer, output)
         return
-    parties = {"contributors": _contributors(told.get("contributions") or {})}
-    show(told | parties, output, _REPORT)
-    show_metrics(told)
-    if "answers" in told:
-        show_answers(told, output)
+    parties = {"contributors": _contributors(answer.get("contributions") or {})}
+    show(answer | parties, output, _REPORT)
+    show_metrics(answer)
+    if "answers" in answer:
+        show_answers(answer, output)
 
 
 @app.command("explain", help=t("Who could see what of a job, what it cost, what is stopped."))
@@ -181,11 +181,11 @@ def explain(job: Id, output: Output = Form.TABLE) -> None:
     from secureflow.cli.explaining import show_explanation
 
     with client() as connection:
-        told = connection.jobs.explain(named(connection, "job", job))
+        explanation = connection.jobs.explain(named(connection, "job", job))
     if output is Form.TABLE:
-        show_explanation(told)
+        show_explanation(explanation)
     else:
-        show(told, output)
+        show(explanation, output)
 
 
 @app.command("bundle", help=t("Write a job's audit bundle."))
@@ -208,28 +208,28 @@ def _show(job: Job, output: Form) -> None:
         show(job, output)
         return
     progress = {name: job.progress[name] for name in _PROGRESS if name in job.progress}
-    told = {"progress": progress, "absent": _absent(job.progress), "error": _why(job.error)}
+    extra = {"progress": progress, "absent": _absent(job.progress), "error": _why(job.error)}
     if waiting := job.progress.get("waiting"):
         from secureflow.cli.watching import waiting_lines
 
-        told["waiting"] = "\n".join(waiting_lines(waiting))
-    show({**vars(job), **told}, output, (*_FACTS, "waiting") if waiting else _FACTS)
+        extra["waiting"] = "\n".join(waiting_lines(waiting))
+    show({**vars(job), **extra}, output, (*_FACTS, "waiting") if waiting else _FACTS)
 
 
 def _absent(progress: Mapping[str, Any]) -> str:
     """Return the parties that a job waits for as they have no link to the server that was asked."""
-    from secureflow.application.jobs.whereabouts import KEY, told
+    from secureflow.application.jobs.reachability import KEY, absence_notes
 
     absent = progress.get(KEY)
-    return "\n".join(map(said, told(absent))) if isinstance(absent, Mapping) else ""
+    return "\n".join(map(said, absence_notes(absent))) if isinstance(absent, Mapping) else ""
 
 
-def _contributors(told: Mapping[str, Mapping[str, Any]]) -> str:
+def _contributors(contributions: Mapping[str, Mapping[str, Any]]) -> str:
     """Return who contributed to how many rounds, with rows where the report has them."""
     return "\n".join(
         t("{party}: {rounds} rounds", party=party, rounds=one.get("rounds"))
         + (t(", {rows} rows", rows=f"{one['rows']:,}") if one.get("rows") is not None else "")
-        for party, one in told.items()
+        for party, one in contributions.items()
     )
 
 

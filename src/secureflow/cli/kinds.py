@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-from secureflow.cli.foreign import plain
+from secureflow.cli.escaping import plain
 from secureflow.cli.texts import t
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.protections import traits_of

@@ -50,11 +50,11 @@ def show_model(model: Id, output: Output = Form.TABLE) -> None:
 def card(model: Id, output: Output = Form.TABLE) -> None:
     """Show a model card."""
     with client() as connection:
-        told = connection.models.card(named(connection, "model", model))
+        answer = connection.models.card(named(connection, "model", model))
     if output is Form.TABLE:
-        show_card(told)
+        show_card(answer)
     else:
-        show(told, output)
+        show(answer, output)
 
 
 @app.command("download", help=t("Write a model's parameters and card, checked by digest."))
@@ -75,9 +75,9 @@ def predict(
     output: Output = Form.TABLE,
 ) -> None:
     """Predict without any server: the probability of the positive class, row by row."""
-    from secureflow.sdk.prediction import Model
+    from secureflow.sdk.prediction import Predictor
 
-    loaded = Model.load(model)
+    loaded = Predictor.load(model)
     label = loaded.features.label
     numeric = {feature.column for feature in loaded.features.numeric}
     records = list(_records(rows, numeric))

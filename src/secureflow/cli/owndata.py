@@ -89,23 +89,23 @@ def publish(
     """Publish a dataset's description; rows stay here."""
     from secureflow.agent import api
 
-    told = api.data_publish(config, name, title)
+    published = api.data_publish(config, name, title)
     if output is not Form.TABLE:
-        show(told, output)
+        show(published, output)
         return
-    shown = {**told, "columns": len(told["columns"])}
+    shown = {**published, "columns": len(published["columns"])}
     show(shown, output, ("id", "name", "title", "rows", "counted", "columns", "commitment"))
     say(
         t(
             "Others see the bucket of rows, never the count; {id} is its name in jobs.",
-            id=told["id"],
+            id=published["id"],
         )
     )
-    _tell_grants(told)
+    _print_grants(published)
 
 
-def _tell_grants(told: dict[str, Any]) -> None:
-    grants = told["grants"]
+def _print_grants(published: dict[str, Any]) -> None:
+    grants = published["grants"]
     if grants["reduced"] or grants["ended"]:
         say(
             t(
@@ -115,7 +115,7 @@ def _tell_grants(told: dict[str, Any]) -> None:
             )
         )
     if not grants["kept"]:
-        say(t('Next: secureflow data grant {id} PROJECT --purpose "…"', id=told["id"]))
+        say(t('Next: secureflow data grant {id} PROJECT --purpose "…"', id=published["id"]))
 
 
 @app.command("remove", help=t("Withdraw a published description."))

@@ -14,9 +14,9 @@ from secureflow.cli.backups import (
     NewFile,
     PassphraseFile,
     advise_on_keys,
+    backup_summary,
     counted,
     passphrase,
-    told_backup,
 )
 from secureflow.cli.console import Form, Output, group, moment, say, show
 from secureflow.cli.texts import said, t, untranslated
@@ -90,13 +90,13 @@ def room(config: Config = Path("server.yaml"), output: Output = Form.TABLE) -> N
     from secureflow.server.room import figures
     from secureflow.server.settings import ServerSettings
 
-    told = figures(ServerSettings.load(config))
+    rows = figures(ServerSettings.load(config))
     if output is Form.TABLE:
-        told = [
+        rows = [
             {**one, "part": said(one["part"])} | {name: _size(one[name]) for name in _BYTES}
-            for one in told
+            for one in rows
         ]
-    show(told, output, ("part", *_BYTES, "folder"))
+    show(rows, output, ("part", *_BYTES, "folder"))
 
 
 def _size(count: int) -> str:
@@ -130,8 +130,8 @@ def backup(
     made = back_up(config, file, passphrase(passphrase_file), without_missing=without_missing)
     log = made.facts["log"]
     with untranslated(output is not Form.TABLE):
-        told = {**told_backup(file, made), "log": f"{log['origin']}: {log['size']}"}
-    show(told, output)
+        summary = {**backup_summary(file, made), "log": f"{log['origin']}: {log['size']}"}
+    show(summary, output)
     advise_on_keys(made, "log.key, ca/ca.key")
 
 
@@ -156,7 +156,7 @@ def restore(
     found = restoring.restore(
         file, directory, database=database, passphrase=secret, into_existing=into_existing
     )
-    _tell(found, output)
+    _print_restored(found, output)
 
 
 @app.command(
@@ -167,14 +167,14 @@ def restored(config: Config = Path("server.yaml"), output: Output = Form.TABLE) 
     """Mark a database that was restored with its own tools."""
     from secureflow.server.restore import restore_in_place
 
-    _tell(restore_in_place(config), output)
+    _print_restored(restore_in_place(config), output)
 
 
-def _tell(found: Restored, output: Form) -> None:
+def _print_restored(found: Restored, output: Form) -> None:
     log = found.log
     seen = {name: log.seen.get(name, 0) for name in found.members}
     with untranslated(output is not Form.TABLE):
-        told: dict[str, Any] = {
+        summary: dict[str, Any] = {
             "config": str(found.config),
             "database": found.database,
             "as_of": moment(found.manifest.facts.get("made_at")),
@@ -184,7 +184,7 @@ def _tell(found: Restored, output: Form) -> None:
             "stored_models": found.models,
             "keys": t("there") if found.keys else t("missing"),
         }
-    show(told, output)
+    show(summary, output)
     say(t("Every entry, node and signed head of the log was recomputed, and holds."))
     say(
         t(

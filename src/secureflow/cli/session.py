@@ -60,11 +60,11 @@ def client() -> Client:
     if not known.url or not known.token:
         raise _nobody(context() or os.environ.get("SECUREFLOW_CONTEXT", ""))
     connection = Client.from_profile(known)
-    connection.on_damaged(_tell_damaged)
+    connection.on_damaged(_print_damaged)
     return connection
 
 
-def _tell_damaged(keys: Sequence[str]) -> None:
+def _print_damaged(keys: Sequence[str]) -> None:
     """Name what a list leaves out, on stderr: its result stays for programs."""
     from secureflow.cli.console import say
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from secureflow.cli.console import Form, Output, say, show, write
+from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.names import named, named_all
-from secureflow.cli.rehearsals import show_rehearsal
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 
@@ -60,12 +60,12 @@ def statistics(
     """Ask for statistics."""
     from secureflow.cli.watching import follow
     from secureflow.domain.specs.base import parse
-    from secureflow.domain.specs.statistics_request import NoiseWish
+    from secureflow.domain.specs.statistics_request import NoiseRequest
     from secureflow.sdk import StatisticsRequest
     from secureflow.sdk.queries import queries
 
-    wish = parse(
-        NoiseWish,
+    privacy = parse(
+        NoiseRequest,
         {
             "delta": delta,
             "noise": noise,
@@ -81,9 +81,9 @@ def statistics(
         within = named(connection, "project", project)
         given = named_all(connection, "dataset", dataset or ())
         ids = given or tuple(one.id for one in connection.datasets.list(within))
-        request = StatisticsRequest(within, name, purpose, ids, asked, wish)
+        request = StatisticsRequest(within, name, purpose, ids, asked, privacy)
         if dry_run:
-            show_rehearsal(connection.jobs.dry_run(request), output)
+            show_dry_run(connection.jobs.dry_run(request), output)
             return
         _submit(connection, request, follow if watch else None, output)
 
@@ -100,13 +100,13 @@ def _submit(connection: Client, request: StatisticsRequest, follow: Any, output:
 
 def show_answers(report: Mapping[str, Any], output: Form) -> None:
     """Write the answers of a report with their 95 % intervals."""
-    from secureflow.application.reports.figures import answer_told
+    from secureflow.application.reports.figures import answer_figures
 
     if output is not Form.TABLE:
         show(report["answers"], output)
         return
     rows = [
-        {"query": answer["name"], **answer_told(row, answer["measure"])}
+        {"query": answer["name"], **answer_figures(row, answer["measure"])}
         for answer in report["answers"]
         for row in answer["rows"]
     ]

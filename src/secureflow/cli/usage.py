@@ -64,7 +64,7 @@ def run_in_chinese(app: typer.Typer, arguments: list[str]) -> int:
         with contextlib.redirect_stdout(heard) if helps else contextlib.nullcontext():
             code = app(arguments, prog_name="secureflow", standalone_mode=False)
     except _UsageError as fault:
-        sys.stderr.write(_told(fault))
+        sys.stderr.write(_in_chinese(fault))
         return int(getattr(fault, "exit_code", 2))
     except typer.Abort:
         sys.stderr.write("已中止。\n")
@@ -90,7 +90,7 @@ def fault_in_chinese(message: str) -> str:
     return message
 
 
-def _told(fault: BaseException) -> str:
+def _in_chinese(fault: BaseException) -> str:
     context = getattr(fault, "ctx", None)
     message = str(getattr(fault, "message", fault))
     if type(fault).__name__ == "NoArgsIsHelpError":

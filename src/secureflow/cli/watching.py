@@ -41,14 +41,14 @@ class Progress:
         data = event.data
         match event.kind:
             case "state":
-                self.state = _told(data, "state")
-                self.reason = "" if self.ended else said(_told(data, "reason"))
+                self.state = _text(data, "state")
+                self.reason = "" if self.ended else said(_text(data, "reason"))
             case "waiting":
                 self.waiting = waiting_lines(data.get("waiting"))
             case "done":
                 self.waiting = []
             case "party":
-                self.parties[_told(data, "party") or "?"] = _told(data, "state")
+                self.parties[_text(data, "party") or "?"] = _text(data, "state")
             case "round":
                 planned = data.get("rounds")
                 self.rounds = planned if type(planned) is int else 0
@@ -56,14 +56,14 @@ class Progress:
             case "error":
                 for one in _refusals(data):
                     if one.get("refused"):
-                        self.parties[_told(one, "party") or "?"] = "refused"
-                code = _told(data, "code")
-                message = explained(code, _told(data, "message") or code)
-                hint = said(_told(data, "hint")) if self.state == "paused" else ""
+                        self.parties[_text(one, "party") or "?"] = "refused"
+                code = _text(data, "code")
+                message = explained(code, _text(data, "message") or code)
+                hint = said(_text(data, "hint")) if self.state == "paused" else ""
                 known = message == self.reason
                 self.repeated = self.ended or (known and not hint)
-                told = [*([] if known and hint else [message]), *([f"→ {hint}"] if hint else [])]
-                self.reason = "" if self.ended else " ".join(told)
+                lines = [*([] if known and hint else [message]), *([f"→ {hint}"] if hint else [])]
+                self.reason = "" if self.ended else " ".join(lines)
 
     @property
     def ended(self) -> bool:
@@ -82,7 +82,7 @@ class Progress:
                     if isinstance(event.data.get(name), float)
                 )
             case "party":
-                return f"{_told(event.data, 'party')}  {t(_told(event.data, 'state'))}"
+                return f"{_text(event.data, 'party')}  {t(_text(event.data, 'state'))}"
             case "waiting":
                 return "\n".join(self.waiting) or t("nobody waits any more")
             case "dropouts":
@@ -90,17 +90,17 @@ class Progress:
         return self.reason if event.kind == "error" and not self.repeated else ""
 
 
-def waiting_lines(told: Any) -> list[str]:
+def waiting_lines(entries: Any) -> list[str]:
     """Return a line for each of those who wait in a job: who, for what, how much, since when."""
-    waiting = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    waiting = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
     return [
         t(
             "{party} waits since {since}: {what}",
-            party=t("the centre") if one.get("party") in _CENTRE else _told(one, "party"),
+            party=t("the centre") if one.get("party") in _CENTRE else _text(one, "party"),
             since=moment(one.get("since")) or "?",
-            what=explained(_told(one, "code"), _told(one, "message")),
+            what=explained(_text(one, "code"), _text(one, "message")),
         )
-        + (f" → {said(_told(one, 'hint'))}" if one.get("hint") else "")
+        + (f" → {said(_text(one, 'hint'))}" if one.get("hint") else "")
         for one in waiting
     ]
 
@@ -112,7 +112,7 @@ def _refusals(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def _told(data: Mapping[str, Any], name: str) -> str:
+def _text(data: Mapping[str, Any], name: str) -> str:
     """Return a text of an event as one line without hidden characters."""
     return shown(str(data.get(name) or ""))
 
@@ -203,7 +203,7 @@ def _rounds(progress: Progress) -> RenderableType:
         # What is no number is a stranger's text: neither terminal nor markup takes its orders.
         table.add_row(
             *(
-                f"{row[name]:.4f}" if isinstance(row.get(name), float) else Text(_told(row, name))
+                f"{row[name]:.4f}" if isinstance(row.get(name), float) else Text(_text(row, name))
                 for name in names
             )
         )

@@ -30,8 +30,8 @@ from secureflow.demo.processes import kill_group
 from secureflow.demo.screen import Screen
 from secureflow.demo.words import Language, Words
 from secureflow.domain.specs.protections import ProtectionName
+from secureflow.kit.commandline import runnable
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.installing import here
 from secureflow.kit.pki import write_private
 from secureflow.server.settings import ServerSettings
 
@@ -41,7 +41,7 @@ P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Options:
     """What the visitor asks for.
 
     Args:
@@ -69,63 +69,63 @@ class Wishes:
     language: Language = "en"
 
 
-def run(wishes: Wishes) -> int:
+def run(options: Options) -> int:
     """Play the whole demo and return the process's exit code.
 
     Raises:
         SecureFlowError: `directory_in_use`, `database_in_use`, `invalid_database_url`, or why the
             visitor's table does not fit.
     """
-    wishes = replace(wishes, directory=wishes.directory.resolve())
-    with _claimed(wishes.directory):
-        return _run(wishes)
+    options = replace(options, directory=options.directory.resolve())
+    with _claimed(options.directory):
+        return _run(options)
 
 
-def _run(wishes: Wishes) -> int:
-    directory, say = wishes.directory, Words(wishes.language)
-    if wishes.own is not None and wishes.own.path.resolve().is_relative_to(directory):
+def _run(options: Options) -> int:
+    directory, say = options.directory, Words(options.language)
+    if options.own is not None and options.own.path.resolve().is_relative_to(directory):
         raise SecureFlowError(
             "directory_in_use",
-            f"{wishes.own.path} lies in the directory that the demo empties.",
+            f"{options.own.path} lies in the directory that the demo empties.",
             "Move the file, or name another directory: --directory.",
         )
     # Before anything of an earlier demo is taken away.
-    if wishes.database:
-        _refuse_database(wishes.database)
-    own = load(wishes.own, wishes.parties, say) if wishes.own else None
-    by = adult_column(wishes.by, say) if own is None else ""
+    if options.database:
+        _refuse_database(options.database)
+    own = load(options.own, options.parties, say) if options.own else None
+    by = adult_column(options.by, say) if own is None else ""
     _make_room(directory, say)
     interrupts = Interrupts()
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have had SIGINT ignored
         signal.signal(number, interrupts.come)
     data = directory / "data"
     if own is None:
-        study = adult_study(data, wishes.parties, wishes.rounds, by)
+        study = adult_study(data, options.parties, options.rounds, by)
     else:
-        study = own.study(data, wishes.rounds)
-    with Screen(study, say, json=wishes.json) as screen:
+        study = own.study(data, options.rounds)
+    with Screen(study, say, json=options.json) as screen:
         screen.opening()
         platform = Platform(
             directory,
             study.owners,
             study.datasets,
             purpose=study.purpose,
-            database=wishes.database,
-            stays=wishes.keep,
+            database=options.database,
+            stays=options.keep,
             say=interrupts.before(screen.step),
         )
         try:
             platform.build()
-            told = interrupts.before(screen.event)
-            outcome = play(platform, study, told, wishes.protection, wishes.language)
+            on_event = interrupts.before(screen.event)
+            outcome = play(platform, study, on_event, options.protection, options.language)
         except BaseException:  # Ctrl-C too: no child is left behind
             platform.stop()
             raise
     screen.outcome(outcome)
-    if wishes.json:
+    if options.json:
         sys.stdout.write(outcome.line() + "\n")
         sys.stdout.flush()
-    if wishes.keep:
+    if options.keep:
         _leave(platform, say)
     else:
         platform.stop()
@@ -219,7 +219,7 @@ def _leave(platform: Platform, say: Words) -> None:
         f"secureflow demo stop --directory {quote(str(base))}",
     )
     sys.stderr.write(f"\n{say('The platform keeps running. Look around:')}\n")
-    sys.stderr.write("".join(f"  {here(line)}\n" for line in lines))
+    sys.stderr.write("".join(f"  {runnable(line)}\n" for line in lines))
 
 
 def _processes(directory: Path) -> list[int]:

@@ -13,14 +13,14 @@ from jinja2 import PackageLoader
 from markupsafe import Markup, escape
 
 from secureflow.application.reports import page as report_page
-from secureflow.application.reports.charts import Frame, Plot, apart, plot
+from secureflow.application.reports.charts import ChartFrame, Plot, plot, spread
 from secureflow.demo.chinese import TEXTS
 from secureflow.demo.comparison import Comparison
 from secureflow.demo.study import BINS, Share, Study
 from secureflow.demo.words import Language
 
-CURVES = Frame(width=760, height=330, left=52, right=225, top=30, bottom=34)
-RANGE = Frame(width=760, height=0, left=150, right=70, top=0, bottom=0)
+CURVES = ChartFrame(width=760, height=330, left=52, right=225, top=30, bottom=34)
+RANGE = ChartFrame(width=760, height=0, left=150, right=70, top=0, bottom=0)
 ROW = 30.0
 NAMED = 8
 """With more owners than this only the best and the weakest have their name beside the curve."""
@@ -41,7 +41,7 @@ def render(
     environment.filters |= {"both": both, "auc": _auc, "percent": _percent, "mean": _mean}
     return environment.get_template("demo.html.jinja").render(
         **report_page.contents(report, lang),
-        say=said,
+        say=bilingual,
         chinese=lambda text: TEXTS.get(text, text),
         study=study,
         comparison=comparison,
@@ -65,7 +65,7 @@ def both(english: Any) -> Markup:
     return report_page.both(text) if chinese is None else report_page.in_both(text, chinese)
 
 
-def said(english: str, **values: Any) -> Markup:
+def bilingual(english: str, **values: Any) -> Markup:
     """Return a sentence with `{named}` values in both languages; values may be bilingual."""
     return Markup('<span class="en">{}</span><span class="zh" lang="zh">{}</span>').format(
         escape(english).format(**values), escape(TEXTS[english]).format(**values)
@@ -85,7 +85,7 @@ def ranges(study: Study, comparison: Comparison) -> dict[str, Any]:
     """Lay out one row an owner: from its own model's AUC to the joint one's."""
     aucs = {party: line.score.auc for party, line in comparison.alone.items()}
     joint, pooled = comparison.together.score.auc, comparison.pooled.score.auc
-    frame = Frame(
+    frame = ChartFrame(
         width=RANGE.width, height=ROW * len(aucs) + 30, left=RANGE.left, right=RANGE.right
     )
     # The vertical axis of a plot, laid across: its steps are round and hold every value.
@@ -157,7 +157,7 @@ def _labels(study: Study, comparison: Comparison) -> list[dict[str, Any]]:
         for curve in curves(study, comparison).curves
         if len(study.shares) <= NAMED or curve.name in shown
     ]
-    heights = apart([curve.last[1] for curve in ends], 17, CURVES.top, CURVES.height - 20)
+    heights = spread([curve.last[1] for curve in ends], 17, CURVES.top, CURVES.height - 20)
     return [
         {"name": curve.name, "value": curve.value, "end": curve.last, "y": height}
         for curve, height in zip(ends, heights, strict=True)

@@ -66,13 +66,13 @@ class Outcome:
 
     def line(self) -> str:
         """Return the one line of JSON: figures without the curves."""
-        told = {
+        fields = {
             name: getattr(self, name)
             for name in ("accuracy", "auc", "rounds", "seconds", "protection", "model_digest")
         }
         lines, found = self.comparison.alone, self.comparison
-        told |= {"ledger": self.ledger, "tee": self.tee, "report": self.report}
-        told |= {
+        fields |= {"ledger": self.ledger, "tee": self.tee, "report": self.report}
+        fields |= {
             "test_rows": found.test_rows,
             "alone": {
                 share.party: {
@@ -86,7 +86,7 @@ class Outcome:
             "pooled": _figures(found.pooled),
             "gain": {"over": found.best_alone, **_rounded(asdict(found.gain))},
         }
-        return json.dumps(told, ensure_ascii=False, allow_nan=False)
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False)
 
 
 def play(

@@ -118,15 +118,17 @@ class Screen:
         """Show the end: what it was worth, what protected it, whether the ledger held."""
         say, ledger = self._say, outcome.ledger
         rows = f"{outcome.comparison.test_rows:,}"
-        self._tell("")
-        self._tell(say("On {rows} test rows that nobody trained on:", rows=rows))
+        self._print_result("")
+        self._print_result(say("On {rows} test rows that nobody trained on:", rows=rows))
         self._results.print(self._comparison(outcome))
-        self._tell(f"[bold]{_visible(self._verdict(outcome))}[/]")
+        self._print_result(f"[bold]{_visible(self._verdict(outcome))}[/]")
         if outcome.comparison.suspicious:
-            self._tell(f"[yellow]{say('So high an AUC is rare: does a column tell the label?')}[/]")
-        self._tell("")
+            self._print_result(
+                f"[yellow]{say('So high an AUC is rare: does a column tell the label?')}[/]"
+            )
+        self._print_result("")
         for line in self._protection(outcome):
-            self._tell(line)
+            self._print_result(line)
         if ledger["verified"]:
             told = say(
                 "Ledger verified: {size} entries, cosigned by {parties} parties, checked against "
@@ -134,12 +136,12 @@ class Screen:
                 size=ledger["size"],
                 parties=ledger["cosigners"],
             )
-            self._tell(f"[green]{told}[/]")
+            self._print_result(f"[green]{told}[/]")
         else:
-            self._tell(f"[red]{say('The ledger does NOT hold:')}[/]")
+            self._print_result(f"[red]{say('The ledger does NOT hold:')}[/]")
             for failure in ledger.get("failures", ()):
-                self._tell(_visible(f"  {failure}"))
-        self._tell(_visible(say("Report: {path}", path=outcome.report)))
+                self._print_result(_visible(f"  {failure}"))
+        self._print_result(_visible(say("Report: {path}", path=outcome.report)))
 
     def _comparison(self, outcome: Outcome) -> Table:
         say, found = self._say, outcome.comparison
@@ -222,7 +224,7 @@ class Screen:
     def _print(self, text: str) -> None:
         self.console.print(text, soft_wrap=True)
 
-    def _tell(self, text: str) -> None:
+    def _print_result(self, text: str) -> None:
         """Write a line of the result."""
         self._results.print(text, soft_wrap=True)
 

@@ -66,7 +66,7 @@ def compare(own: Bounds | None, asked: Bounds) -> Verdict:
     return "same" if asked == own else "wider"
 
 
-def told(column: str, own: Bounds | None, asked: Bounds) -> str:
+def difference(column: str, own: Bounds | None, asked: Bounds) -> str:
     """Return the owner's bounds of a column and the job's where they differ, else ""."""
     if compare(own, asked) == "same":
         return ""

@@ -21,7 +21,7 @@ from secureflow.domain.continuation import (
     check_continuations,
     check_following,
 )
-from secureflow.domain.words import WORDS
+from secureflow.domain.fingerprintwords import WORDS
 from secureflow.kit import canonical, crypto
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import hidden
@@ -86,14 +86,14 @@ class Charter:
     @classmethod
     def from_json(cls, value: Any) -> Charter:
         """Build a charter from parsed foreign JSON; raises `malformed_charter`."""
-        told = _continuations(value)
-        body = _exact(value, {one.name for one in fields(cls)} - _without(told), "charter")
+        continuations = _continuations(value)
+        body = _exact(value, {one.name for one in fields(cls)} - _without(continuations), "charter")
         listed = body["members"]
         if not isinstance(listed, list) or len(listed) > MAX_MEMBERS:
             raise _malformed(f"members is no list of at most {MAX_MEMBERS}")
         names = {one.name for one in fields(Member)}
         members = tuple(Member(**_exact(one, names, "member")) for one in listed)
-        return cls(**(body | {"members": members, "continuations": told}))
+        return cls(**(body | {"members": members, "continuations": continuations}))
 
     @cached_property
     def digest(self) -> str:
@@ -264,7 +264,7 @@ def check_follows(before: Charter, after: Charter) -> None:
     )
 
 
-def enough_for_a_change(signed: int, members: int) -> bool:
+def is_change_quorum(signed: int, members: int) -> bool:
     """Tell whether so many of the members of a version may change it: more than two thirds."""
     return _most(signed, members)
 
@@ -351,8 +351,8 @@ def _continuations(value: Any) -> tuple[Continuation, ...]:
     return tuple(Continuation.from_json(one) for one in listed)
 
 
-def _without(told: tuple[Continuation, ...]) -> set[str]:
-    return set() if told else {"continuations"}
+def _without(members: tuple[Continuation, ...]) -> set[str]:
+    return set() if members else {"continuations"}
 
 
 def _exact(value: Any, names: set[str], what: str) -> dict[str, Any]:

@@ -29,13 +29,13 @@ def wrong_clocks(ahead: Mapping[str, int | None]) -> SecureFlowError | None:
     if not wrong:
         return None
     listed = _listed(wrong)
-    told = f"These clocks differ from the centre's: {listed}."
+    message = f"These clocks differ from the centre's: {listed}."
     if len(wrong) > 1 and wrong == known and _close(wrong.values()):
-        told = (
+        message = (
             f"These clocks differ from the centre's: {listed}. They agree with each other: the "
             "centre's own clock is probably wrong."
         )
-    return SecureFlowError("clock_skew", told, HINT, {"clock_ahead": wrong})
+    return SecureFlowError("clock_skew", message, HINT, {"clock_ahead": wrong})
 
 
 def naming(error: SecureFlowError, ahead: Mapping[str, int | None]) -> SecureFlowError:

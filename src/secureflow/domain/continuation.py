@@ -114,15 +114,15 @@ def check_following(
     Raises:
         SecureFlowError: `charter_mismatch`.
     """
-    known, told = list(before[3]), list(after[3])
-    if told[: len(known)] != known or len(told) > len(known) + 1:
+    known, new = list(before[3]), list(after[3])
+    if new[: len(known)] != known or len(new) > len(known) + 1:
         raise _mismatch("It leaves out or changes a continuation of the log.")
-    if len(told) == len(known):
+    if len(new) == len(known):
         if after[0] != before[0]:
             raise _mismatch("It names another log without a continuation.")
         return
-    if told[-1].origin != before[0]:
-        raise _mismatch(f"It continues {told[-1].origin}, and the log is {before[0]}.")
+    if new[-1].origin != before[0]:
+        raise _mismatch(f"It continues {new[-1].origin}, and the log is {before[0]}.")
     if (after[1], list(after[2])) != (before[1], list(before[2])):
         raise _mismatch("It continues the log and changes the log's key or members as well.")
 

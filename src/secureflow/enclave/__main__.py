@@ -34,11 +34,11 @@ def become(config: str) -> None:
     os.execv(sys.executable, command(config))  # noqa: S606  a process of ours, no shell
 
 
-def alone() -> bool:
+def isolated() -> bool:
     """Tell whether this process was started as `command` says."""
     flags = sys.flags
-    alone = flags.isolated and flags.no_site and flags.dont_write_bytecode
-    return bool(alone) and sys.pycache_prefix == NOWHERE
+    isolated = flags.isolated and flags.no_site and flags.dont_write_bytecode
+    return bool(isolated) and sys.pycache_prefix == NOWHERE
 
 
 def config_of(arguments: Sequence[str]) -> str:
@@ -52,7 +52,7 @@ def config_of(arguments: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    if not alone():
+    if not isolated():
         become(config_of(sys.argv[1:]))
     sys.path += [path for path in sys.argv[1].split(os.pathsep) if path not in sys.path]
     from secureflow.domain.exits import exit_code

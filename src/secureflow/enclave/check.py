@@ -11,15 +11,15 @@ from pathlib import Path
 
 from secureflow.adapters.link import CredentialFiles, expired
 from secureflow.adapters.tee import SimulatedPlatform
-from secureflow.enclave.identity import ANEW, IDENTITY, NEXT_STEP, revival
+from secureflow.enclave.identity import ANEW, IDENTITY, NEXT_STEP, certificate_recovery
 from secureflow.enclave.settings import EnclaveSettings, no_attester
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import system_clock
+from secureflow.kit.enrolclient import checked_url
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.findings import Finding, refused, told
+from secureflow.kit.findings import Finding, refused, report
 from secureflow.kit.folder import check_folder
 from secureflow.kit.hostport import parse_address
-from secureflow.kit.joining import checked_url
 from secureflow.kit.pki import RevocationList, check_leaf, parse_certificate, spiffe_id
 from secureflow.kit.spiffe import SpiffeId
 
@@ -31,15 +31,15 @@ def check(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dic
         SecureFlowError: `invalid_settings`.
     """
     settings = EnclaveSettings.load(config)
-    yield from told("settings", _settings(settings), "its addresses and folder can be read")
+    yield from report("settings", _settings(settings), "its addresses and folder can be read")
     credentials = CredentialFiles(settings.directory)
     pair = list(refused("keys", credentials.check))
     keys = [*pair, *_keys(settings, credentials, clock)]
-    yield from told("keys", keys, "they fit their certificates, nobody else reads")
+    yield from report("keys", keys, "they fit their certificates, nobody else reads")
     if not pair:
         found = refused("certificate", lambda: _certificate(settings, credentials, clock))
-        yield from told("certificate", found, "it is an enclave's, and holds now")
-    yield from told("platform", _platform(settings), "its keys fit the root that agents pin")
+        yield from report("certificate", found, "it is an enclave's, and holds now")
+    yield from report("platform", _platform(settings), "its keys fit the root that agents pin")
 
 
 def _settings(settings: EnclaveSettings) -> Iterator[Finding]:
@@ -61,7 +61,7 @@ def _public(text: str) -> None:
 def _keys(
     settings: EnclaveSettings, credentials: CredentialFiles, clock: Callable[[], int]
 ) -> Iterator[Finding]:
-    yield from refused("keys", lambda: revival(settings, credentials, clock))
+    yield from refused("keys", lambda: certificate_recovery(settings, credentials, clock))
     identity = settings.directory / IDENTITY
     if not identity.exists() or not settings.rest:
         what = f"{identity} is missing" if settings.rest else "`rest` is missing in enclave.yaml"

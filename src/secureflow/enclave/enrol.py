@@ -20,16 +20,16 @@ from secureflow.enclave.settings import no_attester
 from secureflow.kit.atomic import write_atomically
 from secureflow.kit.clock import Clock, system_clock
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.enrolclient import check_issued, fetch_authority, request_certificate
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import check_folder, claim_folder
-from secureflow.kit.joining import fetch_authority, join, joined
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
 
 
 @dataclass(frozen=True)
-class Enrolled:
+class EnrolledEnclave:
     """What an enclave was given: its SPIFFE id and the centre's link address."""
 
     spiffe: str
@@ -45,7 +45,7 @@ def enrol(
     name: str = "main",
     simulated: bool = False,
     clock: Clock = system_clock,
-) -> Enrolled:
+) -> EnrolledEnclave:
     """Enrol and write `link.pem`, `ca.pem` and `enclave.yaml` into a directory.
 
     Args:
@@ -67,7 +67,7 @@ def enrol(
     parsed = EnrolmentToken.parse(token)
     if parsed.kind != "enclave":
         raise SecureFlowError("token_other_kind", "The token invites an agent, not an enclave.")
-    if CredentialFiles(directory).there or (directory / IDENTITY).exists():
+    if CredentialFiles(directory).complete or (directory / IDENTITY).exists():
         raise SecureFlowError(
             "already_enrolled", f"{directory} holds an enrolled enclave.", "Choose another one."
         )
@@ -82,7 +82,7 @@ def enrol(
         "key": identity.public,
         "signature": identity.sign("enrol", proof_body(parsed.id, csr, identity.public)),
     }
-    given = joined(join(server, ca, request), ca, ("enclave", "", name))
+    given = check_issued(request_certificate(server, ca, request), ca, ("enclave", "", name))
     CredentialFiles.judge(ca, key, given.certificate)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     claim_folder(directory)
@@ -93,7 +93,7 @@ def enrol(
         text = settings_text(_SETTINGS | {"server": given.link, "rest": server})
         write_atomically(config, text.encode(), 0o666)
     CredentialFiles.create(directory, ca, key, given.certificate)  # last: now it is one
-    return Enrolled(str(given.identity), given.link, config)
+    return EnrolledEnclave(str(given.identity), given.link, config)
 
 
 _SETTINGS: Final = {

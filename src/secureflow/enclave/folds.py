@@ -18,7 +18,7 @@ from secureflow.engines.sealing import (
     update_manifest,
     vector_manifest,
 )
-from secureflow.engines.secagg import Opened, Plan, open_sum
+from secureflow.engines.secagg import MaskingPlan, Opened, open_sum
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.training.encodings import apply_mean, opened_sums
 from secureflow.engines.training.models import Stage, update_layout
@@ -164,7 +164,7 @@ class MaskedFold:
         plan: of its masked sums.
     """
 
-    def __init__(self, spec: TrainingSpec, stage: Stage, plan: Plan) -> None:
+    def __init__(self, spec: TrainingSpec, stage: Stage, plan: MaskingPlan) -> None:
         self._spec, self._stage, self._plan = spec, stage, plan
         self.count = 0
         self._total: Ring = np.zeros(plan.encoding.slots, plan.ring)
@@ -213,7 +213,7 @@ class MaskedFold:
         self.count = self._weight = 0
 
 
-def training_manifest(spec: TrainingSpec, stage: Stage, plan: Plan | None) -> Manifest:
+def training_manifest(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) -> Manifest:
     """Return how a contribution to a stage is laid out; `plan` as of `training_fold`."""
     if plan is not None:
         return vector_manifest(plan.encoding.slots, plan.ring.itemsize)
@@ -221,7 +221,7 @@ def training_manifest(spec: TrainingSpec, stage: Stage, plan: Plan | None) -> Ma
     return update_manifest(layout.parameters, layout.sums)
 
 
-def training_fold(spec: TrainingSpec, stage: Stage, plan: Plan | None) -> Fold:
+def training_fold(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) -> Fold:
     """Return the fold of a stage; `plan` is that of its masked sums, where there are any."""
     if plan is not None:
         return MaskedFold(spec, stage, plan)

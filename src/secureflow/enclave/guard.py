@@ -34,7 +34,7 @@ from typing import Final
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.measurement.closure import OURS, file_of
 from secureflow.kit.measurement.distributions import changed, digest_of
-from secureflow.kit.measurement.manifest import Manifest
+from secureflow.kit.measurement.manifest import CodeManifest
 
 _PACKAGE: Final = Path(__file__).parents[1]
 
@@ -115,7 +115,7 @@ class _Measured(SourceFileLoader):
         return code
 
 
-def install(measured: Manifest) -> None:
+def install(measured: CodeManifest) -> None:
     """Let this process load what was measured, and nothing else, from now on.
 
     Raises:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from secureflow.adapters.link import CredentialFiles, Revival, Way
+from secureflow.adapters.link import CertificateRecovery, CredentialFiles, RenewalMethod
 from secureflow.enclave.settings import EnclaveSettings
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
@@ -28,7 +28,9 @@ ANEW: Final = (
 )
 
 
-def revival(settings: EnclaveSettings, credentials: CredentialFiles, clock: Clock) -> Revival:
+def certificate_recovery(
+    settings: EnclaveSettings, credentials: CredentialFiles, clock: Clock
+) -> CertificateRecovery:
     """Return what looks at an enclave's failed link.
 
     Raises:
@@ -37,7 +39,7 @@ def revival(settings: EnclaveSettings, credentials: CredentialFiles, clock: Cloc
     """
     path = settings.directory / IDENTITY
     if not path.exists() or not settings.rest:
-        return Revival(Way(settings.rest, None, ANEW), credentials, clock)
+        return CertificateRecovery(RenewalMethod(settings.rest, None, ANEW), credentials, clock)
     try:
         key = SigningKey.load(path)
     except (OSError, SecureFlowError) as error:
@@ -48,5 +50,5 @@ def revival(settings: EnclaveSettings, credentials: CredentialFiles, clock: Cloc
             f"The enclave's identity key {path} cannot be read.",
             "Restore it from a backup, or make the enclave anew: secureflow enclave init.",
         ) from error
-    way = Way(settings.rest, lambda body: key.sign(DOMAIN, body), NEXT_STEP)
-    return Revival(way, credentials, clock)
+    method = RenewalMethod(settings.rest, lambda body: key.sign(DOMAIN, body), NEXT_STEP)
+    return CertificateRecovery(method, credentials, clock)

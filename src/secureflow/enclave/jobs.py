@@ -16,8 +16,8 @@ from secureflow.domain.specs.protections import traits_of
 from secureflow.enclave.buffers import Buffers
 from secureflow.enclave.folds import Fold
 from secureflow.enclave.models import Blobs, GlobalModel, PublishedMean, load_open, load_sealed
-from secureflow.enclave.plans import Plan, Step
-from secureflow.enclave.rounds import Released, Rounds, upload_receipt
+from secureflow.enclave.plans import JobPlan, RoundId
+from secureflow.enclave.rounds import JobRounds, ReleaseRecord, upload_receipt
 from secureflow.enclave.uncancelled import Uncancelled
 from secureflow.engines.attestation import SUITE, Evidence, runtime_data
 from secureflow.engines.closing import Certificate
@@ -26,7 +26,7 @@ from secureflow.engines.sealing import (
     Binding,
     OpenedUpdate,
     RecipientKey,
-    Release,
+    RoundRelease,
     manifest_length,
     model_key_info,
 )
@@ -58,10 +58,10 @@ class EnclaveJob:
         blobs: where models are fetched from and stored.
     """
 
-    def __init__(self, plan: Plan, blobs: Blobs) -> None:
+    def __init__(self, plan: JobPlan, blobs: Blobs) -> None:
         self.plan = plan
         self.recipient = RecipientKey.generate()
-        self.rounds = Rounds(plan)
+        self.rounds = JobRounds(plan)
         self.generation = 0
         self.recipients: dict[str, str] = {}
         lengths = (manifest_length(self._shape(stage).manifest) for stage in plan.stages)
@@ -157,9 +157,9 @@ class EnclaveJob:
         """Return what an update must be bound to, given what it claims.
 
         Raises:
-            SecureFlowError: `evidence_unknown`, and those of `Rounds.check_upload`.
+            SecureFlowError: `evidence_unknown`, and those of `JobRounds.check_upload`.
         """
-        step, party = Step.parse(binding.round, binding.stage), binding.party
+        step, party = RoundId.parse(binding.round, binding.stage), binding.party
         self.rounds.check_upload(step, party)
         if binding.evidence not in self._evidence.get(party, ()):
             raise SecureFlowError(
@@ -173,10 +173,10 @@ class EnclaveJob:
         """Fold a verified update and return its receipt.
 
         Raises:
-            SecureFlowError: those of `Rounds.check_upload` and `Fold.fold`.
+            SecureFlowError: those of `JobRounds.check_upload` and `Fold.fold`.
         """
         binding = update.binding
-        step = Step.parse(binding.round, binding.stage)
+        step = RoundId.parse(binding.round, binding.stage)
         async with self._lock:
             # The round may have moved on while the chunks came in.
             self.rounds.check_upload(step, binding.party)
@@ -188,19 +188,19 @@ class EnclaveJob:
             self.rounds.folded(update, commitment, receipt, seed)
             return receipt
 
-    async def roll(self, step: Step) -> RollReply:
+    async def roll(self, step: RoundId) -> RollReply:
         """Freeze a step and return whose updates it holds, and what binds their noise."""
         async with self._lock:
             folded = self.rounds.roll(step, self.model.digest)
             return RollReply(folded=list(folded), noise=self.rounds.bound(step))
 
     async def release(
-        self, step: Step, certificate: Certificate, opened: Opened | None = None
+        self, step: RoundId, certificate: Certificate, opened: Opened | None = None
     ) -> dict[str, JSON]:
         """Release a step on its closing certificate; the same one again, the same answer.
 
         Raises:
-            SecureFlowError: `already_released`, those of `Rounds.certified`, `model_not_finite`,
+            SecureFlowError: `already_released`, those of `JobRounds.certified`, `model_not_finite`,
                 and those of storing the model.
         """
         return await self._uncancelled.run(self._release(step, certificate, opened))
@@ -214,7 +214,7 @@ class EnclaveJob:
             self._model = None
 
     async def _release(
-        self, step: Step, certificate: Certificate, opened: Opened | None
+        self, step: RoundId, certificate: Certificate, opened: Opened | None
     ) -> dict[str, JSON]:
         async with self._lock:
             released = self.rounds.releases.get(step)
@@ -235,8 +235,8 @@ class EnclaveJob:
             return released.answer
 
     async def _compute(
-        self, step: Step, certificate: Certificate, opened: Opened | None
-    ) -> Released:
+        self, step: RoundId, certificate: Certificate, opened: Opened | None
+    ) -> ReleaseRecord:
         model = self.model
         base = {"base": model.digest} if traits_of(self.plan.spec).masks else {}
         fold = self.rounds.certified(step, certificate, model.digest, opened)
@@ -249,7 +249,7 @@ class EnclaveJob:
             except SecureFlowError:
                 self._model = None  # half moved: of no use to anybody
                 raise
-        release = Release(
+        release = RoundRelease(
             self.plan.job,
             self.plan.digest,
             step.number,
@@ -258,12 +258,12 @@ class EnclaveJob:
             model.digest,
             tuple(fold.sums(seed)),
         )
-        released = Released(certificate.digest, release.sign(self._release_key) | base)
+        released = ReleaseRecord(certificate.digest, release.sign(self._release_key) | base)
         self.rounds.close(step, released)
         self._clear_later(fold)
         return released
 
-    async def _store(self, step: Step) -> dict[str, JSON]:
+    async def _store(self, step: RoundId) -> dict[str, JSON]:
         """Store the model if this step puts one out."""
         model, whom = self.model, self.plan.kind.puts_out(self.plan.spec, step.stage, step.number)
         if not whom:
@@ -300,7 +300,7 @@ class EnclaveJob:
             return digest, artifact, b""
         if release is None:
             raise SecureFlowError("invalid_request", "The sealed model names no release.")
-        step = Step.parse(release.get("round"), release.get("stage"))
+        step = RoundId.parse(release.get("round"), release.get("stage"))
         return digest, artifact, _key_info(self.plan.job, step, digest, ENCLAVE)
 
     def _due(self, model: GoingOn | None) -> int | None:
@@ -310,7 +310,7 @@ class EnclaveJob:
         """
         release = None if model is None else model.release
         if release is not None:
-            return Step.parse(release.get("round"), release.get("stage")).number + 1
+            return RoundId.parse(release.get("round"), release.get("stage")).number + 1
         first = self.plan.kind.starts_from(self.plan.spec)
         begins = model is None or (first and model.digest == first)
         return 1 if begins else None
@@ -329,10 +329,10 @@ class EnclaveJob:
 
     def _shape(self, stage: Any) -> Binding:
         nothing = "0" * 64
-        return self.plan.binding(Step(0, stage), "shape", model=nothing, evidence=nothing)
+        return self.plan.binding(RoundId(0, stage), "shape", model=nothing, evidence=nothing)
 
 
-def _key_info(job: str, step: Step, model: str, party: str) -> bytes:
+def _key_info(job: str, step: RoundId, model: str, party: str) -> bytes:
     return model_key_info(
         job=job, round_number=step.number, stage=step.stage, model=model, party=party
     )

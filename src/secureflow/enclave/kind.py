@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from secureflow.enclave.folds import Fold
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.sealing import Manifest
-from secureflow.engines.secagg import Plan
+from secureflow.engines.secagg import MaskingPlan
 
 
 class EnclaveKind(Protocol):
@@ -27,10 +27,10 @@ class EnclaveKind(Protocol):
     def engine(self) -> EngineKind:
         """What the engines know of it."""
 
-    def manifest(self, spec: Any, stage: str, plan: Plan | None) -> Manifest:
+    def manifest(self, spec: Any, stage: str, plan: MaskingPlan | None) -> Manifest:
         """Return how a contribution to a stage is laid out."""
 
-    def fold(self, spec: Any, stage: str, plan: Plan | None) -> Fold:
+    def fold(self, spec: Any, stage: str, plan: MaskingPlan | None) -> Fold:
         """Return an empty sum of a stage's contributions."""
 
     def starts_from(self, spec: Any) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path
 from secureflow.adapters.link import CredentialFiles, Link, UplinkServer
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.domain.exits import exit_code
-from secureflow.enclave.endings import forget_ended
-from secureflow.enclave.identity import revival
+from secureflow.enclave.identity import certificate_recovery
 from secureflow.enclave.kind import EnclaveKinds
 from secureflow.enclave.kinds import ENCLAVE_KINDS
+from secureflow.enclave.missedends import forget_ended
 from secureflow.enclave.settings import EnclaveSettings, no_attester
-from secureflow.enclave.worker import Worker
+from secureflow.enclave.verbs import EnclaveVerbs
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import system_clock
 from secureflow.kit.disk import Place, writing
@@ -28,7 +28,7 @@ from secureflow.kit.logging import announce_ready, get_logger, process_logging
 from secureflow.kit.memory import be_frugal
 from secureflow.kit.pki import SpiffeId, spiffe_id
 from secureflow.kit.plain import shown
-from secureflow.kit.process import raise_descriptors, run_until_told
+from secureflow.kit.process import raise_descriptors, run_until_stopped
 from secureflow.kit.version import __version__
 
 _log = get_logger(__name__)
@@ -53,29 +53,29 @@ async def serve(
     identity = SpiffeId.parse(spiffe_id(credentials().leaf))
     place = ""
     attester = _attester(settings, measurement)
-    said = {
+    greeting = {
         **{"version": __version__, "log_size": 0, "unproved": []},
         **{"tee": "SIMULATED", "measurement": attester.measurement},
     }
 
     async def handle(verb: str, body: dict[str, JSON], log_proofs: JSON) -> JSON:
-        return await worker.handle(verb, body, log_proofs)  # worker and link need each other
+        return await verbs.handle(verb, body, log_proofs)  # verbs and link need each other
 
     link = Link(
         settings.server,
         credentials,
-        lambda: {**said, "address": place},
+        lambda: {**greeting, "address": place},
         handle,
         clock=system_clock,
         whose="the enclave",
-        recover=revival(settings, credentials, system_clock),
+        recover=certificate_recovery(settings, credentials, system_clock),
     )
-    worker = Worker(attester, link, lambda: place, system_clock, kinds=kinds)
+    verbs = EnclaveVerbs(attester, link, lambda: place, system_clock, kinds=kinds)
     uplink = UplinkServer(
         f"{settings.uplink.bind}:{settings.uplink.port}",
         lambda: credentials.at(system_clock()),
         identity.trust_domain,
-        worker.uploads,
+        verbs.uploads,
         clock=system_clock,
         refusal_of=link.refusal_of,
     )
@@ -84,7 +84,7 @@ async def serve(
     facts = {"process": "enclave", "uplink": place, "tee": "SIMULATED"}
     with writing(folder):
         announce_ready(settings.directory, facts)
-    asking = asyncio.create_task(forget_ended(link, worker), name="ended jobs")
+    asking = asyncio.create_task(forget_ended(link, verbs), name="ended jobs")
     try:
         await link.run()
     finally:
@@ -103,7 +103,7 @@ def run(config: Path, kinds: EnclaveKinds = ENCLAVE_KINDS, measurement: str | No
     with process_logging("enclave", form=settings.log.form, level=settings.log.level) as tell:
         try:
             raise_descriptors()
-            run_until_told(serve(settings, kinds, measurement))
+            run_until_stopped(serve(settings, kinds, measurement))
         except SecureFlowError as error:
             tell(error)
             return exit_code(error.code)

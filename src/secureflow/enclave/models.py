@@ -34,7 +34,7 @@ from secureflow.engines.training.strategies import Blocks, next_state
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.tenancy import scratch, temporary
+from secureflow.kit.folderlock import scratch, temporary
 
 _FLOAT: Final = 4
 _FOLDER: Final = ".secureflow-model-"

@@ -18,7 +18,7 @@ from secureflow.enclave.folds import Fold
 from secureflow.enclave.kind import EnclaveKind, EnclaveKinds
 from secureflow.engines.run.messages import OpenRequest
 from secureflow.engines.sealing import Binding, parse_recipient
-from secureflow.engines.secagg import Plan as Masked
+from secureflow.engines.secagg import MaskingPlan
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
@@ -28,14 +28,14 @@ _LONGEST: Final = 32
 
 
 @dataclass(frozen=True)
-class Step:
+class RoundId:
     """A place in a job's course: round number and stage."""
 
     number: int
     stage: str
 
     @classmethod
-    def parse(cls, number: JSON, stage: JSON) -> Step:
+    def parse(cls, number: JSON, stage: JSON) -> RoundId:
         """Read a foreign step; which stages there are, the job says.
 
         Raises:
@@ -53,7 +53,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Plan:
+class JobPlan:
     """A verified job.
 
     Args:
@@ -75,7 +75,7 @@ class Plan:
         """The stages of the job in their order."""
         return self.kind.engine.stages
 
-    def masked(self, stage: str) -> Masked | None:
+    def masked(self, stage: str) -> MaskingPlan | None:
         """Return the plan of a stage's masked sums; None where contributions are not masked."""
         if not traits_of(self.spec).masks:
             return None
@@ -103,17 +103,17 @@ class Plan:
                 "party_not_approved", f"{party} has not approved {self.job}.", "", {"party": party}
             )
 
-    def check_step(self, step: Step) -> None:
+    def check_step(self, step: RoundId) -> None:
         """Refuse steps that the plan does not hold (`stale_round`)."""
         if step.number not in self.kind.engine.rounds_of(self.spec, step.stage):
             raise SecureFlowError("stale_round", f"The plan of {self.job} has no {step}.")
 
-    def fewest(self, survivors: tuple[str, ...]) -> int:
+    def min_contributors(self, survivors: tuple[str, ...]) -> int:
         """Return how many contributors a release to these survivors needs at least."""
         accepted = (self.approved.get(party, 0) for party in survivors)
         return max(threshold_of(len(self.spec.roster)), self.spec.min_contributors, *accepted)
 
-    def binding(self, step: Step, party: str, *, model: str, evidence: str) -> Binding:
+    def binding(self, step: RoundId, party: str, *, model: str, evidence: str) -> Binding:
         """Return what this party's update of this step must be bound to."""
         manifest = self.kind.manifest(self.spec, step.stage, self.masked(step.stage))
         return Binding(
@@ -121,7 +121,7 @@ class Plan:
         )
 
 
-def verify_plan(request: OpenRequest, now: int, kinds: EnclaveKinds) -> Plan:
+def verify_plan(request: OpenRequest, now: int, kinds: EnclaveKinds) -> JobPlan:
     """Verify a job's spec and its approvals.
 
     Raises:
@@ -147,10 +147,10 @@ def verify_plan(request: OpenRequest, now: int, kinds: EnclaveKinds) -> Plan:
             "approvals_missing",
             f"{len(approved)} of {len(spec.roster)} parties approved {job}; {needed} are needed.",
         )
-    return Plan(job, kinds[spec.kind], spec, digest, approved)
+    return JobPlan(job, kinds[spec.kind], spec, digest, approved)
 
 
-def verify_recipients(plan: Plan, request: OpenRequest) -> dict[str, str]:
+def verify_recipients(plan: JobPlan, request: OpenRequest) -> dict[str, str]:
     """Return party → HPKE key for intermediate models, each signed by its party.
 
     Raises:

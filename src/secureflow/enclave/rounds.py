@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from secureflow.enclave.folds import Fold
-from secureflow.enclave.plans import Plan, Step
+from secureflow.enclave.plans import JobPlan, RoundId
 from secureflow.engines.closing import Certificate, round_context, verify_certificate
 from secureflow.engines.sealing import OpenedUpdate
 from secureflow.engines.secagg import Opened
@@ -26,7 +26,7 @@ from secureflow.kit.errors import SecureFlowError
 class Round:
     """One step: whose updates are folded (party → receipt and its commitment), and their seeds."""
 
-    step: Step
+    step: RoundId
     model: str
     frozen: bool = False
     receipts: dict[str, tuple[str, dict[str, JSON]]] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Round:
 
 
 @dataclass
-class Released:
+class ReleaseRecord:
     """What came out of a step: on which certificate, and the answer given."""
 
     certificate: str
@@ -47,18 +47,18 @@ class Released:
     stored: bool = False
 
 
-class Rounds:
+class JobRounds:
     """The course of one job."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: JobPlan) -> None:
         self._plan = plan
         self._folds: dict[str, Fold] = {}
         self._open: dict[str, Round] = {}
         self._previous: Round | None = None
-        self._last: Step | None = None
+        self._last: RoundId | None = None
         self.due: int | None = 1
         """The round after the model's, for training and for an evaluation; None if unknown."""
-        self.releases: dict[Step, Released] = {}
+        self.releases: dict[RoundId, ReleaseRecord] = {}
         self.expected: frozenset[str] | None = None
         """Only these parties' updates are taken until the next release (a certified set)."""
 
@@ -67,14 +67,14 @@ class Rounds:
         """Tell whether no step is open."""
         return not self._open
 
-    def receipt(self, step: Step, party: str) -> tuple[str, dict[str, JSON]] | None:
+    def receipt(self, step: RoundId, party: str) -> tuple[str, dict[str, JSON]] | None:
         """Return (commitment, receipt) if the party's update of this step was folded."""
         for known in (*self._open.values(), self._previous):
             if known is not None and known.step == step:
                 return known.receipts.get(party)
         return None
 
-    def check_upload(self, step: Step, party: str) -> None:
+    def check_upload(self, step: RoundId, party: str) -> None:
         """Refuse an upload that could not be folded now; nothing changes.
 
         Raises:
@@ -98,7 +98,7 @@ class Rounds:
         if current is not None and current.frozen:
             raise SecureFlowError("round_frozen", f"{step} takes no more updates.")
 
-    def fold(self, step: Step, model: str) -> Fold:
+    def fold(self, step: RoundId, model: str) -> Fold:
         """Open the step if it is unopened, and return its sum."""
         self._enter(step, model)
         return self._folds[step.stage]
@@ -107,7 +107,7 @@ class Rounds:
         self, update: OpenedUpdate, commitment: str, receipt: dict[str, JSON], seed: bytes = b""
     ) -> None:
         """Note that the sum holds this update, which brought this seed for the noise."""
-        step = Step.parse(update.binding.round, update.binding.stage)
+        step = RoundId.parse(update.binding.round, update.binding.stage)
         current = self._open[step.stage]  # `fold` came first, under the job's lock
         current.receipts[update.binding.party] = (commitment, receipt)
         if seed:
@@ -123,12 +123,12 @@ class Rounds:
             round=current.step.number, stage=current.step.stage, model=current.model,
         )  # fmt: skip
 
-    def bound(self, step: Step) -> str:
+    def bound(self, step: RoundId) -> str:
         """Return what a certificate of this step must bind of the seeds that came with updates."""
         current = self._open.get(step.stage)
         return "" if current is None or current.step != step else seed_binding(current.seeds)
 
-    def roll(self, step: Step, model: str) -> tuple[str, ...]:
+    def roll(self, step: RoundId, model: str) -> tuple[str, ...]:
         """Freeze the step and return whose updates are in it.
 
         Raises:
@@ -140,7 +140,7 @@ class Rounds:
         return current.folded
 
     def certified(
-        self, step: Step, certificate: Certificate, model: str, opened: Opened | None = None
+        self, step: RoundId, certificate: Certificate, model: str, opened: Opened | None = None
     ) -> Fold:
         """Freeze the step and return its sum, if the certificate opens exactly it.
 
@@ -155,7 +155,7 @@ class Rounds:
                 f"The certificate closes another round or model than {step} of {self._plan.job}.",
             )
         verify_certificate(certificate, self._plan.spec.keys)
-        needed = self._plan.fewest(certificate.survivors)
+        needed = self._plan.min_contributors(certificate.survivors)
         if len(certificate.survivors) < needed:
             raise SecureFlowError(
                 "contributors_too_few",
@@ -173,7 +173,9 @@ class Rounds:
         current.frozen = True
         return self._folds[step.stage]
 
-    def _closes(self, step: Step, model: str, opened: Opened | None) -> tuple[str, int, str, str]:
+    def _closes(
+        self, step: RoundId, model: str, opened: Opened | None
+    ) -> tuple[str, int, str, str]:
         """Return job, round, stage and context that a certificate of this step must name."""
         plan = self._plan
         if opened is None:
@@ -188,14 +190,14 @@ class Rounds:
         number = plan.kind.engine.session_round(step.stage, step.number)
         return masked.job, number, MASKED, checked_context(masked, number, opened)
 
-    def close(self, step: Step, released: Released) -> None:
+    def close(self, step: RoundId, released: ReleaseRecord) -> None:
         """The step is released: the next one may open."""
         self.releases[step] = released
         self._last, self._previous, self.due = step, self._open.get(step.stage), step.number + 1
         self._open.clear()
         self.expected = None
 
-    def _check_step(self, step: Step) -> Round | None:
+    def _check_step(self, step: RoundId) -> Round | None:
         """Return the open round of this step, None if it may open now, or refuse it.
 
         Only the centre knows whether training goes on or the evaluation comes, so both may be open
@@ -216,16 +218,16 @@ class Rounds:
             )
         return None
 
-    def _is_next(self, step: Step) -> bool:
+    def _is_next(self, step: RoundId) -> bool:
         if step.number == 0:  # before any model moves on
             return self._last is None
         later = self._last is None or self._place(step) > self._place(self._last)
         return later and self.due in {None, step.number}
 
-    def _place(self, step: Step) -> tuple[int, int]:
+    def _place(self, step: RoundId) -> tuple[int, int]:
         return step.number, self._plan.stages.index(step.stage)
 
-    def _enter(self, step: Step, model: str) -> Round:
+    def _enter(self, step: RoundId, model: str) -> Round:
         current = self._open.get(step.stage)
         if current is None or current.step != step:
             if step.stage not in self._folds:

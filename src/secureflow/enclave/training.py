@@ -11,21 +11,21 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.folds import Fold, training_fold, training_manifest
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.sealing import Manifest
-from secureflow.engines.secagg import Plan
+from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.training.kind import TRAINING as ENGINE
 from secureflow.engines.training.models import Stage, initial_state
 
 
-class TrainingKind:
+class TrainingEnclaveKind:
     """`enclave.kind.EnclaveKind`."""
 
     engine: Final[EngineKind] = ENGINE
 
-    def manifest(self, spec: TrainingSpec, stage: str, plan: Plan | None) -> Manifest:
+    def manifest(self, spec: TrainingSpec, stage: str, plan: MaskingPlan | None) -> Manifest:
         """Return how an update, or a masked vector, is laid out."""
         return training_manifest(spec, cast("Stage", stage), plan)
 
-    def fold(self, spec: TrainingSpec, stage: str, plan: Plan | None) -> Fold:
+    def fold(self, spec: TrainingSpec, stage: str, plan: MaskingPlan | None) -> Fold:
         """Return the mean, the noised sum, or the masked one."""
         return training_fold(spec, cast("Stage", stage), plan)
 
@@ -48,4 +48,4 @@ class TrainingKind:
         return "all" if stage == "evaluate" and agents_only else ""
 
 
-TRAINING: Final = TrainingKind()
+TRAINING: Final = TrainingEnclaveKind()

@@ -18,7 +18,7 @@ from typing import Final
 
 from secureflow.adapters.link import PeerIdentity
 from secureflow.enclave.jobs import EnclaveJob
-from secureflow.enclave.plans import Step
+from secureflow.enclave.plans import RoundId
 from secureflow.enclave.uncancelled import Uncancelled
 from secureflow.engines.sealing import OpenedUpdate, Opener, parse_header
 from secureflow.kit.canonical import JSON, sha256
@@ -36,13 +36,13 @@ _OFFER: Final = {"job": str, "round": int, "stage": str, "party": str, "update":
 class Offer:
     """What a party is about to send: commitment to the plaintext, SHA-256 of the header."""
 
-    step: Step
+    step: RoundId
     update: str
     header: str
 
 
 @dataclass
-class Upload:
+class PendingUpload:
     """One party's upload: opener, buffer, and whether a stream feeds it now."""
 
     job: EnclaveJob
@@ -72,7 +72,7 @@ class Uploads:
         self._job_of = job_of
         self._clock = clock
         self._offers: dict[tuple[str, str], Offer] = {}
-        self._uploads: dict[tuple[str, str], Upload] = {}
+        self._uploads: dict[tuple[str, str], PendingUpload] = {}
         self._uncancelled = Uncancelled()
 
     async def offer(self, peer: PeerIdentity, offer: dict[str, JSON]) -> dict[str, JSON]:
@@ -80,12 +80,14 @@ class Uploads:
 
         Raises:
             SecureFlowError: `malformed_offer`, `sender_mismatch`, `job_not_open`,
-                `already_uploaded`, and those of `Rounds.check_upload`.
+                `already_uploaded`, and those of `JobRounds.check_upload`.
         """
         _check_offer(offer)
         job, party = self._job_of(offer["job"]), offer["party"]
         _check_sender(peer, party)
-        made = Offer(Step.parse(offer["round"], offer["stage"]), offer["update"], offer["header"])
+        made = Offer(
+            RoundId.parse(offer["round"], offer["stage"]), offer["update"], offer["header"]
+        )
         if known := job.rounds.receipt(made.step, party):
             return _accepted(made, party, *known)
         job.rounds.check_upload(made.step, party)
@@ -102,7 +104,7 @@ class Uploads:
         """Read chunks from index `start` on and the trailer; fold; return the receipt.
 
         Raises:
-            SecureFlowError: those of `parse_header`, `Opener`, `Rounds.check_upload` and
+            SecureFlowError: those of `parse_header`, `Opener`, `JobRounds.check_upload` and
                 `FixedPointAccumulator`; `sender_mismatch`, `job_not_open`, `offer_missing`,
                 `resume_mismatch`, `upload_superseded`, `upload_stalled`, `stream_short`.
         """
@@ -133,7 +135,7 @@ class Uploads:
 
     async def _claim(
         self, job: EnclaveJob, place: tuple[str, str], start: int, header: bytes
-    ) -> Upload:
+    ) -> PendingUpload:
         """Make this stream the party's one upload: its old one goes on, or a new one begins."""
         offer = self._offers.get(place)
         if offer is None or offer.header != sha256(header).hex():
@@ -159,18 +161,18 @@ class Uploads:
         parsed = parse_header(header)
         expected = job.expect(parsed.binding)
         opener = Opener(job.recipient, parsed, expected, job.plan.spec.keys[place[1]])
-        self._uploads[place] = Upload(job, offer, opener)
+        self._uploads[place] = PendingUpload(job, offer, opener)
         return self._uploads[place]
 
     async def _fold(
-        self, place: tuple[str, str], upload: Upload, opened: OpenedUpdate
+        self, place: tuple[str, str], upload: PendingUpload, opened: OpenedUpdate
     ) -> dict[str, JSON]:
         try:
             return await upload.job.fold(opened, upload.offer.update, self._clock())
         finally:  # not before: the thread that folds reads the buffer
             self._end(place, upload)
 
-    def _broke(self, place: tuple[str, str], upload: Upload, error: BaseException) -> None:
+    def _broke(self, place: tuple[str, str], upload: PendingUpload, error: BaseException) -> None:
         """Keep what came in, if the sender can go on with it and nobody needs the buffer."""
         code = error.code if isinstance(error, SecureFlowError) else ""
         resumable = isinstance(error, asyncio.CancelledError) or code in _RESUMABLE
@@ -188,7 +190,7 @@ class Uploads:
                 return True
         return False
 
-    def _end(self, place: tuple[str, str], upload: Upload) -> None:
+    def _end(self, place: tuple[str, str], upload: PendingUpload) -> None:
         if self._uploads.get(place) is upload:
             del self._uploads[place]
         upload.drop()
@@ -198,7 +200,7 @@ class Uploads:
 _RESUMABLE: Final = {"stream_short", "upload_superseded"}
 
 
-async def _read(upload: Upload, messages: AsyncIterator[bytes]) -> OpenedUpdate:
+async def _read(upload: PendingUpload, messages: AsyncIterator[bytes]) -> OpenedUpdate:
     """Decrypt chunks to their places until the trailer, and verify it."""
     while True:
         message = await _next(upload, messages)
@@ -207,7 +209,7 @@ async def _read(upload: Upload, messages: AsyncIterator[bytes]) -> OpenedUpdate:
         upload.opener.write(message)
 
 
-async def _next(upload: Upload, messages: AsyncIterator[bytes]) -> bytes:
+async def _next(upload: PendingUpload, messages: AsyncIterator[bytes]) -> bytes:
     """Return the next message, unless a newer stream or a waiting party takes over.
 
     What the enclave itself stood still is not the sender's silence: it may lie unread here.

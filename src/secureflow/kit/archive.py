@@ -58,7 +58,7 @@ _OCTAL: Final = re.compile(rb"[0-7]+")
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchivedFile:
     """One file of a backup."""
 
     name: str
@@ -67,23 +67,23 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class BackupManifest:
     """What a backup says of itself: `facts` are the process's own."""
 
     process: str
     facts: Mapping[str, JSON]
-    files: tuple[Member, ...]
+    files: tuple[ArchivedFile, ...]
     keys: Mapping[str, JSON] | None = field(default=None, repr=False)
 
     def json(self, *, keys: bool = True) -> dict[str, JSON]:
         """Return the JSON form, with or without what stands for the sealed keys."""
-        told: dict[str, JSON] = {
+        value: dict[str, JSON] = {
             "format": FORMAT,
             "process": self.process,
             "facts": dict(self.facts),
             "files": [[one.name, one.size, one.sha256] for one in self.files],
         }
-        return {**told, "keys": dict(self.keys) if self.keys else None} if keys else told
+        return {**value, "keys": dict(self.keys) if self.keys else None} if keys else value
 
 
 def check_passphrase(passphrase: str) -> None:
@@ -108,7 +108,7 @@ def write_backup(
     files: Mapping[str, Path],
     keys: Mapping[str, bytes],
     passphrase: str | None,
-) -> Manifest:
+) -> BackupManifest:
     """Write a backup, mode 0600, completely or not at all.
 
     Args:
@@ -126,7 +126,7 @@ def write_backup(
         check_passphrase(passphrase)
     try:
         members = tuple(_measured(name, path) for name, path in files.items())
-        manifest = Manifest(process, facts, members)
+        manifest = BackupManifest(process, facts, members)
         sealed = b""
         if passphrase is not None and keys:
             manifest, sealed = _seal(manifest, keys, passphrase)
@@ -212,12 +212,12 @@ class Backup:
         Raises:
             SecureFlowError: `passphrase_refused`.
         """
-        told = self.manifest.keys
-        if told is None:
+        sealed = self.manifest.keys
+        if sealed is None:
             return {}
         try:
-            cipher = AESGCM(_derived(passphrase, bytes.fromhex(told["salt"])))
-            nonce = bytes.fromhex(told["nonce"])
+            cipher = AESGCM(_derived(passphrase, bytes.fromhex(sealed["salt"])))
+            nonce = bytes.fromhex(sealed["nonce"])
             opened = cipher.decrypt(nonce, self._sealed, _bound(self.manifest))
             return {name: bytes.fromhex(value) for name, value in json.loads(opened).items()}
         except (
@@ -269,18 +269,18 @@ class Backup:
         return b"".join(self._member(name, None, most))
 
     def _member(self, name: str, size: int | None, most: int = 0) -> Iterator[bytes]:
-        found, told = _header(self._path, self._block())
-        if found != name or (told > most if size is None else told != size):
+        found, length = _header(self._path, self._block())
+        if found != name or (length > most if size is None else length != size):
             raise unreadable(self._path, f"{name} is not where and what it should be")
-        if told > self._left:
+        if length > self._left:
             raise unreadable(self._path, "it is cut off")
-        rest = told
+        rest = length
         while rest:
             piece = self._read(min(_PIECE, rest))
             rest -= len(piece)
             yield piece
-        if told % _BLOCK:
-            self._read(_BLOCK - told % _BLOCK)
+        if length % _BLOCK:
+            self._read(_BLOCK - length % _BLOCK)
 
     def _block(self) -> bytes:
         return self._read(_BLOCK)
@@ -293,16 +293,16 @@ class Backup:
         return data
 
 
-def made_at(manifest: Manifest) -> int:
+def made_at(manifest: BackupManifest) -> int:
     """Return when a backup was made, as it says: unix seconds, a time that people can read.
 
     Raises:
         SecureFlowError: `backup_unreadable`.
     """
-    told = manifest.facts.get("made_at")
-    if type(told) is not int or not 0 <= told < _MAX_TIME:
+    value = manifest.facts.get("made_at")
+    if type(value) is not int or not 0 <= value < _MAX_TIME:
         raise unreadable(Path(MANIFEST), "it does not say when it was made")
-    return told
+    return value
 
 
 def unreadable(path: Path, reason: str) -> SecureFlowError:
@@ -314,7 +314,7 @@ def unreadable(path: Path, reason: str) -> SecureFlowError:
     )
 
 
-def _measured(name: str, path: Path) -> Member:
+def _measured(name: str, path: Path) -> ArchivedFile:
     if not _NAME.fullmatch(name):
         message = f"{name!r} is no name of a member"
         raise ValueError(message)
@@ -323,22 +323,24 @@ def _measured(name: str, path: Path) -> Member:
         while piece := file.read(_PIECE):
             found.update(piece)
             size += len(piece)
-    return Member(name, size, found.hexdigest())
+    return ArchivedFile(name, size, found.hexdigest())
 
 
-def _seal(manifest: Manifest, keys: Mapping[str, bytes], passphrase: str) -> tuple[Manifest, bytes]:
+def _seal(
+    manifest: BackupManifest, keys: Mapping[str, bytes], passphrase: str
+) -> tuple[BackupManifest, bytes]:
     salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
     text = json.dumps({name: value.hex() for name, value in keys.items()}).encode()
     sealed = AESGCM(_derived(passphrase, salt)).encrypt(nonce, text, _bound(manifest))
-    told = {"salt": salt.hex(), "nonce": nonce.hex(), "names": sorted(keys)}
-    return Manifest(manifest.process, manifest.facts, manifest.files, told), sealed
+    header = {"salt": salt.hex(), "nonce": nonce.hex(), "names": sorted(keys)}
+    return BackupManifest(manifest.process, manifest.facts, manifest.files, header), sealed
 
 
 def _derived(passphrase: str, salt: bytes) -> bytes:
     return Scrypt(salt=salt, length=32, n=_WORK, r=8, p=1).derive(passphrase.encode())
 
 
-def _bound(manifest: Manifest) -> bytes:
+def _bound(manifest: BackupManifest) -> bytes:
     return hashlib.sha256(canonical_bytes(manifest.json(keys=False))).digest()
 
 
@@ -396,9 +398,9 @@ def _clear(partial: Path) -> None:
 
 
 def _tar_header(name: str, size: int) -> bytes:
-    told = tarfile.TarInfo(name)
-    told.size, told.mode = size, 0o600
-    return told.tobuf(tarfile.GNU_FORMAT)
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o600
+    return info.tobuf(tarfile.GNU_FORMAT)
 
 
 def _pad(file: BinaryIO, size: int) -> None:
@@ -411,7 +413,7 @@ def _add(file: BinaryIO, name: str, data: bytes) -> None:
     _pad(file, len(data))
 
 
-def _copy(file: BinaryIO, member: Member, path: Path) -> None:
+def _copy(file: BinaryIO, member: ArchivedFile, path: Path) -> None:
     file.write(_tar_header(member.name, member.size))
     found, rest = hashlib.sha256(), member.size
     with path.open("rb") as source:
@@ -454,7 +456,7 @@ def _octal(value: bytes) -> int:
     return int(digits, 8)
 
 
-def _manifest(data: bytes) -> Manifest:
+def _manifest(data: bytes) -> BackupManifest:
     try:
         value = json.loads(data)
         if value["format"] != FORMAT or value["process"] not in {"server", "agent"}:
@@ -467,11 +469,11 @@ def _manifest(data: bytes) -> Manifest:
             raise ValueError(message)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise unreadable(Path(MANIFEST), f"its manifest cannot be read ({error})") from error
-    return Manifest(value["process"], facts, files, keys)
+    return BackupManifest(value["process"], facts, files, keys)
 
 
-def _files(listed: Sequence[JSON]) -> tuple[Member, ...]:
-    members = tuple(Member(*one) for one in listed)
+def _files(listed: Sequence[JSON]) -> tuple[ArchivedFile, ...]:
+    members = tuple(ArchivedFile(*one) for one in listed)
     names = {one.name for one in members}
     sound = all(
         isinstance(one.name, str)

@@ -2,7 +2,7 @@
 
 Whoever writes does so inside `writing(place)`; what a full disk raises there, or SQLite on it,
 becomes an `InfrastructureError` that whoever waits may wait for. The path stands in the hint, which
-stays at this process's own people unless the place is told to others (`Place.told`).
+stays at this process's own people unless the place is told to others (`Place.public`).
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ class Place:
         folder: on the disk that is meant; it need not exist yet.
         part: what lies there, one of `PARTS`.
         whose: how people know the process: an organisation, `the centre`, `the enclave`.
-        told: whether others than this process's people read its errors: no path then.
+        public: whether others than this process's people read its errors: no path then.
     """
 
     folder: Path
     part: str
     whose: str = "this agent"
-    told: bool = False
+    public: bool = False
 
     def free(self) -> int:
         """Return how many bytes this user may still write there.
@@ -84,11 +84,11 @@ class Place:
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         try:
-            told = os.statvfs(folder)
+            status = os.statvfs(folder)
         except OSError:
             return 0
-        crowded = told.f_files > 0 and told.f_favail == 0
-        return 0 if crowded else told.f_bavail * told.f_frsize
+        crowded = status.f_files > 0 and status.f_favail == 0
+        return 0 if crowded else status.f_bavail * status.f_frsize
 
     def demand(self, needed: int) -> None:
         """Refuse to begin what would not fit.
@@ -104,12 +104,12 @@ def full(place: Place, needed: int) -> InfrastructureError:
     """Return the fault of a place without room; `needed` is 0 where nobody knows how much."""
     free = min(place.free(), MOST_BYTES)
     return InfrastructureError(
-        FULL, said(FULL, place.whose, place.part, needed, free), _hint(FULL, place),
+        FULL, describe(FULL, place.whose, place.part, needed, free), _hint(FULL, place),
         {"part": place.part, "needed": needed, "free": free},
     )  # fmt: skip
 
 
-def said(code: str, whose: str, part: str, needed: int = 0, free: int = 0) -> str:
+def describe(code: str, whose: str, part: str, needed: int = 0, free: int = 0) -> str:
     """Say in a sentence what a place suffers from."""
     if code == TOO_MANY:
         return f"{whose} has as many files open as it may."
@@ -162,7 +162,7 @@ def fault_of(
     if code == FULL:
         return full(place, needed)
     return InfrastructureError(
-        code, said(code, place.whose, place.part), _hint(code, place), {"part": place.part}
+        code, describe(code, place.whose, place.part), _hint(code, place), {"part": place.part}
     )
 
 
@@ -171,7 +171,7 @@ def exhausted(error: BaseException, whose: str) -> InfrastructureError | None:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _NO_HANDLE:
-            return InfrastructureError(TOO_MANY, said(TOO_MANY, whose, ""), RAISE_LIMIT)
+            return InfrastructureError(TOO_MANY, describe(TOO_MANY, whose, ""), RAISE_LIMIT)
         cause = cause.__cause__ or cause.__context__
     return None
 
@@ -223,7 +223,7 @@ def _primary(error: sqlite3.Error) -> int:
 def _hint(code: str, place: Place) -> str:
     if code == TOO_MANY:
         return RAISE_LIMIT
-    if place.told:
+    if place.public:
         return "The operator looks after it; what waits goes on by itself then."
     if code == FULL:
         ways = "df -h; df -i: files"

@@ -29,7 +29,7 @@ class Finding:
     hint: str
     code: str = DAMAGED
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the form that reports show."""
         return {
             "check": self.part,
@@ -47,7 +47,7 @@ class Sound:
     part: str
     message: str
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the form that reports show."""
         return {"check": self.part, "ok": True, "code": "", "message": self.message, "hint": ""}
 
@@ -68,7 +68,7 @@ def refused(part: str, look: Callable[[], object], hint: str = "") -> Iterator[F
         yield Finding(part, message, "Put it back from a backup.")
 
 
-def told(part: str, found: Iterable[Finding], sound: str) -> Iterator[dict[str, Any]]:
+def report(part: str, found: Iterable[Finding], sound: str) -> Iterator[dict[str, Any]]:
     """Yield a part's findings, at most `MOST` one by one, or that it is sound.
 
     Args:
@@ -80,9 +80,9 @@ def told(part: str, found: Iterable[Finding], sound: str) -> Iterator[dict[str, 
     for one in found:
         count += 1
         if count <= MOST:
-            yield one.told()
+            yield one.as_json()
         last = one
     if last is None:
-        yield Sound(part, sound).told()
+        yield Sound(part, sound).as_json()
     elif count > MOST:
-        yield Finding(part, f"{count - MOST} more of these.", last.hint, last.code).told()
+        yield Finding(part, f"{count - MOST} more of these.", last.hint, last.code).as_json()

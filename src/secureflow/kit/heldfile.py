@@ -100,12 +100,12 @@ class HeldFile:
                 self._told.clear()
                 self._saved = False
             return False
-        self._tell(CODE, message=fault.message, file=str(path), pid=os.getpid())
+        self._log_once(CODE, message=fault.message, file=str(path), pid=os.getpid())
         if not self._saved:
             try:
-                copy = await self._put_beside(path, save)
+                copy = await self._save_copy(path, save)
             except (SecureFlowError, OSError, sqlite3.Error) as error:
-                self._tell(
+                self._log_once(
                     "record_unsaved",
                     reason=str(error),
                     hint="Do not stop this process: what it recorded is nowhere else. It tries "
@@ -113,10 +113,10 @@ class HeldFile:
                 )
             else:
                 self._saved = True
-                self._tell("record_recovered", file=str(copy), hint=way_back(path, copy))
+                self._log_once("record_recovered", file=str(copy), hint=restore_command(path, copy))
         return True
 
-    async def _put_beside(self, path: Path, save: Save) -> Path:
+    async def _save_copy(self, path: Path, save: Save) -> Path:
         Place(path.parent, "own record").demand(self._size)
         handle, name = tempfile.mkstemp(".tmp", f"{path.name}.", path.parent)
         os.close(handle)
@@ -128,7 +128,7 @@ class HeldFile:
         finally:
             _removed(name)
 
-    def _tell(self, event: str, **facts: object) -> None:
+    def _log_once(self, event: str, **facts: object) -> None:
         if event not in self._told:
             self._told.add(event)
             _log.error(event, **facts)
@@ -150,10 +150,10 @@ def recovered_hint(path: Path | None) -> str:
     there = path.parent.iterdir()
     found = [one for one in there if one.name.startswith(f"{path.name}{RECOVERED}")]
     copy = max(found, key=lambda one: one.stat().st_mtime_ns, default=None)
-    return "" if copy is None else way_back(path, copy)
+    return "" if copy is None else restore_command(path, copy)
 
 
-def way_back(path: Path, copy: Path) -> str:
+def restore_command(path: Path, copy: Path) -> str:
     """Say how such a copy becomes the record again."""
     return (
         f"Stop the process; remove {path}-wal and {path}-shm if they are there; mv {copy} {path}; "
@@ -163,9 +163,9 @@ def way_back(path: Path, copy: Path) -> str:
 
 def _check_intact(copy: sqlite3.Connection) -> None:
     """Refuse a copy of a file that was emptied, or overwritten, where it lay."""
-    (told,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+    (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
     (tables,) = copy.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if told != "ok" or not tables:
+    if verdict != "ok" or not tables:
         reason = "what the process has open is damaged"
         raise sqlite3.DatabaseError(reason)
 

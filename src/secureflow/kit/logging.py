@@ -19,9 +19,9 @@ from typing import Any, Final, Literal, TextIO
 
 from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.faults import Calm
+from secureflow.kit.logthrottle import ThrottleFilter
 from secureflow.kit.plain import shown
-from secureflow.kit.strays import gathered
+from secureflow.kit.stderrcapture import capture_stderr
 from secureflow.kit.structlogs import FilteringBoundLogger, Processor, structlog
 
 Form = Literal["json", "console"]
@@ -70,7 +70,7 @@ def process_logging(
         yield lambda error: _write_line(shown(str(error)))
         return
     log, strays = get_logger(__name__), logging.getLogger("stderr")
-    with gathered(strays.warning) as stream:
+    with capture_stderr(strays.warning) as stream:
         configure_logging(process, form=form, level=level, stream=stream)
         try:
             yield lambda error: log.error(
@@ -122,7 +122,7 @@ def configure_logging(
             ],
         )
     )
-    handler.addFilter(Calm())
+    handler.addFilter(ThrottleFilter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -58,7 +58,7 @@ class Hangup:
             _log.warning("hangup", message="settings are read at the start: restart to apply them")
 
 
-def run_until_told(serving: Coroutine[Any, Any, None], hangup: Hangup | None = None) -> None:
+def run_until_stopped(serving: Coroutine[Any, Any, None], hangup: Hangup | None = None) -> None:
     """Run a coroutine in a fresh event loop until it ends or the process is told to stop.
 
     Whatever `serving` raises comes through; being told to stop is no error.
@@ -66,14 +66,14 @@ def run_until_told(serving: Coroutine[Any, Any, None], hangup: Hangup | None = N
     told_by = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in told_by}
     try:
-        asyncio.run(_until_told(serving, hangup or Hangup()))
+        asyncio.run(_until_stopped(serving, hangup or Hangup()))
     finally:
         for number, handler in before.items():  # the loop leaves the default, shielded or not
             if handler is not None:
                 signal.signal(number, handler)
 
 
-async def _until_told(serving: Coroutine[Any, Any, None], hangup: Hangup) -> None:
+async def _until_stopped(serving: Coroutine[Any, Any, None], hangup: Hangup) -> None:
     task = asyncio.create_task(serving)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

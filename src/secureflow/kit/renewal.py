@@ -14,8 +14,8 @@ from typing import Final
 
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import MAX_SKEW
+from secureflow.kit.enrolclient import checked_url, exchange, pinned_context, send
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.joining import checked_url, exchange, send, trusting
 
 CHALLENGE_SECONDS: Final = MAX_SKEW
 """How long a challenge may be answered."""
@@ -36,7 +36,7 @@ def server_time(server: str, authority: str) -> int | None:
     Its certificate need not hold by this machine's clock: that may be the one that is wrong.
     """
     try:
-        context = trusting(authority, whenever=True)
+        context = pinned_context(authority, whenever=True)
         _, _, date = exchange(checked_url(server), "GET", "/healthz", b"", context, PATIENCE)
         return int(parsedate_to_datetime(date).timestamp())
     except (SecureFlowError, ValueError, OverflowError, OSError):
@@ -50,7 +50,7 @@ def renewed(server: str, authority: str, agent: str, csr: str, sign: Callable[[J
         SecureFlowError: `insecure_url`, `server_unreachable`, `invalid_answer`, or the centre's
             refusal: `certificate_revoked`, `proof_refused`, `rate_limited`.
     """
-    context = trusting(authority)
+    context = pinned_context(authority)
     asked = send(server, "/api/v1/renewals/challenge", {"agent": agent}, context, PATIENCE)
     nonce = _text(asked, "nonce")
     proof = sign(renewal_body(agent, nonce, csr))

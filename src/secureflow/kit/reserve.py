@@ -73,7 +73,7 @@ class Reserve:
             _log.warning("reserve_given_up", message="the disk is full", bytes=self.size)
         return gone
 
-    def over(self, work: Callable[[], T]) -> T:
+    def run(self, work: Callable[[], T]) -> T:
         """Do something small that writes, over the reserve if the disk is full.
 
         Raises:
@@ -87,7 +87,7 @@ class Reserve:
                     raise
                 return work()
 
-    async def through(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def run_async(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do what names its faults itself and may be done again: over the reserve if need be.
 
         Raises:

@@ -20,9 +20,9 @@ import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from secureflow.kit.commandline import examples
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import check_folder
-from secureflow.kit.installing import examples
 
 MAX_FILE: Final = 1 << 20
 

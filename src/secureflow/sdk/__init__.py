@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
-from secureflow.domain.specs.statistics_request import NoiseWish, StatisticsRequest
+from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.sdk.client import AsyncClient, Client
@@ -17,7 +17,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "Event",
-    "NoiseWish",
+    "NoiseRequest",
     "Privacy",
     "Profile",
     "ProtectionName",

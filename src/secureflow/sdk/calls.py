@@ -173,7 +173,7 @@ class Listing(Generic[P, T]):
         return self if one is None else _bound(self._function, one, "pages")
 
 
-class Stream(Generic[P]):
+class EventStream(Generic[P]):
     """A method that yields events as they happen."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Subscription]) -> None:
@@ -187,7 +187,7 @@ class Stream(Generic[P]):
         self, one: Resource[Awaiting], _: Any = None
     ) -> Callable[P, AsyncIterator[Event]]: ...
     @overload
-    def __get__(self, one: None, _: Any = None) -> Stream[P]: ...
+    def __get__(self, one: None, _: Any = None) -> EventStream[P]: ...
     def __get__(self, one: Any, _: Any = None) -> Any:
         """Bind to the resource's driver."""
         return self if one is None else _bound(self._function, one, "follow")
@@ -203,9 +203,9 @@ def listing(function: Callable[Concatenate[Any, P], Call[Page[T]]]) -> Listing[P
     return Listing(function)
 
 
-def stream(function: Callable[Concatenate[Any, P], Subscription]) -> Stream[P]:
+def stream(function: Callable[Concatenate[Any, P], Subscription]) -> EventStream[P]:
     """Make a method that iterates over a job's events."""
-    return Stream(function)
+    return EventStream(function)
 
 
 def _bound(function: Callable[..., Any], resource: Any, how: str) -> Callable[..., Any]:

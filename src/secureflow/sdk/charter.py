@@ -29,7 +29,7 @@ class CharterResource(Resource[D_co]):
         return verbs.post("/charter/candidate", body, answers.value(PublishedCharter))
 
     @operation
-    def go_on(self) -> Call[PublishedCharter]:
+    def draft_continuation(self) -> Call[PublishedCharter]:
         """Draft the charter that lets a log that was set back go on."""
         return verbs.post("/charter/continuation", {}, answers.value(PublishedCharter))
 

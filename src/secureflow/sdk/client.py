@@ -24,7 +24,7 @@ from secureflow.sdk.projects import Projects
 from secureflow.sdk.views import Account, Session
 
 
-class Platform(Resource[D_co]):
+class BaseClient(Resource[D_co]):
     """What both clients offer: one attribute per noun, and the login."""
 
     _connection: Connection
@@ -45,12 +45,12 @@ class Platform(Resource[D_co]):
         self.models = Models(driver)
         self.audit = Audit(driver)
 
-    def on_damaged(self, told: Callable[[Sequence[str]], None]) -> None:
+    def on_damaged(self, callback: Callable[[Sequence[str]], None]) -> None:
         """Say who is told the ids that lists name because the server cannot read what they mean.
 
         Without it that is a Python warning.
         """
-        self._connection.damaged = told
+        self._connection.damaged = callback
 
     @operation
     def login(self, name: str, password: str) -> Generator[Any, Any, Session]:
@@ -82,7 +82,7 @@ class Platform(Resource[D_co]):
         return verbs.read("/ca", answers.text)
 
 
-class Client(Platform[Blocking]):
+class Client(BaseClient[Blocking]):
     """A blocking client.
 
     Args:
@@ -125,7 +125,7 @@ class Client(Platform[Blocking]):
         self.close()
 
 
-class AsyncClient(Platform[Awaiting]):
+class AsyncClient(BaseClient[Awaiting]):
     """An asyncio client with the same methods; arguments as for `Client`."""
 
     def __init__(

@@ -21,7 +21,7 @@ import httpx
 
 from secureflow.kit.clock import Ticks
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.unsaved import Unsaved
+from secureflow.kit.unpicklable import Unpicklable
 from secureflow.kit.version import __version__
 from secureflow.sdk import answers, deadline
 from secureflow.sdk.calls import Call, Pause, Send, T
@@ -38,7 +38,7 @@ _LONGEST_STREAM_PAUSE = 5.0
 
 
 @dataclass
-class Connection(Unsaved):
+class Connection(Unpicklable):
     """Where the server is and who we are: base URL and bearer token.
 
     `patience` is how many seconds a read may take, all tries together; `damaged` is told the ids
@@ -55,7 +55,7 @@ class Connection(Unsaved):
         self.url = self.url.rstrip("/")
         _check_url(self.url)
 
-    def tell_damaged(self, keys: Sequence[str]) -> None:
+    def report_damaged(self, keys: Sequence[str]) -> None:
         """Tell of what a list leaves out: to whoever asked for that, else as a warning."""
         if not keys:
             return
@@ -122,7 +122,7 @@ def exchange(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
     time_left = deadline.Deadline(call.patience(connection.patience), connection.ticks)
     for attempt in range(TRIES):
         last = attempt == TRIES - 1
-        wait, wished = pause(attempt), ""
+        wait, requested = pause(attempt), ""
         request = connection.request_of(call)
         request.extensions["timeout"] = time_left.next_try()
         try:
@@ -138,9 +138,9 @@ def exchange(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
                 return call.parse(response)
             if last or not call.repeatable or not _passing(response):
                 raise answers.problem(response)
-            wished = response.headers.get("Retry-After", "")
-            wait = pause(attempt, wished)
-            if not time_left.allows(wait, wished):
+            requested = response.headers.get("Retry-After", "")
+            wait = pause(attempt, requested)
+            if not time_left.allows(wait, requested):
                 raise answers.problem(response)
         yield Pause(wait)
     raise AssertionError  # pragma: no cover - the last try returns or raises
@@ -190,7 +190,7 @@ def reopen(subscription: Subscription, url: str, error: httpx.TransportError | N
 
 
 def pause(attempt: int, retry_after: str = "") -> float:
-    """Return the seconds before the next try: the server's wish, else 0.2 · 2ⁿ, jittered."""
+    """Return the seconds before the next try: by `Retry-After`, else 0.2 · 2ⁿ, jittered."""
     if retry_after.isascii() and retry_after.isdecimal():
         return min(float(retry_after), _LONGEST_PAUSE)
     longest = min(0.2 * 2.0 ** min(attempt, 16), _LONGEST_PAUSE)

@@ -62,12 +62,12 @@ class Deadline:
         share = max((self._end - self._ticks()) * _SHARE, _LEAST)
         return httpx.Timeout(share, connect=min(share, _CONNECT)).as_dict()
 
-    def allows(self, pause: float, wished: str = "") -> bool:
+    def allows(self, pause: float, requested: str = "") -> bool:
         """Tell whether there is time for another try after a pause.
 
-        A pause that the server wished for is not counted: it answers, it is only busy.
+        A pause that the server asked for is not counted: it answers, it is only busy.
         """
-        if wished:
+        if requested:
             self._end += pause
         return self._ticks() + pause + _LEAST < self._end
 

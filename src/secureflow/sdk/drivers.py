@@ -46,7 +46,7 @@ class BlockingDriver:
         """Yield a list's items page by page."""
         while True:
             page = self.run(call)
-            self.connection.tell_damaged(page.damaged)
+            self.connection.report_damaged(page.damaged)
             yield from page.items
             if not page.next:
                 return
@@ -118,7 +118,7 @@ class AwaitingDriver:
         """Yield a list's items page by page."""
         while True:
             page = await self.run(call)
-            self.connection.tell_damaged(page.damaged)
+            self.connection.report_damaged(page.damaged)
             for item in page.items:
                 yield item
             if not page.next:

@@ -120,7 +120,7 @@ class Subscription:
         self.done = self.done or self.paused or event.kind == "done"
         return event
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Follow a job that was paused further, on a new stream."""
         self.forget_partial()
         self.done = self.paused = False

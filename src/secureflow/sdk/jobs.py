@@ -15,7 +15,7 @@ from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.request import JobRequest
 from secureflow.domain.specs.statistics import StatisticsQuery
-from secureflow.domain.specs.statistics_request import NoiseWish, StatisticsRequest
+from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.kit.errors import SecureFlowError
@@ -26,7 +26,7 @@ from secureflow.sdk.queries import queries as parsed
 from secureflow.sdk.recipes import common_features
 from secureflow.sdk.views import DryRun
 
-Asked = JobRequest | Mapping[str, Any]
+AnyRequest = JobRequest | Mapping[str, Any]
 """A request of any kind, or its JSON, as in a job file: `kind` says which."""
 
 
@@ -39,12 +39,12 @@ class Jobs(Resource[D_co]):
         return verbs.get(f"/jobs/{job}", Job)
 
     @operation
-    def submit(self, request: Asked) -> Call[Job]:
+    def submit(self, request: AnyRequest) -> Call[Job]:
         """Submit a job; the owners' agents are asked at once."""
         return _submission(request)
 
     @operation
-    def dry_run(self, request: Asked) -> Call[DryRun]:
+    def dry_run(self, request: AnyRequest) -> Call[DryRun]:
         """Check a job and see its spec and digest without submitting it."""
         return verbs.post("/jobs/dry-run", _body(request), answers.value(DryRun))
 
@@ -83,14 +83,14 @@ class Jobs(Resource[D_co]):
         Raises:
             SecureFlowError: as `common_features`, `invalid_request`, or the server's refusal.
         """
-        wished = privacy if isinstance(privacy, Privacy | None) else _privacy(privacy)
-        features = common_features(datasets, label, positive, leave_out, bounded=wished is not None)
+        chosen = privacy if isinstance(privacy, Privacy | None) else _privacy(privacy)
+        features = common_features(datasets, label, positive, leave_out, bounded=chosen is not None)
         ids = tuple(dataset.id for dataset in datasets)
-        unmeasured = wished is not None and wished.metrics_noise is None
+        unmeasured = chosen is not None and chosen.metrics_noise is None
         plan = plan or (TrainingPlan(validation=0.0) if unmeasured else TrainingPlan())
         request = TrainingRequest(
             project, name, purpose, ids, features,
-            plan=plan, protection=protection, privacy=wished,
+            plan=plan, protection=protection, privacy=chosen,
         )  # fmt: skip
         return _submission(request)
 
@@ -112,9 +112,9 @@ class Jobs(Resource[D_co]):
         `StatisticsRequest`.
         """
         ids = tuple(dataset.id for dataset in datasets)
-        wish = NoiseWish(delta, epsilon=epsilon)
+        noise = NoiseRequest(delta, epsilon=epsilon)
         asked = parsed(queries)
-        return _submission(StatisticsRequest(project, name, purpose, ids, asked, wish))
+        return _submission(StatisticsRequest(project, name, purpose, ids, asked, noise))
 
     @stream
     def watch(self, job: str, after: int = 0) -> Subscription:
@@ -154,7 +154,7 @@ class Jobs(Resource[D_co]):
             if found.state == "paused":
                 on_pause(found)
                 raise_if_stuck(found)
-            subscription.go_on()
+            subscription.resume()
         raise_if_unsuccessful(found)
         return found
 
@@ -230,15 +230,15 @@ def raise_if_unsuccessful(job: Job) -> None:
     )
 
 
-def _submission(request: Asked) -> Call[Job]:
+def _submission(request: AnyRequest) -> Call[Job]:
     return verbs.post("/jobs", _body(request), answers.value(Job))
 
 
-def _body(request: Asked) -> Mapping[str, Any]:
+def _body(request: AnyRequest) -> Mapping[str, Any]:
     if isinstance(request, Mapping):
         return request
     return {name: value for name, value in dump(request).items() if value is not None}
 
 
-def _privacy(wish: Mapping[str, Any]) -> Privacy:
-    return parse(Privacy, dict(wish), "request")
+def _privacy(parts: Mapping[str, Any]) -> Privacy:
+    return parse(Privacy, dict(parts), "request")

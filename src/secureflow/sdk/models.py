@@ -14,7 +14,7 @@ from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
 
 if TYPE_CHECKING:
     from secureflow.engines.training.export import ModelFile
-    from secureflow.sdk.prediction import Model
+    from secureflow.sdk.prediction import Predictor
 
 
 class Models(Resource[D_co]):
@@ -31,19 +31,19 @@ class Models(Resource[D_co]):
         return verbs.read(f"/models/{model}/card", answers.document)
 
     @operation
-    def load(self, model: str) -> Generator[Any, Any, Model]:
+    def load(self, model: str) -> Generator[Any, Any, Predictor]:
         """Return the model, ready to predict.
 
         Raises:
             SecureFlowError: as `download`; `invalid_model` for a family that predicts nothing.
         """
-        from secureflow.sdk.prediction import Model  # NumPy: only who predicts needs it
+        from secureflow.sdk.prediction import Predictor  # NumPy: only who predicts needs it
 
-        return Model((yield from _fetch(model)))
+        return Predictor((yield from _fetch(model)))
 
     @operation
     def download(self, model: str, path: str | Path) -> Generator[Any, Any, Path]:
-        """Write parameters and card as one safetensors file that `Model.load` reads.
+        """Write parameters and card as one safetensors file that `Predictor.load` reads.
 
         Raises:
             SecureFlowError: `model_digest_mismatch` when the parameters are not those that the

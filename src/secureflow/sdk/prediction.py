@@ -27,7 +27,7 @@ _NEITHER: Final = (complex, np.complexfloating, np.datetime64, np.timedelta64)
 """NumPy makes a number of these without asking; no agent trained on it."""
 
 
-class Model:
+class Predictor:
     """A model to predict with.
 
     Args:
@@ -50,7 +50,7 @@ class Model:
         self._moments = file.moments
 
     @classmethod
-    def load(cls, path: str | Path, card: Mapping[str, Any] | None = None) -> Model:
+    def load(cls, path: str | Path, card: Mapping[str, Any] | None = None) -> Predictor:
         """Read a safetensors file; the card comes from inside it unless it is given.
 
         Raises:

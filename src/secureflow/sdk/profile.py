@@ -20,14 +20,14 @@ from typing import Final
 from secureflow.kit.atomic import write_result
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.unsaved import Unsaved
+from secureflow.kit.unpicklable import Unpicklable
 
 DEFAULT: Final = "default"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True)
-class Profile(Unsaved):
+class Profile(Unpicklable):
     """The server's URL, the pinned CA file ("" = the system's CAs), the token, whose it is."""
 
     url: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from secureflow.kit.unsaved import Unsaved
+from secureflow.kit.unpicklable import Unpicklable
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Session(Unsaved):
+class Session(Unpicklable):
     """A login: the bearer token, its end (unix seconds) and whose it is."""
 
     token: str = field(repr=False)
@@ -31,7 +31,7 @@ class Session(Unsaved):
 
 
 @dataclass(frozen=True)
-class IssuedToken(Unsaved):
+class IssuedToken(Unpicklable):
     """A bearer token of one's own; `token` is shown once, when it is made."""
 
     id: str
@@ -42,7 +42,7 @@ class IssuedToken(Unsaved):
 
 
 @dataclass(frozen=True)
-class IssuedEnrolment(Unsaved):
+class IssuedEnrolment(Unpicklable):
     """A one-time enrolment token; `token` is shown once, when it is made."""
 
     id: str

@@ -24,7 +24,7 @@ from secureflow.adapters.database.faults import typed_faults
 from secureflow.adapters.database.tables import LOG_HEAD
 from secureflow.domain.models import Model
 from secureflow.kit.archive import (
-    Manifest,
+    BackupManifest,
     check_passphrase,
     check_target,
     unwritable,
@@ -33,7 +33,7 @@ from secureflow.kit.archive import (
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.tenancy import scratch
+from secureflow.kit.folderlock import scratch
 from secureflow.kit.version import __version__
 from secureflow.server.record import check_record
 from secureflow.server.settings import ServerSettings
@@ -50,7 +50,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 def back_up(
     config: Path, target: Path, passphrase: str | None, *, without_missing: bool = False
-) -> Manifest:
+) -> BackupManifest:
     """Write a backup of the centre that a settings file names.
 
     Args:
@@ -80,7 +80,12 @@ def back_up(
             _check_models(settings, tables)
         files = _files(config, settings, tables, dumped)
         return write_backup(
-            target, SERVER, {**facts, **_told(tables, dumped)}, files, _keys(settings), passphrase
+            target,
+            SERVER,
+            {**facts, **_contents(tables, dumped)},
+            files,
+            _keys(settings),
+            passphrase,
         )
 
 
@@ -104,7 +109,7 @@ async def _facts(database: Database, settings: ServerSettings) -> dict[str, Any]
     return {"made_at": system_clock(), "version": __version__}
 
 
-def _told(tables: Path, dumped: Dump) -> dict[str, Any]:
+def _contents(tables: Path, dumped: Dump) -> dict[str, Any]:
     with (tables / LOG_HEAD.name).open() as file:
         columns, row = json.loads(file.readline()), json.loads(file.readline())
     head = dict(zip(columns, row, strict=True))

@@ -28,14 +28,14 @@ from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.membership import member_keys
 from secureflow.application.organisations import revoked
 from secureflow.application.ports.bus import Bus
+from secureflow.application.revocations import RevocationWatch
 from secureflow.application.running.aggregation import Aggregation
 from secureflow.application.running.asking import Asking
-from secureflow.application.running.claims import Claims, keep_looking
+from secureflow.application.running.claims import JobClaims, poll_forever
 from secureflow.application.running.local import LocalParties
 from secureflow.application.running.runner import Runner
 from secureflow.application.running.scripts import Scripts
-from secureflow.application.running.waiting import Told, Waits
-from secureflow.application.shutouts import ShutOuts
+from secureflow.application.running.waiting import WaitObserver, Waits
 from secureflow.application.sweeping import keep_swept
 from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
@@ -51,8 +51,8 @@ from secureflow.kit.version import __version__
 from secureflow.server.awaiting import awaited
 from secureflow.server.certificate import ServerCertificate
 from secureflow.server.metrics import Metrics
-from secureflow.server.neighbours import Watchers, look_at_log, own_name
-from secureflow.server.readiness import WRITE_SECONDS, Part, ReadinessProbe
+from secureflow.server.neighbours import Watchers, own_name, poll_log
+from secureflow.server.readiness import WRITE_SECONDS, Dependency, ReadinessProbe
 from secureflow.server.record import check_record, keep_record
 from secureflow.server.room import RecordRoom, reserve_of
 from secureflow.server.rpc import PartyDesk
@@ -87,7 +87,7 @@ async def open_centre(
     """
     clock, key = system_clock, log_key(settings.log_key)
     authority, reserve = Authority.load(settings.ca), reserve_of(settings)
-    certificate = reserve.over(
+    certificate = reserve.run(
         lambda: ServerCertificate(settings.tls, authority, settings.host, clock)
     )
     database, ledger = await open_ledger(settings, key, stack, wait=settings.database.wait_seconds)
@@ -96,7 +96,7 @@ async def open_centre(
     waits = Waits(clock, changed := _Waker(bus, metrics))
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
     desk = _make_desk(settings, witnessing, authority, artifacts, vectors)
-    made = settings.link, certificate, authority.trust_domain, desk, artifacts, waits.told
+    made = settings.link, certificate, authority.trust_domain, desk, artifacts, waits.observe
     link = _make_link(*made)
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, port := await link.start())
@@ -113,7 +113,7 @@ async def open_centre(
         Ports(*world, ProcessAccountant(), kinds),
         address,
         expel=(expel := partial(_expel, link)),
-        tell_disabled=link.shut_out,
+        notify_disabled=link.shut_out,
         coming=lambda agent: link.expect(agent.party),
         readiness=readiness,
         stopping=stopping,
@@ -125,13 +125,13 @@ async def open_centre(
         others=(others := lambda: claims.others),
     )
     services = replace(services, record=lambda: database.file.fault)
-    shut_outs = ShutOuts(database.begin, expel, link.shut_out)
-    await reserve.through(shut_outs.look)  # before anybody is let in
+    revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)
+    await reserve.run_async(revocation_watch.poll)  # before anybody is let in
     desk.open(services)
     _keep(stack, keep_swept(database.begin, clock), room.keep_reserve())
-    await reserve.through(lambda: _go_on(services, runner))
-    looks = Watchers(bus, runner.drives, others).look, partial(look_at_log, ledger, others)
-    _keep(stack, keep_looking([runner.look, shut_outs.look, *looks]))
+    await reserve.run_async(lambda: _go_on(services, runner))
+    looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
+    _keep(stack, poll_forever([runner.poll, revocation_watch.poll, *looks]))
     return Centre(services, certificate, address)
 
 
@@ -151,7 +151,7 @@ def _make_desk(
 async def _go_on(services: Services, runner: Runner) -> None:
     """Finish a continuation that was begun, let a restored log go on, and take up the jobs."""
     with suppress(InfrastructureError):  # a full disk is no reason not to start
-        await runner.look()
+        await runner.poll()
     await services.continuing.finish()
     await services.guard.settle()
     await runner.resume_all()
@@ -159,9 +159,9 @@ async def _go_on(services: Services, runner: Runner) -> None:
 
 def _claims(
     settings: ServerSettings, database: Database, stack: AsyncExitStack, reserve: Reserve, port: int
-) -> Claims:
-    own = reserve.over(lambda: stack.enter_context(own_name(settings.directory)))
-    return Claims(database.begin, own, f"{socket.gethostname()}:{port}")
+) -> JobClaims:
+    own = reserve.run(lambda: stack.enter_context(own_name(settings.directory)))
+    return JobClaims(database.begin, own, f"{socket.gethostname()}:{port}")
 
 
 def _expel(link: LinkServer, agent: Agent) -> None:
@@ -180,7 +180,7 @@ def _make_link(
     trust_domain: str,
     desk: PartyDesk,
     artifacts: FileArtifacts,
-    told: Told,
+    on_wait: WaitObserver,
 ) -> LinkServer:
     return LinkServer(
         f"{settings.bind}:{settings.port}",
@@ -191,7 +191,7 @@ def _make_link(
         clock=system_clock,
         version=__version__,
         bounds=Bounds(settings.max_connections, settings.handshake_seconds),
-        told=told,
+        on_wait=on_wait,
     )
 
 
@@ -205,7 +205,7 @@ def _parties(
     """Return the parties behind the link, and the aggregator of masked sums here."""
     aggregation = Aggregation(kinds.engines, kinds.openings(artifacts), vectors)
     here = {AGGREGATOR: aggregation.handle}
-    return LocalParties(link, here, {"mask": aggregation.check_arrival}, waits.told)
+    return LocalParties(link, here, {"mask": aggregation.check_arrival}, waits.observe)
 
 
 def _keep(stack: AsyncExitStack, *work: Coroutine[Any, Any, None]) -> None:
@@ -243,16 +243,16 @@ async def open_ledger(
         await check_record(database, settings.directory, new=new)
         await database.start()
 
-    await awaited(lambda: reserve.through(opened), database.name, wait)
+    await awaited(lambda: reserve.run_async(opened), database.name, wait)
     ledger = SqlLedger(database, key, settings.origin)
 
     async def started() -> None:
         async with database.reached():
             await ledger.start()
 
-    await awaited(lambda: reserve.through(started), database.name, wait)
+    await awaited(lambda: reserve.run_async(started), database.name, wait)
     stack.push_async_callback(ledger.stop)
-    keeper = await reserve.through(lambda: keep_record(database, ledger, settings.directory))
+    keeper = await reserve.run_async(lambda: keep_record(database, ledger, settings.directory))
     keeper.start()
     stack.push_async_callback(keeper.stop)
     return database, ledger
@@ -299,12 +299,12 @@ def make_readiness(
 ) -> ReadinessProbe:
     """Return what tells which parts work."""
     parts = {
-        "database": Part(partial(_read, database)),
-        "ledger": Part(ledger.head),
-        "writing": Part(database.try_writing, WRITE_SECONDS),
+        "database": Dependency(partial(_read, database)),
+        "ledger": Dependency(ledger.head),
+        "writing": Dependency(database.try_writing, WRITE_SECONDS),
     }
     if artifacts is not None:
-        parts["storage"] = Part(partial(_has_room, artifacts))
+        parts["storage"] = Dependency(partial(_has_room, artifacts))
     return ReadinessProbe(parts, ticks)
 
 

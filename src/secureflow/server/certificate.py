@@ -34,7 +34,7 @@ class ServerCertificate:
         self._clock = clock
         self._dns, self._ips = _names(host)
         self.credentials = CredentialFiles(directory)
-        if not self.credentials.there:
+        if not self.credentials.complete:
             key = new_link_key()
             CredentialFiles.create(directory, authority.pem, key, self._issue(make_csr(key)))
         self.renew_if_due()

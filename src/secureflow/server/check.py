@@ -25,18 +25,18 @@ from secureflow.adapters.database.checking_log import LogCheck
 from secureflow.adapters.database.checking_rows import RowsCheck
 from secureflow.adapters.database.connections import driver_url, held_file
 from secureflow.adapters.database.engine import newest_schema
-from secureflow.adapters.database.presence import standing_in
+from secureflow.adapters.database.presence import read_open_summary
 from secureflow.adapters.database.soundness import DRIVER_ERRORS
 from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.ports.storage import Journalled
-from secureflow.application.running.replaying import Course, replay
+from secureflow.application.running.replaying import RunningJob, replay
 from secureflow.application.running.scripts import Scripts
 from secureflow.domain.jobs import Job, JobState
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.findings import Finding, finding, refused, told
+from secureflow.kit.findings import Finding, finding, refused, report
 from secureflow.kit.folder import check_folder
 from secureflow.kit.heldfile import recovered_hint
 from secureflow.kit.pki import Authority
@@ -55,14 +55,16 @@ def check(config: Path, kinds: JobKinds = JOB_KINDS) -> Iterator[dict[str, JSON]
         SecureFlowError: `invalid_settings`.
     """
     settings = ServerSettings.load(config)
-    yield from told("folder", _folder(settings), "its version and its secrets' modes are right")
+    yield from report("folder", _folder(settings), "its version and its secrets' modes are right")
     key = _key(settings)
-    yield from told("keys", _keys(settings, key), "they fit their certificates, nobody else reads")
+    yield from report(
+        "keys", _keys(settings, key), "they fit their certificates, nobody else reads"
+    )
     where = named(settings.database_url)
     # First the mark, then the database: a running server is never behind what it wrote there.
     marks: list[RecordMark | None] = []
     unread = list(refused("record", lambda: marks.append(read_mark(settings.directory))))
-    yield from (one.told() for one in unread)
+    yield from (one.as_json() for one in unread)
     mark = marks[0] if marks else None
     try:
         with reading(settings.database_url) as connection:
@@ -70,9 +72,9 @@ def check(config: Path, kinds: JobKinds = JOB_KINDS) -> Iterator[dict[str, JSON]
     except SecureFlowError as error:
         if error.code == "record_missing":
             error.hint = recovered_hint(_file(settings)) or BACK
-        yield finding("database", error).told()
+        yield finding("database", error).as_json()
     except DRIVER_ERRORS as error:  # in the middle of reading
-        yield finding("database", unreadable(where, error)).told()
+        yield finding("database", unreadable(where, error)).as_json()
 
 
 def _database(
@@ -88,33 +90,35 @@ def _database(
         compare(where, settings.directory, _file(settings), None, mark)
     schema = list(check_schema(connection, where, newest_schema()))
     sound = f"{where} is intact, of this version's schema"
-    yield from told("database", [*pages, *schema], sound)
+    yield from report("database", [*pages, *schema], sound)
     if schema:
         return
     rows = RowsCheck(connection)
-    yield from told("rows", list(rows.findings()), f"{rows.rows} rows are what they stand for")
-    yield from told(
+    yield from report("rows", list(rows.findings()), f"{rows.rows} rows are what they stand for")
+    yield from report(
         "jobs", _jobs(rows, scripts), f"{len(rows.jobs)} jobs are where their journals lead"
     )
     found = []
     if key is not None:
         log = LogCheck(connection, settings.origin, key.public, rows.keys)
         found = list(log.findings())
-        yield from told(
+        yield from report(
             "log",
             found,
             f"{log.leaves} leaves make {log.heads} heads, with {log.cosignatures} cosignatures",
         )
-    standing = None if found else standing_in(connection, size_of(mark))
-    if standing is not None:  # of a damaged log it is told already
-        older = partial(compare, where, settings.directory, _file(settings), standing, mark)
+    summary = None if found else read_open_summary(connection, size_of(mark))
+    if summary is not None:  # of a damaged log it is told already
+        older = partial(compare, where, settings.directory, _file(settings), summary, mark)
         sound = "it is this folder's, and not older than the folder knows"
-        yield from told("record", refused("record", older), sound)
+        yield from report("record", refused("record", older), sound)
     blobs = ArtifactsCheck(settings.artifacts)
     found = list(blobs.findings())
     for model in rows.models.values():
         found += blobs.missing(model.artifact, model.id)
-    yield from told("artefacts", found, f"{len(blobs.known)} blobs have the digests that name them")
+    yield from report(
+        "artefacts", found, f"{len(blobs.known)} blobs have the digests that name them"
+    )
 
 
 def _file(settings: ServerSettings) -> Path | None:
@@ -142,7 +146,7 @@ def _problem(job: Job, lines: list[Journalled], scripts: Scripts) -> str:
     """
     if scripts.retired(job) is not None or "windup" in job.progress or job.state is JobState.DRAFT:
         return ""
-    course = Course(job.id, job.digest, scripts.of(job))
+    course = RunningJob(job.id, job.digest, scripts.of(job))
     replay(course, lines)
     if not job.state.final:
         same = job.state in {JobState.PAUSED, course.state}
@@ -191,5 +195,5 @@ def _check_link(directory: Path) -> None:
     from secureflow.adapters.link import CredentialFiles  # gRPC is loaded only here
 
     credentials = CredentialFiles(directory)
-    if credentials.there:  # else the next start makes them
+    if credentials.complete:  # else the next start makes them
         credentials.check()

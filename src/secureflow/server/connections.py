@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from secureflow.kit.clock import Ticks
-from secureflow.kit.faults import Faults
+from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.server.settings import ConnectionSettings
 
 PROXY: Final = "proxy"
@@ -30,7 +30,7 @@ class Phase(StrEnum):
 
 
 @dataclass(eq=False)
-class Place:
+class ConnectionSlot:
     """One connection's place among the others.
 
     Args:
@@ -53,9 +53,9 @@ class _Pool:
     """Places that are counted together; the idle ones by how long they have been so."""
 
     size: int = 0
-    idle: OrderedDict[Place, None] = field(default_factory=OrderedDict)
+    idle: OrderedDict[ConnectionSlot, None] = field(default_factory=OrderedDict)
 
-    def oldest(self) -> Place | None:
+    def oldest(self) -> ConnectionSlot | None:
         return next(iter(self.idle), None)
 
 
@@ -68,11 +68,11 @@ class Connections:
         faults: told of what had to make room or was too slow.
     """
 
-    def __init__(self, limits: ConnectionSettings, ticks: Ticks, faults: Faults) -> None:
+    def __init__(self, limits: ConnectionSettings, ticks: Ticks, faults: ThrottledLog) -> None:
         self._limits = limits
         self._ticks = ticks
         self._faults = faults
-        self._all: OrderedDict[Place, None] = OrderedDict()
+        self._all: OrderedDict[ConnectionSlot, None] = OrderedDict()
         self._strangers = _Pool()
         self._known = _Pool()
         self._groups: dict[tuple[str, str], _Pool] = {}
@@ -91,7 +91,9 @@ class Connections:
         """How many belong to nobody that is known."""
         return self._strangers.size
 
-    def admit(self, source: str, drop: Callable[[], None], *, proxy: bool = False) -> Place | None:
+    def admit(
+        self, source: str, drop: Callable[[], None], *, proxy: bool = False
+    ) -> ConnectionSlot | None:
         """Give a newcomer a place, or None where nobody can make room.
 
         Args:
@@ -99,7 +101,7 @@ class Connections:
             drop: closes the connection at once.
             proxy: a listed reverse proxy, which many people share.
         """
-        place = Place(source, drop, self._ticks(), user=PROXY if proxy else "")
+        place = ConnectionSlot(source, drop, self._ticks(), user=PROXY if proxy else "")
         if not proxy:
             self._make_room(self._groups.get(("", source)), self._limits.of_address)
             if not self._make_room(self._strangers, self._limits.unknown):
@@ -112,7 +114,7 @@ class Connections:
         self._enter(place)
         return place
 
-    def turn(self, place: Place, phase: Phase, *, anew: bool = False) -> None:
+    def turn(self, place: ConnectionSlot, phase: Phase, *, anew: bool = False) -> None:
         """Note what the connection waits for now; `anew` begins its time again."""
         if place.gone or (place.phase is phase and not anew):
             return
@@ -122,7 +124,7 @@ class Connections:
             if phase is not Phase.ANSWER:
                 pool.idle[place] = None
 
-    def belongs(self, place: Place, user: str) -> bool:
+    def belongs(self, place: ConnectionSlot, user: str) -> bool:
         """Count the connection for a user whose token it showed; False where they have too many."""
         if place.gone or place.user in {user, PROXY}:
             return True
@@ -133,7 +135,7 @@ class Connections:
         self._enter(place)
         return True
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: ConnectionSlot) -> None:
         """Take the place of a closed connection back; harmless when it was taken before."""
         if not place.gone:
             place.gone = True
@@ -170,28 +172,28 @@ class Connections:
             self._evict(place)
         return True
 
-    def _evict(self, place: Place) -> None:
+    def _evict(self, place: ConnectionSlot) -> None:
         self._faults.note("connection_made_room", phase=place.phase.value, open=len(self._all))
         self._drop(place)
 
-    def _drop(self, place: Place) -> None:
+    def _drop(self, place: ConnectionSlot) -> None:
         self.leave(place)
         place.drop()
 
     def _refuse(self) -> None:
         self._faults.note("connection_refused", open=len(self._all), unknown=self.unknown)
 
-    def _pools(self, place: Place) -> tuple[_Pool, _Pool]:
+    def _pools(self, place: ConnectionSlot) -> tuple[_Pool, _Pool]:
         return self._groups[_group(place)], self._known if place.user else self._strangers
 
-    def _enter(self, place: Place) -> None:
+    def _enter(self, place: ConnectionSlot) -> None:
         self._groups.setdefault(_group(place), _Pool())
         for pool in self._pools(place):
             pool.size += 1
             if place.phase is not Phase.ANSWER:
                 pool.idle[place] = None
 
-    def _leave(self, place: Place) -> None:
+    def _leave(self, place: ConnectionSlot) -> None:
         for pool in self._pools(place):
             pool.size -= 1
             pool.idle.pop(place, None)
@@ -199,5 +201,5 @@ class Connections:
             del self._groups[_group(place)]
 
 
-def _group(place: Place) -> tuple[str, str]:
+def _group(place: ConnectionSlot) -> tuple[str, str]:
     return ("user", place.user) if place.user else ("", place.source)

@@ -16,7 +16,7 @@ import yaml
 
 from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
 from secureflow.application.issuing import Issuing
-from secureflow.application.organisations import Centre, Organisations
+from secureflow.application.organisations import CentreDescription, Organisations
 from secureflow.application.passwords import Passwords
 from secureflow.application.transactions import Transactions
 from secureflow.application.users import Users
@@ -198,7 +198,7 @@ async def _populate(
             if error.code != "already_exists" or not known:
                 raise
         if not (directory / _TOKEN).exists():
-            centre = Centre("", ledger)
+            centre = CentreDescription("", ledger)
             issuing = Issuing(authority, ledger, key, clock)
             organisations = Organisations(
                 database.begin, transactions, issuing, centre, clock, quotas

@@ -20,8 +20,8 @@ from typing import Any, Final
 from secureflow.application.throttle import Throttle
 from secureflow.kit.addresses import Network, source_of, within
 from secureflow.kit.clock import LOOK, stood_still
-from secureflow.kit.faults import Faults
-from secureflow.server.connections import Connections, Phase, Place
+from secureflow.kit.logthrottle import ThrottledLog
+from secureflow.server.connections import Connections, ConnectionSlot, Phase
 from secureflow.server.settings import ConnectionSettings
 
 AT_ONCE: Final = 64
@@ -33,7 +33,7 @@ CLOSING_SECONDS: Final = 2.0
 READ_AT_ONCE: Final = 32 * 1024
 """Bytes of each TLS connection's read buffer: asyncio's 256 KiB count once per idle stranger."""
 
-Tell = Callable[[Place], asyncio.Protocol]
+Tell = Callable[[ConnectionSlot], asyncio.Protocol]
 """Makes the protocol of a connection whose TLS stands."""
 
 
@@ -43,7 +43,7 @@ class _Newcomer:
     def __init__(self, taken: socket.socket, source: str) -> None:
         self.taken = taken
         self.source = source
-        self.place: Place | None = None
+        self.place: ConnectionSlot | None = None
         self.shaking: asyncio.Task[None] | None = None
 
 
@@ -68,7 +68,7 @@ class Listener:
         connections: Connections,
         limits: ConnectionSettings,
         proxies: Sequence[Network],
-        faults: Faults,
+        faults: ThrottledLog,
     ) -> None:
         self._listening = listening
         self._context = context

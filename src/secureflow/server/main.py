@@ -20,12 +20,12 @@ from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.domain.exits import exit_code
 from secureflow.kit.disk import FULL, Place, writing
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
-from secureflow.kit.faults import Faults
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.logging import announce_ready, get_logger, process_logging
+from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.kit.memory import be_frugal, settle
 from secureflow.kit.plain import shown
-from secureflow.kit.process import raise_descriptors, run_until_told
+from secureflow.kit.process import raise_descriptors, run_until_stopped
 from secureflow.kit.version import __version__
 from secureflow.server.centre import open_centre
 from secureflow.server.connections import Connections
@@ -67,7 +67,7 @@ async def serve(settings: ServerSettings, kinds: JobKinds = JOB_KINDS) -> None:
     settings = fitting(settings, raise_descriptors())
     async with contextlib.AsyncExitStack() as stack:
         with writing(Place(settings.directory, "own files", "the centre")):
-            reserve_of(settings).over(lambda: claim_folder(settings.directory))
+            reserve_of(settings).run(lambda: claim_folder(settings.directory))
             stack.enter_context(serving(settings.directory))
         listener = stack.enter_context(_listen(settings))
         centre = await open_centre(settings, stack, stop.is_set, kinds=kinds)
@@ -84,7 +84,7 @@ def _announce(settings: ServerSettings, where: dict[str, str]) -> None:
     """Tell launchers; jobs go on though a disk is full on which nothing but that is written."""
     facts = {"process": "server", "version": __version__, **where}
     try:
-        reserve_of(settings).over(lambda: announce_ready(settings.directory, facts))
+        reserve_of(settings).run(lambda: announce_ready(settings.directory, facts))
     except InfrastructureError as error:
         if error.code != FULL:
             raise
@@ -101,7 +101,7 @@ def run(config: Path, kinds: JobKinds = JOB_KINDS) -> int:
         return exit_code(error.code)
     with process_logging("server", form=settings.log.form, level=settings.log.level) as tell:
         try:
-            run_until_told(serve(settings, kinds))
+            run_until_stopped(serve(settings, kinds))
         except SecureFlowError as error:
             tell(error)
             return exit_code(error.code)
@@ -152,7 +152,7 @@ async def serve_rest(
         timeout_graceful_shutdown=STREAM_SECONDS,
     )
     config.load()
-    server, faults = _Rest(config), Faults(_log)
+    server, faults = _Rest(config), ThrottledLog(_log)
     connections = Connections(settings.connections, time.monotonic, faults)
     listener = Listener(
         listening,

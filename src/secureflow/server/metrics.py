@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from secureflow.application.listing import every
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
-from secureflow.application.ports.storage import Begin
+from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.ledger.notes import parse_note
 
@@ -69,7 +69,7 @@ class Metrics:
             self._unfinished = None
             self._changed.clear()
 
-    async def render(self, begin: Begin, courier: Courier, ledger: Ledger) -> bytes:
+    async def render(self, begin: UnitOfWorkFactory, courier: Courier, ledger: Ledger) -> bytes:
         """Return the exposition text (version 0.0.4)."""
         unfinished = await self._jobs_now(begin)
         states = collections.Counter(state for state, _ in unfinished.values())
@@ -80,7 +80,7 @@ class Metrics:
         self._ledger.set(parse_note(await ledger.head()).checkpoint.size)
         return generate_latest(self._registry)
 
-    async def _jobs_now(self, begin: Begin) -> dict[str, tuple[JobState, int]]:
+    async def _jobs_now(self, begin: UnitOfWorkFactory) -> dict[str, tuple[JobState, int]]:
         changed, self._changed = self._changed, set()
         before, self._unfinished = self._unfinished, None  # it stays so where reading fails
         async with begin() as work:

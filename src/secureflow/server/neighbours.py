@@ -16,7 +16,7 @@ from secureflow.adapters.messaging import InProcessBus
 from secureflow.application.jobs.jobs import topic
 from secureflow.application.ports.ledger import Ledger
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.tenancy import tenant
+from secureflow.kit.folderlock import folder_lock
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def own_name(directory: Path) -> Iterator[str]:
     """
     taken = SecureFlowError("server_running", f"Another server runs in {directory}.")
     for place in itertools.count():
-        held = tenant(lock := directory / f"server-{place}.lock", taken)
+        held = folder_lock(lock := directory / f"server-{place}.lock", taken)
         try:
             held.__enter__()
         except SecureFlowError:
@@ -40,7 +40,7 @@ def own_name(directory: Path) -> Iterator[str]:
         return
 
 
-async def look_at_log(ledger: Ledger, others: Callable[[], Collection[str]]) -> None:
+async def poll_log(ledger: Ledger, others: Callable[[], Collection[str]]) -> None:
     """Learn, if there is another server, what the log is called now and whether it is held.
 
     Agents dial one of them: what they showed there, and whatever let the log go on, is told here by
@@ -63,7 +63,7 @@ class Watchers:
         self._drives = drives
         self._others = others
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Let them look at the database, if there is another server."""
         if not self._others():
             return

@@ -11,7 +11,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from secureflow.server.connections import Connections, Phase, Place
+from secureflow.server.connections import Connections, ConnectionSlot, Phase
 from secureflow.server.rest.callers import BELONGS
 
 CRUMB: Final = 512
@@ -47,7 +47,7 @@ class RestProtocol(H11Protocol):
     """
 
     def __init__(
-        self, config: Config, state: ServerState, connections: Connections, place: Place
+        self, config: Config, state: ServerState, connections: Connections, place: ConnectionSlot
     ) -> None:
         super().__init__(config, state, {BELONGS: partial(connections.belongs, place)})
         self._connections = connections

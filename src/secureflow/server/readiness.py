@@ -21,7 +21,7 @@ Attempt = Callable[[], Awaitable[object]]
 
 
 @dataclass
-class Part:
+class Dependency:
     """Something the server needs: `attempt` fails where it does not work.
 
     Args:
@@ -39,7 +39,10 @@ class ReadinessProbe:
     """Tells which parts work; whoever asks again at once gets the same answer."""
 
     def __init__(
-        self, parts: dict[str, Part], ticks: Ticks = time.monotonic, patience: float = PATIENCE
+        self,
+        parts: dict[str, Dependency],
+        ticks: Ticks = time.monotonic,
+        patience: float = PATIENCE,
     ) -> None:
         self._parts = parts
         self._ticks = ticks
@@ -59,7 +62,7 @@ class ReadinessProbe:
             trial.cancel()
         await asyncio.gather(*trials, return_exceptions=True)
 
-    def _trial(self, part: Part) -> asyncio.Task[bool]:
+    def _trial(self, part: Dependency) -> asyncio.Task[bool]:
         """Return the newest trial, or a fresh one where its answer no longer stands."""
         now, trial = self._ticks(), part.trial
         fresh = part.asked is not None and now - part.asked < part.stands

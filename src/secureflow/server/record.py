@@ -13,12 +13,12 @@ from typing import Any
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.adapters.database.presence import Standing, claim_identity, standing
+from secureflow.adapters.database.presence import RecordSummary, claim_identity, read_summary
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.folderlock import folder_lock
 from secureflow.kit.heldfile import recovered_hint
 from secureflow.kit.recordmark import RecordKeeper, RecordMark, begin_mark, read_mark
-from secureflow.kit.tenancy import tenant
 
 BACK = (
     "Put the newest database back, or restore a backup into a new folder: secureflow server "
@@ -37,10 +37,10 @@ def serving(directory: Path) -> AbstractContextManager[None]:
         f"A restore is at work in {directory}.",
         "Start the server when it has ended.",
     )
-    return tenant(directory, refusal, shared=True)
+    return folder_lock(directory, refusal, shared=True)
 
 
-def standing_still(directory: Path) -> AbstractContextManager[None]:
+def locked_folder(directory: Path) -> AbstractContextManager[None]:
     """Hold a centre's folder on which no server may run meanwhile.
 
     Raises:
@@ -51,7 +51,7 @@ def standing_still(directory: Path) -> AbstractContextManager[None]:
         f"A server runs in {directory}, or another restore: it would write into what is replaced.",
         "Stop it first; on PostgreSQL, every server of this database.",
     )
-    return tenant(directory, refusal)
+    return folder_lock(directory, refusal)
 
 
 async def check_record(database: Database, directory: Path, *, new: bool = False) -> None:
@@ -67,14 +67,18 @@ async def check_record(database: Database, directory: Path, *, new: bool = False
             `record_mark_malformed`, `database_unavailable`.
     """
     mark = read_mark(directory)
-    found = await standing(database, size_of(mark))
+    found = await read_summary(database, size_of(mark))
     if found is None and mark is None and new:
         return
     compare(database.name, directory, database.file.path, found, mark)
 
 
 def compare(
-    where: str, directory: Path, file: Path | None, found: Standing | None, mark: RecordMark | None
+    where: str,
+    directory: Path,
+    file: Path | None,
+    found: RecordSummary | None,
+    mark: RecordMark | None,
 ) -> None:
     """Refuse what stands in a database where the folder knows better.
 
@@ -124,7 +128,7 @@ def log_reached(note: str) -> dict[str, Any]:
     return {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
 
 
-def _compare(where: str, found: Standing, mark: RecordMark) -> None:
+def _compare(where: str, found: RecordSummary, mark: RecordMark) -> None:
     size, root = int(mark.reached.get("size", 0)), mark.reached.get("root")
     origin = str(mark.reached.get("origin", ""))
     if found.identity not in {"", mark.identity}:

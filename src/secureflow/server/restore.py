@@ -30,15 +30,14 @@ from secureflow.adapters.database.dump import Dump, load
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.faults import typed_faults
 from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
-from secureflow.adapters.database.presence import IDENTITY, standing
+from secureflow.adapters.database.presence import IDENTITY, read_summary
 from secureflow.adapters.database.proving import Proven, prove_log
 from secureflow.adapters.database.tables import ENROLMENTS, LOG_HEAD, SETTINGS, TOKENS
 from secureflow.application.membership import CURRENT
 from secureflow.application.restored import RESTORED
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.setback import read_hold
-from secureflow.kit.archive import Backup, Manifest, made_at, unreadable
-from secureflow.kit.aside import put_aside
+from secureflow.kit.archive import Backup, BackupManifest, made_at, unreadable
 from secureflow.kit.atomic import flush_directory, write_atomically
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
@@ -49,9 +48,10 @@ from secureflow.kit.folder import claim_folder
 from secureflow.kit.pki import parse_certificate, write_private
 from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import RecordMark, write_mark
+from secureflow.kit.replaced import keep_replaced
 from secureflow.kit.settings import anchored
 from secureflow.server.backup import AUTHORITY, CA_KEY, CONFIG, LOG_KEY, SERVER
-from secureflow.server.record import standing_still
+from secureflow.server.record import locked_folder
 from secureflow.server.settings import ServerSettings
 
 _STAGING: Final = ".restoring"
@@ -64,7 +64,7 @@ _OWN: Final = ("directory", "ca", "log_key", "tls", "artifacts")
 class Restored:
     """What was found: `keys` are complete or not there at all."""
 
-    manifest: Manifest
+    manifest: BackupManifest
     log: Proven
     members: tuple[str, ...]
     config: Path
@@ -103,7 +103,7 @@ def restore(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not into_existing:
             refuse_filled(directory)
-        with standing_still(directory):
+        with locked_folder(directory):
             staging = directory / _STAGING
             shutil.rmtree(staging, ignore_errors=True)
             try:
@@ -127,13 +127,13 @@ def restore_in_place(config: Path) -> Restored:
     """
     settings = ServerSettings.load(config)
     try:
-        with standing_still(settings.directory):
+        with locked_folder(settings.directory):
             found = asyncio.run(_mark_in_place(settings))
             write_mark(settings.directory, found.mark)
     except OSError as error:
         raise failed(settings.directory, error) from error
     held = settings.log_key.exists() and (settings.ca / "ca.key").exists()
-    manifest = Manifest(SERVER, {"made_at": found.taken_at}, ())
+    manifest = BackupManifest(SERVER, {"made_at": found.taken_at}, ())
     where = shown_url(driver_url(settings.database_url))
     return Restored(manifest, found.log, found.members, config, where, held, found.jobs, 0)
 
@@ -141,7 +141,7 @@ def restore_in_place(config: Path) -> Restored:
 async def _mark_in_place(settings: ServerSettings) -> _Found:
     database = Database(settings.database_url)
     try:
-        if await standing(database) is None:
+        if await read_summary(database) is None:
             raise SecureFlowError(
                 "record_missing",
                 f"The database {database.name} is missing or empty.",
@@ -159,7 +159,7 @@ async def _mark_in_place(settings: ServerSettings) -> _Found:
         await database.close()
 
 
-def check_kind(manifest: Manifest, process: str) -> None:
+def check_kind(manifest: BackupManifest, process: str) -> None:
     """Refuse another process's backup.
 
     Raises:
@@ -199,7 +199,7 @@ def refuse_filled(directory: Path) -> None:
 
 
 def _restore(
-    manifest: Manifest, directory: Path, staging: Path, database: str, keys: dict[str, bytes]
+    manifest: BackupManifest, directory: Path, staging: Path, database: str, keys: dict[str, bytes]
 ) -> Restored:
     models = _check_models(staging)
     plan = _planned(directory, staging, database)
@@ -207,7 +207,7 @@ def _restore(
     with contextlib.ExitStack() as stack:
         settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not settings.directory.samefile(directory):
-            stack.enter_context(standing_still(settings.directory))
+            stack.enter_context(locked_folder(settings.directory))
         staged = f"sqlite:///{staging / _SQLITE}"
         url = staged if plan.record else settings.database_url
         found = asyncio.run(_load(url, staging, manifest))
@@ -247,15 +247,15 @@ def _planned(directory: Path, staging: Path, database: str) -> _Plan:
         refuse_password(database)
     config = (directory / "server.yaml").resolve()
     before = config.read_bytes() if config.exists() else None
-    told = _yaml(staging / CONFIG if before is None else config)
-    wanted = _settings(told, database) if before is None else _naming(told, database)
+    written = _yaml(staging / CONFIG if before is None else config)
+    wanted = _settings(written, database) if before is None else _naming(written, database)
     draft = staging / config.name
     write_atomically(draft, yaml.safe_dump(wanted, sort_keys=False).encode(), 0o666)
     ServerSettings.load(draft)  # says what is wrong with them
     settings = anchored(ServerSettings(**wanted), config.parent)
     if (named := settings.database.url) and not named.startswith("sqlite"):
         refuse_password(named)
-    text = before if before is not None and wanted == told else draft.read_bytes()
+    text = before if before is not None and wanted == written else draft.read_bytes()
     record = held_file(driver_url(settings.database_url)).path
     return _Plan(config, before, text, settings, record)
 
@@ -278,7 +278,7 @@ def _reached(log: Proven) -> dict[str, Any]:
     return {"origin": log.origin, "size": log.size, "root": log.root}
 
 
-async def _load(url: str, staging: Path, manifest: Manifest) -> _Found:
+async def _load(url: str, staging: Path, manifest: BackupManifest) -> _Found:
     """Fill the database, prove it, and mark it, in one transaction."""
     try:
         await refuse_occupied(url)
@@ -291,11 +291,11 @@ async def _load(url: str, staging: Path, manifest: Manifest) -> _Found:
         raise
     facts = manifest.facts
     try:
-        told = Dump(str(facts["schema"]), {str(k): int(v) for k, v in facts["tables"].items()})
+        dump = Dump(str(facts["schema"]), {str(k): int(v) for k, v in facts["tables"].items()})
         taken_at = made_at(manifest)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise unreadable(staging, "its manifest says nothing of its database") from error
-    if {f"tables/{name}" for name in told.tables} - {one.name for one in manifest.files}:
+    if {f"tables/{name}" for name in dump.tables} - {one.name for one in manifest.files}:
         raise unreadable(staging, "a table of its database is missing")
 
     def mark(connection: sa.Connection) -> _Found:
@@ -304,7 +304,7 @@ async def _load(url: str, staging: Path, manifest: Manifest) -> _Found:
     database = Database(url)
     try:
         with typed_faults():
-            found = await load(database, staging / "tables", told, mark)
+            found = await load(database, staging / "tables", dump, mark)
             # It goes to its place alone: nothing of it may be left in the file beside it.
             await database.checkpoint("TRUNCATE")
             return found
@@ -320,7 +320,7 @@ def _mark(connection: sa.Connection, taken_at: int | None = None) -> _Found:
     identity = str(_setting(connection, IDENTITY) or RecordMark.fresh_identity())
     connection.execute(sa.delete(TOKENS))
     connection.execute(sa.delete(ENROLMENTS))
-    _unsee(connection)
+    _forget_seen_heads(connection)
     _set(connection, IDENTITY, identity)
     times = {"restored_at": system_clock(), "taken_at": taken_at}
     _set(connection, RESTORED, {**times, "identity": identity, **_reached(log)})
@@ -329,7 +329,7 @@ def _mark(connection: sa.Connection, taken_at: int | None = None) -> _Found:
     return _Found(log, identity, tuple(keys), jobs, taken_at)
 
 
-def _unsee(connection: sa.Connection) -> None:
+def _forget_seen_heads(connection: sa.Connection) -> None:
     """Whose newest head was known before the backup may hold a newer one since."""
     found = connection.execute(sa.select(LOG_HEAD.c.hold)).scalar()
     hold = None if found is None else read_hold(found)
@@ -369,28 +369,28 @@ def _yaml(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _settings(told: dict[str, Any], database: str) -> dict[str, Any]:
+def _settings(values: dict[str, Any], database: str) -> dict[str, Any]:
     """Return the settings of a new folder: everything in its usual place."""
-    named = told.get("database")
+    named = values.get("database")
     before = named.get("url") if isinstance(named, dict) else None
     url = database or (before if isinstance(before, str) else "")
-    kept = {name: value for name, value in told.items() if name not in {*_OWN, "database"}}
+    kept = {name: value for name, value in values.items() if name not in {*_OWN, "database"}}
     settings = {"directory": ".", **kept}
     return (
         settings if url.startswith("sqlite") or not url else {**settings, "database": {"url": url}}
     )
 
 
-def _naming(told: dict[str, Any], database: str) -> dict[str, Any]:
+def _naming(values: dict[str, Any], database: str) -> dict[str, Any]:
     """Return settings that are there, with the database that was asked for."""
     if not database:
-        return told
-    named = told.get("database")
+        return values
+    named = values.get("database")
     section = {**named} if isinstance(named, dict) else {}
     section.pop("url", None)
     if not database.startswith("sqlite"):
         section["url"] = database
-    rest = {name: value for name, value in told.items() if name != "database"}
+    rest = {name: value for name, value in values.items() if name != "database"}
     return {**rest, "database": section} if section else rest
 
 
@@ -413,7 +413,7 @@ def _check_key(path: Path, keys: Mapping[str, bytes], log: Proven) -> None:
 def _settle(plan: _Plan, staging: Path, keys: Mapping[str, bytes], found: _Found) -> None:
     """Move everything to its place: new settings of an old folder first, of a new one last."""
     settings = plan.settings
-    _put_aside(plan)
+    _keep_replaced(plan)
     if plan.before is not None:
         write_atomically(plan.config, plan.text)  # else a start would go on from the old database
     settings.ca.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -464,7 +464,7 @@ def _move(path: Path, place: Path) -> None:
             raise
 
 
-def _put_aside(plan: _Plan) -> None:
+def _keep_replaced(plan: _Plan) -> None:
     """Keep what the folder had: it may be all that is left of the time since the backup."""
     settings = plan.settings
     records = {settings.directory / _SQLITE, plan.record or settings.directory / _SQLITE}
@@ -475,4 +475,4 @@ def _put_aside(plan: _Plan) -> None:
         moved, copied = (
             [path for path in paths if path.parent == folder] for paths in (files, rewritten)
         )
-        put_aside(folder, moved, copied)
+        keep_replaced(folder, moved, copied)

@@ -35,7 +35,7 @@ class RecordRoom:
     """
 
     def __init__(self, directory: Path, reserve: Reserve, models: Callable[[int], None]) -> None:
-        self._place = Place(directory, "own record", "the centre", told=True)
+        self._place = Place(directory, "own record", "the centre", public=True)
         self._reserve = reserve
         self._models = models
 
@@ -82,7 +82,7 @@ def figures(settings: ServerSettings) -> list[dict[str, Any]]:
         "masked vectors": _inside(vectors),
     }
     kept = settings.storage.reserve_mb << 20
-    told = [
+    rows = [
         {
             "part": part,
             "folder": str(models),
@@ -96,8 +96,8 @@ def figures(settings: ServerSettings) -> list[dict[str, Any]]:
         record = Path(settings.database_url.partition("///")[2])
         holds = sum(map(_size, (record.with_name(record.name + one) for one in _LOGS)))
         own = {"part": "own record", "folder": str(record.parent), "holds": holds}
-        told.insert(0, {**own, "free": _free(record.parent), "reserve": held.size - held.missing})
-    return told
+        rows.insert(0, {**own, "free": _free(record.parent), "reserve": held.size - held.missing})
+    return rows
 
 
 def _free(folder: Path) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.adapters.link import PeerIdentity, Standing
+from secureflow.adapters.link import LogProgress, PeerIdentity
 from secureflow.adapters.link.server import Callbacks
 from secureflow.application.access import Principal
 from secureflow.application.organisations import ENCLAVE
@@ -32,15 +32,15 @@ from secureflow.kit.pki import ca_fingerprint
 from secureflow.kit.plain import shown
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.kit.version import __version__
-from secureflow.server.logdesk import (
+from secureflow.server.logverbs import (
+    adopt_charter,
     ends,
-    greeted,
-    mine,
+    judge_greeting,
+    log_status,
+    own_leaves,
     prove,
     resubmit,
     show,
-    standing,
-    take_over,
 )
 from secureflow.server.services import Services
 
@@ -138,11 +138,11 @@ class PartyDesk:
             "dataset.uses": _uses,
             "charter.get": _charter,
             "charter.sign": _sign,
-            "charter.take_over": take_over,
+            "charter.take_over": adopt_charter,
             "audit.head": _head,
             "job.ends": ends,
             "log.show": show,
-            "log.mine": mine,
+            "log.mine": own_leaves,
             "log.prove": prove,
             "log.resubmit": resubmit,
             "audit.entries": _entries,
@@ -198,7 +198,7 @@ class PartyDesk:
         services = await self._services
         key, address = body.get("key", ""), str(body.get("address", ""))[:256]
         await services.organisations.arrived(str(peer.spiffe), key, address)
-        await greeted(services, peer, body)
+        await judge_greeting(services, peer, body)
         _log.info(
             "party_connected", party=peer.party, version=shown(str(body.get("version", ""))[:64])
         )
@@ -218,7 +218,7 @@ class PartyDesk:
             )
         return await handler(await self._services, peer, body)
 
-    async def log_proofs(self, party: str, body: Body, standing: Standing) -> JSON:
+    async def log_proofs(self, party: str, body: Body, standing: LogProgress) -> JSON:
         """Return the proofs that go with a request, and note the blob that it names."""
         self._tickets.note(party, body)
         return await self._witnessing.log_proofs(body, standing.log_size, standing.unproved) or None
@@ -239,7 +239,7 @@ class PartyDesk:
     async def _status(self, services: Services, peer: PeerIdentity, body: Body) -> JSON:
         del body
         charter = await services.charters.current()
-        log = await standing(services)
+        log = await log_status(services)
         enclave = services.courier.status(ENCLAVE)
         return {
             "time": self._clock(),
@@ -280,9 +280,9 @@ async def _certificates(services: Services, peer: PeerIdentity, body: Body) -> J
 
 
 async def _publish(services: Services, peer: PeerIdentity, body: Body) -> JSON:
-    told = await services.datasets.publish(_organisation(peer), body)
-    grants = {"kept": told.kept, "reduced": told.reduced, "ended": told.ended}
-    return {"id": told.dataset.id, "grants": grants}
+    published = await services.datasets.publish(_organisation(peer), body)
+    grants = {"kept": published.kept, "reduced": published.reduced, "ended": published.ended}
+    return {"id": published.dataset.id, "grants": grants}
 
 
 async def _uses(services: Services, peer: PeerIdentity, body: Body) -> JSON:

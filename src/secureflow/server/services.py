@@ -14,7 +14,7 @@ from secureflow.application.models import Models
 from secureflow.application.organisations import Organisations
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
-from secureflow.application.ports.storage import Begin
+from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projects import Projects
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
@@ -32,7 +32,7 @@ Readiness = Callable[[], Awaitable[Mapping[str, bool]]]
 class Services:
     """The use cases behind the API."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     tokens: Tokens
     users: Users
     organisations: Organisations

@@ -16,17 +16,17 @@ from secureflow.application.issuing import Issuing
 from secureflow.application.jobs.jobs import Driver, Jobs
 from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.kinds import JOB_KINDS
-from secureflow.application.jobs.whereabouts import Whereabouts
+from secureflow.application.jobs.reachability import Reachability
 from secureflow.application.membership import member_keys
 from secureflow.application.models import Models
-from secureflow.application.organisations import Centre, Organisations
+from secureflow.application.organisations import CentreDescription, Organisations
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
-from secureflow.application.ports.storage import Begin
+from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projects import Projects
 from secureflow.application.quotas import Quotas
 from secureflow.application.renewals import Renewals
@@ -52,7 +52,7 @@ DEFAULT_QUOTAS = Quotas()
 class Ports:
     """The world that the use cases act on."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     ledger: Ledger
     log_key: SigningKey
     authority: Authority
@@ -75,7 +75,7 @@ def make_services(
     link: str,
     *,
     expel: Callable[[Agent], None] = lambda _: None,
-    tell_disabled: Callable[[Sequence[str]], None] = lambda _: None,
+    notify_disabled: Callable[[Sequence[str]], None] = lambda _: None,
     coming: Callable[[Agent], None] = lambda _: None,
     readiness: Readiness = always_ready,
     stopping: Callable[[], bool] = lambda: False,
@@ -93,7 +93,7 @@ def make_services(
         ports: the world.
         link: `host:port` of the link, as newcomers are told.
         expel: cuts the open link of a revoked agent.
-        tell_disabled: shuts out the organisations that are disabled now, and no others.
+        notify_disabled: shuts out the organisations that are disabled now, and no others.
         coming: told who could not dial in and has a new certificate now.
         readiness: tells which parts work.
         stopping: tells long streams to end.
@@ -105,8 +105,8 @@ def make_services(
         server, others: what the database's servers are called, this one and those that are there.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
-    (transactions, issuing), shut_out = _transactions(ports), (expel, tell_disabled)
-    passwords, centre = Passwords(), Centre(link, ledger, server, others)
+    (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
+    passwords, centre = Passwords(), CentreDescription(link, ledger, server, others)
     asking = Asking(ports.courier, Witnessing(ledger, partial(member_keys, begin)).cosigned)
     recosign = Recosigning(ledger, ports.courier, asking, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
@@ -149,5 +149,5 @@ def _jobs(
     begin, clock = ports.begin, ports.clock
     return Jobs(
         *(begin, transactions, ports.driver, ports.bus, clock, ports.accountant, quotas),
-        *(Whereabouts(ports.courier, others), ports.kinds, stopping, room, waits),
+        *(Reachability(ports.courier, others), ports.kinds, stopping, room, waits),
     )

@@ -116,7 +116,7 @@ async def held(database: Database, ledger: SqlLedger, reopened: Reopen) -> Held:
     transactions = Transactions(database.begin, again, LOG_KEY, lambda: NOW)
     charters = Charters(database.begin, transactions, "example.org", again, continuing)
     await LogGuard(database.begin, again, continuing, lambda: NOW).shown("bank-a", [newest.note])
-    draft = Charter.from_json((await charters.go_on(OPERATOR))["charter"])
+    draft = Charter.from_json((await charters.draft_continuation(OPERATOR))["charter"])
     return Held(database, again, charters, draft)
 
 

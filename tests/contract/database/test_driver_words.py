@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.migrations.versions import v0009_driver_words as step
-from secureflow.application.running.driving import goes_on_by_itself
+from secureflow.application.running.driving import resumes_by_itself
 from secureflow.domain.jobs import Job, JobState
 
 HINT = "The operator finds the trace in the server's log."
@@ -89,7 +89,7 @@ async def test_a_drivers_words_become_the_faults_name(url: str) -> None:
             if now.state is JobState.CANCELLED:
                 continue
             assert (now.error or {})["code"] == code
-            assert goes_on_by_itself(now.error) is (code != "internal")
+            assert resumes_by_itself(now.error) is (code != "internal")
             assert events[1].data == now.error
             assert events[0].data["reason"] == (now.error or {})["message"]
         assert await unit.jobs.get("job_kept") == kept

@@ -10,7 +10,7 @@ from pathlib import Path
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.application.issuing import Issuing
-from secureflow.application.ports.storage import Begin
+from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.renewals import Renewals
 from secureflow.domain.organisations import Agent, Organisation
 from secureflow.kit.crypto import SigningKey
@@ -31,7 +31,7 @@ class Servers:
     def __init__(self, ledger: SqlLedger, authority: Authority) -> None:
         self._issuing = Issuing(authority, ledger, LOG_KEY, lambda: NOW)
 
-    def start(self, begin: Begin) -> Renewals:
+    def start(self, begin: UnitOfWorkFactory) -> Renewals:
         return Renewals(begin, self._issuing, LOG_KEY, lambda: NOW, lambda: 0.0)
 
 

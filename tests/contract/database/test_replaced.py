@@ -123,7 +123,7 @@ async def test_no_copy_is_made_of_what_is_damaged(
     """The file was emptied where it lay: a copy would be taken for what there was."""
     del older
     told: list[str] = []
-    monkeypatch.setattr(HeldFile, "_tell", lambda _, event, **__: told.append(event))
+    monkeypatch.setattr(HeldFile, "_log_once", lambda _, event, **__: told.append(event))
     async with AsyncExitStack() as stack:
         database, _ = await open_ledger(settings, LOG_KEY, stack)
         os.truncate(settings.directory / "secureflow.db", 0)

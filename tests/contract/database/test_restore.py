@@ -33,7 +33,7 @@ from secureflow.server.centre import log_key, open_ledger
 from secureflow.server.check import check
 from secureflow.server.initialise import initialise
 from secureflow.server.main import serve
-from secureflow.server.record import serving, standing_still
+from secureflow.server.record import locked_folder, serving
 from secureflow.server.restore import restore, restore_in_place
 from secureflow.server.settings import ServerSettings
 from tests.contract.database.test_log import BANKS
@@ -529,7 +529,7 @@ def test_a_running_server_keeps_a_restore_out_and_a_restore_a_server(
         back_up(centre, tmp_path / "c.tar", PHRASE)
     assert rows(centre) == before
     assert not list(folder.glob("before-restore-*"))
-    with standing_still(folder), pytest.raises(SecureFlowError, match="server_running"):
+    with locked_folder(folder), pytest.raises(SecureFlowError, match="server_running"):
         asyncio.run(serve(ServerSettings.load(centre)))
     restore(backup, folder, into_existing=True)
 

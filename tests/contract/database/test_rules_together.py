@@ -158,7 +158,7 @@ async def test_two_that_are_disabled_at_once_are_both_shut_out(stages: list[Stag
     """The link takes the last list that it is told for the whole truth."""
     stage, told = stages[0], list[list[str]]()
     use = stage.services.organisations
-    use._tell_disabled = lambda slugs: told.append(sorted(slugs))
+    use._notify_disabled = lambda slugs: told.append(sorted(slugs))
     async with stage.database.begin() as work:
         for slug in ("bank-x", "bank-y"):
             made = Organisation(slug, slug, 0)

@@ -202,7 +202,7 @@ async def test_a_restored_log_waits_for_every_member(
     await watching.shown("bank-a", [newest])
     await watching.shown("bank-b", [early, "nonsense"])
     await watching.shown("stranger", [newest])
-    why = await watching.why()
+    why = await watching.hold_error()
     assert why is not None
     assert why.details["waiting"] == ["bank-c"]
     await refused(again)
@@ -287,7 +287,7 @@ async def continued(ledger: SqlLedger, start: int) -> tuple[str, PendingLeaf]:
     name = following(ledger.origin)
     leaf = sign_leaf(Leaf("log.continued", name, "server", NOW, "ab" * 32), LOG_KEY)
     pending = PendingLeaf("", 0, 0, "log.continued", "server", leaf.data())
-    await ledger.go_on(name, start, await ledger.root(start), pending)
+    await ledger.continue_as(name, start, await ledger.root(start), pending)
     return name, pending
 
 
@@ -315,7 +315,7 @@ async def test_a_continued_log_keeps_its_beginning_and_signs_under_a_new_name(
     await again.append(notes(3, 50))
     await prove_all(again)
     # Done twice it changes nothing; a later start finds the new name under the configured one.
-    await again.go_on(name, 5, before.root, leaf)
+    await again.continue_as(name, 5, before.root, leaf)
     third = reopened()
     await third.start()
     await third.append(notes(1, 60))
@@ -437,9 +437,9 @@ async def test_a_log_that_is_intact_or_begins_otherwise_is_not_continued(
     leaf = PendingLeaf("", 0, 0, "log.continued", "server", notes(1)[0].data)
     for start, root in ((5, b"\x05" * 32), (6, b"\x05" * 32)):
         with pytest.raises(SecureFlowError, match="continuation_refused"):
-            await ledger.go_on(f"{ORIGIN}~2", start, root, leaf)
+            await ledger.continue_as(f"{ORIGIN}~2", start, root, leaf)
     with pytest.raises(SecureFlowError, match="log_not_set_back"):
-        await ledger.go_on(f"{ORIGIN}~3", 5, await ledger.root(5), leaf)
+        await ledger.continue_as(f"{ORIGIN}~3", 5, await ledger.root(5), leaf)
     assert (ledger.origin, ledger.hold is not None) == (ORIGIN, True)
     await refused(ledger)
 
@@ -477,7 +477,7 @@ async def test_a_newer_charter_is_taken_over_while_the_log_is_held_and_continued
     continuing = Continuing(database.begin, again, LOG_KEY, NotingDriver(), lambda: NOW)
     transactions = Transactions(database.begin, again, LOG_KEY, lambda: NOW)
     charters = Charters(database.begin, transactions, charter.trust_domain, again, continuing)
-    await charters.take_over("bank-a", newer)
+    await charters.adopt_forgotten("bank-a", newer)
     assert await charters.current() == newer
     await refused(again)
     # Invitations of before may have been used since; those of now are good.
@@ -492,11 +492,11 @@ async def test_a_newer_charter_is_taken_over_while_the_log_is_held_and_continued
     watching = LogGuard(database.begin, again, continuing, lambda: NOW)
     for member in BANKS:
         await watching.shown(member, [await again.head()])
-    why = await watching.why()
+    why = await watching.hold_error()
     assert why is not None
     assert why.details["waiting"] == ["bank-d"]
     await watching.shown("bank-a", [newest.note])
-    shown = await charters.go_on(OPERATOR)
+    shown = await charters.draft_continuation(OPERATOR)
     assert [one["organisation"] for one in shown["charter"]["members"]] == [*BANKS, "bank-d"]
     draft = Charter.from_json(shown["charter"])
     assert draft.previous == newer.charter.digest
@@ -524,14 +524,14 @@ async def check_cap(ledger: SqlLedger, continuing: Continuing) -> None:
     leaves = [leaf(at) for at in range(most)]
     for start in range(0, most - 1, 100):  # some come twice, after a broken link
         page = leaves[max(0, start - 10) : min(start + 100, most - 1)]
-        assert await continuing.take_again("bank-a", page) == len(page)
+        assert await continuing.take_resubmitted("bank-a", page) == len(page)
         continuing._turns.forget("bank-a")
     size = await ledger.caught_up()
     with pytest.raises(SecureFlowError, match="quota_exceeded"):
-        await continuing.take_again("bank-a", [leaves[-1], leaf(most)])
+        await continuing.take_resubmitted("bank-a", [leaves[-1], leaf(most)])
     assert await ledger.caught_up() == size
-    assert await continuing.take_again("bank-a", leaves[-1:]) == 1
+    assert await continuing.take_resubmitted("bank-a", leaves[-1:]) == 1
     with pytest.raises(SecureFlowError, match="quota_exceeded"):
-        await continuing.take_again("bank-a", [leaf(most)])
-    assert await continuing.take_again("bank-a", leaves[:1]) == 1  # held already
-    assert await continuing.take_again("bank-b", [leaf(0, "bank-b")]) == 1
+        await continuing.take_resubmitted("bank-a", [leaf(most)])
+    assert await continuing.take_resubmitted("bank-a", leaves[:1]) == 1  # held already
+    assert await continuing.take_resubmitted("bank-b", [leaf(0, "bank-b")]) == 1

@@ -15,7 +15,13 @@ import sqlalchemy as sa
 from secureflow.adapters.database import records
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.tables import IDEMPOTENCY
-from secureflow.application.ports.storage import Beat, Begin, Claim, Journalled, UnitOfWork
+from secureflow.application.ports.storage import (
+    Beat,
+    Claim,
+    Journalled,
+    UnitOfWork,
+    UnitOfWorkFactory,
+)
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.models import Model
@@ -56,7 +62,7 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
 
 def keeps_the_port(database: Database) -> UnitOfWork:
     """The type checker's part of the contract."""
-    begin: Begin = database.begin
+    begin: UnitOfWorkFactory = database.begin
     return begin()
 
 
@@ -257,11 +263,11 @@ async def test_the_outbox_knows_who_owes(database: Database) -> None:
         await unit.outbox.put("job_2", 4, "train", [])
         await unit.commit()
     async with database.begin() as unit:
-        owed = await unit.outbox.owed("job_1")
+        owed = await unit.outbox.open_requests("job_1")
         assert owed == [("bank-a", "train"), ("bank-b", "train"), ("bank-a", "close")]
         await unit.outbox.clear("job_1", 3)
-        assert await unit.outbox.owed("job_1") == [("bank-a", "close")]
-        assert await unit.outbox.owed("job_2") == [("bank-c", "train")]
+        assert await unit.outbox.open_requests("job_1") == [("bank-a", "close")]
+        assert await unit.outbox.open_requests("job_2") == [("bank-c", "train")]
 
 
 async def test_events_resume_after_any_id(database: Database) -> None:

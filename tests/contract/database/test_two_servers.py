@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from secureflow.application.running.claims import keep_looking
-from secureflow.application.shutouts import ShutOuts
+from secureflow.application.revocations import RevocationWatch
+from secureflow.application.running.claims import poll_forever
 from secureflow.engines.ledger.setback import Hold
 from secureflow.server import centre as module
 from secureflow.server.centre import Centre, open_centre
@@ -33,7 +33,7 @@ async def both(
     settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[list[Centre]]:
     """Return two servers that look often at what the other did."""
-    monkeypatch.setattr(module, "keep_looking", partial(keep_looking, interval=0.05))
+    monkeypatch.setattr(module, "poll_forever", partial(poll_forever, interval=0.05))
     async with AsyncExitStack() as stack:
         yield [await open_centre(settings, stack, lambda: False) for _ in range(2)]
 
@@ -43,7 +43,7 @@ async def test_each_of_two_servers_sees_the_other(both: list[Centre]) -> None:
     own: list[str] = []
     for centre in both:
         runner: Any = centre.services.jobs._driver
-        await runner.look()
+        await runner.poll()
         seen.append(runner._claims.others)
         own.append(runner._claims.name)
     async with both[0].services.begin() as unit:
@@ -56,18 +56,18 @@ async def test_nobody_is_let_in_before_it_is_known_who_is_shut_out(
 ) -> None:
     """The first look takes all who are revoked for cut off: who came before it would stay."""
     done: list[str] = []
-    opened, looked = PartyDesk.open, ShutOuts.look
+    opened, looked = PartyDesk.open, RevocationWatch.poll
 
     def open_(desk: PartyDesk, services: Services) -> None:
         done.append("open")
         opened(desk, services)
 
-    async def look(outs: ShutOuts) -> None:
+    async def look(outs: RevocationWatch) -> None:
         await looked(outs)
         done.append("look")
 
     monkeypatch.setattr(PartyDesk, "open", open_)
-    monkeypatch.setattr(ShutOuts, "look", look)
+    monkeypatch.setattr(RevocationWatch, "poll", look)
     async with AsyncExitStack() as stack:
         await open_centre(settings, stack, lambda: False)
     assert done[:2] == ["look", "open"]
@@ -80,5 +80,5 @@ async def test_a_log_that_goes_on_at_one_server_goes_on_at_the_other(both: list[
     for decided in (hold, None):
         await first._ledger.judge(lambda _hold, _size, decided=decided: decided)
         async with asyncio.timeout(60):
-            while (await second.why() is None) != (decided is None):  # noqa: ASYNC110  it tells nobody
+            while (await second.hold_error() is None) != (decided is None):  # noqa: ASYNC110  it tells nobody
                 await asyncio.sleep(0.02)

@@ -190,7 +190,7 @@ async def test_a_party_that_a_wrong_clock_kept_out_is_waited_for_once_it_has_a_c
     centre: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once until it is here: who renews and never comes holds no job for ever."""
-    monkeypatch.setattr("secureflow.adapters.link.desk.PROGRESS", 60.0)
+    monkeypatch.setattr("secureflow.adapters.link.tasks.PROGRESS", 60.0)
     asking = asyncio.create_task(centre.ask("bank-a", "x"))
     await until(lambda: centre.server._requests._open)
     (entry,) = centre.server._requests._open.values()

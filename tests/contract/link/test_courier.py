@@ -11,8 +11,8 @@ from peers.links import JSON, Centre, Cutter, Party, echo, party, until
 
 from secureflow.adapters.link import party as party_module
 from secureflow.adapters.link import streams
-from secureflow.adapters.link.desk import Desk
-from secureflow.adapters.link.messages import Standing
+from secureflow.adapters.link.messages import LogProgress
+from secureflow.adapters.link.tasks import RequestTasks
 from secureflow.application.ports.courier import Request
 from secureflow.kit.errors import SecureFlowError
 from secureflow.wire import Envelope, encode
@@ -190,8 +190,8 @@ async def test_a_party_cannot_answer_for_another(centre: Centre) -> None:
     async with party(centre, handle=honest) as a, party(centre, "bank-b") as b:
         asking = asyncio.create_task(centre.ask("bank-a", "x"))
         await until(lambda: a.handled)
-        b.link._desk._send("job_1/1/bank-a", "forged")
-        b.link._desk._send("job_1/9/bank-b", "never asked")
+        b.link._tasks._send("job_1/1/bank-a", "forged")
+        b.link._tasks._send("job_1/9/bank-b", "never asked")
         assert (await centre.ask("bank-b", "y"))["verb"] == "y"  # all of b's words were read
         assert not asking.done()
         go.set()
@@ -201,13 +201,13 @@ async def test_a_party_cannot_answer_for_another(centre: Centre) -> None:
 async def test_an_answer_after_the_answer_is_ignored(centre: Centre) -> None:
     async with party(centre) as peer:
         first = await centre.ask("bank-a", "x")
-        peer.link._desk._send("job_1/1/bank-a", "late")
+        peer.link._tasks._send("job_1/1/bank-a", "late")
         assert first["verb"] == "x"
         assert (await centre.ask("bank-a", "y", seq=2))["verb"] == "y"
 
 
 async def test_patience_measures_progress(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secureflow.adapters.link.desk.PROGRESS", 0.05)
+    monkeypatch.setattr("secureflow.adapters.link.tasks.PROGRESS", 0.05)
     go = asyncio.Event()
 
     async def working(*_: JSON) -> JSON:
@@ -228,7 +228,7 @@ async def test_patience_measures_progress(centre: Centre, monkeypatch: pytest.Mo
 async def test_a_hung_party_counts_as_silent(
     centre: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secureflow.adapters.link.desk.PROGRESS", 60.0)
+    monkeypatch.setattr("secureflow.adapters.link.tasks.PROGRESS", 60.0)
 
     async def hang(*_: JSON) -> JSON:
         await asyncio.Event().wait()
@@ -503,26 +503,26 @@ async def test_a_request_that_is_withdrawn_twice_is_never_worked_on_twice_at_onc
         sent.append(envelope)
         answered.set()
 
-    desk = Desk(handle, Standing, lambda error: error)
-    desk.attach(SimpleNamespace(send=send))  # type: ignore[arg-type]
+    tasks = RequestTasks(handle, LogProgress, lambda error: error)
+    tasks.attach(SimpleNamespace(send=send))  # type: ignore[arg-type]
     request = Envelope("job_1/1/a", "request", {"verb": "train", "body": {}})
-    desk.take(request)
+    tasks.take(request)
     await begun.wait()
     for _ in range(3):
-        desk.withdraw("job_1")
-        desk.take(request)
+        tasks.withdraw("job_1")
+        tasks.take(request)
         for _ in range(20):  # whatever could begin now has begun
             await asyncio.sleep(0)
     assert (asked, sent) == (1, [])
-    stopping = asyncio.create_task(desk.stop())
+    stopping = asyncio.create_task(tasks.stop())
     await asyncio.sleep(0)
     assert not stopping.done(), "what was withdrawn is waited for, too"
-    desk.take(request)
+    tasks.take(request)
     reaped.set()
     await asyncio.wait_for(answered.wait(), 60)
     assert [one.body["body"] for one in sent] == [{"by": 2, "alone": True}]
     await stopping
-    await desk.stop()
+    await tasks.stop()
 
 
 async def test_what_was_withdrawn_before_it_was_delivered_is_not_delivered(centre: Centre) -> None:

@@ -216,7 +216,7 @@ async def test_a_certificate_of_the_future_leaves_other_parties_the_one_of_befor
         assert credentials.at(now()) == credentials() != right
     kept.write_bytes(intact)
     assert credentials.at(now()) == right
-    credentials.forget_before()
+    credentials.remove_previous()
     assert credentials.at(now()) == credentials() != right
     renewed(day)  # nothing holds here any more: there is nothing to keep
     assert credentials.at(now()) == credentials()
@@ -301,7 +301,7 @@ async def test_garbage_on_the_stream_closes_it_with_a_reason(
     centre: Centre, cutter: Cutter
 ) -> None:
     async with party(centre, address=cutter.address) as peer:
-        desk = peer.link._desk
+        desk = peer.link._tasks
         assert desk._stream is not None
         desk._stream.send_encoded(b"\xff\xff")
         await until(lambda: peer.link.trouble)

@@ -13,9 +13,9 @@ from blake3 import blake3
 from peers.links import JSON, Centre, party, until
 
 from secureflow.adapters.artifacts import files
-from secureflow.adapters.link import backoff, desk, waits
+from secureflow.adapters.link import backoff, tasks, waits
 from secureflow.adapters.link.data import _stored
-from secureflow.adapters.link.messages import Standing
+from secureflow.adapters.link.messages import LogProgress
 from secureflow.adapters.link.requests import OpenRequests
 from secureflow.adapters.link.waits import Waiting, claim
 from secureflow.application.ports.artifacts import Artifact
@@ -33,8 +33,8 @@ REQUEST = Request("job_1/1/bank-a", "bank-a", "train", {}, 0.5)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST", 0.01)
     monkeypatch.setattr(backoff, "LAST", 0.05)
-    monkeypatch.setattr(desk, "LONGEST_PAUSE", 0.05)
-    monkeypatch.setattr(desk, "PROGRESS", 0.05)
+    monkeypatch.setattr(tasks, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(tasks, "PROGRESS", 0.05)
 
 
 class Disk:
@@ -146,7 +146,7 @@ async def test_of_a_word_that_came_too_soon_after_another_the_next_one_tells(
     await asyncio.sleep(0)
     requests.progress(REQUEST.id, "bank-a", claim("bank-a", {"waiting": {"code": "disk_full"}}))
     requests.progress(REQUEST.id, "bank-a", None)
-    monkeypatch.setattr("secureflow.adapters.link.requests.TOLD_AGAIN", 0.0)
+    monkeypatch.setattr("secureflow.adapters.link.requests.REPORT_AGAIN", 0.0)
     requests.progress(REQUEST.id, "bank-a", None)
     assert told == ["disk_full", None]
     asking.cancel()
@@ -248,14 +248,14 @@ async def test_a_party_that_tries_again_waits_until_it_has_gone_well_for_a_while
 ) -> None:
     """Else each try would count as work, and its patience would never be over."""
     waiting = Waiting()
-    assert waiting.told() == {}
+    assert waiting.as_json() == {}
     waiting.begin(full(Place(tmp_path, "own record"), 5))
     waiting.try_again()
-    assert waiting.told()["waiting"]["needed"] == 5
+    assert waiting.as_json()["waiting"]["needed"] == 5
     monkeypatch.setattr(waits, "WORKING", -1.0)
-    assert waiting.told() == {}
+    assert waiting.as_json() == {}
     monkeypatch.setattr(waits, "WORKING", 5.0)
-    assert waiting.told() == {}
+    assert waiting.as_json() == {}
 
 
 async def test_who_is_refused_for_want_of_room_is_not_read_for_ever(tmp_path: Path) -> None:
@@ -370,22 +370,22 @@ async def test_an_answer_is_given_once_the_record_can_be_read_again(fault: Excep
         handled.append(verb)
         return {}
 
-    def standing() -> Standing:  # reads the agent's record
+    def standing() -> LogProgress:  # reads the agent's record
         if faults:
             raise faults.pop()
-        return Standing()
+        return LogProgress()
 
-    at_desk, stream = desk.Desk(handle, standing, lambda error: error), Sent()
-    at_desk.attach(cast("Any", stream))
-    showing = asyncio.create_task(at_desk.show_progress())
+    working, stream = tasks.RequestTasks(handle, standing, lambda error: error), Sent()
+    working.attach(cast("Any", stream))
+    showing = asyncio.create_task(working.show_progress())
     request = Envelope("job_1/1/bank-a", "request", {"verb": "consent", "body": {}})
     try:
         for _ in range(2):  # the second time out of what was answered
-            at_desk.take(request)
+            working.take(request)
             await asyncio.wait_for(stream.answered.wait(), 20)
             stream.answered.clear()
-            await until(lambda: not at_desk._tasks)
+            await until(lambda: not working._tasks)
         assert handled == ["consent"]
     finally:
         showing.cancel()
-        await at_desk.stop()
+        await working.stop()

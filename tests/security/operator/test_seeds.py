@@ -14,7 +14,7 @@ import pytest
 from peers.operator import PATIENCE, Operator, Run
 from peers.seed_search import Words, flower_mask, folded, search
 
-from secureflow.engines.secagg import Client
+from secureflow.engines.secagg import SecAggClient
 from secureflow.engines.secagg.masks import add_masks
 from secureflow.engines.training.encodings import masked_plan
 from secureflow.kit.crypto import SigningKey
@@ -39,14 +39,16 @@ async def frames(run: Run) -> dict[str, Words]:
     return {party: np.frombuffer(data, "<u4") for party, data in sent.items()}
 
 
-def session(run: Run, party: str) -> Client:
+def session(run: Run, party: str) -> SecAggClient:
     """Restore a party's half of the session from its own record: the tester may, nobody else."""
     directory = run.operator.platform.directory / party
     with sqlite3.connect(directory / "agent.db") as record:
         query = "SELECT state FROM sessions WHERE job = ? AND stage = 'train'"
         (state,) = record.execute(query, (run.job,)).fetchone()
     plan = masked_plan(run.spec, run.job, run.digest, "train")
-    return Client.restore(plan, party, SigningKey.load(directory / "signing.key"), bytes(state))
+    return SecAggClient.restore(
+        plan, party, SigningKey.load(directory / "signing.key"), bytes(state)
+    )
 
 
 def keys_of(run: Run, party: str) -> tuple[list[bytes], list[bytes]]:

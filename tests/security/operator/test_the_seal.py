@@ -225,7 +225,7 @@ async def test_stale_and_replayed_rounds(run: Run) -> None:
 async def test_a_run_that_takes_its_time_stays_open(run: Run) -> None:
     """An enclave asks every half minute which of its jobs are over, and forgets those."""
     await run.until("train")
-    assert await run.operator.overdue.over([run.job]) == []
+    assert await run.operator.overdue.ended([run.job]) == []
 
 
 async def test_release_kill_release_with_another_set(run: Run) -> None:

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 
 from secureflow.agent.edge.check import check_record
 from secureflow.agent.record.damage import refuse_headless
-from secureflow.agent.record.keeping import IDENTITY
+from secureflow.agent.record.folder import IDENTITY
 from secureflow.agent.record.records import InboxItem
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.cli.main import app
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
@@ -99,7 +99,7 @@ def test_a_record_is_sound(folder: Path) -> None:
 
 def marked(folder: Path) -> RecordMark:
     """Let the folder know of its record."""
-    with closing(Store(folder / "agent.db")) as store:
+    with closing(RecordStore(folder / "agent.db")) as store:
         mark = RecordMark("a" * 32, store.reached())
         with store.transaction():
             store.set_fact(IDENTITY, mark.identity)
@@ -248,7 +248,7 @@ def _flip(folder: Path, seed: int) -> None:
     if _promised(path) != before:
         assert found
     try:
-        store = Store(path)
+        store = RecordStore(path)
         for read in (store.inbox, store.jobs, store.actions, store.unproved, store.damaged_inbox):
             read()
         store.fact("charter")
@@ -294,7 +294,7 @@ def test_a_damaged_file_is_refused_by_name(folder: Path, damage: Any) -> None:
 
 
 def _read_all(path: Path) -> None:
-    store = Store(path)
+    store = RecordStore(path)
     store.jobs()
     store.actions()
     store.inbox()
@@ -303,7 +303,7 @@ def _read_all(path: Path) -> None:
 def test_a_record_without_its_version_is_not_begun_anew(folder: Path) -> None:
     change(folder, "PRAGMA user_version = 0")
     with pytest.raises(SecureFlowError) as caught:
-        Store(folder / "agent.db")
+        RecordStore(folder / "agent.db")
     assert caught.value.code == "record_damaged"
 
 
@@ -316,7 +316,7 @@ def test_a_record_of_other_columns_is_refused_by_name(folder: Path, statement: s
     """Flipped bytes in the schema: a row that lacks a field ended in a trace."""
     change(folder, statement)
     with pytest.raises(SecureFlowError) as caught:
-        Store(folder / "agent.db")
+        RecordStore(folder / "agent.db")
     assert caught.value.code == "record_damaged"
     assert "does not have its columns" in caught.value.message
     assert "does not have its columns" in failed(folder)["record"]
@@ -324,7 +324,7 @@ def test_a_record_of_other_columns_is_refused_by_name(folder: Path, statement: s
 
 def test_a_record_that_lost_its_head_believes_no_other(folder: Path) -> None:
     change(folder, "DELETE FROM facts WHERE name = 'head'")
-    store = Store(folder / "agent.db")
+    store = RecordStore(folder / "agent.db")
     assert store.proved_any()
     with pytest.raises(SecureFlowError) as caught:
         refuse_headless(store.fact("head"), proved=store.proved_any())
@@ -334,7 +334,7 @@ def test_a_record_that_lost_its_head_believes_no_other(folder: Path) -> None:
 
 
 def test_one_broken_row_hides_no_other(folder: Path) -> None:
-    store = Store(folder / "agent.db")
+    store = RecordStore(folder / "agent.db")
     with store.transaction():
         store.add_inbox_item(InboxItem(**{**vars(ITEM), "id": "ef" * 32, "job": "job_8"}))
     change(folder, f"UPDATE inbox SET reasons = '{{' WHERE id = '{ITEM.id}'")

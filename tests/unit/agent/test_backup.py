@@ -18,7 +18,7 @@ import yaml
 
 from secureflow.agent.edge.check import check_record
 from secureflow.agent.owner.backup import back_up, restore
-from secureflow.agent.record.keeping import IDENTITY, alone, check_present, keep_record
+from secureflow.agent.record.folder import IDENTITY, check_present, keep_record, locked_folder
 from secureflow.agent.record.records import InboxItem, JobRecord, OwnLeaf
 from secureflow.agent.record.restored import (
     CODE,
@@ -28,7 +28,7 @@ from secureflow.agent.record.restored import (
     check_unlocked,
     settle,
 )
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.domain.charter import Charter, Member, SignedCharter
@@ -78,7 +78,7 @@ def config(tmp_path: Path) -> Path:
         "consent": {"policies": ["policies/own.cedar"]},
     }  # fmt: skip
     (folder / "agent.yaml").write_text(yaml.safe_dump(values))
-    with closing(Store(folder / "agent.db")) as store, store.transaction():
+    with closing(RecordStore(folder / "agent.db")) as store, store.transaction():
         for number, outcome in ((1, "succeeded"), (2, "")):
             record = JobRecord(f"job_{number}", "d" * 64, {}, SECRET, 10, 20, outcome)
             store.add_job(record)
@@ -115,7 +115,7 @@ def test_a_backup_has_no_secret_outside_of_its_seal(config: Path, tmp_path: Path
 
 
 def test_a_running_agent_is_backed_up_as_it_is_at_one_moment(config: Path, tmp_path: Path) -> None:
-    with closing(Store(config.parent / "agent.db")) as store:
+    with closing(RecordStore(config.parent / "agent.db")) as store:
         with store.transaction():
             store.add_leaf(own_leaf(3))
         assert back_up(config, tmp_path / "b.tar", None).facts["leaves"] == 3
@@ -127,11 +127,11 @@ def test_a_record_that_no_agent_goes_on_with_is_no_backup(
 ) -> None:
     """It would bear the date of today, and the good ones be cleared away for it."""
     settings = AgentSettings.load(config)
-    with closing(Store(settings.record)) as store:
+    with closing(RecordStore(settings.record)) as store:
         keep_record(store, settings)
     copy = tmp_path / "older.db"
     shutil.copy(settings.record, copy)
-    with closing(Store(settings.record)) as store:
+    with closing(RecordStore(settings.record)) as store:
         with store.transaction():
             store.add_leaf(own_leaf(7))
             if how == "another's":
@@ -166,7 +166,7 @@ def test_it_comes_back_and_says_that_it_was_restored(config: Path, tmp_path: Pat
     for name in ("signing.key", "link.pem", "agent.db"):
         assert (folder / name).stat().st_mode & 0o777 == 0o600
     assert not (folder / ".restoring").exists()
-    with closing(Store(settings.record)) as store:
+    with closing(RecordStore(settings.record)) as store:
         job = store.job("job_2")
         assert job is not None
         assert (job.outcome, job.secret) == (OUTCOME, b"")
@@ -181,7 +181,7 @@ def test_older_jobs_are_declined_and_budgets_locked_until_the_owner_speaks(
 ) -> None:
     back_up(config, tmp_path / "b.tar", None)
     restore(tmp_path / "b.tar", tmp_path / "new")
-    with closing(Store(tmp_path / "new" / "agent.db")) as store:
+    with closing(RecordStore(tmp_path / "new" / "agent.db")) as store:
         assert refusal(check_floor, store, "job_2", store.job("job_2")).code == "restored_since"
         with store.transaction():
             store.add_leaf(own_leaf(7))  # taken from the log: the record had forgotten the job
@@ -195,7 +195,7 @@ def test_older_jobs_are_declined_and_budgets_locked_until_the_owner_speaks(
             settle(store, "people")
         check_unlocked(store, "people")
         assert refusal(check_unlocked, store, "other").code == "budget_locked"
-    with closing(Store(config.parent / "agent.db")) as store:
+    with closing(RecordStore(config.parent / "agent.db")) as store:
         check_floor(store, "job_2", store.job("job_2"))
         check_unlocked(store, "people")
 
@@ -228,7 +228,7 @@ def charter(key: SigningKey, before: Charter | None = None) -> SignedCharter:
 
 
 def pin(folder: Path, key: SigningKey, signed: SignedCharter) -> Charter:
-    with closing(Store(folder / "agent.db")) as store:
+    with closing(RecordStore(folder / "agent.db")) as store:
         CharterDesk(store, "bank-a", key, lambda: 1).pin(signed, signed.charter.digest)
     return signed.charter
 
@@ -240,7 +240,7 @@ def unsigned(folder: Path) -> list[str]:
 
 
 def add_leaf(folder: Path, leaf: OwnLeaf) -> None:
-    with closing(Store(folder / "agent.db")) as store, store.transaction():
+    with closing(RecordStore(folder / "agent.db")) as store, store.transaction():
         store.add_leaf(leaf)
 
 
@@ -305,7 +305,7 @@ def test_it_comes_back_where_the_settings_of_the_folder_look_for_it(
     folder.mkdir()
     text = (data / "agent.yaml").read_text().replace("directory: .", f"directory: {data}")
     config.write_text(text)
-    with alone(data):
+    with locked_folder(data):
         assert refusal(restore, tmp_path / "b.tar", folder, into_existing=True).code == (
             "agent_running"
         )
@@ -314,7 +314,7 @@ def test_it_comes_back_where_the_settings_of_the_folder_look_for_it(
     assert list(folder.iterdir()) == [config]
     settings = AgentSettings.load(config)
     check_present(settings)
-    with closing(Store(settings.record)) as store:
+    with closing(RecordStore(settings.record)) as store:
         assert store.leaves("job_2")
         assert store.fact(FACT)
 
@@ -358,7 +358,7 @@ def test_wherever_it_is_killed_no_agent_starts_as_a_new_one(
         if not new:
             shutil.copytree(config.parent, folder)
             settings = AgentSettings.load(folder / "agent.yaml")
-            with closing(Store(settings.record)) as store:
+            with closing(RecordStore(settings.record)) as store:
                 keep_record(store, settings)
         left[:] = [steps]
         try:
@@ -415,7 +415,7 @@ def known(config: Path, folder: Path) -> bool:
     settings = AgentSettings.load(config).model_copy(update={"directory": folder})
     try:
         check_present(settings)
-        with closing(Store(settings.record)) as store:
+        with closing(RecordStore(settings.record)) as store:
             keep_record(store, settings)
             return bool(store.leaves("job_2"))
     except SecureFlowError as error:
@@ -446,13 +446,13 @@ def test_a_folder_of_another_agent_a_wrong_passphrase_and_a_running_agent(
 
 def test_a_lock_that_was_removed_lets_nobody_in(config: Path, tmp_path: Path) -> None:
     back_up(config, tmp_path / "b.tar", None)
-    with alone(config.parent):
+    with locked_folder(config.parent):
         (config.parent / "agent.lock").unlink()
         error = refusal(restore, tmp_path / "b.tar", config.parent, into_existing=True)
         assert error.code == "agent_running"
-        with pytest.raises(SecureFlowError, match="agent_running"), alone(config.parent):
+        with pytest.raises(SecureFlowError, match="agent_running"), locked_folder(config.parent):
             pass
-    with alone(config.parent):
+    with locked_folder(config.parent):
         pass
 
 

@@ -20,7 +20,7 @@ from peers.private_jobs import private_spec
 
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.training import TrainingSpec
@@ -61,7 +61,7 @@ class Settings:
 class Leaves:
     """Keeps leaves as the witness does, in the caller's transaction."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: RecordStore) -> None:
         self._store = store
 
     def leaf(self, kind: str, job: str, spec: str, document: Any) -> None:
@@ -97,7 +97,7 @@ def spec_of(job: int) -> TrainingSpec:
 class Bank:
     """An agent's budget over a real store, with jobs that run under it."""
 
-    def __init__(self, store: Store, breaking: Breaking) -> None:
+    def __init__(self, store: RecordStore, breaking: Breaking) -> None:
         self.store, self.breaking = store, breaking
         self.domain = f"domain-{next(_numbers)}"
         self.released: dict[str, int] = {}
@@ -134,11 +134,11 @@ class Bank:
 
 
 @pytest.fixture(scope="module")
-def bank_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Breaking]]:
+def bank_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RecordStore, Breaking]]:
     for spec in SPECS:
         (mechanism,) = charge(spec)
         learn(mechanism, curve(mechanism))
-    store = Store(tmp_path_factory.mktemp("budget") / "agent.db")
+    store = RecordStore(tmp_path_factory.mktemp("budget") / "agent.db")
     store._db.execute("PRAGMA synchronous=OFF")  # failures are simulated, not the disk's
     breaking = Breaking(store._db)
     store._db = breaking  # type: ignore[assignment]
@@ -202,7 +202,7 @@ def _check(bank: Bank) -> None:
 @settings(max_examples=200, deadline=None)
 @given(_ACTIONS)
 def test_no_order_of_actions_and_failures_exceeds_the_limit(
-    bank_store: tuple[Store, Breaking], actions: list[tuple[str, int, str]]
+    bank_store: tuple[RecordStore, Breaking], actions: list[tuple[str, int, str]]
 ) -> None:
     bank = Bank(*bank_store)
     _interleave(bank, actions)
@@ -214,7 +214,7 @@ def test_no_order_of_actions_and_failures_exceeds_the_limit(
 @settings(max_examples=10_000, deadline=None)
 @given(_ACTIONS)
 def test_ten_thousand_orders(
-    bank_store: tuple[Store, Breaking], actions: list[tuple[str, int, str]]
+    bank_store: tuple[RecordStore, Breaking], actions: list[tuple[str, int, str]]
 ) -> None:
     bank = Bank(*bank_store)
     _interleave(bank, actions)
@@ -255,7 +255,7 @@ def switching() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("switching")
-def test_jobs_at_once_on_a_failing_disk(bank_store: tuple[Store, Breaking]) -> None:
+def test_jobs_at_once_on_a_failing_disk(bank_store: tuple[RecordStore, Breaking]) -> None:
     released = 0
     for seed in range(10):
         bank = Bank(*bank_store)
@@ -267,7 +267,7 @@ def test_jobs_at_once_on_a_failing_disk(bank_store: tuple[Store, Breaking]) -> N
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.usefixtures("switching")
-def test_many_jobs_at_once(bank_store: tuple[Store, Breaking]) -> None:
+def test_many_jobs_at_once(bank_store: tuple[RecordStore, Breaking]) -> None:
     for seed in range(1000):
         _at_once(Bank(*bank_store), seed)
 

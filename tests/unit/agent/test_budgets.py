@@ -120,12 +120,14 @@ async def test_noise_of_a_known_curve_is_priced_without_another_process(tmp_path
     """A process that loads the accounting library takes a second of every agent's processor."""
     nowhere = ProcessAccountant(str(tmp_path / "no-python"))
     agent = World(tmp_path, privacy=BUDGET, spec_changes=PRIVATE, accounting=nowhere)
-    foreseen = await agent.assembly.context.budgets.foresee(JOB, agent.spec)
+    foreseen = await agent.assembly.context.budgets.expected_epsilon(JOB, agent.spec)
     assert foreseen == epsilon(charge(agent.spec), BUDGET["delta"])
     await agent.admitted()
     sampled = {**PRIVATE, "privacy": {**PRIVATE["privacy"], "sampling": 0.1}}
     with pytest.raises(FileNotFoundError):
-        await agent.assembly.context.budgets.foresee("job_other00000", agent.make_spec(**sampled))
+        await agent.assembly.context.budgets.expected_epsilon(
+            "job_other00000", agent.make_spec(**sampled)
+        )
 
 
 @pytest.mark.parametrize(("delta", "allowed"), [(1e-5, True), (1e-15, False)])
@@ -384,7 +386,7 @@ async def test_a_second_job_is_refused_when_the_first_took_the_rest(tmp_path: Pa
     agent.spec = agent.make_spec(**{**PRIVATE, "name": "another"})
     agent.digest = spec_digest(agent.spec)
     with pytest.raises(SecureFlowError) as caught:
-        await agent.assembly.context.budgets.foresee("job_other00000", agent.spec)
+        await agent.assembly.context.budgets.expected_epsilon("job_other00000", agent.spec)
     assert caught.value.code == "budget_exceeded"
 
 

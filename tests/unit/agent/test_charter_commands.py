@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from secureflow.agent.edge.commands import Commands
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.agent.witness.continuing import Continuer
 from secureflow.domain.charter import Charter, Member, SignedCharter
@@ -58,7 +58,7 @@ def _centre() -> Centre:
 
 @pytest.fixture(name="commands")
 def _commands(tmp_path: Path, centre: Centre) -> Commands:
-    store = Store(tmp_path / "a.db")
+    store = RecordStore(tmp_path / "a.db")
     desk = CharterDesk(store, "bank-a", KEYS["bank-a"], lambda: 1000)
     witness: Any = SimpleNamespace(troubled=False)
     ending: Any = None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.kit import crypto
@@ -31,7 +31,7 @@ def signed(one: Charter, *names: str) -> SignedCharter:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> CharterDesk:
-    return CharterDesk(Store(tmp_path / "agent.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
+    return CharterDesk(RecordStore(tmp_path / "agent.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
 
 
 def code(error: pytest.ExceptionInfo[SecureFlowError]) -> str:
@@ -52,7 +52,7 @@ def test_the_first_charter_needs_what_was_compared(desk: CharterDesk) -> None:
 
 @pytest.mark.parametrize("form", ["en", "zh", "digest"])
 def test_words_digits_or_digest_confirm(tmp_path: Path, form: str) -> None:
-    desk = CharterDesk(Store(tmp_path / "a.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
+    desk = CharterDesk(RecordStore(tmp_path / "a.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
     first = charter()
     typed = first.digest if form == "digest" else first.fingerprint_words(form)  # type: ignore[arg-type]
     desk.pin(signed(first), f"  {typed.upper()}\n")
@@ -163,7 +163,7 @@ def test_signing_and_what_is_shown(desk: CharterDesk) -> None:
 def test_the_pinned_charter_survives(tmp_path: Path) -> None:
     first = charter()
     for attempt in range(2):
-        desk = CharterDesk(Store(tmp_path / "a.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
+        desk = CharterDesk(RecordStore(tmp_path / "a.db"), "bank-a", KEYS["bank-a"], lambda: 1000)
         if attempt == 0:
             desk.pin(signed(first), first.digest)
         assert desk.pinned() == first

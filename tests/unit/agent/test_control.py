@@ -138,7 +138,7 @@ async def test_on_a_full_disk_it_listens_over_the_reserve(
     assert reserve.keep()
     with pytest.raises(InfrastructureError, match="is full"):
         await server.start()
-    await reserve.through(server.start)
+    await reserve.run_async(server.start)
     try:
         assert await ask(path, "add", a=2) == 3
     finally:

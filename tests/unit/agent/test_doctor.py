@@ -20,7 +20,7 @@ from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.agent.edge import control, doctor
 from secureflow.agent.edge.doctor import examine
 from secureflow.agent.owner.publications import declaration
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.schemas import DatasetConfig
@@ -59,7 +59,7 @@ class Patient:
         self.key.save(directory / "signing.key")
         members = (Member("bank-a", "A", self.key.public),)
         self.charter = Charter(1, DOMAIN, "log.example", LOG.public, members)
-        store = Store(directory / "agent.db")
+        store = RecordStore(directory / "agent.db")
         desk = CharterDesk(store, "bank-a", self.key, now)
         signed = SignedCharter(self.charter).sign("bank-a", self.key)
         desk.pin(signed, self.charter.digest)
@@ -141,7 +141,7 @@ async def test_a_record_that_is_gone_is_no_new_agent(tmp_path: Path, harm: str) 
     """Its owner is not sent to pin the charter, as if there had never been one."""
     async with patient(tmp_path) as sick:
         record = sick.directory / "agent.db"
-        with contextlib.closing(Store(record)) as store:
+        with contextlib.closing(RecordStore(record)) as store:
             write_mark(sick.directory, RecordMark("a" * 32, store.reached()))
         record.unlink()
         if harm == "no bytes":
@@ -184,7 +184,7 @@ async def test_a_check_that_breaks_hides_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with patient(tmp_path) as sick:
-        store = Store(sick.directory / "agent.db")
+        store = RecordStore(sick.directory / "agent.db")
         with store.transaction():
             store.set_fact("head", ["of", "another", "shape"])
         store.close()
@@ -216,7 +216,7 @@ def _renewed_elsewhere(sick: Patient) -> None:
 
 
 def _alarm(sick: Patient) -> None:
-    store = Store(sick.directory / "agent.db")
+    store = RecordStore(sick.directory / "agent.db")
     with store.transaction():
         store.set_fact("alarm", SecureFlowError("leaf_missing", "hidden").as_json())
 
@@ -226,7 +226,7 @@ def _seen(size: int) -> Callable[[Patient], None]:
 
     def see(sick: Patient) -> None:
         note = sign_checkpoint(Checkpoint("log.example", size, b"\x05" * 32), LOG)
-        store = Store(sick.directory / "agent.db")
+        store = RecordStore(sick.directory / "agent.db")
         with store.transaction():
             store.set_fact("head", {"origin": "log.example", "note": note})
         sick.status["log"]["size"] = size - 33
@@ -254,7 +254,7 @@ def _another_key(sick: Patient) -> None:
 
 
 def _unpin(sick: Patient) -> None:
-    store = Store(sick.directory / "agent.db")
+    store = RecordStore(sick.directory / "agent.db")
     with store.transaction():
         store.set_fact("charter", None)
 
@@ -412,7 +412,10 @@ async def test_a_file_or_declaration_other_than_the_published_one_is_told(tmp_pa
         commitment = dataset_commitment(rows, b"s" * 32)
         config = parse(DatasetConfig, dataset, "dataset")
         fact = {"salt": (b"s" * 32).hex(), "commitment": commitment, **declaration(config)}
-        with contextlib.closing(Store(sick.directory / "agent.db")) as store, store.transaction():
+        with (
+            contextlib.closing(RecordStore(sick.directory / "agent.db")) as store,
+            store.transaction(),
+        ):
             store.set_fact("dataset/people", fact)
         assert "1 of 1" in (await sick.checks())["data"]["message"]
         rows.write_text("age\n41\n7\n")

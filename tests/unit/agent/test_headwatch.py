@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from peers.agent_world import ORIGIN, World
 
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.record.witnessed import MAX_HEADS
 from secureflow.agent.witness.continuing import SET_BACK
-from secureflow.agent.witness.headwatch import HeadWatch, how_it_stands
+from secureflow.agent.witness.headwatch import HeadWatch, describe_log
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.notes import Checkpoint, noted_size, parse_note, sign_checkpoint
 from secureflow.engines.ledger.setback import MAX_SHOWN, Hold, set_back
@@ -67,7 +67,7 @@ async def test_a_log_that_is_intact_is_shown_the_newest_head(tmp_path: Path) -> 
     world = World(tmp_path)
     await seen(world, 3, 7)
     centre = Centre(world.head())
-    assert await watch(world, centre).look() is None
+    assert await watch(world, centre).check() is None
     assert [[noted_size(one) for one in told["heads"]] for told in centre.shown] == [[7]]
     assert world.store.fact(SET_BACK) is None
     assert world.store.actions()[0]["action"] != "log.whole"
@@ -77,7 +77,7 @@ async def test_a_log_that_shrank_is_told_at_once_and_shown_what_it_signed(tmp_pa
     world = World(tmp_path)
     await seen(world, 3, 7, 11)
     centre = Centre(world.head(7))
-    problem = await watch(world, centre).look()
+    problem = await watch(world, centre).check()
     assert problem is not None
     assert (problem.code, problem.details["lost"]) == ("log_set_back", 4)
     assert "it has 7 entries" in problem.message
@@ -86,10 +86,10 @@ async def test_a_log_that_shrank_is_told_at_once_and_shown_what_it_signed(tmp_pa
     kept = world.store.fact(SET_BACK)
     assert kept["code"] == "log_set_back"
     assert [one["action"] for one in world.store.actions()].count("log.set_back") == 1
-    await watch(world, centre).look()
+    await watch(world, centre).check()
     assert [one["action"] for one in world.store.actions()].count("log.set_back") == 1
     centre.answer = {"note": world.head(), "held": None}  # the newest database is back
-    assert await watch(world, centre).look() is None
+    assert await watch(world, centre).check() is None
     assert world.store.fact(SET_BACK) is None
 
 
@@ -98,7 +98,7 @@ async def test_what_another_member_saw_is_told_in_the_centres_words(tmp_path: Pa
     await seen(world, 3)
     other = sign_checkpoint(Checkpoint(ORIGIN, 9, b"\x05" * 32), world.log_key)
     held = set_back(Hold("shown", 1, 3, head=other, by="bank-b"), ORIGIN).as_json()
-    problem = await watch(world, Centre(world.head(), held)).look()
+    problem = await watch(world, Centre(world.head(), held)).check()
     assert problem is not None
     assert "bank-b holds its head of size 9" in problem.message
 
@@ -109,7 +109,7 @@ async def test_words_that_change_at_each_look_are_one_event(tmp_path: Path) -> N
     await seen(world, 3)
     for said in ("one", "two\x1b[31m\nthree", "x" * 900_000):
         held = {"code": "log_set_back", "message": said, "hint": 7, "details": []}
-        problem = await watch(world, Centre(world.head(), held)).look()
+        problem = await watch(world, Centre(world.head(), held)).check()
         assert problem is not None
         assert problem.message.isprintable()
         assert len(problem.message) < 10_000
@@ -124,7 +124,7 @@ async def test_a_centre_that_answers_nonsense_breaks_nothing(tmp_path: Path, ans
     centre = Centre("")
     centre.answer = answer
     with contextlib.suppress(SecureFlowError):
-        assert await watch(world, centre).look() is None
+        assert await watch(world, centre).check() is None
 
 
 def changed(world: World) -> list[SignedCharter]:
@@ -149,7 +149,7 @@ async def test_a_centre_that_forgot_charters_is_handed_them_and_shown_the_head_a
     known = changed(world)
     centre = Centre(world.head())
     centre.answer["charter"] = version
-    assert await watch(world, centre).look() is None
+    assert await watch(world, centre).check() is None
     assert centre.taken == known[version:]
     named = {"version": 3, "digest": known[-1].charter.digest}
     assert [one["charter"] for one in centre.shown] == [named, named]
@@ -163,7 +163,7 @@ async def test_a_centre_that_knows_the_charter_or_says_nonsense_is_handed_none(
     changed(world)
     centre = Centre(world.head())
     centre.answer["charter"] = told
-    assert await watch(world, centre).look() is None
+    assert await watch(world, centre).check() is None
     assert centre.taken == []
     assert len(centre.shown) == 1
 
@@ -177,11 +177,11 @@ async def test_a_centre_that_takes_none_gains_nothing(tmp_path: Path) -> None:
     centre.refusal = SecureFlowError("charter_mismatch", "no")
     for _ in range(3):
         centre.answer["charter"] = 0
-        assert await watch(world, centre).look() is None
+        assert await watch(world, centre).check() is None
     centre.refusal = None
     for _ in range(3):
         centre.answer["charter"] = 0
-        assert await watch(world, centre).look() is None
+        assert await watch(world, centre).check() is None
     assert len(world.store.actions()) == noted
 
 
@@ -218,7 +218,7 @@ async def test_a_break_that_is_shorter_than_a_look_at_the_link_is_none_that_is_m
 
 
 async def test_kept_heads_are_many_and_bounded(tmp_path: Path) -> None:
-    key, store = SigningKey.generate(), Store(tmp_path / "agent.db")
+    key, store = SigningKey.generate(), RecordStore(tmp_path / "agent.db")
     note = sign_checkpoint(Checkpoint(ORIGIN, 1, b"\x05" * 32), key)
     with store.transaction():
         for size in range(1, MAX_HEADS + 500):
@@ -244,7 +244,7 @@ async def test_places_of_own_leaves_are_remembered(tmp_path: Path) -> None:
 
 def test_the_doctor_says_that_the_centre_was_restored() -> None:
     log = {"origin": ORIGIN, "size": 9, "restored": {"restored_at": 86_400, "taken_at": 0}}
-    told = how_it_stands(log, {})
+    told = describe_log(log, {})
     assert "restored on 1970-01-02 00:00 UTC from a backup of 1970-01-01" in told
     assert "until it is repeated" in told
 
@@ -255,12 +255,12 @@ def test_the_doctor_says_that_the_centre_was_restored() -> None:
      {"restored_at": -1, "taken_at": 1}, {"restored_at": True, "taken_at": "x"}],
 )  # fmt: skip
 def test_nonsense_of_a_restore_is_told_to_nobody(restored: Any) -> None:
-    told = how_it_stands({"origin": ORIGIN, "size": 9, "restored": restored}, {})
+    told = describe_log({"origin": ORIGIN, "size": 9, "restored": restored}, {})
     assert told == "0 of its 9 entries were seen"
 
 
 def test_a_longer_log_of_an_earlier_name_is_not_taken_for_this_one() -> None:
     key = SigningKey.generate()
     kept = {"origin": ORIGIN, "note": sign_checkpoint(Checkpoint(ORIGIN, 330, b"r" * 32), key)}
-    told = how_it_stands({"origin": f"{ORIGIN}~2", "size": 292}, kept)
+    told = describe_log({"origin": f"{ORIGIN}~2", "size": 292}, kept)
     assert told == "0 of its 292 entries were seen"

@@ -13,7 +13,7 @@ from peers.agent_world import JOB, ME
 from peers.statistics_world import BUDGET, COLUMNS, QUERIES, StatisticsWorld
 
 from secureflow.domain.specs.base import dump
-from secureflow.engines.secagg import Client, open_sum
+from secureflow.engines.secagg import SecAggClient, open_sum
 from secureflow.engines.statistics.kind import STATISTICS
 from secureflow.engines.statistics.plan import opened_total
 from secureflow.kit.canonical import b64decode
@@ -134,16 +134,16 @@ async def test_what_is_withdrawn_writes_into_nobodys_vector(
     await world.consented()
     body = world.mask_body(await world.met())
     given: list[np.ndarray] = []
-    begun, release, contribute = threading.Event(), threading.Event(), Client.contribute
+    begun, release, contribute = threading.Event(), threading.Event(), SecAggClient.contribute
 
-    def slow(client: Client, *values: Any) -> Any:
+    def slow(client: SecAggClient, *values: Any) -> Any:
         given.append(values[-1])
         if len(given) == 1:
             begun.set()
             release.wait(60)
         return contribute(client, *values)
 
-    monkeypatch.setattr(Client, "contribute", slow)
+    monkeypatch.setattr(SecAggClient, "contribute", slow)
     withdrawn = asyncio.create_task(world.ask("mask", body))
     await asyncio.to_thread(begun.wait, 60)
     withdrawn.cancel()

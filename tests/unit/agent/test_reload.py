@@ -79,15 +79,15 @@ class Owner(World):
         return Rules(policies, attestation._verifier, attestation._policy)
 
     @property
-    def inforce(self) -> AgentSettings:
+    def active(self) -> AgentSettings:
         return self.assembly.context.settings
 
     async def refused(self, **more: Any) -> str:
         """A reload that is refused changes nothing at all."""
-        before, events = self.inforce, self.store.budget_events("customers")
+        before, events = self.active, self.store.budget_events("customers")
         with pytest.raises(SecureFlowError) as caught:
             await self.reload.apply(**more)
-        assert self.inforce is before
+        assert self.active is before
         assert self.store.budget_events("customers") == events
         assert not self.actions("settings.reloaded")
         return caught.value.code
@@ -107,9 +107,9 @@ async def test_an_edit_comes_into_force_and_is_noted(tmp_path: Path) -> None:
     changed = ["datasets.more", "consent.protections", "consent.max_age"]
     assert (found["state"], found["changed"], found["restart"]) == ("edited", changed, ["link"])
     await owner.reload.apply()
-    assert owner.inforce.dataset("more").name == "more"
-    assert owner.inforce.consent.max_age == 60
-    assert owner.inforce.link == "centre.example:1"  # needs a restart, and is not half in force
+    assert owner.active.dataset("more").name == "more"
+    assert owner.active.consent.max_age == 60
+    assert owner.active.link == "centre.example:1"  # needs a restart, and is not half in force
     assert owner.actions("settings.reloaded") == [{"changed": changed, "restart": ["link"]}]
     found = await owner.reload.difference()
     assert (found["state"], found["changed"], found["restart"]) == ("edited", [], ["link"])
@@ -402,8 +402,8 @@ async def test_hangup_reloads_and_a_refusal_is_told_in_the_log(
     owner.edit(privacy={**BUDGET, "epsilon": 8.0})
     await hang_up()
     assert "budget of customers would grow" in str(log)
-    assert owner.inforce.datasets[0].privacy.epsilon == 5.0  # type: ignore[union-attr]
+    assert owner.active.datasets[0].privacy.epsilon == 5.0  # type: ignore[union-attr]
     owner.edit(0, bounds=[0, 50])
     await hang_up()
-    assert owner.inforce.dataset("customers").column("age").bounds == (0.0, 50.0)
+    assert owner.active.dataset("customers").column("age").bounds == (0.0, 50.0)
     assert [event for event, _ in log] == ["settings_refused", "settings_reloaded"]

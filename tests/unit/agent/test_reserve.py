@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.kit import reserve as reserves
 from secureflow.kit.errors import InfrastructureError
 from secureflow.kit.reserve import Reserve
@@ -26,7 +26,7 @@ class Disk:
     def __init__(self, directory: Path) -> None:
         self.reserve = Reserve(directory / "agent.reserve", SIZE)
         assert self.reserve.keep()
-        self.store = Store(directory / "agent.db", self.reserve)
+        self.store = RecordStore(directory / "agent.db", self.reserve)
         give_up: Callable[[], bool] = self.reserve.give_up
 
         def giving_up() -> bool:
@@ -61,7 +61,7 @@ def test_a_transaction_goes_on_over_the_reserve(disk: Disk, tmp_path: Path) -> N
     filled(disk)
     assert not (tmp_path / "agent.reserve").exists()
     assert disk.reserve.missing == SIZE
-    again = Store(tmp_path / "agent.db")
+    again = RecordStore(tmp_path / "agent.db")
     assert again.job("job_1") == JOB
     assert again.fact("after") == [1]
     assert again.session("job_1", "train") == disk.store.session("job_1", "train")
@@ -79,7 +79,7 @@ def test_another_fault_costs_no_reserve(disk: Disk) -> None:
         raise OSError(errno.EACCES, "Permission denied")
 
     with pytest.raises(InfrastructureError):
-        disk.reserve.over(refusing)
+        disk.reserve.run(refusing)
     assert disk.reserve.missing == 0
     none = Reserve(disk.store._path.with_name("none"), 0)
     assert not none.give_up()
@@ -134,16 +134,16 @@ def test_what_a_start_writes_is_written_over_it(tmp_path: Path) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
         done.append(True)
 
-    reserve.over(announce)
+    reserve.run(announce)
     assert done == [True]
     reserve.keep()
     with pytest.raises(InfrastructureError, match="disk_failed"):
-        reserve.over(lambda: (_ for _ in ()).throw(OSError(errno.EROFS, "Read-only file system")))
+        reserve.run(lambda: (_ for _ in ()).throw(OSError(errno.EROFS, "Read-only file system")))
     assert (tmp_path / "agent.reserve").exists()  # it is of no use there
 
 
 def test_another_process_that_holds_the_record_is_named(tmp_path: Path) -> None:
-    store = Store(tmp_path / "agent.db")
+    store = RecordStore(tmp_path / "agent.db")
     store._db.execute("PRAGMA busy_timeout = 10")
     other = sqlite3.connect(tmp_path / "agent.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -16,9 +16,9 @@ from secureflow.agent.owner.backup import _copy_record, _mark
 from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
 from secureflow.agent.owner.settling import Settling
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.record.restored import Floor, check_unlocked, go_on_behind
+from secureflow.agent.record.restored import ForgottenJobs, accept_rollback, check_unlocked
 from secureflow.agent.record.restored import settle as settle_domain
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
 from secureflow.engines.privacy.budget import check_sums
@@ -35,7 +35,7 @@ def backed_up(agent: World) -> Path:
 
 def put_back(agent: World, copy: Path) -> None:
     """Put the copy in the record's place as a restore does, and start the agent."""
-    with closing(Store(copy)) as store:
+    with closing(RecordStore(copy)) as store:
         _mark(store, 1)
     put_raw(agent, copy)
 
@@ -125,7 +125,7 @@ async def test_a_page_of_the_log_that_is_none_is_named(tmp_path: Path, page: Any
         return page
 
     context = agent.assembly.context
-    floor = Floor(agent.store, ME, context.key.public, lying)
+    floor = ForgottenJobs(agent.store, ME, context.key.public, lying)
     error = await refusal(agent, floor.check(JOB))
     assert error.code == "invalid_answer"
 
@@ -230,13 +230,13 @@ async def test_a_record_that_was_set_back_is_settled_in_the_same_way(tmp_path: P
     """After `clear-alarm` its budget stood there as unspent, and every private job died of it."""
     agent, before, bundle = await set_back(tmp_path)
     told = {"leaves": agent.entries}
-    recall = agent.assembly.recall
+    rollback = agent.assembly.rollback
 
     async def call(kind: str, body: dict[str, Any]) -> Any:
         return told if kind == "log.mine" else await agent.call(kind, body)
 
-    recall._call = call
-    await recall.accept()
+    rollback._call = call
+    await rollback.accept()
     (shown,) = await agent.assembly.context.budgets.report(exact=False)
     assert shown["locked"]
     assert await unsettled(agent) == "bundle_missing"
@@ -268,7 +268,7 @@ async def test_a_set_back_in_mid_job_gives_nothing_back(tmp_path: Path) -> None:
     planned, bundle = await spent(agent), {"job": JOB, "spec": dump(agent.spec)}
     agent.entries = logged(agent)
     put_raw(agent, copy)
-    await agent.assembly.recall.accept()
+    await agent.assembly.rollback.accept()
     assert await spent(agent) == pytest.approx(planned)
     assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
     assert await spent(agent) == pytest.approx(planned)
@@ -304,9 +304,9 @@ async def test_no_job_goes_on_whichever_word_the_owner_says_first(
     with agent.store.transaction():
         agent.store.add_job(JobRecord("job_running", "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
     if first == "clear-alarm":
-        await agent.assembly.recall.accept()
+        await agent.assembly.rollback.accept()
     await settle(agent, bundle)
-    await agent.assembly.recall.accept()
+    await agent.assembly.rollback.accept()
     outcomes = {one.job: one.outcome for one in agent.store.jobs()}
     assert outcomes == {JOB: "record_set_back", "job_running": "record_set_back"}
     assert await spent(agent) == pytest.approx(before)
@@ -325,7 +325,7 @@ async def test_what_the_log_showed_once_is_settled_also_where_it_is_hidden(
     if first == "restore":  # the first request looks back over the log
         await refusal(agent, agent.ask("consent", agent.consent_body()))
     if first == "clear-alarm":
-        await agent.assembly.recall.accept()
+        await agent.assembly.rollback.accept()
     assert await unsettled(agent) == "bundle_missing"
     assert refused_domain(agent, "customers") == "budget_locked"
     agent.entries = []
@@ -345,19 +345,19 @@ async def test_a_job_that_the_alarm_named_is_settled_also_where_the_log_unsays_i
 ) -> None:
     agent, before, bundle = await set_back(tmp_path)
     shown = agent.entries
-    recall, answered = agent.assembly.recall, agent.call
+    rollback, answered = agent.assembly.rollback, agent.call
 
     async def call(kind: str, body: dict[str, Any]) -> Any:
         return {"leaves": agent.entries} if kind == "log.mine" else await answered(kind, body)
 
-    recall._call = call
+    rollback._call = call
     error = await refusal(agent, agent.ask("challenge", agent.body(generation=1)))
     assert error.code == "record_set_back"
     agent.entries = [] if hidden == "everything" else without(BUDGET_LEAF, shown)
-    await recall.accept()
+    await rollback.accept()
     assert await unsettled(agent) == "bundle_missing"
     with agent.store.transaction():
-        go_on_behind(agent.store, 1, ())  # a second set-back forgets nothing of the first
+        accept_rollback(agent.store, 1, ())  # a second set-back forgets nothing of the first
     assert await unsettled(agent) == "bundle_missing"
     cheaper = dump(agent.make_spec(**{**PRIVATE, "plan": {"rounds": 1, "validation": 0.0}}))
     assert await unsettled(agent, {"job": JOB, "spec": cheaper}) == "spec_digest_mismatch"
@@ -392,7 +392,7 @@ async def test_the_alarm_of_an_older_version_names_no_specs(tmp_path: Path) -> N
     with agent.store.transaction():
         agent.store.set_fact("alarm", {"code": "record_set_back", "details": named})
     agent.entries = []
-    await agent.assembly.recall.accept()
+    await agent.assembly.rollback.accept()
     assert await unsettled(agent) == "bundle_missing"
     assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
     assert await spent(agent) == pytest.approx(before)
@@ -402,7 +402,7 @@ async def test_a_settlement_given_twice_at_once_ends_nothing_that_came_after_the
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or after the command line gave up waiting, and its owner gave the command again."""
-    monkeypatch.setattr("secureflow.agent.record.logged._PAGE", 1)
+    monkeypatch.setattr("secureflow.agent.record.ownleaves._PAGE", 1)
     agent, _, bundle = await set_back(tmp_path)
     context, reading, first_is_through = agent.assembly.context, asyncio.Event(), asyncio.Event()
 

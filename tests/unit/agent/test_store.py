@@ -9,45 +9,45 @@ import pytest
 
 from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.schema import MIGRATIONS
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.kit.errors import SecureFlowError
 
 JOB = JobRecord("job_1", "d" * 64, {"a": [1]}, b"s" * 32, 10, 20)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "agent.db")
+def store(tmp_path: Path) -> RecordStore:
+    return RecordStore(tmp_path / "agent.db")
 
 
 def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
-    Store(tmp_path / "agent.db")
+    RecordStore(tmp_path / "agent.db")
     assert stat.S_IMODE((tmp_path / "agent.db").stat().st_mode) == 0o600
 
 
 def test_what_was_committed_is_there_after_a_crash(tmp_path: Path) -> None:
-    store = Store(tmp_path / "agent.db")
+    store = RecordStore(tmp_path / "agent.db")
     with store.transaction():
         store.add_job(JOB)
         store.set_fact("head", {"size": 3})
-    again = Store(tmp_path / "agent.db")  # the first one was never closed
+    again = RecordStore(tmp_path / "agent.db")  # the first one was never closed
     assert again.job("job_1") == JOB
     assert again.fact("head") == {"size": 3}
 
 
-def test_a_transaction_is_all_or_nothing(store: Store) -> None:
+def test_a_transaction_is_all_or_nothing(store: RecordStore) -> None:
     with pytest.raises(KeyboardInterrupt), store.transaction():  # noqa: PT012
         store.add_job(JOB)
         raise KeyboardInterrupt
     assert store.job("job_1") is None
 
 
-def test_nobody_writes_outside_of_a_transaction(store: Store) -> None:
+def test_nobody_writes_outside_of_a_transaction(store: RecordStore) -> None:
     with pytest.raises(RuntimeError):
         store.add_job(JOB)
 
 
-def test_one_record_per_round_and_one_vote_per_round(store: Store) -> None:
+def test_one_record_per_round_and_one_vote_per_round(store: RecordStore) -> None:
     record = RoundRecord("job_1", 1, "train", "m", "c", 1, 0.5, 3, "h")
     with store.transaction():
         store.add_round(record)
@@ -59,7 +59,7 @@ def test_one_record_per_round_and_one_vote_per_round(store: Store) -> None:
     assert store.rounds("job_1") == [record]
 
 
-def test_chains_go_on_within_a_job_and_begin_at_the_newest_leaf(store: Store) -> None:
+def test_chains_go_on_within_a_job_and_begin_at_the_newest_leaf(store: RecordStore) -> None:
     assert store.last_leaf("job_1") == ""
     with store.transaction():
         for name, job in (("a1", "job_1"), ("b1", "job_2"), ("a2", "job_1")):
@@ -69,7 +69,7 @@ def test_chains_go_on_within_a_job_and_begin_at_the_newest_leaf(store: Store) ->
     assert store.last_leaf("job_3") == "a2"
 
 
-def test_unproved_leaves(store: Store) -> None:
+def test_unproved_leaves(store: RecordStore) -> None:
     with store.transaction():
         for name in ("x", "y"):
             store.add_leaf(OwnLeaf(name, "job_1", "update", {}))
@@ -79,7 +79,7 @@ def test_unproved_leaves(store: Store) -> None:
     assert store.unproved("job_2") == []
 
 
-def test_jobs_whose_end_is_asked_for(store: Store) -> None:
+def test_jobs_whose_end_is_asked_for(store: RecordStore) -> None:
     """Those that are open, that wait for a person, and whose leaves may not have arrived."""
     with store.transaction():
         store.add_job(JOB)
@@ -96,7 +96,7 @@ def test_jobs_whose_end_is_asked_for(store: Store) -> None:
     assert "jobs_open" in str([tuple(row) for row in plan])  # specs of old jobs are not read
 
 
-def test_a_finished_job_keeps_no_secret(store: Store) -> None:
+def test_a_finished_job_keeps_no_secret(store: RecordStore) -> None:
     with store.transaction():
         store.add_job(JOB)
         store.finish_job("job_1", "succeeded")
@@ -107,12 +107,12 @@ def test_a_finished_job_keeps_no_secret(store: Store) -> None:
 
 def test_a_record_of_a_later_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "agent.db"
-    Store(path).close()
+    RecordStore(path).close()
     with sqlite3.connect(path) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(SecureFlowError) as error:
-        Store(path)
+        RecordStore(path)
     assert error.value.code == "store_too_new"
 
 
@@ -120,13 +120,13 @@ def test_a_file_that_is_no_record_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "agent.db"
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(SecureFlowError) as error:
-        Store(path)
+        RecordStore(path)
     assert error.value.code == "record_damaged"
 
 
 def test_a_vote_in_another_round_or_stage_is_one_before(tmp_path: Path) -> None:
     """The second flight of a party's first closing (the certificate) is still its first."""
-    store = Store(tmp_path / "agent.db")
+    store = RecordStore(tmp_path / "agent.db")
     with store.transaction():
         store.add_vote("job-1", 1, "train", {})
     assert not store.voted_before("job-1", 1, "train")
@@ -139,7 +139,7 @@ def test_a_vote_in_another_round_or_stage_is_one_before(tmp_path: Path) -> None:
 def test_the_record_is_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "agent.db"
     path.touch(0o644)
-    store = Store(path)
+    store = RecordStore(path)
     modes = {one.name: one.stat().st_mode & 0o777 for one in tmp_path.iterdir()}
     store.close()
     assert set(modes.values()) == {0o600}

@@ -50,14 +50,14 @@ async def test_it_counts_by_the_signatures_of_the_version_before(
 ) -> None:
     charters = stage.services.charters
     await charters.propose(stage.operator, ["bank-a"])
-    await charters.take_over("bank-a", newer)
+    await charters.adopt_forgotten("bank-a", newer)
     assert await current(stage) == newer
     assert await charters.candidate() is None
     entry = stage.ledger.log[-1]
     assert entry.kind == "charter.adopted"
     assert entry.document["handed_by"] == "bank-a"
     size = len(stage.ledger.log)
-    await charters.take_over("bank-b", newer)  # known by then: nothing is recorded
+    await charters.adopt_forgotten("bank-b", newer)  # known by then: nothing is recorded
     assert len(stage.ledger.log) == size
 
 
@@ -68,7 +68,7 @@ async def test_too_few_of_the_members_before_are_not_enough(
     before = await current(stage)
     few = signed_by(stage, newer.charter, *BANKS[:many])  # of four
     with refused("charter_not_signed"):
-        await stage.services.charters.take_over("bank-a", few)
+        await stage.services.charters.adopt_forgotten("bank-a", few)
     assert await current(stage) == before
 
 
@@ -82,7 +82,7 @@ async def test_members_that_are_invented_sign_nothing(stage: Stage, newer: Signe
     for n in range(9):
         signed = signed.sign(f"new-{n}", SigningKey.from_seed(bytes([n]) * 32))
     with refused("charter_not_signed"):
-        await stage.services.charters.take_over("bank-a", signed)
+        await stage.services.charters.adopt_forgotten("bank-a", signed)
     assert await current(stage) == before
 
 
@@ -104,7 +104,7 @@ async def test_what_does_not_follow_here_is_refused(
     charter = replace(newer.charter, **changes)  # type: ignore[arg-type]
     signed = signed_by(stage, charter, *before.charter.keys)
     with refused("charter_mismatch"):
-        await stage.services.charters.take_over("bank-a", signed)
+        await stage.services.charters.adopt_forgotten("bank-a", signed)
     assert await current(stage) == before
 
 
@@ -112,9 +112,9 @@ async def test_of_two_changes_the_one_that_is_here_stays(
     stage: Stage, newer: SignedCharter
 ) -> None:
     other = signed_by(stage, replace(newer.charter, members=newer.charter.members[:2]), *BANKS)
-    await stage.services.charters.take_over("bank-a", newer)
+    await stage.services.charters.adopt_forgotten("bank-a", newer)
     with refused("charter_mismatch"):
-        await stage.services.charters.take_over("bank-b", other)
+        await stage.services.charters.adopt_forgotten("bank-b", other)
     assert await current(stage) == newer
 
 
@@ -128,9 +128,9 @@ async def test_a_centre_without_a_charter_takes_the_first_one_of_who_is_enrolled
     members = (Member("bank-a", "A", first.charter.keys["bank-a"]), Member("x", "X", THIEF.public))
     invented = signed_by(stage, replace(first.charter, members=members), "bank-a")
     with refused("charter_mismatch", "x"):
-        await charters.take_over("bank-a", invented.sign("x", THIEF))
+        await charters.adopt_forgotten("bank-a", invented.sign("x", THIEF))
     few = SignedCharter(first.charter, dict(list(first.signatures.items())[1:]))
     with refused("charter_not_signed"):
-        await charters.take_over("bank-a", few)
-    await charters.take_over("bank-a", first)
+        await charters.adopt_forgotten("bank-a", few)
+    await charters.adopt_forgotten("bank-a", first)
     assert await current(stage) == first

@@ -19,7 +19,7 @@ from secureflow.application.ports.courier import Request
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import Journalled
 from secureflow.application.running.asking import Asking
-from secureflow.application.running.claims import LAPSED, Changes, Claims
+from secureflow.application.running.claims import LAPSED, Changes, JobClaims
 from secureflow.application.running.runner import Runner
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Script, effect_digest
@@ -51,7 +51,7 @@ class Server:
     summed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.claims = Claims(self.database.begin, f"id of {self.name}", self.name)
+        self.claims = JobClaims(self.database.begin, f"id of {self.name}", self.name)
         self.runner = Runner(
             *(self.database.begin, Asking(cast("Any", self), cast("Any", None))),
             *(cast("Ledger", None), SigningKey.generate(), Played(script), lambda: 0),
@@ -94,7 +94,7 @@ async def both(tmp_path: Path) -> AsyncIterator[tuple[Server, Server]]:
     async with first.database.begin() as unit:
         await unit.jobs.add(JOB)
         await unit.commit()
-    await first.runner.look()
+    await first.runner.poll()
     first.runner.start(JOB.id)
     await first.asked.wait()
     yield first, second
@@ -107,7 +107,7 @@ async def test_a_server_that_starts_leaves_the_jobs_of_others_alone(
     both: tuple[Server, Server],
 ) -> None:
     first, second = both
-    await second.runner.look()
+    await second.runner.poll()
     await second.runner.resume_all()
     assert not second.runner.drives(JOB.id)
     second.runner.start(JOB.id)
@@ -124,11 +124,11 @@ async def test_a_job_is_taken_over_from_a_server_that_is_no_more(
 ) -> None:
     first, second = both
     for _ in range(LAPSED):
-        await second.runner.look()
+        await second.runner.poll()
         assert not second.runner.drives(JOB.id)
-    await second.runner.look()
+    await second.runner.poll()
     await second.asked.wait()
-    await first.runner.look()  # it was stopped, not gone: it lets go
+    await first.runner.poll()  # it was stopped, not gone: it lets go
     await first.let_go()
     second.trained.set()
     assert (await second.ended()).state is JobState.SUCCEEDED
@@ -145,18 +145,18 @@ async def test_a_job_whose_server_died_before_its_first_step_is_taken_over(
         await first.runner.claim(unit, job.id)
         await unit.commit()
     for _ in range(LAPSED):
-        await second.runner.look()
+        await second.runner.poll()
         await second.runner.resume_all()
         assert not second.runner.drives(job.id)
-    await second.runner.look()
+    await second.runner.poll()
     assert second.runner.drives(job.id)
 
 
 async def test_a_server_that_beats_keeps_its_jobs(both: tuple[Server, Server]) -> None:
     first, second = both
     for _ in range(2 * LAPSED):
-        await second.runner.look()
-        await first.runner.look()
+        await second.runner.poll()
+        await first.runner.poll()
     assert not second.runner.drives(JOB.id)
     assert second.claims.others == {"host-1:8444"}
     assert first.claims.others == {"host-2:8444"}
@@ -166,13 +166,13 @@ async def test_looks_at_a_database_that_takes_no_writes_count_for_nothing(
     both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, second = both
-    await second.runner.look()
+    await second.runner.poll()
     with monkeypatch.context() as patch:
         patch.setattr("secureflow.adapters.database.unit.SqlUnitOfWork.commit", _full)
         for _ in range(2 * LAPSED):
             with pytest.raises(OSError, match="full"):
-                await second.runner.look()
-    await second.runner.look()
+                await second.runner.poll()
+    await second.runner.poll()
     assert not second.runner.drives(JOB.id)
 
 
@@ -185,7 +185,7 @@ async def test_a_server_that_comes_back_goes_on_at_once(both: tuple[Server, Serv
     first, second = both
     await first.runner.stop()  # killed: its claim stays
     again = Server(second.database, first.name)
-    await again.runner.look()
+    await again.runner.poll()
     await again.runner.resume_all()
     await again.asked.wait()
     again.trained.set()
@@ -197,7 +197,7 @@ async def test_a_cancellation_reaches_the_server_that_drives(both: tuple[Server,
     first, second = both
     await second.runner.cancel(JOB.id, "ada")
     await second.let_go()
-    await first.runner.look()
+    await first.runner.poll()
     job = await first.ended()
     assert (job.state, job.progress["cancel"]) == (JobState.CANCELLED, "ada")
     assert not second.asked.is_set()
@@ -208,17 +208,17 @@ async def test_a_cancellation_that_comes_as_the_job_is_let_go_reaches_the_other_
 ) -> None:
     first, second = both
     for _ in range(LAPSED + 1):
-        await second.runner.look()
+        await second.runner.poll()
     await second.asked.wait()
     async with first.database.begin() as unit:
         job = await unit.jobs.get(JOB.id)
         await unit.jobs.save(replace(job, progress={"cancel": "ada"}))
         await unit.commit()
-    await first.runner.look()
+    await first.runner.poll()
     assert first.runner.drives(JOB.id)  # it was told to end, and has not yet
     first.runner.start(JOB.id)  # by whoever cancelled the job
     await first.let_go()
-    await second.runner.look()
+    await second.runner.poll()
     assert (await asyncio.wait_for(second.ended(), 30)).state is JobState.CANCELLED
 
 
@@ -228,7 +228,7 @@ async def test_what_was_asked_while_the_database_failed_is_done_at_the_next_look
     first, second = both
     await second.runner.cancel(JOB.id, "ada")
     await second.let_go()
-    looked = first.claims.look
+    looked = first.claims.poll
     with monkeypatch.context() as patch:
 
         async def look() -> Changes:  # the database goes away between this and what follows
@@ -236,10 +236,10 @@ async def test_what_was_asked_while_the_database_failed_is_done_at_the_next_look
             patch.setattr(EntityStore, "get", _away)
             return changes
 
-        patch.setattr(first.claims, "look", look)
+        patch.setattr(first.claims, "poll", look)
         with suppress(InfrastructureError):
-            await first.runner.look()
-    await first.runner.look()
+            await first.runner.poll()
+    await first.runner.poll()
     assert (await asyncio.wait_for(first.ended(), 30)).state is JobState.CANCELLED
 
 
@@ -265,7 +265,7 @@ async def test_a_damaged_job_that_others_asked_for_keeps_no_server_from_its_work
         await unit.write(broken.bindparams(job=JOB.id))
         await unit.commit()
     again = Server(second.database, first.name)
-    await again.runner.look()
+    await again.runner.poll()
     assert again.runner.drives(other.id)
     await again.runner.stop()
 
@@ -296,7 +296,7 @@ async def test_a_server_that_stood_still_does_not_pause_what_another_one_drives(
     first.runner.start(job.id)
     await first.asked.wait()
     for _ in range(LAPSED + 1):
-        await second.runner.look()
+        await second.runner.poll()
     second.trained.set()
     await second.summing.wait()
     first.trained.set()  # that lay in its socket: it hears this before its next look
@@ -314,7 +314,7 @@ async def test_only_a_server_with_neighbours_or_jobs_writes(both: tuple[Server, 
     await first.ended()
     beats = []
     for _ in range(3):
-        await first.runner.look()
+        await first.runner.poll()
         async with first.database.begin() as unit:
             beats.append(await unit.claims.beats())
     assert beats[0] == beats[1] == beats[2]
@@ -325,7 +325,7 @@ async def test_a_server_that_is_no_more_is_forgotten(both: tuple[Server, Server]
     first.trained.set()
     await first.ended()
     for _ in range(LAPSED + 2):
-        await second.runner.look()
+        await second.runner.poll()
     assert second.claims.others == set()
     async with second.database.begin() as unit:
         assert [beat.name for beat in await unit.claims.beats()] == [second.name]

@@ -243,7 +243,7 @@ async def test_no_charter_is_adopted_for_a_log_that_did_not_go_on(centre: Centre
     async def refuse(*_: Any) -> None:
         raise not_set_back(ORIGIN)
 
-    centre.ledger.go_on = refuse  # type: ignore[method-assign]
+    centre.ledger.continue_as = refuse  # type: ignore[method-assign]
     centre.ledger.origin, centre.ledger.hold = NAME, None
     assert await refused(centre.sign(draft, last)) == "log_not_set_back"
     assert centre.setting(CURRENT)["charter"]["version"] == 1
@@ -381,11 +381,11 @@ def test_nor_what_is_no_object(told: Any) -> None:
 
 
 def test_the_greatest_head_that_was_shown_is_kept() -> None:
-    hold = Hold("shown", NOW, SIZE).against("bank-a", shown(12))
+    hold = Hold("shown", NOW, SIZE).with_shown_head("bank-a", shown(12))
     assert (hold.old_size, hold.by) == (12, "bank-a")
-    assert hold.against("bank-b", shown(9)).by == "bank-a"
-    assert hold.against("bank-b", shown(9)).seen == ("bank-a", "bank-b")
-    assert hold.against("bank-b", shown(20)).old_size == 20
+    assert hold.with_shown_head("bank-b", shown(9)).by == "bank-a"
+    assert hold.with_shown_head("bank-b", shown(9)).seen == ("bank-a", "bank-b")
+    assert hold.with_shown_head("bank-b", shown(20)).old_size == 20
 
 
 async def test_a_job_that_ran_over_a_continuation_names_the_charter_that_knows_of_it(

@@ -23,7 +23,7 @@ from secureflow.application.ports.courier import Request
 from secureflow.application.ports.storage import Journalled
 from secureflow.application.running import driving
 from secureflow.application.running.asking import Asking
-from secureflow.application.running.driving import Backoff
+from secureflow.application.running.driving import DriverPauses
 from secureflow.application.running.runner import Runner
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.domain.jobs import Job, JobState
@@ -160,7 +160,7 @@ class World:
         async with self.database.begin() as unit:
             lines = [(line.seq, line.digest) for line in await unit.journal.read(JOB.id)]
             events = [(e.kind, e.data) for e in await unit.events.after(JOB.id, 0)]
-            owed = await unit.outbox.owed(JOB.id)
+            owed = await unit.outbox.open_requests(JOB.id)
         return lines, events, owed, [entry.kind for entry in await self.ledger.entries()]
 
 
@@ -445,7 +445,7 @@ async def test_pauses_grow_and_begin_anew(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(driving, "FIRST", 0.25)
     monkeypatch.setattr(driving, "LONGEST", 1.0)
     monkeypatch.setattr(asyncio, "timeout", noted_timeout)
-    backoff = Backoff()
+    backoff = DriverPauses()
     for _ in range(4):
         await backoff.wait()
     backoff.restart()

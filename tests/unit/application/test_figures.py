@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secureflow.application.reports.figures import answer_told, between, metrics_told
+from secureflow.application.reports.figures import answer_figures, between, metric_figures
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,12 @@ def test_a_noised_figure(value: float, error: float, counts: bool, text: str) ->
 
 
 def test_metrics_of_a_job_without_noise_are_plain() -> None:
-    told = metrics_told({"metrics": {"rows": 6514.0, "auc": 0.91234567}})
+    told = metric_figures({"metrics": {"rows": 6514.0, "auc": 0.91234567}})
     assert [(one.text, one.noised) for one in told] == [("6,514", False), ("0.9123", False)]
 
 
 def test_an_earlier_report_without_errors_is_still_called_noised() -> None:
-    told = metrics_told({"metrics": {"rows": 6514.3}, "privacy": {"metrics_noise": 4.0}})
+    told = metric_figures({"metrics": {"rows": 6514.3}, "privacy": {"metrics_noise": 4.0}})
     assert [(one.text, one.noised) for one in told] == [("6,514", True)]
 
 
@@ -47,8 +47,8 @@ def test_an_answer_has_the_digits_of_its_error(
     measure: str, error: float, texts: tuple[object, ...]
 ) -> None:
     row = {"value": 3000.4837, "low": 2997.08, "high": 3003.88, "standard_error": error}
-    told = answer_told({**row, "cell": "x"}, measure)
+    told = answer_figures({**row, "cell": "x"}, measure)
     assert tuple(told[name] for name in row) == texts
     assert told["cell"] == "x"
     nothing = {"value": None, "low": None, "high": None, "standard_error": None}
-    assert answer_told(nothing, measure) == nothing
+    assert answer_figures(nothing, measure) == nothing

@@ -61,7 +61,7 @@ async def test_a_job_that_stands_is_driven_though_its_submitter_hears_of_a_fault
 
 async def test_a_dry_run_makes_nothing(stage: Stage) -> None:
     before = (len(stage.ledger.log), list(stage.driver.started))
-    told = await stage.services.jobs.rehearse(stage.scientist("bank-a"), stage.wanted())
+    told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), stage.wanted())
     assert told.details["quorum"] == 3
     assert told.details["dropouts_tolerated"] == 0
     assert any("no dropout" in note for note in told.notes)
@@ -114,7 +114,7 @@ async def test_what_cannot_work_is_refused_early(
     stage: Stage, change: dict[str, Any], code: str, says: str
 ) -> None:
     before = len(stage.ledger.log)
-    for attempt in (stage.services.jobs.rehearse, stage.services.jobs.submit):
+    for attempt in (stage.services.jobs.dry_run, stage.services.jobs.submit):
         with refused(code, says):
             await attempt(stage.scientist("bank-a"), stage.wanted(**change))
     assert len(stage.ledger.log) == before
@@ -131,7 +131,7 @@ async def test_a_wrong_clock_is_told_at_submission_and_not_by_an_expired_approva
     monkeypatch.setattr(stage.services.courier, "status", status)
     before = (len(stage.ledger.log), list(stage.driver.started))
     scientist, jobs = stage.scientist("bank-a"), stage.services.jobs
-    for attempt in (jobs.rehearse, jobs.submit):
+    for attempt in (jobs.dry_run, jobs.submit):
         with refused("clock_skew", "the centre's own clock is probably wrong"):
             await attempt(scientist, stage.wanted())
     ahead |= dict.fromkeys(BANKS, 0)
@@ -147,10 +147,10 @@ async def test_a_wrong_clock_is_told_at_submission_and_not_by_an_expired_approva
 async def test_a_two_party_sum_says_what_it_means_for_both(stage: Stage) -> None:
     two = tuple(stage.ids[f"{bank}.dataset"] for bank in BANKS[:2])
     jobs, scientist = stage.services.jobs, stage.scientist("bank-a")
-    told = await jobs.rehearse(scientist, stage.wanted(datasets=two))
+    told = await jobs.dry_run(scientist, stage.wanted(datasets=two))
     assert told.spec["min_contributors"] == 2
     assert any("can compute the other's contribution" in note for note in told.notes)
-    three = await jobs.rehearse(scientist, stage.wanted())
+    three = await jobs.dry_run(scientist, stage.wanted())
     assert not any("two parties" in note for note in three.notes)
     assert three.spec["min_contributors"] == 3
     with refused("contradictory_spec", "shows each party the others' data"):
@@ -176,9 +176,9 @@ async def test_a_job_goes_on_only_from_its_own_projects_models(stage: Stage) -> 
         return stage.wanted(parts={**features(), "resume": resume})
 
     ada = stage.scientist("bank-a")
-    await stage.services.jobs.rehearse(ada, resumed(stage.ids["job"]))
+    await stage.services.jobs.dry_run(ada, resumed(stage.ids["job"]))
     with refused("not_found"):
-        await stage.services.jobs.rehearse(ada, resumed(stage.ids["outsider.job"]))
+        await stage.services.jobs.dry_run(ada, resumed(stage.ids["outsider.job"]))
 
 
 async def test_a_column_beyond_the_grant_is_refused_by_name(stage: Stage) -> None:

@@ -28,7 +28,7 @@ async def test_it_ends_by_name_within_the_patience_of_request_or_job(
         raise InfrastructureError("disk_full", "The disk of the centre is full.")
 
     parties = LocalParties(
-        SilentCourier(), {"aggregator": full}, told=lambda _, error: told.append(_code(error))
+        SilentCourier(), {"aggregator": full}, on_wait=lambda _, error: told.append(_code(error))
     )
     with pytest.raises(SecureFlowError) as caught:
         await parties.ask(Request("job_1/1/aggregator", "aggregator", "sum", body, patience))
@@ -53,7 +53,7 @@ async def test_a_limit_of_open_files_is_waited_for(
         return {"done": verb}
 
     parties = LocalParties(
-        SilentCourier(), {"aggregator": limited}, told=lambda _, error: told.append(_code(error))
+        SilentCourier(), {"aggregator": limited}, on_wait=lambda _, error: told.append(_code(error))
     )
     request = Request("job_1/1/aggregator", "aggregator", "sum", {}, 5.0)
     assert await parties.ask(request) == {"done": "sum"}

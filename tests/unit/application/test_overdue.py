@@ -114,8 +114,8 @@ async def test_a_bundle_of_a_failed_job_verifies_once_its_parties_are_back(stage
     assert any("for bank-b, bank-c there is only the centre's word" in m for m in before.missing)
     parties.away = ()
     for party in AWAY:
-        await overdue.tell(party, [job.id])
-        await overdue.tell(party, [job.id])  # it did not hear that it was heard
+        await overdue.ask_to_finish(party, [job.id])
+        await overdue.ask_to_finish(party, [job.id])  # it did not hear that it was heard
     assert ends_of(stage, job) == ["bank-a", *AWAY]
     body = parties.bodies[0]
     assert (body["outcome"], body["digest"], body["model"]) == ("failed", job.digest, None)
@@ -131,9 +131,9 @@ async def test_a_late_end_that_nobody_else_saw_takes_nothing_away(stage: Stage) 
     job, parties = await abandoned(stage)
     overdue, audit = telling(stage, parties)
     parties.away = ()
-    await overdue.tell("bank-b", [job.id])
+    await overdue.ask_to_finish("bank-b", [job.id])
     parties.away = ("bank-a", "bank-b")
-    await overdue.tell("bank-c", [job.id])  # a head that only bank-c cosigned
+    await overdue.ask_to_finish("bank-c", [job.id])  # a head that only bank-c cosigned
     verdict = await verdict_of(stage, audit, job)
     assert len(verdict.missing) == 1  # under the head that all cosigned
     assert "for bank-c there is only" in verdict.missing[0]
@@ -146,10 +146,10 @@ async def test_only_own_jobs_that_are_over_are_told_of(stage: Stage) -> None:
     job, parties = await abandoned(stage)
     overdue, _ = telling(stage, parties)
     await stage.finish(job, state=JobState.RUNNING)
-    await overdue.tell("bank-b", [job.id, "job_unknown"])
+    await overdue.ask_to_finish("bank-b", [job.id, "job_unknown"])
     await stage.finish(job, state=JobState.FAILED)
-    await overdue.tell("outsider", [job.id])
-    await overdue.tell("bank-b", ["job_unknown"] * MOST + [job.id])
+    await overdue.ask_to_finish("outsider", [job.id])
+    await overdue.ask_to_finish("bank-b", ["job_unknown"] * MOST + [job.id])
     assert parties.asked == []
 
 
@@ -159,11 +159,11 @@ async def test_a_silent_party_is_not_waited_for_again_and_again(stage: Stage) ->
 
     async def silent(request: Request) -> Any:
         parties.asked.append((request.verb, request.party))
-        await overdue.tell("bank-b", [job.id])  # asked again meanwhile: it is being told
+        await overdue.ask_to_finish("bank-b", [job.id])  # asked again meanwhile: it is being told
         raise SecureFlowError("party_silent", "It said nothing.")
 
     parties.ask = silent  # type: ignore[method-assign]
-    await overdue.tell("bank-b", [job.id] * 50)
+    await overdue.ask_to_finish("bank-b", [job.id] * 50)
     assert parties.asked == [("finish", "bank-b")]
 
 
@@ -176,7 +176,7 @@ async def test_a_fault_of_the_centre_is_told_to_who_asks(stage: Stage) -> None:
 
     parties.ask = broken  # type: ignore[method-assign]
     with pytest.raises(InfrastructureError):
-        await overdue.tell("bank-b", [job.id])
+        await overdue.ask_to_finish("bank-b", [job.id])
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ async def test_what_would_break_the_story_is_not_taken(stage: Stage, lie: str) -
     job, parties = await abandoned(stage)
     overdue, audit = telling(stage, parties)
     parties.away = ()
-    await overdue.tell("bank-b", [job.id])
+    await overdue.ask_to_finish("bank-b", [job.id])
     party = "bank-c"
     end, hashed = parties.ends[party], _hash(parties)
     note = partial(parties.sign, party, "accusation", {"code": "stale_round"})
@@ -201,7 +201,7 @@ async def test_what_would_break_the_story_is_not_taken(stage: Stage, lie: str) -
         parties.made[party] = [other]
     elif lie == "second end":
         parties.made[party] = [ending]
-        await overdue.tell(party, [job.id])
+        await overdue.ask_to_finish(party, [job.id])
         parties.made[party] = [parties.finished(party, end.after(hashed(ending)))]
     elif lie == "chain":
         parties.made[party] = [note("cd" * 32), parties.finished(party, end)]
@@ -211,10 +211,10 @@ async def test_what_would_break_the_story_is_not_taken(stage: Stage, lie: str) -
         foreign = Job(**{**vars(job), "id": "job_00000000000000000000"})
         parties.made[party] = [parties.sign(party, FINISHED, {}, end.last, foreign)]
     before = len(stage.ledger.log)
-    await overdue.tell(party, [job.id])
+    await overdue.ask_to_finish(party, [job.id])
     assert len(stage.ledger.log) == before
     parties.made[party] = [ending]  # what it signs in good faith still counts
-    await overdue.tell(party, [job.id])
+    await overdue.ask_to_finish(party, [job.id])
     assert (await verdict_of(stage, audit, job)).ok
 
 
@@ -230,7 +230,7 @@ async def test_what_is_asked_again_is_another_request_also_where_the_log_does_no
     parties.away, parties.refusing = (), BANKS
     overdue, audit = telling(stage, parties)
     for _ in range(2):
-        await overdue.tell("bank-b", [job.id])
+        await overdue.ask_to_finish("bank-b", [job.id])
         await audit._recosign.ask(job.id, BANKS)
     assert len(parties.asked) == 2 * (1 + len(BANKS))
     assert len(parties.ids) == len(parties.asked)

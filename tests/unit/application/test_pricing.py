@@ -8,11 +8,11 @@ import pytest
 from peers.accounting import InlineAccountant
 
 from secureflow.adapters.accounting import ProcessAccountant
-from secureflow.application.jobs.pricing import notes_on, price, with_noise
+from secureflow.application.jobs.pricing import epsilon_notes, price, with_noise
 from secureflow.kit.errors import SecureFlowError
 
 ACCOUNTANT = InlineAccountant()
-WISH = {"delta": 1e-5, "epsilon": 1.0, "rows": 30_000}
+PRIVACY = {"delta": 1e-5, "epsilon": 1.0, "rows": 30_000}
 
 
 class Noting:
@@ -28,8 +28,8 @@ class Noting:
 
 
 @pytest.mark.slow
-async def test_a_wish_without_noise_gets_the_least_that_fits() -> None:
-    parts = {"privacy": WISH, "plan": {"rounds": 100}}
+async def test_a_request_without_noise_gets_the_least_that_fits() -> None:
+    parts = {"privacy": PRIVACY, "plan": {"rounds": 100}}
     priced = await price(parts, Noting())
     assert priced
     facts = priced.facts()
@@ -38,14 +38,14 @@ async def test_a_wish_without_noise_gets_the_least_that_fits() -> None:
     assert facts["epsilon"]["pld"] < facts["epsilon"]["rdp-cks20"] < facts["epsilon"]["rdp-filter"]
     assert (facts["releases"], facts["delta"], facts["unit"]) == (100, 1e-5, "record")
     assert with_noise(parts, priced)["privacy"]["noise_multiplier"] == facts["noise_multiplier"]
-    assert parts["privacy"] == WISH
+    assert parts["privacy"] == PRIVACY
 
 
 @pytest.mark.slow
 async def test_every_local_step_is_a_release() -> None:
     noting = Noting()
-    wish = {**WISH, "noise": "local", "local_steps": 5, "noise_multiplier": 50.0}
-    priced = await price({"privacy": wish, "plan": {"rounds": 4}}, noting)
+    privacy = {**PRIVACY, "noise": "local", "local_steps": 5, "noise_multiplier": 50.0}
+    priced = await price({"privacy": privacy, "plan": {"rounds": 4}}, noting)
     assert noting.asked[0]["count"] == 20
     assert priced
     assert priced.facts()["releases"] == 20
@@ -53,9 +53,9 @@ async def test_every_local_step_is_a_release() -> None:
 
 @pytest.mark.slow
 async def test_a_job_dearer_than_its_ceiling_is_refused() -> None:
-    wish = {**WISH, "noise_multiplier": 2.0}
+    privacy = {**PRIVACY, "noise_multiplier": 2.0}
     with pytest.raises(SecureFlowError, match="more than its ceiling of 1") as caught:
-        await price({"privacy": wish, "plan": {"rounds": 100}}, Noting())
+        await price({"privacy": privacy, "plan": {"rounds": 100}}, Noting())
     assert caught.value.code == "contradictory_spec"
     assert caught.value.details["field"] == "privacy.noise_multiplier"
 
@@ -70,12 +70,14 @@ async def test_without_privacy_nobody_is_asked() -> None:
 
 @pytest.mark.slow
 async def test_a_loss_distribution_too_large_to_compute_is_left_out_and_that_is_said() -> None:
-    wish = {**WISH, "epsilon": None, "noise_multiplier": 0.1}
-    priced = await price({"privacy": wish, "plan": {"rounds": 1000}}, Noting(ProcessAccountant()))
+    privacy = {**PRIVACY, "epsilon": None, "noise_multiplier": 0.1}
+    priced = await price(
+        {"privacy": privacy, "plan": {"rounds": 1000}}, Noting(ProcessAccountant())
+    )
     assert priced
     epsilon = priced.facts()["epsilon"]
     assert epsilon["pld"] is None
     assert epsilon["rdp-cks20"] > 1e4
-    (note,) = notes_on(epsilon)
+    (note,) = epsilon_notes(epsilon)
     assert "left out" in note
-    assert not list(notes_on({**epsilon, "pld": 0.9}))
+    assert not list(epsilon_notes({**epsilon, "pld": 0.9}))

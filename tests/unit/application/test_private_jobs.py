@@ -22,7 +22,7 @@ PARTS: dict[str, Any] = {
 
 @pytest.mark.slow
 async def test_a_dry_run_says_noise_and_epsilon(stage: Stage) -> None:
-    told = await stage.services.jobs.rehearse(stage.scientist("bank-a"), stage.wanted(parts=PARTS))
+    told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), stage.wanted(parts=PARTS))
     privacy = told.details["privacy"]
     assert privacy["noise_multiplier"] == told.spec["privacy"]["noise_multiplier"] > 1
     assert privacy["epsilon"]["pld"] <= privacy["epsilon"]["rdp-cks20"] <= 2.0
@@ -100,10 +100,10 @@ async def test_a_private_jobs_bounds_are_held_to_the_owners(
     wanted = stage.wanted(parts=parts)
     if code:
         with refused(code):
-            await stage.services.jobs.rehearse(stage.scientist("bank-a"), wanted)
+            await stage.services.jobs.dry_run(stage.scientist("bank-a"), wanted)
     else:
-        await stage.services.jobs.rehearse(stage.scientist("bank-a"), wanted)
+        await stage.services.jobs.dry_run(stage.scientist("bank-a"), wanted)
     plain = stage.wanted(parts={**parts, "privacy": None})
-    told = await stage.services.jobs.rehearse(stage.scientist("bank-a"), plain)
+    told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), plain)
     taken = f"bank-a declares age within [0, 120]; the job takes [{bounds[0]}, {bounds[1]}]."
     assert taken in told.notes

@@ -14,7 +14,7 @@ from secureflow.adapters.database.faults import fault
 from secureflow.application.access import Principal
 from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.jobs.kinds import JOB_KINDS
-from secureflow.application.jobs.whereabouts import Whereabouts
+from secureflow.application.jobs.reachability import Reachability
 from secureflow.application.ports.storage import Journalled
 from secureflow.application.quotas import Quotas
 from secureflow.application.running.resuming import MOST
@@ -68,7 +68,7 @@ async def paused(
 
 def use_cases(one: World) -> Jobs:
     begin, unused = one.runner._begin, cast("Any", None)
-    nowhere = Whereabouts(SilentCourier(), frozenset)
+    nowhere = Reachability(SilentCourier(), frozenset)
     transactions = Transactions(begin, one.ledger, KEY, lambda: 9)
     return Jobs(
         begin, transactions, one.runner, unused, lambda: 9, unused, Quotas(), nowhere, JOB_KINDS

@@ -59,7 +59,7 @@ def wanted(stage: Stage, queries: Any = QUERIES, **parts: Any) -> Wanted:
 
 
 async def spec_of(stage: Stage, **parts: Any) -> dict[str, Any]:
-    told = await stage.services.jobs.rehearse(stage.scientist("bank-a"), wanted(stage, **parts))
+    told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), wanted(stage, **parts))
     return told.spec
 
 
@@ -80,7 +80,7 @@ async def test_bounds_and_categories_are_the_widest_of_all_owners(stage: Stage) 
         {"column": "job", "type": "category", "bounds": None,
          "categories": ["clerk", "farmer", "maid"]},
     ]  # fmt: skip
-    told = await stage.services.jobs.rehearse(stage.scientist("bank-a"), wanted(stage))
+    told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), wanted(stage))
     differs = "bank-a declares age within [0, 120]; the noise fits the widest of all, [-1, 120]."
     assert differs in told.notes
 
@@ -157,7 +157,7 @@ async def test_what_cannot_be_asked_is_refused(
 async def test_columns_need_a_grant(stage: Stage) -> None:
     purpose = replace(wanted(stage), purpose="marketing")
     with refused("column_not_granted"):
-        await stage.services.jobs.rehearse(stage.scientist("bank-a"), purpose)
+        await stage.services.jobs.dry_run(stage.scientist("bank-a"), purpose)
 
 
 @pytest.mark.slow
@@ -170,7 +170,7 @@ async def test_columns_need_a_grant(stage: Stage) -> None:
     ],
 )
 async def test_a_dry_run_says_noise_epsilon_and_width(stage: Stage, privacy: Any) -> None:
-    told = await stage.services.jobs.rehearse(
+    told = await stage.services.jobs.dry_run(
         stage.scientist("bank-a"), wanted(stage, privacy=privacy)
     )
     price = told.details["privacy"]
@@ -185,7 +185,7 @@ async def test_a_dry_run_says_noise_epsilon_and_width(stage: Stage, privacy: Any
 @pytest.mark.slow
 async def test_local_noise_is_priced_per_value(stage: Stage) -> None:
     queries = [{"name": "jobs", "measure": "histogram", "column": "job"}]
-    told = await stage.services.jobs.rehearse(
+    told = await stage.services.jobs.dry_run(
         stage.scientist("bank-a"),
         wanted(stage, queries, privacy={**PRIVACY, "noise": "local", "mechanism": "laplace"}),
     )

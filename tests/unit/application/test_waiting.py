@@ -24,13 +24,13 @@ def test_who_waits_is_known_until_it_waits_no_more() -> None:
     changed: list[str] = []
     now = iter([7, 8, 9])
     waits = Waits(lambda: next(now), changed.append)
-    waits.told(REQUEST, FULL)
-    waits.told(REQUEST, FULL)  # it waits still, since then
+    waits.observe(REQUEST, FULL)
+    waits.observe(REQUEST, FULL)  # it waits still, since then
     waits.note("job_1", "aggregator", FULL)
     assert waits.of("job_1")[1] == WAITS
     assert [one["since"] for one in waits.of("job_1")] == [8, 7]
-    waits.told(REQUEST, None)
-    waits.told(REQUEST, None)
+    waits.observe(REQUEST, None)
+    waits.observe(REQUEST, None)
     waits.note("job_1", "aggregator", None)
     assert waits.of("job_1") == []
     assert waits._jobs == {}

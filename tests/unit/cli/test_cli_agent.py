@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from secureflow.agent import api
-from secureflow.agent.witness.headwatch import seen_set_back
+from secureflow.agent.witness.headwatch import set_back_error
 from secureflow.domain.charter import Charter, Member
 from secureflow.kit.crypto import SigningKey
 
@@ -33,7 +33,7 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         "status": {
             "settings": {"state": "same", "changed": [], "restart": []},
             "trouble": {"code": "link_broken", "message": "It broke.", "hint": "Mend it."},
-            "set_back": seen_set_back("log.example", 1343, 1115).as_json(),
+            "set_back": set_back_error("log.example", 1343, 1115).as_json(),
         },
         "leaves": [{"kind": "approval", "hash": "ab" * 32, "proved": True, "leaf": {}}],
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.cli.main import app
 from secureflow.domain.exits import exit_code
 from secureflow.kit.crypto import SigningKey
@@ -126,7 +126,7 @@ def test_an_agent_goes_through_a_file_and_says_what_it_no_longer_does(tmp_path: 
     (folder / "ca.pem").write_text("ca")
     named = {"organisation": "bank-a", "server": "https://c.example", "link": "c.example:8444"}
     (folder / "agent.yaml").write_text(json.dumps({**named, "trust_domain": "bank.example"}))
-    Store(folder / "agent.db").close()
+    RecordStore(folder / "agent.db").close()
     config = ["--config", str(folder / "agent.yaml")]
     done = runner.invoke(app, ["agent", "backup", str(made), *config])
     assert done.exit_code == 0, done.output

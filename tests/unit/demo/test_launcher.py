@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.demo.launcher import Interrupts, Wishes, run
+from secureflow.demo.launcher import Interrupts, Options, run
 from secureflow.demo.own_table import OwnTable
 from secureflow.kit.errors import SecureFlowError
 
@@ -21,30 +21,30 @@ def earlier(tmp_path: Path) -> Path:
     return tmp_path / "demo"
 
 
-def refused(wishes: Wishes) -> SecureFlowError:
+def refused(options: Options) -> SecureFlowError:
     with pytest.raises(SecureFlowError) as refusal:
-        run(wishes)
+        run(options)
     return refusal.value
 
 
 def test_a_table_in_the_directory_that_would_be_emptied_is_not_lost(earlier: Path) -> None:
     table = earlier / "clients.csv"
     table.write_text("a,b\n1,2\n")
-    assert refused(Wishes(earlier, own=OwnTable(table, "b"))).code == "directory_in_use"
+    assert refused(Options(earlier, own=OwnTable(table, "b"))).code == "directory_in_use"
     assert table.exists()
 
 
-def test_a_refused_wish_leaves_the_earlier_demo_as_it_was(earlier: Path, tmp_path: Path) -> None:
+def test_refused_options_leave_the_earlier_demo_as_it_was(earlier: Path, tmp_path: Path) -> None:
     table = tmp_path / "clients.csv"
     table.write_text("a,b\n1,2\n")
-    assert refused(Wishes(earlier, own=OwnTable(table, "nope"))).code == "unknown_column"
-    assert refused(Wishes(earlier, by="nope")).code == "unknown_column"
+    assert refused(Options(earlier, own=OwnTable(table, "nope"))).code == "unknown_column"
+    assert refused(Options(earlier, by="nope")).code == "unknown_column"
     assert (earlier / "report.html").read_text() == "earlier"
 
 
 def test_a_directory_of_other_things_is_not_emptied(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    assert refused(Wishes(tmp_path)).code == "directory_in_use"
+    assert refused(Options(tmp_path)).code == "directory_in_use"
     assert (tmp_path / "thesis.txt").exists()
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secureflow.domain.bounds import MAX_WIDENING, bounds_problem, compare, refusal, told
+from secureflow.domain.bounds import MAX_WIDENING, bounds_problem, compare, difference, refusal
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_a_jobs_bounds_against_the_owners(
 ) -> None:
     assert compare(own, asked) == verdict
     assert refusal(own, asked)[0] == code
-    assert bool(told("age", own, asked)) == (verdict != "same")
+    assert bool(difference("age", own, asked)) == (verdict != "same")
 
 
 def test_every_digit_is_told() -> None:
     """Bounds that differ in the last digit must not read alike."""
-    assert told("age", (0, 0.3), (0, 0.1 + 0.2)) == "age: [0, 0.3] → [0, 0.30000000000000004]"
-    assert told("age", None, (1e300, 2e300)) == "age: – → [1e+300, 2e+300]"
+    assert difference("age", (0, 0.3), (0, 0.1 + 0.2)) == "age: [0, 0.3] → [0, 0.30000000000000004]"
+    assert difference("age", None, (1e300, 2e300)) == "age: – → [1e+300, 2e+300]"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from secureflow.domain.charter import Charter, Member, SignedCharter, accept_change, compare
-from secureflow.domain.words import WORDS
+from secureflow.domain.fingerprintwords import WORDS
 from secureflow.kit.canonical import b64encode
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError

@@ -189,7 +189,7 @@ def test_the_command_loads_nothing_before_it_measures() -> None:
     assert words[1:4] == ["-I", "-S", "-B"]
     assert not Path(entry.NOWHERE).exists()
     assert words[-1] == "enclave.yaml"
-    assert not entry.alone()  # this process
+    assert not entry.isolated()  # this process
 
 
 @pytest.mark.parametrize("words", [["start"], ["--config"], ["--config", "a", "b"]])

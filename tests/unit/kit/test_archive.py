@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from secureflow.kit import archive
-from secureflow.kit.archive import MANIFEST, Backup, Manifest, write_backup
+from secureflow.kit.archive import MANIFEST, Backup, BackupManifest, write_backup
 from secureflow.kit.errors import SecureFlowError
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "out" / "backup.tar"
 
 
-def make(target: Path, files: Mapping[str, Path], phrase: str | None = None) -> Manifest:
+def make(target: Path, files: Mapping[str, Path], phrase: str | None = None) -> BackupManifest:
     return write_backup(target, "agent", FACTS, files, {"signing.key": SECRET}, phrase)
 
 
@@ -138,7 +138,7 @@ def test_what_changes_while_it_is_read_makes_no_backup(
 ) -> None:
     measured, changes = archive._measured, [b"y" * 3000, b"x" * 20, b""]
 
-    def moving(name: str, path: Path) -> archive.Member:
+    def moving(name: str, path: Path) -> archive.ArchivedFile:
         found = measured(name, path)
         if name == "tables/jobs":
             path.write_bytes(changes.pop())

@@ -86,7 +86,7 @@ def test_shared_memory_without_room_is_a_full_disk(
 
 
 def test_a_place_told_to_others_names_no_path(tmp_path: Path) -> None:
-    place = Place(tmp_path, "stored models", "the centre", told=True)
+    place = Place(tmp_path, "stored models", "the centre", public=True)
     with pytest.raises(InfrastructureError) as caught:
         place.demand(place.free() + (1 << 50))
     assert caught.value.code == "disk_full"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.kit.process import run_until_told
+from secureflow.kit.process import run_until_stopped
 
 PROGRAM = """
 import asyncio, signal, sys
@@ -22,7 +22,7 @@ import asyncio, signal, sys
 # And whatever it inherits: the tests themselves may run under nohup.
 signal.signal(signal.SIGHUP, signal.SIG_IGN if "shielded" in sys.argv else signal.SIG_DFL)
 from secureflow.kit.logging import configure_logging
-from secureflow.kit.process import Hangup, run_until_told
+from secureflow.kit.process import Hangup, run_until_stopped
 
 async def serve(hangup):
     if "reload" in sys.argv:
@@ -32,7 +32,7 @@ async def serve(hangup):
 
 configure_logging("test", form="json")
 hangup = Hangup()
-run_until_told(serve(hangup), hangup)
+run_until_stopped(serve(hangup), hangup)
 """
 
 
@@ -106,7 +106,7 @@ def test_a_shielded_process_stays_shielded_after_it_has_served() -> None:
     numbers = (signal.SIGHUP, signal.SIGINT)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
-        run_until_told(asyncio.sleep(0))
+        run_until_stopped(asyncio.sleep(0))
         assert [signal.getsignal(number) for number in numbers] == [signal.SIG_IGN] * 2
     finally:
         for number, handler in before.items():

@@ -96,7 +96,7 @@ def _tells(parts: Sequence[ast.expr]) -> bool:
 
 
 def _is_kind(node: ast.expr) -> bool:
-    """A `kind` of a spec, a job or a wish; leaves, events and columns have kinds of their own."""
+    """A `kind` of a spec, a job or request; leaves, events and columns have their own kinds."""
     attribute = isinstance(node, ast.Attribute) and node.attr == "kind"
     return attribute and any(_ends_in(node.value, name) for name in WHOSE)
 

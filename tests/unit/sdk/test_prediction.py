@@ -24,7 +24,7 @@ from secureflow.engines.preparation import design_matrix, moment_sums, moments_f
 from secureflow.engines.training.export import ModelFile, model_card
 from secureflow.engines.training.logistic import LogisticRegression, logits
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk.prediction import Model
+from secureflow.sdk.prediction import Predictor
 
 FEATURES = FeatureSpec(
     Label("income", "high"),
@@ -54,7 +54,7 @@ COLUMNS: dict[str, np.ndarray] = {
 
 
 @pytest.fixture
-def trained(tmp_path: Path) -> tuple[Model, np.ndarray]:
+def trained(tmp_path: Path) -> tuple[Predictor, np.ndarray]:
     """A model as a job releases it, and the log-odds that an agent computed with it."""
     sums = moment_sums(FEATURES, COLUMNS)
     X, y = design_matrix(FEATURES, moments_from_sums(FEATURES, sums), COLUMNS)
@@ -63,7 +63,7 @@ def trained(tmp_path: Path) -> tuple[Model, np.ndarray]:
     card = model_card(SPEC, parameters, moments=sums.tolist(), metrics={}, created=1)
     path = tmp_path / "income.safetensors"
     path.write_bytes(ModelFile(card, parameters).to_bytes())
-    return Model.load(path), logits(parameters, X)
+    return Predictor.load(path), logits(parameters, X)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def trained(tmp_path: Path) -> tuple[Model, np.ndarray]:
     ids=["dicts", "iterator", "columns", "lists", "arrow", "pandas-like"],
 )
 def test_every_form_of_rows_gives_the_agents_very_numbers(
-    trained: tuple[Model, np.ndarray], rows: Any
+    trained: tuple[Predictor, np.ndarray], rows: Any
 ) -> None:
     model, expected = trained
     assert model.log_odds(rows).tobytes() == expected.tobytes()
@@ -87,7 +87,7 @@ def test_every_form_of_rows_gives_the_agents_very_numbers(
 
 @pytest.mark.parametrize("backend", [None, "numpy_nullable", "pyarrow"])
 def test_every_kind_of_pandas_frame_gives_the_agents_very_numbers(
-    trained: tuple[Model, np.ndarray], backend: Any
+    trained: tuple[Predictor, np.ndarray], backend: Any
 ) -> None:
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     frame = pandas.DataFrame([{name: row.get(name) for name in COLUMNS} for row in ROWS])
@@ -128,7 +128,7 @@ def test_numbers_and_booleans_of_a_category_are_what_the_agent_trained_on(tmp_pa
     spec, family = replace(SPEC, features=CODED), LogisticRegression()
     parameters = family.train(spec, family.initial(spec), X, y, b"seed")
     card = model_card(spec, parameters, moments=None, metrics={}, created=1)
-    model, expected = Model(ModelFile(card, parameters)), logits(parameters, X)
+    model, expected = Predictor(ModelFile(card, parameters)), logits(parameters, X)
     rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
     forms: list[Any] = [values, pa.table(values), rows]
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
@@ -144,7 +144,7 @@ def test_numbers_and_booleans_of_a_category_are_what_the_agent_trained_on(tmp_pa
     assert model.log_odds(plain).tobytes() == expected[:1].tobytes()
 
 
-def test_probabilities_and_classes(trained: tuple[Model, np.ndarray]) -> None:
+def test_probabilities_and_classes(trained: tuple[Predictor, np.ndarray]) -> None:
     model, expected = trained
     chances = model.predict_proba(ROWS)
     assert chances.shape == (4, 2)
@@ -169,7 +169,7 @@ def test_probabilities_and_classes(trained: tuple[Model, np.ndarray]) -> None:
     ],
 )
 def test_rows_that_do_not_fit_are_named(
-    trained: tuple[Model, np.ndarray], rows: Any, code: str, row: int | None
+    trained: tuple[Predictor, np.ndarray], rows: Any, code: str, row: int | None
 ) -> None:
     with pytest.raises(SecureFlowError) as caught:
         trained[0].predict(rows)
@@ -198,14 +198,14 @@ ODD: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_rows_are_refused_by_name(trained: tuple[Model, np.ndarray], name: str) -> None:
+def test_odd_rows_are_refused_by_name(trained: tuple[Predictor, np.ndarray], name: str) -> None:
     rows, code = ODD[name]
     with pytest.raises(SecureFlowError) as caught:
         trained[0].predict(rows)
     assert caught.value.code == code
 
 
-def test_two_columns_of_one_name_are_refused(trained: tuple[Model, np.ndarray]) -> None:
+def test_two_columns_of_one_name_are_refused(trained: tuple[Predictor, np.ndarray]) -> None:
     table = pa.table({name: [row[name] for row in ROWS] for name in ("work", "age", "hours")})
     twice: list[Any] = [table.append_column("age", [[1, 2, 3, 4]])]
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
@@ -217,7 +217,7 @@ def test_two_columns_of_one_name_are_refused(trained: tuple[Model, np.ndarray]) 
             trained[0].predict(rows)
 
 
-def test_what_a_mask_hides_is_missing(trained: tuple[Model, np.ndarray]) -> None:
+def test_what_a_mask_hides_is_missing(trained: tuple[Predictor, np.ndarray]) -> None:
     model, expected = trained
     age = np.ma.array([20.0, 65.0, 99.0, 44.0], mask=[False, False, True, False])
     assert model.log_odds({**COLUMNS, "age": age}).tobytes() == expected.tobytes()
@@ -225,4 +225,4 @@ def test_what_a_mask_hides_is_missing(trained: tuple[Model, np.ndarray]) -> None
 
 def test_a_rehearsal_predicts_nothing() -> None:
     with pytest.raises(SecureFlowError, match="predicts nothing"):
-        Model(ModelFile({"family": "rehearsal"}, np.zeros(1, np.float32)))
+        Predictor(ModelFile({"family": "rehearsal"}, np.zeros(1, np.float32)))

@@ -19,8 +19,8 @@ import secureflow
 from secureflow.engines.training.export import model_digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import AsyncClient, Client, TrainingRequest
-from secureflow.sdk.client import Platform
-from secureflow.sdk.prediction import Model
+from secureflow.sdk.client import BaseClient
+from secureflow.sdk.prediction import Predictor
 
 URL = "https://centre.example:8443"
 MODEL = {
@@ -271,7 +271,7 @@ async def test_a_downloaded_model_predicts(
         await server.async_client().models.download("mdl_00000000", target)
     else:
         server.client().models.download("mdl_00000000", target)
-    assert Model.load(target).predict([{"age": 20}, {"age": 100}]).shape == (2,)
+    assert Predictor.load(target).predict([{"age": 20}, {"age": 100}]).shape == (2,)
     assert names(tmp_path) == [target.name]
 
 
@@ -339,7 +339,7 @@ def test_every_method_has_a_docstring_and_both_clients_have_the_same() -> None:
     for noun in names:
         for name, method in inspect.getmembers(getattr(client, noun), inspect.ismethod):
             assert name == "__init__" or inspect.getdoc(method)
-    assert inspect.getdoc(Platform.login)
+    assert inspect.getdoc(BaseClient.login)
 
 
 def test_what_a_list_leaves_out_is_told(sdk_server: type, sdk_job: dict[str, Any]) -> None:

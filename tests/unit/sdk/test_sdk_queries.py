@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.statistics import StatisticsQuery
-from secureflow.domain.specs.statistics_request import NoiseWish
+from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import StatisticsRequest, query
 
@@ -72,7 +72,7 @@ def test_no_text_breaks_it(text: str) -> None:
 
 
 REQUEST = StatisticsRequest(
-    "prj_0", "ages", "research", ("dst_0",), (query("mean:age"),), NoiseWish(1e-6, epsilon=1.0)
+    "prj_0", "ages", "research", ("dst_0",), (query("mean:age"),), NoiseRequest(1e-6, epsilon=1.0)
 )
 PLAIN = {"kind": "statistics", "project": "prj_0", "queries": []}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from secureflow.kit.faults import Faults
-from secureflow.server.connections import Connections, Phase, Place
+from secureflow.kit.logthrottle import ThrottledLog
+from secureflow.server.connections import Connections, ConnectionSlot, Phase
 from secureflow.server.settings import ConnectionSettings
 
 LIMITS = ConnectionSettings(most=24, unknown=16, of_address=8, of_user=4)
@@ -21,13 +21,13 @@ class Door:
         self.now = 0.0
         self.closed: list[str] = []
         self.noted: list[str] = []
-        self.places: dict[str, Place] = {}
-        self.connections = Connections(limits, lambda: self.now, Faults(self, lambda: 0.0))  # type: ignore[arg-type]
+        self.places: dict[str, ConnectionSlot] = {}
+        self.connections = Connections(limits, lambda: self.now, ThrottledLog(self, lambda: 0.0))  # type: ignore[arg-type]
 
     def warning(self, event: str, **_: Any) -> None:
         self.noted.append(event)
 
-    def come(self, name: str, source: str, *, proxy: bool = False) -> Place | None:
+    def come(self, name: str, source: str, *, proxy: bool = False) -> ConnectionSlot | None:
         place = self.connections.admit(source, lambda: self.closed.append(name), proxy=proxy)
         if place is not None:
             self.places[name] = place

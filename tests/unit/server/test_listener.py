@@ -8,8 +8,8 @@ import ssl
 import time
 from typing import Any
 
-from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
+from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.server.connections import Connections
 from secureflow.server.listener import Listener
 from secureflow.server.settings import ConnectionSettings
@@ -19,7 +19,7 @@ async def test_an_answer_in_two_pieces_waits_for_no_acknowledgement() -> None:
     """Without TCP_NODELAY the body of each answer waits 40 ms for the head to be acknowledged."""
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setblocking(False)
-    faults, limits = Faults(get_logger(__name__)), ConnectionSettings()
+    faults, limits = ThrottledLog(get_logger(__name__)), ConnectionSettings()
     connections = Connections(limits, time.monotonic, faults)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     protocol: Any = asyncio.Protocol

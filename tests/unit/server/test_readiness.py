@@ -21,7 +21,7 @@ from secureflow.domain.users import Role
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import InfrastructureError
 from secureflow.server.centre import make_readiness
-from secureflow.server.readiness import Part, ReadinessProbe
+from secureflow.server.readiness import Dependency, ReadinessProbe
 from tests.stage import ORIGIN, PASSWORD, Stage, empty_stage
 from tests.unit.server.conftest import FAST, Api
 from tests.unit.server.test_edge import assert_problem
@@ -141,7 +141,7 @@ async def test_a_part_that_hangs_is_told_in_time_and_asked_once() -> None:
         await hanging.wait()
 
     ticks = iter(range(0, 1000, 100))
-    probe = ReadinessProbe({"slow": Part(hang)}, lambda: float(next(ticks)), patience=0)
+    probe = ReadinessProbe({"slow": Dependency(hang)}, lambda: float(next(ticks)), patience=0)
     assert [await probe() for _ in range(3)] == [{"slow": False}] * 3
     assert asked == 1
     hanging.set()
@@ -158,7 +158,7 @@ async def test_an_answer_stands_for_a_while() -> None:
         nonlocal asked
         asked += 1
 
-    probe = ReadinessProbe({"part": Part(count, 5.0)}, lambda: now)
+    probe = ReadinessProbe({"part": Dependency(count, 5.0)}, lambda: now)
     for _ in range(10):
         assert await probe() == {"part": True}
     assert asked == 1

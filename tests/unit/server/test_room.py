@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from secureflow.adapters.database.faults import fault, fault_of
-from secureflow.adapters.database.opening import unopened
+from secureflow.adapters.database.openerrors import open_error
 from secureflow.application.running import driving
 from secureflow.cli.main import app
 from secureflow.domain.jobs import JobState
@@ -147,13 +147,13 @@ def test_shared_memory_without_room_is_a_full_disk_for_whoever_waits_and_for_a_s
     shut.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
     shut.sqlite_errorname = "SQLITE_CANTOPEN"
     met = sa.exc.OperationalError("PRAGMA", {}, shut)
-    assert unopened("x.db", met, tmp_path).code == "database_unavailable"
+    assert open_error("x.db", met, tmp_path).code == "database_unavailable"
     monkeypatch.setattr(Place, "free", lambda _: 0)
     for error in (sa.exc.OperationalError("PRAGMA", {}, lacking), met):
-        told = unopened("x.db", error, tmp_path)
+        told = open_error("x.db", error, tmp_path)
         assert isinstance(told, InfrastructureError)
         assert told.code == "disk_full"
-    assert unopened("x.db", met, tmp_path / "none").code == "database_unavailable"
+    assert open_error("x.db", met, tmp_path / "none").code == "database_unavailable"
 
 
 async def test_what_a_start_does_is_done_again_over_the_reserve(tmp_path: Path) -> None:
@@ -168,15 +168,15 @@ async def test_what_a_start_does_is_done_again_over_the_reserve(tmp_path: Path) 
     async def in_vain() -> None:
         raise fault(code)
 
-    assert await reserve.through(grow) == "grown"
+    assert await reserve.run_async(grow) == "grown"
     reserve.keep()
     code = "database_busy"
     with pytest.raises(InfrastructureError, match=code):
-        await reserve.through(in_vain)
+        await reserve.run_async(in_vain)
     assert reserve.missing == 0
     code = "disk_full"
     with pytest.raises(InfrastructureError, match=code):
-        await reserve.through(in_vain)
+        await reserve.run_async(in_vain)
     assert reserve.missing == SIZE
 
 

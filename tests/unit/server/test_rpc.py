@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.adapters.link import PeerIdentity, Standing
+from secureflow.adapters.link import LogProgress, PeerIdentity
 from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.jobs import JobState
@@ -176,12 +176,14 @@ async def test_unknown_calls_are_named(desk: Desk) -> None:
 async def test_a_blob_is_read_only_by_whom_a_request_told_of_it(desk: Desk) -> None:
     a, b = desk.peer("bank-a"), desk.peer("bank-b")
     assert not await desk.desk.may_read(a, DIGEST)
-    assert await desk.desk.log_proofs("bank-a", {"model": {"artifact": DIGEST}}, Standing()) is None
+    assert (
+        await desk.desk.log_proofs("bank-a", {"model": {"artifact": DIGEST}}, LogProgress()) is None
+    )
     assert await desk.desk.may_read(a, DIGEST)
     assert not await desk.desk.may_read(b, DIGEST)
     assert not await desk.desk.may_read(a, "cd" * 32)
     for model in (None, [], {"artifact": 5}, {"artifact": ""}, "x"):
-        await desk.desk.log_proofs("bank-b", {"model": model}, Standing())
+        await desk.desk.log_proofs("bank-b", {"model": model}, LogProgress())
     assert not await desk.desk.may_read(b, "")
 
 
@@ -195,7 +197,7 @@ async def test_the_enclave_stores_within_bounds(desk: Desk) -> None:
 async def test_an_agent_stores_the_one_vector_that_it_was_asked_for(desk: Desk) -> None:
     a, b = desk.peer("bank-a"), desk.peer("bank-b")
     asked = {"job": "job_0123456789", "stage": "train", "round": 1, "vector": {"size": 400}}
-    await desk.desk.log_proofs("bank-a", asked, Standing())
+    await desk.desk.log_proofs("bank-a", asked, LogProgress())
     assert await desk.desk.may_write(b, DIGEST, 400) is None
     assert await desk.desk.may_write(a, DIGEST, 401) is None
     place = await desk.desk.may_write(a, DIGEST, 400)
@@ -203,12 +205,12 @@ async def test_an_agent_stores_the_one_vector_that_it_was_asked_for(desk: Desk) 
     assert place is not desk.stage.artifacts
     assert await desk.desk.may_write(a, DIGEST, 400) is place
     assert await desk.desk.may_write(a, "cd" * 32, 400) is None
-    await desk.desk.log_proofs("bank-a", asked, Standing())  # delivered again: no second vector
+    await desk.desk.log_proofs("bank-a", asked, LogProgress())  # delivered again: no second vector
     assert await desk.desk.may_write(a, "cd" * 32, 400) is None
-    await desk.desk.log_proofs("bank-a", {**asked, "round": 2}, Standing())
+    await desk.desk.log_proofs("bank-a", {**asked, "round": 2}, LogProgress())
     assert await desk.desk.may_write(a, "cd" * 32, 400) is place
     sealed = {**asked, "round": 3, "generation": 1}  # it goes to the enclave
-    await desk.desk.log_proofs("bank-b", sealed, Standing())
+    await desk.desk.log_proofs("bank-b", sealed, LogProgress())
     assert await desk.desk.may_write(b, DIGEST, 400) is None
 
 
@@ -224,7 +226,7 @@ async def test_log_proofs_prove_the_head_that_the_request_names(desk: Desk) -> N
     size = parse_note(head).checkpoint.size
     leaf = desk.stage.ledger.log[2].hash.hex()
     log_proofs = await desk.desk.log_proofs(
-        "bank-a", {"head": head}, Standing(4, (leaf, "00" * 32))
+        "bank-a", {"head": head}, LogProgress(4, (leaf, "00" * 32))
     )
     assert (log_proofs["consistency"]["from"], log_proofs["consistency"]["to"]) == (4, size)
     assert [one["index"] for one in log_proofs["inclusion"]] == [2]

@@ -57,10 +57,10 @@ def answer(line: bytes) -> dict[str, JSON]:
 
 def exact(line: bytes, first: Mapping[str, JSON]) -> dict[str, JSON] | None:
     """Return the answer with ε by privacy loss distribution; None where there is no such figure."""
-    question, told = parse_json(line, MAX_LINE), first["answer"]
+    question, answer = parse_json(line, MAX_LINE), first["answer"]
     if question["verb"] == "curves":
         return None
-    charge = _charge(question, told)
+    charge = _charge(question, answer)
     if any(mechanism.kind == "tree" for mechanism in charge):
         return None
     try:
@@ -69,9 +69,9 @@ def exact(line: bytes, first: Mapping[str, JSON]) -> dict[str, JSON] | None:
         return None
     if not math.isfinite(found):
         return None
-    figures = told if question["verb"] == "spent" else told["epsilon"]
+    figures = answer if question["verb"] == "spent" else answer["epsilon"]
     figures["pld"] = found
-    return {"answer": told}
+    return {"answer": answer}
 
 
 def _quote(question: Mapping[str, JSON]) -> JSON:
@@ -86,13 +86,13 @@ def _quote(question: Mapping[str, JSON]) -> JSON:
     return {"noise": noise, "epsilon": spent, "curve": curve(releases)}
 
 
-def _charge(question: Mapping[str, JSON], told: Mapping[str, JSON]) -> Charge:
+def _charge(question: Mapping[str, JSON], answer: Mapping[str, JSON]) -> Charge:
     """Return what an answered question was about."""
     if question["verb"] == "quote":
-        releases = Mechanism("gaussian", told["noise"], question["sampling"], question["count"])
+        releases = Mechanism("gaussian", answer["noise"], question["sampling"], question["count"])
         return (releases, *parse_charge(question["besides"]))
     charge = parse_charge(question["charges"])
-    factor = told["noise"] if question["verb"] == "fit" else 1.0
+    factor = answer["noise"] if question["verb"] == "fit" else 1.0
     return tuple(replace(one, noise=one.noise * factor) for one in charge)
 
 
@@ -138,14 +138,14 @@ def main() -> None:
     line = sys.stdin.buffer.readline(MAX_LINE + 1)
     with loading():  # the library is loaded, and the process is gone before garbage matters
         first = answer(line)
-    _say(first)
+    _write(first)
     if second := exact(line, first) if "answer" in first else None:
-        _say(second)
+        _write(second)
     leave()
 
 
-def _say(told: Mapping[str, JSON]) -> None:
-    sys.stdout.write(json.dumps(told, allow_nan=False) + "\n")
+def _write(answer: Mapping[str, JSON]) -> None:
+    sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
     sys.stdout.flush()
 
 

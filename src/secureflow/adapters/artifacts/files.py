@@ -27,7 +27,7 @@ from secureflow.application.ports.artifacts import Artifact
 from secureflow.kit.atomic import flush_directory
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.opening import opened
+from secureflow.kit.threads import open_in_thread
 
 CHUNK: Final = 1 << 18
 """Bytes in memory for each reader: of a new model every party is one, at the same time."""
@@ -62,7 +62,7 @@ class FileArtifacts:
         self._directory = directory
         self._durable = durable
         self._reserve = reserve
-        self._place = Place(directory, part, "the centre", told=True)
+        self._place = Place(directory, part, "the centre", public=True)
         self._incoming = directory / "incoming"
         with writing(self._place):
             self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class FileArtifacts:
         """
         self.demand(limit)
         with writing(self._place, limit):
-            handle, name = await opened(lambda: _made(self._incoming), _unmade)
+            handle, name = await open_in_thread(lambda: _made(self._incoming), _unmade)
         try:
             with os.fdopen(handle, "wb", 0) as file:
                 artifact = await self._receive(file, chunks, limit)
@@ -206,7 +206,7 @@ class ScratchFiles:
 
 
 async def _read(path: Path, offset: int) -> AsyncIterator[bytes]:
-    file = await opened(lambda: path.open("rb", 0), FileIO.close)
+    file = await open_in_thread(lambda: path.open("rb", 0), FileIO.close)
     try:
         file.seek(offset)
         while chunk := await _off(file.read, CHUNK):

@@ -149,8 +149,8 @@ class LogCheck:
             yield self._bad(f"{where}: its signature does not hold.")
         if not continues(self._origin, leaf.origin):
             yield self._bad(f"{where} is of the log {shown(leaf.origin)}.")
-        told = (row.job, row.kind, row.author, row.at)
-        if told != (leaf.job, leaf.kind, leaf.author, leaf.at):
+        columns = (row.job, row.kind, row.author, row.at)
+        if columns != (leaf.job, leaf.kind, leaf.author, leaf.at):
             yield self._bad(f"{where}: its columns say something else than its author signed.")
         yield from self._opened(where, row, signed)
 
@@ -182,10 +182,10 @@ class LogCheck:
         except SecureFlowError:
             yield self._bad(f"{where} cannot be read.")
             return
-        told = note.checkpoint
-        if not signed or not continues(self._origin, told.origin):
+        checkpoint = note.checkpoint
+        if not signed or not continues(self._origin, checkpoint.origin):
             yield self._bad(f"{where}: its signature does not hold.")
-        elif (told.size, told.root) != (tree.size, tree.root()):
+        elif (checkpoint.size, checkpoint.root) != (tree.size, tree.root()):
             yield self._bad(f"{where} is not of the leaves that are there.")
 
     def _cosignatures(self) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from secureflow.adapters.database import entities, tables
 from secureflow.adapters.database.checking import RESTORE, raw
 from secureflow.adapters.database.damage import load_json
-from secureflow.adapters.database.entities import Kind
+from secureflow.adapters.database.entities import EntityKind
 from secureflow.adapters.database.records import journal_line, journal_of
 from secureflow.application.ports.storage import Journalled
 from secureflow.domain.charter import SignedCharter
@@ -21,7 +21,7 @@ from secureflow.kit.findings import Finding
 from secureflow.kit.plain import shown
 
 PART: Final = "rows"
-KINDS: Final[tuple[Kind[Any], ...]] = (
+KINDS: Final[tuple[EntityKind[Any], ...]] = (
     entities.USERS,
     entities.TOKENS,
     entities.ORGANISATIONS,
@@ -73,7 +73,7 @@ class RowsCheck:
         """
         return [journal_line(row) for row in self._connection.execute(journal_of(job))]
 
-    def _entities(self, kind: Kind[Any]) -> Iterator[Finding]:
+    def _entities(self, kind: EntityKind[Any]) -> Iterator[Finding]:
         query = kind.rows.order_by(kind.table.c.id)
         for row in self._stream(query):
             self.rows += 1
@@ -94,7 +94,7 @@ class RowsCheck:
                 yield self._bad(f"{where}: its column {named} says something else than the row.")
             self._keep(kind, entity)
 
-    def _keep(self, kind: Kind[Any], entity: Any) -> None:
+    def _keep(self, kind: EntityKind[Any], entity: Any) -> None:
         if kind is entities.JOBS:
             self.jobs[entity.id] = entity
         elif kind is entities.MODELS:

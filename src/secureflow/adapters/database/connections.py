@@ -192,10 +192,10 @@ def forget_rows(error: BaseException) -> None:
 
 
 def _forget_rows(context: sa.engine.ExceptionContext) -> None:
-    told, said = context.sqlalchemy_exception, str(context.original_exception)
+    error, text = context.sqlalchemy_exception, str(context.original_exception)
     forget_rows(context.original_exception)
-    if told is not None:
-        told.args = (told.args[0].replace(said, str(context.original_exception)), *told.args[1:])
+    if error is not None:
+        error.args = (error.args[0].replace(text, str(context.original_exception)), *error.args[1:])
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -9,8 +9,8 @@ import json
 from typing import Any, Final
 
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.faults import OncePerMinute
 from secureflow.kit.logging import get_logger
+from secureflow.kit.logthrottle import OncePerMinute
 from secureflow.kit.plain import shown
 
 CHECK: Final = "The operator finds what is damaged with: secureflow server check."

@@ -70,14 +70,14 @@ def dump(database: Database, directory: Path) -> Dump:
 
 
 async def load(
-    database: Database, directory: Path, told: Dump, check: Callable[[sa.Connection], T]
+    database: Database, directory: Path, dump: Dump, check: Callable[[sa.Connection], T]
 ) -> T:
     """Fill an empty database from a dump, and bring it to this version's schema.
 
     Args:
         database: empty.
         directory: where the tables' files are.
-        told: what the dump is said to hold.
+        dump: what the dump is said to hold.
         check: looks at what was filled in; if it raises, the database stays empty.
 
     Raises:
@@ -85,8 +85,8 @@ async def load(
         sqlalchemy.exc.SQLAlchemyError: the database failed.
     """
     async with database.reached(), database.engine.connect() as connection:
-        await connection.run_sync(migrate, told.revision)
-        await connection.run_sync(_fill_all, directory, told)
+        await connection.run_sync(migrate, dump.revision)
+        await connection.run_sync(_fill_all, directory, dump)
         checked = await connection.run_sync(check)
         await connection.commit()
     await database.start()
@@ -127,21 +127,21 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _fill_all(connection: sa.Connection, directory: Path, told: Dump) -> None:
+def _fill_all(connection: sa.Connection, directory: Path, dump: Dump) -> None:
     try:
-        _fill(connection, directory, told)
+        _fill(connection, directory, dump)
     except (sa.exc.StatementError, OverflowError) as error:
         if fault_of(error) is not None:
             raise
         raise _unfit("a row breaks a rule of its table") from error
 
 
-def _fill(connection: sa.Connection, directory: Path, told: Dump) -> None:
+def _fill(connection: sa.Connection, directory: Path, dump: Dump) -> None:
     there = set(sa.inspect(connection).get_table_names()) - {HISTORY}
-    if not set(told.tables) <= there:
-        strange = ", ".join(sorted(set(told.tables) - there))
+    if not set(dump.tables) <= there:
+        strange = ", ".join(sorted(set(dump.tables) - there))
         raise _unfit(f"it has tables that its version does not know ({strange[:200]})")
-    for name, count in told.tables.items():
+    for name, count in dump.tables.items():
         _fill_table(connection, name, directory / name, count)
     _skip_events(connection)
 

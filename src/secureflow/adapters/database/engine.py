@@ -30,7 +30,7 @@ from secureflow.adapters.database.connections import (
 )
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.faults import typed_faults
-from secureflow.adapters.database.opening import START_SECONDS, check_encoding, unopened
+from secureflow.adapters.database.openerrors import START_SECONDS, check_encoding, open_error
 from secureflow.adapters.database.soundness import (
     DRIVER_ERRORS,
     damage_of,
@@ -39,8 +39,8 @@ from secureflow.adapters.database.soundness import (
 )
 from secureflow.adapters.database.tables import SETTINGS
 from secureflow.adapters.database.unit import SqlUnitOfWork
+from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.installing import install_hint
 from secureflow.kit.private import keep_private
 
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -119,7 +119,7 @@ class Database:
             if not isinstance(error, (*_CLOSED, OSError)):
                 raise
             path = self.file.path
-            raise unopened(self.name, error, path.parent if path else None) from error
+            raise open_error(self.name, error, path.parent if path else None) from error
 
     def _damaged(self, what: str) -> SecureFlowError:
         return SecureFlowError(
@@ -178,12 +178,12 @@ class Database:
 
 
 def _checkpoint(connection: sa.Connection, mode: str) -> None:
-    with _soon(connection, _CHECKPOINT_SECONDS):
+    with _busy_timeout(connection, _CHECKPOINT_SECONDS):
         connection.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})")
 
 
 @contextmanager
-def _soon(connection: sa.Connection, most: float) -> Iterator[None]:
+def _busy_timeout(connection: sa.Connection, most: float) -> Iterator[None]:
     """Wait for another writer so many seconds at most; then as before, whatever happens.
 
     The connection goes back to the pool: the next one must wait neither shorter nor longer.
@@ -215,7 +215,7 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
         SecureFlowError: `database_newer`, `record_damaged`.
     """
     if connection.dialect.name == "sqlite":
-        with _soon(connection, START_SECONDS):  # whoever starts says so, and tries again
+        with _busy_timeout(connection, START_SECONDS):  # whoever starts says so, and tries again
             connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # a migration takes its time

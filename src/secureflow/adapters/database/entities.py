@@ -38,7 +38,7 @@ _MEMBERS: Mapping[str, tuple[str, ...]] = {"member": ("active", "invited"), "act
 
 
 @dataclass(frozen=True)
-class Kind(Generic[T]):
+class EntityKind(Generic[T]):
     """Which dataclass lives in which table; every column but version and doc is a filter."""
 
     of: type[T]
@@ -95,22 +95,22 @@ class Kind(Generic[T]):
         return entity
 
 
-USERS = Kind(User, "user", tables.USERS)
-TOKENS = Kind(Token, "token", tables.TOKENS)
-ORGANISATIONS = Kind(Organisation, "organisation", tables.ORGANISATIONS)
-ENROLMENTS = Kind(Enrolment, "enrolment", tables.ENROLMENTS)
-AGENTS = Kind(Agent, "agent", tables.AGENTS)
-PROJECTS = Kind(Project, "project", tables.PROJECTS)
-DATASETS = Kind(Dataset, "dataset", tables.DATASETS)
-GRANTS = Kind(Grant, "grant", tables.GRANTS)
-JOBS = Kind(Job, "job", tables.JOBS)
-MODELS = Kind(Model, "model", tables.MODELS)
+USERS = EntityKind(User, "user", tables.USERS)
+TOKENS = EntityKind(Token, "token", tables.TOKENS)
+ORGANISATIONS = EntityKind(Organisation, "organisation", tables.ORGANISATIONS)
+ENROLMENTS = EntityKind(Enrolment, "enrolment", tables.ENROLMENTS)
+AGENTS = EntityKind(Agent, "agent", tables.AGENTS)
+PROJECTS = EntityKind(Project, "project", tables.PROJECTS)
+DATASETS = EntityKind(Dataset, "dataset", tables.DATASETS)
+GRANTS = EntityKind(Grant, "grant", tables.GRANTS)
+JOBS = EntityKind(Job, "job", tables.JOBS)
+MODELS = EntityKind(Model, "model", tables.MODELS)
 
 
 class EntityStore(Generic[T]):
     """`application.ports.storage.Store` over one table, inside a unit of work."""
 
-    def __init__(self, unit: SqlTransaction, kind: Kind[T]) -> None:
+    def __init__(self, unit: SqlTransaction, kind: EntityKind[T]) -> None:
         self._unit = unit
         self._kind = kind
         self._table = kind.table

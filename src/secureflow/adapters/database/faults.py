@@ -15,7 +15,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from secureflow.adapters.database.damage import CHECK
-from secureflow.kit.disk import RAISE_LIMIT, TOO_MANY, no_handle_left, said
+from secureflow.kit.disk import RAISE_LIMIT, TOO_MANY, describe, no_handle_left
 from secureflow.kit.errors import InfrastructureError
 
 _SQLITE: Final = {
@@ -103,7 +103,7 @@ _WORDS: Final = {
         "The database cannot grow: the disk of the server is full.",
         "The operator frees space; what waits goes on by itself then.",
     ),
-    TOO_MANY: (said(TOO_MANY, "The centre", ""), RAISE_LIMIT),
+    TOO_MANY: (describe(TOO_MANY, "The centre", ""), RAISE_LIMIT),
     "record_damaged": ("The server's database is damaged.", CHECK),
 }
 

@@ -99,9 +99,9 @@ class SqlLedger:
         """Decide whether the log is held, from what is known of it and its size, alone."""
         return await self._in_turn(lambda: self._store.judge(decide))
 
-    async def go_on(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
-        """Go on under a new origin from the first leaves; see `LogStore.go_on`."""
-        await self._in_turn(lambda: self._store.go_on(origin, start, root, leaf))
+    async def continue_as(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
+        """Go on under a new origin from the first leaves; see `LogStore.continue_as`."""
+        await self._in_turn(lambda: self._store.continue_as(origin, start, root, leaf))
 
     async def root(self, size: int) -> bytes:
         """Return the root over the first `size` leaves (`not_found` where there are fewer)."""
@@ -233,11 +233,11 @@ class SqlLedger:
         between two leaves of one author: what an audit bundle needs to show each chain complete.
         """
         query = sa.select(LOG_LEAVES).where(LOG_LEAVES.c.job == job).order_by("number")
-        told = {entry.hash: entry for entry in map(_entry, await self._read(query))}
+        by_hash = {entry.hash: entry for entry in map(_entry, await self._read(query))}
         bridges: dict[bytes, LogEntry] = {}
-        for first, last in _chain_ends(told.values()):
-            bridges |= await self._walk_back(last, first, told)
-        return sorted([*told.values(), *bridges.values()], key=lambda entry: entry.index)
+        for first, last in _chain_ends(by_hash.values()):
+            bridges |= await self._walk_back(last, first, by_hash)
+        return sorted([*by_hash.values(), *bridges.values()], key=lambda entry: entry.index)
 
     async def inclusion(self, index: int, size: int) -> list[bytes]:
         """Return the inclusion proof (`not_found` when index ≥ size or size too large)."""
@@ -346,14 +346,14 @@ class SqlLedger:
         return prove(lambda level, index: bytes(nodes[place(level, index)]))
 
     async def _walk_back(
-        self, last: LogEntry, first: LogEntry, told: dict[bytes, LogEntry]
+        self, last: LogEntry, first: LogEntry, by_hash: dict[bytes, LogEntry]
     ) -> dict[bytes, LogEntry]:
         bridges: dict[bytes, LogEntry] = {}
         step: LogEntry | None = last
         while step is not None and step.hash != first.hash and len(bridges) < MAX_BRIDGES:
             before = bytes.fromhex(parse_leaf(step.data).leaf.prev)
-            step = told.get(before) or await self._bridge(before, last.author)
-            if step is not None and before not in told:
+            step = by_hash.get(before) or await self._bridge(before, last.author)
+            if step is not None and before not in by_hash:
                 bridges[before] = step
         return bridges
 

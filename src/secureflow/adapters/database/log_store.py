@@ -184,7 +184,7 @@ class LogStore:
             self._keep_hold(cursor, decide(self.hold, size))
         return self.hold
 
-    def go_on(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
+    def continue_as(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
         """Go on under a new origin from the first `start` leaves, with this one as the next.
 
         What the log holds after them is no part of what its members saw: it follows the leaf, so
@@ -309,12 +309,12 @@ class LogStore:
         if size == self._size:
             return
         self._frontier = {
-            (level, index): self._there(
+            (level, index): self._required(
                 cursor, "node", {"place": place(level, index)}, f"node {index} of level {level}"
             )
             for level, index in merkle.frontier(size)
         }
-        self._note = self._there(
+        self._note = self._required(
             cursor, "checkpoint", {"size": size}, f"the checkpoint of size {size}"
         )
         self._size = size
@@ -412,7 +412,7 @@ class LogStore:
         self._run(cursor, name, row)
         return cursor.fetchone()
 
-    def _there(self, cursor: Any, name: str, row: dict[str, Any], what: str) -> Any:
+    def _required(self, cursor: Any, name: str, row: dict[str, Any], what: str) -> Any:
         """Return the one value of a query whose row must be there."""
         found = self._one(cursor, name, row)
         if found is None:

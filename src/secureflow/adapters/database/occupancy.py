@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.connections import driver_url
 from secureflow.adapters.database.engine import Database
-from secureflow.adapters.database.opening import check_encoding
+from secureflow.adapters.database.openerrors import check_encoding
 from secureflow.adapters.database.soundness import HISTORY
 from secureflow.adapters.database.tables import LOG_HEAD, METADATA, USERS
 from secureflow.kit.errors import SecureFlowError

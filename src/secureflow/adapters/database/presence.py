@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log_store import place
-from secureflow.adapters.database.opening import check_encoding
+from secureflow.adapters.database.openerrors import check_encoding
 from secureflow.adapters.database.tables import LOG_HEAD, LOG_NODES, SETTINGS
 from secureflow.engines.ledger import merkle
 
@@ -20,7 +20,7 @@ IDENTITY: Final = "record"
 
 
 @dataclass(frozen=True)
-class Standing:
+class RecordSummary:
     """A record that is there.
 
     Args:
@@ -36,7 +36,7 @@ class Standing:
     root: str
 
 
-async def standing(database: Database, at: int = 0) -> Standing | None:
+async def read_summary(database: Database, at: int = 0) -> RecordSummary | None:
     """Return what stands in a database, with the log's root at a size; None where nothing does.
 
     Nothing is made: a SQLite file that is missing stays so, and one of 0 bytes keeps what lies
@@ -49,7 +49,7 @@ async def standing(database: Database, at: int = 0) -> Standing | None:
         return None
     async with database.reached(), database.engine.connect() as connection:
         await connection.run_sync(check_encoding, database.name)
-        return await connection.run_sync(standing_in, at)
+        return await connection.run_sync(read_open_summary, at)
 
 
 async def claim_identity(database: Database, fresh: str) -> str:
@@ -73,8 +73,8 @@ def _no_bytes(url: URL) -> bool:
         return True
 
 
-def standing_in(connection: sa.Connection, at: int) -> Standing | None:
-    """Return what stands in a database that is open; see `standing`."""
+def read_open_summary(connection: sa.Connection, at: int) -> RecordSummary | None:
+    """Return what stands in a database that is open; see `read_summary`."""
     tables = set(sa.inspect(connection).get_table_names())
     if not {LOG_HEAD.name, LOG_NODES.name, SETTINGS.name} <= tables:
         return None
@@ -84,7 +84,7 @@ def standing_in(connection: sa.Connection, at: int) -> Standing | None:
     named = sa.select(SETTINGS.c.value).where(SETTINGS.c.name == IDENTITY)
     identity = connection.execute(named).scalar() or ""
     root = _root(connection, at) if at <= head.size else ""
-    return Standing(str(identity), head.origin, head.size, root)
+    return RecordSummary(str(identity), head.origin, head.size, root)
 
 
 def _root(connection: sa.Connection, size: int) -> str:

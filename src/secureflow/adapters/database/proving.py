@@ -65,9 +65,9 @@ def prove_log(connection: sa.Connection, keys: Mapping[str, str]) -> Proven:
         raise _unproven("there is none")
     tree, fresh, last = GrowingTree(), dict[int, bytes](), b""
     heads = _heads(connection)
-    told = next(heads, None)
+    recorded = next(heads, None)
     for number, data, kept in _leaves(connection):
-        told = _compare(tree, told, heads, head.key)
+        recorded = _compare(tree, recorded, heads, head.key)
         if number != tree.size or leaf_hash(bytes(data)) != bytes(kept):
             raise _unproven(f"entry {tree.size} is missing or altered")
         last = bytes(data)
@@ -75,11 +75,11 @@ def prove_log(connection: sa.Connection, keys: Mapping[str, str]) -> Proven:
         if len(fresh) >= _ROWS:
             _check_nodes(connection, fresh, tree.size)
             fresh.clear()
-    told = _compare(tree, told, heads, head.key)
+    recorded = _compare(tree, recorded, heads, head.key)
     _check_nodes(connection, fresh, tree.size)
-    if tree.size != head.size or told is not None:
+    if tree.size != head.size or recorded is not None:
         raise _unproven(
-            f"it has {tree.size} entries, and heads of {told[0] if told else head.size}"
+            f"it has {tree.size} entries, and heads of {recorded[0] if recorded else head.size}"
         )
     newest = parse_leaf(last).leaf.at if last else 0
     seen = _seen(connection, keys)
@@ -110,12 +110,12 @@ def _heads(connection: sa.Connection) -> Iterator[tuple[int, str]]:
 
 
 def _compare(
-    tree: GrowingTree, told: tuple[int, str] | None, heads: Iterator[tuple[int, str]], key: str
+    tree: GrowingTree, recorded: tuple[int, str] | None, heads: Iterator[tuple[int, str]], key: str
 ) -> tuple[int, str] | None:
     """Hold the head of the tree's size against it; return the next head."""
-    if told is None or told[0] != tree.size:
-        return told
-    note = parse_note(told[1])
+    if recorded is None or recorded[0] != tree.size:
+        return recorded
+    note = parse_note(recorded[1])
     sound = note.checkpoint.size == tree.size and note.checkpoint.root == tree.root()
     if not sound or not note.verify_log(key):
         raise _unproven(f"the signed head of size {tree.size} does not fit its entries")

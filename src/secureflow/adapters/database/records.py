@@ -101,7 +101,7 @@ class SqlOutbox:
             sa.delete(OUTBOX).where(OUTBOX.c.job == job).where(OUTBOX.c.seq <= seq)
         )
 
-    async def owed(self, job: str) -> list[tuple[str, str]]:
+    async def open_requests(self, job: str) -> list[tuple[str, str]]:
         """Return (party, verb) of open requests of a job, oldest first."""
         query = sa.select(OUTBOX).where(OUTBOX.c.job == job).order_by(OUTBOX.c.seq, OUTBOX.c.party)
         return [(row.party, row.verb) for row in await self._unit.read(query)]

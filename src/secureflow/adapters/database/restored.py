@@ -45,9 +45,9 @@ def hold_if_restored(row: Any, size: int, now: int) -> Hold | None:
     Raises:
         SecureFlowError: `record_damaged`.
     """
-    told = None if row is None or row[0] is None else load_json(row[0])
-    if told is not None and not isinstance(told, dict):
+    setting = None if row is None or row[0] is None else load_json(row[0])
+    if setting is not None and not isinstance(setting, dict):
         raise damaged_log("when it was restored cannot be read")
-    if told is None or told.get("settled"):
+    if setting is None or setting.get("settled"):
         return None
     return Hold("restored", now, size, kept=size)

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from secureflow.adapters.database.connections import WriteTurn
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.faults import fault_of, typed_faults
-from secureflow.adapters.database.undisturbed import undisturbed
+from secureflow.adapters.database.shielding import shielded
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.heldfile import HeldFile
 
@@ -54,7 +54,7 @@ class SqlTransaction:
         self._file.check()
         with typed_faults():
             connecting = self._engine.connect()
-            self._connection = await undisturbed(connecting, AsyncConnection.close)
+            self._connection = await shielded(connecting, AsyncConnection.close)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -65,7 +65,7 @@ class SqlTransaction:
         connection, self._connection = self._connection, None
         try:
             if connection is not None:
-                await undisturbed(_given_back(connection))
+                await shielded(_given_back(connection))
         finally:
             self._release()
 
@@ -82,14 +82,14 @@ class SqlTransaction:
             raise self._failure
         try:
             with self._noted_faults():
-                await undisturbed(self._open.commit())
+                await shielded(self._open.commit())
         finally:
             self._release()
 
     async def read(self, query: sa.Select[Any]) -> sa.Result[Any]:
         """Run a query on what is committed, and on what this unit of work has written."""
         with self._noted_faults():
-            result: sa.Result[Any] = await undisturbed(self._open.execute(query))
+            result: sa.Result[Any] = await shielded(self._open.execute(query))
         return result
 
     async def write(
@@ -99,7 +99,7 @@ class SqlTransaction:
         await self._begin_writing()
         try:
             with self._noted_faults():
-                return await undisturbed(self._open.execute(statement, rows))
+                return await shielded(self._open.execute(statement, rows))
         except sa.exc.IntegrityError as error:
             raise self.fail(
                 SecureFlowError(
@@ -128,7 +128,7 @@ class SqlTransaction:
         if not self._turn.exclusive:
             lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))
             with self._noted_faults():
-                await undisturbed(self._open.execute(sa.select(lock)))
+                await shielded(self._open.execute(sa.select(lock)))
 
     def fail(self, error: SecureFlowError) -> SecureFlowError:
         """Note that this unit of work must not be committed any more; return the error."""
@@ -150,7 +150,7 @@ class SqlTransaction:
             self._writing = True
             if self._turn.exclusive:
                 with self._noted_faults():
-                    await undisturbed(self._open.exec_driver_sql("BEGIN IMMEDIATE"))
+                    await shielded(self._open.exec_driver_sql("BEGIN IMMEDIATE"))
                 self._file.check()
         except SecureFlowError as error:
             raise self.fail(error) from error.__cause__

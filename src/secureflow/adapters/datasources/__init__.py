@@ -13,12 +13,12 @@ from secureflow.adapters.datasources.commitment import (
     dataset_commitment,
     still_written,
 )
-from secureflow.adapters.datasources.opening import open_source
-from secureflow.adapters.datasources.source import DataSource, Description, SourceLimits
+from secureflow.adapters.datasources.formats import open_source
+from secureflow.adapters.datasources.source import DataSource, SourceDescription, SourceLimits
 
 __all__ = [
     "DataSource",
-    "Description",
+    "SourceDescription",
     "SourceLimits",
     "changed",
     "check_unchanged",

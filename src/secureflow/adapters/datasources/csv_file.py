@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from secureflow.adapters.datasources.conform import conform, mismatch
-from secureflow.adapters.datasources.source import Description, SourceLimits, too_large
+from secureflow.adapters.datasources.source import SourceDescription, SourceLimits, too_large
 from secureflow.adapters.datasources.tolerant import latin_cells, tolerate
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.kit.errors import SecureFlowError
@@ -31,10 +31,10 @@ class CsvSource:
         self._limits = limits
         self._tolerant = tolerant
 
-    def describe(self) -> Description:
+    def describe(self) -> SourceDescription:
         """See `DataSource.describe`."""
         names = tuple(column.name for column in self._config.columns)
-        return Description(len(self.read(names)[names[0]]), names)
+        return SourceDescription(len(self.read(names)[names[0]]), names)
 
     def check(self, columns: Sequence[str]) -> None:
         """See `DataSource.check`."""

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from secureflow.adapters.datasources.conform import conform, mismatch
-from secureflow.adapters.datasources.source import Description, SourceLimits, too_large
+from secureflow.adapters.datasources.source import SourceDescription, SourceLimits, too_large
 from secureflow.adapters.datasources.tolerant import tolerate
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.kit.errors import SecureFlowError
@@ -26,10 +26,10 @@ class ParquetSource:
         self._limits = limits
         self._tolerant = tolerant
 
-    def describe(self) -> Description:
+    def describe(self) -> SourceDescription:
         """See `DataSource.describe`."""
         names = tuple(column.name for column in self._config.columns)
-        return Description(len(self.read(names)[names[0]]), names)
+        return SourceDescription(len(self.read(names)[names[0]]), names)
 
     def check(self, columns: Sequence[str]) -> None:
         """See `DataSource.check`."""

@@ -20,7 +20,7 @@ class SourceLimits:
 
 
 @dataclass(frozen=True)
-class Description:
+class SourceDescription:
     """The row count and the declared columns of a dataset whose every cell fits its schema."""
 
     rows: int
@@ -30,7 +30,7 @@ class Description:
 class DataSource(Protocol):
     """Rows of one dataset. Numbers come as float64 (NaN missing), the rest as `str` or None."""
 
-    def describe(self) -> Description:
+    def describe(self) -> SourceDescription:
         """Read every declared column and return what was found.
 
         Raises:

@@ -17,9 +17,9 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 from secureflow.adapters.link.blobs import Chunked, Source
 from secureflow.adapters.link.credentials import CredentialFiles, Credentials
 from secureflow.adapters.link.identity import PeerIdentity
-from secureflow.adapters.link.messages import Standing
+from secureflow.adapters.link.messages import LogProgress
 from secureflow.adapters.link.party import Link
-from secureflow.adapters.link.revival import Revival, Way, expired
+from secureflow.adapters.link.recovery import CertificateRecovery, RenewalMethod, expired
 from secureflow.adapters.link.tls import ENCLAVE_NAME, SERVER_NAME, Bounds
 from secureflow.adapters.link.uplink import Uplink, UplinkHandler, UplinkServer
 
@@ -27,17 +27,17 @@ __all__ = [
     "ENCLAVE_NAME",
     "SERVER_NAME",
     "Bounds",
+    "CertificateRecovery",
     "Chunked",
     "CredentialFiles",
     "Credentials",
     "Link",
+    "LogProgress",
     "PeerIdentity",
-    "Revival",
+    "RenewalMethod",
     "Source",
-    "Standing",
     "Uplink",
     "UplinkHandler",
     "UplinkServer",
-    "Way",
     "expired",
 ]

@@ -22,7 +22,7 @@ from blake3 import blake3
 
 from secureflow.adapters.link.backoff import Backoff
 from secureflow.adapters.link.messages import TAKEN
-from secureflow.adapters.link.refusals import answered
+from secureflow.adapters.link.refusals import rpc_errors
 from secureflow.adapters.link.tls import CHUNK, identity
 from secureflow.adapters.link.waits import waits_for_centre, waits_no_more
 from secureflow.domain.errors import DISKS, INFRASTRUCTURE
@@ -30,16 +30,16 @@ from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.opening import opened
+from secureflow.kit.threads import open_in_thread
 
 
-class Way(Protocol):
+class TransferLink(Protocol):
     """What a transfer needs of its link."""
 
     def dial(self) -> grpc.aio.Channel:
         """Return the channel that stands now."""
 
-    async def standing(self) -> None:
+    async def wait_until_connected(self) -> None:
         """Wait until the link stands."""
 
     def doubt(self, error: SecureFlowError) -> None:
@@ -74,8 +74,8 @@ Source = Path | memoryview | Chunked
 class _Tries:
     """The tries of one transfer that came to nothing, by whose fault."""
 
-    def __init__(self, way: Way) -> None:
-        self._way = way
+    def __init__(self, link: TransferLink) -> None:
+        self._link = link
         self._backoff = Backoff()
         self._broken = 0
         self._refused = 0
@@ -89,18 +89,18 @@ class _Tries:
         """Wait before the next try, or give up by raising the error."""
         if error.code in _REFUSALS or _unexplained(error):
             self._broken, self._refused = 0, self._refused + 1
-            self._tell(error)
+            self._log_wait(error)
         elif error.code in {"link_broken", "certificate_not_valid_now"}:
             self._broken += 1
         else:
             raise error
         if self._broken >= _TRIES or self._refused >= _LONG:
             raise error
-        self._way.doubt(error)
+        self._link.doubt(error)
         await self._backoff.wait()
-        await self._way.standing()
+        await self._link.wait_until_connected()
 
-    def _tell(self, error: SecureFlowError) -> None:
+    def _log_wait(self, error: SecureFlowError) -> None:
         """Say once in the log that the centre is waited for: a job may stand still meanwhile."""
         if not self._told:
             _log.warning("centre_awaited", call="blob", code=error.code, message=error.message)
@@ -111,15 +111,15 @@ def _unexplained(error: SecureFlowError) -> bool:
     return error.code == "link_broken" and error.details.get("status") == _WRITING
 
 
-async def fetch(way: Way, digest: str, path: Path, size: int) -> None:
+async def fetch(link: TransferLink, digest: str, path: Path, size: int) -> None:
     """Fetch a blob of at most `size` bytes; see `Link.fetch`."""
     part = path.with_name(path.name + ".part")
     place = Place(path.parent, "model files")
-    tries, reached = _Tries(way), -1
+    tries, reached = _Tries(link), -1
     while True:
         try:
-            with answered("the server"), writing(place, size):
-                await _fetch_rest(way.dial(), digest, part, size)
+            with rpc_errors("the server"), writing(place, size):
+                await _fetch_rest(link.dial(), digest, part, size)
             break
         except InfrastructureError:  # of this side: whoever asked decides whether to wait
             raise
@@ -132,14 +132,14 @@ async def fetch(way: Way, digest: str, path: Path, size: int) -> None:
         await asyncio.to_thread(part.replace, path)
 
 
-async def store(way: Way, source: Source, digest: str) -> None:
+async def store(link: TransferLink, source: Source, digest: str) -> None:
     """Store a blob; see `Link.store`."""
     size = await asyncio.to_thread(_size, source)
-    tries = _Tries(way)
+    tries = _Tries(link)
     while True:
         try:
-            with answered("the server"):
-                await _send(way.dial(), source, digest, size)
+            with rpc_errors("the server"):
+                await _send(link.dial(), source, digest, size)
         except SecureFlowError as error:
             waits_for_centre(error)
             await tries.again(error)
@@ -168,7 +168,7 @@ async def _send(channel: grpc.aio.Channel, source: Source, digest: str, size: in
 
 async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: int) -> None:
     hasher = blake3()
-    file = await opened(lambda: part.open("ab", 0), FileIO.close)
+    file = await open_in_thread(lambda: part.open("ab", 0), FileIO.close)
     try:
         offset = kept = await asyncio.to_thread(_hash_file, part, hasher)
         request = canonical_bytes({"digest": digest, "offset": offset})

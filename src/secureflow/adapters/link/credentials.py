@@ -99,7 +99,7 @@ class CredentialFiles:
     ) -> CredentialFiles:
         """Write what an enrolment gave; credentials that are there are never overwritten.
 
-        `link.pem` comes last, complete: where this is cut off, there are none (`there`).
+        `link.pem` comes last, complete: where this is cut off, there are none (`complete`).
 
         Raises:
             InfrastructureError: what the disk does (`kit.disk`).
@@ -108,7 +108,7 @@ class CredentialFiles:
             FileExistsError: the directory already holds credentials.
         """
         made, pair = cls(directory), _pair(private_pem(key), certificate, ca)
-        if made.there:
+        if made.complete:
             raise FileExistsError(errno.EEXIST, "it holds link credentials", str(directory))
         with writing(Place(directory, "own files")):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ class CredentialFiles:
         return made
 
     @property
-    def there(self) -> bool:
+    def complete(self) -> bool:
         """Tell whether credentials were written here to their end.
 
         Earlier versions left an empty `link.pem`, or one without `ca.pem`, where they were cut off.
@@ -174,7 +174,7 @@ class CredentialFiles:
         except (OSError, SecureFlowError):  # none is kept, or it is damaged
             return newest
 
-    def forget_before(self) -> None:
+    def remove_previous(self) -> None:
         """Keep the newest credentials alone: somebody calls those of before run out."""
         with writing(Place(self._directory, "own files")):
             (self._directory / "link.before").unlink(missing_ok=True)

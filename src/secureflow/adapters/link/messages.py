@@ -23,7 +23,7 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Standing:
+class LogProgress:
     """How far a party has verified the log.
 
     Args:
@@ -35,7 +35,7 @@ class Standing:
     unproved: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, body: Mapping[str, JSON]) -> Standing:
+    def parse(cls, body: Mapping[str, JSON]) -> LogProgress:
         """Read a foreign standing.
 
         Raises:
@@ -55,7 +55,7 @@ class Standing:
         return {"log_size": self.log_size, "unproved": list(self.unproved)}
 
 
-def answer(identifier: str, body: JSON, standing: Standing | None = None) -> Envelope:
+def answer(identifier: str, body: JSON, standing: LogProgress | None = None) -> Envelope:
     """Return the reply envelope to a request or call."""
     extra = standing.as_json() if standing else {}
     return Envelope(identifier, "reply", {"body": body, **extra})
@@ -64,7 +64,7 @@ def answer(identifier: str, body: JSON, standing: Standing | None = None) -> Env
 def failure(
     identifier: str,
     error: SecureFlowError,
-    standing: Standing | None = None,
+    standing: LogProgress | None = None,
     time: int | None = None,
 ) -> Envelope:
     """Return the failure envelope to a request or call.
@@ -88,22 +88,22 @@ def parse_error(value: JSON) -> SecureFlowError:
     )
 
 
-def parse_reply(body: Mapping[str, JSON]) -> tuple[JSON, Standing]:
+def parse_reply(body: Mapping[str, JSON]) -> tuple[JSON, LogProgress]:
     """Return a reply's body and standing.
 
     Raises:
         SecureFlowError: `malformed_standing`.
     """
-    return body.get("body"), Standing.parse(body)
+    return body.get("body"), LogProgress.parse(body)
 
 
-def parse_failure(body: Mapping[str, JSON]) -> tuple[SecureFlowError, Standing]:
+def parse_failure(body: Mapping[str, JSON]) -> tuple[SecureFlowError, LogProgress]:
     """Return a failure's error and standing.
 
     Raises:
         SecureFlowError: `malformed_standing`.
     """
-    return parse_error(body.get("error")), Standing.parse(body)
+    return parse_error(body.get("error")), LogProgress.parse(body)
 
 
 def parse_revoked(value: JSON) -> frozenset[str]:

@@ -20,10 +20,15 @@ import grpc.aio
 from secureflow.adapters.link.backoff import Backoff
 from secureflow.adapters.link.blobs import Source, fetch, store
 from secureflow.adapters.link.credentials import CredentialFiles, Credentials
-from secureflow.adapters.link.desk import Desk, Handle
-from secureflow.adapters.link.messages import Standing, parse_disabled, parse_error, parse_revoked
-from secureflow.adapters.link.refusals import answered
+from secureflow.adapters.link.messages import (
+    LogProgress,
+    parse_disabled,
+    parse_error,
+    parse_revoked,
+)
+from secureflow.adapters.link.refusals import rpc_errors
 from secureflow.adapters.link.streams import Stream
+from secureflow.adapters.link.tasks import Handle, RequestTasks
 from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
 from secureflow.domain.organisations import shut_out
 from secureflow.kit.canonical import JSON
@@ -85,7 +90,9 @@ class Link:
         self._clock = clock
         self._whose = whose
         self._withdrawn = withdrawn
-        self._desk = Desk(handle, lambda: Standing.parse(hello()), self._explained, clock)
+        self._tasks = RequestTasks(
+            handle, lambda: LogProgress.parse(hello()), self._explained, clock
+        )
         self._channel: grpc.aio.Channel | None = None
         self._dialled: Credentials | None = None
         self._stream: Stream | None = None
@@ -113,10 +120,10 @@ class Link:
                 try:
                     await self._once()
                 except SecureFlowError as error:
-                    self._say(await self._looked_at(error))
+                    self._note_trouble(await self._cause(error))
                 await self._backoff.wait()
         finally:
-            await self._desk.stop()
+            await self._tasks.stop()
             await self._hang_up()
 
     async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
@@ -126,7 +133,7 @@ class Link:
             SecureFlowError: the centre's refusal, or `link_broken`.
         """
         try:
-            with answered("the server"):
+            with rpc_errors("the server"):
                 call = self.dial().unary_unary(_CALL, identity, identity)
                 reply = decode(await call(encode(Envelope("", kind, body))))
         except SecureFlowError as error:
@@ -154,7 +161,7 @@ class Link:
         """
         await store(self, source, digest)
 
-    async def standing(self) -> None:
+    async def wait_until_connected(self) -> None:
         """Wait until the centre has welcomed this party."""
         await self.connected.wait()
 
@@ -171,10 +178,10 @@ class Link:
             )
         return shut_out(spiffe.organisation) if spiffe.organisation in self.disabled else None
 
-    def _bar(self, told: Mapping[str, JSON]) -> None:
-        self.revoked |= parse_revoked(told.get("revoked", []))
-        if "disabled" in told:
-            self.disabled = parse_disabled(told["disabled"])
+    def _bar(self, body: Mapping[str, JSON]) -> None:
+        self.revoked |= parse_revoked(body.get("revoked", []))
+        if "disabled" in body:
+            self.disabled = parse_disabled(body["disabled"])
 
     def doubt(self, error: SecureFlowError) -> None:
         """Dial anew where the centre holds this certificate, which let the link in, for run out.
@@ -194,14 +201,14 @@ class Link:
             return
         self.clock_ahead = ahead
         if is_news(ahead, before):
-            said = difference(self._whose, ahead)
-            _log.warning("clock_differs", message=f"{said} Set the one that is wrong (NTP).")
+            message = difference(self._whose, ahead)
+            _log.warning("clock_differs", message=f"{message} Set the one that is wrong (NTP).")
 
     async def close(self) -> None:
         """Hang up: for a link that was only asked something and never ran."""
         await self._hang_up()
 
-    async def _looked_at(self, error: SecureFlowError) -> SecureFlowError | None:
+    async def _cause(self, error: SecureFlowError) -> SecureFlowError | None:
         """Return what is wrong with the link; where the look itself fails, that is: it goes on."""
         try:
             return await self._recover(error)
@@ -211,7 +218,7 @@ class Link:
             _log.exception("look_failed", code=error.code)
             return error
 
-    def _say(self, error: SecureFlowError | None) -> None:
+    def _note_trouble(self, error: SecureFlowError | None) -> None:
         """Tell why the link is down, and how much hurry there is."""
         if error is None:
             self._backoff.reset()
@@ -229,7 +236,7 @@ class Link:
         stream = Stream(call, self._receive, clock=self._clock, compare=self.compare)
         self._stream = stream
         try:
-            with answered("the server"):
+            with rpc_errors("the server"):
                 await self._greet(stream)
                 async with self._attended(stream):
                     await stream.run()
@@ -259,24 +266,24 @@ class Link:
     @contextlib.asynccontextmanager
     async def _attended(self, stream: Stream) -> AsyncIterator[None]:
         """Answer over this stream, show progress on it, and keep the certificate current."""
-        self._desk.attach(stream)
+        self._tasks.attach(stream)
         tasks = [
-            asyncio.create_task(self._desk.show_progress()),
+            asyncio.create_task(self._tasks.show_progress()),
             asyncio.create_task(self._keep_certificate(stream)),
         ]
         try:
             yield
         finally:
-            self._desk.detach()
+            self._tasks.detach()
             for task in tasks:
                 task.cancel()
 
     def _receive(self, envelope: Envelope) -> None:
         if envelope.kind == "request":
-            self._desk.take(envelope)
+            self._tasks.take(envelope)
         elif envelope.kind == "withdraw":
             job = str(envelope.body.get("job", ""))
-            self._desk.withdraw(job)
+            self._tasks.withdraw(job)
             self._withdrawn(job)
         elif envelope.kind == "revoked":
             self._bar(envelope.body)

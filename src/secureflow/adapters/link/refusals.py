@@ -44,7 +44,7 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: SecureFlowE
 
 
 @contextlib.contextmanager
-def answered(whom: str) -> Iterator[None]:
+def rpc_errors(whom: str) -> Iterator[None]:
     """Turn what an RPC raises into the error that the other end, or the transport, means by it.
 
     Raises:

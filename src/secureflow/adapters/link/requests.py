@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from secureflow.application.ports.courier import Request
-from secureflow.application.running.waiting import Told, room_patience
+from secureflow.application.running.waiting import WaitObserver, room_patience
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import LOOK, stood_still
 from secureflow.kit.errors import SecureFlowError
 
-TOLD_AGAIN: Final = 1.0
+REPORT_AGAIN: Final = 1.0
 """Seconds between two words about one request to watchers, whatever its party says meanwhile."""
 
 
@@ -37,8 +37,8 @@ class _Open:
     waiting: SecureFlowError | None = None
     heard: float = 0.0
     waited: float = 0.0
-    told: bool = False
-    told_at: float = -TOLD_AGAIN
+    reported: bool = False
+    reported_at: float = -REPORT_AGAIN
 
 
 class OpenRequests:
@@ -46,14 +46,16 @@ class OpenRequests:
 
     Args:
         deliver: hands a request to the party's stream, if it has one now.
-        told: told when a party begins to wait for something, and (None) when it is at work again.
+        on_wait: called when a party begins to wait, and (with None) when it is at work again.
     """
 
     def __init__(
-        self, deliver: Callable[[Request], None], told: Told = lambda _request, _error: None
+        self,
+        deliver: Callable[[Request], None],
+        on_wait: WaitObserver = lambda _request, _error: None,
     ) -> None:
         self._deliver = deliver
-        self._told = told
+        self._on_wait = on_wait
         self._open: dict[str, _Open] = {}
 
     async def ask(self, request: Request) -> JSON:
@@ -76,8 +78,8 @@ class OpenRequests:
             entry.waiters -= 1
             if not entry.waiters and self._open.get(request.id) is entry:
                 del self._open[request.id]
-                if entry.told:
-                    self._told(request, None)
+                if entry.reported:
+                    self._on_wait(request, None)
 
     def of_party(self, party: str) -> list[Request]:
         """Return the party's open requests in the order asked, and count that as progress."""
@@ -96,7 +98,7 @@ class OpenRequests:
         entry = self._find(identifier, party)
         if entry is None:
             return
-        self._tell(entry, waiting)
+        self._report(entry, waiting)
         if waiting is None:
             entry.waiting = None
             self._touch(entry)
@@ -150,11 +152,11 @@ class OpenRequests:
             return None
         return entry
 
-    def _tell(self, entry: _Open, waiting: SecureFlowError | None) -> None:
+    def _report(self, entry: _Open, waiting: SecureFlowError | None) -> None:
         now = asyncio.get_running_loop().time()
-        if entry.told != (waiting is not None) and now - entry.told_at >= TOLD_AGAIN:
-            entry.told, entry.told_at = waiting is not None, now
-            self._told(entry.request, waiting)
+        if entry.reported != (waiting is not None) and now - entry.reported_at >= REPORT_AGAIN:
+            entry.reported, entry.reported_at = waiting is not None, now
+            self._on_wait(entry.request, waiting)
 
     def _touch(self, entry: _Open) -> None:
         entry.progress = entry.heard = asyncio.get_running_loop().time()

@@ -18,7 +18,13 @@ import grpc.aio
 from secureflow.adapters.link.credentials import Credentials
 from secureflow.adapters.link.data import DataService, MayRead, MayWrite
 from secureflow.adapters.link.identity import Authorise, Context, Gate, PeerIdentity
-from secureflow.adapters.link.messages import Standing, answer, failure, parse_failure, parse_reply
+from secureflow.adapters.link.messages import (
+    LogProgress,
+    answer,
+    failure,
+    parse_failure,
+    parse_reply,
+)
 from secureflow.adapters.link.refusals import refuse
 from secureflow.adapters.link.requests import OpenRequests, silent
 from secureflow.adapters.link.streams import Stream
@@ -26,7 +32,7 @@ from secureflow.adapters.link.tls import DEFAULT, Bounds, identity, listen, new_
 from secureflow.adapters.link.waits import claim
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.courier import PartyStatus, Request
-from secureflow.application.running.waiting import Told
+from secureflow.application.running.waiting import WaitObserver
 from secureflow.application.throttle import Throttle
 from secureflow.domain.clocks import naming
 from secureflow.domain.organisations import shut_out
@@ -43,7 +49,7 @@ CallHandler = Callable[[PeerIdentity, str, dict[str, JSON]], Awaitable[JSON]]
 """Answers a party's call: (peer, kind, body)."""
 OnHello = Callable[[PeerIdentity, dict[str, JSON]], Awaitable[None]]
 """Told of every new stream; raises to refuse it."""
-MakeLogProofs = Callable[[str, Mapping[str, JSON], Standing], Awaitable[JSON]]
+MakeLogProofs = Callable[[str, Mapping[str, JSON], LogProgress], Awaitable[JSON]]
 """Makes a request's log proofs at its delivery: (party, body, the party's newest standing)."""
 
 _TOLD = ("version", "tee", "measurement")
@@ -92,7 +98,7 @@ class LinkServer:
         clock: unix seconds.
         version: told to parties in the welcome.
         bounds: what strangers may take up.
-        told: told of requests whose party waits for room, and when it waits no more.
+        on_wait: told of requests whose party waits for room, and when it waits no more.
     """
 
     def __init__(
@@ -106,7 +112,7 @@ class LinkServer:
         clock: Clock,
         version: str = "",
         bounds: Bounds = DEFAULT,
-        told: Told = lambda _request, _error: None,
+        on_wait: WaitObserver = lambda _request, _error: None,
     ) -> None:
         self._bind = bind
         self._credentials = credentials
@@ -116,10 +122,10 @@ class LinkServer:
         self._bounds = bounds
         self._gate = Gate(trust_domain, callbacks.authorise, clock)
         self._data = DataService(self._gate, artifacts, callbacks.may_read, callbacks.may_write)
-        self._requests = OpenRequests(self._deliver, told)
+        self._requests = OpenRequests(self._deliver, on_wait)
         self._streams: dict[str, Stream] = {}
         self._parties: dict[str, PartyStatus] = {}
-        self._standings: dict[str, Standing] = {}
+        self._standings: dict[str, LogProgress] = {}
         self._pushes: set[asyncio.Task[None]] = set()
         self._gone: set[str] = set()
         self._expected: set[str] = set()
@@ -221,7 +227,7 @@ class LinkServer:
     def expel(self, party: str, spiffe: str, reason: SecureFlowError) -> None:
         """Cut a revoked party off, and tell enclaves to refuse it at their own door."""
         self.disconnect(party, reason)
-        self._tell_enclaves({"revoked": [spiffe]})
+        self._notify_enclaves({"revoked": [spiffe]})
 
     def shut_out(self, organisations: Iterable[str]) -> None:
         """Shut out the organisations that are disabled now, and let all others in.
@@ -235,9 +241,9 @@ class LinkServer:
             self.disconnect(party, reason)
             for request in self._requests.of_party(party):
                 self._requests.fail(request.id, party, reason)
-        self._tell_enclaves({"disabled": sorted(self._disabled)})
+        self._notify_enclaves({"disabled": sorted(self._disabled)})
 
-    def _tell_enclaves(self, who: dict[str, JSON]) -> None:
+    def _notify_enclaves(self, who: dict[str, JSON]) -> None:
         for enclave in self._enclaves:
             if stream := self._streams.get(enclave):
                 stream.send(Envelope("", "revoked", {"revoked": [], **who}))
@@ -289,7 +295,7 @@ class LinkServer:
         hello = await stream.read()
         if hello is None or hello.kind != "hello":
             raise SecureFlowError("hello_missing", f"{peer.party} did not begin with a hello.")
-        standing, address = Standing.parse(hello.body), hello.body.get("address", "")
+        standing, address = LogProgress.parse(hello.body), hello.body.get("address", "")
         if address != "":
             address = str(parse_address(address, f"The uplink address of {peer.party}"))
         disabled = self._disabled
@@ -307,11 +313,11 @@ class LinkServer:
         self._gone.discard(peer.party)
         self._expected.discard(peer.party)
         self._standings[peer.party] = standing
-        told = {name: shown(str(hello.body.get(name, ""))[:96]) for name in _TOLD}
+        texts = {name: shown(str(hello.body.get(name, ""))[:96]) for name in _TOLD}
         self._parties[peer.party] = PartyStatus(
             peer.party, True, float(self._clock()), log_size=standing.log_size,
-            version=told["version"][:64], address=address,
-            tee=told["tee"][:16], measurement=told["measurement"],
+            version=texts["version"][:64], address=address,
+            tee=texts["tee"][:16], measurement=texts["measurement"],
             clock_ahead=self._compared(peer.party, hello.body.get("time")),
         )  # fmt: skip
         greeting: dict[str, JSON] = {"version": self._version, "time": self._clock()}
@@ -339,8 +345,8 @@ class LinkServer:
             return None
         ahead = -behind
         if is_news(ahead, before):
-            said = f"{difference(party, ahead)} Set the one that is wrong (NTP)."
-            _log.warning("clock_differs", party=party, message=said)
+            message = f"{difference(party, ahead)} Set the one that is wrong (NTP)."
+            _log.warning("clock_differs", party=party, message=message)
         return ahead
 
     def _compare(self, party: str, theirs: JSON) -> None:
@@ -385,7 +391,7 @@ class LinkServer:
             self._requests.progress(envelope.id, party, claim(party, envelope.body))
         elif envelope.kind == "reply":
             body, standing = parse_reply(envelope.body)
-            self._stand(party, standing)
+            self._record_progress(party, standing)
             self._requests.answer(envelope.id, party, body)
         elif envelope.kind == "failure":
             error, standing = parse_failure(envelope.body)
@@ -393,12 +399,12 @@ class LinkServer:
             error = naming(
                 error, {one: self.status(one).clock_ahead for one in (party, *self._enclaves)}
             )
-            self._stand(party, standing)
+            self._record_progress(party, standing)
             self._requests.fail(envelope.id, party, error)
         else:
             raise SecureFlowError("unknown_kind", f"{party} sent an unknown '{envelope.kind}'.")
 
-    def _stand(self, party: str, standing: Standing) -> None:
+    def _record_progress(self, party: str, standing: LogProgress) -> None:
         self._standings[party] = standing
         self._parties[party] = replace(
             self._parties[party],

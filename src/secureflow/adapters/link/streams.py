@@ -188,5 +188,5 @@ class Stream:
                 await self._pipe.write(self._ping())
 
     def _ping(self) -> bytes:
-        told = {} if self._clock is None else {"time": self._clock()}
-        return encode(Envelope("", "ping", told))
+        body = {} if self._clock is None else {"time": self._clock()}
+        return encode(Envelope("", "ping", body))

@@ -18,7 +18,7 @@ import grpc.aio
 from secureflow.adapters.link.backoff import Backoff
 from secureflow.adapters.link.credentials import Credentials
 from secureflow.adapters.link.identity import Context, Gate, PeerIdentity
-from secureflow.adapters.link.refusals import answered, refuse
+from secureflow.adapters.link.refusals import refuse, rpc_errors
 from secureflow.adapters.link.tls import (
     DEFAULT,
     ENCLAVE_NAME,
@@ -200,7 +200,7 @@ class Uplink:
         doubted = False
         while True:
             try:
-                with answered("the enclave"):
+                with rpc_errors("the enclave"):
                     receipt = await upload.try_once(await self._channel(address))
                 self._failing.pop(address, None)
                 return receipt

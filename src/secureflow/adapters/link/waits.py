@@ -21,7 +21,7 @@ from secureflow.kit.disk import (
     RAISE_LIMIT,
     TOO_MANY,
     WAITED_FOR,
-    said,
+    describe,
 )
 from secureflow.kit.errors import SecureFlowError
 
@@ -55,7 +55,7 @@ class Waiting:
         """It is at work."""
         self._error = None
 
-    def told(self) -> dict[str, JSON]:
+    def as_json(self) -> dict[str, JSON]:
         """Return what a sign of life says: empty for work."""
         if self._error is None:
             return {}
@@ -87,16 +87,16 @@ def waits_no_more() -> None:
 
 def claim(party: str, body: Mapping[str, JSON]) -> SecureFlowError | None:
     """Read what a party's sign of life says that it waits for: in our words, None for work."""
-    told = body.get("waiting")
-    code = told.get("code") if isinstance(told, Mapping) else None
-    if not isinstance(told, Mapping) or not isinstance(code, str) or code not in WAITED_FOR:
+    waiting = body.get("waiting")
+    code = waiting.get("code") if isinstance(waiting, Mapping) else None
+    if not isinstance(waiting, Mapping) or not isinstance(code, str) or code not in WAITED_FOR:
         return None
-    at_centre = told.get("centre") is True
+    at_centre = waiting.get("centre") is True
     whose = CENTRE if at_centre else "the enclave" if party == ENCLAVE else party
-    part = told.get("part")
+    part = waiting.get("part")
     part = part if isinstance(part, str) and part in PARTS else "own files"
-    needed, free = _number(told.get("needed")), _number(told.get("free"))
-    what = said(code, whose, part, needed, free)
+    needed, free = _number(waiting.get("needed")), _number(waiting.get("free"))
+    what = describe(code, whose, part, needed, free)
     return SecureFlowError(
         code,
         f"{party} waits for the centre. {what}" if at_centre else what,

@@ -52,8 +52,8 @@ def schema(kinds: SpecKinds) -> str:
 
 
 def _action(kind: SpecKind) -> str:
-    told = [f"{name}: {_TYPES[form]}" for name, form in {**_SHARED, **kind.facts}.items()]
-    context = ", ".join((*told, "dp: Bool", "epsilon?: decimal"))
+    attributes = [f"{name}: {_TYPES[form]}" for name, form in {**_SHARED, **kind.facts}.items()]
+    context = ", ".join((*attributes, "dp: Bool", "epsilon?: decimal"))
     name = json.dumps(kind.name)
     return (
         f"action {name} appliesTo {{ principal: [User], resource: [Dataset], "

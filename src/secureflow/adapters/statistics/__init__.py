@@ -9,8 +9,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
+from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.installing import install_hint
 
 if TYPE_CHECKING:  # a worker starts for each job, and needs nothing else of the application's
     from secureflow.application.ports.statistician import Statistician

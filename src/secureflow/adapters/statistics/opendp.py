@@ -19,8 +19,8 @@ from opendp.mod import enable_features
 from secureflow.adapters.statistics.sums import by_slot, fill, require
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
+from secureflow.engines.statistics.declared import OwnBounds
 from secureflow.engines.statistics.layout import UNIT, QueryLayout
-from secureflow.engines.statistics.own import OwnBounds
 from secureflow.engines.statistics.rows import Integers, Part
 
 enable_features("contrib")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from secureflow.domain.quorum import honest_of as certain
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
+from secureflow.engines.statistics.declared import OwnBounds
 from secureflow.engines.statistics.layout import LIMIT, QueryLayout, slots
-from secureflow.engines.statistics.own import OwnBounds
 from secureflow.engines.statistics.rows import Integers, Part, parts
 from secureflow.kit.errors import SecureFlowError
 

@@ -150,7 +150,7 @@ class SimulatedPlatform:
         advisories: tuple[str, ...] = (),
         revoked: bool = False,
     ) -> SimulatedPlatform:
-        """Return the same machine in another state, for tests and rehearsals."""
+        """Return the same machine in another state, for tests."""
         state = replace(self._state, status=status, advisories=advisories, revoked=revoked)
         return SimulatedPlatform(self._keys, self._certificates, state)
 

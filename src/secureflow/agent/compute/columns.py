@@ -6,7 +6,7 @@ its *own* declaration, by one rule for every kind of job (`domain.bounds`).
 
 from __future__ import annotations
 
-from secureflow.domain.bounds import Bounds, refusal, told
+from secureflow.domain.bounds import Bounds, difference, refusal
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import JobSpec
 from secureflow.kit.errors import SecureFlowError
@@ -27,7 +27,7 @@ def check_bounds(spec: JobSpec, dataset: DatasetConfig) -> None:
 
 def differing_bounds(spec: JobSpec, dataset: DatasetConfig) -> tuple[str, ...]:
     """Return, column by column, the owner's bounds and the job's where they differ."""
-    words = (told(name, dataset.column(name).bounds, asked) for name, asked in spec.bounds)
+    words = (difference(name, dataset.column(name).bounds, asked) for name, asked in spec.bounds)
     return tuple(one for one in words if one)
 
 

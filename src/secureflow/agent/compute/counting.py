@@ -16,7 +16,7 @@ from secureflow.domain.schemas import DatasetConfig, with_person
 from secureflow.domain.specs.base import spec_digest
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.preparation import Columns
-from secureflow.engines.statistics.own import OwnBounds
+from secureflow.engines.statistics.declared import OwnBounds
 from secureflow.engines.statistics.plan import honest_shares, statistics_plan
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ class WorkerDied(Exception):  # noqa: N818 - an event between the two classes he
     """The process ended, or said something that is no answer, while a request was open."""
 
 
-def _told(error: SecureFlowError) -> SecureFlowError:
+def _own_fault(error: SecureFlowError) -> SecureFlowError:
     """Return what a worker told; a full disk, a limit are as much this side's own as it is."""
     if error.code not in {FULL, TOO_MANY}:
         return error
@@ -99,7 +99,7 @@ class WorkerProcess:
             await self.kill()
             raise
         if "error" in reply:
-            raise _told(SecureFlowError.from_json(reply["error"]))
+            raise _own_fault(SecureFlowError.from_json(reply["error"]))
         answer: dict[str, Any] = reply["answer"]
         return answer
 

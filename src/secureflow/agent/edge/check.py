@@ -19,9 +19,15 @@ from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.edge.main import read_signing_key
 from secureflow.agent.record.damage import decoded, is_damage, load_json
-from secureflow.agent.record.keeping import IDENTITY, check_present, compare
+from secureflow.agent.record.folder import IDENTITY, check_present, compare
 from secureflow.agent.record.ownkeys import bears, own_keys
-from secureflow.agent.record.records import Admission, InboxItem, JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.record.records import (
+    AdmittedEnclave,
+    InboxItem,
+    JobRecord,
+    OwnLeaf,
+    RoundRecord,
+)
 from secureflow.agent.record.schema import MIGRATIONS, check_columns
 from secureflow.agent.record.store import reached_in
 from secureflow.agent.settings import AgentSettings
@@ -31,7 +37,7 @@ from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.privacy import BudgetLedger, Limit, check_sums
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.findings import Finding, finding, refused, told
+from secureflow.kit.findings import Finding, finding, refused, report
 from secureflow.kit.folder import check_folder
 from secureflow.kit.plain import shown
 from secureflow.kit.recordmark import RecordMark, read_mark
@@ -41,7 +47,7 @@ _PAGES: Final = 100
 _TABLES: Final = {
     "jobs": ("job", JobRecord),
     "leaves": ("hash", OwnLeaf),
-    "admissions": ("job", Admission),
+    "admissions": ("job", AdmittedEnclave),
     "rounds": ("number", RoundRecord),
     "inbox": ("id", InboxItem),
 }
@@ -61,8 +67,8 @@ def check(config: Path) -> Iterator[dict[str, JSON]]:
         SecureFlowError: `invalid_settings`.
     """
     settings = AgentSettings.load(config)
-    yield from told("settings", _settings(settings), "its policies and folder can be read")
-    yield from told("keys", _keys(settings), "they fit their certificates, nobody else reads")
+    yield from report("settings", _settings(settings), "its policies and folder can be read")
+    yield from report("keys", _keys(settings), "they fit their certificates, nobody else reads")
     yield from check_record(settings)
 
 
@@ -74,10 +80,10 @@ def check_record(settings: AgentSettings) -> Iterator[dict[str, JSON]]:
         with _reading(settings.record) as database:
             yield from _record(database, settings, mark)
     except SecureFlowError as error:
-        yield finding("record", error, RESTORE).told()
+        yield finding("record", error, RESTORE).as_json()
     models = ModelsCheck(settings.models)
     found = list(models.findings())
-    yield from told("models", found, f"{models.count} models have the digests that name them")
+    yield from report("models", found, f"{models.count} models have the digests that name them")
 
 
 def _record(
@@ -87,13 +93,15 @@ def _record(
     found = [*check.pages(), *check.rows()]
     if mark is not None and not found:
         found = list(refused("record", lambda: check.belongs(mark)))
-    yield from told("record", found, f"{settings.record} is intact, {check.count} rows can be read")
+    yield from report(
+        "record", found, f"{settings.record} is intact, {check.count} rows can be read"
+    )
     found = list(check.leaves())
-    yield from told("leaves", found, f"{check.own} own leaves are a chain with own signatures")
+    yield from report("leaves", found, f"{check.own} own leaves are a chain with own signatures")
     found = list(check.heads())
-    yield from told("heads", found, f"{check.held} heads are signed by the pinned charter's log")
+    yield from report("heads", found, f"{check.held} heads are signed by the pinned charter's log")
     found = list(check.budgets())
-    yield from told("budgets", found, f"{check.domains} budgets are what their leaves say")
+    yield from report("budgets", found, f"{check.domains} budgets are what their leaves say")
 
 
 class RecordCheck:
@@ -222,7 +230,7 @@ class RecordCheck:
             "its columns say something else than was signed": (
                 (leaf.job, leaf.kind, leaf.author) == columns
             ),
-            # What `recall` took in out of the log comes without its document, and without some.
+            # What `record.rollback` took out of the log lacks its document, and some of the rest.
             "the leaf before it is missing": (
                 leaf.prev in known or (first and not leaf.prev) or "salt" not in bundle
             ),

@@ -12,7 +12,7 @@ INTERVAL: Final = 3600.0
 """Seconds from one look to the next."""
 
 
-class Asking(Protocol):
+class CentreLink(Protocol):
     """The link to the centre (`adapters.link.Link`)."""
 
     connected: asyncio.Event
@@ -32,7 +32,7 @@ class ClockWatch:
         link: the way to the centre.
     """
 
-    def __init__(self, link: Asking) -> None:
+    def __init__(self, link: CentreLink) -> None:
         self._link = link
 
     @property
@@ -49,9 +49,9 @@ class ClockWatch:
         while True:
             await asyncio.sleep(INTERVAL)
             await self._link.connected.wait()
-            await self.look()
+            await self.check()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Ask the centre for its time."""
         try:
             answer = await self._link.call("status", {})

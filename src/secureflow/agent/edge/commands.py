@@ -36,7 +36,7 @@ _PATIENCE: Final = 10.0
 
 
 class Describing(Protocol):
-    """Reads a whole dataset (`agent.trainer.Trainer`)."""
+    """Reads a whole dataset (`agent.compute.trainer.Trainer`)."""
 
     async def describe(
         self, dataset: DatasetConfig, salt: bytes, known: tuple[str, str] | None = None
@@ -144,7 +144,7 @@ class Commands:
         context = self.assembly.context
         alarm = context.store.fact("alarm")
         if alarm is not None and alarm["code"] == CODE:
-            await self.assembly.recall.accept()
+            await self.assembly.rollback.accept()
         with context.store.transaction():
             context.store.set_fact("alarm", None)
             context.store.note(context.clock(), "alarm.cleared", "", alarm=alarm, reason=reason)
@@ -276,8 +276,8 @@ class Commands:
             keep_lineage(context.store, dataset)
             facts = {"name": name, "id": published["id"], "commitment": found["commitment"]}
             context.store.note(context.clock(), "dataset.published", "", **facts)
-        told = {"id": published["id"], **description, "counted": found["rows"]}
-        return {**told, "grants": _counts(answer.get("grants"), "kept", "reduced", "ended")}
+        publication = {"id": published["id"], **description, "counted": found["rows"]}
+        return {**publication, "grants": _counts(answer.get("grants"), "kept", "reduced", "ended")}
 
     async def data_uses(self, name: str) -> dict[str, JSON]:
         """Return what a withdrawal ends and what goes on: grants, requests, approved jobs.
@@ -350,11 +350,11 @@ class Commands:
             self.link.call, context.clock,
         )  # fmt: skip
         try:
-            told = await settling.settle(domain, list(bundles))
+            settled = await settling.settle(domain, list(bundles))
         finally:
-            await self.assembly.recall.tidy()  # of a record that nobody knew to be set back
-        self.assembly.inbox.look_again()
-        return told
+            await self.assembly.rollback.tidy()  # of a record that nobody knew to be set back
+        self.assembly.inbox.wake_all()
+        return settled
 
     async def _charters(self) -> dict[str, SignedCharter]:
         answer = await self.link.call("charter.get", {})

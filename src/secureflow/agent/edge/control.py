@@ -98,12 +98,12 @@ class ControlServer:
                     return
                 answer = _line(await self._answer(line))
                 if len(answer) > MAX_LINE:
-                    told = SecureFlowError(
+                    error = SecureFlowError(
                         "too_large",
                         f"The agent's answer has {size(len(answer))}, more than {size(MAX_LINE)}.",
                         "Ask for fewer entries at once.",
                     )
-                    answer = _line({"error": told.as_json()})
+                    answer = _line({"error": error.as_json()})
                 writer.write(answer)
                 await writer.drain()
 

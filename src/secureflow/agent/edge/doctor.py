@@ -24,21 +24,21 @@ from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.edge.check import check_record, stored_fact
 from secureflow.agent.edge.control import call
 from secureflow.agent.edge.main import read_signing_key, verifier
-from secureflow.agent.edge.revival import NEXT_STEP
+from secureflow.agent.edge.recovery import NEXT_STEP
 from secureflow.agent.owner.publications import Publication, differs
-from secureflow.agent.record.keeping import check_present
+from secureflow.agent.record.folder import check_present
 from secureflow.agent.record.ownkeys import HOW_TO_PIN
 from secureflow.agent.record.room import room_left
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.agent.witness.continuing import ACCUSED
-from secureflow.agent.witness.headwatch import how_it_stands
+from secureflow.agent.witness.headwatch import describe_log
 from secureflow.domain.charter import SignedCharter
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import MAX_SKEW, system_clock
+from secureflow.kit.enrolclient import check_health
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
-from secureflow.kit.joining import check_health
 from secureflow.kit.measurement import code_measurement
 from secureflow.kit.pki import RevocationList, check_leaf
 from secureflow.kit.plain import shown
@@ -53,8 +53,8 @@ PATIENCE = 10.0
 
 
 @dataclass
-class Way:
-    """What earlier checks found out for later ones."""
+class Diagnosis:
+    """What earlier checks found, for later ones."""
 
     config: Path
     clock: Callable[[], int] = system_clock
@@ -79,14 +79,14 @@ class Way:
 
 def examine(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dict[str, JSON]]:
     """Yield `{check, ok, message, hint, code}` for each check that could be made."""
-    way = Way(config, clock)
+    so_far = Diagnosis(config, clock)
     failed: set[str] = set()
     for name, needs, look in _CHECKS:
         if failed & needs:
             failed.add(name)  # unknown: whoever needs it is unknown as well
             continue
         try:
-            message = look(way)
+            message = look(so_far)
         except SecureFlowError as error:
             failed |= {name, error.code}
             plain = error.as_json()
@@ -104,69 +104,69 @@ def examine(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[d
             yield {"check": name, "ok": True, "code": "", "message": message, "hint": ""}
 
 
-def _settings(way: Way) -> str:
-    way.settings = AgentSettings.load(way.config)
-    CedarPolicies.load(way.settings.consent.policies)
-    for dataset in way.settings.datasets:
+def _settings(so_far: Diagnosis) -> str:
+    so_far.settings = AgentSettings.load(so_far.config)
+    CedarPolicies.load(so_far.settings.consent.policies)
+    for dataset in so_far.settings.datasets:
         if not Path(dataset.path).is_file():
             raise SecureFlowError(
                 "missing_data",
                 f"The file of dataset {dataset.name} is not there: {dataset.path}.",
                 "Correct its path in agent.yaml.",
             )
-    place = parse_address(way.settings.link, "link")
-    way.host, way.port = place.host, place.port
-    return f"{way.config}: {len(way.settings.datasets)} datasets"
+    place = parse_address(so_far.settings.link, "link")
+    so_far.host, so_far.port = place.host, place.port
+    return f"{so_far.config}: {len(so_far.settings.datasets)} datasets"
 
 
-def _keys(way: Way) -> str:
-    key = read_signing_key(way.known)
+def _keys(so_far: Diagnosis) -> str:
+    key = read_signing_key(so_far.known)
     with contextlib.suppress(FileNotFoundError):  # the check `certificate` says so
-        read_private(way.known.link_certificate)
+        read_private(so_far.known.link_certificate)
     return f"signing key {key.public}"
 
 
-def _name(way: Way) -> str:
+def _name(so_far: Diagnosis) -> str:
     try:
-        found = socket.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(so_far.host, so_far.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise SecureFlowError(
             "unavailable",
-            f"{way.host} has no address: {error.strerror or error}.",
+            f"{so_far.host} has no address: {error.strerror or error}.",
             "Check `link` in agent.yaml, the DNS server and the VPN.",
         ) from error
-    return f"{way.host} → {found[0][4][0]}"
+    return f"{so_far.host} → {found[0][4][0]}"
 
 
-def _connection(way: Way) -> str:
+def _connection(so_far: Diagnosis) -> str:
     began = time.monotonic()
     try:
-        with socket.create_connection((way.host, way.port), PATIENCE):
+        with socket.create_connection((so_far.host, so_far.port), PATIENCE):
             took = time.monotonic() - began
     except OSError as error:
         raise SecureFlowError(
             "unavailable",
-            f"Port {way.port} of {way.host} does not answer: {error.strerror or error}.",
+            f"Port {so_far.port} of {so_far.host} does not answer: {error.strerror or error}.",
             "Ask whether the server runs, and whether a firewall lets this machine dial out.",
         ) from error
-    return f"port {way.port} answers in {round(took * 1000)} ms"
+    return f"port {so_far.port} answers in {round(took * 1000)} ms"
 
 
-def _tls(way: Way) -> str:
+def _tls(so_far: Diagnosis) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2"])
     try:
-        context.load_verify_locations(way.known.authority)
-        context.load_cert_chain(way.known.link_certificate)
+        context.load_verify_locations(so_far.known.authority)
+        context.load_cert_chain(so_far.known.link_certificate)
         with (
-            socket.create_connection((way.host, way.port), PATIENCE) as raw,
+            socket.create_connection((so_far.host, so_far.port), PATIENCE) as raw,
             context.wrap_socket(raw, server_hostname=SERVER_NAME) as wrapped,
         ):
             until = (wrapped.getpeercert() or {}).get("notAfter", "?")
             return f"{wrapped.version()}, the server's certificate holds until {until}"
     except FileNotFoundError as error:
-        raise _not_enrolled(way) from error
+        raise _not_enrolled(so_far) from error
     except ssl.SSLCertVerificationError as error:
         if error.verify_code in OUT_OF_TIME:
             raise SecureFlowError(
@@ -190,45 +190,45 @@ def _tls(way: Way) -> str:
         ) from error
 
 
-def _certificate(way: Way) -> str:
+def _certificate(so_far: Diagnosis) -> str:
     try:
-        credentials = CredentialFiles(way.known.directory)()
+        credentials = CredentialFiles(so_far.known.directory)()
     except SecureFlowError as error:
         if error.code == "not_enrolled":
-            raise _not_enrolled(way) from error
+            raise _not_enrolled(so_far) from error
         raise
     leaf = credentials.leaf
     try:
-        identity = check_leaf(leaf, way.known.trust_domain, way.clock(), RevocationList())
+        identity = check_leaf(leaf, so_far.known.trust_domain, so_far.clock(), RevocationList())
     except SecureFlowError as error:
         if error.code != "certificate_not_valid_now":
             raise
-        raise expired(CredentialFiles(way.known.directory), way.clock(), NEXT_STEP) from error
-    if identity.organisation != way.known.organisation:
+        raise expired(CredentialFiles(so_far.known.directory), so_far.clock(), NEXT_STEP) from error
+    if identity.organisation != so_far.known.organisation:
         raise SecureFlowError(
             "certificate_foreign",
             f"The link certificate is for {identity.organisation}, agent.yaml says "
-            f"{way.known.organisation}.",
+            f"{so_far.known.organisation}.",
             "Correct `organisation`, or enrol with a token for it.",
         )
     return f"{identity} until {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
 
 
-def _server(way: Way) -> str:
+def _server(so_far: Diagnosis) -> str:
     """Ask the REST address for its health; people and a new enrolment need it."""
-    authority = CredentialFiles(way.known.directory).authority()
-    way.time = server_time(way.known.server, authority)
-    check_health(way.known.server, authority)
-    return f"{way.known.server} is healthy"
+    authority = CredentialFiles(so_far.known.directory).authority()
+    so_far.time = server_time(so_far.known.server, authority)
+    check_health(so_far.known.server, authority)
+    return f"{so_far.known.server} is healthy"
 
 
-def _authorisation(way: Way) -> str:
+def _authorisation(so_far: Diagnosis) -> str:
     """Ask the centre who it takes this agent for; a revoked agent learns it here."""
     try:
-        way.status = asyncio.run(_ask(way.known, "status"))
+        so_far.status = asyncio.run(_ask(so_far.known, "status"))
     except SecureFlowError as error:
-        start, end = CredentialFiles(way.known.directory)().span
-        if error.code == "link_broken" and way.time and not start <= way.time <= end:
+        start, end = CredentialFiles(so_far.known.directory)().span
+        if error.code == "link_broken" and so_far.time and not start <= so_far.time <= end:
             raise SecureFlowError(
                 "certificate_not_valid_now",
                 "By the centre's clock this agent's link certificate does not hold, so its link "
@@ -237,8 +237,8 @@ def _authorisation(way: Way) -> str:
                 "the clock that is wrong (see the check clock).",
             ) from error
         raise
-    party = way.status.get("party")
-    if party != way.known.organisation:
+    party = so_far.status.get("party")
+    if party != so_far.known.organisation:
         raise SecureFlowError(
             "forbidden",
             f"The centre takes this agent for {party}.",
@@ -266,17 +266,17 @@ async def _no_request(verb: str, body: JSON, log_proofs: JSON) -> JSON:
     raise SecureFlowError("unknown_verb", f"The doctor does not answer {verb}.")
 
 
-def _renewals(way: Way) -> str:
+def _renewals(so_far: Diagnosis) -> str:
     """Look whether the centre renewed this agent's certificate for a key that is not from here."""
     try:
-        told = asyncio.run(_ask(way.known, "certificate.list")).get("renewed", [])
+        renewals = asyncio.run(_ask(so_far.known, "certificate.list")).get("renewed", [])
     except SecureFlowError as error:
         if error.code == "unknown_kind":
             return "the centre does not tell of them"
         raise
-    listed = told if isinstance(told, list) else []
+    listed = renewals if isinstance(renewals, list) else []
     renewed = [one for one in listed if isinstance(one, dict)]
-    foreign = CredentialFiles(way.known.directory).foreign(renewed)
+    foreign = CredentialFiles(so_far.known.directory).foreign(renewed)
     if foreign:
         last = ", ".join(f"{one.get('serial')} ({_day(one.get('at'))})" for one in foreign[-5:])
         raise SecureFlowError(
@@ -296,11 +296,11 @@ def _day(at: JSON) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC" if known else "?"
 
 
-def _clock(way: Way) -> str:
-    told = way.status.get("time", way.time)
-    if type(told) is not int:
+def _clock(so_far: Diagnosis) -> str:
+    centre_time = so_far.status.get("time", so_far.time)
+    if type(centre_time) is not int:
         return "not compared: the centre names no time"
-    skew = told - way.clock()
+    skew = centre_time - so_far.clock()
     if abs(skew) > MAX_SKEW:
         raise SecureFlowError(
             "clock_skew",
@@ -310,8 +310,8 @@ def _clock(way: Way) -> str:
     return f"differs by {skew} s"
 
 
-def _version(way: Way) -> str:
-    theirs = str(way.answered().get("version", ""))
+def _version(so_far: Diagnosis) -> str:
+    theirs = str(so_far.answered().get("version", ""))
     if theirs.split(".", maxsplit=1)[0] != __version__.split(".")[0]:
         raise SecureFlowError(
             "version_mismatch",
@@ -321,8 +321,8 @@ def _version(way: Way) -> str:
     return f"{theirs} / {__version__}"
 
 
-def _charter(way: Way) -> str:
-    kept = stored_fact(way.known.record, "charter")
+def _charter(so_far: Diagnosis) -> str:
+    kept = stored_fact(so_far.known.record, "charter")
     if kept is None:
         raise SecureFlowError(
             "charter_not_pinned",
@@ -330,15 +330,15 @@ def _charter(way: Way) -> str:
             HOW_TO_PIN,
         )
     charter = SignedCharter.from_json(kept).charter
-    ours = [one.key for one in charter.members if one.organisation == way.known.organisation]
-    if ours != [read_signing_key(way.known).public]:
+    ours = [one.key for one in charter.members if one.organisation == so_far.known.organisation]
+    if ours != [read_signing_key(so_far.known).public]:
         raise SecureFlowError(
             "charter_mismatch",
             f"The pinned charter does not name this agent's signing key for "
-            f"{way.known.organisation}: nobody would believe its signatures.",
+            f"{so_far.known.organisation}: nobody would believe its signatures.",
             "Put the key back from its backup, or agree on a new charter with the present key.",
         )
-    theirs = way.status.get("charter")
+    theirs = so_far.status.get("charter")
     if theirs and theirs != charter.digest:
         raise SecureFlowError(
             "charter_mismatch",
@@ -346,7 +346,7 @@ def _charter(way: Way) -> str:
             "See the differences: secureflow agent charter show. Pin the newer version if enough "
             "members signed it.",
         )
-    log = way.status.get("log") or {}
+    log = so_far.status.get("log") or {}
     if log and (log.get("origin"), log.get("key")) != (charter.origin, charter.log_key):
         raise SecureFlowError(
             "ledger_wrong_log",
@@ -356,14 +356,14 @@ def _charter(way: Way) -> str:
     return f"version {charter.version} with {len(charter.members)} members, {charter.digest}"
 
 
-def _log(way: Way) -> str:
-    kept = stored_fact(way.known.record, "head") or {}
-    return how_it_stands(way.answered().get("log") or {}, kept)
+def _log(so_far: Diagnosis) -> str:
+    kept = stored_fact(so_far.known.record, "head") or {}
+    return describe_log(so_far.answered().get("log") or {}, kept)
 
 
-def _attestation(way: Way) -> str:
-    policy = appraisal_policy(way.known.attestation, code_measurement)
-    verifier(way.known)
+def _attestation(so_far: Diagnosis) -> str:
+    policy = appraisal_policy(so_far.known.attestation, code_measurement)
+    verifier(so_far.known)
     references = (f"a reference of {one.tee}" for one in policy.references)
     listed = ", ".join((*policy.measurements, *references))
     if not listed:
@@ -377,13 +377,13 @@ def _attestation(way: Way) -> str:
     return f"hardware only, code {listed}"
 
 
-def _enclave(way: Way) -> str:
+def _enclave(so_far: Diagnosis) -> str:
     """Compare what the centre's enclave says of itself with what this agent would accept."""
-    told = way.answered().get("enclave") or {}
-    if not told.get("connected"):
+    enclave = so_far.answered().get("enclave") or {}
+    if not enclave.get("connected"):
         return "none is connected: jobs with sealed updates must wait"
-    policy = appraisal_policy(way.known.attestation, code_measurement)
-    simulated, code = told.get("tee") == "SIMULATED", str(told.get("measurement", ""))
+    policy = appraisal_policy(so_far.known.attestation, code_measurement)
+    simulated, code = enclave.get("tee") == "SIMULATED", str(enclave.get("measurement", ""))
     if simulated and not policy.allow_simulated:
         raise SecureFlowError(
             "evidence_not_acceptable",
@@ -402,29 +402,29 @@ def _enclave(way: Way) -> str:
     return f"it says that it runs accepted code {code}"
 
 
-def _running(way: Way) -> str:
+def _running(so_far: Diagnosis) -> str:
     """Ask the running agent whether it goes by this file."""
-    told = call(way.known.socket, "status", {}, PATIENCE)
-    if told.get("record") is not None:  # an agent of an older version says nothing of it
-        raise SecureFlowError.from_json(told["record"])
-    settings = told["settings"]
+    status = call(so_far.known.socket, "status", {}, PATIENCE)
+    if status.get("record") is not None:  # an agent of an older version says nothing of it
+        raise SecureFlowError.from_json(status["record"])
+    settings = status["settings"]
     if settings["problem"] is not None:
         raise SecureFlowError.from_json(settings["problem"])
     edited = ", ".join([*settings["changed"], *settings["restart"]])
     if settings["state"] != "same":
         raise SecureFlowError(
             "settings_edited",
-            f"The running agent does not go by {way.config} as it is now: {edited}.",
+            f"The running agent does not go by {so_far.config} as it is now: {edited}.",
             "Bring it into force: secureflow agent reload. It names what needs a restart.",
         )
     return "the running agent goes by this file"
 
 
-def _data(way: Way) -> str:
+def _data(so_far: Diagnosis) -> str:
     """Compare declarations and files with what was published."""
     known = 0
-    for dataset in way.known.datasets:
-        kept = stored_fact(way.known.record, f"dataset/{dataset.name}")
+    for dataset in so_far.known.datasets:
+        kept = stored_fact(so_far.known.record, f"dataset/{dataset.name}")
         if kept is None:
             continue
         known += 1
@@ -435,31 +435,31 @@ def _data(way: Way) -> str:
                 f"Publish it again: secureflow agent data publish {dataset.name}.",
             )
         Publication(dataset, kept["salt"], kept["commitment"]).check_file()
-    return f"{known} of {len(way.known.datasets)} datasets are published, and unchanged since"
+    return f"{known} of {len(so_far.known.datasets)} datasets are published, and unchanged since"
 
 
-def _record(way: Way) -> str:
+def _record(so_far: Diagnosis) -> str:
     """Read the whole record, as `secureflow agent check` does."""
-    check_present(way.known)
-    if not way.known.record.exists():
+    check_present(so_far.known)
+    if not so_far.known.record.exists():
         return "there is none yet"
-    for one in check_record(way.known):
+    for one in check_record(so_far.known):
         if not one["ok"]:
             raise SecureFlowError(one["code"], one["message"], one["hint"])
     return "whatever is stored can be read"
 
 
-def _alarm(way: Way) -> str:
-    alarm = stored_fact(way.known.record, "alarm")
+def _alarm(so_far: Diagnosis) -> str:
+    alarm = stored_fact(so_far.known.record, "alarm")
     if alarm is not None:
         raise SecureFlowError.from_json(alarm)
-    accused = stored_fact(way.known.record, ACCUSED) or ()
+    accused = stored_fact(so_far.known.record, ACCUSED) or ()
     if accused:
         return f"none now; {len(accused)} against the log are kept as evidence for ever"
     return "none"
 
 
-_Check = tuple[str, frozenset[str], Callable[[Way], str]]
+_Check = tuple[str, frozenset[str], Callable[[Diagnosis], str]]
 _CHECKS: tuple[_Check, ...] = (
     ("settings", frozenset(), _settings),
     ("keys", frozenset({"settings"}), _keys),
@@ -479,15 +479,15 @@ _CHECKS: tuple[_Check, ...] = (
     ("enclave", frozenset({"authorisation", "attestation"}), _enclave),
     ("running", frozenset({"settings"}), _running),
     ("data", frozenset({"settings", "record_missing"}), _data),
-    ("disk", frozenset({"settings"}), lambda way: room_left(way.known)),
+    ("disk", frozenset({"settings"}), lambda so_far: room_left(so_far.known)),
     ("alarm", frozenset({"settings", "record_missing"}), _alarm),
 )
 """A check's name, the checks (or error codes) that must not have failed, and what it does."""
 
 
-def _not_enrolled(way: Way) -> SecureFlowError:
+def _not_enrolled(so_far: Diagnosis) -> SecureFlowError:
     return SecureFlowError(
         "not_enrolled",
-        f"{way.known.directory} holds no link certificate.",
+        f"{so_far.known.directory} holds no link certificate.",
         "Enrol first: secureflow agent enroll DIR --token-file FILE --server URL.",
     )

@@ -13,12 +13,17 @@ from pathlib import Path
 from secureflow.adapters.link import CredentialFiles
 from secureflow.kit.atomic import write_atomically
 from secureflow.kit.canonical import JSON
+from secureflow.kit.commandline import examples
 from secureflow.kit.crypto import SigningKey, fingerprint
+from secureflow.kit.enrolclient import (
+    IssuedIdentity,
+    check_issued,
+    fetch_authority,
+    request_certificate,
+)
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import check_folder, claim_folder
-from secureflow.kit.installing import examples
-from secureflow.kit.joining import Joined, fetch_authority, join, joined
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
 
@@ -70,13 +75,13 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
         "signature": key.sign("enrol", proof_body(parsed.id, csr, key.public)),
     }
     try:
-        answer = join(server, authority, request)
+        answer = request_certificate(server, authority, request)
     except SecureFlowError as error:
         # A key that was refused is nobody's. After any other failure the centre may know it.
         if fresh and error.details.get("status", 500) < 500:
             kept.unlink()
         raise
-    given = joined(answer, authority, ("agent", parsed.organisation, name))
+    given = check_issued(answer, authority, ("agent", parsed.organisation, name))
     CredentialFiles.judge(authority, link_key, given.certificate)
     claim_folder(directory)
     config = _write_settings(directory, given, server)
@@ -91,7 +96,7 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
     }
 
 
-def _write_settings(directory: Path, given: Joined, server: str) -> Path:
+def _write_settings(directory: Path, given: IssuedIdentity, server: str) -> Path:
     """Write agent.yaml, unless the owner has one."""
     config = directory / "agent.yaml"
     values = {
@@ -117,7 +122,7 @@ def _checked_token(directory: Path, token: str) -> EnrolmentToken:
             "The token invites an enclave, not an agent.",
             "Ask the operator for a token for your organisation.",
         )
-    if CredentialFiles(directory).there:
+    if CredentialFiles(directory).complete:
         raise SecureFlowError(
             "already_enrolled",
             f"{directory} holds an enrolled agent.",

@@ -18,18 +18,18 @@ from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands, Describing
 from secureflow.agent.edge.control import ControlServer
-from secureflow.agent.edge.overdue import OverdueEnds
+from secureflow.agent.edge.missedends import MissedEnds
+from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
-from secureflow.agent.edge.revival import revival
 from secureflow.agent.edge.wiring import Assembly, Outside, assemble
 from secureflow.agent.job.context import Computing
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.record.damage import refuse_headless
-from secureflow.agent.record.keeping import alone, check_present, keep_record
+from secureflow.agent.record.folder import check_present, keep_record, locked_folder
 from secureflow.agent.record.room import reserve_of
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.agent.witness.headwatch import HeadWatch
@@ -44,14 +44,14 @@ from secureflow.kit.logging import announce_ready, get_logger, process_logging
 from secureflow.kit.measurement import code_measurement
 from secureflow.kit.memory import be_frugal
 from secureflow.kit.plain import shown
-from secureflow.kit.process import Hangup, run_until_told
+from secureflow.kit.process import Hangup, run_until_stopped
 from secureflow.kit.version import __version__
 
 _log = get_logger(__name__)
 
 
-class Training(Computing, Describing, Protocol):
-    """All local computation of an agent (`agent.trainer.Trainer`)."""
+class LocalComputing(Computing, Describing, Protocol):
+    """All local computation of an agent (`agent.compute.trainer.Trainer`)."""
 
     async def stop(self) -> None:
         """Let go of every job's rows."""
@@ -59,7 +59,7 @@ class Training(Computing, Describing, Protocol):
 
 async def serve(
     settings: AgentSettings,
-    training: Training | None = None,
+    training: LocalComputing | None = None,
     config: Path | None = None,
     hangup: Hangup | None = None,
     kinds: AgentKinds = AGENT_KINDS,
@@ -80,8 +80,8 @@ async def serve(
     """
     key = read_signing_key(settings)
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(alone(settings.directory))
-        reserve_of(settings).over(lambda: claim_folder(settings.directory))
+        stack.enter_context(locked_folder(settings.directory))
+        reserve_of(settings).run(lambda: claim_folder(settings.directory))
         store = await open_record(settings, stack)
         refuse_headless(store.fact("head"), proved=store.proved_any())
         for dataset in settings.datasets:
@@ -97,15 +97,15 @@ async def serve(
         commands = Commands(assembly, link, trainer, reload, watch)
         control = ControlServer(settings.socket, commands.table())
         heads = _head_watch(link, assembly)
-        overdue = OverdueEnds(link, store)
+        overdue = MissedEnds(link, store)
         looking = [asyncio.create_task(one.run()) for one in (watch, heads, overdue)]
         try:
-            await store.reserve.through(control.start)
+            await store.reserve.run_async(control.start)
             facts = {"process": "agent", "party": settings.organisation, "version": __version__}
             if hangup is not None:
                 reload.listen(hangup)
             facts["socket"] = str(settings.socket)
-            store.reserve.over(lambda: announce_ready(settings.directory, facts))
+            store.reserve.run(lambda: announce_ready(settings.directory, facts))
             await link.run()
         finally:
             for task in looking:
@@ -115,7 +115,7 @@ async def serve(
             await uplink.close()
 
 
-async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack) -> Store:
+async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack) -> RecordStore:
     """Open the record if it is the folder's own and newest; it is closed with the stack.
 
     Raises:
@@ -123,8 +123,8 @@ async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack)
     """
     check_present(settings)
     reserve = reserve_of(settings)
-    store = stack.enter_context(contextlib.closing(Store(settings.record, reserve)))
-    keeper = reserve.over(lambda: keep_record(store, settings))
+    store = stack.enter_context(contextlib.closing(RecordStore(settings.record, reserve)))
+    keeper = reserve.run(lambda: keep_record(store, settings))
     reserve.keep()
     keeper.start()
     stack.push_async_callback(keeper.stop)
@@ -134,8 +134,8 @@ async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack)
 def _put_together(
     settings: AgentSettings,
     key: SigningKey,
-    store: Store,
-    trainer: Training,
+    store: RecordStore,
+    trainer: LocalComputing,
     kinds: AgentKinds,
 ) -> tuple[Link, Uplink, Assembly]:
     read = rules(settings, kinds.engines.specs)
@@ -144,7 +144,7 @@ def _put_together(
 
     def doubted(error: SecureFlowError) -> None:
         if error.code == "certificate_not_valid_now":
-            credentials.forget_before()
+            credentials.remove_previous()
         link.doubt(error)
 
     uplink = Uplink(lambda: credentials.at(system_clock()), doubted)
@@ -155,7 +155,7 @@ def _put_together(
         lambda verb, body, proofs: assembly.agent.handle(verb, body, proofs),  # noqa: PLW0108  made later
         clock=system_clock,
         whose=settings.organisation,
-        recover=revival(settings, credentials, key, system_clock),
+        recover=certificate_recovery(settings, credentials, key, system_clock),
     )
     outside = Outside(
         link=link,
@@ -189,7 +189,7 @@ def run(config: Path, kinds: AgentKinds = AGENT_KINDS) -> int:
     with process_logging("agent", form=settings.log_form, level=settings.log_level) as tell:
         hangup = Hangup()
         try:
-            run_until_told(serve(settings, config=config, hangup=hangup, kinds=kinds), hangup)
+            run_until_stopped(serve(settings, config=config, hangup=hangup, kinds=kinds), hangup)
         except SecureFlowError as error:
             tell(error)
             return exit_code(error.code)
@@ -203,8 +203,8 @@ def rules(settings: AgentSettings, kinds: SpecKinds = SPEC_KINDS) -> Rules:
         SecureFlowError: `policy_unreadable`, `policy_invalid`, `simulated_root_refused`.
     """
     if settings.attestation.allow_simulated:
-        told = "SIMULATED enclaves protect nothing from the operator"
-        _log.warning("tee_simulated", message=told)
+        reason = "SIMULATED enclaves protect nothing from the operator"
+        _log.warning("tee_simulated", message=reason)
     return Rules(
         CedarPolicies.load(settings.consent.policies, kinds),
         verifier(settings),

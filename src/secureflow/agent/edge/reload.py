@@ -75,8 +75,8 @@ class Reload:
         self._config = config
         self._assembly = assembly
         self._rules = rules
-        self._inforce = assembly.context.inforce
-        self._files: Mapping[str, str] = named_files(self._inforce.settings)
+        self._active = assembly.context.active
+        self._files: Mapping[str, str] = named_files(self._active.settings)
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None] | None] = set()
 
@@ -130,14 +130,14 @@ class Reload:
         """
         async with self._lock:
             read = await asyncio.to_thread(self._read)
-            told = {**self._compare(read), "budgets": self._budget_changes(read.settings)}
-            _refuse_growth(told["budgets"], agreed)
-            self._take(read, told)  # without a pause: nobody sees half of it
-            self._assembly.consent.go_by(read.rules.policies)
-            self._assembly.attestation.go_by(read.rules.verifier, read.rules.appraisal)
+            changes = {**self._compare(read), "budgets": self._budget_changes(read.settings)}
+            _refuse_growth(changes["budgets"], agreed)
+            self._take(read, changes)  # without a pause: nobody sees half of it
+            self._assembly.consent.replace_policies(read.rules.policies)
+            self._assembly.attestation.replace_policy(read.rules.verifier, read.rules.appraisal)
             self._files = read.files
-        _log.info("settings_reloaded", changed=told["changed"], restart=told["restart"])
-        return told
+        _log.info("settings_reloaded", changed=changes["changed"], restart=changes["restart"])
+        return changes
 
     def listen(self, hangup: Hangup) -> None:
         """Reload on SIGHUP: nobody is there to ask, so the log says how it went."""
@@ -151,24 +151,24 @@ class Reload:
         finally:
             self._tasks.discard(asyncio.current_task())
 
-    def _take(self, read: _Read, told: Mapping[str, JSON]) -> None:
+    def _take(self, read: _Read, changes: Mapping[str, JSON]) -> None:
         """Go by the settings; should the record not take them, go by the old ones again."""
-        context, before = self._assembly.context, self._inforce.settings
+        context, before = self._assembly.context, self._active.settings
         parts = {name: getattr(read.settings, name) for name in RELOADED}
-        self._inforce.replace(before.model_copy(update=parts))
+        self._active.replace(before.model_copy(update=parts))
         try:
-            context.budgets.take_limits(told["budgets"], context.clock())
-            if told["changed"]:
+            context.budgets.take_limits(changes["budgets"], context.clock())
+            if changes["changed"]:
                 with context.store.transaction():
-                    facts = {name: told[name] for name in ("changed", "restart")}
+                    facts = {name: changes[name] for name in ("changed", "restart")}
                     context.store.note(context.clock(), "settings.reloaded", "", **facts)
         except BaseException:  # whatever it was, nothing has changed then
-            self._inforce.replace(before)
+            self._active.replace(before)
             raise
 
     def _read(self) -> _Read:
         settings = AgentSettings.load(self._config)
-        now = self._inforce.settings
+        now = self._active.settings
         for name in FIXED:
             if getattr(settings, name) != getattr(now, name):
                 raise SecureFlowError(
@@ -183,7 +183,7 @@ class Reload:
         return _Read(settings, self._rules(settings), named_files(settings))
 
     def _compare(self, read: _Read) -> dict[str, JSON]:
-        now = self._inforce.settings
+        now = self._active.settings
         changed = list(_changes(now, read.settings))
         names = {*read.files, *self._files}
         changed += sorted(n for n in names if read.files.get(n) != self._files.get(n))

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from secureflow.agent.inforce import InForce
+from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, Uploading
-from secureflow.agent.job.patience import called
+from secureflow.agent.job.retrying import call_with_retries
 from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.owner.budgets import Accounting, Budgets
 from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.inbox import Inbox
-from secureflow.agent.record.recall import Recall
-from secureflow.agent.record.restored import Floor
+from secureflow.agent.record.restored import ForgottenJobs
+from secureflow.agent.record.rollback import RollbackCheck
 from secureflow.agent.record.room import Room
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.approvals import Approvals
 from secureflow.agent.verbs.attestation import Attestation
+from secureflow.agent.verbs.dispatch import AgentVerbs
 from secureflow.agent.verbs.masking import Masking
 from secureflow.agent.verbs.modelkeys import ModelKeys
-from secureflow.agent.verbs.rounds import Rounds
+from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
-from secureflow.agent.verbs.tasks import Agent
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.agent.witness.continuing import Continuer
 from secureflow.agent.witness.witness import Witness
@@ -54,19 +54,19 @@ class Outside:
 class Assembly:
     """An agent and the parts of it that its owner speaks to."""
 
-    agent: Agent
+    agent: AgentVerbs
     context: AgentContext
     inbox: Inbox
     consent: Consent
     attestation: Attestation
     continuer: Continuer
-    recall: Recall
+    rollback: RollbackCheck
 
 
 def assemble(
     settings: AgentSettings,
     key: SigningKey,
-    store: Store,
+    store: RecordStore,
     outside: Outside,
     kinds: AgentKinds = AGENT_KINDS,
 ) -> Assembly:
@@ -75,12 +75,12 @@ def assemble(
     charter = CharterDesk(store, party, key, clock)
 
     async def call(kind: str, body: Mapping[str, JSON]) -> JSON:
-        return await called(kind, lambda: outside.link.call(kind, dict(body)))
+        return await call_with_retries(kind, lambda: outside.link.call(kind, dict(body)))
 
     witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
-    inforce = InForce(settings)
-    budgets = Budgets(inforce, store, witness, key.public, outside.accounting, call, kinds.engines)
-    context = AgentContext(inforce, key, store, charter, witness, clock, budgets)
+    active = ActiveSettings(settings)
+    budgets = Budgets(active, store, witness, key.public, outside.accounting, call, kinds.engines)
+    context = AgentContext(active, key, store, charter, witness, clock, budgets)
     inbox = Inbox(store, clock)
     files = ModelFiles(settings.models, outside.link, party)
     files.sweep(store.is_running)
@@ -89,18 +89,20 @@ def assemble(
     consent = Consent(outside.policies, inbox)
     attestation = Attestation(context, outside.verifier, outside.appraisal)
     room = Room(settings, store, kinds.engines.specs)
-    agent = Agent(
+    agent = AgentVerbs(
         context,
-        Approvals(context, kinds, consent, inbox, Floor(store, party, key.public, call), room),
+        Approvals(
+            context, kinds, consent, inbox, ForgottenJobs(store, party, key.public, call), room
+        ),
         attestation,
         contributions,
-        Rounds(context, contributions, outside.uplink),
+        SealedRounds(context, contributions, outside.uplink),
         Masking(context, contributions, sessions, outside.link, outside.uplink),
         sessions,
         ModelKeys(context, files),
         room,
-        lambda: recall.check(),  # noqa: PLW0108  made later
+        lambda: rollback.check(),  # noqa: PLW0108  made later
     )
-    recall = Recall(store, party, key.public, clock, call, agent.forget)
+    rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget)
     continuer = Continuer(store, witness, charter, clock, call, agent.end)
-    return Assembly(agent, context, inbox, consent, attestation, continuer, recall)
+    return Assembly(agent, context, inbox, consent, attestation, continuer, rollback)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
-from secureflow.agent.inforce import InForce
+from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.job.guards import check_approved, check_cosigned
 from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.publications import Publication, published
 from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.restored import check_floor
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.agent.witness.witness import Witness
@@ -30,7 +30,7 @@ from secureflow.kit.crypto import SigningKey
 
 
 class Computing(Protocol):
-    """Local computation on the rows (`agent.trainer.Trainer`)."""
+    """Local computation on the rows (`agent.compute.trainer.Trainer`)."""
 
     async def check(self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None) -> None:
         """Refuse what cannot be computed, without a look at rows."""
@@ -104,9 +104,9 @@ class JobLocks:
 class AgentContext:
     """One party: its name, key, files, record, witness and charter."""
 
-    inforce: InForce = field(repr=False)
+    active: ActiveSettings = field(repr=False)
     key: SigningKey = field(repr=False)
-    store: Store = field(repr=False)
+    store: RecordStore = field(repr=False)
     charter: CharterDesk = field(repr=False)
     witness: Witness = field(repr=False)
     clock: Clock = field(repr=False)
@@ -117,7 +117,7 @@ class AgentContext:
     @property
     def party(self) -> str:
         """This organisation's slug."""
-        return self.inforce.organisation
+        return self.active.organisation
 
     @property
     def kinds(self) -> EngineKinds:
@@ -127,7 +127,7 @@ class AgentContext:
     @property
     def settings(self) -> AgentSettings:
         """The settings that count now; a reload replaces them as a whole."""
-        return self.inforce.settings
+        return self.active.settings
 
     def approved(self, job: str, digest: str) -> tuple[JobRecord, JobSpec]:
         """Return an approved job and its spec; see `guards.check_approved`."""

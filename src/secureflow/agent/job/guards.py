@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
+from secureflow.agent.record.records import AdmittedEnclave, JobRecord, RoundRecord
 from secureflow.agent.record.restored import forgotten
 from secureflow.domain.charter import Charter
 from secureflow.domain.quorum import quorum_of
@@ -21,7 +21,7 @@ from secureflow.engines.run.messages import (
     TrainRequest,
 )
 from secureflow.engines.run.protections import PROTECTIONS
-from secureflow.engines.sealing import Release, verify_release
+from secureflow.engines.sealing import RoundRelease, verify_release
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -112,7 +112,7 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
             {"approved": record.digest, "named": digest},
         )
     if record.outcome:
-        raise over(record)
+        raise job_finished(record)
     if now >= record.expires:
         raise SecureFlowError(
             "approval_expired",
@@ -122,13 +122,15 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
     return record
 
 
-def over(record: JobRecord) -> SecureFlowError:
+def job_finished(record: JobRecord) -> SecureFlowError:
     """Return the refusal of a job that has ended here."""
     reason = f"Job {record.job} is over here: {record.outcome}."
     return SecureFlowError("job_finished", reason, "Submit a new job.")
 
 
-def check_admission(admissions: Sequence[Admission], generation: int, now: int) -> Admission:
+def check_admission(
+    admissions: Sequence[AdmittedEnclave], generation: int, now: int
+) -> AdmittedEnclave:
     """Return the verdict on the newest enclave, if the request means that one and it still holds.
 
     Raises:
@@ -231,7 +233,7 @@ def check_one_set(
             )
 
 
-def check_model(request: TrainRequest, initial: str, admissions: Sequence[Admission]) -> str:
+def check_model(request: TrainRequest, initial: str, admissions: Sequence[AdmittedEnclave]) -> str:
     """Return the digest of the model to start from, if an attested enclave released it.
 
     The model of round n is the one that round n-1 released; only the first round starts from the
@@ -301,7 +303,9 @@ def check_cosigned(
         )
 
 
-def released(value: object, job: str, spec: str, admissions: Sequence[Admission]) -> Release:
+def released(
+    value: object, job: str, spec: str, admissions: Sequence[AdmittedEnclave]
+) -> RoundRelease:
     """Verify a release under the release key of any enclave that this agent verified for the job.
 
     A party that was away when a generation was admitted cannot tell: that accuses nobody.

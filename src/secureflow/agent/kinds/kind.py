@@ -14,7 +14,7 @@ from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest, SealedUpdate
-from secureflow.engines.secagg import Plan
+from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
 
 
@@ -74,7 +74,7 @@ class Contributing(Protocol):
     def manifest(self, spec: Any, stage: str) -> Manifest:
         """Return how a contribution that is sealed, and not masked, is laid out."""
 
-    def masked(self, plan: Plan, spec: Any, held: Held) -> Contribution:
+    def masked(self, plan: MaskingPlan, spec: Any, held: Held) -> Contribution:
         """Return what is held as a client masks it."""
 
     def may_repeat(self, spec: Any) -> bool:

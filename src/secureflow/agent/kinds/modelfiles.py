@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from secureflow.agent.compute.derivation import recipient_key
 from secureflow.agent.job.context import Fetching
-from secureflow.agent.job.patience import patiently
+from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import PublishedStep, ReleasedModel
@@ -111,7 +111,7 @@ class ModelFiles:
             raise other_model(step.model)
         with writing(self._place):
             await asyncio.to_thread(_rest_on, base)
-        await patiently(lambda: self._link.fetch(step.mean.artifact, mean, size))
+        await retry_while_away(lambda: self._link.fetch(step.mean.artifact, mean, size))
         path = self._path(job, step.model)
         with writing(self._place, size):
             await asyncio.to_thread(_add_mean, spec, base, mean, path, step.model)

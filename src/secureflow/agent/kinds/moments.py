@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from secureflow.agent.job.guards import released
-from secureflow.agent.record.records import Admission
+from secureflow.agent.record.records import AdmittedEnclave
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import MaskRequest, ReleasedMoments, TrainRequest
@@ -13,7 +13,7 @@ from secureflow.kit.errors import SecureFlowError
 
 
 def check_moments(
-    request: TrainRequest, spec: TrainingSpec, initial: str, admissions: Sequence[Admission]
+    request: TrainRequest, spec: TrainingSpec, initial: str, admissions: Sequence[AdmittedEnclave]
 ) -> list[float] | None:
     """Return the federated moments, if the spec needs them and an attested enclave released them.
 
@@ -31,7 +31,7 @@ def check_moments(
 
 
 def check_masked_moments(
-    request: MaskRequest, spec: TrainingSpec, initial: str, admissions: Sequence[Admission]
+    request: MaskRequest, spec: TrainingSpec, initial: str, admissions: Sequence[AdmittedEnclave]
 ) -> list[float] | None:
     """Return the federated moments that came with a masked round, if the spec needs them.
 
@@ -54,7 +54,7 @@ def _released_sums(
     request: TrainRequest | MaskRequest,
     moments: ReleasedMoments,
     initial: str,
-    admissions: Sequence[Admission],
+    admissions: Sequence[AdmittedEnclave],
 ) -> list[float]:
     release = released(moments.release, request.job, request.digest, admissions)
     place = (release.round, release.stage, release.model)

@@ -27,7 +27,7 @@ from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest, tensor_digest
-from secureflow.engines.secagg import Plan
+from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
 from secureflow.engines.statistics.kind import STATISTICS as ENGINE
 from secureflow.engines.statistics.layout import LIMIT, slots
@@ -125,7 +125,7 @@ class NoisedSums:
         """Refuse: sums leave masked, and no other way."""
         raise AssertionError(spec.protection, stage)
 
-    def masked(self, plan: Plan, spec: StatisticsSpec, held: Held) -> Contribution:
+    def masked(self, plan: MaskingPlan, spec: StatisticsSpec, held: Held) -> Contribution:
         """Return the sums as a client masks them."""
         del plan, spec
         return Contribution(masked_values(sums_of(held)), 1, {}, None)
@@ -142,7 +142,7 @@ class NoisedSums:
             await self._computing.close(job)
 
 
-class StatisticsKind:
+class StatisticsAgentKind:
     """`agent.kinds.kind.AgentKind`."""
 
     engine: Final[EngineKind] = ENGINE
@@ -159,7 +159,7 @@ class StatisticsKind:
         return NoisedSums(context, computing)
 
 
-STATISTICS: Final = StatisticsKind()
+STATISTICS: Final = StatisticsAgentKind()
 
 
 def check_declared(spec: StatisticsSpec, dataset: DatasetConfig) -> None:

@@ -20,7 +20,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest, update_manifest
-from secureflow.engines.secagg import Plan
+from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
 from secureflow.engines.training.encodings import masked_parts
 from secureflow.engines.training.kind import TRAINING as ENGINE
@@ -28,7 +28,7 @@ from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.private import noise_shared
 
 
-class Training:
+class TrainingContribution:
     """`agent.kinds.kind.Contributing`: updates from verified models.
 
     Args:
@@ -79,7 +79,7 @@ class Training:
         """Return the update of a round: from memory, or computed (again) bit by bit."""
         if record is None:
             return await self._updates.compute(job, spec, request, start.model, start.moments)
-        return await self._updates.again(job, spec, request, record, start.moments)
+        return await self._updates.recorded(job, spec, request, record, start.moments)
 
     def keep(self, job: str, held: Held) -> None:
         """Keep nothing: an update is made again from the job's secret."""
@@ -89,7 +89,7 @@ class Training:
         layout = update_layout(spec, cast("Stage", stage))
         return update_manifest(layout.parameters, layout.sums)
 
-    def masked(self, plan: Plan, spec: TrainingSpec, held: Held) -> Contribution:
+    def masked(self, plan: MaskingPlan, spec: TrainingSpec, held: Held) -> Contribution:
         """Return the update's parameters and sums as a client masks them."""
         stage = cast("Stage", held.stage)
         size = 4 * update_layout(spec, stage).parameters
@@ -106,7 +106,7 @@ class Training:
         await self._updates.forget(job)
 
 
-class TrainingKind:
+class TrainingAgentKind:
     """`agent.kinds.kind.AgentKind`."""
 
     engine: Final[EngineKind] = ENGINE
@@ -119,7 +119,7 @@ class TrainingKind:
         self, context: AgentContext, computing: Computing, files: ModelFiles
     ) -> Contributing:
         """Return what a party does for training."""
-        return Training(context, computing, files)
+        return TrainingContribution(context, computing, files)
 
 
-TRAINING: Final = TrainingKind()
+TRAINING: Final = TrainingAgentKind()

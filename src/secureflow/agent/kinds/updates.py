@@ -29,7 +29,7 @@ from secureflow.engines.training.private import reads_rows
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
-Asked = TrainRequest | MaskRequest
+RoundRequest = TrainRequest | MaskRequest
 """What asks for an update: its round, stage and model."""
 
 
@@ -90,7 +90,7 @@ class Updates:
         self,
         job: JobRecord,
         spec: TrainingSpec,
-        request: Asked,
+        request: RoundRequest,
         model: str,
         moments: list[float] | None,
     ) -> Held:
@@ -139,7 +139,7 @@ class Updates:
     def _hold(
         self,
         job: JobRecord,
-        request: Asked,
+        request: RoundRequest,
         parameters: int,
         sums: list[float],
         seconds: float,
@@ -149,7 +149,9 @@ class Updates:
         content = tensor_digest(plaintext)
         return Held(request.round, request.stage, content, plaintext, seconds)
 
-    def _check_one_update(self, job: JobRecord, request: Asked, model: str, content: str) -> None:
+    def _check_one_update(
+        self, job: JobRecord, request: RoundRequest, model: str, content: str
+    ) -> None:
         """Never two different updates for one (job, model digest)."""
         for other in self._context.store.rounds_from(job.job, request.stage, model):
             if other.content != content:
@@ -162,11 +164,11 @@ class Updates:
                     {"innocent": True},
                 )
 
-    async def again(
+    async def recorded(
         self,
         job: JobRecord,
         spec: TrainingSpec,
-        request: Asked,
+        request: RoundRequest,
         record: RoundRecord,
         moments: list[float] | None,
     ) -> Held:
@@ -193,7 +195,7 @@ def initial_digest(spec: TrainingSpec) -> str:
     return tensor_digest(initial_state(spec))
 
 
-def _checked_sums(answer: Mapping[str, JSON], length: int, request: Asked) -> list[float]:
+def _checked_sums(answer: Mapping[str, JSON], length: int, request: RoundRequest) -> list[float]:
     sums = [float(one) for one in answer["sums"]]
     if len(sums) != length or not np.isfinite(sums).all():
         raise SecureFlowError(

@@ -5,9 +5,9 @@ masked sessions, nonces, noised sums: a restored agent takes part in no older jo
 the files that it names inside the folder, evidence, and, only under a passphrase, the signing key
 and the link certificate. Datasets are not in it.
 
-A restored record says so (`agent.restored`), and is looked at before it is believed: its schema is
-this program's and no more, and each of its own leaves bears the organisation's signature, under its
-present key or one of before (`ownkeys`). A record whose leaves do not is no backup either.
+A restored record says so (`agent.record.restored`), and is looked at before it is believed: its
+schema is this program's and no more, and each of its own leaves bears the organisation's signature,
+under its present key or one of before (`ownkeys`). A record whose leaves do not is no backup.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from typing import Any, Final
 import yaml
 
 from secureflow.agent.record.damage import damaged, decoded, load_json
-from secureflow.agent.record.keeping import IDENTITY, LOCK, alone, check_present, compare
+from secureflow.agent.record.folder import IDENTITY, LOCK, check_present, compare, locked_folder
 from secureflow.agent.record.ownkeys import bears, own_keys
 from secureflow.agent.record.restored import CODE, FACT, OUTCOME
 from secureflow.agent.record.schema import MIGRATIONS
-from secureflow.agent.record.store import Store, reached_in
+from secureflow.agent.record.store import RecordStore, reached_in
 from secureflow.agent.settings import AgentSettings
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.archive import (
     Backup,
-    Manifest,
+    BackupManifest,
     check_passphrase,
     check_target,
     made_at,
@@ -43,7 +43,6 @@ from secureflow.kit.archive import (
     unwritable,
     write_backup,
 )
-from secureflow.kit.aside import put_aside
 from secureflow.kit.atomic import flush_directory, write_atomically
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import system_clock
@@ -51,10 +50,11 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import FILE as VERSION
 from secureflow.kit.folder import claim_folder
+from secureflow.kit.folderlock import scratch
 from secureflow.kit.pki import write_private
 from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import RecordMark, read_mark, write_mark
-from secureflow.kit.tenancy import scratch
+from secureflow.kit.replaced import keep_replaced
 from secureflow.kit.version import __version__
 
 AGENT: Final = "agent"
@@ -81,7 +81,7 @@ _SCRUB: Final = (
 class RestoredAgent:
     """What was found in a backup."""
 
-    manifest: Manifest
+    manifest: BackupManifest
     config: Path
     party: str
     size: int
@@ -91,7 +91,7 @@ class RestoredAgent:
     keys: bool
 
 
-def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
+def back_up(config: Path, target: Path, passphrase: str | None) -> BackupManifest:
     """Write a backup of the agent that a settings file names, running or not.
 
     Raises:
@@ -119,8 +119,13 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> Manifest:
             if foreign := _foreign_leaf(copy, who["party"], who["key"]):
                 raise damaged(_UNSIGNED.format(foreign))
             files, named = _files(config, settings, copy)
-            told = {"made_at": system_clock(), "version": __version__, "named": named, **facts}
-            return write_backup(target, AGENT, told, files, keys, passphrase)
+            description = {
+                "made_at": system_clock(),
+                "version": __version__,
+                "named": named,
+                **facts,
+            }
+            return write_backup(target, AGENT, description, files, keys, passphrase)
     except OSError as error:
         raise unwritable(target, error) from error
 
@@ -150,7 +155,7 @@ def restore(
         config = directory / "agent.yaml"
         data = AgentSettings.load(config).directory if config.exists() else directory
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with alone(data):
+        with locked_folder(data):
             shutil.rmtree(data / _STAGING, ignore_errors=True)
             try:
                 return _restore(backup, data, config, passphrase)
@@ -301,7 +306,7 @@ def _restore(backup: Path, directory: Path, config: Path, passphrase: str | None
     public, party = str(facts.get("key", "")), str(facts.get("party", ""))
     _check_same(directory, keys, public)
     _check_schema(record)
-    store = Store(record)
+    store = RecordStore(record)
     with closing(store):
         if foreign := _foreign_leaf(record, party, public):
             raise unreadable(backup, _UNSIGNED.format(foreign))
@@ -346,7 +351,7 @@ def _check_schema(record: Path) -> None:
     """Refuse a file that is not simply tables of ours: a trigger or view would run as we read."""
     with tempfile.TemporaryDirectory(dir=record.parent) as place:
         fresh = Path(place) / "fresh.db"
-        Store(fresh).close()
+        RecordStore(fresh).close()
         ours = set(_schema(fresh))
     try:
         theirs = set(_schema(record))
@@ -392,15 +397,15 @@ def _foreign_leaf(record: Path, party: str, public: str) -> str:
     return ""
 
 
-def _mark(store: Store, taken_at: int) -> _Found:
+def _mark(store: RecordStore, taken_at: int) -> _Found:
     """Say in the record that it was restored, and end what it cannot go on with."""
     now = system_clock()
     size = _head_size(store.fact("head"))
     with store.transaction():
         ended = store.end_all(OUTCOME)
         domains = store.budget_domains()
-        told = {"restored_at": now, "taken_at": taken_at, "size": size, "settled": []}
-        store.set_fact(FACT, told)
+        restoration = {"restored_at": now, "taken_at": taken_at, "size": size, "settled": []}
+        store.set_fact(FACT, restoration)
         if store.fact(IDENTITY) is None:
             store.set_fact(IDENTITY, RecordMark.fresh_identity())
         store.note(now, "agent.restored", "", taken_at=taken_at, jobs=len(ended))
@@ -441,7 +446,7 @@ def _settle(
     record, or one that is not the mark's, and no agent starts in it as a new one.
     """
     had = [directory / name for name in _RECORD_FILES]
-    put_aside(directory, had, [directory / MARK], lambda: write_mark(directory, mark))
+    keep_replaced(directory, had, [directory / MARK], lambda: write_mark(directory, mark))
     moves = {AUTHORITY: "ca.pem", **named}
     moves |= {
         f"evidence/{path.name}": f"evidence/{path.name}"
@@ -463,12 +468,12 @@ def _usual(source: Path, config: Path) -> bytes:
     """Return the settings, with the folder that they are in now."""
     text = source.read_bytes()
     try:
-        told = yaml.safe_load(text)
+        settings = yaml.safe_load(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise unreadable(config, "its settings cannot be read") from error
-    if not isinstance(told, dict) or str(told.get("directory", ".")) == ".":
+    if not isinstance(settings, dict) or str(settings.get("directory", ".")) == ".":
         return text
-    return yaml.safe_dump({**told, "directory": "."}, sort_keys=False).encode()
+    return yaml.safe_dump({**settings, "directory": "."}, sort_keys=False).encode()
 
 
 def _filled(directory: Path) -> SecureFlowError:

@@ -18,12 +18,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from secureflow.agent.inforce import InForce
+from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.owner.publications import Publication
-from secureflow.agent.record.logged import own_leaves
+from secureflow.agent.record.ownleaves import own_leaves
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import check_unlocked, locked, remember, remembered
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import QUIET, Witness
 from secureflow.application.ports.accountant import Accountant
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
@@ -76,8 +76,8 @@ class Budgets:
 
     def __init__(
         self,
-        settings: InForce,
-        store: Store,
+        settings: ActiveSettings,
+        store: RecordStore,
         witness: Witness,
         key: str,
         accounting: Accounting,
@@ -95,7 +95,7 @@ class Budgets:
         self._reconciled = False
         self._lock = asyncio.Lock()
 
-    async def foresee(self, job: str, spec: JobSpec) -> float | None:
+    async def expected_epsilon(self, job: str, spec: JobSpec) -> float | None:
         """Return the job's ε at the owner's δ, for policies and people; None without DP.
 
         A submitter chooses the δ of the job, and could make its ε look small by it.
@@ -126,8 +126,8 @@ class Budgets:
         """Set the job's whole charge aside, once; a job that comes back goes on under it.
 
         Raises:
-            SecureFlowError: those of `foresee`; `budget_rolled_back`, `budget_conflict` for a job
-                that gave its reservation back.
+            SecureFlowError: those of `expected_epsilon`; `budget_rolled_back`, `budget_conflict`
+                for a job that gave its reservation back.
         """
         policy = self._policy(spec, job)
         if policy is None:
@@ -200,14 +200,14 @@ class Budgets:
         elif state == "reserved" and not released:
             ledger.void(job.job)
 
-    # What a restored agent's owner says was spent (`agent.settling`).
+    # What a restored agent's owner says was spent (`agent.owner.settling`).
 
     def domain_of(self, spec: JobSpec) -> str | None:
         """Return the domain that a job is charged to; None without differential privacy."""
         policy = self._policy(spec)
         return None if policy is None else policy.domain
 
-    async def foreknow(self, domain: str, specs: Sequence[JobSpec]) -> None:
+    async def precompute_curves(self, domain: str, specs: Sequence[JobSpec]) -> None:
         """Know every curve that charging these jobs to a domain needs.
 
         Raises:
@@ -246,19 +246,19 @@ class Budgets:
         Raises:
             SecureFlowError: `budget_unit_fixed`.
         """
-        told = {}
+        changes = {}
         for policy in (one.privacy for one in datasets if one.privacy):
             kept = self._kept_limit(policy.domain) or self._declared_limit(policy.domain)
             if kept is not None and kept.unit != policy.unit:
                 raise unit_fixed(policy.domain, kept.unit, policy.unit)
             if kept is not None and (kept.epsilon, kept.delta) != (policy.epsilon, policy.delta):
-                told[policy.domain] = {
+                changes[policy.domain] = {
                     "domain": policy.domain,
                     "before": {"epsilon": kept.epsilon, "delta": kept.delta},
                     "after": {"epsilon": policy.epsilon, "delta": policy.delta},
                     "grows": policy.epsilon > kept.epsilon or policy.delta > kept.delta,
                 }
-        return [told[domain] for domain in sorted(told)]
+        return [changes[domain] for domain in sorted(changes)]
 
     def take_limits(self, changes: Sequence[Mapping[str, JSON]], now: int) -> None:
         """Enter changed limits, which are declared now, into their domains' chains.
@@ -280,14 +280,14 @@ class Budgets:
         Without `exact` ε by privacy loss distribution is left out, which may take seconds.
         """
         policies = {one.privacy.domain: one for one in self._settings.datasets if one.privacy}
-        told = []
+        budgets = []
         for domain, dataset in sorted(policies.items()):
             policy = dataset.privacy
             if policy is None:
                 continue
             limit, charges, reservations = await asyncio.to_thread(self._shown, policy)
             spent = await self._spent(charges, policy.delta, exact)
-            told.append(
+            budgets.append(
                 {
                     "domain": domain,
                     **limit,
@@ -297,7 +297,7 @@ class Budgets:
                     "locked": locked(self._store, domain),
                 }
             )
-        return told
+        return budgets
 
     async def _spent(self, charges: Charge, delta: float, exact: bool) -> dict[str, JSON]:
         if exact:
@@ -416,10 +416,11 @@ class Budgets:
             ledger = BudgetLedger(
                 limit, events, lambda event: self._store.add_budget_event(domain, event)
             )
-            told = (one.bundle.get("document") for one in self._store.leaves_of(LEAF))
-            ledger.reconcile([one for one in told if one])  # those taken from the log say nothing
+            documents = (one.bundle.get("document") for one in self._store.leaves_of(LEAF))
+            known = [one for one in documents if one]  # those taken from the log say nothing
+            ledger.reconcile(known)
             self._ledgers[domain] = ledger
-        self._ledgers[domain].go_by(limit)
+        self._ledgers[domain].change_limit(limit)
         return self._ledgers[domain]
 
     def _limit(self, policy: DatasetPrivacy) -> Limit:

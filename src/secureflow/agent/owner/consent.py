@@ -150,7 +150,7 @@ class Consent:
         self._policies = policies
         self._inbox = inbox
 
-    def go_by(self, policies: Policies) -> None:
+    def replace_policies(self, policies: Policies) -> None:
         """Decide by other rules from now on; what was allowed before stays allowed."""
         self._policies = policies
 
@@ -181,7 +181,7 @@ class Consent:
             self._inbox.put, job, digest, spec, dict(request), decision.reasons, expires,
             renewing=renewing,
         )  # fmt: skip
-        self._inbox.look_again()  # an older question about the same job may have been closed by it
+        self._inbox.wake_all()  # an older question about the same job may have been closed by it
         decided = await self._inbox.decision(item, job, digest)
         if decided.state != "approved":
             by = "a person" if decided.state == "rejected" else "nobody"

@@ -20,7 +20,7 @@ from typing import Final, Literal
 from weakref import WeakValueDictionary
 
 from secureflow.agent.record.records import InboxItem
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -76,7 +76,7 @@ class Inbox:
         clock: unix seconds.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: RecordStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         # An event lives as long as somebody waits for it: the centre chooses how many items come.
@@ -207,7 +207,7 @@ class Inbox:
         if event is not None:
             event.set()
 
-    def look_again(self) -> None:
+    def wake_all(self) -> None:
         """Have everybody who waits look whether its item still does (on the event loop)."""
         for event in list(self._decided.values()):
             event.set()

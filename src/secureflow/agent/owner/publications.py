@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from secureflow.adapters.datasources.commitment import check_unchanged
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import dump, parse
 from secureflow.kit.canonical import JSON
@@ -75,7 +75,7 @@ def declaration(dataset: DatasetConfig) -> dict[str, JSON]:
     }
 
 
-def published(store: Store, organisation: str, dataset: DatasetConfig) -> Publication:
+def published(store: RecordStore, organisation: str, dataset: DatasetConfig) -> Publication:
     """Return the dataset's publication, if it is of the declaration that counts now.
 
     Raises:
@@ -119,7 +119,7 @@ def lineage(dataset: DatasetConfig) -> dict[str, JSON] | None:
 
 
 def check_lineage(
-    store: Store, dataset: DatasetConfig, before: DatasetConfig | None = None
+    store: RecordStore, dataset: DatasetConfig, before: DatasetConfig | None = None
 ) -> None:
     """Refuse another domain or unit than the name has had.
 
@@ -145,13 +145,13 @@ def check_lineage(
     )
 
 
-def keep_lineage(store: Store, dataset: DatasetConfig) -> None:
+def keep_lineage(store: RecordStore, dataset: DatasetConfig) -> None:
     """Remember a published name's domain and unit; the caller holds the transaction."""
-    told = lineage(dataset)
-    if told is not None:
-        store.set_fact(f"lineage/{dataset.name}", told)
+    current = lineage(dataset)
+    if current is not None:
+        store.set_fact(f"lineage/{dataset.name}", current)
 
 
-def _words(told: Mapping[str, JSON]) -> str:
-    person = f" ({told['person']})" if told.get("person") else ""
-    return f"domain {told['domain']} per {told['unit']}{person}"
+def _words(lineage: Mapping[str, JSON]) -> str:
+    person = f" ({lineage['person']})" if lineage.get("person") else ""
+    return f"domain {lineage['domain']} per {lineage['unit']}{person}"

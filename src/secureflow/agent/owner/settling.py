@@ -17,18 +17,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from secureflow.agent.owner.budgets import LEAF, Budgets
-from secureflow.agent.record.logged import own_leaves
+from secureflow.agent.record.ownleaves import own_leaves
 from secureflow.agent.record.restored import (
+    accept_rollback,
     expects_older,
-    go_on_behind,
     locked,
-    looked_back,
+    mark_checked,
     remembered,
     settle,
     take_all_in,
-    unsaid,
+    vanished_jobs,
 )
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.kit.canonical import JSON, digest
@@ -63,7 +63,7 @@ class Settling:
     def __init__(
         self,
         budgets: Budgets,
-        store: Store,
+        store: RecordStore,
         party: str,
         key: str,
         call: Callable[[str, dict[str, JSON]], Awaitable[JSON]],
@@ -98,7 +98,7 @@ class Settling:
             for job, one in given.items()
             if self._budgets.domain_of(one.spec) == domain
         }
-        await self._budgets.foreknow(domain, list(mine.values()))
+        await self._budgets.precompute_curves(domain, list(mine.values()))
         await asyncio.to_thread(self._charge, domain, given, mine)
         return {"domain": domain, "jobs": sorted(mine)}
 
@@ -145,10 +145,10 @@ class Settling:
         with store.transaction():
             lacking = [one for one in shown if not store.has_leaf(one[0].hash())]
             if expects_older(store):
-                looked_back(store)
+                mark_checked(store)
                 take_all_in(store, now, lacking)
             elif lacking:
-                go_on_behind(store, now, lacking)
+                accept_rollback(store, now, lacking)
 
     def _check(self, domain: str, given: Mapping[str, _Given]) -> None:
         if not locked(self._store, domain):
@@ -173,7 +173,7 @@ class Settling:
         """Return job → spec digest of those that may have spent what the record does not know."""
         leaves = (one.bundle for one in self._store.leaves_of(LEAF))
         unread = [leaf_from_json(one["leaf"]).leaf for one in leaves if not one.get("document")]
-        return {**unsaid(self._store), **{leaf.job: leaf.spec for leaf in unread}}
+        return {**vanished_jobs(self._store), **{leaf.job: leaf.spec for leaf in unread}}
 
 
 def _check_complete(unknown: Mapping[str, str], given: Mapping[str, _Given]) -> None:

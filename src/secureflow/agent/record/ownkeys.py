@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.engines.ledger.leaves import SignedLeaf, verify
 from secureflow.kit.canonical import JSON
@@ -40,7 +40,7 @@ def own_keys(party: str, present: str, pinned: JSON, earlier: JSON) -> frozenset
     return frozenset(keys)
 
 
-def kept_keys(store: Store, party: str, present: str) -> frozenset[str]:
+def kept_keys(store: RecordStore, party: str, present: str) -> frozenset[str]:
     """Return the base64 keys of an organisation, by the charters that its record keeps."""
     return own_keys(party, present, store.fact("charter"), store.fact("charters"))
 

@@ -106,7 +106,7 @@ class OwnLeaf(_Record):
 
 
 @dataclass(frozen=True)
-class Admission(_Record):
+class AdmittedEnclave(_Record):
     """An enclave that this agent verified for a job.
 
     Args:
@@ -160,8 +160,8 @@ class InboxItem(_Record):
     """A request for data that waits for a person.
 
     Args:
-        id: 64 hex digits over everything that a person is shown (`agent.inbox.item_id`); 12 in
-            what older versions wrote.
+        id: 64 hex digits over everything that a person is shown (`agent.owner.inbox.item_id`); 12
+            in what older versions wrote.
         job: job id.
         digest: hex spec digest.
         request: what the policies were asked.

@@ -16,9 +16,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from secureflow.agent.record.logged import own_leaves, take_in
+from secureflow.agent.record.ownleaves import own_leaves, take_in
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
@@ -37,13 +37,13 @@ OUTCOME: Final = "restored"
 """Of a job that was not over when the backup was made."""
 
 
-def restored(store: Store) -> dict[str, JSON] | None:
+def restored(store: RecordStore) -> dict[str, JSON] | None:
     """Return what the record says of its restore; None where there was none."""
     kept: dict[str, JSON] | None = store.fact(FACT)
     return kept
 
 
-class Floor:
+class ForgottenJobs:
     """Finds the older jobs of which the record knows nothing: approved since the backup was made.
 
     Only the log knows them, by the leaves that this organisation signed then. It is read from where
@@ -58,7 +58,7 @@ class Floor:
 
     def __init__(
         self,
-        store: Store,
+        store: RecordStore,
         party: str,
         key: str,
         call: Callable[[str, dict[str, JSON]], Awaitable[JSON]],
@@ -77,13 +77,13 @@ class Floor:
         Raises:
             SecureFlowError: `restored_since`, or why the centre did not answer.
         """
-        told = restored(self._store)
-        if told is None or self._store.job(job) is not None:
+        fact = restored(self._store)
+        if fact is None or self._store.job(job) is not None:
             return
         async with self._lock:
-            await self._scan(int(told["size"]))
+            await self._scan(int(fact["size"]))
         if job in self._older:
-            raise _older(job, told)
+            raise _older(job, fact)
 
     async def _scan(self, start: int) -> None:
         at = start if self._scanned is None else self._scanned
@@ -94,33 +94,33 @@ class Floor:
             self._scanned = end
 
 
-def check_floor(store: Store, job: str, record: JobRecord | None) -> None:
+def check_floor(store: RecordStore, job: str, record: JobRecord | None) -> None:
     """Refuse a job that is older than the restore.
 
     Raises:
         SecureFlowError: `restored_since`.
     """
-    told = restored(store)
-    if told is None:
+    fact = restored(store)
+    if fact is None:
         return
     older = record.outcome == OUTCOME if record else bool(store.leaves(job))
     if older:
-        raise _older(job, told)
+        raise _older(job, fact)
 
 
-def expects_older(store: Store) -> bool:
+def expects_older(store: RecordStore) -> bool:
     """Tell whether a restored record was not yet held against the log: it lacks what came since."""
-    told = restored(store)
-    return told is not None and not told.get("looked_back")
+    fact = restored(store)
+    return fact is not None and not fact.get("looked_back")
 
 
-def looked_back(store: Store) -> None:
+def mark_checked(store: RecordStore) -> None:
     """Note that it was, in the caller's transaction: what it lacks from now on is news."""
     store.set_fact(FACT, {**(restored(store) or {}), "looked_back": True})
 
 
-def go_on_behind(
-    store: Store,
+def accept_rollback(
+    store: RecordStore,
     now: int,
     lacking: Sequence[tuple[SignedLeaf, int]],
     named: Mapping[str, str] = MappingProxyType({}),
@@ -137,7 +137,7 @@ def go_on_behind(
         named: spec digests of jobs of which the log showed own leaves that it shows no more; empty
             for one that is not known.
     """
-    missed = {**unsaid(store), **named}
+    missed = {**vanished_jobs(store), **named}
     store.set_fact(BEHIND, {"since": now, "settled": [], "unsaid": missed})
     take_all_in(store, now, lacking)
     ended = set(store.end_all(CODE))
@@ -149,25 +149,25 @@ def go_on_behind(
         store.note(now, "job.finished", job, outcome=CODE)
 
 
-def remember(store: Store, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+def remember(store: RecordStore, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
     """Keep what the log showed until somebody acts on it; the caller's transaction."""
     known = {leaf.hash(): [leaf.json(), place] for leaf, place in (*remembered(store), *lacking)}
     store.set_fact(SHOWN, list(known.values()))
 
 
-def remembered(store: Store) -> list[tuple[SignedLeaf, int]]:
+def remembered(store: RecordStore) -> list[tuple[SignedLeaf, int]]:
     """Return what `remember` kept, as far as the record lacks it still."""
     kept = [(leaf_from_json(leaf), int(place)) for leaf, place in store.fact(SHOWN) or ()]
     return [one for one in kept if not store.has_leaf(one[0].hash())]
 
 
-def unsaid(store: Store) -> dict[str, str]:
+def vanished_jobs(store: RecordStore) -> dict[str, str]:
     """Return job → spec digest of those of which the log showed own leaves and then did not.
 
     Among what it no longer shows may be the budget entry.
     """
-    told: dict[str, JSON] = store.fact(BEHIND) or {}
-    return dict(told.get("unsaid", {}))
+    fact: dict[str, JSON] = store.fact(BEHIND) or {}
+    return dict(fact.get("unsaid", {}))
 
 
 def forgotten(record: JobRecord) -> bool:
@@ -175,7 +175,7 @@ def forgotten(record: JobRecord) -> bool:
     return record.outcome == CODE and not record.spec
 
 
-def take_all_in(store: Store, now: int, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+def take_all_in(store: RecordStore, now: int, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
     """Put own leaves of the log into the record; the caller's transaction."""
     fresh = [one for one in lacking if not store.has_leaf(one[0].hash())]
     for signed, place in fresh:
@@ -184,21 +184,21 @@ def take_all_in(store: Store, now: int, lacking: Sequence[tuple[SignedLeaf, int]
         store.note(now, "record.taken_in", leaves=len(fresh))
 
 
-def locked(store: Store, domain: str) -> bool:
+def locked(store: RecordStore, domain: str) -> bool:
     """Tell whether a privacy domain waits for its owner's word."""
     return _locks(store, domain) is not None
 
 
-def _locks(store: Store, domain: str) -> tuple[str, dict[str, JSON]] | None:
+def _locks(store: RecordStore, domain: str) -> tuple[str, dict[str, JSON]] | None:
     """Return which fact locks the domain; None where none does."""
     for name in (FACT, BEHIND):
-        told = store.fact(name)
-        if told is not None and domain not in told.get("settled", ()):
-            return name, told
+        fact = store.fact(name)
+        if fact is not None and domain not in fact.get("settled", ()):
+            return name, fact
     return None
 
 
-def check_unlocked(store: Store, domain: str) -> None:
+def check_unlocked(store: RecordStore, domain: str) -> None:
     """Refuse to spend of a domain of which nobody has said what was spent.
 
     Raises:
@@ -207,10 +207,10 @@ def check_unlocked(store: Store, domain: str) -> None:
     lock = _locks(store, domain)
     if lock is None:
         return
-    name, told = lock
+    name, fact = lock
     how = "goes on with a record that was set back"
     if name == FACT:
-        how = f"was restored from a backup of {moment(told['taken_at'])}"
+        how = f"was restored from a backup of {moment(fact['taken_at'])}"
     raise SecureFlowError(
         "budget_locked",
         f"The privacy budget of {domain} is locked: this agent {how}, and what was spent since "
@@ -220,21 +220,21 @@ def check_unlocked(store: Store, domain: str) -> None:
     )
 
 
-def settle(store: Store, domain: str) -> None:
+def settle(store: RecordStore, domain: str) -> None:
     """Note the owner's word on a domain; the caller holds the transaction."""
     for name in (FACT, BEHIND):
-        told = store.fact(name)
-        if told is not None:
-            store.set_fact(name, {**told, "settled": sorted({*told.get("settled", ()), domain})})
+        fact = store.fact(name)
+        if fact is not None:
+            store.set_fact(name, {**fact, "settled": sorted({*fact.get("settled", ()), domain})})
 
 
-def _older(job: str, told: Mapping[str, JSON]) -> SecureFlowError:
+def _older(job: str, fact: Mapping[str, JSON]) -> SecureFlowError:
     return SecureFlowError(
         "restored_since",
-        f"This agent was restored from a backup of {moment(told['taken_at'])}; job {job} is older "
+        f"This agent was restored from a backup of {moment(fact['taken_at'])}; job {job} is older "
         "than the restore, and what was promised in it since is not known here.",
         "Submit a new job.",
-        {"taken_at": told["taken_at"], "restored_at": told["restored_at"]},
+        {"taken_at": fact["taken_at"], "restored_at": fact["restored_at"]},
     )
 
 

@@ -11,7 +11,7 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.room import agent_bytes, record_bytes
 from secureflow.domain.specs.base import JobSpec
@@ -36,7 +36,7 @@ class Room:
     """
 
     def __init__(
-        self, settings: AgentSettings, store: Store, specs: SpecKinds = SPEC_KINDS
+        self, settings: AgentSettings, store: RecordStore, specs: SpecKinds = SPEC_KINDS
     ) -> None:
         self._specs = specs
         self._models = settings.models

@@ -18,7 +18,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from secureflow.agent.record.damage import facts_of, load_json
-from secureflow.agent.record.records import Admission, InboxItem, JobRecord, OwnLeaf, RoundRecord
+from secureflow.agent.record.records import (
+    AdmittedEnclave,
+    InboxItem,
+    JobRecord,
+    OwnLeaf,
+    RoundRecord,
+)
 from secureflow.agent.record.witnessed import WitnessedRows
 from secureflow.engines.ledger.ends import End
 from secureflow.kit.canonical import JSON
@@ -36,8 +42,8 @@ def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
     }
 
 
-class Store(WitnessedRows):
-    """The agent's durable record (`agent.recordfile`)."""
+class RecordStore(WitnessedRows):
+    """The agent's durable record (`agent.record.recordfile`)."""
 
     def reached(self) -> dict[str, JSON]:
         """Return how far the record went: its newest own leaf and action."""
@@ -206,12 +212,12 @@ class Store(WitnessedRows):
         """Remove a nonce: evidence for it counts once."""
         self._write("DELETE FROM nonces WHERE job = ? AND generation = ?", job, generation)
 
-    def admissions(self, job: str) -> list[Admission]:
+    def admissions(self, job: str) -> list[AdmittedEnclave]:
         """Return the verdicts of a job, newest generation first."""
         rows = self._all("SELECT * FROM admissions WHERE job = ? ORDER BY generation DESC", job)
-        return [Admission.from_row(row) for row in rows]
+        return [AdmittedEnclave.from_row(row) for row in rows]
 
-    def add_admission(self, admission: Admission) -> None:
+    def add_admission(self, admission: AdmittedEnclave) -> None:
         """Store the verdict on a generation in place of its earlier one."""
         self._insert("admissions", admission.row(), replace=True)
 

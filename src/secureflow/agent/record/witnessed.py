@@ -1,6 +1,6 @@
 """What an agent keeps of the log that it watches: heads, and where its own leaves stood.
 
-A part of `store.Store`, with its rules: writers demand an open transaction.
+A part of `store.RecordStore`, with its rules: writers demand an open transaction.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class WitnessedRows(RecordFile):
         for leaf, weight in leaves.items():
             self._write("UPDATE leaves SET missed = missed + ? WHERE hash = ?", weight, leaf)
 
-    def heard(self, job: str, proved: Iterable[str]) -> frozenset[str]:
+    def received_by_centre(self, job: str, proved: Iterable[str]) -> frozenset[str]:
         """Return the job's leaves that a reply carried which the centre certainly heard.
 
         Those are the ones up to the newest that is in the log.
@@ -65,7 +65,7 @@ class WitnessedRows(RecordFile):
         rows = self._all("SELECT * FROM leaves WHERE place = -1 ORDER BY number LIMIT ?", limit)
         return [OwnLeaf.from_row(row) for row in rows]
 
-    def submitted_again(self, leaf: str) -> None:
+    def mark_resubmitted(self, leaf: str) -> None:
         """Note that the centre has taken an own leaf again; the proof comes with a later head."""
         self._write("UPDATE leaves SET place = NULL WHERE hash = ? AND place = -1", leaf)
 

@@ -14,13 +14,13 @@ import asyncio
 import secrets
 
 from secureflow.agent.job.context import AgentContext
-from secureflow.agent.job.guards import over
+from secureflow.agent.job.guards import job_finished
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.owner.consent import Allowed, Consent, check_request, read_spec
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.record.restored import Floor, check_floor, forgotten
+from secureflow.agent.record.restored import ForgottenJobs, check_floor, forgotten
 from secureflow.agent.record.room import Room
 from secureflow.domain.specs.base import JobSpec, dump
 from secureflow.engines.run.messages import ConsentReply, ConsentRequest, as_body
@@ -49,7 +49,7 @@ class Approvals:
         kinds: AgentKinds,
         consent: Consent,
         inbox: Inbox,
-        floor: Floor,
+        floor: ForgottenJobs,
         room: Room,
     ) -> None:
         self._context = context
@@ -80,7 +80,7 @@ class Approvals:
         if lapsed is not None and lapsed.declared != _as_json(publication):
             raise _changed(request.job)
         facts = dict(asked)
-        asked["epsilon"] = await context.budgets.foresee(request.job, spec)
+        asked["epsilon"] = await context.budgets.expected_epsilon(request.job, spec)
         asked["commitment"] = publication and publication.commitment
         # Before the time is looked at: what waits for room ends by that name.
         await asyncio.to_thread(self._room.for_job, spec)
@@ -134,7 +134,7 @@ class Approvals:
         if job is None:
             return None
         if forgotten(job):
-            raise over(job)
+            raise job_finished(job)
         if job.digest != request.digest:
             raise SecureFlowError(
                 "spec_digest_mismatch",

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from secureflow.agent.compute.derivation import recipient_key
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
-from secureflow.agent.record.records import Admission, JobRecord
+from secureflow.agent.record.records import AdmittedEnclave, JobRecord
 from secureflow.agent.settings import AttestationSettings
 from secureflow.engines.attestation import (
     AppraisalPolicy,
@@ -76,7 +76,7 @@ class Attestation:
         self._verifier = verifier
         self._policy = policy
 
-    def go_by(self, verifier: EvidenceVerifier, policy: AppraisalPolicy) -> None:
+    def replace_policy(self, verifier: EvidenceVerifier, policy: AppraisalPolicy) -> None:
         """Judge by other values from now on; verdicts that were given stand until they expire."""
         self._verifier, self._policy = verifier, policy
 
@@ -158,7 +158,7 @@ class Attestation:
             "tier": verdict.tier,
             "simulated": verdict.simulated,
         }
-        admission = Admission(
+        admission = AdmittedEnclave(
             job.job, request.generation, verdict.evidence, verdict.hpke, verdict.release,
             verdict.tier, verdict.expires,
         )  # fmt: skip

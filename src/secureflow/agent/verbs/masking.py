@@ -26,9 +26,9 @@ from secureflow.agent.job.guards import (
     check_step,
     check_verb,
 )
-from secureflow.agent.job.patience import patiently
+from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.kinds.kind import Contributions, Held
-from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
+from secureflow.agent.record.records import AdmittedEnclave, JobRecord, RoundRecord
 from secureflow.agent.verbs.rounds import send_sealed
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.witness import Observed
@@ -47,7 +47,7 @@ from secureflow.engines.run.messages import (
     SetupRequest,
 )
 from secureflow.engines.sealing import vector_manifest
-from secureflow.engines.secagg import Client
+from secureflow.engines.secagg import SecAggClient
 from secureflow.kit.canonical import JSON, b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
 
@@ -173,7 +173,9 @@ class Masking:
         check_verb(spec, job.job, verb)
         return job, spec
 
-    def _admission(self, job: JobRecord, spec: JobSpec, request: MaskRequest) -> Admission | None:
+    def _admission(
+        self, job: JobRecord, spec: JobSpec, request: MaskRequest
+    ) -> AdmittedEnclave | None:
         """Return the verdict on the enclave that the vector is sealed to; None under masks alone.
 
         Raises:
@@ -185,7 +187,9 @@ class Masking:
         generation = 0 if request.uplink is None else request.generation or 0
         return check_admission(admissions, generation, self._context.clock())
 
-    def _begin(self, client: Client, spec: JobSpec, request: MaskRequest, binding: str) -> None:
+    def _begin(
+        self, client: SecAggClient, spec: JobSpec, request: MaskRequest, binding: str
+    ) -> None:
         """Fix the round's context; the frame must be of the round that is asked for."""
         client.begin(b64decode(request.begin, _FRAME_LIMIT), binding)
         number = self._context.kinds.of(spec).session_round(request.stage, request.round)
@@ -197,7 +201,7 @@ class Masking:
                 "A round is masked under its own keys.",
             )
 
-    def _mask(self, client: Client, job: JobRecord, spec: JobSpec, held: Held) -> _Masked:
+    def _mask(self, client: SecAggClient, job: JobRecord, spec: JobSpec, held: Held) -> _Masked:
         given = self._contributions.of(spec).masked(client.plan, spec, held)
         buffer = self._sessions.vector(job.job, client.plan.vector_bytes)
         vector = buffer.view(client.plan.ring)
@@ -252,12 +256,12 @@ class Masking:
         spec: JobSpec,
         request: MaskRequest,
         record: RoundRecord,
-        client: Client,
+        client: SecAggClient,
         masked: _Masked,
     ) -> None:
         admission = self._admission(job, spec, request)
         if admission is None or request.uplink is None:
-            await patiently(lambda: self._link.store(masked.vector, masked.digest))
+            await retry_while_away(lambda: self._link.store(masked.vector, masked.digest))
             return
         manifest = vector_manifest(client.plan.encoding.slots, client.plan.ring.itemsize)
         held = Held(record.round, record.stage, record.content, masked.vector, record.seconds)
@@ -267,7 +271,11 @@ class Masking:
         )  # fmt: skip
 
     def _check_answered(
-        self, request: AnswerRequest, spec: JobSpec, record: RoundRecord | None, client: Client
+        self,
+        request: AnswerRequest,
+        spec: JobSpec,
+        record: RoundRecord | None,
+        client: SecAggClient,
     ) -> None:
         """Refuse to send an answer whose round is not the one that the request was judged by."""
         number = self._context.kinds.of(spec).session_round(request.stage, request.round)
@@ -293,7 +301,7 @@ class Masking:
         check_one_set(record.model, survivors, earlier, innocent=innocent)
 
     def _commit_answer(
-        self, job: JobRecord, request: AnswerRequest, client: Client, observed: Observed
+        self, job: JobRecord, request: AnswerRequest, client: SecAggClient, observed: Observed
     ) -> None:
         """The round's second commit: vote and session, before the shares are sent."""
         context, vote = self._context, client.vote

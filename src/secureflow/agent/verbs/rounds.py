@@ -23,7 +23,7 @@ from secureflow.agent.job.guards import (
     check_verb,
 )
 from secureflow.agent.kinds.kind import Contributions, Held
-from secureflow.agent.record.records import Admission, JobRecord, RoundRecord
+from secureflow.agent.record.records import AdmittedEnclave, JobRecord, RoundRecord
 from secureflow.agent.witness.witness import Observed
 from secureflow.engines.closing import Question, Vote, cast_vote, may_vote, round_context
 from secureflow.engines.run.messages import (
@@ -36,11 +36,11 @@ from secureflow.engines.sealing import Binding, Manifest, seal
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
-ENCLAVE_GONE = frozenset({"job_not_open", "sealed_key_refused", "link_broken", "buffer_lost"})
+ENCLAVE_RESTARTED = frozenset({"job_not_open", "sealed_key_refused", "link_broken", "buffer_lost"})
 """What an upload ends with when the enclave was restarted: it is admitted anew."""
 
 
-class Rounds:
+class SealedRounds:
     """Answers `train` and `close`.
 
     Args:
@@ -192,7 +192,7 @@ async def send_sealed(
     model: str,
     held: Held,
     manifest: Manifest,
-    admission: Admission,
+    admission: AdmittedEnclave,
     address: str,
 ) -> dict[str, JSON]:
     """Seal what is held to the admitted enclave, unless it is already, and upload it.
@@ -217,7 +217,7 @@ async def send_sealed(
     try:
         return await uplink.send(address, held.sealed, commitment)
     except SecureFlowError as error:
-        if error.code not in ENCLAVE_GONE:
+        if error.code not in ENCLAVE_RESTARTED:
             raise
         raise SecureFlowError(
             "enclave_lost",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.base import JobSpec
-from secureflow.engines.secagg import Client
+from secureflow.engines.secagg import SecAggClient
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -24,10 +24,10 @@ class Sessions:
 
     def __init__(self, context: AgentContext) -> None:
         self._context = context
-        self._clients: dict[tuple[str, str], Client] = {}
+        self._clients: dict[tuple[str, str], SecAggClient] = {}
         self._vectors: dict[str, NDArray[np.uint8]] = {}
 
-    def begin(self, job: JobRecord, spec: JobSpec) -> dict[str, Client]:
+    def begin(self, job: JobRecord, spec: JobSpec) -> dict[str, SecAggClient]:
         """Return a client for each stage, fresh ones where the record holds none."""
         held = {
             stage: self._restored(job, spec, stage) or self._fresh(job, spec, stage)
@@ -36,7 +36,7 @@ class Sessions:
         self._clients |= {(job.job, stage): client for stage, client in held.items()}
         return held
 
-    def client(self, job: JobRecord, spec: JobSpec, stage: str) -> Client:
+    def client(self, job: JobRecord, spec: JobSpec, stage: str) -> SecAggClient:
         """Return the client of a stage.
 
         Raises:
@@ -79,15 +79,17 @@ class Sessions:
         self.drop(job)
         self._context.store.forget_sessions(job)
 
-    def _fresh(self, job: JobRecord, spec: JobSpec, stage: str) -> Client:
+    def _fresh(self, job: JobRecord, spec: JobSpec, stage: str) -> SecAggClient:
         plan = self._context.kinds.of(spec).masked_plan(spec, job.job, job.digest, stage)
         context = self._context
-        return Client(plan, context.party, context.key, least=spec.min_contributors)
+        return SecAggClient(plan, context.party, context.key, least=spec.min_contributors)
 
-    def _restored(self, job: JobRecord, spec: JobSpec, stage: str) -> Client | None:
+    def _restored(self, job: JobRecord, spec: JobSpec, stage: str) -> SecAggClient | None:
         state = self._context.store.session(job.job, stage)
         if state is None:
             return None
         plan = self._context.kinds.of(spec).masked_plan(spec, job.job, job.digest, stage)
         context = self._context
-        return Client.restore(plan, context.party, context.key, state, least=spec.min_contributors)
+        return SecAggClient.restore(
+            plan, context.party, context.key, state, least=spec.min_contributors
+        )

@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Awaitable, Callable, Mapping
 
 from secureflow.agent.record.ownkeys import HOW_TO_PIN
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.domain.charter import Charter, SignedCharter, accept_change, accept_first, compare
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
@@ -35,7 +35,7 @@ class CharterDesk:
         clock: unix seconds.
     """
 
-    def __init__(self, store: Store, party: str, key: SigningKey, clock: Clock) -> None:
+    def __init__(self, store: RecordStore, party: str, key: SigningKey, clock: Clock) -> None:
         self._store = store
         self._party = party
         self._key = key
@@ -69,7 +69,7 @@ class CharterDesk:
             return {}
         return {"version": signed.charter.version, "digest": signed.charter.digest}
 
-    def since(self, version: int) -> list[SignedCharter]:
+    def versions_after(self, version: int) -> list[SignedCharter]:
         """Return the versions after one that follow each other here, up to the pinned one."""
         kept = [SignedCharter.from_json(one) for one in self._store.fact(_EARLIER) or ()]
         pinned = self._signed()

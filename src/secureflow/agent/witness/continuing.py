@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from secureflow.agent.record.records import OwnLeaf
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.agent.witness.log_proofs import parse_proof
 from secureflow.agent.witness.witness import Witness
@@ -64,7 +64,13 @@ class Continuer:
     """
 
     def __init__(
-        self, store: Store, witness: Witness, desk: CharterDesk, clock: Clock, call: Call, end: End
+        self,
+        store: RecordStore,
+        witness: Witness,
+        desk: CharterDesk,
+        clock: Clock,
+        call: Call,
+        end: End,
     ) -> None:
         self._store = store
         self._witness = witness
@@ -150,8 +156,8 @@ class Continuer:
         await asyncio.to_thread(self._done)
 
     async def _end_lost(self, running: list[str], answer: JSON) -> None:
-        told = answer.get("jobs") if isinstance(answer, dict) else None
-        for job, state in (told if isinstance(told, dict) else {}).items():
+        jobs = answer.get("jobs") if isinstance(answer, dict) else None
+        for job, state in (jobs if isinstance(jobs, dict) else {}).items():
             over = isinstance(state, str) and state in {"", "failed", "cancelled"}
             if over and job in running:
                 await self._end(job, state or _LOST)
@@ -193,19 +199,19 @@ class Continuer:
             page = places[at : at + MAX_SHOWN]
             body = {"from": size, "to": last.start, "places": [list(one) for one in page]}
             answer = await self._call("log.prove", body)
-            told = answer if isinstance(answer, dict) else {}
-            proof = parse_proof(told.get("consistency"))
+            answered = answer if isinstance(answer, dict) else {}
+            proof = parse_proof(answered.get("consistency"))
             if size and not verify_consistency(size, last.start, root, start_root, proof):
                 raise _refused(
                     f"the {last.start} entries that the log kept do not begin with the {size} that "
                     "this agent saw"
                 )
-            self._check_places(page, told.get("inclusion"), last.start, start_root)
+            self._check_places(page, answered.get("inclusion"), last.start, start_root)
 
     def _check_places(
-        self, page: list[tuple[str, int]], told: JSON, start: int, root: bytes
+        self, page: list[tuple[str, int]], shown: JSON, start: int, root: bytes
     ) -> None:
-        proofs = told if isinstance(told, list) else []
+        proofs = shown if isinstance(shown, list) else []
         for number, (leaf, place) in enumerate(page):
             proof = parse_proof(proofs[number]) if number < len(proofs) else ()
             if not verify_inclusion(bytes.fromhex(leaf), place, start, proof, root):
@@ -249,7 +255,7 @@ class Continuer:
     def _taken(self, batch: list[OwnLeaf]) -> None:
         with self._store.transaction():
             for leaf in batch:
-                self._store.submitted_again(leaf.hash)
+                self._store.mark_resubmitted(leaf.hash)
 
     def _done(self) -> None:
         with self._store.transaction():

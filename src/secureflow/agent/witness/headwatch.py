@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from secureflow.agent.record.restored import moment
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.charter import CharterDesk
 from secureflow.agent.witness.continuing import SET_BACK, Continuer
 from secureflow.agent.witness.witness import Witness
@@ -35,7 +35,7 @@ _LATEST: Final = 1 << 36
 _log = get_logger(__name__)
 
 
-class Asking(Protocol):
+class CentreLink(Protocol):
     """The link to the centre (`adapters.link.Link`)."""
 
     connected: asyncio.Event
@@ -59,9 +59,9 @@ class HeadWatch:
 
     def __init__(
         self,
-        link: Asking,
+        link: CentreLink,
         witness: Witness,
-        store: Store,
+        store: RecordStore,
         desk: CharterDesk,
         continuer: Continuer,
         clock: Clock,
@@ -80,7 +80,7 @@ class HeadWatch:
             welcomes = self._link.welcomes
             problem: SecureFlowError | None = None
             try:
-                problem = await self.look()
+                problem = await self.check()
             except SecureFlowError as error:
                 problem = error
                 _log.warning("log_not_compared", code=error.code, message=error.message)
@@ -89,7 +89,7 @@ class HeadWatch:
                 await asyncio.sleep(_STEP)
                 left -= _STEP
 
-    async def look(self) -> SecureFlowError | None:
+    async def check(self) -> SecureFlowError | None:
         """Show the centre the heads that it signed; return how its log was set back, if it was.
 
         Where the members let it go on by a continuation that this owner signed, it is followed.
@@ -103,9 +103,9 @@ class HeadWatch:
         await asyncio.to_thread(self._continuer.settle)
         newest = self._witness.newest
         answer = await self._show([newest] if newest else [], [])
-        if await self._handed_over(answer):
+        if await self._hand_over_charters(answer):
             answer = await self._show([newest] if newest else [], [])
-        problem = await self._followed(answer) or judged(newest, answer)
+        problem = await self._follow_continuation(answer) or judged(newest, answer)
         if problem is not None and newest:
             theirs = noted_size(str(answer.get("note", "")))
             view = self._witness.view
@@ -117,9 +117,9 @@ class HeadWatch:
             await self._continuer.submit_again()
         return problem
 
-    async def _followed(self, told: dict[str, JSON]) -> SecureFlowError | None:
+    async def _follow_continuation(self, status: dict[str, JSON]) -> SecureFlowError | None:
         """Pin the continuation that the log goes on with, if this owner signed it."""
-        note, pinned = told.get("note"), self._desk.pinned()
+        note, pinned = status.get("note"), self._desk.pinned()
         origin = parse_note(note).checkpoint.origin if isinstance(note, str) else pinned.origin
         if origin == pinned.origin:
             return None
@@ -141,17 +141,17 @@ class HeadWatch:
             "show, secureflow agent charter pin.",
         )
 
-    async def _handed_over(self, told: dict[str, JSON]) -> bool:
+    async def _hand_over_charters(self, status: dict[str, JSON]) -> bool:
         """Hand a centre that is older than a change of the charter what the members signed since.
 
         The centre verifies it as any change; what it does not take is said, and nothing else hangs
         on it here: this agent goes by what it pinned.
         """
-        version = told.get("charter")
+        version = status.get("charter")
         if type(version) is not int or not 0 <= version < self._desk.pinned().version:
             return False
         try:
-            for signed in await asyncio.to_thread(self._desk.since, version):
+            for signed in await asyncio.to_thread(self._desk.versions_after, version):
                 await self._link.call("charter.take_over", {"charter": signed.json()})
         except SecureFlowError as error:
             _log.warning("charter_not_taken", code=error.code, message=error.message)
@@ -188,19 +188,19 @@ class HeadWatch:
             _log.error("log_set_back", message=problem.message)
 
 
-def judged(newest: str, told: JSON) -> SecureFlowError | None:
+def judged(newest: str, status: JSON) -> SecureFlowError | None:
     """Return how the log was set back: by a head that this agent holds, else by the centre's word.
 
     Args:
         newest: the newest head that was accepted; empty for none.
-        told: the centre's `{note, held}`; other members are not looked at.
+        status: the centre's `{note, held}`; other members are not looked at.
     """
-    note = told.get("note") if isinstance(told, dict) else None
+    note = status.get("note") if isinstance(status, dict) else None
     if newest and isinstance(note, str):
         ours, theirs = parse_note(newest).checkpoint, parse_note(note).checkpoint
         if theirs.origin == ours.origin and theirs.size < ours.size:
-            return seen_set_back(ours.origin, ours.size, theirs.size)
-    held = told.get("held") if isinstance(told, dict) else None
+            return set_back_error(ours.origin, ours.size, theirs.size)
+    held = status.get("held") if isinstance(status, dict) else None
     if not isinstance(held, dict):
         return None
     return SecureFlowError.foreign(
@@ -208,7 +208,7 @@ def judged(newest: str, told: JSON) -> SecureFlowError | None:
     )
 
 
-def how_it_stands(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
+def describe_log(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
     """Hold the newest head that this agent accepted against the log as the centre tells of it.
 
     Raises:
@@ -218,15 +218,15 @@ def how_it_stands(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
     if type(theirs) is not int:
         return "the centre does not tell"
     if kept.get("origin") == log.get("origin") and theirs < ours:
-        raise seen_set_back(kept["origin"], ours, theirs)
+        raise set_back_error(kept["origin"], ours, theirs)
     held = judged("", log)
     if held is not None:
         raise held
     if kept.get("origin") not in {None, log.get("origin")}:
         ours = 0  # it goes on under another name, of which no head was accepted yet
     seen = f"{ours} of its {theirs} entries were seen"
-    told = log.get("restored")
-    restored = told if isinstance(told, dict) else {}
+    times = log.get("restored")
+    restored = times if isinstance(times, dict) else {}
     dates = [restored.get(name) for name in ("restored_at", "taken_at")]
     if not all(type(one) is int and 0 <= one < _LATEST for one in dates):
         return seen
@@ -238,7 +238,7 @@ def how_it_stands(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
     )
 
 
-def seen_set_back(origin: str, ours: int, theirs: int) -> SecureFlowError:
+def set_back_error(origin: str, ours: int, theirs: int) -> SecureFlowError:
     """Return what an owner is told of a log that is smaller than what it signed for this agent."""
     return SecureFlowError(
         "log_set_back",

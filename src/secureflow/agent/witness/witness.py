@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from secureflow.agent.record.records import OwnLeaf
-from secureflow.agent.record.store import Store
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.log_proofs import LogProofs, parse_log_proofs, parse_proof
 from secureflow.domain.charter import Charter
 from secureflow.engines.ledger.ends import FINISHED, finished_document
@@ -79,7 +79,7 @@ class Witness:
 
     def __init__(
         self,
-        store: Store,
+        store: RecordStore,
         party: str,
         key: SigningKey,
         charter: Callable[[], Charter],
@@ -181,7 +181,7 @@ class Witness:
         missing = [leaf for leaf in late if leaf.missed >= UNHEARD]
         if missing:
             raise self._alarm(_missing(job, missing, observed.checkpoint))
-        heard = self._store.heard(job, observed.proved) if late else frozenset()
+        heard = self._store.received_by_centre(job, observed.proved) if late else frozenset()
         return {leaf.hash: UNHEARD if leaf.hash in heard else 1 for leaf in late}
 
     def finish(self, job: str, spec: str, outcome: str) -> OwnLeaf:

@@ -20,11 +20,12 @@ from secureflow.application.access import (
     sees_work_of,
 )
 from secureflow.application.jobs.kind import Cost, Drafted, JobKinds, Wanted
+from secureflow.application.jobs.reachability import Reachability, absence_notes, parties_of
 from secureflow.application.jobs.submission import Submission
-from secureflow.application.jobs.whereabouts import Whereabouts, parties_of, told
+from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.bus import Bus
-from secureflow.application.ports.storage import Begin, Event, Page, UnitOfWork
+from secureflow.application.ports.storage import Event, Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
 from secureflow.application.running.resuming import (
     LEAF,
@@ -35,7 +36,6 @@ from secureflow.application.running.resuming import (
 )
 from secureflow.application.running.scripts import Scripts, course_of
 from secureflow.application.transactions import Transactions
-from secureflow.application.turns import Turns
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, JobSummary
@@ -80,20 +80,20 @@ def topic(job: str) -> str:
 class Jobs:
     """Use cases around jobs.
 
-    `whereabouts` tells who is missing here; `room` refuses bytes that a job would store and that
+    `reachability` tells who is missing here; `room` refuses bytes that a job would store and that
     there is no room for; `waits` tells who waits for what in a job that goes on.
     """
 
     def __init__(
         self,
-        begin: Begin,
+        begin: UnitOfWorkFactory,
         transactions: Transactions,
         driver: Driver,
         bus: Bus,
         clock: Clock,
         accountant: Accountant,
         quotas: Quotas,
-        whereabouts: Whereabouts,
+        reachability: Reachability,
         kinds: JobKinds,
         stopping: Callable[[], bool] = lambda: False,
         room: Callable[[int], None] = lambda _: None,
@@ -106,30 +106,30 @@ class Jobs:
         self._clock = clock
         self._accountant = accountant
         self._quotas = quotas
-        self._whereabouts = whereabouts
+        self._reachability = reachability
         self._kinds = kinds
         self._scripts = Scripts(kinds.engines)
         self._stopping = stopping
         self._room = room
         self._waits = waits
-        self._turns = Turns()
+        self._locks = NamedLocks()
 
     @property
     def kinds(self) -> SpecKinds:
         """The kinds of job that can be asked for."""
         return self._kinds.engines.specs
 
-    async def rehearse(self, principal: Principal, wanted: Wanted) -> Submission:
+    async def dry_run(self, principal: Principal, wanted: Wanted) -> Submission:
         """Check a submission without making a job (dry run): the same checks, no record."""
         require(principal, "job.submit")
         priced = await self._price(principal, wanted)
         async with self._begin() as work:
             drafted = await self._draft(work, principal, wanted, priced)
             spec = dump(drafted.spec)
-            absent = await self._whereabouts.absent(work, parties_of(spec))
+            absent = await self._reachability.absent(work, parties_of(spec))
         self._check_clocks(drafted)
         self._room(centre_bytes(drafted.spec))
-        notes = (*drafted.notes, *told(absent))
+        notes = (*drafted.notes, *absence_notes(absent))
         return Submission(drafted.digest, spec, notes, drafted.details)
 
     async def submit(self, principal: Principal, wanted: Wanted) -> Job:
@@ -191,7 +191,7 @@ class Jobs:
                 job=job.id,
                 spec=job.digest,
             )
-            job = transaction.answer(await self._whereabouts.placed(transaction.work, job))
+            job = transaction.answer(await self._reachability.placed(transaction.work, job))
         self._driver.start(job.id)
         return job
 
@@ -203,7 +203,7 @@ class Jobs:
         require(principal, "job.read")
         async with self._begin() as work:
             job = await visible_job(work, principal, key)
-            job = await self._whereabouts.placed(work, job)
+            job = await self._reachability.placed(work, job)
         waiting = self._waiting(job)
         return replace(job, progress={**job.progress, "waiting": waiting}) if waiting else job
 
@@ -257,7 +257,7 @@ class Jobs:
         job = await self.get(principal, key)
         _check_steers(principal, job)
         check_resumable(job)
-        async with self._turns.of(key):  # a replay is dear, and the second would be in vain
+        async with self._locks.hold(key):  # a replay is dear, and the second would be in vain
             state = await self._driver.state_to_resume(key)
             try:
                 return await self._resume(principal, key, state)
@@ -343,7 +343,7 @@ class Jobs:
             SecureFlowError: `not_found`, before the first event.
         """
         job: Job | None = None
-        told: Sequence[dict[str, Any]] = []
+        last_shown: Sequence[dict[str, Any]] = []
         async for _ in self._bus.listen(topic(key)):
             events: list[Event] = []
             while not events or len(events) == PAGE:
@@ -362,8 +362,8 @@ class Jobs:
                 if not events:
                     break
             assert job is not None  # noqa: S101  else it was raised above
-            if (waiting := self._waiting(job)) != told:
-                told = waiting
+            if (waiting := self._waiting(job)) != last_shown:
+                last_shown = waiting
                 yield Event(0, key, "waiting", self._clock(), {"waiting": waiting})
             if job.state.final or self._stopping():
                 return
@@ -384,13 +384,13 @@ class Jobs:
 
         async with self._begin() as work:
             await active_project(work, principal, wanted.project)
-        async with self._turns.of(principal.organisation):
+        async with self._locks.hold(principal.organisation):
             return await self._kinds.asked(wanted).price(wanted, self._accountant, unpriced)
 
     def _check_clocks(self, drafted: Drafted) -> None:
         """Say before, not by an approval that has expired, that a clock is wrong."""
         parties = parties_of(dump(drafted.spec))
-        wrong = wrong_clocks({party: self._whereabouts.clock_of(party) for party in parties})
+        wrong = wrong_clocks({party: self._reachability.clock_of(party) for party in parties})
         if wrong is not None:
             raise wrong
 

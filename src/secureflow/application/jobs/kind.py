@@ -1,4 +1,4 @@
-"""What the application knows of a kind of job: how a wish becomes a spec, and what it costs."""
+"""What the application knows of a kind of job: how a request becomes a spec, and what it costs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
-from secureflow.application.running.aggregation import Opening
+from secureflow.application.running.aggregation import SumHandler
 from secureflow.domain.charter import Charter
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.request import JobRequest, parts_of
@@ -67,7 +67,7 @@ class JobKind(Protocol):
     def engine(self) -> EngineKind:
         """What the engines know of it."""
 
-    def opening(self, artifacts: Artifacts) -> Opening | None:
+    def opening(self, artifacts: Artifacts) -> SumHandler | None:
         """Return what becomes of its masked sums at the centre; None where it has none.
 
         `artifacts` is where what a round releases is stored.
@@ -80,7 +80,7 @@ class JobKind(Protocol):
 
         Args:
             work: an open unit of work.
-            wanted: the wish.
+            wanted: the request.
             submitter: who asks.
             now: unix seconds.
             priced: what `price` returned, whose noise is filled in; None before.
@@ -95,9 +95,9 @@ class JobKind(Protocol):
         """Return what the job costs, in seconds; None without differential privacy.
 
         Args:
-            wanted: the wish.
+            wanted: the request.
             accountant: says what noise costs.
-            draft: drafts the wish without a price, in a unit of work of its own.
+            draft: drafts the request without a price, in a unit of work of its own.
         """
 
 
@@ -120,13 +120,13 @@ class JobKinds(Mapping[str, JobKind]):
         """Return how many kinds there are."""
         return len(self._kinds)
 
-    def openings(self, artifacts: Artifacts) -> dict[str, Opening]:
+    def openings(self, artifacts: Artifacts) -> dict[str, SumHandler]:
         """Return what becomes of each kind's masked sums."""
         made = {name: kind.opening(artifacts) for name, kind in self._kinds.items()}
         return {name: one for name, one in made.items() if one is not None}
 
     def asked(self, wanted: Wanted) -> JobKind:
-        """Return the kind of a wish.
+        """Return the kind of a request.
 
         Raises:
             SecureFlowError: `invalid_spec` for one that there is not.

@@ -16,7 +16,7 @@ _CHUNK = 1 << 20
 
 
 class ModelSums:
-    """`application.running.aggregation.Opening`: keeps a job's newest model, and stores all.
+    """`application.running.aggregation.SumHandler`: keeps a job's newest model, and stores all.
 
     Args:
         artifacts: where models and published means go.
@@ -104,9 +104,9 @@ def _released(
     sums: Sequence[float],
 ) -> dict[str, JSON]:
     """Return what a training round releases, with the digest that the ledger holds."""
-    from secureflow.engines.sealing import Release
+    from secureflow.engines.sealing import RoundRelease
 
-    release = Release(
+    release = RoundRelease(
         request.job, request.digest, request.round, request.stage, survivors,
         answer["model"], tuple(sums),
     )  # fmt: skip

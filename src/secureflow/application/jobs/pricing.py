@@ -1,7 +1,7 @@
 """What a differentially private job will cost, before anything runs and anybody is asked.
 
-A wish may name ε instead of a noise multiplier; the spec that people sign has the multiplier. The
-calibration takes seconds, so it is done before a unit of work is opened.
+A request may name ε instead of a noise multiplier; the spec that people sign has the multiplier.
+The calibration takes seconds, so it is done before a unit of work is opened.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 from secureflow.application.ports.accountant import Accountant
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.privacy import Privacy
-from secureflow.domain.specs.statistics_request import NoiseWish
+from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -54,7 +54,7 @@ class Price:
 
 
 async def price(parts: Mapping[str, Any], accountant: Accountant) -> Price | None:
-    """Return what the wished job costs; None without differential privacy.
+    """Return what the requested job costs; None without differential privacy.
 
     A part that does not parse, or has neither multiplier nor ε, is left to the spec's own checks.
 
@@ -86,7 +86,7 @@ async def price(parts: Mapping[str, Any], accountant: Accountant) -> Price | Non
     return priced
 
 
-def notes_on(epsilon: Mapping[str, JSON]) -> Iterator[str]:
+def epsilon_notes(epsilon: Mapping[str, JSON]) -> Iterator[str]:
     """Yield what people are told about the figures (conversion → ε) themselves."""
     if epsilon["pld"] is None:
         yield (
@@ -96,11 +96,11 @@ def notes_on(epsilon: Mapping[str, JSON]) -> Iterator[str]:
 
 
 def with_noise(parts: Mapping[str, Any], priced: Price | None) -> dict[str, Any]:
-    """Return the wish's parts with the calibrated multiplier."""
+    """Return the request's parts with the calibrated multiplier."""
     return dict(parts) if priced is None else {**parts, "privacy": dump(priced.privacy)}
 
 
-def check_ceiling(privacy: Privacy | NoiseWish, cost: float) -> None:
+def check_ceiling(privacy: Privacy | NoiseRequest, cost: float) -> None:
     """Refuse a job that costs more than it says.
 
     Raises:

@@ -36,16 +36,16 @@ async def adopted_charter(work: UnitOfWork) -> Charter:
     return SignedCharter.from_json(stored).charter
 
 
-def fewest(contributors: Sequence[str], parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `min_contributors` of a wish: what it says, else three, of two both.
+def contributors_floor(contributors: Sequence[str], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `min_contributors` of a request: what it says, else three, of two both.
 
     Raises:
         SecureFlowError: `contradictory_spec`: one party alone, or a round of fewer than three that
             are more.
     """
-    count, wished = len(set(contributors)), parts.get("min_contributors")
+    count, asked = len(set(contributors)), parts.get("min_contributors")
     floor = floor_of(count)
-    if count < 2 or (isinstance(wished, int) and wished < floor):
+    if count < 2 or (isinstance(asked, int) and asked < floor):
         name = "datasets" if count < 2 else "min_contributors"
         raise SecureFlowError(
             "contradictory_spec",
@@ -53,10 +53,10 @@ def fewest(contributors: Sequence[str], parts: Mapping[str, Any]) -> dict[str, A
             "Take datasets of at least three organisations.",
             {"field": name},
         )
-    return {"min_contributors": floor if wished is None else wished}
+    return {"min_contributors": floor if asked is None else asked}
 
 
-def two_notes(spec: JobSpec) -> Iterator[str]:
+def two_party_notes(spec: JobSpec) -> Iterator[str]:
     """Yield what a job of two parties means for both."""
     if two_sum(spec):
         yield (

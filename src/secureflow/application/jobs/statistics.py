@@ -13,27 +13,27 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secureflow.application.jobs.kind import Drafted, Wanted
-from secureflow.application.jobs.pricing import CEILING, check_ceiling, notes_on
+from secureflow.application.jobs.pricing import CEILING, check_ceiling, epsilon_notes
 from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
-    fewest,
+    contributors_floor,
     granted_datasets,
     roster_lines,
     spare_parties,
-    two_notes,
+    two_party_notes,
 )
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
-from secureflow.application.running.aggregation import OpenedSum, Opening
+from secureflow.application.running.aggregation import OpenedSum, SumHandler
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics, slots_of
-from secureflow.domain.specs.statistics_request import NoiseWish
+from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.statistics.kind import STATISTICS as ENGINE
 from secureflow.kit.canonical import JSON, digest
@@ -42,7 +42,7 @@ from secureflow.kit.errors import SecureFlowError
 ROWS: Final = 1000
 """For how many rows of a group a dry run says how wide an answer's interval will be."""
 _LEAST_NOISE: Final = 0.1
-_WISHED: Final = ("queries", "limits", "min_contributors")
+_REQUESTED: Final = ("queries", "limits", "min_contributors")
 """What an analyst chooses, beside the noise; everything else of a spec is filled in."""
 
 
@@ -72,7 +72,7 @@ class StatisticsPrice:
 
 
 class Totals:
-    """`application.running.aggregation.Opening` of a statistics job; it keeps nothing."""
+    """`application.running.aggregation.SumHandler` of a statistics job; it keeps nothing."""
 
     async def release(self, opened: OpenedSum) -> dict[str, JSON]:
         """Return the whole numbers of the job's total, and their digest for the ledger.
@@ -94,7 +94,7 @@ class StatisticsJobs:
 
     engine: Final[EngineKind] = ENGINE
 
-    def opening(self, artifacts: Artifacts) -> Opening:
+    def opening(self, artifacts: Artifacts) -> SumHandler:
         """Return what becomes of the job's masked sum: whole numbers."""
         del artifacts
         return Totals()
@@ -127,18 +127,18 @@ STATISTICS: Final = StatisticsJobs()
 async def draft_statistics(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
     """Fill in the roster and what the owners declared, and check everything that is known here.
 
-    A wish without a multiplier gets the least one for now; `price_statistics` calibrates it.
+    A request without a multiplier gets the least one for now; `price_statistics` calibrates it.
 
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`,
             `budget_undeclared`, `budget_unit_mismatch`.
     """
-    _check_wished(wanted.parts)
-    parts = {**wanted.parts, **fewest(wanted.datasets, wanted.parts)}
+    _check_requested(wanted.parts)
+    parts = {**wanted.parts, **contributors_floor(wanted.datasets, wanted.parts)}
     charter = await adopted_charter(work)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)
-    wish = parse(NoiseWish, parts.get("privacy"), "spec")
+    request = parse(NoiseRequest, parts.get("privacy"), "spec")
     unit, contributions = _unit(chosen)
     spec = parse(
         StatisticsSpec,
@@ -149,9 +149,9 @@ async def draft_statistics(work: UnitOfWork, wanted: Wanted, submitter: str, now
             "submitter": submitter,
             "roster": list(roster_lines(chosen, charter.keys)),
             "columns": [_column(one, chosen) for one in _asked(parts.get("queries"))],
-            "privacy": {**_with_noise(wish), "unit": unit},
+            "privacy": {**_with_noise(request), "unit": unit},
             "contributions": contributions,
-            **{k: parts[k] for k in _WISHED if parts.get(k) is not None},
+            **{k: parts[k] for k in _REQUESTED if parts.get(k) is not None},
         },
     )
     check_statistics(spec)
@@ -162,7 +162,7 @@ async def draft_statistics(work: UnitOfWork, wanted: Wanted, submitter: str, now
 async def price_statistics(
     drafted: Drafted, parts: Mapping[str, Any], accountant: Accountant
 ) -> StatisticsPrice:
-    """Return what a drafted job costs, with its multiplier calibrated where none was wished for.
+    """Return what a drafted job costs, with its multiplier calibrated where none was asked for.
 
     Raises:
         SecureFlowError: `contradictory_spec` when it costs more than its own ceiling, or when the
@@ -173,15 +173,15 @@ async def price_statistics(
     spec = drafted.spec
     if not isinstance(spec, StatisticsSpec):
         raise AssertionError  # the caller drafted it here
-    wish = parse(NoiseWish, parts["privacy"], "spec")
-    if wish.noise_multiplier is None and wish.epsilon is not None:
+    request = parse(NoiseRequest, parts["privacy"], "spec")
+    if request.noise_multiplier is None and request.epsilon is not None:
         charges = [one.as_json() | {"noise": 1.0} for one in charge(spec)]
-        fitted = await accountant.fit(charges, wish.delta, wish.epsilon)
+        fitted = await accountant.fit(charges, request.delta, request.epsilon)
         noise = max(_LEAST_NOISE, float(fitted["noise"]))
         spec = replace(spec, privacy=replace(spec.privacy, noise_multiplier=noise))
         check_statistics(spec)
-    answer = await accountant.fit([one.as_json() for one in charge(spec)], wish.delta)
-    check_ceiling(wish, answer["epsilon"][CEILING])
+    answer = await accountant.fit([one.as_json() for one in charge(spec)], request.delta)
+    check_ceiling(request, answer["epsilon"][CEILING])
     return StatisticsPrice(spec, {"noise": spec.privacy.multiplier, "epsilon": answer["epsilon"]})
 
 
@@ -201,13 +201,13 @@ def with_price(drafted: Drafted, priced: StatisticsPrice) -> Drafted:
         drafted,
         spec=priced.spec,
         digest=spec_digest(priced.spec),
-        notes=(*drafted.notes, *notes_on(priced.answer["epsilon"])),
+        notes=(*drafted.notes, *epsilon_notes(priced.answer["epsilon"])),
         details={**_details(priced.spec), "privacy": priced.facts()},
     )
 
 
-def _check_wished(parts: Mapping[str, Any]) -> None:
-    for name in sorted(set(parts) - {*_WISHED, "privacy"}):
+def _check_requested(parts: Mapping[str, Any]) -> None:
+    for name in sorted(set(parts) - {*_REQUESTED, "privacy"}):
         raise SecureFlowError(
             "invalid_spec",
             f"The spec is not valid: {name}: no analyst names it.",
@@ -220,10 +220,10 @@ def _unpriced(drafted: Drafted) -> Any:
     return drafted.spec.privacy
 
 
-def _with_noise(wish: NoiseWish) -> dict[str, JSON]:
-    if wish.noise_multiplier is None and wish.epsilon is not None:
-        wish = replace(wish, noise_multiplier=_LEAST_NOISE)
-    return dump(wish)
+def _with_noise(request: NoiseRequest) -> dict[str, JSON]:
+    if request.noise_multiplier is None and request.epsilon is not None:
+        request = replace(request, noise_multiplier=_LEAST_NOISE)
+    return dump(request)
 
 
 def _asked(queries: Any) -> list[str]:
@@ -322,7 +322,7 @@ def _contradictory(column: str, reason: str, hint: str) -> SecureFlowError:
 def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     if spare_parties(spec) == 0:
         yield f"The sum needs all {len(spec.roster)} contributors: it survives no dropout."
-    yield from two_notes(spec)
+    yield from two_party_notes(spec)
     if spec.privacy.noise == "local":
         yield (
             "Local noise hides which value a cell has: in how many rows a column is filled is told "

@@ -1,4 +1,4 @@
-"""From a wish to a signed spec: the roster from the charter, and every early refusal.
+"""From a request to a signed spec: the roster from the charter, and every early refusal.
 
 Whatever stands in the spec is there because every contributor will sign it; whatever is refused
 here would be refused by an agent too, only later and after people were asked.
@@ -12,20 +12,20 @@ from typing import Any, Final
 from secureflow.application.access import missing
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.models import ModelSums
-from secureflow.application.jobs.pricing import Price, notes_on, price, with_noise
+from secureflow.application.jobs.pricing import Price, epsilon_notes, price, with_noise
 from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
-    fewest,
+    contributors_floor,
     granted_datasets,
     roster_lines,
     spare_parties,
-    two_notes,
+    two_party_notes,
 )
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
-from secureflow.application.running.aggregation import Opening
+from secureflow.application.running.aggregation import SumHandler
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
@@ -43,7 +43,7 @@ class TrainingJobs:
 
     engine: Final[EngineKind] = ENGINE
 
-    def opening(self, artifacts: Artifacts) -> Opening:
+    def opening(self, artifacts: Artifacts) -> SumHandler:
         """Return what becomes of the job's masked sums: models."""
         return ModelSums(artifacts)
 
@@ -56,7 +56,7 @@ class TrainingJobs:
     async def price(
         self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
     ) -> Price | None:
-        """Return what the job costs; the wish alone tells."""
+        """Return what the job costs; the request alone tells."""
         del draft
         return await price(wanted.parts, accountant)
 
@@ -80,7 +80,7 @@ async def draft(
     parts = dict(wanted.parts)
     parties = tuple(parts.pop("parties", ()))
     charter = await adopted_charter(work)
-    parts |= fewest([*wanted.datasets, *parties], parts)
+    parts |= contributors_floor([*wanted.datasets, *parties], parts)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)
     await _check_parties(work, wanted.project, parties)
     spec = parse(
@@ -102,7 +102,7 @@ async def draft(
     details, notes = _details(spec), tuple(_notes(spec, chosen))
     if priced:
         details["privacy"] = priced.facts()
-        notes += tuple(notes_on(priced.answer["epsilon"]))
+        notes += tuple(epsilon_notes(priced.answer["epsilon"]))
     return Drafted(spec, spec_digest(spec), charter, notes, details)
 
 
@@ -218,7 +218,7 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
         yield f"A round needs all {len(spec.roster)} contributors: it survives no dropout."
     if traits_of(spec).enclave:
         yield "Updates are as safe as the enclave: look at its attestation verdict."
-    yield from two_notes(spec)
+    yield from two_party_notes(spec)
     if spec.privacy is None:
         yield (
             "Without differential privacy, sums over rosters that differ in few parties "

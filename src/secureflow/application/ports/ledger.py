@@ -51,7 +51,7 @@ class Ledger(Protocol):
     async def judge(self, decide: Callable[[Hold | None, int], Hold | None]) -> Hold | None:
         """Decide whether the log is held, from what is known of it and its size, alone."""
 
-    async def go_on(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
+    async def continue_as(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
         """Go on under a new origin from the first `start` leaves, with this one as the next.
 
         What the log holds after them follows it. Done twice it changes nothing.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # NumPy loads with the first job: an agent that only waits st
     from numpy.typing import NDArray
 
     from secureflow.engines.preparation import Columns
-    from secureflow.engines.statistics.own import OwnBounds
+    from secureflow.engines.statistics.declared import OwnBounds
 
 
 class Statistician(Protocol):

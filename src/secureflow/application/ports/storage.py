@@ -107,7 +107,7 @@ class Outbox(Protocol):
     async def clear(self, job: str, seq: int) -> None:
         """Every effect up to this one is answered."""
 
-    async def owed(self, job: str) -> list[tuple[str, str]]:
+    async def open_requests(self, job: str) -> list[tuple[str, str]]:
         """Return (party, verb) of open requests of a job."""
 
 
@@ -253,7 +253,7 @@ class UnitOfWork(Protocol):
         """Roll back what was not committed."""
 
 
-class Begin(Protocol):
+class UnitOfWorkFactory(Protocol):
     """Starts units of work."""
 
     def __call__(self) -> UnitOfWork:

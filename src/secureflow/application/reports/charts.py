@@ -11,7 +11,7 @@ Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Frame:
+class ChartFrame:
     """The picture's size and the margins around the plotted area, in pixels."""
 
     width: float = 320.0
@@ -22,7 +22,7 @@ class Frame:
     bottom: float = 26.0
 
 
-SMALL = Frame()
+SMALL = ChartFrame()
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Curve:
+class ChartCurve:
     """A curve in pixels: `path` is an SVG path, `last` the place of its newest point."""
 
     name: str
@@ -47,8 +47,8 @@ class Curve:
 class Plot:
     """Curves on the same axes."""
 
-    frame: Frame
-    curves: tuple[Curve, ...]
+    frame: ChartFrame
+    curves: tuple[ChartCurve, ...]
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
 
@@ -77,7 +77,9 @@ def chart(name: str, points: Points) -> Chart:
     return Chart(name, curve.path, curve.last, curve.value, drawn.across, drawn.up)
 
 
-def plot(lines: Mapping[str, Points], frame: Frame = SMALL, marks: Sequence[float] = ()) -> Plot:
+def plot(
+    lines: Mapping[str, Points], frame: ChartFrame = SMALL, marks: Sequence[float] = ()
+) -> Plot:
     """Lay out several curves over the same rounds.
 
     Args:
@@ -122,7 +124,7 @@ def nice_steps(low: float, high: float, count: int = 4) -> list[float]:
     return [round(i * step, 12) for i in range(start, end + 1)]
 
 
-def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Return heights for labels: in the places' order, `gap` apart where [low, high] has room.
 
     Args:
@@ -145,7 +147,7 @@ def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[
 
 def _curve(
     name: str, points: Points, place: Callable[[float, float], tuple[float, float]]
-) -> Curve:
+) -> ChartCurve:
     pixels = [place(x, y) for x, y in points]
     path = "M" + " L".join(f"{x} {y}" for x, y in pixels)
-    return Curve(name, path, pixels[-1], points[-1][1])
+    return ChartCurve(name, path, pixels[-1], points[-1][1])

@@ -20,7 +20,7 @@ _COUNTED: Final = frozenset({"count", "histogram"})
 
 
 @dataclass(frozen=True)
-class Told:
+class MetricFigure:
     """A metric as it is told: its name, its text, and whether noise is in it."""
 
     name: str
@@ -50,7 +50,7 @@ def between(value: float, error: float, *, counts: bool = False) -> str:
     return f"{round(value, digits):,.{shown}f} ± {round(half, digits):,.{shown}f}"
 
 
-def metrics_told(report: Mapping[str, Any]) -> list[Told]:
+def metric_figures(report: Mapping[str, Any]) -> list[MetricFigure]:
     """Return the metrics of a report or a model card as people are told them.
 
     Both name the errors of noised metrics in `metrics_errors`. Without them (a job of an earlier
@@ -58,7 +58,7 @@ def metrics_told(report: Mapping[str, Any]) -> list[Told]:
     """
     errors = report.get("metrics_errors") or {}
     noised = bool(errors) or bool((report.get("privacy") or {}).get("metrics_noise"))
-    told = []
+    figures = []
     for name, value in (report.get("metrics") or {}).items():
         error = errors.get(name)
         if isinstance(error, int | float) and error > 0:
@@ -67,11 +67,11 @@ def metrics_told(report: Mapping[str, Any]) -> list[Told]:
             text = f"{round(value):,}"
         else:
             text = figure(value)
-        told.append(Told(name, text, noised))
-    return told
+        figures.append(MetricFigure(name, text, noised))
+    return figures
 
 
-def answer_told(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
+def answer_figures(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
     """Return a row of a statistic's answer with its figures to two digits of the standard error.
 
     More would be noise; how many rows there are is told as a whole number.
@@ -80,9 +80,9 @@ def answer_told(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
     if not isinstance(error, int | float) or not 0 < error < math.inf:
         return dict(row)
     digits = 1 - math.floor(math.log10(error))
-    told = {"standard_error": f"{round(error, digits):,.{max(0, digits)}f}"}
+    figures = {"standard_error": f"{round(error, digits):,.{max(0, digits)}f}"}
     digits = min(digits, 0) if measure in _COUNTED else digits
     for name in ("value", "low", "high"):
         if isinstance(row.get(name), int | float):
-            told[name] = f"{round(row[name], digits):,.{max(0, digits)}f}"
-    return {**row, **told}
+            figures[name] = f"{round(row[name], digits):,.{max(0, digits)}f}"
+    return {**row, **figures}

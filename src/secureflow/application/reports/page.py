@@ -23,7 +23,7 @@ from jinja2 import (
 from markupsafe import Markup, escape
 
 from secureflow.application.reports.charts import Chart, chart
-from secureflow.application.reports.figures import answer_told, figure, metrics_told
+from secureflow.application.reports.figures import answer_figures, figure, metric_figures
 from secureflow.application.reports.texts import translated
 from secureflow.kit.plain import shown
 
@@ -45,7 +45,7 @@ def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dic
     report = _visible(report)
     return {
         "report": report,
-        "metrics": metrics_told(report),
+        "metrics": metric_figures(report),
         "lang": lang,
         "simulated": "SIMULATED" in str(report.get("tee", "")).upper(),
         "charts": _charts(report.get("history") or []),
@@ -63,7 +63,7 @@ def environment(*loaders: BaseLoader) -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"both": both, "moment": moment, "figure": figure, "place": place}
-    made.filters["answer"] = answer_told
+    made.filters["answer"] = answer_figures
     return made
 
 

@@ -35,7 +35,7 @@ class Scratch(Protocol):
         """Remove the job's store."""
 
 
-class Opening(Protocol):
+class SumHandler(Protocol):
     """What becomes of a job's opened sums at the centre; one for each kind of job."""
 
     async def release(self, opened: OpenedSum) -> dict[str, JSON]:
@@ -56,7 +56,7 @@ class OpenedSum:
     Args:
         request: for it.
         spec: the job's, of the opening's kind.
-        plan: of the stage's masked sums (`engines.secagg.Plan`).
+        plan: of the stage's masked sums (`engines.secagg.MaskingPlan`).
         total: ring elements, shape `(plan.encoding.slots,)`.
         weight: of all contributions together.
         survivors: whose they are.
@@ -80,7 +80,7 @@ class Aggregation:
     """
 
     def __init__(
-        self, kinds: EngineKinds, openings: Mapping[str, Opening], vectors: Scratch
+        self, kinds: EngineKinds, openings: Mapping[str, SumHandler], vectors: Scratch
     ) -> None:
         self._kinds = kinds
         self._openings = openings
@@ -140,9 +140,9 @@ class Aggregation:
         total = await self._fold(store, plan, list(vectors.values()))
         number = kind.session_round(stage, request.round)
         weight = await asyncio.to_thread(open_sum, plan, number, opened, total)
-        told = {"round": request.round, "stage": stage, "survivors": list(survivors)}
+        event = {"round": request.round, "stage": stage, "survivors": list(survivors)}
         sum_ = OpenedSum(request, spec, plan, total, weight, survivors)
-        return told | await self._openings[spec.kind].release(sum_)
+        return event | await self._openings[spec.kind].release(sum_)
 
     async def _fold(self, store: Artifacts, plan: Any, digests: Sequence[str]) -> Any:
         import numpy as np

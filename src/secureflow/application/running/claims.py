@@ -18,22 +18,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
+from secureflow.kit.logthrottle import ThrottledLog
 
 if TYPE_CHECKING:
-    from secureflow.application.ports.storage import Begin, Claim, UnitOfWork
+    from secureflow.application.ports.storage import Claim, UnitOfWork, UnitOfWorkFactory
 
 INTERVAL: Final = 3.0
 """Seconds between two looks at what other servers of the database did."""
 LAPSED: Final = 10
 """A server's claims lapse when it did not beat during so many beats of another one."""
-Look = Callable[[], Awaitable[None]]
+Poll = Callable[[], Awaitable[None]]
 
 _log = get_logger(__name__)
 
 
-class Claims:
+class JobClaims:
     """What this server has claimed, and what it saw of the others.
 
     Args:
@@ -42,7 +42,7 @@ class Claims:
         name: what people call it.
     """
 
-    def __init__(self, begin: Begin, server: str = "", name: str = "") -> None:
+    def __init__(self, begin: UnitOfWorkFactory, server: str = "", name: str = "") -> None:
         self._begin = begin
         self._server = server
         self.name = name
@@ -87,7 +87,7 @@ class Claims:
         """Know no more whether the claim stands."""
         self._held.discard(job)
 
-    async def elsewhere(self, unit: UnitOfWork, job: str) -> bool:
+    async def driven_elsewhere(self, unit: UnitOfWork, job: str) -> bool:
         """Tell whether another server drives the job; it is asked to look at it then."""
         if self.free(await unit.claims.of(job)):
             return False
@@ -95,7 +95,7 @@ class Claims:
         await unit.commit()
         return True
 
-    async def look(self) -> Changes:
+    async def poll(self) -> Changes:
         """Beat, if there is another server, and return what others did."""
         held = set(self._held)
         async with self._begin() as unit:
@@ -116,7 +116,7 @@ class Claims:
         lapsed = any(map(self._lapsed, foreign.values()))
         return Changes(called, sorted(held & foreign.keys()), lapsed)
 
-    def heard(self, job: str, calls: int) -> None:
+    def acknowledge(self, job: str, calls: int) -> None:
         """Know that what so many calls asked for was done: till then each look tells of them."""
         self._calls[job] = calls
 
@@ -148,9 +148,9 @@ class Changes:
     lapsed: bool
 
 
-async def keep_looking(looks: Sequence[Look], interval: float = INTERVAL) -> None:
+async def poll_forever(looks: Sequence[Poll], interval: float = INTERVAL) -> None:
     """Do each of them every `interval` seconds, until cancelled."""
-    faults = Faults(_log)
+    faults = ThrottledLog(_log)
     while True:
         await asyncio.sleep(interval)
         for look in looks:

@@ -56,11 +56,11 @@ def _refusal(party: str, error: Mapping[str, JSON]) -> dict[str, JSON]:
     known = code if code in CATALOGUE else "internal"
     details = error.get("details")
     reason = details.get("reason") if isinstance(details, Mapping) else None
-    told = reason if known == "consent_refused" and isinstance(reason, str) else None
+    reason_given = reason if known == "consent_refused" and isinstance(reason, str) else None
     return {
         "party": party,
         "code": known,
-        "reason": _one_line(told or error.get("message", "")),
+        "reason": _one_line(reason_given or error.get("message", "")),
         "refused": CATALOGUE[known] not in _UNABLE and known != "malformed_reply",
     }
 
@@ -71,7 +71,7 @@ def _sentence(
     """Say it in one sentence of few forms: each of them stands in the Chinese catalogue."""
     first, *more = refusals
     party, code = first["party"], first["code"]
-    why = ". ".join([first["reason"].rstrip("."), *(_also(one) for one in more[: _NAMED - 1])])
+    why = ". ".join([first["reason"].rstrip("."), *(_reason(one) for one in more[: _NAMED - 1])])
     if len(more) >= _NAMED:
         why += f". So {len(more) - _NAMED + 1} more"
     yes, open_ = _listed(approved), _listed(undecided)
@@ -82,7 +82,7 @@ def _sentence(
     return f"{party} refused: {why}. Approved: {yes}; undecided: {open_}."
 
 
-def _also(one: Mapping[str, Any]) -> str:
+def _reason(one: Mapping[str, Any]) -> str:
     did = "refused" if one["refused"] else "could not answer"
     return f"{one['party']} {did} ({one['code']}): {one['reason'].rstrip('.')}"
 

@@ -23,7 +23,7 @@ LONGEST: Final = 10.0
 T = TypeVar("T")
 
 
-class Backoff:
+class DriverPauses:
     """The pauses of one job's driver."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ def passes(error: SecureFlowError) -> bool:
     return isinstance(error, InfrastructureError) or error.code == "stale_version"
 
 
-async def done_afresh(work: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
+async def retry_stale(work: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
     """Do a unit of work again while others change what it read before it writes (`stale_version`).
 
     Args:
@@ -71,7 +71,7 @@ async def done_afresh(work: Callable[[], Awaitable[T]], tries: int | None = None
                 raise
 
 
-def goes_on_by_itself(error: Mapping[str, Any] | None) -> bool:
+def resumes_by_itself(error: Mapping[str, Any] | None) -> bool:
     """Tell whether a paused job with this error is taken up without anybody's word."""
     return error is not None and error.get("code") in INFRASTRUCTURE
 

@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from secureflow.application.ports.courier import Courier, PartyStatus, Request
-from secureflow.application.running.waiting import Told, room_patience
+from secureflow.application.running.waiting import WaitObserver, room_patience
 from secureflow.domain.errors import DISKS
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
-from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
+from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.kit.pauses import Pauses
 
 FIRST: Final = 0.1
@@ -38,7 +38,7 @@ class LocalParties:
         remote: the links.
         local: name → its handler.
         arrivals: verb → what checks the answers of distant parties to it.
-        told: told of requests that wait for this server's disk, and when they wait no more.
+        on_wait: called with requests that wait for this server's disk, and when they wait no more.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class LocalParties:
         remote: Courier,
         local: Mapping[str, Handler],
         arrivals: Mapping[str, Arrival] | None = None,
-        told: Told = lambda _request, _error: None,
+        on_wait: WaitObserver = lambda _request, _error: None,
     ) -> None:
         self.remote = remote
         self._local = dict(local)
         self._arrivals = dict(arrivals or {})
-        self._told = told
-        self._faults = Faults(_log)
+        self._on_wait = on_wait
+        self._faults = ThrottledLog(_log)
 
     async def ask(self, request: Request) -> JSON:
         """See `ports.Courier`."""
@@ -61,7 +61,7 @@ class LocalParties:
             try:
                 return await self._answered(handler, request)
             finally:
-                self._told(request, None)
+                self._on_wait(request, None)
         reply = await self.remote.ask(request)
         if request.verb in self._arrivals:
             await self._arrivals[request.verb](request, reply)
@@ -83,7 +83,7 @@ class LocalParties:
                     raise
                 if waited >= room_patience(request):
                     raise SecureFlowError.from_json(error.as_json()) from error
-                self._told(request, error)
+                self._on_wait(request, error)
                 cause = error.__cause__ and repr(error.__cause__)
                 self._faults.note("request_waits", request=request.id, code=error.code, cause=cause)
             await asyncio.sleep(pauses.next())

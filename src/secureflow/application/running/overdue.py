@@ -15,11 +15,11 @@ from itertools import pairwise
 from typing import Any, Final
 
 from secureflow.application.ports.ledger import Ledger
-from secureflow.application.ports.storage import Begin
+from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.driving import passes
 from secureflow.application.running.recording import foreign_leaf
-from secureflow.application.running.recosigning import PATIENCE, Recosigning, anew
+from secureflow.application.running.recosigning import PATIENCE, Recosigning, fresh_number
 from secureflow.domain.jobs import Job
 from secureflow.engines.ledger.ends import FINISHED, End
 from secureflow.engines.ledger.leaves import leaf_from_json
@@ -57,16 +57,16 @@ class OverdueEnds:
     """
 
     def __init__(
-        self, begin: Begin, ledger: Ledger, asking: Asking, recosigning: Recosigning
+        self, begin: UnitOfWorkFactory, ledger: Ledger, asking: Asking, recosigning: Recosigning
     ) -> None:
         self._begin = begin
         self._ledger = ledger
         self._asking = asking
         self._recosigning = recosigning
         self._lock = asyncio.Lock()
-        self._telling: set[str] = set()
+        self._asking_party: set[str] = set()
 
-    async def tell(self, party: str, jobs: Sequence[str]) -> None:
+    async def ask_to_finish(self, party: str, jobs: Sequence[str]) -> None:
         """Ask a party to finish those of its jobs that are over, one after the other.
 
         Jobs that go on, that there are none of, or that the party takes no part in are left out. A
@@ -76,23 +76,23 @@ class OverdueEnds:
         Raises:
             InfrastructureError: of the database, or `log_set_back`.
         """
-        if party in self._telling:
+        if party in self._asking_party:
             return
-        self._telling.add(party)
+        self._asking_party.add(party)
         try:
             for name in jobs[:MOST]:
-                if not await self._told(party, name):
+                if not await self._asked_to_finish(party, name):
                     break
         finally:
-            self._telling.discard(party)
+            self._asking_party.discard(party)
 
-    async def over(self, jobs: Sequence[str]) -> list[str]:
+    async def ended(self, jobs: Sequence[str]) -> list[str]:
         """Return those of the jobs that have ended, or that there are none of: it was restored."""
         async with self._begin() as work:
             found = {name: await work.jobs.find(name) for name in jobs}
         return [name for name, job in found.items() if job is None or job.state.final]
 
-    async def _told(self, party: str, name: str) -> bool:
+    async def _asked_to_finish(self, party: str, name: str) -> bool:
         """Ask a party to finish a job if it is over; False for one that is silent."""
         try:
             async with self._begin() as work:
@@ -119,7 +119,7 @@ class OverdueEnds:
         )
         ask = Ask((party,), request.verb, as_body(request), patience=PATIENCE)
         seq = _FIRST_SEQ + noted_size(note)
-        answers = await self._asking.perform(job.id, anew(_FIRST_SEQ), ask, asyncio.Event())
+        answers = await self._asking.perform(job.id, fresh_number(_FIRST_SEQ), ask, asyncio.Event())
         reply = read_reply(request.reply, party, request.verb, answers["replies"][party])
         if reply.leaf and await self._taken(job, seq, party, reply):
             await self._recosigning.ask(job.id, tuple(_keys(job)))

@@ -68,11 +68,11 @@ class Recosigning:
         request = CosignRequest(job=job, head=head_only(note))
         ask = Ask(there, request.verb, as_body(request), need=0, patience=PATIENCE)
         with contextlib.suppress(SecureFlowError):  # the bundle says whose cosignature it lacks
-            await self._asking.perform(job, anew(_FIRST_SEQ), ask, asyncio.Event())
+            await self._asking.perform(job, fresh_number(_FIRST_SEQ), ask, asyncio.Event())
         return True
 
 
-def anew(first: int) -> int:
+def fresh_number(first: int) -> int:
     """Return the number of a question that is asked again, and never was under this number.
 
     A party gives its last answer to a number again, a refusal too, whatever has changed since.

@@ -20,7 +20,7 @@ NAMED: Final = 5
 
 
 @dataclass
-class Course:
+class RunningJob:
     """A running job: its script, the effect that it waits for, and what is not yet durable.
 
     `spec` is the spec's digest, `state` what the script last moved to before the journal ended.
@@ -57,46 +57,46 @@ class Course:
         self.advance(answer, failure)
 
 
-def replay(course: Course, lines: Iterable[Journalled]) -> None:
+def replay(running: RunningJob, lines: Iterable[Journalled]) -> None:
     """Bring a fresh course to where its journal ends.
 
     Raises:
         SecureFlowError: `script_changed`, saying what differs; `record_damaged` for a line that the
             script cannot take any more.
     """
-    course.advance()
+    running.advance()
     for line in lines:
-        if course.effect is None or effect_digest(course.effect) != line.digest:
-            raise _changed(course, line)
-        if isinstance(course.effect, Move):
-            course.state = JobState(course.effect.state)
-        course.seq = line.seq + 1
+        if running.effect is None or effect_digest(running.effect) != line.digest:
+            raise _changed(running, line)
+        if isinstance(running.effect, Move):
+            running.state = JobState(running.effect.state)
+        running.seq = line.seq + 1
         try:
-            course.advance(line.answer, line.failure)
+            running.advance(line.answer, line.failure)
         except UNFIT as error:
-            raise _damaged(course, line) from error
+            raise _damaged(running, line) from error
 
 
-def _damaged(course: Course, line: Journalled) -> SecureFlowError:
+def _damaged(running: RunningJob, line: Journalled) -> SecureFlowError:
     return SecureFlowError(
         "record_damaged",
-        f"The journal of job {course.job} is damaged: the script cannot take the outcome of effect "
-        f"{line.seq}.",
+        f"The journal of job {running.job} is damaged: the script cannot take the outcome of "
+        f"effect {line.seq}.",
         "The operator finds what is damaged with: secureflow server check.",
-        {"noun": "job", "id": course.job, "effect": line.seq},
+        {"noun": "job", "id": running.job, "effect": line.seq},
     )
 
 
-def _changed(course: Course, line: Journalled) -> SecureFlowError:
-    asked, digest = course.effect, ""
+def _changed(running: RunningJob, line: Journalled) -> SecureFlowError:
+    asked, digest = running.effect, ""
     if asked is not None:
         digest = effect_digest(asked)
     return SecureFlowError(
         "script_changed",
-        f"Job {course.job} cannot go on: its effect {line.seq} was {line.digest[:12]}…, and "
+        f"Job {running.job} cannot go on: its effect {line.seq} was {line.digest[:12]}…, and "
         f"today's script {_described(asked)}.",
-        f"Run the server version that started the job, then secureflow job resume {course.job}; "
-        f"or cancel it: secureflow job cancel {course.job}.",
+        f"Run the server version that started the job, then secureflow job resume {running.job}; "
+        f"or cancel it: secureflow job cancel {running.job}.",
         {"effect": line.seq, "recorded": line.digest, "asked": digest},
     )
 
@@ -116,6 +116,6 @@ def _described(effect: Effect | None) -> str:
     return f"does '{effect.effect}'"
 
 
-def tells_of_cancellation(line: Journalled) -> bool:
+def is_cancellation(line: Journalled) -> bool:
     """Tell whether the script was told with this line that its job is cancelled."""
     return line.failure is not None and line.failure.get("code") == "cancelled"

@@ -28,12 +28,12 @@ from typing import Any, Final, cast
 
 from secureflow.application.listing import every
 from secureflow.application.ports.ledger import Ledger
-from secureflow.application.ports.storage import Begin, PendingLeaf, UnitOfWork
+from secureflow.application.ports.storage import PendingLeaf, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.running.asking import Asking
-from secureflow.application.running.claims import Claims
-from secureflow.application.running.driving import Backoff, defect, passes
+from secureflow.application.running.claims import JobClaims
+from secureflow.application.running.driving import DriverPauses, defect, passes
 from secureflow.application.running.recording import closes, pending_leaves
-from secureflow.application.running.replaying import Course, replay, tells_of_cancellation
+from secureflow.application.running.replaying import RunningJob, is_cancellation, replay
 from secureflow.application.running.resuming import RESUMED
 from secureflow.application.running.scripts import ScriptSource
 from secureflow.application.running.waiting import SERVER as DRIVER
@@ -56,8 +56,8 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
-from secureflow.kit.faults import Faults
 from secureflow.kit.logging import get_logger
+from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.kit.memory import give_back
 
 _log = get_logger(__name__)
@@ -84,7 +84,7 @@ class Runner:
 
     def __init__(
         self,
-        begin: Begin,
+        begin: UnitOfWorkFactory,
         asking: Asking,
         ledger: Ledger,
         log_key: SigningKey,
@@ -92,7 +92,7 @@ class Runner:
         now_ms: Milliseconds,
         changed: Callable[[str], None],
         waits: Waits = lambda _job, _who, _error: None,
-        claims: Claims | None = None,
+        claims: JobClaims | None = None,
     ) -> None:
         self._begin = begin
         self._asking = asking
@@ -102,13 +102,13 @@ class Runner:
         self._now_ms = now_ms
         self._changed = changed
         self._waits = waits
-        self._claims = claims or Claims(begin)
+        self._claims = claims or JobClaims(begin)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancels: dict[str, asyncio.Event] = {}
-        self._backoffs: dict[str, Backoff] = {}
+        self._backoffs: dict[str, DriverPauses] = {}
         self._wanted: set[str] = set()
         self._stopped = False
-        self._faults = Faults(_log)
+        self._faults = ThrottledLog(_log)
 
     async def claim(self, unit: UnitOfWork, job: str) -> None:
         """Claim a job in the transaction that makes it: from then on somebody is to drive it."""
@@ -132,20 +132,20 @@ class Runner:
         """Tell whether the job is driven here: who watches it is woken."""
         return job in self._tasks and not self._tasks[job].done()
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Do what other servers asked of this one, and go on with what they left.
 
         What cannot be done of one job now, whose database is busy or whose row is damaged, keeps
         nothing from the others, and the next look does it.
         """
-        changes = await self._claims.look()
+        changes = await self._claims.poll()
         for job, calls in changes.called.items():
             try:
                 await self._called(job)
             except SecureFlowError as error:
                 self._faults.note("call_not_heard", job=job, code=error.code)
             else:
-                self._claims.heard(job, calls)
+                self._claims.acknowledge(job, calls)
         for job in changes.lost:
             self._claims.lose(job)
             if self.drives(job):
@@ -214,7 +214,7 @@ class Runner:
 
     async def _guarded(self, job: str) -> None:
         """Drive the job until it ends or pauses, through every fault that passes."""
-        backoff = self._backoffs[job] = Backoff()
+        backoff = self._backoffs[job] = DriverPauses()
         self._wanted.add(job)
         try:
             while job in self._wanted:
@@ -225,7 +225,7 @@ class Runner:
             self._backoffs.pop(job, None)
             self._waits(job, DRIVER, None)
 
-    async def _attempted(self, job: str, backoff: Backoff) -> bool:
+    async def _attempted(self, job: str, backoff: DriverPauses) -> bool:
         """Drive the job as far as it goes; False where it is to be driven afresh after a pause."""
         try:
             await self._driven(job, backoff)
@@ -249,7 +249,7 @@ class Runner:
             give_back()
         return True
 
-    async def _driven(self, job: str, backoff: Backoff) -> None:
+    async def _driven(self, job: str, backoff: DriverPauses) -> None:
         try:
             try:
                 await self._drive(job, backoff)
@@ -267,34 +267,34 @@ class Runner:
             _log.exception("job stopped by a defect", job=job)
             await self._pause(job, defect(job))
 
-    async def _drive(self, job: str, backoff: Backoff) -> None:
+    async def _drive(self, job: str, backoff: DriverPauses) -> None:
         # Before the row is read: who cancels later finds it, who did earlier stands in the row.
         cancel = self._cancels[job] = asyncio.Event()
-        course = await self._replayed(job, cancel)
-        if course is None:
+        running = await self._replayed(job, cancel)
+        if running is None:
             self._changed(job)
             return
         while True:
-            await self._make_durable(course)
+            await self._make_durable(running)
             self._claims.hold(job)
             backoff.restart()
             self._waits(job, DRIVER, None)
             self._changed(job)
-            if course.effect is None:
+            if running.effect is None:
                 self._claims.lose(job)
                 return
             try:
-                answer = await self._perform_outside(course)
+                answer = await self._perform_outside(running)
             except InfrastructureError:  # of ours: no outcome of the effect
                 raise
             except SecureFlowError as error:
                 if error.code == "fenced":
                     raise
-                if course.cancel.is_set() and error.code == "cancelled":
-                    course.cancel = asyncio.Event()  # told once: its clean-up is not cancelled
-                await asyncio.to_thread(course.settle, failure=error.as_json())
+                if running.cancel.is_set() and error.code == "cancelled":
+                    running.cancel = asyncio.Event()  # told once: its clean-up is not cancelled
+                await asyncio.to_thread(running.settle, failure=error.as_json())
             else:
-                await asyncio.to_thread(course.settle, answer)
+                await asyncio.to_thread(running.settle, answer)
 
     async def state_to_resume(self, job: str) -> JobState:
         """Replay a paused job and change nothing; return the state that its script is in.
@@ -307,7 +307,7 @@ class Runner:
             entity = await unit.jobs.get(job)
         return (await self._replay(entity, WindUp.of(entity), asyncio.Event())).state
 
-    async def _replayed(self, job: str, cancel: asyncio.Event) -> Course | None:
+    async def _replayed(self, job: str, cancel: asyncio.Event) -> RunningJob | None:
         """Feed the journal to a fresh script: the job's own, or the one that ends it without.
 
         None for a job that ended, never came to be, is paused until somebody resumes it, or is
@@ -315,7 +315,9 @@ class Runner:
         """
         async with self._begin() as unit:
             entity = await unit.jobs.find(job)
-            if entity is None or entity.state.final or await self._claims.elsewhere(unit, job):
+            if entity is None or entity.state.final:
+                return None
+            if await self._claims.driven_elsewhere(unit, job):
                 return None
         if entity.state is JobState.PAUSED and not leaves_pause(entity, self._scripts):
             return None
@@ -324,27 +326,27 @@ class Runner:
         end = WindUp.of(entity)
         if end is None and (why := ends_by(entity, self._scripts)) is not None:
             end = await self._decide(job, why)
-        course = await self._replay(entity, end, cancel)
+        running = await self._replay(entity, end, cancel)
         if entity.state is JobState.PAUSED and end is None:
-            await self._take_up(course)
-        return course
+            await self._take_up(running)
+        return running
 
-    async def _replay(self, job: Job, end: WindUp | None, cancel: asyncio.Event) -> Course:
+    async def _replay(self, job: Job, end: WindUp | None, cancel: asyncio.Event) -> RunningJob:
         async with self._begin() as unit:  # of a job that ends without its script: the end alone
             lines = await unit.journal.read(job.id, end.first if end is not None else 0)
         if end is not None:
             ending = await script_of(job, end, self._ledger)
             heard = asyncio.Event() if end.error["code"] == "cancelled" else cancel
-            course = Course(job.id, job.digest, ending, seq=end.first, cancel=heard)
+            running = RunningJob(job.id, job.digest, ending, seq=end.first, cancel=heard)
         else:
             script = await asyncio.to_thread(self._scripts.of, job)  # it may import its engine
-            course = Course(job.id, job.digest, script, cancel=cancel)
-            if any(map(tells_of_cancellation, lines)):  # told once, on replay too
-                course.cancel = asyncio.Event()
+            running = RunningJob(job.id, job.digest, script, cancel=cancel)
+            if any(map(is_cancellation, lines)):  # told once, on replay too
+                running.cancel = asyncio.Event()
             elif "cancel" in job.progress:
                 cancel.set()
-        await asyncio.to_thread(replay, course, lines)
-        return course
+        await asyncio.to_thread(replay, running, lines)
+        return running
 
     async def _decide(self, job: str, error: SecureFlowError) -> WindUp:
         """Decide, durably, that a job ends by an error without its script."""
@@ -372,67 +374,67 @@ class Runner:
         await self._decide(job, why)
         return True
 
-    async def _take_up(self, course: Course) -> None:
+    async def _take_up(self, running: RunningJob) -> None:
         """Leave `paused` for the state that the script is in: it may go on from there."""
         async with self._begin() as unit:
-            job = await self._move(unit, course.job, course.state, "taken up again")
+            job = await self._move(unit, running.job, running.state, "taken up again")
             await unit.jobs.save(replace(job, error=None))
             await unit.commit()
 
-    async def _make_durable(self, course: Course) -> None:
+    async def _make_durable(self, running: RunningJob) -> None:
         """Commit what happened, perform the effects that need no outside, open the next one."""
         async with self._begin() as unit:
-            await self._claims.take(unit, course.job)
-            while course.effect is not None and not isinstance(course.effect, Ask | Record):
-                answer = await self._perform_inside(unit, course)
-                if isinstance(course.effect, Tell):  # many in a row, and nothing follows from them
-                    course.settle(answer)
+            await self._claims.take(unit, running.job)
+            while running.effect is not None and not isinstance(running.effect, Ask | Record):
+                answer = await self._perform_inside(unit, running)
+                if isinstance(running.effect, Tell):  # many in a row, and nothing follows from them
+                    running.settle(answer)
                 else:
-                    await asyncio.to_thread(course.settle, answer)
-            await self._flush(unit, course)
-            if isinstance(course.effect, Ask):
-                effect = course.effect
-                await unit.outbox.put(course.job, course.seq, effect.verb, effect.to)
-            elif isinstance(course.effect, Record):
-                await unit.leaves.submit(await self._leaves(unit, course, course.effect))
+                    await asyncio.to_thread(running.settle, answer)
+            await self._flush(unit, running)
+            if isinstance(running.effect, Ask):
+                effect = running.effect
+                await unit.outbox.put(running.job, running.seq, effect.verb, effect.to)
+            elif isinstance(running.effect, Record):
+                await unit.leaves.submit(await self._leaves(unit, running, running.effect))
             else:
-                await self._end(unit, course)
+                await self._end(unit, running)
             await unit.commit()
 
-    async def _leaves(self, unit: UnitOfWork, course: Course, effect: Record) -> list[PendingLeaf]:
+    async def _leaves(self, unit: UnitOfWork, job: RunningJob, effect: Record) -> list[PendingLeaf]:
         # A job's own effects and its proposal have their numbers before its next effect begins.
-        own = await unit.leaves.end(course.job, SERVER) if closes(effect) else End()
+        own = await unit.leaves.end(job.job, SERVER) if closes(effect) else End()
         return pending_leaves(
-            course.job, course.seq, effect, self._ledger.origin, self._log_key, course.spec,
+            job.job, job.seq, effect, self._ledger.origin, self._log_key, job.spec,
             self._now_ms() // 1000, own,
         )  # fmt: skip
 
-    async def _flush(self, unit: UnitOfWork, course: Course) -> None:
-        if course.undurable:
-            await unit.journal.append(course.job, course.undurable)
-            await unit.outbox.clear(course.job, course.undurable[-1].seq)
-            course.undurable = []
+    async def _flush(self, unit: UnitOfWork, running: RunningJob) -> None:
+        if running.undurable:
+            await unit.journal.append(running.job, running.undurable)
+            await unit.outbox.clear(running.job, running.undurable[-1].seq)
+            running.undurable = []
 
-    async def _perform_outside(self, course: Course) -> JSON:
-        effect = course.effect
+    async def _perform_outside(self, running: RunningJob) -> JSON:
+        effect = running.effect
         if isinstance(effect, Record):
-            recorded = await self._ledger.sequenced(course.job, course.seq)
+            recorded = await self._ledger.sequenced(running.job, running.seq)
             return {"note": recorded.note, "size": recorded.size, "indices": list(recorded.indices)}
         ask = cast("Ask", effect)
-        return await self._asking.perform(course.job, course.seq, ask, course.cancel)
+        return await self._asking.perform(running.job, running.seq, ask, running.cancel)
 
-    async def _perform_inside(self, unit: UnitOfWork, course: Course) -> JSON:
-        match course.effect:
+    async def _perform_inside(self, unit: UnitOfWork, running: RunningJob) -> JSON:
+        match running.effect:
             case Move() as move:
-                await self._move(unit, course.job, JobState(move.state), move.reason)
+                await self._move(unit, running.job, JobState(move.state), move.reason)
             case Tell() as tell:
-                await self._event(unit, course.job, tell.kind, dict(tell.data))
+                await self._event(unit, running.job, tell.kind, dict(tell.data))
                 if tell.progress:
-                    job = await unit.jobs.get(course.job)
+                    job = await unit.jobs.get(running.job)
                     progress = {**job.progress, **tell.progress}
                     await unit.jobs.save(replace(job, progress=progress))
             case Publish() as publish:
-                return await self._publish(unit, course.job, dict(publish.model))
+                return await self._publish(unit, running.job, dict(publish.model))
             case Now():
                 return self._now_ms()
         return None
@@ -468,19 +470,19 @@ class Runner:
         await unit.models.add(fresh)
         return {"model": fresh.id, "version": version}
 
-    async def _end(self, unit: UnitOfWork, course: Course) -> None:
-        await unit.claims.release(course.job)
-        error = course.error
+    async def _end(self, unit: UnitOfWork, running: RunningJob) -> None:
+        await unit.claims.release(running.job)
+        error = running.error
         if error is None:
-            job = await self._move(unit, course.job, JobState.SUCCEEDED, "")
-            await unit.jobs.save(replace(job, report=course.report))
-            await self._event(unit, course.job, "done", {"state": job.state.value})
+            job = await self._move(unit, running.job, JobState.SUCCEEDED, "")
+            await unit.jobs.save(replace(job, report=running.report))
+            await self._event(unit, running.job, "done", {"state": job.state.value})
             return
         state = JobState.CANCELLED if error.code == "cancelled" else JobState.FAILED
-        job = await self._move(unit, course.job, state, error.message)
+        job = await self._move(unit, running.job, state, error.message)
         await unit.jobs.save(replace(job, error=error.as_json()))
-        await self._event(unit, course.job, "error", error.as_json())
-        await self._event(unit, course.job, "done", {"state": job.state.value})
+        await self._event(unit, running.job, "error", error.as_json())
+        await self._event(unit, running.job, "done", {"state": job.state.value})
 
     async def _pause(self, job: str, error: SecureFlowError) -> None:
         self._claims.lose(job)  # who stood still may have been overtaken: its error is no matter

@@ -15,7 +15,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 
-Told = Callable[[Request, SecureFlowError | None], None]
+WaitObserver = Callable[[Request, SecureFlowError | None], None]
 """Told of a request that begins to wait, and (None) that it waits no more."""
 DEFAULT: Final = 60.0
 """Seconds that a request without any patience waits for room."""
@@ -38,7 +38,7 @@ class Waits:
         self._changed = changed
         self._jobs: dict[str, dict[str, dict[str, JSON]]] = {}
 
-    def told(self, request: Request, error: SecureFlowError | None) -> None:
+    def observe(self, request: Request, error: SecureFlowError | None) -> None:
         """A request waits for something, or no more."""
         self.note(request.id.partition("/")[0], request.party, error)
 
@@ -63,10 +63,10 @@ class Waits:
 
 
 def _of(error: SecureFlowError) -> dict[str, JSON]:
-    told: dict[str, JSON] = {"code": error.code, "message": error.message}
+    entry: dict[str, JSON] = {"code": error.code, "message": error.message}
     if error.code == HELD:  # nobody's wait ends it: it takes people, who must know how
-        told["hint"] = error.hint
-    return told | {name: error.details[name] for name in _NUMBERS if name in error.details}
+        entry["hint"] = error.hint
+    return entry | {name: error.details[name] for name in _NUMBERS if name in error.details}
 
 
 def room_patience(request: Request) -> float:

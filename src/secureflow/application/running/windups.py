@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from secureflow.application.ports.ledger import Ledger
-from secureflow.application.ports.storage import Begin
-from secureflow.application.running.driving import done_afresh, goes_on_by_itself
+from secureflow.application.ports.storage import UnitOfWorkFactory
+from secureflow.application.running.driving import resumes_by_itself, retry_stale
 from secureflow.application.running.scripts import ScriptSource
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Script
@@ -66,7 +66,7 @@ async def decide(ledger: Ledger, last: int, error: SecureFlowError) -> WindUp:
     return WindUp(last + 2, await ledger.caught_up(), error.as_json())
 
 
-async def note_cancellation(begin: Begin, job: str, by: str) -> bool:
+async def note_cancellation(begin: UnitOfWorkFactory, job: str, by: str) -> bool:
     """Note durably that somebody cancelled a job; False for one that is over.
 
     A running job's row changes with each of its steps: between our read and our write, too.
@@ -81,7 +81,7 @@ async def note_cancellation(begin: Begin, job: str, by: str) -> bool:
             await unit.commit()
             return True
 
-    return await done_afresh(noted, TRIES)
+    return await retry_stale(noted, TRIES)
 
 
 def cancellation(job: Job) -> SecureFlowError | None:
@@ -116,7 +116,7 @@ def ends_by(job: Job, scripts: ScriptSource) -> SecureFlowError | None:
 def leaves_pause(job: Job, scripts: ScriptSource) -> bool:
     """Tell whether a paused job is taken up without anybody's word."""
     ends = WindUp.of(job) is not None or ends_by(job, scripts) is not None
-    return ends or goes_on_by_itself(job.error)
+    return ends or resumes_by_itself(job.error)
 
 
 async def script_of(job: Job, end: WindUp, ledger: Ledger) -> Script[dict[str, Any]]:

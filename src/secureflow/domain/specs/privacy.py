@@ -64,7 +64,7 @@ class Privacy:
             σ/√(t−c) each, so that what t−c honest ones add makes up σ; or in full by each party on
             its own (`local`), which alone allows several local steps.
         noise_multiplier: z, the noise's standard deviation over the sensitivity. Left out in a
-            wish, it is calibrated from `epsilon`; a spec that is signed has it.
+            request, it is calibrated from `epsilon`; a spec that is signed has it.
         epsilon: ceiling on what the whole job may cost at `delta`, by RDP (`rdp-cks20`).
         delta: δ of every figure of this job; below 1 / units.
         clipping_norm: L2 bound of one record's gradient, or of one party's update.

@@ -75,5 +75,5 @@ _SHARED: Final = frozenset({"kind", *(one.name for one in fields(RequestBase))})
 
 def parts_of(request: JobRequest) -> Mapping[str, Any]:
     """Return what a request says of its own kind, as JSON; what it leaves open is not in it."""
-    told = dump(request).items()
-    return {name: part for name, part in told if name not in _SHARED and part is not None}
+    values = dump(request).items()
+    return {name: part for name, part in values if name not in _SHARED and part is not None}

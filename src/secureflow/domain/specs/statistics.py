@@ -100,7 +100,7 @@ class StatisticsPrivacy:
         unit: whose presence is hidden. Under `local` it is not: there the *value* of each cell
             that is asked for is hidden, while presence and the number of rows are not.
         noise_multiplier: z, of each query: σ (Laplace: scale) over the query's sensitivity. Left
-            out in a wish, it is calibrated from `epsilon`; a signed spec has it.
+            out in a request, it is calibrated from `epsilon`; a signed spec has it.
         epsilon: the most that the whole job may cost, by `rdp-cks20` at `delta`.
     """
 

@@ -13,7 +13,7 @@ from secureflow.domain.specs.statistics import Sharing, StatisticsLimits, Statis
 
 
 @dataclass(frozen=True)
-class NoiseWish:
+class NoiseRequest:
     """The part of `StatisticsPrivacy` that an analyst chooses; the centre adds the owners' unit.
 
     Without a `noise_multiplier` it is calibrated from `epsilon`.
@@ -45,7 +45,7 @@ class StatisticsRequest(RequestBase):
             examples=[[{"name": "mean-age", "measure": "mean", "column": "age", "by": "sex"}]],
         ),
     ]
-    privacy: Annotated[NoiseWish, Field(examples=[{"epsilon": 1.0, "delta": 1e-6}])]
+    privacy: Annotated[NoiseRequest, Field(examples=[{"epsilon": 1.0, "delta": 1e-6}])]
     limits: StatisticsLimits | None = None
     min_contributors: Annotated[int, Field(ge=1, le=256)] | None = None
     kind: Literal["statistics"] = field(default="statistics", kw_only=True)

@@ -49,7 +49,7 @@ def _feature_rules(spec: TrainingSpec) -> Problem | None:
 
 def _model_rules(spec: TrainingSpec) -> Problem | None:
     if spec.model.family == "rehearsal":
-        return _rehearsal_rules(spec)
+        return _noop_rules(spec)
     if spec.features is None:
         return "features", "the model family needs them", "Describe label and features."
     if spec.model.parameters:
@@ -72,7 +72,7 @@ def _masking_rules(spec: TrainingSpec) -> Problem | None:
     return None
 
 
-def _rehearsal_rules(spec: TrainingSpec) -> Problem | None:
+def _noop_rules(spec: TrainingSpec) -> Problem | None:
     if spec.features is not None:
         return "features", "a rehearsal touches no data", "Remove the features."
     if spec.model.parameters < 1:

@@ -74,7 +74,7 @@ def bundle_json(
     author's chain come without salt. `history` are the signed charters from the version before
     the log's first continuation up to the bundle's own; most logs never had one.
     """
-    told = [one.json() for one in history]
+    charters = [one.json() for one in history]
     return {
         "v": 1,
         "origin": parse_note(note).checkpoint.origin,
@@ -84,7 +84,7 @@ def bundle_json(
         "roster": [party for party, _ in _contributors(spec)],
         "charter": charter,
         "entries": [_entry_json(entry) for entry in entries],
-        **({"history": told} if told else {}),
+        **({"history": charters} if charters else {}),
     }
 
 
@@ -103,8 +103,8 @@ def parse_bundle(value: Any) -> Bundle:
         SecureFlowError: `malformed_bundle`, `malformed_note`, `malformed_leaf`,
             `malformed_charter`.
     """
-    told = set(value) - {"history"} if isinstance(value, dict) else set()
-    if not isinstance(value, dict) or told != _FIELDS or value["v"] != 1:
+    names = set(value) - {"history"} if isinstance(value, dict) else set()
+    if not isinstance(value, dict) or names != _FIELDS or value["v"] != 1:
         raise _malformed(f"it needs v = 1 and exactly {', '.join(sorted(_FIELDS))}")
     for name in ("origin", "note", "job", "charter"):
         if not isinstance(value[name], str):

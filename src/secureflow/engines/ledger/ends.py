@@ -139,7 +139,7 @@ def judge_ends(bundle: Bundle) -> Judgement:
             "the centre's end (job.closed) is not there: the job goes on, it ran before ends were "
             "recorded, or the end was cut off"
         )
-        _tell(found, bundle, _chains(own), {})
+        _judge_authors(found, bundle, _chains(own), {})
         return found
     found.broken += [f"{again.title}: the job is closed twice" for again in closes[1:]]
     close = closes[0]
@@ -147,7 +147,7 @@ def judge_ends(bundle: Bundle) -> Judgement:
     lines = _lines_of(found, close)
     if lines is not None:
         _compare(found, bundle, close, chains, lines)
-    ended = _tell(found, bundle, chains, _late(found, own, close))
+    ended = _judge_authors(found, bundle, chains, _late(found, own, close))
     need = quorum_of(len(bundle.roster))
     if len(ended) < need:
         away = ", ".join(party for party in bundle.roster if party not in ended)
@@ -217,7 +217,7 @@ def _late(
     return dict(late)
 
 
-def _tell(
+def _judge_authors(
     found: Judgement,
     bundle: Bundle,
     chains: Mapping[Chain, list[BundleEntry]],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from secureflow.domain.charter import Charter, SignedCharter, accept_change, enough_for_a_change
+from secureflow.domain.charter import Charter, SignedCharter, accept_change, is_change_quorum
 from secureflow.domain.continuation import Continuation
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
 from secureflow.engines.ledger.ends import SERVER
@@ -108,8 +108,8 @@ def _gaps(
     newest = versions.get(charter.digest, SignedCharter(charter))
     path = [*reversed(_earlier(charter, versions)), newest]
     names = [one.origin for one in charter.continuations[1:]] + [charter.origin]
-    told = names[: len(charter.continuations)]
-    return [_gap(bundle, charter, number, name, path) for number, name in enumerate(told, 1)]
+    origins = names[: len(charter.continuations)]
+    return [_gap(bundle, charter, number, name, path) for number, name in enumerate(origins, 1)]
 
 
 def _gap(
@@ -126,7 +126,7 @@ def _gap(
     else:
         before, after = opening
         signed, members = after.signers(before.charter.keys), len(before.charter.members)
-        if not enough_for_a_change(len(signed), members):
+        if not is_change_quorum(len(signed), members):
             wrong.append(
                 f"the continuation of {one.origin} is signed by {len(signed)} of {members} members"
             )
@@ -141,8 +141,8 @@ def _gap(
 
 def _opens(before: SignedCharter, after: SignedCharter, number: int) -> bool:
     """Tell whether the continuation of this number came with the later of two versions."""
-    told = len(before.charter.continuations), len(after.charter.continuations)
-    return told == (number - 1, number)
+    counts = len(before.charter.continuations), len(after.charter.continuations)
+    return counts == (number - 1, number)
 
 
 def _entry(bundle: Bundle, one: Continuation, name: str) -> BundleEntry | None:
@@ -167,8 +167,8 @@ def signed_by_the_log(one: Continuation, log_key: str) -> bool:
     except SecureFlowError:
         return False
     head = note.checkpoint
-    told = (head.origin, head.size, head.root.hex()) == (one.origin, one.size, one.root)
-    return told and note.verify_log(log_key)
+    same = (head.origin, head.size, head.root.hex()) == (one.origin, one.size, one.root)
+    return same and note.verify_log(log_key)
 
 
 def _earlier(charter: Charter, versions: Mapping[str, SignedCharter]) -> list[SignedCharter]:

@@ -88,7 +88,7 @@ class Hold:
         sizes = [one for one in (self.forked, size) if one]
         return replace(self, forked=min(sizes, default=0))
 
-    def against(self, party: str, note: str) -> Hold:
+    def with_shown_head(self, party: str, note: str) -> Hold:
         """Return the hold after a party showed a head that the log signed and does not hold."""
         known = replace(self.confirmed(party), cause="shown")
         if self.head and noted_size(self.head) >= noted_size(note):
@@ -131,19 +131,19 @@ def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> Infrastr
             facts,
         )
     who = f"{hold.by} holds" if hold.by else "it signed"
-    told = (
+    message = (
         f"The log {origin} was set back: {who} its head of size {hold.old_size}, and the log has "
         f"{hold.own} entries now. {hold.lost} entries are lost. It signs nothing."
     )
     if hold.forked:
-        told = (
+        message = (
             f"The log {origin} was set back: {who} its head of size {hold.old_size}, and the log "
             f"has {hold.own} entries now, and differs from it after {hold.start}. {hold.lost} "
             "entries are lost. It signs nothing."
         )
     return InfrastructureError(
         "log_set_back",
-        told,
+        message,
         "Put the newest database back and start the server again. If that is gone, the members "
         f"can let the log go on under a new name: {CONTINUE}.",
         facts,

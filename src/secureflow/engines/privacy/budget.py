@@ -92,9 +92,9 @@ class BudgetLedger:
                 reservation.state = "unknown"
         if not events:
             self._store(limit.as_json())
-        self.go_by(limit)
+        self.change_limit(limit)
 
-    def go_by(self, limit: Limit) -> None:
+    def change_limit(self, limit: Limit) -> None:
         """Take another limit of the owner's; it is one more event of the chain.
 
         Raises:
@@ -148,7 +148,7 @@ class BudgetLedger:
         Raises:
             SecureFlowError: `budget_exceeded`.
         """
-        after = self.would_be(charge)
+        after = self.epsilon_with(charge)
         if after > self.limit.epsilon:
             raise self._exceeded(job, after)
         return after
@@ -212,8 +212,8 @@ class BudgetLedger:
         if after > self.limit.epsilon:
             raise self._exceeded(job, after)
         self._reservations[job] = _Reservation(job, charge, "reserved")
-        told = [m.as_json() for m in charge]
-        self._store({"kind": "reserve", "id": job, "job": job, "charge": told})
+        mechanisms = [m.as_json() for m in charge]
+        self._store({"kind": "reserve", "id": job, "job": job, "charge": mechanisms})
         self.commit(job)
 
     def covers(self, reservation: str, released: Charge) -> bool:
@@ -236,9 +236,9 @@ class BudgetLedger:
     @property
     def spent(self) -> float:
         """ε so far at the limit's δ, `rdp-filter`."""
-        return self.would_be(())
+        return self.epsilon_with(())
 
-    def would_be(self, charge: Charge) -> float:
+    def epsilon_with(self, charge: Charge) -> float:
         """Return ε if the charge were added, `rdp-filter`; 0 while nothing is charged."""
         return self._epsilon((*self.charges, *charge))
 

@@ -30,7 +30,7 @@ from secureflow.engines.run.messages import (
     ReleasedModel,
     UnlockRequest,
 )
-from secureflow.engines.run.run import ENCLAVE_GONE, Course, record, take_leaves
+from secureflow.engines.run.run import READMISSION_CODES, Course, record, take_leaves
 from secureflow.engines.script import ENCLAVE, Script, Tell
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import verify
@@ -105,7 +105,7 @@ def admit(
         try:
             yield from _admit_once(course, parties, need, only=only)
         except SecureFlowError as error:
-            if error.code not in ENCLAVE_GONE:
+            if error.code not in READMISSION_CODES:
                 raise
         else:
             return

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from secureflow.engines.run.messages import Request, as_body, read_reply
+from secureflow.engines.run.messages import VerbRequest, as_body, read_reply
 from secureflow.engines.script import Ask, Script
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -28,7 +28,7 @@ class Answers(Generic[R]):
 
 def ask(
     to: Iterable[str],
-    request: Request[R],
+    request: VerbRequest[R],
     each: Mapping[str, Any] | None = None,
     *,
     need: int | None = None,
@@ -53,7 +53,7 @@ def ask(
     return _read(request, answered)
 
 
-def ask_one(whom: str, request: Request[R], *, patience: float | None) -> Script[R]:
+def ask_one(whom: str, request: VerbRequest[R], *, patience: float | None) -> Script[R]:
     """Ask one party that must answer.
 
     Raises:
@@ -65,7 +65,7 @@ def ask_one(whom: str, request: Request[R], *, patience: float | None) -> Script
     return answers.replies[whom]
 
 
-def _read(request: Request[R], answered: Mapping[str, Any]) -> Answers[R]:
+def _read(request: VerbRequest[R], answered: Mapping[str, Any]) -> Answers[R]:
     replies: dict[str, R] = {}
     failures = dict(answered["failures"])
     for party, reply in answered["replies"].items():

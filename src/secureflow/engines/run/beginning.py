@@ -10,8 +10,8 @@ from secureflow.engines.run.protections import protection_of
 from secureflow.engines.run.run import (
     Course,
     record,
+    report_dropouts,
     seconds_now,
-    tell_dropouts,
     witness_by_charter,
 )
 from secureflow.engines.script import Move, Script
@@ -34,7 +34,7 @@ def begin(course: Course[Any], plans: Plans) -> Script[None]:
     course.started = int((yield from seconds_now()))
     yield from protection_of(course).begin(course, plans)
     yield Move("admitted")
-    yield from tell_dropouts(course)
+    yield from report_dropouts(course)
     yield from record(course, [{"kind": "job.started", "document": _document(course)}])
     yield from witness_by_charter(course)
     yield Move("running")

@@ -23,7 +23,7 @@ from secureflow.engines.run.messages import (
     FinishReply,
     FinishRequest,
     ForgetRequest,
-    Request,
+    VerbRequest,
     as_body,
 )
 from secureflow.engines.run.protections import protection_of
@@ -33,8 +33,8 @@ from secureflow.engines.run.run import (
     cosigned_note,
     head_not_cosigned,
     record,
+    report_dropouts,
     take_leaves_left,
-    tell_dropouts,
 )
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
@@ -82,7 +82,7 @@ def abandon(
         error: why it ends.
         patience: seconds of silence after which a party is left out, if the spec's are not fewer.
     """
-    yield from tell_dropouts(course)
+    yield from report_dropouts(course)
     code: _Outcome = "cancelled" if error.code == "cancelled" else "failed"
     outcome = {"outcome": code, "error": error.code, "reason": error.message[:1000]}
     failures = error.details.get("failures")
@@ -122,7 +122,7 @@ def _close(
         course.ledger.cosigned = text
 
 
-def _ask_all(to: Sequence[str], request: Request[R], patience: float) -> Script[Answers[R]]:
+def _ask_all(to: Sequence[str], request: VerbRequest[R], patience: float) -> Script[Answers[R]]:
     """Ask, and take what comes: a job that ends goes on ending, also when it is cancelled."""
     nothing: Answers[R] = Answers({}, {})
     if not to:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from secureflow.domain.specs.base import JobSpec
     from secureflow.engines.privacy.accounting import Charge
     from secureflow.engines.run.run import JobContext
-    from secureflow.engines.secagg import Plan
+    from secureflow.engines.secagg import MaskingPlan
 
 Rows = Sequence[Mapping[str, JSON]]
 
@@ -53,7 +53,7 @@ class EngineKind(Protocol):
     def masked_stages(self, spec: Any) -> tuple[str, ...]:
         """Return the stages that open masked sums, in their order."""
 
-    def masked_plan(self, spec: Any, job: str, spec_digest: str, stage: str) -> Plan:
+    def masked_plan(self, spec: Any, job: str, spec_digest: str, stage: str) -> MaskingPlan:
         """Return the plan of a stage's masked sums; the stage is one of `masked_stages`.
 
         Raises:

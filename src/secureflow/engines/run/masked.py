@@ -41,7 +41,7 @@ from secureflow.engines.run.run import (
     witness_first_votes,
 )
 from secureflow.engines.script import Script
-from secureflow.engines.secagg import Conductor, Opened, Plan
+from secureflow.engines.secagg import Conductor, MaskingPlan, Opened
 from secureflow.kit.canonical import JSON, b64decode, b64encode, digest
 from secureflow.kit.errors import SecureFlowError
 
@@ -58,7 +58,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Opening:
+class OpenableRound:
     """A round whose sum may be opened.
 
     Args:
@@ -98,14 +98,16 @@ class Adder(Protocol):
     ) -> dict[str, JSON]:
         """Note that a party's frame is no good; return the failures that follow from that."""
 
-    def stand_in(self, course: Course[Any], step: Step, conductor: Conductor, party: str) -> None:
+    def take_without_frame(
+        self, course: Course[Any], step: Step, conductor: Conductor, party: str
+    ) -> None:
         """Do what is right where a party's vector is there and its frame is not.
 
         Raises:
             SecureFlowError: `round_lost`.
         """
 
-    def release(self, course: Course[Any], opening: Opening) -> Script[Released]:
+    def release(self, course: Course[Any], opening: OpenableRound) -> Script[Released]:
         """Have the sum opened by who added it up."""
 
 
@@ -114,7 +116,7 @@ def model_binding(model: str, moments: Sequence[float] | None) -> str:
     return digest({"model": model, "moments": None if moments is None else list(moments)})
 
 
-def set_up(course: Course[Any], plans: Mapping[str, Plan]) -> Script[None]:
+def set_up(course: Course[Any], plans: Mapping[str, MaskingPlan]) -> Script[None]:
     """Bring the parties' keys together: one session per stage.
 
     Who is away now shows its keys when a round finds it back.
@@ -146,12 +148,12 @@ def run_masked_round(
     yield from _open(course, step, conductor)
     opened = conductor.opened()
     course.drop(step.number, step.stage, {party: _lied(party) for party in conductor.liars})
-    release = yield from adder.release(course, Opening(step, opened, taken, model, again))
+    release = yield from adder.release(course, OpenableRound(step, opened, taken, model, again))
     yield from _record_round(course, step, release, opened.certificate, replies)
     for party in conductor.uploaded:
         course.masked.seen[party] = len(course.masked.steps)
     if step.stage == "train":
-        course.masked.steps.append(release.some(*_STEP))
+        course.masked.steps.append(release.pick(*_STEP))
     return release
 
 
@@ -199,7 +201,7 @@ def _bring_back(course: Course[Any], step: Step, conductor: Conductor) -> Script
         SecureFlowError: `too_few_contributors`.
     """
     failures: dict[str, JSON] = {}
-    strangers = tuple(p for p in course.parties if not conductor.knows(p))
+    strangers = tuple(p for p in course.parties if not conductor.has_keys_of(p))
     if strangers:
         request = SetupRequest(**course.named)
         asked = yield from ask(strangers, request, need=0, patience=course.patience)
@@ -289,7 +291,7 @@ def _survivors(
         except SecureFlowError as error:
             failures |= adder.misread(course, step, party, error.as_json(), taken)
         if party not in conductor.uploaded:
-            adder.stand_in(course, step, conductor, party)
+            adder.take_without_frame(course, step, conductor, party)
     if len(conductor.uploaded) < course.threshold:
         raise too_few_contributors(course, step, failures)
     return taken
@@ -330,7 +332,7 @@ def _record_round(
     certificate: Certificate,
     replies: Mapping[str, MaskReply],
 ) -> Script[None]:
-    shown = release.some("survivors", "model", "sums_digest", "mean", "signature")
+    shown = release.pick("survivors", "model", "sums_digest", "mean", "signature")
     yield from record_round(course, step, shown, certificate, replies)
 
 

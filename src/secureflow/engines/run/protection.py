@@ -11,9 +11,9 @@ from secureflow.engines.run.run import Course
 from secureflow.engines.script import Script
 
 if TYPE_CHECKING:
-    from secureflow.engines.secagg import Plan
+    from secureflow.engines.secagg import MaskingPlan
 
-Plans = Callable[[], Mapping[str, "Plan"]]
+Plans = Callable[[], Mapping[str, "MaskingPlan"]]
 """Makes the plans of a job's masked sessions, by stage."""
 
 

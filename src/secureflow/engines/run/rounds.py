@@ -9,7 +9,7 @@ from typing import Any, Final
 from secureflow.domain.errors import name_of
 from secureflow.engines.closing import Certificate
 from secureflow.engines.run.messages import Leaves
-from secureflow.engines.run.run import Course, record, take_leaves, tell_dropouts
+from secureflow.engines.run.run import Course, record, report_dropouts, take_leaves
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -61,7 +61,7 @@ def record_round(
     # Accusations wait already: each came with all leaves that its author had made before it.
     take_leaves(course, {party: reply for party, reply in replies.items() if reply.leaf})
     yield from record(course, [{"kind": "round.closed", "document": document}])
-    yield from tell_dropouts(course)
+    yield from report_dropouts(course)
     course.ledger.voted |= certificate.votes.keys()
 
 
@@ -71,7 +71,7 @@ def too_few_contributors(
     """Return the error of a round that fewer parties contributed to than may be summed."""
     names = ", ".join(sorted(failures))
     reasons = "; ".join(
-        told if (told := str(error["message"])).startswith(party) else f"{party}: {told}"
+        message if (message := str(error["message"])).startswith(party) else f"{party}: {message}"
         for party, error in failures.items()
     )
     return SecureFlowError(

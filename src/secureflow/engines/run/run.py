@@ -30,7 +30,9 @@ from secureflow.engines.secagg import Conductor
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
-ENCLAVE_GONE = frozenset({"enclave_lost", "job_not_open", "attestation_expired", "not_admitted"})
+READMISSION_CODES = frozenset(
+    {"enclave_lost", "job_not_open", "attestation_expired", "not_admitted"}
+)
 """Codes that mean: this enclave, or the verdict on it, is no more. Admission is repeated."""
 MAX_LONE_LOSSES = 8
 """How often in a job a party may say so of an enclave that others reached."""
@@ -81,7 +83,7 @@ class Admission:
 
 
 @dataclass
-class Ledger:
+class JobLedger:
     """What the ledger holds of the job, and what the next entry takes along.
 
     Args:
@@ -110,14 +112,14 @@ class Contributed:
         replies: the contributions to the open round, whose leaves are not recorded.
         rounds: party → how many rounds it contributed to.
         rows: party → the most rows that it told of.
-        dropouts: who dropped out of which round, and why; watchers were told of the first `told`.
+        dropouts: who dropped out of which round, and why; watchers know of the first `reported`.
     """
 
     replies: Mapping[str, Leaves] = field(default_factory=dict)
     rounds: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     dropouts: list[dict[str, JSON]] = field(default_factory=list)
-    told: int = 0
+    reported: int = 0
 
 
 @dataclass
@@ -151,7 +153,7 @@ class Course(Generic[S]):
 
     context: JobContext[S]
     admission: Admission = field(default_factory=Admission)
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: JobLedger = field(default_factory=JobLedger)
     contributed: Contributed = field(default_factory=Contributed)
     start: Start = field(default_factory=Start)
     masked: MaskedSessions = field(default_factory=MaskedSessions)
@@ -208,10 +210,10 @@ def record(course: Course[Any], entries: Iterable[Mapping[str, JSON]]) -> Script
     course.ledger.cosigned = ""
 
 
-def tell_dropouts(course: Course[Any]) -> Script[None]:
+def report_dropouts(course: Course[Any]) -> Script[None]:
     """Tell watchers who dropped out since they were told last, and why."""
-    fresh = course.contributed.dropouts[course.contributed.told :]
-    course.contributed.told = len(course.contributed.dropouts)
+    fresh = course.contributed.dropouts[course.contributed.reported :]
+    course.contributed.reported = len(course.contributed.dropouts)
     if fresh:
         yield Tell("dropouts", {"dropouts": fresh})
 
@@ -228,7 +230,7 @@ def enclave_lost(course: Course[Any], answers: Answers[Any]) -> bool:
     A party that again and again says so of an enclave that others reached is a dropout: each
     admission costs everybody an attestation.
     """
-    lost = [p for p, error in answers.failures.items() if error["code"] in ENCLAVE_GONE]
+    lost = [p for p, error in answers.failures.items() if error["code"] in READMISSION_CODES]
     if not answers.replies:
         return bool(lost)
     for party in lost:

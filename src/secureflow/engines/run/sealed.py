@@ -36,7 +36,7 @@ from secureflow.engines.run.messages import (
 from secureflow.engines.run.protection import Plans
 from secureflow.engines.run.rounds import Step, record_round, too_few_contributors
 from secureflow.engines.run.run import (
-    ENCLAVE_GONE,
+    READMISSION_CODES,
     Course,
     enclave_lost,
     take_cosignatures,
@@ -127,7 +127,7 @@ def _survivors(
     try:
         rolled = yield from ask_one(ENCLAVE, request, patience=course.patience)
     except SecureFlowError as error:
-        if error.code not in ENCLAVE_GONE:
+        if error.code not in READMISSION_CODES:
             raise
         # It was restarted: the release below finds out and asks the certified set to seal again.
         return None if step.noised else _Folded(tuple(sorted(replies)))
@@ -199,7 +199,7 @@ def _record_round(
     for party in certificate.survivors:
         rows = (replies[party].rows if party in replies else 0) or 0
         course.contributed.rows[party] = max(course.contributed.rows.get(party, 0), rows)
-    shown = release.some("survivors", "model", "sums_digest", "signature")
+    shown = release.pick("survivors", "model", "sums_digest", "signature")
     yield from record_round(course, step, shown, certificate, replies)
 
 
@@ -222,7 +222,7 @@ def released(
         try:
             return (yield from ask_one(ENCLAVE, request, patience=course.patience))
         except SecureFlowError as error:
-            if error.code not in ENCLAVE_GONE:
+            if error.code not in READMISSION_CODES:
                 raise
             yield from bring_back()
 

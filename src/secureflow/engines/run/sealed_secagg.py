@@ -14,7 +14,7 @@ from typing import Any, Final
 from secureflow.engines.run.admission import admit
 from secureflow.engines.run.asking import Answers, ask_one
 from secureflow.engines.run.masked import (
-    Opening,
+    OpenableRound,
     Taken,
     round_lost,
     run_masked_round,
@@ -31,7 +31,7 @@ from secureflow.engines.run.messages import (
 )
 from secureflow.engines.run.protection import Plans
 from secureflow.engines.run.rounds import Step
-from secureflow.engines.run.run import ENCLAVE_GONE, Course, enclave_lost
+from secureflow.engines.run.run import READMISSION_CODES, Course, enclave_lost
 from secureflow.engines.run.sealed import bring_again, readmit, released
 from secureflow.engines.script import ENCLAVE, Script
 from secureflow.engines.secagg import Conductor
@@ -70,7 +70,7 @@ class EnclaveAdds:
         try:
             rolled = yield from ask_one(ENCLAVE, request, patience=course.patience)
         except SecureFlowError as error:
-            if error.code not in ENCLAVE_GONE:
+            if error.code not in READMISSION_CODES:
                 raise
             # It was restarted: the release finds out and asks the certified set to seal again.
             return tuple(sorted(replies))
@@ -84,7 +84,9 @@ class EnclaveAdds:
         taken.doubted[party] = error
         return {}
 
-    def stand_in(self, course: Course[Any], step: Step, conductor: Conductor, party: str) -> None:
+    def take_without_frame(
+        self, course: Course[Any], step: Step, conductor: Conductor, party: str
+    ) -> None:
         """Count a party whose vector is in the enclave's sum by that alone.
 
         Raises:
@@ -95,7 +97,7 @@ class EnclaveAdds:
         except SecureFlowError as error:
             raise _spoilt(course, step, {party: error.as_json()}) from error
 
-    def release(self, course: Course[Any], opening: Opening) -> Script[Released]:
+    def release(self, course: Course[Any], opening: OpenableRound) -> Script[Released]:
         """Have the enclave open the sum of the certified set.
 
         Raises:

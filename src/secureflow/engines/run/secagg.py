@@ -8,7 +8,7 @@ from typing import Any, Final
 from secureflow.domain.specs.base import dump
 from secureflow.engines.run.asking import Answers, ask_one
 from secureflow.engines.run.masked import (
-    Opening,
+    OpenableRound,
     Taken,
     round_lost,
     run_masked_round,
@@ -57,10 +57,12 @@ class CentreAdds:
         course.drop(step.number, step.stage, {party: error})
         return {party: error}
 
-    def stand_in(self, course: Course[Any], step: Step, conductor: Conductor, party: str) -> None:
+    def take_without_frame(
+        self, course: Course[Any], step: Step, conductor: Conductor, party: str
+    ) -> None:
         """Do nothing: whoever is not taken is not added."""
 
-    def release(self, course: Course[Any], opening: Opening) -> Script[Released]:
+    def release(self, course: Course[Any], opening: OpenableRound) -> Script[Released]:
         """Have the centre add the vectors up; those that its disk lost meanwhile come once more.
 
         Raises:
@@ -81,7 +83,7 @@ class CentreAdds:
         return release
 
 
-def _added_up(course: Course[Any], opening: Opening, request: SumRequest) -> Script[Released]:
+def _added_up(course: Course[Any], opening: OpenableRound, request: SumRequest) -> Script[Released]:
     try:
         return (yield from ask_one(AGGREGATOR, request, patience=None))
     except SecureFlowError as error:

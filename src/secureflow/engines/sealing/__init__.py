@@ -31,7 +31,7 @@ from secureflow.engines.sealing.recipient import (
     seal_key,
 )
 from secureflow.engines.sealing.release import (
-    Release,
+    RoundRelease,
     model_key_info,
     sums_digest,
     verify_release,
@@ -58,7 +58,7 @@ __all__ = [
     "OpenedUpdate",
     "Opener",
     "RecipientKey",
-    "Release",
+    "RoundRelease",
     "SealedUpdate",
     "Tensor",
     "UpdateHeader",

@@ -27,7 +27,7 @@ _FIELDS: Final = {"round", "stage", "survivors", "model", "sums", "sums_digest",
 
 
 @dataclass(frozen=True)
-class Release:
+class RoundRelease:
     """The result of a closed round.
 
     Args:
@@ -78,7 +78,7 @@ class Release:
         }
 
 
-def verify_release(value: Any, *, job: str, spec: str, release_key: str) -> Release:
+def verify_release(value: Any, *, job: str, spec: str, release_key: str) -> RoundRelease:
     """Verify a foreign release of this job under the key that the verdict vouches for.
 
     Raises:
@@ -120,7 +120,7 @@ def model_key_info(*, job: str, round_number: int, stage: str, model: str, party
     )
 
 
-def _parse(value: Any, job: str, spec: str) -> Release:
+def _parse(value: Any, job: str, spec: str) -> RoundRelease:
     if not isinstance(value, dict) or not value.keys() >= _FIELDS:
         raise _malformed("the set of fields")
     texts = ("stage", "model", "sums_digest", "signature")
@@ -133,7 +133,7 @@ def _parse(value: Any, job: str, spec: str) -> Release:
         raise _malformed("survivors")
     if not isinstance(sums, list) or len(sums) > MAX_SUMS or not all(map(_is_number, sums)):
         raise _malformed("sums")
-    return Release(
+    return RoundRelease(
         job,
         spec,
         value["round"],

@@ -5,19 +5,19 @@ context, a closing certificate, and two flights a round in the steady state.
 """
 
 from secureflow.engines.secagg.aggregator import Aggregator
-from secureflow.engines.secagg.client import Client
+from secureflow.engines.secagg.client import SecAggClient
 from secureflow.engines.secagg.encoding import Encoding, Metric, Sum
 from secureflow.engines.secagg.opening import Conductor, Opened, open_sum
-from secureflow.engines.secagg.plan import Plan
+from secureflow.engines.secagg.plan import MaskingPlan
 
 __all__ = [
     "Aggregator",
-    "Client",
     "Conductor",
     "Encoding",
+    "MaskingPlan",
     "Metric",
     "Opened",
-    "Plan",
+    "SecAggClient",
     "Sum",
     "open_sum",
 ]

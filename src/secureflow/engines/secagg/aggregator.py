@@ -22,7 +22,7 @@ from secureflow.domain.specs.base import dump, parse
 from secureflow.engines.closing import Certificate, Question, Vote, certify
 from secureflow.engines.secagg import messages
 from secureflow.engines.secagg.encoding import Sum, decode
-from secureflow.engines.secagg.framing import Kind, prefix
+from secureflow.engines.secagg.framing import FrameKind, prefix
 from secureflow.engines.secagg.guards import STAGE
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.secagg.messages import (
@@ -36,8 +36,8 @@ from secureflow.engines.secagg.messages import (
     Setup,
     Upload,
 )
-from secureflow.engines.secagg.plan import Plan
-from secureflow.engines.secagg.recovery import Answers, recover, unmask
+from secureflow.engines.secagg.plan import MaskingPlan
+from secureflow.engines.secagg.recovery import RevealedShares, recover, unmask
 from secureflow.engines.secagg.shamir import PRIME, SHARE_BYTES
 from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
@@ -77,7 +77,7 @@ class _Round:
         return tuple(k.party for k in self.keys)
 
     @property
-    def everybody(self) -> bool:
+    def nobody_dead(self) -> bool:
         """Nobody of the context is dead: the question itself opens."""
         return self.question is not None and len(self.question.survivors) == len(self.keys)
 
@@ -88,7 +88,7 @@ class Aggregator:
     carries = True
     """Whether the vectors come through here, inside the UPLOAD frames (not to a `Conductor`)."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: MaskingPlan) -> None:
         self.plan = plan
         self._setups: dict[str, Setup] = {}
         self._coming: dict[int, dict[str, _Advanced]] = {}
@@ -185,7 +185,7 @@ class Aggregator:
         if at.question is None:
             waiting = [p for p in at.roster if p not in at.uploaded]
             return self._begin_frames(at, waiting)
-        if at.everybody:
+        if at.nobody_dead:
             frame, answered = messages.pack(at.question), set(at.shares)
         elif self.certificate is None:
             frame, answered = messages.pack(at.question), set(at.votes)
@@ -262,7 +262,7 @@ class Aggregator:
         return len(text).to_bytes(8, "big") + text + (b"" if at is None else at.total.tobytes())
 
     @classmethod
-    def restore(cls, plan: Plan, state: bytes) -> Aggregator:
+    def restore(cls, plan: MaskingPlan, state: bytes) -> Aggregator:
         """Rebuild an aggregator from its own state.
 
         Raises:
@@ -276,7 +276,7 @@ class Aggregator:
             ) from error
 
     @classmethod
-    def _restored(cls, plan: Plan, state: bytes) -> Aggregator:
+    def _restored(cls, plan: MaskingPlan, state: bytes) -> Aggregator:
         end = 8 + int.from_bytes(state[:8], "big")
         value = parse_json(state[8:end], _STATE_LIMIT)
         self = cls(plan)
@@ -368,13 +368,13 @@ class Aggregator:
 
     # --- parts ---------------------------------------------------------------------------------
 
-    def _recovered(self, at: _Round) -> tuple[Answers, dict[str, bytes]]:
+    def _recovered(self, at: _Round) -> tuple[RevealedShares, dict[str, bytes]]:
         if at.question is None or not self.complete:
             raise SecureFlowError(
                 "too_few_openings",
                 f"{len(at.shares)} of the {self.plan.threshold} needed parties have opened.",
             )
-        answers = Answers(at.keys, frozenset(at.question.survivors), at.shares)
+        answers = RevealedShares(at.keys, frozenset(at.question.survivors), at.shares)
         secrets, self._liars = recover(self.plan, answers)
         return answers, secrets
 
@@ -389,7 +389,7 @@ class Aggregator:
 
     def _begin_frames(self, at: _Round, parties: Iterable[str]) -> dict[str, bytes]:
         size = SEALED_BYTES * (len(at.keys) - 1)
-        head = prefix(Kind.BEGIN, dump(Begin(at.number, at.keys)), size)
+        head = prefix(FrameKind.BEGIN, dump(Begin(at.number, at.keys)), size)
         coming = self._coming[at.number]
         return {
             p: head + b"".join(coming[q].share_for(p) for q in at.roster if q != p) for p in parties

@@ -29,7 +29,7 @@ from secureflow.domain.specs.base import dump
 from secureflow.engines.closing import Certificate, Question, Vote, cast_vote, verify_certificate
 from secureflow.engines.secagg import guards, messages
 from secureflow.engines.secagg.encoding import encode
-from secureflow.engines.secagg.framing import Kind, prefix
+from secureflow.engines.secagg.framing import FrameKind, prefix
 from secureflow.engines.secagg.masks import Ring, add_masks, pair_key, self_key
 from secureflow.engines.secagg.messages import (
     SEALED_BYTES,
@@ -41,7 +41,7 @@ from secureflow.engines.secagg.messages import (
     RoundKey,
     Setup,
 )
-from secureflow.engines.secagg.plan import MIN_PARTIES, Plan
+from secureflow.engines.secagg.plan import MIN_PARTIES, MaskingPlan
 from secureflow.engines.secagg.shamir import SHARE_BYTES
 from secureflow.engines.secagg.shares import (
     RoundSecrets,
@@ -76,7 +76,7 @@ class _Round:
         self.roster = tuple(k.party for k in self.keys)
 
 
-class Client:
+class SecAggClient:
     """One party of one job.
 
     Args:
@@ -89,7 +89,7 @@ class Client:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: MaskingPlan,
         party: str,
         key: SigningKey,
         *,
@@ -202,7 +202,7 @@ class Client:
         """
         at = self._open_round()
         upload, sealed = self._upload(at)
-        head = prefix(Kind.UPLOAD, dump(upload), self.plan.vector_bytes + len(sealed))
+        head = prefix(FrameKind.UPLOAD, dump(upload), self.plan.vector_bytes + len(sealed))
         frame = np.empty(len(head) + self.plan.vector_bytes + len(sealed), np.uint8)
         frame[: len(head)] = np.frombuffer(head, np.uint8)
         end = len(head) + self.plan.vector_bytes
@@ -246,7 +246,7 @@ class Client:
             raise _refusal("unexpected_message", self.party, "this is no closing question")
         at = self._open_round()
         question = message if isinstance(message, Question) else message.question
-        guards.check_question(self._standing(at), question)
+        guards.check_question(self._position(at), question)
         if isinstance(message, Certificate):
             verify_certificate(message, self.plan.keys)
         at.vote = cast_vote(question, self.party, self._key)
@@ -278,8 +278,14 @@ class Client:
 
     @classmethod
     def restore(
-        cls, plan: Plan, party: str, key: SigningKey, state: bytes, *, least: int = MIN_PARTIES
-    ) -> Client:
+        cls,
+        plan: MaskingPlan,
+        party: str,
+        key: SigningKey,
+        state: bytes,
+        *,
+        least: int = MIN_PARTIES,
+    ) -> SecAggClient:
         """Rebuild a client from its own state; what it holds of others is checked again.
 
         Raises:
@@ -295,7 +301,9 @@ class Client:
             ) from error
 
     @classmethod
-    def _restored(cls, plan: Plan, party: str, key: SigningKey, state: bytes, least: int) -> Client:
+    def _restored(
+        cls, plan: MaskingPlan, party: str, key: SigningKey, state: bytes, least: int
+    ) -> SecAggClient:
         value = parse_json(state, _STATE_LIMIT)
         sealing = X25519PrivateKey.from_private_bytes(b64decode(value["sealing"]))
         client = cls(plan, party, key, least=least, sealing=sealing)
@@ -322,8 +330,8 @@ class Client:
             raise _refusal("not_begun", self.party, "no round has begun")
         return self._round
 
-    def _standing(self, at: _Round) -> guards.Standing:
-        return guards.Standing(
+    def _position(self, at: _Round) -> guards.RoundPosition:
+        return guards.RoundPosition(
             plan=self.plan,
             party=self.party,
             round=at.number,

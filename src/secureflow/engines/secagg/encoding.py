@@ -29,7 +29,7 @@ _BLOCK = 32 * 1024
 
 @dataclass(frozen=True)
 class Contribution:
-    """What a party contributes, as a client masks it; see `Client.contribute`."""
+    """What a party contributes, as a client masks it; see `SecAggClient.contribute`."""
 
     values: NDArray[np.floating[Any]] = field(repr=False)
     weight: int

@@ -23,7 +23,7 @@ _ALIGN = 64
 HEADER_LIMIT = 1 << 20
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """What a frame carries."""
 
     SETUP = 1
@@ -37,19 +37,19 @@ class Kind(IntEnum):
     OPENING = 9
 
 
-_KINDS = frozenset(int(kind) for kind in Kind)
+_KINDS = frozenset(int(kind) for kind in FrameKind)
 
 
 @dataclass(frozen=True)
 class Frame:
     """A parsed frame; the body is a view into the received bytes, never a copy."""
 
-    kind: Kind
+    kind: FrameKind
     header: dict[str, Any]
     body: memoryview
 
 
-def prefix(kind: Kind, header: Mapping[str, Any], body_bytes: int) -> bytes:
+def prefix(kind: FrameKind, header: Mapping[str, Any], body_bytes: int) -> bytes:
     """Return everything before the body."""
     text = canonical_bytes(dict(header))
     padded = text + b" " * (-(_PREFIX.size + len(text)) % _ALIGN)
@@ -58,7 +58,7 @@ def prefix(kind: Kind, header: Mapping[str, Any], body_bytes: int) -> bytes:
     return _PREFIX.pack(_MAGIC, kind << 24 | len(padded), body_bytes) + padded
 
 
-def encode_frame(kind: Kind, header: Mapping[str, Any], body: bytes = b"") -> bytes:
+def encode_frame(kind: FrameKind, header: Mapping[str, Any], body: bytes = b"") -> bytes:
     """Return a whole small frame."""
     return prefix(kind, header, len(body)) + body
 
@@ -84,7 +84,7 @@ def decode_frame(data: bytes | bytearray | memoryview, body_limit: int) -> Frame
     header = parse_json(bytes(view[_PREFIX.size : end]), HEADER_LIMIT)
     if not isinstance(header, dict):
         raise _malformed("its header is not an object")
-    return Frame(Kind(kind), header, view[end:])
+    return Frame(FrameKind(kind), header, view[end:])
 
 
 def _malformed(reason: str) -> SecureFlowError:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from secureflow.domain.quorum import floor_of
 from secureflow.engines import closing
 from secureflow.engines.closing import Question, Vote
-from secureflow.engines.secagg.plan import Plan
+from secureflow.engines.secagg.plan import MaskingPlan
 from secureflow.kit.errors import SecureFlowError
 
 STAGE = "secagg"
 
 
 @dataclass(frozen=True)
-class Standing:
+class RoundPosition:
     """Where a party stands in a round.
 
     Args:
@@ -35,7 +35,7 @@ class Standing:
         least: the fewest contributors that its approval accepts.
     """
 
-    plan: Plan
+    plan: MaskingPlan
     party: str
     round: int
     context: str
@@ -45,31 +45,31 @@ class Standing:
     least: int
 
 
-def _stale_round(at: Standing, asked: Question) -> str | None:
+def _stale_round(at: RoundPosition, asked: Question) -> str | None:
     slot = (at.plan.job, at.round, STAGE)
     return f"{asked.slot} is not its open round {slot}" if asked.slot != slot else None
 
 
-def _not_masked(at: Standing, _: Question) -> str | None:
+def _not_masked(at: RoundPosition, _: Question) -> str | None:
     return None if at.masked else "it has not sent its masked vector"
 
 
-def _active_and_dead(_: Standing, asked: Question) -> str | None:
+def _active_and_dead(_: RoundPosition, asked: Question) -> str | None:
     both = sorted(set(asked.survivors) & set(asked.dead))
     return f"{', '.join(both)} are both active and dead" if both else None
 
 
-def _other_roster(at: Standing, asked: Question) -> str | None:
+def _other_roster(at: RoundPosition, asked: Question) -> str | None:
     strangers = sorted(set(asked.survivors) - set(at.roster))
     return f"it did not mask towards {', '.join(strangers)}" if strangers else None
 
 
-def _fewer_than_three(at: Standing, asked: Question) -> str | None:
+def _fewer_than_three(at: RoundPosition, asked: Question) -> str | None:
     few = len(asked.survivors) < floor_of(len(at.roster))
     return f"a sum of {len(asked.survivors)} shows single updates" if few else None
 
 
-RULES: dict[str, Callable[[Standing, Question], str | None]] = {
+RULES: dict[str, Callable[[RoundPosition, Question], str | None]] = {
     "stale_round": _stale_round,
     "not_masked": _not_masked,
     "active_and_dead": _active_and_dead,
@@ -78,7 +78,7 @@ RULES: dict[str, Callable[[Standing, Question], str | None]] = {
 }
 
 
-def check_question(at: Standing, asked: Question) -> None:
+def check_question(at: RoundPosition, asked: Question) -> None:
     """Refuse a question that breaks a rule; after this the party may vote.
 
     Raises:

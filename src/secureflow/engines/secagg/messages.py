@@ -18,8 +18,8 @@ from pydantic import ConfigDict, Field
 
 from secureflow.domain.specs.base import Digest, Key, Slug, dump, parse
 from secureflow.engines.closing import Certificate, Question
-from secureflow.engines.secagg.framing import Kind, decode_frame, encode_frame
-from secureflow.engines.secagg.plan import MAX_PARTIES, Plan
+from secureflow.engines.secagg.framing import FrameKind, decode_frame, encode_frame
+from secureflow.engines.secagg.plan import MAX_PARTIES, MaskingPlan
 from secureflow.engines.secagg.shamir import SHARE_BYTES
 from secureflow.kit.canonical import digest
 from secureflow.kit.crypto import SigningKey, verify
@@ -129,16 +129,16 @@ class Opening:
 
 Message = Setup | Meet | Advance | Begin | Upload | Question | Ballot | Certificate | Opening
 
-_TYPES: dict[Kind, type[Any]] = {
-    Kind.SETUP: Setup,
-    Kind.MEET: Meet,
-    Kind.ADVANCE: Advance,
-    Kind.BEGIN: Begin,
-    Kind.UPLOAD: Upload,
-    Kind.QUESTION: Question,
-    Kind.VOTE: Ballot,
-    Kind.CERTIFICATE: Certificate,
-    Kind.OPENING: Opening,
+_TYPES: dict[FrameKind, type[Any]] = {
+    FrameKind.SETUP: Setup,
+    FrameKind.MEET: Meet,
+    FrameKind.ADVANCE: Advance,
+    FrameKind.BEGIN: Begin,
+    FrameKind.UPLOAD: Upload,
+    FrameKind.QUESTION: Question,
+    FrameKind.VOTE: Ballot,
+    FrameKind.CERTIFICATE: Certificate,
+    FrameKind.OPENING: Opening,
 }
 _KINDS = {message: kind for kind, message in _TYPES.items()}
 
@@ -149,7 +149,7 @@ def pack(message: Message, body: bytes = b"") -> bytes:
     return encode_frame(_KINDS[type(message)], header, body)
 
 
-def unpack(plan: Plan, data: bytes | bytearray | memoryview) -> tuple[Any, memoryview]:
+def unpack(plan: MaskingPlan, data: bytes | bytearray | memoryview) -> tuple[Any, memoryview]:
     """Parse a frame from the other side into its message and its body.
 
     Raises:
@@ -181,7 +181,7 @@ def signed_body(statement: Setup | RoundKey) -> dict[str, Any]:
     return {f.name: getattr(statement, f.name) for f in fields(statement) if f.name != "signature"}
 
 
-def sign_setup(key: SigningKey, plan: Plan, party: str, sealing: str) -> Setup:
+def sign_setup(key: SigningKey, plan: MaskingPlan, party: str, sealing: str) -> Setup:
     """Sign a party's sealing key."""
     body = {"job": plan.job, "spec": plan.spec, "party": party, "key": sealing}
     return Setup(**body, signature=key.sign("secagg_setup", body))
@@ -203,7 +203,7 @@ def sign_round_key(
     return RoundKey(**body, signature=key.sign("secagg_round_key", body))
 
 
-def check_statement(plan: Plan, statement: Setup | RoundKey) -> None:
+def check_statement(plan: MaskingPlan, statement: Setup | RoundKey) -> None:
     """Accept only what the organisation itself signed for this job.
 
     Raises:
@@ -224,7 +224,7 @@ def check_statement(plan: Plan, statement: Setup | RoundKey) -> None:
         )
 
 
-def in_roster_order(plan: Plan, parties: Sequence[str]) -> bool:
+def in_roster_order(plan: MaskingPlan, parties: Sequence[str]) -> bool:
     """Tell whether the parties are distinct members of the roster in its order."""
     places = [plan.index.get(p, -1) for p in parties]
     return -1 not in places and all(a < b for a, b in pairwise(places))

@@ -25,8 +25,8 @@ from secureflow.engines.secagg.encoding import total_weight
 from secureflow.engines.secagg.guards import STAGE
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.secagg.messages import RoundKey
-from secureflow.engines.secagg.plan import MAX_PARTIES, Plan
-from secureflow.engines.secagg.recovery import Answers, unmask
+from secureflow.engines.secagg.plan import MAX_PARTIES, MaskingPlan
+from secureflow.engines.secagg.recovery import RevealedShares, unmask
 from secureflow.engines.secagg.shares import commit, public_text
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
@@ -87,7 +87,7 @@ class Conductor(Aggregator):
         """The parties of the open round's context, in its order."""
         return self._open_round().roster
 
-    def knows(self, party: str) -> bool:
+    def has_keys_of(self, party: str) -> bool:
         """Tell whether the party has shown its sealing key."""
         return party in self._setups
 
@@ -115,7 +115,7 @@ class Conductor(Aggregator):
         return Opened(at.model, at.keys, certificate, secrets)
 
 
-def open_sum(plan: Plan, round_: int, opened: Opened, total: Ring) -> int:
+def open_sum(plan: MaskingPlan, round_: int, opened: Opened, total: Ring) -> int:
     """Check what opens the sum against what its parties signed, unmask in place; return the weight.
 
     Args:
@@ -130,13 +130,13 @@ def open_sum(plan: Plan, round_: int, opened: Opened, total: Ring) -> int:
             `sum_inconsistent`. The total is of no use then.
     """
     context = checked_context(plan, round_, opened)
-    answers = Answers(opened.keys, frozenset(opened.certificate.survivors), {})
+    answers = RevealedShares(opened.keys, frozenset(opened.certificate.survivors), {})
     _check_secrets(plan, opened, answers.survivors)
     unmask(plan, context, answers, opened.secrets, total)
     return total_weight(plan.encoding, total, len(answers.survivors))
 
 
-def checked_context(plan: Plan, round_: int, opened: Opened) -> str:
+def checked_context(plan: MaskingPlan, round_: int, opened: Opened) -> str:
     """Return the context of the round, if signed keys and the certificate belong to it."""
     names = [key.party for key in opened.keys]
     if not messages.in_roster_order(plan, names) or len(names) < plan.threshold:
@@ -159,7 +159,7 @@ def checked_context(plan: Plan, round_: int, opened: Opened) -> str:
     return context
 
 
-def _check_secrets(plan: Plan, opened: Opened, survivors: frozenset[str]) -> None:
+def _check_secrets(plan: MaskingPlan, opened: Opened, survivors: frozenset[str]) -> None:
     for key in opened.keys:
         secret = opened.secrets.get(key.party, b"")
         if key.party in survivors:

@@ -28,7 +28,7 @@ MAX_PARTIES = 256
 
 
 @dataclass(frozen=True)
-class Plan:
+class MaskingPlan:
     """One job's sums.
 
     Args:

@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from secureflow.engines.secagg.masks import Ring, add_masks, pair_key, self_key
 from secureflow.engines.secagg.messages import RoundKey
-from secureflow.engines.secagg.plan import Plan
+from secureflow.engines.secagg.plan import MaskingPlan
 from secureflow.engines.secagg.shamir import combine, lagrange
 from secureflow.engines.secagg.shares import agree, commit, public_text
 from secureflow.kit.errors import SecureFlowError
 
 
 @dataclass(frozen=True)
-class Answers:
+class RevealedShares:
     """What the parties revealed of a round.
 
     Args:
@@ -35,7 +35,7 @@ class Answers:
     shares: Mapping[str, Sequence[int]] = field(repr=False)
 
 
-def recover(plan: Plan, answers: Answers) -> tuple[dict[str, bytes], tuple[str, ...]]:
+def recover(plan: MaskingPlan, answers: RevealedShares) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """Rebuild one secret per party of the context.
 
     Returns:
@@ -63,7 +63,11 @@ def recover(plan: Plan, answers: Answers) -> tuple[dict[str, bytes], tuple[str, 
 
 
 def unmask(
-    plan: Plan, context: str, answers: Answers, secrets: Mapping[str, bytes], total: Ring
+    plan: MaskingPlan,
+    context: str,
+    answers: RevealedShares,
+    secrets: Mapping[str, bytes],
+    total: Ring,
 ) -> None:
     """Take every mask that is left in the survivors' sum away, in place."""
     plus: list[bytes] = []
@@ -83,12 +87,16 @@ def unmask(
     add_masks(total, plus, minus)
 
 
-def _coefficients(plan: Plan, holders: Sequence[str]) -> list[int]:
+def _coefficients(plan: MaskingPlan, holders: Sequence[str]) -> list[int]:
     return lagrange([plan.index[p] + 1 for p in holders[: plan.threshold]])
 
 
 def _rebuild(
-    plan: Plan, answers: Answers, place: int, holders: Sequence[str], coefficients: Sequence[int]
+    plan: MaskingPlan,
+    answers: RevealedShares,
+    place: int,
+    holders: Sequence[str],
+    coefficients: Sequence[int],
 ) -> bytes | None:
     key = answers.keys[place]
     shares = [answers.shares[p][place] for p in holders[: plan.threshold]]
@@ -102,7 +110,7 @@ def _rebuild(
     return secret if fits else None
 
 
-def _liar(plan: Plan, answers: Answers, place: int, holders: Sequence[str]) -> str:
+def _liar(plan: MaskingPlan, answers: RevealedShares, place: int, holders: Sequence[str]) -> str:
     for suspect in holders[: plan.threshold] if len(holders) > plan.threshold else ():
         rest = [p for p in holders if p != suspect]
         if _rebuild(plan, answers, place, rest, _coefficients(plan, rest)) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.engines.run.telling import (
+from secureflow.engines.run.explaining import (
     Row,
     attack_rows,
     sight_rows,

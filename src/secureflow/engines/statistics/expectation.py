@@ -29,11 +29,11 @@ def expected(spec: StatisticsSpec, rows: int) -> list[dict[str, Any]]:
     total = np.zeros(slots(spec), np.int64)
     for place in layout(spec):
         total[place.slice] = np.rint(_even(place, rows) * UNIT).astype(np.int64)
-    told = []
+    widths = []
     for answer in answers(spec, total, len(spec.roster)):
         errors = [row["standard_error"] for row in answer["rows"]]
         widest = None if None in errors else max(errors)
-        told.append(
+        widths.append(
             {
                 "name": answer["name"],
                 "measure": answer["measure"],
@@ -41,7 +41,7 @@ def expected(spec: StatisticsSpec, rows: int) -> list[dict[str, Any]]:
                 "standard_error": widest,
             }
         )
-    return told
+    return widths
 
 
 def _even(place: QueryLayout, rows: int) -> NDArray[np.float64]:

@@ -16,10 +16,10 @@ from secureflow.kit.canonical import JSON
 if TYPE_CHECKING:
     from secureflow.engines.privacy.accounting import Charge
     from secureflow.engines.run.run import JobContext
-    from secureflow.engines.secagg import Plan
+    from secureflow.engines.secagg import MaskingPlan
 
 
-class StatisticsKind:
+class StatisticsEngineKind:
     """`engines.run.kind.EngineKind`."""
 
     spec: Final[SpecKind] = SPEC
@@ -45,7 +45,9 @@ class StatisticsKind:
         del spec
         return self.stages
 
-    def masked_plan(self, spec: StatisticsSpec, job: str, spec_digest: str, stage: str) -> Plan:
+    def masked_plan(
+        self, spec: StatisticsSpec, job: str, spec_digest: str, stage: str
+    ) -> MaskingPlan:
         """Return the plan of the job's one masked sum."""
         from secureflow.engines.statistics.plan import statistics_plan
 
@@ -89,4 +91,4 @@ class StatisticsKind:
         return explanation(spec, accounting=accounting, rounds=rounds, dropouts=dropouts)
 
 
-STATISTICS: Final = StatisticsKind()
+STATISTICS: Final = StatisticsEngineKind()

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from secureflow.domain.quorum import honest_of
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.engines.secagg import Encoding, Plan
+from secureflow.engines.secagg import Encoding, MaskingPlan
 from secureflow.engines.secagg.encoding import total_weight
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.statistics.layout import LIMIT, slots
 from secureflow.engines.statistics.stage import STAGE
 
 
-def statistics_plan(spec: StatisticsSpec, job: str, spec_digest: str) -> Plan:
+def statistics_plan(spec: StatisticsSpec, job: str, spec_digest: str) -> MaskingPlan:
     """Return the plan of the job's one masked sum.
 
     Raises:
@@ -27,10 +27,10 @@ def statistics_plan(spec: StatisticsSpec, job: str, spec_digest: str) -> Plan:
     """
     bits = LIMIT.bit_length() - 1
     encoding = Encoding(length=slots(spec), clip=float(LIMIT), bits=bits, max_weight=1)
-    return Plan(f"{job}-{STAGE}", spec_digest, spec.roster, encoding, dp=dump(spec.privacy))
+    return MaskingPlan(f"{job}-{STAGE}", spec_digest, spec.roster, encoding, dp=dump(spec.privacy))
 
 
-def honest_shares(plan: Plan) -> int:
+def honest_shares(plan: MaskingPlan) -> int:
     """Return t − c: how many shares of noise are in every opened sum that no colluder knows."""
     return honest_of(len(plan.roster))
 
@@ -40,7 +40,7 @@ def masked_values(vector: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.clip(vector, -LIMIT, LIMIT).astype(np.float64)
 
 
-def opened_total(plan: Plan, total: Ring, survivors: int) -> NDArray[np.int64]:
+def opened_total(plan: MaskingPlan, total: Ring, survivors: int) -> NDArray[np.int64]:
     """Check an unmasked sum of so many parties' slots and return the vector in it.
 
     Raises:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.statistics import StatisticsColumn, StatisticsSpec
 from secureflow.engines.preparation.columns import Columns, column, malformed_cell
+from secureflow.engines.statistics.declared import OwnBounds, kept_rows
 from secureflow.engines.statistics.layout import UNIT, QueryLayout, cell_edges, layout
-from secureflow.engines.statistics.own import OwnBounds, kept_rows
 from secureflow.kit.errors import SecureFlowError
 
 Integers = NDArray[np.int64]
@@ -64,7 +64,7 @@ def exact_sums(
     units: NDArray[Any] | None,
     key: bytes,
 ) -> Integers:
-    """Return a party's sums *without* noise: what rehearsals and tests compare with."""
+    """Return a party's sums *without* noise: what benchmarks and tests compare with."""
     total = np.zeros(sum(place.slots for place in layout(spec)), np.int64)
     for _, query_parts in parts(spec, own, columns, units, key):
         for part in query_parts:

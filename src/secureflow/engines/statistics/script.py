@@ -19,7 +19,7 @@ from secureflow.engines.run.renewing import renewing
 from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import Course, JobContext, seconds_now
 from secureflow.engines.script import Script, Tell
-from secureflow.engines.secagg import Plan
+from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.statistics.answers import answers
 from secureflow.engines.statistics.disclosure import attacks, disclosure
 from secureflow.engines.statistics.plan import statistics_plan
@@ -55,7 +55,7 @@ def _run(course: Course[StatisticsSpec]) -> Script[dict[str, JSON]]:
     finished = yield from seconds_now()
     survivors, totals = release.survivors, release.body["totals"]
     answered = answers(context.spec, np.array(totals, np.int64), len(survivors))
-    yield _told(course, survivors, round(finished - began, 3))
+    yield _round_event(course, survivors, round(finished - began, 3))
     cosigners = yield from succeed(course, answers=digest(answered), rounds=1)
     return report_of(
         course,
@@ -71,12 +71,12 @@ def _run(course: Course[StatisticsSpec]) -> Script[dict[str, JSON]]:
     )
 
 
-def _plans(course: Course[StatisticsSpec]) -> dict[str, Plan]:
+def _plans(course: Course[StatisticsSpec]) -> dict[str, MaskingPlan]:
     context = course.context
     return {STAGE: statistics_plan(context.spec, context.job, context.digest)}
 
 
-def _told(course: Course[StatisticsSpec], survivors: list[str], took: float) -> Tell:
+def _round_event(course: Course[StatisticsSpec], survivors: list[str], took: float) -> Tell:
     row: dict[str, Any] = {"round": 1, "survivors": len(survivors), "seconds": took}
     spent: Mapping[str, JSON] | None = spending(course.spec, course.context.accounting, 1)
     if spent is not None:

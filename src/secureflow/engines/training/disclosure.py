@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.engines.run.protections import PROTECTIONS
-from secureflow.engines.run.telling import (
+from secureflow.engines.run.explaining import (
     Row,
     attack_rows,
     sight_rows,
@@ -18,6 +17,7 @@ from secureflow.engines.run.telling import (
     sybils,
     two_parties,
 )
+from secureflow.engines.run.protections import PROTECTIONS
 from secureflow.engines.training.private import noised_once
 from secureflow.kit.canonical import JSON
 
@@ -79,8 +79,8 @@ def _operator_sees(spec: TrainingSpec) -> str:
     if spec.features is not None and spec.features.federated:
         figures += " and of columns (moments)"
     if traits_of(spec).masks:
-        told = f"the total row count, {figures}, every round's model"
-        return f"{told}; never an update, no row count of a party"
+        sums = f"the total row count, {figures}, every round's model"
+        return f"{sums}; never an update, no row count of a party"
     if spec.release.intermediate == "agents":
         return f"row counts, {figures}, the final model; no intermediate model"
     return f"row counts, {figures}, every round's model; never an update"

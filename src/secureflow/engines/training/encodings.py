@@ -19,7 +19,7 @@ from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.privacy import METRIC_BITS
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import tensor_digest
-from secureflow.engines.secagg import Encoding, Metric, Plan
+from secureflow.engines.secagg import Encoding, MaskingPlan, Metric
 from secureflow.engines.secagg.encoding import Contribution, mean_into, metric_sums
 from secureflow.engines.secagg.masks import Ring
 from secureflow.engines.training.models import Stage, update_layout
@@ -50,7 +50,7 @@ def masked_round(stage: str, number: int) -> int:
     return number - 1 if stage == "train" else 0
 
 
-def masked_plan(spec: TrainingSpec, job: str, spec_digest: str, stage: Stage) -> Plan:
+def masked_plan(spec: TrainingSpec, job: str, spec_digest: str, stage: Stage) -> MaskingPlan:
     """Return the plan of a stage's masked sums.
 
     Raises:
@@ -59,7 +59,7 @@ def masked_plan(spec: TrainingSpec, job: str, spec_digest: str, stage: Stage) ->
     rounds = spec.plan.rounds if stage == "train" else 1
     dp = {} if spec.privacy is None else dump(spec.privacy)
     encoding = _encoding(spec, stage)
-    return Plan(f"{job}-{stage}", spec_digest, spec.roster, encoding, rounds, dp)
+    return MaskingPlan(f"{job}-{stage}", spec_digest, spec.roster, encoding, rounds, dp)
 
 
 def _encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
@@ -99,7 +99,7 @@ def _lattice_encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
 def masked_parts(
     spec: TrainingSpec,
     stage: Stage,
-    plan: Plan,
+    plan: MaskingPlan,
     parameters: NDArray[np.float32],
     sums: NDArray[np.float64],
 ) -> Contribution:
@@ -117,7 +117,7 @@ def masked_parts(
     return Contribution(values, weight, dict(zip(names, means, strict=True)), noise)
 
 
-def _placed(plan: Plan, stage: Stage, noise: NDArray[np.int64]) -> NDArray[np.int64]:
+def _placed(plan: MaskingPlan, stage: Stage, noise: NDArray[np.int64]) -> NDArray[np.int64]:
     """Put noise where it belongs: on values or on metrics, never on the weight, which is 1."""
     encoding = plan.encoding
     slots = np.zeros(encoding.length + len(encoding.metrics) + 1, np.int64)
@@ -127,7 +127,7 @@ def _placed(plan: Plan, stage: Stage, noise: NDArray[np.int64]) -> NDArray[np.in
 
 
 def opened_sums(
-    spec: TrainingSpec, stage: Stage, plan: Plan, total: Ring, weight: int
+    spec: TrainingSpec, stage: Stage, plan: MaskingPlan, total: Ring, weight: int
 ) -> list[float]:
     """Return the release's sums: the total weight, then the metric sums."""
     return released_sums(spec, stage, [float(weight), *metric_sums(plan.encoding, total)])
@@ -135,7 +135,7 @@ def opened_sums(
 
 def apply_mean(
     spec: TrainingSpec,
-    plan: Plan,
+    plan: MaskingPlan,
     total: Ring,
     weight: int,
     model: NDArray[np.float32],

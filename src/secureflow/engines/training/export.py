@@ -25,8 +25,8 @@ from secureflow.engines.preparation import (
     moments_from_sums,
 )
 from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.installing import install_hint
 
 TENSOR = "parameters"
 """The one tensor: float32, shape (parameters,); weights in design-matrix order, then intercept."""

@@ -20,7 +20,7 @@ from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import Course, JobContext, Start, seconds_now
 from secureflow.engines.script import Publish, Script, Tell
 from secureflow.engines.sealing import tensor_digest
-from secureflow.engines.secagg import Plan
+from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.training.disclosure import attacks, disclosure
 from secureflow.engines.training.encodings import masked_plan, masked_round, masked_stages
 from secureflow.engines.training.models import initial_state, model_family
@@ -53,7 +53,7 @@ def _run(course: Course[TrainingSpec]) -> Script[dict[str, JSON]]:
     return (yield from _finish(course, initial, history))
 
 
-def _plans(course: Course[TrainingSpec]) -> dict[str, Plan]:
+def _plans(course: Course[TrainingSpec]) -> dict[str, MaskingPlan]:
     context = course.context
     return {
         stage: masked_plan(context.spec, context.job, context.digest, stage)
@@ -100,7 +100,7 @@ def _train(course: Course[TrainingSpec], initial: str) -> Script[list[dict[str, 
         ended = yield from seconds_now()
         metrics = summarise(course.spec, release.body["sums"])
         took = round(ended - began, 3)
-        history.append((yield from _tell_round(course, number, release, metrics, took)))
+        history.append((yield from _report_round(course, number, release, metrics, took)))
         if plan.early_stop is None or "loss" not in metrics:
             continue
         improved = metrics["loss"] < best - plan.early_stop.min_delta
@@ -119,7 +119,7 @@ def _take_model(course: Course[TrainingSpec], release: Released) -> None:
 
 
 def _public(release: Released) -> dict[str, JSON]:
-    return release.some(
+    return release.pick(
         "round", "stage", "survivors", "model", "sums", "sums_digest", "signature", "spec"
     )
 
@@ -130,7 +130,7 @@ def summarise(spec: TrainingSpec, sums: list[float]) -> dict[str, float]:
     return {name: round(float(value), 6) for name, value in metrics.items()}
 
 
-def _tell_round(
+def _report_round(
     course: Course[TrainingSpec],
     number: int,
     release: Released,

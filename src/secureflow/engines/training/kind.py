@@ -15,11 +15,11 @@ from secureflow.kit.canonical import JSON
 if TYPE_CHECKING:
     from secureflow.engines.privacy.accounting import Charge
     from secureflow.engines.run.run import JobContext
-    from secureflow.engines.secagg import Plan
+    from secureflow.engines.secagg import MaskingPlan
     from secureflow.engines.training.models import Stage
 
 
-class TrainingKind:
+class TrainingEngineKind:
     """`engines.run.kind.EngineKind`."""
 
     spec: Final[SpecKind] = SPEC
@@ -51,7 +51,9 @@ class TrainingKind:
 
         return masked_stages(spec)
 
-    def masked_plan(self, spec: TrainingSpec, job: str, spec_digest: str, stage: str) -> Plan:
+    def masked_plan(
+        self, spec: TrainingSpec, job: str, spec_digest: str, stage: str
+    ) -> MaskingPlan:
         """Return the plan of a stage's masked sums."""
         from secureflow.engines.training.encodings import masked_plan
 
@@ -90,4 +92,4 @@ class TrainingKind:
         return explanation(spec, tee=tee, accounting=accounting, rounds=rounds, dropouts=dropouts)
 
 
-TRAINING: Final = TrainingKind()
+TRAINING: Final = TrainingEngineKind()

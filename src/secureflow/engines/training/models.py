@@ -25,8 +25,8 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows, moments_length
 from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.engines.training.metrics import LOSS_CAP
+from secureflow.engines.training.noop import NoOpModel
 from secureflow.engines.training.private import SEED_WORDS, draws_noise, noises_metrics
-from secureflow.engines.training.rehearsal import Rehearsal
 
 Stage = Literal["moments", "train", "evaluate"]
 
@@ -91,7 +91,7 @@ class ModelFamily(Protocol):
 
 FAMILIES: dict[str, ModelFamily] = {
     "logistic_regression": LogisticRegression(),
-    "rehearsal": Rehearsal(),
+    "rehearsal": NoOpModel(),
 }
 """`spec.model.family` to its implementation."""
 

@@ -123,11 +123,11 @@ def released(spec: TrainingSpec) -> tuple[dict[str, Any], ...]:
         ("number of rounds", "fixed in the spec", []),
     ]
     if privacy.adaptive is not None:
-        told = "discrete Gaussian on the sum of the parties' bits, charged with the model"
-        rows.insert(1, ("clipping norm of each round", told, []))
+        text = "discrete Gaussian on the sum of the parties' bits, charged with the model"
+        rows.insert(1, ("clipping norm of each round", text, []))
     if evaluation:
-        told = "discrete Gaussian on rows, losses, hits and score bins of the validation rows"
-        rows.append(("metrics of the final model", told, evaluation))
+        text = "discrete Gaussian on rows, losses, hits and score bins of the validation rows"
+        rows.append(("metrics of the final model", text, evaluation))
         rows.append(("row counts", "not released", []))
     else:
         rows.append(("metrics, row counts", "not released", []))

@@ -13,6 +13,6 @@ The measurement is the SHA-256 of the manifest's text, one line each; `secureflo
 prints it. It says nothing of what lies below: the C library, OpenSSL, the kernel, the machine.
 """
 
-from secureflow.kit.measurement.manifest import Manifest, code_measurement, measure
+from secureflow.kit.measurement.manifest import CodeManifest, code_measurement, measure
 
-__all__ = ["Manifest", "code_measurement", "measure"]
+__all__ = ["CodeManifest", "code_measurement", "measure"]

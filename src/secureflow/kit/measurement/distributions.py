@@ -90,11 +90,13 @@ def reached(names: Iterable[str], paths: Sequence[str]) -> list[Distribution]:
         if name in found or name not in installed:
             continue
         info = installed[name]
-        told = (info / "METADATA").read_text(errors="replace").split("\n\n", 1)[0]
-        version = _VERSION.search(told)
+        metadata = (info / "METADATA").read_text(errors="replace").split("\n\n", 1)[0]
+        version = _VERSION.search(metadata)
         found[name] = Distribution(name, version[1] if version else "", info.parent, _rows(info))
         waiting += [
-            _normal(one) for one, condition in _REQUIRES.findall(told) if "extra" not in condition
+            _normal(one)
+            for one, condition in _REQUIRES.findall(metadata)
+            if "extra" not in condition
         ]
     return [found[name] for name in sorted(found)]
 

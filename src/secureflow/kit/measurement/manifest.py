@@ -25,7 +25,7 @@ _HERE: Final = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Manifest:
+class CodeManifest:
     """What an enclave of this installation runs.
 
     Attributes:
@@ -58,7 +58,7 @@ class Manifest:
             one.check()
 
 
-def measure(root: Path | None = None, paths: list[str] | None = None) -> Manifest:
+def measure(root: Path | None = None, paths: list[str] | None = None) -> CodeManifest:
     """Return what an enclave runs.
 
     Args:
@@ -82,7 +82,7 @@ def measure(root: Path | None = None, paths: list[str] | None = None) -> Manifes
     for one in found:
         files.update(one.files())
     files.update({os.path.realpath(path): digest for path, digest in ours.items()})
-    return Manifest((*lines, *below.lines), files, tuple(found))
+    return CodeManifest((*lines, *below.lines), files, tuple(found))
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from secureflow.application.restored import told_restored
+from secureflow.application.restored import restore_times
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.paging import encode_cursor
 from secureflow.server.rest.callers import Caller, Use
@@ -69,8 +69,8 @@ class Consistency(BaseModel):
 async def get_head(use: Use, caller: Caller) -> Head:
     """Return the newest signed checkpoint."""
     head = await use.audit.head(caller)
-    why = await use.guard.why()
-    restored = await told_restored(use.begin)
+    why = await use.guard.hold_error()
+    restored = await restore_times(use.begin)
     return Head(**head, held=why and why.as_json(), restored=restored)
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from secureflow.domain.texts import ONE_LINE
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, shown_as
-from secureflow.server.rest.shapes import Asked, Slug
+from secureflow.server.rest.shapes import RequestBody, Slug
 
 router = APIRouter(prefix="/charter", tags=["charter"], route_class=OnceRoute)
 
@@ -25,17 +25,17 @@ class CharterShown(BaseModel):
     digits: str = Field(examples=["01234 56789 …"])
 
 
-def _shown(told: dict[str, Any]) -> CharterShown:
-    return CharterShown(**told)
+def _shown(value: dict[str, Any]) -> CharterShown:
+    return CharterShown(**value)
 
 
-class CandidateRequest(Asked):
+class CandidateRequest(RequestBody):
     """Who shall be members; by default every organisation with an enrolled agent."""
 
     members: list[Slug] | None = Field(None, max_length=1000, examples=[["bank-a", "bank-b"]])
 
 
-class SignatureRequest(Asked):
+class SignatureRequest(RequestBody):
     """An organisation's signature (kind `charter`) over the candidate."""
 
     organisation: Slug
@@ -70,7 +70,7 @@ async def continue_log(use: Use, caller: Caller) -> CharterShown:
     It names the old head, the lost range and the new start; the log signs nothing until more than
     two thirds of the members signed it.
     """
-    return CharterShown(**await use.charters.go_on(caller))
+    return CharterShown(**await use.charters.draft_continuation(caller))
 
 
 @router.post("/signatures", summary="Sign the charter")

@@ -13,13 +13,13 @@ from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.shapes import (
     LIMIT,
-    Asked,
     Cursor,
     Key,
     Limit,
     Line,
     Listed,
     Reference,
+    RequestBody,
     decode_cursor,
     listed,
 )
@@ -29,7 +29,7 @@ ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128), ONE
 router = APIRouter(tags=["datasets"], route_class=OnceRoute)
 
 
-class GrantRequest(Asked):
+class GrantRequest(RequestBody):
     """What a project may use. No purposes means any."""
 
     project: Reference = Field(examples=["prj_01jf2k"])

@@ -72,15 +72,15 @@ class Edge:
         headers = Headers(scope=scope)
         scope["client"] = self._client(scope, headers)
         exchange = _Exchange(_request_id(headers), time.monotonic())
-        told = self._told(scope, send, exchange)
+        send_completed = self._with_headers(scope, send, exchange)
         with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
             refusal = self._refusal(scope, headers)
             if refusal is not None:
                 languages = headers.get("accept-language", "")
                 answer = problem(refusal, scope["path"], languages=languages)
-                await answer(scope, receive, told)
+                await answer(scope, receive, send_completed)
                 return
-            await self._app(scope, self._capped(receive), told)
+            await self._app(scope, self._capped(receive), send_completed)
 
     def _refusal(self, scope: Scope, headers: Headers) -> SecureFlowError | None:
         """Return why this request goes no further, if it does not."""
@@ -118,8 +118,8 @@ class Edge:
 
         return capped
 
-    def _told(self, scope: Scope, send: Send, exchange: _Exchange) -> Send:
-        async def told(message: Message) -> None:
+    def _with_headers(self, scope: Scope, send: Send, exchange: _Exchange) -> Send:
+        async def completed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
                 headers = MutableHeaders(scope=message)
@@ -131,7 +131,7 @@ class Edge:
                 self._metrics.observe(operation, exchange.status, seconds)
             await send(message)
 
-        return told
+        return completed
 
 
 def _request_id(headers: Headers) -> str:

@@ -7,8 +7,8 @@ stand for two changes. The answer is kept in the transaction of the change
 just then, and asks again, is told so.
 Answers that hold a secret are not kept (routes without this class), because a secret is stored
 nowhere: there a new one takes the place of the one that was made under the same key
-(`application.repeats`). What is kept of a request is bound to its key, of which only the digest is
-stored: the body may hold a password, and nobody who reads the database can try words on it.
+(`application.idempotency`). What is kept of a request is bound to its key, of which only the digest
+is stored: the body may hold a password, and nobody who reads the database can try words on it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 
 from secureflow.application.access import Principal
+from secureflow.application.idempotency import conflict
 from secureflow.application.ports.storage import UnitOfWork
-from secureflow.application.repeats import conflict
 from secureflow.application.transactions import answering
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute

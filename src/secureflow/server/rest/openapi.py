@@ -68,16 +68,16 @@ def _described(app: FastAPI) -> dict[str, Any]:
 
 def _complete(method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
-    told = dict(_ALWAYS)
+    common = dict(_ALWAYS)
     if "security" in operation or "enrolment" in operation.get("tags", ()):
-        told |= _CALLED
+        common |= _CALLED
     if operation["operationId"] == "login":
-        told["401"] = "Name and password do not fit together"
+        common["401"] = "Name and password do not fit together"
     if operation["operationId"] == "get_metrics":
-        told["401"] = "Not this machine, and no valid token for metrics"
+        common["401"] = "Not this machine, and no valid token for metrics"
     if method != "get" or "report" in operation["operationId"]:
-        told |= _WRITING
-    for status, description in told.items():
+        common |= _WRITING
+    for status, description in common.items():
         content = {MEDIA_TYPE: {"schema": _PROBLEM}}
         responses[status] = {"description": description, "content": content}
     kept = not _SECRET_TAGS & set(operation.get("tags", ()))

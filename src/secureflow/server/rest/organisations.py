@@ -17,13 +17,13 @@ from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, key_of
 from secureflow.server.rest.shapes import (
     LIMIT,
-    Asked,
     Cursor,
     Key,
     Limit,
     Line,
     Listed,
     Reference,
+    RequestBody,
     Slug,
     decode_cursor,
     listed,
@@ -40,14 +40,14 @@ class PemResponse(PlainTextResponse):
     media_type = "application/x-pem-file"
 
 
-class OrganisationRequest(Asked):
+class OrganisationRequest(RequestBody):
     """A new organisation; its slug is what charters, rosters and certificates carry."""
 
     id: Slug = Field(examples=["bank-a"])
     name: Line = Field(examples=["Bank A plc"])
 
 
-class EnrolmentRequest(Asked):
+class EnrolmentRequest(RequestBody):
     """Whom the token is for: an organisation's agent, or an enclave (no organisation)."""
 
     kind: Literal["agent", "enclave"] = "agent"
@@ -66,7 +66,7 @@ class EnrolmentShown(BaseModel):
     token: str = Field("", repr=False)
 
 
-class EnrollRequest(Asked):
+class EnrollRequest(RequestBody):
     """A newcomer's token, CSR and signing key.
 
     `signature` (kind `enrol`, by the key) is over `{token_id, csr, key}` with the CSR's hex

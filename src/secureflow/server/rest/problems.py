@@ -87,14 +87,14 @@ def problem(
         languages: the request's `Accept-Language`.
     """
     status = status_of(error.code)
-    told = dict(headers or {})
+    sent = dict(headers or {})
     chinese = CHINESE.get(error.code) if prefers_chinese(languages) else None
     if chinese:
-        told["Content-Language"] = "zh"
+        sent["Content-Language"] = "zh"
     if status == HTTPStatus.UNAUTHORIZED:
-        told["WWW-Authenticate"] = "Bearer"
+        sent["WWW-Authenticate"] = "Bearer"
     if "retry_after" in error.details:
-        told["Retry-After"] = str(error.details["retry_after"])
+        sent["Retry-After"] = str(error.details["retry_after"])
     body = Problem(
         type=f"urn:secureflow:problem:{error.code}",
         title=chinese or HTTPStatus(status).phrase,
@@ -105,7 +105,7 @@ def problem(
         details=error.details,
         instance=instance[:512],
     )
-    return JSONResponse(body.model_dump(), status, told, media_type=MEDIA_TYPE)
+    return JSONResponse(body.model_dump(), status, sent, media_type=MEDIA_TYPE)
 
 
 def prefers_chinese(languages: str) -> bool:
@@ -147,16 +147,16 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  registered for exactly this
     fields = [_field(one, error.body) for one in error.errors()[:MAX_FIELDS]]
     if any(one["type"] == "json_invalid" for one in error.errors()):
-        told = SecureFlowError("malformed_json", "The body is not JSON.", "Send valid JSON.")
-        return _answer(request, told)
+        refusal = SecureFlowError("malformed_json", "The body is not JSON.", "Send valid JSON.")
+        return _answer(request, refusal)
     first = fields[0]
-    told = SecureFlowError(
+    refusal = SecureFlowError(
         "invalid_request",
         f"The request is not valid: {first['field']}: {first['problem']}.",
         "Correct the named field; `details.fields` lists every one.",
         {"fields": fields},
     )
-    return _answer(request, told)
+    return _answer(request, refusal)
 
 
 def _field(error: Mapping[str, Any], body: Any) -> dict[str, str]:
@@ -169,8 +169,8 @@ def _field(error: Mapping[str, Any], body: Any) -> dict[str, str]:
         del place[1]  # no name in the body: which of its forms was looked at
     if error["type"] not in ("union_tag_not_found", "union_tag_invalid"):
         return {"field": ".".join(place), "problem": error["msg"]}
-    told = error["ctx"]
-    named, known = told["discriminator"].strip("'"), told.get("expected_tags")
+    context = error["ctx"]
+    named, known = context["discriminator"].strip("'"), context.get("expected_tags")
     problem = f"one of {known} is needed" if known else "it is missing"
     return {"field": ".".join((*place, named)), "problem": problem}
 
@@ -178,7 +178,7 @@ def _field(error: Mapping[str, Any], body: Any) -> dict[str, str]:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  registered for exactly this
     path = request.url.path
-    told = {
+    known = {
         400: SecureFlowError("malformed_request", "The body cannot be read.", "Send valid JSON."),
         404: SecureFlowError(
             "not_found", f"There is nothing at {path:.200}.", "See /api/v1/openapi.json."
@@ -190,9 +190,9 @@ async def _http(request: Request, error: Exception) -> Response:
         ),
         413: SecureFlowError("too_large", "The body is too large.", "Send less at once."),
     }.get(error.status_code)
-    if told is None:
-        told = SecureFlowError("invalid_request", str(error.detail), "")
-    return _answer(request, told, error.headers)
+    if known is None:
+        known = SecureFlowError("invalid_request", str(error.detail), "")
+    return _answer(request, known, error.headers)
 
 
 async def _defect(request: Request, error: Exception) -> Response:
@@ -200,9 +200,9 @@ async def _defect(request: Request, error: Exception) -> Response:
         _log.error("request failed", path=request.url.path, code=fault.code)
         return _answer(request, fault)
     _log.error("request failed by a defect", path=request.url.path, exc_info=error)
-    told = SecureFlowError(
+    failure = SecureFlowError(
         "internal",
         "The server met a defect.",
         "Tell the operator the X-Request-Id; the log has the trace.",
     )
-    return _answer(request, told)
+    return _answer(request, failure)

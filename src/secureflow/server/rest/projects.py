@@ -10,13 +10,13 @@ from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.shapes import (
     LIMIT,
-    Asked,
     Cursor,
     Key,
     Limit,
     Line,
     Listed,
     Paragraph,
+    RequestBody,
     Slug,
     decode_cursor,
     listed,
@@ -25,7 +25,7 @@ from secureflow.server.rest.shapes import (
 router = APIRouter(prefix="/projects", tags=["projects"], route_class=OnceRoute)
 
 
-class ProjectRequest(Asked):
+class ProjectRequest(RequestBody):
     """A new project and the purpose that its members share."""
 
     name: Line = Field(examples=["Credit risk"])
@@ -33,7 +33,7 @@ class ProjectRequest(Asked):
     description: Paragraph = ""
 
 
-class MemberRequest(Asked):
+class MemberRequest(RequestBody):
     """Whom to invite."""
 
     organisation: Slug = Field(examples=["bank-b"])

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from secureflow.domain.texts import ONE_LINE, SEVERAL_LINES
 from secureflow.server.rest.bodies import StrictRoute, at_most
 from secureflow.server.rest.callers import Use, address_of
-from secureflow.server.rest.shapes import Asked
+from secureflow.server.rest.shapes import RequestBody
 
 CHALLENGE_BYTES: Final = 1024
 RENEWAL_BYTES: Final = 8192
@@ -23,7 +23,7 @@ router = APIRouter(tags=["enrolment"], route_class=StrictRoute)
 Identity = Annotated[str, ONE_LINE]
 
 
-class ChallengeRequest(Asked):
+class RenewalChallengeRequest(RequestBody):
     """Whose certificate is to be renewed."""
 
     agent: Identity = Field(max_length=300, examples=["spiffe://x.example/org/bank-a/agent/a1"])
@@ -37,7 +37,7 @@ class ChallengeShown(BaseModel):
     expires: int = Field(description="Unix seconds")
 
 
-class RenewalRequest(Asked):
+class RenewalRequest(RequestBody):
     """A fresh CSR, and a signature (kind `renew`) over `{agent, nonce, csr}`.
 
     It is by the signing key that was enrolled; `csr` in it is the CSR's hex SHA-256.
@@ -59,7 +59,9 @@ class Renewed(BaseModel):
 
 @router.post("/renewals/challenge", summary="Get a challenge for a renewal")
 @at_most(CHALLENGE_BYTES)
-async def create_challenge(body: ChallengeRequest, request: Request, use: Use) -> ChallengeShown:
+async def create_challenge(
+    body: RenewalChallengeRequest, request: Request, use: Use
+) -> ChallengeShown:
     """Return what to sign; it is given to anybody, for any name, and kept nowhere."""
     return ChallengeShown(**vars(use.renewals.challenge(body.agent, address_of(request))))
 

@@ -13,7 +13,7 @@ from secureflow.domain.users import Role, Token, User
 from secureflow.server.rest.bodies import StrictRoute, at_most
 from secureflow.server.rest.callers import Caller, Shown, Use, address_of, recognise
 from secureflow.server.rest.idempotency import OnceRoute, key_of
-from secureflow.server.rest.shapes import Asked, Key, Listed, OptionalLine, listed
+from secureflow.server.rest.shapes import Key, Listed, OptionalLine, RequestBody, listed
 
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -37,7 +37,7 @@ class Account(BaseModel):
     disabled: bool
 
 
-class LoginRequest(Asked):
+class LoginRequest(RequestBody):
     """A name and a password."""
 
     name: Annotated[str, ONE_LINE] = Field(max_length=64, examples=["ada"])
@@ -52,14 +52,14 @@ class Session(BaseModel):
     user: Account
 
 
-class PasswordChange(Asked):
+class PasswordChange(RequestBody):
     """The old password proves who asks."""
 
     old: Password = Field(repr=False)
     new: Password = Field(repr=False)
 
 
-class TokenRequest(Asked):
+class TokenRequest(RequestBody):
     """A token for a program."""
 
     label: OptionalLine = Field("", examples=["nightly training"])

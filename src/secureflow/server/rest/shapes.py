@@ -29,7 +29,7 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The most items of 
 LIMIT = DEFAULT_LIMIT
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
     """A request body: unknown fields are refused, so that a typing error cannot pass."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -53,7 +53,6 @@ def listed(page: Page) -> dict[str, Any]:
 
 __all__ = [
     "LIMIT",
-    "Asked",
     "Cursor",
     "Key",
     "Limit",
@@ -62,6 +61,7 @@ __all__ = [
     "OptionalLine",
     "Paragraph",
     "Reference",
+    "RequestBody",
     "Slug",
     "decode_cursor",
     "listed",

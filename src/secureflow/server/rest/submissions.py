@@ -28,7 +28,7 @@ def submissions(kinds: SpecKinds) -> APIRouter:
     @changes_nothing
     async def dry_run_job(body: JobRequest, use: Use, caller: Caller) -> Submission:
         """Check a job and return its spec, digest, and what it costs; nothing is made."""
-        return await use.jobs.rehearse(caller, Wanted.of(body))
+        return await use.jobs.dry_run(caller, Wanted.of(body))
 
     for endpoint in (submit_job, dry_run_job):
         endpoint.__annotations__["body"] = _any_of(kinds)

@@ -12,13 +12,13 @@ from secureflow.server.rest.idempotency import OnceRoute, shown_as
 from secureflow.server.rest.session import Account, Password, account
 from secureflow.server.rest.shapes import (
     LIMIT,
-    Asked,
     Cursor,
     Key,
     Limit,
     Listed,
     OptionalLine,
     Reference,
+    RequestBody,
     decode_cursor,
     listed,
 )
@@ -26,7 +26,7 @@ from secureflow.server.rest.shapes import (
 router = APIRouter(prefix="/users", tags=["users"], route_class=OnceRoute)
 
 
-class UserRequest(Asked):
+class UserRequest(RequestBody):
     """A new account. Without an organisation it is the operator's."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$", examples=["ada"])
@@ -36,7 +36,7 @@ class UserRequest(Asked):
     roles: list[Role] = Field(min_length=1, max_length=8, examples=[["data-scientist"]])
 
 
-class UserChange(Asked):
+class UserChange(RequestBody):
     """What is to change; what is absent stays."""
 
     display: OptionalLine | None = None

@@ -12,7 +12,7 @@ from peers.nasty import NASTY
 
 from secureflow.engines.sealing import (
     RecipientKey,
-    Release,
+    RoundRelease,
     decrypt_stream,
     encrypt_stream,
     model_key_info,
@@ -25,10 +25,10 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 
 KEY = SigningKey.generate()
-RELEASE = Release("job_1", "a" * 64, 4, "train", ("x", "y", "z"), "b" * 64, (30.0, -0.0, 0.1))
+RELEASE = RoundRelease("job_1", "a" * 64, 4, "train", ("x", "y", "z"), "b" * 64, (30.0, -0.0, 0.1))
 
 
-def check(value: Any, **changes: str) -> Release:
+def check(value: Any, **changes: str) -> RoundRelease:
     known = {"job": "job_1", "spec": "a" * 64, "release_key": KEY.public}
     return verify_release(value, **{**known, **changes})
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from peers.secagg import MODEL, Table
 
 from secureflow.engines.secagg import messages
-from secureflow.engines.secagg.framing import _PREFIX, Kind, decode_frame, encode_frame
+from secureflow.engines.secagg.framing import _PREFIX, FrameKind, decode_frame, encode_frame
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -39,7 +39,7 @@ TABLE, FRAMES = _frames()
 
 
 def test_there_is_one_frame_of_each_kind() -> None:
-    assert [decode_frame(f, 1 << 20).kind for f in FRAMES] == list(Kind)
+    assert [decode_frame(f, 1 << 20).kind for f in FRAMES] == list(FrameKind)
 
 
 def _harmless(data: bytes) -> None:
@@ -121,7 +121,7 @@ _JSON = st.recursive(
 
 
 _HEADERS = (
-    st.sampled_from(list(Kind)),
+    st.sampled_from(list(FrameKind)),
     st.dictionaries(st.text(max_size=9), _JSON, max_size=4) | _JSON,
     st.binary(max_size=300),
 )
@@ -130,7 +130,7 @@ _HEADERS = (
 @pytest.mark.slow
 @given(*_HEADERS)
 @settings(max_examples=300, **_FUZZ)
-def test_structured_headers(kind: Kind, header: object, body: bytes) -> None:
+def test_structured_headers(kind: FrameKind, header: object, body: bytes) -> None:
     _harmless(encode_frame(kind, header if isinstance(header, dict) else {"v": header}, body))
 
 
@@ -146,14 +146,14 @@ def test_mutated_frames_at_length(frame: bytes, mutations: list[tuple[int, int]]
 @pytest.mark.timeout(0)
 @given(*_HEADERS)
 @settings(max_examples=200_000, **_FUZZ)
-def test_structured_headers_at_length(kind: Kind, header: object, body: bytes) -> None:
+def test_structured_headers_at_length(kind: FrameKind, header: object, body: bytes) -> None:
     _harmless(encode_frame(kind, header if isinstance(header, dict) else {"v": header}, body))
 
 
 @pytest.mark.parametrize("header_bytes", [0, 1 << 20, (1 << 24) - 1])
 @pytest.mark.parametrize("body_bytes", [0, 1 << 40, (1 << 64) - 1])
 def test_announced_sizes_allocate_nothing(header_bytes: int, body_bytes: int) -> None:
-    data = _PREFIX.pack(b"SFA1", Kind.UPLOAD << 24 | header_bytes, body_bytes)
+    data = _PREFIX.pack(b"SFA1", FrameKind.UPLOAD << 24 | header_bytes, body_bytes)
     tracemalloc.start()
     with pytest.raises(SecureFlowError):
         messages.unpack(TABLE.plan, data)

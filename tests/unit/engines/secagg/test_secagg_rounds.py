@@ -8,8 +8,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from peers.secagg import MODEL, Table
 
-from secureflow.engines.secagg import Aggregator, Client
-from secureflow.engines.secagg.framing import Kind, decode_frame
+from secureflow.engines.secagg import Aggregator, SecAggClient
+from secureflow.engines.secagg.framing import FrameKind, decode_frame
 from secureflow.engines.secagg.shamir import PRIME, lagrange
 from secureflow.kit.errors import SecureFlowError
 
@@ -28,7 +28,7 @@ def _check(table: Table, survivors: set[str]) -> None:
 
 def _finish(table: Table, voters: set[str], openers: set[str]) -> None:
     table.aggregator.close()
-    if not table.aggregator._round.everybody:
+    if not table.aggregator._round.nobody_dead:
         table.ask(voters)
     table.ask(openers)
 
@@ -174,8 +174,8 @@ def test_a_restart_repeats_every_word() -> None:
     name = table.names[0]
     key = table.keys[name]
 
-    def twin() -> Client:
-        return Client.restore(table.plan, name, key, table.clients[name].export_state())
+    def twin() -> SecAggClient:
+        return SecAggClient.restore(table.plan, name, key, table.clients[name].export_state())
 
     first = bytes(table.masked(name))
     assert (
@@ -190,7 +190,7 @@ def test_a_restart_repeats_every_word() -> None:
     table.ask(table.names[1:])
     table.aggregator.receive(name, vote)
     certificate = table.aggregator.requests()[name]
-    assert decode_frame(certificate, 0).kind is Kind.CERTIFICATE
+    assert decode_frame(certificate, 0).kind is FrameKind.CERTIFICATE
     assert twin().answer(certificate) == table.clients[name].answer(certificate)
 
 
@@ -279,7 +279,7 @@ def test_an_unreadable_state_is_no_fresh_start(cut: int) -> None:
     name = table.names[0]
     state = table.clients[name].export_state()
     with pytest.raises(SecureFlowError) as refused:
-        Client.restore(table.plan, name, table.keys[name], state[:cut])
+        SecAggClient.restore(table.plan, name, table.keys[name], state[:cut])
     assert refused.value.code == "state_unreadable"
     for broken in (table.aggregator.export_state()[:cut], b'{"setups":[]}'):
         with pytest.raises(SecureFlowError) as refused:

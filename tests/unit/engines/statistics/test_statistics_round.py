@@ -25,7 +25,7 @@ from peers.statistics import (
 from secureflow.adapters.statistics import open_statistician
 from secureflow.domain.specs.base import dump
 from secureflow.engines.privacy.accounting import ORDERS, Mechanism, renyi, sum_gap
-from secureflow.engines.secagg import Aggregator, Client
+from secureflow.engines.secagg import Aggregator, SecAggClient
 from secureflow.engines.secagg.recovery import unmask
 from secureflow.engines.statistics.answers import answers, noise_error
 from secureflow.engines.statistics.charges import charge, released
@@ -46,7 +46,7 @@ def _table(privacy: dict[str, Any], parties: int = 5) -> tuple[Table, Any]:
     roster = [{"party": name, "key": key.public} for name, key in table.keys.items()]
     spec = statistics_spec(privacy=privacy, roster=roster)
     table.plan = statistics_plan(spec, "job_test1234", DIGEST)
-    table.clients = {n: Client(table.plan, n, k) for n, k in table.keys.items()}
+    table.clients = {n: SecAggClient(table.plan, n, k) for n, k in table.keys.items()}
     table.aggregator = Aggregator(table.plan)
     return table, spec
 
@@ -126,7 +126,7 @@ def test_parties_with_another_privacy_section_open_nothing() -> None:
         privacy={**SHARED, "noise_multiplier": 0.2}, roster=dump(spec)["roster"]
     )
     assert table.plan.dp == dump(spec.privacy)
-    table.clients["org-0"] = Client(
+    table.clients["org-0"] = SecAggClient(
         statistics_plan(quiet, "job_test1234", DIGEST), "org-0", table.keys["org-0"]
     )
     outcome: Callable[[], Any] = lambda: _opened(  # noqa: E731

@@ -13,7 +13,7 @@ from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.ledger.notes import cosign
 from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import AGGREGATOR, effect_digest
-from secureflow.engines.secagg import Client, Opened, open_sum
+from secureflow.engines.secagg import Opened, SecAggClient, open_sum
 from secureflow.engines.statistics.layout import UNIT, slots
 from secureflow.engines.statistics.plan import masked_values, opened_total, statistics_plan
 from secureflow.engines.statistics.script import federated_statistics
@@ -48,7 +48,7 @@ class StatisticsWorld(World):
             JOB, self.spec, self.digest, members, 2_000_000_000, ACCOUNTING
         )
         self.plan = statistics_plan(self.spec, JOB, self.digest)
-        self.clients = {p: Client(self.plan, p, key) for p, key in self.keys.items()}
+        self.clients = {p: SecAggClient(self.plan, p, key) for p, key in self.keys.items()}
         self.vectors: dict[str, np.ndarray] = {}
         self.folded_by: list[str] = []
 

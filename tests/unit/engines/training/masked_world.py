@@ -28,8 +28,8 @@ from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.ledger.notes import cosign
 from secureflow.engines.run.masked import model_binding
 from secureflow.engines.script import AGGREGATOR, Ask, Effect
-from secureflow.engines.sealing import Release, tensor_digest
-from secureflow.engines.secagg import Client, Opened, messages
+from secureflow.engines.sealing import RoundRelease, tensor_digest
+from secureflow.engines.secagg import Opened, SecAggClient, messages
 from secureflow.engines.secagg.encoding import encode, mean_into
 from secureflow.engines.training.encodings import (
     masked_parts,
@@ -65,7 +65,7 @@ class _Party:
     """`record` is on its disk, `clients` in its memory."""
 
     record: dict[str, bytes] = field(default_factory=dict)
-    clients: dict[str, Client] = field(default_factory=dict)
+    clients: dict[str, SecAggClient] = field(default_factory=dict)
     models: dict[str, Any] = field(default_factory=dict)
 
 
@@ -151,13 +151,13 @@ class MaskedWorld(World):
 
     # --- a party's side ------------------------------------------------------------------------
 
-    def _client(self, party: str, stage: str) -> Client:
+    def _client(self, party: str, stage: str) -> SecAggClient:
         own = self._disk[party]
         if stage not in own.clients:
             if stage not in own.record:
                 raise SecureFlowError("not_set_up", f"{party} has no keys")
             key, state = self.keys[party], own.record[stage]
-            own.clients[stage] = Client.restore(self.plans[stage], party, key, state)
+            own.clients[stage] = SecAggClient.restore(self.plans[stage], party, key, state)
         return own.clients[stage]
 
     def _keep(self, party: str, stages: Iterable[str]) -> None:
@@ -168,7 +168,7 @@ class MaskedWorld(World):
         own = self._disk[party]
         for stage, plan in self.plans.items():
             if stage not in own.record:
-                own.clients[stage] = Client(plan, party, self.keys[party])
+                own.clients[stage] = SecAggClient(plan, party, self.keys[party])
         setups = {s: b64encode(self._client(party, s).setup()) for s in self.plans}
         self._keep(party, self.plans)
         return {"setups": setups}
@@ -298,7 +298,7 @@ class MaskedWorld(World):
             artifact = self.artifacts.keep(mean._mean.tobytes())
             answer["mean"] = {"artifact": artifact, "size": mean._mean.nbytes}
         digest = self.artifacts.keep(self.model.parameters.tobytes())
-        release = Release(
+        release = RoundRelease(
             JOB, self.digest, number, stage, survivors, digest, tuple(total.sums(bytes))
         )  # fmt: skip
         answer |= {"artifact": digest, "size": self.model.size}
@@ -328,7 +328,7 @@ class MaskedWorld(World):
                 model += mean
             sums = tuple(opened_sums(self.spec, document["stage"], plan, total, weight))
             assert release["model"] == tensor_digest(model)
-            told = Release(
+            told = RoundRelease(
                 JOB, self.digest, document["round"], document["stage"], survivors,
                 release["model"], sums,
             )  # fmt: skip

@@ -19,7 +19,7 @@ from secureflow.domain.specs.training_rules import check
 from secureflow.engines.preparation import split_by_content
 from secureflow.engines.privacy.accounting import sum_gap
 from secureflow.engines.privacy.gaussian import sample
-from secureflow.engines.secagg import Aggregator, Client
+from secureflow.engines.secagg import Aggregator, SecAggClient
 from secureflow.engines.secagg.encoding import encode
 from secureflow.engines.training.encodings import apply_mean, masked_parts, masked_plan, opened_sums
 from secureflow.engines.training.models import Stage, initial_state, model_family, update_layout
@@ -78,7 +78,7 @@ def update(spec: TrainingSpec, party: int, stage: Stage, seed: bytes) -> tuple[A
 def opened(spec: TrainingSpec, stage: Stage, dead: int = 0) -> dict[str, Any]:
     """Run one masked round among the parties, the first `dead` of them never uploading."""
     plan = masked_plan(spec, JOB, spec_digest(spec), stage)
-    clients = {p: Client(plan, p, k) for p, k in KEYS.items()}
+    clients = {p: SecAggClient(plan, p, k) for p, k in KEYS.items()}
     folder = Aggregator(plan)
     for party, client in clients.items():
         folder.receive(party, client.setup())

@@ -43,7 +43,7 @@ from secureflow.engines.script import (
     Tell,
     effect_digest,
 )
-from secureflow.engines.sealing import Release, tensor_digest
+from secureflow.engines.sealing import RoundRelease, tensor_digest
 from secureflow.engines.training.federated import federated_training, initial_model_digest
 from secureflow.engines.training.models import update_sums_length
 from secureflow.engines.training.noising import seed_binding
@@ -303,7 +303,7 @@ class World:
                 .as_json()}  # fmt: skip
 
     def _check_witnessed(self, party: str, question: Question, note: str) -> None:
-        """Refuse as a real agent does: `agent.guards.check_cosigned`."""
+        """Refuse as a real agent does: `agent.job.guards.check_cosigned`."""
         slot = (party, question.round, question.stage)
         if slot in self.votes:
             return
@@ -362,7 +362,7 @@ class World:
         model = np.full(8, body["round"] if body["stage"] == "train" else 0, np.float32)
         length = update_sums_length(self.spec, body["stage"])
         sums = (300.0, *([0.0] * (length - 1)))
-        release = Release(
+        release = RoundRelease(
             JOB, self.digest, *key, certificate.survivors, tensor_digest(model), sums
         ).sign(self.log_key)
         return {**release, "artifact": tensor_digest(model), "size": 32}

@@ -34,12 +34,12 @@ from secureflow.engines.run.messages.parts import (
     PublishedStep,
     ReleasedModel,
     ReleasedMoments,
-    Request,
     ShownLeaf,
     StoredModel,
     TrainingStage,
     UplinkAddress,
     VectorSize,
+    VerbRequest,
     as_body,
     read,
     read_reply,
@@ -76,7 +76,7 @@ from secureflow.engines.run.messages.party import (
     TrainRequest,
 )
 
-_ASKED: Final[tuple[type[Request[Any]], ...]] = (
+_ASKED: Final[tuple[type[VerbRequest[Any]], ...]] = (
     ConsentRequest,
     ChallengeRequest,
     AdmitRequest,
@@ -141,7 +141,6 @@ __all__ = [
     "Released",
     "ReleasedModel",
     "ReleasedMoments",
-    "Request",
     "RollReply",
     "RollRequest",
     "SealedMaskForAll",
@@ -157,6 +156,7 @@ __all__ = [
     "UnlockRequest",
     "UplinkAddress",
     "VectorSize",
+    "VerbRequest",
     "as_body",
     "read",
     "read_reply",

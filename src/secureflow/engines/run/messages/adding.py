@@ -19,7 +19,7 @@ from secureflow.engines.run.messages.parts import (
     Members,
     Number,
     R_co,
-    Request,
+    VerbRequest,
 )
 from secureflow.kit.canonical import JSON
 
@@ -29,7 +29,7 @@ Names = list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named(Request[R_co]):
+class Named(VerbRequest[R_co]):
     """A request that names an open job."""
 
     __pydantic_config__ = LENIENT
@@ -155,7 +155,7 @@ class Released:
     def _with_body(cls, value: Any) -> Any:
         return {**value, "body": value} if isinstance(value, dict) else value
 
-    def some(self, *names: str) -> dict[str, JSON]:
+    def pick(self, *names: str) -> dict[str, JSON]:
         """Return those of these members that it has."""
         return {name: self.body[name] for name in names if name in self.body}
 

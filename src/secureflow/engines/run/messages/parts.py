@@ -63,7 +63,7 @@ PlainObject = Annotated[Members, AfterValidator(_shown)]
 """An object whose texts, which people see, hide nothing."""
 
 
-class Request(Generic[R_co]):
+class VerbRequest(Generic[R_co]):
     """What is asked by one verb, and the class of what answers it."""
 
     verb: ClassVar[str]
@@ -71,7 +71,7 @@ class Request(Generic[R_co]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfJob(Request[R_co]):
+class OfJob(VerbRequest[R_co]):
     """A request of an approved job: its id and its spec's digest."""
 
     __pydantic_config__ = STRICT

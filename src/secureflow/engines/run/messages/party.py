@@ -31,7 +31,6 @@ from secureflow.engines.run.messages.parts import (
     PlainObject,
     ReleasedModel,
     ReleasedMoments,
-    Request,
     Sealed,
     Stage,
     StoredModel,
@@ -39,6 +38,7 @@ from secureflow.engines.run.messages.parts import (
     TrainingStage,
     UplinkAddress,
     VectorSize,
+    VerbRequest,
 )
 from secureflow.kit.canonical import JSON
 
@@ -280,7 +280,7 @@ class CosignReply(Cosigned):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CosignRequest(Request[CosignReply]):
+class CosignRequest(VerbRequest[CosignReply]):
     """`cosign`: a head of the log, for a job or for none."""
 
     __pydantic_config__ = STRICT

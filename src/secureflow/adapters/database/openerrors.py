@@ -1,0 +1,102 @@
+"""Why a database cannot be opened, in words for the operator who starts or makes a centre."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from secureflow.adapters.database.connections import spoken
+from secureflow.adapters.database.faults import fault_of
+from secureflow.kit import disk
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+
+START_SECONDS: Final = 2.0
+"""How long a start waits for another writer before it says so."""
+_PASSING: Final = ("starting up", "shutting down", "recovery", "too many clients", "slots are res")
+"""What PostgreSQL refuses a connection with for a while; libpq tells no SQLSTATE of it."""
+_REFUSED: Final = "FATAL:"
+_NEVER: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_IOERR")
+_ENCODING: Final = "UTF8"
+
+
+def open_error(
+    name: str, error: sa.exc.DBAPIError | OSError, folder: Path | None = None
+) -> SecureFlowError:
+    """Return the error that says why a database cannot be opened.
+
+    Args:
+        name: its URL without a password.
+        error: what opening it raised.
+        folder: of a SQLite database.
+
+    Returns:
+        An `InfrastructureError` for what passes by itself.
+    """
+    if isinstance(error, OSError):
+        return _unavailable(SecureFlowError, name, error.strerror or type(error).__name__)
+    reason = spoken(error.orig).partition("\n")[0]
+    fault = fault_of(error)
+    if (fault is not None and fault.code == disk.FULL) or _lacks_room(error.orig, folder):
+        return InfrastructureError(
+            disk.FULL, f"The database {name} cannot grow: its disk is full.", "Free space there."
+        )
+    if fault is None or _stays(error, str(error.orig)):
+        return _unavailable(SecureFlowError, name, reason)
+    if fault.code == "database_busy":
+        return InfrastructureError(
+            fault.code,
+            f"The database {name} is locked by another process.",
+            "End the other process that writes to it: a second server, a backup, a shell.",
+        )
+    return _unavailable(InfrastructureError, name, reason)
+
+
+def check_encoding(connection: sa.Connection, name: str) -> None:
+    """Refuse a PostgreSQL database that does not keep text as Unicode.
+
+    Raises:
+        SecureFlowError: `database_encoding`.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    found = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    found = found.decode("ascii") if isinstance(found, bytes) else str(found)
+    if found != _ENCODING:
+        raise SecureFlowError(
+            "database_encoding",
+            f"The database {name} keeps text as {found}, not as {_ENCODING}: names in any script "
+            "but English would be lost.",
+            "Make another one: createdb --encoding UTF8 --template template0 NAME.",
+        )
+
+
+def _lacks_room(error: BaseException | None, folder: Path | None) -> bool:
+    """Tell whether SQLite had no room for the files that it makes beside its own.
+
+    It says that it cannot open the database, or calls that an I/O error.
+    """
+    if not isinstance(error, sqlite3.Error) or folder is None:
+        return False
+    if not os.access(folder, os.W_OK | os.X_OK):  # that is why
+        return False
+    known = disk.fault_of(error, disk.Place(folder, "own record"))
+    return known is not None and known.code == disk.FULL
+
+
+def _stays(error: sa.exc.DBAPIError, text: str) -> bool:
+    """Tell whether waiting does not help: the service answered, and refuses; or the file does."""
+    if getattr(error.orig, "sqlite_errorname", "").startswith(_NEVER):
+        return True
+    return _REFUSED in text and not any(words in text for words in _PASSING)
+
+
+def _unavailable(of: type[SecureFlowError], name: str, reason: str) -> SecureFlowError:
+    return of(
+        "database_unavailable",
+        f"The database {name} cannot be opened: {reason}",
+        "Check the path or address, the permissions and that the service runs.",
+    )

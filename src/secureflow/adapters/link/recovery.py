@@ -1,0 +1,133 @@
+"""A party whose certificate ran out renews it by itself, with the key that it enrolled.
+
+When a link fails, the server's time says why: the server judges certificates by its own clock. A
+certificate that does not hold there is renewed over the REST address; one that does hold is left
+alone, whatever this machine's clock says. Where the two clocks differ much, that is what is told:
+a link that breaks without a word is what they look like from here. Files that do not fit
+each other look so too, and are named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from secureflow.adapters.link.credentials import CredentialFiles
+from secureflow.kit.clock import Clock, Ticks, differ, difference, naming_clocks
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+from secureflow.kit.pki import spiffe_id
+from secureflow.kit.renewal import renewed, server_time
+
+AGAIN: Final = 5.0
+"""Seconds between two looks at the server's time while the own clock finds no fault. Shorter than
+the longest pauses between two tries: a server that started with another clock waits for its parties
+no longer than their jobs' patience, and a look while it was down told nothing."""
+WHOSE: Final = "this machine"
+_MEANT: Final = frozenset({"link_broken", "certificate_not_valid_now"})
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class RenewalMethod:
+    """Where and by what a certificate is renewed.
+
+    Args:
+        server: URL of the centre; empty: there is no way.
+        sign: signs with the key that was enrolled (kind `renew`); None: there is none.
+        next_step: what to do about a certificate that ran out, for people.
+    """
+
+    server: str
+    sign: Callable[[Any], str] | None
+    next_step: str
+
+
+class CertificateRecovery:
+    """Looks at why a link failed, and renews a certificate that does not hold.
+
+    Args:
+        method: where and how.
+        credentials: the certificate.
+        clock: unix seconds.
+        ticks: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        method: RenewalMethod,
+        credentials: CredentialFiles,
+        clock: Clock,
+        ticks: Ticks = time.monotonic,
+    ) -> None:
+        self._method = method
+        self._credentials = credentials
+        self._clock = clock
+        self._ticks = ticks
+        self._looked = ticks()
+
+    async def __call__(self, error: SecureFlowError) -> SecureFlowError | None:
+        """Return what is wrong with the link; None: the certificate is a new one, dial again."""
+        if error.code not in _MEANT:
+            return error
+        if self._holds(self._clock()) and error.code == "link_broken":
+            if self._ticks() - self._looked < AGAIN:
+                return error
+            self._looked = self._ticks()
+        return await asyncio.to_thread(self._explain, error)
+
+    def _holds(self, at: int) -> bool:
+        return self._credentials().holds(at)
+
+    def _explain(self, error: SecureFlowError) -> SecureFlowError | None:
+        self._credentials.check()
+        authority = self._credentials().ca.decode("ascii")
+        now = self._clock()
+        theirs = server_time(self._method.server, authority) if self._method.server else None
+        wrong = expired(self._credentials, now, self._method.next_step)
+        if theirs is None:
+            return error if self._holds(now) else wrong
+        if self._holds(theirs):
+            return self._named(error if self._holds(now) else wrong, now - theirs)
+        if self._method.sign is None:
+            return expired(self._credentials, theirs, self._method.next_step)
+        try:
+            self._renew(authority, self._method.sign)
+        except SecureFlowError as refusal:
+            _log.warning("certificate_not_renewed", code=refusal.code, message=refusal.message)
+            return self._named(refusal, now - theirs)
+        _log.info("certificate_renewed", by="signing key")
+        return None
+
+    def _named(self, error: SecureFlowError, ahead: int) -> SecureFlowError:
+        """Return the error with the clocks in it, if they differ."""
+        if error.code != "link_broken" or not differ(ahead):
+            return naming_clocks(error, WHOSE, ahead)
+        return SecureFlowError(
+            "clock_skew",
+            f"{difference(WHOSE, ahead)} The link does not come about: {error.message}",
+            "Set the clock that is wrong (NTP); the link comes back by itself then.",
+            {"clock_ahead": ahead},
+        )
+
+    def _renew(self, authority: str, sign: Callable[[Any], str]) -> None:
+        leaf = self._credentials().leaf
+        csr = self._credentials.request()
+        chain = renewed(self._method.server, authority, spiffe_id(leaf), csr, sign)
+        self._credentials.install(chain, self._clock())
+
+
+def expired(credentials: CredentialFiles, now: int, next_step: str) -> SecureFlowError:
+    """Return the error of a certificate that does not hold now, with the next step."""
+    leaf = credentials().leaf
+    until = leaf.not_valid_after_utc
+    if now > until.timestamp():
+        message = f"The link certificate ran out on {until:%Y-%m-%d %H:%M} UTC."
+    else:
+        since = leaf.not_valid_before_utc
+        message = f"The link certificate holds from {since:%Y-%m-%d %H:%M} UTC only."
+    return SecureFlowError("certificate_not_valid_now", message, next_step)

@@ -1,0 +1,228 @@
+"""What a party is working on: one task per request id, and the answers it gave last.
+
+The long record is the party's own (an agent's database, an enclave's state): it answers a request
+that it carried out before, under whatever id. This one only spares it the repetition after a short
+break of the link. A fault of this party's own disk is no answer: the request is tried again until
+there is room, or nobody asks for it any more; the centre hears what it waits for (`waits`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from secureflow.adapters.link.backoff import Backoff
+from secureflow.adapters.link.messages import LogProgress, answer, failure
+from secureflow.adapters.link.streams import Stream
+from secureflow.adapters.link.waits import WAITING, Waiting
+from secureflow.domain.errors import Category, category
+from secureflow.kit.canonical import JSON
+from secureflow.kit.clock import Clock, system_clock
+from secureflow.kit.disk import exhausted
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.logging import get_logger
+from secureflow.kit.logthrottle import ThrottledLog
+from secureflow.wire import Envelope
+
+Handle = Callable[[str, dict[str, JSON], JSON], Awaitable[JSON]]
+"""Answers a request: (verb, body, log_proofs) → body; refuses by raising `SecureFlowError`."""
+
+PROGRESS: Final = 2.0
+"""Seconds between signs of life of a request that is worked on or waits for a person."""
+LONGEST_PAUSE: Final = 5.0
+"""Seconds between tries of a request that waits for room."""
+MAX_ANSWERED: Final = 64
+MAX_OPEN: Final = 256
+"""Requests at once; one of them may be as long as an envelope."""
+
+_log = get_logger(__name__)
+
+
+class RequestTasks:
+    """Runs a party's handlers and sends their answers over whichever stream stands.
+
+    Args:
+        handle: answers requests.
+        standing: how far the party has verified the log, as of now.
+        explained: adds to a refusal what the link knows of its cause.
+        clock: unix seconds, told with each refusal: a clock may be its cause.
+    """
+
+    def __init__(
+        self,
+        handle: Handle,
+        standing: Callable[[], LogProgress],
+        explained: Callable[[SecureFlowError], SecureFlowError],
+        clock: Clock = system_clock,
+    ) -> None:
+        self._handle = handle
+        self._standing = standing
+        self._explained = explained
+        self._clock = clock
+        self._told = LogProgress()
+        self._stream: Stream | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._at_work: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, Waiting] = {}
+        self._faults = ThrottledLog(_log)
+        self._answered: OrderedDict[str, JSON | SecureFlowError] = OrderedDict()
+
+    def attach(self, stream: Stream) -> None:
+        """Send over this stream from now on (the centre asks again for what it misses)."""
+        self._stream = stream
+
+    def detach(self) -> None:
+        """There is no stream now; work goes on."""
+        self._stream = None
+
+    def take(self, request: Envelope) -> None:
+        """Start working on a request, unless it is being worked on or was answered.
+
+        One that was withdrawn and has not ended yet is begun anew when it has.
+        """
+        before, ids = self._tasks.get(request.id), self._tasks.keys() | self._at_work.keys()
+        if request.id not in ids and len(ids) >= MAX_OPEN:
+            busy = f"{request.id} is one request too many: {MAX_OPEN} are being worked on."
+            self._send(request.id, SecureFlowError("party_busy", busy, "Ask again later."))
+        elif before is None or before.cancelling():
+            task = asyncio.create_task(self._work_in_turn(request), name=f"request {request.id}")
+            self._tasks[request.id] = task
+            task.add_done_callback(lambda _: self._forget(request.id, task))
+
+    async def _work_in_turn(self, request: Envelope) -> None:
+        """Work on a request once nothing does any more that was withdrawn, however often it was."""
+        while (before := self._at_work.get(request.id)) is not None:
+            await asyncio.wait({before})
+        self._at_work[request.id] = self._tasks[request.id]
+        try:
+            await self._work(request)
+        finally:
+            del self._at_work[request.id]
+
+    def _forget(self, identifier: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(identifier) is task:
+            del self._tasks[identifier]
+
+    def withdraw(self, job: str) -> None:
+        """Stop working on a job's requests."""
+        for identifier, task in self._tasks.items():
+            if identifier.startswith(f"{job}/"):
+                task.cancel()
+
+    async def show_progress(self) -> None:
+        """Say every two seconds which requests are still worked on."""
+        while True:
+            await asyncio.sleep(PROGRESS)
+            for identifier in self._tasks:
+                if self._stream is not None:
+                    waiting = self._waiting.get(identifier)
+                    state = {} if waiting is None else waiting.as_json()
+                    self._stream.send(Envelope(identifier, "progress", state))
+
+    async def stop(self) -> None:
+        """Cancel everything and wait for it."""
+        tasks = {*self._tasks.values(), *self._at_work.values()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, request: Envelope) -> None:
+        """Find the outcome, then how far this party is; both may have to wait for its disk."""
+        waiting = Waiting()
+        self._waiting[request.id] = waiting
+        WAITING.set(waiting)
+        try:
+            if request.id in self._answered:
+                outcome = self._answered[request.id]
+            else:
+                outcome = await self._outcome(request, waiting)
+            await self._read_progress(request, waiting)
+        finally:
+            del self._waiting[request.id]
+        self._send(request.id, outcome)
+
+    async def _outcome(self, request: Envelope, waiting: Waiting) -> JSON | SecureFlowError:
+        outcome: JSON | SecureFlowError
+        try:
+            verb, body, log_proofs = _parse(request)
+            outcome = await self._done(
+                request, waiting, lambda: self._handle(verb, body, log_proofs)
+            )
+        except SecureFlowError as error:
+            outcome = self._explained(error)
+        except Exception:  # noqa: BLE001  the edge of a request: the centre must hear of a defect
+            _log.exception("request_failed", request=request.id)
+            hint = "The party's log has the trace."
+            outcome = SecureFlowError("internal", f"{request.id} met a defect.", hint)
+        if not _passes(outcome):  # asked again after such a one, the party tries again
+            self._answered[request.id] = outcome
+        if len(self._answered) > MAX_ANSWERED:
+            self._answered.popitem(last=False)
+        return outcome
+
+    async def _read_progress(self, request: Envelope, waiting: Waiting) -> None:
+        """Learn how far this party is; an answer that is never sent is not asked for again."""
+
+        async def look() -> None:
+            self._told = self._standing()
+
+        try:
+            await self._done(request, waiting, look)
+        except Exception:  # noqa: BLE001  the edge of a request: the centre must hear the answer
+            _log.exception("standing_unknown", request=request.id)
+
+    async def _done(
+        self, request: Envelope, waiting: Waiting, work: Callable[[], Awaitable[JSON]]
+    ) -> JSON:
+        """Carry work out, again and again while this party's own disk is in the way."""
+        backoff = Backoff(LONGEST_PAUSE)
+        while True:
+            try:
+                return await _typed(work)
+            except InfrastructureError as error:
+                facts = {"code": error.code, "message": error.message, "hint": error.hint}
+                cause = error.__cause__ and repr(error.__cause__)
+                verb = request.body.get("verb")
+                self._faults.note(
+                    "request_waits", request=request.id, verb=verb, **facts, cause=cause
+                )
+                waiting.begin(error)
+            await backoff.wait()
+            waiting.try_again()
+
+    def _send(self, identifier: str, outcome: JSON | SecureFlowError) -> None:
+        if self._stream is None:
+            return
+        standing = self._told
+        try:
+            if isinstance(outcome, SecureFlowError):
+                self._stream.send(failure(identifier, outcome, standing, self._clock()))
+            else:
+                self._stream.send(answer(identifier, outcome, standing))
+        except SecureFlowError as error:  # the answer itself cannot be sent: say that instead
+            self._answered[identifier] = error
+            self._stream.send(failure(identifier, error, standing))
+
+
+async def _typed(work: Callable[[], Awaitable[JSON]]) -> JSON:
+    try:
+        return await work()
+    except OSError as error:
+        if (known := exhausted(error, "This process")) is None:
+            raise
+        raise known from error
+
+
+def _passes(outcome: JSON | SecureFlowError) -> bool:
+    """Tell whether a party failed only for a while: its disk, its link, the centre's database."""
+    failed = isinstance(outcome, SecureFlowError)
+    return failed and category(outcome.code) is Category.UNAVAILABLE
+
+
+def _parse(request: Envelope) -> tuple[str, dict[str, JSON], JSON]:
+    verb, body = request.body.get("verb"), request.body.get("body")
+    if not isinstance(verb, str) or not isinstance(body, dict):
+        raise SecureFlowError("invalid_request", f"{request.id} names no verb or has no body.")
+    return verb, body, request.body.get("rider")

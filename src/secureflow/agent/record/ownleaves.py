@@ -1,0 +1,120 @@
+"""Own leaves out of the log, as the centre shows them: an older record lacks some.
+
+The log is read as far as it has signed that it goes, no further and no less far: a centre can show
+pages without end, and it can stop showing them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+from secureflow.agent.record.ownkeys import HOW_TO_PIN, bears, kept_keys
+from secureflow.agent.record.records import OwnLeaf
+from secureflow.agent.record.store import RecordStore
+from secureflow.domain.charter import SignedCharter
+from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
+from secureflow.engines.ledger.notes import parse_note
+from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+
+Call = Callable[[str, dict[str, JSON]], Awaitable[JSON]]
+_PAGE: Final = 500
+
+
+async def own_leaves(
+    call: Call,
+    store: RecordStore,
+    party: str,
+    key: str,
+    start: int = 0,
+    kind: str = "",
+) -> AsyncIterator[tuple[list[tuple[SignedLeaf, int]], int]]:
+    """Read the log; yield, page by page, what a party certainly signed, and where the page ends.
+
+    Each leaf comes with its place.
+
+    Args:
+        call: asks the centre (`audit.head`, `audit.entries`).
+        store: the record, which holds the pinned charter and those before it: they say which keys
+            the party had.
+        party: organisation slug.
+        key: its public signing key of today.
+        start: the first entry that is read.
+        kind: of the leaves; every kind by default.
+
+    Raises:
+        SecureFlowError: `invalid_answer`, `malformed_leaf`, `malformed_note`,
+            `ledger_bad_signature`, `charter_not_pinned`; those of the link.
+    """
+    at, size = start, await _signed_size(call, store, party)
+    keys = kept_keys(store, party, key)
+    while at < size:
+        page = _page(await call("audit.entries", {"start": at, "limit": _PAGE}))
+        if not page:
+            raise _invalid(f"shows {at} of the {size} entries that its log signed")
+        # Entries of others come without what is not for this organisation's eyes.
+        shown = [
+            (leaf_from_json(entry["leaf"]), place)
+            for place, entry in enumerate(page, start=at)
+            if "leaf" in entry
+        ]
+        at += len(page)
+        yield (
+            [
+                (one, place)
+                for one, place in shown
+                if one.leaf.author == party and kind in {"", one.leaf.kind} and bears(one, keys)
+            ],
+            at,
+        )
+
+
+async def _signed_size(call: Call, store: RecordStore, party: str) -> int:
+    """Return how many entries the log has by its own signature, under whatever name it goes on."""
+    kept = store.fact("charter")
+    if kept is None:
+        raise SecureFlowError(
+            "charter_not_pinned",
+            f"{party} has not pinned a charter yet, so it knows no key of the log.",
+            HOW_TO_PIN,
+        )
+    answer = await call("audit.head", {"from": 0})
+    note = answer.get("note") if isinstance(answer, dict) else None
+    if not isinstance(note, str):
+        raise _invalid("is no head of its log")
+    head = parse_note(note)
+    if not head.verify_log(SignedCharter.from_json(kept).charter.log_key):
+        raise SecureFlowError(
+            "ledger_bad_signature",
+            f"The head of size {head.checkpoint.size} is not signed by the log's pinned key.",
+            "Do not go on: compare the charter's log key with the other members, out of band.",
+        )
+    return head.checkpoint.size
+
+
+def _page(answer: JSON) -> list[dict[str, JSON]]:
+    found = answer.get("entries") if isinstance(answer, dict) else None
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise _invalid("is no page of its log")
+    if len(found) > _PAGE:
+        raise _invalid(f"is a page of {len(found)} entries, where {_PAGE} were asked for")
+    return found
+
+
+def _invalid(reason: str) -> SecureFlowError:
+    return SecureFlowError("invalid_answer", f"The centre's answer {reason}.")
+
+
+def take_in(store: RecordStore, signed: SignedLeaf, place: int | None = None) -> None:
+    """Put an own leaf of the log into the record, whose bundle does not know what it commits to.
+
+    It is proved, and stands where the centre says; before any head it is neither. A record that
+    holds proved leaves and no head is refused (`damage.refuse_headless`); the first head that
+    comes proves them.
+    """
+    leaf, bundle = signed.leaf, {"leaf": signed.json()}
+    own = OwnLeaf(signed.hash(), leaf.job, leaf.kind, bundle)
+    seen = store.fact("head") is not None
+    store.add_leaf(replace(own, proved=1, place=place) if seen else own)

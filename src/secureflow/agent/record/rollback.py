@@ -1,0 +1,220 @@
+"""Before its first answer, an agent looks whether its record is an older copy of itself.
+
+The folder's mark (`folder`) tells where the folder stayed. Where all of it was put back, a
+snapshot of the machine, only others know better: the centre's log holds what this organisation
+signed. A leaf with its own signature that the record lacks cannot be forged; the record has
+forgotten it, and votes and charges with it. The agent stops and says so. A centre that keeps such
+leaves to itself gains no more than from an agent that never asked.
+
+On the owner's word an agent goes on with such a record as a restored one does: every own leaf of
+the log is taken in, every job is over, with the charge that stands, and every privacy domain waits
+for what its owner says. That is one transaction; what follows it may be done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+from secureflow.agent.record.ownkeys import bears, kept_keys
+from secureflow.agent.record.ownleaves import own_leaves
+from secureflow.agent.record.restored import (
+    CODE,
+    accept_rollback,
+    expects_older,
+    mark_checked,
+    remembered,
+    take_all_in,
+)
+from secureflow.agent.record.store import RecordStore
+from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
+from secureflow.kit.canonical import JSON
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
+
+Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
+Forget = Callable[[str], Awaitable[None]]
+
+NEWEST: Final = 64
+"""Own leaves that the centre is asked for at each start."""
+ANSWERS_WITHIN: Final = 10.0
+"""Seconds in which the centre answers while the owner waits, who is answered within 15."""
+
+_JOBS: Final = 10_000
+
+_log = get_logger(__name__)
+
+
+class RollbackCheck:
+    """Compares the record with this organisation's newest leaves in the log.
+
+    Args:
+        store: the agent's record.
+        party: organisation slug.
+        public: its base64 signing key of today.
+        clock: unix seconds.
+        call: asks the centre.
+        forget: drops the files of a job that is over.
+    """
+
+    def __init__(
+        self, store: RecordStore, party: str, public: str, clock: Clock, call: Call, forget: Forget
+    ) -> None:
+        self._store = store
+        self._party = party
+        self._public = public
+        self._clock = clock
+        self._call = call
+        self._forget = forget
+        self._lock = asyncio.Lock()
+        self._done = False
+        self._read: dict[str, tuple[SignedLeaf, int]] = {}
+        self._read_to = 0
+
+    async def check(self) -> None:
+        """Look once, before anything is answered.
+
+        Raises:
+            SecureFlowError: `record_set_back`, and the alarm stays; those of the link.
+        """
+        if self._known():
+            return
+        async with self._lock:
+            if self._known():
+                return
+            shown = await self._newest()
+            if expects_older(self._store):
+                await self._read_on()
+                lacking = self._lacking(shown | self._read)
+                await asyncio.to_thread(self._take_missing, lacking)
+            elif lacking := self._lacking(shown):
+                raise await asyncio.to_thread(self._alarm, lacking)
+            self._settled()
+
+    async def accept(self) -> None:
+        """Go on with an older record, on the owner's word: no job of before goes on with it.
+
+        May be repeated wherever it was cut off; the alarm is the caller's to clear, afterwards.
+
+        Raises:
+            SecureFlowError: `server_unreachable`, since its owner waits; those of the link.
+        """
+        shown = await self._shown_now()
+        async with self._lock:
+            await asyncio.to_thread(self._accept, shown)
+            await self.tidy()
+            self._settled()
+
+    async def tidy(self) -> None:
+        """Forget the files of jobs that ended by `accept_rollback`; may be repeated."""
+        for job in await asyncio.to_thread(self._ended):
+            await self._forget(job)
+
+    def _settled(self) -> None:
+        self._read, self._read_to, self._done = {}, 0, True
+
+    def _known(self) -> bool:
+        return self._done
+
+    def _lacking(self, shown: Mapping[str, tuple[SignedLeaf, int]]) -> list[tuple[SignedLeaf, int]]:
+        """Return those of own leaves that the record lacks, oldest first; also of what jobs saw."""
+        shown = {one[0].hash(): one for one in remembered(self._store)} | dict(shown)
+        lacking = [one for leaf, one in shown.items() if not self._store.has_leaf(leaf)]
+        return sorted(lacking, key=lambda one: one[1])
+
+    async def _newest(self) -> dict[str, tuple[SignedLeaf, int]]:
+        """Return the newest own leaves of the log, by their hashes."""
+        answer = await self._asked()
+        leaves = answer.get("leaves") if isinstance(answer, dict) else None
+        found = [_read(one) for one in (leaves if isinstance(leaves, list) else [])[:NEWEST]]
+        keys = kept_keys(self._store, self._party, self._public)
+        return {
+            one.hash(): (one, index)
+            for one, index in found
+            if one.leaf.author == self._party and bears(one, keys)
+        }
+
+    async def _shown_now(self) -> dict[str, tuple[SignedLeaf, int]]:
+        """Return every own leaf of the log, by their hashes; what was read stays read."""
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                newest = await self._newest()
+                await self._read_on()
+        except TimeoutError as error:
+            raise SecureFlowError(
+                "server_unreachable",
+                f"The centre does not say which entries of {self._party} the record lacks.",
+                "secureflow agent doctor shows the way to the centre; then clear the alarm again.",
+            ) from error
+        return newest | self._read
+
+    async def _read_on(self) -> None:
+        pages = own_leaves(self._call, self._store, self._party, self._public, self._read_to)
+        async for page, end in pages:
+            self._read |= {one.hash(): (one, index) for one, index in page}
+            self._read_to = end
+
+    async def _asked(self) -> JSON:
+        try:
+            return await self._call("log.mine", {"limit": NEWEST})
+        except SecureFlowError as error:
+            if error.code != "unknown_kind":
+                raise
+            return {}  # an older centre
+
+    def _take_missing(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+        with self._store.transaction():
+            mark_checked(self._store)
+            take_all_in(self._store, self._clock(), lacking)
+
+    def _accept(self, shown: Mapping[str, tuple[SignedLeaf, int]]) -> None:
+        """Complete the record as far as the log goes, and end what it cannot go on with; once.
+
+        What the alarm names counts too: a centre does not unsay it.
+        """
+        store, now, lacking = self._store, self._clock(), self._lacking(shown)
+        alarm = store.fact("alarm") or {}
+        named = alarm.get("details", {}) if alarm.get("code") == CODE else {}
+        missing = set(named.get("leaves", ())) - set(shown)
+        unsaid = any(not store.has_leaf(leaf) for leaf in missing)
+        if not lacking and not unsaid:
+            return
+        # An older version's alarm does not say which specs they were.
+        specs = named.get("specs") or dict.fromkeys(named.get("jobs", ()), "")
+        with store.transaction():
+            accept_rollback(store, now, lacking, specs if unsaid else {})
+
+    def _ended(self) -> list[str]:
+        return [one.job for one in self._store.jobs(_JOBS) if one.outcome == CODE]
+
+    def _alarm(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> SecureFlowError:
+        specs = {one.leaf.job: one.leaf.spec for one, _ in lacking if one.leaf.job}
+        jobs = sorted(specs)
+        named = f" (jobs {', '.join(jobs)})" if jobs else ""
+        error = SecureFlowError(
+            CODE,
+            f"The log holds entries that {self._party} signed and that this agent's record "
+            f"lacks{named}: the record is an older copy. It takes part in nothing.",
+            "Put the newest record back and start the agent again. If that is gone: secureflow "
+            "agent clear-alarm ends every job that runs here, locks the privacy budgets and goes "
+            "on.",
+            {"jobs": jobs, "leaves": [one.hash() for one, _ in lacking], "specs": specs},
+        )
+        _log.error("record_set_back", message=error.message)
+        with self._store.transaction():
+            self._store.set_fact("alarm", error.as_json())
+            self._store.note(self._clock(), "alarm", code=error.code, message=error.message)
+        return error
+
+
+def _read(value: JSON) -> tuple[SignedLeaf, int]:
+    """Read one leaf as the centre tells of it.
+
+    Raises:
+        SecureFlowError: `malformed_leaf`.
+    """
+    entry = value if isinstance(value, dict) else {}
+    index = entry.get("index")
+    return leaf_from_json(entry.get("leaf")), index if type(index) is int and index >= 0 else 0

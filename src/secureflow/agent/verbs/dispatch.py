@@ -1,0 +1,331 @@
+"""Verbs to handlers: what the centre may ask of an agent. Everything else is refused.
+
+| verb        | what the agent does                              | where          |
+|-------------|--------------------------------------------------|----------------|
+| `consent`   | decides by its own files and people, signs       | `approvals`    |
+| `challenge` | makes a nonce                                    | `attestation`  |
+| `admit`     | verifies the enclave's evidence                  | `attestation`  |
+| `train`     | makes, seals and uploads one update              | `rounds`       |
+| `close`     | votes on who contributed                         | `rounds`       |
+| `setup`     | makes keys of a masked job                       | `masking`      |
+| `advance`   | meets the others' keys, gives those of a round   | `masking`      |
+| `mask`      | makes, masks and sends one update, or its sums   | `masking`      |
+| `answer`    | votes, and reveals what opens the sum            | `masking`      |
+| `cosign`    | checks a head of the log and cosigns it          | here           |
+| `finish`    | the same, signs its end and forgets the job      | here           |
+
+Requests of one job are worked on one after the other; `consent` waits outside of that lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from secureflow.agent.job.context import AgentContext
+from secureflow.agent.job.guards import check_verb
+from secureflow.agent.kinds.kind import Contributions
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.restored import forgotten
+from secureflow.agent.record.room import BEGINNING, Room
+from secureflow.agent.verbs.accusations import accuse
+from secureflow.agent.verbs.approvals import Approvals
+from secureflow.agent.verbs.attestation import Attestation
+from secureflow.agent.verbs.masking import Masking
+from secureflow.agent.verbs.modelkeys import ModelKeys
+from secureflow.agent.verbs.rounds import SealedRounds
+from secureflow.agent.verbs.sessions import Sessions
+from secureflow.agent.witness.witness import Observed
+from secureflow.domain.specs.base import closes
+from secureflow.engines.run.messages import (
+    AdmitRequest,
+    AdvanceRequest,
+    AnswerRequest,
+    ChallengeRequest,
+    CloseRequest,
+    ConsentRequest,
+    CosignReply,
+    CosignRequest,
+    FinishReply,
+    FinishRequest,
+    MaskRequest,
+    SetupRequest,
+    TrainRequest,
+    as_body,
+    read,
+)
+from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.logging import get_logger, job_context
+
+Guarded = (
+    AdmitRequest
+    | TrainRequest
+    | CloseRequest
+    | SetupRequest
+    | AdvanceRequest
+    | MaskRequest
+    | AnswerRequest
+)
+Handler = Callable[[JSON, JSON], Awaitable[dict[str, JSON]]]
+
+_log = get_logger(__name__)
+
+
+class AgentVerbs:
+    """One party's answers to the centre: `await agent.handle(verb, body, log_proofs)`.
+
+    Args:
+        context: the party.
+        approvals: consent.
+        attestation: verdicts on enclaves.
+        contributions: what this party does for each kind of job.
+        rounds: sealed rounds.
+        masking: masked rounds.
+        sessions: their state.
+        model_keys: hands keys of sealed models to a verified enclave.
+        room: refuses to begin what does not fit on the disk.
+        check: looks, before the first answer, whether the record is an older copy of itself.
+    """
+
+    def __init__(
+        self,
+        context: AgentContext,
+        approvals: Approvals,
+        attestation: Attestation,
+        contributions: Contributions,
+        rounds: SealedRounds,
+        masking: Masking,
+        sessions: Sessions,
+        model_keys: ModelKeys,
+        room: Room,
+        check: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._context = context
+        self._check = check
+        self._approvals = approvals
+        self._attestation = attestation
+        self._contributions = contributions
+        self._rounds = rounds
+        self._masking = masking
+        self._sessions = sessions
+        self._model_keys = model_keys
+        self._room = room
+        self._verbs: dict[str, Handler] = {
+            "consent": self._consent,
+            "challenge": self._challenge,
+            "admit": self._admit,
+            "train": self._train,
+            "close": self._close,
+            "setup": self._setup,
+            "advance": self._advance,
+            "mask": self._mask,
+            "answer": self._answer,
+            "cosign": self._cosign,
+            "finish": self._finish,
+        }
+
+    async def handle(self, verb: str, body: JSON, log_proofs: JSON = None) -> dict[str, JSON]:
+        """Answer one request.
+
+        Raises:
+            SecureFlowError: the refusal; `unknown_verb`; the alarm that stopped this agent;
+                `record_set_back`, `record_replaced`.
+            InfrastructureError: its disk is in the way; the request may be asked again.
+        """
+        handler = self._verbs.get(verb)
+        if handler is None:
+            raise SecureFlowError(
+                "unknown_verb",
+                f"An agent does not answer {verb!r}.",
+                "Server and agent must be of compatible versions.",
+            )
+        self._context.store.held.check()
+        self._context.witness.check_alarm()
+        await self._check()
+        job = str(body.get("job", "")) if isinstance(body, dict) else ""
+        with job_context(job, self._context.party):
+            if verb in BEGINNING:
+                await asyncio.to_thread(self._room.for_step, job)
+            return await handler(body, log_proofs)
+
+    async def end(self, job: str, outcome: str) -> None:
+        """End a job that the centre lost, or ended without this party: nobody asks of it again."""
+        async with self._context.locks[job]:
+            await asyncio.to_thread(self._end, job, outcome)
+            await self._forget(job)
+
+    async def forget(self, job: str) -> None:
+        """Forget files, sums and questions of a job that is over in the record; may be repeated.
+
+        Secrets too: what was worked on while its job ended may have put them back.
+        """
+        async with self._context.locks[job]:
+            await asyncio.to_thread(self._drop_secrets, job)
+            await self._forget(job)
+
+    def _drop_secrets(self, job: str) -> None:
+        with self._context.store.transaction():
+            self._sessions.forget(job)
+            self._context.store.forget_noised_sums(job)
+
+    async def _consent(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        del log_proofs
+        request = read(ConsentRequest, body)
+        try:
+            return await self._approvals.consent(request)
+        except SecureFlowError as error:
+            await self._accuse(request.job, "consent", body, error)
+            raise
+
+    async def _challenge(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        del log_proofs
+        request = read(ChallengeRequest, body)
+        async with self._context.locks[request.job]:
+            return as_body(await self._attestation.challenge(request))
+
+    async def _admit(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        del log_proofs
+        request = read(AdmitRequest, body)
+        async with self._guarded(request, "admit", body):
+            job, spec = self._context.approved(request.job, request.digest)
+            check_verb(spec, job.job, "admit")
+            # Rows that do not fit are found before the first round, not in it.
+            await self._contributions.of(spec).prepare(job, spec)
+            reply = await self._attestation.admit(request)
+            return {**reply, **await self._model_keys.hand_over(job, request)}
+
+    async def _train(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        request = read(TrainRequest, body)
+        async with self._guarded(request, "train", body):
+            return as_body(await self._rounds.train(request, log_proofs))
+
+    async def _close(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        request = read(CloseRequest, body)
+        async with self._guarded(request, "close", body):
+            return as_body(await self._rounds.close(request, log_proofs))
+
+    async def _setup(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        del log_proofs
+        request = read(SetupRequest, body)
+        async with self._guarded(request, "setup", body):
+            return as_body(await self._masking.setup(request))
+
+    async def _advance(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        del log_proofs
+        request = read(AdvanceRequest, body)
+        async with self._guarded(request, "advance", body):
+            return as_body(await self._masking.advance(request))
+
+    async def _mask(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        request = read(MaskRequest, body)
+        async with self._guarded(request, "mask", body):
+            return as_body(await self._masking.mask(request, log_proofs))
+
+    async def _answer(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        request = read(AnswerRequest, body)
+        async with self._guarded(request, "answer", body):
+            return as_body(await self._masking.answer(request, log_proofs))
+
+    @asynccontextmanager
+    async def _guarded(self, request: Guarded, verb: str, body: JSON) -> AsyncIterator[None]:
+        """One request of a job at a time; a failure leaves only what the record holds.
+
+        What an honest course never meets is refused with a signed accusation.
+        """
+        async with self._context.locks[request.job]:
+            try:
+                yield
+            except BaseException as error:  # cancellation too: memory may be ahead of the record
+                self._sessions.drop(request.job)
+                if isinstance(error, SecureFlowError):
+                    await self._accuse(request.job, verb, body, error)
+                raise
+
+    async def _accuse(self, name: str, verb: str, body: JSON, error: SecureFlowError) -> None:
+        job = self._context.store.job(name)
+        if job is not None:
+            await asyncio.to_thread(accuse, self._context, job, verb, body, error)
+
+    async def _cosign(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        request = read(CosignRequest, body)
+        observed = await self._context.witness.observe(request.head, log_proofs)
+        await asyncio.to_thread(self._keep, observed)
+        job = self._context.store.job(request.job) if request.job else None
+        if job is not None and job.outcome:
+            self._context.witness.check_ended(request.job, observed)
+        return as_body(CosignReply(cosignature=self._context.witness.cosign(request.head)))
+
+    async def _finish(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        request = read(FinishRequest, body)
+        async with self._context.locks[request.job]:
+            self._check_same_spec(request)
+            observed = await self._context.witness.observe(request.head, log_proofs)
+            signed = await asyncio.to_thread(self._keep_end, request, observed)
+            await self._forget(request.job)
+        line = self._context.witness.cosign(request.head)
+        return as_body(FinishReply(cosignature=line, **signed))
+
+    def _check_same_spec(self, request: FinishRequest) -> None:
+        job = self._context.store.job(request.job)
+        if job is not None and job.digest != request.digest and not forgotten(job):
+            raise SecureFlowError(
+                "spec_digest_mismatch",
+                f"Job {request.job} was approved with another spec than the one that is finished.",
+                "An approval covers one spec.",
+            )
+
+    def _keep(self, observed: Observed) -> None:
+        with self._context.store.transaction():
+            self._context.witness.keep(observed)
+
+    def _keep_end(self, request: FinishRequest, observed: Observed) -> dict[str, JSON]:
+        """Settle the job, once, and return the leaf with which this party ends it."""
+        store, key = self._context.store, f"finish/{request.job}"
+        with store.transaction():
+            self._context.witness.keep(observed)
+            model = (request.model or {}).get("digest")
+            job = self._settle(request.job, request.outcome, model=model)
+            if job is not None and closes(str(job.spec.get("script", ""))):
+                leaf = self._context.witness.finish(job.job, job.digest, request.outcome)
+                store.keep_answer(key, job.job, leaf.hash)
+            known = store.answer(key)
+            return {} if known is None else self._context.leaf_reply(store.leaf(known))
+
+    def _end(self, job: str, outcome: str) -> None:
+        with self._context.store.transaction():
+            self._settle(job, outcome)
+
+    def _settle(self, name: str, outcome: str, **facts: JSON) -> JobRecord | None:
+        """End a job in the record, once; the caller's transaction. Return it if this ended it."""
+        store = self._context.store
+        self._sessions.forget(name)
+        store.forget_noised_sums(name)
+        job = store.job(name)
+        if job is None or job.outcome:
+            return None  # never approved, or over: there is nothing to end
+        store.finish_job(name, outcome)
+        self._settle_budget(job)
+        store.note(self._context.clock(), "job.finished", name, outcome=outcome, **facts)
+        return job
+
+    def _settle_budget(self, job: JobRecord) -> None:
+        """Charge an ended job for what it read; where that cannot be told, its whole charge stands.
+
+        It ends all the same: what is in the way may never go, and no end would ever be signed.
+        """
+        context = self._context
+        try:
+            context.budgets.settle(job)
+        except InfrastructureError:
+            raise
+        except SecureFlowError as error:
+            _log.warning("budget_not_settled", job=job.job, code=error.code, message=error.message)
+            facts = {"code": error.code, "message": error.message}
+            context.store.note(context.clock(), "budget.not_settled", job.job, **facts)
+
+    async def _forget(self, job: str) -> None:
+        """Forget files, sums and questions of a job that is over."""
+        await self._contributions.forget(job)
+        self._approvals.withdraw(job)

@@ -1,0 +1,89 @@
+"""Which parties a job waits for because they have no link to this server.
+
+Several servers may share a database, but a party dials one of them, and a job is driven by the
+server that it was submitted to. Where a party dialled last stands in its entity, so each server can
+say by name where a job would have found the parties that it misses. A server that is no more, such
+as this one before it was moved, is not named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from secureflow.application.listing import every
+from secureflow.application.ports.courier import Courier, PartyStatus
+from secureflow.application.ports.storage import UnitOfWork
+from secureflow.domain.jobs import Job
+from secureflow.domain.organisations import Agent
+from secureflow.domain.specs.protections import stored_traits
+from secureflow.engines.script import ENCLAVE
+
+KEY: Final = "absent"
+"""Where the progress of an unfinished job, as it is told, names them; nothing of it is stored."""
+
+
+class Reachability:
+    """Tells who is missing here.
+
+    Args:
+        courier: knows the links to this server.
+        others: the names of the other servers that are there.
+    """
+
+    def __init__(self, courier: Courier, others: Callable[[], Collection[str]]) -> None:
+        self._courier = courier
+        self._others = others
+
+    def clock_of(self, party: str) -> int | None:
+        """Return by how many seconds a connected party's clock is ahead."""
+        status = self._courier.status(party)
+        return status.clock_ahead if status.connected else None
+
+    async def absent(self, work: UnitOfWork, parties: Iterable[str]) -> dict[str, str]:
+        """Return the parties without a link here: the other server each dialled last, or ""."""
+        away = sorted(party for party in parties if not self._courier.status(party).connected)
+        if not away:
+            return {}
+        others = self._others()
+        elsewhere = {
+            agent.party: agent.server
+            for agent in await every(work.agents, party=away)
+            if agent.revoked is None and agent.server in others
+        }
+        return {party: elsewhere.get(party, "") for party in away}
+
+    async def placed(self, work: UnitOfWork, job: Job) -> Job:
+        """Return a job as it is told: an unfinished one with the parties that are missing here."""
+        if job.state.final:
+            return job
+        absent = await self.absent(work, parties_of(job.spec))
+        return replace(job, progress={**job.progress, KEY: absent}) if absent else job
+
+    def link_of(self, agent: Agent) -> PartyStatus:
+        """Return a party's link, with the other server that it dialled last where it has none."""
+        status = self._courier.status(agent.party)
+        elsewhere = not status.connected and agent.server in self._others()
+        return replace(status, server=agent.server if elsewhere else "")
+
+
+def parties_of(spec: Mapping[str, Any]) -> list[str]:
+    """Return whom a job asks, its enclave included; the spec may be another version's."""
+    parties = [str(line["party"]) for line in spec.get("roster", ())]
+    return [*parties, *[ENCLAVE] * stored_traits(spec).enclave]
+
+
+def absence_notes(absent: Mapping[str, str]) -> Iterator[str]:
+    """Yield remarks for people."""
+    for party, server in absent.items():
+        if server:
+            yield (
+                f"{party} has no link to this server: it dialled the server {server}. A job that "
+                "is submitted here waits for it; submit it at that server."
+            )
+        else:
+            yield (
+                f"{party} has no link to this server. A job waits for its consent until it dials "
+                "in, and once it runs only for the `patience_seconds` of its spec."
+            )

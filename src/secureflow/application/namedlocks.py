@@ -1,0 +1,48 @@
+"""Locks by name: of one member's dear work, one piece at a time: others wait for one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Final
+from weakref import WeakValueDictionary
+
+from secureflow.kit.errors import SecureFlowError
+
+MOST_WAITING: Final = 8
+"""Pieces that one member may have begun or wait for."""
+
+
+class NamedLocks:
+    """One lock for each name, fair in the order of asking."""
+
+    def __init__(self, most: int = MOST_WAITING) -> None:
+        self._most = most
+        self._asked: Counter[str] = Counter()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def hold(self, name: str) -> AsyncIterator[None]:
+        """Wait for the name's lock, and hold it inside the block.
+
+        Raises:
+            SecureFlowError: `rate_limited` where too many wait already.
+        """
+        if self._asked[name] >= self._most:
+            raise SecureFlowError(
+                "rate_limited",
+                f"{name} already waits for {self._most} answers that take long.",
+                "Wait for them, then ask again.",
+                {"retry_after": 1},
+            )
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        self._asked[name] += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._asked[name] -= 1
+            if not self._asked[name]:
+                del self._asked[name]

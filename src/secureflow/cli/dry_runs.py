@@ -1,0 +1,48 @@
+"""A dry run for people: what would be signed, what it costs, how wide answers get, what to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from secureflow.cli.console import Form, say, show, write
+from secureflow.cli.texts import said, t
+
+if TYPE_CHECKING:
+    from secureflow.sdk.views import DryRun
+
+_EXPECTED: Final = ("name", "measure", "rows", "standard_error")
+_NAMES: Final = {"numbers": "released_numbers"}
+_COST: Final = (
+    *("unit", "contributions", "mechanism", "noise", "noise_multiplier", "sampling"),
+    *("metrics_noise", "releases", "delta"),
+)
+
+
+def show_dry_run(answer: DryRun, output: Form) -> None:
+    """Write a dry run; its JSON and YAML forms hold everything."""
+    if output is not Form.TABLE:
+        show(answer, output)
+        return
+    show({"digest": answer.digest, **dict(_facts(answer.details))}, Form.TABLE)
+    if expected := answer.details.get("expected"):
+        say(t("Standard errors that noise alone would give, with so many rows in each group:"))
+        show(expected, Form.TABLE, _EXPECTED)
+    for note in answer.notes:
+        write(f"- {said(note)}")
+
+
+def _facts(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in details.items():
+        if name not in {"expected", "privacy"}:
+            yield _NAMES.get(name, name), value
+    privacy = details.get("privacy")
+    if not isinstance(privacy, Mapping):
+        return
+    for name in _COST:
+        if privacy.get(name) is not None:
+            yield name, said(privacy[name]) if isinstance(privacy[name], str) else privacy[name]
+    prices = privacy.get("epsilon")
+    if isinstance(prices, Mapping):
+        yield "epsilon", prices.get(privacy.get("budget_conversion"))
+        yield "epsilon_pld", prices.get("pld")

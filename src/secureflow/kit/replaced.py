@@ -1,0 +1,55 @@
+"""What a restore replaces is kept completely, however often the restore is cut off.
+
+The files of one folder go into `before-restore` in it, which gets a name of its own once all are
+there: the next try goes on with one that has none yet.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from secureflow.kit.atomic import flush_directory, write_atomically
+
+_OPEN: Final = "before-restore"
+
+
+def keep_replaced(
+    folder: Path,
+    moved: Sequence[Path],
+    copied: Sequence[Path] = (),
+    before: Callable[[], object] = lambda: None,
+) -> None:
+    """Keep what a folder has, as far as it is there, in one new folder in it.
+
+    Args:
+        folder: of the files.
+        moved: files that belong together; they leave their places.
+        copied: small ones that are written anew in theirs.
+        before: done once copies are there, before the first file moves.
+
+    Raises:
+        OSError: something is not aside yet; nothing is lost, and the next try goes on.
+    """
+    opened = folder / _OPEN
+    there = [path for path in moved if path.exists()]
+    if any((opened / path.name).exists() for path in there):  # others were put there meanwhile
+        _close(opened)
+    kept = [path for path in copied if path.exists() and not (opened / path.name).exists()]
+    if there or kept:
+        opened.mkdir(mode=0o700, exist_ok=True)
+    for path in kept:
+        write_atomically(opened / path.name, path.read_bytes())
+    before()
+    for path in there:
+        path.replace(opened / path.name)
+    if opened.is_dir():
+        _close(opened)
+
+
+def _close(opened: Path) -> None:
+    flush_directory(opened)
+    opened.replace(tempfile.mkdtemp(prefix=f"{_OPEN}-", dir=opened.parent))
+    flush_directory(opened.parent)
